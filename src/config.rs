@@ -1,0 +1,50 @@
+//! What an engine is made with.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::store::Ttl;
+
+/// An engine's options, complete and checked by the caller (`ts/options.ts` for JavaScript, which documents them).
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Config {
+    /// `redis:`, `rediss:` or `memory:`. `memory:` is one store per process, `memory:<name>` another.
+    pub url: String,
+    /// Begins every key and channel.
+    pub key_prefix: String,
+    /// TTL of a live stream's keys, in milliseconds.
+    pub ttl_active_ms: u64,
+    /// TTL of a finished stream's keys, in milliseconds.
+    pub ttl_done_ms: u64,
+    /// How long a producer counts as alive after its last sign, in milliseconds.
+    pub lease_ms: u64,
+    /// How long a producer may write closing chunks after a stop, in milliseconds.
+    pub stop_grace_ms: u64,
+    /// How long an operation waits for a connection, in milliseconds.
+    pub connect_timeout_ms: u64,
+    /// How long an operation waits for an answer, in milliseconds.
+    pub command_timeout_ms: u64,
+    /// Extra time for chunks to gather before a batch leaves, in milliseconds; 0 sends at once.
+    pub flush_interval_ms: u64,
+    /// A producer's queue is full at this many bytes.
+    pub max_queue_bytes: usize,
+    /// A subscription that finds no stream waits this long, in milliseconds.
+    pub wait_ms: u64,
+}
+
+impl Config {
+    /// The TTLs of streams that bring none of their own.
+    pub fn ttl(&self) -> Ttl {
+        Ttl {
+            active: Duration::from_millis(self.ttl_active_ms),
+            done: Duration::from_millis(self.ttl_done_ms),
+        }
+    }
+
+    /// The lease of every producer.
+    pub fn lease(&self) -> Duration {
+        Duration::from_millis(self.lease_ms)
+    }
+}

@@ -1,0 +1,212 @@
+//! Every way an operation can fail.
+//!
+//! The table of codes is here and, in the same order, in `ts/errors.ts`; a test compares the two.
+
+use thiserror::Error;
+
+/// What went wrong, for which stream, and what to do about it.
+///
+/// Messages never carry a password: a URL is reduced to its host and port before it gets here.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// `ERR_INVALID_ARGUMENT`: a value was refused at the door; nothing was done.
+    #[error("{field}: {problem}")]
+    InvalidArgument {
+        /// The name of the field, as the caller knows it.
+        field: String,
+        /// What is wrong with it, and what is accepted.
+        problem: String,
+    },
+    /// `ERR_CONNECTION`: the store cannot be reached.
+    #[error("cannot reach {address}: {reason}")]
+    Connection {
+        /// Host and port, never credentials.
+        address: String,
+        /// The operating system's or the server's words.
+        reason: String,
+    },
+    /// `ERR_TIMEOUT`: no answer in time. The operation may have taken effect.
+    #[error("{operation}: no answer within {milliseconds} ms")]
+    Timeout {
+        /// What was being done.
+        operation: &'static str,
+        /// The limit that was passed.
+        milliseconds: u64,
+    },
+    /// `ERR_STORE`: the store refused a command (out of memory, read-only replica, missing rights …).
+    #[error("the store refused {operation}: {reason}")]
+    Store {
+        /// What was being done.
+        operation: &'static str,
+        /// The server's words.
+        reason: String,
+        /// Whether the same call may succeed later.
+        retryable: bool,
+    },
+    /// `ERR_ACTIVE`: the stream already has a live producer.
+    #[error(
+        "stream {stream:?} has a live producer; pass ifActive: 'takeover' to replace it, or 'share' on both sides"
+    )]
+    Active {
+        /// The stream.
+        stream: String,
+    },
+    /// `ERR_FENCED`: another producer took the stream over, or this one's lease lapsed. Nothing was written.
+    #[error("stream {stream:?}: this producer was replaced; its chunk was not written")]
+    Fenced {
+        /// The stream.
+        stream: String,
+    },
+    /// `ERR_ENDED`: the generation has its terminal entry. Nothing was written.
+    #[error("stream {stream:?} has ended as {outcome}; nothing can be written to this generation")]
+    Ended {
+        /// The stream.
+        stream: String,
+        /// How it ended.
+        outcome: &'static str,
+    },
+    /// `ERR_BACKPRESSURE`: the producer's queue is full. The chunk was not taken.
+    #[error(
+        "stream {stream:?}: {queued} bytes wait to be written, the limit is {limit}; await producer.ready before writing on"
+    )]
+    Backpressure {
+        /// The stream.
+        stream: String,
+        /// Bytes in the queue.
+        queued: usize,
+        /// The bound.
+        limit: usize,
+    },
+    /// `ERR_NOT_FOUND`: the stream did not appear within the `wait` time.
+    #[error("stream {stream:?} does not exist")]
+    NotFound {
+        /// The stream.
+        stream: String,
+    },
+    /// `ERR_GAP`: entries that the cursor needs are gone.
+    #[error("stream {stream:?}: {reason}; go on from {resume:?} to accept the loss")]
+    Gap {
+        /// The stream.
+        stream: String,
+        /// What is missing, and why.
+        reason: String,
+        /// The cursor from which everything is still there.
+        resume: String,
+    },
+    /// `ERR_FORBIDDEN`: the stream has another owner.
+    #[error("stream {stream:?} belongs to another owner")]
+    Forbidden {
+        /// The stream.
+        stream: String,
+    },
+    /// `ERR_FAILED`: the producer ended the generation with an error.
+    #[error("stream {stream:?} failed: {reason}")]
+    Failed {
+        /// The stream.
+        stream: String,
+        /// The producer's words.
+        reason: String,
+    },
+    /// `ERR_INTERRUPTED`: the generation ended without its producer: it died, was replaced or lost its data.
+    #[error("stream {stream:?} was interrupted: {reason}")]
+    Interrupted {
+        /// The stream.
+        stream: String,
+        /// `lease` (the producer died), `superseded`, `deleted` or `lost` (the store lost the entries).
+        reason: String,
+    },
+    /// `ERR_CORRUPT`: a stored frame cannot be decoded.
+    #[error("stream {stream:?}, seq {seq}: {reason}")]
+    Corrupt {
+        /// The stream.
+        stream: String,
+        /// The last seq of the frame.
+        seq: u64,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// `ERR_CLOSED`: the engine is closed.
+    #[error("the engine is closed")]
+    Closed,
+    /// `ERR_INTERNAL`: a defect in Tidemark.
+    #[error("internal error: {reason}; please report it")]
+    Internal {
+        /// What was found.
+        reason: String,
+    },
+}
+
+/// The result of every fallible operation.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// All codes, in the order of the variants.
+    pub const CODES: [&'static str; 16] = [
+        "ERR_INVALID_ARGUMENT",
+        "ERR_CONNECTION",
+        "ERR_TIMEOUT",
+        "ERR_STORE",
+        "ERR_ACTIVE",
+        "ERR_FENCED",
+        "ERR_ENDED",
+        "ERR_BACKPRESSURE",
+        "ERR_NOT_FOUND",
+        "ERR_GAP",
+        "ERR_FORBIDDEN",
+        "ERR_FAILED",
+        "ERR_INTERRUPTED",
+        "ERR_CORRUPT",
+        "ERR_CLOSED",
+        "ERR_INTERNAL",
+    ];
+
+    /// The stable code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::InvalidArgument { .. } => "ERR_INVALID_ARGUMENT",
+            Self::Connection { .. } => "ERR_CONNECTION",
+            Self::Timeout { .. } => "ERR_TIMEOUT",
+            Self::Store { .. } => "ERR_STORE",
+            Self::Active { .. } => "ERR_ACTIVE",
+            Self::Fenced { .. } => "ERR_FENCED",
+            Self::Ended { .. } => "ERR_ENDED",
+            Self::Backpressure { .. } => "ERR_BACKPRESSURE",
+            Self::NotFound { .. } => "ERR_NOT_FOUND",
+            Self::Gap { .. } => "ERR_GAP",
+            Self::Forbidden { .. } => "ERR_FORBIDDEN",
+            Self::Failed { .. } => "ERR_FAILED",
+            Self::Interrupted { .. } => "ERR_INTERRUPTED",
+            Self::Corrupt { .. } => "ERR_CORRUPT",
+            Self::Closed => "ERR_CLOSED",
+            Self::Internal { .. } => "ERR_INTERNAL",
+        }
+    }
+
+    /// Whether the same call may succeed later without any change by the caller.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Connection { .. } | Self::Timeout { .. } | Self::Backpressure { .. } => true,
+            Self::Store { retryable, .. } => *retryable,
+            _ => false,
+        }
+    }
+
+    /// Whether it is certain that the failed operation changed nothing.
+    ///
+    /// A lost connection or a timeout leaves that open: the command may have run.
+    pub fn has_no_side_effects(&self) -> bool {
+        !matches!(
+            self,
+            Self::Connection { .. } | Self::Timeout { .. } | Self::Internal { .. }
+        )
+    }
+
+    /// An [`Error::InvalidArgument`].
+    pub fn invalid(field: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self::InvalidArgument {
+            field: field.into(),
+            problem: problem.into(),
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! Tidemark: resumable streams for AI chat. A map of the crate:
+//!
+//! * [`engine`] is what the product is: producers, hubs, subscriptions, leases. It knows neither Node-API nor Redis.
+//! * [`store`] is where chunks are kept: the [`store::Store`] trait, in memory and in Redis.
+//! * [`frame`], [`cursor`], [`stream_id`], [`config`] and [`error`] are the words they share.
+//! * `binding` (feature `node`) converts between JavaScript and the engine, and does nothing else.
+
+#[cfg(feature = "node")]
+mod binding;
+pub mod config;
+pub mod cursor;
+pub mod engine;
+pub mod error;
+pub mod frame;
+pub mod store;
+pub mod stream_id;
+
+pub use config::Config;
+pub use cursor::Cursor;
+pub use error::{Error, Result};
+pub use stream_id::StreamId;

@@ -1,0 +1,476 @@
+//! Where chunks are kept: the [`Store`] trait and the values that cross it.
+//!
+//! The trait is the contract of both homes, [`memory`] and [`redis`]. Every operation on a stream is atomic. Time is the
+//! store's own: the process' clock in memory, `TIME` in Redis.
+//!
+//! # What a stream is to a store
+//!
+//! * A *record* (`:meta` in Redis): the current generation and its state, the last seq, the live producers and their
+//!   leases, a stop request, owner, metadata, TTLs, and where the current and the previous generation begin.
+//! * A *log*: entries in the order `(ordinal, number)`. A frame's number is its last seq; a terminal entry's is the last
+//!   seq + 1. The ordinal counts generations from 1, so seqs go on across generations without a hole and a
+//!   generation's entries are one range. Frames of generations before the previous one are dropped at the next start.
+//!
+//! # Ending
+//!
+//! Exactly one terminal entry ends a generation. It is appended by its producer ([`Append::terminal`]), by a takeover
+//! (`interrupted`, reason `superseded`), or by whoever calls [`Store::read`], [`Store::start`], [`Store::stop`] or
+//! [`Store::status`] after every producer's lease has lapsed: `stopped` when a stop was requested, else `interrupted`
+//! with reason `lease`. Whoever appends it tells the listeners in the same step.
+
+pub mod memory;
+pub mod redis;
+
+use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use ulid::Ulid;
+
+use crate::{
+    Result, StreamId,
+    frame::{EncodedFrame, Frame},
+};
+
+/// What an asynchronous operation of a store returns.
+pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
+
+/// How a generation ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Outcome {
+    /// The producer said it is done.
+    Complete,
+    /// The producer said what went wrong.
+    Failed,
+    /// A stop was requested and the producer ended, or died, after it.
+    Stopped,
+    /// The generation ended without its producer.
+    Interrupted,
+}
+
+impl Outcome {
+    /// The design's word, as stored and as shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Failed => "failed",
+            Self::Stopped => "stopped",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
+    /// The inverse of [`Outcome::as_str`].
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Complete, Self::Failed, Self::Stopped, Self::Interrupted]
+            .into_iter()
+            .find(|outcome| outcome.as_str() == text)
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The log's last entry of a generation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Terminal {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Why; empty when there is nothing to say.
+    pub reason: String,
+}
+
+/// What to do when the stream already has a live producer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IfActive {
+    /// Refuse with [`crate::Error::Active`].
+    #[default]
+    Error,
+    /// End the live generation as `interrupted` / `superseded` and start a new one.
+    Takeover,
+    /// Join the live generation if it was itself started to be shared, else refuse with [`crate::Error::Active`].
+    Share,
+}
+
+/// How long keys live, from the last write (`active`) and from the terminal entry (`done`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ttl {
+    /// While the generation has no terminal entry; refreshed by writes past half of it.
+    pub active: Duration,
+    /// After the terminal entry.
+    pub done: Duration,
+}
+
+/// Begins a generation, or joins a shared one.
+///
+/// Idempotent by `producer`: the same request again returns the same answer as long as that producer is registered.
+#[derive(Debug, Clone)]
+pub struct Start {
+    /// The id of the generation that begins; ignored when a shared one is joined.
+    pub generation: Ulid,
+    /// The id of the producer.
+    pub producer: Ulid,
+    /// What to do about a live producer.
+    pub if_active: IfActive,
+    /// Who may follow, stop and continue the stream. `None` on a stream without an owner.
+    pub owner: Option<String>,
+    /// The caller's metadata, a JSON text kept as it is.
+    pub metadata: Option<String>,
+    /// How long the producer counts as alive after its last write or renewal.
+    pub lease: Duration,
+    /// How long the keys live.
+    pub ttl: Ttl,
+}
+
+/// The answer to [`Start`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Started {
+    /// The generation: the requested one, or the shared one that was joined.
+    pub generation: Ulid,
+    /// Its ordinal.
+    pub ordinal: u64,
+    /// The last seq at this moment: before the generation's first chunk, or wherever a shared one stands.
+    pub seq: u64,
+    /// The reason of a stop that was kept for this start, or that a shared generation has already received.
+    pub stop: Option<String>,
+}
+
+/// Puts back a generation whose record the store has lost (a restart without persistence, a failover, an eviction).
+///
+/// Does nothing and answers as [`Store::append`] would when the record is there after all.
+#[derive(Debug, Clone)]
+pub struct Restore {
+    /// What the generation was started with; `if_active` is ignored.
+    pub start: Start,
+    /// The generation's ordinal.
+    pub ordinal: u64,
+    /// The seq before the first chunk that the producer can still write again.
+    pub seq: u64,
+}
+
+/// Appends one batch of one producer.
+///
+/// Exactly once: when `batch` is the producer's last accepted one, nothing is written and the stored answer returned.
+#[derive(Debug, Clone)]
+pub struct Append {
+    /// The generation.
+    pub generation: Ulid,
+    /// The producer.
+    pub producer: Ulid,
+    /// Counts the producer's batches from 1.
+    pub batch: u64,
+    /// The seq the log must end with, known to a generation's only producer; `None` in shared mode.
+    pub expected: Option<u64>,
+    /// The chunks, if any.
+    pub frame: Option<EncodedFrame>,
+    /// The end, if this is the producer's last batch. In shared mode `complete` ends the generation only when no other
+    /// producer with a valid lease is left; every other outcome ends it at once. When a stop was requested, `complete`
+    /// and `failed` are stored as `stopped` with the stop's reason.
+    pub terminal: Option<Terminal>,
+    /// The producer's lease begins anew.
+    pub lease: Duration,
+}
+
+/// The answer to [`Append`] and [`Renew`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Appended {
+    /// Accepted.
+    Done {
+        /// The last seq of the batch; of the log when the batch held no chunks.
+        last: u64,
+        /// The reason of the stop that was requested.
+        stop: Option<String>,
+        /// The terminal entry that the batch has written.
+        terminal: Option<Terminal>,
+    },
+    /// The log ends before `expected`: the store has lost accepted entries. Nothing was written.
+    Hole {
+        /// The last seq that is left.
+        seq: u64,
+    },
+    /// The producer is not (or no longer) registered in the stream's current generation. Nothing was written.
+    Fenced,
+    /// The generation has this terminal entry. Nothing was written.
+    Ended(Terminal),
+    /// The stream does not exist. Nothing was written.
+    Missing,
+}
+
+/// Prolongs a lease without writing; the answer's `last` is the log's last seq.
+#[derive(Debug, Clone)]
+pub struct Renew {
+    /// The generation.
+    pub generation: Ulid,
+    /// The producer.
+    pub producer: Ulid,
+    /// The lease begins anew.
+    pub lease: Duration,
+}
+
+/// Where to read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Position {
+    /// The first chunk of the current or last generation.
+    Start,
+    /// After its last chunk at this moment.
+    Now,
+    /// After `seq` of `generation`, which is the current or the previous one; any other is [`Page::lost`].
+    After {
+        /// The generation.
+        generation: Ulid,
+        /// The last seq seen.
+        seq: u64,
+    },
+    /// The generation that follows `generation`: nothing yet when that is the current one, [`Page::lost`] when it is
+    /// neither the current nor the previous one.
+    Next {
+        /// The generation that was read to its end.
+        generation: Ulid,
+    },
+}
+
+/// Reads one page. Also ends the generation if every lease has lapsed (see the module's *Ending*).
+#[derive(Debug, Clone)]
+pub struct Read {
+    /// Where from.
+    pub position: Position,
+    /// Frames are added until their encoded sizes reach this; one is always returned if there is one. 0 reads none.
+    pub max_bytes: usize,
+    /// Compared with the stream's owner, if it has one. `None`: the engine itself reads, nothing is compared.
+    pub owner: OwnerCheck,
+}
+
+/// Whether a caller has to be the stream's owner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OwnerCheck {
+    /// The engine's own repair and audit.
+    Internal,
+    /// A caller, with the owner it gave. A stream without an owner is open to everyone.
+    Caller(Option<String>),
+}
+
+/// The current or last generation of a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// Its id.
+    pub generation: Ulid,
+    /// The seq before its first chunk.
+    pub base: u64,
+    /// The last seq.
+    pub seq: u64,
+    /// Its terminal entry.
+    pub terminal: Option<Terminal>,
+    /// Until the last of the live producers' leases lapses; zero when the generation has ended.
+    pub lease_left: Duration,
+}
+
+/// The answer to [`Read`].
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// The current or last generation.
+    pub head: Head,
+    /// The generation that this page is of.
+    pub generation: Ulid,
+    /// The seq before that generation's first chunk.
+    pub base: u64,
+    /// The seq after which this page begins (resolved for `Start` and `Now`).
+    pub after: u64,
+    /// Frames that hold a seq greater than `after`, ascending. The first may begin at or before `after`. The caller
+    /// checks that they are contiguous: a store returns what it has.
+    pub frames: Vec<Frame>,
+    /// The generation's terminal entry, if everything before it is in this page.
+    pub terminal: Option<Terminal>,
+    /// Whether there are further entries of this generation.
+    pub more: bool,
+    /// The position's generation is neither the current nor the previous one; the page is otherwise empty.
+    pub lost: bool,
+}
+
+/// What a stop request met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StopResult {
+    /// A live generation has been marked and its producers told.
+    Stopping,
+    /// The stream does not exist; the stop is kept for its start, for the active TTL.
+    Kept,
+    /// The generation has already ended; nothing was done.
+    Ended,
+}
+
+/// What is known of a stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StreamStatus {
+    /// The stream.
+    pub stream_id: String,
+    /// `active`, or the outcome.
+    pub state: String,
+    /// Why it ended; null while active or when there is nothing to say.
+    pub reason: Option<String>,
+    /// The current or last generation.
+    pub generation: String,
+    /// The first seq of the generation, whether or not it has been written.
+    pub first_seq: u64,
+    /// The last seq of the stream.
+    pub last_seq: u64,
+    /// Encoded bytes appended in this generation.
+    pub bytes: u64,
+    /// Producers whose leases are valid.
+    pub producers: u32,
+    /// The reason of a stop that was requested.
+    pub stop: Option<String>,
+    /// The owner.
+    pub owner: Option<String>,
+    /// The JSON text given at the start.
+    #[serde(skip)]
+    pub metadata: Option<String>,
+    /// When the generation started, in milliseconds since 1970.
+    pub started_at: u64,
+    /// The last write, in milliseconds since 1970.
+    pub updated_at: u64,
+    /// Until the keys expire, in milliseconds.
+    pub ttl_ms: u64,
+}
+
+/// A place in the list of streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ListCursor {
+    /// The index shard, 0–15.
+    pub shard: u8,
+    /// The position within it.
+    pub scan: u64,
+}
+
+/// The state of the connection to the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ConnectionState {
+    /// Not used yet.
+    Idle,
+    /// The first connection is being made.
+    Connecting,
+    /// Commands and live messages flow.
+    Ready,
+    /// A connection was lost and is being made again.
+    Reconnecting,
+    /// Reconnecting has failed at least once: live answers go on from memory, writes queue up.
+    Degraded,
+    /// Closed for good.
+    Closed,
+}
+
+/// Something happened on a stream that this engine listens to.
+#[derive(Debug, Clone)]
+pub enum LiveMessage {
+    /// A frame was appended; `None` when it was too large to be sent along.
+    Frame {
+        /// Its generation.
+        generation: Ulid,
+        /// Its last seq.
+        last: u64,
+        /// The frame.
+        frame: Option<Frame>,
+    },
+    /// A generation ended after `last`.
+    Ended {
+        /// The generation.
+        generation: Ulid,
+        /// Its last seq.
+        last: u64,
+        /// Its terminal entry.
+        terminal: Terminal,
+    },
+    /// A generation began; its first chunk will be `base + 1`.
+    Started {
+        /// The generation.
+        generation: Ulid,
+        /// The last seq before it.
+        base: u64,
+    },
+    /// The stream was deleted.
+    Deleted,
+}
+
+/// Something a producer of this engine has to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ControlMessage {
+    /// A stop was requested for this generation.
+    Stop {
+        /// The generation.
+        generation: Ulid,
+        /// Why.
+        reason: String,
+    },
+    /// The generation was ended by somebody else: taken over, deleted, or its lease had lapsed.
+    Ended {
+        /// The generation.
+        generation: Ulid,
+        /// Its terminal entry.
+        terminal: Terminal,
+    },
+}
+
+/// Who is told. Called on the engine's thread; must not block.
+pub trait Listener: Send + Sync + 'static {
+    /// A message of a stream that is listened to.
+    fn on_live(&self, stream: &StreamId, message: LiveMessage);
+    /// A message for the producers of this engine.
+    fn on_control(&self, stream: &StreamId, message: ControlMessage);
+    /// Messages may have been missed on every stream; all of them are listened to again.
+    fn on_restored(&self);
+    /// The connection's state changed. `reason` is empty or says why, without credentials.
+    fn on_state(&self, state: ConnectionState, reason: &str);
+}
+
+/// Where chunks are kept. See the module for the model.
+///
+/// Errors: [`crate::Error::Connection`] (within the connect timeout), [`crate::Error::Timeout`],
+/// [`crate::Error::Store`], [`crate::Error::Closed`]; further ones are named at the operation. A store does not
+/// retry: the engine does, since it knows what is safe to repeat (everything here is).
+pub trait Store: Send + Sync + 'static {
+    /// Connects, if there is something to connect to. Every other operation does so by itself.
+    fn connect(&self) -> Pending<'_, ()>;
+    /// Begins or joins a generation; the stream enters the index. Producers' control messages are listened to before.
+    /// Errors: [`crate::Error::Active`], [`crate::Error::Forbidden`].
+    fn start<'a>(&'a self, stream: &'a StreamId, start: &'a Start) -> Pending<'a, Started>;
+    /// Puts back what was lost.
+    fn restore<'a>(&'a self, stream: &'a StreamId, restore: &'a Restore) -> Pending<'a, Appended>;
+    /// Appends a batch.
+    fn append<'a>(&'a self, stream: &'a StreamId, append: &'a Append) -> Pending<'a, Appended>;
+    /// Prolongs a lease.
+    fn renew<'a>(&'a self, stream: &'a StreamId, renew: &'a Renew) -> Pending<'a, Appended>;
+    /// Reads a page; `None` when the stream does not exist (or holds nothing but a kept stop).
+    /// Errors: [`crate::Error::Forbidden`], [`crate::Error::Corrupt`].
+    fn read<'a>(&'a self, stream: &'a StreamId, read: &'a Read) -> Pending<'a, Option<Page>>;
+    /// Requests a stop; `keep` is how long it is kept for a stream that does not exist yet.
+    /// Errors: [`crate::Error::Forbidden`].
+    fn stop<'a>(
+        &'a self,
+        stream: &'a StreamId,
+        reason: &'a str,
+        owner: &'a OwnerCheck,
+        keep: Duration,
+    ) -> Pending<'a, StopResult>;
+    /// What is known of a stream; a stream that is gone also leaves the index.
+    fn status<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, Option<StreamStatus>>;
+    /// Removes a stream and ends its readers and producers; whether there was one.
+    fn delete<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, bool>;
+    /// About `count` ids of the index, which may name streams that are gone and, across calls, an id twice; and where
+    /// to go on.
+    fn list(&self, from: ListCursor, count: usize) -> Pending<'_, (Vec<StreamId>, Option<ListCursor>)>;
+    /// Listens to a stream until [`Store::unlisten`]; resolves once messages published from now on will arrive.
+    fn listen<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, ()>;
+    /// Stops listening.
+    fn unlisten(&self, stream: &StreamId);
+    /// The state of the connection.
+    fn state(&self) -> ConnectionState;
+    /// Gives up the connections; operations after it fail with [`crate::Error::Closed`].
+    fn close(&self) -> Pending<'_, ()>;
+}
+
+/// A store, shared.
+pub type SharedStore = Arc<dyn Store>;
