@@ -66,6 +66,14 @@ pub enum Error {
         /// How it ended.
         outcome: &'static str,
     },
+    /// `ERR_STOPPED`: a stop was requested; the reason of the producer's `AbortSignal`.
+    #[error("stream {stream:?} was stopped: {reason}")]
+    Stopped {
+        /// The stream.
+        stream: String,
+        /// The words of the one who stopped it.
+        reason: String,
+    },
     /// `ERR_BACKPRESSURE`: the producer's queue is full. The chunk was not taken.
     #[error(
         "stream {stream:?}: {queued} bytes wait to be written, the limit is {limit}; await producer.ready before writing on"
@@ -142,7 +150,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     /// All codes, in the order of the variants.
-    pub const CODES: [&'static str; 16] = [
+    pub const CODES: [&'static str; 17] = [
         "ERR_INVALID_ARGUMENT",
         "ERR_CONNECTION",
         "ERR_TIMEOUT",
@@ -150,6 +158,7 @@ impl Error {
         "ERR_ACTIVE",
         "ERR_FENCED",
         "ERR_ENDED",
+        "ERR_STOPPED",
         "ERR_BACKPRESSURE",
         "ERR_NOT_FOUND",
         "ERR_GAP",
@@ -171,6 +180,7 @@ impl Error {
             Self::Active { .. } => "ERR_ACTIVE",
             Self::Fenced { .. } => "ERR_FENCED",
             Self::Ended { .. } => "ERR_ENDED",
+            Self::Stopped { .. } => "ERR_STOPPED",
             Self::Backpressure { .. } => "ERR_BACKPRESSURE",
             Self::NotFound { .. } => "ERR_NOT_FOUND",
             Self::Gap { .. } => "ERR_GAP",

@@ -1,0 +1,311 @@
+/**
+ * Tidemark: resumable streams for AI chat.
+ *
+ * ```ts
+ * import { createEngine } from 'tidemark'
+ *
+ * const engine = createEngine()                       // TIDEMARK_URL, REDIS_URL, KV_URL, else memory
+ * const producer = await engine.produce(chatId)
+ * for await (const token of model) producer.write(token)
+ * await producer.complete()
+ *
+ * for await (const chunk of engine.subscribe(chatId, { signal })) send(chunk.data)
+ * ```
+ *
+ * Argument errors ({@link InvalidArgumentError}) are thrown at once by the method that was called, and nothing is done;
+ * all other errors reject its promise or end its loop. Every error has a stable {@link TidemarkError.code}.
+ *
+ * @packageDocumentation
+ */
+
+import type { EventEmitter } from 'node:events'
+
+/** Milliseconds, or a number with a unit: `'250ms'`, `'90s'`, `'30m'`, `'1h'`, `'7d'`. */
+export type Duration = number | string
+
+/** What one `write` publishes: text or bytes, at most 1 MiB (text is counted in UTF-8 and must be well-formed). */
+export type ChunkData = string | Uint8Array
+
+/** How a generation ended. */
+export type Outcome = 'complete' | 'failed' | 'stopped' | 'interrupted'
+
+/**
+ * The connection to the store: `idle` until the first use, `connecting`, `ready`; `reconnecting` once a connection is lost;
+ * `degraded` when reconnecting has failed (live answers go on from memory, writes queue up); `closed`.
+ */
+export type ConnectionState = 'idle' | 'connecting' | 'ready' | 'reconnecting' | 'degraded' | 'closed'
+
+/** How long a stream's keys live; they are given a TTL by the command that creates them. 1 s to 365 days. */
+export interface Ttl {
+  /** From the last write of a live stream. Default `'1h'`, or `TIDEMARK_TTL_ACTIVE_SECONDS`. */
+  active?: Duration
+  /** From the end of a finished stream. Default `'1h'`, or `TIDEMARK_TTL_DONE_SECONDS`. */
+  done?: Duration
+}
+
+export interface EngineOptions {
+  /**
+   * `redis://[user:password@]host[:port][/db]`, `rediss://…` (TLS), or `memory:` (one store per process; `memory:name`
+   * is another). Default: the environment's `TIDEMARK_URL`, `REDIS_URL` or `KV_URL`, else `memory:`.
+   */
+  url?: string
+  /** Begins every key and channel; 1–64 characters without braces, control characters or white space. Default `'tidemark'`. */
+  keyPrefix?: string
+  /** Default for every stream. */
+  ttl?: Ttl
+  /**
+   * A producer that gives no sign of life for this long is taken for dead and its readers get `interrupted`, at most 2 s
+   * later. The native side renews it, so a busy event loop does not lose it. 1 s to 10 min, default `'10s'`.
+   */
+  lease?: Duration
+  /** How long a producer may write closing chunks after a stop before it is ended for it. 0 to 1 min, default `'1s'`. */
+  stopGrace?: Duration
+  /** How long an operation waits for a connection before `ERR_CONNECTION`. 10 ms to 10 min, default `'5s'`. */
+  connectTimeout?: Duration
+  /** How long an operation waits for an answer before the connection is given up. 10 ms to 10 min, default `'3s'`. */
+  commandTimeout?: Duration
+  /** Extra milliseconds for chunks to gather before they are sent; 0 (the default) sends at once. At most 10,000. */
+  flushIntervalMs?: number
+  /**
+   * Bytes that may wait in one producer's queue, for instance while Redis is away. Past a quarter `write` returns false,
+   * past all of it throws `ERR_BACKPRESSURE`. 1 MiB to 1 GiB, default 8 MiB.
+   */
+  maxQueueBytes?: number
+}
+
+/** Makes an engine. Connects to nothing until it is first used; engines with the same URL share their connections. */
+export function createEngine(options?: EngineOptions): Engine
+
+export interface ProduceOptions {
+  /** Who may follow, stop and continue this stream: compared on `subscribe`, `stop` and `produce`. 1–512 bytes. */
+  owner?: string
+  /** Anything that `JSON.stringify` takes, up to 64 KiB; shown by `status`. */
+  metadata?: unknown
+  /**
+   * If the stream has a live producer: `'error'` (default) rejects with `ERR_ACTIVE`; `'takeover'` ends its generation as
+   * interrupted and fences it; `'share'` joins it, when it too was started with `'share'`: each chunk gets its own seq.
+   */
+  ifActive?: 'error' | 'takeover' | 'share'
+  /** Overrides the engine's. */
+  ttl?: Ttl
+}
+
+export interface SubscribeOptions {
+  /** `'start'` (default) of the current or last generation, `'now'`, or the cursor of the last chunk seen. */
+  from?: 'start' | 'now' | (string & {})
+  /** Ends the loop by throwing its reason. The stream and its producer are not touched. */
+  signal?: AbortSignal
+  /** Must equal the owner given at the start, if one was. */
+  owner?: string
+  /** How long to wait for a stream that does not exist yet before `ERR_NOT_FOUND`. 0 to 1 day, default `'30s'`. */
+  wait?: Duration
+  /** `'generation'` (default) ends with the generation; `'all'` goes on into the next ones, until aborted. */
+  follow?: 'generation' | 'all'
+}
+
+export interface PipeOptions extends ProduceOptions {
+  /** Called with a promise that settles when the source is drained and the stream has ended; for serverless hosts. */
+  waitUntil?: (done: Promise<unknown>) => void
+}
+
+/** What {@link Engine.pipe} reads: an async iterable, a web stream, or a function that gets the producer's signal. */
+export type PipeSource =
+  | AsyncIterable<ChunkData>
+  | ReadableStream<ChunkData>
+  | ((signal: AbortSignal) => AsyncIterable<ChunkData> | ReadableStream<ChunkData>)
+
+export interface StreamStatus {
+  streamId: string
+  state: 'active' | Outcome
+  /** Why it ended; null while active or when there is nothing to say. */
+  reason: string | null
+  generation: string
+  /** The first seq of the current or last generation. */
+  firstSeq: number
+  /** The last seq of the stream. */
+  lastSeq: number
+  /** Encoded bytes appended in this generation. */
+  bytes: number
+  /** Producers whose leases are valid. */
+  producers: number
+  /** The reason of a stop that was requested, or null. */
+  stop: string | null
+  owner: string | null
+  /** What `produce` was given, or null. */
+  metadata: unknown
+  startedAt: Date
+  updatedAt: Date
+  /** Until the keys expire, in milliseconds. */
+  ttlMs: number
+}
+
+/** `stopping`: a live producer was told. `kept`: no such stream yet, its start will be stopped. `ended`: too late. */
+export type StopResult = 'stopping' | 'kept' | 'ended'
+
+export interface EngineEvents {
+  /** The connection's state changed; `reason` is empty or says why, without credentials. */
+  state: [state: ConnectionState, reason: string]
+}
+
+export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
+  /** The connection to the store. */
+  readonly state: ConnectionState
+  /** Connects early. Rejects with `ERR_CONNECTION` within `connectTimeout`. */
+  connect(): Promise<void>
+  /** Starts a generation on a stream. `streamId`: 1–512 bytes of UTF-8, any characters. */
+  produce(streamId: string, options?: ProduceOptions): Promise<Producer>
+  /**
+   * Writes a source into a stream and returns what the local client should be sent. The client may leave: the source is
+   * drained all the same. A stop ends the source. If the store cannot be reached at the start, the source is passed
+   * through without being resumable.
+   */
+  pipe(streamId: string, source: PipeSource, options?: PipeOptions): ReadableStream<ChunkData>
+  /** Follows a stream: every chunk once, in order. */
+  subscribe(streamId: string, options?: SubscribeOptions): Subscription
+  /** Stops a stream's producers wherever they run, or keeps the stop for its start. `reason`: at most 1 KiB. */
+  stop(streamId: string, reason?: string, options?: { owner?: string }): Promise<StopResult>
+  /** What is known of a stream, or null. */
+  status(streamId: string): Promise<StreamStatus | null>
+  /** All streams of this `keyPrefix`, in no order, read in pages. */
+  streams(): AsyncIterableIterator<StreamStatus>
+  /** Removes a stream; its readers end as interrupted and its producers are fenced. Whether there was one. */
+  delete(streamId: string): Promise<boolean>
+  /** Flushes producers (for at most `commandTimeout`), ends subscriptions with `ERR_CLOSED`, gives up connections. */
+  close(): Promise<void>
+}
+
+export interface Producer extends AsyncDisposable {
+  readonly streamId: string
+  /** The generation's ULID. */
+  readonly generation: string
+  /** Aborted by `stop` (reason: {@link StoppedError}), or when this producer is fenced or its stream is lost. */
+  readonly signal: AbortSignal
+  /** How the generation ended, once it has. */
+  readonly outcome: Outcome | undefined
+  /**
+   * Queues a chunk and returns at once. False: above the high-water mark, `await producer.ready`. Throws
+   * `ERR_BACKPRESSURE` when the queue is full, `ERR_FENCED` or `ERR_ENDED` when nothing can be written any more.
+   */
+  write(chunk: ChunkData): boolean
+  /** As `write`, with a promise for the chunk's cursor that settles once the store has accepted it. */
+  append(chunk: ChunkData): Promise<string>
+  /** Resolves while the queue is below the high-water mark. */
+  readonly ready: Promise<void>
+  /** Resolves when everything written so far has been accepted. */
+  flush(): Promise<void>
+  /** Ends the generation after everything written: `complete`, or `stopped` when a stop was requested. */
+  complete(): Promise<Outcome>
+  /** Ends it as failed; readers get every chunk and then `ERR_FAILED` with this message. */
+  fail(error: unknown): Promise<Outcome>
+  /** Fails the generation unless it has ended. */
+  [Symbol.asyncDispose](): Promise<void>
+}
+
+export interface Chunk {
+  /** 1, 2, 3 … unique and monotonic per stream. */
+  readonly seq: number
+  /** Pass it as `from` to go on after this chunk. */
+  readonly cursor: string
+  readonly data: ChunkData
+  /** The data as text; bytes are decoded as UTF-8. */
+  text(): string
+  /** The data parsed as JSON. */
+  json<T = unknown>(): T
+}
+
+/**
+ * One reader. A loop ends quietly after `complete` and `stopped` ({@link Subscription.outcome} tells), and throws
+ * {@link FailedError}, {@link InterruptedError} or {@link GapError} after every chunk was yielded.
+ */
+export interface Subscription extends AsyncIterableIterator<Chunk>, AsyncDisposable {
+  readonly streamId: string
+  /** The cursor of the last chunk yielded. */
+  readonly cursor: string | undefined
+  /** How the generation ended, once every chunk was yielded. */
+  readonly outcome: Outcome | undefined
+  /** Why it ended: the stop's reason, the failure's message … */
+  readonly reason: string | undefined
+  next(): Promise<IteratorResult<Chunk, undefined>>
+  return(): Promise<IteratorResult<Chunk, undefined>>
+  throw(error?: unknown): Promise<IteratorResult<Chunk, undefined>>
+  /** Lets the process exit although this loop waits. */
+  unref(): this
+  /** The opposite, and the default. */
+  ref(): this
+}
+
+/** The stable codes of all errors. */
+export type ErrorCode =
+  | 'ERR_INVALID_ARGUMENT'
+  | 'ERR_CONNECTION'
+  | 'ERR_TIMEOUT'
+  | 'ERR_STORE'
+  | 'ERR_ACTIVE'
+  | 'ERR_FENCED'
+  | 'ERR_ENDED'
+  | 'ERR_STOPPED'
+  | 'ERR_BACKPRESSURE'
+  | 'ERR_NOT_FOUND'
+  | 'ERR_GAP'
+  | 'ERR_FORBIDDEN'
+  | 'ERR_FAILED'
+  | 'ERR_INTERRUPTED'
+  | 'ERR_CORRUPT'
+  | 'ERR_CLOSED'
+  | 'ERR_INTERNAL'
+
+/** What every error of this package is. Test `code`, or `instanceof` a subclass. */
+export class TidemarkError extends Error {
+  private constructor()
+  readonly code: ErrorCode
+  /** The stream concerned, if any. */
+  readonly streamId: string | undefined
+  /** Whether the same call may succeed later. */
+  readonly retryable: boolean
+}
+/** A value was refused at the door; `field` names it. Nothing was done. */
+export class InvalidArgumentError extends TidemarkError {
+  readonly field: string
+}
+/** The store cannot be reached. */
+export class ConnectionError extends TidemarkError {}
+/** No answer in time; the operation may have taken effect. */
+export class TimeoutError extends TidemarkError {}
+/** The store refused a command. */
+export class StoreError extends TidemarkError {}
+/** The stream already has a live producer. */
+export class ActiveError extends TidemarkError {}
+/** This producer was replaced; nothing of it lands any more. */
+export class FencedError extends TidemarkError {}
+/** The generation has ended; nothing can be written to it. */
+export class EndedError extends TidemarkError {}
+/** A stop was requested. Its `name` is `AbortError`, as `fetch` and model SDKs expect of an abort's reason. */
+export class StoppedError extends TidemarkError {
+  readonly reason: string
+}
+/** The producer's queue is full; the chunk was not taken. */
+export class BackpressureError extends TidemarkError {}
+/** The stream did not appear within `wait`. */
+export class NotFoundError extends TidemarkError {}
+/** Chunks after the cursor are gone (trimmed, expired, evicted, another generation). */
+export class GapError extends TidemarkError {
+  /** Pass it as `from` to go on with what is left. */
+  readonly resume: string
+}
+/** The stream has another owner. */
+export class ForbiddenError extends TidemarkError {}
+/** The producer ended the generation with an error. */
+export class FailedError extends TidemarkError {
+  readonly reason: string
+}
+/** The generation ended without its producer. */
+export class InterruptedError extends TidemarkError {
+  /** `lease` (the producer died), `superseded`, `deleted` or `lost` (the store lost the entries). */
+  readonly reason: string
+}
+/** A stored frame cannot be decoded. */
+export class CorruptError extends TidemarkError {}
+/** The engine is closed. */
+export class ClosedError extends TidemarkError {}
+/** A defect in Tidemark. */
+export class InternalError extends TidemarkError {}

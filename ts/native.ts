@@ -1,0 +1,121 @@
+/**
+ * The boundary to Rust, in the order and with the names of `src/binding/mod.rs`.
+ *
+ * Control crosses as JSON, chunks as bytes and numbers. Nothing asynchronous crosses: a `call` is answered by a record of
+ * a later {@link Native.drain}, and JavaScript makes all promises. No function calls back into JavaScript but `wake`.
+ */
+export interface Native {
+  /** Makes an engine from a complete configuration (`src/config.rs`) and returns its handle. `wake` takes no arguments. */
+  open(config: string, wake: () => void): number
+  /** Starts an asynchronous operation; the answer is a REPLY record with this request number. */
+  call(engine: number, request: number, operation: Operation, args: string): void
+  /**
+   * Queues chunks. `words` holds two per chunk: the producer's handle, and `length << 2 | isText << 1 | wantsAck`;
+   * `arena` holds the payloads one after the other. The first word of each pair is overwritten with the number of bytes
+   * in the producer's queue afterwards.
+   */
+  write(engine: number, words: Uint32Array, chunks: number, arena: Uint8Array): void
+  /** Bytes in a producer's queue. */
+  depth(engine: number, producer: number): number
+  /** Opens a subscription and returns its handle; its records follow. `args` is a {@link SubscribeArgs}. */
+  subscribe(engine: number, args: string): number
+  /** Allows a subscription to deliver `cost` more; a chunk costs its encoded length + {@link CHUNK_COST}. */
+  credit(engine: number, subscription: number, cost: number): void
+  /** Ends a subscription; no record of it follows. */
+  cancel(engine: number, subscription: number): void
+  /**
+   * Fills `words` with what is ready and returns all its text, one after the other, in the order of the records:
+   * `words[0]` is a set of flags ({@link MORE} …), `words[1]` the number of words used, and records follow from `words[2]`.
+   */
+  drain(engine: number, words: Uint32Array): string
+  /** The byte chunks of the last drain, one after the other; called when {@link BYTES} was set. */
+  takeBytes(engine: number): Uint8Array
+  /** Drops an engine at once, without flushing. For the exit of a process or worker; `call('close')` is the polite way. */
+  dispose(engine: number): void
+  /** The version of the native library. */
+  version(): string
+  /** All error codes, in the order of `src/error.rs`. */
+  errorCodes(): string[]
+}
+
+/** `call` operations; arguments and answers are JSON. */
+export type Operation =
+  /** {} → null */
+  | 'connect'
+  /** ProduceArgs → { producer, generation, stop: string | null } */
+  | 'produce'
+  /** { producer } → null, when the queue is below a quarter of its bound */
+  | 'ready'
+  /** { producer } → null, when everything written so far has been accepted */
+  | 'flush'
+  /** { producer, outcome: 'complete' | 'failed', reason } → { outcome, reason } */
+  | 'finish'
+  /** { streamId, reason, owner } → StopResult */
+  | 'stop'
+  /** { streamId } → status | null; `metadata` is the parsed JSON */
+  | 'status'
+  /** { shard, scan, count } → { ids: string[], next: { shard, scan } | null } */
+  | 'list'
+  /** { streamId } → boolean */
+  | 'delete'
+  /** {} → null */
+  | 'close'
+
+export interface ProduceArgs {
+  streamId: string
+  owner: string | null
+  /** A JSON text. */
+  metadata: string | null
+  ifActive: 'error' | 'takeover' | 'share'
+  ttlActiveMs: number
+  ttlDoneMs: number
+}
+
+export interface SubscribeArgs {
+  streamId: string
+  /** 'start', 'now' or a cursor. */
+  from: string
+  owner: string | null
+  waitMs: number
+  followAll: boolean
+  /** The initial credit. */
+  credit: number
+}
+
+/** Added to a chunk's encoded length when its cost is counted, so that empty chunks are bounded too. */
+export const CHUNK_COST = 32
+
+/** Flags of a drain. */
+/** Not everything fitted: drain again. */
+export const MORE = 1
+/** There are byte chunks: call `takeBytes`. */
+export const BYTES = 2
+/** Every chunk that crossed so far has been accepted or refused: nothing holds the process. */
+export const IDLE = 4
+
+/** Records of a drain; `units` counts UTF-16 code units of the drained text. */
+/** subscription, seq low, seq high, count, then count × (length << 1 | isText): chunks; text in units, bytes in bytes. */
+export const DATA = 1
+/** producer, count, then count × (seq low, seq high): acknowledged appends, oldest first. */
+export const SETTLED = 2
+/** subscription, units: the ULID of the generation that the following chunks belong to. */
+export const GENERATION = 3
+/** subscription, units: JSON, `{ outcome, reason }` or `{ error }`; the subscription is over. */
+export const END = 4
+/** request, ok, units: JSON, the answer or the error. */
+export const REPLY = 5
+/** producer, units: JSON, `{ stop: reason }` or `{ error }`; after an error nothing can be written any more. */
+export const PRODUCER = 6
+/** units: JSON, `{ state, reason }`. */
+export const STATE = 7
+
+/** An error as JSON. `reason`, `field` and `resume` where the class has them. */
+export interface NativeError {
+  code: string
+  message: string
+  streamId: string | null
+  retryable: boolean
+  reason?: string
+  field?: string
+  resume?: string
+}
