@@ -1,0 +1,167 @@
+//! Streams in the memory of this process: for development, tests and single-process servers.
+//!
+//! [`MemoryStore`] is the [`Store`] trait; `space` is what the stores of one process share; `slot` and `stream` are the
+//! state machine of one stream id; `step` is what they are told and what they tell.
+
+mod slot;
+mod space;
+mod step;
+mod stream;
+
+use std::{
+    future::ready,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use ulid::Ulid;
+
+use self::{
+    slot::Slot,
+    space::{Realm, Space},
+    step::Step,
+};
+use super::{
+    Append, Appended, ConnectionState, ListCursor, Listener, OwnerCheck, Page, Pending, Read, Renew, Restore,
+    SharedStore, Start, Started, StopResult, Store, StreamStatus,
+};
+use crate::{Error, Result, StreamId};
+
+/// The store of engines without Redis.
+pub struct MemoryStore {
+    node: Ulid,
+    /// `None` once closed.
+    seat: Mutex<Option<Seat>>,
+}
+
+#[derive(Clone)]
+struct Seat {
+    /// Keeps the whole space alive, the streams of other prefixes too.
+    _space: Arc<Space>,
+    realm: Arc<Realm>,
+    member: Ulid,
+}
+
+impl MemoryStore {
+    /// Opens a store in the process-wide space called `name`, for the streams under `prefix`.
+    ///
+    /// Stores with the same name and prefix see each other's streams and messages, as processes see each other's through
+    /// Redis; `node` tells them apart. A space ends with its last store: by [`Store::close`] or by dropping it. Messages
+    /// are delivered before the operation that caused them settles, on the thread that ran it, which is another engine's
+    /// if that one runs on a thread of its own.
+    pub fn open(name: &str, prefix: &str, node: Ulid, listener: Arc<dyn Listener>) -> SharedStore {
+        let space = Space::named(name);
+        let realm = space.realm(prefix);
+        let member = realm.join(node, listener);
+        Arc::new(Self {
+            node,
+            seat: Mutex::new(Some(Seat {
+                _space: space,
+                realm,
+                member,
+            })),
+        })
+    }
+
+    fn seat(&self) -> Result<Seat> {
+        let seat = self.seat.lock().unwrap_or_else(PoisonError::into_inner);
+        seat.clone().ok_or(Error::Closed)
+    }
+
+    fn run<'a, T: Send + 'a>(
+        &'a self,
+        stream: &'a StreamId,
+        operation: impl FnOnce(&mut Slot, &mut Step) -> Result<T> + Send + 'a,
+    ) -> Pending<'a, T> {
+        Box::pin(async move { self.seat()?.realm.run(self.node, stream, operation) })
+    }
+
+    fn leave(&self) {
+        let seat = self.seat.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(seat) = seat {
+            seat.realm.leave(seat.member);
+        }
+    }
+}
+
+impl Drop for MemoryStore {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+impl Store for MemoryStore {
+    fn connect(&self) -> Pending<'_, ()> {
+        Box::pin(ready(self.seat().map(drop)))
+    }
+
+    fn start<'a>(&'a self, stream: &'a StreamId, start: &'a Start) -> Pending<'a, Started> {
+        self.run(stream, |slot, step| slot.start(step, start))
+    }
+
+    fn restore<'a>(&'a self, stream: &'a StreamId, restore: &'a Restore) -> Pending<'a, Appended> {
+        self.run(stream, |slot, step| Ok(slot.restore(step, restore)))
+    }
+
+    fn append<'a>(&'a self, stream: &'a StreamId, append: &'a Append) -> Pending<'a, Appended> {
+        self.run(stream, |slot, step| Ok(slot.append(step, append)))
+    }
+
+    fn renew<'a>(&'a self, stream: &'a StreamId, renew: &'a Renew) -> Pending<'a, Appended> {
+        self.run(stream, |slot, step| Ok(slot.renew(step, renew)))
+    }
+
+    fn read<'a>(&'a self, stream: &'a StreamId, read: &'a Read) -> Pending<'a, Option<Page>> {
+        self.run(stream, |slot, step| slot.read(step, read))
+    }
+
+    fn stop<'a>(
+        &'a self,
+        stream: &'a StreamId,
+        reason: &'a str,
+        owner: &'a OwnerCheck,
+        keep: Duration,
+    ) -> Pending<'a, StopResult> {
+        self.run(stream, move |slot, step| slot.stop(step, reason, owner, keep))
+    }
+
+    fn status<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, Option<StreamStatus>> {
+        self.run(stream, |slot, step| Ok(slot.status(step)))
+    }
+
+    fn delete<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, bool> {
+        self.run(stream, |slot, step| Ok(slot.delete(step)))
+    }
+
+    fn list(&self, from: ListCursor, count: usize) -> Pending<'_, (Vec<StreamId>, Option<ListCursor>)> {
+        Box::pin(async move { Ok(self.seat()?.realm.list(from, count)) })
+    }
+
+    fn listen<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, ()> {
+        Box::pin(async move {
+            let seat = self.seat()?;
+            seat.realm.listen(seat.member, stream);
+            Ok(())
+        })
+    }
+
+    fn unlisten(&self, stream: &StreamId) {
+        if let Ok(seat) = self.seat() {
+            seat.realm.unlisten(seat.member, stream);
+        }
+    }
+
+    fn state(&self) -> ConnectionState {
+        match self.seat() {
+            Ok(_) => ConnectionState::Ready,
+            Err(_) => ConnectionState::Closed,
+        }
+    }
+
+    fn close(&self) -> Pending<'_, ()> {
+        Box::pin(async move {
+            self.leave();
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,208 @@
+//! What is kept under one stream id: the stream, or what outlives and precedes it.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use ulid::Ulid;
+
+use super::{
+    step::Step,
+    stream::{Place, Stream, interrupted},
+};
+use crate::{
+    Error, Result,
+    store::{
+        Append, Appended, IfActive, LiveMessage, OwnerCheck, Page, Read, Renew, Restore, Start, Started,
+        StopResult, StreamStatus,
+    },
+};
+
+/// How long a producer is told that its stream was deleted.
+const TOMBSTONE: Duration = Duration::from_secs(60);
+
+/// A tombstone and a kept stop exist only while there is no stream.
+#[derive(Default)]
+pub(super) struct Slot {
+    stream: Option<Stream>,
+    kept: Option<KeptStop>,
+    tombstone: Option<Tombstone>,
+}
+
+/// A stop that came before the start.
+struct KeptStop {
+    reason: String,
+    owner: OwnerCheck,
+    expires: Instant,
+}
+
+/// What a stream that was deleted while active leaves behind.
+struct Tombstone {
+    generation: Ulid,
+    ordinal: u64,
+    expires: Instant,
+}
+
+impl Slot {
+    /// Drops what has expired; whether there is nothing left.
+    pub fn prune(&mut self, now: Instant) -> bool {
+        self.stream.take_if(|stream| stream.expires() <= now);
+        self.kept.take_if(|kept| kept.expires <= now);
+        self.tombstone.take_if(|tombstone| tombstone.expires <= now);
+        self.is_empty()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.stream.is_none() && self.kept.is_none() && self.tombstone.is_none()
+    }
+
+    /// Whether the index names it.
+    pub fn is_stream(&self) -> bool {
+        self.stream.is_some()
+    }
+
+    pub fn start(&mut self, step: &mut Step, start: &Start) -> Result<Started> {
+        if let Some(stream) = &mut self.stream {
+            check_owner(step, stream, &OwnerCheck::Caller(start.owner.clone()))?;
+            stream.lapse(step);
+            if let Some(started) = stream.started(start.producer) {
+                return Ok(started);
+            }
+            if stream.is_active() {
+                match start.if_active {
+                    IfActive::Share if stream.is_shared() => return Ok(stream.register(step, start)),
+                    IfActive::Takeover => stream.end(step, &interrupted("superseded"), None),
+                    IfActive::Error | IfActive::Share => {
+                        return Err(Error::Active {
+                            stream: step.stream.to_string(),
+                        });
+                    }
+                }
+            }
+        }
+        let place = match (self.stream.take(), self.tombstone.take()) {
+            (Some(stream), _) => stream.into_place(),
+            (None, Some(tombstone)) => Place::new(tombstone.ordinal + 1, 0),
+            (None, None) => Place::new(1, 0),
+        };
+        let stream = self.begin(step, start, place);
+        step.tell(LiveMessage::Started {
+            generation: stream.generation(),
+            base: stream.base(),
+        });
+        stream.started(start.producer).ok_or_else(|| Error::Internal {
+            reason: "a generation without its producer".to_owned(),
+        })
+    }
+
+    /// A new generation; a kept stop is used up, and counts if its sender could have stopped this stream.
+    fn begin(&mut self, step: &Step, start: &Start, place: Place) -> &mut Stream {
+        let requested = self.kept.take().filter(|kept| match &kept.owner {
+            OwnerCheck::Internal => true,
+            OwnerCheck::Caller(caller) => start.owner.is_none() || *caller == start.owner,
+        });
+        let requested = requested.map(|kept| kept.reason);
+        self.stream.insert(Stream::begin(step, start, place, requested))
+    }
+
+    pub fn restore(&mut self, step: &mut Step, restore: &Restore) -> Appended {
+        let start = &restore.start;
+        let renew = Renew {
+            generation: start.generation,
+            producer: start.producer,
+            lease: start.lease,
+        };
+        if self.stream.is_none() && self.tombstone.is_none() {
+            let place = Place::new(restore.ordinal, restore.seq);
+            self.begin(step, start, place);
+        }
+        self.renew(step, &renew)
+    }
+
+    pub fn append(&mut self, step: &mut Step, append: &Append) -> Appended {
+        match &mut self.stream {
+            Some(stream) => stream.append(step, append),
+            None => self.missing(append.generation),
+        }
+    }
+
+    pub fn renew(&mut self, step: &mut Step, renew: &Renew) -> Appended {
+        match &mut self.stream {
+            Some(stream) => stream.renew(step, renew.generation, renew.producer, renew.lease),
+            None => self.missing(renew.generation),
+        }
+    }
+
+    /// A tombstone must not answer `Missing`: the producer would put the deleted stream back.
+    fn missing(&self, generation: Ulid) -> Appended {
+        match &self.tombstone {
+            Some(tombstone) if tombstone.generation == generation => Appended::Ended(interrupted("deleted")),
+            Some(_) => Appended::Fenced,
+            None => Appended::Missing,
+        }
+    }
+
+    pub fn read(&mut self, step: &mut Step, read: &Read) -> Result<Option<Page>> {
+        let Some(stream) = &mut self.stream else {
+            return Ok(None);
+        };
+        check_owner(step, stream, &read.owner)?;
+        stream.lapse(step);
+        Ok(Some(stream.read(step, read)))
+    }
+
+    pub fn stop(
+        &mut self,
+        step: &mut Step,
+        reason: &str,
+        owner: &OwnerCheck,
+        keep: Duration,
+    ) -> Result<StopResult> {
+        let Some(stream) = &mut self.stream else {
+            self.kept = Some(KeptStop {
+                reason: reason.to_owned(),
+                owner: owner.clone(),
+                expires: step.after(keep),
+            });
+            return Ok(StopResult::Kept);
+        };
+        check_owner(step, stream, owner)?;
+        stream.lapse(step);
+        if !stream.is_active() {
+            return Ok(StopResult::Ended);
+        }
+        stream.request_stop(step, reason);
+        Ok(StopResult::Stopping)
+    }
+
+    pub fn status(&mut self, step: &mut Step) -> Option<StreamStatus> {
+        let stream = self.stream.as_mut()?;
+        stream.lapse(step);
+        Some(stream.status(step))
+    }
+
+    pub fn delete(&mut self, step: &mut Step) -> bool {
+        self.kept = None;
+        let Some(stream) = self.stream.take() else {
+            return false;
+        };
+        if stream.is_active() {
+            stream.tell_ended(step, &interrupted("deleted"), None);
+            self.tombstone = Some(Tombstone {
+                generation: stream.generation(),
+                ordinal: stream.ordinal(),
+                expires: step.after(TOMBSTONE),
+            });
+        }
+        step.tell(LiveMessage::Deleted);
+        true
+    }
+}
+
+fn check_owner(step: &Step, stream: &Stream, check: &OwnerCheck) -> Result<()> {
+    if stream.admits(check) {
+        return Ok(());
+    }
+    Err(Error::Forbidden {
+        stream: step.stream.to_string(),
+    })
+}

@@ -1,0 +1,251 @@
+//! What the stores of one process share: the streams under a prefix, who listens, and the messages in between.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet, VecDeque, hash_map::Entry},
+    ops::Bound,
+    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak},
+};
+
+use tokio::time::Instant;
+use ulid::Ulid;
+
+use super::{
+    slot::Slot,
+    step::{Message, Step},
+};
+use crate::{
+    StreamId,
+    store::{ListCursor, Listener},
+};
+
+/// How many slots every operation looks at for expiry: more than it can add, so that the dead never pile up.
+const SWEEP: usize = 4;
+
+static SPACES: LazyLock<Mutex<HashMap<String, Weak<Space>>>> = LazyLock::new(Mutex::default);
+
+/// Everything under one name. It lives as long as one store holds it.
+#[derive(Default)]
+pub(super) struct Space {
+    realms: Mutex<HashMap<String, Arc<Realm>>>,
+}
+
+impl Space {
+    /// The space of that name, which is new if no store holds it.
+    pub fn named(name: &str) -> Arc<Self> {
+        let mut spaces = lock(&SPACES);
+        spaces.retain(|_, space| space.strong_count() > 0);
+        if let Some(space) = spaces.get(name).and_then(Weak::upgrade) {
+            return space;
+        }
+        let space = Arc::new(Self::default());
+        spaces.insert(name.to_owned(), Arc::downgrade(&space));
+        space
+    }
+
+    pub fn realm(&self, prefix: &str) -> Arc<Realm> {
+        lock(&self.realms).entry(prefix.to_owned()).or_default().clone()
+    }
+}
+
+/// The streams under one prefix.
+#[derive(Default)]
+pub(super) struct Realm {
+    state: Mutex<State>,
+    /// Held by the one who delivers. Nobody waits for it: who finds it taken leaves the messages to its holder.
+    delivery: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct State {
+    slots: HashMap<StreamId, Numbered>,
+    /// The slots in the order of their making: a position that stays valid, for lists and for the sweep.
+    order: BTreeMap<u64, StreamId>,
+    next_number: u64,
+    swept: u64,
+    members: Vec<Member>,
+    outbox: VecDeque<(StreamId, Message)>,
+}
+
+#[derive(Default)]
+struct Numbered {
+    number: u64,
+    slot: Slot,
+}
+
+/// A store's place in a realm.
+struct Member {
+    id: Ulid,
+    node: Ulid,
+    listener: Arc<dyn Listener>,
+    streams: HashSet<StreamId>,
+}
+
+impl Realm {
+    /// Lets a store take part, under an id of its own: two stores may have the same node.
+    pub fn join(&self, node: Ulid, listener: Arc<dyn Listener>) -> Ulid {
+        let id = Ulid::new();
+        lock(&self.state).members.push(Member {
+            id,
+            node,
+            listener,
+            streams: HashSet::new(),
+        });
+        id
+    }
+
+    pub fn leave(&self, member: Ulid) {
+        let mut state = lock(&self.state);
+        let at = state.members.iter().position(|known| known.id == member);
+        let left = at.map(|at| state.members.swap_remove(at));
+        drop(state);
+        // The listener may own what locks this realm when it goes.
+        drop(left);
+    }
+
+    pub fn listen(&self, member: Ulid, stream: &StreamId) {
+        if let Some(member) = lock(&self.state).member(member) {
+            member.streams.insert(stream.clone());
+        }
+    }
+
+    pub fn unlisten(&self, member: Ulid, stream: &StreamId) {
+        if let Some(member) = lock(&self.state).member(member) {
+            member.streams.remove(stream);
+        }
+    }
+
+    /// Runs one atomic step, then delivers what it has to tell.
+    pub fn run<T>(
+        &self,
+        node: Ulid,
+        stream: &StreamId,
+        operation: impl FnOnce(&mut Slot, &mut Step) -> T,
+    ) -> T {
+        let mut state = lock(&self.state);
+        // The time is taken under the lock: a step never happens before the one it follows.
+        let mut step = Step::new(stream, node);
+        state.sweep(step.now);
+        let answer = state.run(&mut step, operation);
+        let messages = step.messages.into_iter().map(|message| (stream.clone(), message));
+        state.outbox.extend(messages);
+        drop(state);
+        self.deliver();
+        answer
+    }
+
+    /// About `count` streams made after `from`.
+    pub fn list(&self, from: ListCursor, count: usize) -> (Vec<StreamId>, Option<ListCursor>) {
+        let state = lock(&self.state);
+        let mut rest = state.order.range((Bound::Excluded(from.scan), Bound::Unbounded));
+        let mut scan = from.scan;
+        let mut streams = Vec::new();
+        for (number, stream) in rest.by_ref().take(count.max(1)) {
+            scan = *number;
+            if state
+                .slots
+                .get(stream)
+                .is_some_and(|known| known.slot.is_stream())
+            {
+                streams.push(stream.clone());
+            }
+        }
+        let next = rest.next().map(|_| ListCursor { shard: 0, scan });
+        (streams, next)
+    }
+
+    /// Empties the outbox, in order, without holding the state: a listener may call back.
+    fn deliver(&self) {
+        loop {
+            // Looked at again after each turn, for what was put in while nobody else could take it.
+            if lock(&self.state).outbox.is_empty() {
+                return;
+            }
+            let Ok(_turn) = self.delivery.try_lock() else {
+                return;
+            };
+            loop {
+                let mut state = lock(&self.state);
+                let Some((stream, message)) = state.outbox.pop_front() else {
+                    break;
+                };
+                let listeners = state.concerned(&stream, &message);
+                drop(state);
+                for listener in listeners {
+                    match message.clone() {
+                        Message::Live(message) => listener.on_live(&stream, message),
+                        Message::Control(_, message) => listener.on_control(&stream, message),
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl State {
+    fn member(&mut self, id: Ulid) -> Option<&mut Member> {
+        self.members.iter_mut().find(|member| member.id == id)
+    }
+
+    fn concerned(&self, stream: &StreamId, message: &Message) -> Vec<Arc<dyn Listener>> {
+        let concerned = self.members.iter().filter(|member| match message {
+            Message::Live(_) => member.streams.contains(stream),
+            Message::Control(node, _) => member.node == *node,
+        });
+        concerned.map(|member| member.listener.clone()).collect()
+    }
+
+    fn run<T>(&mut self, step: &mut Step, operation: impl FnOnce(&mut Slot, &mut Step) -> T) -> T {
+        match self.slots.entry(step.stream.clone()) {
+            Entry::Occupied(mut known) => {
+                known.get_mut().slot.prune(step.now);
+                let answer = operation(&mut known.get_mut().slot, step);
+                if known.get().slot.is_empty() {
+                    self.order.remove(&known.remove().number);
+                }
+                answer
+            }
+            Entry::Vacant(place) => {
+                let mut slot = Slot::default();
+                let answer = operation(&mut slot, step);
+                if !slot.is_empty() {
+                    self.next_number += 1;
+                    let number = self.next_number;
+                    self.order.insert(number, step.stream.clone());
+                    place.insert(Numbered { number, slot });
+                }
+                answer
+            }
+        }
+    }
+
+    /// Looks at the next few slots, round and round, and drops those that have expired.
+    fn sweep(&mut self, now: Instant) {
+        let after = (Bound::Excluded(self.swept), Bound::Unbounded);
+        let batch: Vec<_> = self
+            .order
+            .range(after)
+            .take(SWEEP)
+            .map(|(number, id)| (*number, id.clone()))
+            .collect();
+        self.swept = if batch.len() < SWEEP {
+            0
+        } else {
+            batch[SWEEP - 1].0
+        };
+        for (number, stream) in batch {
+            if self
+                .slots
+                .get_mut(&stream)
+                .is_some_and(|known| known.slot.prune(now))
+            {
+                self.slots.remove(&stream);
+                self.order.remove(&number);
+            }
+        }
+    }
+}
+
+/// Nothing under these locks panics half-way through a change, so a poisoned one is as good as any.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

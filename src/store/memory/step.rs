@@ -1,0 +1,58 @@
+//! One atomic step on one stream: when it happens, through which engine, and what has to be told after it.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::time::Instant;
+use ulid::Ulid;
+
+use crate::{
+    StreamId,
+    store::{ControlMessage, LiveMessage},
+};
+
+/// What a step has to tell.
+#[derive(Clone)]
+pub(super) enum Message {
+    /// To everyone who listens to the stream.
+    Live(LiveMessage),
+    /// To the engine with this node id.
+    Control(Ulid, ControlMessage),
+}
+
+/// The circumstances of one operation.
+pub(super) struct Step<'a> {
+    pub stream: &'a StreamId,
+    /// The engine that asks.
+    pub node: Ulid,
+    /// Tokio's clock, so that tests can pause it.
+    pub now: Instant,
+    /// The same moment for people, in milliseconds since 1970.
+    pub wall_ms: u64,
+    /// In the order in which they are to be delivered.
+    pub messages: Vec<Message>,
+}
+
+impl<'a> Step<'a> {
+    pub fn new(stream: &'a StreamId, node: Ulid) -> Self {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self {
+            stream,
+            node,
+            now: Instant::now(),
+            wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX),
+            messages: Vec::new(),
+        }
+    }
+
+    /// The moment `duration` from now; a century from now if the clock cannot count that far.
+    pub fn after(&self, duration: Duration) -> Instant {
+        const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+        self.now
+            .checked_add(duration)
+            .unwrap_or_else(|| self.now + CENTURY)
+    }
+
+    pub fn tell(&mut self, message: LiveMessage) {
+        self.messages.push(Message::Live(message));
+    }
+}

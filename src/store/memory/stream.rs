@@ -1,0 +1,383 @@
+//! One stream: its record and its log, as a state machine that knows neither locks nor listeners.
+
+mod view;
+
+use std::{collections::BTreeSet, time::Duration};
+
+use tokio::time::Instant;
+use ulid::Ulid;
+
+use super::step::{Message, Step};
+use crate::{
+    frame::Frame,
+    store::{
+        Append, Appended, ControlMessage, IfActive, LiveMessage, Outcome, OwnerCheck, Start, Started,
+        Terminal, Ttl,
+    },
+};
+
+/// The current or last generation, what belongs to it alone, and the generation before it.
+pub(super) struct Stream {
+    current: Generation,
+    previous: Option<Generation>,
+    producers: Vec<Producer>,
+    shared: bool,
+    stop: Option<String>,
+    owner: Option<String>,
+    metadata: Option<String>,
+    ttl: Ttl,
+    bytes: u64,
+    started_at: u64,
+    updated_at: u64,
+    expires: Instant,
+}
+
+/// One generation's part of the log.
+struct Generation {
+    id: Ulid,
+    ordinal: u64,
+    base: u64,
+    seq: u64,
+    frames: Vec<Frame>,
+    terminal: Option<Terminal>,
+}
+
+struct Producer {
+    id: Ulid,
+    node: Ulid,
+    started: Started,
+    lease_ends: Instant,
+    /// The last accepted batch, for its retry.
+    accepted: Option<Accepted>,
+    /// It completed while other producers of the shared generation went on.
+    done: bool,
+}
+
+struct Accepted {
+    batch: u64,
+    last: u64,
+    terminal: Option<Terminal>,
+}
+
+impl Producer {
+    fn is_live(&self, now: Instant) -> bool {
+        !self.done && self.lease_ends > now
+    }
+}
+
+impl Stream {
+    /// Begins a generation, with the stop that was `requested` before it.
+    pub fn begin(step: &Step, start: &Start, place: Place, requested: Option<String>) -> Self {
+        let mut stream = Self {
+            current: Generation {
+                id: start.generation,
+                ordinal: place.ordinal,
+                base: place.seq,
+                seq: place.seq,
+                frames: Vec::new(),
+                terminal: None,
+            },
+            previous: place.previous,
+            producers: Vec::new(),
+            shared: start.if_active == IfActive::Share,
+            stop: requested,
+            owner: start.owner.clone(),
+            metadata: start.metadata.clone(),
+            ttl: start.ttl,
+            bytes: 0,
+            started_at: step.wall_ms,
+            updated_at: step.wall_ms,
+            expires: step.after(start.ttl.active),
+        };
+        stream.register(step, start);
+        stream
+    }
+
+    /// Where the next generation begins; what this one leaves behind goes with it.
+    pub fn into_place(self) -> Place {
+        Place {
+            ordinal: self.current.ordinal + 1,
+            seq: self.current.seq,
+            previous: Some(self.current),
+        }
+    }
+
+    /// Adds a producer to the current generation.
+    pub fn register(&mut self, step: &Step, start: &Start) -> Started {
+        // Nobody repeats a request longer than a lease: those who are done need not be remembered any more.
+        self.producers
+            .retain(|producer| !producer.done || producer.lease_ends > step.now);
+        let started = Started {
+            generation: self.current.id,
+            ordinal: self.current.ordinal,
+            seq: self.current.seq,
+            stop: self.stop.clone(),
+        };
+        self.producers.push(Producer {
+            id: start.producer,
+            node: step.node,
+            started: started.clone(),
+            lease_ends: step.after(start.lease),
+            accepted: None,
+            done: false,
+        });
+        started
+    }
+
+    /// The answer that a registered producer's start has had.
+    pub fn started(&self, producer: Ulid) -> Option<Started> {
+        let producer = self.producers.iter().find(|known| known.id == producer)?;
+        Some(producer.started.clone())
+    }
+
+    /// Whether a producer that comes with `share` may join.
+    pub fn is_shared(&self) -> bool {
+        self.shared
+    }
+
+    pub fn is_active(&self) -> bool {
+        self.current.terminal.is_none()
+    }
+
+    pub fn generation(&self) -> Ulid {
+        self.current.id
+    }
+
+    pub fn ordinal(&self) -> u64 {
+        self.current.ordinal
+    }
+
+    pub fn base(&self) -> u64 {
+        self.current.base
+    }
+
+    pub fn expires(&self) -> Instant {
+        self.expires
+    }
+
+    pub fn admits(&self, check: &OwnerCheck) -> bool {
+        match (check, &self.owner) {
+            (OwnerCheck::Internal, _) | (_, None) => true,
+            (OwnerCheck::Caller(caller), owner) => caller == owner,
+        }
+    }
+
+    /// Ends the generation if every lease has lapsed.
+    pub fn lapse(&mut self, step: &mut Step) {
+        if self.is_active() && !self.producers.iter().any(|producer| producer.is_live(step.now)) {
+            let terminal = match &self.stop {
+                Some(reason) => Terminal {
+                    outcome: Outcome::Stopped,
+                    reason: reason.clone(),
+                },
+                None => interrupted("lease"),
+            };
+            self.end(step, &terminal, None);
+        }
+    }
+
+    /// Writes the terminal entry; tells the readers, and every producer but the one that ended it.
+    pub fn end(&mut self, step: &mut Step, terminal: &Terminal, by: Option<Ulid>) {
+        self.current.terminal = Some(terminal.clone());
+        self.expires = step.after(self.ttl.done);
+        self.updated_at = step.wall_ms;
+        step.tell(LiveMessage::Ended {
+            generation: self.current.id,
+            last: self.current.seq,
+            terminal: terminal.clone(),
+        });
+        self.tell_ended(step, terminal, by);
+    }
+
+    /// Tells every producer but one that the generation is over.
+    pub fn tell_ended(&self, step: &mut Step, terminal: &Terminal, by: Option<Ulid>) {
+        self.tell_producers(
+            step,
+            &ControlMessage::Ended {
+                generation: self.current.id,
+                terminal: terminal.clone(),
+            },
+            by,
+        );
+    }
+
+    fn tell_producers(&self, step: &mut Step, message: &ControlMessage, except: Option<Ulid>) {
+        let concerned = self
+            .producers
+            .iter()
+            .filter(|producer| !producer.done && Some(producer.id) != except);
+        let nodes: BTreeSet<Ulid> = concerned.map(|producer| producer.node).collect();
+        step.messages.extend(
+            nodes
+                .into_iter()
+                .map(|node| Message::Control(node, message.clone())),
+        );
+    }
+
+    pub fn append(&mut self, step: &mut Step, append: &Append) -> Appended {
+        let seq = self.current.seq;
+        let Some(producer) = self.sign_of_life(step, append.generation, append.producer, append.lease) else {
+            return Appended::Fenced;
+        };
+        if let Some(accepted) = &producer.accepted {
+            if accepted.batch == append.batch {
+                return Appended::Done {
+                    last: accepted.last,
+                    terminal: accepted.terminal.clone(),
+                    stop: self.stop.clone(),
+                };
+            }
+            // A copy of an older batch that was late; its caller has had the answer.
+            if accepted.batch > append.batch {
+                return Appended::Fenced;
+            }
+        }
+        if let Some(refusal) = self.refusal(append.producer) {
+            return refusal;
+        }
+        match append.expected {
+            Some(expected) if seq < expected => return Appended::Hole { seq },
+            // Somebody else has written after this producer's last chunk, so it is not the only one any more.
+            Some(expected) if seq > expected => return Appended::Fenced,
+            _ => {}
+        }
+        if let Some(frame) = &append.frame {
+            self.push(step, frame.at(seq + 1));
+        }
+        self.touch(step);
+        let terminal = append
+            .terminal
+            .as_ref()
+            .and_then(|asked| self.finish(step, append.producer, asked));
+        let last = self.current.seq;
+        if let Some(producer) = self.producer(append.producer) {
+            producer.accepted = Some(Accepted {
+                batch: append.batch,
+                last,
+                terminal: terminal.clone(),
+            });
+        }
+        Appended::Done {
+            last,
+            stop: self.stop.clone(),
+            terminal,
+        }
+    }
+
+    /// A lease's renewal; also what a restore meets when the record is there after all.
+    pub fn renew(&mut self, step: &Step, generation: Ulid, producer: Ulid, lease: Duration) -> Appended {
+        if self.sign_of_life(step, generation, producer, lease).is_none() {
+            return Appended::Fenced;
+        }
+        if let Some(refusal) = self.refusal(producer) {
+            return refusal;
+        }
+        // A live answer that is silent for long must not lose its beginning.
+        self.touch(step);
+        Appended::Done {
+            last: self.current.seq,
+            stop: self.stop.clone(),
+            terminal: None,
+        }
+    }
+
+    fn producer(&mut self, id: Ulid) -> Option<&mut Producer> {
+        self.producers.iter_mut().find(|producer| producer.id == id)
+    }
+
+    fn sign_of_life(
+        &mut self,
+        step: &Step,
+        generation: Ulid,
+        id: Ulid,
+        lease: Duration,
+    ) -> Option<&mut Producer> {
+        if generation != self.current.id {
+            return None;
+        }
+        let producer = self.producer(id)?;
+        producer.lease_ends = step.after(lease);
+        Some(producer)
+    }
+
+    /// Why a registered producer cannot write any more.
+    fn refusal(&mut self, producer: Ulid) -> Option<Appended> {
+        if let Some(terminal) = &self.current.terminal {
+            return Some(Appended::Ended(terminal.clone()));
+        }
+        self.producer(producer)?.done.then_some(Appended::Fenced)
+    }
+
+    fn push(&mut self, step: &mut Step, frame: Frame) {
+        self.current.seq = frame.last();
+        self.bytes += frame.size() as u64;
+        self.updated_at = step.wall_ms;
+        step.tell(LiveMessage::Frame {
+            generation: self.current.id,
+            last: frame.last(),
+            frame: Some(frame.clone()),
+        });
+        self.current.frames.push(frame);
+    }
+
+    fn touch(&mut self, step: &Step) {
+        self.expires = step.after(self.ttl.active);
+    }
+
+    /// A producer's end: the generation's too, unless others of a shared one go on.
+    fn finish(&mut self, step: &mut Step, id: Ulid, asked: &Terminal) -> Option<Terminal> {
+        let others = self
+            .producers
+            .iter()
+            .any(|other| other.id != id && other.is_live(step.now));
+        if asked.outcome == Outcome::Complete && others {
+            self.producer(id)?.done = true;
+            return None;
+        }
+        let terminal = match (&self.stop, asked.outcome) {
+            (Some(reason), Outcome::Complete | Outcome::Failed) => Terminal {
+                outcome: Outcome::Stopped,
+                reason: reason.clone(),
+            },
+            _ => asked.clone(),
+        };
+        self.end(step, &terminal, Some(id));
+        Some(terminal)
+    }
+
+    /// Marks a live generation; the first reason stays, the producers are told again.
+    pub fn request_stop(&mut self, step: &mut Step, reason: &str) {
+        let reason = self.stop.get_or_insert_with(|| reason.to_owned()).clone();
+        let message = ControlMessage::Stop {
+            generation: self.current.id,
+            reason,
+        };
+        self.tell_producers(step, &message, None);
+    }
+}
+
+/// Where a generation begins.
+pub(super) struct Place {
+    ordinal: u64,
+    seq: u64,
+    previous: Option<Generation>,
+}
+
+impl Place {
+    /// A generation with nothing before it in the log.
+    pub fn new(ordinal: u64, seq: u64) -> Self {
+        Self {
+            ordinal,
+            seq,
+            previous: None,
+        }
+    }
+}
+
+/// An end that the producer has not asked for.
+pub(super) fn interrupted(reason: &str) -> Terminal {
+    Terminal {
+        outcome: Outcome::Interrupted,
+        reason: reason.to_owned(),
+    }
+}

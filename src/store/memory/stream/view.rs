@@ -1,0 +1,110 @@
+//! What a stream shows: pages of its log, and its status.
+
+use tokio::time::Instant;
+use ulid::Ulid;
+
+use super::{Producer, Stream};
+use crate::{
+    frame::Frame,
+    store::{Head, Page, Position, Read, StreamStatus, memory::step::Step},
+};
+
+impl Stream {
+    pub fn read(&self, step: &Step, read: &Read) -> Page {
+        let current = &self.current;
+        let previous = |id: Ulid| self.previous.as_ref().filter(|generation| generation.id == id);
+        let found = match read.position {
+            Position::Start => Some((current, current.base)),
+            Position::Now => Some((current, current.seq)),
+            Position::After { generation, seq } if generation == current.id => Some((current, seq)),
+            Position::After { generation, seq } => previous(generation).map(|generation| (generation, seq)),
+            Position::Next { generation } if generation == current.id => return self.empty_page(step, false),
+            Position::Next { generation } => previous(generation).map(|_| (current, current.base)),
+        };
+        let Some((generation, after)) = found else {
+            return self.empty_page(step, true);
+        };
+        let from = generation.frames.partition_point(|frame| frame.last() <= after);
+        let mut size = 0;
+        let fits = |frame: &&Frame| {
+            let fits = size < read.max_bytes;
+            size += frame.size();
+            fits
+        };
+        let frames: Vec<_> = generation.frames[from..]
+            .iter()
+            .take_while(fits)
+            .cloned()
+            .collect();
+        let more = from + frames.len() < generation.frames.len();
+        Page {
+            head: self.head(step.now),
+            generation: generation.id,
+            base: generation.base,
+            after,
+            frames,
+            terminal: generation.terminal.clone().filter(|_| !more),
+            more,
+            lost: false,
+        }
+    }
+
+    fn empty_page(&self, step: &Step, lost: bool) -> Page {
+        Page {
+            head: self.head(step.now),
+            generation: self.current.id,
+            base: self.current.base,
+            after: self.current.seq,
+            frames: Vec::new(),
+            terminal: None,
+            more: false,
+            lost,
+        }
+    }
+
+    fn head(&self, now: Instant) -> Head {
+        let live = self.live(now);
+        Head {
+            generation: self.current.id,
+            base: self.current.base,
+            seq: self.current.seq,
+            terminal: self.current.terminal.clone(),
+            lease_left: live
+                .map(|producer| producer.lease_ends - now)
+                .max()
+                .unwrap_or_default(),
+        }
+    }
+
+    pub fn status(&self, step: &Step) -> StreamStatus {
+        let terminal = self.current.terminal.as_ref();
+        let live = self.live(step.now);
+        StreamStatus {
+            stream_id: step.stream.to_string(),
+            state: terminal
+                .map_or("active", |terminal| terminal.outcome.as_str())
+                .to_owned(),
+            reason: terminal
+                .map(|terminal| terminal.reason.clone())
+                .filter(|reason| !reason.is_empty()),
+            generation: self.current.id.to_string(),
+            first_seq: self.current.base + 1,
+            last_seq: self.current.seq,
+            bytes: self.bytes,
+            producers: u32::try_from(live.count()).unwrap_or(u32::MAX),
+            stop: self.stop.clone(),
+            owner: self.owner.clone(),
+            metadata: self.metadata.clone(),
+            started_at: self.started_at,
+            updated_at: self.updated_at,
+            ttl_ms: u64::try_from((self.expires - step.now).as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+
+    /// Whose leases keep the generation going.
+    fn live(&self, now: Instant) -> impl Iterator<Item = &Producer> {
+        self.producers
+            .iter()
+            .filter(move |producer| self.is_active() && producer.is_live(now))
+    }
+}
