@@ -43,6 +43,31 @@ impl Config {
         }
     }
 
+    /// How long an operation waits for a connection.
+    pub fn connect_timeout(&self) -> Duration {
+        Duration::from_millis(self.connect_timeout_ms)
+    }
+
+    /// How long an operation waits for an answer.
+    pub fn command_timeout(&self) -> Duration {
+        Duration::from_millis(self.command_timeout_ms)
+    }
+
+    /// How long a producer may write after a stop.
+    pub fn stop_grace(&self) -> Duration {
+        Duration::from_millis(self.stop_grace_ms)
+    }
+
+    /// How long chunks may gather.
+    pub fn flush_interval(&self) -> Duration {
+        Duration::from_millis(self.flush_interval_ms)
+    }
+
+    /// A producer is not ready while this many bytes wait.
+    pub fn high_water_mark(&self) -> usize {
+        self.max_queue_bytes / 4
+    }
+
     /// The lease of every producer.
     pub fn lease(&self) -> Duration {
         Duration::from_millis(self.lease_ms)

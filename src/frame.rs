@@ -65,6 +65,24 @@ impl FrameBuilder {
         self.tags.is_empty()
     }
 
+    /// A copy of the chunks after the first `skip_count`, whose payloads take `skip_bytes`, as an encoded frame.
+    pub fn peek(&self, skip_count: usize, skip_bytes: usize) -> Option<EncodedFrame> {
+        let tags = self.tags.get(skip_count..).filter(|tags| !tags.is_empty())?;
+        let payload = self.payload.get(skip_bytes..)?;
+        let mut encoded = Vec::with_capacity(payload.len() + 2 * tags.len() + 4);
+        encoded.push(PLAIN);
+        put_varint(&mut encoded, tags.len() as u64);
+        for tag in tags {
+            put_varint(&mut encoded, u64::from(*tag));
+        }
+        encoded.extend_from_slice(payload);
+        Some(EncodedFrame {
+            count: tags.len() as u64,
+            payload_len: payload.len(),
+            bytes: encoded.into(),
+        })
+    }
+
     /// Takes at most `max_count` chunks and, past the first one, at most `max_bytes` of payload, as an encoded frame.
     pub fn take(&mut self, max_count: usize, max_bytes: usize) -> Option<EncodedFrame> {
         let mut count = 0;

@@ -1,1 +1,645 @@
-//! The engine.
+//! What the product is: producers, hubs, subscriptions, leases, and what the host has to be told.
+//!
+//! ```text
+//! host ── write ──► Producer ── Writer ──► Store ──► log
+//!                                 │           │ live messages
+//!                                 └──► Hub ◄──┘
+//! host ◄── drain ── Outbox ◄── Subscription (a cursor)
+//! ```
+//!
+//! The host calls synchronous methods from its own thread; everything asynchronous runs on [`runtime`]'s. Locks are held
+//! for moments, in the order registry → subscription → hub, and never across an `await`.
+
+mod attach;
+pub mod backoff;
+pub mod hub;
+pub mod outbox;
+pub mod producer;
+pub mod ring;
+pub mod runtime;
+pub mod subscription;
+mod writer;
+
+use std::{
+    collections::HashMap,
+    future::Future,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::future::join_all;
+use tokio::{
+    sync::{Notify, Semaphore},
+    task::JoinHandle,
+    time::Instant,
+};
+use ulid::Ulid;
+
+use crate::{
+    Config, Error, Result, StreamId,
+    frame::Kind,
+    store::{
+        self, ConnectionState, ControlMessage, IfActive, ListCursor, Listener, LiveMessage, Outcome,
+        OwnerCheck, SharedStore, Start, StopResult, StreamStatus, Terminal, Ttl,
+    },
+};
+use backoff::Backoff;
+use hub::Hub;
+use outbox::{Event, Handle, Outbox, Reply, Sink};
+use producer::Producer;
+use subscription::{Follow, Pulled, Subscription};
+
+/// This many pages are read at the same time, so that ten thousand repairs after a reconnect do not flood the store.
+const CONCURRENT_READS: usize = 64;
+
+/// What a producer is started with.
+#[derive(Debug, Clone)]
+pub struct Produce {
+    /// The stream's owner.
+    pub owner: Option<String>,
+    /// A JSON text.
+    pub metadata: Option<String>,
+    /// What to do about a live producer.
+    pub if_active: IfActive,
+    /// How long the keys live.
+    pub ttl: Ttl,
+}
+
+/// An engine. Cloning shares it.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+/// What an engine's parts share.
+pub struct Inner {
+    config: Config,
+    node: Ulid,
+    store: OnceLock<SharedStore>,
+    runtime: &'static tokio::runtime::Handle,
+    outbox: Arc<Outbox>,
+    hubs: Mutex<HashMap<StreamId, Arc<Hub>>>,
+    subscriptions: Mutex<HashMap<Handle, Arc<Subscription>>>,
+    producers: Mutex<HashMap<Handle, Arc<Producer>>>,
+    /// Producers that were written to since the pump last ran.
+    written: Mutex<Vec<Arc<Producer>>>,
+    pump: Notify,
+    next_handle: AtomicU32,
+    reads: Semaphore,
+    closed: AtomicBool,
+    background: Mutex<Vec<JoinHandle<()>>>,
+}
+
+/// The guard of a mutex, whether or not a thread has panicked while it held it: every critical section here leaves the
+/// state consistent at each step.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A ULID, greater than all that this process has made before.
+pub fn next_ulid() -> Ulid {
+    static GENERATOR: Mutex<Option<ulid::Generator>> = Mutex::new(None);
+    let mut generator = lock(&GENERATOR);
+    // Overflow needs 2^80 ids within a millisecond; a random one is as unique.
+    generator
+        .get_or_insert_with(ulid::Generator::new)
+        .generate()
+        .unwrap_or_else(|_| Ulid::new())
+}
+
+impl Engine {
+    /// Makes an engine on the store that the configuration names; connects to nothing yet. `wake` is called on the
+    /// engine's thread when [`Engine::drain`] has something to deliver, at most once between two drains.
+    pub fn open(config: Config, wake: Box<dyn Fn() + Send + Sync>) -> Result<Self> {
+        let runtime = runtime::handle()?;
+        let node = next_ulid();
+        let inner = Arc::new(Inner {
+            config,
+            node,
+            store: OnceLock::new(),
+            runtime,
+            outbox: Arc::new(Outbox::new(wake)),
+            hubs: Mutex::default(),
+            subscriptions: Mutex::default(),
+            producers: Mutex::default(),
+            written: Mutex::default(),
+            pump: Notify::new(),
+            next_handle: AtomicU32::new(1),
+            reads: Semaphore::new(CONCURRENT_READS),
+            closed: AtomicBool::new(false),
+            background: Mutex::default(),
+        });
+        let listener = Arc::new(Ear(Arc::downgrade(&inner)));
+        let store = store::open(&inner.config, node, listener)?;
+        // Set once, here.
+        let _ = inner.store.set(store);
+        let tasks = vec![
+            inner.spawn(Arc::clone(&inner.outbox).run()),
+            inner.spawn(pump(Arc::clone(&inner))),
+            inner.spawn(renew_leases(Arc::downgrade(&inner))),
+        ];
+        *lock(&inner.background) = tasks;
+        Ok(Self { inner })
+    }
+
+    /// Runs an operation on the engine's thread; its answer is drained as [`Event::Reply`] with this request number.
+    pub fn request<F>(&self, request: u32, operation: F)
+    where
+        F: Future<Output = Result<Reply>> + Send + 'static,
+    {
+        let inner = Arc::clone(&self.inner);
+        self.inner.spawn(async move {
+            // In a task of its own, so that a panic is an answer too.
+            let reply = match inner.runtime.spawn(operation).await {
+                Ok(reply) => reply,
+                Err(error) => Err(Error::Internal {
+                    reason: error.to_string(),
+                }),
+            };
+            inner.outbox.push(Event::Reply(request, reply));
+        });
+    }
+
+    /// Connects early.
+    pub async fn connect(self) -> Result<Reply> {
+        self.inner.check_open()?;
+        self.inner.store().connect().await?;
+        Ok(Reply::Unit)
+    }
+
+    /// Starts a producer.
+    pub async fn produce(self, stream: StreamId, options: Produce) -> Result<Reply> {
+        let inner = &self.inner;
+        inner.check_open()?;
+        let mut start = Start {
+            generation: next_ulid(),
+            producer: next_ulid(),
+            if_active: options.if_active,
+            owner: options.owner,
+            metadata: options.metadata,
+            lease: inner.config.lease(),
+            ttl: options.ttl,
+        };
+        let started = inner.retry(|| inner.store().start(&stream, &start)).await?;
+        start.generation = started.generation;
+        let producer = Arc::new(Producer {
+            handle: inner.next_handle(),
+            stream: stream.clone(),
+            exclusive: start.if_active != IfActive::Share,
+            start,
+            ordinal: started.ordinal,
+            notify: Notify::new(),
+            state: Mutex::default(),
+        });
+        let hub = {
+            let mut hubs = lock(&inner.hubs);
+            let hub = inner.hub(&mut hubs, &stream);
+            hub.writer_joins(started.generation, started.seq);
+            hub
+        };
+        lock(&inner.producers).insert(producer.handle, Arc::clone(&producer));
+        let reply = Reply::Produced {
+            producer: producer.handle,
+            generation: started.generation,
+            stop: started.stop.clone(),
+        };
+        let writer = inner.spawn(writer::run(
+            Arc::clone(&producer),
+            hub,
+            Arc::clone(inner),
+            started,
+        ));
+        let inner = Arc::clone(inner);
+        self.inner.spawn(async move {
+            if let Err(error) = writer.await {
+                let reason = error.to_string();
+                producer.close(&inner, Err(Error::Internal { reason }));
+            }
+        });
+        Ok(reply)
+    }
+
+    /// Queues a chunk of a producer and returns the bytes in its queue. Call [`Engine::written`] after the last one.
+    pub fn write(&self, producer: Handle, kind: Kind, data: &[u8], wants_ack: bool) -> usize {
+        let Some(producer) = self.producer(producer) else {
+            return 0;
+        };
+        let depth = producer.write(&self.inner, kind, data, wants_ack);
+        let mut written = lock(&self.inner.written);
+        if written.last().is_none_or(|last| !Arc::ptr_eq(last, &producer)) {
+            written.push(producer);
+        }
+        depth
+    }
+
+    /// Sends what was queued.
+    pub fn written(&self) {
+        self.inner.pump.notify_one();
+    }
+
+    /// Bytes in a producer's queue.
+    pub fn depth(&self, producer: Handle) -> usize {
+        self.producer(producer).map_or(0, |producer| producer.depth())
+    }
+
+    /// Resolves when a producer's queue is below the high-water mark.
+    pub async fn ready(self, producer: Handle) -> Result<Reply> {
+        let producer = self.known(producer)?;
+        producer.ready(self.inner.config.high_water_mark()).await?;
+        Ok(Reply::Unit)
+    }
+
+    /// Resolves when everything written so far has been accepted.
+    pub async fn flush(self, producer: Handle) -> Result<Reply> {
+        self.known(producer)?.flush().await?;
+        Ok(Reply::Unit)
+    }
+
+    /// Ends a producer's generation.
+    pub async fn finish(self, producer: Handle, terminal: Terminal) -> Result<Reply> {
+        let terminal = self.known(producer)?.finish(terminal).await?;
+        Ok(Reply::Finished {
+            outcome: terminal.outcome,
+            reason: terminal.reason,
+        })
+    }
+
+    /// Opens a subscription; it reports its end through [`Engine::drain`], whatever happens.
+    pub fn subscribe(&self, stream: &StreamId, follow: Follow) -> Result<Handle> {
+        let inner = &self.inner;
+        inner.check_open()?;
+        let handle = inner.next_handle();
+        let mut hubs = lock(&inner.hubs);
+        let hub = inner.hub(&mut hubs, stream);
+        let subscription = Arc::new(Subscription::new(handle, Arc::clone(&hub), inner, &follow));
+        hub.join(inner, handle, Arc::clone(&subscription));
+        drop(hubs);
+        lock(&inner.subscriptions).insert(handle, Arc::clone(&subscription));
+        let task = inner.spawn(attach::attach(
+            Arc::clone(&subscription),
+            Arc::clone(inner),
+            follow,
+        ));
+        subscription.set_task(task.abort_handle());
+        Ok(handle)
+    }
+
+    /// Lets a subscription deliver `cost` more.
+    pub fn credit(&self, subscription: Handle, cost: u64) {
+        let subscription = lock(&self.inner.subscriptions).get(&subscription).cloned();
+        if let Some(subscription) = subscription {
+            subscription.credit(cost);
+        }
+    }
+
+    /// Ends a subscription; nothing of it is drained any more.
+    pub fn cancel(&self, subscription: Handle) {
+        self.inner.forget_subscription(subscription);
+    }
+
+    /// Requests a stop. A producer of this very process learns of it even while the store is away.
+    pub async fn stop(self, stream: StreamId, reason: String, owner: Option<String>) -> Result<Reply> {
+        let inner = &self.inner;
+        inner.check_open()?;
+        if inner.store().state() != ConnectionState::Ready
+            && inner.stop_local(&stream, &reason, owner.as_ref())
+        {
+            return Ok(Reply::Stop(StopResult::Stopping));
+        }
+        let check = OwnerCheck::Caller(owner.clone());
+        let keep = inner.config.ttl().active;
+        let result = inner
+            .retry(|| inner.store().stop(&stream, &reason, &check, keep))
+            .await;
+        match result {
+            Err(error) if error.is_retryable() && inner.stop_local(&stream, &reason, owner.as_ref()) => {
+                Ok(Reply::Stop(StopResult::Stopping))
+            }
+            other => other.map(Reply::Stop),
+        }
+    }
+
+    /// What is known of a stream.
+    pub async fn status(self, stream: StreamId) -> Result<Reply> {
+        let inner = &self.inner;
+        inner.check_open()?;
+        let status: Option<StreamStatus> = inner.retry(|| inner.store().status(&stream)).await?;
+        Ok(Reply::Status(status.map(Box::new)))
+    }
+
+    /// A page of stream ids.
+    pub async fn list(self, from: ListCursor, count: usize) -> Result<Reply> {
+        let inner = &self.inner;
+        inner.check_open()?;
+        let (ids, next) = inner.retry(|| inner.store().list(from, count)).await?;
+        Ok(Reply::List(ids, next))
+    }
+
+    /// Removes a stream.
+    pub async fn delete(self, stream: StreamId) -> Result<Reply> {
+        let inner = &self.inner;
+        inner.check_open()?;
+        Ok(Reply::Deleted(
+            inner.retry(|| inner.store().delete(&stream)).await?,
+        ))
+    }
+
+    /// Ends producers (everything written first, for at most the command timeout), subscriptions and connections.
+    pub async fn close(self) -> Result<Reply> {
+        let inner = &self.inner;
+        if inner.closed.swap(true, Ordering::AcqRel) {
+            return Ok(Reply::Unit);
+        }
+        let producers: Vec<_> = lock(&inner.producers).values().cloned().collect();
+        let endings = producers.iter().map(|producer| {
+            producer.finish(Terminal {
+                outcome: Outcome::Interrupted,
+                reason: "closed".into(),
+            })
+        });
+        // Those that do not make it are told below; their leases tell the rest of the world.
+        let _ = tokio::time::timeout(inner.config.command_timeout(), join_all(endings)).await;
+        inner.shut(&producers);
+        inner.store().close().await?;
+        Ok(Reply::Unit)
+    }
+
+    /// Drops everything at once, for a host that goes away.
+    pub fn dispose(&self) {
+        let inner = &self.inner;
+        inner.closed.store(true, Ordering::Release);
+        let producers: Vec<_> = lock(&inner.producers).values().cloned().collect();
+        inner.shut(&producers);
+        let handles: Vec<_> = lock(&inner.subscriptions).keys().copied().collect();
+        for handle in handles {
+            inner.forget_subscription(handle);
+        }
+        for task in lock(&inner.background).drain(..) {
+            task.abort();
+        }
+        let inner = Arc::clone(inner);
+        self.inner.spawn(async move {
+            // Nobody is left to be told of a failure.
+            let _ = inner.store().close().await;
+        });
+    }
+
+    /// Delivers what is ready until the sink is full; whether something is left.
+    pub fn drain(&self, sink: &mut dyn Sink) -> bool {
+        let outbox = &self.inner.outbox;
+        outbox.begin_drain();
+        while !sink.is_full() {
+            let Some(event) = outbox.pop_event() else { break };
+            sink.event(event);
+        }
+        while !sink.is_full() {
+            let Some(handle) = outbox.pop_ready() else { break };
+            let subscription = lock(&self.inner.subscriptions).get(&handle).cloned();
+            let Some(subscription) = subscription else {
+                continue;
+            };
+            match subscription.pull(sink) {
+                Pulled::Dry => {}
+                Pulled::Full => {
+                    outbox.push_unfinished(handle);
+                    break;
+                }
+                Pulled::Over => self.inner.forget_subscription(handle),
+            }
+        }
+        !outbox.is_empty()
+    }
+
+    /// Whether every chunk that crossed has been accepted or refused.
+    pub fn is_idle(&self) -> bool {
+        self.inner.outbox.is_idle()
+    }
+
+    fn producer(&self, handle: Handle) -> Option<Arc<Producer>> {
+        lock(&self.inner.producers).get(&handle).cloned()
+    }
+
+    fn known(&self, handle: Handle) -> Result<Arc<Producer>> {
+        // The host forgets a producer when it is told of its end; a call that crossed with that news finds none.
+        self.producer(handle).ok_or(Error::Closed)
+    }
+}
+
+impl Inner {
+    pub(crate) fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.runtime.spawn(future)
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// This engine's id among all that share a store.
+    pub fn node(&self) -> Ulid {
+        self.node
+    }
+
+    #[allow(
+        clippy::expect_used,
+        reason = "set before the engine is handed out; nothing else can reach it"
+    )]
+    pub(crate) fn store(&self) -> &SharedStore {
+        self.store.get().expect("the store is set in Engine::open")
+    }
+
+    pub(crate) fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+
+    pub(crate) fn reads(&self) -> &Semaphore {
+        &self.reads
+    }
+
+    fn check_open(&self) -> Result<()> {
+        if self.closed.load(Ordering::Acquire) {
+            Err(Error::Closed)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn next_handle(&self) -> Handle {
+        self.next_handle.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn hub(&self, hubs: &mut HashMap<StreamId, Arc<Hub>>, stream: &StreamId) -> Arc<Hub> {
+        let hub = hubs
+            .entry(stream.clone())
+            .or_insert_with(|| Arc::new(Hub::new(stream.clone())));
+        Arc::clone(hub)
+    }
+
+    fn find_hub(&self, stream: &StreamId) -> Option<Arc<Hub>> {
+        lock(&self.hubs).get(stream).cloned()
+    }
+
+    /// Whether the hub's task may end: nobody has joined it meanwhile.
+    pub(crate) fn retire_hub(&self, hub: &Arc<Hub>) -> bool {
+        let mut hubs = lock(&self.hubs);
+        match hub.retire(self) {
+            None => false,
+            Some(unused) => {
+                if unused {
+                    hubs.remove(hub.stream());
+                }
+                true
+            }
+        }
+    }
+
+    pub(crate) fn forget_producer(&self, producer: &Arc<Producer>, hub: &Arc<Hub>) {
+        lock(&self.producers).remove(&producer.handle);
+        let mut hubs = lock(&self.hubs);
+        hub.writer_leaves();
+        if hub.is_unused() {
+            hubs.remove(hub.stream());
+        }
+    }
+
+    fn forget_subscription(&self, handle: Handle) {
+        let subscription = lock(&self.subscriptions).remove(&handle);
+        if let Some(subscription) = subscription {
+            subscription.cancel();
+            subscription.hub().leave(handle);
+        }
+    }
+
+    /// Whether a producer of this process would let this owner follow and stop the stream.
+    pub(crate) fn owns(&self, stream: &StreamId, owner: Option<&String>) -> bool {
+        lock(&self.producers)
+            .values()
+            .any(|producer| producer.is_open_to(stream, owner))
+    }
+
+    fn stop_local(&self, stream: &StreamId, reason: &str, owner: Option<&String>) -> bool {
+        let producers: Vec<_> = {
+            let producers = lock(&self.producers);
+            producers
+                .values()
+                .filter(|producer| producer.is_open_to(stream, owner))
+                .cloned()
+                .collect()
+        };
+        for producer in &producers {
+            producer.stop(self, reason, self.config.stop_grace());
+        }
+        !producers.is_empty()
+    }
+
+    fn shut(&self, producers: &[Arc<Producer>]) {
+        for producer in producers {
+            producer.close(self, Err(Error::Closed));
+        }
+        let subscriptions: Vec<_> = lock(&self.subscriptions).values().cloned().collect();
+        for subscription in subscriptions {
+            subscription.fail(Error::Closed);
+        }
+    }
+
+    /// Repeats what failed for a passing reason, for as long as a connection may take.
+    async fn retry<'a, T>(&'a self, operation: impl Fn() -> store::Pending<'a, T>) -> Result<T> {
+        let deadline = Instant::now() + self.config.connect_timeout();
+        let mut backoff = Backoff::default();
+        loop {
+            match operation().await {
+                Err(error) if error.is_retryable() && Instant::now() < deadline => {
+                    tokio::time::sleep(backoff.next_delay()).await;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    fn producers_of(&self, stream: &StreamId, generation: Ulid) -> Vec<Arc<Producer>> {
+        let producers = lock(&self.producers);
+        let theirs =
+            |producer: &&Arc<Producer>| producer.stream == *stream && producer.start.generation == generation;
+        producers.values().filter(theirs).cloned().collect()
+    }
+}
+
+/// Wakes the writers of one crossing: one wake of this thread for all of them. Ends with [`Engine::dispose`].
+async fn pump(inner: Arc<Inner>) {
+    loop {
+        inner.pump.notified().await;
+        for producer in std::mem::take(&mut *lock(&inner.written)) {
+            producer.notify.notify_one();
+        }
+    }
+}
+
+/// Renews the leases of all idle producers together, so that they share a round trip.
+async fn renew_leases(inner: Weak<Inner>) {
+    loop {
+        let Some(strong) = inner.upgrade() else { return };
+        let lease = strong.config.lease();
+        let producers: Vec<_> = lock(&strong.producers).values().cloned().collect();
+        drop(strong);
+        for producer in producers {
+            producer.renew_if_idle(lease / 3);
+        }
+        tokio::time::sleep((lease / 6).max(Duration::from_millis(50))).await;
+    }
+}
+
+/// What the store calls.
+struct Ear(Weak<Inner>);
+
+impl Listener for Ear {
+    fn on_live(&self, stream: &StreamId, message: LiveMessage) {
+        if let Some(inner) = self.0.upgrade()
+            && let Some(hub) = inner.find_hub(stream)
+        {
+            hub.hear(message, inner.config.lease());
+        }
+    }
+
+    fn on_control(&self, stream: &StreamId, message: ControlMessage) {
+        let Some(inner) = self.0.upgrade() else { return };
+        match message {
+            ControlMessage::Stop { generation, reason } => {
+                for producer in inner.producers_of(stream, generation) {
+                    producer.stop(&inner, &reason, inner.config.stop_grace());
+                }
+            }
+            ControlMessage::Ended { generation, terminal } => {
+                for producer in inner.producers_of(stream, generation) {
+                    producer.cut_off(&inner, &terminal);
+                }
+            }
+        }
+    }
+
+    fn on_restored(&self) {
+        let Some(inner) = self.0.upgrade() else { return };
+        let hubs: Vec<_> = lock(&inner.hubs).values().cloned().collect();
+        for hub in hubs {
+            hub.repair();
+        }
+        let producers: Vec<_> = lock(&inner.producers).values().cloned().collect();
+        for producer in producers {
+            // A stop may have been missed, or the log may have lost its end.
+            producer.renew_if_idle(Duration::ZERO);
+        }
+    }
+
+    fn on_state(&self, state: ConnectionState, reason: &str) {
+        let Some(inner) = self.0.upgrade() else { return };
+        inner.outbox.push(Event::State(state, reason.into()));
+        for producer in lock(&inner.producers).values() {
+            producer.notify.notify_one();
+        }
+    }
+}

@@ -474,3 +474,16 @@ pub trait Store: Send + Sync + 'static {
 
 /// A store, shared.
 pub type SharedStore = Arc<dyn Store>;
+
+/// The store that the configuration's URL names.
+pub fn open(config: &crate::Config, node: Ulid, listener: Arc<dyn Listener>) -> Result<SharedStore> {
+    match config.url.strip_prefix("memory:") {
+        Some(name) => Ok(memory::MemoryStore::open(
+            name.trim_start_matches('/'),
+            &config.key_prefix,
+            node,
+            listener,
+        )),
+        None => redis::RedisStore::open(config, node, listener),
+    }
+}

@@ -1,0 +1,116 @@
+//! How a subscription finds its place: listen first, then read.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use super::{
+    Inner,
+    backoff::Backoff,
+    hub::PAGE_BYTES,
+    subscription::{Follow, Subscription},
+};
+use crate::{
+    Cursor, Error,
+    store::{ConnectionState, OwnerCheck, Position, Read},
+};
+
+/// Runs until the subscription has its place or has ended with the reason why not.
+pub async fn attach(subscription: Arc<Subscription>, inner: Arc<Inner>, follow: Follow) {
+    match find(&subscription, &inner, &follow).await {
+        Ok(()) => {}
+        Err(error) => subscription.fail(error),
+    }
+}
+
+async fn find(subscription: &Arc<Subscription>, inner: &Arc<Inner>, follow: &Follow) -> Result<(), Error> {
+    let hub = subscription.hub();
+    let deadline = Instant::now() + follow.wait;
+    let patience = deadline.max(Instant::now() + inner.config().connect_timeout());
+    let mut changes = hub.changes();
+    let mut backoff = Backoff::default();
+    loop {
+        if let Some(place) = local_place(inner, subscription, follow) {
+            subscription.place(place);
+            return Ok(());
+        }
+        match inner.store().connect().await {
+            Ok(()) => break,
+            Err(error) => pause(error, patience, &mut backoff).await?,
+        }
+    }
+    let listening = tokio::time::timeout_at(patience, async {
+        // An error would mean that the hub is gone, and the subscription holds it.
+        let _ = hub.listening().wait_for(|listening| *listening).await;
+    });
+    if listening.await.is_err() {
+        return Err(Error::Timeout {
+            operation: "listening",
+            milliseconds: millis(follow.wait.max(inner.config().connect_timeout())),
+        });
+    }
+    let read = Read {
+        position: follow.position,
+        max_bytes: PAGE_BYTES,
+        owner: subscription.owner().clone(),
+    };
+    loop {
+        let permit = inner.reads().acquire().await;
+        let page = inner.store().read(hub.stream(), &read).await;
+        drop(permit);
+        match page {
+            Ok(Some(page)) => {
+                hub.observe(&page);
+                subscription.accept(page);
+                return Ok(());
+            }
+            Ok(None) => {
+                let change = tokio::time::timeout_at(deadline, changes.changed()).await;
+                if change.is_err() {
+                    return Err(Error::NotFound {
+                        stream: hub.stream().to_string(),
+                    });
+                }
+            }
+            Err(error) => pause(error, patience, &mut backoff).await?,
+        }
+    }
+}
+
+/// While the store is away, a stream that is produced here can still be followed from memory.
+fn local_place(inner: &Inner, subscription: &Subscription, follow: &Follow) -> Option<Cursor> {
+    let hub = subscription.hub();
+    if inner.store().state() == ConnectionState::Ready {
+        return None;
+    }
+    let (generation, base) = hub.local_generation()?;
+    let OwnerCheck::Caller(owner) = subscription.owner() else {
+        return None;
+    };
+    if !inner.owns(hub.stream(), owner.as_ref()) {
+        return None;
+    }
+    let seq = match follow.position {
+        Position::Start => base,
+        Position::Now => hub.tail()?,
+        Position::After {
+            generation: wanted,
+            seq,
+        } if wanted == generation => seq.max(base),
+        Position::After { .. } | Position::Next { .. } => return None,
+    };
+    Some(Cursor { generation, seq })
+}
+
+/// Waits before the next try, or gives the error up to the reader.
+async fn pause(error: Error, patience: Instant, backoff: &mut Backoff) -> Result<(), Error> {
+    if !error.is_retryable() || Instant::now() >= patience {
+        return Err(error);
+    }
+    tokio::time::sleep(backoff.next_delay()).await;
+    Ok(())
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,403 @@
+//! The hub: per process and live stream, one ring and one listening task for all local readers.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, Weak},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
+use ulid::Ulid;
+
+use super::{
+    Inner,
+    backoff::{Backoff, jitter},
+    lock,
+    outbox::Handle,
+    ring::{News, Next, Ring},
+    subscription::Subscription,
+};
+use crate::{
+    StreamId,
+    frame::Frame,
+    store::{LiveMessage, Outcome, OwnerCheck, Page, Position, Read, Terminal},
+};
+
+/// What pub/sub can never show (a lost last message, a dead producer, a vanished key) is looked for this often.
+const AUDIT: Duration = Duration::from_secs(5);
+/// A lapsed lease is looked at this long after its deadline, by the store's clock.
+const LEASE_SLACK: Duration = Duration::from_millis(30);
+/// What an audit or a repair reads at most before it leaves the rest to the readers.
+pub(super) const PAGE_BYTES: usize = 256 * 1024;
+
+/// See the module. Kept by its readers (`members`) and by local producers (`writers`).
+pub struct Hub {
+    stream: StreamId,
+    state: Mutex<State>,
+    /// Something is missing, or membership has changed.
+    work: Notify,
+    /// Counts changes; an attaching reader waits for the next one.
+    changed: watch::Sender<u64>,
+    /// Whether messages published from now on arrive.
+    listening: watch::Sender<bool>,
+}
+
+#[derive(Default)]
+struct State {
+    ring: Ring,
+    members: HashMap<Handle, Arc<Subscription>>,
+    writers: usize,
+    task_runs: bool,
+    hole: bool,
+    audit_at: Option<Instant>,
+    missing_since: Option<Instant>,
+}
+
+impl Hub {
+    /// A hub without members.
+    pub fn new(stream: StreamId) -> Self {
+        Self {
+            stream,
+            state: Mutex::default(),
+            work: Notify::new(),
+            changed: watch::Sender::new(0),
+            listening: watch::Sender::new(false),
+        }
+    }
+
+    /// The stream.
+    pub fn stream(&self) -> &StreamId {
+        &self.stream
+    }
+
+    /// Adds a reader; the first one starts the listening task.
+    pub fn join(self: &Arc<Self>, inner: &Arc<Inner>, handle: Handle, subscription: Arc<Subscription>) {
+        let mut state = lock(&self.state);
+        state.members.insert(handle, subscription);
+        if !state.task_runs {
+            state.task_runs = true;
+            inner.spawn(run(Arc::clone(self), Arc::downgrade(inner)));
+        }
+    }
+
+    /// Removes a reader.
+    pub fn leave(&self, handle: Handle) {
+        lock(&self.state).members.remove(&handle);
+        self.work.notify_one();
+    }
+
+    /// A local producer has started a generation, or joined one that stands at `seq`.
+    pub fn writer_joins(&self, generation: Ulid, seq: u64) {
+        let news = {
+            let mut state = lock(&self.state);
+            state.writers += 1;
+            state.ring.start(generation, seq)
+        };
+        self.tell(news);
+    }
+
+    /// A local producer is gone.
+    pub fn writer_leaves(&self) {
+        lock(&self.state).writers -= 1;
+        self.work.notify_one();
+    }
+
+    /// Whether nobody needs it. Called with the registry locked, so that nobody can join meanwhile.
+    pub fn is_unused(&self) -> bool {
+        let state = lock(&self.state);
+        !state.task_runs && state.writers == 0
+    }
+
+    /// How the generation ended, as far as is known here.
+    pub fn terminal(&self) -> Option<Terminal> {
+        lock(&self.state).ring.terminal().cloned()
+    }
+
+    /// The generation that is known here.
+    pub fn generation(&self) -> Option<Ulid> {
+        lock(&self.state).ring.generation()
+    }
+
+    /// The end of the ring.
+    pub fn tail(&self) -> Option<u64> {
+        lock(&self.state).ring.tail()
+    }
+
+    /// Whether a local reader could make use of a frame before the store has it.
+    pub fn has_members(&self) -> bool {
+        !lock(&self.state).members.is_empty()
+    }
+
+    /// A frame, from the store or from a local producer.
+    pub fn offer(&self, generation: Ulid, last: u64, frame: Option<Frame>, lease: Duration) {
+        let news = {
+            let mut state = lock(&self.state);
+            state.missing_since = None;
+            // A write renews its producer's lease, so the next look at it can wait as long.
+            state.audit_at = Some(Instant::now() + AUDIT.min(lease + LEASE_SLACK));
+            state.ring.offer(generation, last, frame)
+        };
+        self.tell(news);
+    }
+
+    /// A generation has ended.
+    pub fn end(&self, generation: Ulid, last: u64, terminal: Terminal) {
+        let news = lock(&self.state).ring.end(generation, last, terminal);
+        self.tell(news);
+    }
+
+    /// A message of the store.
+    pub fn hear(&self, message: LiveMessage, lease: Duration) {
+        match message {
+            LiveMessage::Frame {
+                generation,
+                last,
+                frame,
+            } => self.offer(generation, last, frame, lease),
+            LiveMessage::Ended {
+                generation,
+                last,
+                terminal,
+            } => self.end(generation, last, terminal),
+            LiveMessage::Started { generation, base } => {
+                let news = lock(&self.state).ring.start(generation, base);
+                self.tell(news);
+            }
+            LiveMessage::Deleted => self.abandon("deleted"),
+        }
+    }
+
+    /// Messages may have been missed.
+    pub fn repair(&self) {
+        self.tell(News::Hole);
+    }
+
+    /// A page that was read while listening.
+    pub fn observe(&self, page: &Page) {
+        let news = {
+            let mut state = lock(&self.state);
+            state.missing_since = None;
+            let ended = page.head.terminal.is_some();
+            state.audit_at = Some(Instant::now() + audit_after(page.head.lease_left, ended));
+            state.ring.observe(page)
+        };
+        self.tell(news);
+    }
+
+    /// What follows a reader's place.
+    pub fn next(&self, generation: Ulid, seq: u64) -> Next {
+        lock(&self.state).ring.next(generation, seq)
+    }
+
+    /// The generation and its base, if the ring holds all of it, fed by a local producer.
+    pub fn local_generation(&self) -> Option<(Ulid, u64)> {
+        let state = lock(&self.state);
+        if state.writers == 0 {
+            None
+        } else {
+            state.ring.whole()
+        }
+    }
+
+    /// Resolves when messages published from now on arrive; the receiver of later changes otherwise.
+    pub fn listening(&self) -> watch::Receiver<bool> {
+        self.listening.subscribe()
+    }
+
+    /// Changes from now on.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    fn tell(&self, news: News) {
+        match news {
+            News::Nothing => return,
+            News::Hole => {
+                lock(&self.state).hole = true;
+                self.work.notify_one();
+            }
+            News::Change => {}
+        }
+        self.changed.send_modify(|count| *count += 1);
+        let members: Vec<_> = lock(&self.state).members.values().cloned().collect();
+        for member in members {
+            member.poke();
+        }
+    }
+
+    /// The stream is gone: whoever follows it has seen all there will be.
+    fn abandon(&self, reason: &str) {
+        let news = {
+            let mut state = lock(&self.state);
+            let Some(tail) = state.ring.tail() else { return };
+            let terminal = Terminal {
+                outcome: Outcome::Interrupted,
+                reason: reason.into(),
+            };
+            state.ring.abandon(tail, terminal)
+        };
+        self.tell(news);
+    }
+}
+
+fn audit_after(lease_left: Duration, ended: bool) -> Duration {
+    let audit = jitter(AUDIT);
+    if ended {
+        audit
+    } else {
+        audit.min(lease_left + LEASE_SLACK)
+    }
+}
+
+/// Listens, repairs and audits until the last reader has left.
+async fn run(hub: Arc<Hub>, inner: Weak<Inner>) {
+    loop {
+        if listen(&hub, &inner).await {
+            hub.listening.send_replace(true);
+            hub.tell(News::Change);
+            follow(&hub, &inner).await;
+        }
+        let Some(inner) = inner.upgrade() else { return };
+        if inner.retire_hub(&hub) {
+            return;
+        }
+    }
+}
+
+/// Whether the hub listens now; false when its readers have left or cannot be served.
+async fn listen(hub: &Hub, inner: &Weak<Inner>) -> bool {
+    let mut backoff = Backoff::default();
+    while has_members(hub) {
+        let Some(inner) = inner.upgrade() else {
+            return false;
+        };
+        match inner.store().listen(&hub.stream).await {
+            Ok(()) => return true,
+            Err(error) if error.is_retryable() => {
+                tokio::select! {
+                    () = tokio::time::sleep(backoff.next_delay()) => {}
+                    () = hub.work.notified() => {}
+                }
+            }
+            Err(error) => {
+                let members: Vec<_> = lock(&hub.state)
+                    .members
+                    .drain()
+                    .map(|(_, member)| member)
+                    .collect();
+                for member in members {
+                    member.fail(error.clone());
+                }
+            }
+        }
+    }
+    false
+}
+
+async fn follow(hub: &Hub, inner: &Weak<Inner>) {
+    let mut backoff = Backoff::default();
+    while wait(hub).await {
+        let Some(inner) = inner.upgrade() else { return };
+        if audit(hub, &inner).await {
+            backoff = Backoff::default();
+        } else {
+            tokio::time::sleep(backoff.next_delay()).await;
+        }
+    }
+}
+
+impl Hub {
+    /// Called with the registry locked, when the last reader has left: stops listening unless one has come back
+    /// (`None`), and says whether the hub may leave the registry.
+    pub(super) fn retire(&self, inner: &Inner) -> Option<bool> {
+        let mut state = lock(&self.state);
+        if !state.members.is_empty() {
+            return None;
+        }
+        state.task_runs = false;
+        self.listening.send_replace(false);
+        inner.store().unlisten(&self.stream);
+        Some(state.writers == 0)
+    }
+}
+
+fn has_members(hub: &Hub) -> bool {
+    !lock(&hub.state).members.is_empty()
+}
+
+/// Waits for a hole or for the next audit; false when the last reader has left.
+async fn wait(hub: &Hub) -> bool {
+    loop {
+        let due = {
+            let mut state = lock(&hub.state);
+            if state.members.is_empty() {
+                return false;
+            }
+            if std::mem::take(&mut state.hole) {
+                return true;
+            }
+            *state
+                .audit_at
+                .get_or_insert_with(|| Instant::now() + jitter(AUDIT))
+        };
+        tokio::select! {
+            () = hub.work.notified() => {}
+            () = tokio::time::sleep_until(due) => {
+                let mut state = lock(&hub.state);
+                if state.audit_at.is_some_and(|at| at <= Instant::now()) {
+                    state.audit_at = None;
+                    return !state.members.is_empty();
+                }
+            }
+        }
+    }
+}
+
+/// Reads what the hub has not seen; false when the store could not be read.
+async fn audit(hub: &Hub, inner: &Inner) -> bool {
+    let position = {
+        let state = lock(&hub.state);
+        match (state.ring.generation(), state.ring.tail()) {
+            (Some(generation), Some(seq)) => Position::After { generation, seq },
+            _ => Position::Now,
+        }
+    };
+    let read = Read {
+        position,
+        max_bytes: PAGE_BYTES,
+        owner: OwnerCheck::Internal,
+    };
+    let permit = inner.reads().acquire().await;
+    let page = inner.store().read(&hub.stream, &read).await;
+    drop(permit);
+    match page {
+        Ok(Some(page)) => hub.observe(&page),
+        Ok(None) => miss(hub, inner.config().lease()),
+        Err(error) if error.is_retryable() => {
+            lock(&hub.state).hole = true;
+            return false;
+        }
+        // A frame that cannot be decoded, or missing rights: whoever reads it gets the error.
+        Err(_) => hub.tell(News::Change),
+    }
+    true
+}
+
+/// The stream is not there. Its producer may put it back, so readers are given up only after a lease.
+fn miss(hub: &Hub, lease: Duration) {
+    let lost = {
+        let mut state = lock(&hub.state);
+        let now = Instant::now();
+        let since = *state.missing_since.get_or_insert(now);
+        let left = (since + lease).saturating_duration_since(now);
+        let lost = left.is_zero() && state.ring.tail().is_some();
+        state.audit_at = Some(now + if left.is_zero() { AUDIT } else { left.min(AUDIT) });
+        lost
+    };
+    if lost {
+        hub.abandon("lost");
+    }
+}

@@ -1,0 +1,196 @@
+//! What is ready for the host, and the one wake that tells it so.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+};
+
+use tokio::sync::Notify;
+use ulid::Ulid;
+
+use super::lock;
+use crate::{
+    Error, Result, StreamId,
+    frame::Chunk,
+    store::{ConnectionState, ListCursor, Outcome, StopResult, StreamStatus},
+};
+
+/// The host's name for a producer or a subscription; never used twice by one engine.
+pub type Handle = u32;
+
+/// Something that happened, in the order in which the host must learn of it.
+#[derive(Debug)]
+pub enum Event {
+    /// The answer to a request.
+    Reply(u32, Result<Reply>),
+    /// Chunks whose acknowledgement was asked for, by the seq each was given, oldest first.
+    Settled(Handle, Vec<u64>),
+    /// A stop was requested: the producer may still write closing chunks.
+    Stopped(Handle, String),
+    /// The producer can write no more.
+    Broken(Handle, Error),
+    /// The connection's state changed.
+    State(ConnectionState, String),
+}
+
+/// The answer to a request.
+#[derive(Debug)]
+pub enum Reply {
+    /// Done.
+    Unit,
+    /// A producer has started.
+    Produced {
+        /// Its handle.
+        producer: Handle,
+        /// Its generation.
+        generation: Ulid,
+        /// The reason of a stop that came first.
+        stop: Option<String>,
+    },
+    /// A producer has ended.
+    Finished {
+        /// How.
+        outcome: Outcome,
+        /// Why.
+        reason: String,
+    },
+    /// The answer to a stop.
+    Stop(StopResult),
+    /// The answer to a status request.
+    Status(Option<Box<StreamStatus>>),
+    /// A page of stream ids.
+    List(Vec<StreamId>, Option<ListCursor>),
+    /// Whether there was something to delete.
+    Deleted(bool),
+}
+
+/// How a subscription ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum End {
+    /// With the generation.
+    Terminal {
+        /// How it ended.
+        outcome: Outcome,
+        /// Why.
+        reason: String,
+    },
+    /// With an error of its own.
+    Error(Error),
+}
+
+/// Takes what is ready, in the host's own form.
+pub trait Sink {
+    /// Whether there is no room for another chunk or event.
+    fn is_full(&self) -> bool;
+    /// The generation of the subscription's following chunks.
+    fn generation(&mut self, subscription: Handle, generation: Ulid);
+    /// A chunk; returns what it costs of the subscription's credit.
+    fn chunk(&mut self, subscription: Handle, seq: u64, chunk: Chunk<'_>) -> u64;
+    /// The subscription is over.
+    fn end(&mut self, subscription: Handle, end: End);
+    /// Something else.
+    fn event(&mut self, event: Event);
+}
+
+/// Collects what is ready until the host drains it. At most one wake is in flight.
+pub struct Outbox {
+    wake: Box<dyn Fn() + Send + Sync>,
+    wake_in_flight: AtomicBool,
+    turn_over: Notify,
+    queues: Mutex<Queues>,
+    /// Chunks that crossed and have neither been accepted nor refused.
+    unsettled: AtomicUsize,
+}
+
+#[derive(Default)]
+struct Queues {
+    events: VecDeque<Event>,
+    ready: VecDeque<Handle>,
+}
+
+impl Outbox {
+    /// `wake` is called on the engine's thread and must not block.
+    pub fn new(wake: Box<dyn Fn() + Send + Sync>) -> Self {
+        Self {
+            wake,
+            wake_in_flight: AtomicBool::new(false),
+            turn_over: Notify::new(),
+            queues: Mutex::default(),
+            unsettled: AtomicUsize::new(0),
+        }
+    }
+
+    /// Wakes the host at the end of a turn of the engine's thread, so that what one turn brings crosses at once.
+    pub async fn run(self: Arc<Self>) {
+        loop {
+            self.turn_over.notified().await;
+            tokio::task::yield_now().await;
+            (self.wake)();
+        }
+    }
+
+    /// Adds an event.
+    pub fn push(&self, event: Event) {
+        lock(&self.queues).events.push_back(event);
+        self.signal();
+    }
+
+    /// Adds a subscription that has something to deliver.
+    pub fn push_ready(&self, subscription: Handle) {
+        lock(&self.queues).ready.push_back(subscription);
+        self.signal();
+    }
+
+    /// Puts back a subscription that could not deliver everything.
+    pub fn push_unfinished(&self, subscription: Handle) {
+        lock(&self.queues).ready.push_front(subscription);
+    }
+
+    /// Makes sure that a drain follows.
+    pub fn signal(&self) {
+        if !self.wake_in_flight.swap(true, Ordering::AcqRel) {
+            self.turn_over.notify_one();
+        }
+    }
+
+    /// A drain begins: what comes from now on needs a wake of its own.
+    pub fn begin_drain(&self) {
+        self.wake_in_flight.store(false, Ordering::Release);
+    }
+
+    /// The next event.
+    pub fn pop_event(&self) -> Option<Event> {
+        lock(&self.queues).events.pop_front()
+    }
+
+    /// The next subscription that has something to deliver.
+    pub fn pop_ready(&self) -> Option<Handle> {
+        lock(&self.queues).ready.pop_front()
+    }
+
+    /// Whether nothing is left to drain.
+    pub fn is_empty(&self) -> bool {
+        let queues = lock(&self.queues);
+        queues.events.is_empty() && queues.ready.is_empty()
+    }
+
+    /// Chunks have crossed.
+    pub fn add_unsettled(&self, chunks: usize) {
+        self.unsettled.fetch_add(chunks, Ordering::AcqRel);
+    }
+
+    /// Chunks were accepted or refused; tells the host when none is left.
+    pub fn settle(&self, chunks: usize) {
+        if chunks > 0 && self.unsettled.fetch_sub(chunks, Ordering::AcqRel) == chunks {
+            self.signal();
+        }
+    }
+
+    /// Whether every chunk that crossed has been accepted or refused.
+    pub fn is_idle(&self) -> bool {
+        self.unsettled.load(Ordering::Acquire) == 0
+    }
+}

@@ -1,0 +1,362 @@
+//! The producer's side that the host sees: a queue that takes chunks at once, and what is waiting for it to empty.
+//!
+//! The other side, which writes the queue to the store, is [`writer`](super::writer).
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Notify, oneshot},
+    time::Instant,
+};
+
+use super::{
+    Inner, lock,
+    outbox::{Event, Handle},
+};
+use crate::{
+    Error, Result, StreamId,
+    frame::{EncodedFrame, FrameBuilder, Kind},
+    store::{Outcome, Start, Terminal},
+};
+
+/// See the module.
+pub struct Producer {
+    /// The host's name for it.
+    pub handle: Handle,
+    /// The stream.
+    pub stream: StreamId,
+    /// What it was started with; the generation is the one that was started or joined.
+    pub start: Start,
+    /// The generation's ordinal.
+    pub ordinal: u64,
+    /// Whether no other producer writes to the generation, so that its seqs are known in advance.
+    pub exclusive: bool,
+    pub(super) notify: Notify,
+    pub(super) state: Mutex<State>,
+}
+
+/// What host and writer share.
+#[derive(Default)]
+pub(super) struct State {
+    queue: FrameBuilder,
+    /// Since when the oldest chunk of the queue waits.
+    queued_since: Option<Instant>,
+    /// How many chunks and bytes of the queue local readers have got already (while the store is away).
+    offered: (usize, usize),
+    /// Chunks that crossed, ever; and those of them that were accepted.
+    crossed: u64,
+    settled: u64,
+    /// Payload bytes of the batch in flight.
+    in_flight: usize,
+    /// Of the chunks that crossed, those whose acknowledgement is asked for, ascending.
+    acks: VecDeque<u64>,
+    flushes: VecDeque<(u64, oneshot::Sender<Result<()>>)>,
+    room: Vec<oneshot::Sender<Result<()>>>,
+    finish: Option<Terminal>,
+    finished: Vec<oneshot::Sender<Result<Terminal>>>,
+    outcome: Option<Result<Terminal>>,
+    pub(super) stop: Option<String>,
+    /// When the writer ends the generation after a stop.
+    pub(super) stop_deadline: Option<Instant>,
+    /// Whether the lease has to be renewed.
+    pub(super) renew: bool,
+    pub(super) last_sign: Option<Instant>,
+}
+
+/// A batch that leaves the queue.
+pub(super) struct Batch {
+    /// The chunks, if any.
+    pub frame: Option<EncodedFrame>,
+    /// The end, when nothing follows.
+    pub terminal: Option<Terminal>,
+}
+
+impl Producer {
+    /// Takes a chunk and returns the bytes that wait now. A chunk that comes after the end is dropped: the host has been,
+    /// or is just being, told of the end.
+    pub fn write(&self, inner: &Inner, kind: Kind, data: &[u8], wants_ack: bool) -> usize {
+        let mut state = lock(&self.state);
+        if state.outcome.is_some() {
+            return 0;
+        }
+        if state.queue.is_empty() {
+            state.queued_since = Some(Instant::now());
+        }
+        state.queue.push(kind, data);
+        state.crossed += 1;
+        if wants_ack {
+            let number = state.crossed;
+            state.acks.push_back(number);
+        }
+        inner.outbox().add_unsettled(1);
+        state.depth()
+    }
+
+    /// Whether it writes to this stream and was started with this owner, or with none.
+    pub(super) fn is_open_to(&self, stream: &StreamId, owner: Option<&String>) -> bool {
+        self.stream == *stream && (self.start.owner.is_none() || self.start.owner.as_ref() == owner)
+    }
+
+    /// Bytes that wait to be accepted.
+    pub fn depth(&self) -> usize {
+        lock(&self.state).depth()
+    }
+
+    /// Resolves when less than `mark` bytes wait.
+    pub async fn ready(&self, mark: usize) -> Result<()> {
+        let receiver = {
+            let mut state = lock(&self.state);
+            match &state.outcome {
+                Some(Err(error)) => return Err(error.clone()),
+                None if state.depth() >= mark => {}
+                _ => return Ok(()),
+            }
+            let (sender, receiver) = oneshot::channel();
+            state.room.push(sender);
+            receiver
+        };
+        receiver.await.unwrap_or(Err(Error::Closed))
+    }
+
+    /// Resolves when everything written so far has been accepted.
+    pub async fn flush(&self) -> Result<()> {
+        let receiver = {
+            let mut state = lock(&self.state);
+            match &state.outcome {
+                Some(Err(error)) => return Err(error.clone()),
+                Some(Ok(_)) => return Ok(()),
+                None if state.crossed == state.settled => return Ok(()),
+                None => {}
+            }
+            let (sender, receiver) = oneshot::channel();
+            let crossed = state.crossed;
+            state.flushes.push_back((crossed, sender));
+            receiver
+        };
+        self.notify.notify_one();
+        receiver.await.unwrap_or(Err(Error::Closed))
+    }
+
+    /// Ends the generation after everything written; resolves with how it ended.
+    pub async fn finish(&self, terminal: Terminal) -> Result<Terminal> {
+        let receiver = {
+            let mut state = lock(&self.state);
+            if let Some(outcome) = &state.outcome {
+                return outcome.clone();
+            }
+            state.finish.get_or_insert(terminal);
+            let (sender, receiver) = oneshot::channel();
+            state.finished.push(sender);
+            receiver
+        };
+        self.notify.notify_one();
+        receiver.await.unwrap_or(Err(Error::Closed))
+    }
+
+    /// A stop was requested; the first one counts.
+    pub fn stop(&self, inner: &Inner, reason: &str, grace: Duration) {
+        let mut state = lock(&self.state);
+        if state.stop.is_some() || state.outcome.is_some() {
+            return;
+        }
+        state.stop = Some(reason.into());
+        state.stop_deadline = Some(Instant::now() + grace);
+        drop(state);
+        inner.outbox().push(Event::Stopped(self.handle, reason.into()));
+        self.notify.notify_one();
+    }
+
+    /// The generation has ended without this producer's doing.
+    pub fn cut_off(&self, inner: &Inner, terminal: &Terminal) {
+        self.close(inner, Err(self.cut_off_error(terminal)));
+    }
+
+    /// Why nothing can be written after this terminal entry.
+    pub(super) fn cut_off_error(&self, terminal: &Terminal) -> Error {
+        let stream = self.stream.to_string();
+        match (terminal.outcome, terminal.reason.as_str()) {
+            (Outcome::Interrupted, "superseded") => Error::Fenced { stream },
+            (Outcome::Interrupted, reason) => Error::Interrupted {
+                stream,
+                reason: reason.into(),
+            },
+            (outcome, _) => Error::Ended {
+                stream,
+                outcome: outcome.as_str(),
+            },
+        }
+    }
+
+    /// Nothing more will be written: everyone who waits is told, and the host if it did not ask for the end itself.
+    pub(super) fn close(&self, inner: &Inner, outcome: Result<Terminal>) {
+        let mut state = lock(&self.state);
+        if state.outcome.is_some() {
+            return;
+        }
+        let asked = state.finish.is_some() && !state.finished.is_empty();
+        let waiting = State {
+            outcome: Some(outcome.clone()),
+            stop: state.stop.clone(),
+            ..State::default()
+        };
+        let waiting = std::mem::replace(&mut *state, waiting);
+        drop(state);
+        inner.outbox().settle(count(waiting.crossed - waiting.settled));
+        let told = outcome.clone().map(|_| ());
+        for (_, flush) in waiting.flushes {
+            // The one who asked may be gone; then nobody is to be told.
+            let _ = flush.send(told.clone());
+        }
+        for room in waiting.room {
+            let _ = room.send(told.clone());
+        }
+        for finished in waiting.finished {
+            let _ = finished.send(outcome.clone());
+        }
+        match outcome {
+            Ok(_) if asked => {}
+            Ok(terminal) => {
+                let error = Error::Ended {
+                    stream: self.stream.to_string(),
+                    outcome: terminal.outcome.as_str(),
+                };
+                inner.outbox().push(Event::Broken(self.handle, error));
+            }
+            Err(error) => inner.outbox().push(Event::Broken(self.handle, error)),
+        }
+        self.notify.notify_one();
+    }
+
+    /// Whether it has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        lock(&self.state).has_ended()
+    }
+
+    /// Asks for a renewal if there was no sign of life for `after`.
+    pub(super) fn renew_if_idle(self: &Arc<Self>, after: Duration) {
+        let mut state = lock(&self.state);
+        if state.last_sign.is_none_or(|at| at.elapsed() >= after) && !state.renew {
+            state.renew = true;
+            drop(state);
+            self.notify.notify_one();
+        }
+    }
+}
+
+impl State {
+    pub(super) fn has_ended(&self) -> bool {
+        self.outcome.is_some()
+    }
+
+    fn depth(&self) -> usize {
+        self.queue.payload_len() + self.in_flight
+    }
+
+    /// The next batch; `None` when there is nothing to send yet.
+    pub(super) fn take(&mut self, flush_interval: Duration) -> Take {
+        let now = Instant::now();
+        if self.finish.is_none() && self.stop_deadline.is_some_and(|at| at <= now) {
+            self.finish = Some(Terminal {
+                outcome: Outcome::Stopped,
+                reason: String::new(),
+            });
+        }
+        let urgent = self.finish.is_some() || !self.flushes.is_empty();
+        if let Some(since) = self.queued_since
+            && !urgent
+            && since + flush_interval > now
+        {
+            return Take::At(since + flush_interval);
+        }
+        let frame = self.queue.take(MAX_FRAME_CHUNKS, MAX_FRAME_BYTES);
+        if let Some(frame) = &frame {
+            self.in_flight = frame.payload_len;
+            let (chunks, bytes) = self.offered;
+            self.offered = (
+                chunks.saturating_sub(count(frame.count)),
+                bytes.saturating_sub(frame.payload_len),
+            );
+            self.queued_since = (!self.queue.is_empty()).then_some(now);
+        }
+        let terminal = self
+            .finish
+            .clone()
+            .filter(|_| self.queue.is_empty())
+            .map(|terminal| match &self.stop {
+                Some(reason) => Terminal {
+                    outcome: Outcome::Stopped,
+                    reason: reason.clone(),
+                },
+                None => terminal,
+            });
+        if frame.is_some() || terminal.is_some() {
+            Take::Batch(Batch { frame, terminal })
+        } else {
+            Take::Nothing
+        }
+    }
+
+    /// A batch was accepted: tells those who waited for it. Returns the seqs of the acknowledgements that are due.
+    pub(super) fn accept(&mut self, chunks: u64, last: u64, mark: usize) -> Vec<u64> {
+        self.in_flight = 0;
+        self.settled += chunks;
+        self.last_sign = Some(Instant::now());
+        let mut seqs = Vec::new();
+        while let Some(number) = self
+            .acks
+            .front()
+            .copied()
+            .filter(|number| *number <= self.settled)
+        {
+            self.acks.pop_front();
+            seqs.push(last - (self.settled - number));
+        }
+        while self
+            .flushes
+            .front()
+            .is_some_and(|(target, _)| *target <= self.settled)
+        {
+            if let Some((_, flush)) = self.flushes.pop_front() {
+                // The one who asked may be gone; then nobody is to be told.
+                let _ = flush.send(Ok(()));
+            }
+        }
+        if self.depth() < mark {
+            for room in self.room.drain(..) {
+                let _ = room.send(Ok(()));
+            }
+        }
+        seqs
+    }
+
+    /// What local readers have not got of the queue, and how many chunks of it they have.
+    pub(super) fn offer(&mut self) -> Option<(usize, EncodedFrame)> {
+        let (chunks, bytes) = self.offered;
+        let frame = self.queue.peek(chunks, bytes)?;
+        self.offered = (chunks + count(frame.count), bytes + frame.payload_len);
+        Some((chunks, frame))
+    }
+}
+
+/// What there is to send.
+pub(super) enum Take {
+    /// This.
+    Batch(Batch),
+    /// Something, but not before this time.
+    At(Instant),
+    /// Nothing.
+    Nothing,
+}
+
+/// A frame of this many chunks …
+const MAX_FRAME_CHUNKS: usize = 512;
+/// … and bytes, lengths included, still travels in one pub/sub message (16 KiB), so that live readers need not read.
+const MAX_FRAME_BYTES: usize = 15_000;
+
+fn count(chunks: u64) -> usize {
+    usize::try_from(chunks).unwrap_or(usize::MAX)
+}

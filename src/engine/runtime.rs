@@ -1,0 +1,29 @@
+//! The one thread that everything asynchronous runs on.
+
+use std::{sync::OnceLock, thread};
+
+use tokio::runtime::{Builder, Handle};
+
+use crate::{Error, Result};
+
+/// The process-wide runtime: one thread, started on first use and never stopped.
+///
+/// One thread, because a second one nearly doubles the CPU per chunk (wake-ups cross threads) and wins no latency.
+pub fn handle() -> Result<&'static Handle> {
+    static RUNTIME: OnceLock<std::result::Result<Handle, String>> = OnceLock::new();
+    RUNTIME
+        .get_or_init(|| start().map_err(|error| error.to_string()))
+        .as_ref()
+        .map_err(|reason| Error::Internal {
+            reason: format!("cannot start the engine's thread: {reason}"),
+        })
+}
+
+fn start() -> std::io::Result<Handle> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let handle = runtime.handle().clone();
+    thread::Builder::new()
+        .name("tidemark".into())
+        .spawn(move || runtime.block_on(std::future::pending::<()>()))?;
+    Ok(handle)
+}

@@ -1,0 +1,433 @@
+//! The subscription: a cursor over the log, woken by its hub.
+//!
+//! It owns no queue. While it keeps up it reads from the hub's ring; when it cannot, for whatever reason, it reads the next
+//! page from the log, and only as long as its reader has credit left.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::task::AbortHandle;
+use ulid::Ulid;
+
+use super::{
+    Inner,
+    backoff::Backoff,
+    hub::{Hub, PAGE_BYTES},
+    lock,
+    outbox::{End, Handle, Sink},
+    ring::Next,
+};
+use crate::{
+    Cursor, Error,
+    frame::Frame,
+    store::{Outcome, OwnerCheck, Page, Position, Read, Terminal},
+};
+
+/// A page without progress is not asked for again at once.
+const IDLE_PAGE: Duration = Duration::from_millis(100);
+
+/// What a reader asks for.
+#[derive(Debug, Clone)]
+pub struct Follow {
+    /// Where to begin.
+    pub position: Position,
+    /// Who asks.
+    pub owner: Option<String>,
+    /// How long to wait for a stream that does not exist.
+    pub wait: Duration,
+    /// Whether to go on into the next generations.
+    pub all: bool,
+    /// What may be delivered before the reader asks for more.
+    pub credit: u64,
+}
+
+/// Whether a pull came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pulled {
+    /// Nothing more to deliver now.
+    Dry,
+    /// The sink is full.
+    Full,
+    /// The subscription is over.
+    Over,
+}
+
+/// See the module.
+pub struct Subscription {
+    handle: Handle,
+    hub: Arc<Hub>,
+    inner: Weak<Inner>,
+    owner: OwnerCheck,
+    all: bool,
+    /// It stands in the outbox.
+    queued: AtomicBool,
+    /// It has no credit: waking it is useless.
+    stalled: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    place: Option<Cursor>,
+    announced: Option<Ulid>,
+    credit: i64,
+    page: VecDeque<Frame>,
+    page_end: Option<Terminal>,
+    page_more: bool,
+    /// The last page brought nothing.
+    idle_page: bool,
+    /// The generation has been read to its end; the next one is awaited (`all`).
+    between: bool,
+    fetching: bool,
+    task: Option<AbortHandle>,
+    end: Option<End>,
+    over: bool,
+}
+
+impl Subscription {
+    /// A subscription that has no place yet; see [`attach`](super::attach).
+    pub fn new(handle: Handle, hub: Arc<Hub>, inner: &Arc<Inner>, follow: &Follow) -> Self {
+        Self {
+            handle,
+            hub,
+            inner: Arc::downgrade(inner),
+            owner: OwnerCheck::Caller(follow.owner.clone()),
+            all: follow.all,
+            queued: AtomicBool::new(false),
+            stalled: AtomicBool::new(false),
+            state: Mutex::new(State {
+                credit: i64::try_from(follow.credit).unwrap_or(i64::MAX),
+                ..State::default()
+            }),
+        }
+    }
+
+    /// Its hub.
+    pub fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+
+    /// Who reads.
+    pub fn owner(&self) -> &OwnerCheck {
+        &self.owner
+    }
+
+    /// The task that finds its place, to be ended with it.
+    pub fn set_task(&self, task: AbortHandle) {
+        lock(&self.state).task = Some(task);
+    }
+
+    /// There may be something to deliver.
+    pub fn poke(&self) {
+        if !self.stalled.load(Ordering::Acquire) {
+            self.queue();
+        }
+    }
+
+    /// The reader takes `cost` more.
+    pub fn credit(&self, cost: u64) {
+        let mut state = lock(&self.state);
+        state.credit = state
+            .credit
+            .saturating_add(i64::try_from(cost).unwrap_or(i64::MAX));
+        drop(state);
+        if self.stalled.swap(false, Ordering::AcqRel) {
+            self.queue();
+        }
+    }
+
+    /// Ends it with an error, after what it has.
+    pub fn fail(&self, error: Error) {
+        lock(&self.state).end.get_or_insert(End::Error(error));
+        self.queue();
+    }
+
+    /// Ends it without a word.
+    pub fn cancel(&self) {
+        let mut state = lock(&self.state);
+        state.over = true;
+        state.page.clear();
+        if let Some(task) = state.task.take() {
+            task.abort();
+        }
+    }
+
+    /// Its place was found without a page, in the ring.
+    pub fn place(&self, place: Cursor) {
+        lock(&self.state).place = Some(place);
+        self.queue();
+    }
+
+    /// A page from its place.
+    pub fn accept(&self, page: Page) {
+        let mut state = lock(&self.state);
+        state.fetching = false;
+        if let Err(error) = state.take_page(page, self.hub.stream().as_str()) {
+            state.end.get_or_insert(End::Error(error));
+        }
+        drop(state);
+        self.queue();
+    }
+
+    /// Delivers what is ready and affordable. Called when it leaves the outbox.
+    pub fn pull(self: &Arc<Self>, sink: &mut dyn Sink) -> Pulled {
+        self.queued.store(false, Ordering::Release);
+        let mut state = lock(&self.state);
+        loop {
+            if state.over {
+                return Pulled::Over;
+            }
+            if sink.is_full() {
+                self.queued.store(true, Ordering::Release);
+                return Pulled::Full;
+            }
+            match self.step(&mut state, sink) {
+                Step::Again => {}
+                Step::Dry => return Pulled::Dry,
+                Step::Fetch => {
+                    self.fetch(&mut state);
+                    return Pulled::Dry;
+                }
+                Step::End(end) => {
+                    sink.end(self.handle, end);
+                    state.over = true;
+                }
+            }
+        }
+    }
+
+    fn step(&self, state: &mut State, sink: &mut dyn Sink) -> Step {
+        if let Some(frame) = state.page.pop_front() {
+            if !self.deliver(state, &frame, sink) {
+                state.page.push_front(frame);
+                return if state.credit <= 0 { Step::Dry } else { Step::Again };
+            }
+            return Step::Again;
+        }
+        if state.fetching {
+            return Step::Dry;
+        }
+        if let Some(terminal) = state.page_end.take() {
+            return self.finish(state, terminal);
+        }
+        if let Some(end) = state.end.take() {
+            return Step::End(end);
+        }
+        let Some(place) = state.place else {
+            return Step::Dry;
+        };
+        if state.page_more {
+            return Step::Fetch;
+        }
+        if state.between {
+            let moved = self
+                .hub
+                .generation()
+                .is_some_and(|known| known != place.generation);
+            return if moved { Step::Fetch } else { Step::Dry };
+        }
+        match self.hub.next(place.generation, place.seq) {
+            Next::Frame(frame) => {
+                if self.deliver(state, &frame, sink) || state.credit > 0 {
+                    Step::Again
+                } else {
+                    Step::Dry
+                }
+            }
+            Next::Terminal(terminal) => self.finish(state, terminal),
+            Next::Wait => Step::Dry,
+            Next::Log => Step::Fetch,
+        }
+    }
+
+    /// Whether the frame was delivered to its end.
+    fn deliver(&self, state: &mut State, frame: &Frame, sink: &mut dyn Sink) -> bool {
+        let Some(mut place) = state.place else { return true };
+        if state.announced != Some(place.generation) {
+            state.announced = Some(place.generation);
+            sink.generation(self.handle, place.generation);
+        }
+        for (seq, chunk) in (frame.first()..).zip(frame.chunks()) {
+            if seq <= place.seq {
+                continue;
+            }
+            if state.credit <= 0 {
+                self.stalled.store(true, Ordering::Release);
+                return false;
+            }
+            if sink.is_full() {
+                return false;
+            }
+            let cost = sink.chunk(self.handle, seq, chunk);
+            state.credit -= i64::try_from(cost).unwrap_or(i64::MAX);
+            place.seq = seq;
+            state.place = Some(place);
+        }
+        true
+    }
+
+    fn finish(&self, state: &mut State, terminal: Terminal) -> Step {
+        let gone = matches!(terminal.reason.as_str(), "deleted" | "lost");
+        if self.all && !(terminal.outcome == Outcome::Interrupted && gone) {
+            state.between = true;
+            return Step::Fetch;
+        }
+        Step::End(End::Terminal {
+            outcome: terminal.outcome,
+            reason: terminal.reason,
+        })
+    }
+
+    fn queue(&self) {
+        if !self.queued.swap(true, Ordering::AcqRel)
+            && let Some(inner) = self.inner.upgrade()
+        {
+            inner.outbox().push_ready(self.handle);
+        }
+    }
+
+    fn fetch(self: &Arc<Self>, state: &mut State) {
+        let (Some(inner), Some(place)) = (self.inner.upgrade(), state.place) else {
+            return;
+        };
+        state.fetching = true;
+        state.page_more = false;
+        let position = if state.between {
+            Position::Next {
+                generation: place.generation,
+            }
+        } else {
+            Position::After {
+                generation: place.generation,
+                seq: place.seq,
+            }
+        };
+        let delay = if state.idle_page {
+            IDLE_PAGE
+        } else {
+            Duration::ZERO
+        };
+        let task = inner.spawn(fetch(Arc::clone(self), inner.clone(), position, delay));
+        state.task = Some(task.abort_handle());
+    }
+}
+
+enum Step {
+    Again,
+    Dry,
+    Fetch,
+    End(End),
+}
+
+impl State {
+    /// Checks that the page continues where the reader stands: a hole is an error, never a silent skip.
+    fn take_page(&mut self, page: Page, stream: &str) -> Result<(), Error> {
+        let gap = |reason: String, generation, seq| Error::Gap {
+            stream: stream.into(),
+            reason,
+            resume: Cursor { generation, seq }.to_string(),
+        };
+        if page.lost {
+            return Err(gap(
+                "the cursor's generation is gone".into(),
+                page.head.generation,
+                page.head.base,
+            ));
+        }
+        let mut place = match self.place {
+            Some(place) if place.generation == page.generation => {
+                if self.between {
+                    return Ok(());
+                }
+                place
+            }
+            _ => Cursor {
+                generation: page.generation,
+                seq: page.after,
+            },
+        };
+        self.between = false;
+        self.place = Some(place);
+        self.idle_page = page.frames.is_empty() && page.terminal.is_none();
+        for frame in page.frames {
+            if frame.first() > place.seq + 1 {
+                self.page_more = false;
+                let reason = format!("chunks {} to {} are gone", place.seq + 1, frame.first() - 1);
+                return Err(gap(reason, page.generation, frame.first() - 1));
+            }
+            place.seq = place.seq.max(frame.last());
+            self.page.push_back(frame);
+        }
+        self.page_more = page.more;
+        self.page_end = page.terminal;
+        if page.more || self.page_end.is_some() {
+            return Ok(());
+        }
+        if page.generation != page.head.generation {
+            // The previous generation always has a terminal entry, unless the store has lost it.
+            self.page_end = Some(Terminal {
+                outcome: Outcome::Interrupted,
+                reason: "lost".into(),
+            });
+        } else if page.head.seq > place.seq {
+            let reason = format!("chunks {} to {} are gone", place.seq + 1, page.head.seq);
+            return Err(gap(reason, page.generation, page.head.seq));
+        }
+        Ok(())
+    }
+}
+
+async fn fetch(subscription: Arc<Subscription>, inner: Arc<Inner>, position: Position, delay: Duration) {
+    let mut backoff = Backoff::default();
+    let read = Read {
+        position,
+        max_bytes: PAGE_BYTES,
+        owner: subscription.owner.clone(),
+    };
+    tokio::time::sleep(delay).await;
+    loop {
+        let permit = inner.reads().acquire().await;
+        let page = inner.store().read(subscription.hub.stream(), &read).await;
+        drop(permit);
+        match page {
+            Ok(Some(page)) => {
+                subscription.hub.observe(&page);
+                return subscription.accept(page);
+            }
+            // Its producer may put it back; the hub says when that is no longer expected.
+            Ok(None) => {
+                if let Some(terminal) = subscription.hub.terminal() {
+                    return subscription.end_with(terminal);
+                }
+            }
+            Err(error) if error.is_retryable() => {}
+            Err(error) => return subscription.stop_fetching(Some(End::Error(error))),
+        }
+        tokio::time::sleep(backoff.next_delay()).await;
+    }
+}
+
+impl Subscription {
+    fn end_with(&self, terminal: Terminal) {
+        self.stop_fetching(Some(End::Terminal {
+            outcome: terminal.outcome,
+            reason: terminal.reason,
+        }));
+    }
+
+    fn stop_fetching(&self, end: Option<End>) {
+        let mut state = lock(&self.state);
+        state.fetching = false;
+        if let Some(end) = end {
+            state.end.get_or_insert(end);
+        }
+        drop(state);
+        self.queue();
+    }
+}

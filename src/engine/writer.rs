@@ -1,0 +1,382 @@
+//! Writes one producer's queue to the store: one batch in flight, retried until its outcome is known.
+
+use std::{collections::VecDeque, future::Future, sync::Arc, time::Duration};
+
+use tokio::time::Instant;
+
+use super::{
+    Inner,
+    backoff::Backoff,
+    hub::Hub,
+    lock,
+    outbox::Event,
+    producer::{Batch, Producer, Take},
+};
+use crate::{
+    Error, Result,
+    frame::{EncodedFrame, Frame},
+    store::{Append, Appended, ConnectionState, Outcome, Renew, Restore, Started, Terminal},
+};
+
+/// Accepted frames are kept this long, in case a restart or a failover of the store loses them …
+const KEEP_FOR: Duration = Duration::from_secs(15);
+/// … as long as they take no more than this.
+const KEEP_BYTES: usize = 1 << 20;
+
+/// Runs until the producer has ended.
+pub async fn run(producer: Arc<Producer>, hub: Arc<Hub>, inner: Arc<Inner>, started: Started) {
+    let mut writer = Writer {
+        producer: Arc::clone(&producer),
+        hub,
+        inner: Arc::clone(&inner),
+        batch: 0,
+        log_end: started.seq,
+        accepted: started.seq,
+        pending: None,
+        kept: VecDeque::new(),
+        kept_bytes: 0,
+    };
+    if let Some(reason) = started.stop {
+        producer.stop(&inner, &reason, inner.config().stop_grace());
+    }
+    while let Some(work) = writer.next_work().await {
+        let done = match work {
+            Work::Write(batch) => writer.write(batch).await,
+            Work::Renew => writer.renew().await,
+        };
+        match done {
+            Ok(None) => {}
+            Ok(Some(terminal)) => producer.close(&inner, Ok(terminal)),
+            Err(error) => producer.close(&inner, Err(error)),
+        }
+    }
+    inner.forget_producer(&producer, &writer.hub);
+}
+
+enum Work {
+    Write(Batch),
+    Renew,
+}
+
+struct Writer {
+    producer: Arc<Producer>,
+    hub: Arc<Hub>,
+    inner: Arc<Inner>,
+    batch: u64,
+    /// The last seq that is in the log, as far as is known. Behind `accepted` while a hole is being filled.
+    log_end: u64,
+    /// The last seq that was ever accepted.
+    accepted: u64,
+    /// What has left the queue and is not accepted yet.
+    pending: Option<EncodedFrame>,
+    kept: VecDeque<(Instant, Frame)>,
+    kept_bytes: usize,
+}
+
+impl Writer {
+    /// Waits for something to do; `None` when the producer has ended.
+    async fn next_work(&self) -> Option<Work> {
+        loop {
+            let until = {
+                let mut state = lock(&self.producer.state);
+                if state.has_ended() {
+                    return None;
+                }
+                match state.take(self.inner.config().flush_interval()) {
+                    Take::Batch(batch) => return Some(Work::Write(batch)),
+                    Take::At(at) => Some(at),
+                    Take::Nothing if std::mem::take(&mut state.renew) => return Some(Work::Renew),
+                    Take::Nothing => state.stop_deadline,
+                }
+            };
+            let due = async {
+                match until {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = self.producer.notify.notified() => {}
+                () = due => {}
+            }
+        }
+    }
+
+    /// Writes a batch, and before it whatever the store has lost. Returns the terminal entry if there is one now.
+    async fn write(&mut self, batch: Batch) -> Result<Option<Terminal>> {
+        self.pending.clone_from(&batch.frame);
+        loop {
+            self.refill().await?;
+            let count = batch.frame.as_ref().map_or(0, |frame| frame.count);
+            let reply = self.send(batch.frame.clone(), batch.terminal.clone()).await?;
+            let Appended::Done { last, stop, terminal } = reply else {
+                self.recover(reply).await?;
+                continue;
+            };
+            // A shared generation's numbers are the store's to give; going back means that it has lost some.
+            if last < self.accepted + count {
+                return Err(self.lost());
+            }
+            if let Some(frame) = self.pending.take() {
+                self.keep(frame.at(last - count + 1));
+            }
+            self.log_end = last;
+            self.accepted = last;
+            self.settle(count, last);
+            self.heed(stop);
+            if let Some(terminal) = &terminal {
+                self.hub
+                    .end(self.producer.start.generation, last, terminal.clone());
+            }
+            // In shared mode the last producer ends the generation; the others are done when they say so.
+            return Ok(terminal.or(batch.terminal));
+        }
+    }
+
+    async fn renew(&mut self) -> Result<Option<Terminal>> {
+        let renew = Renew {
+            generation: self.producer.start.generation,
+            producer: self.producer.start.producer,
+            lease: self.inner.config().lease(),
+        };
+        let inner = Arc::clone(&self.inner);
+        let reply = self
+            .attend(inner.store().renew(&self.producer.stream, &renew))
+            .await;
+        match reply {
+            Ok(Appended::Done { last, stop, .. }) => {
+                lock(&self.producer.state).last_sign = Some(Instant::now());
+                self.heed(stop);
+                if self.producer.exclusive && last < self.log_end {
+                    self.log_end = last;
+                    self.refill().await?;
+                }
+            }
+            Ok(reply) => {
+                self.recover(reply).await?;
+                self.refill().await?;
+            }
+            // The next tick tries again; a write does so without pause.
+            Err(error) if error.is_retryable() => {}
+            Err(error) => return Err(error),
+        }
+        Ok(None)
+    }
+
+    async fn refill(&mut self) -> Result<()> {
+        while let Some(frame) = self.lost_frame()? {
+            let reply = self.send(Some(frame.encoded()), None).await?;
+            self.rewritten(reply, frame.last()).await?;
+        }
+        Ok(())
+    }
+
+    async fn rewritten(&mut self, reply: Appended, last: u64) -> Result<()> {
+        match reply {
+            Appended::Done { stop, .. } => {
+                self.log_end = last;
+                self.heed(stop);
+                Ok(())
+            }
+            other => self.recover(other).await,
+        }
+    }
+
+    /// The first accepted frame that the log no longer has.
+    fn lost_frame(&self) -> Result<Option<Frame>> {
+        if self.log_end >= self.accepted {
+            return Ok(None);
+        }
+        let found = self
+            .kept
+            .iter()
+            .find(|(_, frame)| frame.first() == self.log_end + 1);
+        found
+            .map(|(_, frame)| Some(frame.clone()))
+            .ok_or_else(|| self.lost())
+    }
+
+    /// Deals with every answer but `Done`.
+    async fn recover(&mut self, reply: Appended) -> Result<()> {
+        match reply {
+            Appended::Hole { seq } if seq < self.log_end => {
+                self.log_end = seq;
+                if self.lost_frame().is_err() {
+                    self.give_up().await;
+                    return Err(self.lost());
+                }
+                Ok(())
+            }
+            Appended::Missing if self.producer.exclusive => self.restore().await,
+            Appended::Missing => Err(self.lost()),
+            Appended::Ended(terminal) => Err(self.producer.cut_off_error(&terminal)),
+            Appended::Fenced => Err(Error::Fenced {
+                stream: self.producer.stream.to_string(),
+            }),
+            Appended::Hole { .. } | Appended::Done { .. } => Err(Error::Internal {
+                reason: format!(
+                    "stream {:?}: the log and its producer disagree",
+                    self.producer.stream.as_str()
+                ),
+            }),
+        }
+    }
+
+    /// The store has lost the whole stream: puts it back as far as it is still kept here.
+    async fn restore(&mut self) -> Result<()> {
+        let restore = Restore {
+            start: self.producer.start.clone(),
+            ordinal: self.producer.ordinal,
+            seq: self
+                .kept
+                .front()
+                .map_or(self.accepted, |(_, frame)| frame.first() - 1),
+        };
+        let inner = Arc::clone(&self.inner);
+        let mut backoff = Backoff::default();
+        loop {
+            match self
+                .attend(inner.store().restore(&self.producer.stream, &restore))
+                .await
+            {
+                Ok(Appended::Done { last, stop, .. }) => {
+                    self.log_end = last;
+                    self.heed(stop);
+                    return Ok(());
+                }
+                Ok(Appended::Ended(terminal)) => return Err(self.producer.cut_off_error(&terminal)),
+                Ok(_) => {
+                    return Err(Error::Fenced {
+                        stream: self.producer.stream.to_string(),
+                    });
+                }
+                Err(error) => self.pause(error, &mut backoff).await?,
+            }
+        }
+    }
+
+    /// Ends a generation that has a hole nobody can fill. Readers learn of it from the lease if this fails too.
+    async fn give_up(&mut self) {
+        self.batch += 1;
+        let append = Append {
+            generation: self.producer.start.generation,
+            producer: self.producer.start.producer,
+            batch: self.batch,
+            expected: None,
+            frame: None,
+            terminal: Some(Terminal {
+                outcome: Outcome::Interrupted,
+                reason: "lost".into(),
+            }),
+            lease: self.inner.config().lease(),
+        };
+        let _ = self.inner.store().append(&self.producer.stream, &append).await;
+    }
+
+    fn lost(&self) -> Error {
+        Error::Interrupted {
+            stream: self.producer.stream.to_string(),
+            reason: "lost".into(),
+        }
+    }
+
+    /// Sends one batch until its outcome is known: the store recognises the number of a batch that it has.
+    async fn send(&mut self, frame: Option<EncodedFrame>, terminal: Option<Terminal>) -> Result<Appended> {
+        self.batch += 1;
+        let append = Append {
+            generation: self.producer.start.generation,
+            producer: self.producer.start.producer,
+            batch: self.batch,
+            expected: self.producer.exclusive.then_some(self.log_end),
+            frame,
+            terminal,
+            lease: self.inner.config().lease(),
+        };
+        let inner = Arc::clone(&self.inner);
+        let mut backoff = Backoff::default();
+        loop {
+            let call = inner.store().append(&self.producer.stream, &append);
+            match self.attend(call).await {
+                Ok(reply) => return Ok(reply),
+                Err(error) => self.pause(error, &mut backoff).await?,
+            }
+        }
+    }
+
+    /// Waits before the next try, unless trying is useless.
+    async fn pause(&self, error: Error, backoff: &mut Backoff) -> Result<()> {
+        if !error.is_retryable() || self.producer.has_ended() {
+            return Err(error);
+        }
+        self.attend(tokio::time::sleep(backoff.next_delay())).await;
+        Ok(())
+    }
+
+    /// Waits for `call`; meanwhile, if the store is away, local readers get what is written.
+    async fn attend<T>(&self, call: impl Future<Output = T>) -> T {
+        tokio::pin!(call);
+        loop {
+            self.offer();
+            tokio::select! {
+                biased;
+                done = &mut call => return done,
+                () = self.producer.notify.notified() => {}
+            }
+        }
+    }
+
+    fn offer(&self) {
+        let away = self.inner.store().state() != ConnectionState::Ready;
+        if !away || !self.producer.exclusive || !self.hub.has_members() {
+            return;
+        }
+        let mut next = self.accepted + 1;
+        if let Some(frame) = &self.pending {
+            self.publish(frame.at(next));
+            next += frame.count;
+        }
+        let queued = lock(&self.producer.state).offer();
+        if let Some((skipped, frame)) = queued {
+            self.publish(frame.at(next + skipped as u64));
+        }
+    }
+
+    fn publish(&self, frame: Frame) {
+        let lease = self.inner.config().lease();
+        self.hub
+            .offer(self.producer.start.generation, frame.last(), Some(frame), lease);
+    }
+
+    fn keep(&mut self, frame: Frame) {
+        self.publish(frame.clone());
+        self.kept_bytes += frame.size();
+        self.kept.push_back((Instant::now(), frame));
+        while self.kept_bytes > KEEP_BYTES || self.kept.front().is_some_and(|(at, _)| at.elapsed() > KEEP_FOR)
+        {
+            let Some((_, frame)) = self.kept.pop_front() else {
+                break;
+            };
+            self.kept_bytes -= frame.size();
+        }
+    }
+
+    fn settle(&self, count: u64, last: u64) {
+        let mark = self.inner.config().high_water_mark();
+        let acks = lock(&self.producer.state).accept(count, last, mark);
+        if !acks.is_empty() {
+            self.inner
+                .outbox()
+                .push(Event::Settled(self.producer.handle, acks));
+        }
+        self.inner
+            .outbox()
+            .settle(usize::try_from(count).unwrap_or(usize::MAX));
+    }
+
+    fn heed(&self, stop: Option<String>) {
+        if let Some(reason) = stop {
+            self.producer
+                .stop(&self.inner, &reason, self.inner.config().stop_grace());
+        }
+    }
+}
