@@ -54,7 +54,7 @@ export type Operation =
   | 'stop'
   /** { streamId } → status | null; `metadata` is the parsed JSON */
   | 'status'
-  /** { shard, scan, count } → { ids: string[], next: { shard, scan } | null } */
+  /** { shard, scan: string, count } → { ids: string[], next: { shard, scan: string } | null } */
   | 'list'
   /** { streamId } → boolean */
   | 'delete'

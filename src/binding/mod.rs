@@ -1,1 +1,186 @@
-//! binding
+//! The boundary to JavaScript: conversions and nothing else, in the order and with the names of `ts/native.ts`.
+//!
+//! Hot calls are free functions on a numeric handle: a class method costs ten times as much. Nothing asynchronous crosses;
+//! an operation's answer is a record of a later drain.
+
+mod call;
+mod drain;
+mod json;
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use napi::{
+    Env,
+    bindgen_prelude::{Function, Uint8ArraySlice, Uint32ArraySlice},
+    threadsafe_function::ThreadsafeFunctionCallMode,
+};
+use napi_derive::napi;
+
+use crate::{
+    Config, Error,
+    engine::{Engine, lock},
+    frame::Kind,
+};
+
+type Result<T> = napi::Result<T>;
+
+/// An engine and what its last drain left to be fetched.
+struct Open {
+    engine: Engine,
+    bytes: Mutex<Vec<u8>>,
+}
+
+/// The engines of all JavaScript threads of the process.
+static ENGINES: Mutex<Option<HashMap<u32, Arc<Open>>>> = Mutex::new(None);
+
+fn engine(handle: u32) -> Result<Arc<Open>> {
+    let found = lock(&ENGINES)
+        .as_ref()
+        .and_then(|engines| engines.get(&handle).cloned());
+    found.ok_or_else(|| thrown(&Error::Closed))
+}
+
+fn thrown(error: &Error) -> napi::Error {
+    napi::Error::from_reason(json::error(error, None).to_string())
+}
+
+/// See `ts/native.ts`. Errors of this and all functions below carry a `NativeError` JSON as their message.
+#[napi(catch_unwind)]
+pub fn open(env: Env, config: String, wake: Function<'_, (), ()>) -> Result<u32> {
+    static NEXT: AtomicU32 = AtomicU32::new(1);
+    let config: Config = serde_json::from_str(&config)
+        .map_err(|error| thrown(&Error::invalid("options", error.to_string())))?;
+    // Weak: a waiting engine must not keep the process. One in the queue is enough: it drains everything.
+    let wake = wake
+        .build_threadsafe_function::<()>()
+        .weak::<true>()
+        .callee_handled::<false>()
+        .max_queue_size::<1>()
+        .build()?;
+    let wake = move || {
+        wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
+    };
+    let engine = Engine::open(config, Box::new(wake)).map_err(|error| thrown(&error))?;
+    let handle = NEXT.fetch_add(1, Ordering::Relaxed);
+    let open = Arc::new(Open {
+        engine,
+        bytes: Mutex::default(),
+    });
+    lock(&ENGINES).get_or_insert_default().insert(handle, open);
+    // A worker that is terminated, or a process that exits, never calls `dispose`.
+    env.add_env_cleanup_hook(handle, dispose)?;
+    Ok(handle)
+}
+
+/// See `ts/native.ts`.
+#[napi(catch_unwind)]
+pub fn call(engine_handle: u32, request: u32, operation: String, args: String) -> Result<()> {
+    let open = engine(engine_handle)?;
+    call::start(&open.engine, request, &operation, &args).map_err(|error| thrown(&error))
+}
+
+/// See `ts/native.ts`.
+#[napi(catch_unwind)]
+pub fn write(
+    engine_handle: u32,
+    mut words: Uint32ArraySlice<'_>,
+    chunks: u32,
+    arena: Uint8ArraySlice<'_>,
+) -> Result<()> {
+    let open = engine(engine_handle)?;
+    // SAFETY: JavaScript is suspended in this call, and nothing else refers to the array's memory.
+    let words = unsafe { words.as_mut() };
+    let mut at = 0;
+    for pair in words.chunks_exact_mut(2).take(chunks as usize) {
+        let [producer, tag] = pair else { break };
+        let length = (*tag >> 2) as usize;
+        let data = arena.get(at..at + length).ok_or_else(|| {
+            thrown(&Error::Internal {
+                reason: "a write beyond its arena".into(),
+            })
+        })?;
+        at += length;
+        let is_text = *tag & 2 != 0 && std::str::from_utf8(data).is_ok();
+        let kind = if is_text { Kind::Text } else { Kind::Bytes };
+        let depth = open.engine.write(*producer, kind, data, *tag & 1 != 0);
+        *producer = u32::try_from(depth).unwrap_or(u32::MAX);
+    }
+    open.engine.written();
+    Ok(())
+}
+
+/// See `ts/native.ts`.
+#[napi(catch_unwind)]
+pub fn depth(engine_handle: u32, producer: u32) -> Result<f64> {
+    #[allow(clippy::cast_precision_loss, reason = "a queue is smaller than 2^53 bytes")]
+    Ok(engine(engine_handle)?.engine.depth(producer) as f64)
+}
+
+/// See `ts/native.ts`.
+#[napi(catch_unwind)]
+pub fn subscribe(engine_handle: u32, args: String) -> Result<u32> {
+    let open = engine(engine_handle)?;
+    call::subscribe(&open.engine, &args).map_err(|error| thrown(&error))
+}
+
+/// See `ts/native.ts`.
+#[napi(catch_unwind)]
+pub fn credit(engine_handle: u32, subscription: u32, cost: u32) -> Result<()> {
+    engine(engine_handle)?
+        .engine
+        .credit(subscription, u64::from(cost));
+    Ok(())
+}
+
+/// See `ts/native.ts`.
+#[napi(catch_unwind)]
+pub fn cancel(engine_handle: u32, subscription: u32) -> Result<()> {
+    engine(engine_handle)?.engine.cancel(subscription);
+    Ok(())
+}
+
+/// See `ts/native.ts`.
+#[napi(catch_unwind)]
+pub fn drain(engine_handle: u32, mut words: Uint32ArraySlice<'_>) -> Result<String> {
+    let open = engine(engine_handle)?;
+    // SAFETY: JavaScript is suspended in this call, and nothing else refers to the array's memory.
+    let drained = drain::drain(&open.engine, unsafe { words.as_mut() });
+    *lock(&open.bytes) = drained.bytes;
+    Ok(drained.text)
+}
+
+/// See `ts/native.ts`.
+#[napi(catch_unwind)]
+pub fn take_bytes(env: Env, engine_handle: u32) -> Result<napi::bindgen_prelude::BufferSlice<'static>> {
+    let bytes = std::mem::take(&mut *lock(&engine(engine_handle)?.bytes));
+    napi::bindgen_prelude::BufferSlice::copy_from(&env, bytes)
+}
+
+/// See `ts/native.ts`.
+#[napi(catch_unwind)]
+pub fn dispose(engine_handle: u32) {
+    let open = lock(&ENGINES)
+        .as_mut()
+        .and_then(|engines| engines.remove(&engine_handle));
+    if let Some(open) = open {
+        open.engine.dispose();
+    }
+}
+
+/// See `ts/native.ts`.
+#[napi(catch_unwind)]
+pub fn version() -> &'static str {
+    env!("CARGO_PKG_VERSION")
+}
+
+/// See `ts/native.ts`.
+#[napi(catch_unwind)]
+pub fn error_codes() -> Vec<&'static str> {
+    Error::CODES.to_vec()
+}

@@ -1,0 +1,153 @@
+//! Operations by name, with JSON arguments.
+
+use std::time::Duration;
+
+use serde::{Deserialize, de::DeserializeOwned};
+
+use crate::{
+    Cursor, Error, Result, StreamId,
+    engine::{Engine, Produce, outbox::Handle, subscription::Follow},
+    store::{IfActive, ListCursor, Outcome, Position, Terminal, Ttl},
+};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ProduceArgs {
+    stream_id: String,
+    owner: Option<String>,
+    metadata: Option<String>,
+    if_active: IfActive,
+    ttl_active_ms: u64,
+    ttl_done_ms: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProducerArgs {
+    producer: Handle,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FinishArgs {
+    producer: Handle,
+    outcome: Outcome,
+    reason: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct StopArgs {
+    stream_id: String,
+    reason: String,
+    owner: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct StreamArgs {
+    stream_id: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListArgs {
+    shard: u8,
+    /// A text: Redis' positions are 64 bits wide.
+    scan: String,
+    count: usize,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct SubscribeArgs {
+    stream_id: String,
+    from: String,
+    owner: Option<String>,
+    wait_ms: u64,
+    follow_all: bool,
+    credit: u64,
+}
+
+/// Starts an operation.
+pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Result<()> {
+    let target = engine.clone();
+    match operation {
+        "connect" => engine.request(request, target.connect()),
+        "produce" => {
+            let args: ProduceArgs = parse(args)?;
+            let options = Produce {
+                owner: args.owner,
+                metadata: args.metadata,
+                if_active: args.if_active,
+                ttl: Ttl {
+                    active: Duration::from_millis(args.ttl_active_ms),
+                    done: Duration::from_millis(args.ttl_done_ms),
+                },
+            };
+            engine.request(request, target.produce(StreamId::new(&args.stream_id)?, options));
+        }
+        "ready" => engine.request(request, target.ready(parse::<ProducerArgs>(args)?.producer)),
+        "flush" => engine.request(request, target.flush(parse::<ProducerArgs>(args)?.producer)),
+        "finish" => {
+            let args: FinishArgs = parse(args)?;
+            let terminal = Terminal {
+                outcome: args.outcome,
+                reason: args.reason,
+            };
+            engine.request(request, target.finish(args.producer, terminal));
+        }
+        "stop" => {
+            let args: StopArgs = parse(args)?;
+            engine.request(
+                request,
+                target.stop(StreamId::new(&args.stream_id)?, args.reason, args.owner),
+            );
+        }
+        "status" => engine.request(request, target.status(stream(args)?)),
+        "list" => {
+            let args: ListArgs = parse(args)?;
+            let from = ListCursor {
+                shard: args.shard,
+                scan: args
+                    .scan
+                    .parse()
+                    .map_err(|_| Error::invalid("scan", "must be a number"))?,
+            };
+            engine.request(request, target.list(from, args.count));
+        }
+        "delete" => engine.request(request, target.delete(stream(args)?)),
+        "close" => engine.request(request, target.close()),
+        _ => return Err(Error::invalid("operation", "unknown")),
+    }
+    Ok(())
+}
+
+/// Opens a subscription.
+pub fn subscribe(engine: &Engine, args: &str) -> Result<Handle> {
+    let args: SubscribeArgs = parse(args)?;
+    let position = match args.from.as_str() {
+        "start" => Position::Start,
+        "now" => Position::Now,
+        cursor => {
+            let Cursor { generation, seq } = cursor.parse()?;
+            Position::After { generation, seq }
+        }
+    };
+    let follow = Follow {
+        position,
+        owner: args.owner,
+        wait: Duration::from_millis(args.wait_ms),
+        all: args.follow_all,
+        credit: args.credit,
+    };
+    engine.subscribe(&StreamId::new(&args.stream_id)?, follow)
+}
+
+fn parse<T: DeserializeOwned>(args: &str) -> Result<T> {
+    serde_json::from_str(args).map_err(|error| Error::invalid("args", error.to_string()))
+}
+
+fn stream(args: &str) -> Result<StreamId> {
+    StreamId::new(&parse::<StreamArgs>(args)?.stream_id)
+}

@@ -1,0 +1,216 @@
+//! What is ready, as numbers and one text. The format is documented in `ts/native.ts`.
+
+use serde_json::{Value, json};
+use ulid::Ulid;
+
+use super::json;
+use crate::{
+    engine::{
+        Engine,
+        outbox::{End, Event, Handle, Sink},
+    },
+    frame::{Chunk, Kind},
+};
+
+const MORE: u32 = 1;
+const BYTES: u32 = 2;
+const IDLE: u32 = 4;
+
+const DATA: u32 = 1;
+const SETTLED: u32 = 2;
+const GENERATION: u32 = 3;
+const END: u32 = 4;
+const REPLY: u32 = 5;
+const PRODUCER: u32 = 6;
+const STATE: u32 = 7;
+
+/// Added to a chunk's length when its cost is counted.
+const CHUNK_COST: u64 = 32;
+/// Flags and length come first.
+const HEADER: usize = 2;
+/// The largest record that is written in one piece: the acknowledgements of one batch of 512 chunks.
+const LARGEST_RECORD: usize = 2 * 512 + 8;
+/// A drain stops here, so that JavaScript gets to its other work.
+const MAX_PAYLOAD: usize = 256 * 1024;
+
+/// What a drain returns beside the words.
+pub struct Drained {
+    pub text: String,
+    pub bytes: Vec<u8>,
+}
+
+/// Fills `words` with records.
+pub fn drain(engine: &Engine, words: &mut [u32]) -> Drained {
+    let mut writer = Writer {
+        words,
+        used: HEADER,
+        text: String::new(),
+        bytes: Vec::new(),
+        open: None,
+    };
+    let more = engine.drain(&mut writer);
+    let mut flags = 0;
+    if more {
+        flags |= MORE;
+    }
+    if !writer.bytes.is_empty() {
+        flags |= BYTES;
+    }
+    if engine.is_idle() {
+        flags |= IDLE;
+    }
+    let used = writer.used;
+    writer.put(0, flags);
+    writer.put(1, word(used));
+    Drained {
+        text: writer.text,
+        bytes: writer.bytes,
+    }
+}
+
+/// A DATA record that further chunks can join.
+struct OpenRecord {
+    subscription: Handle,
+    next: u64,
+    count_at: usize,
+}
+
+struct Writer<'a> {
+    words: &'a mut [u32],
+    used: usize,
+    text: String,
+    bytes: Vec<u8>,
+    open: Option<OpenRecord>,
+}
+
+impl Writer<'_> {
+    fn put(&mut self, at: usize, value: u32) {
+        if let Some(word) = self.words.get_mut(at) {
+            *word = value;
+        }
+    }
+
+    fn push(&mut self, value: u32) {
+        self.put(self.used, value);
+        self.used += 1;
+    }
+
+    fn push_seq(&mut self, seq: u64) {
+        #[allow(clippy::cast_possible_truncation, reason = "the low half is meant")]
+        self.push(seq as u32);
+        self.push(word((seq >> 32) as usize));
+    }
+
+    fn push_text(&mut self, text: &str) -> u32 {
+        self.text.push_str(text);
+        utf16_units(text)
+    }
+
+    fn record(&mut self, head: &[u32], json: &Value) {
+        self.open = None;
+        for value in head {
+            self.push(*value);
+        }
+        let units = self.push_text(&json.to_string());
+        self.push(units);
+    }
+}
+
+impl Sink for Writer<'_> {
+    fn is_full(&self) -> bool {
+        self.used + LARGEST_RECORD > self.words.len() || self.text.len() + self.bytes.len() >= MAX_PAYLOAD
+    }
+
+    fn generation(&mut self, subscription: Handle, generation: Ulid) {
+        self.open = None;
+        self.push(GENERATION);
+        self.push(subscription);
+        let units = self.push_text(&generation.to_string());
+        self.push(units);
+    }
+
+    fn chunk(&mut self, subscription: Handle, seq: u64, chunk: Chunk<'_>) -> u64 {
+        let open = self
+            .open
+            .take()
+            .filter(|open| open.subscription == subscription && open.next == seq);
+        let count_at = if let Some(open) = open {
+            open.count_at
+        } else {
+            self.push(DATA);
+            self.push(subscription);
+            self.push_seq(seq);
+            self.push(0);
+            self.used - 1
+        };
+        // Checked when the frame was decoded or made; a chunk that is no text after all is handed over as bytes.
+        let text = (chunk.kind == Kind::Text)
+            .then(|| std::str::from_utf8(chunk.data).ok())
+            .flatten();
+        let length = if let Some(text) = text {
+            let units = self.push_text(text);
+            self.push(units << 1 | 1);
+            units
+        } else {
+            self.bytes.extend_from_slice(chunk.data);
+            let length = word(chunk.data.len());
+            self.push(length << 1);
+            length
+        };
+        if let Some(count) = self.words.get_mut(count_at) {
+            *count += 1;
+        }
+        self.open = Some(OpenRecord {
+            subscription,
+            next: seq + 1,
+            count_at,
+        });
+        CHUNK_COST + u64::from(length)
+    }
+
+    fn end(&mut self, subscription: Handle, end: End) {
+        self.record(&[END, subscription], &json::end(&end));
+    }
+
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::Reply(request, Ok(reply)) => self.record(&[REPLY, request, 1], &json::reply(reply)),
+            Event::Reply(request, Err(error)) => {
+                self.record(&[REPLY, request, 0], &json::error(&error, None))
+            }
+            Event::Settled(producer, seqs) => {
+                self.open = None;
+                self.push(SETTLED);
+                self.push(producer);
+                self.push(word(seqs.len()));
+                for seq in seqs {
+                    self.push_seq(seq);
+                }
+            }
+            Event::Stopped(producer, reason) => {
+                self.record(&[PRODUCER, producer], &json!({ "stop": reason }))
+            }
+            Event::Broken(producer, error) => {
+                self.record(
+                    &[PRODUCER, producer],
+                    &json!({ "error": json::error(&error, None) }),
+                );
+            }
+            Event::State(state, reason) => {
+                self.record(&[STATE], &json!({ "state": state, "reason": reason }));
+            }
+        }
+    }
+}
+
+fn utf16_units(text: &str) -> u32 {
+    if text.is_ascii() {
+        word(text.len())
+    } else {
+        word(text.encode_utf16().count())
+    }
+}
+
+fn word(value: usize) -> u32 {
+    u32::try_from(value).unwrap_or(u32::MAX)
+}

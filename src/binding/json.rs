@@ -1,0 +1,81 @@
+//! Control values as JSON.
+
+use serde_json::{Value, json};
+
+use crate::{
+    Error,
+    engine::outbox::{End, Reply},
+    store::{ListCursor, StreamStatus},
+};
+
+/// A `NativeError`.
+pub fn error(error: &Error, stream: Option<&str>) -> Value {
+    let mut value = json!({
+        "code": error.code(),
+        "message": error.to_string(),
+        "streamId": stream,
+        "retryable": error.is_retryable(),
+    });
+    match error {
+        Error::InvalidArgument { field, .. } => value["field"] = json!(field),
+        Error::Active { stream }
+        | Error::Fenced { stream }
+        | Error::Ended { stream, .. }
+        | Error::Backpressure { stream, .. }
+        | Error::NotFound { stream }
+        | Error::Forbidden { stream }
+        | Error::Corrupt { stream, .. } => value["streamId"] = json!(stream),
+        Error::Stopped { stream, reason }
+        | Error::Failed { stream, reason }
+        | Error::Interrupted { stream, reason } => {
+            value["streamId"] = json!(stream);
+            value["reason"] = json!(reason);
+        }
+        Error::Gap { stream, resume, .. } => {
+            value["streamId"] = json!(stream);
+            value["resume"] = json!(resume);
+        }
+        _ => {}
+    }
+    value
+}
+
+/// The answer to a request.
+pub fn reply(reply: Reply) -> Value {
+    match reply {
+        Reply::Unit => Value::Null,
+        Reply::Produced {
+            producer,
+            generation,
+            stop,
+        } => json!({ "producer": producer, "generation": generation.to_string(), "stop": stop }),
+        Reply::Finished { outcome, reason } => json!({ "outcome": outcome, "reason": reason }),
+        Reply::Stop(result) => json!(result),
+        Reply::Status(status) => status.map_or(Value::Null, |status| self::status(&status)),
+        Reply::List(ids, next) => {
+            let ids: Vec<_> = ids.iter().map(crate::StreamId::as_str).collect();
+            let next =
+                next.map(|ListCursor { shard, scan }| json!({ "shard": shard, "scan": scan.to_string() }));
+            json!({ "ids": ids, "next": next })
+        }
+        Reply::Deleted(deleted) => json!(deleted),
+    }
+}
+
+/// How a subscription ended.
+pub fn end(end: &End) -> Value {
+    match end {
+        End::Terminal { outcome, reason } => json!({ "outcome": outcome, "reason": reason }),
+        End::Error(error) => json!({ "error": self::error(error, None) }),
+    }
+}
+
+fn status(status: &StreamStatus) -> Value {
+    let mut value = json!(status);
+    // Written by us from JSON.stringify; a foreign writer's nonsense is shown as the text it is.
+    value["metadata"] = match &status.metadata {
+        Some(text) => serde_json::from_str(text).unwrap_or_else(|_| json!(text)),
+        None => Value::Null,
+    };
+    value
+}
