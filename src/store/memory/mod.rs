@@ -7,6 +7,8 @@ mod slot;
 mod space;
 mod step;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 use std::{
     future::ready,
@@ -46,9 +48,10 @@ impl MemoryStore {
     /// Opens a store in the process-wide space called `name`, for the streams under `prefix`.
     ///
     /// Stores with the same name and prefix see each other's streams and messages, as processes see each other's through
-    /// Redis; `node` tells them apart. A space ends with its last store: by [`Store::close`] or by dropping it. Messages
-    /// are delivered before the operation that caused them settles, on the thread that ran it, which is another engine's
-    /// if that one runs on a thread of its own.
+    /// Redis; `node` tells them apart. A space ends with its last store: by [`Store::close`] or by dropping it.
+    ///
+    /// A listener is called on the thread of whichever operation delivers, before that operation settles: another
+    /// engine's thread, if several share the space.
     pub fn open(name: &str, prefix: &str, node: Ulid, listener: Arc<dyn Listener>) -> SharedStore {
         let space = Space::named(name);
         let realm = space.realm(prefix);

@@ -1,0 +1,266 @@
+//! What is known of streams, how long they last, and which there are.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tidemark::{
+    StreamId,
+    store::{Appended, Outcome, Position, Start, Ttl},
+};
+
+use crate::{
+    heard::Heard,
+    world::{LONG, SHORT, World, chunks, done, frame, id, numbered, owned, start, terminal, until},
+};
+
+fn wall_ms() -> u64 {
+    u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
+}
+
+fn living(active: Duration, done: Duration) -> Start {
+    Start {
+        ttl: Ttl { active, done },
+        ..start()
+    }
+}
+
+pub async fn status_tells_what_is_known(world: &World) {
+    // Clocks of store and test may differ by a little.
+    let earliest = wall_ms() - 1_000;
+    let engine = world.engine();
+    assert!(engine.status(&id("chat")).await.is_none());
+    let mut producer = engine.produce(&id("chat")).await;
+    producer.write(&["one", "two"]).await;
+    producer.complete().await;
+
+    let request = Start {
+        owner: Some("alice".to_owned()),
+        metadata: Some(r#"{ "title": "🦀", "n": 1.0 }"#.to_owned()),
+        ..start()
+    };
+    let mut producer = engine.produce_as(&id("chat"), request).await;
+    let fresh = engine.status(&id("chat")).await.unwrap();
+    assert_eq!((fresh.first_seq, fresh.last_seq, fresh.bytes), (3, 2, 0));
+    producer.write(&["three"]).await;
+
+    let status = engine.status(&id("chat")).await.unwrap();
+    assert_eq!(status.stream_id, "chat");
+    assert_eq!((status.state.as_str(), status.reason), ("active", None));
+    assert_eq!(status.generation, producer.generation().to_string());
+    assert_eq!((status.first_seq, status.last_seq, status.producers), (3, 3, 1));
+    assert_eq!(status.bytes, frame(&["three"]).bytes.len() as u64);
+    assert_eq!((status.stop, status.owner.as_deref()), (None, Some("alice")));
+    assert_eq!(
+        status.metadata.as_deref(),
+        Some(r#"{ "title": "🦀", "n": 1.0 }"#),
+        "kept as it is"
+    );
+    let latest = wall_ms() + 1_000;
+    assert!((earliest..=latest).contains(&status.started_at));
+    assert!((status.started_at..=latest).contains(&status.updated_at));
+    let ttl = Duration::from_millis(status.ttl_ms);
+    assert!(ttl > LONG / 2 && ttl <= LONG, "{ttl:?}");
+}
+
+pub async fn a_deleted_stream_is_gone(world: &World) {
+    let (here, there) = (world.engine(), world.engine());
+    assert!(!here.delete(&id("chat")).await, "there was none");
+    let mut producer = here.produce(&id("chat")).await;
+    producer.write(&["one"]).await;
+    assert!(there.delete(&id("chat")).await);
+    assert!(!there.delete(&id("chat")).await, "it is gone");
+    assert!(!here.exists(&id("chat")).await);
+    assert!(here.status(&id("chat")).await.is_none());
+    assert!(!here.list(10).await.contains(&id("chat")));
+
+    let over = Appended::Ended(terminal(Outcome::Interrupted, "deleted"));
+    assert_eq!(producer.try_write(&["two"]).await, over);
+    assert_eq!(producer.complete().await, over);
+    assert_eq!(producer.renew(LONG).await, over);
+    assert_eq!(producer.restore(0).await, over, "a producer cannot bring it back");
+    assert!(!here.exists(&id("chat")).await);
+}
+
+pub async fn a_finished_stream_is_deleted(world: &World) {
+    let engine = world.engine();
+    let mut producer = engine.produce(&id("chat")).await;
+    producer.write(&["one"]).await;
+    producer.complete().await;
+    assert!(engine.delete(&id("chat")).await);
+    assert!(!engine.delete(&id("chat")).await);
+    assert!(!engine.exists(&id("chat")).await);
+    assert!(engine.list(10).await.is_empty());
+}
+
+pub async fn a_deleted_stream_starts_anew(world: &World) {
+    let engine = world.engine();
+    let mut old = engine.produce_as(&id("chat"), owned("alice")).await;
+    old.write(&["one", "two"]).await;
+    engine.delete(&id("chat")).await;
+    let mut new = engine.produce(&id("chat")).await;
+    assert_eq!(
+        (new.started.ordinal, new.started.seq),
+        (2, 0),
+        "no owner, no seqs, but the next ordinal"
+    );
+    assert_eq!(old.try_write(&["lost"]).await, Appended::Fenced);
+    assert_eq!(new.write(&["three"]).await, 1);
+    let page = engine.page(&id("chat"), Position::Start).await;
+    assert_eq!(chunks(&page), numbered(&[(1, "three")]));
+    let since = Position::After {
+        generation: old.generation(),
+        seq: 0,
+    };
+    assert!(engine.page(&id("chat"), since).await.lost);
+}
+
+pub async fn an_active_stream_expires(world: &World) {
+    let engine = world.engine();
+    let mut producer = engine.produce_as(&id("chat"), living(SHORT, LONG)).await;
+    producer.write(&["one"]).await;
+    until("the stream has expired", async || {
+        engine.status(&id("chat")).await.is_none().then_some(())
+    })
+    .await;
+    assert!(!engine.exists(&id("chat")).await);
+    assert_eq!(producer.try_write(&["two"]).await, Appended::Missing);
+    assert_eq!(producer.renew(LONG).await, Appended::Missing);
+    assert!(!engine.delete(&id("chat")).await);
+    let new = engine.produce(&id("chat")).await;
+    assert_eq!((new.started.ordinal, new.started.seq), (1, 0));
+}
+
+pub async fn a_finished_stream_expires(world: &World) {
+    let engine = world.engine();
+    let mut producer = engine.produce_as(&id("chat"), living(LONG, SHORT)).await;
+    producer.write(&["one"]).await;
+    let status = engine.status(&id("chat")).await.unwrap();
+    assert!(status.ttl_ms > 30_000, "the longer TTL while active");
+    producer.complete().await;
+    until("the stream has expired", async || {
+        engine.status(&id("chat")).await.is_none().then_some(())
+    })
+    .await;
+    assert!(!engine.exists(&id("chat")).await);
+}
+
+pub async fn writes_keep_a_stream(world: &World) {
+    let engine = world.engine();
+    let ttl = Duration::from_secs(3);
+    let mut producer = engine.produce_as(&id("chat"), living(ttl, LONG)).await;
+    let left = async || engine.status(&id("chat")).await.expect("it lives").ttl_ms;
+    until("half of the TTL has passed", async || {
+        (left().await < 1_400).then_some(())
+    })
+    .await;
+    assert_eq!(producer.try_write(&["one"]).await, done(1));
+    let left = left().await;
+    assert!((2_000..=3_000).contains(&left), "{left} ms");
+}
+
+pub async fn the_list_is_complete(world: &World) {
+    let (here, there) = (world.engine(), world.engine());
+    assert_eq!(here.list(10).await, []);
+    let mut expected: Vec<StreamId> = (0..60).map(|number| id(&format!("chat {number}"))).collect();
+    for (number, stream) in expected.iter().enumerate() {
+        let engine = if number % 2 == 0 { &here } else { &there };
+        let mut producer = engine.produce(stream).await;
+        if number % 3 == 0 {
+            producer.complete().await;
+        }
+    }
+    expected.sort();
+    for count in [1, 7, 1_000] {
+        let mut listed = here.list(count).await;
+        listed.sort();
+        listed.dedup();
+        assert_eq!(listed, expected, "{count} at a time");
+    }
+    for gone in expected.drain(..20) {
+        assert!(there.delete(&gone).await);
+    }
+    let mut listed = here.list(7).await;
+    listed.sort();
+    listed.dedup();
+    assert_eq!(listed, expected);
+}
+
+pub async fn a_stream_that_is_gone_leaves_the_list(world: &World) {
+    let engine = world.engine();
+    engine.produce_as(&id("gone"), living(SHORT, SHORT)).await;
+    engine.produce(&id("here")).await;
+    until("the stream has expired", async || {
+        engine.status(&id("gone")).await.is_none().then_some(())
+    })
+    .await;
+    assert_eq!(engine.list(10).await, [id("here")]);
+}
+
+pub async fn prefixes_are_apart(world: &World) {
+    let (engine, stranger) = (world.engine(), world.stranger());
+    stranger.listen(&id("chat")).await;
+    let mut producer = engine.produce(&id("chat")).await;
+    producer.write(&["one"]).await;
+    assert!(!stranger.exists(&id("chat")).await);
+    assert!(stranger.list(10).await.is_empty());
+    let theirs = stranger.produce(&id("chat")).await;
+    let started = Heard::Started(theirs.generation(), 0);
+    assert_eq!(stranger.heard.wait(&id("chat"), &started).await, [started]);
+    assert!(stranger.delete(&id("chat")).await);
+    assert_eq!(producer.write(&["two"]).await, 2);
+}
+
+pub async fn any_text_is_a_stream_id(world: &World) {
+    let (here, there) = (world.engine(), world.engine());
+    let long = "é".repeat(StreamId::MAX_BYTES / 2);
+    let texts = [
+        "{",
+        "}",
+        "{}",
+        "}{",
+        "a{b}c",
+        "%",
+        "%7B",
+        "%257B",
+        "a\nb",
+        "a\r\n",
+        "\0",
+        "a\0b",
+        " ",
+        "🦀 🇩🇪",
+        ":meta",
+        "a:log",
+        "a",
+        "a:",
+        "*",
+        "\\",
+        "\u{7f}\u{85}\u{200b}",
+        "'\"",
+        &long,
+    ];
+    for text in texts {
+        there.listen(&id(text)).await;
+        here.produce(&id(text)).await.write(&[text]).await;
+    }
+    for text in texts {
+        let page = there.page(&id(text), Position::Start).await;
+        assert_eq!(
+            chunks(&page),
+            numbered(&[(1, text)]),
+            "{text:?} holds its own chunk alone"
+        );
+        assert_eq!(there.status(&id(text)).await.unwrap().stream_id, text);
+        let frame = Heard::Frame(page.generation, 1, vec![text.to_owned()]);
+        let heard = there.heard.wait(&id(text), &frame).await;
+        assert_eq!(heard, [Heard::Started(page.generation, 0), frame], "{text:?}");
+    }
+    let mut listed = there.list(5).await;
+    listed.sort();
+    listed.dedup();
+    let mut expected: Vec<_> = texts.iter().map(|text| id(text)).collect();
+    expected.sort();
+    assert_eq!(listed, expected);
+    for text in texts {
+        assert!(here.delete(&id(text)).await, "{text:?}");
+    }
+    assert_eq!(here.list(5).await, []);
+}

@@ -1,0 +1,119 @@
+//! The contract of `Store`, case by case, on every home of it.
+//!
+//! A case gets a world: a place for streams that nobody else uses, in which it opens as many stores as it needs. Time is
+//! real, since Redis' cannot be paused: a case waits for conditions with a deadline, or for a lease or a TTL to pass.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a case is a test, though the attribute is on its caller"
+)]
+
+mod appending;
+mod ending;
+mod heard;
+mod keeping;
+mod reading;
+mod starting;
+mod stopping;
+mod telling;
+mod world;
+
+use std::sync::Arc;
+
+use tidemark::store::{Listener, SharedStore, memory::MemoryStore};
+use ulid::Ulid;
+
+/// All cases against one home: a module of tests.
+macro_rules! suite {
+    ($home:ident, $open:expr) => {
+        cases! { $home, $open;
+            starting::a_first_start_begins_at_zero
+            starting::a_start_is_idempotent_by_its_producer
+            starting::a_joiner_gets_its_own_answer_again
+            starting::a_live_stream_is_not_started_again
+            starting::a_takeover_fences_the_old_producer
+            starting::a_shared_generation_is_joined
+            starting::seqs_go_on_over_generations
+            starting::only_the_owner_starts_again
+            appending::an_append_takes_the_next_seqs
+            appending::a_batch_is_written_once
+            appending::a_late_copy_of_an_older_batch_writes_nothing
+            appending::chunks_come_back_as_they_went_in
+            appending::a_hole_is_written_again
+            appending::a_stranger_is_fenced
+            appending::nothing_is_written_to_a_missing_stream
+            appending::a_lost_record_is_put_back
+            appending::a_record_that_is_there_is_not_put_back
+            appending::shared_producers_interleave
+            ending::every_outcome_is_kept_with_its_reason
+            ending::a_final_batch_is_written_once
+            ending::nothing_follows_the_end
+            ending::the_last_producer_completes_a_shared_generation
+            ending::a_dead_producer_does_not_hold_up_a_shared_completion
+            ending::a_failure_ends_a_shared_generation_at_once
+            ending::a_lapse_is_found_by_read
+            ending::a_lapse_is_found_by_status
+            ending::a_lapse_is_found_by_start
+            ending::a_lapse_is_found_by_stop
+            ending::a_lapse_after_a_stop_is_stopped
+            ending::a_late_sign_of_life_counts
+            stopping::a_live_generation_is_stopped
+            stopping::a_stop_without_a_reason_is_a_stop
+            stopping::completion_after_a_stop_is_stopped
+            stopping::a_finished_generation_is_not_stopped
+            stopping::a_stop_before_the_start_is_kept_once
+            stopping::a_kept_stop_lapses
+            stopping::a_kept_stop_meets_a_restore
+            stopping::a_kept_stop_is_bound_to_the_owner
+            stopping::only_the_owner_stops
+            reading::a_missing_stream_has_no_page
+            reading::positions_of_the_current_generation
+            reading::positions_of_other_generations
+            reading::older_generations_are_dropped
+            reading::a_cursor_inside_a_frame_gets_the_frame
+            reading::a_cursor_ahead_of_the_log_gets_nothing
+            reading::pages_are_bounded_in_bytes
+            reading::the_head_tells_the_lease
+            reading::only_the_owner_reads
+            telling::a_listening_store_is_told_everything
+            telling::a_takeover_is_told_in_order
+            telling::nothing_is_told_after_unlisten
+            telling::a_lapse_is_told_once
+            telling::a_stop_reaches_the_producer_s_node_alone
+            telling::an_end_by_somebody_else_reaches_the_producer
+            telling::a_producer_is_not_told_its_own_end
+            telling::a_shared_end_reaches_the_others
+            telling::a_closed_store_refuses_and_hears_nothing
+            keeping::status_tells_what_is_known
+            keeping::a_deleted_stream_is_gone
+            keeping::a_finished_stream_is_deleted
+            keeping::a_deleted_stream_starts_anew
+            keeping::an_active_stream_expires
+            keeping::a_finished_stream_expires
+            keeping::writes_keep_a_stream
+            keeping::the_list_is_complete
+            keeping::a_stream_that_is_gone_leaves_the_list
+            keeping::prefixes_are_apart
+            keeping::any_text_is_a_stream_id
+        }
+    };
+}
+
+macro_rules! cases {
+    ($home:ident, $open:expr; $($file:ident::$case:ident)*) => {
+        mod $home {
+            $(
+                #[tokio::test]
+                async fn $case() {
+                    crate::$file::$case(&crate::world::World::new($open)).await;
+                }
+            )*
+        }
+    };
+}
+
+fn open_memory(prefix: &str, node: Ulid, listener: Arc<dyn Listener>) -> SharedStore {
+    MemoryStore::open("contract", prefix, node, listener)
+}
+
+suite!(memory, crate::open_memory);
