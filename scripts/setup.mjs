@@ -1,0 +1,120 @@
+// Makes a fresh checkout ready: npm packages, native addon, TypeScript, and, for the tests, a Redis server.
+//
+//   node scripts/setup.mjs [npm] [native] [typescript] [redis] [--dry-run]
+//
+// Without names: the first three. Each step is skipped while its inputs are unchanged.
+
+import { existsSync, readdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { findRedis, installRedis, redisInstallation } from './redis.mjs'
+import { needRust } from './rust.mjs'
+import { hashOf, isStamped, root, run, runSteps, SetupError, say, stamp } from './steps.mjs'
+
+/** @typedef {'npm' | 'native' | 'typescript' | 'redis'} StepName */
+
+const nativeOutput = () => [
+  ...readdirSync(root).filter((name) => /^tidemark\..+\.node$/.test(name)),
+  ...['native.cjs', 'native.d.ts'].filter((name) => existsSync(join(root, name))),
+]
+
+/** @type {Record<StepName, import('./steps.mjs').Step>} */
+const steps = {
+  npm: hashed('npm packages', ['package-lock.json'], {
+    exists: () => existsSync(join(root, 'node_modules')),
+    reason: () => 'npm ci',
+    run: () => run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error']),
+  }),
+  native: hashed('native addon', ['src', 'Cargo.toml', 'Cargo.lock', 'build.rs'], {
+    exists: () => nativeOutput().length >= 3,
+    reason: () =>
+      `cargo build${existsSync(join(root, 'target', 'release')) ? '' : ' (the first one takes some minutes)'}`,
+    run: async () => {
+      needRust()
+      for (const file of nativeOutput()) rmSync(join(root, file))
+      await run('npm', ['run', '--silent', 'build:native'])
+    },
+  }),
+  typescript: hashed(
+    'TypeScript',
+    ['ts', 'tsconfig.json', 'tsconfig.build.json', 'index.d.ts', 'package-lock.json'],
+    {
+      exists: () => existsSync(join(root, 'dist')),
+      reason: () => 'tsc',
+      run: async () => {
+        rmSync(join(root, 'dist'), { recursive: true, force: true })
+        await run(join(root, 'node_modules', '.bin', 'tsc'), ['--project', 'tsconfig.build.json'])
+      },
+    },
+  ),
+  redis: {
+    name: 'Redis server for the tests',
+    pending: () => {
+      const found = findRedis()
+      return found
+        ? undefined
+        : redisInstallation()
+            .map((command) => command.join(' '))
+            .join(' && ')
+    },
+    run: installRedis,
+  },
+}
+
+/**
+ * A step that is due when its output is missing or its inputs have another hash than at its last success.
+ * @param {string} name
+ * @param {string[]} inputs
+ * @param {{ exists: () => boolean, reason: () => string, run: () => Promise<unknown> }} work
+ * @returns {import('./steps.mjs').Step}
+ */
+function hashed(name, inputs, work) {
+  const key = name.toLowerCase().replaceAll(' ', '-')
+  return {
+    name,
+    pending: () => (work.exists() && isStamped(key, hashOf(inputs)) ? undefined : work.reason()),
+    run: async () => {
+      // Hashed first: a file edited during the run makes the step due again.
+      const hash = hashOf(inputs)
+      await work.run()
+      stamp(key, hash)
+    },
+  }
+}
+
+/**
+ * Brings the named parts up to date; takes well under a second when they are.
+ * @param {StepName[]} [names]
+ * @param {{ dryRun?: boolean }} [options]
+ */
+export async function setup(names = ['npm', 'native', 'typescript'], options = {}) {
+  await runSteps(
+    names.map((name) => steps[name]),
+    options,
+  )
+}
+
+/**
+ * Runs a script's main function; a {@link SetupError} becomes one sentence and exit code 1.
+ * @param {() => Promise<number | undefined>} main gives the exit code
+ */
+export async function runMain(main) {
+  try {
+    process.exitCode = (await main()) ?? 0
+  } catch (error) {
+    if (!(error instanceof SetupError)) throw error
+    say(error.message)
+    process.exitCode = 1
+  }
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+  await runMain(async () => {
+    const names = process.argv.slice(2).filter((arg) => arg !== '--dry-run')
+    const unknown = names.find((name) => !Object.hasOwn(steps, name))
+    if (unknown) throw new SetupError(`unknown step ${unknown}; there are ${Object.keys(steps).join(', ')}`)
+    const dryRun = process.argv.includes('--dry-run')
+    await setup(names.length > 0 ? /** @type {StepName[]} */ (names) : undefined, { dryRun })
+    return 0
+  })
+}

@@ -1,0 +1,73 @@
+// `npm test`: sets up what is missing, then runs the Rust tests and the JavaScript tests.
+//
+//   npm test                        everything
+//   npm test -- engine sse          the JavaScript test files whose name contains one of these
+//   npm test -- --test-name-pattern='G4'   options starting with --test go to `node --test`
+//   npm run soak                    the long fault tests, instead of all others
+
+import { readdirSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
+import { launch } from './launch.mjs'
+import { findRedis } from './redis.mjs'
+import { needRust } from './rust.mjs'
+import { runMain, setup } from './setup.mjs'
+import { root, run, SetupError, say, seconds } from './steps.mjs'
+
+const FILE_TIMEOUT_MS = 180_000
+const SOAK_TIMEOUT_MS = 30 * 60_000
+
+await runMain(async () => {
+  const args = process.argv.slice(2)
+  const soak = args.includes('--soak')
+  const options = args.filter((arg) => arg.startsWith('--') && arg !== '--soak')
+  const filters = args.filter((arg) => !arg.startsWith('--'))
+
+  const files = testFiles(soak ? '__test__/soak' : '__test__', filters)
+  await setup(['npm', 'native', 'typescript', 'redis'])
+
+  let rustFailed = false
+  if (soak || filters.length > 0) {
+    say('\nRust tests … left out')
+  } else {
+    say('\nRust tests: cargo test --no-default-features')
+    const start = performance.now()
+    needRust()
+    rustFailed = await run('cargo', ['test', '--no-default-features']).then(
+      () => false,
+      () => true,
+    )
+    say(`Rust tests … ${rustFailed ? 'FAILED after ' : ''}${seconds(start)}`)
+  }
+
+  say(`\nJavaScript tests: ${files.length} files`)
+  const concurrency = soak ? 1 : Math.max(2, availableParallelism())
+  const code = await launch(
+    [
+      '--test',
+      ...(options.some((option) => option.startsWith('--test-reporter')) ? [] : ['--test-reporter=spec']),
+      `--test-concurrency=${concurrency}`,
+      `--test-timeout=${soak ? SOAK_TIMEOUT_MS : FILE_TIMEOUT_MS}`,
+      ...options,
+      ...files,
+    ],
+    { env: { ...process.env, REDIS_SERVER: findRedis()?.path } },
+  )
+  if (rustFailed) say('\nThe Rust tests FAILED, see above.')
+  return code || Number(rustFailed)
+})
+
+/**
+ * The test files of a folder, without its sub-folders.
+ * @param {string} folder
+ * @param {string[]} filters
+ */
+function testFiles(folder, filters) {
+  const files = readdirSync(join(root, folder))
+    .filter((name) => name.endsWith('.test.mjs'))
+    .filter((name) => filters.length === 0 || filters.some((filter) => name.includes(filter)))
+    .sort()
+  if (files.length === 0)
+    throw new SetupError(`no file in ${folder} matches ${filters.join(', ') || '*.test.mjs'}`)
+  return files.map((name) => `${folder}/${name}`)
+}
