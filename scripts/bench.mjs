@@ -6,7 +6,6 @@ import { runMain, setup } from './setup.mjs'
 
 await runMain(async () => {
   await setup(['npm', 'native', 'typescript', 'redis'])
-  return launch(['bench/run.mjs', ...process.argv.slice(2)], {
-    env: { ...process.env, REDIS_SERVER: findRedis()?.path },
-  })
+  process.env.REDIS_SERVER = findRedis()?.path
+  return launch(['bench/run.mjs', ...process.argv.slice(2)])
 })

@@ -6,12 +6,11 @@ import { root } from './steps.mjs'
 
 /**
  * @param {string[]} args of `node`, relative to the root
- * @param {{ env?: NodeJS.ProcessEnv }} [options]
  * @returns {Promise<number>} the exit code; 128 + n after signal n, as a shell says it
  */
-export function launch(args, { env = process.env } = {}) {
+export function launch(args) {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, args, { cwd: root, env, stdio: 'inherit' })
+    const child = spawn(process.execPath, args, { cwd: root, stdio: 'inherit' })
     // Ctrl-C reaches the child from the terminal; this process only has to outlive it. Others are passed on.
     const forward = (/** @type {NodeJS.Signals} */ signal) => void (signal !== 'SIGINT' && child.kill(signal))
     for (const signal of SIGNALS) process.on(signal, forward)

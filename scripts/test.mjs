@@ -25,6 +25,7 @@ await runMain(async () => {
 
   const files = testFiles(soak ? '__test__/soak' : '__test__', filters)
   await setup(['npm', 'native', 'typescript', 'redis'])
+  process.env.REDIS_SERVER = findRedis()?.path
 
   let rustFailed = false
   if (soak || filters.length > 0) {
@@ -42,17 +43,14 @@ await runMain(async () => {
 
   say(`\nJavaScript tests: ${files.length} files`)
   const concurrency = soak ? 1 : Math.max(2, availableParallelism())
-  const code = await launch(
-    [
-      '--test',
-      ...(options.some((option) => option.startsWith('--test-reporter')) ? [] : ['--test-reporter=spec']),
-      `--test-concurrency=${concurrency}`,
-      `--test-timeout=${soak ? SOAK_TIMEOUT_MS : FILE_TIMEOUT_MS}`,
-      ...options,
-      ...files,
-    ],
-    { env: { ...process.env, REDIS_SERVER: findRedis()?.path } },
-  )
+  const code = await launch([
+    '--test',
+    ...(options.some((option) => option.startsWith('--test-reporter')) ? [] : ['--test-reporter=spec']),
+    `--test-concurrency=${concurrency}`,
+    `--test-timeout=${soak ? SOAK_TIMEOUT_MS : FILE_TIMEOUT_MS}`,
+    ...options,
+    ...files,
+  ])
   if (rustFailed) say('\nThe Rust tests FAILED, see above.')
   return code || Number(rustFailed)
 })

@@ -1,0 +1,152 @@
+// A TCP proxy in front of a server that fails in the ways networks do.
+
+import { once } from 'node:events'
+import { connect, createServer } from 'node:net'
+import { freePort } from './free-port.mjs'
+
+/**
+ * Starts a proxy on 127.0.0.1.
+ * @param {{ target: string | number }} options the target's URL (the proxy's own has the same scheme, user and path),
+ *   or its port on 127.0.0.1
+ */
+export async function startProxy({ target }) {
+  const url = new URL(typeof target === 'number' ? `redis://127.0.0.1:${target}` : target)
+  const proxy = new FaultProxy(url, await freePort())
+  await proxy.refuse(false)
+  return proxy
+}
+
+export class FaultProxy {
+  /** @type {Set<Link>} */
+  #links = new Set()
+  #server
+  #target
+  #faults = { delayMs: 0, blackhole: false }
+
+  /** @param {URL} target @param {number} port */
+  constructor(target, port) {
+    this.#target = { host: target.hostname, port: Number(target.port) }
+    this.port = port
+    const own = new URL(target)
+    own.host = `127.0.0.1:${port}`
+    this.url = own.href
+    this.#server = createServer((client) => {
+      const link = new Link(client, this.#target, this.#faults)
+      this.#links.add(link)
+      client.once('close', () => this.#links.delete(link))
+    })
+  }
+
+  /** How many clients are connected now. */
+  get connections() {
+    return this.#links.size
+  }
+
+  /** Breaks every connection, both ends seeing a reset. New ones are taken. */
+  cut() {
+    for (const link of this.#links) link.cut()
+  }
+
+  /** Delivers what passes from now on `ms` later, in order; 0 ends it. @param {number} ms */
+  delay(ms) {
+    this.#faults.delayMs = ms
+  }
+
+  /**
+   * While on, every byte of old and new connections is swallowed, and no end sees the other close. Turning it off cuts
+   * the connections that have lost something: a network may drop a connection, never bytes out of its middle.
+   * @param {boolean} on
+   */
+  blackhole(on) {
+    this.#faults.blackhole = on
+    if (on) return
+    for (const link of this.#links) if (link.lossy) link.cut()
+  }
+
+  /** While on, new connections are refused; old ones go on. @param {boolean} on */
+  async refuse(on) {
+    if (on === !this.#server.listening) return
+    if (on) {
+      // Waits for no one: the callback of `close` would come after the last old connection.
+      this.#server.close()
+    } else {
+      this.#server.listen(this.port, '127.0.0.1')
+      await once(this.#server, 'listening')
+    }
+  }
+
+  /** Ends the proxy and its connections. */
+  async close() {
+    await this.refuse(true)
+    this.cut()
+  }
+}
+
+/** One client's connection and its counterpart. */
+class Link {
+  /** Whether bytes or an end were swallowed. */
+  lossy = false
+  #client
+  #upstream
+  #faults
+
+  /**
+   * @param {import('node:net').Socket} client
+   * @param {{ host: string, port: number }} target
+   * @param {{ delayMs: number, blackhole: boolean }} faults
+   */
+  constructor(client, target, faults) {
+    this.#client = client
+    this.#faults = faults
+    this.#upstream = connect({ ...target, noDelay: true })
+    client.setNoDelay(true)
+    this.#forward(client, this.#upstream)
+    this.#forward(this.#upstream, client)
+  }
+
+  cut() {
+    this.#client.resetAndDestroy()
+    this.#upstream.resetAndDestroy()
+  }
+
+  /** @param {import('node:net').Socket} from @param {import('node:net').Socket} to */
+  #forward(from, to) {
+    // One queue and one timer for each direction: timers of their own could overtake each other.
+    /** @type {{ due: number, deliver: () => void }[]} */
+    const queue = []
+    const pump = () => {
+      for (let head = queue[0]; head; head = queue[0]) {
+        const wait = head.due - performance.now()
+        if (wait > 0) return void setTimeout(pump, Math.ceil(wait))
+        queue.shift()
+        head.deliver()
+      }
+    }
+    /** @param {() => void} deliver */
+    const later = (deliver) => {
+      queue.push({ due: performance.now() + this.#faults.delayMs, deliver })
+      if (queue.length === 1) pump()
+    }
+    from.on('data', (data) => {
+      if (this.#swallows()) return
+      later(() => {
+        if (this.#swallows() || to.destroyed) return
+        if (!to.write(data)) from.pause()
+      })
+    })
+    to.on('drain', () => from.resume())
+    from.on('error', () => {})
+    from.on('close', (failed) => {
+      if (this.#swallows()) return
+      later(() => {
+        if (failed) to.destroy()
+        else to.end()
+      })
+    })
+  }
+
+  #swallows() {
+    if (this.#faults.blackhole) this.lossy = true
+    return this.#faults.blackhole
+  }
+}

@@ -1,0 +1,145 @@
+// A real Redis server of the test's own, on 127.0.0.1, with its files in a folder of its own.
+
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { freePort } from './free-port.mjs'
+import { reap, reapFolder } from './reaper.mjs'
+import { Admin } from './resp.mjs'
+import { deadline, until } from './wait.mjs'
+
+const START_TIMEOUT_MS = 10_000
+const STOP_TIMEOUT_MS = 10_000
+
+/**
+ * Starts a server and waits until it answers. It ends with `close()`, or with the test's process.
+ * @param {object} [options]
+ * @param {boolean} [options.aof] keep every write, flushed to disk each second; without it a restart loses all data
+ * @param {string} [options.password] asked of every client
+ * @param {string[]} [options.args] more arguments of `redis-server`
+ */
+export async function startRedis({ aof = false, password, args = [] } = {}) {
+  const folder = await mkdtemp(join(tmpdir(), 'tidemark-redis-'))
+  reapFolder(folder)
+  const persistence = aof ? ['--appendonly', 'yes', '--appendfsync', 'everysec'] : ['--appendonly', 'no']
+  const auth = password ? ['--requirepass', password] : []
+  // Another test file may take a port between its choice and its use, so a server that did not come up gets another.
+  for (let attempt = 1; ; attempt++) {
+    const server = new RedisServer(folder, await freePort(), password, [...persistence, ...auth, ...args])
+    try {
+      await server.start()
+      return server
+    } catch (error) {
+      if (attempt === 3) throw error
+    }
+  }
+}
+
+export class RedisServer {
+  /** @type {import('node:child_process').ChildProcess | undefined} */
+  #child
+  #args
+
+  /**
+   * @param {string} folder
+   * @param {number} port
+   * @param {string | undefined} password
+   * @param {string[]} args
+   */
+  constructor(folder, port, password, args) {
+    this.folder = folder
+    this.port = port
+    this.url = `redis://${password ? `:${encodeURIComponent(password)}@` : ''}127.0.0.1:${port}`
+    /** A client that stays usable across restarts. */
+    this.admin = new Admin({ port, password })
+    const own = [
+      '--port',
+      `${port}`,
+      '--bind',
+      '127.0.0.1',
+      '--dir',
+      folder,
+      '--logfile',
+      'redis.log',
+      '--save',
+      '',
+    ]
+    this.#args = [...own, ...args]
+  }
+
+  /** The running server's process id. */
+  get pid() {
+    if (this.#child?.pid === undefined) throw new Error('the server is not running')
+    return this.#child.pid
+  }
+
+  /** Starts the stopped server on the same port and files; settles when it has loaded its data and answers. */
+  async start() {
+    if (this.#child) throw new Error('the server is running')
+    const child = spawn(process.env.REDIS_SERVER ?? 'redis-server', this.#args, { stdio: 'ignore' })
+    this.#child = child
+    /** @type {Error | undefined} */
+    let failure
+    child.once('error', (error) => {
+      failure = error
+    })
+    child.once('exit', (code, signal) => {
+      failure = new Error(`redis-server ended with ${signal ?? `exit code ${code}`}`)
+      if (this.#child === child) this.#child = undefined
+    })
+    child.unref()
+    reap(child)
+    // The process id tells this server from one that another test file has put on the same port.
+    const answers = async () =>
+      failure ??
+      ((await this.admin.cmd('PING')) === 'PONG' &&
+        (await this.admin.info('server')).process_id === String(child.pid))
+    await until(answers, { timeout: START_TIMEOUT_MS, message: 'redis-server answers PING' })
+    if (failure) throw new Error(`${failure.message}\n${await this.log()}`, { cause: failure })
+  }
+
+  /**
+   * Ends the server and waits until it is gone. Its files stay.
+   * @param {'SIGTERM' | 'SIGKILL'} [signal] SIGTERM lets it flush its append-only file, SIGKILL does not
+   */
+  async stop(signal = 'SIGTERM') {
+    const child = this.#child
+    if (!child) return
+    child.ref()
+    const exit = once(child, 'exit')
+    child.kill(signal)
+    child.kill('SIGCONT')
+    await deadline(exit, STOP_TIMEOUT_MS, `redis-server ends after ${signal}`)
+    this.admin.close()
+  }
+
+  /** `stop` and `start`. @param {'SIGTERM' | 'SIGKILL'} [signal] */
+  async restart(signal) {
+    await this.stop(signal)
+    await this.start()
+  }
+
+  /** Freezes the process: connections stay open, nothing is answered. */
+  pause() {
+    process.kill(this.pid, 'SIGSTOP')
+  }
+
+  /** Ends a pause. */
+  resume() {
+    process.kill(this.pid, 'SIGCONT')
+  }
+
+  /** What the server has logged since it was first started. */
+  log() {
+    return readFile(join(this.folder, 'redis.log'), 'utf8').catch(() => '')
+  }
+
+  /** Ends the server and removes its files. */
+  async close() {
+    await this.stop('SIGKILL')
+    this.admin.close()
+    await rm(this.folder, { recursive: true, force: true })
+  }
+}

@@ -1,0 +1,60 @@
+// One suite for both stores: what holds in memory holds on Redis.
+
+import { randomUUID } from 'node:crypto'
+import { before, describe } from 'node:test'
+import { startRedis } from './redis-server.mjs'
+
+/** @type {Promise<import('./redis-server.mjs').RedisServer> | undefined} */
+let server
+
+/** The test file's Redis server: started at the first call, ended with the file's process. */
+export function sharedRedis() {
+  server ??= startRedis()
+  return server
+}
+
+export class TestStore {
+  /** @type {import('./redis-server.mjs').RedisServer | undefined} */
+  #redis
+  #memory = `memory:${randomUUID()}`
+
+  /** @param {'memory' | 'redis'} kind */
+  constructor(kind) {
+    this.kind = kind
+  }
+
+  async start() {
+    if (this.kind === 'redis') this.#redis = await sharedRedis()
+  }
+
+  /** The engine's `url`. Known once the tests run. */
+  get url() {
+    return this.kind === 'memory' ? this.#memory : this.redis.url
+  }
+
+  /** The Redis server; throws on the memory store. */
+  get redis() {
+    if (!this.#redis) throw new Error(`the ${this.kind} store has no running Redis server`)
+    return this.#redis
+  }
+
+  /** A `keyPrefix` that no other test uses. */
+  prefix() {
+    return `test-${randomUUID()}`
+  }
+}
+
+/**
+ * Registers a suite twice: on a memory store and on the test file's Redis server.
+ * @param {string} name
+ * @param {(store: TestStore) => void} define registers the tests, with `test`, `before` and so on
+ */
+export function eachStore(name, define) {
+  for (const kind of /** @type {const} */ (['memory', 'redis'])) {
+    describe(`${name} [${kind}]`, () => {
+      const store = new TestStore(kind)
+      before(() => store.start())
+      define(store)
+    })
+  }
+}

@@ -1,0 +1,57 @@
+// Waiting for something to become true, always with a deadline.
+
+import { setTimeout as sleep } from 'node:timers/promises'
+
+/**
+ * Waits until the condition gives something truthy, and gives that. A condition that throws counts as not yet
+ * met; what it threw last is the cause of the timeout's error.
+ * @template T
+ * @param {() => T | Promise<T>} condition
+ * @param {{ timeout?: number, interval?: number, message?: string | (() => string) }} [options] milliseconds; the
+ *   message says what was waited for
+ * @returns {Promise<Exclude<T, false | 0 | '' | null | undefined>>}
+ */
+export async function until(
+  condition,
+  { timeout = 10_000, interval = 10, message = String(condition) } = {},
+) {
+  const end = performance.now() + timeout
+  for (;;) {
+    let cause
+    try {
+      const value = await deadline(condition, Math.max(1, end - performance.now()), 'the condition itself')
+      if (value) return /** @type {any} */ (value)
+    } catch (error) {
+      cause = error
+    }
+    if (performance.now() >= end) {
+      const what = typeof message === 'string' ? message : message()
+      throw new Error(`not within ${timeout} ms: ${what}`, { cause })
+    }
+    await sleep(interval)
+  }
+}
+
+/**
+ * The promise's result, or an error that says what took longer than `ms`. The promise itself goes on.
+ * @template T
+ * @param {Promise<T> | (() => T | Promise<T>)} promise
+ * @param {number} ms
+ * @param {string} what
+ * @returns {Promise<T>}
+ */
+export async function deadline(promise, ms, what) {
+  /** @type {NodeJS.Timeout | undefined} */
+  let timer
+  const late = new Promise((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`not within ${Math.round(ms)} ms: ${what}`)), ms)
+  })
+  try {
+    return await Promise.race([
+      typeof promise === 'function' ? promise() : promise,
+      /** @type {never} */ (late),
+    ])
+  } finally {
+    clearTimeout(timer)
+  }
+}
