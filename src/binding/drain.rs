@@ -176,7 +176,7 @@ impl Sink for Writer<'_> {
         match event {
             Event::Reply(request, Ok(reply)) => self.record(&[REPLY, request, 1], &json::reply(reply)),
             Event::Reply(request, Err(error)) => {
-                self.record(&[REPLY, request, 0], &json::error(&error, None))
+                self.record(&[REPLY, request, 0], &json::error(&error, None));
             }
             Event::Settled(producer, seqs) => {
                 self.open = None;
@@ -188,7 +188,7 @@ impl Sink for Writer<'_> {
                 }
             }
             Event::Stopped(producer, reason) => {
-                self.record(&[PRODUCER, producer], &json!({ "stop": reason }))
+                self.record(&[PRODUCER, producer], &json!({ "stop": reason }));
             }
             Event::Broken(producer, error) => {
                 self.record(

@@ -3,6 +3,11 @@
 //! Hot calls are free functions on a numeric handle: a class method costs ten times as much. Nothing asynchronous crosses;
 //! an operation's answer is a record of a later drain.
 
+#![allow(
+    clippy::needless_pass_by_value,
+    reason = "a JavaScript string arrives as a String; napi knows no borrowed one"
+)]
+
 mod call;
 mod drain;
 mod json;

@@ -12,7 +12,9 @@
 
 mod attach;
 pub mod backoff;
+mod ear;
 pub mod hub;
+mod inner;
 pub mod outbox;
 pub mod producer;
 pub mod ring;
@@ -21,39 +23,28 @@ pub mod subscription;
 mod writer;
 
 use std::{
-    collections::HashMap,
     future::Future,
-    sync::{
-        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
-        atomic::{AtomicBool, AtomicU32, Ordering},
-    },
-    time::Duration,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
 };
 
 use futures_util::future::join_all;
-use tokio::{
-    sync::{Notify, Semaphore},
-    task::JoinHandle,
-    time::Instant,
-};
+use tokio::sync::Notify;
 use ulid::Ulid;
+
+pub use inner::Inner;
 
 use crate::{
     Config, Error, Result, StreamId,
     frame::Kind,
     store::{
-        self, ConnectionState, ControlMessage, IfActive, ListCursor, Listener, LiveMessage, Outcome,
-        OwnerCheck, SharedStore, Start, StopResult, StreamStatus, Terminal, Ttl,
+        self, ConnectionState, IfActive, ListCursor, Outcome, OwnerCheck, Start, StopResult, StreamStatus,
+        Terminal, Ttl,
     },
 };
-use backoff::Backoff;
-use hub::Hub;
+use ear::{Ear, pump, renew_leases};
 use outbox::{Event, Handle, Outbox, Reply, Sink};
 use producer::Producer;
 use subscription::{Follow, Pulled, Subscription};
-
-/// This many pages are read at the same time, so that ten thousand repairs after a reconnect do not flood the store.
-const CONCURRENT_READS: usize = 64;
 
 /// What a producer is started with.
 #[derive(Debug, Clone)]
@@ -72,25 +63,6 @@ pub struct Produce {
 #[derive(Clone)]
 pub struct Engine {
     inner: Arc<Inner>,
-}
-
-/// What an engine's parts share.
-pub struct Inner {
-    config: Config,
-    node: Ulid,
-    store: OnceLock<SharedStore>,
-    runtime: &'static tokio::runtime::Handle,
-    outbox: Arc<Outbox>,
-    hubs: Mutex<HashMap<StreamId, Arc<Hub>>>,
-    subscriptions: Mutex<HashMap<Handle, Arc<Subscription>>>,
-    producers: Mutex<HashMap<Handle, Arc<Producer>>>,
-    /// Producers that were written to since the pump last ran.
-    written: Mutex<Vec<Arc<Producer>>>,
-    pump: Notify,
-    next_handle: AtomicU32,
-    reads: Semaphore,
-    closed: AtomicBool,
-    background: Mutex<Vec<JoinHandle<()>>>,
 }
 
 /// The guard of a mutex, whether or not a thread has panicked while it held it: every critical section here leaves the
@@ -116,22 +88,7 @@ impl Engine {
     pub fn open(config: Config, wake: Box<dyn Fn() + Send + Sync>) -> Result<Self> {
         let runtime = runtime::handle()?;
         let node = next_ulid();
-        let inner = Arc::new(Inner {
-            config,
-            node,
-            store: OnceLock::new(),
-            runtime,
-            outbox: Arc::new(Outbox::new(wake)),
-            hubs: Mutex::default(),
-            subscriptions: Mutex::default(),
-            producers: Mutex::default(),
-            written: Mutex::default(),
-            pump: Notify::new(),
-            next_handle: AtomicU32::new(1),
-            reads: Semaphore::new(CONCURRENT_READS),
-            closed: AtomicBool::new(false),
-            background: Mutex::default(),
-        });
+        let inner = Arc::new(Inner::new(config, runtime, Outbox::new(wake)));
         let listener = Arc::new(Ear(Arc::downgrade(&inner)));
         let store = store::open(&inner.config, node, listener)?;
         // Set once, here.
@@ -194,12 +151,10 @@ impl Engine {
             notify: Notify::new(),
             state: Mutex::default(),
         });
-        let hub = {
-            let mut hubs = lock(&inner.hubs);
-            let hub = inner.hub(&mut hubs, &stream);
+        let hub = inner.with_hub(&stream, |hub| {
             hub.writer_joins(started.generation, started.seq);
-            hub
-        };
+            Arc::clone(hub)
+        });
         lock(&inner.producers).insert(producer.handle, Arc::clone(&producer));
         let reply = Reply::Produced {
             producer: producer.handle,
@@ -272,11 +227,11 @@ impl Engine {
         let inner = &self.inner;
         inner.check_open()?;
         let handle = inner.next_handle();
-        let mut hubs = lock(&inner.hubs);
-        let hub = inner.hub(&mut hubs, stream);
-        let subscription = Arc::new(Subscription::new(handle, Arc::clone(&hub), inner, &follow));
-        hub.join(inner, handle, Arc::clone(&subscription));
-        drop(hubs);
+        let subscription = inner.with_hub(stream, |hub| {
+            let subscription = Arc::new(Subscription::new(handle, Arc::clone(hub), inner, &follow));
+            hub.join(inner, handle, Arc::clone(&subscription));
+            subscription
+        });
         lock(&inner.subscriptions).insert(handle, Arc::clone(&subscription));
         let task = inner.spawn(attach::attach(
             Arc::clone(&subscription),
@@ -425,221 +380,5 @@ impl Engine {
     fn known(&self, handle: Handle) -> Result<Arc<Producer>> {
         // The host forgets a producer when it is told of its end; a call that crossed with that news finds none.
         self.producer(handle).ok_or(Error::Closed)
-    }
-}
-
-impl Inner {
-    pub(crate) fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
-    where
-        F: Future + Send + 'static,
-        F::Output: Send + 'static,
-    {
-        self.runtime.spawn(future)
-    }
-
-    pub(crate) fn config(&self) -> &Config {
-        &self.config
-    }
-
-    /// This engine's id among all that share a store.
-    pub fn node(&self) -> Ulid {
-        self.node
-    }
-
-    #[allow(
-        clippy::expect_used,
-        reason = "set before the engine is handed out; nothing else can reach it"
-    )]
-    pub(crate) fn store(&self) -> &SharedStore {
-        self.store.get().expect("the store is set in Engine::open")
-    }
-
-    pub(crate) fn outbox(&self) -> &Outbox {
-        &self.outbox
-    }
-
-    pub(crate) fn reads(&self) -> &Semaphore {
-        &self.reads
-    }
-
-    fn check_open(&self) -> Result<()> {
-        if self.closed.load(Ordering::Acquire) {
-            Err(Error::Closed)
-        } else {
-            Ok(())
-        }
-    }
-
-    fn next_handle(&self) -> Handle {
-        self.next_handle.fetch_add(1, Ordering::Relaxed)
-    }
-
-    fn hub(&self, hubs: &mut HashMap<StreamId, Arc<Hub>>, stream: &StreamId) -> Arc<Hub> {
-        let hub = hubs
-            .entry(stream.clone())
-            .or_insert_with(|| Arc::new(Hub::new(stream.clone())));
-        Arc::clone(hub)
-    }
-
-    fn find_hub(&self, stream: &StreamId) -> Option<Arc<Hub>> {
-        lock(&self.hubs).get(stream).cloned()
-    }
-
-    /// Whether the hub's task may end: nobody has joined it meanwhile.
-    pub(crate) fn retire_hub(&self, hub: &Arc<Hub>) -> bool {
-        let mut hubs = lock(&self.hubs);
-        match hub.retire(self) {
-            None => false,
-            Some(unused) => {
-                if unused {
-                    hubs.remove(hub.stream());
-                }
-                true
-            }
-        }
-    }
-
-    pub(crate) fn forget_producer(&self, producer: &Arc<Producer>, hub: &Arc<Hub>) {
-        lock(&self.producers).remove(&producer.handle);
-        let mut hubs = lock(&self.hubs);
-        hub.writer_leaves();
-        if hub.is_unused() {
-            hubs.remove(hub.stream());
-        }
-    }
-
-    fn forget_subscription(&self, handle: Handle) {
-        let subscription = lock(&self.subscriptions).remove(&handle);
-        if let Some(subscription) = subscription {
-            subscription.cancel();
-            subscription.hub().leave(handle);
-        }
-    }
-
-    /// Whether a producer of this process would let this owner follow and stop the stream.
-    pub(crate) fn owns(&self, stream: &StreamId, owner: Option<&String>) -> bool {
-        lock(&self.producers)
-            .values()
-            .any(|producer| producer.is_open_to(stream, owner))
-    }
-
-    fn stop_local(&self, stream: &StreamId, reason: &str, owner: Option<&String>) -> bool {
-        let producers: Vec<_> = {
-            let producers = lock(&self.producers);
-            producers
-                .values()
-                .filter(|producer| producer.is_open_to(stream, owner))
-                .cloned()
-                .collect()
-        };
-        for producer in &producers {
-            producer.stop(self, reason, self.config.stop_grace());
-        }
-        !producers.is_empty()
-    }
-
-    fn shut(&self, producers: &[Arc<Producer>]) {
-        for producer in producers {
-            producer.close(self, Err(Error::Closed));
-        }
-        let subscriptions: Vec<_> = lock(&self.subscriptions).values().cloned().collect();
-        for subscription in subscriptions {
-            subscription.fail(Error::Closed);
-        }
-    }
-
-    /// Repeats what failed for a passing reason, for as long as a connection may take.
-    async fn retry<'a, T>(&'a self, operation: impl Fn() -> store::Pending<'a, T>) -> Result<T> {
-        let deadline = Instant::now() + self.config.connect_timeout();
-        let mut backoff = Backoff::default();
-        loop {
-            match operation().await {
-                Err(error) if error.is_retryable() && Instant::now() < deadline => {
-                    tokio::time::sleep(backoff.next_delay()).await;
-                }
-                done => return done,
-            }
-        }
-    }
-
-    fn producers_of(&self, stream: &StreamId, generation: Ulid) -> Vec<Arc<Producer>> {
-        let producers = lock(&self.producers);
-        let theirs =
-            |producer: &&Arc<Producer>| producer.stream == *stream && producer.start.generation == generation;
-        producers.values().filter(theirs).cloned().collect()
-    }
-}
-
-/// Wakes the writers of one crossing: one wake of this thread for all of them. Ends with [`Engine::dispose`].
-async fn pump(inner: Arc<Inner>) {
-    loop {
-        inner.pump.notified().await;
-        for producer in std::mem::take(&mut *lock(&inner.written)) {
-            producer.notify.notify_one();
-        }
-    }
-}
-
-/// Renews the leases of all idle producers together, so that they share a round trip.
-async fn renew_leases(inner: Weak<Inner>) {
-    loop {
-        let Some(strong) = inner.upgrade() else { return };
-        let lease = strong.config.lease();
-        let producers: Vec<_> = lock(&strong.producers).values().cloned().collect();
-        drop(strong);
-        for producer in producers {
-            producer.renew_if_idle(lease / 3);
-        }
-        tokio::time::sleep((lease / 6).max(Duration::from_millis(50))).await;
-    }
-}
-
-/// What the store calls.
-struct Ear(Weak<Inner>);
-
-impl Listener for Ear {
-    fn on_live(&self, stream: &StreamId, message: LiveMessage) {
-        if let Some(inner) = self.0.upgrade()
-            && let Some(hub) = inner.find_hub(stream)
-        {
-            hub.hear(message, inner.config.lease());
-        }
-    }
-
-    fn on_control(&self, stream: &StreamId, message: ControlMessage) {
-        let Some(inner) = self.0.upgrade() else { return };
-        match message {
-            ControlMessage::Stop { generation, reason } => {
-                for producer in inner.producers_of(stream, generation) {
-                    producer.stop(&inner, &reason, inner.config.stop_grace());
-                }
-            }
-            ControlMessage::Ended { generation, terminal } => {
-                for producer in inner.producers_of(stream, generation) {
-                    producer.cut_off(&inner, &terminal);
-                }
-            }
-        }
-    }
-
-    fn on_restored(&self) {
-        let Some(inner) = self.0.upgrade() else { return };
-        let hubs: Vec<_> = lock(&inner.hubs).values().cloned().collect();
-        for hub in hubs {
-            hub.repair();
-        }
-        let producers: Vec<_> = lock(&inner.producers).values().cloned().collect();
-        for producer in producers {
-            // A stop may have been missed, or the log may have lost its end.
-            producer.renew_if_idle(Duration::ZERO);
-        }
-    }
-
-    fn on_state(&self, state: ConnectionState, reason: &str) {
-        let Some(inner) = self.0.upgrade() else { return };
-        inner.outbox.push(Event::State(state, reason.into()));
-        for producer in lock(&inner.producers).values() {
-            producer.notify.notify_one();
-        }
     }
 }

@@ -77,17 +77,23 @@ struct State {
     place: Option<Cursor>,
     announced: Option<Ulid>,
     credit: i64,
-    page: VecDeque<Frame>,
-    page_end: Option<Terminal>,
-    page_more: bool,
-    /// The last page brought nothing.
-    idle_page: bool,
+    page: LogPage,
     /// The generation has been read to its end; the next one is awaited (`all`).
     between: bool,
     fetching: bool,
     task: Option<AbortHandle>,
     end: Option<End>,
     over: bool,
+}
+
+/// What is left of the page that was read last.
+#[derive(Default)]
+struct LogPage {
+    frames: VecDeque<Frame>,
+    end: Option<Terminal>,
+    more: bool,
+    /// It brought nothing.
+    idle: bool,
 }
 
 impl Subscription {
@@ -152,7 +158,7 @@ impl Subscription {
     pub fn cancel(&self) {
         let mut state = lock(&self.state);
         state.over = true;
-        state.page.clear();
+        state.page.frames.clear();
         if let Some(task) = state.task.take() {
             task.abort();
         }
@@ -203,9 +209,9 @@ impl Subscription {
     }
 
     fn step(&self, state: &mut State, sink: &mut dyn Sink) -> Step {
-        if let Some(frame) = state.page.pop_front() {
+        if let Some(frame) = state.page.frames.pop_front() {
             if !self.deliver(state, &frame, sink) {
-                state.page.push_front(frame);
+                state.page.frames.push_front(frame);
                 return if state.credit <= 0 { Step::Dry } else { Step::Again };
             }
             return Step::Again;
@@ -213,7 +219,7 @@ impl Subscription {
         if state.fetching {
             return Step::Dry;
         }
-        if let Some(terminal) = state.page_end.take() {
+        if let Some(terminal) = state.page.end.take() {
             return self.finish(state, terminal);
         }
         if let Some(end) = state.end.take() {
@@ -222,7 +228,7 @@ impl Subscription {
         let Some(place) = state.place else {
             return Step::Dry;
         };
-        if state.page_more {
+        if state.page.more {
             return Step::Fetch;
         }
         if state.between {
@@ -297,7 +303,7 @@ impl Subscription {
             return;
         };
         state.fetching = true;
-        state.page_more = false;
+        state.page.more = false;
         let position = if state.between {
             Position::Next {
                 generation: place.generation,
@@ -308,7 +314,7 @@ impl Subscription {
                 seq: place.seq,
             }
         };
-        let delay = if state.idle_page {
+        let delay = if state.page.idle {
             IDLE_PAGE
         } else {
             Duration::ZERO
@@ -354,24 +360,24 @@ impl State {
         };
         self.between = false;
         self.place = Some(place);
-        self.idle_page = page.frames.is_empty() && page.terminal.is_none();
+        self.page.idle = page.frames.is_empty() && page.terminal.is_none();
         for frame in page.frames {
             if frame.first() > place.seq + 1 {
-                self.page_more = false;
+                self.page.more = false;
                 let reason = format!("chunks {} to {} are gone", place.seq + 1, frame.first() - 1);
                 return Err(gap(reason, page.generation, frame.first() - 1));
             }
             place.seq = place.seq.max(frame.last());
-            self.page.push_back(frame);
+            self.page.frames.push_back(frame);
         }
-        self.page_more = page.more;
-        self.page_end = page.terminal;
-        if page.more || self.page_end.is_some() {
+        self.page.more = page.more;
+        self.page.end = page.terminal;
+        if page.more || self.page.end.is_some() {
             return Ok(());
         }
         if page.generation != page.head.generation {
             // The previous generation always has a terminal entry, unless the store has lost it.
-            self.page_end = Some(Terminal {
+            self.page.end = Some(Terminal {
                 outcome: Outcome::Interrupted,
                 reason: "lost".into(),
             });

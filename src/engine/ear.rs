@@ -1,0 +1,86 @@
+//! What runs beside the host's calls: the store's messages, the writers' wake-up, the leases.
+
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use super::{Inner, lock, outbox::Event};
+use crate::{
+    StreamId,
+    store::{ConnectionState, ControlMessage, Listener, LiveMessage},
+};
+
+/// Wakes the writers of one crossing: one wake of this thread for all of them. Ends with [`Engine::dispose`].
+pub(super) async fn pump(inner: Arc<Inner>) {
+    loop {
+        inner.pump.notified().await;
+        for producer in std::mem::take(&mut *lock(&inner.written)) {
+            producer.notify.notify_one();
+        }
+    }
+}
+
+/// Renews the leases of all idle producers together, so that they share a round trip.
+pub(super) async fn renew_leases(inner: Weak<Inner>) {
+    loop {
+        let Some(strong) = inner.upgrade() else { return };
+        let lease = strong.config.lease();
+        let producers: Vec<_> = lock(&strong.producers).values().cloned().collect();
+        drop(strong);
+        for producer in producers {
+            producer.renew_if_idle(lease / 3);
+        }
+        tokio::time::sleep((lease / 6).max(Duration::from_millis(50))).await;
+    }
+}
+
+/// What the store calls.
+pub(super) struct Ear(pub(super) Weak<Inner>);
+
+impl Listener for Ear {
+    fn on_live(&self, stream: &StreamId, message: LiveMessage) {
+        if let Some(inner) = self.0.upgrade()
+            && let Some(hub) = inner.find_hub(stream)
+        {
+            hub.hear(message, inner.config.lease());
+        }
+    }
+
+    fn on_control(&self, stream: &StreamId, message: ControlMessage) {
+        let Some(inner) = self.0.upgrade() else { return };
+        match message {
+            ControlMessage::Stop { generation, reason } => {
+                for producer in inner.producers_of(stream, generation) {
+                    producer.stop(&inner, &reason, inner.config.stop_grace());
+                }
+            }
+            ControlMessage::Ended { generation, terminal } => {
+                for producer in inner.producers_of(stream, generation) {
+                    producer.cut_off(&inner, &terminal);
+                }
+            }
+        }
+    }
+
+    fn on_restored(&self) {
+        let Some(inner) = self.0.upgrade() else { return };
+        let hubs: Vec<_> = lock(&inner.hubs).values().cloned().collect();
+        for hub in hubs {
+            hub.repair();
+        }
+        let producers: Vec<_> = lock(&inner.producers).values().cloned().collect();
+        for producer in producers {
+            // A stop may have been missed, or the log may have lost its end.
+            producer.renew_if_idle(Duration::ZERO);
+        }
+    }
+
+    fn on_state(&self, state: ConnectionState, reason: &str) {
+        let Some(inner) = self.0.upgrade() else { return };
+        inner.outbox.push(Event::State(state, reason.into()));
+        for producer in lock(&inner.producers).values() {
+            producer.notify.notify_one();
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! What an engine's parts share: the registries, and the few steps that touch more than one of them.
+
+use std::{
+    collections::HashMap,
+    future::Future,
+    sync::{
+        Arc, Mutex, OnceLock,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+};
+
+use tokio::{
+    sync::{Notify, Semaphore},
+    task::JoinHandle,
+    time::Instant,
+};
+use ulid::Ulid;
+
+use super::{
+    backoff::Backoff,
+    hub::Hub,
+    lock,
+    outbox::{Handle, Outbox},
+    producer::Producer,
+    subscription::Subscription,
+};
+use crate::{
+    Config, Error, Result, StreamId,
+    store::{self, SharedStore},
+};
+
+/// This many pages are read at the same time, so that ten thousand repairs after a reconnect do not flood the store.
+const CONCURRENT_READS: usize = 64;
+
+/// What an engine's parts share.
+pub struct Inner {
+    pub(super) config: Config,
+    pub(super) store: OnceLock<SharedStore>,
+    pub(super) runtime: &'static tokio::runtime::Handle,
+    pub(super) outbox: Arc<Outbox>,
+    pub(super) hubs: Mutex<HashMap<StreamId, Arc<Hub>>>,
+    pub(super) subscriptions: Mutex<HashMap<Handle, Arc<Subscription>>>,
+    pub(super) producers: Mutex<HashMap<Handle, Arc<Producer>>>,
+    /// Producers that were written to since the pump last ran.
+    pub(super) written: Mutex<Vec<Arc<Producer>>>,
+    pub(super) pump: Notify,
+    next_handle: AtomicU32,
+    reads: Semaphore,
+    pub(super) closed: AtomicBool,
+    pub(super) background: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Inner {
+    pub(super) fn new(config: Config, runtime: &'static tokio::runtime::Handle, outbox: Outbox) -> Self {
+        Self {
+            config,
+            store: OnceLock::new(),
+            runtime,
+            outbox: Arc::new(outbox),
+            hubs: Mutex::default(),
+            subscriptions: Mutex::default(),
+            producers: Mutex::default(),
+            written: Mutex::default(),
+            pump: Notify::new(),
+            next_handle: AtomicU32::new(1),
+            reads: Semaphore::new(CONCURRENT_READS),
+            closed: AtomicBool::new(false),
+            background: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.runtime.spawn(future)
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    #[allow(
+        clippy::expect_used,
+        reason = "set before the engine is handed out; nothing else can reach it"
+    )]
+    pub(crate) fn store(&self) -> &SharedStore {
+        self.store.get().expect("the store is set in Engine::open")
+    }
+
+    pub(crate) fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+
+    pub(crate) fn reads(&self) -> &Semaphore {
+        &self.reads
+    }
+
+    pub(super) fn check_open(&self) -> Result<()> {
+        if self.closed.load(Ordering::Acquire) {
+            Err(Error::Closed)
+        } else {
+            Ok(())
+        }
+    }
+
+    pub(super) fn next_handle(&self) -> Handle {
+        self.next_handle.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// The stream's hub, made if there is none. What needs it must join it before the registry is unlocked.
+    pub(super) fn with_hub<T>(&self, stream: &StreamId, join: impl FnOnce(&Arc<Hub>) -> T) -> T {
+        let mut hubs = lock(&self.hubs);
+        join(
+            hubs.entry(stream.clone())
+                .or_insert_with(|| Arc::new(Hub::new(stream.clone()))),
+        )
+    }
+
+    pub(super) fn find_hub(&self, stream: &StreamId) -> Option<Arc<Hub>> {
+        lock(&self.hubs).get(stream).cloned()
+    }
+
+    /// Whether the hub's task may end: nobody has joined it meanwhile.
+    pub(crate) fn retire_hub(&self, hub: &Arc<Hub>) -> bool {
+        let mut hubs = lock(&self.hubs);
+        match hub.retire(self) {
+            None => false,
+            Some(unused) => {
+                if unused {
+                    hubs.remove(hub.stream());
+                }
+                true
+            }
+        }
+    }
+
+    pub(crate) fn forget_producer(&self, producer: &Arc<Producer>, hub: &Arc<Hub>) {
+        lock(&self.producers).remove(&producer.handle);
+        let mut hubs = lock(&self.hubs);
+        hub.writer_leaves();
+        if hub.is_unused() {
+            hubs.remove(hub.stream());
+        }
+    }
+
+    pub(super) fn forget_subscription(&self, handle: Handle) {
+        let subscription = lock(&self.subscriptions).remove(&handle);
+        if let Some(subscription) = subscription {
+            subscription.cancel();
+            subscription.hub().leave(handle);
+        }
+    }
+
+    /// Whether a producer of this process would let this owner follow and stop the stream.
+    pub(crate) fn owns(&self, stream: &StreamId, owner: Option<&String>) -> bool {
+        lock(&self.producers)
+            .values()
+            .any(|producer| producer.is_open_to(stream, owner))
+    }
+
+    pub(super) fn stop_local(&self, stream: &StreamId, reason: &str, owner: Option<&String>) -> bool {
+        let producers: Vec<_> = {
+            let producers = lock(&self.producers);
+            producers
+                .values()
+                .filter(|producer| producer.is_open_to(stream, owner))
+                .cloned()
+                .collect()
+        };
+        for producer in &producers {
+            producer.stop(self, reason, self.config.stop_grace());
+        }
+        !producers.is_empty()
+    }
+
+    pub(super) fn shut(&self, producers: &[Arc<Producer>]) {
+        for producer in producers {
+            producer.close(self, Err(Error::Closed));
+        }
+        let subscriptions: Vec<_> = lock(&self.subscriptions).values().cloned().collect();
+        for subscription in subscriptions {
+            subscription.fail(Error::Closed);
+        }
+    }
+
+    /// Repeats what failed for a passing reason, for as long as a connection may take.
+    pub(super) async fn retry<'a, T>(&'a self, operation: impl Fn() -> store::Pending<'a, T>) -> Result<T> {
+        let deadline = Instant::now() + self.config.connect_timeout();
+        let mut backoff = Backoff::default();
+        loop {
+            match operation().await {
+                Err(error) if error.is_retryable() && Instant::now() < deadline => {
+                    tokio::time::sleep(backoff.next_delay()).await;
+                }
+                done => return done,
+            }
+        }
+    }
+
+    pub(super) fn producers_of(&self, stream: &StreamId, generation: Ulid) -> Vec<Arc<Producer>> {
+        let producers = lock(&self.producers);
+        let theirs =
+            |producer: &&Arc<Producer>| producer.stream == *stream && producer.start.generation == generation;
+        producers.values().filter(theirs).cloned().collect()
+    }
+}
