@@ -37,7 +37,15 @@ const steps = {
   }),
   typescript: hashed(
     'TypeScript',
-    ['ts', 'tsconfig.json', 'tsconfig.build.json', 'index.d.ts', 'package-lock.json'],
+    [
+      'ts',
+      'tsconfig.json',
+      'tsconfig.build.json',
+      'index.d.ts',
+      'index.d.mts',
+      'native.d.ts',
+      'package-lock.json',
+    ],
     {
       exists: () => existsSync(join(root, 'dist')),
       reason: () => 'tsc',
