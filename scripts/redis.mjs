@@ -1,7 +1,7 @@
 // Finds the Redis or Valkey server that the tests start, and installs one where a package manager can.
 
 import { spawnSync } from 'node:child_process'
-import { run, SetupError, which } from './steps.mjs'
+import { run, SetupError, say, which } from './steps.mjs'
 
 const WANTED = 'Redis 6.2 or newer (or Valkey)'
 
@@ -28,7 +28,7 @@ function versionOf(path) {
   return version && suffices ? { path, version } : undefined
 }
 
-/** The commands that install a server here, the first failure being final. @returns {string[][]} */
+/** The commands that install a server here; only the last one has to succeed. @returns {string[][]} */
 export function redisInstallation() {
   const manager = MANAGERS.find(({ program }) => which(program))
   if (!manager) throw new SetupError(missing('no package manager that can install it was found'))
@@ -50,7 +50,16 @@ export function redisInstallation() {
 /** Installs the server. */
 export async function installRedis() {
   const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
-  for (const [program = '', ...args] of redisInstallation()) await run(program, args, { env })
+  const commands = redisInstallation()
+  for (const [index, [program = '', ...args]] of commands.entries()) {
+    try {
+      await run(program, args, { env })
+    } catch (error) {
+      // Refreshing the package lists may fail (a lock, a source that is away) where the old ones suffice.
+      if (index === commands.length - 1) throw error
+      say(`${/** @type {Error} */ (error).message}; going on without`)
+    }
+  }
   if (!findRedis())
     throw new SetupError(missing('what the package manager installed is older or not on PATH'))
 }
@@ -60,7 +69,16 @@ const MANAGERS = [
     program: 'apt-get',
     commands: [
       ['apt-get', 'update', '-q'],
-      ['apt-get', 'install', '-y', '-q', '--no-install-recommends', 'redis-server'],
+      [
+        'apt-get',
+        'install',
+        '-y',
+        '-q',
+        '-o',
+        'DPkg::Lock::Timeout=120',
+        '--no-install-recommends',
+        'redis-server',
+      ],
     ],
   },
   { program: 'dnf', commands: [['dnf', 'install', '-y', 'redis']] },
