@@ -51,7 +51,7 @@ const steps = {
       reason: () => 'tsc',
       run: async () => {
         rmSync(join(root, 'dist'), { recursive: true, force: true })
-        await run(join(root, 'node_modules', '.bin', 'tsc'), ['--project', 'tsconfig.build.json'])
+        await run(join('node_modules', '.bin', 'tsc'), ['--project', 'tsconfig.build.json'])
       },
     },
   ),
