@@ -1,1 +1,533 @@
-//! redis
+//! Streams in Redis 6.2 or newer: a hash and a Redis stream for each, changed by one Lua script per operation.
+//!
+//! * [`keys`] names things; `lua/prelude.lua` says what is in them.
+//! * [`scripts`] holds the Lua scripts, [`reply`] and [`message`] take apart what comes back and what is published.
+//! * [`connect`] knows how to reach the server, [`commands`] and [`subscriber`] each keep one connection to it, and an
+//!   [`endpoint`] shares the two among all stores of the process. [`board`] tells how they are.
+
+mod board;
+mod commands;
+mod connect;
+mod endpoint;
+mod keys;
+mod message;
+mod reply;
+mod scripts;
+mod subscriber;
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use redis::Value;
+use tokio::sync::{OnceCell, watch};
+use ulid::Ulid;
+
+use self::{
+    commands::Limits,
+    connect::Target,
+    endpoint::Endpoint,
+    keys::{Keyspace, SHARDS, StreamKeys},
+    reply::Fields,
+    scripts::{Call, Script},
+    subscriber::Kind,
+};
+use super::{
+    Append, Appended, ConnectionState, Head, IfActive, ListCursor, Listener, OwnerCheck, Page, Pending,
+    Position, Read, Renew, Restore, Start, Started, StopResult, Store, StreamStatus, Ttl,
+};
+use crate::{Config, Error, Result, StreamId, cursor::MAX_SEQ, frame::Frame};
+
+/// The most ids of the index that one command asks for.
+const LIST_AT_ONCE: usize = 1000;
+
+/// A [`Store`] in Redis. Stores with the same connection settings share their connections.
+pub struct RedisStore {
+    id: u64,
+    target: Arc<Target>,
+    keys: Keyspace,
+    node: Ulid,
+    listener: Arc<dyn Listener>,
+    limits: Limits,
+    endpoint: Mutex<Slot>,
+    closed: watch::Sender<bool>,
+    /// Whether the node's control channel is listened to.
+    control: OnceCell<()>,
+}
+
+enum Slot {
+    Unused,
+    Used(Arc<Endpoint>),
+    Closed,
+}
+
+impl RedisStore {
+    /// Prepares a store; it connects when it is first used.
+    ///
+    /// `node` names this engine to the producers' control messages, which reach `listener` with everything else.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for a URL or prefix that cannot be used.
+    pub fn open(config: &Config, node: Ulid, listener: Arc<dyn Listener>) -> Result<Arc<dyn Store>> {
+        static IDS: AtomicU64 = AtomicU64::new(0);
+        if config.key_prefix.contains(['{', '}']) {
+            return Err(Error::invalid("keyPrefix", "must not contain braces"));
+        }
+        Ok(Arc::new(Self {
+            id: IDS.fetch_add(1, Ordering::Relaxed),
+            target: Arc::new(Target::parse(&config.url)?),
+            keys: Keyspace::new(&config.key_prefix),
+            node,
+            listener,
+            limits: Limits {
+                connect: Duration::from_millis(config.connect_timeout_ms),
+                command: Duration::from_millis(config.command_timeout_ms),
+            },
+            endpoint: Mutex::new(Slot::Unused),
+            closed: watch::Sender::new(false),
+            control: OnceCell::new(),
+        }))
+    }
+
+    fn slot(&self) -> MutexGuard<'_, Slot> {
+        self.endpoint.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn endpoint(&self) -> Result<Arc<Endpoint>> {
+        let endpoint = match &mut *self.slot() {
+            Slot::Closed => return Err(Error::Closed),
+            Slot::Used(endpoint) => return Ok(endpoint.clone()),
+            slot @ Slot::Unused => {
+                let endpoint = Endpoint::of(&self.target, self.limits);
+                *slot = Slot::Used(endpoint.clone());
+                endpoint
+            }
+        };
+        endpoint.board.join(self.id, &self.listener);
+        Ok(endpoint)
+    }
+
+    /// Does something until the store is closed.
+    async fn until_closed<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let mut closed = self.closed.subscribe();
+        tokio::select! {
+            biased;
+            _ = closed.wait_for(|closed| *closed) => Err(Error::Closed),
+            outcome = work => outcome,
+        }
+    }
+
+    async fn call(&self, call: Call<'_>) -> Result<Value> {
+        self.until_closed(async { self.endpoint()?.commands.call(&call, self.limits).await })
+            .await
+    }
+
+    /// A script's call, up to the arguments that all scripts for streams begin with.
+    fn on<'a>(&self, script: &'static Script, keys: &'a StreamKeys) -> Call<'a> {
+        Call::new(script)
+            .key(&keys.meta)
+            .key(&keys.log)
+            .text(&keys.live)
+            .text(self.keys.nodes())
+            .text(&keys.escaped)
+    }
+
+    fn create<'a>(&self, script: &'static Script, keys: &'a StreamKeys, start: &'a Start) -> Call<'a> {
+        self.on(script, keys)
+            .show(start.generation)
+            .show(start.producer)
+            .show(self.node)
+            .text(match start.if_active {
+                IfActive::Error => "error",
+                IfActive::Takeover => "takeover",
+                IfActive::Share => "share",
+            })
+            .text(optional(start.owner.as_ref()))
+            .text(optional(start.metadata.as_ref()))
+            .show(millis(start.lease))
+            .show(millis(start.ttl.active))
+            .show(millis(start.ttl.done))
+    }
+
+    /// Runs a script that makes a record. Its producer's messages are listened to before, and the stream enters the
+    /// index within the same round trip; what the index misses now it gets when the TTLs are refreshed.
+    async fn begin(&self, stream: &StreamId, ttl: Ttl, call: Call<'_>) -> Result<Value> {
+        self.control
+            .get_or_try_init(|| self.listen_to(self.keys.node(self.node), Kind::Control))
+            .await?;
+        let ttl = 2 * millis(ttl.active).max(millis(ttl.done));
+        let index = enter(self.keys.index_of(stream), stream, ttl);
+        tokio::join!(self.call(call), self.call(index)).0
+    }
+
+    /// Takes a producer's answer apart, and keeps the index alive when the stream's TTLs were set anew.
+    fn appended(&self, stream: &StreamId, operation: &'static str, reply: Value) -> Result<Appended> {
+        let mut fields = Fields::new(operation, reply)?;
+        Ok(match fields.text()?.as_str() {
+            "done" => {
+                let done = Appended::Done {
+                    last: fields.number()?,
+                    stop: fields.option()?,
+                    terminal: fields.terminal()?,
+                };
+                let due = fields.number()?;
+                if due > 0 {
+                    self.touch_index(stream.clone(), due)?;
+                }
+                done
+            }
+            "hole" => Appended::Hole {
+                seq: fields.number()?,
+            },
+            "fenced" => Appended::Fenced,
+            "ended" => Appended::Ended(fields.terminal()?.ok_or_else(|| fields.malformed())?),
+            "missing" => Appended::Missing,
+            _ => return Err(fields.malformed()),
+        })
+    }
+
+    /// A failure is of no consequence: the next refresh tries again.
+    fn touch_index(&self, stream: StreamId, ttl: u64) -> Result<()> {
+        let commands = self.endpoint()?.commands.clone();
+        let key = self.keys.index_of(&stream);
+        let limits = self.limits;
+        tokio::spawn(async move {
+            let call = enter(key, &stream, ttl);
+            let _ = commands.call(&call, limits).await;
+        });
+        Ok(())
+    }
+
+    async fn forget(&self, stream: &StreamId) -> Result<()> {
+        let mut command = redis::cmd("SREM");
+        command.arg(self.keys.index_of(stream)).arg(stream.as_str());
+        self.until_closed(async {
+            let endpoint = self.endpoint()?;
+            endpoint.commands.run("forget", &command, self.limits).await
+        })
+        .await
+        .map(drop)
+    }
+
+    async fn listen_to(&self, channel: String, kind: Kind) -> Result<()> {
+        self.until_closed(async {
+            let member = (self.id, self.listener.clone());
+            let endpoint = self.endpoint()?;
+            endpoint.listen(channel, kind, member, self.limits).await
+        })
+        .await
+    }
+
+    fn shut(&self) {
+        let slot = std::mem::replace(&mut *self.slot(), Slot::Closed);
+        self.closed.send_replace(true);
+        if let Slot::Used(endpoint) = &slot {
+            endpoint.leave(self.id);
+        }
+        if !matches!(slot, Slot::Closed) {
+            self.listener.on_state(ConnectionState::Closed, "");
+        }
+    }
+}
+
+impl Drop for RedisStore {
+    fn drop(&mut self) {
+        if let Slot::Used(endpoint) = &*self.slot() {
+            endpoint.leave(self.id);
+        }
+    }
+}
+
+impl Store for RedisStore {
+    fn connect(&self) -> Pending<'_, ()> {
+        Box::pin(self.until_closed(async { self.endpoint()?.commands.connect(self.limits).await }))
+    }
+
+    fn start<'a>(&'a self, stream: &'a StreamId, start: &'a Start) -> Pending<'a, Started> {
+        Box::pin(async move {
+            let keys = self.keys.stream(stream);
+            let call = self.create(&scripts::START, &keys, start);
+            let mut fields = Fields::new("start", self.begin(stream, start.ttl, call).await?)?;
+            match fields.text()?.as_str() {
+                "started" => Ok(Started {
+                    generation: fields.ulid()?,
+                    ordinal: fields.number()?,
+                    seq: fields.number()?,
+                    stop: fields.option()?,
+                }),
+                "active" => Err(Error::Active {
+                    stream: stream.to_string(),
+                }),
+                "forbidden" => Err(forbidden(stream)),
+                _ => Err(fields.malformed()),
+            }
+        })
+    }
+
+    fn restore<'a>(&'a self, stream: &'a StreamId, restore: &'a Restore) -> Pending<'a, Appended> {
+        Box::pin(async move {
+            let keys = self.keys.stream(stream);
+            let call = self
+                .create(&scripts::RESTORE, &keys, &restore.start)
+                .show(restore.ordinal)
+                .show(restore.seq);
+            let reply = self.begin(stream, restore.start.ttl, call).await?;
+            self.appended(stream, "restore", reply)
+        })
+    }
+
+    fn append<'a>(&'a self, stream: &'a StreamId, append: &'a Append) -> Pending<'a, Appended> {
+        Box::pin(async move {
+            let keys = self.keys.stream(stream);
+            let terminal = append.terminal.as_ref();
+            let frame = append.frame.as_ref();
+            let call = self
+                .on(&scripts::APPEND, &keys)
+                .show(append.generation)
+                .show(append.producer)
+                .show(append.batch)
+                .text(append.expected.map_or_else(String::new, |seq| seq.to_string()))
+                .show(millis(append.lease))
+                .text(terminal.map_or("", |terminal| terminal.outcome.as_str()))
+                .text(terminal.map_or("", |terminal| &terminal.reason))
+                .show(frame.map_or(0, |frame| frame.count))
+                .bytes(frame.map_or(&[], |frame| &frame.bytes));
+            let reply = self.call(call).await?;
+            self.appended(stream, "append", reply)
+        })
+    }
+
+    fn renew<'a>(&'a self, stream: &'a StreamId, renew: &'a Renew) -> Pending<'a, Appended> {
+        Box::pin(async move {
+            let keys = self.keys.stream(stream);
+            let call = self
+                .on(&scripts::RENEW, &keys)
+                .show(renew.generation)
+                .show(renew.producer)
+                .show(millis(renew.lease));
+            let reply = self.call(call).await?;
+            self.appended(stream, "renew", reply)
+        })
+    }
+
+    fn read<'a>(&'a self, stream: &'a StreamId, read: &'a Read) -> Pending<'a, Option<Page>> {
+        Box::pin(async move {
+            let keys = self.keys.stream(stream);
+            let (position, generation, seq) = match read.position {
+                Position::Start => ("start", None, 0),
+                Position::Now => ("now", None, 0),
+                Position::After { generation, seq } => ("after", Some(generation), seq),
+                Position::Next { generation } => ("next", Some(generation), 0),
+            };
+            let call = self
+                .on(&scripts::READ, &keys)
+                .text(position)
+                .text(generation.map_or_else(String::new, |generation| generation.to_string()))
+                .show(seq.min(MAX_SEQ))
+                .show(read.max_bytes)
+                .text(check(&read.owner));
+            match self.call(call).await? {
+                Value::Nil => Ok(None),
+                reply => page(stream, reply).map(Some),
+            }
+        })
+    }
+
+    fn stop<'a>(
+        &'a self,
+        stream: &'a StreamId,
+        reason: &'a str,
+        owner: &'a OwnerCheck,
+        keep: Duration,
+    ) -> Pending<'a, StopResult> {
+        Box::pin(async move {
+            let keys = self.keys.stream(stream);
+            let call = self
+                .on(&scripts::STOP, &keys)
+                .text(reason)
+                .text(check(owner))
+                .show(millis(keep));
+            let reply = Value::Array(vec![self.call(call).await?]);
+            let mut fields = Fields::new("stop", reply)?;
+            match fields.text()?.as_str() {
+                "stopping" => Ok(StopResult::Stopping),
+                "kept" => Ok(StopResult::Kept),
+                "ended" => Ok(StopResult::Ended),
+                "forbidden" => Err(forbidden(stream)),
+                _ => Err(fields.malformed()),
+            }
+        })
+    }
+
+    fn status<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, Option<StreamStatus>> {
+        Box::pin(async move {
+            let keys = self.keys.stream(stream);
+            let reply = self.call(self.on(&scripts::STATUS, &keys)).await?;
+            if reply == Value::Nil {
+                // Left in the index, it is found again by whoever looks next.
+                let _ = self.forget(stream).await;
+                return Ok(None);
+            }
+            let mut fields = Fields::new("status", reply)?;
+            Ok(Some(StreamStatus {
+                stream_id: stream.to_string(),
+                state: fields.text()?,
+                reason: fields.option()?.filter(|reason| !reason.is_empty()),
+                generation: fields.text()?,
+                first_seq: fields.number()? + 1,
+                last_seq: fields.number()?,
+                bytes: fields.number()?,
+                producers: u32::try_from(fields.number()?).unwrap_or(u32::MAX),
+                stop: fields.option()?,
+                owner: fields.option()?,
+                metadata: fields.option()?,
+                started_at: fields.number()?,
+                updated_at: fields.number()?,
+                ttl_ms: fields.number()?,
+            }))
+        })
+    }
+
+    fn delete<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, bool> {
+        Box::pin(async move {
+            let keys = self.keys.stream(stream);
+            let reply = self.call(self.on(&scripts::DELETE, &keys)).await?;
+            let _ = self.forget(stream).await;
+            Ok(reply == Value::Int(1))
+        })
+    }
+
+    fn list(&self, from: ListCursor, count: usize) -> Pending<'_, (Vec<StreamId>, Option<ListCursor>)> {
+        Box::pin(self.until_closed(async move {
+            let endpoint = self.endpoint()?;
+            let mut ids = Vec::new();
+            let mut at = from;
+            while at.shard < SHARDS {
+                let wanted = count.saturating_sub(ids.len()).clamp(1, LIST_AT_ONCE);
+                let mut command = redis::cmd("SSCAN");
+                command
+                    .arg(self.keys.index(at.shard))
+                    .arg(at.scan)
+                    .arg("COUNT")
+                    .arg(wanted);
+                let reply = endpoint.commands.run("list", &command, self.limits).await?;
+                let mut fields = Fields::new("list", reply)?;
+                at.scan = fields.number()?;
+                let mut members = fields.nested()?;
+                while !members.is_empty() {
+                    let member = members.bytes()?.and_then(|bytes| String::from_utf8(bytes).ok());
+                    ids.extend(member.and_then(|id| StreamId::new(&id).ok()));
+                }
+                if at.scan == 0 {
+                    at.shard += 1;
+                }
+                if ids.len() >= count {
+                    break;
+                }
+            }
+            Ok((ids, (at.shard < SHARDS).then_some(at)))
+        }))
+    }
+
+    fn listen<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, ()> {
+        Box::pin(self.listen_to(self.keys.stream(stream).live, Kind::Live(stream.clone())))
+    }
+
+    fn unlisten(&self, stream: &StreamId) {
+        if let Slot::Used(endpoint) = &*self.slot() {
+            endpoint.unlisten(self.keys.stream(stream).live, self.id);
+        }
+    }
+
+    fn state(&self) -> ConnectionState {
+        match &*self.slot() {
+            Slot::Unused => ConnectionState::Idle,
+            Slot::Used(endpoint) => endpoint.board.state(),
+            Slot::Closed => ConnectionState::Closed,
+        }
+    }
+
+    fn close(&self) -> Pending<'_, ()> {
+        Box::pin(async move {
+            self.shut();
+            Ok(())
+        })
+    }
+}
+
+fn page(stream: &StreamId, reply: Value) -> Result<Page> {
+    let mut fields = Fields::new("read", reply)?;
+    match fields.text()?.as_str() {
+        "page" => {}
+        "forbidden" => return Err(forbidden(stream)),
+        _ => return Err(fields.malformed()),
+    }
+    let mut page = Page {
+        head: Head {
+            generation: fields.ulid()?,
+            base: fields.number()?,
+            seq: fields.number()?,
+            terminal: fields.terminal()?,
+            lease_left: Duration::from_millis(fields.number()?),
+        },
+        generation: fields.ulid()?,
+        base: fields.number()?,
+        after: fields.number()?,
+        lost: fields.flag()?,
+        more: fields.flag()?,
+        terminal: fields.terminal()?,
+        frames: Vec::new(),
+    };
+    let mut frames = fields.nested()?;
+    while !frames.is_empty() {
+        let last = frames.number()?;
+        let bytes = frames.bytes()?.unwrap_or_default();
+        let frame = Frame::decode(last, Bytes::from(bytes)).map_err(|reason| Error::Corrupt {
+            stream: stream.to_string(),
+            seq: last,
+            reason: reason.to_owned(),
+        })?;
+        page.frames.push(frame);
+    }
+    Ok(page)
+}
+
+/// The entry of a stream in the index.
+fn enter(key: String, stream: &StreamId, ttl: u64) -> Call<'_> {
+    Call::new(&scripts::INDEX)
+        .key(key)
+        .text(stream.as_str())
+        .show(ttl)
+}
+
+fn forbidden(stream: &StreamId) -> Error {
+    Error::Forbidden {
+        stream: stream.to_string(),
+    }
+}
+
+/// How scripts take text that may be absent.
+fn optional(text: Option<&String>) -> String {
+    text.map_or_else(String::new, |text| format!("={text}"))
+}
+
+/// How scripts take the one who asks.
+fn check(owner: &OwnerCheck) -> String {
+    match owner {
+        OwnerCheck::Internal => String::new(),
+        OwnerCheck::Caller(None) => "-".to_owned(),
+        OwnerCheck::Caller(Some(owner)) => format!("={owner}"),
+    }
+}
+
+/// Whole milliseconds, at least one; a thousand years at most, which no expiry in Redis overflows.
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis())
+        .unwrap_or(u64::MAX)
+        .clamp(1, 1 << 45)
+}

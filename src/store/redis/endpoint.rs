@@ -1,0 +1,97 @@
+//! One Redis, as seen by all stores of the process that use it: one connection for commands, one for subscriptions.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock, Mutex, PoisonError, Weak},
+};
+
+use tokio::{
+    runtime::{Handle, Id},
+    sync::mpsc,
+    task::AbortHandle,
+    time::timeout,
+};
+
+use super::{
+    board::{Board, Member},
+    commands::{Commands, Limits},
+    connect::Target,
+    subscriber::{Kind, Request, Subscriber, Wish},
+};
+use crate::Result;
+
+/// By connection settings, and by the runtime that drives the connections.
+type Registry = HashMap<(String, Id), Weak<Endpoint>>;
+
+static ENDPOINTS: LazyLock<Mutex<Registry>> = LazyLock::new(Mutex::default);
+
+/// Closed when the last store lets go of it.
+pub(super) struct Endpoint {
+    pub commands: Arc<Commands>,
+    pub board: Arc<Board>,
+    requests: mpsc::UnboundedSender<Request>,
+    tasks: [AbortHandle; 2],
+}
+
+impl Endpoint {
+    /// The endpoint for these settings. Its tasks run on the current runtime; the first store's `limits` bound each
+    /// attempt to connect.
+    pub fn of(target: &Arc<Target>, limits: Limits) -> Arc<Self> {
+        let runtime = Handle::current();
+        let mut endpoints = ENDPOINTS.lock().unwrap_or_else(PoisonError::into_inner);
+        endpoints.retain(|_, endpoint| endpoint.strong_count() > 0);
+        let key = (target.identity(), runtime.id());
+        if let Some(endpoint) = endpoints.get(&key).and_then(Weak::upgrade) {
+            return endpoint;
+        }
+        let board = Arc::new(Board::new());
+        let commands = Arc::new(Commands::new(target.clone(), board.clone()));
+        let (requests, receiver) = mpsc::unbounded_channel();
+        let subscriber = Subscriber::new(target.clone(), board.clone(), commands.clone(), receiver);
+        let tasks = [
+            runtime
+                .spawn(commands.clone().keep(limits.connect))
+                .abort_handle(),
+            runtime.spawn(subscriber.run(limits.connect)).abort_handle(),
+        ];
+        let endpoint = Arc::new(Self {
+            commands,
+            board,
+            requests,
+            tasks,
+        });
+        endpoints.insert(key, Arc::downgrade(&endpoint));
+        endpoint
+    }
+
+    /// Listens to a channel for a store.
+    pub async fn listen(&self, channel: String, kind: Kind, member: Member, limits: Limits) -> Result<()> {
+        let wish = Wish::new(self.requests.clone(), channel, kind, member);
+        match timeout(limits.connect, wish.fulfilled()).await {
+            Ok(Some(outcome)) => outcome,
+            Ok(None) => Err(self
+                .commands
+                .error("the stream is no longer listened to".to_owned())),
+            Err(_) => Err(self.commands.unreachable(self.board.reason(), limits)),
+        }
+    }
+
+    pub fn unlisten(&self, channel: String, store: u64) {
+        let _ = self.requests.send(Request::Unlisten { channel, store });
+    }
+
+    /// Forgets a store.
+    pub fn leave(&self, store: u64) {
+        self.board.leave(store);
+        let _ = self.requests.send(Request::Leave { store });
+    }
+}
+
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        self.commands.close();
+        for task in &self.tasks {
+            task.abort();
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The names of keys and channels.
+
+use ulid::Ulid;
+
+use crate::StreamId;
+
+/// How many sets the index of streams is spread over.
+pub(super) const SHARDS: u8 = 16;
+
+/// Everything an engine keeps in Redis begins with its prefix.
+#[derive(Debug)]
+pub(super) struct Keyspace {
+    prefix: String,
+}
+
+/// The names of one stream. All keys share one hash tag, and with it one slot of a cluster.
+#[derive(Debug)]
+pub(super) struct StreamKeys {
+    pub meta: String,
+    pub log: String,
+    pub live: String,
+    pub escaped: String,
+}
+
+impl Keyspace {
+    pub fn new(prefix: &str) -> Self {
+        Self {
+            prefix: prefix.to_owned(),
+        }
+    }
+
+    pub fn stream(&self, id: &StreamId) -> StreamKeys {
+        let escaped = escape(id.as_str());
+        let tag = format!("{{{}:{escaped}}}", self.prefix);
+        StreamKeys {
+            meta: format!("{tag}:meta"),
+            log: format!("{tag}:log"),
+            live: format!("{tag}:live"),
+            escaped,
+        }
+    }
+
+    /// What the control channel of every node begins with; its ULID follows.
+    pub fn nodes(&self) -> String {
+        format!("{}:node:", self.prefix)
+    }
+
+    pub fn node(&self, node: Ulid) -> String {
+        format!("{}{node}", self.nodes())
+    }
+
+    pub fn index(&self, shard: u8) -> String {
+        format!("{}:index:{shard}", self.prefix)
+    }
+
+    pub fn index_of(&self, id: &StreamId) -> String {
+        self.index(shard(id))
+    }
+}
+
+/// FNV-1a: short, and the same in every version and on every machine.
+fn shard(id: &StreamId) -> u8 {
+    let hash = id.as_str().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    #[allow(clippy::cast_possible_truncation, reason = "the remainder is below SHARDS")]
+    let shard = (hash % u64::from(SHARDS)) as u8;
+    shard
+}
+
+/// Braces would move the hash tag, control characters break the message headers.
+fn escape(id: &str) -> String {
+    use std::fmt::Write as _;
+
+    let mut escaped = String::with_capacity(id.len());
+    for character in id.chars() {
+        if matches!(character, '{' | '}' | '%') || character.is_ascii_control() {
+            let _ = write!(escaped, "%{:02X}", u32::from(character));
+        } else {
+            escaped.push(character);
+        }
+    }
+    escaped
+}
+
+/// The inverse of `escape`; `None` for what it cannot have returned.
+pub(super) fn unescape(escaped: &str) -> Option<StreamId> {
+    let mut parts = escaped.split('%');
+    let mut id = parts.next()?.to_owned();
+    for part in parts {
+        let code = u8::from_str_radix(part.get(..2)?, 16).ok()?;
+        id.push(char::from(code));
+        id.push_str(&part[2..]);
+    }
+    StreamId::new(&id).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn escaping_is_reversible_and_leaves_one_hash_tag() {
+        let longest = "é".repeat(256);
+        for text in ["chat-1", "{a}%7B", "a\0b\n\r\x7fc", "ünï 😀", "%", "}{", &longest] {
+            let id = StreamId::new(text).unwrap();
+            let keys = Keyspace::new("tm").stream(&id);
+            assert_eq!(unescape(&keys.escaped).as_ref(), Some(&id), "{text:?}");
+            assert!(!keys.meta.chars().any(|c| c.is_ascii_control()), "{text:?}");
+            assert_eq!(keys.meta.matches('{').count(), 1, "{text:?}");
+            assert!(keys.meta.ends_with("}:meta") && keys.log.ends_with("}:log"));
+        }
+        assert_eq!(unescape("%G1"), None);
+        assert_eq!(unescape("a%7"), None);
+        assert_eq!(unescape(""), None);
+    }
+
+    #[test]
+    fn the_shard_of_an_id_never_changes() {
+        let shards: Vec<_> = ["a", "chat-1", "😀"]
+            .map(|id| shard(&StreamId::new(id).unwrap()))
+            .into();
+        assert_eq!(shards, [12, 0, 0]);
+    }
+}

@@ -1,0 +1,58 @@
+-- Appends one batch of one producer, exactly once.
+--
+-- ARGV[4] generation   ARGV[5] producer   ARGV[6] batch   ARGV[7] the seq the log must end with, or ''   ARGV[8] lease
+-- ARGV[9] outcome, or ''   ARGV[10] its reason   ARGV[11] number of chunks   ARGV[12] frame
+-- Reply: { 'done', last seq, stop | nil, outcome | nil, reason | nil, the index's TTL if it is due, else 0 }
+--      | { 'hole', last seq } | { 'fenced' } | { 'ended', outcome, reason } | { 'missing' }
+local PRODUCER, batch, expected, lease = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
+local outcome, reason, count, frame = ARGV[9], ARGV[10], tonumber(ARGV[11]), ARGV[12]
+
+-- Larger frames are announced without their bytes.
+local SENT_ALONG = 16384
+
+local record = load_for(PRODUCER)
+local own, refusal = standing(record, ARGV[4], PRODUCER)
+if own and own.batch == batch then
+  if record.e == PRODUCER then return done(record, own.last, '0', record.s, record.r) end
+  return done(record, own.last, '0')
+end
+if refusal then return refusal end
+-- A batch that was given up with its connection may arrive after those that came later.
+if batch < own.batch then return { 'fenced' } end
+local last = tonumber(record.q)
+if expected and last < expected then return { 'hole', record.q } end
+if expected and last > expected then return { 'fenced' } end
+
+if count > 0 then
+  last = last + count
+  add(record, last, 'f', frame)
+  local message = 'f ' .. record.g .. ' ' .. int(last)
+  if #frame <= SENT_ALONG then message = message .. '\n' .. frame end
+  redis.call('PUBLISH', LIVE, message)
+end
+record.q = int(last)
+redis.call('HSET', META, 'q', record.q, 'n', int(record.n + #frame), 'u', int(NOW))
+own.batch, own.last, own.lease = batch, last, NOW + lease
+
+if outcome ~= '' then
+  local others = {}
+  if record.m == 's' then
+    others = load()
+    others['p:' .. PRODUCER] = nil
+  end
+  local alone = true
+  for id, producer in pairs(producers(others)) do
+    record['p:' .. id] = others['p:' .. id]
+    if producer.lease > NOW then alone = false end
+  end
+  own.lease = 0
+  put(PRODUCER, own)
+  if outcome ~= 'complete' or alone then
+    if record.x and (outcome == 'complete' or outcome == 'failed') then outcome, reason = 'stopped', record.x end
+    finish(record, outcome, reason, PRODUCER)
+    return done(record, last, '0', outcome, reason)
+  end
+else
+  put(PRODUCER, own)
+end
+return done(record, last, refresh(record))

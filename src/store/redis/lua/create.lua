@@ -1,0 +1,53 @@
+-- Follows the prelude in the scripts that make a record.
+--
+-- ARGV[4] generation   ARGV[5] producer   ARGV[6] its node   ARGV[7] `error`, `takeover` or `share`
+-- ARGV[8] owner, optional   ARGV[9] metadata, optional   ARGV[10] lease   ARGV[11] TTL active   ARGV[12] TTL done
+local GENERATION, PRODUCER, OWNER = ARGV[4], ARGV[5], option(ARGV[8])
+
+-- More producers than these, and those that are gone lose the answer to a batch they might repeat.
+local REMEMBERED = 64
+
+local function register(batch_base)
+  put(PRODUCER, { batch = 0, last = batch_base, lease = NOW + ARGV[10], node = ARGV[6] })
+end
+
+-- Joins a shared generation.
+local function join(record)
+  local known = producers(record)
+  local count = 0
+  for _ in pairs(known) do count = count + 1 end
+  for id, producer in pairs(known) do
+    if count >= REMEMBERED and producer.lease <= NOW then redis.call('HDEL', META, 'p:' .. id) end
+  end
+  register(record.q)
+end
+
+-- Replaces `old` by the record of an active generation; `previous` is `old` when it was a generation. Returns the
+-- reason of the stop that was kept for it.
+local function create(old, ordinal, base, previous)
+  local stop = not exists(old) and old.x and allowed(OWNER, old.k) and old.x
+  local fields = {
+    'g', GENERATION, 'o', ordinal, 'b', base, 'q', base, 's', 'active', 'r', '', 'n', '0',
+    'm', ARGV[7] == 'share' and 's' or 'x', 'c', int(NOW), 'u', int(NOW), 'ta', ARGV[11], 'td', ARGV[12],
+  }
+  local function also(name, value)
+    if value then
+      fields[#fields + 1] = name
+      fields[#fields + 1] = value
+    end
+  end
+  also('x', stop)
+  also('w', OWNER)
+  also('d', option(ARGV[9]))
+  if previous then
+    also('pg', previous.g)
+    also('po', previous.o)
+    also('pb', previous.b)
+    also('pt', previous.s .. ' ' .. previous.r)
+  end
+  if next(old) then redis.call('DEL', META) end
+  redis.call('HSET', META, unpack(fields))
+  register(base)
+  expire(ARGV[11])
+  return stop
+end

@@ -1,0 +1,140 @@
+-- Begins every script that works on a stream.
+--
+-- KEYS[1] meta   KEYS[2] log
+-- ARGV[1] live channel   ARGV[2] what the channel of every node begins with   ARGV[3] escaped stream id
+--
+-- meta, a hash (times and TTLs in ms, times since 1970):
+--   g generation   o its ordinal   b the seq before its first chunk   q last seq   n encoded bytes
+--   s `active`, an outcome, or `deleted`; absent when the record is nothing but a kept stop
+--   r the outcome's reason   e the producer whose last batch wrote the terminal entry, if one did
+--   m `x` exclusive, `s` shared
+--   pg po pb pt the previous generation: id, ordinal, base, "<outcome> <reason>"
+--   x the reason of a requested stop   k who asked for one that is kept, as `allowed` takes it
+--   w owner   d metadata   c started   u last write   t when the TTLs were set   ta td the TTLs, active and done
+--   p:<producer> "<last batch> <the batch's last seq> <lease until, 0 once it has completed> <node>"
+-- A tombstone (s is `deleted`) has g, o and s alone, and maybe a kept stop.
+--
+-- log, a stream: <ordinal>-<last seq> f <frame>, and <ordinal>-<last seq + 1> t "<outcome> <reason>"
+
+-- Redis 6.2 can be set to replicate a script as its text, which forbids writes after TIME.
+if redis.replicate_commands then redis.replicate_commands() end
+
+local META, LOG = KEYS[1], KEYS[2]
+local LIVE, NODES, STREAM = ARGV[1], ARGV[2], ARGV[3]
+local time = redis.call('TIME')
+local NOW = time[1] * 1000 + math.floor(time[2] / 1000)
+
+-- tostring() turns large numbers into 1e+15.
+local function int(number) return string.format('%.0f', number) end
+
+-- An optional argument: '' is none, '=text' is text.
+local function option(text)
+  if text ~= '' then return string.sub(text, 2) end
+end
+
+-- Whether `check` may act on what belongs to `owner`: '' is the engine, '-' a caller without owner, '=owner' one with.
+local function allowed(owner, check)
+  return check == '' or not owner or check == '=' .. owner
+end
+
+local function load()
+  local flat, record = redis.call('HGETALL', META), {}
+  for i = 1, #flat, 2 do record[flat[i]] = flat[i + 1] end
+  return record
+end
+
+-- The same without what other producers and the caller have put there, which may be much.
+local function load_for(producer)
+  local names = { 'g', 'o', 'q', 's', 'r', 'e', 'm', 'x', 'n', 't', 'ta', 'td', 'p:' .. producer }
+  local record = {}
+  for i, value in ipairs(redis.call('HMGET', META, unpack(names))) do record[names[i]] = value end
+  return record
+end
+
+-- Whether there is a stream, and not just a tombstone or a kept stop.
+local function exists(record) return record.s and record.s ~= 'deleted' end
+
+local function parse(text)
+  local batch, last, lease, node = string.match(text, '^(%d+) (%d+) (%d+) (%w+)$')
+  return { batch = tonumber(batch), last = tonumber(last), lease = tonumber(lease), node = node }
+end
+
+local function put(id, producer)
+  redis.call('HSET', META, 'p:' .. id,
+    int(producer.batch) .. ' ' .. int(producer.last) .. ' ' .. int(producer.lease) .. ' ' .. producer.node)
+end
+
+local function producers(record)
+  local found = {}
+  for field, text in pairs(record) do
+    if string.sub(field, 1, 2) == 'p:' and text then found[string.sub(field, 3)] = parse(text) end
+  end
+  return found
+end
+
+-- A producer's own entry, if any; and the answer it gets if it may not write.
+local function standing(record, generation, id)
+  if not record.s then return nil, { 'missing' } end
+  if record.g ~= generation then return nil, { 'fenced' } end
+  if record.s == 'deleted' then return nil, { 'ended', 'interrupted', 'deleted' } end
+  local text = record['p:' .. id]
+  local own = text and parse(text)
+  if record.s ~= 'active' then return own, { 'ended', record.s, record.r } end
+  if not own or own.lease == 0 then return own, { 'fenced' } end
+  return own
+end
+
+-- The answer to a producer; `refreshed` is what `refresh` returned.
+local function done(record, last, refreshed, outcome, reason)
+  return { 'done', int(last), record.x or false, outcome or false, reason or false, refreshed }
+end
+
+local function expire(ttl)
+  redis.call('HSET', META, 't', int(NOW))
+  redis.call('PEXPIRE', META, ttl)
+  redis.call('PEXPIRE', LOG, ttl)
+end
+
+-- Sets the TTLs anew past half of their time; returns how long the index has to live then, else '0'.
+local function refresh(record)
+  if NOW - record.t <= record.ta / 2 then return '0' end
+  expire(record.ta)
+  return int(2 * math.max(record.ta, record.td))
+end
+
+local function add(record, number, field, value)
+  redis.call('XADD', LOG, record.o .. '-' .. int(number), field, value)
+  if redis.call('XLEN', LOG) == 1 then redis.call('PEXPIRE', LOG, record.ta) end
+end
+
+-- Publishes to the nodes of the producers that have not completed, but not for `except`.
+local function tell(record, message, except)
+  local told = {}
+  for id, producer in pairs(producers(record)) do
+    if id ~= except and producer.lease > 0 and not told[producer.node] then
+      told[producer.node] = true
+      redis.call('PUBLISH', NODES .. producer.node, message)
+    end
+  end
+end
+
+-- Ends the active generation and tells the listeners, and every producer but the one that does it.
+local function finish(record, outcome, reason, finisher)
+  add(record, record.q + 1, 't', outcome .. ' ' .. reason)
+  redis.call('HSET', META, 's', outcome, 'r', reason, 'e', finisher or '', 'u', int(NOW))
+  record.s, record.r, record.e = outcome, reason, finisher or ''
+  expire(record.td)
+  redis.call('PUBLISH', LIVE, 'e ' .. record.g .. ' ' .. record.q .. ' ' .. outcome .. ' ' .. reason)
+  tell(record, 'e ' .. record.g .. ' ' .. outcome .. '\n' .. STREAM .. '\n' .. reason, finisher)
+end
+
+-- Ends a generation whose leases have all lapsed; returns how long the last of them is still valid.
+local function settle(record)
+  if record.s ~= 'active' then return 0 end
+  local left = 0
+  for _, producer in pairs(producers(record)) do left = math.max(left, producer.lease - NOW) end
+  if left == 0 then
+    if record.x then finish(record, 'stopped', record.x) else finish(record, 'interrupted', 'lease') end
+  end
+  return left
+end

@@ -1,0 +1,10 @@
+-- Prolongs a producer's lease.
+--
+-- ARGV[4] generation   ARGV[5] producer   ARGV[6] lease
+-- Reply: see append.lua
+local record = load_for(ARGV[5])
+local own, refusal = standing(record, ARGV[4], ARGV[5])
+if refusal then return refusal end
+own.lease = NOW + ARGV[6]
+put(ARGV[5], own)
+return done(record, record.q, refresh(record))

@@ -1,0 +1,34 @@
+-- Begins a generation, or joins a shared one. ARGV: see create.lua.
+--
+-- Reply: { 'started', generation, ordinal, seq, stop | nil } | { 'active' } | { 'forbidden' }
+local record = load()
+local ordinal, base, previous = 1, '0', nil
+
+if exists(record) then
+  if record.w and record.w ~= OWNER then return { 'forbidden' } end
+  local own = record['p:' .. PRODUCER]
+  if own then
+    local seq = record.m == 's' and int(parse(own).last) or record.b
+    return { 'started', record.g, record.o, seq, record.x or false }
+  end
+  settle(record)
+  if record.s == 'active' then
+    if ARGV[7] == 'share' and record.m == 's' then
+      join(record)
+      return { 'started', record.g, record.o, record.q, record.x or false }
+    end
+    if ARGV[7] ~= 'takeover' then return { 'active' } end
+    finish(record, 'interrupted', 'superseded')
+  end
+  ordinal, base, previous = record.o + 1, record.q, record
+  redis.call('XTRIM', LOG, 'MINID', '~', record.o .. '-0', 'LIMIT', '10000')
+else
+  -- Ordinals go on across a deletion, so that a generation that was deleted is not taken for the new one.
+  if record.o then ordinal = record.o + 1 end
+  -- Without its record a log is nothing: its ids could only stand in the way of the new ones.
+  redis.call('UNLINK', LOG)
+end
+
+local stop = create(record, int(ordinal), base, previous)
+redis.call('PUBLISH', LIVE, 's ' .. GENERATION .. ' ' .. base)
+return { 'started', GENERATION, int(ordinal), base, stop or false }

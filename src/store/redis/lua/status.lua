@@ -1,0 +1,17 @@
+-- What is known of a stream.
+--
+-- Reply: nil | { state, reason, generation, base, seq, bytes, producers, stop | nil, owner | nil, metadata | nil
+--              , started, updated, ttl }
+local record = load()
+if not exists(record) then return false end
+settle(record)
+local alive = 0
+if record.s == 'active' then
+  for _, producer in pairs(producers(record)) do
+    if producer.lease > NOW then alive = alive + 1 end
+  end
+end
+return {
+  record.s, record.r, record.g, record.b, record.q, record.n, int(alive), record.x or false, record.w or false,
+  record.d or false, record.c, record.u, int(math.max(0, redis.call('PTTL', META))),
+}

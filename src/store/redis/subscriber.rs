@@ -1,0 +1,460 @@
+//! The one subscriber connection: a task that brings what is subscribed in line with what is wanted.
+//!
+//! The client library's resubscription is not used: it loses channels and mixes up replies. This task knows what is
+//! wanted, has at most one command under way, and treats whatever is odd as a lost connection, which it makes again.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
+
+use futures_util::StreamExt as _;
+use redis::{
+    Msg, RedisResult, Value,
+    aio::{PubSubSink, PubSubStream},
+};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{MissedTickBehavior, timeout},
+};
+
+use super::{
+    board::{Board, Member, Part, Status},
+    commands::{Commands, refused},
+    connect::{Backoff, Failure, Target, words},
+    message,
+};
+use crate::{Result, StreamId};
+
+/// Channels in one command.
+const BATCH: usize = 100;
+/// How often the connection is tried, and how long the answer to any command may take.
+const PING_EVERY: Duration = Duration::from_secs(5);
+
+/// What comes on a channel.
+#[derive(Debug, Clone)]
+pub(super) enum Kind {
+    /// Messages of a stream.
+    Live(StreamId),
+    /// Messages for the producers of one engine.
+    Control,
+}
+
+/// What a store asks of the task.
+pub(super) enum Request {
+    /// Answered once messages will arrive; may be repeated.
+    Listen {
+        channel: String,
+        kind: Kind,
+        member: Member,
+        done: oneshot::Sender<Result<()>>,
+    },
+    Unlisten {
+        channel: String,
+        store: u64,
+    },
+    /// The store is closed.
+    Leave {
+        store: u64,
+    },
+}
+
+struct Channel {
+    kind: Kind,
+    members: Vec<Member>,
+    /// Answered when the channel is subscribed.
+    waiting: Vec<oneshot::Sender<Result<()>>>,
+}
+
+pub(super) struct Subscriber {
+    target: Arc<Target>,
+    board: Arc<Board>,
+    commands: Arc<Commands>,
+    requests: mpsc::UnboundedReceiver<Request>,
+    /// What is wanted.
+    channels: HashMap<String, Channel>,
+    /// What is subscribed.
+    subscribed: HashSet<String>,
+    /// Channels that may be in one of the two and not in the other.
+    changed: VecDeque<String>,
+    /// Messages have been missed since a connection was lost.
+    missed: bool,
+    backoff: Backoff,
+}
+
+/// One command under way, and the channels it subscribes.
+type Step = Pin<Box<dyn Future<Output = (Vec<String>, Result<(), Trouble>)> + Send>>;
+
+enum Trouble {
+    /// The server said no.
+    Refused(redis::RedisError),
+    /// The connection is of no more use.
+    Broken(String),
+}
+
+impl Subscriber {
+    pub fn new(
+        target: Arc<Target>,
+        board: Arc<Board>,
+        commands: Arc<Commands>,
+        requests: mpsc::UnboundedReceiver<Request>,
+    ) -> Self {
+        Self {
+            target,
+            board,
+            commands,
+            requests,
+            channels: HashMap::new(),
+            subscribed: HashSet::new(),
+            changed: VecDeque::new(),
+            missed: false,
+            backoff: Backoff::new(),
+        }
+    }
+
+    /// Runs until the endpoint is dropped.
+    pub async fn run(mut self, patience: Duration) {
+        loop {
+            while self.channels.is_empty() {
+                let request = next(&mut self.requests).await;
+                self.take(request);
+            }
+            let Some((sink, stream)) = self.dial(patience).await else {
+                self.board.set(Part::Subscriber, Status::Unused, "");
+                continue;
+            };
+            let (reason, status) = self.serve(&sink, stream).await;
+            self.missed |= !self.subscribed.is_empty();
+            self.subscribed.clear();
+            self.changed = self.channels.keys().cloned().collect();
+            if self.channels.is_empty() {
+                self.board.set(Part::Subscriber, Status::Unused, "");
+                continue;
+            }
+            self.board.set(Part::Subscriber, status, &reason);
+            if status == Status::Failed {
+                let pause = self.backoff.next();
+                self.meanwhile(tokio::time::sleep(pause)).await;
+            }
+        }
+    }
+
+    /// Connects; `None` when nobody listens any more.
+    async fn dial(&mut self, patience: Duration) -> Option<(PubSubSink, PubSubStream)> {
+        self.board.begin(Part::Subscriber);
+        let target = self.target.clone();
+        loop {
+            let attempt = self.meanwhile(target.subscriber(patience)).await?;
+            match attempt {
+                Ok(connection) => return Some(connection),
+                Err(failure) => self.failed(&failure),
+            }
+            let pause = self.backoff.next();
+            self.meanwhile(tokio::time::sleep(pause)).await?;
+        }
+    }
+
+    /// Takes requests while something else is going on; `None` when it has become pointless.
+    async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = std::pin::pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return Some(done),
+                request = next(&mut self.requests) => self.take(request),
+            }
+            if self.channels.is_empty() {
+                return None;
+            }
+        }
+    }
+
+    fn failed(&mut self, failure: &Failure) {
+        self.board.set(Part::Subscriber, Status::Failed, &failure.reason);
+        if failure.permanent {
+            for channel in self.channels.values_mut() {
+                for done in channel.waiting.drain(..) {
+                    let _ = done.send(Err(self.commands.error(failure.reason.clone())));
+                }
+            }
+        }
+    }
+
+    /// Uses a connection until it is lost; returns why it was, and whether it was of any use before.
+    async fn serve(&mut self, sink: &PubSubSink, mut messages: PubSubStream) -> (String, Status) {
+        let mut step: Option<Step> = None;
+        let mut end = Status::Failed;
+        let mut pings = tokio::time::interval(PING_EVERY);
+        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        pings.reset();
+        loop {
+            if step.is_none() {
+                step = self.next_step(sink);
+            }
+            if step.is_none() && end == Status::Failed {
+                end = Status::Lost;
+                self.settled();
+            }
+            tokio::select! {
+                message = messages.next() => match message {
+                    Some(message) => self.dispatch(&message),
+                    None => return ("the connection for live messages was closed".to_owned(), end),
+                },
+                request = next(&mut self.requests) => {
+                    self.take(request);
+                    while let Ok(request) = self.requests.try_recv() {
+                        self.take(request);
+                    }
+                }
+                (channels, outcome) = under_way(&mut step), if step.is_some() => {
+                    step = None;
+                    if let Err(reason) = self.subscribed(channels, outcome) {
+                        return (reason, end);
+                    }
+                }
+                _ = pings.tick(), if step.is_none() => step = Some(ping(sink.clone())),
+            }
+        }
+    }
+
+    /// Everything wanted is subscribed for the first time on this connection.
+    fn settled(&mut self) {
+        self.backoff = Backoff::new();
+        self.board.set(Part::Subscriber, Status::Up, "");
+        if std::mem::take(&mut self.missed) {
+            let members: HashMap<_, _> = self
+                .channels
+                .values()
+                .flat_map(|channel| channel.members.iter().cloned())
+                .collect();
+            for listener in members.values() {
+                listener.on_restored();
+            }
+        }
+    }
+
+    /// The next command that brings the subscriptions closer to what is wanted.
+    fn next_step(&mut self, sink: &PubSubSink) -> Option<Step> {
+        let (mut join, mut leave) = (HashSet::new(), Vec::new());
+        while join.len() < BATCH && leave.len() < BATCH {
+            let Some(channel) = self.changed.pop_front() else {
+                break;
+            };
+            match (
+                self.channels.contains_key(&channel),
+                self.subscribed.contains(&channel),
+            ) {
+                (true, false) => drop(join.insert(channel)),
+                (false, true) => {
+                    self.subscribed.remove(&channel);
+                    leave.push(channel);
+                }
+                _ => {}
+            }
+        }
+        if join.is_empty() && leave.is_empty() {
+            return None;
+        }
+        let join: Vec<_> = join.into_iter().collect();
+        let mut sink = sink.clone();
+        Some(Box::pin(async move {
+            let work = async {
+                if !leave.is_empty() {
+                    sink.unsubscribe(&leave).await?;
+                }
+                if !join.is_empty() {
+                    sink.subscribe(&join).await?;
+                }
+                Ok(())
+            };
+            let outcome = within_limit(work).await;
+            (join, outcome)
+        }))
+    }
+
+    /// A command has been answered, or not. An error says why the connection is of no more use.
+    fn subscribed(&mut self, channels: Vec<String>, outcome: Result<(), Trouble>) -> Result<(), String> {
+        let refusal = match outcome {
+            Ok(()) => None,
+            Err(Trouble::Refused(error)) => Some(error),
+            Err(Trouble::Broken(reason)) => return Err(reason),
+        };
+        for name in channels {
+            let Some(channel) = self.channels.get_mut(&name) else {
+                // Given up meanwhile; `changed` names it, so that it is unsubscribed.
+                if refusal.is_none() {
+                    self.subscribed.insert(name);
+                }
+                continue;
+            };
+            match &refusal {
+                None => {
+                    channel.waiting.drain(..).for_each(|done| drop(done.send(Ok(()))));
+                    self.subscribed.insert(name);
+                }
+                // Whoever waits is told and gives the channel up. Who had it already cannot be left deaf.
+                Some(error) if channel.waiting.is_empty() => return Err(words(error)),
+                Some(error) => channel
+                    .waiting
+                    .drain(..)
+                    .for_each(|done| drop(done.send(Err(refused("listen", error))))),
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, request: Request) {
+        match request {
+            Request::Listen {
+                channel: name,
+                kind,
+                member,
+                done,
+            } => {
+                let channel = self.channels.entry(name.clone()).or_insert_with(|| Channel {
+                    kind,
+                    members: Vec::new(),
+                    waiting: Vec::new(),
+                });
+                if channel.members.iter().all(|(store, _)| *store != member.0) {
+                    channel.members.push(member);
+                }
+                if self.subscribed.contains(&name) {
+                    let _ = done.send(Ok(()));
+                } else {
+                    channel.waiting.push(done);
+                    self.changed.push_back(name);
+                }
+            }
+            Request::Unlisten { channel, store } => self.remove(channel, store),
+            Request::Leave { store } => {
+                let names: Vec<_> = self.channels.keys().cloned().collect();
+                for name in names {
+                    self.remove(name, store);
+                }
+            }
+        }
+        self.commands.listened(self.channels.len());
+    }
+
+    fn remove(&mut self, name: String, store: u64) {
+        let Some(channel) = self.channels.get_mut(&name) else {
+            return;
+        };
+        channel.members.retain(|(member, _)| *member != store);
+        if channel.members.is_empty() {
+            self.channels.remove(&name);
+            self.changed.push_back(name);
+        }
+    }
+
+    fn dispatch(&self, message: &Msg) {
+        let Some(channel) = self.channels.get(message.get_channel_name()) else {
+            return;
+        };
+        let payload = message.get_payload_bytes();
+        match &channel.kind {
+            Kind::Live(stream) => {
+                if let Some(message) = message::live(payload) {
+                    for (_, listener) in &channel.members {
+                        listener.on_live(stream, message.clone());
+                    }
+                }
+            }
+            Kind::Control => {
+                if let Some((stream, message)) = message::control(payload) {
+                    for (_, listener) in &channel.members {
+                        listener.on_control(&stream, message.clone());
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn next(requests: &mut mpsc::UnboundedReceiver<Request>) -> Request {
+    match requests.recv().await {
+        Some(request) => request,
+        // The endpoint is gone, which ends this task.
+        None => std::future::pending().await,
+    }
+}
+
+async fn under_way(step: &mut Option<Step>) -> (Vec<String>, Result<(), Trouble>) {
+    match step {
+        Some(step) => step.await,
+        None => std::future::pending().await,
+    }
+}
+
+fn ping(mut sink: PubSubSink) -> Step {
+    Box::pin(async move {
+        // A server that refuses a PING is alive all the same.
+        let outcome = within_limit(async { sink.ping::<Value>().await.map(drop) }).await;
+        (Vec::new(), outcome)
+    })
+}
+
+async fn within_limit(work: impl Future<Output = RedisResult<()>>) -> Result<(), Trouble> {
+    match timeout(PING_EVERY, work).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) if error.code().is_some_and(|code| code != "NOAUTH") => Err(Trouble::Refused(error)),
+        Ok(Err(error)) => Err(Trouble::Broken(words(&error))),
+        Err(_) => Err(Trouble::Broken(format!(
+            "no answer within {} ms on the connection for live messages",
+            PING_EVERY.as_millis()
+        ))),
+    }
+}
+
+/// A wish to listen, taken back when it is dropped before it came true.
+pub(super) struct Wish {
+    requests: mpsc::UnboundedSender<Request>,
+    unlisten: Option<Request>,
+    answer: oneshot::Receiver<Result<()>>,
+}
+
+impl Wish {
+    pub fn new(
+        requests: mpsc::UnboundedSender<Request>,
+        channel: String,
+        kind: Kind,
+        member: Member,
+    ) -> Self {
+        let (done, answer) = oneshot::channel();
+        let unlisten = Request::Unlisten {
+            channel: channel.clone(),
+            store: member.0,
+        };
+        // When the task is gone, so is `done`, and the answer says it.
+        let _ = requests.send(Request::Listen {
+            channel,
+            kind,
+            member,
+            done,
+        });
+        Self {
+            requests,
+            unlisten: Some(unlisten),
+            answer,
+        }
+    }
+
+    /// Waits until messages will arrive; `None` when the channel was given up meanwhile.
+    pub async fn fulfilled(mut self) -> Option<Result<()>> {
+        let outcome = (&mut self.answer).await.ok();
+        if let Some(Ok(())) = outcome {
+            self.unlisten = None;
+        }
+        outcome
+    }
+}
+
+impl Drop for Wish {
+    fn drop(&mut self) {
+        if let Some(request) = self.unlisten.take() {
+            let _ = self.requests.send(request);
+        }
+    }
+}
