@@ -371,19 +371,22 @@ impl State {
             self.page.frames.push_back(frame);
         }
         self.page.more = page.more;
-        self.page.end = page.terminal;
-        if page.more || self.page.end.is_some() {
+        if page.more {
             return Ok(());
         }
-        if page.generation != page.head.generation {
+        let is_current = page.generation == page.head.generation;
+        let end = if is_current { page.head.seq } else { page.head.base };
+        if place.seq < end {
+            let reason = format!("chunks {} to {end} are gone", place.seq + 1);
+            return Err(gap(reason, page.generation, end));
+        }
+        self.page.end = page.terminal;
+        if self.page.end.is_none() && !is_current {
             // The previous generation always has a terminal entry, unless the store has lost it.
             self.page.end = Some(Terminal {
                 outcome: Outcome::Interrupted,
                 reason: "lost".into(),
             });
-        } else if page.head.seq > place.seq {
-            let reason = format!("chunks {} to {} are gone", place.seq + 1, page.head.seq);
-            return Err(gap(reason, page.generation, page.head.seq));
         }
         Ok(())
     }

@@ -30,6 +30,7 @@ pub async fn run(producer: Arc<Producer>, hub: Arc<Hub>, inner: Arc<Inner>, star
         hub,
         inner: Arc::clone(&inner),
         batch: 0,
+        base: started.seq,
         log_end: started.seq,
         accepted: started.seq,
         pending: None,
@@ -63,6 +64,8 @@ struct Writer {
     hub: Arc<Hub>,
     inner: Arc<Inner>,
     batch: u64,
+    /// The seq before the generation's first chunk, if it is this producer's alone.
+    base: u64,
     /// The last seq that is in the log, as far as is known. Behind `accepted` while a hole is being filled.
     log_end: u64,
     /// The last seq that was ever accepted.
@@ -227,6 +230,7 @@ impl Writer {
         let restore = Restore {
             start: self.producer.start.clone(),
             ordinal: self.producer.ordinal,
+            base: self.base,
             seq: self
                 .kept
                 .front()

@@ -147,7 +147,10 @@ pub struct Restore {
     pub start: Start,
     /// The generation's ordinal.
     pub ordinal: u64,
-    /// The seq before the first chunk that the producer can still write again.
+    /// The seq before the generation's first chunk.
+    pub base: u64,
+    /// The seq before the first chunk that the producer can still write again. Chunks between `base` and it are gone,
+    /// which readers find out for themselves.
     pub seq: u64,
 }
 

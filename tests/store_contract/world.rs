@@ -227,6 +227,7 @@ impl Producer<'_> {
         Restore {
             start: self.start.clone(),
             ordinal: self.started.ordinal,
+            base: self.started.seq,
             seq,
         }
     }

@@ -112,7 +112,7 @@ impl Slot {
             lease: start.lease,
         };
         if self.stream.is_none() && self.tombstone.is_none() {
-            let place = Place::new(restore.ordinal, restore.seq);
+            let place = Place::restored(restore.ordinal, restore.base, restore.seq);
             self.begin(step, start, place);
         }
         self.renew(step, &renew)

@@ -72,7 +72,7 @@ impl Stream {
             current: Generation {
                 id: start.generation,
                 ordinal: place.ordinal,
-                base: place.seq,
+                base: place.base,
                 seq: place.seq,
                 frames: Vec::new(),
                 terminal: None,
@@ -97,6 +97,7 @@ impl Stream {
     pub fn into_place(self) -> Place {
         Place {
             ordinal: self.current.ordinal + 1,
+            base: self.current.seq,
             seq: self.current.seq,
             previous: Some(self.current),
         }
@@ -359,15 +360,22 @@ impl Stream {
 /// Where a generation begins.
 pub(super) struct Place {
     ordinal: u64,
+    base: u64,
     seq: u64,
     previous: Option<Generation>,
 }
 
 impl Place {
     /// A generation with nothing before it in the log.
-    pub fn new(ordinal: u64, seq: u64) -> Self {
+    pub fn new(ordinal: u64, base: u64) -> Self {
+        Self::restored(ordinal, base, base)
+    }
+
+    /// A generation whose chunks up to `seq` are gone.
+    pub fn restored(ordinal: u64, base: u64, seq: u64) -> Self {
         Self {
             ordinal,
+            base,
             seq,
             previous: None,
         }

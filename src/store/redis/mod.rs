@@ -275,6 +275,7 @@ impl Store for RedisStore {
             let call = self
                 .create(&scripts::RESTORE, &keys, &restore.start)
                 .show(restore.ordinal)
+                .show(restore.base)
                 .show(restore.seq);
             let reply = self.begin(stream, restore.start.ttl, call).await?;
             self.appended(stream, "restore", reply)

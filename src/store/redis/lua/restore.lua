@@ -1,13 +1,15 @@
 -- Puts back a record that was lost. ARGV: see create.lua, and
 --
--- ARGV[13] ordinal   ARGV[14] the seq before the first chunk that can be written again
+-- ARGV[13] ordinal   ARGV[14] the seq before the generation's first chunk
+-- ARGV[15] the seq before the first chunk that can be written again
 -- Reply: see append.lua
 local record = load()
 
 if not record.s then
   redis.call('UNLINK', LOG)
   record.x = create(record, ARGV[13], ARGV[14])
-  return done(record, ARGV[14], '0')
+  redis.call('HSET', META, 'q', ARGV[15])
+  return done(record, ARGV[15], '0')
 end
 
 local own, refusal = standing(record, GENERATION, PRODUCER)
