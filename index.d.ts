@@ -12,8 +12,9 @@
  * for await (const chunk of engine.subscribe(chatId, { signal })) send(chunk.data)
  * ```
  *
- * Argument errors ({@link InvalidArgumentError}) are thrown at once by the method that was called, and nothing is done;
- * all other errors reject its promise or end its loop. Every error has a stable {@link TidemarkError.code}.
+ * A method that returns a promise reports every error by rejecting it. The others (`createEngine`, `subscribe`, `pipe`,
+ * `write`) throw {@link InvalidArgumentError} at once; what goes wrong later ends the loop or the stream they returned.
+ * After an {@link InvalidArgumentError} nothing was done. Every error has a stable {@link TidemarkError.code}.
  *
  * @packageDocumentation
  */
@@ -38,9 +39,9 @@ export type ConnectionState = 'idle' | 'connecting' | 'ready' | 'reconnecting' |
 /** How long a stream's keys live; they are given a TTL by the command that creates them. 1 s to 365 days. */
 export interface Ttl {
   /** From the last write of a live stream. Default `'1h'`, or `TIDEMARK_TTL_ACTIVE_SECONDS`. */
-  active?: Duration
+  active?: Duration | undefined
   /** From the end of a finished stream. Default `'1h'`, or `TIDEMARK_TTL_DONE_SECONDS`. */
-  done?: Duration
+  done?: Duration | undefined
 }
 
 export interface EngineOptions {
@@ -48,29 +49,29 @@ export interface EngineOptions {
    * `redis://[user:password@]host[:port][/db]`, `rediss://…` (TLS), or `memory:` (one store per process; `memory:name`
    * is another). Default: the environment's `TIDEMARK_URL`, `REDIS_URL` or `KV_URL`, else `memory:`.
    */
-  url?: string
+  url?: string | undefined
   /** Begins every key and channel; 1–64 characters without braces, control characters or white space. Default `'tidemark'`. */
-  keyPrefix?: string
+  keyPrefix?: string | undefined
   /** Default for every stream. */
-  ttl?: Ttl
+  ttl?: Ttl | undefined
   /**
    * A producer that gives no sign of life for this long is taken for dead and its readers get `interrupted`, at most 2 s
    * later. The native side renews it, so a busy event loop does not lose it. 1 s to 10 min, default `'10s'`.
    */
-  lease?: Duration
+  lease?: Duration | undefined
   /** How long a producer may write closing chunks after a stop before it is ended for it. 0 to 1 min, default `'1s'`. */
-  stopGrace?: Duration
+  stopGrace?: Duration | undefined
   /** How long an operation waits for a connection before `ERR_CONNECTION`. 10 ms to 10 min, default `'5s'`. */
-  connectTimeout?: Duration
+  connectTimeout?: Duration | undefined
   /** How long an operation waits for an answer before the connection is given up. 10 ms to 10 min, default `'3s'`. */
-  commandTimeout?: Duration
+  commandTimeout?: Duration | undefined
   /** Extra milliseconds for chunks to gather before they are sent; 0 (the default) sends at once. At most 10,000. */
-  flushIntervalMs?: number
+  flushIntervalMs?: number | undefined
   /**
    * Bytes that may wait in one producer's queue, for instance while Redis is away. Past a quarter `write` returns false,
    * past all of it throws `ERR_BACKPRESSURE`. 1 MiB to 1 GiB, default 8 MiB.
    */
-  maxQueueBytes?: number
+  maxQueueBytes?: number | undefined
 }
 
 /** Makes an engine. Connects to nothing until it is first used; engines with the same URL share their connections. */
@@ -78,34 +79,34 @@ export function createEngine(options?: EngineOptions): Engine
 
 export interface ProduceOptions {
   /** Who may follow, stop and continue this stream: compared on `subscribe`, `stop` and `produce`. 1–512 bytes. */
-  owner?: string
+  owner?: string | undefined
   /** Anything that `JSON.stringify` takes, up to 64 KiB; shown by `status`. */
   metadata?: unknown
   /**
    * If the stream has a live producer: `'error'` (default) rejects with `ERR_ACTIVE`; `'takeover'` ends its generation as
    * interrupted and fences it; `'share'` joins it, when it too was started with `'share'`: each chunk gets its own seq.
    */
-  ifActive?: 'error' | 'takeover' | 'share'
+  ifActive?: 'error' | 'takeover' | 'share' | undefined
   /** Overrides the engine's. */
-  ttl?: Ttl
+  ttl?: Ttl | undefined
 }
 
 export interface SubscribeOptions {
   /** `'start'` (default) of the current or last generation, `'now'`, or the cursor of the last chunk seen. */
-  from?: 'start' | 'now' | (string & {})
+  from?: 'start' | 'now' | (string & {}) | undefined
   /** Ends the loop by throwing its reason. The stream and its producer are not touched. */
-  signal?: AbortSignal
+  signal?: AbortSignal | undefined
   /** Must equal the owner given at the start, if one was. */
-  owner?: string
+  owner?: string | undefined
   /** How long to wait for a stream that does not exist yet before `ERR_NOT_FOUND`. 0 to 1 day, default `'30s'`. */
-  wait?: Duration
+  wait?: Duration | undefined
   /** `'generation'` (default) ends with the generation; `'all'` goes on into the next ones, until aborted. */
-  follow?: 'generation' | 'all'
+  follow?: 'generation' | 'all' | undefined
 }
 
 export interface PipeOptions extends ProduceOptions {
   /** Called with a promise that settles when the source is drained and the stream has ended; for serverless hosts. */
-  waitUntil?: (done: Promise<unknown>) => void
+  waitUntil?: ((done: Promise<unknown>) => void) | undefined
 }
 
 /** What {@link Engine.pipe} reads: an async iterable, a web stream, or a function that gets the producer's signal. */
@@ -163,7 +164,7 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
   /** Follows a stream: every chunk once, in order. */
   subscribe(streamId: string, options?: SubscribeOptions): Subscription
   /** Stops a stream's producers wherever they run, or keeps the stop for its start. `reason`: at most 1 KiB. */
-  stop(streamId: string, reason?: string, options?: { owner?: string }): Promise<StopResult>
+  stop(streamId: string, reason?: string, options?: { owner?: string | undefined }): Promise<StopResult>
   /** What is known of a stream, or null. */
   status(streamId: string): Promise<StreamStatus | null>
   /** All streams of this `keyPrefix`, in no order, read in pages. */
@@ -256,7 +257,7 @@ export type ErrorCode =
 
 /** What every error of this package is. Test `code`, or `instanceof` a subclass. */
 export class TidemarkError extends Error {
-  private constructor()
+  protected constructor(...internal: never[])
   readonly code: ErrorCode
   /** The stream concerned, if any. */
   readonly streamId: string | undefined

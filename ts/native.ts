@@ -119,3 +119,22 @@ export interface NativeError {
   field?: string
   resume?: string
 }
+
+/**
+ * The native library, through the loader that napi-rs generates. The path is written out so that bundlers and file
+ * tracers see it.
+ */
+export function loadNative(): Native {
+  try {
+    return require('../native.cjs') as Native
+  } catch (cause) {
+    throw new Error(
+      `Tidemark's native library for ${process.platform}-${process.arch} (Node-API ${process.versions.napi}) cannot ` +
+        'be loaded. It comes as an optional dependency of tidemark: installing with --omit=optional or --no-optional ' +
+        'leaves it out, and so does a lock file that was made on another platform (npm/cli#4828): delete ' +
+        'node_modules and the lock file and install again. To install for another platform, name it: ' +
+        '`npm ci --os=linux --cpu=x64 --libc=glibc`. The cause says what was tried.',
+      { cause },
+    )
+  }
+}

@@ -1,0 +1,98 @@
+import { invalidArgument } from './errors'
+
+declare global {
+  // Node.js 20 has them; TypeScript lists them under ES2024.
+  interface String {
+    isWellFormed(): boolean
+    toWellFormed(): string
+  }
+}
+
+/** Returns the accepted value, or throws an `InvalidArgumentError` that names the field and what is accepted. */
+export type Check<T> = (value: unknown, field: string) => T
+
+type Checked<S> = { [K in keyof S]?: S[K] extends Check<infer T> ? T | undefined : never }
+
+const UNITS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
+const DURATION = /^(\d{1,12})(ms|s|m|h|d)$/
+
+/** A value as an error message may show it: short, and without looking into objects. */
+function shown(value: unknown): string {
+  if (typeof value === 'string') {
+    return value.length > 40 ? `a string of ${value.length} characters` : JSON.stringify(value)
+  }
+  if (Array.isArray(value)) return 'an array'
+  if (typeof value === 'object' && value !== null) return 'an object'
+  return typeof value === 'function' ? 'a function' : String(value)
+}
+
+/** The error of every check: what is accepted, and what came instead. */
+export function refuse(field: string, accepted: string, value: unknown): never {
+  throw invalidArgument(field, `must be ${accepted}, got ${shown(value)}`)
+}
+
+/** A whole number within bounds. */
+export function integer(min: number, max: number, unit: string): Check<number> {
+  return (value, field) => {
+    if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) return value
+    return refuse(field, `a whole number of ${unit} from ${min} to ${max}`, value)
+  }
+}
+
+/** Milliseconds, or text with a unit; the bounds are given as text and shown as they are. */
+export function duration(min: string, max: string): Check<number> {
+  const low = milliseconds(min) as number
+  const high = milliseconds(max) as number
+  return (value, field) => {
+    const ms = typeof value === 'string' ? milliseconds(value) : value
+    if (typeof ms === 'number' && Number.isInteger(ms) && ms >= low && ms <= high) return ms
+    return refuse(
+      field,
+      `from ${min} to ${max}, as whole milliseconds or text such as '250ms', '90s', '1h'`,
+      value,
+    )
+  }
+}
+
+function milliseconds(text: string): number | undefined {
+  const [, digits, unit] = DURATION.exec(text) ?? []
+  return digits === undefined ? undefined : Number(digits) * UNITS[unit as keyof typeof UNITS]
+}
+
+/** Well-formed text, bounded in bytes of UTF-8. The text itself is not shown: it may be somebody's name. */
+export function text(minBytes: number, maxBytes: number): Check<string> {
+  const accepted = `a string of ${minBytes} to ${maxBytes} bytes of UTF-8`
+  return (value, field) => {
+    if (typeof value !== 'string') return refuse(field, accepted, value)
+    // A UTF-16 unit takes at least one byte, so an absurd length is refused without being measured.
+    const bytes = value.length > maxBytes ? value.length : Buffer.byteLength(value)
+    if (bytes < minBytes || bytes > maxBytes)
+      throw invalidArgument(field, `must be ${accepted}, got ${bytes}`)
+    if (!value.isWellFormed()) throw invalidArgument(field, 'must be well-formed, got a lone surrogate')
+    return value
+  }
+}
+
+/** One of a few words. */
+export function oneOf<T extends string>(...words: readonly T[]): Check<T> {
+  const accepted = words.map((word) => `'${word}'`).join(' or ')
+  return (value, field) => words.find((word) => word === value) ?? refuse(field, accepted, value)
+}
+
+/** An object with these fields and no others. A field that is `undefined` counts as absent. */
+export function object<S extends Record<string, Check<unknown>>>(fields: S): Check<Checked<S>> {
+  const names = Object.keys(fields)
+  return (value, field) => {
+    if (value === undefined) return {}
+    if (typeof value !== 'object' || value === null || Array.isArray(value))
+      return refuse(field, 'an object', value)
+    const checked: Record<string, unknown> = {}
+    for (const [name, given] of Object.entries(value)) {
+      const check = Object.hasOwn(fields, name) ? fields[name] : undefined
+      if (check === undefined)
+        throw invalidArgument(`${field}.${name}`, `is not known, only ${names.join(', ')} are`)
+      if (given !== undefined) checked[name] = check(given, `${field}.${name}`)
+    }
+    return checked as Checked<S>
+  }
+}

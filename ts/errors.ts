@@ -1,0 +1,181 @@
+import type { ErrorCode } from '../index'
+import type { NativeError } from './native'
+
+type Fields = Omit<NativeError, 'code'>
+
+export class TidemarkError extends Error {
+  readonly code: ErrorCode
+  readonly streamId: string | undefined
+  readonly retryable: boolean
+
+  constructor(code: ErrorCode, fields: Fields, options?: ErrorOptions) {
+    super(fields.message, options)
+    this.code = code
+    this.streamId = fields.streamId ?? undefined
+    this.retryable = fields.retryable
+  }
+}
+
+export class InvalidArgumentError extends TidemarkError {
+  readonly field: string
+
+  constructor(code: ErrorCode, fields: Fields, options?: ErrorOptions) {
+    super(code, fields, options)
+    this.field = fields.field ?? ''
+  }
+}
+
+/** What the errors with a reason share; not exported. */
+class ReasonError extends TidemarkError {
+  readonly reason: string
+
+  constructor(code: ErrorCode, fields: Fields) {
+    super(code, fields)
+    this.reason = fields.reason ?? ''
+  }
+}
+
+export class GapError extends TidemarkError {
+  readonly resume: string
+
+  constructor(code: ErrorCode, fields: Fields) {
+    super(code, fields)
+    this.resume = fields.resume ?? ''
+  }
+}
+
+export class ConnectionError extends TidemarkError {}
+export class TimeoutError extends TidemarkError {}
+export class StoreError extends TidemarkError {}
+export class ActiveError extends TidemarkError {}
+export class FencedError extends TidemarkError {}
+export class EndedError extends TidemarkError {}
+export class StoppedError extends ReasonError {}
+export class BackpressureError extends TidemarkError {}
+export class NotFoundError extends TidemarkError {}
+export class ForbiddenError extends TidemarkError {}
+export class FailedError extends ReasonError {}
+export class InterruptedError extends ReasonError {}
+export class CorruptError extends TidemarkError {}
+export class ClosedError extends TidemarkError {}
+export class InternalError extends TidemarkError {}
+
+type ErrorClass = new (code: ErrorCode, fields: Fields) => TidemarkError
+
+/** In the order of `src/error.rs`; a test compares the two. Names are written out because minifiers rename classes. */
+const TABLE: ReadonlyArray<readonly [ErrorCode, ErrorClass, string]> = [
+  ['ERR_INVALID_ARGUMENT', InvalidArgumentError, 'InvalidArgumentError'],
+  ['ERR_CONNECTION', ConnectionError, 'ConnectionError'],
+  ['ERR_TIMEOUT', TimeoutError, 'TimeoutError'],
+  ['ERR_STORE', StoreError, 'StoreError'],
+  ['ERR_ACTIVE', ActiveError, 'ActiveError'],
+  ['ERR_FENCED', FencedError, 'FencedError'],
+  ['ERR_ENDED', EndedError, 'EndedError'],
+  ['ERR_STOPPED', StoppedError, 'AbortError'],
+  ['ERR_BACKPRESSURE', BackpressureError, 'BackpressureError'],
+  ['ERR_NOT_FOUND', NotFoundError, 'NotFoundError'],
+  ['ERR_GAP', GapError, 'GapError'],
+  ['ERR_FORBIDDEN', ForbiddenError, 'ForbiddenError'],
+  ['ERR_FAILED', FailedError, 'FailedError'],
+  ['ERR_INTERRUPTED', InterruptedError, 'InterruptedError'],
+  ['ERR_CORRUPT', CorruptError, 'CorruptError'],
+  ['ERR_CLOSED', ClosedError, 'ClosedError'],
+  ['ERR_INTERNAL', InternalError, 'InternalError'],
+]
+
+export const ERROR_CODES: readonly ErrorCode[] = TABLE.map(([code]) => code)
+
+const BY_CODE = new Map<string, readonly [ErrorCode, ErrorClass]>()
+for (const [code, type, name] of [...TABLE, ['', TidemarkError, 'TidemarkError'] as const]) {
+  if (code !== '') BY_CODE.set(code, [code, type])
+  Object.defineProperty(type.prototype, 'name', { value: name, configurable: true, writable: true })
+}
+
+/** Where a call came from, for an error that is made when its answer arrives. */
+export interface Origin {
+  stack?: string
+}
+
+/** Costs microseconds, so it is for calls and subscriptions, not for chunks. `above` and what it called are left out. */
+export function origin(above: (...args: never[]) => unknown): Origin {
+  const here: Origin = {}
+  Error.captureStackTrace(here, above)
+  return here
+}
+
+/** The native error as an instance of its class, with the stack of the call that it answers. */
+export function fromNative(native: NativeError, from?: Origin): TidemarkError {
+  const [code, type] = BY_CODE.get(native.code) ?? ['ERR_INTERNAL', InternalError]
+  const error = new type(code, native)
+  const frames = from?.stack?.indexOf('\n    at ') ?? -1
+  if (from?.stack !== undefined && frames >= 0) {
+    error.stack = `${error.name}: ${error.message}${from.stack.slice(frames)}`
+  }
+  return error
+}
+
+/** What a native function threw: its message is a {@link NativeError} as JSON, anything else is a defect. */
+export function fromThrown(thrown: unknown, from?: Origin): TidemarkError {
+  const message = thrown instanceof Error ? thrown.message : String(thrown)
+  if (message.startsWith('{')) {
+    try {
+      return fromNative(JSON.parse(message) as NativeError, from)
+    } catch {
+      // Not ours after all.
+    }
+  }
+  return new InternalError(
+    'ERR_INTERNAL',
+    { message: `internal error: ${message}; please report it`, streamId: null, retryable: false },
+    { cause: thrown },
+  )
+}
+
+function create(code: ErrorCode, message: string, streamId: string | null, from?: Origin): TidemarkError {
+  return fromNative({ code, message, streamId, retryable: code === 'ERR_BACKPRESSURE' }, from)
+}
+
+export function invalidArgument(
+  field: string,
+  problem: string,
+  options?: ErrorOptions,
+): InvalidArgumentError {
+  const fields = { message: `${field}: ${problem}`, streamId: null, retryable: false, field }
+  return new InvalidArgumentError('ERR_INVALID_ARGUMENT', fields, options)
+}
+
+export function closedError(from?: Origin): TidemarkError {
+  return create('ERR_CLOSED', 'the engine is closed', null, from)
+}
+
+export function endedError(streamId: string, how: string): TidemarkError {
+  const stream = JSON.stringify(streamId)
+  return create(
+    'ERR_ENDED',
+    `stream ${stream} has ended as ${how}; nothing can be written to this generation`,
+    streamId,
+  )
+}
+
+export function backpressureError(streamId: string, queued: number, limit: number): TidemarkError {
+  const message =
+    `stream ${JSON.stringify(streamId)}: ${queued} bytes wait to be written, the limit is ${limit}; ` +
+    'await producer.ready before writing on'
+  return create('ERR_BACKPRESSURE', message, streamId)
+}
+
+/** `stopped`, `failed` and `interrupted` as errors: of a producer's signal, and of a subscription's loop. */
+export function outcomeError(
+  outcome: 'stopped' | 'failed' | 'interrupted',
+  streamId: string,
+  reason: string,
+  from?: Origin,
+): TidemarkError {
+  const [code, verb] = {
+    stopped: ['ERR_STOPPED', 'was stopped'],
+    failed: ['ERR_FAILED', 'failed'],
+    interrupted: ['ERR_INTERRUPTED', 'was interrupted'],
+  }[outcome] as [ErrorCode, string]
+  const message = `stream ${JSON.stringify(streamId)} ${verb}${reason === '' ? '' : `: ${reason}`}`
+  return fromNative({ code, message, streamId, retryable: false, reason }, from)
+}

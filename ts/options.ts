@@ -1,0 +1,236 @@
+import { types } from 'node:util'
+import { type Check, duration, integer, object, oneOf, refuse, text } from './checks'
+import { invalidArgument } from './errors'
+import type { ProduceArgs, SubscribeArgs } from './native'
+
+const MIB = 1 << 20
+/** The largest chunk, in bytes of UTF-8. */
+export const MAX_CHUNK_BYTES = MIB
+/** The longest reason of a stop or a failure, in bytes of UTF-8. */
+export const MAX_REASON_BYTES = 1024
+const MAX_METADATA_BYTES = 64 * 1024
+const MAX_TTL_SECONDS = 365 * 86_400
+const DEFAULT_TTL_MS = 3_600_000
+const DEFAULT_WAIT_MS = 30_000
+
+/** `src/config.rs`. */
+export interface Config {
+  url: string
+  keyPrefix: string
+  ttlActiveMs: number
+  ttlDoneMs: number
+  leaseMs: number
+  stopGraceMs: number
+  connectTimeoutMs: number
+  commandTimeoutMs: number
+  flushIntervalMs: number
+  maxQueueBytes: number
+  waitMs: number
+}
+
+type Environment = Readonly<Record<string, string | undefined>>
+type Waiting = { waitUntil: ((done: Promise<unknown>) => void) | undefined }
+
+const owner = text(1, 512)
+const reason = text(0, MAX_REASON_BYTES)
+const ttl = object({ active: duration('1s', '365d'), done: duration('1s', '365d') })
+
+const engineOptions = object({
+  url,
+  keyPrefix,
+  ttl,
+  lease: duration('1s', '10m'),
+  stopGrace: duration('0ms', '1m'),
+  connectTimeout: duration('10ms', '10m'),
+  commandTimeout: duration('10ms', '10m'),
+  flushIntervalMs: integer(0, 10_000, 'milliseconds'),
+  maxQueueBytes: integer(MIB, 1024 * MIB, 'bytes'),
+})
+
+const produceFields = { owner, metadata, ifActive: oneOf('error', 'takeover', 'share'), ttl }
+const produceOptions = object(produceFields)
+const pipeOptions = object({ ...produceFields, waitUntil: callback })
+const stopOptions = object({ owner })
+const subscribeOptions = object({
+  from,
+  signal,
+  owner,
+  wait: duration('0ms', '1d'),
+  follow: oneOf('generation', 'all'),
+})
+
+/** 1–512 bytes of UTF-8. */
+export const streamId: Check<string> = text(1, 512)
+
+export function engineConfig(given: unknown, environment: Environment): Config {
+  const options = engineOptions(given, 'options')
+  return {
+    url: options.url ?? urlFrom(environment),
+    keyPrefix: options.keyPrefix ?? 'tidemark',
+    ttlActiveMs: options.ttl?.active ?? ttlFrom(environment, 'TIDEMARK_TTL_ACTIVE_SECONDS'),
+    ttlDoneMs: options.ttl?.done ?? ttlFrom(environment, 'TIDEMARK_TTL_DONE_SECONDS'),
+    leaseMs: options.lease ?? 10_000,
+    stopGraceMs: options.stopGrace ?? 1000,
+    connectTimeoutMs: options.connectTimeout ?? 5000,
+    commandTimeoutMs: options.commandTimeout ?? 3000,
+    flushIntervalMs: options.flushIntervalMs ?? 0,
+    maxQueueBytes: options.maxQueueBytes ?? 8 * MIB,
+    waitMs: DEFAULT_WAIT_MS,
+  }
+}
+
+export function produceArgs(id: unknown, given: unknown, config: Config): ProduceArgs {
+  const stream = streamId(id, 'streamId')
+  return started(stream, produceOptions(given, 'options'), config)
+}
+
+export function pipeArgs(id: unknown, given: unknown, config: Config): { start: ProduceArgs } & Waiting {
+  const stream = streamId(id, 'streamId')
+  const options = pipeOptions(given, 'options')
+  return { start: started(stream, options, config), waitUntil: options.waitUntil }
+}
+
+function started(stream: string, options: ReturnType<typeof produceOptions>, config: Config): ProduceArgs {
+  return {
+    streamId: stream,
+    owner: options.owner ?? null,
+    metadata: options.metadata ?? null,
+    ifActive: options.ifActive ?? 'error',
+    ttlActiveMs: options.ttl?.active ?? config.ttlActiveMs,
+    ttlDoneMs: options.ttl?.done ?? config.ttlDoneMs,
+  }
+}
+
+export function subscribeArgs(
+  id: unknown,
+  given: unknown,
+): Omit<SubscribeArgs, 'credit'> & { signal: AbortSignal | undefined } {
+  const stream = streamId(id, 'streamId')
+  const options = subscribeOptions(given, 'options')
+  return {
+    streamId: stream,
+    from: options.from ?? 'start',
+    owner: options.owner ?? null,
+    waitMs: options.wait ?? DEFAULT_WAIT_MS,
+    followAll: options.follow === 'all',
+    signal: options.signal,
+  }
+}
+
+export function stopArgs(id: unknown, why: unknown, given: unknown) {
+  return {
+    streamId: streamId(id, 'streamId'),
+    reason: why === undefined ? '' : reason(why, 'reason'),
+    owner: stopOptions(given, 'options').owner ?? null,
+  }
+}
+
+/** For a chunk that goes nowhere near a producer, which checks as it writes. */
+export function checkChunk(chunk: unknown): void {
+  if (typeof chunk === 'string') {
+    if (!chunk.isWellFormed() || Buffer.byteLength(chunk) > MAX_CHUNK_BYTES) refuseChunk(chunk)
+  } else if (!types.isUint8Array(chunk) || chunk.byteLength > MAX_CHUNK_BYTES) refuseChunk(chunk)
+}
+
+/** Says what is wrong with a chunk. */
+export function refuseChunk(chunk: unknown): never {
+  if (typeof chunk !== 'string' && !types.isUint8Array(chunk)) {
+    return refuse('chunk', 'a string or a Uint8Array', chunk)
+  }
+  if (typeof chunk === 'string' && !chunk.isWellFormed()) {
+    throw invalidArgument('chunk', 'must be well-formed text, got a lone surrogate')
+  }
+  throw invalidArgument('chunk', `must be at most ${MAX_CHUNK_BYTES} bytes, got ${Buffer.byteLength(chunk)}`)
+}
+
+function url(value: unknown, field: string): string {
+  const scheme =
+    typeof value === 'string' ? /^([a-z][a-z0-9+.-]*):/i.exec(value)?.[1]?.toLowerCase() : undefined
+  // The value may hold a password, so no message repeats more of it than the scheme.
+  if (typeof value !== 'string' || scheme === undefined) {
+    throw invalidArgument(field, 'must be a URL that begins with redis:, rediss: or memory:')
+  }
+  const normal = scheme + value.slice(scheme.length)
+  if (scheme === 'memory') {
+    if (/^memory:[^\s\p{Cc}\p{Cs}]{0,512}$/u.test(normal)) return normal
+    throw invalidArgument(
+      field,
+      'must be memory: or memory:<name>, a name of up to 512 characters without white space',
+    )
+  }
+  if (scheme !== 'redis' && scheme !== 'rediss') {
+    throw invalidArgument(field, `must begin with redis:, rediss: or memory:, got ${scheme}:`)
+  }
+  const parsed = URL.canParse(normal) ? new URL(normal) : undefined
+  if (!normal.startsWith(`${scheme}://`) || parsed === undefined || parsed.hostname === '') {
+    throw invalidArgument(
+      field,
+      `must be ${scheme}://[user:password@]host[:port][/db]; special characters in a password are percent-encoded`,
+    )
+  }
+  if (!/^(\/\d{0,9})?$/.test(parsed.pathname)) {
+    throw invalidArgument(
+      field,
+      'names a database that is not a number: after the host comes /<number> or nothing',
+    )
+  }
+  return normal
+}
+
+function urlFrom(environment: Environment): string {
+  for (const name of ['TIDEMARK_URL', 'REDIS_URL', 'KV_URL']) {
+    // An empty variable is how container files say "not set".
+    const value = environment[name]
+    if (value) return url(value, name)
+  }
+  return 'memory:'
+}
+
+function ttlFrom(environment: Environment, name: string): number {
+  const value = environment[name]
+  if (!value) return DEFAULT_TTL_MS
+  const seconds = /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN
+  if (seconds >= 1 && seconds <= MAX_TTL_SECONDS) return seconds * 1000
+  return refuse(name, `a whole number of seconds from 1 to ${MAX_TTL_SECONDS}`, value)
+}
+
+function keyPrefix(value: unknown, field: string): string {
+  if (typeof value === 'string' && /^[^\s{}\p{Cc}\p{Cs}]{1,64}$/u.test(value)) return value
+  return refuse(field, '1 to 64 characters without braces, control characters or white space', value)
+}
+
+function metadata(value: unknown, field: string): string {
+  let json: string | undefined
+  try {
+    json = JSON.stringify(value)
+  } catch (cause) {
+    throw invalidArgument(field, `cannot be written as JSON: ${(cause as Error)?.message}`, { cause })
+  }
+  if (json === undefined) return refuse(field, 'something that JSON can express', value)
+  const bytes = Buffer.byteLength(json)
+  if (bytes <= MAX_METADATA_BYTES) return json
+  throw invalidArgument(field, `must be at most ${MAX_METADATA_BYTES} bytes of JSON, got ${bytes}`)
+}
+
+/** As strict as `src/cursor.rs`: one text for one cursor. */
+function from(value: unknown, field: string): string {
+  if (value === 'start' || value === 'now') return value
+  if (typeof value === 'string') {
+    const seq = /^[0-7][0-9A-HJKMNP-TV-Z]{25}\.(0|[1-9]\d{0,15})$/.exec(value)?.[1]
+    if (seq !== undefined && Number.isSafeInteger(Number(seq))) return value
+  }
+  return refuse(field, `'start', 'now' or the cursor of a chunk`, value)
+}
+
+function signal(value: unknown, field: string): AbortSignal {
+  const given = value as Partial<AbortSignal> | null
+  if (typeof given?.aborted === 'boolean' && typeof given.addEventListener === 'function') {
+    return given as AbortSignal
+  }
+  return refuse(field, 'an AbortSignal', value)
+}
+
+function callback(value: unknown, field: string): (done: Promise<unknown>) => void {
+  if (typeof value === 'function') return value as (done: Promise<unknown>) => void
+  return refuse(field, 'a function', value)
+}
