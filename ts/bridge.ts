@@ -1,0 +1,240 @@
+import type { ConnectionState } from '../index'
+import { type Deferred, deferred } from './deferred'
+import { Drained } from './drained'
+import { closedError, fromNative, fromThrown, type Origin, origin } from './errors'
+import { KeepAlive } from './keep-alive'
+import * as abi from './native'
+import type { Producer } from './producer'
+import type { Sink } from './sink'
+import { Writes } from './writes'
+
+/** One drain's records; 16 KiB keep the text that a slow reader holds on to small. */
+const WORDS = 4096
+/** Drains in a row before the event loop gets a turn. */
+const ROUNDS = 16
+const HIGH = 2 ** 32
+
+interface Call extends Deferred<unknown> {
+  readonly from: Origin
+  readonly receive: (answer: never) => unknown
+  readonly refused: (error: Error) => unknown
+}
+
+function rethrow(error: Error): never {
+  throw error
+}
+
+/** An engine's side of the boundary: the calls under way, the drain loop, and who gets which record. */
+export class Bridge {
+  readonly native: abi.Native
+  readonly handle: number
+  readonly keepAlive = new KeepAlive()
+  readonly writes: Writes
+  readonly producers = new Map<number, Producer>()
+  readonly sinks = new Map<number, Sink>()
+  readonly #calls = new Map<number, Call>()
+  readonly #words = new Uint32Array(WORDS)
+  readonly #drained = new Drained(this.#words)
+  readonly #onState: (state: ConnectionState, reason: string) => void
+  #lastRequest = 0
+  #closing: Promise<void> | undefined
+  #closed = false
+
+  constructor(native: abi.Native, config: string, onState: (state: ConnectionState, reason: string) => void) {
+    this.native = native
+    this.#onState = onState
+    try {
+      this.handle = native.open(config, this.#wake)
+    } catch (thrown) {
+      throw fromThrown(thrown)
+    }
+    this.writes = new Writes(native, this.handle, this.keepAlive)
+  }
+
+  /** Whether `close` was called: nothing can be begun any more. */
+  get closing(): boolean {
+    return this.#closing !== undefined || this.#closed
+  }
+
+  /**
+   * Starts an operation. `receive` turns the answer into the promise's value, and `refused` an error into a value or
+   * another error. They run within the drain: what they do is done before any later record is handled.
+   */
+  request<T>(
+    operation: abi.Operation,
+    args: object,
+    receive: (answer: never) => T,
+    refused: (error: Error) => T = rethrow,
+  ): Promise<T> {
+    const from = origin(this.request)
+    if (this.closing) return Promise.reject(closedError(from))
+    return this.#call(operation, args, receive, refused, from)
+  }
+
+  #call<T>(
+    operation: abi.Operation,
+    args: object,
+    receive: (answer: never) => T,
+    refused: (error: Error) => T,
+    from: Origin,
+  ): Promise<T> {
+    const { promise, resolve, reject } = deferred<T>()
+    const call = { promise, resolve, reject, from, receive, refused } as Call
+    const request = this.#nextRequest()
+    this.#calls.set(request, call)
+    this.keepAlive.hold()
+    this.writes.cross()
+    try {
+      this.native.call(this.handle, request, operation, JSON.stringify(args))
+    } catch (thrown) {
+      this.#calls.delete(request)
+      this.#refuse(call, fromThrown(thrown, from))
+    }
+    return promise
+  }
+
+  #nextRequest(): number {
+    do {
+      this.#lastRequest = (this.#lastRequest + 1) % HIGH
+    } while (this.#calls.has(this.#lastRequest))
+    return this.#lastRequest
+  }
+
+  /** Lets the native side flush and hang up, and settles what is left. */
+  close(): Promise<void> {
+    if (this.#closing === undefined) {
+      const from = origin(this.close)
+      const over = () => this.#end(closedError(from))
+      const failed = (error: Error) => {
+        over()
+        throw error
+      }
+      this.#closing = this.#closed ? Promise.resolve() : this.#call('close', {}, over, failed, from)
+    }
+    return this.#closing
+  }
+
+  // An exception in here would end the process, so there is none: it becomes the error of everything under way.
+  readonly #wake = (): void => {
+    try {
+      if (!this.#drain()) setImmediate(this.#wake)
+    } catch (thrown) {
+      this.#end(fromThrown(thrown))
+    }
+  }
+
+  /** Whether everything was taken. */
+  #drain(): boolean {
+    for (let round = 0; round < ROUNDS; round++) {
+      if (this.#closed) return true
+      const text = this.native.drain(this.handle, this.#words)
+      const flags = this.#words[0] as number
+      const bytes = (flags & abi.BYTES) === 0 ? undefined : this.native.takeBytes(this.handle)
+      // Before the records: what their receivers write is not covered by the flag.
+      if ((flags & abi.IDLE) !== 0) this.writes.idle()
+      this.#drained.open(text, bytes)
+      this.#dispatch(this.#drained)
+      this.#drained.close()
+      if ((flags & abi.MORE) === 0) return true
+    }
+    return false
+  }
+
+  #dispatch(drained: Drained): void {
+    const words = this.#words
+    const end = words[1] as number
+    let at = 2
+    while (at < end && !this.#closed) {
+      const kind = words[at] as number
+      const id = words[at + 1] as number
+      switch (kind) {
+        case abi.DATA: {
+          const seq = (words[at + 2] as number) + (words[at + 3] as number) * HIGH
+          const count = words[at + 4] as number
+          drained.run(at + 5, count)
+          at += 5 + count
+          const sink = this.sinks.get(id)
+          if (sink === undefined) drained.skip()
+          else sink.push(drained, seq)
+          break
+        }
+        case abi.SETTLED: {
+          const count = words[at + 2] as number
+          this.producers.get(id)?.settled(words, at + 3, count)
+          at += 3 + 2 * count
+          break
+        }
+        case abi.GENERATION: {
+          const generation = drained.take(words[at + 2] as number)
+          at += 3
+          this.sinks.get(id)?.enter(generation)
+          break
+        }
+        case abi.END: {
+          const end = JSON.parse(drained.take(words[at + 2] as number))
+          at += 3
+          this.sinks.get(id)?.ended(end)
+          break
+        }
+        case abi.REPLY: {
+          const isOk = words[at + 2] === 1
+          const answer = JSON.parse(drained.take(words[at + 3] as number))
+          at += 4
+          this.#reply(id, isOk, answer)
+          break
+        }
+        case abi.PRODUCER: {
+          const notice = JSON.parse(drained.take(words[at + 2] as number))
+          at += 3
+          const producer = this.producers.get(id)
+          if (notice.error === undefined) producer?.stopped(notice.stop)
+          else producer?.lost(fromNative(notice.error))
+          break
+        }
+        case abi.STATE: {
+          const { state, reason } = JSON.parse(drained.take(id))
+          at += 2
+          this.#onState(state, reason)
+          break
+        }
+        default:
+          throw new Error(`record ${kind} at word ${at}`)
+      }
+    }
+  }
+
+  #reply(request: number, isOk: boolean, answer: unknown): void {
+    const call = this.#calls.get(request)
+    if (call === undefined) return
+    this.#calls.delete(request)
+    if (isOk) this.#settle(call, call.receive, answer as never)
+    else this.#refuse(call, fromNative(answer as abi.NativeError, call.from))
+  }
+
+  #refuse(call: Call, error: Error): void {
+    this.#settle(call, call.refused, error)
+  }
+
+  #settle<A>(call: Call, how: (answer: A) => unknown, answer: A): void {
+    this.keepAlive.release()
+    try {
+      call.resolve(how(answer))
+    } catch (error) {
+      call.reject(error)
+    }
+  }
+
+  #end(error: Error): void {
+    if (this.#closed) return
+    this.#closed = true
+    const calls = [...this.#calls.values()]
+    this.#calls.clear()
+    for (const call of calls) this.#refuse(call, error)
+    for (const producer of [...this.producers.values()]) producer.lost(error)
+    for (const sink of [...this.sinks.values()]) sink.broken(error)
+    this.writes.close()
+    this.keepAlive.close()
+    this.native.dispose(this.handle)
+    this.#onState('closed', '')
+  }
+}

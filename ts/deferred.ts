@@ -1,0 +1,23 @@
+/** A promise and its ends; Node.js 20 has no `Promise.withResolvers`. */
+export interface Deferred<T> {
+  readonly promise: Promise<T>
+  readonly resolve: (value: T | PromiseLike<T>) => void
+  readonly reject: (reason: unknown) => void
+}
+
+let resolveLatest: (value: never) => void
+let rejectLatest: (reason: unknown) => void
+
+// One executor for all promises, which runs within the constructor: no closure is made for each of them.
+function capture(resolve: (value: never) => void, reject: (reason: unknown) => void): void {
+  resolveLatest = resolve
+  rejectLatest = reject
+}
+
+export function deferred<T>(): Deferred<T> {
+  const promise = new Promise<T>(capture)
+  return { promise, resolve: resolveLatest as (value: T | PromiseLike<T>) => void, reject: rejectLatest }
+}
+
+/** For promises whose failure is reported elsewhere. */
+export function ignore(): void {}

@@ -1,0 +1,100 @@
+import { EventEmitter } from 'node:events'
+import type * as api from '../index'
+import { Bridge } from './bridge'
+import { ignore } from './deferred'
+import { origin } from './errors'
+import { loadNative } from './native'
+import {
+  type Config,
+  streamId as checkStreamId,
+  engineConfig,
+  pipeArgs,
+  produceArgs,
+  stopArgs,
+  subscribeArgs,
+} from './options'
+import { pipe } from './pipe'
+import { produce } from './producer'
+import { list, status } from './status'
+import { subscribe } from './subscription'
+
+export function createEngine(options?: api.EngineOptions): api.Engine {
+  return new Engine(engineConfig(options, process.env))
+}
+
+class Engine extends EventEmitter<api.EngineEvents> implements api.Engine {
+  readonly #config: Config
+  readonly #bridge: Bridge
+  #state: api.ConnectionState = 'idle'
+
+  constructor(config: Config) {
+    super()
+    this.#config = config
+    this.#bridge = new Bridge(loadNative(), JSON.stringify(config), this.#enter)
+  }
+
+  get state(): api.ConnectionState {
+    return this.#state
+  }
+
+  connect(): Promise<void> {
+    return this.#bridge.request('connect', {}, ignore)
+  }
+
+  async produce(streamId: string, options?: api.ProduceOptions): Promise<api.Producer> {
+    const args = produceArgs(streamId, options, this.#config)
+    return produce(this.#bridge, args, this.#config.maxQueueBytes)
+  }
+
+  pipe(streamId: string, source: api.PipeSource, options?: api.PipeOptions): ReadableStream<api.ChunkData> {
+    const { start, waitUntil } = pipeArgs(streamId, options, this.#config)
+    return pipe(this.#bridge, start, this.#config.maxQueueBytes, source, waitUntil)
+  }
+
+  subscribe(streamId: string, options?: api.SubscribeOptions): api.Subscription {
+    const { signal, ...args } = subscribeArgs(streamId, options)
+    return subscribe(this.#bridge, args, signal, origin(this.subscribe))
+  }
+
+  async stop(streamId: string, reason?: string, options?: { owner?: string }): Promise<api.StopResult> {
+    return this.#bridge.request(
+      'stop',
+      stopArgs(streamId, reason, options),
+      (result: api.StopResult) => result,
+    )
+  }
+
+  async status(streamId: string): Promise<api.StreamStatus | null> {
+    return status(this.#bridge, checkStreamId(streamId, 'streamId'))
+  }
+
+  streams(): AsyncIterableIterator<api.StreamStatus> {
+    return list(this.#bridge)
+  }
+
+  async delete(streamId: string): Promise<boolean> {
+    const args = { streamId: checkStreamId(streamId, 'streamId') }
+    return this.#bridge.request('delete', args, (existed: boolean) => existed)
+  }
+
+  close(): Promise<void> {
+    return this.#bridge.close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  readonly #enter = (state: api.ConnectionState, reason: string): void => {
+    if (state === this.#state) return
+    this.#state = state
+    try {
+      this.emit('state', state, reason)
+    } catch (error) {
+      // A listener's error is the program's, not the connection's: it surfaces as if the event loop had called it.
+      process.nextTick(() => {
+        throw error
+      })
+    }
+  }
+}

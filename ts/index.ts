@@ -1,0 +1,27 @@
+export { createEngine } from './engine'
+export {
+  ActiveError,
+  BackpressureError,
+  ClosedError,
+  ConnectionError,
+  CorruptError,
+  EndedError,
+  FailedError,
+  FencedError,
+  ForbiddenError,
+  GapError,
+  InternalError,
+  InterruptedError,
+  InvalidArgumentError,
+  NotFoundError,
+  StoppedError,
+  StoreError,
+  TidemarkError,
+  TimeoutError,
+} from './errors'
+
+type Promised = typeof import('../index')
+type Exported = typeof import('./index')
+
+/** Does not compile when what is exported here is not what the hand-written index.d.ts promises. */
+export type Checked<E extends Promised = Exported, K extends keyof Promised = keyof Exported> = [E, K]

@@ -1,0 +1,232 @@
+import type { ChunkData, Outcome, PipeSource } from '../index'
+import type { Bridge } from './bridge'
+import { refuse } from './checks'
+import { deferred, ignore } from './deferred'
+import { BackpressureError, FailedError, origin, StoppedError, TidemarkError } from './errors'
+import type { ProduceArgs } from './native'
+import { checkChunk } from './options'
+import { type Producer, produce } from './producer'
+import { type Subscription, subscribe } from './subscription'
+
+/** What a source is read through: once, and left early by `return`. */
+interface Reading {
+  next(): Promise<IteratorResult<ChunkData, unknown>>
+  return?(): Promise<unknown>
+}
+
+/** What the local client reads through. */
+interface Local {
+  next(): Promise<IteratorResult<ChunkData, unknown>>
+  leave(): void
+}
+
+type Settle = (done: Outcome | undefined | Promise<Outcome | undefined>) => void
+type WaitUntil = ((done: Promise<unknown>) => void) | undefined
+
+/** `Engine.pipe`, its arguments checked but for the source. */
+export function pipe(
+  bridge: Bridge,
+  start: ProduceArgs,
+  maxQueueBytes: number,
+  source: PipeSource,
+  waitUntil: WaitUntil,
+): ReadableStream<ChunkData> {
+  if (typeof source !== 'function') checkSource(source, 'source')
+  const done = deferred<Outcome | undefined>()
+  // Whoever wants to know is told; nobody has to.
+  done.promise.catch(ignore)
+  waitUntil?.(done.promise)
+  const opening = open(bridge, start, maxQueueBytes, source, done.resolve)
+  opening.catch(done.reject)
+  return new ReadableStream<ChunkData>({
+    async pull(controller) {
+      const local = await opening
+      const result = await local.next()
+      if (result.done) controller.close()
+      else controller.enqueue(result.value)
+    },
+    cancel() {
+      opening.then((local) => local.leave(), ignore)
+    },
+  })
+}
+
+/** Starts the generation and the copying; without a store, what the client reads is the source itself. */
+async function open(
+  bridge: Bridge,
+  start: ProduceArgs,
+  maxQueueBytes: number,
+  source: PipeSource,
+  settle: Settle,
+): Promise<Local> {
+  let producer: Producer
+  try {
+    producer = await produce(bridge, start, maxQueueBytes)
+  } catch (error) {
+    if (isUnreachable(error)) return new PassThrough(source, settle)
+    if (typeof source !== 'function') leave(read(source))
+    throw error
+  }
+  const args = {
+    streamId: start.streamId,
+    from: `${producer.generation}.0`,
+    owner: start.owner,
+    waitMs: 0,
+    followAll: false,
+  }
+  const failure = new Failure()
+  const local = new Follower(subscribe(bridge, args, undefined, origin(open)), failure)
+  settle(run(source, producer, failure))
+  return local
+}
+
+function isUnreachable(error: unknown): boolean {
+  return error instanceof TidemarkError && (error.code === 'ERR_CONNECTION' || error.code === 'ERR_TIMEOUT')
+}
+
+/** The source's own error, which the local client gets instead of the words that other readers get. */
+class Failure {
+  error: { is: unknown } | undefined
+}
+
+class Follower implements Local {
+  readonly #subscription: Subscription
+  readonly #failure: Failure
+
+  constructor(subscription: Subscription, failure: Failure) {
+    this.#subscription = subscription
+    this.#failure = failure
+  }
+
+  async next(): Promise<IteratorResult<ChunkData, unknown>> {
+    try {
+      const result = await this.#subscription.next()
+      return result.done ? result : { done: false, value: result.value.data }
+    } catch (error) {
+      throw error instanceof FailedError && this.#failure.error !== undefined ? this.#failure.error.is : error
+    }
+  }
+
+  leave(): void {
+    this.#subscription.return().catch(ignore)
+  }
+}
+
+/** Reads at the client's pace; what is left when the client leaves is read to its end all the same. */
+class PassThrough implements Local {
+  readonly #reading: Reading
+  readonly #settle: Settle
+
+  constructor(source: PipeSource, settle: Settle) {
+    this.#settle = settle
+    // Nobody can stop a stream that is in no store.
+    this.#reading = read(source, new AbortController().signal)
+  }
+
+  async next(): Promise<IteratorResult<ChunkData, unknown>> {
+    try {
+      const result = await this.#reading.next()
+      if (result.done) this.#settle(undefined)
+      else checkChunk(result.value)
+      return result
+    } catch (error) {
+      leave(this.#reading)
+      this.#settle(Promise.reject(error))
+      throw error
+    }
+  }
+
+  leave(): void {
+    this.#drain().catch(ignore)
+  }
+
+  async #drain(): Promise<void> {
+    while (!(await this.next()).done);
+  }
+}
+
+/** Copies the source and ends the generation accordingly. */
+async function run(source: PipeSource, producer: Producer, failure: Failure): Promise<Outcome> {
+  let reading: Reading | undefined
+  try {
+    if (!producer.signal.aborted) {
+      reading = read(source, producer.signal)
+      await copyUntilAborted(reading, producer)
+    } else if (typeof source !== 'function') leave(read(source))
+  } catch (error) {
+    if (reading !== undefined) leave(reading)
+    if (!producer.signal.aborted || error !== producer.signal.reason) {
+      failure.error = { is: error }
+      // Why it failed matters more than that this could not be written down: readers are told when the lease lapses.
+      await producer.fail(error).catch(ignore)
+    }
+    throw error
+  }
+  return producer.complete()
+}
+
+/** Settles when the source does, or at once when the producer's signal is aborted: quietly if it was stopped. */
+function copyUntilAborted(reading: Reading, producer: Producer): Promise<void> {
+  const { signal } = producer
+  return new Promise<void>((resolve, reject) => {
+    const onAbort = () => {
+      leave(reading)
+      if (signal.reason instanceof StoppedError) resolve()
+      else reject(signal.reason)
+    }
+    signal.addEventListener('abort', onAbort, { once: true })
+    copy(reading, producer)
+      .finally(() => signal.removeEventListener('abort', onAbort))
+      .then(resolve, reject)
+  })
+}
+
+async function copy(reading: Reading, producer: Producer): Promise<void> {
+  while (!producer.signal.aborted) {
+    const result = await reading.next()
+    if (result.done || producer.signal.aborted) return
+    try {
+      if (!producer.write(result.value)) await producer.ready
+    } catch (error) {
+      if (!(error instanceof BackpressureError)) throw error
+      // A chunk larger than what is left of a small queue.
+      await producer.flush()
+      producer.write(result.value)
+    }
+  }
+}
+
+function read(source: PipeSource, signal?: AbortSignal): Reading {
+  const given = typeof source === 'function' ? source(signal as AbortSignal) : source
+  checkSource(given, typeof source === 'function' ? 'the result of source' : 'source')
+  if (!isStream(given)) return given[Symbol.asyncIterator]()
+  // The stream's own iterator would wait for a pending read before it cancels.
+  const reader = given.getReader()
+  return {
+    next: () => reader.read() as Promise<IteratorResult<ChunkData, unknown>>,
+    return: () => reader.cancel(),
+  }
+}
+
+function checkSource(value: unknown, field: string): void {
+  const iterable = value as Partial<AsyncIterable<unknown>> | null | undefined
+  if (isStream(value) ? !value.locked : typeof iterable?.[Symbol.asyncIterator] === 'function') return
+  refuse(
+    field,
+    'an async iterable, a ReadableStream that is not locked, or a function that returns one',
+    value,
+  )
+}
+
+function isStream(value: unknown): value is ReadableStream<ChunkData> {
+  return typeof (value as { getReader?: unknown } | null | undefined)?.getReader === 'function'
+}
+
+/** Tells a source that nobody reads on; what it makes of that is its own affair. */
+function leave(reading: Reading): void {
+  try {
+    reading.return?.().catch(ignore)
+  } catch {
+    // Neither an iterator's synchronous throw nor a missing promise concerns anybody.
+  }
+}

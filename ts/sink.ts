@@ -1,0 +1,226 @@
+import type { ChunkData, Outcome } from '../index'
+import { Batch } from './batch'
+import type { Bridge } from './bridge'
+import { Chunk } from './chunk'
+import { type Deferred, deferred } from './deferred'
+import type { Drained } from './drained'
+import { fromNative, fromThrown, type Origin, outcomeError } from './errors'
+import { Fifo } from './fifo'
+import { CHUNK_COST, type NativeError, type SubscribeArgs } from './native'
+
+/** What a subscription may hold unread, in costs: UTF-16 units or bytes, and {@link CHUNK_COST} for each chunk. */
+const CREDIT = 64 * 1024
+
+type Result = IteratorResult<Chunk, undefined>
+
+interface End {
+  outcome?: Outcome
+  reason?: string
+  error?: NativeError
+}
+
+/**
+ * The inside of a subscription, which the engine holds. It does not refer to the public object unless somebody waits, so
+ * that a loop that was dropped is noticed and its native half cancelled.
+ */
+export class Sink {
+  readonly streamId: string
+  outcome: Outcome | undefined
+  reason: string | undefined
+  /** The public object, while a `next()` waits. */
+  waitingFor: object | undefined
+  readonly #bridge: Bridge
+  readonly #origin: Origin
+  readonly #signal: AbortSignal | undefined
+  readonly #waiting = new Fifo<Deferred<Result>>()
+  readonly #batches = new Fifo<Batch>()
+  #handle: number | undefined
+  #generation = ''
+  #lastGeneration = ''
+  #lastSeq = 0
+  #consumed = 0
+  #isReferenced = true
+  #isHeld = false
+  /** What comes after the last chunk; set once. */
+  #end: { error: unknown } | { quiet: true } | undefined
+
+  constructor(bridge: Bridge, streamId: string, signal: AbortSignal | undefined, from: Origin) {
+    this.streamId = streamId
+    this.#bridge = bridge
+    this.#signal = signal
+    this.#origin = from
+  }
+
+  /** Begins; a failure is what the first `next()` throws. */
+  open(args: Omit<SubscribeArgs, 'credit'>): void {
+    const bridge = this.#bridge
+    if (this.#signal?.aborted) {
+      this.broken(this.#signal.reason)
+      return
+    }
+    // What was written before is there for whoever subscribes after it.
+    bridge.writes.cross()
+    try {
+      this.#handle = bridge.native.subscribe(bridge.handle, JSON.stringify({ ...args, credit: CREDIT }))
+    } catch (thrown) {
+      this.broken(fromThrown(thrown, this.#origin))
+      return
+    }
+    bridge.sinks.set(this.#handle, this)
+    this.#signal?.addEventListener('abort', this.#onAbort)
+  }
+
+  get cursor(): string | undefined {
+    return this.#lastSeq === 0 ? undefined : `${this.#lastGeneration}.${this.#lastSeq}`
+  }
+
+  /** Whether what was given to the caller is all there is. */
+  get isExhausted(): boolean {
+    return this.#end !== undefined && this.#batches.size === 0
+  }
+
+  /** The next chunk, if it is there. */
+  take(): Chunk | undefined {
+    const batch = this.#batches.first()
+    if (batch === undefined) return undefined
+    const seq = batch.seq
+    const chunk = this.#hand(batch.generation, seq, batch.take())
+    if (batch.isEmpty) {
+      this.#batches.shift()
+      if (this.isExhausted) this.#release()
+    }
+    return chunk
+  }
+
+  /** A promise for what comes when nothing is there yet. `owner` is the public object. */
+  wait(owner: object): Promise<Result> {
+    if (this.#end !== undefined) return this.#finish(this.#end)
+    const waiter = deferred<Result>()
+    this.#waiting.push(waiter)
+    this.waitingFor = owner
+    this.#hold()
+    return waiter.promise
+  }
+
+  /** Takes what has arrived; the waiting come first. */
+  push(drained: Drained, seq: number): void {
+    while (this.#waiting.size > 0 && drained.left > 0) {
+      const chunk = this.#hand(this.#generation, seq++, drained.chunk())
+      this.#waiting.shift()?.resolve({ done: false, value: chunk })
+    }
+    if (this.#waiting.size === 0) this.#unwait()
+    if (drained.left === 0) return
+    let batch = this.#batches.last()
+    if (batch === undefined || !batch.precedes(this.#generation, seq)) {
+      batch = new Batch(this.#generation, seq)
+      this.#batches.push(batch)
+    }
+    batch.add(drained)
+  }
+
+  /** The following chunks belong to this generation. */
+  enter(generation: string): void {
+    this.#generation = generation
+  }
+
+  /** The native half is over. */
+  ended(end: End): void {
+    this.#forget()
+    this.outcome = end.outcome
+    this.reason = end.reason || undefined
+    if (end.error !== undefined) this.#settle({ error: fromNative(end.error, this.#origin) })
+    else if (end.outcome === 'failed' || end.outcome === 'interrupted') {
+      this.#settle({ error: outcomeError(end.outcome, this.streamId, end.reason ?? '', this.#origin) })
+    } else this.#settle({ quiet: true })
+  }
+
+  /** Ends with an error after what has arrived. */
+  broken(error: unknown): void {
+    this.#forget()
+    if (this.#end === undefined) this.#settle({ error })
+  }
+
+  /** Ends quietly and at once: what has arrived is dropped. */
+  leave(): void {
+    if (this.isExhausted) {
+      this.#end = { quiet: true }
+      return
+    }
+    this.#drop({ quiet: true })
+  }
+
+  set isReferenced(value: boolean) {
+    this.#isReferenced = value
+    this.#hold()
+  }
+
+  readonly #onAbort = (): void => {
+    this.#drop({ error: this.#signal?.reason })
+  }
+
+  #drop(end: { error: unknown } | { quiet: true }): void {
+    if (this.#handle !== undefined) this.#bridge.native.cancel(this.#bridge.handle, this.#handle)
+    this.#forget()
+    this.#batches.clear()
+    this.outcome = undefined
+    this.reason = undefined
+    this.#settle(end)
+  }
+
+  #hand(generation: string, seq: number, data: ChunkData): Chunk {
+    this.#lastGeneration = generation
+    this.#lastSeq = seq
+    this.#consumed += (typeof data === 'string' ? data.length : data.byteLength) + CHUNK_COST
+    if (this.#consumed >= CREDIT / 2) {
+      if (this.#handle !== undefined) {
+        this.#bridge.native.credit(this.#bridge.handle, this.#handle, this.#consumed)
+      }
+      this.#consumed = 0
+    }
+    return new Chunk(generation, seq, data)
+  }
+
+  /** No record follows. */
+  #forget(): void {
+    if (this.#handle !== undefined) this.#bridge.sinks.delete(this.#handle)
+    this.#handle = undefined
+  }
+
+  #settle(end: { error: unknown } | { quiet: true }): void {
+    this.#end = end
+    for (let waiter = this.#waiting.shift(); waiter !== undefined; waiter = this.#waiting.shift()) {
+      if ('error' in this.#end) waiter.reject(this.#once(this.#end.error))
+      else waiter.resolve({ done: true, value: undefined })
+    }
+    this.#unwait()
+    if (this.#batches.size === 0) this.#release()
+  }
+
+  #finish(end: { error: unknown } | { quiet: true }): Promise<Result> {
+    if ('error' in end) return Promise.reject(this.#once(end.error))
+    return Promise.resolve({ done: true, value: undefined })
+  }
+
+  /** An error is thrown once; a loop that goes on after it is done. */
+  #once(error: unknown): unknown {
+    this.#end = { quiet: true }
+    return error
+  }
+
+  #unwait(): void {
+    this.waitingFor = undefined
+    this.#hold()
+  }
+
+  #hold(): void {
+    const wanted = this.#isReferenced && this.#waiting.size > 0
+    if (wanted === this.#isHeld) return
+    this.#isHeld = wanted
+    if (wanted) this.#bridge.keepAlive.hold()
+    else this.#bridge.keepAlive.release()
+  }
+
+  #release(): void {
+    this.#signal?.removeEventListener('abort', this.#onAbort)
+  }
+}
