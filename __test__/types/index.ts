@@ -1,0 +1,141 @@
+// Compiled, not run (types.test.mjs): what users may write, and what the compiler must refuse.
+import {
+  type ChunkData,
+  type ConnectionState,
+  createEngine,
+  type Duration,
+  type Engine,
+  type EngineOptions,
+  type ErrorCode,
+  FailedError,
+  GapError,
+  InvalidArgumentError,
+  type Outcome,
+  type PipeSource,
+  type Producer,
+  StoppedError,
+  type StopResult,
+  type StreamStatus,
+  type Subscription,
+  TidemarkError,
+} from 'tidemark'
+
+declare function equal<T>(): <U>(
+  value: U & ([U] extends [T] ? ([T] extends [U] ? unknown : never) : never),
+) => void
+
+const maybe: string | undefined = process.env.MAYBE
+const options: EngineOptions = { url: maybe, ttl: { active: '1h', done: 5000 }, lease: undefined }
+const engine: Engine = createEngine(options)
+createEngine()
+
+// @ts-expect-error: not an option
+createEngine({ prefix: 'x' })
+// @ts-expect-error: a wrong type
+createEngine({ flushIntervalMs: '5ms' })
+// @ts-expect-error: classes are not for making errors
+new TidemarkError()
+// @ts-expect-error: nor are subclasses
+new InvalidArgumentError()
+
+engine.on('state', (state, reason) => {
+  equal<ConnectionState>()(state)
+  equal<string>()(reason)
+})
+// @ts-expect-error: no such event
+engine.on('status', () => {})
+// @ts-expect-error: read-only
+engine.state = 'ready'
+
+export async function produce(signal: AbortSignal | undefined): Promise<Outcome> {
+  await using producer = await engine.produce('chat', {
+    owner: maybe,
+    metadata: { any: ['thing'] },
+    ifActive: 'share',
+  })
+  equal<Producer>()(producer)
+  const isBelow: boolean = producer.write('text')
+  if (!isBelow) await producer.ready
+  equal<string>()(await producer.append(new Uint8Array(3)))
+  producer.write(Buffer.from('bytes'))
+  // @ts-expect-error: numbers are not chunks
+  producer.write(5)
+  // @ts-expect-error: a word that is not one of the three
+  await engine.produce('chat', { ifActive: 'replace' })
+  producer.signal.addEventListener('abort', () => producer.signal.reason instanceof StoppedError)
+  signal?.throwIfAborted()
+  await producer.flush()
+  if (producer.outcome !== undefined) return producer.fail(new Error('no'))
+  return producer.complete()
+}
+
+export async function follow(signal: AbortSignal | undefined): Promise<string> {
+  const wait: Duration = '30s'
+  await using subscription = engine.subscribe('chat', {
+    from: 'now',
+    signal,
+    wait,
+    follow: 'all',
+    owner: maybe,
+  })
+  equal<Subscription>()(subscription)
+  engine.subscribe('chat', { from: subscription.cursor })
+  // @ts-expect-error: not a way to follow
+  engine.subscribe('chat', { follow: 'none' })
+  let text = ''
+  try {
+    for await (const { seq, cursor, data } of subscription.unref()) {
+      equal<number>()(seq)
+      equal<string>()(cursor)
+      equal<ChunkData>()(data)
+      text += data
+    }
+  } catch (error) {
+    if (error instanceof GapError) return follow(AbortSignal.timeout(error.resume.length))
+    if (error instanceof FailedError) return error.reason
+    if (error instanceof TidemarkError && error.code === 'ERR_NOT_FOUND') return String(error.retryable)
+    // @ts-expect-error: not a code
+    if (error instanceof TidemarkError && error.code === 'ERR_OTHER') return ''
+    throw error
+  }
+  for await (const chunk of engine.subscribe('chat')) {
+    const parsed = chunk.json<{ a: number }>()
+    equal<number>()(parsed.a)
+    equal<unknown>()(chunk.json())
+    equal<string>()(chunk.text())
+    // @ts-expect-error: read-only
+    chunk.seq = 5
+  }
+  equal<Outcome | undefined>()(subscription.outcome)
+  const result = await subscription.next()
+  if (result.done) equal<undefined>()(result.value)
+  else equal<number>()(result.value.seq)
+  return text
+}
+
+export function pipe(source: AsyncIterable<string>, web: ReadableStream<Uint8Array>): Response {
+  const pending: Promise<unknown>[] = []
+  const fetched: PipeSource = (signal) => (signal.aborted ? source : web)
+  engine.pipe('chat', source)
+  engine.pipe('chat', web, { waitUntil: (done) => pending.push(done) })
+  // @ts-expect-error: arrays of numbers are no source
+  engine.pipe('chat', [1, 2])
+  const stream: ReadableStream<ChunkData> = engine.pipe('chat', fetched, { ifActive: 'takeover' })
+  return new Response(stream as ReadableStream<Uint8Array>)
+}
+
+export async function operate(): Promise<StreamStatus[]> {
+  equal<StopResult>()(await engine.stop('chat', 'enough', { owner: maybe }))
+  const status = await engine.status('chat')
+  equal<StreamStatus | null>()(status)
+  // @ts-expect-error: may be null
+  status.state
+  equal<boolean>()(await engine.delete('chat'))
+  const all: StreamStatus[] = []
+  for await (const each of engine.streams()) all.push(each)
+  const codes: ErrorCode[] = ['ERR_GAP']
+  equal<number>()(codes.length)
+  await engine.connect()
+  await engine.close()
+  return all
+}
