@@ -33,7 +33,7 @@ pub(super) struct Board(Mutex<Inner>);
 struct Inner {
     parts: [Status; 2],
     state: ConnectionState,
-    /// The last thing that went wrong.
+    /// What went wrong last, since everything was well.
     reason: String,
     members: Vec<Member>,
 }
@@ -52,7 +52,7 @@ impl Board {
         self.lock().state
     }
 
-    /// The last thing that went wrong; empty if nothing did.
+    /// What went wrong last; empty when everything is well.
     pub fn reason(&self) -> String {
         self.lock().reason.clone()
     }
@@ -94,6 +94,9 @@ impl Board {
                 return;
             }
             inner.state = state;
+            if state == ConnectionState::Ready {
+                inner.reason.clear();
+            }
             (state, inner.members.clone())
         };
         for (_, listener) in members {

@@ -191,7 +191,7 @@ impl Commands {
         match reply.and_then(Value::extract_error) {
             Ok(value) => Ok(Ok(value)),
             Err(error) if is_answer(&error) => {
-                if error.code() == Some("READONLY") {
+                if says(&error, "READONLY") {
                     // This node is no longer the primary; the name may lead to the new one.
                     self.discard(serial, &words(&error));
                 }
@@ -319,14 +319,43 @@ pub(super) fn refused(operation: &'static str, error: &RedisError) -> Error {
         "NOREPLICAS",
         "MISCONF",
     ];
-    let reason = words(error);
-    // Redis 6.2 wraps what goes wrong inside a script: `ERR Error running script …: -OOM command not allowed …`.
-    let retryable = PASSING
-        .iter()
-        .any(|code| error.code() == Some(code) || reason.contains(&format!(": -{code} ")));
     Error::Store {
         operation,
-        reason,
-        retryable,
+        reason: words(error),
+        retryable: PASSING.iter().any(|code| says(error, code)),
+    }
+}
+
+/// Whether the server gives this code. Redis 6.2 wraps what goes wrong inside a script:
+/// `ERR Error running script …: -OOM command not allowed …`.
+fn says(error: &RedisError, code: &str) -> bool {
+    error.code() == Some(code)
+        || error
+            .detail()
+            .is_some_and(|detail| detail.contains(&format!(": -{code} ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::ServerErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn a_passing_refusal_inside_a_script_of_redis_6_is_recognised() {
+        for (detail, retryable) in [
+            (
+                "Error running script (call to f_0a): @user_script:9: @user_script: 9: -OOM command not allowed",
+                true,
+            ),
+            (
+                "Error running script (call to f_0a): @user_script:9: attempt to index a nil value",
+                false,
+            ),
+        ] {
+            let kind = ErrorKind::Server(ServerErrorKind::ResponseError);
+            let error = refused("append", &(kind, "", detail.to_owned()).into());
+            assert_eq!(error.is_retryable(), retryable, "{error}");
+        }
     }
 }

@@ -150,8 +150,11 @@ impl Target {
     }
 }
 
-/// What an error says, in the server's words if they are.
+/// What an error says, in the server's words if they are known.
 pub(super) fn words(error: &RedisError) -> String {
+    if error.kind() == ErrorKind::AuthenticationFailed {
+        return "the server refused the user name or the password".to_owned();
+    }
     match (error.code(), error.detail()) {
         (Some(code), Some(detail)) => format!("{code} {detail}"),
         (_, Some(detail)) => detail.to_owned(),

@@ -120,6 +120,6 @@ mod tests {
         let shards: Vec<_> = ["a", "chat-1", "😀"]
             .map(|id| shard(&StreamId::new(id).unwrap()))
             .into();
-        assert_eq!(shards, [12, 0, 0]);
+        assert_eq!(shards, [12, 9, 8]);
     }
 }

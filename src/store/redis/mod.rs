@@ -23,7 +23,6 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use redis::Value;
 use tokio::sync::{OnceCell, watch};
 use ulid::Ulid;
@@ -38,10 +37,10 @@ use self::{
     subscriber::Kind,
 };
 use super::{
-    Append, Appended, ConnectionState, Head, IfActive, ListCursor, Listener, OwnerCheck, Page, Pending,
-    Position, Read, Renew, Restore, Start, Started, StopResult, Store, StreamStatus, Ttl,
+    Append, Appended, ConnectionState, IfActive, ListCursor, Listener, OwnerCheck, Page, Pending, Position,
+    Read, Renew, Restore, Start, Started, StopResult, Store, StreamStatus, Ttl,
 };
-use crate::{Config, Error, Result, StreamId, cursor::MAX_SEQ, frame::Frame};
+use crate::{Config, Error, Result, StreamId, cursor::MAX_SEQ};
 
 /// The most ids of the index that one command asks for.
 const LIST_AT_ONCE: usize = 1000;
@@ -167,28 +166,11 @@ impl RedisStore {
 
     /// Takes a producer's answer apart, and keeps the index alive when the stream's TTLs were set anew.
     fn appended(&self, stream: &StreamId, operation: &'static str, reply: Value) -> Result<Appended> {
-        let mut fields = Fields::new(operation, reply)?;
-        Ok(match fields.text()?.as_str() {
-            "done" => {
-                let done = Appended::Done {
-                    last: fields.number()?,
-                    stop: fields.option()?,
-                    terminal: fields.terminal()?,
-                };
-                let due = fields.number()?;
-                if due > 0 {
-                    self.touch_index(stream.clone(), due)?;
-                }
-                done
-            }
-            "hole" => Appended::Hole {
-                seq: fields.number()?,
-            },
-            "fenced" => Appended::Fenced,
-            "ended" => Appended::Ended(fields.terminal()?.ok_or_else(|| fields.malformed())?),
-            "missing" => Appended::Missing,
-            _ => return Err(fields.malformed()),
-        })
+        let (appended, due) = reply::appended(operation, reply)?;
+        if due > 0 {
+            self.touch_index(stream.clone(), due)?;
+        }
+        Ok(appended)
     }
 
     /// A failure is of no consequence: the next refresh tries again.
@@ -252,20 +234,7 @@ impl Store for RedisStore {
         Box::pin(async move {
             let keys = self.keys.stream(stream);
             let call = self.create(&scripts::START, &keys, start);
-            let mut fields = Fields::new("start", self.begin(stream, start.ttl, call).await?)?;
-            match fields.text()?.as_str() {
-                "started" => Ok(Started {
-                    generation: fields.ulid()?,
-                    ordinal: fields.number()?,
-                    seq: fields.number()?,
-                    stop: fields.option()?,
-                }),
-                "active" => Err(Error::Active {
-                    stream: stream.to_string(),
-                }),
-                "forbidden" => Err(forbidden(stream)),
-                _ => Err(fields.malformed()),
-            }
+            reply::started(stream, self.begin(stream, start.ttl, call).await?)
         })
     }
 
@@ -332,10 +301,7 @@ impl Store for RedisStore {
                 .show(seq.min(MAX_SEQ))
                 .show(read.max_bytes)
                 .text(check(&read.owner));
-            match self.call(call).await? {
-                Value::Nil => Ok(None),
-                reply => page(stream, reply).map(Some),
-            }
+            reply::page(stream, self.call(call).await?)
         })
     }
 
@@ -353,44 +319,19 @@ impl Store for RedisStore {
                 .text(reason)
                 .text(check(owner))
                 .show(millis(keep));
-            let reply = Value::Array(vec![self.call(call).await?]);
-            let mut fields = Fields::new("stop", reply)?;
-            match fields.text()?.as_str() {
-                "stopping" => Ok(StopResult::Stopping),
-                "kept" => Ok(StopResult::Kept),
-                "ended" => Ok(StopResult::Ended),
-                "forbidden" => Err(forbidden(stream)),
-                _ => Err(fields.malformed()),
-            }
+            reply::stopped(stream, self.call(call).await?)
         })
     }
 
     fn status<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, Option<StreamStatus>> {
         Box::pin(async move {
             let keys = self.keys.stream(stream);
-            let reply = self.call(self.on(&scripts::STATUS, &keys)).await?;
-            if reply == Value::Nil {
+            let status = reply::status(stream, self.call(self.on(&scripts::STATUS, &keys)).await?)?;
+            if status.is_none() {
                 // Left in the index, it is found again by whoever looks next.
                 let _ = self.forget(stream).await;
-                return Ok(None);
             }
-            let mut fields = Fields::new("status", reply)?;
-            Ok(Some(StreamStatus {
-                stream_id: stream.to_string(),
-                state: fields.text()?,
-                reason: fields.option()?.filter(|reason| !reason.is_empty()),
-                generation: fields.text()?,
-                first_seq: fields.number()? + 1,
-                last_seq: fields.number()?,
-                bytes: fields.number()?,
-                producers: u32::try_from(fields.number()?).unwrap_or(u32::MAX),
-                stop: fields.option()?,
-                owner: fields.option()?,
-                metadata: fields.option()?,
-                started_at: fields.number()?,
-                updated_at: fields.number()?,
-                ttl_ms: fields.number()?,
-            }))
+            Ok(status)
         })
     }
 
@@ -461,55 +402,12 @@ impl Store for RedisStore {
     }
 }
 
-fn page(stream: &StreamId, reply: Value) -> Result<Page> {
-    let mut fields = Fields::new("read", reply)?;
-    match fields.text()?.as_str() {
-        "page" => {}
-        "forbidden" => return Err(forbidden(stream)),
-        _ => return Err(fields.malformed()),
-    }
-    let mut page = Page {
-        head: Head {
-            generation: fields.ulid()?,
-            base: fields.number()?,
-            seq: fields.number()?,
-            terminal: fields.terminal()?,
-            lease_left: Duration::from_millis(fields.number()?),
-        },
-        generation: fields.ulid()?,
-        base: fields.number()?,
-        after: fields.number()?,
-        lost: fields.flag()?,
-        more: fields.flag()?,
-        terminal: fields.terminal()?,
-        frames: Vec::new(),
-    };
-    let mut frames = fields.nested()?;
-    while !frames.is_empty() {
-        let last = frames.number()?;
-        let bytes = frames.bytes()?.unwrap_or_default();
-        let frame = Frame::decode(last, Bytes::from(bytes)).map_err(|reason| Error::Corrupt {
-            stream: stream.to_string(),
-            seq: last,
-            reason: reason.to_owned(),
-        })?;
-        page.frames.push(frame);
-    }
-    Ok(page)
-}
-
 /// The entry of a stream in the index.
 fn enter(key: String, stream: &StreamId, ttl: u64) -> Call<'_> {
     Call::new(&scripts::INDEX)
         .key(key)
         .text(stream.as_str())
         .show(ttl)
-}
-
-fn forbidden(stream: &StreamId) -> Error {
-    Error::Forbidden {
-        stream: stream.to_string(),
-    }
 }
 
 /// How scripts take text that may be absent.

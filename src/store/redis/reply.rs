@@ -1,11 +1,15 @@
 //! Takes replies apart. A reply of an unexpected shape is an error, never a panic.
 
+use std::time::Duration;
+
+use bytes::Bytes;
 use redis::Value;
 use ulid::Ulid;
 
 use crate::{
-    Error, Result,
-    store::{Outcome, Terminal},
+    Error, Result, StreamId,
+    frame::Frame,
+    store::{Appended, Head, Outcome, Page, Started, StopResult, StreamStatus, Terminal},
 };
 
 /// The elements of an array, taken one by one.
@@ -34,7 +38,7 @@ impl Fields {
         }
     }
 
-    pub fn option(&mut self) -> Result<Option<String>> {
+    fn option(&mut self) -> Result<Option<String>> {
         let Some(bytes) = self.bytes()? else {
             return Ok(None);
         };
@@ -43,7 +47,7 @@ impl Fields {
             .map_err(|_| malformed(self.operation))
     }
 
-    pub fn text(&mut self) -> Result<String> {
+    fn text(&mut self) -> Result<String> {
         self.option()?.ok_or_else(|| malformed(self.operation))
     }
 
@@ -51,16 +55,16 @@ impl Fields {
         self.text()?.parse().map_err(|_| malformed(self.operation))
     }
 
-    pub fn flag(&mut self) -> Result<bool> {
+    fn flag(&mut self) -> Result<bool> {
         Ok(self.text()? == "1")
     }
 
-    pub fn ulid(&mut self) -> Result<Ulid> {
+    fn ulid(&mut self) -> Result<Ulid> {
         Ulid::from_string(&self.text()?).map_err(|_| malformed(self.operation))
     }
 
     /// An outcome and its reason; `None` when the outcome is absent or not one.
-    pub fn terminal(&mut self) -> Result<Option<Terminal>> {
+    fn terminal(&mut self) -> Result<Option<Terminal>> {
         let outcome = self.option()?.as_deref().and_then(Outcome::parse);
         let reason = self.option()?.unwrap_or_default();
         Ok(outcome.map(|outcome| Terminal { outcome, reason }))
@@ -75,13 +79,136 @@ impl Fields {
         self.values.len() == 0
     }
 
-    pub fn malformed(&self) -> Error {
+    fn malformed(&self) -> Error {
         malformed(self.operation)
     }
 }
 
+/// What `start.lua` says.
+pub(super) fn started(stream: &StreamId, reply: Value) -> Result<Started> {
+    let mut fields = Fields::new("start", reply)?;
+    match fields.text()?.as_str() {
+        "started" => Ok(Started {
+            generation: fields.ulid()?,
+            ordinal: fields.number()?,
+            seq: fields.number()?,
+            stop: fields.option()?,
+        }),
+        "active" => Err(Error::Active {
+            stream: stream.to_string(),
+        }),
+        "forbidden" => Err(forbidden(stream)),
+        _ => Err(fields.malformed()),
+    }
+}
+
+/// What `append.lua`, `renew.lua` and `restore.lua` say; and how long the index has to live if it is due, else 0.
+pub(super) fn appended(operation: &'static str, reply: Value) -> Result<(Appended, u64)> {
+    let mut fields = Fields::new(operation, reply)?;
+    let appended = match fields.text()?.as_str() {
+        "done" => {
+            let done = Appended::Done {
+                last: fields.number()?,
+                stop: fields.option()?,
+                terminal: fields.terminal()?,
+            };
+            return Ok((done, fields.number()?));
+        }
+        "hole" => Appended::Hole {
+            seq: fields.number()?,
+        },
+        "fenced" => Appended::Fenced,
+        "ended" => Appended::Ended(fields.terminal()?.ok_or_else(|| fields.malformed())?),
+        "missing" => Appended::Missing,
+        _ => return Err(fields.malformed()),
+    };
+    Ok((appended, 0))
+}
+
+/// What `read.lua` says.
+pub(super) fn page(stream: &StreamId, reply: Value) -> Result<Option<Page>> {
+    if reply == Value::Nil {
+        return Ok(None);
+    }
+    let mut fields = Fields::new("read", reply)?;
+    match fields.text()?.as_str() {
+        "page" => {}
+        "forbidden" => return Err(forbidden(stream)),
+        _ => return Err(fields.malformed()),
+    }
+    let mut page = Page {
+        head: Head {
+            generation: fields.ulid()?,
+            base: fields.number()?,
+            seq: fields.number()?,
+            terminal: fields.terminal()?,
+            lease_left: Duration::from_millis(fields.number()?),
+        },
+        generation: fields.ulid()?,
+        base: fields.number()?,
+        after: fields.number()?,
+        lost: fields.flag()?,
+        more: fields.flag()?,
+        terminal: fields.terminal()?,
+        frames: Vec::new(),
+    };
+    let mut frames = fields.nested()?;
+    while !frames.is_empty() {
+        let last = frames.number()?;
+        let bytes = frames.bytes()?.unwrap_or_default();
+        let frame = Frame::decode(last, Bytes::from(bytes)).map_err(|reason| Error::Corrupt {
+            stream: stream.to_string(),
+            seq: last,
+            reason: reason.to_owned(),
+        })?;
+        page.frames.push(frame);
+    }
+    Ok(Some(page))
+}
+
+/// What `stop.lua` says.
+pub(super) fn stopped(stream: &StreamId, reply: Value) -> Result<StopResult> {
+    match Fields::new("stop", Value::Array(vec![reply]))?.text()?.as_str() {
+        "stopping" => Ok(StopResult::Stopping),
+        "kept" => Ok(StopResult::Kept),
+        "ended" => Ok(StopResult::Ended),
+        "forbidden" => Err(forbidden(stream)),
+        _ => Err(malformed("stop")),
+    }
+}
+
+/// What `status.lua` says.
+pub(super) fn status(stream: &StreamId, reply: Value) -> Result<Option<StreamStatus>> {
+    if reply == Value::Nil {
+        return Ok(None);
+    }
+    let mut fields = Fields::new("status", reply)?;
+    Ok(Some(StreamStatus {
+        stream_id: stream.to_string(),
+        state: fields.text()?,
+        reason: fields.option()?.filter(|reason| !reason.is_empty()),
+        generation: fields.text()?,
+        first_seq: fields.number()? + 1,
+        last_seq: fields.number()?,
+        bytes: fields.number()?,
+        producers: u32::try_from(fields.number()?).unwrap_or(u32::MAX),
+        stop: fields.option()?,
+        owner: fields.option()?,
+        metadata: fields.option()?,
+        started_at: fields.number()?,
+        updated_at: fields.number()?,
+        ttl_ms: fields.number()?,
+    }))
+}
+
+fn forbidden(stream: &StreamId) -> Error {
+    Error::Forbidden {
+        stream: stream.to_string(),
+    }
+}
+
 /// The error for a reply that no script of this version gives.
-pub(super) fn malformed(operation: &'static str) -> Error {
+fn malformed(operation: &'static str) -> Error {
     Error::Internal {
         reason: format!("a malformed reply to {operation}"),
     }

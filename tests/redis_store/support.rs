@@ -1,0 +1,382 @@
+//! A Redis server of one's own, a listener that remembers, and short names for the values of the `Store` contract.
+
+use std::{
+    net::{TcpListener, TcpStream},
+    process::{Child, Command, Stdio},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use redis::{FromRedisValue, aio::MultiplexedConnection};
+use tidemark::{
+    Config, StreamId,
+    frame::{EncodedFrame, FrameBuilder, Kind},
+    store::{
+        Append, Appended, ConnectionState, ControlMessage, IfActive, Listener, LiveMessage, Outcome,
+        OwnerCheck, Page, Position, Read, Restore, SharedStore, Start, Terminal, Ttl, redis::RedisStore,
+    },
+};
+use tokio::sync::Notify;
+use ulid::Ulid;
+
+pub const DEADLINE: Duration = Duration::from_secs(10);
+pub const LEASE: Duration = Duration::from_secs(60);
+
+/// A server that lives as long as the test.
+pub struct Server {
+    child: Child,
+    pub port: u16,
+}
+
+impl Server {
+    pub fn start() -> Self {
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        Self {
+            child: spawn(port),
+            port,
+        }
+    }
+
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    pub fn revive(&mut self) {
+        self.child = spawn(self.port);
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    pub async fn connection(&self) -> MultiplexedConnection {
+        let client = redis::Client::open(self.url()).unwrap();
+        client.get_multiplexed_async_connection().await.unwrap()
+    }
+
+    /// Runs a command given as words.
+    pub async fn run<T: FromRedisValue>(&self, words: &str) -> T {
+        let mut command = redis::Cmd::new();
+        for word in words.split(' ') {
+            command.arg(word);
+        }
+        command.query_async(&mut self.connection().await).await.unwrap()
+    }
+
+    /// Tidemark's connections: their ids and whether they subscribe.
+    pub async fn clients(&self) -> Vec<(String, bool)> {
+        let list: String = self.run("CLIENT LIST").await;
+        let own = |line: &&str| line.contains(" name=tidemark ") || !line.contains(" sub=0 ");
+        list.lines()
+            .filter(own)
+            .map(|line| {
+                let id = line
+                    .split(' ')
+                    .next()
+                    .unwrap()
+                    .trim_start_matches("id=")
+                    .to_owned();
+                (id, !line.contains(" sub=0 "))
+            })
+            .collect()
+    }
+
+    pub async fn expect_ttls(&self) {
+        let mut connection = self.connection().await;
+        let keys: Vec<Vec<u8>> = {
+            let mut keys = Vec::new();
+            let mut cursor = 0;
+            loop {
+                let (next, page): (u64, Vec<Vec<u8>>) = redis::cmd("SCAN")
+                    .arg(cursor)
+                    .query_async(&mut connection)
+                    .await
+                    .unwrap();
+                keys.extend(page);
+                cursor = next;
+                if cursor == 0 {
+                    break keys;
+                }
+            }
+        };
+        for key in keys {
+            let ttl: i64 = redis::cmd("PTTL")
+                .arg(&key)
+                .query_async(&mut connection)
+                .await
+                .unwrap();
+            assert!(
+                ttl > 0,
+                "{} has no TTL: {ttl}",
+                String::from_utf8_lossy(&key).escape_debug()
+            );
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn spawn(port: u16) -> Child {
+    let mut child = Command::new("redis-server")
+        .args([
+            "--port",
+            &port.to_string(),
+            "--bind",
+            "127.0.0.1",
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+        ])
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("these tests need redis-server (6.2 or newer) in the PATH");
+    let deadline = Instant::now() + DEADLINE;
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(child.try_wait().unwrap().is_none(), "redis-server did not start");
+        assert!(Instant::now() < deadline, "redis-server does not answer");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child
+}
+
+/// What a listener was told.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// The stream's id, and the message.
+    Live(String, LiveMessage),
+    Control(String, ControlMessage),
+    Restored,
+    /// The state, and why.
+    State(
+        ConnectionState,
+        #[allow(dead_code, reason = "shown when a test fails")] String,
+    ),
+}
+
+#[derive(Default)]
+pub struct Recorder {
+    events: Mutex<Vec<Event>>,
+    news: Notify,
+}
+
+impl Recorder {
+    fn push(&self, event: Event) {
+        self.events.lock().unwrap().push(event);
+        self.news.notify_one();
+    }
+
+    pub fn events(&self) -> Vec<Event> {
+        self.events.lock().unwrap().clone()
+    }
+
+    pub fn clear(&self) {
+        self.events.lock().unwrap().clear();
+    }
+
+    /// Waits until one of the events is wanted.
+    pub async fn wait<T>(&self, wanted: impl Fn(&Event) -> Option<T>) -> T {
+        let found = async {
+            loop {
+                if let Some(found) = self.events().iter().find_map(&wanted) {
+                    return found;
+                }
+                self.news.notified().await;
+            }
+        };
+        let Ok(found) = tokio::time::timeout(DEADLINE, found).await else {
+            panic!("not told in time; told were {:?}", self.events());
+        };
+        found
+    }
+
+    pub async fn wait_state(&self, state: ConnectionState) {
+        self.wait(|event| matches!(event, Event::State(s, _) if *s == state).then_some(()))
+            .await;
+    }
+
+    pub async fn wait_control(&self) -> (String, ControlMessage) {
+        self.wait(|event| match event {
+            Event::Control(stream, message) => Some((stream.clone(), message.clone())),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Waits for the end of a generation, as told on the live channel.
+    pub async fn wait_end(&self, ended: Ulid) -> (u64, Terminal) {
+        self.wait(|event| match event {
+            Event::Live(
+                _,
+                LiveMessage::Ended {
+                    generation,
+                    last,
+                    terminal,
+                },
+            ) if *generation == ended => Some((*last, terminal.clone())),
+            _ => None,
+        })
+        .await
+    }
+}
+
+impl Listener for Recorder {
+    fn on_live(&self, stream: &StreamId, message: LiveMessage) {
+        self.push(Event::Live(stream.to_string(), message));
+    }
+    fn on_control(&self, stream: &StreamId, message: ControlMessage) {
+        self.push(Event::Control(stream.to_string(), message));
+    }
+    fn on_restored(&self) {
+        self.push(Event::Restored);
+    }
+    fn on_state(&self, state: ConnectionState, reason: &str) {
+        self.push(Event::State(state, reason.to_owned()));
+    }
+}
+
+pub fn config(url: &str) -> Config {
+    Config {
+        url: url.to_owned(),
+        key_prefix: "tm".to_owned(),
+        ttl_active_ms: 3_600_000,
+        ttl_done_ms: 3_600_000,
+        lease_ms: 60_000,
+        stop_grace_ms: 5_000,
+        connect_timeout_ms: 5_000,
+        command_timeout_ms: 5_000,
+        flush_interval_ms: 0,
+        max_queue_bytes: 1 << 20,
+        wait_ms: 30_000,
+    }
+}
+
+pub fn open(config: &Config) -> (SharedStore, Arc<Recorder>) {
+    let recorder = Arc::new(Recorder::default());
+    let store = RedisStore::open(config, Ulid::new(), recorder.clone()).unwrap();
+    (store, recorder)
+}
+
+pub fn id(text: &str) -> StreamId {
+    StreamId::new(text).unwrap()
+}
+
+pub fn start(if_active: IfActive) -> Start {
+    Start {
+        generation: Ulid::new(),
+        producer: Ulid::new(),
+        if_active,
+        owner: None,
+        metadata: None,
+        lease: LEASE,
+        ttl: Ttl {
+            active: Duration::from_secs(3600),
+            done: Duration::from_secs(600),
+        },
+    }
+}
+
+pub fn frame(chunks: &[&str]) -> EncodedFrame {
+    let mut builder = FrameBuilder::default();
+    for chunk in chunks {
+        builder.push(Kind::Text, chunk.as_bytes());
+    }
+    builder.take(usize::MAX, usize::MAX).unwrap()
+}
+
+/// A batch of chunks.
+pub fn batch(start: &Start, generation: Ulid, batch: u64, expected: Option<u64>, chunks: &[&str]) -> Append {
+    Append {
+        generation,
+        producer: start.producer,
+        batch,
+        expected,
+        frame: (!chunks.is_empty()).then(|| frame(chunks)),
+        terminal: None,
+        lease: LEASE,
+    }
+}
+
+/// A last batch without chunks.
+pub fn end(start: &Start, generation: Ulid, number: u64, outcome: Outcome, reason: &str) -> Append {
+    Append {
+        terminal: Some(terminal(outcome, reason)),
+        ..batch(start, generation, number, None, &[])
+    }
+}
+
+pub fn terminal(outcome: Outcome, reason: &str) -> Terminal {
+    Terminal {
+        outcome,
+        reason: reason.to_owned(),
+    }
+}
+
+pub fn done(last: u64) -> Appended {
+    Appended::Done {
+        last,
+        stop: None,
+        terminal: None,
+    }
+}
+
+pub fn ended(last: u64, outcome: Outcome, reason: &str) -> Appended {
+    Appended::Done {
+        last,
+        stop: None,
+        terminal: Some(terminal(outcome, reason)),
+    }
+}
+
+pub fn restore(start: &Start, seq: u64) -> Restore {
+    Restore {
+        start: start.clone(),
+        ordinal: 1,
+        seq,
+    }
+}
+
+pub async fn append(store: &SharedStore, stream: &StreamId, append: &Append) -> Appended {
+    store.append(stream, append).await.unwrap()
+}
+
+pub async fn read(store: &SharedStore, stream: &StreamId, position: Position, max_bytes: usize) -> Page {
+    let read = Read {
+        position,
+        max_bytes,
+        owner: OwnerCheck::Internal,
+    };
+    store.read(stream, &read).await.unwrap().unwrap()
+}
+
+/// The chunks of a page after its `after`.
+pub fn texts(page: &Page) -> Vec<String> {
+    let mut texts = Vec::new();
+    for frame in &page.frames {
+        for (seq, chunk) in (frame.first()..).zip(frame.chunks()) {
+            if seq > page.after {
+                texts.push(String::from_utf8(chunk.data.to_vec()).unwrap());
+            }
+        }
+    }
+    texts
+}
+
+/// Waits until something is so.
+pub async fn until<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
+    let deadline = Instant::now() + DEADLINE;
+    while !condition().await {
+        assert!(Instant::now() < deadline, "not in time: {what}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
