@@ -265,9 +265,12 @@ impl State {
                 reason: String::new(),
             });
         }
-        let urgent = self.finish.is_some() || !self.flushes.is_empty();
+        let awaited = self.finish.is_some() || !self.flushes.is_empty() || !self.room.is_empty();
+        let fills_a_frame =
+            self.queue.count() >= MAX_FRAME_CHUNKS || self.queue.payload_len() >= MAX_FRAME_BYTES;
         if let Some(since) = self.queued_since
-            && !urgent
+            && !awaited
+            && !fills_a_frame
             && since + flush_interval > now
         {
             return Take::At(since + flush_interval);

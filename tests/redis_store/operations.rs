@@ -353,7 +353,7 @@ async fn a_lost_record_is_put_back() {
     let page = read(&store, &stream, Position::Start, 999).await;
     assert_eq!(
         (page.base, texts(&page)),
-        (2, vec!["3".to_owned(), "4".to_owned()])
+        (0, vec!["3".to_owned(), "4".to_owned()])
     );
     server.expect_ttls().await;
 

@@ -342,6 +342,7 @@ pub fn restore(start: &Start, seq: u64) -> Restore {
     Restore {
         start: start.clone(),
         ordinal: 1,
+        base: 0,
         seq,
     }
 }

@@ -13,6 +13,8 @@ mod ending;
 mod heard;
 mod keeping;
 mod reading;
+#[path = "redis.rs"]
+mod server;
 mod starting;
 mod stopping;
 mod telling;
@@ -117,3 +119,4 @@ fn open_memory(prefix: &str, node: Ulid, listener: Arc<dyn Listener>) -> SharedS
 }
 
 suite!(memory, crate::open_memory);
+suite!(redis, crate::server::open);
