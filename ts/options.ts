@@ -150,14 +150,11 @@ function url(value: unknown, field: string): string {
   if (typeof value !== 'string' || scheme === undefined) {
     throw invalidArgument(field, 'must be a URL that begins with redis:, rediss: or memory:')
   }
-  const normal = scheme + value.slice(scheme.length)
-  if (scheme === 'memory') {
-    if (/^memory:[^\s\p{Cc}\p{Cs}]{0,512}$/u.test(normal)) return normal
-    throw invalidArgument(
-      field,
-      'must be memory: or memory:<name>, a name of up to 512 characters without white space',
-    )
+  if (/[\s\p{Cc}\p{Cs}]/u.test(value)) {
+    throw invalidArgument(field, 'must not contain white space or control characters, unless percent-encoded')
   }
+  const normal = scheme + value.slice(scheme.length)
+  if (scheme === 'memory') return normal
   if (scheme !== 'redis' && scheme !== 'rediss') {
     throw invalidArgument(field, `must begin with redis:, rediss: or memory:, got ${scheme}:`)
   }
