@@ -1,0 +1,126 @@
+// `npm run demo`: an answer that survives reloads, second tabs, lost connections and the Stop button.
+
+import { parseArgs } from 'node:util'
+import { createEngine } from '../../dist/index.mjs'
+import { serve } from './server.mjs'
+import { openSource, UsageError } from './source.mjs'
+import { tell } from './story.mjs'
+
+const HELP = `Streams a text token by token to a web page that can be reloaded, opened twice, cut off and stopped.
+
+  npm run demo                        a recorded answer with reasoning and a tool call
+  npm run demo -- file.txt            a text of yours; also: some-program | npm run demo
+  npm run demo -- --headless          the same without a browser: plays a story, checks it, exits 0 or 1
+
+Options
+  --rate N      tokens a second (default: 50; with --headless as many as make it short)
+  --help
+
+Environment
+  PORT          the server's port (default: the first free one from 4200)
+  HOST          the address it listens on (default 127.0.0.1; 0.0.0.0 lets other devices in)
+  REDIS_URL     keeps the answers in Redis, for any number of these servers (default: in memory)
+`
+
+const FIRST_PORT = 4200
+
+/** Short, so that one need not wait long to see what becomes of a killed server's answer. */
+const LEASE = '3s'
+
+/** @returns {Promise<number>} the exit code */
+async function main() {
+  const { headless, help, rate, file, ports } = readArguments()
+  if (help) {
+    console.log(HELP)
+    return 0
+  }
+  // npm runs scripts in the package's folder, whatever folder the user is in.
+  const directory = process.env.npm_lifecycle_event === 'demo' ? process.env.INIT_CWD : undefined
+  const source = await openSource(file, directory ?? process.cwd())
+  const engine = createEngine({ lease: LEASE })
+  const redis = redisName()
+  try {
+    await engine.connect()
+    if (!headless) return await runServer(engine, source, rate ?? 50, ports, redis)
+    const store = redis === undefined ? 'in memory' : `on Redis at ${redis}`
+    return (await tell({ engine, source, rate, store })) ? 0 : 1
+  } finally {
+    await engine.close()
+  }
+}
+
+/** Until Ctrl-C. */
+async function runServer(engine, source, rate, ports, redis) {
+  const say = (/** @type {string} */ line) => console.log(line)
+  const host = process.env.HOST || '127.0.0.1'
+  const server = await serve({ engine, source, rate, ports, host, say })
+  say(`\nTidemark demo  ${server.url}\n`)
+  say(`  streams  ${source.name}, about ${rate} tokens/s`)
+  if (redis === undefined) {
+    say('  store    the memory of this process')
+    say('           REDIS_URL=redis://127.0.0.1:6379 npm run demo   shares the answers between servers')
+  } else {
+    say(`  store    Redis at ${redis}`)
+    say(`           PORT=${server.port + 1} REDIS_URL=… npm run demo   is a second server: start an answer on one,`)
+    say('           open the same #id on the other, follow and stop it there')
+  }
+  say('  try      reload in the middle, open a second tab, drop the line, press Stop')
+  say('  Ctrl-C   closes it\n')
+
+  const signal = await new Promise((resolve) => {
+    for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(name, resolve)
+  })
+  process.once(signal, () => process.exit(130))
+  say('\nClosing: answers that run here are stopped, their readers are told.')
+  await server.close()
+  return 0
+}
+
+function readArguments() {
+  try {
+    const { values, positionals } = parseArgs({
+      allowPositionals: true,
+      options: {
+        headless: { type: 'boolean' },
+        help: { type: 'boolean', short: 'h' },
+        rate: { type: 'string' },
+      },
+    })
+    const [file, ...more] = positionals
+    if (more.length > 0) throw new UsageError(`one file at a time, please: ${positionals.join(', ')}`)
+    return { ...values, rate: rateOf(values.rate), file, ports: portsOf(process.env.PORT) }
+  } catch (error) {
+    if (!error.code?.startsWith('ERR_PARSE_ARGS')) throw error
+    throw new UsageError(error.message.split(/\.\s/)[0])
+  }
+}
+
+function rateOf(/** @type {string | undefined} */ text) {
+  if (text === undefined) return undefined
+  const rate = Number(text)
+  if (rate > 0 && rate <= 1e6) return rate
+  throw new UsageError(`--rate takes a number of tokens a second up to 1000000, not '${text}'`)
+}
+
+function portsOf(/** @type {string | undefined} */ text) {
+  if (!text) return Array.from({ length: 100 }, (_, index) => FIRST_PORT + index)
+  const port = Number(text)
+  if (Number.isInteger(port) && port >= 0 && port <= 65535) return [port]
+  throw new UsageError(`PORT takes a number up to 65535, not '${text}'`)
+}
+
+/** Where the engine finds its Redis, without credentials; undefined for memory. */
+function redisName() {
+  const { TIDEMARK_URL, REDIS_URL, KV_URL } = process.env
+  const url = TIDEMARK_URL || REDIS_URL || KV_URL
+  if (!url || url.startsWith('memory:')) return undefined
+  return URL.canParse(url) && new URL(url).host ? new URL(url).host : 'the address given'
+}
+
+try {
+  process.exitCode = await main()
+} catch (error) {
+  const isUsage = error instanceof UsageError || error.code === 'ERR_INVALID_ARGUMENT'
+  console.error(isUsage ? `${error.message} (npm run demo -- --help)` : (error.message ?? error))
+  process.exitCode = isUsage ? 2 : 1
+}

@@ -1,0 +1,203 @@
+// The demo's web server: the page, a reader's event stream, the start and the stop button.
+
+import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import { paced } from './source.mjs'
+
+/**
+ * @typedef {object} Options
+ * @property {import('../../index.js').Engine} engine
+ * @property {import('./source.mjs').Source} source what every answer says
+ * @property {number} rate tokens a second
+ * @property {number[]} ports tried in this order; 0 is any
+ * @property {string} host
+ * @property {(line: string) => void} say
+ * @property {(id: string, data: string) => void} [onWrite] sees each chunk that was written
+ */
+
+/** Below the idle time-outs of the usual proxies. */
+const HEARTBEAT_MS = 15_000
+
+/** How long a reader's browser waits before it connects again. */
+const RETRY_MS = 500
+
+/** How long a stream that nobody has started yet is waited for. */
+const WAIT_MS = 3000
+
+const PAGE = new URL('page.html', import.meta.url)
+
+/** @param {Options} options */
+export async function serve({ engine, source, rate, ports, host, say, onWrite }) {
+  /** @type {Set<import('node:http').ServerResponse>} */
+  const readers = new Set()
+  /** @type {Map<string, Promise<void>>} */
+  const answers = new Map()
+  let port = 0
+
+  /** Starts an answer on a stream. Once this resolves, the stream is there to be followed. */
+  async function start(/** @type {string} */ id) {
+    const metadata = { title: source.title, rate, port, pid: process.pid }
+    const producer = await engine.produce(id, { metadata })
+    const done = write(producer)
+      .catch((error) => say(`${id}: ${error.message}`))
+      .finally(() => answers.delete(id))
+    answers.set(id, done)
+  }
+
+  /** The producer: one chunk for each part of the source, until it ends, fails or is stopped. */
+  async function write(/** @type {import('../../index.js').Producer} */ producer) {
+    const put = (/** @type {unknown} */ part) => {
+      const data = JSON.stringify(part)
+      const isBelowMark = producer.write(data)
+      onWrite?.(producer.streamId, data)
+      return isBelowMark
+    }
+    try {
+      for await (const part of paced(source.parts(), rate, producer.signal)) {
+        if (!put(part)) await producer.ready
+      }
+      await producer.complete()
+    } catch (error) {
+      if (!producer.signal.aborted) {
+        await producer.fail(error)
+        throw error
+      }
+      // Fenced, or the stream is lost: there is nothing left to write to.
+      if (producer.signal.reason.code !== 'ERR_STOPPED') throw producer.signal.reason
+      put({ type: 'abort' })
+      await producer.complete()
+    }
+  }
+
+  /** A reader: everything after its cursor, as server-sent events whose ids are cursors. */
+  async function follow(
+    /** @type {import('node:http').IncomingMessage} */ request,
+    /** @type {import('node:http').ServerResponse} */ response,
+    /** @type {string} */ id,
+    /** @type {string | null} */ query,
+  ) {
+    const gone = new AbortController()
+    response.on('close', () => gone.abort())
+    response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' })
+    response.write(`retry: ${RETRY_MS}\n\n${event('state', { state: engine.state, reason: '' })}`)
+    const heartbeat = setInterval(() => response.write(': still here\n\n'), HEARTBEAT_MS)
+    readers.add(response)
+    try {
+      // A browser that connects again by itself repeats the first address and adds what it has seen since.
+      const from = request.headers['last-event-id'] || query || 'start'
+      const chunks = engine.subscribe(id, { from, signal: gone.signal, wait: WAIT_MS })
+      let isIntroduced = false
+      for await (const { seq, cursor, data } of chunks) {
+        if (!isIntroduced) {
+          isIntroduced = true
+          const status = await engine.status(id)
+          response.write(event('about', { ...status?.metadata, firstSeq: status?.firstSeq, readFrom: port }))
+        }
+        if (!response.write(event('chunk', { seq, data }, cursor))) {
+          await once(response, 'drain', { signal: gone.signal })
+        }
+      }
+      response.write(event('end', { outcome: chunks.outcome, reason: chunks.reason }))
+    } catch (error) {
+      if (!gone.signal.aborted && error.code !== 'ERR_CLOSED') response.write(ending(error))
+    } finally {
+      clearInterval(heartbeat)
+      readers.delete(response)
+      response.end()
+    }
+  }
+
+  /** @type {import('node:http').RequestListener} */
+  async function route(request, response) {
+    const url = new URL(request.url ?? '/', 'http://demo')
+    const what = `${request.method} ${url.pathname}`
+    if (what === 'GET /') {
+      const type = { 'content-type': 'text/html; charset=utf-8', 'cache-control': 'no-store' }
+      response.writeHead(200, type).end(await readFile(PAGE))
+    } else if (what.startsWith('GET /stream/')) {
+      const id = decodeURIComponent(url.pathname.slice('/stream/'.length))
+      await follow(request, response, id, url.searchParams.get('cursor'))
+    } else if (what === 'POST /start') {
+      const id = url.searchParams.get('id') ?? randomUUID().slice(0, 8)
+      await start(id)
+      json(response, 201, { id })
+    } else if (what === 'POST /stop') {
+      const result = await engine.stop(url.searchParams.get('id') ?? '', 'the Stop button')
+      json(response, 200, { result })
+    } else {
+      json(response, 404, { message: `there is no ${what} here` })
+    }
+  }
+
+  const server = createServer((request, response) => {
+    Promise.resolve(route(request, response)).catch((error) => {
+      if (!response.headersSent) json(response, STATUS[error.code] ?? 500, { message: error.message })
+      else response.destroy()
+    })
+  })
+  port = await listen(server, host, ports)
+
+  engine.on('state', (state, reason) => {
+    for (const response of readers) response.write(event('state', { state, reason }))
+  })
+
+  /** Stops the answers that run here, sends their readers the end, and closes everything. */
+  async function close() {
+    server.close()
+    const running = [...answers]
+    await Promise.allSettled(running.map(([id]) => engine.stop(id, 'the server was closed')))
+    await Promise.race([
+      Promise.all(running.map(([, done]) => done)),
+      new Promise((resolve) => setTimeout(resolve, 2000).unref()),
+    ])
+    await engine.close()
+    server.closeIdleConnections()
+    setTimeout(() => server.closeAllConnections(), 200).unref()
+  }
+
+  const name = host.includes(':') ? `[${host}]` : host
+  return { url: `http://${name}:${port}`, port, close }
+}
+
+/** @type {Record<string, number>} */
+const STATUS = { ERR_INVALID_ARGUMENT: 400, ERR_ACTIVE: 409, ERR_CONNECTION: 503, ERR_TIMEOUT: 503 }
+
+/** How a loop that threw ended: for good, or until the reader tries again. */
+function ending(/** @type {any} */ error) {
+  const outcome = { ERR_FAILED: 'failed', ERR_INTERRUPTED: 'interrupted' }[error.code] ?? null
+  const { code, message, retryable, reason = message } = error
+  return retryable ? event('problem', { code, message }) : event('end', { outcome, reason, code })
+}
+
+function event(/** @type {string} */ name, /** @type {unknown} */ data, id = '') {
+  return `event: ${name}\n${id && `id: ${id}\n`}data: ${JSON.stringify(data)}\n\n`
+}
+
+function json(
+  /** @type {import('node:http').ServerResponse} */ response,
+  /** @type {number} */ status,
+  /** @type {unknown} */ body,
+) {
+  response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body))
+}
+
+/**
+ * @param {import('node:http').Server} server
+ * @param {string} host
+ * @param {number[]} ports
+ * @returns {Promise<number>} the first of them that was free
+ */
+async function listen(server, host, ports) {
+  for (const port of ports) {
+    try {
+      server.listen(port, host)
+      await once(server, 'listening')
+      return /** @type {import('node:net').AddressInfo} */ (server.address()).port
+    } catch (error) {
+      if (error.code !== 'EADDRINUSE' || port === ports.at(-1)) throw error
+    }
+  }
+  throw new Error('no port to listen on')
+}
