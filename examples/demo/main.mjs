@@ -42,8 +42,7 @@ async function main() {
   try {
     await engine.connect()
     if (!headless) return await runServer(engine, source, rate ?? 50, ports, redis)
-    const store = redis === undefined ? 'in memory' : `on Redis at ${redis}`
-    return (await tell({ engine, source, rate, store })) ? 0 : 1
+    return (await tell({ engine, source, rate, redis })) ? 0 : 1
   } finally {
     await engine.close()
   }
@@ -53,7 +52,8 @@ async function main() {
 async function runServer(engine, source, rate, ports, redis) {
   const say = (/** @type {string} */ line) => console.log(line)
   const host = process.env.HOST || '127.0.0.1'
-  const server = await serve({ engine, source, rate, ports, host, say })
+  const store = redis === undefined ? 'memory' : 'Redis'
+  const server = await serve({ engine, source, rate, ports, host, store, say })
   say(`\nTidemark demo  ${server.url}\n`)
   say(`  streams  ${source.name}, about ${rate} tokens/s`)
   if (redis === undefined) {
@@ -61,7 +61,9 @@ async function runServer(engine, source, rate, ports, redis) {
     say('           REDIS_URL=redis://127.0.0.1:6379 npm run demo   shares the answers between servers')
   } else {
     say(`  store    Redis at ${redis}`)
-    say(`           PORT=${server.port + 1} REDIS_URL=… npm run demo   is a second server: start an answer on one,`)
+    say(
+      `           PORT=${server.port + 1} REDIS_URL=… npm run demo   is a second server: start an answer on one,`,
+    )
     say('           open the same #id on the other, follow and stop it there')
   }
   say('  try      reload in the middle, open a second tab, drop the line, press Stop')

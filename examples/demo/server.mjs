@@ -13,6 +13,7 @@ import { paced } from './source.mjs'
  * @property {number} rate tokens a second
  * @property {number[]} ports tried in this order; 0 is any
  * @property {string} host
+ * @property {'memory' | 'Redis'} store shown to the readers
  * @property {(line: string) => void} say
  * @property {(id: string, data: string) => void} [onWrite] sees each chunk that was written
  */
@@ -29,7 +30,7 @@ const WAIT_MS = 3000
 const PAGE = new URL('page.html', import.meta.url)
 
 /** @param {Options} options */
-export async function serve({ engine, source, rate, ports, host, say, onWrite }) {
+export async function serve({ engine, source, rate, ports, host, store, say, onWrite }) {
   /** @type {Set<import('node:http').ServerResponse>} */
   const readers = new Set()
   /** @type {Map<string, Promise<void>>} */
@@ -81,7 +82,7 @@ export async function serve({ engine, source, rate, ports, host, say, onWrite })
     const gone = new AbortController()
     response.on('close', () => gone.abort())
     response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' })
-    response.write(`retry: ${RETRY_MS}\n\n${event('state', { state: engine.state, reason: '' })}`)
+    response.write(`retry: ${RETRY_MS}\n\n${event('state', { store, state: engine.state, reason: '' })}`)
     const heartbeat = setInterval(() => response.write(': still here\n\n'), HEARTBEAT_MS)
     readers.add(response)
     try {
@@ -124,7 +125,7 @@ export async function serve({ engine, source, rate, ports, host, say, onWrite })
       await start(id)
       json(response, 201, { id })
     } else if (what === 'POST /stop') {
-      const result = await engine.stop(url.searchParams.get('id') ?? '', 'the Stop button')
+      const result = await engine.stop(url.searchParams.get('id') ?? '', 'the Stop button was pressed')
       json(response, 200, { result })
     } else {
       json(response, 404, { message: `there is no ${what} here` })
@@ -140,7 +141,7 @@ export async function serve({ engine, source, rate, ports, host, say, onWrite })
   port = await listen(server, host, ports)
 
   engine.on('state', (state, reason) => {
-    for (const response of readers) response.write(event('state', { state, reason }))
+    for (const response of readers) response.write(event('state', { store, state, reason }))
   })
 
   /** Stops the answers that run here, sends their readers the end, and closes everything. */

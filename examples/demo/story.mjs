@@ -15,10 +15,10 @@ const PATIENCE_MS = 10_000
  * @param {import('../../index.js').Engine} options.engine
  * @param {import('./source.mjs').Source} options.source
  * @param {number | undefined} options.rate
- * @param {string} options.store
+ * @param {string | undefined} options.redis its name
  * @returns {Promise<boolean>} whether every reader saw exactly what was written
  */
-export async function tell({ engine, source, rate: wanted, store }) {
+export async function tell({ engine, source, rate: wanted, redis }) {
   const { parts, isWhole } = await take(source.parts(), MAX_PARTS)
   const rate = wanted ?? Math.max(250, parts.length / 3)
   /** @type {Map<string, string[]>} */
@@ -29,6 +29,7 @@ export async function tell({ engine, source, rate: wanted, store }) {
     rate,
     ports: [0],
     host: '127.0.0.1',
+    store: redis === undefined ? 'memory' : 'Redis',
     say,
     onWrite: (id, data) => void (written.get(id) ?? written.set(id, []).get(id))?.push(data),
   })
@@ -36,6 +37,7 @@ export async function tell({ engine, source, rate: wanted, store }) {
   const reader = (/** @type {string} */ name, /** @type {string} */ id) =>
     new Reader(name, server.url, id, patience)
 
+  const store = redis === undefined ? 'in memory' : `on Redis at ${redis}`
   say(`Tidemark demo, ${store}. The server and its readers talk over ${server.url}`)
   say(
     `The text: ${isWhole ? '' : `the first ${parts.length} parts of `}${source.name}; ` +
