@@ -1,0 +1,58 @@
+// Clocks and counters, the same in every process of a run.
+
+import { readFileSync } from 'node:fs'
+
+// performance.now() starts at zero in each process; hrtime is the machine's monotonic clock.
+const origin = Number(process.hrtime.bigint()) / 1e6 - performance.now()
+
+/** Milliseconds on a clock that all processes of this machine share. */
+export const now = () => performance.now() + origin
+
+/** CPU time of this process. */
+export class Cpu {
+  #start = Cpu.#read()
+
+  /** Since this object was made, in microseconds. `mainUs`: the main thread's, NaN where the system has no schedstat. */
+  used() {
+    const { mainUs, processUs } = Cpu.#read()
+    return { mainUs: mainUs - this.#start.mainUs, processUs: processUs - this.#start.processUs }
+  }
+
+  static #read() {
+    const { user, system } = process.cpuUsage()
+    return { mainUs: mainThreadUs(), processUs: user + system }
+  }
+}
+
+/** Node 20 has no `threadCpuUsage`; Linux counts each thread's nanoseconds on a core. */
+function mainThreadUs() {
+  if (process.platform !== 'linux') return Number.NaN
+  return Number(readFileSync(`/proc/self/task/${process.pid}/schedstat`, 'utf8').split(' ')[0]) / 1e3
+}
+
+const BUCKETS_PER_MS = 100
+const BUCKETS = 10_000 * BUCKETS_PER_MS
+
+/** A histogram of 10 µs buckets up to 10 s: adding allocates nothing. */
+export class Latencies {
+  #buckets = new Uint32Array(BUCKETS + 1)
+  #count = 0
+
+  /** @param {number} ms */
+  add(ms) {
+    const bucket = Math.min(BUCKETS, Math.max(0, Math.floor(ms * BUCKETS_PER_MS)))
+    this.#buckets[bucket] = (this.#buckets[bucket] ?? 0) + 1
+    this.#count++
+  }
+
+  /** The bound in milliseconds that this share of the values stays below; null without values. @param {number} share */
+  quantile(share) {
+    let left = Math.ceil(this.#count * share)
+    if (left === 0) return null
+    const bucket = this.#buckets.findIndex((count) => {
+      left -= count
+      return left <= 0
+    })
+    return (bucket + 1) / BUCKETS_PER_MS
+  }
+}

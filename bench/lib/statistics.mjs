@@ -1,0 +1,33 @@
+// Medians with their spread, and Markdown.
+
+/** @param {number[]} values */
+export function median(values) {
+  const sorted = values.toSorted((a, b) => a - b)
+  const middle = sorted.length >> 1
+  const upper = sorted[middle] ?? Number.NaN
+  return sorted.length % 2 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2
+}
+
+/**
+ * `median [min–max]`, or a dash when nothing was measured.
+ * @param {(number | null | undefined)[]} values
+ * @param {number} digits after the decimal point
+ */
+export function spread(values, digits) {
+  const numbers = values.flatMap((value) => (Number.isFinite(value) ? /** @type {number} */ (value) : []))
+  if (numbers.length === 0) return '–'
+  const [middle, low, high] = [median(numbers), Math.min(...numbers), Math.max(...numbers)].map((value) =>
+    // "-0.0" would be a rounding's accident
+    (Number(value.toFixed(digits)) + 0).toLocaleString('en-US', {
+      minimumFractionDigits: digits,
+      maximumFractionDigits: digits,
+    }),
+  )
+  return `${middle} [${low}–${high}]`
+}
+
+/** @param {string[]} head @param {string[][]} rows */
+export function markdownTable(head, rows) {
+  const line = (/** @type {string[]} */ cells) => `| ${cells.join(' | ')} |`
+  return [line(head), `|${' --- |'.repeat(head.length)}`, ...rows.map(line)].join('\n')
+}

@@ -1,0 +1,122 @@
+// The publisher's process: an open loop, which does not slow down with its subject.
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Cpu, now } from '../lib/measure.mjs'
+import { timedDelta } from '../lib/payload.mjs'
+import { answerWords, task } from '../lib/worker.mjs'
+import { subjectNamed } from '../subjects/index.mjs'
+import * as load from './load.mjs'
+
+/** A stream's writer; what its subject has no room for waits here, and its time goes on. */
+class Lane {
+  /** Chunks that the subject has taken, over all lanes. */
+  static written = 0
+  /** @type {import('../lib/payload.mjs').TimedDelta[]} */
+  #waiting = []
+  #blocked = false
+  #writer
+
+  /** @param {import('../subjects/index.mjs').Writer} writer */
+  constructor(writer) {
+    this.#writer = writer
+  }
+
+  /** @param {import('../lib/payload.mjs').TimedDelta} event */
+  offer(event) {
+    if (this.#blocked) this.#waiting.push(event)
+    else this.#write(event)
+  }
+
+  end() {
+    return this.#writer.end()
+  }
+
+  get backlog() {
+    return this.#waiting.length
+  }
+
+  /** @param {import('../lib/payload.mjs').TimedDelta} event */
+  #write(event) {
+    Lane.written++
+    const room = this.#writer.write(event)
+    if (!room) return
+    this.#blocked = true
+    room.then(() => {
+      this.#blocked = false
+      for (let next = this.#waiting.shift(); next; next = this.#blocked ? undefined : this.#waiting.shift())
+        this.#write(next)
+    })
+  }
+}
+
+const given = /** @type {load.Task} */ (task())
+const client = await subjectNamed(given.subject).connect(given.url)
+/** @type {Lane[]} */
+const lanes = []
+for (let index = 0; index < load.STREAMS; index++)
+  lanes.push(new Lane(await client.open(load.streamId(index))))
+
+/** @type {{ cpu: Cpu, written: number, time: number } | undefined} */
+let measured
+/** @type {() => void} */
+let warm
+const warmedUp = new Promise((/** @type {(value?: unknown) => void} */ resolve) => {
+  warm = resolve
+})
+
+async function publish() {
+  const turns = load.chunksOf(given) * load.TURNS
+  const start = now()
+  for (let turn = 0; turn < turns; ) {
+    const time = now()
+    for (; turn < turns && start + turn * load.TURN_MS <= time; turn++) {
+      if (turn === load.WARM_UP_CHUNKS * load.TURNS) beginMeasuring()
+      offerTurn(turn, start + turn * load.TURN_MS)
+    }
+    await sleep(Math.max(0, Math.ceil(start + turn * load.TURN_MS - now())))
+  }
+  return endMeasuring()
+}
+
+/** @param {number} turn @param {number} due */
+function offerTurn(turn, due) {
+  // A timer is rarely punctual, which is no subject's doing; more than a turn late means that the thread was kept busy,
+  // and then the wait is part of the latency.
+  const time = now()
+  const offered = Math.round((time - due > load.TURN_MS ? due : time) * 1000) / 1000
+  const n = Math.floor(turn / load.TURNS) + 1
+  const first = (turn % load.TURNS) * load.STREAMS_PER_TURN
+  for (let index = first; index < first + load.STREAMS_PER_TURN; index++)
+    lanes[index]?.offer(timedDelta(index, n, offered))
+}
+
+function beginMeasuring() {
+  measured = { cpu: new Cpu(), written: Lane.written, time: now() }
+  warm()
+}
+
+function endMeasuring() {
+  if (!measured) throw new Error('the warm-up never ended')
+  const backlog = lanes.reduce((sum, lane) => sum + lane.backlog, 0)
+  return {
+    ...measured.cpu.used(),
+    written: Lane.written - measured.written,
+    wallMs: now() - measured.time,
+    backlog,
+  }
+}
+
+/** @type {ReturnType<typeof publish>} */
+let published
+answerWords({
+  warmUp() {
+    published = publish()
+    return warmedUp.then(() => 'warm')
+  },
+  finish: () => published,
+  async end() {
+    await Promise.all(lanes.map((lane) => lane.end()))
+    return 'ended'
+  },
+})
+process.send?.('open')

@@ -1,0 +1,103 @@
+// The readers' process: `fan` readers of each stream, each with a history of its own.
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import { Cpu, Latencies, now } from '../lib/measure.mjs'
+import { answerWords, task } from '../lib/worker.mjs'
+import { subjectNamed } from '../subjects/index.mjs'
+import * as load from './load.mjs'
+
+const REST_MS = 250
+
+/** What one reader has seen. Shared counters are static: a run has up to 2,000 readers. */
+class Reader {
+  static latencies = new Latencies()
+  static received = 0
+  #last = 0
+  gaps = 0
+  duplicates = 0
+  ended = false
+
+  /** @param {import('../lib/payload.mjs').TimedDelta} event */
+  take({ n, t }) {
+    Reader.received++
+    if (n > load.WARM_UP_CHUNKS) Reader.latencies.add(now() - t)
+    if (n === this.#last + 1) {
+      this.#last = n
+    } else if (n <= this.#last) {
+      this.duplicates++
+    } else {
+      this.gaps += n - this.#last - 1
+      this.#last = n
+    }
+  }
+
+  /** Every chunk once, in order, and then the end. @param {number} chunks */
+  isComplete(chunks) {
+    return this.ended && this.#last === chunks && this.gaps === 0 && this.duplicates === 0
+  }
+}
+
+const given = /** @type {load.Task} */ (task())
+const client = await subjectNamed(given.subject).connect(given.url)
+/** @type {Reader[]} */
+const readers = []
+/** @type {Promise<void>[]} */
+const loops = []
+/** @type {Set<string>} */
+const errors = new Set()
+for (let index = 0; index < load.STREAMS; index++) {
+  for (let copy = 0; copy < given.fan; copy++) {
+    const reader = new Reader()
+    readers.push(reader)
+    const loop = client.consume(load.streamId(index), (event) => reader.take(event))
+    loops.push(
+      loop.then(
+        () => {
+          reader.ended = true
+        },
+        (error) => void errors.add(String(error)),
+      ),
+    )
+  }
+}
+
+/** @type {{ cpu: Cpu, received: number, time: number } | undefined} */
+let measured
+answerWords({
+  /** Subscribing costs a multiple of following: the stream begins when all readers have done it. */
+  async settle() {
+    for (let busy = true; busy; ) {
+      const cpu = new Cpu()
+      await sleep(REST_MS)
+      busy = cpu.used().processUs / 1000 > 0.05 * REST_MS
+    }
+    return 'settled'
+  },
+  measure() {
+    measured = { cpu: new Cpu(), received: Reader.received, time: now() }
+    return 'measuring'
+  },
+  freeze() {
+    if (!measured) throw new Error('freeze before measure')
+    const { mainUs, processUs } = measured.cpu.used()
+    const received = Reader.received - measured.received
+    return { mainUs, processUs, received, wallMs: now() - measured.time }
+  },
+  async judge() {
+    await Promise.race([Promise.all(loops), sleep(load.GRACE_MS)])
+    const sum = (/** @type {(reader: Reader) => number} */ count) =>
+      readers.reduce((total, reader) => total + count(reader), 0)
+    return {
+      p50: Reader.latencies.quantile(0.5),
+      p99: Reader.latencies.quantile(0.99),
+      p999: Reader.latencies.quantile(0.999),
+      received: Reader.received,
+      complete: sum((reader) => Number(reader.isComplete(load.chunksOf(given)))),
+      readers: readers.length,
+      gaps: sum((reader) => reader.gaps),
+      duplicates: sum((reader) => reader.duplicates),
+      errors: [...errors],
+    }
+  },
+})
+process.send?.('following')

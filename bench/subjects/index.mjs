@@ -1,0 +1,47 @@
+// What is measured. A subject's module is loaded in the process that needs it and nowhere else.
+
+/**
+ * @typedef {import('../lib/payload.mjs').TimedDelta} Event
+ *
+ * @typedef {object} Client one process' view of a subject
+ * @property {(id: string) => Promise<Writer>} open starts a stream
+ * @property {(id: string, on: (event: Event) => void) => Promise<void>} consume calls back for each event until the
+ *   stream has ended; may be called before the stream is started
+ *
+ * @typedef {object} Writer
+ * @property {(event: Event) => Promise<void> | undefined} write a promise when the queue is full: wait before the next
+ * @property {() => Promise<void>} end settles when everything is written
+ *
+ * @typedef {{ note: string, usesRedis: boolean, connect: (url: string) => Promise<Client> }} Subject
+ */
+
+/** @type {Record<string, Subject>} */
+export const subjects = {
+  floor: {
+    note: 'the driver itself: a timer and JSON.stringify, nothing is sent',
+    usesRedis: false,
+    connect: async () => (await import('./floor.mjs')).connect(),
+  },
+  'handmade-ioredis': {
+    note: 'hand-made on ioredis, one entry for each chunk',
+    usesRedis: true,
+    connect: async (url) => (await import('./handmade/index.mjs')).connect(url, 'chunk'),
+  },
+  'handmade-ioredis-batch': {
+    note: 'hand-made on ioredis, one entry for each flush',
+    usesRedis: true,
+    connect: async (url) => (await import('./handmade/index.mjs')).connect(url, 'batch'),
+  },
+  tidemark: {
+    note: 'this package',
+    usesRedis: true,
+    connect: async (url) => (await import('./tidemark.mjs')).connect(url),
+  },
+}
+
+/** @param {string} name */
+export function subjectNamed(name) {
+  const subject = subjects[name]
+  if (!subject) throw new Error(`no subject ${name}; there are ${Object.keys(subjects).join(', ')}`)
+  return subject
+}
