@@ -1,0 +1,211 @@
+// Generations: who may start one, what becomes of the one before, and how seqs and ids go on.
+
+import assert from 'node:assert/strict'
+import { describe, test } from 'node:test'
+import { setImmediate as turn } from 'node:timers/promises'
+import { checkHistory } from './support/history.mjs'
+import { startProxy } from './support/proxy.mjs'
+import { createRandom } from './support/seed.mjs'
+import { eachStore, TestStore } from './support/stores.mjs'
+import { follow, numbered, produceAll, readAll, texts, useEngines, writeAll } from './support/streams.mjs'
+import { until } from './support/wait.mjs'
+
+const ULID = /^[0-7][0-9A-HJKMNP-TV-Z]{25}$/
+
+eachStore('takeover', (store) => {
+  const open = useEngines(store)
+
+  test('a stream with a live producer is refused, also to another engine, until it has ended', async () => {
+    const [first, second] = [open(), open()]
+    const producer = await first.produce('active')
+    for (const engine of [first, second]) {
+      for (const ifActive of /** @type {const} */ ([undefined, 'error', 'share'])) {
+        await assert.rejects(engine.produce('active', { ifActive }), {
+          code: 'ERR_ACTIVE',
+          name: 'ActiveError',
+          streamId: 'active',
+        })
+      }
+    }
+    producer.write('one')
+    await producer.complete()
+    const next = await produceAll(second, 'active', ['two'])
+    assert.notEqual(next.generation, producer.generation)
+    checkHistory({ written: numbered(['two'], 2), first: 2, readers: [await readAll(first, 'active')] })
+  })
+
+  test('item 1 seqs go on across generations, whatever their ends', async () => {
+    const engine = open()
+    const everything = follow(engine, 'generations', { follow: 'all' })
+    const written = []
+    const ends = [
+      (/** @type {any} */ producer) => producer.complete(),
+      (/** @type {any} */ producer) => producer.fail('no'),
+      (/** @type {any} */ producer) => engine.stop('generations').then(() => producer.complete()),
+      () => {},
+      (/** @type {any} */ producer) => producer.complete(),
+    ]
+    for (const [index, end] of ends.entries()) {
+      const producer = await engine.produce('generations', { ifActive: 'takeover' })
+      const first = written.length + 1
+      const own = texts(10 * (index + 1), `generation ${index}`)
+      written.push(...own)
+      await writeAll(producer, own)
+      await producer.flush()
+      assert.deepEqual((await engine.status('generations'))?.firstSeq, first)
+      await end(producer)
+      assert.deepEqual((await engine.status('generations'))?.lastSeq, written.length)
+    }
+    await until(() => everything.chunks.length === written.length, { message: 'every chunk arrives' })
+    await everything.subscription.return()
+    await everything.end()
+    checkHistory({ written: numbered(written), readers: [everything] })
+  })
+
+  test('item 14 generations are ULIDs that sort in the order of starting', async () => {
+    const engines = [open(), open()]
+    const generations = []
+    for (let index = 0; index < 100; index++) {
+      const engine = engines[index % 2]
+      const producer = await engine?.produce(`ulid ${index % 10}`, { ifActive: 'takeover' })
+      generations.push(producer?.generation ?? '')
+    }
+    for (const generation of generations) assert.match(generation, ULID)
+    assert.deepEqual(generations, [...generations].sort())
+    assert.equal(new Set(generations).size, 100)
+  })
+
+  test('item 14 cursors are the generation and the seq', async () => {
+    const engine = open()
+    const producer = await produceAll(engine, 'cursors', texts(3))
+    const { chunks, subscription } = await readAll(engine, 'cursors')
+    assert.deepEqual(
+      chunks.map(({ cursor }) => cursor),
+      [1, 2, 3].map((seq) => `${producer.generation}.${seq}`),
+    )
+    assert.equal(subscription.cursor, `${producer.generation}.3`)
+  })
+
+  test('G4 a producer that was taken over gets ERR_FENCED, its signal fires, its readers are told', async () => {
+    const [first, second] = [open(), open()]
+    const old = await first.produce('fenced')
+    const { signal } = old
+    await writeAll(old, texts(50, 'old'))
+    await old.flush()
+    const readers = [follow(first, 'fenced'), follow(second, 'fenced')]
+    await until(() => readers.every(({ chunks }) => chunks.length === 50))
+
+    const young = await second.produce('fenced', { ifActive: 'takeover' })
+    await assert.rejects(old.append('late'), { code: 'ERR_FENCED', name: 'FencedError' })
+    await until(() => signal.aborted, { message: 'the signal fires' })
+    assert.equal(signal.reason.code, 'ERR_FENCED')
+    assert.throws(() => old.write('late'), { code: 'ERR_FENCED' })
+    await assert.rejects(old.flush(), { code: 'ERR_FENCED' })
+    await assert.rejects(old.complete(), { code: 'ERR_FENCED' })
+    await old[Symbol.asyncDispose]()
+
+    for (const reader of readers) {
+      await reader.end()
+      assert.equal(reader.error?.code, 'ERR_INTERRUPTED')
+      assert.equal(reader.error?.reason, 'superseded')
+      assert.equal(reader.subscription.outcome, 'interrupted')
+    }
+    await writeAll(young, texts(50, 'young'))
+    await young.complete()
+    const replay = await readAll(first, 'fenced')
+    const written = numbered([...texts(50, 'old'), ...texts(50, 'young')])
+    checkHistory({ written, readers: readers.map((reader) => ({ ...reader, to: 50 })) })
+    checkHistory({ written: written.slice(50), first: 51, readers: [replay] })
+  })
+
+  test('G4 in a chain of takeovers under load, what was accepted stays and nothing else lands', async () => {
+    const random = createRandom(4)
+    const engines = [open(), open(), open()]
+    /** @type {import('./support/history.mjs').Written[]} */
+    const written = []
+    const reader = engines[0]
+    assert.ok(reader)
+    const everything = follow(reader, 'chain', { follow: 'all' })
+    const loads = []
+    for (let index = 0; index < 12; index++) {
+      const engine = random.pick(engines)
+      const producer = await engine.produce('chain', { ifActive: 'takeover' })
+      loads.push(load(producer, `producer ${index}`))
+      await until(() => everything.chunks.length > random.int(0, 50) + index * 20)
+    }
+    await (await reader.produce('chain', { ifActive: 'takeover' })).complete()
+    for (const ended of loads) written.push(...(await ended))
+
+    const last = (await reader.status('chain'))?.lastSeq ?? 0
+    await until(() => everything.chunks.length >= last, { message: 'every chunk arrives' })
+    await everything.subscription.return()
+    checkHistory({ written, readers: [{ ...(await everything.end()), to: last }] })
+    const accepted = written.filter(({ acknowledged }) => acknowledged).length
+    assert.ok(accepted >= 200 && accepted <= last, `${accepted} of ${last} chunks were acknowledged`)
+  })
+
+  test('owner: a stream is continued by its owner alone', async () => {
+    const engine = open()
+    await produceAll(engine, 'owned', ['mine'], { owner: 'user-1' })
+    for (const owner of [undefined, 'user-2']) {
+      for (const ifActive of /** @type {const} */ (['error', 'takeover', 'share'])) {
+        await assert.rejects(engine.produce('owned', { owner, ifActive }), { code: 'ERR_FORBIDDEN' })
+      }
+    }
+    await produceAll(engine, 'owned', ['mine too'], { owner: 'user-1' })
+    const replay = await readAll(engine, 'owned', { owner: 'user-1' })
+    checkHistory({ written: numbered(['mine too'], 2), first: 2, readers: [replay] })
+  })
+})
+
+describe('takeover of a producer that is not told [redis]', () => {
+  const store = new TestStore('redis')
+  const open = useEngines(store)
+
+  test('G4 what it had under way when it was taken over is refused', async () => {
+    await store.start()
+    const proxy = await startProxy({ target: store.url })
+    const far = open({ url: proxy.url })
+    const near = open({ url: store.url })
+    const old = await far.produce('far')
+    await old.append('before')
+    // From now on the old producer's writes, and everything it is told, are on their way for long.
+    proxy.delay(300)
+    const late = texts(20, 'late').map((text) => old.append(text))
+    const young = await near.produce('far', { ifActive: 'takeover' })
+    await young.append('after')
+    for (const settled of await Promise.allSettled(late)) {
+      assert.equal(settled.status, 'rejected')
+      assert.equal(settled.reason.code, 'ERR_FENCED')
+    }
+    proxy.delay(0)
+    assert.equal(old.signal.aborted, true)
+    await young.complete()
+    checkHistory({ written: numbered(['after'], 2), first: 2, readers: [await readAll(near, 'far')] })
+    await far.close()
+    await proxy.close()
+  })
+})
+
+/**
+ * Appends until the producer is fenced; tells which chunks were accepted.
+ * @param {import('../index').Producer} producer
+ * @param {string} name
+ */
+async function load(producer, name) {
+  /** @type {Promise<import('./support/history.mjs').Written>[]} */
+  const written = []
+  for (let count = 0; !producer.signal.aborted; count++) {
+    const data = `${name}, chunk ${count}`
+    const entry = producer.append(data).then(
+      (cursor) => ({ data, producer: name, seq: Number(cursor.split('.')[1]), acknowledged: true }),
+      (error) => {
+        assert.equal(error.code, 'ERR_FENCED')
+        return { data, producer: name, acknowledged: false }
+      },
+    )
+    written.push(entry)
+    if (count % 5 === 0) await turn()
+  }
+  return Promise.all(written)
+}
