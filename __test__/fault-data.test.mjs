@@ -1,0 +1,188 @@
+// What is in Redis changes or vanishes underneath: readers get the right data or an error that says so.
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { judge, openEngine, openRedis, replay } from './children/fault-scene.mjs'
+import { histories, startReaders, Writing } from './children/fault-work.mjs'
+import { checkHistory } from './support/history.mjs'
+import { createRandom } from './support/seed.mjs'
+import { deadline, until } from './support/wait.mjs'
+
+/**
+ * A stream that is being written, with readers in the producer's engine and in another.
+ * @param {import('node:test').TestContext} t
+ * @param {string} id
+ */
+async function flow(t, id) {
+  const redis = await openRedis(t)
+  const here = openEngine(t, { url: redis.url, keyPrefix: 'data' })
+  const there = openEngine(t, { url: redis.url, keyPrefix: 'data' })
+  const random = createRandom()
+  const near = startReaders(here, [id], { each: 2, name: 'near ', random, stay: null })
+  const far = startReaders(there, [id], { each: 2, name: 'far ', random, stay: null })
+  const writing = new Writing(await here.produce(id), { random, everyMs: 5 }).start()
+  const readers = [...near.values(), ...far.values()].flat()
+  const moves = async () => {
+    const before = { seen: readers.map(({ chunks }) => chunks), accepted: writing.accepted }
+    const moved = () =>
+      writing.accepted > before.accepted + 50 &&
+      readers.every(({ chunks }, index) => chunks > (before.seen[index] ?? 0) + 50)
+    await until(moved, { message: () => `${JSON.stringify(before)}: ${readers.map(({ chunks }) => chunks)}` })
+  }
+  await moves()
+  return {
+    redis,
+    here,
+    there,
+    writing,
+    moves,
+    log: `{data:${id}}:log`,
+    parts: async () => [await histories(near, 10_000), await histories(far, 10_000)],
+  }
+}
+
+/** The error of a subscription, and the chunks before it. @param {import('..').Subscription} subscription */
+async function failure(subscription) {
+  const chunks = []
+  const reading = async () => {
+    for await (const { seq } of subscription) chunks.push(seq)
+  }
+  const error = await deadline(
+    reading().then(
+      () => undefined,
+      (error) => error,
+    ),
+    10_000,
+    'the reader ends',
+  )
+  return { chunks, error, outcome: subscription.outcome }
+}
+
+for (const command of ['FLUSHALL', 'SCRIPT FLUSH', 'SCRIPT FLUSH SYNC']) {
+  test(`G1 G2 G3: ${command} while chunks flow`, async (t) => {
+    const { redis, here, writing, moves, parts } = await flow(t, 'flush')
+    for (let round = 0; round < 10; round++) {
+      await redis.admin.cmd(...command.split(' '))
+      await moves()
+    }
+    await writing.finish()
+    await judge(here, [writing], ...(await parts()))
+  })
+}
+
+test('G1: the log is deleted while chunks flow: live readers go on, others get a gap', async (t) => {
+  const { redis, there, writing, moves, parts, log } = await flow(t, 'log')
+  assert.equal(await redis.admin.cmd('DEL', log), 1)
+  const gone = writing.accepted
+  await moves()
+  const { chunks, error } = await failure(there.subscribe('log'))
+  assert.deepEqual(chunks, [])
+  assert.equal(error?.code, 'ERR_GAP', `${error}`)
+  assert.equal(error.streamId, 'log')
+  await writing.finish()
+  const rest = await replay(there, 'log', error.resume)
+  const from = (rest.chunks[0]?.seq ?? 0) - 1
+  assert.ok(Math.abs(from - gone) < 50, `the rest begins after ${from}, the log was deleted at ${gone}`)
+  const readers = (await parts()).flatMap((part) => part.log ?? [])
+  for (const { outcome } of readers) assert.equal(outcome, 'complete')
+  checkHistory({ written: writing.written, readers: [...readers, { ...rest, from }] })
+})
+
+test('G1: the log of a stream that has ended is deleted: a gap, not a quiet end', async (t) => {
+  const { redis, there, writing, log } = await flow(t, 'ended')
+  await writing.finish()
+  const last = writing.written.length
+  const middle = await failure(
+    there.subscribe('ended', { from: `${writing.producer.generation}.${last - 10}` }),
+  )
+  assert.equal(middle.chunks.length, 10)
+  await redis.admin.cmd('DEL', log)
+  for (const from of ['start', `${writing.producer.generation}.${last - 10}`]) {
+    const { chunks, error, outcome } = await failure(there.subscribe('ended', { from }))
+    assert.deepEqual(chunks, [])
+    assert.equal(error?.code, 'ERR_GAP', `from ${from}: ${error ?? outcome}`)
+    const after = await replay(there, 'ended', error.resume)
+    assert.deepEqual([after.chunks, after.outcome], [[], 'complete'])
+  }
+  const end = await failure(there.subscribe('ended', { from: `${writing.producer.generation}.${last}` }))
+  assert.deepEqual([end.error, end.outcome], [undefined, 'complete'], 'whoever has seen all misses nothing')
+})
+
+test('G1: entries are taken out of the log: each way of losing some is a gap', async (t) => {
+  const { redis, there, writing, log } = await flow(t, 'holes')
+  await writing.finish()
+  /** @type {[string, string[]][]} ids with their fields */
+  const entries = await redis.admin.cmd('XRANGE', log, '-', '+')
+  const ids = entries.filter(([, [field]]) => field === 'f').map(([id]) => id)
+  const lasts = ids.map((id) => Number(id.split('-')[1]))
+  const cut = Math.floor(ids.length / 2)
+  await redis.admin.cmd('XDEL', log, ids[cut])
+  const hole = await failure(there.subscribe('holes'))
+  assert.equal(hole.error?.code, 'ERR_GAP', `${hole.error ?? hole.outcome}`)
+  assert.equal(hole.chunks.at(-1) ?? 0, hole.chunks.length, 'no gap before it')
+  assert.ok(hole.chunks.length <= /** @type {number} */ (lasts[cut - 1]))
+  const rest = await replay(there, 'holes', hole.error.resume)
+  assert.equal(rest.chunks[0]?.seq, /** @type {number} */ (lasts[cut]) + 1)
+  assert.equal(rest.chunks.at(-1)?.seq, writing.written.length)
+
+  await redis.admin.cmd('XTRIM', log, 'MINID', /** @type {string} */ (ids[cut + 5]))
+  const head = await failure(there.subscribe('holes'))
+  assert.deepEqual(head.chunks, [])
+  assert.equal(head.error?.code, 'ERR_GAP', `${head.error ?? head.outcome}`)
+
+  await redis.admin.cmd('XDEL', log, ...ids.slice(-3))
+  const tail = await failure(there.subscribe('holes', { from: head.error.resume }))
+  assert.equal(tail.error?.code, 'ERR_GAP', `${tail.error ?? tail.outcome}`)
+})
+
+test('a damaged frame is ERR_CORRUPT, with stream and seq, for those who read it and nobody else', async (t) => {
+  const { redis, here, there, writing, moves, parts, log } = await flow(t, 'damaged')
+  /** @type {string[]} */
+  const ids = (await redis.admin.cmd('XRANGE', log, '-', '+')).map((/** @type {[string]} */ [id]) => id)
+  const id = /** @type {string} */ (ids[Math.floor(ids.length / 2)])
+  const seq = Number(id.split('-')[1])
+  // Writes the log anew, in one step, with other bytes in that entry.
+  const damage = `
+    local entries = redis.call('XRANGE', KEYS[1], '-', '+')
+    redis.call('DEL', KEYS[1])
+    for _, entry in ipairs(entries) do
+      local frame = entry[1] == ARGV[1] and ARGV[2] or entry[2][2]
+      redis.call('XADD', KEYS[1], entry[1], entry[2][1], frame)
+    end`
+  await redis.admin.cmd('EVAL', damage, 1, log, id, Buffer.from([0, 1, 200, 1, 65]))
+  for (const engine of [here, there]) {
+    const { error } = await failure(engine.subscribe('damaged'))
+    assert.equal(error?.code, 'ERR_CORRUPT', `${error}`)
+    assert.equal(error.streamId, 'damaged')
+    assert.match(error.message, new RegExp(`damaged.*\\b${seq}\\b`))
+    assert.equal(error.retryable, false)
+  }
+  await moves()
+  await writing.finish()
+  const after = await replay(there, 'damaged', `${writing.producer.generation}.${seq}`)
+  const readers = (await parts()).flatMap((part) => part.damaged ?? [])
+  for (const { outcome } of readers) assert.equal(outcome, 'complete')
+  checkHistory({ written: writing.written, readers: [...readers, { ...after, from: seq }] })
+})
+
+test('G2: Redis is out of memory for a while', async (t) => {
+  const { redis, here, there, writing, moves, parts } = await flow(t, 'memory')
+  const waiting = openEngine(t, { url: redis.url, keyPrefix: 'data', connectTimeout: 500 })
+  await redis.admin.cmd('CONFIG', 'SET', 'maxmemory-policy', 'noeviction')
+  await redis.admin.cmd('CONFIG', 'SET', 'maxmemory', 1_000)
+  await assert.rejects(waiting.stop('other'), (/** @type {any} */ error) => {
+    assert.equal(error.code, 'ERR_STORE')
+    assert.equal(error.retryable, true)
+    assert.match(error.message, /OOM/)
+    return true
+  })
+  const stuck = writing.accepted
+  await until(() => writing.written.length > stuck + 100)
+  assert.equal(writing.accepted, stuck, 'nothing is acknowledged meanwhile')
+  assert.equal((await there.status('memory'))?.lastSeq, stuck, 'reading works')
+  await redis.admin.cmd('CONFIG', 'SET', 'maxmemory', 0)
+  await moves()
+  await writing.finish()
+  await judge(here, [writing], ...(await parts()))
+  assert.equal(await waiting.stop('other'), 'kept')
+})
