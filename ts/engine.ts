@@ -25,11 +25,13 @@ export function createEngine(options?: api.EngineOptions): api.Engine {
 class Engine extends EventEmitter<api.EngineEvents> implements api.Engine {
   readonly #config: Config
   readonly #bridge: Bridge
-  #state: api.ConnectionState = 'idle'
+  #state: api.ConnectionState
 
   constructor(config: Config) {
     super()
     this.#config = config
+    // Memory needs no connection.
+    this.#state = config.url.startsWith('memory:') ? 'ready' : 'idle'
     this.#bridge = new Bridge(loadNative(), JSON.stringify(config), this.#enter)
   }
 

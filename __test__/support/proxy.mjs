@@ -105,8 +105,11 @@ class Link {
   }
 
   cut() {
-    this.#client.resetAndDestroy()
-    this.#upstream.resetAndDestroy()
+    for (const socket of [this.#client, this.#upstream]) {
+      // A reset of a socket that is shutting down is never finished by Node 20, and keeps the process at its exit.
+      if (socket.writableEnded) socket.destroy()
+      else socket.resetAndDestroy()
+    }
   }
 
   /** @param {import('node:net').Socket} from @param {import('node:net').Socket} to */

@@ -85,7 +85,7 @@ pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Resu
                     done: Duration::from_millis(args.ttl_done_ms),
                 },
             };
-            engine.request(request, target.produce(StreamId::new(&args.stream_id)?, options));
+            engine.produce(request, StreamId::new(&args.stream_id)?, options);
         }
         "ready" => engine.request(request, target.ready(parse::<ProducerArgs>(args)?.producer)),
         "flush" => engine.request(request, target.flush(parse::<ProducerArgs>(args)?.producer)),

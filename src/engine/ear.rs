@@ -48,18 +48,8 @@ impl Listener for Ear {
     }
 
     fn on_control(&self, stream: &StreamId, message: ControlMessage) {
-        let Some(inner) = self.0.upgrade() else { return };
-        match message {
-            ControlMessage::Stop { generation, reason } => {
-                for producer in inner.producers_of(stream, generation) {
-                    producer.stop(&inner, &reason, inner.config.stop_grace());
-                }
-            }
-            ControlMessage::Ended { generation, terminal } => {
-                for producer in inner.producers_of(stream, generation) {
-                    producer.cut_off(&inner, &terminal);
-                }
-            }
+        if let Some(inner) = self.0.upgrade() {
+            inner.control(stream, message);
         }
     }
 

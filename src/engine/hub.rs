@@ -30,6 +30,8 @@ use crate::{
 const AUDIT: Duration = Duration::from_secs(5);
 /// A lapsed lease is looked at this long after its deadline, by the store's clock.
 const LEASE_SLACK: Duration = Duration::from_millis(30);
+/// The pause between looks at a producer that is about to be given up.
+const SOON: Duration = Duration::from_millis(200);
 /// What an audit or a repair reads at most before it leaves the rest to the readers.
 pub(super) const PAGE_BYTES: usize = 256 * 1024;
 
@@ -53,6 +55,8 @@ struct State {
     task_runs: bool,
     hole: bool,
     audit_at: Option<Instant>,
+    /// The longest lease that a page has shown; the producer's own may be longer.
+    lease: Option<Duration>,
     missing_since: Option<Instant>,
 }
 
@@ -137,7 +141,8 @@ impl Hub {
             let mut state = lock(&self.state);
             state.missing_since = None;
             // A write renews its producer's lease, so the next look at it can wait as long.
-            state.audit_at = Some(Instant::now() + AUDIT.min(lease + LEASE_SLACK));
+            let lease = state.lease.unwrap_or(lease);
+            self.audit_in(&mut state, AUDIT.min(lease + LEASE_SLACK));
             state.ring.offer(generation, last, frame)
         };
         self.tell(news);
@@ -180,8 +185,14 @@ impl Hub {
         let news = {
             let mut state = lock(&self.state);
             state.missing_since = None;
-            let ended = page.head.terminal.is_some();
-            state.audit_at = Some(Instant::now() + audit_after(page.head.lease_left, ended));
+            let left = page.head.lease_left;
+            if page.head.terminal.is_some() {
+                self.audit_in(&mut state, jitter(AUDIT));
+            } else {
+                state.lease = Some(state.lease.map_or(left, |lease| lease.max(left)));
+                // A lease that has lapsed and was not judged yet is looked at again soon.
+                self.audit_in(&mut state, jitter(AUDIT).min((left + LEASE_SLACK).max(SOON)));
+            }
             state.ring.observe(page)
         };
         self.tell(news);
@@ -212,6 +223,14 @@ impl Hub {
         self.changed.subscribe()
     }
 
+    /// The next look at the log; the task is woken if it comes earlier than it thinks.
+    fn audit_in(&self, state: &mut State, pause: Duration) {
+        let at = Instant::now() + pause;
+        if state.audit_at.replace(at).is_some_and(|before| before > at) {
+            self.work.notify_one();
+        }
+    }
+
     fn tell(&self, news: News) {
         match news {
             News::Nothing => return,
@@ -240,15 +259,6 @@ impl Hub {
             state.ring.abandon(tail, terminal)
         };
         self.tell(news);
-    }
-}
-
-fn audit_after(lease_left: Duration, ended: bool) -> Duration {
-    let audit = jitter(AUDIT);
-    if ended {
-        audit
-    } else {
-        audit.min(lease_left + LEASE_SLACK)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What an engine's parts share: the registries, and the few steps that touch more than one of them.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     future::Future,
     sync::{
         Arc, Mutex, OnceLock,
@@ -26,8 +26,11 @@ use super::{
 };
 use crate::{
     Config, Error, Result, StreamId,
-    store::{self, SharedStore},
+    store::{self, ControlMessage, SharedStore},
 };
+
+/// This many messages for unknown generations are remembered.
+const EARLY: usize = 64;
 
 /// This many pages are read at the same time, so that ten thousand repairs after a reconnect do not flood the store.
 const CONCURRENT_READS: usize = 64;
@@ -41,6 +44,8 @@ pub struct Inner {
     pub(super) hubs: Mutex<HashMap<StreamId, Arc<Hub>>>,
     pub(super) subscriptions: Mutex<HashMap<Handle, Arc<Subscription>>>,
     pub(super) producers: Mutex<HashMap<Handle, Arc<Producer>>>,
+    /// Messages for generations that no producer here has, the latest last: a stop may overtake the answer to a start.
+    pub(super) early: Mutex<VecDeque<(StreamId, ControlMessage)>>,
     /// Producers that were written to since the pump last ran.
     pub(super) written: Mutex<Vec<Arc<Producer>>>,
     pub(super) pump: Notify,
@@ -60,6 +65,7 @@ impl Inner {
             hubs: Mutex::default(),
             subscriptions: Mutex::default(),
             producers: Mutex::default(),
+            early: Mutex::default(),
             written: Mutex::default(),
             pump: Notify::new(),
             next_handle: AtomicU32::new(1),
@@ -196,6 +202,36 @@ impl Inner {
                 }
                 done => return done,
             }
+        }
+    }
+
+    /// A message for producers of this process, or for one that is about to be known.
+    pub(super) fn control(&self, stream: &StreamId, message: ControlMessage) {
+        let (ControlMessage::Stop { generation, .. } | ControlMessage::Ended { generation, .. }) = &message;
+        let producers = self.producers_of(stream, *generation);
+        for producer in &producers {
+            match &message {
+                ControlMessage::Stop { reason, .. } => producer.stop(self, reason, self.config.stop_grace()),
+                ControlMessage::Ended { terminal, .. } => producer.cut_off(self, terminal),
+            }
+        }
+        if producers.is_empty() {
+            let mut early = lock(&self.early);
+            if early.len() == EARLY {
+                early.pop_front();
+            }
+            early.push_back((stream.clone(), message));
+        }
+    }
+
+    /// Repeats what came for a generation before it was known.
+    pub(super) fn recall(&self, stream: &StreamId) {
+        let (theirs, rest) = std::mem::take(&mut *lock(&self.early))
+            .into_iter()
+            .partition::<VecDeque<_>, _>(|(of, _)| of == stream);
+        *lock(&self.early) = rest;
+        for (stream, message) in theirs {
+            self.control(&stream, message);
         }
     }
 

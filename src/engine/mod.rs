@@ -65,6 +65,12 @@ pub struct Engine {
     inner: Arc<Inner>,
 }
 
+fn internal(panic: &tokio::task::JoinError) -> Error {
+    Error::Internal {
+        reason: panic.to_string(),
+    }
+}
+
 /// The guard of a mutex, whether or not a thread has panicked while it held it: every critical section here leaves the
 /// state consistent at each step.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -107,16 +113,26 @@ impl Engine {
     where
         F: Future<Output = Result<Reply>> + Send + 'static,
     {
+        let outbox = Arc::clone(&self.inner.outbox);
+        self.run(request, async move {
+            outbox.push(Event::Reply(request, Ok(operation.await?)));
+            Ok(())
+        });
+    }
+
+    /// Runs an operation that answers by itself when it succeeds.
+    fn run<F>(&self, request: u32, operation: F)
+    where
+        F: Future<Output = Result<()>> + Send + 'static,
+    {
         let inner = Arc::clone(&self.inner);
         self.inner.spawn(async move {
             // In a task of its own, so that a panic is an answer too.
-            let reply = match inner.runtime.spawn(operation).await {
-                Ok(reply) => reply,
-                Err(error) => Err(Error::Internal {
-                    reason: error.to_string(),
-                }),
-            };
-            inner.outbox.push(Event::Reply(request, reply));
+            let outcome = inner.runtime.spawn(operation).await;
+            let outcome = outcome.unwrap_or_else(|error| Err(internal(&error)));
+            if let Err(error) = outcome {
+                inner.outbox.push(Event::Reply(request, Err(error)));
+            }
         });
     }
 
@@ -127,8 +143,12 @@ impl Engine {
         Ok(Reply::Unit)
     }
 
-    /// Starts a producer.
-    pub async fn produce(self, stream: StreamId, options: Produce) -> Result<Reply> {
+    /// Starts a producer; answered by [`Reply::Produced`], before anything else is said of it.
+    pub fn produce(&self, request: u32, stream: StreamId, options: Produce) {
+        self.run(request, self.clone().start(request, stream, options));
+    }
+
+    async fn start(self, request: u32, stream: StreamId, options: Produce) -> Result<()> {
         let inner = &self.inner;
         inner.check_open()?;
         let mut start = Start {
@@ -155,12 +175,18 @@ impl Engine {
             hub.writer_joins(started.generation, started.seq);
             Arc::clone(hub)
         });
-        lock(&inner.producers).insert(producer.handle, Arc::clone(&producer));
         let reply = Reply::Produced {
             producer: producer.handle,
             generation: started.generation,
             stop: started.stop.clone(),
         };
+        {
+            // Whoever has news of the producer finds it here, and so after its host has been told of it.
+            let mut producers = lock(&inner.producers);
+            inner.outbox.push(Event::Reply(request, Ok(reply)));
+            producers.insert(producer.handle, Arc::clone(&producer));
+        }
+        inner.recall(&stream);
         let writer = inner.spawn(writer::run(
             Arc::clone(&producer),
             hub,
@@ -170,16 +196,18 @@ impl Engine {
         let inner = Arc::clone(inner);
         self.inner.spawn(async move {
             if let Err(error) = writer.await {
-                let reason = error.to_string();
-                producer.close(&inner, Err(Error::Internal { reason }));
+                producer.close(&inner, Err(internal(&error)));
             }
         });
-        Ok(reply)
+        Ok(())
     }
 
     /// Queues a chunk of a producer and returns the bytes in its queue. Call [`Engine::written`] after the last one.
     pub fn write(&self, producer: Handle, kind: Kind, data: &[u8], wants_ack: bool) -> usize {
-        let Some(producer) = self.producer(producer) else {
+        let handle = producer;
+        let Some(producer) = self.producer(handle) else {
+            // Its host has been told why, or has made the handle up: it must not wait for an answer.
+            self.inner.outbox.push(Event::Broken(handle, Error::Closed));
             return 0;
         };
         let depth = producer.write(&self.inner, kind, data, wants_ack);

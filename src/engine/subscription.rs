@@ -355,7 +355,8 @@ impl State {
             }
             _ => Cursor {
                 generation: page.generation,
-                seq: page.after,
+                // `<generation>.0` means its beginning, wherever that is.
+                seq: page.after.max(page.base),
             },
         };
         self.between = false;

@@ -180,13 +180,13 @@ fn tcp() -> TcpSettings {
     settings
 }
 
-/// The pauses between attempts: from 50 ms, doubling to 2 s, each shortened at random by up to a half so that the
+/// The pauses between attempts: from 50 ms, doubling to 1 s, each shortened at random by up to a half so that the
 /// processes of a fleet do not come back all at once.
 #[derive(Debug)]
 pub(super) struct Backoff(u64);
 
 impl Backoff {
-    const LONGEST: u64 = 2000;
+    const LONGEST: u64 = 1000;
 
     pub fn new() -> Self {
         Self(50)

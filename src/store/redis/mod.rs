@@ -126,6 +126,18 @@ impl RedisStore {
             .await
     }
 
+    /// Runs a script that may find that leases have lapsed; its last argument says whether it may end a generation
+    /// for that.
+    async fn judging(&self, call: Call<'_>) -> Result<Value> {
+        self.until_closed(async {
+            let commands = &self.endpoint()?.commands;
+            commands.connect(self.limits).await?;
+            let call = call.text(if commands.may_judge() { "1" } else { "0" });
+            commands.call(&call, self.limits).await
+        })
+        .await
+    }
+
     /// A script's call, up to the arguments that all scripts for streams begin with.
     fn on<'a>(&self, script: &'static Script, keys: &'a StreamKeys) -> Call<'a> {
         Call::new(script)
@@ -161,7 +173,7 @@ impl RedisStore {
             .await?;
         let ttl = 2 * millis(ttl.active).max(millis(ttl.done));
         let index = enter(self.keys.index_of(stream), stream, ttl);
-        tokio::join!(self.call(call), self.call(index)).0
+        tokio::join!(self.judging(call), self.call(index)).0
     }
 
     /// Takes a producer's answer apart, and keeps the index alive when the stream's TTLs were set anew.
@@ -301,7 +313,7 @@ impl Store for RedisStore {
                 .show(seq.min(MAX_SEQ))
                 .show(read.max_bytes)
                 .text(check(&read.owner));
-            reply::page(stream, self.call(call).await?)
+            reply::page(stream, self.judging(call).await?)
         })
     }
 
@@ -319,14 +331,14 @@ impl Store for RedisStore {
                 .text(reason)
                 .text(check(owner))
                 .show(millis(keep));
-            reply::stopped(stream, self.call(call).await?)
+            reply::stopped(stream, self.judging(call).await?)
         })
     }
 
     fn status<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, Option<StreamStatus>> {
         Box::pin(async move {
             let keys = self.keys.stream(stream);
-            let status = reply::status(stream, self.call(self.on(&scripts::STATUS, &keys)).await?)?;
+            let status = reply::status(stream, self.judging(self.on(&scripts::STATUS, &keys)).await?)?;
             if status.is_none() {
                 // Left in the index, it is found again by whoever looks next.
                 let _ = self.forget(stream).await;
