@@ -215,6 +215,9 @@ export class Producer implements api.Producer, Queue {
 
   #ended(outcome: api.Outcome): api.Outcome {
     this.#outcome = outcome
+    // Nothing waits any more, and the native side will not be there to be asked.
+    this.depth = 0
+    this.gathered = 0
     this.#bridge.producers.delete(this.handle)
     this.#rejectAppends(endedError(this.streamId, outcome))
     return outcome
