@@ -19,7 +19,7 @@ eachStore('leave', (store) => {
     const leaving = follow(engine, 'abort', { signal: controller.signal, name: 'leaving' })
     const staying = follow(engine, 'abort', { name: 'staying' })
     await writeAll(producer, texts(10, 'before'))
-    await until(() => leaving.chunks.length === 10)
+    await leaving.has(10)
     const reason = new Error('the client has gone')
     controller.abort(reason)
     await leaving.end(1_000)

@@ -105,7 +105,7 @@ eachStore('share', (store) => {
         await turn()
       }
     })
-    await until(() => reader.chunks.length > 100)
+    await reader.has(100)
     assert.equal(await producers[0]?.fail('one is enough'), 'failed')
     await until(() => producers.every(({ signal, outcome }) => signal.aborted || outcome))
     going = false

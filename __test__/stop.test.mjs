@@ -54,7 +54,7 @@ eachStore('stop', (store) => {
       }
       return producer.complete()
     })()
-    await until(() => reader.chunks.length > 20)
+    await reader.has(20)
     await open().stop('loop')
     assert.equal(await loop, 'stopped')
     await reader.end()

@@ -7,7 +7,6 @@ import { checkHistory } from './support/history.mjs'
 import { createRandom } from './support/seed.mjs'
 import { eachStore } from './support/stores.mjs'
 import { follow, numbered, produceAll, readAll, texts, useEngines, writeAll } from './support/streams.mjs'
-import { until } from './support/wait.mjs'
 
 const UNKNOWN = '01ARZ3NDEKTSV4RRFFQ69G5FAV'
 
@@ -109,7 +108,6 @@ eachStore('subscribe', (store) => {
     const readers = [writer, other].map((engine) => follow(engine, 'all', { follow: 'all' }))
     /** @type {string[]} */
     const chunks = []
-    const arrived = () => until(() => readers.every((reader) => reader.chunks.length === chunks.length))
     const generations = []
     for (const name of ['first', 'second', 'third', 'fourth']) {
       chunks.push(...texts(50, name))
@@ -119,7 +117,7 @@ eachStore('subscribe', (store) => {
       if (name === 'second') await producer.fail('no')
       else await producer.complete()
       // One generation at a time: a reader may be one behind, not two.
-      await arrived()
+      for (const reader of readers) await reader.has(chunks.length)
     }
     for (const reader of readers) {
       assert.equal(reader.outcome, undefined)

@@ -52,11 +52,12 @@ eachStore('takeover', (store) => {
       written.push(...own)
       await writeAll(producer, own)
       await producer.flush()
+      // A reader of all generations may be one behind, not two.
+      await everything.has(written.length)
       assert.deepEqual((await engine.status('generations'))?.firstSeq, first)
       await end(producer)
       assert.deepEqual((await engine.status('generations'))?.lastSeq, written.length)
     }
-    await until(() => everything.chunks.length === written.length, { message: 'every chunk arrives' })
     await everything.subscription.return()
     await everything.end()
     checkHistory({ written: numbered(written), readers: [everything] })
@@ -93,7 +94,7 @@ eachStore('takeover', (store) => {
     await writeAll(old, texts(50, 'old'))
     await old.flush()
     const readers = [follow(first, 'fenced'), follow(second, 'fenced')]
-    await until(() => readers.every(({ chunks }) => chunks.length === 50))
+    for (const reader of readers) await reader.has(50)
 
     const young = await second.produce('fenced', { ifActive: 'takeover' })
     await assert.rejects(old.append('late'), { code: 'ERR_FENCED', name: 'FencedError' })
@@ -131,17 +132,21 @@ eachStore('takeover', (store) => {
       const engine = random.pick(engines)
       const producer = await engine.produce('chain', { ifActive: 'takeover' })
       loads.push(load(producer, `producer ${index}`))
-      await until(() => everything.chunks.length > random.int(0, 50) + index * 20)
+      // A reader of all generations may be one behind, not two.
+      const isHere = () => everything.chunks.at(-1)?.cursor.startsWith(producer.generation)
+      await until(() => everything.outcome || isHere(), { message: `the reader reaches generation ${index}` })
+      assert.equal(everything.error, undefined)
+      await everything.has(everything.chunks.length + random.int(0, 50))
     }
     await (await reader.produce('chain', { ifActive: 'takeover' })).complete()
     for (const ended of loads) written.push(...(await ended))
 
     const last = (await reader.status('chain'))?.lastSeq ?? 0
-    await until(() => everything.chunks.length >= last, { message: 'every chunk arrives' })
+    await everything.has(last)
     await everything.subscription.return()
     checkHistory({ written, readers: [{ ...(await everything.end()), to: last }] })
     const accepted = written.filter(({ acknowledged }) => acknowledged).length
-    assert.ok(accepted >= 200 && accepted <= last, `${accepted} of ${last} chunks were acknowledged`)
+    assert.ok(accepted >= 12 && accepted <= last, `${accepted} of ${last} chunks were acknowledged`)
   })
 
   test('owner: a stream is continued by its owner alone', async () => {

@@ -2,7 +2,7 @@
 
 import { after } from 'node:test'
 import { createEngine } from '../../dist/index.mjs'
-import { deadline } from './wait.mjs'
+import { deadline, until } from './wait.mjs'
 
 const END_MS = 20_000
 
@@ -53,6 +53,17 @@ export class Follower {
       throw new Error(`${error.message}; it has got ${this.chunks.length} chunks`)
     })
     return this
+  }
+
+  /** Waits until it has got so many chunks; throws when it ends before. @param {number} count */
+  async has(count) {
+    const message = () => `${this.name} gets ${count} chunks, it has got ${this.chunks.length}`
+    await until(() => this.chunks.length >= count || this.outcome, { message })
+    if (this.chunks.length < count) {
+      throw new Error(`${this.name} ended (${this.outcome}) after ${this.chunks.length} chunks`, {
+        cause: this.error,
+      })
+    }
   }
 
   /** @param {((chunk: import('../../index').Chunk) => unknown) | undefined} each */
