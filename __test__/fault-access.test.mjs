@@ -6,6 +6,9 @@ import { inspect } from 'node:util'
 import { openEngine, openRedis } from './children/fault-scene.mjs'
 import { deadline, until } from './support/wait.mjs'
 
+/** A promise that never settles is a failure, not a hang. */
+const LIMIT = { timeout: 60_000 }
+
 const SECRET = 'correct-horse-battery'
 const WRONG = 'wrong-horse-battery'
 
@@ -28,7 +31,7 @@ async function errorOf(promise) {
   return error
 }
 
-test('G10: a wrong password is ERR_CONNECTION, without it', async (t) => {
+test('G10: a wrong password is ERR_CONNECTION, without it', LIMIT, async (t) => {
   const redis = await openRedis(t, { password: SECRET })
   /** @type {string[]} */
   const reasons = []
@@ -37,7 +40,7 @@ test('G10: a wrong password is ERR_CONNECTION, without it', async (t) => {
     [redis.url.replace(`:${SECRET}@`, ''), /NOAUTH|authentication/i],
     [redis.url.replace(`:${SECRET}@`, `bob:${WRONG}@`), /WRONGPASS|invalid.*password|authentication/i],
   ])) {
-    const engine = openEngine(t, { url })
+    const engine = openEngine(t, { url, connectTimeout: 500 })
     engine.on('state', (_, reason) => reasons.push(reason))
     const begin = performance.now()
     const errors = [
@@ -63,7 +66,7 @@ test('G10: a wrong password is ERR_CONNECTION, without it', async (t) => {
   assert.equal(engine.state, 'ready')
 })
 
-test('G10: a missing right is ERR_STORE in the words of Redis', async (t) => {
+test('G10: a missing right is ERR_STORE in the words of Redis', LIMIT, async (t) => {
   const redis = await openRedis(t)
   const url = (/** @type {string} */ user) => `redis://${user}:${SECRET}@127.0.0.1:${redis.port}`
   await redis.admin.cmd('ACL', 'SETUSER', 'noscripts', 'on', `>${SECRET}`, '~*', '&*', '+@all', '-@scripting')
@@ -90,7 +93,7 @@ test('G10: a missing right is ERR_STORE in the words of Redis', async (t) => {
   assert.match(error.message, /NOPERM|permission/i)
 })
 
-test('a right that is taken away and given back', async (t) => {
+test('a right that is taken away and given back', LIMIT, async (t) => {
   const redis = await openRedis(t)
   const right = (/** @type {string} */ rule) => redis.admin.cmd('ACL', 'SETUSER', 'default', rule)
   const engine = openEngine(t, { url: redis.url })

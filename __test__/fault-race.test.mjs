@@ -8,12 +8,15 @@ import { checkHistory } from './support/history.mjs'
 import { createRandom } from './support/seed.mjs'
 import { deadline, until } from './support/wait.mjs'
 
+/** A promise that never settles is a failure, not a hang. */
+const LIMIT = { timeout: 60_000 }
+
 const ROUNDS = 50
 
 /** @param {string} cursor */
 const generationOf = (cursor) => cursor.slice(0, cursor.lastIndexOf('.'))
 
-test(`G4 G5: two producers take a stream over at the same moment, ${ROUNDS} times`, async (t) => {
+test(`G4 G5: two producers take a stream over at the same moment, ${ROUNDS} times`, LIMIT, async (t) => {
   const redis = await openRedis(t)
   const proxy = await openProxy(t, redis.url)
   const engines = [openEngine(t, { url: redis.url }), openEngine(t, { url: proxy.url })]
@@ -83,7 +86,7 @@ test(`G4 G5: two producers take a stream over at the same moment, ${ROUNDS} time
   t.diagnostic(`${seen.length} chunks, ${refused.length} refused`)
 })
 
-test('G4: two that join with share interleave, each chunk with a seq of its own', async (t) => {
+test('G4: two that join with share interleave, each chunk with a seq of its own', LIMIT, async (t) => {
   const redis = await openRedis(t)
   const proxy = await openProxy(t, redis.url)
   const engines = [openEngine(t, { url: redis.url }), openEngine(t, { url: proxy.url })]
@@ -115,38 +118,42 @@ test('G4: two that join with share interleave, each chunk with a seq of its own'
   checkHistory({ written, readers: [{ name: 'reader', chunks, outcome: subscription.outcome }] })
 })
 
-test('G4: a taken over producer that Redis cannot be reached from is fenced when it comes back', async (t) => {
-  const redis = await openRedis(t)
-  const proxy = await openProxy(t, redis.url)
-  const away = openEngine(t, { url: proxy.url })
-  const here = openEngine(t, { url: redis.url })
-  const old = new Writing(await away.produce('cut-off'), { random: createRandom() })
-  await old.append()
-  await proxy.refuse(true)
-  proxy.cut()
-  await until(() => away.state !== 'ready')
-  const late = [old.append(), old.append()]
-  const next = new Writing(await here.produce('cut-off', { ifActive: 'takeover' }), {
-    random: createRandom(1),
-  })
-  await next.append()
-  await proxy.refuse(false)
-  await deadline(Promise.all(late), 10_000, 'the late appends settle')
-  assert.deepEqual(
-    old.errors.map(({ code }) => code),
-    ['ERR_FENCED', 'ERR_FENCED'],
-  )
-  assert.equal(old.producer.signal.reason.code, 'ERR_FENCED')
-  assert.equal(await next.finish(), 'complete')
-  assert.deepEqual(
-    next.written.map(({ seq }) => seq),
-    [2],
-  )
-  const first = []
-  const reading = async () => {
-    for await (const { seq, cursor } of here.subscribe('cut-off', { from: `${old.producer.generation}.0` }))
-      first.push(seqOf(cursor) === seq && seq)
-  }
-  await assert.rejects(reading(), { code: 'ERR_INTERRUPTED', reason: 'superseded' })
-  assert.deepEqual(first, [1])
-})
+test(
+  'G4: a taken over producer that Redis cannot be reached from is fenced when it comes back',
+  LIMIT,
+  async (t) => {
+    const redis = await openRedis(t)
+    const proxy = await openProxy(t, redis.url)
+    const away = openEngine(t, { url: proxy.url })
+    const here = openEngine(t, { url: redis.url })
+    const old = new Writing(await away.produce('cut-off'), { random: createRandom() })
+    await old.append()
+    await proxy.refuse(true)
+    proxy.cut()
+    await until(() => away.state !== 'ready')
+    const late = [old.append(), old.append()]
+    const next = new Writing(await here.produce('cut-off', { ifActive: 'takeover' }), {
+      random: createRandom(1),
+    })
+    await next.append()
+    await proxy.refuse(false)
+    await deadline(Promise.all(late), 10_000, 'the late appends settle')
+    assert.deepEqual(
+      old.errors.map(({ code }) => code),
+      ['ERR_FENCED', 'ERR_FENCED'],
+    )
+    assert.equal(old.producer.signal.reason.code, 'ERR_FENCED')
+    assert.equal(await next.finish(), 'complete')
+    assert.deepEqual(
+      next.written.map(({ seq }) => seq),
+      [2],
+    )
+    const first = []
+    const reading = async () => {
+      for await (const { seq, cursor } of here.subscribe('cut-off', { from: `${old.producer.generation}.0` }))
+        first.push(seqOf(cursor) === seq && seq)
+    }
+    await assert.rejects(reading(), { code: 'ERR_INTERRUPTED', reason: 'superseded' })
+    assert.deepEqual(first, [1])
+  },
+)

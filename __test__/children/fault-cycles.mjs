@@ -57,8 +57,6 @@ async function measure() {
   return { rss, heap, resources }
 }
 
-await run(5_000)
-process.send?.({ type: 'before', before: await measure() })
 process.on('message', async (/** @type {{ type: string }} */ { type }) => {
   if (type === 'go') {
     const begin = performance.now()
@@ -71,3 +69,5 @@ process.on('message', async (/** @type {{ type: string }} */ { type }) => {
     process.disconnect()
   }
 })
+await run(5_000)
+process.send?.({ type: 'before', before: await measure() })

@@ -27,6 +27,12 @@ const orders = {
     )
     process.send?.({ type: 'progress', chunks, state: engine.state, states })
   },
+  async collect({ streamId, ms }) {
+    const readers = readings.get(streamId) ?? []
+    const message = { type: `history ${streamId}`, ...(await histories(new Map([[streamId, readers]]), ms)) }
+    readings.delete(streamId)
+    process.send?.(message)
+  },
   async finish({ ms }) {
     const message = { type: 'histories', histories: await histories(readings, ms) }
     await new Promise((resolve) => process.send?.(message, resolve))

@@ -52,9 +52,8 @@ export function openEngine(t, options) {
  * @param {EngineOptions} options its engine's
  */
 export async function openRemote(t, options) {
-  const child = startChild(new URL('./fault-readers.mjs', import.meta.url), {
-    env: { ENGINE: JSON.stringify(options), TIDEMARK_SEED: String(seed) },
-  })
+  const env = { ENGINE: JSON.stringify(options), TIDEMARK_SEED: String(seed) }
+  const child = startChild(new URL('./fault-readers.mjs', import.meta.url), { env })
   t.after(() => child.kill())
   await child.next('ready')
   return new Remote(child)
@@ -84,6 +83,17 @@ class Remote {
   async progress() {
     this.#child.send({ type: 'progress' })
     return /** @type {any} */ (await this.#child.next('progress'))
+  }
+
+  /**
+   * Waits for the ends of one stream's readers, and forgets them.
+   * @param {string} streamId
+   * @param {number} ms
+   * @returns {Promise<Reader[]>}
+   */
+  async collect(streamId, ms) {
+    this.#child.send({ type: 'collect', streamId, ms })
+    return (await this.#child.next(`history ${streamId}`, ms + 10_000))[streamId]
   }
 
   /**
