@@ -122,6 +122,7 @@ function redisName() {
 try {
   process.exitCode = await main()
 } catch (error) {
+  if (error.code === 'EADDRINUSE') error.message = `port ${error.port} is in use; give another one as PORT`
   const isUsage = error instanceof UsageError || error.code === 'ERR_INVALID_ARGUMENT'
   console.error(isUsage ? `${error.message} (npm run demo -- --help)` : (error.message ?? error))
   process.exitCode = isUsage ? 2 : 1

@@ -36,6 +36,8 @@ export async function serve({ engine, source, rate, ports, host, store, say, onW
   /** @type {Map<string, Promise<void>>} */
   const answers = new Map()
   let port = 0
+  let reason = ''
+  const stateEvent = () => event('state', { store, state: engine.state, reason })
 
   /** Starts an answer on a stream. Once this resolves, the stream is there to be followed. */
   async function start(/** @type {string} */ id) {
@@ -82,7 +84,7 @@ export async function serve({ engine, source, rate, ports, host, store, say, onW
     const gone = new AbortController()
     response.on('close', () => gone.abort())
     response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' })
-    response.write(`retry: ${RETRY_MS}\n\n${event('state', { store, state: engine.state, reason: '' })}`)
+    response.write(`retry: ${RETRY_MS}\n\n${stateEvent()}`)
     const heartbeat = setInterval(() => response.write(': still here\n\n'), HEARTBEAT_MS)
     readers.add(response)
     try {
@@ -134,14 +136,15 @@ export async function serve({ engine, source, rate, ports, host, store, say, onW
 
   const server = createServer((request, response) => {
     Promise.resolve(route(request, response)).catch((error) => {
-      if (!response.headersSent) json(response, STATUS[error.code] ?? 500, { message: error.message })
+      if (!response.headersSent) json(response, statusOf(error), { message: error.message })
       else response.destroy()
     })
   })
   port = await listen(server, host, ports)
 
-  engine.on('state', (state, reason) => {
-    for (const response of readers) response.write(event('state', { store, state, reason }))
+  engine.on('state', (_state, why) => {
+    reason = why
+    for (const response of readers) response.write(stateEvent())
   })
 
   /** Stops the answers that run here, sends their readers the end, and closes everything. */
@@ -162,8 +165,11 @@ export async function serve({ engine, source, rate, ports, host, store, say, onW
   return { url: `http://${name}:${port}`, port, close }
 }
 
-/** @type {Record<string, number>} */
-const STATUS = { ERR_INVALID_ARGUMENT: 400, ERR_ACTIVE: 409, ERR_CONNECTION: 503, ERR_TIMEOUT: 503 }
+function statusOf(/** @type {any} */ error) {
+  if (error instanceof URIError || error.code === 'ERR_INVALID_ARGUMENT') return 400
+  if (error.code === 'ERR_ACTIVE') return 409
+  return error.retryable ? 503 : 500
+}
 
 /** How a loop that threw ended: for good, or until the reader tries again. */
 function ending(/** @type {any} */ error) {

@@ -1,7 +1,6 @@
 // The demo without a browser: readers that leave, come back, come late, and a stop, told line by line and checked.
 
 import { randomUUID } from 'node:crypto'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { serve } from './server.mjs'
 
 /** So much of a longer text is played: the story is about readers, not about length. */
@@ -61,6 +60,7 @@ export async function tell({ engine, source, rate: wanted, redis }) {
     const third = Math.ceil(parts.length / 3)
     await post(`${server.url}/start?id=${id}`)
     const ends = [anna.follow()]
+    progress(anna, ends[0], parts.length)
     const bens = ben.follow()
     await ben.until(third)
     ben.leave()
@@ -71,7 +71,7 @@ export async function tell({ engine, source, rate: wanted, redis }) {
     ends.push(ben.follow())
     say('   Cleo   joins only now, from the start')
     ends.push(cleo.follow())
-    await progress(anna, Promise.all(ends), parts.length)
+    await Promise.all(ends)
     for (const one of [anna, ben, cleo]) say(one.summary())
     return [anna, ben, cleo]
   }
@@ -80,6 +80,7 @@ export async function tell({ engine, source, rate: wanted, redis }) {
     const [dora, emil] = ['Dora', 'Emil'].map((name) => reader(name, id))
     await post(`${server.url}/start?id=${id}`)
     const end = dora.follow()
+    progress(dora, end, parts.length)
     await dora.until(Math.ceil(parts.length * 0.4))
     const { result } = await post(`${server.url}/stop?id=${id}`)
     say(
@@ -234,20 +235,25 @@ function judge(all, written) {
   return true
 }
 
-/** Redraws a line in a terminal until `end`. */
-async function progress(
+/** In a terminal, how far a reader has come, below what was said, until `end`. */
+function progress(
   /** @type {Reader} */ reader,
   /** @type {Promise<unknown>} */ end,
   /** @type {number} */ total,
 ) {
-  if (!process.stdout.isTTY) return end
-  const isOver = end.then(() => true)
-  while (!(await Promise.race([isOver, sleep(50, false)]))) {
+  if (!process.stdout.isTTY) return
+  const timer = setInterval(() => {
     const full = Math.round((24 * reader.seq) / total)
-    process.stdout.write(`\r   ${'█'.repeat(full)}${'░'.repeat(24 - full)} seq ${reader.seq} of ${total}`)
-  }
-  process.stdout.write('\r\x1b[K')
+    const bar = '█'.repeat(full) + '░'.repeat(24 - full)
+    process.stdout.write(`${CLEAR}   ${bar} ${reader.name} at seq ${reader.seq} of ${total}`)
+  }, 50)
+  end.then(() => {
+    clearInterval(timer)
+    process.stdout.write(CLEAR)
+  })
 }
+
+const CLEAR = '\r\x1b[K'
 
 /** @returns {Promise<any>} */
 async function post(/** @type {string} */ url) {
@@ -278,5 +284,5 @@ async function* each(/** @type {T[]} */ items) {
 }
 
 function say(/** @type {string} */ line) {
-  console.log(line)
+  console.log(process.stdout.isTTY ? CLEAR + line : line)
 }
