@@ -25,7 +25,7 @@ Environment
 const FIRST_PORT = 4200
 
 /** Short, so that one need not wait long to see what becomes of a killed server's answer. */
-const LEASE = '3s'
+const LEASE = '5s'
 
 /** @returns {Promise<number>} the exit code */
 async function main() {
