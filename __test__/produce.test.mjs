@@ -200,8 +200,7 @@ eachStore('produce', (store) => {
   })
 
   test('back-pressure: false past the mark, ready, and past the bound an error that loses nothing', async () => {
-    // The interval keeps the queue from being sent while it is filled.
-    const engine = open({ maxQueueBytes: MIB, flushIntervalMs: 300 })
+    const engine = open({ maxQueueBytes: MIB })
     const producer = await engine.produce('pressure')
     const accepted = []
     const fill = () => {
@@ -217,7 +216,9 @@ eachStore('produce', (store) => {
       }
     }
     const { below, size, error } = fill()
-    assert.deepEqual([below, size], [Math.floor(MIB / 4 / 10_000), Math.floor(MIB / 10_000)])
+    // The native side sends meanwhile, so the marks are passed later than without it, never earlier.
+    assert.ok(below >= Math.floor(MIB / 4 / 10_000) && size > below, `below the mark for ${below} of ${size}`)
+    assert.ok(size >= Math.floor(MIB / 10_000), `full after ${size}`)
     assert.equal(error.code, 'ERR_BACKPRESSURE')
     assert.equal(error.name, 'BackpressureError')
     assert.equal(error.retryable, true)

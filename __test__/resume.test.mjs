@@ -30,7 +30,11 @@ eachStore('resume', (store) => {
     const everywhere = (/** @type {string} */ name) =>
       Array.from({ length: chunks.length + 1 }, (_, seq) => {
         const from = `${producer.generation}.${seq}`
-        return follow(random.pick([writer, other]), 'positions', { from, after: seq, name: `${name} ${from}` })
+        return follow(random.pick([writer, other]), 'positions', {
+          from,
+          after: seq,
+          name: `${name} ${from}`,
+        })
       })
     const live = everywhere('live')
     await turn()

@@ -157,7 +157,10 @@ eachStore('stop', (store) => {
     const engine = open()
     const producer = await engine.produce('owned', { owner: 'user-1' })
     for (const options of [undefined, {}, { owner: 'user-2' }]) {
-      await assert.rejects(open().stop('owned', '', options), { code: 'ERR_FORBIDDEN', name: 'ForbiddenError' })
+      await assert.rejects(open().stop('owned', '', options), {
+        code: 'ERR_FORBIDDEN',
+        name: 'ForbiddenError',
+      })
     }
     assert.equal(producer.signal.aborted, false)
     assert.equal((await engine.status('owned'))?.stop, null)

@@ -19,6 +19,15 @@ interface End {
   error?: NativeError
 }
 
+/** Errors are made when somebody receives them: only the public object knows where it came from. */
+type Ending = { error: (from: Origin | undefined) => unknown } | { quiet: true }
+
+/** The public object, as far as it concerns its inside. */
+interface Reader {
+  /** Where `subscribe` was called. Its frames lead to the caller's variables, so it must not be kept in here. */
+  readonly origin: Origin
+}
+
 /**
  * The inside of a subscription, which the engine holds. It does not refer to the public object unless somebody waits, so
  * that a loop that was dropped is noticed and its native half cancelled.
@@ -28,10 +37,10 @@ export class Sink {
   outcome: Outcome | undefined
   reason: string | undefined
   /** The public object, while a `next()` waits. */
-  waitingFor: object | undefined
+  waitingFor: Reader | undefined
   readonly #bridge: Bridge
-  readonly #origin: Origin
-  readonly #signal: AbortSignal | undefined
+  /** Weak: a signal's listeners may well lead to the public object. */
+  readonly #signal: WeakRef<AbortSignal> | undefined
   readonly #waiting = new Fifo<Deferred<Result>>()
   readonly #batches = new Fifo<Batch>()
   #handle: number | undefined
@@ -42,20 +51,20 @@ export class Sink {
   #isReferenced = true
   #isHeld = false
   /** What comes after the last chunk; set once. */
-  #end: { error: unknown } | { quiet: true } | undefined
+  #end: Ending | undefined
 
-  constructor(bridge: Bridge, streamId: string, signal: AbortSignal | undefined, from: Origin) {
+  constructor(bridge: Bridge, streamId: string, signal: AbortSignal | undefined) {
     this.streamId = streamId
     this.#bridge = bridge
-    this.#signal = signal
-    this.#origin = from
+    this.#signal = signal && new WeakRef(signal)
   }
 
   /** Begins; a failure is what the first `next()` throws. */
   open(args: Omit<SubscribeArgs, 'credit'>): void {
     const bridge = this.#bridge
-    if (this.#signal?.aborted) {
-      this.broken(this.#signal.reason)
+    const signal = this.#signal?.deref()
+    if (signal?.aborted) {
+      this.broken(signal.reason)
       return
     }
     // What was written before is there for whoever subscribes after it.
@@ -63,11 +72,11 @@ export class Sink {
     try {
       this.#handle = bridge.native.subscribe(bridge.handle, JSON.stringify({ ...args, credit: CREDIT }))
     } catch (thrown) {
-      this.broken(fromThrown(thrown, this.#origin))
+      this.broken(fromThrown(thrown))
       return
     }
     bridge.sinks.set(this.#handle, this)
-    this.#signal?.addEventListener('abort', this.#onAbort)
+    signal?.addEventListener('abort', this.#onAbort)
   }
 
   get cursor(): string | undefined {
@@ -92,9 +101,9 @@ export class Sink {
     return chunk
   }
 
-  /** A promise for what comes when nothing is there yet. `owner` is the public object. */
-  wait(owner: object): Promise<Result> {
-    if (this.#end !== undefined) return this.#finish(this.#end)
+  /** A promise for what comes when nothing is there yet. */
+  wait(owner: Reader): Promise<Result> {
+    if (this.#end !== undefined) return this.#finish(this.#end, owner.origin)
     const waiter = deferred<Result>()
     this.#waiting.push(waiter)
     this.waitingFor = owner
@@ -128,16 +137,17 @@ export class Sink {
     this.#forget()
     this.outcome = end.outcome
     this.reason = end.reason || undefined
-    if (end.error !== undefined) this.#settle({ error: fromNative(end.error, this.#origin) })
-    else if (end.outcome === 'failed' || end.outcome === 'interrupted') {
-      this.#settle({ error: outcomeError(end.outcome, this.streamId, end.reason ?? '', this.#origin) })
+    const { error, outcome, reason = '' } = end
+    if (error !== undefined) this.#settle({ error: (from) => fromNative(error, from) })
+    else if (outcome === 'failed' || outcome === 'interrupted') {
+      this.#settle({ error: (from) => outcomeError(outcome, this.streamId, reason, from) })
     } else this.#settle({ quiet: true })
   }
 
   /** Ends with an error after what has arrived. */
   broken(error: unknown): void {
     this.#forget()
-    if (this.#end === undefined) this.#settle({ error })
+    if (this.#end === undefined) this.#settle({ error: () => error })
   }
 
   /** Ends quietly and at once: what has arrived is dropped. */
@@ -154,11 +164,12 @@ export class Sink {
     this.#hold()
   }
 
-  readonly #onAbort = (): void => {
-    this.#drop({ error: this.#signal?.reason })
+  readonly #onAbort = (event: Event): void => {
+    const { reason } = event.target as AbortSignal
+    this.#drop({ error: () => reason })
   }
 
-  #drop(end: { error: unknown } | { quiet: true }): void {
+  #drop(end: Ending): void {
     if (this.#handle !== undefined) this.#bridge.native.cancel(this.#bridge.handle, this.#handle)
     this.#forget()
     this.#batches.clear()
@@ -186,18 +197,19 @@ export class Sink {
     this.#handle = undefined
   }
 
-  #settle(end: { error: unknown } | { quiet: true }): void {
+  #settle(end: Ending): void {
     this.#end = end
+    const from = this.waitingFor?.origin
     for (let waiter = this.#waiting.shift(); waiter !== undefined; waiter = this.#waiting.shift()) {
-      if ('error' in this.#end) waiter.reject(this.#once(this.#end.error))
+      if ('error' in this.#end) waiter.reject(this.#once(this.#end.error(from)))
       else waiter.resolve({ done: true, value: undefined })
     }
     this.#unwait()
     if (this.#batches.size === 0) this.#release()
   }
 
-  #finish(end: { error: unknown } | { quiet: true }): Promise<Result> {
-    if ('error' in end) return Promise.reject(this.#once(end.error))
+  #finish(end: Ending, from: Origin): Promise<Result> {
+    if ('error' in end) return Promise.reject(this.#once(end.error(from)))
     return Promise.resolve({ done: true, value: undefined })
   }
 
@@ -221,6 +233,6 @@ export class Sink {
   }
 
   #release(): void {
-    this.#signal?.removeEventListener('abort', this.#onAbort)
+    this.#signal?.deref()?.removeEventListener('abort', this.#onAbort)
   }
 }

@@ -11,9 +11,11 @@ type Result = IteratorResult<Chunk, undefined>
 const dropped = new FinalizationRegistry<Sink>((sink) => sink.leave())
 
 export class Subscription implements api.Subscription {
+  /** @internal */ readonly origin: Origin
   readonly #sink: Sink
 
-  constructor(sink: Sink) {
+  constructor(sink: Sink, from: Origin) {
+    this.origin = from
     this.#sink = sink
     dropped.register(this, sink, sink)
   }
@@ -79,8 +81,8 @@ export function subscribe(
   signal: AbortSignal | undefined,
   from: Origin,
 ): Subscription {
-  const sink = new Sink(bridge, args.streamId, signal, from)
+  const sink = new Sink(bridge, args.streamId, signal)
   if (bridge.closing) sink.broken(closedError(from))
   else sink.open(args)
-  return new Subscription(sink)
+  return new Subscription(sink, from)
 }

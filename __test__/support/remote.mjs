@@ -7,7 +7,7 @@ export const now = () => performance.timeOrigin + performance.now()
 
 /**
  * Starts the process.
- * @param {import('../../index').EngineOptions} options of its engine
+ * @param {import('tidemark').EngineOptions} options of its engine
  */
 export async function startRemote(options) {
   const child = startChild(new URL('../children/remote.mjs', import.meta.url), {

@@ -1,7 +1,7 @@
 // Engines, producers and readers as the behaviour tests use them.
 
 import { after } from 'node:test'
-import { createEngine } from '../../dist/index.mjs'
+import { createEngine } from 'tidemark'
 import { deadline, until } from './wait.mjs'
 
 const END_MS = 20_000
@@ -9,10 +9,10 @@ const END_MS = 20_000
 /**
  * Gives a suite its engines: one key prefix for all of them, and they are closed after the suite.
  * @param {import('./stores.mjs').TestStore} store
- * @returns {(options?: import('../../index').EngineOptions) => import('../../index').Engine}
+ * @returns {(options?: import('tidemark').EngineOptions) => import('tidemark').Engine}
  */
 export function useEngines(store) {
-  /** @type {import('../../index').Engine[]} */
+  /** @type {import('tidemark').Engine[]} */
   const opened = []
   const keyPrefix = store.prefix()
   after(() => Promise.all(opened.map((engine) => engine.close())))
@@ -34,11 +34,11 @@ export class Follower {
   #done
 
   /**
-   * @param {import('../../index').Subscription} subscription
+   * @param {import('tidemark').Subscription} subscription
    * @param {object} [options]
    * @param {string} [options.name]
    * @param {number} [options.from] the seq that the subscription begins after
-   * @param {(chunk: import('../../index').Chunk) => unknown} [options.each] awaited for every chunk; false leaves
+   * @param {(chunk: import('tidemark').Chunk) => unknown} [options.each] awaited for every chunk; false leaves
    */
   constructor(subscription, { name = 'the reader', from = 0, each } = {}) {
     this.subscription = subscription
@@ -66,7 +66,7 @@ export class Follower {
     }
   }
 
-  /** @param {((chunk: import('../../index').Chunk) => unknown) | undefined} each */
+  /** @param {((chunk: import('tidemark').Chunk) => unknown) | undefined} each */
   async #read(each) {
     try {
       for await (const chunk of this.subscription) {
@@ -84,9 +84,9 @@ export class Follower {
 
 /**
  * Follows a stream from its start, or from `options.from`.
- * @param {import('../../index').Engine} engine
+ * @param {import('tidemark').Engine} engine
  * @param {string} streamId
- * @param {import('../../index').SubscribeOptions & ConstructorParameters<typeof Follower>[1] & { after?: number }} [options]
+ * @param {import('tidemark').SubscribeOptions & ConstructorParameters<typeof Follower>[1] & { after?: number }} [options]
  *   `after` is the seq that `from` stands for
  */
 export function follow(engine, streamId, { name, each, after: seen, ...options } = {}) {
@@ -114,7 +114,7 @@ export function numbered(chunks, first = 1) {
 
 /**
  * Writes at the pace of the queue.
- * @param {import('../../index').Producer} producer
+ * @param {import('tidemark').Producer} producer
  * @param {Iterable<string | Uint8Array>} chunks
  */
 export async function writeAll(producer, chunks) {
@@ -123,10 +123,10 @@ export async function writeAll(producer, chunks) {
 
 /**
  * Produces a whole generation.
- * @param {import('../../index').Engine} engine
+ * @param {import('tidemark').Engine} engine
  * @param {string} streamId
  * @param {Iterable<string | Uint8Array>} chunks
- * @param {import('../../index').ProduceOptions} [options]
+ * @param {import('tidemark').ProduceOptions} [options]
  */
 export async function produceAll(engine, streamId, chunks, options) {
   const producer = await engine.produce(streamId, options)
