@@ -48,11 +48,12 @@ describe('lease of another process [redis]', () => {
   const open = useEngines(store)
   const keyPrefix = store.prefix()
   before(() => store.start())
-  const remote = () => startRemote({ url: store.url, keyPrefix, lease })
+  const remote = (/** @type {import('node:test').TestContext} */ t) =>
+    startRemote(t, { url: store.url, keyPrefix, lease })
 
   test('G5 its producer is killed: every reader ends within lease + 2 s, and a new one goes on', async (t) => {
     const engine = open({ keyPrefix, lease })
-    const [victim, witness] = [await remote(), await remote()]
+    const [victim, witness] = [await remote(t), await remote(t)]
     await victim.ask('produce', { streamId: 'killed' })
     const readers = Array.from({ length: 5 }, (_, index) => follow(engine, 'killed', { name: `${index}` }))
     const far = witness.ask('read', { streamId: 'killed' })
@@ -86,13 +87,12 @@ describe('lease of another process [redis]', () => {
     await again.subscription.return()
     const written = numbered([...texts(50), ...texts(50, 'next')])
     checkHistory({ written, readers: [live, { ...(await again.end()), to: 100 }] })
-    await witness.kill()
   })
 
-  test('G5 whoever comes after the lease finds the end at once, and may start anew', async () => {
+  test('G5 whoever comes after the lease finds the end at once, and may start anew', async (t) => {
     for (const arrival of /** @type {const} */ (['read', 'produce', 'stop', 'status'])) {
       const streamId = `dead ${arrival}`
-      const victim = await remote()
+      const victim = await remote(t)
       await victim.ask('produce', { streamId })
       await victim.ask('write', { streamId, chunks: texts(10) })
       const died = now()
@@ -117,8 +117,8 @@ describe('lease of another process [redis]', () => {
     }
   })
 
-  test('G5 before the lease is over a dead producer is in the way, unless it is taken over', async () => {
-    const victim = await remote()
+  test('G5 before the lease is over a dead producer is in the way, unless it is taken over', async (t) => {
+    const victim = await remote(t)
     await victim.ask('produce', { streamId: 'in the way' })
     await victim.ask('write', { streamId: 'in the way', chunks: ['half'] })
     await victim.kill()
@@ -134,8 +134,8 @@ describe('lease of another process [redis]', () => {
     checkHistory({ written: numbered(['whole'], 2), first: 2, readers: [replay] })
   })
 
-  test('G5 G6 a producer that dies after a stop has been stopped', async () => {
-    const victim = await remote()
+  test('G5 G6 a producer that dies after a stop has been stopped', async (t) => {
+    const victim = await remote(t)
     await victim.ask('produce', { streamId: 'stopped' })
     await victim.ask('write', { streamId: 'stopped', chunks: texts(5) })
     const engine = open({ keyPrefix })
@@ -147,12 +147,11 @@ describe('lease of another process [redis]', () => {
     await reader.end(LEASE_MS + SLACK_MS)
     assert.deepEqual([reader.outcome, reader.subscription.reason], ['stopped', 'enough'])
     checkHistory({ written: numbered(texts(5)), readers: [reader] })
-    await victim.kill()
   })
 
-  test('G5 a busy JavaScript thread does not lose its lease', async () => {
+  test('G5 a busy JavaScript thread does not lose its lease', async (t) => {
     const engine = open({ keyPrefix })
-    const busy = await remote()
+    const busy = await remote(t)
     await busy.ask('produce', { streamId: 'busy' })
     await busy.ask('write', { streamId: 'busy', chunks: texts(5, 'before') })
     const reader = follow(engine, 'busy')
@@ -163,6 +162,5 @@ describe('lease of another process [redis]', () => {
     await reader.end()
     const written = numbered([...texts(5, 'before'), ...texts(5, 'after')])
     checkHistory({ written, readers: [reader] })
-    await busy.kill()
   })
 })

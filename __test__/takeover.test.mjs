@@ -8,7 +8,7 @@ import { startProxy } from './support/proxy.mjs'
 import { createRandom } from './support/seed.mjs'
 import { eachStore, TestStore } from './support/stores.mjs'
 import { follow, numbered, produceAll, readAll, texts, useEngines, writeAll } from './support/streams.mjs'
-import { until } from './support/wait.mjs'
+import { deadline, until } from './support/wait.mjs'
 
 const ULID = /^[0-7][0-9A-HJKMNP-TV-Z]{25}$/
 
@@ -149,6 +149,22 @@ eachStore('takeover', (store) => {
     assert.ok(accepted >= 12 && accepted <= last, `${accepted} of ${last} chunks were acknowledged`)
   })
 
+  test('G4 of many that start at the same time one is left, and all others are told', async () => {
+    const engines = [open(), open()]
+    for (let round = 0; round < 10; round++) {
+      const starts = Array.from({ length: 20 }, (_, index) =>
+        engines[index % 2]?.produce(`crowd ${round}`, { ifActive: 'takeover' }),
+      )
+      const producers = await Promise.all(starts)
+      const appends = producers.map(
+        (producer) => producer?.append('x').then(() => 'accepted', (error) => error.code) ?? 'none',
+      )
+      const codes = await deadline(Promise.all(appends), 5_000, 'every append settles')
+      assert.deepEqual(codes.sort(), [...Array(19).fill('ERR_FENCED'), 'accepted'])
+      await until(() => producers.filter((producer) => producer?.signal.aborted).length === 19)
+    }
+  })
+
   test('owner: a stream is continued by its owner alone', async () => {
     const engine = open()
     await produceAll(engine, 'owned', ['mine'], { owner: 'user-1' })
@@ -188,13 +204,14 @@ describe('takeover of a producer that is not told [redis]', () => {
     await young.complete()
     checkHistory({ written: numbered(['after'], 2), first: 2, readers: [await readAll(near, 'far')] })
     await far.close()
+    await until(() => proxy.connections === 0, { message: 'its connections are closed' })
     await proxy.close()
   })
 })
 
 /**
  * Appends until the producer is fenced; tells which chunks were accepted.
- * @param {import('../index').Producer} producer
+ * @param {import('tidemark').Producer} producer
  * @param {string} name
  */
 async function load(producer, name) {

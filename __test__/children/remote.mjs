@@ -3,7 +3,7 @@
 import { createEngine } from '../../dist/index.mjs'
 
 const engine = createEngine(JSON.parse(process.env.ENGINE ?? '{}'))
-/** @type {Map<string, import('../../index').Producer>} */
+/** @type {Map<string, import('tidemark').Producer>} */
 const producers = new Map()
 
 /** Milliseconds that can be compared with another process'. */

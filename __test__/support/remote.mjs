@@ -6,13 +6,15 @@ import { startChild } from './child.mjs'
 export const now = () => performance.timeOrigin + performance.now()
 
 /**
- * Starts the process.
+ * Starts the process. It ends with the test.
+ * @param {import('node:test').TestContext} t
  * @param {import('tidemark').EngineOptions} options of its engine
  */
-export async function startRemote(options) {
+export async function startRemote(t, options) {
   const child = startChild(new URL('../children/remote.mjs', import.meta.url), {
     env: { ENGINE: JSON.stringify(options) },
   })
+  t.after(() => child.kill())
   await child.next('ready')
   return new Remote(child)
 }

@@ -1,0 +1,66 @@
+// Scripts that come to their end in different ways; none of them ends itself but one.
+
+import { createEngine } from '../../dist/index.mjs'
+
+const [, , name = '', close] = process.argv
+const engine = createEngine(JSON.parse(process.env.ENGINE ?? '{}'))
+/** @param {string} type @param {object} [fields] */
+const send = (type, fields) => process.send?.({ type, ...fields })
+
+/** @type {Record<string, () => Promise<unknown>>} */
+const scripts = {
+  /** An engine that is never used. */
+  async unused() {},
+  connected: () => engine.connect(),
+  async produce() {
+    const producer = await engine.produce('produced')
+    producer.write('all')
+    await producer.complete()
+  },
+  async read() {
+    let count = 0
+    for await (const _ of engine.subscribe('finished')) count += 1
+    send('read', { count })
+  },
+  /** A producer that is neither ended nor waited for. */
+  async write() {
+    const producer = await engine.produce('unfinished')
+    for (let count = 0; count < 3_000; count++) producer.write(`chunk ${count}`)
+  },
+  /** Left in the middle. */
+  async leave() {
+    for await (const { seq } of engine.subscribe('finished')) if (seq === 2) break
+  },
+  /** Waits for what others write. */
+  async wait() {
+    for await (const { data } of engine.subscribe('live')) send('got', { data })
+    send('over')
+  },
+  /** The same, but nothing to stay for. */
+  async unref() {
+    const subscription = engine.subscribe('live').unref()
+    await subscription.next()
+    void subscription.next()
+  },
+  /** Ends itself with everything under way. */
+  async exit() {
+    const producer = await engine.produce('exit', { ifActive: 'takeover' })
+    const subscription = engine.subscribe('exit')
+    producer.append('x').catch(() => {})
+    await subscription.next()
+    void subscription.next()
+    for (let count = 0; count < 1_000; count++) producer.write('x')
+    process.exit(7)
+  },
+  /** Ends with an error, as a bug in a program would. */
+  async crash() {
+    const producer = await engine.produce('crash', { ifActive: 'takeover' })
+    producer.write('x')
+    void engine.subscribe('crash').next()
+    throw new Error('a bug')
+  },
+}
+
+await scripts[name]?.()
+if (close) await engine.close()
+send('end')
