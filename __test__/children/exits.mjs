@@ -24,7 +24,7 @@ const scripts = {
   },
   /** A producer that is neither ended nor waited for. */
   async write() {
-    const producer = await engine.produce('unfinished')
+    const producer = await engine.produce('unfinished', { ifActive: 'takeover' })
     for (let count = 0; count < 3_000; count++) producer.write(`chunk ${count}`)
   },
   /** Left in the middle. */
