@@ -94,7 +94,7 @@ eachStore('admin', (store) => {
       '?[a]',
       'a b',
       ' ',
-      "'\"\\",
+      '\'"\\',
       '../..',
       '__proto__',
       'a',
@@ -228,7 +228,10 @@ eachStore('admin', (store) => {
     assert.equal((await two.status('same name'))?.state, 'stopped')
     for (const bad of ['', 'a b', 'a{', '}', 'a\n', 'x'.repeat(65), '\uD800', 1]) {
       // @ts-expect-error a number is no prefix
-      assert.throws(() => open({ keyPrefix: bad }), { code: 'ERR_INVALID_ARGUMENT', field: 'options.keyPrefix' })
+      assert.throws(() => open({ keyPrefix: bad }), {
+        code: 'ERR_INVALID_ARGUMENT',
+        field: 'options.keyPrefix',
+      })
     }
   })
 })

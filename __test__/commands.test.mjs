@@ -91,7 +91,10 @@ describe('commands [redis]', () => {
     await producer.append('warm')
     const { sent, inside } = await watched(() => producer.append('chunk'))
     assert.equal(sent.filter(isScript).length, 1)
-    assert.deepEqual(sent.filter((name) => !isScript(name)), [])
+    assert.deepEqual(
+      sent.filter((name) => !isScript(name)),
+      [],
+    )
     for (const name of ['XADD', 'PUBLISH']) {
       assert.equal(inside.filter((each) => each === name).length, 1, `${name} in the script`)
     }

@@ -157,7 +157,11 @@ eachStore('takeover', (store) => {
       )
       const producers = await Promise.all(starts)
       const appends = producers.map(
-        (producer) => producer?.append('x').then(() => 'accepted', (error) => error.code) ?? 'none',
+        (producer) =>
+          producer?.append('x').then(
+            () => 'accepted',
+            (error) => error.code,
+          ) ?? 'none',
       )
       const codes = await deadline(Promise.all(appends), 5_000, 'every append settles')
       assert.deepEqual(codes.sort(), [...Array(19).fill('ERR_FENCED'), 'accepted'])
