@@ -97,6 +97,7 @@ test(
       const old = new Writing(await one.produce(id), { random })
       await old.append()
       const following = followAll(one, id, 2)
+      await following.first
       const [stopEngine, startEngine] = random.shuffle([one, two])
       const asked = Promise.all([
         stopEngine?.stop(id, 'enough'),
@@ -123,7 +124,7 @@ test(
         assert.equal((await aborted(producer.signal, 2_000)).code, 'ERR_STOPPED')
         assert.equal(await next.finish(), 'stopped')
       }
-      const { chunks, generations } = await following
+      const { chunks, generations } = await deadline(following.all, 5_000, 'both generations are seen')
       assert.deepEqual(generations, [old.producer.generation, producer.generation])
       checkHistory({
         written: [...old.written, ...next.written],
@@ -134,22 +135,27 @@ test(
   },
 )
 
-/** Follows a stream through its generations until it has seen this many chunks. */
-async function followAll(
+/** Follows a stream through its generations until it has seen this many chunks; `first` tells that it has begun. */
+function followAll(
   /** @type {import('..').Engine} */ engine,
   /** @type {string} */ id,
   /** @type {number} */ count,
 ) {
+  /** @type {{ seq: number, data: string }[]} */
   const chunks = []
   /** @type {string[]} */
   const generations = []
-  for await (const { seq, data, cursor } of engine.subscribe(id, { follow: 'all' })) {
-    chunks.push({ seq, data: digest(data) })
-    const generation = cursor.slice(0, cursor.indexOf('.'))
-    if (generations.at(-1) !== generation) generations.push(generation)
-    if (chunks.length === count) break
+  const reading = async () => {
+    for await (const { seq, data, cursor } of engine.subscribe(id, { follow: 'all' })) {
+      chunks.push({ seq, data: digest(data) })
+      const generation = cursor.slice(0, cursor.indexOf('.'))
+      if (generations.at(-1) !== generation) generations.push(generation)
+      if (chunks.length === count) break
+    }
+    return { chunks, generations }
   }
-  return { chunks, generations }
+  const all = reading()
+  return { all, first: until(() => chunks.length > 0) }
 }
 
 test('G6: a stop arrives while every connection is being killed', LIMIT, async (t) => {
