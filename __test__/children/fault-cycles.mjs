@@ -50,11 +50,7 @@ async function measure() {
     await sleep(50)
   }
   const { rss, heapUsed: heap } = process.memoryUsage()
-  const resources = process
-    .getActiveResourcesInfo()
-    .filter((name) => name !== 'Timeout')
-    .sort()
-  return { rss, heap, resources }
+  return { rss, heap, resources: process.getActiveResourcesInfo().sort() }
 }
 
 process.on('message', async (/** @type {{ type: string }} */ { type }) => {
