@@ -52,11 +52,17 @@ pub enum Error {
         /// The stream.
         stream: String,
     },
-    /// `ERR_FENCED`: another producer took the stream over, or this one's lease lapsed. Nothing was written.
-    #[error("stream {stream:?}: this producer was replaced; its chunk was not written")]
+    /// `ERR_FENCED`: another producer took the stream over, or this one's lease lapsed. Nothing was written, unless in
+    /// doubt.
+    #[error(
+        "stream {stream:?}: this producer was replaced; {}",
+        if *in_doubt { "its last chunks may have been written" } else { "its chunk was not written" }
+    )]
     Fenced {
         /// The stream.
         stream: String,
+        /// An answer was lost on the way, and its repetition met the new producer.
+        in_doubt: bool,
     },
     /// `ERR_ENDED`: the generation has its terminal entry. Nothing was written.
     #[error("stream {stream:?} has ended as {outcome}; nothing can be written to this generation")]
@@ -208,7 +214,10 @@ impl Error {
     pub fn has_no_side_effects(&self) -> bool {
         !matches!(
             self,
-            Self::Connection { .. } | Self::Timeout { .. } | Self::Internal { .. }
+            Self::Connection { .. }
+                | Self::Timeout { .. }
+                | Self::Internal { .. }
+                | Self::Fenced { in_doubt: true, .. }
         )
     }
 

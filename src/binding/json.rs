@@ -19,7 +19,7 @@ pub fn error(error: &Error, stream: Option<&str>) -> Value {
     match error {
         Error::InvalidArgument { field, .. } => value["field"] = json!(field),
         Error::Active { stream }
-        | Error::Fenced { stream }
+        | Error::Fenced { stream, .. }
         | Error::Ended { stream, .. }
         | Error::Backpressure { stream, .. }
         | Error::NotFound { stream }

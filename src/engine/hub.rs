@@ -391,7 +391,10 @@ async fn audit(hub: &Hub, inner: &Inner) -> bool {
             return false;
         }
         // A frame that cannot be decoded, or missing rights: whoever reads it gets the error.
-        Err(_) => hub.tell(News::Change),
+        Err(_) => {
+            lock(&hub.state).ring.lose_track();
+            hub.tell(News::Change);
+        }
     }
     true
 }

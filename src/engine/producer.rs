@@ -50,8 +50,12 @@ pub(super) struct State {
     /// Chunks that crossed, ever; and those of them that were accepted.
     crossed: u64,
     settled: u64,
-    /// Payload bytes of the batch in flight.
+    /// A batch is under way.
+    sending: bool,
+    /// Payload bytes of it.
     in_flight: usize,
+    /// What is said once it has its answer.
+    pub(super) cut_off: Option<Error>,
     /// Of the chunks that crossed, those whose acknowledgement is asked for, ascending.
     acks: VecDeque<u64>,
     flushes: VecDeque<(u64, oneshot::Sender<Result<()>>)>,
@@ -170,16 +174,28 @@ impl Producer {
         self.notify.notify_one();
     }
 
-    /// The generation has ended without this producer's doing.
+    /// The generation has ended without this producer's doing. A batch under way may have been accepted before: its own
+    /// answer decides, and the writer closes then.
     pub fn cut_off(&self, inner: &Inner, terminal: &Terminal) {
-        self.close(inner, Err(self.cut_off_error(terminal)));
+        let error = self.cut_off_error(terminal);
+        {
+            let mut state = lock(&self.state);
+            if state.sending {
+                state.cut_off.get_or_insert(error);
+                return;
+            }
+        }
+        self.close(inner, Err(error));
     }
 
     /// Why nothing can be written after this terminal entry.
     pub(super) fn cut_off_error(&self, terminal: &Terminal) -> Error {
         let stream = self.stream.to_string();
         match (terminal.outcome, terminal.reason.as_str()) {
-            (Outcome::Interrupted, "superseded") => Error::Fenced { stream },
+            (Outcome::Interrupted, "superseded") => Error::Fenced {
+                stream,
+                in_doubt: false,
+            },
             (Outcome::Interrupted, reason) => Error::Interrupted {
                 stream,
                 reason: reason.into(),
@@ -297,6 +313,7 @@ impl State {
                 None => terminal,
             });
         if frame.is_some() || terminal.is_some() {
+            self.sending = true;
             Take::Batch(Batch { frame, terminal })
         } else {
             Take::Nothing
@@ -305,6 +322,7 @@ impl State {
 
     /// A batch was accepted: tells those who waited for it. Returns the seqs of the acknowledgements that are due.
     pub(super) fn accept(&mut self, chunks: u64, last: u64, mark: usize) -> Vec<u64> {
+        self.sending = false;
         self.in_flight = 0;
         self.settled += chunks;
         self.last_sign = Some(Instant::now());

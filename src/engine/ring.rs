@@ -133,6 +133,13 @@ impl Ring {
         News::Change
     }
 
+    /// What follows cannot be read here: everybody has to see for themselves.
+    pub fn lose_track(&mut self) {
+        self.tail = None;
+        self.frames.clear();
+        self.bytes = 0;
+    }
+
     /// A page of the log was read while listening.
     pub fn observe(&mut self, page: &Page) -> News {
         let Head {

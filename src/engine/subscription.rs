@@ -307,6 +307,7 @@ impl Subscription {
         let position = if state.between {
             Position::Next {
                 generation: place.generation,
+                seq: place.seq,
             }
         } else {
             Position::After {
@@ -410,10 +411,19 @@ async fn fetch(subscription: Arc<Subscription>, inner: Arc<Inner>, position: Pos
                 subscription.hub.observe(&page);
                 return subscription.accept(page);
             }
-            // Its producer may put it back; the hub says when that is no longer expected.
+            // Its producer may put it back; the hub says when that is no longer expected. However the generation
+            // ended: what is left of it cannot be read any more.
             Ok(None) => {
                 if let Some(terminal) = subscription.hub.terminal() {
-                    return subscription.end_with(terminal);
+                    let reason = if terminal.reason == "deleted" {
+                        "deleted"
+                    } else {
+                        "lost"
+                    };
+                    return subscription.stop_fetching(Some(End::Terminal {
+                        outcome: Outcome::Interrupted,
+                        reason: reason.into(),
+                    }));
                 }
             }
             Err(error) if error.is_retryable() => {}
@@ -424,13 +434,6 @@ async fn fetch(subscription: Arc<Subscription>, inner: Arc<Inner>, position: Pos
 }
 
 impl Subscription {
-    fn end_with(&self, terminal: Terminal) {
-        self.stop_fetching(Some(End::Terminal {
-            outcome: terminal.outcome,
-            reason: terminal.reason,
-        }));
-    }
-
     fn stop_fetching(&self, end: Option<End>) {
         let mut state = lock(&self.state);
         state.fetching = false;

@@ -33,6 +33,7 @@ pub async fn run(producer: Arc<Producer>, hub: Arc<Hub>, inner: Arc<Inner>, star
         base: started.seq,
         log_end: started.seq,
         accepted: started.seq,
+        repeated: false,
         pending: None,
         kept: VecDeque::new(),
         kept_bytes: 0,
@@ -46,7 +47,12 @@ pub async fn run(producer: Arc<Producer>, hub: Arc<Hub>, inner: Arc<Inner>, star
             Work::Renew => writer.renew().await,
         };
         match done {
-            Ok(None) => {}
+            Ok(None) => {
+                let cut_off = lock(&producer.state).cut_off.take();
+                if let Some(error) = cut_off {
+                    producer.close(&inner, Err(error));
+                }
+            }
             Ok(Some(terminal)) => producer.close(&inner, Ok(terminal)),
             Err(error) => producer.close(&inner, Err(error)),
         }
@@ -70,6 +76,8 @@ struct Writer {
     log_end: u64,
     /// The last seq that was ever accepted.
     accepted: u64,
+    /// The last batch was sent more than once: the answer to it was lost at least once.
+    repeated: bool,
     /// What has left the queue and is not accepted yet.
     pending: Option<EncodedFrame>,
     kept: VecDeque<(Instant, Frame)>,
@@ -215,6 +223,7 @@ impl Writer {
             Appended::Ended(terminal) => Err(self.producer.cut_off_error(&terminal)),
             Appended::Fenced => Err(Error::Fenced {
                 stream: self.producer.stream.to_string(),
+                in_doubt: self.repeated,
             }),
             Appended::Hole { .. } | Appended::Done { .. } => Err(Error::Internal {
                 reason: format!(
@@ -252,6 +261,7 @@ impl Writer {
                 Ok(_) => {
                     return Err(Error::Fenced {
                         stream: self.producer.stream.to_string(),
+                        in_doubt: false,
                     });
                 }
                 Err(error) => self.pause(error, &mut backoff).await?,
@@ -298,11 +308,15 @@ impl Writer {
         };
         let inner = Arc::clone(&self.inner);
         let mut backoff = Backoff::default();
+        self.repeated = false;
         loop {
             let call = inner.store().append(&self.producer.stream, &append);
             match self.attend(call).await {
                 Ok(reply) => return Ok(reply),
-                Err(error) => self.pause(error, &mut backoff).await?,
+                Err(error) => {
+                    self.repeated |= !error.has_no_side_effects();
+                    self.pause(error, &mut backoff).await?;
+                }
             }
         }
     }

@@ -227,11 +227,14 @@ pub enum Position {
         /// The last seq seen.
         seq: u64,
     },
-    /// The generation that follows `generation`: nothing yet when that is the current one, [`Page::lost`] when it is
-    /// neither the current nor the previous one.
+    /// The generation that follows `generation`, which was read up to its last seq: nothing yet when that is the current
+    /// one. A generation that is no longer kept is followed by the one that begins after `seq`; [`Page::lost`] when
+    /// neither the current nor the previous one does.
     Next {
         /// The generation that was read to its end.
         generation: Ulid,
+        /// Its last seq.
+        seq: u64,
     },
 }
 

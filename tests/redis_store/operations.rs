@@ -217,6 +217,7 @@ async fn g4_a_live_producer_is_replaced_only_by_takeover() {
         &stream,
         Position::Next {
             generation: a.generation,
+            seq: 1,
         },
         999,
     )
@@ -230,6 +231,7 @@ async fn g4_a_live_producer_is_replaced_only_by_takeover() {
         &stream,
         Position::Next {
             generation: b.generation,
+            seq: 2,
         },
         999,
     )
@@ -242,17 +244,14 @@ async fn g4_a_live_producer_is_replaced_only_by_takeover() {
         read(&store, &stream, after(a.generation, 0), 999).await.lost,
         "two generations ago"
     );
-    assert!(
-        read(
-            &store,
-            &stream,
-            Position::Next {
-                generation: a.generation
-            },
-            999
-        )
-        .await
-        .lost
+    let follows = Position::Next {
+        generation: a.generation,
+        seq: 1,
+    };
+    assert_eq!(
+        texts(&read(&store, &stream, follows, 999).await),
+        ["b"],
+        "what follows it is still there"
     );
 }
 

@@ -25,6 +25,7 @@ pub async fn a_missing_stream_has_no_page(world: &World) {
         after(Ulid::new(), 3),
         Position::Next {
             generation: Ulid::new(),
+            seq: 3,
         },
     ] {
         let page = engine.store.read(&id("chat"), &read(position)).await.unwrap();
@@ -86,6 +87,7 @@ pub async fn positions_of_other_generations(world: &World) {
     }
     let nothing_yet = Position::Next {
         generation: first.generation(),
+        seq: 3,
     };
     let page = engine.page(&id("chat"), nothing_yet).await;
     assert_eq!((page.generation, page.frames.len()), (first.generation(), 0));
@@ -149,9 +151,9 @@ pub async fn older_generations_are_dropped(world: &World) {
         after(oldest, 0),
         after(oldest, 2),
         after(Ulid::new(), 1),
-        Position::Next { generation: oldest },
         Position::Next {
             generation: Ulid::new(),
+            seq: 1,
         },
     ] {
         let page = engine.page(&id("chat"), position).await;
@@ -165,6 +167,16 @@ pub async fn older_generations_are_dropped(world: &World) {
             (current, 4, 6)
         );
     }
+    let follows = Position::Next {
+        generation: oldest,
+        seq: 2,
+    };
+    let page = engine.page(&id("chat"), follows).await;
+    assert_eq!(
+        (page.generation, seqs(&page), page.terminal.is_some()),
+        (previous, vec![3, 4], true),
+        "what follows it is still there"
+    );
     let kept = engine.page(&id("chat"), after(previous, 2)).await;
     assert_eq!(
         (seqs(&kept), kept.base),

@@ -304,7 +304,7 @@ impl Store for RedisStore {
                 Position::Start => ("start", None, 0),
                 Position::Now => ("now", None, 0),
                 Position::After { generation, seq } => ("after", Some(generation), seq),
-                Position::Next { generation } => ("next", Some(generation), 0),
+                Position::Next { generation, seq } => ("next", Some(generation), seq),
             };
             let call = self
                 .on(&scripts::READ, &keys)

@@ -18,8 +18,16 @@ impl Stream {
             Position::Now => Some((current, current.seq)),
             Position::After { generation, seq } if generation == current.id => Some((current, seq)),
             Position::After { generation, seq } => previous(generation).map(|generation| (generation, seq)),
-            Position::Next { generation } if generation == current.id => return self.empty_page(step, false),
-            Position::Next { generation } => previous(generation).map(|_| (current, current.base)),
+            Position::Next { generation, .. } if generation == current.id => {
+                return self.empty_page(step, false);
+            }
+            Position::Next { generation, seq } => match &self.previous {
+                Some(kept) if kept.id != generation && kept.base == seq => Some((kept, kept.base)),
+                kept => {
+                    let follows = kept.as_ref().is_some_and(|kept| kept.id == generation);
+                    (follows || current.base == seq).then_some((current, current.base))
+                }
+            },
         };
         let Some((generation, after)) = found else {
             return self.empty_page(step, true);

@@ -1,6 +1,6 @@
 -- Reads one page.
 --
--- ARGV[4] `start`, `now`, `after` or `next`   ARGV[5] generation of the last two   ARGV[6] seq of `after`
+-- ARGV[4] `start`, `now`, `after` or `next`   ARGV[5] generation of the last two   ARGV[6] seq of the last two
 -- ARGV[7] bytes after which no frame is added   ARGV[8] who asks, as `allowed` takes it
 -- Reply: nil | { 'forbidden' }
 --      | { 'page', generation, base, seq, state, reason, lease left          (the head)
@@ -28,7 +28,13 @@ elseif position == 'after' and generation == record.pg then
 elseif position == 'next' and generation == record.g then
   -- There is nothing yet, not even an end: that one has been read.
   after, ended = page.to, false
-elseif position == 'after' or (position == 'next' and generation ~= record.pg) then
+elseif position == 'next' and generation ~= record.pg and ARGV[6] == record.pb then
+  page = { g = record.pg, o = record.po, b = record.pb, to = tonumber(record.b) }
+  after = tonumber(record.pb)
+  ended, reason = string.match(record.pt, '^(%w+) (.*)$')
+elseif position == 'next' and (generation == record.pg or ARGV[6] == record.b) then
+  after = tonumber(record.b)
+elseif position == 'after' or position == 'next' then
   lost, ended, page.to = true, false, after
 end
 
