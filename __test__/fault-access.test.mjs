@@ -38,7 +38,7 @@ test('G10: a wrong password is ERR_CONNECTION, without it', LIMIT, async (t) => 
   for (const [url, words] of /** @type {[string, RegExp][]} */ ([
     [redis.url.replace(SECRET, WRONG), /the server refused the user name or the password/],
     [redis.url.replace(`:${SECRET}@`, ''), /NOAUTH|authentication/i],
-    [redis.url.replace(`:${SECRET}@`, `bob:${WRONG}@`), /WRONGPASS|invalid.*password|authentication/i],
+    [redis.url.replace(`:${SECRET}@`, `bob:${WRONG}@`), /the server refused the user name or the password/],
   ])) {
     const engine = openEngine(t, { url, connectTimeout: 500 })
     engine.on('state', (_, reason) => reasons.push(reason))

@@ -65,7 +65,9 @@ test('G7: 10,000 readers that come and go leave nothing behind', LIMIT, async (t
   )
   assert.deepEqual(after.resources, before.resources)
   assert.ok(growth < 0.1, `resident memory grew by ${percent(growth)}`)
-  assert.ok(after.heap < before.heap * 1.1, `the heap grew from ${before.heap} to ${after.heap}`)
+  // Tables and compiled code settle; what a reader leaves behind would be more than this.
+  const left = (after.heap - before.heap) / 10_000
+  assert.ok(left < 100, `each reader left ${left.toFixed(0)} bytes in the heap`)
   child.send({ type: 'close' })
   assert.deepEqual(await child.exit(), { code: 0, signal: null })
   await until(async () => (await clients(redis)).length === 0, { message: 'no connection is left' })

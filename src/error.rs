@@ -25,6 +25,8 @@ pub enum Error {
         address: String,
         /// The operating system's or the server's words.
         reason: String,
+        /// Trying again is useless: the credentials were refused.
+        permanent: bool,
     },
     /// `ERR_TIMEOUT`: no answer in time. The operation may have taken effect.
     #[error("{operation}: no answer within {milliseconds} ms")]
@@ -202,7 +204,8 @@ impl Error {
     /// Whether the same call may succeed later without any change by the caller.
     pub fn is_retryable(&self) -> bool {
         match self {
-            Self::Connection { .. } | Self::Timeout { .. } | Self::Backpressure { .. } => true,
+            Self::Connection { permanent, .. } => !permanent,
+            Self::Timeout { .. } | Self::Backpressure { .. } => true,
             Self::Store { retryable, .. } => *retryable,
             _ => false,
         }

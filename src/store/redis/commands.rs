@@ -127,11 +127,12 @@ impl Commands {
         self.error(reason)
     }
 
-    /// An [`Error::Connection`].
+    /// An [`Error::Connection`] that may pass.
     pub fn error(&self, reason: String) -> Error {
         Error::Connection {
             address: self.target.address().to_owned(),
             reason,
+            permanent: false,
         }
     }
 
@@ -244,7 +245,12 @@ impl Commands {
                 Link::Up {
                     serial, connection, ..
                 } => Ok((*serial, connection.clone())),
-                Link::Down { reason, .. } => Err(self.error(reason.clone())),
+                // What is waited for is a connection, or a failure that no waiting helps against.
+                Link::Down { reason, .. } => Err(Error::Connection {
+                    address: self.target.address().to_owned(),
+                    reason: reason.clone(),
+                    permanent: true,
+                }),
                 Link::Closed => Err(Error::Closed),
             },
             Ok(Err(_)) => Err(Error::Closed),
