@@ -1,7 +1,7 @@
 // `npm run bench -- [options]`: the live fan-out of Tidemark and its peers, in interleaved rounds.
 
 import { appendFileSync, existsSync, mkdirSync } from 'node:fs'
-import { availableParallelism, loadavg } from 'node:os'
+import { availableParallelism } from 'node:os'
 import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
@@ -88,10 +88,10 @@ function* planOf({ rounds, fans, subjects }) {
 }
 
 /** @param {import('./live/once.mjs').Run} run */
-function summary({ p50, p99, publisherUs, readerUs, complete, readers }) {
+function summary({ p50, p99, publisherUs, readerUs, complete, readers, othersPercent }) {
   const main = `main thread: publisher ${publisherUs.toFixed(1)} µs, reader ${readerUs.toFixed(2)} µs`
   if (p50 === null) return main
-  return `p50 ${p50.toFixed(2)} ms, p99 ${p99?.toFixed(1)} ms, ${main}, ${complete} of ${readers} readers complete`
+  return `p50 ${p50.toFixed(2)} ms, p99 ${p99?.toFixed(1)} ms, ${main}, ${complete} of ${readers} readers complete, others ${othersPercent.toFixed(0)} %`
 }
 
 await runMain(async () => {
@@ -106,7 +106,6 @@ await runMain(async () => {
     cores: availableParallelism(),
     node: process.version,
     redis: findRedis()?.version,
-    load: loadavg()[0],
   }
   const begun = new Date().toISOString()
   mkdirSync(join(here, 'results'), { recursive: true })
@@ -132,7 +131,7 @@ await runMain(async () => {
   const bySubject = (/** @type {{ subject: string }} */ { subject }) => options.subjects.indexOf(subject)
   console.log(
     [
-      `Machine: ${machine.cores} cores, Node ${machine.node}, Redis ${machine.redis}; load average before: ${machine.load?.toFixed(1)}`,
+      `Machine: ${machine.cores} cores, Node ${machine.node}, Redis ${machine.redis}.`,
       report(records.toSorted((a, b) => bySubject(a) - bySubject(b))),
       ...(failures > 0 ? [`**${failures} runs failed** and are not in the tables.`] : []),
       `Raw results: ${relative(root, file)}`,

@@ -1,9 +1,19 @@
 // Clocks and counters, the same in every process of a run.
 
 import { readFileSync } from 'node:fs'
+import { cpus } from 'node:os'
 
-// performance.now() starts at zero in each process; hrtime is the machine's monotonic clock.
-const origin = Number(process.hrtime.bigint()) / 1e6 - performance.now()
+/** What hrtime, the machine's monotonic clock, said when this process' performance.now() was zero. */
+const origin = findOrigin()
+
+function findOrigin() {
+  for (;;) {
+    const before = performance.now()
+    const machine = Number(process.hrtime.bigint()) / 1e6
+    // Another process may have had the core in between.
+    if (performance.now() - before < 0.02) return machine - before
+  }
+}
 
 /** Milliseconds on a clock that all processes of this machine share. */
 export const now = () => performance.now() + origin
@@ -28,6 +38,28 @@ export class Cpu {
 function mainThreadUs() {
   if (process.platform !== 'linux') return Number.NaN
   return Number(readFileSync(`/proc/self/task/${process.pid}/schedstat`, 'utf8').split(' ')[0]) / 1e3
+}
+
+/** How busy the machine's cores are. */
+export class Cpus {
+  #start = Cpus.#read()
+
+  /** Since this object was made, in percent of one core. */
+  percent() {
+    const { busy, all } = Cpus.#read()
+    return (100 * cpus().length * (busy - this.#start.busy)) / (all - this.#start.all)
+  }
+
+  static #read() {
+    let all = 0
+    let busy = 0
+    for (const { times } of cpus()) {
+      const sum = times.user + times.nice + times.sys + times.irq + times.idle
+      all += sum
+      busy += sum - times.idle
+    }
+    return { all, busy }
+  }
 }
 
 const BUCKETS_PER_MS = 100

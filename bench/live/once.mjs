@@ -2,6 +2,7 @@
 
 import { startRedis } from '../../__test__/support/redis-server.mjs'
 import { until } from '../../__test__/support/wait.mjs'
+import { Cpus } from '../lib/measure.mjs'
 import { Worker } from '../lib/worker.mjs'
 import { subjectNamed } from '../subjects/index.mjs'
 import { GRACE_MS, STREAMS } from './load.mjs'
@@ -10,6 +11,7 @@ import { GRACE_MS, STREAMS } from './load.mjs'
 
 /** @param {{ subject: string, fan: number, seconds: number }} what */
 export async function runOnce({ subject, fan, seconds }) {
+  const { usesRedis } = subjectNamed(subject)
   const redis = await startRedis()
   /** @type {Worker[]} */
   const workers = []
@@ -24,33 +26,36 @@ export async function runOnce({ subject, fan, seconds }) {
     const publisher = await start('./publisher.mjs')
     const publisherConnections = (await redis.admin.clients()).length - own
     const reader = await start('./reader.mjs')
-    if (subjectNamed(subject).usesRedis)
-      await until(async () => (await redis.admin.channels()).length >= STREAMS)
+    if (usesRedis) await until(async () => (await redis.admin.channels()).length >= STREAMS)
     await reader.ask('settle')
 
     await publisher.ask('warmUp')
-    await reader.ask('measure')
-    const server = await watch(redis)
+    const cpus = new Cpus()
+    const [server] = await Promise.all([watch(redis), reader.ask('measure')])
     const wrote = await publisher.ask('finish', seconds * 1000 + 30_000)
-    const read = await reader.ask('freeze')
-    const { redisPercent, commands } = await server.end()
+    const machinePercent = cpus.percent()
+    const [{ redisPercent, commands }, read] = await Promise.all([server.end(), reader.ask('freeze')])
     const connections = (await redis.admin.clients()).length - own
     const [judged] = await Promise.all([
       reader.ask('judge', GRACE_MS + 10_000),
       publisher.ask('end', GRACE_MS + 10_000),
     ])
 
+    const publisherPercent = wrote.processUs / wrote.wallMs / 10
+    const readerPercent = read.processUs / read.wallMs / 10
     const deliveries = wrote.written * fan
     return {
       p50: judged.p50,
       p99: judged.p99,
       p999: judged.p999,
       publisherUs: wrote.mainUs / wrote.written,
-      // A reader that is sent nothing (the floor's) is divided by what it would have been sent.
-      readerUs: read.mainUs / (read.received || deliveries),
-      publisherPercent: wrote.processUs / wrote.wallMs / 10,
-      readerPercent: read.processUs / read.wallMs / 10,
+      // Where nothing is sent (the floor), divided by what would have been.
+      readerUs: read.mainUs / (usesRedis ? read.received : deliveries),
+      publisherPercent,
+      readerPercent,
       redisPercent,
+      // What was not the run's: a busy machine shows in the latencies first.
+      othersPercent: Math.max(0, machinePercent - publisherPercent - readerPercent - redisPercent),
       written: wrote.written,
       backlog: wrote.backlog,
       readers: judged.readers,

@@ -1,22 +1,28 @@
 // The live benchmark's result as Markdown.
 
-import { markdownTable, spread } from '../lib/statistics.mjs'
+import { markdownTable, median, spread } from '../lib/statistics.mjs'
 import { completeness, FLOOR, judge, OURS, PEER } from './targets.mjs'
 
 /** @typedef {import('./targets.mjs').Record} Record */
 /** @typedef {import('./targets.mjs').Round} Round */
 
+/** From here on, in percent of a core, others are likely to have held the runs up. */
+const BUSY = 25
+
 /** @param {Record[]} records of runs that succeeded, in the order of their subjects */
 export function report(records) {
   const fans = [...new Set(records.map(({ fan }) => fan))]
-  return fans
-    .map((fan) =>
+  const others = records.map(({ othersPercent }) => othersPercent)
+  return [
+    `Whatever else ran on the machine took ${spread(others, 0)} % of a core during the runs.`,
+    ...(median(others) > BUSY ? ['**The machine was busy**: the latencies and their ratio say little.'] : []),
+    ...fans.map((fan) =>
       reportFan(
         fan,
         records.filter((record) => record.fan === fan),
       ),
-    )
-    .join('\n\n')
+    ),
+  ].join('\n\n')
 }
 
 /** @param {number} fan @param {Record[]} records */
