@@ -13,7 +13,11 @@ import { eachStore } from './support/stores.mjs'
 import { follow, numbered, produceAll, readAll, texts, useEngines, writeAll } from './support/streams.mjs'
 import { deadline, until } from './support/wait.mjs'
 
-/** @param {import('tidemark').Engine} engine @param {import('tidemark').Producer} [producer] */
+/**
+ * @param {import('tidemark').Engine} engine
+ * @param {import('tidemark').Producer} [producer]
+ * @returns {(() => Promise<unknown>)[]}
+ */
 const everyCall = (engine, producer) => [
   () => engine.connect(),
   () => engine.produce('x'),
@@ -119,7 +123,6 @@ eachStore('lifecycle', (store) => {
       [{ retries: 1 }, 'options.retries'],
     ]
     for (const [options, field] of bad) {
-      // @ts-expect-error one of them is no option by type either
       assert.throws(() => createEngine(options), { code: 'ERR_INVALID_ARGUMENT', field })
     }
     assert.throws(

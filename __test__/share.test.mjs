@@ -82,6 +82,7 @@ eachStore('share', (store) => {
 
   test('one that fails ends it for all, and what was accepted before stays', async () => {
     const names = ['a', 'b', 'c']
+    /** @type {import('tidemark').Producer[]} */
     const producers = []
     for (const _ of names) producers.push(await open().produce('failing', share))
     const engine = open()

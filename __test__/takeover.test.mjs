@@ -37,6 +37,7 @@ eachStore('takeover', (store) => {
   test('item 1 seqs go on across generations, whatever their ends', async () => {
     const engine = open()
     const everything = follow(engine, 'generations', { follow: 'all' })
+    /** @type {string[]} */
     const written = []
     const ends = [
       (/** @type {any} */ producer) => producer.complete(),

@@ -61,9 +61,7 @@ eachStore('ttl', (store) => {
     for (const bad of [0, 999, '0.5s', '366d', 'hour', '', -1, Number.POSITIVE_INFINITY, null, {}, 1.5]) {
       for (const name of ['active', 'done']) {
         const refused = { code: 'ERR_INVALID_ARGUMENT', field: `options.ttl.${name}` }
-        // @ts-expect-error some are no durations by type either
         assert.throws(() => open({ ttl: { [name]: bad } }), refused)
-        // @ts-expect-error the same
         await assert.rejects(async () => open().produce('bad', { ttl: { [name]: bad } }), refused)
       }
     }
@@ -103,6 +101,7 @@ eachStore('ttl', (store) => {
     const engine = open({ ttl: { active: '1s' } })
     const producer = await engine.produce('long')
     const reader = follow(open(), 'long')
+    /** @type {string[]} */
     const chunks = []
     const started = performance.now()
     await until(

@@ -86,8 +86,9 @@ export class Follower {
  * Follows a stream from its start, or from `options.from`.
  * @param {import('tidemark').Engine} engine
  * @param {string} streamId
- * @param {import('tidemark').SubscribeOptions & ConstructorParameters<typeof Follower>[1] & { after?: number }} [options]
- *   `after` is the seq that `from` stands for
+ * @param {import('tidemark').SubscribeOptions & {
+ *   after?: number, name?: string, each?: (chunk: import('tidemark').Chunk) => unknown
+ * }} [options] `after` is the seq that `from` stands for; for the others see {@link Follower}
  */
 export function follow(engine, streamId, { name, each, after: seen, ...options } = {}) {
   return new Follower(engine.subscribe(streamId, options), { name, each, from: seen })
