@@ -192,6 +192,9 @@ impl Ring {
             return Next::Log;
         };
         if seq < tail {
+            if let Some(newest) = self.frames.back().filter(|frame| frame.first() == seq + 1) {
+                return Next::Frame(newest.clone());
+            }
             return match self.frames.front() {
                 Some(first) if first.first() <= seq + 1 => {
                     let index = self.frames.partition_point(|frame| frame.last() <= seq);

@@ -466,6 +466,67 @@ async fn pages_end_at_the_budget_and_at_the_end() {
 }
 
 #[tokio::test]
+async fn g3_quick_appends_are_as_exact_as_others() {
+    let server = Server::start();
+    let (store, _) = open(&config(&server.url()));
+    let stream = id("chat");
+    let a = start(IfActive::Error);
+    store.start(&stream, &a).await.unwrap();
+    let next = |number: u64| batch(&a, a.generation, number, Some(number - 1), &["x"]);
+    let hot = async || server.run::<Option<String>>("HGET {tm:chat}:meta h").await;
+
+    append(&store, &stream, &next(1)).await;
+    assert!(hot().await.is_some(), "the next one may be quick");
+    assert_eq!(append(&store, &stream, &next(2)).await, done(2));
+    assert_eq!(append(&store, &stream, &next(2)).await, done(2), "repeated");
+    let before = hot().await;
+    assert!(
+        before.as_ref().is_some_and(|hot| hot.contains(" 2 2 ")),
+        "{before:?}"
+    );
+
+    // Whoever looks puts it back where it belongs; a repetition is still known.
+    let page = read(&store, &stream, Position::Start, 999).await;
+    assert_eq!((page.head.seq, texts(&page).len()), (2, 2));
+    assert_eq!(hot().await, None);
+    assert_eq!(
+        append(&store, &stream, &next(2)).await,
+        done(2),
+        "repeated after a look"
+    );
+    assert_eq!(append(&store, &stream, &next(3)).await, done(3));
+    assert_eq!(append(&store, &stream, &next(4)).await, done(4));
+    let status = store.status(&stream).await.unwrap().unwrap();
+    assert_eq!((status.last_seq, status.bytes), (4, 4 * 4));
+
+    // A stop and a takeover are met by the very next batch.
+    append(&store, &stream, &next(5)).await;
+    append(&store, &stream, &next(6)).await;
+    let ask = OwnerCheck::Internal;
+    store.stop(&stream, "enough", &ask, LEASE).await.unwrap();
+    let stopping = Appended::Done {
+        last: 7,
+        stop: Some("enough".to_owned()),
+        terminal: None,
+    };
+    assert_eq!(append(&store, &stream, &next(7)).await, stopping);
+    assert_eq!(hot().await, None, "and none is quick after a stop");
+    store.start(&stream, &start(IfActive::Takeover)).await.unwrap();
+    assert_eq!(append(&store, &stream, &next(8)).await, Appended::Fenced);
+    server.expect_ttls().await;
+
+    // A log that has vanished is not made anew without a TTL.
+    let b = start(IfActive::Error);
+    let stream = id("other");
+    store.start(&stream, &b).await.unwrap();
+    append(&store, &stream, &batch(&b, b.generation, 1, Some(0), &["x"])).await;
+    server.run::<u64>("DEL {tm:other}:log").await;
+    let second = batch(&b, b.generation, 2, Some(1), &["y"]);
+    assert_eq!(append(&store, &stream, &second).await, done(2));
+    server.expect_ttls().await;
+}
+
+#[tokio::test]
 async fn a_damaged_entry_is_told_apart_from_a_missing_one() {
     let server = Server::start();
     let (store, _) = open(&config(&server.url()));
@@ -474,6 +535,7 @@ async fn a_damaged_entry_is_told_apart_from_a_missing_one() {
     store.start(&stream, &a).await.unwrap();
     append(&store, &stream, &batch(&a, a.generation, 1, Some(0), &["a"])).await;
     server.run::<String>("XADD {tm:chat}:log 1-2 f junk").await;
+    server.run::<u64>("HDEL {tm:chat}:meta h").await;
     server.run::<u64>("HSET {tm:chat}:meta q 2").await;
     let read = Read {
         position: Position::Start,

@@ -102,8 +102,16 @@ pub(super) fn started(stream: &StreamId, reply: Value) -> Result<Started> {
     }
 }
 
-/// What `append.lua`, `renew.lua` and `restore.lua` say; and how long the index has to live if it is due, else 0.
-pub(super) fn appended(operation: &'static str, reply: Value) -> Result<(Appended, u64)> {
+/// What `append.lua`, `renew.lua` and `restore.lua` say.
+pub(super) struct Answer {
+    pub appended: Appended,
+    /// How long the index has to live if it is due, in milliseconds, else 0.
+    pub index_ttl: u64,
+    /// For how long the next batch may be quick, and the generation's ordinal.
+    pub quick: Option<(Duration, u64)>,
+}
+
+pub(super) fn appended(operation: &'static str, reply: Value) -> Result<Answer> {
     let mut fields = Fields::new(operation, reply)?;
     let appended = match fields.text()?.as_str() {
         "done" => {
@@ -112,7 +120,17 @@ pub(super) fn appended(operation: &'static str, reply: Value) -> Result<(Appende
                 stop: fields.option()?,
                 terminal: fields.terminal()?,
             };
-            return Ok((done, fields.number()?));
+            let index_ttl = fields.number()?;
+            let quick = if fields.is_empty() {
+                None
+            } else {
+                Some((Duration::from_millis(fields.number()?), fields.number()?))
+            };
+            return Ok(Answer {
+                appended: done,
+                index_ttl,
+                quick,
+            });
         }
         "hole" => Appended::Hole {
             seq: fields.number()?,
@@ -122,7 +140,11 @@ pub(super) fn appended(operation: &'static str, reply: Value) -> Result<(Appende
         "missing" => Appended::Missing,
         _ => return Err(fields.malformed()),
     };
-    Ok((appended, 0))
+    Ok(Answer {
+        appended,
+        index_ttl: 0,
+        quick: None,
+    })
 }
 
 /// What `read.lua` says.

@@ -1,8 +1,9 @@
 -- Appends one batch of one producer, exactly once.
 --
 -- ARGV[4] generation   ARGV[5] producer   ARGV[6] batch   ARGV[7] the seq the log must end with, or ''   ARGV[8] lease
--- ARGV[9] outcome, or ''   ARGV[10] its reason   ARGV[11] number of chunks   ARGV[12] frame
--- Reply: { 'done', last seq, stop | nil, outcome | nil, reason | nil, the index's TTL if it is due, else 0 }
+-- ARGV[9] outcome, or ''   ARGV[10] its reason   ARGV[11] number of chunks   ARGV[12] frame   ARGV[13…16] see quick.lua
+-- Reply: { 'done', last seq, stop | nil, outcome | nil, reason | nil, the index's TTL if it is due, else 0
+--          [, for how many ms the next batch may be quick, ordinal] }
 --      | { 'hole', last seq } | { 'fenced' } | { 'ended', outcome, reason } | { 'missing' }
 local PRODUCER, batch, expected, lease = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
 local outcome, reason, count, frame = ARGV[9], ARGV[10], tonumber(ARGV[11]), ARGV[12]
@@ -55,4 +56,12 @@ if outcome ~= '' then
 else
   put(PRODUCER, own)
 end
-return done(record, last, refresh(record))
+local reply = done(record, last, refresh(record))
+if count > 0 and outcome == '' and record.m == 'x' and not record.x then
+  local quick = math.min(lease / 4, record.t + record.ta / 2 - NOW)
+  if quick >= 1 then
+    redis.call('HSET', META, 'h', PRODUCER .. ' ' .. int(batch) .. ' ' .. int(last) .. ' 0')
+    reply[7], reply[8] = int(math.floor(quick)), record.o
+  end
+end
+return reply

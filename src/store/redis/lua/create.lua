@@ -48,6 +48,6 @@ local function create(old, ordinal, base, previous)
   if next(old) then redis.call('DEL', META) end
   redis.call('HSET', META, unpack(fields))
   register(base)
-  expire(ARGV[11])
+  expire({}, ARGV[11])
   return stop
 end

@@ -11,6 +11,7 @@
 --   pg po pb pt the previous generation: id, ordinal, base, "<outcome> <reason>"
 --   x the reason of a requested stop   k who asked for one that is kept, as `allowed` takes it
 --   w owner   d metadata   c started   u last write   t when the TTLs were set   ta td the TTLs, active and done
+--   h what quick appends have done since the rest was written, see quick.lua
 --   p:<producer> "<last batch> <the batch's last seq> <lease until, 0 once it has completed> <node>"
 -- A tombstone (s is `deleted`) has g, o and s alone, and maybe a kept stop.
 --
@@ -37,32 +38,46 @@ local function allowed(owner, check)
   return check == '' or not owner or check == '=' .. owner
 end
 
-local function load()
-  local flat, record = redis.call('HGETALL', META), {}
-  for i = 1, #flat, 2 do record[flat[i]] = flat[i + 1] end
-  return record
-end
-
--- The same without what other producers and the caller have put there, which may be much.
-local function load_for(producer)
-  local names = { 'g', 'o', 'q', 's', 'r', 'e', 'm', 'x', 'n', 't', 'ta', 'td', 'p:' .. producer }
-  local record = {}
-  for i, value in ipairs(redis.call('HMGET', META, unpack(names))) do record[names[i]] = value end
-  return record
-end
-
--- Whether there is a stream, and not just a tombstone or a kept stop.
-local function exists(record) return record.s and record.s ~= 'deleted' end
-
 local function parse(text)
   local batch, last, lease, node = string.match(text, '^(%d+) (%d+) (%d+) (%w+)$')
   return { batch = tonumber(batch), last = tonumber(last), lease = tonumber(lease), node = node }
 end
 
 local function put(id, producer)
-  redis.call('HSET', META, 'p:' .. id,
-    int(producer.batch) .. ' ' .. int(producer.last) .. ' ' .. int(producer.lease) .. ' ' .. producer.node)
+  local text = int(producer.batch) .. ' ' .. int(producer.last) .. ' ' .. int(producer.lease) .. ' ' .. producer.node
+  redis.call('HSET', META, 'p:' .. id, text)
+  return text
 end
+
+-- Puts what quick appends have done where it belongs.
+local function fold(record)
+  if not record.h then return record end
+  local id, batch, last, bytes = string.match(record.h, '^(%w+) (%d+) (%d+) (%d+)$')
+  local own = parse(record['p:' .. id] or redis.call('HGET', META, 'p:' .. id))
+  own.batch, own.last = tonumber(batch), tonumber(last)
+  record['p:' .. id] = put(id, own)
+  record.q, record.n, record.h = last, int(record.n + bytes), nil
+  redis.call('HSET', META, 'q', record.q, 'n', record.n)
+  redis.call('HDEL', META, 'h')
+  return record
+end
+
+local function load()
+  local flat, record = redis.call('HGETALL', META), {}
+  for i = 1, #flat, 2 do record[flat[i]] = flat[i + 1] end
+  return fold(record)
+end
+
+-- The same without what other producers and the caller have put there, which may be much.
+local function load_for(producer)
+  local names = { 'g', 'o', 'q', 's', 'r', 'e', 'm', 'x', 'n', 't', 'ta', 'td', 'h', 'p:' .. producer }
+  local record = {}
+  for i, value in ipairs(redis.call('HMGET', META, unpack(names))) do record[names[i]] = value end
+  return fold(record)
+end
+
+-- Whether there is a stream, and not just a tombstone or a kept stop.
+local function exists(record) return record.s and record.s ~= 'deleted' end
 
 local function producers(record)
   local found = {}
@@ -89,7 +104,8 @@ local function done(record, last, refreshed, outcome, reason)
   return { 'done', int(last), record.x or false, outcome or false, reason or false, refreshed }
 end
 
-local function expire(ttl)
+local function expire(record, ttl)
+  record.t = NOW
   redis.call('HSET', META, 't', int(NOW))
   redis.call('PEXPIRE', META, ttl)
   redis.call('PEXPIRE', LOG, ttl)
@@ -98,7 +114,7 @@ end
 -- Sets the TTLs anew past half of their time; returns how long the index has to live then, else '0'.
 local function refresh(record)
   if NOW - record.t <= record.ta / 2 then return '0' end
-  expire(record.ta)
+  expire(record, record.ta)
   return int(2 * math.max(record.ta, record.td))
 end
 
@@ -123,7 +139,7 @@ local function finish(record, outcome, reason, finisher)
   add(record, record.q + 1, 't', outcome .. ' ' .. reason)
   redis.call('HSET', META, 's', outcome, 'r', reason, 'e', finisher or '', 'u', int(NOW))
   record.s, record.r, record.e = outcome, reason, finisher or ''
-  expire(record.td)
+  expire(record, record.td)
   redis.call('PUBLISH', LIVE, 'e ' .. record.g .. ' ' .. record.q .. ' ' .. outcome .. ' ' .. reason)
   tell(record, 'e ' .. record.g .. ' ' .. outcome .. '\n' .. STREAM .. '\n' .. reason, finisher)
 end
