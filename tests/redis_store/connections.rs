@@ -273,6 +273,7 @@ async fn a_forbidden_channel_is_told_to_the_one_who_asked() {
         .await;
     let (store, _) = open(&config(&format!("redis://ann:right@127.0.0.1:{}", server.port)));
     let (mine, other) = (id("mine"), id("other"));
+    store.connect().await.unwrap();
     store.listen(&mine).await.unwrap();
     match store.listen(&other).await {
         Err(Error::Store {
