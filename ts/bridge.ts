@@ -12,6 +12,8 @@ import { Writes } from './writes'
 const WORDS = 4096
 /** Drains in a row before the event loop gets a turn. */
 const ROUNDS = 16
+/** Every so many wakes, the event loop gets a turn before the drain. */
+const WAKES_IN_A_ROW = 4
 const HIGH = 2 ** 32
 
 interface Call extends Deferred<unknown> {
@@ -37,6 +39,7 @@ export class Bridge {
   readonly #drained = new Drained(this.#words)
   readonly #onState: (state: ConnectionState, reason: string) => void
   #lastRequest = 0
+  #wakes = 0
   #closing: Promise<void> | undefined
   #closed = false
 
@@ -114,10 +117,16 @@ export class Bridge {
     return this.#closing
   }
 
-  // An exception in here would end the process, so there is none: it becomes the error of everything under way.
+  // Node calls this again and again, without a turn of the event loop, as long as calls arrive meanwhile.
   readonly #wake = (): void => {
+    if (++this.#wakes % WAKES_IN_A_ROW === 0) setImmediate(this.#turn)
+    else this.#turn()
+  }
+
+  // An exception in here would end the process, so there is none: it becomes the error of everything under way.
+  readonly #turn = (): void => {
     try {
-      if (!this.#drain()) setImmediate(this.#wake)
+      if (!this.#drain()) setImmediate(this.#turn)
     } catch (thrown) {
       this.#end(fromThrown(thrown))
     }
