@@ -272,11 +272,21 @@ impl Store for RedisStore {
 
     fn append<'a>(&'a self, stream: &'a StreamId, append: &'a Append) -> Pending<'a, Appended> {
         Box::pin(async move {
+            if let Some(guess) = self.quick.guess(append) {
+                if self.call(guess.call(append)).await? == Value::Int(1) {
+                    self.quick.advance(append, guess.last);
+                    return Ok(Appended::Done {
+                        last: guess.last,
+                        stop: None,
+                        terminal: None,
+                    });
+                }
+                self.quick.forget(append.producer);
+            }
             let keys = self.keys.stream(stream);
             let terminal = append.terminal.as_ref();
             let frame = append.frame.as_ref();
-            let guess = self.quick.guess(append);
-            let mut call = self
+            let call = self
                 .on(&scripts::APPEND, &keys)
                 .show(append.generation)
                 .show(append.producer)
@@ -287,26 +297,11 @@ impl Store for RedisStore {
                 .text(terminal.map_or("", |terminal| &terminal.reason))
                 .show(frame.map_or(0, |frame| frame.count))
                 .bytes(frame.map_or(&[], |frame| &frame.bytes));
-            call = match &guess {
-                Some(guess) => call
-                    .text(guess.from.as_str())
-                    .text(guess.to.as_str())
-                    .text(guess.id.as_str())
-                    .text(guess.message.as_str()),
-                None => call.text(""),
-            };
             let sent = Instant::now();
             let reply = self.call(call).await?;
-            if let (Value::Int(1), Some(guess)) = (&reply, guess) {
-                self.quick.advance(append, guess.last);
-                return Ok(Appended::Done {
-                    last: guess.last,
-                    stop: None,
-                    terminal: None,
-                });
-            }
             let answer = reply::appended("append", reply)?;
-            self.quick.learn(append, &answer.appended, answer.quick, sent);
+            let allowed = answer.quick.map(|(time, ordinal)| (sent + time, ordinal));
+            self.quick.learn(append, &answer.appended, allowed, keys);
             if answer.index_ttl > 0 {
                 self.touch_index(stream.clone(), answer.index_ttl)?;
             }

@@ -2,13 +2,16 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
-    time::Duration,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio::time::Instant;
 use ulid::Ulid;
 
+use super::{
+    keys::StreamKeys,
+    scripts::{self, Call},
+};
 use crate::store::{Append, Appended};
 
 /// What a stream's record holds as far as its only producer has changed it since Redis last told.
@@ -19,16 +22,32 @@ struct Hot {
     bytes: usize,
     ordinal: u64,
     until: Instant,
+    keys: Arc<StreamKeys>,
 }
 
 /// What a quick append compares, replaces and adds.
 #[derive(Debug)]
 pub(super) struct Guess {
-    pub from: String,
-    pub to: String,
-    pub id: String,
-    pub message: String,
+    from: String,
+    to: String,
+    id: String,
+    message: String,
+    keys: Arc<StreamKeys>,
     pub last: u64,
+}
+
+impl Guess {
+    pub fn call<'a>(&'a self, append: &'a Append) -> Call<'a> {
+        Call::new(&scripts::QUICK)
+            .key(&self.keys.meta)
+            .key(&self.keys.log)
+            .text(&self.keys.live)
+            .text(&self.from)
+            .text(&self.to)
+            .text(&self.id)
+            .text(&self.message)
+            .bytes(append.frame.as_ref().map_or(&[], |frame| &frame.bytes))
+    }
 }
 
 /// By producer.
@@ -55,6 +74,7 @@ impl Quick {
             ),
             id: format!("{}-{last}", hot.ordinal),
             message: format!("f {} {last}", append.generation),
+            keys: Arc::clone(&hot.keys),
             last,
         })
     }
@@ -68,30 +88,33 @@ impl Quick {
         }
     }
 
-    /// The whole script has run. `allowed`: for how long the next batch may be quick, counted from `sent`, and the ordinal.
+    /// The whole script has run. `allowed`: until when the next batch may be quick, and the ordinal.
     pub fn learn(
         &self,
         append: &Append,
         appended: &Appended,
-        allowed: Option<(Duration, u64)>,
-        sent: Instant,
+        allowed: Option<(Instant, u64)>,
+        keys: StreamKeys,
     ) {
-        let mut producers = self.lock();
         match (appended, allowed) {
-            (Appended::Done { last, .. }, Some((time, ordinal))) => {
+            (Appended::Done { last, .. }, Some((until, ordinal))) => {
                 let hot = Hot {
                     batch: append.batch,
                     last: *last,
                     bytes: 0,
                     ordinal,
-                    until: sent + time,
+                    until,
+                    keys: Arc::new(keys),
                 };
-                producers.insert(append.producer, hot);
+                self.lock().insert(append.producer, hot);
             }
-            _ => {
-                producers.remove(&append.producer);
-            }
+            _ => self.forget(append.producer),
         }
+    }
+
+    /// Nothing is known of the record any more.
+    pub fn forget(&self, producer: Ulid) {
+        self.lock().remove(&producer);
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Ulid, Hot>> {

@@ -38,7 +38,8 @@ macro_rules! scripts {
 scripts! {
     START "start" = "prelude.lua" "create.lua" "start.lua";
     RESTORE "restore" = "prelude.lua" "create.lua" "restore.lua";
-    APPEND "append" = "quick.lua" "prelude.lua" "append.lua";
+    APPEND "append" = "prelude.lua" "append.lua";
+    QUICK "append" = "quick.lua";
     RENEW "renew" = "prelude.lua" "renew.lua";
     READ "read" = "prelude.lua" "read.lua";
     STOP "stop" = "prelude.lua" "stop.lua";

@@ -1,7 +1,7 @@
 -- Appends one batch of one producer, exactly once.
 --
 -- ARGV[4] generation   ARGV[5] producer   ARGV[6] batch   ARGV[7] the seq the log must end with, or ''   ARGV[8] lease
--- ARGV[9] outcome, or ''   ARGV[10] its reason   ARGV[11] number of chunks   ARGV[12] frame   ARGV[13…16] see quick.lua
+-- ARGV[9] outcome, or ''   ARGV[10] its reason   ARGV[11] number of chunks   ARGV[12] frame
 -- Reply: { 'done', last seq, stop | nil, outcome | nil, reason | nil, the index's TTL if it is due, else 0
 --          [, for how many ms the next batch may be quick, ordinal] }
 --      | { 'hole', last seq } | { 'fenced' } | { 'ended', outcome, reason } | { 'missing' }
