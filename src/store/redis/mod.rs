@@ -175,6 +175,8 @@ impl RedisStore {
     /// Runs a script that makes a record. Its producer's messages are listened to before, and the stream enters the
     /// index within the same round trip; what the index misses now it gets when the TTLs are refreshed.
     async fn begin(&self, stream: &StreamId, ttl: Ttl, call: Call<'_>) -> Result<Value> {
+        // Refused credentials are told at once here; the subscriber goes on trying.
+        self.connect().await?;
         self.control
             .get_or_try_init(|| self.listen_to(self.keys.node(self.node), Kind::Control))
             .await?;

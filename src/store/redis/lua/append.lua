@@ -24,6 +24,7 @@ local last = tonumber(record.q)
 if expected and last < expected then return { 'hole', record.q } end
 if expected and last > expected then return { 'fenced' } end
 
+commit(record)
 if count > 0 then
   last = last + count
   add(record, last, 'f', frame)

@@ -43,23 +43,32 @@ local function parse(text)
   return { batch = tonumber(batch), last = tonumber(last), lease = tonumber(lease), node = node }
 end
 
-local function put(id, producer)
-  local text = int(producer.batch) .. ' ' .. int(producer.last) .. ' ' .. int(producer.lease) .. ' ' .. producer.node
-  redis.call('HSET', META, 'p:' .. id, text)
-  return text
+local function producer_text(producer)
+  return int(producer.batch) .. ' ' .. int(producer.last) .. ' ' .. int(producer.lease) .. ' ' .. producer.node
 end
 
--- Puts what quick appends have done where it belongs.
+local function put(id, producer)
+  redis.call('HSET', META, 'p:' .. id, producer_text(producer))
+end
+
+-- Reads the record as if what quick appends have done stood where it belongs.
 local function fold(record)
   if not record.h then return record end
   local id, batch, last, bytes = string.match(record.h, '^(%w+) (%d+) (%d+) (%d+)$')
   local own = parse(record['p:' .. id] or redis.call('HGET', META, 'p:' .. id))
   own.batch, own.last = tonumber(batch), tonumber(last)
-  record['p:' .. id] = put(id, own)
-  record.q, record.n, record.h = last, int(record.n + bytes), nil
-  redis.call('HSET', META, 'q', record.q, 'n', record.n)
-  redis.call('HDEL', META, 'h')
+  record['p:' .. id] = producer_text(own)
+  record.q, record.n, record.hot = last, int(record.n + bytes), id
   return record
+end
+
+-- Puts it there. Whatever changes the record does this first, and so meets the next batch of the producer.
+local function commit(record)
+  local id = record.hot
+  if not id then return end
+  redis.call('HSET', META, 'q', record.q, 'n', record.n, 'p:' .. id, record['p:' .. id])
+  redis.call('HDEL', META, 'h')
+  record.hot = nil
 end
 
 local function load()
@@ -136,6 +145,7 @@ end
 
 -- Ends the active generation and tells the listeners, and every producer but the one that does it.
 local function finish(record, outcome, reason, finisher)
+  commit(record)
   add(record, record.q + 1, 't', outcome .. ' ' .. reason)
   redis.call('HSET', META, 's', outcome, 'r', reason, 'e', finisher or '', 'u', int(NOW))
   record.s, record.r, record.e = outcome, reason, finisher or ''

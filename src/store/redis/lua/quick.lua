@@ -1,9 +1,10 @@
--- The common append: an only producer's next batch, when nobody has looked at the stream since its last one.
+-- The common append: an only producer's next batch, when nobody has changed the stream since its last one.
 --
 -- Takes a third of append.lua's time: it compares one field and replaces it, and neither parses nor formats anything. The
 -- field is `h`, "<producer> <batch> <last seq> <encoded bytes since it was set>". append.lua sets it for an active,
--- exclusive generation without a stop, for as long as lease and TTLs need no refresh; every other script puts what it
--- says back where it belongs and removes it (`fold` in prelude.lua).
+-- exclusive generation without a stop, for as long as lease and TTLs need no refresh. Other scripts read the record as if
+-- what it says stood where it belongs, and those that change the record put it there and remove it (`fold` and `commit`
+-- in prelude.lua).
 --
 -- KEYS[1] meta   KEYS[2] log
 -- ARGV[1] live channel   ARGV[2] what `h` must be   ARGV[3] what it becomes   ARGV[4] the entry's id

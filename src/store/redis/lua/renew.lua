@@ -5,6 +5,7 @@
 local record = load_for(ARGV[5])
 local own, refusal = standing(record, ARGV[4], ARGV[5])
 if refusal then return refusal end
+commit(record)
 own.lease = NOW + ARGV[6]
 put(ARGV[5], own)
 return done(record, record.q, refresh(record))

@@ -19,6 +19,7 @@ if record.s == 'active' and record.g == GENERATION and record.m == 's' and not o
   return done(record, record.q, refresh(record))
 end
 if refusal then return refusal end
+commit(record)
 own.lease = NOW + ARGV[10]
 put(PRODUCER, own)
 return done(record, record.q, refresh(record))

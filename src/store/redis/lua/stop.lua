@@ -14,6 +14,7 @@ if not allowed(record.w, check) then return 'forbidden' end
 settle(record)
 if record.s ~= 'active' then return 'ended' end
 if not record.x then
+  commit(record)
   redis.call('HSET', META, 'x', reason)
   record.x = reason
 end
