@@ -3,16 +3,12 @@
 import assert from 'node:assert/strict'
 import { readdir, stat, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
-import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { judge, openEngine, openProxy, openRedis, openRemote, replay } from './children/fault-scene.mjs'
+import { judge, openEngine, openProxy, openRedis, openRemote, replay, test } from './children/fault-scene.mjs'
 import { digest, histories, startReaders, Writing, wordFor } from './children/fault-work.mjs'
 import { checkHistory } from './support/history.mjs'
 import { createRandom } from './support/seed.mjs'
 import { deadline, until } from './support/wait.mjs'
-
-/** A promise that never settles is a failure, not a hang. */
-const LIMIT = { timeout: 60_000 }
 
 /** @typedef {{ redis: import('./support/redis-server.mjs').RedisServer, writings: Writing[] }} Scene */
 
@@ -28,7 +24,7 @@ const RESTARTS = [
 ]
 
 for (const { name, aof, stop } of RESTARTS) {
-  test(`G1 G2 G3 G8: Redis is away for 3 s and comes back ${name}`, LIMIT, async (t) => {
+  test(`G1 G2 G3 G8: Redis is away for 3 s and comes back ${name}`, async (t) => {
     const redis = await openRedis(t, { aof })
     const engine = openEngine(t, { url: redis.url })
     const remote = await openRemote(t, { url: redis.url })
@@ -86,59 +82,55 @@ async function loseTheTail(/** @type {Scene} */ { redis, writings }) {
   }
 }
 
-test(
-  'G1 G5: an idle producer puts its stream back, and one that is gone leaves its readers an end',
-  LIMIT,
-  async (t) => {
-    const redis = await openRedis(t)
-    const proxy = await openProxy(t, redis.url)
-    const lease = 2_000
-    const here = openEngine(t, { url: redis.url, lease })
-    const there = openEngine(t, { url: proxy.url, lease })
-    const idle = new Writing(await here.produce('idle'), { random: createRandom() })
-    const gone = await there.produce('gone')
-    await Promise.all([idle.append(), idle.append(), gone.append('last words')])
-    const reader = openEngine(t, { url: redis.url, lease })
-    const readers = startReaders(reader, ['idle'], {
-      each: 2,
-      name: 'idle ',
-      random: createRandom(1),
-      stay: null,
-    })
-    /** @type {import('./support/history.mjs').Reader['chunks']} */
-    const seen = []
-    const orphan = (async () => {
-      for await (const { seq, data } of reader.subscribe('gone')) seen.push({ seq, data: digest(data) })
-    })()
-    orphan.catch(() => {})
-    await until(() => seen.length === 1 && [...readers.values()].flat().every(({ chunks }) => chunks === 2))
+test('G1 G5: an idle producer puts its stream back, and one that is gone leaves its readers an end', async (t) => {
+  const redis = await openRedis(t)
+  const proxy = await openProxy(t, redis.url)
+  const lease = 2_000
+  const here = openEngine(t, { url: redis.url, lease })
+  const there = openEngine(t, { url: proxy.url, lease })
+  const idle = new Writing(await here.produce('idle'), { random: createRandom() })
+  const gone = await there.produce('gone')
+  await Promise.all([idle.append(), idle.append(), gone.append('last words')])
+  const reader = openEngine(t, { url: redis.url, lease })
+  const readers = startReaders(reader, ['idle'], {
+    each: 2,
+    name: 'idle ',
+    random: createRandom(1),
+    stay: null,
+  })
+  /** @type {import('./support/history.mjs').Reader['chunks']} */
+  const seen = []
+  const orphan = (async () => {
+    for await (const { seq, data } of reader.subscribe('gone')) seen.push({ seq, data: digest(data) })
+  })()
+  orphan.catch(() => {})
+  await until(() => seen.length === 1 && [...readers.values()].flat().every(({ chunks }) => chunks === 2))
 
-    await proxy.refuse(true)
-    proxy.cut()
-    await redis.restart('SIGKILL')
-    const back = performance.now()
-    const error = await deadline(
-      orphan.then(
-        () => undefined,
-        (error) => error,
-      ),
-      lease + 2_000,
-      'the reader of a lost stream ends',
-    )
-    t.diagnostic(`the reader ended after ${Math.round(performance.now() - back)} ms: ${wordFor(error)}`)
-    assert.equal(error?.code, 'ERR_INTERRUPTED')
-    assert.match(error.reason, /^(lost|lease)$/)
+  await proxy.refuse(true)
+  proxy.cut()
+  await redis.restart('SIGKILL')
+  const back = performance.now()
+  const error = await deadline(
+    orphan.then(
+      () => undefined,
+      (error) => error,
+    ),
+    lease + 2_000,
+    'the reader of a lost stream ends',
+  )
+  t.diagnostic(`the reader ended after ${Math.round(performance.now() - back)} ms: ${wordFor(error)}`)
+  assert.equal(error?.code, 'ERR_INTERRUPTED')
+  assert.match(error.reason, /^(lost|lease)$/)
 
-    await until(async () => (await here.status('idle'))?.lastSeq === 2, {
-      message: 'the idle producer puts it back',
-    })
-    await idle.append()
-    await idle.finish()
-    await judge(here, [idle], await histories(readers, 5_000))
-  },
-)
+  await until(async () => (await here.status('idle'))?.lastSeq === 2, {
+    message: 'the idle producer puts it back',
+  })
+  await idle.append()
+  await idle.finish()
+  await judge(here, [idle], await histories(readers, 5_000))
+})
 
-test('G1: what cannot be put back whole is a gap, never skipped', LIMIT, async (t) => {
+test('G1: what cannot be put back whole is a gap, never skipped', async (t) => {
   const redis = await openRedis(t)
   const engine = openEngine(t, { url: redis.url })
   const writing = new Writing(await engine.produce('large'), { random: createRandom() })
@@ -172,7 +164,7 @@ test('G1: what cannot be put back whole is a gap, never skipped', LIMIT, async (
   checkHistory({ written: writing.written, readers: [{ ...rest, from }, ...(large ?? [])] })
 })
 
-test('G2 G8: past the bound ERR_BACKPRESSURE, and nothing that was taken is lost', LIMIT, async (t) => {
+test('G2 G8: past the bound ERR_BACKPRESSURE, and nothing that was taken is lost', async (t) => {
   const redis = await openRedis(t)
   const maxQueueBytes = 1 << 20
   const engine = openEngine(t, { url: redis.url, maxQueueBytes })

@@ -84,7 +84,8 @@ class Link {
   }
 
   cut() {
-    for (const end of this.#ends) end.resetAndDestroy()
+    // Node 20 never closes a socket that is reset while it is being shut down.
+    for (const end of this.#ends) end.writableEnded ? end.destroy() : end.resetAndDestroy()
   }
 
   /** @param {import('node:net').Socket} from @param {import('node:net').Socket} to @param {Direction} direction */

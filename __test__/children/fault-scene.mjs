@@ -1,6 +1,7 @@
 // What a fault test sets up, taken down with its test, and the judgement at its end.
 
 import assert from 'node:assert/strict'
+import { test as testOf } from 'node:test'
 import { createEngine } from '../../dist/index.js'
 import { startChild } from '../support/child.mjs'
 import { checkHistory } from '../support/history.mjs'
@@ -16,6 +17,13 @@ import { digest } from './fault-work.mjs'
  * @typedef {import('../..').Engine & { states: string[] }} WatchedEngine
  * @typedef {import('../support/history.mjs').Reader} Reader
  */
+
+/**
+ * A test with a limit: a promise that never settles is a failure of its own, not a hang of the file.
+ * @param {string} name
+ * @param {(t: TestContext) => Promise<void>} run
+ */
+export const test = (name, run) => testOf(name, { timeout: 60_000 }, run)
 
 /** @param {TestContext} t @param {Parameters<typeof startRedis>[0]} [options] */
 export async function openRedis(t, options) {
