@@ -133,7 +133,7 @@ await runMain(async () => {
     [
       `Machine: ${machine.cores} cores, Node ${machine.node}, Redis ${machine.redis}.`,
       report(records.toSorted((a, b) => bySubject(a) - bySubject(b))),
-      ...(failures > 0 ? [`**${failures} runs failed** and are not in the tables.`] : []),
+      ...(failures > 0 ? [`**Failed runs: ${failures}**; they are not in the tables.`] : []),
       `Raw results: ${relative(root, file)}`,
     ].join('\n\n'),
   )

@@ -9,7 +9,7 @@ export function median(values) {
 }
 
 /**
- * `median [min–max]`, or a dash when nothing was measured.
+ * `median [min–max]`, the value alone when there is one, a dash when there is none.
  * @param {(number | null | undefined)[]} values
  * @param {number} digits after the decimal point
  */
@@ -23,7 +23,7 @@ export function spread(values, digits) {
       maximumFractionDigits: digits,
     }),
   )
-  return `${middle} [${low}–${high}]`
+  return numbers.length === 1 ? `${middle}` : `${middle} [${low}–${high}]`
 }
 
 /** @param {string[]} head @param {string[][]} rows */

@@ -28,16 +28,15 @@ export function report(records) {
 /** @param {number} fan @param {Record[]} records */
 function reportFan(fan, records) {
   const rounds = roundsOf(records)
-  const subjects = [...new Set(records.map(({ subject }) => subject))]
-  const rows = subjects.map((subject) => ({
+  const rows = [...new Set(records.map(({ subject }) => subject))].map((subject) => ({
     subject,
     runs: records.filter((record) => record.subject === subject),
     floors: rounds.flatMap(({ [subject]: run, [FLOOR]: floor }) => (run && floor ? [{ run, floor }] : [])),
   }))
   return [
     `### ${fan} reader${fan === 1 ? '' : 's'} of each stream`,
-    latencyTable(rows),
-    costTable(rows),
+    tableOf(latencies, rows),
+    tableOf(costs, rows),
     targetTable(fan, rounds),
   ].join('\n\n')
 }
@@ -52,94 +51,78 @@ function roundsOf(records) {
   return [...rounds.values()]
 }
 
-/** @typedef {{ subject: string, runs: Record[], floors: { run: Record, floor: Record }[] }} Row */
+/**
+ * @typedef {{ subject: string, runs: Record[], floors: { run: Record, floor: Record }[] }} Row
+ * @typedef {{ head: string, cell: (row: Row) => string }} Column
+ */
 
-/** @param {Row[]} rows */
-function latencyTable(rows) {
-  const head = ['subject', 'p50 ms', 'p99 ms', 'p99.9 ms', 'readers complete', 'gaps', 'duplicates', 'n']
+/** @type {Column} */
+const name = { head: 'subject', cell: ({ subject }) => subject }
+
+/** @type {Column[]} */
+const latencies = [
+  name,
+  { head: 'p50 ms', cell: each(2, (run) => run.p50) },
+  { head: 'p99 ms', cell: each(1, (run) => run.p99) },
+  { head: 'p99.9 ms', cell: each(1, (run) => run.p999) },
+  {
+    head: 'readers complete',
+    cell: sum((total) => `${total((run) => run.complete)} of ${total((run) => run.readers)}`),
+  },
+  { head: 'gaps', cell: sum((total) => `${total((run) => run.gaps)}`) },
+  { head: 'duplicates', cell: sum((total) => `${total((run) => run.duplicates)}`) },
+  { head: 'n', cell: ({ runs }) => `${runs.length}` },
+]
+
+/** @type {Column[]} */
+const costs = [
+  name,
+  { head: 'publisher, main thread: µs/chunk', cell: each(1, (run) => run.publisherUs) },
+  { head: 'above the floor', cell: aboveFloor(1, (run) => run.publisherUs) },
+  { head: 'reader, main thread: µs/delivery', cell: each(2, (run) => run.readerUs) },
+  { head: 'above the floor', cell: aboveFloor(2, (run) => run.readerUs) },
+  { head: "publisher's process, % of a core", cell: each(0, (run) => run.publisherPercent) },
+  { head: "reader's process, %", cell: each(0, (run) => run.readerPercent) },
+  { head: 'Redis, %', cell: each(0, (run) => run.redisPercent) },
+  {
+    head: 'all three, %',
+    cell: each(0, (run) => run.publisherPercent + run.readerPercent + run.redisPercent),
+  },
+  { head: 'connections (publisher + reader)', cell: ({ runs }) => connectionsOf(runs) },
+  { head: 'Redis commands for each chunk', cell: ({ runs }) => commandsOf(runs) },
+]
+
+/** @param {Column[]} columns @param {Row[]} rows */
+function tableOf(columns, rows) {
+  const heads = columns.map(({ head }) => head)
   return markdownTable(
-    head,
-    rows.map(({ subject, runs }) => {
-      const total = (/** @type {(run: Record) => number} */ count) =>
-        runs.reduce((sum, run) => sum + count(run), 0)
-      const silent = subject === FLOOR
-      return [
-        subject,
-        spread(
-          runs.map(({ p50 }) => p50),
-          2,
-        ),
-        spread(
-          runs.map(({ p99 }) => p99),
-          1,
-        ),
-        spread(
-          runs.map(({ p999 }) => p999),
-          1,
-        ),
-        silent ? '–' : `${total((run) => run.complete)} of ${total((run) => run.readers)}`,
-        silent ? '–' : `${total((run) => run.gaps)}`,
-        silent ? '–' : `${total((run) => run.duplicates)}`,
-        `${runs.length}`,
-      ]
-    }),
+    heads,
+    rows.map((row) => columns.map(({ cell }) => cell(row))),
   )
 }
 
-/** @param {Row[]} rows */
-function costTable(rows) {
-  const head = [
-    'subject',
-    'publisher, main thread: µs/chunk',
-    'above the floor',
-    'reader, main thread: µs/delivery',
-    'above the floor',
-    "publisher's process, % of a core",
-    "reader's process, %",
-    'Redis, %',
-    'connections (publisher + reader)',
-    'Redis commands for each chunk',
-  ]
-  return markdownTable(
-    head,
-    rows.map(({ subject, runs, floors }) => [
-      subject,
-      spread(
-        runs.map(({ publisherUs }) => publisherUs),
-        1,
-      ),
-      subject === FLOOR
-        ? '0'
-        : spread(
-            floors.map(({ run, floor }) => run.publisherUs - floor.publisherUs),
-            1,
-          ),
-      spread(
-        runs.map(({ readerUs }) => readerUs),
-        2,
-      ),
-      subject === FLOOR
-        ? '0'
-        : spread(
-            floors.map(({ run, floor }) => run.readerUs - floor.readerUs),
-            2,
-          ),
-      spread(
-        runs.map(({ publisherPercent }) => publisherPercent),
-        0,
-      ),
-      spread(
-        runs.map(({ readerPercent }) => readerPercent),
-        0,
-      ),
-      spread(
-        runs.map(({ redisPercent }) => redisPercent),
-        0,
-      ),
-      connectionsOf(runs),
-      commandsOf(runs),
-    ]),
-  )
+/** @param {number} digits @param {(run: Record) => number | null} value @returns {Column['cell']} */
+function each(digits, value) {
+  return ({ runs }) => spread(runs.map(value), digits)
+}
+
+/** @param {number} digits @param {(run: Record) => number} value @returns {Column['cell']} */
+function aboveFloor(digits, value) {
+  return ({ subject, floors }) => {
+    if (subject === FLOOR) return '0'
+    const differences = floors.map(({ run, floor }) => value(run) - value(floor))
+    return spread(differences, digits)
+  }
+}
+
+/**
+ * What is counted over all runs; the floor has no readers to speak of.
+ * @param {(total: (count: (run: Record) => number) => number) => string} text
+ * @returns {Column['cell']}
+ */
+function sum(text) {
+  return ({ subject, runs }) =>
+    subject === FLOOR ? '–' : text((count) => runs.reduce((total, run) => total + count(run), 0))
 }
 
 /** @param {Record[]} runs */
@@ -155,7 +138,7 @@ function commandsOf(runs) {
       calls: runs.reduce((sum, run) => sum + (run.commands[name] ?? 0), 0) / runs.length,
     }))
     .filter(({ calls }) => calls >= 0.005)
-    .toSorted((a, b) => b.calls - a.calls)
+    .toSorted((a, b) => b.calls - a.calls || a.name.localeCompare(b.name))
   return shown.map(({ name, calls }) => `${name} ${calls.toFixed(2)}`).join(', ') || '–'
 }
 
