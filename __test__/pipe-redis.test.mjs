@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
-import { setTimeout as sleep, setImmediate as turn } from 'node:timers/promises'
+import { setImmediate as turn } from 'node:timers/promises'
 import { createEngine } from 'tidemark'
 import { freePort } from './support/free-port.mjs'
 import { checkHistory } from './support/history.mjs'

@@ -2,10 +2,11 @@
 //!
 //! * [`engine`] is what the product is: producers, hubs, subscriptions, leases. It knows neither Node-API nor Redis.
 //! * [`store`] is where chunks are kept: the [`store::Store`] trait, in memory and in Redis.
-//! * [`frame`], [`cursor`], [`stream_id`], [`config`] and [`error`] are the words they share.
+//! * [`frame`], [`cursor`], [`stream_id`], [`config`], [`error`] and [`backoff`] are what they share.
 //! * `binding` (feature `node`) converts between JavaScript and the engine, and does nothing else.
 
 // napi's registration is compiled out of unit tests, which would leave all of it unused.
+pub mod backoff;
 #[cfg(all(feature = "node", not(test)))]
 mod binding;
 pub mod config;

@@ -6,12 +6,12 @@ use tokio::time::Instant;
 
 use super::{
     Inner,
-    backoff::Backoff,
     hub::PAGE_BYTES,
     subscription::{Follow, Subscription},
 };
 use crate::{
     Cursor, Error,
+    backoff::Backoff,
     store::{ConnectionState, OwnerCheck, Position, Read},
 };
 

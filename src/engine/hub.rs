@@ -13,15 +13,14 @@ use tokio::{
 use ulid::Ulid;
 
 use super::{
-    Inner,
-    backoff::{Backoff, jitter},
-    lock,
+    Inner, lock,
     outbox::Handle,
     ring::{News, Next, Ring},
     subscription::Subscription,
 };
 use crate::{
     StreamId,
+    backoff::{Backoff, jitter},
     frame::Frame,
     store::{LiveMessage, Outcome, OwnerCheck, Page, Position, Read, Terminal},
 };

@@ -17,7 +17,6 @@ use tokio::{
 use ulid::Ulid;
 
 use super::{
-    backoff::Backoff,
     hub::Hub,
     lock,
     outbox::{Handle, Outbox},
@@ -26,6 +25,7 @@ use super::{
 };
 use crate::{
     Config, Error, Result, StreamId,
+    backoff::Backoff,
     store::{self, ControlMessage, SharedStore},
 };
 

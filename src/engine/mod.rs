@@ -11,7 +11,6 @@
 //! for moments, in the order registry → subscription → hub, and never across an `await`.
 
 mod attach;
-pub mod backoff;
 mod ear;
 pub mod hub;
 mod inner;

@@ -17,7 +17,6 @@ use ulid::Ulid;
 
 use super::{
     Inner,
-    backoff::Backoff,
     hub::{Hub, PAGE_BYTES},
     lock,
     outbox::{End, Handle, Sink},
@@ -25,6 +24,7 @@ use super::{
 };
 use crate::{
     Cursor, Error,
+    backoff::Backoff,
     frame::Frame,
     store::{Outcome, OwnerCheck, Page, Position, Read, Terminal},
 };

@@ -6,7 +6,6 @@ use tokio::time::Instant;
 
 use super::{
     Inner,
-    backoff::Backoff,
     hub::Hub,
     lock,
     outbox::Event,
@@ -14,6 +13,7 @@ use super::{
 };
 use crate::{
     Error, Result,
+    backoff::Backoff,
     frame::{EncodedFrame, Frame},
     store::{Append, Appended, ConnectionState, Outcome, Renew, Restore, Started, Terminal},
 };

@@ -16,10 +16,10 @@ use tokio::{
 
 use super::{
     board::{Board, Part, Status},
-    connect::{Backoff, Failure, Target, words},
+    connect::{Failure, Target, words},
     scripts::Call,
 };
-use crate::{Error, Result};
+use crate::{Error, Result, backoff::Backoff};
 
 /// How often an otherwise idle connection is tried while somebody counts on it.
 const PING_EVERY: Duration = Duration::from_secs(5);
@@ -156,14 +156,14 @@ impl Commands {
 
     async fn dial(&self, patience: Duration) -> MultiplexedConnection {
         self.board.begin(Part::Commands);
-        let mut backoff = Backoff::new();
+        let mut backoff = Backoff::default();
         loop {
             match self.target.commands(patience).await {
                 Ok(connection) => return connection,
                 Err(failure) => self.failed(failure),
             }
             if self.has_interest() {
-                tokio::time::sleep(backoff.next()).await;
+                tokio::time::sleep(backoff.next_delay()).await;
             } else {
                 self.interest().await;
             }

@@ -180,27 +180,6 @@ fn tcp() -> TcpSettings {
     settings
 }
 
-/// The pauses between attempts: from 50 ms, doubling to 1 s, each shortened at random by up to a half so that the
-/// processes of a fleet do not come back all at once.
-#[derive(Debug)]
-pub(super) struct Backoff(u64);
-
-impl Backoff {
-    const LONGEST: u64 = 1000;
-
-    pub fn new() -> Self {
-        Self(50)
-    }
-
-    /// The next pause.
-    pub fn next(&mut self) -> Duration {
-        let random = u64::try_from(ulid::Ulid::new().random() % 1000).unwrap_or(0);
-        let pause = self.0 / 2 + self.0 / 2 * random / 1000;
-        self.0 = (self.0 * 2).min(Self::LONGEST);
-        Duration::from_millis(pause)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

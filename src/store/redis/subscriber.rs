@@ -23,10 +23,10 @@ use tokio::{
 use super::{
     board::{Board, Member, Part, Status},
     commands::{Commands, refused},
-    connect::{Backoff, Failure, Target, words},
+    connect::{Failure, Target, words},
     message,
 };
-use crate::{Result, StreamId};
+use crate::{Result, StreamId, backoff::Backoff};
 
 /// Channels in one command.
 const BATCH: usize = 100;
@@ -110,7 +110,7 @@ impl Subscriber {
             subscribed: HashSet::new(),
             changed: VecDeque::new(),
             missed: false,
-            backoff: Backoff::new(),
+            backoff: Backoff::default(),
         }
     }
 
@@ -135,7 +135,7 @@ impl Subscriber {
             }
             self.board.set(Part::Subscriber, status, &reason);
             if status == Status::Failed {
-                let pause = self.backoff.next();
+                let pause = self.backoff.next_delay();
                 self.meanwhile(tokio::time::sleep(pause)).await;
             }
         }
@@ -151,7 +151,7 @@ impl Subscriber {
                 Ok(connection) => return Some(connection),
                 Err(failure) => self.failed(&failure),
             }
-            let pause = self.backoff.next();
+            let pause = self.backoff.next_delay();
             self.meanwhile(tokio::time::sleep(pause)).await?;
         }
     }
@@ -220,7 +220,7 @@ impl Subscriber {
 
     /// Everything wanted is subscribed for the first time on this connection.
     fn settled(&mut self) {
-        self.backoff = Backoff::new();
+        self.backoff = Backoff::default();
         self.board.set(Part::Subscriber, Status::Up, "");
         if std::mem::take(&mut self.missed) {
             let members: HashMap<_, _> = self
