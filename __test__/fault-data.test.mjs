@@ -178,10 +178,20 @@ test('G2: Redis is out of memory for a while', async (t) => {
   const stuck = writing.accepted
   await until(() => writing.written.length > stuck + 100)
   assert.equal(writing.accepted, stuck, 'nothing is acknowledged meanwhile')
-  assert.equal((await there.status('memory'))?.lastSeq, stuck, 'reading works')
+  assert.equal((await there.status('memory'))?.lastSeq, stuck, 'asking works')
+  const late = startReaders(there, ['memory'], {
+    each: 1,
+    name: 'late ',
+    random: createRandom(1),
+    stay: null,
+  })
+  const [reader] = late.get('memory') ?? []
+  await until(() => reader?.chunks === stuck, {
+    message: () => `reading works: ${reader?.chunks} of ${stuck}`,
+  })
   await redis.admin.cmd('CONFIG', 'SET', 'maxmemory', 0)
   await moves()
   await writing.finish()
-  await judge(here, [writing], ...(await parts()))
+  await judge(here, [writing], ...(await parts()), await histories(late, 10_000))
   assert.equal(await waiting.stop('other'), 'kept')
 })
