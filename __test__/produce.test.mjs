@@ -6,7 +6,6 @@ import { checkHistory } from './support/history.mjs'
 import { createRandom } from './support/seed.mjs'
 import { eachStore } from './support/stores.mjs'
 import { numbered, produceAll, readAll, texts, useEngines, writeAll } from './support/streams.mjs'
-import { deadline } from './support/wait.mjs'
 
 const MIB = 1 << 20
 
@@ -197,39 +196,6 @@ eachStore('produce', (store) => {
     const ended = await produceAll(engine, 'ended', ['all'])
     await ended[Symbol.asyncDispose]()
     assert.equal((await readAll(engine, 'ended')).outcome, 'complete')
-  })
-
-  test('back-pressure: false past the mark, ready, and past the bound an error that loses nothing', async () => {
-    const engine = open({ maxQueueBytes: MIB })
-    const producer = await engine.produce('pressure')
-    const accepted = []
-    const fill = () => {
-      let below = 0
-      for (let size = 0; ; size++) {
-        const chunk = `${accepted.length} `.padEnd(10_000, 'x')
-        try {
-          if (producer.write(chunk)) below = size + 1
-        } catch (error) {
-          return { below, size, error: /** @type {any} */ (error) }
-        }
-        accepted.push(chunk)
-      }
-    }
-    const { below, size, error } = fill()
-    // The native side sends meanwhile, so the marks are passed later than without it, never earlier.
-    assert.ok(below >= Math.floor(MIB / 4 / 10_000) && size > below, `below the mark for ${below} of ${size}`)
-    assert.ok(size >= Math.floor(MIB / 10_000), `full after ${size}`)
-    assert.equal(error.code, 'ERR_BACKPRESSURE')
-    assert.equal(error.name, 'BackpressureError')
-    assert.equal(error.retryable, true)
-    await assert.rejects(producer.append('x'.repeat(20_000)), { code: 'ERR_BACKPRESSURE' })
-    await deadline(producer.ready, 2_000, 'the queue gets shorter')
-    assert.equal(producer.write('after the wait'), true)
-    accepted.push('after the wait')
-    await producer.flush()
-    assert.equal(fill().error.code, 'ERR_BACKPRESSURE')
-    await producer.complete()
-    checkHistory({ written: numbered(accepted), readers: [await readAll(engine, 'pressure')] })
   })
 
   test('owner and metadata are kept, and what cannot be kept is refused', async () => {
