@@ -100,7 +100,10 @@ export interface SubscribeOptions {
   owner?: string | undefined
   /** How long to wait for a stream that does not exist yet before `ERR_NOT_FOUND`. 0 to 1 day, default `'30s'`. */
   wait?: Duration | undefined
-  /** `'generation'` (default) ends with the generation; `'all'` goes on into the next ones, until aborted. */
+  /**
+   * `'generation'` (default) ends with the generation; `'all'` goes on into the next ones, until aborted. The current and
+   * the previous generation are kept: a reader that falls further behind gets `ERR_GAP`.
+   */
   follow?: 'generation' | 'all' | undefined
 }
 
@@ -158,7 +161,7 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
   /**
    * Writes a source into a stream and returns what the local client should be sent. The client may leave: the source is
    * drained all the same. A stop ends the source. If the store cannot be reached at the start, the source is passed
-   * through without being resumable.
+   * through without being resumable. With `ifActive: 'share'` the client is sent the whole shared generation.
    */
   pipe(streamId: string, source: PipeSource, options?: PipeOptions): ReadableStream<ChunkData>
   /** Follows a stream: every chunk once, in order. */
@@ -301,7 +304,10 @@ export class FailedError extends TidemarkError {
 }
 /** The generation ended without its producer. */
 export class InterruptedError extends TidemarkError {
-  /** `lease` (the producer died), `superseded`, `deleted` or `lost` (the store lost the entries). */
+  /**
+   * `lease` (the producer died), `superseded` (taken over), `closed` (its engine was closed), `deleted`, or `lost` (the
+   * store lost the entries).
+   */
   readonly reason: string
 }
 /** A stored frame cannot be decoded. */

@@ -129,7 +129,7 @@ pub enum Error {
     Interrupted {
         /// The stream.
         stream: String,
-        /// `lease` (the producer died), `superseded`, `deleted` or `lost` (the store lost the entries).
+        /// `lease` (the producer died), `superseded`, `closed`, `deleted` or `lost` (the store lost the entries).
         reason: String,
     },
     /// `ERR_CORRUPT`: a stored frame cannot be decoded.

@@ -301,23 +301,29 @@ impl State {
             );
             self.queued_since = (!self.queue.is_empty()).then_some(now);
         }
-        let terminal = self
-            .finish
-            .clone()
-            .filter(|_| self.queue.is_empty())
-            .map(|terminal| match &self.stop {
-                Some(reason) => Terminal {
-                    outcome: Outcome::Stopped,
-                    reason: reason.clone(),
-                },
-                None => terminal,
-            });
+        let terminal = self.ending().filter(|_| self.queue.is_empty());
         if frame.is_some() || terminal.is_some() {
             self.sending = true;
             Take::Batch(Batch { frame, terminal })
         } else {
             Take::Nothing
         }
+    }
+
+    /// How the generation will end, once that was asked for.
+    pub(super) fn ending(&self) -> Option<Terminal> {
+        self.finish.clone().map(|terminal| match &self.stop {
+            Some(reason) => Terminal {
+                outcome: Outcome::Stopped,
+                reason: reason.clone(),
+            },
+            None => terminal,
+        })
+    }
+
+    /// Chunks in the queue.
+    pub(super) fn waiting(&self) -> u64 {
+        self.queue.count() as u64
     }
 
     /// A batch was accepted: tells those who waited for it. Returns the seqs of the acknowledgements that are due.

@@ -35,6 +35,7 @@ pub async fn run(producer: Arc<Producer>, hub: Arc<Hub>, inner: Arc<Inner>, star
         accepted: started.seq,
         repeated: false,
         pending: None,
+        ending: None,
         kept: VecDeque::new(),
         kept_bytes: 0,
     };
@@ -78,8 +79,9 @@ struct Writer {
     accepted: u64,
     /// The last batch was sent more than once: the answer to it was lost at least once.
     repeated: bool,
-    /// What has left the queue and is not accepted yet.
+    /// What has left the queue and is not accepted yet, and the end that goes with it.
     pending: Option<EncodedFrame>,
+    ending: Option<Terminal>,
     kept: VecDeque<(Instant, Frame)>,
     kept_bytes: usize,
 }
@@ -116,6 +118,7 @@ impl Writer {
     /// Writes a batch, and before it whatever the store has lost. Returns the terminal entry if there is one now.
     async fn write(&mut self, batch: Batch) -> Result<Option<Terminal>> {
         self.pending.clone_from(&batch.frame);
+        self.ending.clone_from(&batch.terminal);
         loop {
             self.refill().await?;
             let count = batch.frame.as_ref().map_or(0, |frame| frame.count);
@@ -353,9 +356,20 @@ impl Writer {
             self.publish(frame.at(next));
             next += frame.count;
         }
-        let queued = lock(&self.producer.state).offer();
+        let (queued, waiting, ending) = {
+            let mut state = lock(&self.producer.state);
+            (
+                state.offer(),
+                state.waiting(),
+                self.ending.clone().or_else(|| state.ending()),
+            )
+        };
         if let Some((skipped, frame)) = queued {
             self.publish(frame.at(next + skipped as u64));
+        }
+        if let Some(terminal) = ending {
+            let last = next + waiting - 1;
+            self.hub.end(self.producer.start.generation, last, terminal);
         }
     }
 
