@@ -231,16 +231,20 @@ impl Hub {
     }
 
     fn tell(&self, news: News) {
-        match news {
-            News::Nothing => return,
-            News::Hole => {
-                lock(&self.state).hole = true;
+        if news == News::Nothing {
+            return;
+        }
+        let members: Vec<_> = {
+            let mut state = lock(&self.state);
+            if news == News::Hole {
+                state.hole = true;
                 self.work.notify_one();
             }
-            News::Change => {}
+            state.members.values().cloned().collect()
+        };
+        if !members.is_empty() {
+            self.changed.send_modify(|count| *count += 1);
         }
-        self.changed.send_modify(|count| *count += 1);
-        let members: Vec<_> = lock(&self.state).members.values().cloned().collect();
         for member in members {
             member.poke();
         }

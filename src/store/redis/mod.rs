@@ -45,7 +45,7 @@ use super::{
     Append, Appended, ConnectionState, IfActive, ListCursor, Listener, OwnerCheck, Page, Pending, Position,
     Read, Renew, Restore, Start, Started, StopResult, Store, StreamStatus, Ttl,
 };
-use crate::{Config, Error, Result, StreamId, cursor::MAX_SEQ};
+use crate::{Config, Error, Result, StreamId, backoff::jitter, cursor::MAX_SEQ};
 
 /// The most ids of the index that one command asks for.
 const LIST_AT_ONCE: usize = 1000;
@@ -194,6 +194,34 @@ impl RedisStore {
         Ok(answer.appended)
     }
 
+    async fn append_whole(&self, stream: &StreamId, append: &Append) -> Result<Appended> {
+        let keys = self.keys.stream(stream);
+        let terminal = append.terminal.as_ref();
+        let frame = append.frame.as_ref();
+        let call = self
+            .on(&scripts::APPEND, &keys)
+            .show(append.generation)
+            .show(append.producer)
+            .show(append.batch)
+            .text(append.expected.map_or_else(String::new, |seq| seq.to_string()))
+            .show(millis(append.lease))
+            .text(terminal.map_or("", |terminal| terminal.outcome.as_str()))
+            .text(terminal.map_or("", |terminal| &terminal.reason))
+            .show(frame.map_or(0, |frame| frame.count))
+            .bytes(frame.map_or(&[], |frame| &frame.bytes));
+        let sent = Instant::now();
+        let reply = self.call(call).await?;
+        let answer = reply::appended("append", reply)?;
+        // Spread, so that streams that started together do not all need the whole script at the same moment.
+        let until = |time: Duration| sent + jitter(time * 3 / 4);
+        let allowed = answer.quick.map(|(time, ordinal)| (until(time), ordinal));
+        self.quick.learn(append, &answer.appended, allowed, keys);
+        if answer.index_ttl > 0 {
+            self.touch_index(stream.clone(), answer.index_ttl)?;
+        }
+        Ok(answer.appended)
+    }
+
     /// A failure is of no consequence: the next refresh tries again.
     fn touch_index(&self, stream: StreamId, ttl: u64) -> Result<()> {
         let commands = self.endpoint()?.commands.clone();
@@ -285,29 +313,8 @@ impl Store for RedisStore {
                 }
                 self.quick.forget(append.producer);
             }
-            let keys = self.keys.stream(stream);
-            let terminal = append.terminal.as_ref();
-            let frame = append.frame.as_ref();
-            let call = self
-                .on(&scripts::APPEND, &keys)
-                .show(append.generation)
-                .show(append.producer)
-                .show(append.batch)
-                .text(append.expected.map_or_else(String::new, |seq| seq.to_string()))
-                .show(millis(append.lease))
-                .text(terminal.map_or("", |terminal| terminal.outcome.as_str()))
-                .text(terminal.map_or("", |terminal| &terminal.reason))
-                .show(frame.map_or(0, |frame| frame.count))
-                .bytes(frame.map_or(&[], |frame| &frame.bytes));
-            let sent = Instant::now();
-            let reply = self.call(call).await?;
-            let answer = reply::appended("append", reply)?;
-            let allowed = answer.quick.map(|(time, ordinal)| (sent + time, ordinal));
-            self.quick.learn(append, &answer.appended, allowed, keys);
-            if answer.index_ttl > 0 {
-                self.touch_index(stream.clone(), answer.index_ttl)?;
-            }
-            Ok(answer.appended)
+            // Boxed by itself: most batches end above, and need no room for it.
+            Box::pin(self.append_whole(stream, append)).await
         })
     }
 
