@@ -112,7 +112,8 @@ await runMain(async () => {
   const file = join(here, 'results', `live-${begun.replaceAll(/[:.]/g, '-')}.jsonl`)
   /** @type {import('./live/targets.mjs').Record[]} */
   const records = []
-  let failures = 0
+  /** @type {import('./live/report.mjs').Failure[]} */
+  const failures = []
   for (const what of planOf(options)) {
     process.stderr.write(`round ${what.round}/${options.rounds}  fan ${what.fan}  ${what.subject} … `)
     const outcome = await runOnce({ ...what, seconds: options.seconds }).catch((error) => ({
@@ -120,7 +121,7 @@ await runMain(async () => {
     }))
     appendFileSync(file, `${JSON.stringify({ bench: 'live', begun, machine, ...what, ...outcome })}\n`)
     if ('failed' in outcome) {
-      failures++
+      failures.push({ ...what, ...outcome })
       say(outcome.failed)
     } else {
       records.push({ ...what, ...outcome })
@@ -132,10 +133,12 @@ await runMain(async () => {
   console.log(
     [
       `Machine: ${machine.cores} cores, Node ${machine.node}, Redis ${machine.redis}.`,
-      report(records.toSorted((a, b) => bySubject(a) - bySubject(b))),
-      ...(failures > 0 ? [`**Failed runs: ${failures}**; they are not in the tables.`] : []),
+      report(
+        records.toSorted((a, b) => bySubject(a) - bySubject(b)),
+        failures,
+      ),
       `Raw results: ${relative(root, file)}`,
     ].join('\n\n'),
   )
-  return failures > 0 ? 1 : 0
+  return failures.length > 0 ? 1 : 0
 })

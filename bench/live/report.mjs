@@ -9,8 +9,10 @@ import { completeness, FLOOR, judge, OURS, PEER } from './targets.mjs'
 /** From here on, in percent of a core, others are likely to have held the runs up. */
 const BUSY = 25
 
-/** @param {Record[]} records of runs that succeeded, in the order of their subjects */
-export function report(records) {
+/** @typedef {{ round: number, fan: number, subject: string, failed: string }} Failure */
+
+/** @param {Record[]} records of runs that succeeded, in the order of their subjects @param {Failure[]} failures */
+export function report(records, failures) {
   const fans = [...new Set(records.map(({ fan }) => fan))]
   const others = records.map(({ othersPercent }) => othersPercent)
   return [
@@ -20,13 +22,17 @@ export function report(records) {
       reportFan(
         fan,
         records.filter((record) => record.fan === fan),
+        failures.some((failure) => failure.fan === fan && failure.subject === OURS),
       ),
+    ),
+    ...failures.map(
+      ({ round, fan, subject, failed }) => `**Failed**: round ${round}, fan ${fan}, ${subject}: ${failed}`,
     ),
   ].join('\n\n')
 }
 
-/** @param {number} fan @param {Record[]} records */
-function reportFan(fan, records) {
+/** @param {number} fan @param {Record[]} records @param {boolean} oursFailed in at least one round */
+function reportFan(fan, records, oursFailed) {
   const rounds = roundsOf(records)
   const rows = [...new Set(records.map(({ subject }) => subject))].map((subject) => ({
     subject,
@@ -37,7 +43,7 @@ function reportFan(fan, records) {
     `### ${fan} reader${fan === 1 ? '' : 's'} of each stream`,
     tableOf(latencies, rows),
     tableOf(costs, rows),
-    targetTable(fan, rounds),
+    targetTable(fan, rounds, oursFailed),
   ].join('\n\n')
 }
 
@@ -142,10 +148,10 @@ function commandsOf(runs) {
   return shown.map(({ name, calls }) => `${name} ${calls.toFixed(2)}`).join(', ') || '–'
 }
 
-/** @param {number} fan @param {Round[]} rounds */
-function targetTable(fan, rounds) {
+/** @param {number} fan @param {Round[]} rounds @param {boolean} oursFailed */
+function targetTable(fan, rounds, oursFailed) {
   const { readers, complete } = completeness(rounds)
-  if (readers === 0) return `No verdict: ${OURS} was not run.`
+  if (readers === 0) return `No verdict: no run of ${OURS} succeeded.`
   const verdicts = judge(rounds).map(({ name, limit, ratios, reached }) => [
     name,
     `≤ ${limit.toFixed(2)} × ${PEER}`,
@@ -158,7 +164,7 @@ function targetTable(fan, rounds) {
     'all',
     `${complete} of ${readers}`,
     `${rounds.length}`,
-    verdict(complete === readers),
+    verdict(complete === readers && !oursFailed),
   ]
   const table = markdownTable(['target', 'limit', 'measured', 'n', 'verdict'], [...verdicts, whole])
   const missing = verdicts.length < 3 ? `\n\nRatios need ${PEER} and ${FLOOR} in the same run.` : ''
