@@ -30,8 +30,6 @@ pub struct Config {
     pub flush_interval_ms: u64,
     /// A producer's queue is full at this many bytes.
     pub max_queue_bytes: usize,
-    /// A subscription that finds no stream waits this long, in milliseconds.
-    pub wait_ms: u64,
 }
 
 impl Config {

@@ -16,6 +16,7 @@ pub mod error;
 pub mod frame;
 pub mod store;
 pub mod stream_id;
+mod sync;
 
 pub use config::Config;
 pub use cursor::Cursor;

@@ -25,7 +25,6 @@ export interface Config {
   commandTimeoutMs: number
   flushIntervalMs: number
   maxQueueBytes: number
-  waitMs: number
 }
 
 type Environment = Readonly<Record<string, string | undefined>>
@@ -75,7 +74,6 @@ export function engineConfig(given: unknown, environment: Environment): Config {
     commandTimeoutMs: options.commandTimeout ?? 3000,
     flushIntervalMs: options.flushIntervalMs ?? 0,
     maxQueueBytes: options.maxQueueBytes ?? 8 * MIB,
-    waitMs: DEFAULT_WAIT_MS,
   }
 }
 

@@ -27,11 +27,7 @@ use napi::{
 };
 use napi_derive::napi;
 
-use crate::{
-    Config, Error,
-    engine::{Engine, lock},
-    frame::Kind,
-};
+use crate::{Config, Error, engine::Engine, frame::Kind, sync::lock};
 
 type Result<T> = napi::Result<T>;
 

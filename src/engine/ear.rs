@@ -5,10 +5,11 @@ use std::{
     time::Duration,
 };
 
-use super::{Inner, lock, outbox::Event};
+use super::{Inner, outbox::Event};
 use crate::{
     StreamId,
     store::{ConnectionState, ControlMessage, Listener, LiveMessage},
+    sync::lock,
 };
 
 /// Wakes the writers of one crossing: one wake of this thread for all of them. Ends with [`Engine::dispose`].

@@ -13,7 +13,7 @@ use tokio::{
 use ulid::Ulid;
 
 use super::{
-    Inner, lock,
+    Inner,
     outbox::Handle,
     ring::{News, Next, Ring},
     subscription::Subscription,
@@ -23,6 +23,7 @@ use crate::{
     backoff::{Backoff, jitter},
     frame::Frame,
     store::{LiveMessage, Outcome, OwnerCheck, Page, Position, Read, Terminal},
+    sync::lock,
 };
 
 /// What pub/sub can never show (a lost last message, a dead producer, a vanished key) is looked for this often.

@@ -18,7 +18,6 @@ use ulid::Ulid;
 
 use super::{
     hub::Hub,
-    lock,
     outbox::{Handle, Outbox},
     producer::Producer,
     subscription::Subscription,
@@ -27,6 +26,7 @@ use crate::{
     Config, Error, Result, StreamId,
     backoff::Backoff,
     store::{self, ControlMessage, SharedStore},
+    sync::lock,
 };
 
 /// This many messages for unknown generations are remembered.

@@ -23,7 +23,7 @@ mod writer;
 
 use std::{
     future::Future,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering},
+    sync::{Arc, Mutex, atomic::Ordering},
 };
 
 use futures_util::future::join_all;
@@ -39,6 +39,7 @@ use crate::{
         self, ConnectionState, IfActive, ListCursor, Outcome, OwnerCheck, Start, StopResult, StreamStatus,
         Terminal, Ttl,
     },
+    sync::lock,
 };
 use ear::{Ear, pump, renew_leases};
 use outbox::{Event, Handle, Outbox, Reply, Sink};
@@ -68,12 +69,6 @@ fn internal(panic: &tokio::task::JoinError) -> Error {
     Error::Internal {
         reason: panic.to_string(),
     }
-}
-
-/// The guard of a mutex, whether or not a thread has panicked while it held it: every critical section here leaves the
-/// state consistent at each step.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A ULID, greater than all that this process has made before.

@@ -11,11 +11,11 @@ use std::{
 use tokio::sync::Notify;
 use ulid::Ulid;
 
-use super::lock;
 use crate::{
     Error, Result, StreamId,
     frame::Chunk,
     store::{ConnectionState, ListCursor, Outcome, StopResult, StreamStatus},
+    sync::lock,
 };
 
 /// The host's name for a producer or a subscription; never used twice by one engine.

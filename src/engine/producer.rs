@@ -14,13 +14,14 @@ use tokio::{
 };
 
 use super::{
-    Inner, lock,
+    Inner,
     outbox::{Event, Handle},
 };
 use crate::{
     Error, Result, StreamId,
     frame::{EncodedFrame, FrameBuilder, Kind},
     store::{Outcome, Start, Terminal},
+    sync::lock,
 };
 
 /// See the module.

@@ -18,7 +18,6 @@ use ulid::Ulid;
 use super::{
     Inner,
     hub::{Hub, PAGE_BYTES},
-    lock,
     outbox::{End, Handle, Sink},
     ring::Next,
 };
@@ -27,6 +26,7 @@ use crate::{
     backoff::Backoff,
     frame::Frame,
     store::{Outcome, OwnerCheck, Page, Position, Read, Terminal},
+    sync::lock,
 };
 
 /// A page without progress is not asked for again at once.

@@ -7,7 +7,6 @@ use tokio::time::Instant;
 use super::{
     Inner,
     hub::Hub,
-    lock,
     outbox::Event,
     producer::{Batch, Producer, Take},
 };
@@ -16,6 +15,7 @@ use crate::{
     backoff::Backoff,
     frame::{EncodedFrame, Frame},
     store::{Append, Appended, ConnectionState, Outcome, Renew, Restore, Started, Terminal},
+    sync::lock,
 };
 
 /// Accepted frames are kept this long, in case a restart or a failover of the store loses them …

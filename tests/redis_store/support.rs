@@ -257,7 +257,6 @@ pub fn config(url: &str) -> Config {
         command_timeout_ms: 5_000,
         flush_interval_ms: 0,
         max_queue_bytes: 1 << 20,
-        wait_ms: 30_000,
     }
 }
 

@@ -33,7 +33,6 @@ pub fn open(prefix: &str, node: Ulid, listener: Arc<dyn Listener>) -> SharedStor
         command_timeout_ms: 5_000,
         flush_interval_ms: 0,
         max_queue_bytes: 1 << 20,
-        wait_ms: 30_000,
     };
     RedisStore::open(&config, node, listener).unwrap()
 }

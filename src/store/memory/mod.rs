@@ -12,7 +12,7 @@ mod tests;
 
 use std::{
     future::ready,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -27,7 +27,7 @@ use super::{
     Append, Appended, ConnectionState, ListCursor, Listener, OwnerCheck, Page, Pending, Read, Renew, Restore,
     SharedStore, Start, Started, StopResult, Store, StreamStatus,
 };
-use crate::{Error, Result, StreamId};
+use crate::{Error, Result, StreamId, sync::lock};
 
 /// The store of engines without Redis.
 pub struct MemoryStore {
@@ -67,7 +67,7 @@ impl MemoryStore {
     }
 
     fn seat(&self) -> Result<Seat> {
-        let seat = self.seat.lock().unwrap_or_else(PoisonError::into_inner);
+        let seat = lock(&self.seat);
         seat.clone().ok_or(Error::Closed)
     }
 
@@ -80,7 +80,7 @@ impl MemoryStore {
     }
 
     fn leave(&self) {
-        let seat = self.seat.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let seat = lock(&self.seat).take();
         if let Some(seat) = seat {
             seat.realm.leave(seat.member);
         }

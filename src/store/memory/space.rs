@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque, hash_map::Entry},
     ops::Bound,
-    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, LazyLock, Mutex, Weak},
 };
 
 use tokio::time::Instant;
@@ -16,6 +16,7 @@ use super::{
 use crate::{
     StreamId,
     store::{ListCursor, Listener},
+    sync::lock,
 };
 
 /// How many slots every operation looks at for expiry: more than it can add, so that the dead never pile up.
@@ -243,9 +244,4 @@ impl State {
             }
         }
     }
-}
-
-/// Nothing under these locks panics half-way through a change, so a poisoned one is as good as any.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

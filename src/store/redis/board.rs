@@ -1,8 +1,11 @@
 //! The state of an endpoint, put together from its two connections and shown to every store.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
-use crate::store::{ConnectionState, Listener};
+use crate::{
+    store::{ConnectionState, Listener},
+    sync::lock,
+};
 
 /// One of the two connections.
 #[derive(Debug, Clone, Copy)]
@@ -105,7 +108,7 @@ impl Board {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, LazyLock, Mutex, PoisonError, Weak},
+    sync::{Arc, LazyLock, Mutex, Weak},
 };
 
 use tokio::{
@@ -18,7 +18,7 @@ use super::{
     connect::Target,
     subscriber::{Kind, Request, Subscriber, Wish},
 };
-use crate::Result;
+use crate::{Result, sync::lock};
 
 /// By connection settings, and by the runtime that drives the connections.
 type Registry = HashMap<(String, Id), Weak<Endpoint>>;
@@ -38,7 +38,7 @@ impl Endpoint {
     /// attempt to connect.
     pub fn of(target: &Arc<Target>, limits: Limits) -> Arc<Self> {
         let runtime = Handle::current();
-        let mut endpoints = ENDPOINTS.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut endpoints = lock(&ENDPOINTS);
         endpoints.retain(|_, endpoint| endpoint.strong_count() > 0);
         let key = (target.identity(), runtime.id());
         if let Some(endpoint) = endpoints.get(&key).and_then(Weak::upgrade) {

@@ -18,7 +18,7 @@ mod subscriber;
 
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -45,7 +45,7 @@ use super::{
     Append, Appended, ConnectionState, IfActive, ListCursor, Listener, OwnerCheck, Page, Pending, Position,
     Read, Renew, Restore, Start, Started, StopResult, Store, StreamStatus, Ttl,
 };
-use crate::{Config, Error, Result, StreamId, backoff::jitter, cursor::MAX_SEQ};
+use crate::{Config, Error, Result, StreamId, backoff::jitter, cursor::MAX_SEQ, sync::lock};
 
 /// The most ids of the index that one command asks for.
 const LIST_AT_ONCE: usize = 1000;
@@ -101,7 +101,7 @@ impl RedisStore {
     }
 
     fn slot(&self) -> MutexGuard<'_, Slot> {
-        self.endpoint.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.endpoint)
     }
 
     fn endpoint(&self) -> Result<Arc<Endpoint>> {

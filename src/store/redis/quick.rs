@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
 };
 
 use tokio::time::Instant;
@@ -12,7 +12,10 @@ use super::{
     keys::StreamKeys,
     scripts::{self, Call},
 };
-use crate::store::{Append, Appended};
+use crate::{
+    store::{Append, Appended},
+    sync::lock,
+};
 
 /// What a stream's record holds as far as its only producer has changed it since Redis last told.
 #[derive(Debug, Clone)]
@@ -118,6 +121,6 @@ impl Quick {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<Ulid, Hot>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 }
