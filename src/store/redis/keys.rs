@@ -18,6 +18,8 @@ pub(super) struct Keyspace {
 pub(super) struct StreamKeys {
     pub meta: String,
     pub log: String,
+    pub sealed: String,
+    pub cursors: String,
     pub live: String,
     pub escaped: String,
 }
@@ -35,6 +37,8 @@ impl Keyspace {
         StreamKeys {
             meta: format!("{tag}:meta"),
             log: format!("{tag}:log"),
+            sealed: format!("{tag}:sealed"),
+            cursors: format!("{tag}:cursors"),
             live: format!("{tag}:live"),
             escaped,
         }

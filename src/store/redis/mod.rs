@@ -150,6 +150,8 @@ impl RedisStore {
         Call::new(script)
             .key(&keys.meta)
             .key(&keys.log)
+            .key(&keys.sealed)
+            .key(&keys.cursors)
             .text(&keys.live)
             .text(self.keys.nodes())
             .text(&keys.escaped)

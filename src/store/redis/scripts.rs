@@ -59,7 +59,7 @@ impl<'a> Call<'a> {
     pub fn new(script: &'static Script) -> Self {
         Self {
             script,
-            keys: Vec::with_capacity(2),
+            keys: Vec::with_capacity(4),
             args: Vec::with_capacity(16),
         }
     }

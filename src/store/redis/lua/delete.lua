@@ -8,7 +8,7 @@ if not exists(record) then
   if record.s then redis.call('HDEL', META, 'x', 'k') else redis.call('UNLINK', META) end
   return 0
 end
-redis.call('UNLINK', META, LOG)
+redis.call('UNLINK', unpack(KEYS))
 if record.s == 'active' then
   redis.call('HSET', META, 'g', record.g, 'o', record.o, 's', 'deleted')
   redis.call('PEXPIRE', META, TOMBSTONE)

@@ -1,6 +1,6 @@
 -- Begins every script that works on a stream.
 --
--- KEYS[1] meta   KEYS[2] log
+-- KEYS[1] meta   KEYS[2] log   KEYS[3] sealed   KEYS[4] cursors
 -- ARGV[1] live channel   ARGV[2] what the channel of every node begins with   ARGV[3] escaped stream id
 --
 -- meta, a hash (times and TTLs in ms, times since 1970):
@@ -116,8 +116,7 @@ end
 local function expire(record, ttl)
   record.t = NOW
   redis.call('HSET', META, 't', int(NOW))
-  redis.call('PEXPIRE', META, ttl)
-  redis.call('PEXPIRE', LOG, ttl)
+  for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, ttl) end
 end
 
 -- Sets the TTLs anew past half of their time; returns how long the index has to live then, else '0'.
