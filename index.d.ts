@@ -241,6 +241,7 @@ export interface Subscription extends AsyncIterableIterator<Chunk>, AsyncDisposa
 /** The stable codes of all errors. */
 export type ErrorCode =
   | 'ERR_INVALID_ARGUMENT'
+  | 'ERR_SCHEMA'
   | 'ERR_CONNECTION'
   | 'ERR_TIMEOUT'
   | 'ERR_STORE'
@@ -270,6 +271,20 @@ export class TidemarkError extends Error {
 /** A value was refused at the door; `field` names it. Nothing was done. */
 export class InvalidArgumentError extends TidemarkError {
   readonly field: string
+}
+/** What is wrong with one field of an event. */
+export interface SchemaIssue {
+  /** The field, as in `message.content` or `items.0.name`; empty for the event as a whole. */
+  readonly path: string
+  /** The validator's words. */
+  readonly message: string
+}
+/** An event does not fit its schema (`tidemark/schema`). It was not written, or not yielded. */
+export class SchemaError extends TidemarkError {
+  /** The first bad field. */
+  readonly path: string
+  /** Everything that is wrong, at least one. */
+  readonly issues: readonly SchemaIssue[]
 }
 /** The store cannot be reached. */
 export class ConnectionError extends TidemarkError {}

@@ -4,7 +4,7 @@
 //
 // Without names: the first three. Each step is skipped while its inputs are unchanged.
 
-import { existsSync, readdirSync, rmSync } from 'node:fs'
+import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { findRedis, installRedis, redisInstallation } from './redis.mjs'
@@ -41,6 +41,7 @@ const steps = {
       'ts',
       'tsconfig.json',
       'tsconfig.build.json',
+      'tsconfig.browser.json',
       'index.d.ts',
       'index.d.mts',
       'native.d.ts',
@@ -51,7 +52,11 @@ const steps = {
       reason: () => 'tsc',
       run: async () => {
         rmSync(join(root, 'dist'), { recursive: true, force: true })
-        await run(join('node_modules', '.bin', 'tsc'), ['--project', 'tsconfig.build.json'])
+        for (const project of ['tsconfig.build.json', 'tsconfig.browser.json']) {
+          await run(join('node_modules', '.bin', 'tsc'), ['--project', project])
+        }
+        // What runs in a browser is there as ES modules too, in a package whose other .js files are not.
+        writeFileSync(join(root, 'dist', 'esm', 'package.json'), '{ "type": "module" }\n')
       },
     },
   ),

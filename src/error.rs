@@ -18,6 +18,14 @@ pub enum Error {
         /// What is wrong with it, and what is accepted.
         problem: String,
     },
+    /// `ERR_SCHEMA`: an event does not fit its schema. The host's to raise: the engine takes chunks for what they are.
+    #[error("{path}: {problem}")]
+    Schema {
+        /// The bad field.
+        path: String,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// `ERR_CONNECTION`: the store cannot be reached.
     #[error("cannot reach {address}: {reason}")]
     Connection {
@@ -158,8 +166,9 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     /// All codes, in the order of the variants.
-    pub const CODES: [&'static str; 17] = [
+    pub const CODES: [&'static str; 18] = [
         "ERR_INVALID_ARGUMENT",
+        "ERR_SCHEMA",
         "ERR_CONNECTION",
         "ERR_TIMEOUT",
         "ERR_STORE",
@@ -182,6 +191,7 @@ impl Error {
     pub fn code(&self) -> &'static str {
         match self {
             Self::InvalidArgument { .. } => "ERR_INVALID_ARGUMENT",
+            Self::Schema { .. } => "ERR_SCHEMA",
             Self::Connection { .. } => "ERR_CONNECTION",
             Self::Timeout { .. } => "ERR_TIMEOUT",
             Self::Store { .. } => "ERR_STORE",

@@ -1,7 +1,7 @@
 import type { ConnectionState } from '../index'
 import { type Deferred, deferred } from './deferred'
 import { Drained } from './drained'
-import { closedError, fromNative, fromThrown, type Origin, origin } from './errors'
+import { closedError, fromNative, fromThrown, type NativeError, type Origin, origin } from './errors'
 import { KeepAlive } from './keep-alive'
 import * as abi from './native'
 import type { Producer } from './producer'
@@ -217,7 +217,7 @@ export class Bridge {
     if (call === undefined) return
     this.#calls.delete(request)
     if (isOk) this.#settle(call, call.receive, answer as never)
-    else this.#refuse(call, fromNative(answer as abi.NativeError, call.from))
+    else this.#refuse(call, fromNative(answer as NativeError, call.from))
   }
 
   #refuse(call: Call, error: Error): void {

@@ -1,7 +1,17 @@
-import type { ErrorCode } from '../index'
-import type { NativeError } from './native'
+import type { ErrorCode, SchemaIssue } from '../index'
 
-type Fields = Omit<NativeError, 'code'>
+/** An error as JSON. `reason`, `field` and `resume` where the class has them. */
+export interface NativeError {
+  code: string
+  message: string
+  streamId: string | null
+  retryable: boolean
+  reason?: string
+  field?: string
+  resume?: string
+}
+
+type Fields = Omit<NativeError, 'code'> & { issues?: readonly SchemaIssue[] }
 
 export class TidemarkError extends Error {
   readonly code: ErrorCode
@@ -44,6 +54,17 @@ export class GapError extends TidemarkError {
   }
 }
 
+export class SchemaError extends TidemarkError {
+  readonly path: string
+  readonly issues: readonly SchemaIssue[]
+
+  constructor(code: ErrorCode, fields: Fields) {
+    super(code, fields)
+    this.issues = fields.issues ?? []
+    this.path = this.issues[0]?.path ?? ''
+  }
+}
+
 export class ConnectionError extends TidemarkError {}
 export class TimeoutError extends TidemarkError {}
 export class StoreError extends TidemarkError {}
@@ -65,6 +86,7 @@ type ErrorClass = new (code: ErrorCode, fields: Fields) => TidemarkError
 /** In the order of `src/error.rs`; a test compares the two. Names are written out because minifiers rename classes. */
 const TABLE: ReadonlyArray<readonly [ErrorCode, ErrorClass, string]> = [
   ['ERR_INVALID_ARGUMENT', InvalidArgumentError, 'InvalidArgumentError'],
+  ['ERR_SCHEMA', SchemaError, 'SchemaError'],
   ['ERR_CONNECTION', ConnectionError, 'ConnectionError'],
   ['ERR_TIMEOUT', TimeoutError, 'TimeoutError'],
   ['ERR_STORE', StoreError, 'StoreError'],
@@ -142,6 +164,14 @@ export function invalidArgument(
 ): InvalidArgumentError {
   const fields = { message: `${field}: ${problem}`, streamId: null, retryable: false, field }
   return new InvalidArgumentError('ERR_INVALID_ARGUMENT', fields, options)
+}
+
+/** An event of this type, if it has one, does not fit; there is at least one issue. */
+export function schemaError(type: string | undefined, issues: readonly SchemaIssue[]): TidemarkError {
+  const event = type === undefined ? 'event' : `event ${JSON.stringify(type)}`
+  const problems = issues.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`))
+  const message = `${event}: ${problems.join('; ')}`
+  return new SchemaError('ERR_SCHEMA', { message, streamId: null, retryable: false, issues })
 }
 
 export function closedError(from?: Origin): TidemarkError {

@@ -14,6 +14,7 @@ export {
   InterruptedError,
   InvalidArgumentError,
   NotFoundError,
+  SchemaError,
   StoppedError,
   StoreError,
   TidemarkError,

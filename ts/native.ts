@@ -109,17 +109,6 @@ export const PRODUCER = 6
 /** units: JSON, `{ state, reason }`. */
 export const STATE = 7
 
-/** An error as JSON. `reason`, `field` and `resume` where the class has them. */
-export interface NativeError {
-  code: string
-  message: string
-  streamId: string | null
-  retryable: boolean
-  reason?: string
-  field?: string
-  resume?: string
-}
-
 /**
  * The native library, through the loader that napi-rs generates. The path is written out so that bundlers and file
  * tracers see it.

@@ -4,9 +4,9 @@ import type { Bridge } from './bridge'
 import { Chunk } from './chunk'
 import { type Deferred, deferred } from './deferred'
 import type { Drained } from './drained'
-import { fromNative, fromThrown, type Origin, outcomeError } from './errors'
+import { fromNative, fromThrown, type NativeError, type Origin, outcomeError } from './errors'
 import { Fifo } from './fifo'
-import { CHUNK_COST, type NativeError, type SubscribeArgs } from './native'
+import { CHUNK_COST, type SubscribeArgs } from './native'
 
 /** What a subscription may hold unread, in costs: UTF-16 units or bytes, and {@link CHUNK_COST} for each chunk. */
 const CREDIT = 64 * 1024

@@ -1,0 +1,24 @@
+/** What Tidemark needs of a validator: the interface of standardschema.dev, version 1, which zod, valibot and arktype have. */
+export interface StandardSchema<Input = unknown, Output = Input> {
+  readonly '~standard': {
+    readonly version: 1
+    readonly vendor: string
+    readonly validate: (value: unknown) => StandardResult<Output> | Promise<StandardResult<Output>>
+    readonly types?: { readonly input: Input; readonly output: Output } | undefined
+  }
+}
+
+export type StandardResult<Output> =
+  | { readonly value: Output; readonly issues?: undefined }
+  | { readonly issues: readonly StandardIssue[] }
+
+export interface StandardIssue {
+  readonly message: string
+  readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined
+}
+
+/** What a validator takes. */
+export type InferInput<S extends StandardSchema> = NonNullable<S['~standard']['types']>['input']
+
+/** What a validator gives. */
+export type InferOutput<S extends StandardSchema> = NonNullable<S['~standard']['types']>['output']
