@@ -146,6 +146,74 @@ export interface StreamStatus {
 /** `stopping`: a live producer was told. `kept`: no such stream yet, its start will be stopped. `ended`: too late. */
 export type StopResult = 'stopping' | 'kept' | 'ended'
 
+/** How long something took, in seconds. */
+export interface Histogram {
+  /** How many took at most `le` seconds, ascending and cumulative; `count` says how many there are in all. */
+  buckets: { le: number; count: number }[]
+  count: number
+  /** Of all of them together. */
+  sum: number
+}
+
+/** What one engine has counted since it was made, and what there is now. The names for Prometheus: `docs/operations.md`. */
+export interface Metrics {
+  state: ConnectionState
+  /** Producers, subscriptions, and streams with one of them, in this engine now. */
+  producers: number
+  readers: number
+  streams: number
+  /** Bytes that wait to be accepted by the store: of all producers, and of the one with most of them. */
+  queuedBytes: number
+  longestQueueBytes: number
+  /** Subscriptions with something to deliver, and events, that wait for the event loop. */
+  undelivered: number
+  /** Accepted by the store: chunks, their payloads, the frames they were stored as, and the batches they came in. */
+  chunksIn: number
+  bytesIn: number
+  storedBytes: number
+  batches: number
+  /** Handed over to subscriptions: each reader counts. */
+  chunksOut: number
+  bytesOut: number
+  /** `bytesIn` by `chunksIn`, and by `storedBytes`; 0 before the first chunk. */
+  averageChunkBytes: number
+  compressionRatio: number
+  /** Readers that came back with a cursor and were served from memory; those that were served from the log. */
+  resumeHits: number
+  resumeMisses: number
+  /** Readers that were told `ERR_GAP`. */
+  gaps: number
+  /** Frames that no live message had brought (lost, or too large for one) were found by reading the log. */
+  gapsRepaired: number
+  /** Live frames that a reading of the log had brought before. */
+  duplicatesDropped: number
+  /** Operations that were tried again after a passing failure. */
+  retries: number
+  /** Times the connection was lost and came back. */
+  reconnects: number
+  /** Producers that ended, by outcome; `lost`: by an error (fenced, cut off, given up). */
+  ended: Record<Outcome | 'lost', number>
+  /** From a batch's oldest `write` to the store's acceptance. */
+  appendSeconds: Histogram
+  /** From a reader having something to read to its being handed to the event loop; a slow reader's own time is not in it. */
+  deliverySeconds: Histogram
+  /** From `stop()` to the store's answer, by which the producers have been told. */
+  stopRequestSeconds: Histogram
+  /** From a producer's being told to stop to its end. */
+  stopSeconds: Histogram
+  /** The last {@link Engine.sampleMemory}, or null. */
+  memory: MemorySample | null
+}
+
+/** What some streams take of the store's memory, keys and all. */
+export interface MemorySample {
+  at: Date
+  streams: { streamId: string; bytes: number }[]
+  /** Of one stream; 0 when there is none. */
+  averageBytes: number
+  largestBytes: number
+}
+
 export interface EngineEvents {
   /** The connection's state changed; `reason` is empty or says why, without credentials. */
   state: [state: ConnectionState, reason: string]
@@ -174,6 +242,15 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
   streams(): AsyncIterableIterator<StreamStatus>
   /** Removes a stream; its readers end as interrupted and its producers are fenced. Whether there was one. */
   delete(streamId: string): Promise<boolean>
+  /** Reads the counters: microseconds, no question to the store. Throws `ERR_CLOSED` when the engine is closed. */
+  metrics(options?: { format?: 'object' | undefined }): Metrics
+  /** The same as Prometheus takes it, for a response of type `text/plain; version=0.0.4`. */
+  metrics(options: { format: 'prometheus' }): string
+  /**
+   * Measures what streams take of the store's memory (`MEMORY USAGE`): `streams` of them, 1 to 64, default 8, the next
+   * ones at each call. `metrics()` shows the last sample.
+   */
+  sampleMemory(options?: { streams?: number | undefined }): Promise<MemorySample>
   /** Flushes producers (for at most `commandTimeout`), ends subscriptions with `ERR_CLOSED`, gives up connections. */
   close(): Promise<void>
 }

@@ -3,6 +3,7 @@ import { type Deferred, deferred } from './deferred'
 import { Drained } from './drained'
 import { closedError, fromNative, fromThrown, type NativeError, type Origin, origin } from './errors'
 import { KeepAlive } from './keep-alive'
+import type { Counted } from './metrics'
 import * as abi from './native'
 import type { Producer } from './producer'
 import type { Sink } from './sink'
@@ -101,6 +102,15 @@ export class Bridge {
       this.#lastRequest = (this.#lastRequest + 1) % HIGH
     } while (this.#calls.has(this.#lastRequest))
     return this.#lastRequest
+  }
+
+  /** What the native side has counted. */
+  counted(): Counted {
+    try {
+      return JSON.parse(this.native.metrics(this.handle))
+    } catch (thrown) {
+      throw fromThrown(thrown, origin(this.counted))
+    }
   }
 
   /** Lets the native side flush and hang up, and settles what is left. */

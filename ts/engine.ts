@@ -3,11 +3,15 @@ import type * as api from '../index'
 import { Bridge } from './bridge'
 import { ignore } from './deferred'
 import { origin } from './errors'
+import { MemorySampler } from './memory'
+import { combined, prometheus } from './metrics'
 import { loadNative } from './native'
 import {
   type Config,
   streamId as checkStreamId,
   engineConfig,
+  memoryArgs,
+  metricsArgs,
   pipeArgs,
   produceArgs,
   stopArgs,
@@ -25,6 +29,7 @@ export function createEngine(options?: api.EngineOptions): api.Engine {
 class Engine extends EventEmitter<api.EngineEvents> implements api.Engine {
   readonly #config: Config
   readonly #bridge: Bridge
+  readonly #memory: MemorySampler
   #state: api.ConnectionState
 
   constructor(config: Config) {
@@ -33,6 +38,7 @@ class Engine extends EventEmitter<api.EngineEvents> implements api.Engine {
     // Memory needs no connection.
     this.#state = config.url.startsWith('memory:') ? 'ready' : 'idle'
     this.#bridge = new Bridge(loadNative(), JSON.stringify(config), this.#enter)
+    this.#memory = new MemorySampler(this.#bridge)
   }
 
   get state(): api.ConnectionState {
@@ -77,6 +83,18 @@ class Engine extends EventEmitter<api.EngineEvents> implements api.Engine {
   async delete(streamId: string): Promise<boolean> {
     const args = { streamId: checkStreamId(streamId, 'streamId') }
     return this.#bridge.request('delete', args, (existed: boolean) => existed)
+  }
+
+  metrics(options?: { format?: 'object' | undefined }): api.Metrics
+  metrics(options: { format: 'prometheus' }): string
+  metrics(options?: { format?: 'object' | 'prometheus' | undefined }): api.Metrics | string {
+    const { format } = metricsArgs(options)
+    const metrics = combined(this.#bridge.counted(), this.#memory.last)
+    return format === 'prometheus' ? prometheus(metrics) : metrics
+  }
+
+  async sampleMemory(options?: { streams?: number }): Promise<api.MemorySample> {
+    return this.#memory.sample(memoryArgs(options).streams)
   }
 
   close(): Promise<void> {

@@ -30,6 +30,8 @@ export interface Native {
   drain(engine: number, words: Uint32Array): string
   /** The byte chunks of the last drain, one after the other; called when {@link BYTES} was set. */
   takeBytes(engine: number): Uint8Array
+  /** What the engine has counted: `Counted` in `ts/metrics.ts`, as JSON. */
+  metrics(engine: number): string
   /** Drops an engine at once, without flushing. For the exit of a process or worker; `call('close')` is the polite way. */
   dispose(engine: number): void
   /** The version of the native library. */
@@ -56,6 +58,8 @@ export type Operation =
   | 'status'
   /** { shard, scan: string, count } → { ids: string[], next: { shard, scan: string } | null } */
   | 'list'
+  /** { streamId } → bytes in the store's memory, about | null */
+  | 'memory'
   /** { streamId } → boolean */
   | 'delete'
   /** {} → null */

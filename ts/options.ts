@@ -49,6 +49,8 @@ const engineOptions = object({
 const produceFields = { owner, metadata, ifActive: oneOf('error', 'takeover', 'share'), ttl }
 const produceOptions = object(produceFields)
 const pipeOptions = object({ ...produceFields, waitUntil: callback })
+const metricsOptions = object({ format: oneOf('object', 'prometheus') })
+const memoryOptions = object({ streams: integer(1, 64, 'streams') })
 const stopOptions = object({ owner })
 const subscribeOptions = object({
   from,
@@ -121,6 +123,14 @@ export function stopArgs(id: unknown, why: unknown, given: unknown) {
     reason: why === undefined ? '' : reason(why, 'reason'),
     owner: stopOptions(given, 'options').owner ?? null,
   }
+}
+
+export function metricsArgs(given: unknown): { format: 'object' | 'prometheus' } {
+  return { format: metricsOptions(given, 'options').format ?? 'object' }
+}
+
+export function memoryArgs(given: unknown): { streams: number } {
+  return { streams: memoryOptions(given, 'options').streams ?? 8 }
 }
 
 /** For a chunk that goes nowhere near a producer, which checks as it writes. */

@@ -9,7 +9,11 @@ type NativeStatus = Omit<api.StreamStatus, 'startedAt' | 'updatedAt'> & {
   updatedAt: number
 }
 
-interface Page {
+/** Where a list begins. */
+export const FIRST = { shard: 0, scan: '0' }
+
+/** A page of the index. */
+export interface Page {
   ids: string[]
   next: { shard: number; scan: string } | null
 }
@@ -23,17 +27,21 @@ export function status(bridge: Bridge, streamId: string): Promise<api.StreamStat
 }
 
 /** A store may list an id twice, but only within a shard: no more than a shard's ids are remembered. */
+export function page(bridge: Bridge, from: Page['next'], count: number): Promise<Page> {
+  return bridge.request('list', { ...from, count }, (answer: Page) => answer)
+}
+
 export async function* list(bridge: Bridge): AsyncGenerator<api.StreamStatus, undefined> {
   let seen = new Set<string>()
-  let from: Page['next'] = { shard: 0, scan: '0' }
+  let from: Page['next'] = FIRST
   while (from !== null) {
-    const page: Page = await bridge.request('list', { ...from, count: PAGE }, (answer: Page) => answer)
-    const fresh = page.ids.filter((id) => !seen.has(id) && seen.add(id))
-    for (const found of await Promise.all(fresh.map((id) => status(bridge, id)))) {
-      if (found !== null) yield found
+    const found: Page = await page(bridge, from, PAGE)
+    const fresh = found.ids.filter((id) => !seen.has(id) && seen.add(id))
+    for (const known of await Promise.all(fresh.map((id) => status(bridge, id)))) {
+      if (known !== null) yield known
     }
-    if (page.next?.shard !== from.shard) seen = new Set()
-    from = page.next
+    if (found.next?.shard !== from.shard) seen = new Set()
+    from = found.next
   }
   return undefined
 }

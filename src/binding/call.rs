@@ -116,6 +116,7 @@ pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Resu
             };
             engine.request(request, target.list(from, args.count));
         }
+        "memory" => engine.request(request, target.memory(stream(args)?)),
         "delete" => engine.request(request, target.delete(stream(args)?)),
         "close" => engine.request(request, target.close()),
         _ => return Err(Error::invalid("operation", "unknown")),

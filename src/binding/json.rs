@@ -58,6 +58,7 @@ pub fn reply(reply: Reply) -> Value {
                 next.map(|ListCursor { shard, scan }| json!({ "shard": shard, "scan": scan.to_string() }));
             json!({ "ids": ids, "next": next })
         }
+        Reply::Memory(bytes) => json!(bytes),
         Reply::Deleted(deleted) => json!(deleted),
     }
 }

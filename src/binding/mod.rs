@@ -165,6 +165,17 @@ pub fn take_bytes(env: Env, engine_handle: u32) -> Result<napi::bindgen_prelude:
 
 /// See `ts/native.ts`.
 #[napi(catch_unwind)]
+pub fn metrics(engine_handle: u32) -> Result<String> {
+    let snapshot = engine(engine_handle)?.engine.metrics();
+    serde_json::to_string(&snapshot).map_err(|error| {
+        thrown(&Error::Internal {
+            reason: error.to_string(),
+        })
+    })
+}
+
+/// See `ts/native.ts`.
+#[napi(catch_unwind)]
 pub fn dispose(engine_handle: u32) {
     let open = lock(&ENGINES)
         .as_mut()

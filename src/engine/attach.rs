@@ -25,19 +25,26 @@ pub async fn attach(subscription: Arc<Subscription>, inner: Arc<Inner>, follow: 
 
 async fn find(subscription: &Arc<Subscription>, inner: &Arc<Inner>, follow: &Follow) -> Result<(), Error> {
     let hub = subscription.hub();
+    let is_resume = matches!(follow.position, Position::After { .. });
     let deadline = Instant::now() + follow.wait;
     let patience = deadline.max(Instant::now() + inner.config().connect_timeout());
     let mut changes = hub.changes();
     let mut backoff = Backoff::default();
     loop {
-        if let Some(place) = local_place(inner, subscription, follow) {
+        if let Some(place) = place_in_ring(inner, subscription, follow) {
+            if is_resume {
+                inner.metrics().resume_hits.one();
+            }
             subscription.place(place);
             return Ok(());
         }
         match inner.store().connect().await {
             Ok(()) => break,
-            Err(error) => pause(error, patience, &mut backoff).await?,
+            Err(error) => pause(inner, error, patience, &mut backoff).await?,
         }
+    }
+    if is_resume {
+        inner.metrics().resume_misses.one();
     }
     let listening = tokio::time::timeout_at(patience, async {
         // An error would mean that the hub is gone, and the subscription holds it.
@@ -61,6 +68,7 @@ async fn find(subscription: &Arc<Subscription>, inner: &Arc<Inner>, follow: &Fol
         match page {
             Ok(Some(page)) => {
                 hub.observe(&page);
+                hub.admit(page.head.generation, &read.owner);
                 subscription.accept(page);
                 return Ok(());
             }
@@ -72,17 +80,25 @@ async fn find(subscription: &Arc<Subscription>, inner: &Arc<Inner>, follow: &Fol
                     });
                 }
             }
-            Err(error) => pause(error, patience, &mut backoff).await?,
+            Err(error) => pause(inner, error, patience, &mut backoff).await?,
         }
     }
+}
+
+fn place_in_ring(inner: &Inner, subscription: &Subscription, follow: &Follow) -> Option<Cursor> {
+    if inner.store().state() != ConnectionState::Ready {
+        return local_place(inner, subscription, follow);
+    }
+    let Position::After { generation, seq } = follow.position else {
+        return None;
+    };
+    let resumes = subscription.hub().resumes(generation, seq, subscription.owner());
+    resumes.then_some(Cursor { generation, seq })
 }
 
 /// While the store is away, a stream that is produced here can still be followed from memory.
 fn local_place(inner: &Inner, subscription: &Subscription, follow: &Follow) -> Option<Cursor> {
     let hub = subscription.hub();
-    if inner.store().state() == ConnectionState::Ready {
-        return None;
-    }
     let (generation, base) = hub.local_generation()?;
     let OwnerCheck::Caller(owner) = subscription.owner() else {
         return None;
@@ -103,10 +119,11 @@ fn local_place(inner: &Inner, subscription: &Subscription, follow: &Follow) -> O
 }
 
 /// Waits before the next try, or gives the error up to the reader.
-async fn pause(error: Error, patience: Instant, backoff: &mut Backoff) -> Result<(), Error> {
+async fn pause(inner: &Inner, error: Error, patience: Instant, backoff: &mut Backoff) -> Result<(), Error> {
     if !error.is_retryable() || Instant::now() >= patience {
         return Err(error);
     }
+    inner.metrics().retries.one();
     tokio::time::sleep(backoff.next_delay()).await;
     Ok(())
 }

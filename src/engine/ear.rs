@@ -44,7 +44,10 @@ impl Listener for Ear {
         if let Some(inner) = self.0.upgrade()
             && let Some(hub) = inner.find_hub(stream)
         {
-            hub.hear(message, inner.config.lease());
+            let was_known = hub.hear(message, inner.config.lease());
+            if was_known {
+                inner.metrics.duplicates_dropped.one();
+            }
         }
     }
 
@@ -69,6 +72,7 @@ impl Listener for Ear {
 
     fn on_state(&self, state: ConnectionState, reason: &str) {
         let Some(inner) = self.0.upgrade() else { return };
+        inner.metrics.entered(state);
         inner.outbox.push(Event::State(state, reason.into()));
         for producer in lock(&inner.producers).values() {
             producer.notify.notify_one();

@@ -58,6 +58,8 @@ struct State {
     /// The longest lease that a page has shown; the producer's own may be longer.
     lease: Option<Duration>,
     missing_since: Option<Instant>,
+    /// Who was last let in, and to what: need not be asked again of the store.
+    admitted: Option<(Ulid, OwnerCheck)>,
 }
 
 impl Hub {
@@ -135,17 +137,20 @@ impl Hub {
         !lock(&self.state).members.is_empty()
     }
 
-    /// A frame, from the store or from a local producer.
-    pub fn offer(&self, generation: Ulid, last: u64, frame: Option<Frame>, lease: Duration) {
-        let news = {
+    /// A frame, from the store or from a local producer. Returns whether it was known.
+    pub fn offer(&self, generation: Ulid, last: u64, frame: Option<Frame>, lease: Duration) -> bool {
+        let (news, known) = {
             let mut state = lock(&self.state);
+            // Local producers' frames come twice.
+            let known = state.writers == 0 && state.ring.knows(generation, last);
             state.missing_since = None;
             // A write renews its producer's lease, so the next look at it can wait as long.
             let lease = state.lease.unwrap_or(lease);
             self.audit_in(&mut state, AUDIT.min(lease + LEASE_SLACK));
-            state.ring.offer(generation, last, frame)
+            (state.ring.offer(generation, last, frame), known)
         };
         self.tell(news);
+        known
     }
 
     /// A generation has ended.
@@ -154,14 +159,14 @@ impl Hub {
         self.tell(news);
     }
 
-    /// A message of the store.
-    pub fn hear(&self, message: LiveMessage, lease: Duration) {
+    /// A message of the store. Returns whether it brought a frame that was known.
+    pub fn hear(&self, message: LiveMessage, lease: Duration) -> bool {
         match message {
             LiveMessage::Frame {
                 generation,
                 last,
                 frame,
-            } => self.offer(generation, last, frame, lease),
+            } => return self.offer(generation, last, frame, lease),
             LiveMessage::Ended {
                 generation,
                 last,
@@ -173,6 +178,7 @@ impl Hub {
             }
             LiveMessage::Deleted => self.abandon("deleted"),
         }
+        false
     }
 
     /// Messages may have been missed.
@@ -201,6 +207,25 @@ impl Hub {
     /// What follows a reader's place.
     pub fn next(&self, generation: Ulid, seq: u64) -> Next {
         lock(&self.state).ring.next(generation, seq)
+    }
+
+    /// The store has let this reader in.
+    pub fn admit(&self, generation: Ulid, owner: &OwnerCheck) {
+        lock(&self.state).admitted = Some((generation, owner.clone()));
+    }
+
+    /// Whether a reader that was let in before can go on from here without a look at the log.
+    pub fn resumes(&self, generation: Ulid, seq: u64, owner: &OwnerCheck) -> bool {
+        let state = lock(&self.state);
+        let is_admitted = state
+            .admitted
+            .as_ref()
+            .is_some_and(|(to, who)| *to == generation && who == owner);
+        is_admitted
+            && *self.listening.borrow()
+            && state.ring.terminal().is_none()
+            && state.ring.knows(generation, seq)
+            && !matches!(state.ring.next(generation, seq), Next::Log)
     }
 
     /// The generation and its base, if the ring holds all of it, fed by a local producer.
@@ -388,7 +413,12 @@ async fn audit(hub: &Hub, inner: &Inner) -> bool {
     let page = inner.store().read(&hub.stream, &read).await;
     drop(permit);
     match page {
-        Ok(Some(page)) => hub.observe(&page),
+        Ok(Some(page)) => {
+            if !page.frames.is_empty() {
+                inner.metrics().gaps_repaired.one();
+            }
+            hub.observe(&page);
+        }
         Ok(None) => miss(hub, inner.config().lease()),
         Err(error) if error.is_retryable() => {
             lock(&hub.state).hole = true;

@@ -18,6 +18,7 @@ use ulid::Ulid;
 
 use super::{
     hub::Hub,
+    metrics::Metrics,
     outbox::{Handle, Outbox},
     producer::Producer,
     subscription::Subscription,
@@ -41,6 +42,7 @@ pub struct Inner {
     pub(super) store: OnceLock<SharedStore>,
     pub(super) runtime: &'static tokio::runtime::Handle,
     pub(super) outbox: Arc<Outbox>,
+    pub(super) metrics: Metrics,
     pub(super) hubs: Mutex<HashMap<StreamId, Arc<Hub>>>,
     pub(super) subscriptions: Mutex<HashMap<Handle, Arc<Subscription>>>,
     pub(super) producers: Mutex<HashMap<Handle, Arc<Producer>>>,
@@ -62,6 +64,7 @@ impl Inner {
             store: OnceLock::new(),
             runtime,
             outbox: Arc::new(outbox),
+            metrics: Metrics::default(),
             hubs: Mutex::default(),
             subscriptions: Mutex::default(),
             producers: Mutex::default(),
@@ -97,6 +100,10 @@ impl Inner {
 
     pub(crate) fn outbox(&self) -> &Outbox {
         &self.outbox
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     pub(crate) fn reads(&self) -> &Semaphore {
@@ -198,6 +205,7 @@ impl Inner {
         loop {
             match operation().await {
                 Err(error) if error.is_retryable() && Instant::now() < deadline => {
+                    self.metrics.retries.one();
                     tokio::time::sleep(backoff.next_delay()).await;
                 }
                 done => return done,

@@ -14,6 +14,7 @@ mod attach;
 mod ear;
 pub mod hub;
 mod inner;
+pub mod metrics;
 pub mod outbox;
 pub mod producer;
 pub mod ring;
@@ -27,7 +28,7 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 use ulid::Ulid;
 
 pub use inner::Inner;
@@ -42,6 +43,7 @@ use crate::{
     sync::lock,
 };
 use ear::{Ear, pump, renew_leases};
+use metrics::{Counted, Now, Snapshot};
 use outbox::{Event, Handle, Outbox, Reply, Sink};
 use producer::Producer;
 use subscription::{Follow, Pulled, Subscription};
@@ -288,9 +290,13 @@ impl Engine {
         }
         let check = OwnerCheck::Caller(owner.clone());
         let keep = inner.config.ttl().active;
+        let asked = Instant::now();
         let result = inner
             .retry(|| inner.store().stop(&stream, &reason, &check, keep))
             .await;
+        if result.is_ok() {
+            inner.metrics.stop_request.observe(asked.elapsed());
+        }
         match result {
             Err(error) if error.is_retryable() && inner.stop_local(&stream, &reason, owner.as_ref()) => {
                 Ok(Reply::Stop(StopResult::Stopping))
@@ -313,6 +319,15 @@ impl Engine {
         inner.check_open()?;
         let (ids, next) = inner.retry(|| inner.store().list(from, count)).await?;
         Ok(Reply::List(ids, next))
+    }
+
+    /// What a stream takes of the store's memory.
+    pub async fn memory(self, stream: StreamId) -> Result<Reply> {
+        let inner = &self.inner;
+        inner.check_open()?;
+        Ok(Reply::Memory(
+            inner.retry(|| inner.store().memory(&stream)).await?,
+        ))
     }
 
     /// Removes a stream.
@@ -367,21 +382,29 @@ impl Engine {
     /// Delivers what is ready until the sink is full; whether something is left.
     pub fn drain(&self, sink: &mut dyn Sink) -> bool {
         let outbox = &self.inner.outbox;
+        let mut sink = Counted::new(sink, &self.inner.metrics);
         outbox.begin_drain();
         while !sink.is_full() {
             let Some(event) = outbox.pop_event() else { break };
             sink.event(event);
         }
         while !sink.is_full() {
-            let Some(handle) = outbox.pop_ready() else { break };
+            let Some((handle, since)) = outbox.pop_ready() else {
+                break;
+            };
             let subscription = lock(&self.inner.subscriptions).get(&handle).cloned();
             let Some(subscription) = subscription else {
                 continue;
             };
-            match subscription.pull(sink) {
+            let before = sink.chunks();
+            let pulled = subscription.pull(&mut sink);
+            if sink.chunks() > before {
+                sink.waited(since.elapsed());
+            }
+            match pulled {
                 Pulled::Dry => {}
                 Pulled::Full => {
-                    outbox.push_unfinished(handle);
+                    outbox.push_unfinished(handle, since);
                     break;
                 }
                 Pulled::Over => self.inner.forget_subscription(handle),
@@ -393,6 +416,22 @@ impl Engine {
     /// Whether every chunk that crossed has been accepted or refused.
     pub fn is_idle(&self) -> bool {
         self.inner.outbox.is_idle()
+    }
+
+    /// What the engine has counted, and what there is now.
+    pub fn metrics(&self) -> Snapshot {
+        let inner = &self.inner;
+        let producers: Vec<_> = lock(&inner.producers).values().cloned().collect();
+        let depths: Vec<_> = producers.iter().map(|producer| producer.depth()).collect();
+        inner.metrics.snapshot(Now {
+            state: inner.store().state(),
+            producers: producers.len(),
+            readers: lock(&inner.subscriptions).len(),
+            streams: lock(&inner.hubs).len(),
+            queued_bytes: depths.iter().sum(),
+            longest_queue_bytes: depths.into_iter().max().unwrap_or_default(),
+            undelivered: inner.outbox.len(),
+        })
     }
 
     fn producer(&self, handle: Handle) -> Option<Arc<Producer>> {

@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 use ulid::Ulid;
 
 use crate::{
@@ -63,6 +63,8 @@ pub enum Reply {
     Status(Option<Box<StreamStatus>>),
     /// A page of stream ids.
     List(Vec<StreamId>, Option<ListCursor>),
+    /// The bytes that a stream takes of the store's memory.
+    Memory(Option<u64>),
     /// Whether there was something to delete.
     Deleted(bool),
 }
@@ -108,7 +110,8 @@ pub struct Outbox {
 #[derive(Default)]
 struct Queues {
     events: VecDeque<Event>,
-    ready: VecDeque<Handle>,
+    /// Since when each has something.
+    ready: VecDeque<(Handle, Instant)>,
 }
 
 impl Outbox {
@@ -140,13 +143,14 @@ impl Outbox {
 
     /// Adds a subscription that has something to deliver.
     pub fn push_ready(&self, subscription: Handle) {
-        lock(&self.queues).ready.push_back(subscription);
+        let now = Instant::now();
+        lock(&self.queues).ready.push_back((subscription, now));
         self.signal();
     }
 
     /// Puts back a subscription that could not deliver everything.
-    pub fn push_unfinished(&self, subscription: Handle) {
-        lock(&self.queues).ready.push_front(subscription);
+    pub fn push_unfinished(&self, subscription: Handle, since: Instant) {
+        lock(&self.queues).ready.push_front((subscription, since));
     }
 
     /// Makes sure that a drain follows.
@@ -166,15 +170,20 @@ impl Outbox {
         lock(&self.queues).events.pop_front()
     }
 
-    /// The next subscription that has something to deliver.
-    pub fn pop_ready(&self) -> Option<Handle> {
+    /// The next subscription that has something to deliver, and since when.
+    pub fn pop_ready(&self) -> Option<(Handle, Instant)> {
         lock(&self.queues).ready.pop_front()
     }
 
     /// Whether nothing is left to drain.
     pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What is left to drain: events, and subscriptions that have something to deliver.
+    pub fn len(&self) -> usize {
         let queues = lock(&self.queues);
-        queues.events.is_empty() && queues.ready.is_empty()
+        queues.events.len() + queues.ready.len()
     }
 
     /// Chunks have crossed.

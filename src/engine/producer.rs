@@ -78,6 +78,8 @@ pub(super) struct Batch {
     pub frame: Option<EncodedFrame>,
     /// The end, when nothing follows.
     pub terminal: Option<Terminal>,
+    /// Since when the oldest of the chunks waits.
+    pub since: Option<Instant>,
 }
 
 impl Producer {
@@ -222,6 +224,11 @@ impl Producer {
         };
         let waiting = std::mem::replace(&mut *state, waiting);
         drop(state);
+        inner.metrics().ended(&outcome);
+        if let Some(deadline) = waiting.stop_deadline {
+            let stopped = deadline - inner.config().stop_grace();
+            inner.metrics().stop.observe(stopped.elapsed());
+        }
         inner.outbox().settle(count(waiting.crossed - waiting.settled));
         let told = outcome.clone().map(|_| ());
         for (_, flush) in waiting.flushes {
@@ -292,6 +299,7 @@ impl State {
         {
             return Take::At(since + flush_interval);
         }
+        let since = self.queued_since;
         let frame = self.queue.take(MAX_FRAME_CHUNKS, MAX_FRAME_BYTES);
         if let Some(frame) = &frame {
             self.in_flight = frame.payload_len;
@@ -305,7 +313,11 @@ impl State {
         let terminal = self.ending().filter(|_| self.queue.is_empty());
         if frame.is_some() || terminal.is_some() {
             self.sending = true;
-            Take::Batch(Batch { frame, terminal })
+            Take::Batch(Batch {
+                frame,
+                terminal,
+                since,
+            })
         } else {
             Take::Nothing
         }

@@ -62,6 +62,11 @@ impl Ring {
         self.tail
     }
 
+    /// Whether this chunk is known to be followed without a hole.
+    pub fn knows(&self, generation: Ulid, seq: u64) -> bool {
+        self.generation == Some(generation) && self.tail.is_some_and(|tail| seq <= tail)
+    }
+
     /// How the generation ended.
     pub fn terminal(&self) -> Option<&Terminal> {
         self.terminal.as_ref().map(|(_, terminal)| terminal)

@@ -132,6 +132,8 @@ impl Writer {
                 return Err(self.lost());
             }
             if let Some(frame) = self.pending.take() {
+                let latency = batch.since.map(|since| since.elapsed());
+                self.inner.metrics().accepted(&frame, latency);
                 self.keep(frame.at(last - count + 1));
             }
             self.log_end = last;
@@ -329,6 +331,7 @@ impl Writer {
         if !error.is_retryable() || self.producer.has_ended() {
             return Err(error);
         }
+        self.inner.metrics().retries.one();
         self.attend(tokio::time::sleep(backoff.next_delay())).await;
         Ok(())
     }

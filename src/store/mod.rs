@@ -463,6 +463,8 @@ pub trait Store: Send + Sync + 'static {
     ) -> Pending<'a, StopResult>;
     /// What is known of a stream; a stream that is gone also leaves the index.
     fn status<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, Option<StreamStatus>>;
+    /// The bytes that the store's memory holds of a stream, about; `None` when it does not exist.
+    fn memory<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, Option<u64>>;
     /// Removes a stream and ends its readers and producers; whether there was one.
     fn delete<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, bool>;
     /// About `count` ids of the index, which may name streams that are gone and, across calls, an id twice; and where

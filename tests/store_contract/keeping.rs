@@ -61,6 +61,20 @@ pub async fn status_tells_what_is_known(world: &World) {
     assert!(ttl > LONG / 2 && ttl <= LONG, "{ttl:?}");
 }
 
+pub async fn memory_is_measured(world: &World) {
+    let engine = world.engine();
+    assert_eq!(engine.memory(&id("chat")).await, None);
+    let mut producer = engine.produce(&id("chat")).await;
+    producer.write(&[&"x".repeat(5_000)]).await;
+    producer.write(&[&"x".repeat(5_000)]).await;
+    let bytes = engine.memory(&id("chat")).await.unwrap();
+    assert!((10_000..20_000).contains(&bytes), "{bytes} bytes");
+    producer.complete().await;
+    assert!(engine.delete(&id("chat")).await);
+    let left = engine.memory(&id("chat")).await.unwrap_or_default();
+    assert!(left < 1_000, "{left} bytes");
+}
+
 pub async fn a_deleted_stream_is_gone(world: &World) {
     let (here, there) = (world.engine(), world.engine());
     assert!(!here.delete(&id("chat")).await, "there was none");

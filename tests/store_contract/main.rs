@@ -87,6 +87,7 @@ macro_rules! suite {
             telling::a_shared_end_reaches_the_others
             telling::a_closed_store_refuses_and_hears_nothing
             keeping::status_tells_what_is_known
+            keeping::memory_is_measured
             keeping::a_deleted_stream_is_gone
             keeping::a_finished_stream_is_deleted
             keeping::a_deleted_stream_starts_anew

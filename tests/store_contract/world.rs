@@ -112,6 +112,10 @@ impl Engine {
         stopped.expect("stop")
     }
 
+    pub async fn memory(&self, stream: &StreamId) -> Option<u64> {
+        self.store.memory(stream).await.expect("memory")
+    }
+
     pub async fn delete(&self, stream: &StreamId) -> bool {
         self.store.delete(stream).await.expect("delete")
     }

@@ -132,6 +132,10 @@ impl Store for MemoryStore {
         self.run(stream, |slot, step| Ok(slot.status(step)))
     }
 
+    fn memory<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, Option<u64>> {
+        self.run(stream, |slot, _| Ok(slot.memory()))
+    }
+
     fn delete<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, bool> {
         self.run(stream, |slot, step| Ok(slot.delete(step)))
     }

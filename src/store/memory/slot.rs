@@ -180,6 +180,10 @@ impl Slot {
         Some(stream.status(step))
     }
 
+    pub fn memory(&self) -> Option<u64> {
+        self.stream.as_ref().map(Stream::memory)
+    }
+
     pub fn delete(&mut self, step: &mut Step) -> bool {
         self.kept = None;
         let Some(stream) = self.stream.take() else {

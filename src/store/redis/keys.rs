@@ -24,6 +24,13 @@ pub(super) struct StreamKeys {
     pub escaped: String,
 }
 
+impl StreamKeys {
+    /// All keys; the channel is none.
+    pub fn all(&self) -> [&str; 4] {
+        [&self.meta, &self.log, &self.sealed, &self.cursors]
+    }
+}
+
 impl Keyspace {
     pub fn new(prefix: &str) -> Self {
         Self {

@@ -24,6 +24,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::join_all;
 use redis::Value;
 use tokio::{
     sync::{OnceCell, watch},
@@ -381,6 +382,26 @@ impl Store for RedisStore {
             }
             Ok(status)
         })
+    }
+
+    fn memory<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, Option<u64>> {
+        Box::pin(self.until_closed(async move {
+            let endpoint = self.endpoint()?;
+            let keys = self.keys.stream(stream);
+            let sizes = keys.all().map(|key| {
+                let mut command = redis::cmd("MEMORY");
+                command.arg("USAGE").arg(key);
+                let endpoint = &endpoint;
+                async move { endpoint.commands.run("memory", &command, self.limits).await }
+            });
+            let mut bytes = None;
+            for size in join_all(sizes).await {
+                if let Value::Int(size) = size? {
+                    bytes = Some(bytes.unwrap_or(0) + u64::try_from(size).unwrap_or_default());
+                }
+            }
+            Ok(bytes)
+        }))
     }
 
     fn delete<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, bool> {
