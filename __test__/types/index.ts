@@ -10,6 +10,8 @@ import {
   FailedError,
   GapError,
   InvalidArgumentError,
+  type MemorySample,
+  type Metrics,
   type Outcome,
   type PipeSource,
   type Producer,
@@ -19,6 +21,7 @@ import {
   type Subscription,
   TidemarkError,
 } from 'tidemark'
+import { observe } from 'tidemark/opentelemetry'
 
 declare function equal<T>(): <U>(
   value: U & ([U] extends [T] ? ([T] extends [U] ? unknown : never) : never),
@@ -135,6 +138,16 @@ export async function operate(): Promise<StreamStatus[]> {
   for await (const each of engine.streams()) all.push(each)
   const codes: ErrorCode[] = ['ERR_GAP']
   equal<number>()(codes.length)
+  equal<string>()(engine.metrics({ format: 'prometheus' }))
+  const metrics = engine.metrics()
+  equal<Metrics>()(metrics)
+  equal<number>()(metrics.ended.lost + metrics.appendSeconds.sum)
+  equal<MemorySample | null>()(metrics.memory)
+  equal<MemorySample>()(await engine.sampleMemory({ streams: 4 }))
+  // @ts-expect-error: not a format
+  engine.metrics({ format: 'xml' })
+  const stop: () => void = observe(engine, { attributes: { engine: 'chat' } })
+  stop()
   await engine.connect()
   await engine.close()
   return all
