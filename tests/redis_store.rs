@@ -13,5 +13,7 @@ mod connections;
 mod ending;
 #[path = "redis_store/operations.rs"]
 mod operations;
+#[path = "redis_store/quick.rs"]
+mod quick;
 #[path = "redis_store/support.rs"]
 mod support;

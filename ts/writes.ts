@@ -4,7 +4,8 @@ import type { Native } from './native'
 
 /** Longer gatherings cross at once, longer chunks cross alone. */
 const ARENA_BYTES = 64 * 1024
-const MAX_CHUNKS = 1024
+/** What many streams write in one turn crosses in pieces: the native side sends the first while the next are gathered. */
+const MAX_CHUNKS = 16
 /** UTF-8 takes at most three bytes for each UTF-16 unit. */
 export const BYTES_PER_UNIT = 3
 

@@ -268,7 +268,7 @@ impl Hub {
             }
             state.members.values().cloned().collect()
         };
-        if !members.is_empty() {
+        if !members.is_empty() && self.changed.receiver_count() > 0 {
             self.changed.send_modify(|count| *count += 1);
         }
         for member in members {

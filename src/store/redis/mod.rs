@@ -63,7 +63,7 @@ pub struct RedisStore {
     closed: watch::Sender<bool>,
     /// Whether the node's control channel is listened to.
     control: OnceCell<()>,
-    quick: Quick,
+    quick: Arc<Quick>,
 }
 
 enum Slot {
@@ -97,7 +97,7 @@ impl RedisStore {
             endpoint: Mutex::new(Slot::Unused),
             closed: watch::Sender::new(false),
             control: OnceCell::new(),
-            quick: Quick::default(),
+            quick: Arc::default(),
         }))
     }
 
@@ -305,16 +305,15 @@ impl Store for RedisStore {
 
     fn append<'a>(&'a self, stream: &'a StreamId, append: &'a Append) -> Pending<'a, Appended> {
         Box::pin(async move {
-            if let Some(guess) = self.quick.guess(append) {
-                if self.call(guess.call(append)).await? == Value::Int(1) {
-                    self.quick.advance(append, guess.last);
-                    return Ok(Appended::Done {
-                        last: guess.last,
-                        stop: None,
-                        terminal: None,
-                    });
-                }
-                self.quick.forget(append.producer);
+            let quick = self
+                .quick
+                .append(append, self.endpoint()?, self.limits, &self.closed);
+            if let Some(last) = quick.await? {
+                return Ok(Appended::Done {
+                    last,
+                    stop: None,
+                    terminal: None,
+                });
             }
             // Boxed by itself: most batches end above, and need no room for it.
             Box::pin(self.append_whole(stream, append)).await

@@ -1,26 +1,43 @@
-//! Which producers may append the quick way, and what their records hold then: the other side of `lua/quick.lua`.
+//! Quick appends: the other side of `lua/quick.lua`.
+//!
+//! [`Quick`] knows which producers may append the quick way and what their records hold then, and sends what the batches of
+//! one turn of the engine's thread bring as one command.
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard},
+    fmt::Write as _,
+    sync::{Arc, Mutex},
 };
 
-use tokio::time::Instant;
+use redis::Value;
+use tokio::{
+    sync::{oneshot, watch},
+    time::Instant,
+};
 use ulid::Ulid;
 
 use super::{
+    commands::Limits,
+    endpoint::Endpoint,
     keys::StreamKeys,
     scripts::{self, Call},
 };
 use crate::{
+    Error, Result,
     store::{Append, Appended},
     sync::lock,
 };
 
+/// The most appends in one command …
+const MOST_APPENDS: usize = 64;
+/// … and the bytes of frames that it is not begun to be filled beyond.
+const MOST_BYTES: usize = 64 * 1024;
+
 /// What a stream's record holds as far as its only producer has changed it since Redis last told.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Hot {
-    batch: u64,
+    /// The field `h`.
+    text: Arc<str>,
     last: u64,
     bytes: usize,
     ordinal: u64,
@@ -30,51 +47,81 @@ struct Hot {
 
 /// What a quick append compares, replaces and adds.
 #[derive(Debug)]
-pub(super) struct Guess {
-    from: String,
-    to: String,
+struct Guess {
+    from: Arc<str>,
+    to: Arc<str>,
     id: String,
     message: String,
     keys: Arc<StreamKeys>,
-    pub last: u64,
+    last: u64,
 }
 
-impl Guess {
-    pub fn call<'a>(&'a self, append: &'a Append) -> Call<'a> {
-        Call::new(&scripts::QUICK)
-            .key(&self.keys.meta)
-            .key(&self.keys.log)
-            .text(&self.keys.live)
-            .text(&self.from)
-            .text(&self.to)
-            .text(&self.id)
-            .text(&self.message)
-            .bytes(append.frame.as_ref().map_or(&[], |frame| &frame.bytes))
-    }
+/// An append that waits for the turn's end, and who waits for its answer: whether the guess was right.
+struct Try {
+    guess: Arc<Guess>,
+    frame: bytes::Bytes,
+    done: oneshot::Sender<Result<bool>>,
 }
 
-/// By producer.
-#[derive(Debug, Default)]
-pub(super) struct Quick(Mutex<HashMap<Ulid, Hot>>);
+/// See the module.
+#[derive(Default)]
+pub(super) struct Quick {
+    producers: Mutex<HashMap<Ulid, Hot>>,
+    turn: Mutex<Vec<Try>>,
+}
 
 impl Quick {
+    /// Tries to append the quick way: the batch's last seq if that was right. `None`: the whole script has to decide.
+    /// `closed` becomes true when the store is closed.
+    pub async fn append(
+        self: &Arc<Self>,
+        append: &Append,
+        endpoint: Arc<Endpoint>,
+        limits: Limits,
+        closed: &watch::Sender<bool>,
+    ) -> Result<Option<u64>> {
+        let Some(guess) = self.guess(append) else {
+            return Ok(None);
+        };
+        let guess = Arc::new(guess);
+        let (done, answer) = oneshot::channel();
+        let is_first = {
+            let mut turn = lock(&self.turn);
+            turn.push(Try {
+                guess: Arc::clone(&guess),
+                frame: append
+                    .frame
+                    .as_ref()
+                    .map(|frame| frame.bytes.clone())
+                    .unwrap_or_default(),
+                done,
+            });
+            turn.len() == 1
+        };
+        if is_first {
+            tokio::spawn(Arc::clone(self).send(endpoint, limits, closed.subscribe()));
+        }
+        // Dropped without an answer only with the runtime.
+        if answer.await.unwrap_or(Err(Error::Closed))? {
+            self.advance(append, &guess);
+            return Ok(Some(guess.last));
+        }
+        self.forget(append.producer);
+        Ok(None)
+    }
+
     /// What to try, if it is worth trying.
-    pub fn guess(&self, append: &Append) -> Option<Guess> {
+    fn guess(&self, append: &Append) -> Option<Guess> {
         let frame = append.frame.as_ref().filter(|_| append.terminal.is_none())?;
-        let producers = self.lock();
+        let producers = lock(&self.producers);
         let hot = producers.get(&append.producer)?;
         if append.expected != Some(hot.last) || Instant::now() >= hot.until {
             return None;
         }
         let last = hot.last + frame.count;
-        let producer = append.producer;
         Some(Guess {
-            from: format!("{producer} {} {} {}", hot.batch, hot.last, hot.bytes),
-            to: format!(
-                "{producer} {} {last} {}",
-                append.batch,
-                hot.bytes + frame.bytes.len()
-            ),
+            from: Arc::clone(&hot.text),
+            to: text(append, last, hot.bytes + frame.bytes.len()),
             id: format!("{}-{last}", hot.ordinal),
             message: format!("f {} {last}", append.generation),
             keys: Arc::clone(&hot.keys),
@@ -83,10 +130,10 @@ impl Quick {
     }
 
     /// The guess was right.
-    pub fn advance(&self, append: &Append, last: u64) {
-        if let Some(hot) = self.lock().get_mut(&append.producer) {
-            hot.batch = append.batch;
-            hot.last = last;
+    fn advance(&self, append: &Append, guess: &Guess) {
+        if let Some(hot) = lock(&self.producers).get_mut(&append.producer) {
+            hot.text = Arc::clone(&guess.to);
+            hot.last = guess.last;
             hot.bytes += append.frame.as_ref().map_or(0, |frame| frame.bytes.len());
         }
     }
@@ -102,25 +149,83 @@ impl Quick {
         match (appended, allowed) {
             (Appended::Done { last, .. }, Some((until, ordinal))) => {
                 let hot = Hot {
-                    batch: append.batch,
+                    text: text(append, *last, 0),
                     last: *last,
                     bytes: 0,
                     ordinal,
                     until,
                     keys: Arc::new(keys),
                 };
-                self.lock().insert(append.producer, hot);
+                lock(&self.producers).insert(append.producer, hot);
             }
             _ => self.forget(append.producer),
         }
     }
 
     /// Nothing is known of the record any more.
-    pub fn forget(&self, producer: Ulid) {
-        self.lock().remove(&producer);
+    fn forget(&self, producer: Ulid) {
+        lock(&self.producers).remove(&producer);
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Ulid, Hot>> {
-        lock(&self.0)
+    /// Waits for the turn's end and sends what it has brought.
+    async fn send(self: Arc<Self>, endpoint: Arc<Endpoint>, limits: Limits, closed: watch::Receiver<bool>) {
+        tokio::task::yield_now().await;
+        let mut tries = std::mem::take(&mut *lock(&self.turn));
+        while !tries.is_empty() {
+            let rest = tries.split_off(fitting(&tries));
+            let together = std::mem::replace(&mut tries, rest);
+            tokio::spawn(settle(together, Arc::clone(&endpoint), limits, closed.clone()));
+        }
     }
+}
+
+/// How many of these go into one command.
+fn fitting(tries: &[Try]) -> usize {
+    let mut bytes = 0;
+    let more = |waiting: &&Try| {
+        bytes += waiting.frame.len();
+        bytes <= MOST_BYTES
+    };
+    tries.iter().take(MOST_APPENDS).take_while(more).count().max(1)
+}
+
+/// Sends one command and tells everyone whose append it holds.
+async fn settle(tries: Vec<Try>, endpoint: Arc<Endpoint>, limits: Limits, mut closed: watch::Receiver<bool>) {
+    let mut call = Call::new(&scripts::QUICK);
+    for Try { guess, frame, .. } in &tries {
+        call = call
+            .key(&guess.keys.meta)
+            .key(&guess.keys.log)
+            .text(&guess.keys.live)
+            .text(&*guess.from)
+            .text(&*guess.to)
+            .text(&guess.id)
+            .text(&guess.message)
+            .bytes(frame);
+    }
+    let reply = tokio::select! {
+        biased;
+        _ = closed.wait_for(|closed| *closed) => Err(Error::Closed),
+        reply = endpoint.commands.call(&call, limits) => reply,
+    };
+    let mut answers = match &reply {
+        Ok(Value::Array(answers)) => answers.iter(),
+        _ => [].iter(),
+    };
+    for waiting in tries {
+        let answer = match &reply {
+            Err(error) => Err(error.clone()),
+            // Whatever else a server may answer: the whole script decides.
+            Ok(_) => Ok(answers.next() == Some(&Value::Int(1))),
+        };
+        // Who has been cancelled repeats the batch under the same number, or is gone.
+        let _ = waiting.done.send(answer);
+    }
+}
+
+/// What `h` holds after a batch.
+fn text(append: &Append, last: u64, bytes: usize) -> Arc<str> {
+    let mut text = String::with_capacity(64);
+    let _ = write!(text, "{} {} {last} {bytes}", append.producer, append.batch);
+    text.into()
 }

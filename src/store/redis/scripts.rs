@@ -98,8 +98,11 @@ impl<'a> Call<'a> {
     }
 
     fn command(&self, name: &str, script: &str) -> Cmd {
-        let mut command = redis::cmd(name);
-        command.arg(script).arg(self.keys.len());
+        let bytes: usize = self.keys.iter().map(|key| key.len()).sum::<usize>()
+            + self.args.iter().map(|arg| arg.len()).sum::<usize>();
+        let mut command =
+            Cmd::with_capacity(3 + self.keys.len() + self.args.len(), script.len() + bytes + 16);
+        command.arg(name).arg(script).arg(self.keys.len());
         for key in &self.keys {
             command.arg(key.as_bytes());
         }

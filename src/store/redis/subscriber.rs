@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use futures_util::StreamExt as _;
+use futures_util::{FutureExt as _, StreamExt as _};
 use redis::{
     Msg, RedisResult, Value,
     aio::{PubSubSink, PubSubStream},
@@ -28,6 +28,8 @@ use super::{
 };
 use crate::{Result, StreamId, backoff::Backoff};
 
+/// Messages in a row before the task sees to anything else.
+const MESSAGES_AT_ONCE: usize = 64;
 /// Channels in one command.
 const BATCH: usize = 100;
 /// How often the connection is tried, and how long the answer to any command may take.
@@ -197,10 +199,11 @@ impl Subscriber {
                 self.settled();
             }
             tokio::select! {
-                message = messages.next() => match message {
-                    Some(message) => self.dispatch(&message),
-                    None => return ("the connection for live messages was closed".to_owned(), end),
-                },
+                message = messages.next() => {
+                    if self.dispatch_all(message, &mut messages).is_none() {
+                        return ("the connection for live messages was closed".to_owned(), end);
+                    }
+                }
                 request = next(&mut self.requests) => {
                     self.take(request);
                     while let Ok(request) = self.requests.try_recv() {
@@ -347,6 +350,18 @@ impl Subscriber {
             self.channels.remove(&name);
             self.changed.push_back(name);
         }
+    }
+
+    /// Hands on a message and those that have arrived with it; `None` when the connection is closed.
+    fn dispatch_all(&self, first: Option<Msg>, messages: &mut PubSubStream) -> Option<()> {
+        self.dispatch(&first?);
+        for _ in 1..MESSAGES_AT_ONCE {
+            let Some(message) = messages.next().now_or_never() else {
+                break;
+            };
+            self.dispatch(&message?);
+        }
+        Some(())
     }
 
     fn dispatch(&self, message: &Msg) {

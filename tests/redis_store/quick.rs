@@ -1,0 +1,131 @@
+//! Quick appends: as exact as others, and sent together.
+
+use futures_util::future::join_all;
+use tidemark::{
+    Error,
+    store::{Appended, IfActive, OwnerCheck, Position, Renew},
+};
+
+use super::support::*;
+
+#[tokio::test]
+async fn g3_quick_appends_are_as_exact_as_others() {
+    let server = Server::start();
+    let (store, _) = open(&config(&server.url()));
+    let stream = id("chat");
+    let a = start(IfActive::Error);
+    store.start(&stream, &a).await.unwrap();
+    let next = |number: u64| batch(&a, a.generation, number, Some(number - 1), &["x"]);
+    let hot = async || server.run::<Option<String>>("HGET {tm:chat}:meta h").await;
+
+    append(&store, &stream, &next(1)).await;
+    assert!(hot().await.is_some(), "the next one may be quick");
+    assert_eq!(append(&store, &stream, &next(2)).await, done(2));
+    let after_two = hot().await.unwrap();
+    assert!(after_two.contains(" 2 2 "), "{after_two}");
+    assert_eq!(append(&store, &stream, &next(2)).await, done(2), "repeated");
+    assert_eq!(append(&store, &stream, &next(3)).await, done(3));
+    assert_eq!(append(&store, &stream, &next(4)).await, done(4));
+
+    // Whoever looks sees all of it and changes nothing.
+    let page = read(&store, &stream, Position::Start, 999).await;
+    assert_eq!((page.head.seq, texts(&page).len()), (4, 4));
+    assert!(hot().await.is_some());
+    let status = store.status(&stream).await.unwrap().unwrap();
+    assert_eq!((status.last_seq, status.bytes), (4, 4 * 4));
+
+    // Whoever changes something puts it where it belongs; a repetition is still known.
+    let renew = Renew {
+        generation: a.generation,
+        producer: a.producer,
+        lease: LEASE,
+    };
+    assert_eq!(store.renew(&stream, &renew).await.unwrap(), done(4));
+    assert_eq!(hot().await, None);
+    let again = append(&store, &stream, &next(4)).await;
+    assert_eq!(again, done(4), "repeated after a change");
+
+    // A stop and a takeover are met by the very next batch.
+    append(&store, &stream, &next(5)).await;
+    append(&store, &stream, &next(6)).await;
+    let ask = OwnerCheck::Internal;
+    store.stop(&stream, "enough", &ask, LEASE).await.unwrap();
+    let stopping = Appended::Done {
+        last: 7,
+        stop: Some("enough".to_owned()),
+        terminal: None,
+    };
+    assert_eq!(append(&store, &stream, &next(7)).await, stopping);
+    assert_eq!(hot().await, None, "and none is quick after a stop");
+    store.start(&stream, &start(IfActive::Takeover)).await.unwrap();
+    assert_eq!(append(&store, &stream, &next(8)).await, Appended::Fenced);
+    server.expect_ttls().await;
+
+    // A log that has vanished is not made anew without a TTL.
+    let b = start(IfActive::Error);
+    let stream = id("other");
+    store.start(&stream, &b).await.unwrap();
+    append(&store, &stream, &batch(&b, b.generation, 1, Some(0), &["x"])).await;
+    server.run::<u64>("DEL {tm:other}:log").await;
+    let second = batch(&b, b.generation, 2, Some(1), &["y"]);
+    assert_eq!(append(&store, &stream, &second).await, done(2));
+    server.expect_ttls().await;
+}
+
+#[tokio::test]
+async fn g3_quick_appends_of_one_turn_travel_together_and_stand_alone() {
+    let server = Server::start();
+    let (store, _) = open(&config(&server.url()));
+    let starts: Vec<_> = (0..100).map(|_| start(IfActive::Error)).collect();
+    let streams: Vec<_> = (0..100).map(|n| id(&format!("s{n}"))).collect();
+    for (stream, a) in streams.iter().zip(&starts) {
+        store.start(stream, a).await.unwrap();
+        append(&store, stream, &batch(a, a.generation, 1, Some(0), &["a"])).await;
+    }
+    // One log has vanished, one record is no record, one stream has been stopped, and one batch comes twice.
+    server.run::<u64>("DEL {tm:s1}:log").await;
+    server.run::<u64>("DEL {tm:s2}:meta").await;
+    server.run::<u64>("LPUSH {tm:s2}:meta x").await;
+    let ask = OwnerCheck::Internal;
+    store.stop(&streams[3], "enough", &ask, LEASE).await.unwrap();
+
+    server.run::<String>("CONFIG RESETSTAT").await;
+    let seconds: Vec<_> = starts
+        .iter()
+        .map(|a| batch(a, a.generation, 2, Some(1), &["b"]))
+        .collect();
+    let twice = streams.iter().zip(&seconds).chain([(&streams[4], &seconds[4])]);
+    let answers = join_all(twice.map(|(stream, append)| store.append(stream, append))).await;
+    let report: String = server.run("INFO commandstats").await;
+    let calls = |name: &str| -> u64 {
+        let line = report
+            .lines()
+            .find(|line| line.starts_with(&format!("cmdstat_{name}:")));
+        line.and_then(|line| line.split(['=', ',']).nth(1))
+            .map_or(0, |calls| calls.parse().unwrap())
+    };
+    // Two for all that are right, and one whole script for each of those that are not.
+    assert_eq!(calls("evalsha"), 2 + 3, "{report}");
+
+    for (n, answer) in answers.into_iter().enumerate() {
+        match n {
+            2 => assert!(matches!(answer, Err(Error::Store { .. })), "{answer:?}"),
+            3 => assert!(
+                matches!(
+                    answer,
+                    Ok(Appended::Done {
+                        last: 2,
+                        stop: Some(_),
+                        ..
+                    })
+                ),
+                "{answer:?}"
+            ),
+            _ => assert_eq!(answer.unwrap(), done(2), "stream {n}"),
+        }
+    }
+    for (n, stream) in streams.iter().enumerate().filter(|(n, _)| ![1, 2].contains(n)) {
+        let page = read(&store, stream, Position::Start, 999).await;
+        assert_eq!(texts(&page), ["a", "b"], "stream {n}");
+    }
+}
