@@ -65,6 +65,8 @@ export interface EngineOptions {
   connectTimeout?: Duration | undefined
   /** How long an operation waits for an answer before the connection is given up. 10 ms to 10 min, default `'3s'`. */
   commandTimeout?: Duration | undefined
+  /** How long consumers' cursors gather, in milliseconds, before they are stored together. 0 to 10,000, default 250. */
+  ackIntervalMs?: number | undefined
   /** Extra milliseconds for chunks to gather before they are sent; 0 (the default) sends at once. At most 10,000. */
   flushIntervalMs?: number | undefined
   /**
@@ -92,12 +94,26 @@ export interface ProduceOptions {
 }
 
 export interface SubscribeOptions {
-  /** `'start'` (default) of the current or last generation, `'now'`, or the cursor of the last chunk seen. */
+  /**
+   * `'start'` of the current or last generation, `'now'`, or the cursor of the last chunk seen. The default is the
+   * consumer's cursor, if there is a `consumer` and it has one, else `'start'`.
+   */
   from?: 'start' | 'now' | (string & {}) | undefined
   /** Ends the loop by throwing its reason. The stream and its producer are not touched. */
   signal?: AbortSignal | undefined
   /** Must equal the owner given at the start, if one was. */
   owner?: string | undefined
+  /**
+   * Whose progress this is: a user, for instance, whatever the device. 1–256 bytes, at most 1000 consumers for each stream.
+   * Without `from` it goes on where the consumer has got to: through what it has not seen of the previous generation, and
+   * on to the end of the current one.
+   */
+  consumer?: string | undefined
+  /**
+   * Who moves the consumer's cursor: `'auto'` (default) acknowledges what the loop has moved past, `'manual'` leaves it to
+   * {@link Subscription.ack} and {@link Engine.ack}. Cursors are stored every `ackIntervalMs`.
+   */
+  ack?: 'auto' | 'manual' | undefined
   /** How long to wait for a stream that does not exist yet before `ERR_NOT_FOUND`. 0 to 1 day, default `'30s'`. */
   wait?: Duration | undefined
   /**
@@ -141,6 +157,16 @@ export interface StreamStatus {
   updatedAt: Date
   /** Until the keys expire, in milliseconds. */
   ttlMs: number
+  /** How far its consumers have got; at most 100 of them, in no order. */
+  consumers: ConsumerStatus[]
+}
+
+export interface ConsumerStatus {
+  consumer: string
+  /** Everything up to here has been acknowledged. */
+  cursor: string
+  /** How many chunks come after it, those of later generations and those that are no longer kept included. */
+  lag: number
 }
 
 /** `stopping`: a live producer was told. `kept`: no such stream yet, its start will be stopped. `ended`: too late. */
@@ -234,6 +260,18 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
   pipe(streamId: string, source: PipeSource, options?: PipeOptions): ReadableStream<ChunkData>
   /** Follows a stream: every chunk once, in order. */
   subscribe(streamId: string, options?: SubscribeOptions): Subscription
+  /**
+   * Acknowledges everything up to a cursor for a consumer, wherever it reads: for the handler of a browser's request.
+   * A cursor moves forward only, and lives as long as the stream; one of a generation that is no longer kept changes
+   * nothing. Resolves once it is stored, at most `ackIntervalMs` later with Redis at hand. Rejects with `ERR_NOT_FOUND`,
+   * `ERR_FORBIDDEN`, or `ERR_STORE` when the stream has 1000 other consumers.
+   */
+  ack(
+    streamId: string,
+    consumer: string,
+    cursor: string,
+    options?: { owner?: string | undefined },
+  ): Promise<void>
   /** Stops a stream's producers wherever they run, or keeps the stop for its start. `reason`: at most 1 KiB. */
   stop(streamId: string, reason?: string, options?: { owner?: string | undefined }): Promise<StopResult>
   /** What is known of a stream, or null. */
@@ -309,6 +347,8 @@ export interface Subscription extends AsyncIterableIterator<Chunk>, AsyncDisposa
   next(): Promise<IteratorResult<Chunk, undefined>>
   return(): Promise<IteratorResult<Chunk, undefined>>
   throw(error?: unknown): Promise<IteratorResult<Chunk, undefined>>
+  /** Acknowledges everything up to a cursor, as {@link Engine.ack} does; needs a `consumer`. */
+  ack(cursor: string): Promise<void>
   /** Lets the process exit although this loop waits. */
   unref(): this
   /** The opposite, and the default. */

@@ -43,6 +43,7 @@ eachStore('admin', (store) => {
       stop: null,
       owner: 'user-1',
       metadata: { a: 1 },
+      consumers: [],
     })
     const text = texts(3).join('').length
     assert.ok(bytes >= text && bytes <= text + 100, `${bytes} bytes`)

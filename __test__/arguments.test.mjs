@@ -87,8 +87,10 @@ describe('createEngine', () => {
     [{ stopGrace: '61s' }, 'options.stopGrace'],
     [{ connectTimeout: 9 }, 'options.connectTimeout'],
     [{ commandTimeout: '11m' }, 'options.commandTimeout'],
-    ...[null, '5', '5ms', -1, 10_001, 0.5, Number.NaN].map(
-      (bad) => /** @type {[unknown, string]} */ ([{ flushIntervalMs: bad }, 'options.flushIntervalMs']),
+    ...['flushIntervalMs', 'ackIntervalMs'].flatMap((name) =>
+      [null, '5', '5ms', -1, 10_001, 0.5, Number.NaN].map(
+        (bad) => /** @type {[unknown, string]} */ ([{ [name]: bad }, `options.${name}`]),
+      ),
     ),
     ...[null, '8MiB', 0, MIB - 1, 1024 * MIB + 1, Infinity].map(
       (bad) => /** @type {[unknown, string]} */ ([{ maxQueueBytes: bad }, 'options.maxQueueBytes']),
@@ -195,6 +197,7 @@ describe('the environment', () => {
 })
 
 const badIds = [undefined, null, 5, {}, [], '', 'x'.repeat(513), 'é'.repeat(257), lone]
+const badConsumers = [undefined, null, 5, {}, '', 'x'.repeat(257), lone]
 const badOwners = [null, 5, {}, '', 'x'.repeat(513), lone]
 
 /** @type {[options: unknown, field: string][]} */
@@ -243,6 +246,26 @@ describe('methods that return promises reject', () => {
     const producer = await engine.produce('unstopped')
     assert.equal(producer.signal.aborted, false, 'no stop was kept')
     await producer.complete()
+  })
+
+  test('ack', async () => {
+    const cursor = '01M82E32S4EYSMNYABHA889SSS.1'
+    for (const id of badIds) {
+      await assert.rejects(engine.ack(/** @type {any} */ (id), 'c', cursor), refusal('streamId'))
+    }
+    for (const bad of badConsumers) {
+      await assert.rejects(engine.ack('s', /** @type {any} */ (bad), cursor), refusal('consumer'))
+    }
+    for (const bad of [undefined, null, 5, {}, '', 'start', 'now', cursor.slice(1), `${cursor} `]) {
+      await assert.rejects(engine.ack('s', 'c', /** @type {any} */ (bad)), refusal('cursor'))
+      const subscription = engine.subscribe('s', { consumer: 'c' })
+      await assert.rejects(subscription.ack(/** @type {any} */ (bad)), refusal('cursor'))
+      await subscription.return()
+    }
+    for (const owner of badOwners) {
+      const options = /** @type {any} */ ({ owner })
+      await assert.rejects(engine.ack('s', 'c', cursor, options), refusal('options.owner'))
+    }
   })
 
   test('status and delete', async () => {
@@ -330,6 +353,13 @@ describe('methods that return something else throw', () => {
       ...[null, true, 'both'].map(
         (bad) => /** @type {[unknown, string]} */ ([{ follow: bad }, 'options.follow']),
       ),
+      ...badConsumers
+        .slice(1)
+        .map((bad) => /** @type {[unknown, string]} */ ([{ consumer: bad }, 'options.consumer'])),
+      ...[null, '', true, 'none'].map(
+        (bad) => /** @type {[unknown, string]} */ ([{ consumer: 'c', ack: bad }, 'options.ack']),
+      ),
+      [{ ack: 'manual' }, 'options.ack'],
       [{ window: 5 }, 'options.window'],
     ]
     for (const [options, field] of table) {

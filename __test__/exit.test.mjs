@@ -66,6 +66,15 @@ describe('exit [redis]', () => {
     checkHistory({ written: numbered(chunks), readers: [{ ...replay, to: 3_000 }] })
   })
 
+  test('checklist 19: what a loop has seen is stored before the process exits', async (t) => {
+    const engine = open({ keyPrefix })
+    const child = script(t, ['consume'])
+    assert.equal((await child.next('read')).count, 3)
+    assert.deepEqual(await child.exit(EXIT_MS), { code: 0, signal: null })
+    const [place] = (await engine.status('finished'))?.consumers ?? []
+    assert.deepEqual([place?.consumer, place?.lag], ['user-1', 0])
+  })
+
   test('a loop that waits keeps the process, until there is nothing to wait for', async (t) => {
     const engine = open({ keyPrefix })
     const producer = await engine.produce('live', { ifActive: 'takeover' })

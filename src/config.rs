@@ -28,6 +28,8 @@ pub struct Config {
     pub command_timeout_ms: u64,
     /// Extra time for chunks to gather before a batch leaves, in milliseconds; 0 sends at once.
     pub flush_interval_ms: u64,
+    /// How long consumers' cursors gather before they are written, in milliseconds.
+    pub ack_interval_ms: u64,
     /// A producer's queue is full at this many bytes.
     pub max_queue_bytes: usize,
 }
@@ -59,6 +61,11 @@ impl Config {
     /// How long chunks may gather.
     pub fn flush_interval(&self) -> Duration {
         Duration::from_millis(self.flush_interval_ms)
+    }
+
+    /// How long consumers' cursors gather.
+    pub fn ack_interval(&self) -> Duration {
+        Duration::from_millis(self.ack_interval_ms)
     }
 
     /// A producer is not ready while this many bytes wait.

@@ -6,6 +6,7 @@ import { KeepAlive } from './keep-alive'
 import type { Counted } from './metrics'
 import * as abi from './native'
 import type { Producer } from './producer'
+import type { Progress } from './progress'
 import type { Sink } from './sink'
 import { Writes } from './writes'
 
@@ -19,6 +20,8 @@ const HIGH = 2 ** 32
 
 interface Call extends Deferred<unknown> {
   readonly from: Origin
+  /** Whether the process stays for the answer. */
+  readonly holds: boolean
   readonly receive: (answer: never) => unknown
   readonly refused: (error: Error) => unknown
 }
@@ -35,6 +38,8 @@ export class Bridge {
   readonly writes: Writes
   readonly producers = new Map<number, Producer>()
   readonly sinks = new Map<number, Sink>()
+  /** Those with an acknowledgement under way. */
+  readonly progress = new Set<Progress>()
   readonly #calls = new Map<number, Call>()
   readonly #words = new Uint32Array(WORDS)
   readonly #drained = new Drained(this.#words)
@@ -69,10 +74,11 @@ export class Bridge {
     args: object,
     receive: (answer: never) => T,
     refused: (error: Error) => T = rethrow,
+    holds = true,
   ): Promise<T> {
     const from = origin(this.request)
     if (this.closing) return Promise.reject(closedError(from))
-    return this.#call(operation, args, receive, refused, from)
+    return this.#call(operation, args, receive, refused, from, holds)
   }
 
   #call<T>(
@@ -81,12 +87,13 @@ export class Bridge {
     receive: (answer: never) => T,
     refused: (error: Error) => T,
     from: Origin,
+    holds = true,
   ): Promise<T> {
     const { promise, resolve, reject } = deferred<T>()
-    const call = { promise, resolve, reject, from, receive, refused } as Call
+    const call = { promise, resolve, reject, from, holds, receive, refused } as Call
     const request = this.#nextRequest()
     this.#calls.set(request, call)
-    this.keepAlive.hold()
+    if (holds) this.keepAlive.hold()
     this.writes.cross()
     try {
       this.native.call(this.handle, request, operation, JSON.stringify(args))
@@ -116,6 +123,7 @@ export class Bridge {
   /** Lets the native side flush and hang up, and settles what is left. */
   close(): Promise<void> {
     if (this.#closing === undefined) {
+      for (const progress of this.progress) progress.tell()
       const from = origin(this.close)
       const over = () => this.#end(closedError(from))
       const failed = (error: Error) => {
@@ -235,7 +243,7 @@ export class Bridge {
   }
 
   #settle<A>(call: Call, how: (answer: A) => unknown, answer: A): void {
-    this.keepAlive.release()
+    if (call.holds) this.keepAlive.release()
     try {
       call.resolve(how(answer))
     } catch (error) {

@@ -7,6 +7,7 @@ import { MemorySampler } from './memory'
 import { combined, prometheus } from './metrics'
 import { loadNative } from './native'
 import {
+  ackArgs,
   type Config,
   streamId as checkStreamId,
   engineConfig,
@@ -60,8 +61,11 @@ class Engine extends EventEmitter<api.EngineEvents> implements api.Engine {
   }
 
   subscribe(streamId: string, options?: api.SubscribeOptions): api.Subscription {
-    const { signal, ...args } = subscribeArgs(streamId, options)
-    return subscribe(this.#bridge, args, signal, origin(this.subscribe))
+    return subscribe(this.#bridge, subscribeArgs(streamId, options), origin(this.subscribe))
+  }
+
+  async ack(streamId: string, consumer: string, cursor: string, options?: { owner?: string }): Promise<void> {
+    return this.#bridge.request('ack', ackArgs(streamId, consumer, cursor, options), ignore)
   }
 
   async stop(streamId: string, reason?: string, options?: { owner?: string }): Promise<api.StopResult> {

@@ -52,6 +52,8 @@ export type Operation =
   | 'flush'
   /** { producer, outcome: 'complete' | 'failed', reason } → { outcome, reason } */
   | 'finish'
+  /** AckArgs → null, when the cursor has been stored together with what comes from others */
+  | 'ack'
   /** { streamId, reason, owner } → StopResult */
   | 'stop'
   /** { streamId } → status | null; `metadata` is the parsed JSON */
@@ -75,10 +77,18 @@ export interface ProduceArgs {
   ttlDoneMs: number
 }
 
+export interface AckArgs {
+  streamId: string
+  consumer: string
+  cursor: string
+  owner: string | null
+}
+
 export interface SubscribeArgs {
   streamId: string
-  /** 'start', 'now' or a cursor. */
-  from: string
+  /** 'start', 'now' or a cursor; null: the consumer's cursor, the start if it has none. */
+  from: string | null
+  consumer: string | null
   owner: string | null
   waitMs: number
   followAll: boolean

@@ -1,7 +1,7 @@
 import { types } from 'node:util'
 import { type Check, duration, integer, object, oneOf, refuse, text } from './checks'
 import { invalidArgument } from './errors'
-import type { ProduceArgs, SubscribeArgs } from './native'
+import type { AckArgs, ProduceArgs, SubscribeArgs } from './native'
 
 const MIB = 1 << 20
 /** The largest chunk, in bytes of UTF-8. */
@@ -24,6 +24,7 @@ export interface Config {
   connectTimeoutMs: number
   commandTimeoutMs: number
   flushIntervalMs: number
+  ackIntervalMs: number
   maxQueueBytes: number
 }
 
@@ -31,6 +32,7 @@ type Environment = Readonly<Record<string, string | undefined>>
 type Waiting = { waitUntil: ((done: Promise<unknown>) => void) | undefined }
 
 const owner = text(1, 512)
+const consumer = text(1, 256)
 const reason = text(0, MAX_REASON_BYTES)
 const ttl = object({ active: duration('1s', '365d'), done: duration('1s', '365d') })
 
@@ -43,6 +45,7 @@ const engineOptions = object({
   connectTimeout: duration('10ms', '10m'),
   commandTimeout: duration('10ms', '10m'),
   flushIntervalMs: integer(0, 10_000, 'milliseconds'),
+  ackIntervalMs: integer(0, 10_000, 'milliseconds'),
   maxQueueBytes: integer(MIB, 1024 * MIB, 'bytes'),
 })
 
@@ -52,10 +55,13 @@ const pipeOptions = object({ ...produceFields, waitUntil: callback })
 const metricsOptions = object({ format: oneOf('object', 'prometheus') })
 const memoryOptions = object({ streams: integer(1, 64, 'streams') })
 const stopOptions = object({ owner })
+const ackOptions = object({ owner })
 const subscribeOptions = object({
   from,
   signal,
   owner,
+  consumer,
+  ack: oneOf('auto', 'manual'),
   wait: duration('0ms', '1d'),
   follow: oneOf('generation', 'all'),
 })
@@ -75,6 +81,7 @@ export function engineConfig(given: unknown, environment: Environment): Config {
     connectTimeoutMs: options.connectTimeout ?? 5000,
     commandTimeoutMs: options.commandTimeout ?? 3000,
     flushIntervalMs: options.flushIntervalMs ?? 0,
+    ackIntervalMs: options.ackIntervalMs ?? 250,
     maxQueueBytes: options.maxQueueBytes ?? 8 * MIB,
   }
 }
@@ -101,19 +108,37 @@ function started(stream: string, options: ReturnType<typeof produceOptions>, con
   }
 }
 
-export function subscribeArgs(
-  id: unknown,
-  given: unknown,
-): Omit<SubscribeArgs, 'credit'> & { signal: AbortSignal | undefined } {
+/** What a subscription's inside is made with. */
+export interface Following {
+  args: Omit<SubscribeArgs, 'credit'>
+  signal: AbortSignal | undefined
+  /** Whether what the loop has moved past is acknowledged by itself. */
+  isAuto: boolean
+}
+
+export function subscribeArgs(id: unknown, given: unknown): Following {
   const stream = streamId(id, 'streamId')
   const options = subscribeOptions(given, 'options')
-  return {
+  const args = {
     streamId: stream,
-    from: options.from ?? 'start',
+    from: options.from ?? (options.consumer === undefined ? 'start' : null),
+    consumer: options.consumer ?? null,
     owner: options.owner ?? null,
     waitMs: options.wait ?? DEFAULT_WAIT_MS,
     followAll: options.follow === 'all',
-    signal: options.signal,
+  }
+  if (options.ack !== undefined && options.consumer === undefined) {
+    throw invalidArgument('options.ack', 'needs options.consumer')
+  }
+  return { args, signal: options.signal, isAuto: options.ack !== 'manual' }
+}
+
+export function ackArgs(id: unknown, who: unknown, seen: unknown, given: unknown): AckArgs {
+  return {
+    streamId: streamId(id, 'streamId'),
+    consumer: consumer(who, 'consumer'),
+    cursor: cursor(seen, 'cursor'),
+    owner: ackOptions(given, 'options').owner ?? null,
   }
 }
 
@@ -217,14 +242,20 @@ function metadata(value: unknown, field: string): string {
   throw invalidArgument(field, `must be at most ${MAX_METADATA_BYTES} bytes of JSON, got ${bytes}`)
 }
 
-/** As strict as `src/cursor.rs`: one text for one cursor. */
 function from(value: unknown, field: string): string {
-  if (value === 'start' || value === 'now') return value
-  if (typeof value === 'string') {
-    const seq = /^[0-7][0-9A-HJKMNP-TV-Z]{25}\.(0|[1-9]\d{0,15})$/.exec(value)?.[1]
-    if (seq !== undefined && Number.isSafeInteger(Number(seq))) return value
-  }
+  if (value === 'start' || value === 'now' || isCursor(value)) return value
   return refuse(field, `'start', 'now' or the cursor of a chunk`, value)
+}
+
+export function cursor(value: unknown, field: string): string {
+  return isCursor(value) ? value : refuse(field, 'the cursor of a chunk', value)
+}
+
+/** As strict as `src/cursor.rs`: one text for one cursor. */
+function isCursor(value: unknown): value is string {
+  if (typeof value !== 'string') return false
+  const seq = /^[0-7][0-9A-HJKMNP-TV-Z]{25}\.(0|[1-9]\d{0,15})$/.exec(value)?.[1]
+  return seq !== undefined && Number.isSafeInteger(Number(seq))
 }
 
 function signal(value: unknown, field: string): AbortSignal {

@@ -70,12 +70,16 @@ async function open(
   const args = {
     streamId: start.streamId,
     from: `${producer.generation}.0`,
+    consumer: null,
     owner: start.owner,
     waitMs: 0,
     followAll: false,
   }
   const failure = new Failure()
-  const local = new Follower(subscribe(bridge, args, undefined, origin(open)), failure)
+  const local = new Follower(
+    subscribe(bridge, { args, signal: undefined, isAuto: false }, origin(open)),
+    failure,
+  )
   settle(run(source, producer, failure))
   return local
 }

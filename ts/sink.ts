@@ -2,11 +2,20 @@ import type { ChunkData, Outcome } from '../index'
 import { Batch } from './batch'
 import type { Bridge } from './bridge'
 import { Chunk } from './chunk'
-import { type Deferred, deferred } from './deferred'
+import { type Deferred, deferred, ignore } from './deferred'
 import type { Drained } from './drained'
-import { fromNative, fromThrown, type NativeError, type Origin, outcomeError } from './errors'
+import {
+  fromNative,
+  fromThrown,
+  invalidArgument,
+  type NativeError,
+  type Origin,
+  outcomeError,
+} from './errors'
 import { Fifo } from './fifo'
-import { CHUNK_COST, type SubscribeArgs } from './native'
+import { CHUNK_COST } from './native'
+import type { Following } from './options'
+import { Progress } from './progress'
 
 /** What a subscription may hold unread, in costs: UTF-16 units or bytes, and {@link CHUNK_COST} for each chunk. */
 const CREDIT = 64 * 1024
@@ -41,6 +50,9 @@ export class Sink {
   readonly #bridge: Bridge
   /** Weak: a signal's listeners may well lead to the public object. */
   readonly #signal: WeakRef<AbortSignal> | undefined
+  readonly #args: Following['args']
+  /** Of a consumer whose loop acknowledges by itself. */
+  readonly #progress: Progress | undefined
   readonly #waiting = new Fifo<Deferred<Result>>()
   readonly #batches = new Fifo<Batch>()
   #handle: number | undefined
@@ -53,14 +65,17 @@ export class Sink {
   /** What comes after the last chunk; set once. */
   #end: Ending | undefined
 
-  constructor(bridge: Bridge, streamId: string, signal: AbortSignal | undefined) {
+  constructor(bridge: Bridge, { args, signal, isAuto }: Following) {
+    const { streamId, consumer, owner } = args
     this.streamId = streamId
     this.#bridge = bridge
     this.#signal = signal && new WeakRef(signal)
+    this.#args = args
+    if (consumer !== null && isAuto) this.#progress = new Progress(bridge, { streamId, consumer, owner })
   }
 
   /** Begins; a failure is what the first `next()` throws. */
-  open(args: Omit<SubscribeArgs, 'credit'>): void {
+  open(): void {
     const bridge = this.#bridge
     const signal = this.#signal?.deref()
     if (signal?.aborted) {
@@ -70,7 +85,7 @@ export class Sink {
     // What was written before is there for whoever subscribes after it.
     bridge.writes.cross()
     try {
-      this.#handle = bridge.native.subscribe(bridge.handle, JSON.stringify({ ...args, credit: CREDIT }))
+      this.#handle = bridge.native.subscribe(bridge.handle, JSON.stringify({ ...this.#args, credit: CREDIT }))
     } catch (thrown) {
       this.broken(fromThrown(thrown))
       return
@@ -86,6 +101,19 @@ export class Sink {
   /** Whether what was given to the caller is all there is. */
   get isExhausted(): boolean {
     return this.#end !== undefined && this.#batches.size === 0
+  }
+
+  /** The loop asks for more: it is done with what it was given. */
+  pass(): void {
+    if (this.#lastSeq > 0) this.#progress?.passed(this.#lastGeneration, this.#lastSeq, this.#isReferenced)
+    if (this.isExhausted) this.#progress?.tell(this.#isReferenced)
+  }
+
+  /** Everything up to the cursor has been dealt with; settles once that is stored. */
+  ack(cursor: string): Promise<void> {
+    const { streamId, consumer, owner } = this.#args
+    if (consumer === null) throw invalidArgument('options.consumer', 'was not given to subscribe')
+    return this.#bridge.request('ack', { streamId, consumer, owner, cursor }, ignore)
   }
 
   /** The next chunk, if it is there. */
@@ -233,6 +261,7 @@ export class Sink {
   }
 
   #release(): void {
+    this.#progress?.tell(this.#isReferenced)
     this.#signal?.deref()?.removeEventListener('abort', this.#onAbort)
   }
 }

@@ -2,7 +2,7 @@ import type * as api from '../index'
 import type { Bridge } from './bridge'
 import type { Chunk } from './chunk'
 import { closedError, type Origin } from './errors'
-import type { SubscribeArgs } from './native'
+import { cursor as checkCursor, type Following } from './options'
 import { Sink } from './sink'
 
 type Result = IteratorResult<Chunk, undefined>
@@ -37,6 +37,7 @@ export class Subscription implements api.Subscription {
   }
 
   next(): Promise<Result> {
+    this.#sink.pass()
     const chunk = this.#sink.take()
     return chunk === undefined ? this.#sink.wait(this) : Promise.resolve({ done: false, value: chunk })
   }
@@ -59,6 +60,10 @@ export class Subscription implements api.Subscription {
     this.#leave()
   }
 
+  async ack(cursor: string): Promise<void> {
+    return this.#sink.ack(checkCursor(cursor, 'cursor'))
+  }
+
   ref(): this {
     this.#sink.isReferenced = true
     return this
@@ -75,14 +80,9 @@ export class Subscription implements api.Subscription {
   }
 }
 
-export function subscribe(
-  bridge: Bridge,
-  args: Omit<SubscribeArgs, 'credit'>,
-  signal: AbortSignal | undefined,
-  from: Origin,
-): Subscription {
-  const sink = new Sink(bridge, args.streamId, signal)
+export function subscribe(bridge: Bridge, following: Following, from: Origin): Subscription {
+  const sink = new Sink(bridge, following)
   if (bridge.closing) sink.broken(closedError(from))
-  else sink.open(args)
+  else sink.open()
   return new Subscription(sink, from)
 }

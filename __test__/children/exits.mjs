@@ -22,6 +22,12 @@ const scripts = {
     for await (const _ of engine.subscribe('finished')) count += 1
     send('read', { count })
   },
+  /** The same, as somebody whose progress is kept. */
+  async consume() {
+    let count = 0
+    for await (const _ of engine.subscribe('finished', { consumer: 'user-1' })) count += 1
+    send('read', { count })
+  },
   /** A producer that is neither ended nor waited for. */
   async write() {
     const producer = await engine.produce('unfinished', { ifActive: 'takeover' })

@@ -2,6 +2,7 @@
 import {
   type ChunkData,
   type ConnectionState,
+  type ConsumerStatus,
   createEngine,
   type Duration,
   type Engine,
@@ -133,6 +134,12 @@ export async function operate(): Promise<StreamStatus[]> {
   equal<StreamStatus | null>()(status)
   // @ts-expect-error: may be null
   status.state
+  equal<ConsumerStatus[] | undefined>()(status?.consumers)
+  equal<void>()(await engine.ack('chat', 'user', 'cursor', { owner: maybe }))
+  const reader = engine.subscribe('chat', { consumer: maybe, ack: 'manual' })
+  equal<void>()(await reader.ack('cursor'))
+  // @ts-expect-error: not a way to acknowledge
+  engine.subscribe('chat', { consumer: 'user', ack: 'never' })
   equal<boolean>()(await engine.delete('chat'))
   const all: StreamStatus[] = []
   for await (const each of engine.streams()) all.push(each)

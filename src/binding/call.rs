@@ -7,7 +7,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use crate::{
     Cursor, Error, Result, StreamId,
     engine::{Engine, Produce, outbox::Handle, subscription::Follow},
-    store::{IfActive, ListCursor, Outcome, Position, Terminal, Ttl},
+    store::{Ack, IfActive, ListCursor, Outcome, Position, Terminal, Ttl},
 };
 
 #[derive(Deserialize)]
@@ -37,6 +37,15 @@ struct FinishArgs {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct AckArgs {
+    stream_id: String,
+    consumer: String,
+    cursor: String,
+    owner: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct StopArgs {
     stream_id: String,
     reason: String,
@@ -62,7 +71,8 @@ struct ListArgs {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct SubscribeArgs {
     stream_id: String,
-    from: String,
+    from: Option<String>,
+    consumer: Option<String>,
     owner: Option<String>,
     wait_ms: u64,
     follow_all: bool,
@@ -97,6 +107,14 @@ pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Resu
             };
             engine.request(request, target.finish(args.producer, terminal));
         }
+        "ack" => {
+            let args: AckArgs = parse(args)?;
+            let ack = Ack {
+                consumer: args.consumer,
+                cursor: args.cursor.parse()?,
+            };
+            engine.ack(request, StreamId::new(&args.stream_id)?, args.owner, ack);
+        }
         "stop" => {
             let args: StopArgs = parse(args)?;
             engine.request(
@@ -127,16 +145,17 @@ pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Resu
 /// Opens a subscription.
 pub fn subscribe(engine: &Engine, args: &str) -> Result<Handle> {
     let args: SubscribeArgs = parse(args)?;
-    let position = match args.from.as_str() {
-        "start" => Position::Start,
-        "now" => Position::Now,
-        cursor => {
+    let position = match args.from.as_deref() {
+        None | Some("start") => Position::Start,
+        Some("now") => Position::Now,
+        Some(cursor) => {
             let Cursor { generation, seq } = cursor.parse()?;
             Position::After { generation, seq }
         }
     };
     let follow = Follow {
         position,
+        resume: args.consumer.filter(|_| args.from.is_none()),
         owner: args.owner,
         wait: Duration::from_millis(args.wait_ms),
         all: args.follow_all,

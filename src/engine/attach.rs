@@ -12,7 +12,7 @@ use super::{
 use crate::{
     Cursor, Error,
     backoff::Backoff,
-    store::{ConnectionState, OwnerCheck, Position, Read},
+    store::{ConnectionState, OwnerCheck, Page, Position, Read},
 };
 
 /// Runs until the subscription has its place or has ended with the reason why not.
@@ -56,19 +56,14 @@ async fn find(subscription: &Arc<Subscription>, inner: &Arc<Inner>, follow: &Fol
             milliseconds: millis(follow.wait.max(inner.config().connect_timeout())),
         });
     }
-    let read = Read {
-        position: follow.position,
-        max_bytes: PAGE_BYTES,
-        owner: subscription.owner().clone(),
-    };
     loop {
         let permit = inner.reads().acquire().await;
-        let page = inner.store().read(hub.stream(), &read).await;
+        let page = first_page(inner, subscription, follow).await;
         drop(permit);
         match page {
             Ok(Some(page)) => {
                 hub.observe(&page);
-                hub.admit(page.head.generation, &read.owner);
+                hub.admit(page.head.generation, subscription.owner());
                 subscription.accept(page);
                 return Ok(());
             }
@@ -96,9 +91,39 @@ fn place_in_ring(inner: &Inner, subscription: &Subscription, follow: &Follow) ->
     resumes.then_some(Cursor { generation, seq })
 }
 
+/// The page at the reader's place. A consumer's is where it has got to, and if that generation is no longer kept but was
+/// read to its end, where the next one begins.
+async fn first_page(
+    inner: &Inner,
+    subscription: &Subscription,
+    follow: &Follow,
+) -> Result<Option<Page>, Error> {
+    let stream = subscription.hub().stream();
+    let mut read = Read {
+        position: follow.position,
+        max_bytes: PAGE_BYTES,
+        owner: subscription.owner().clone(),
+    };
+    if let Some(consumer) = &follow.resume {
+        inner.acks.flush(inner, Some(stream)).await;
+        if let Some(Cursor { generation, seq }) = inner.store().cursor(stream, consumer).await? {
+            read.position = Position::After { generation, seq };
+            let page = inner.store().read(stream, &read).await?;
+            if page.as_ref().is_none_or(|page| !page.lost) {
+                return Ok(page);
+            }
+            read.position = Position::Next { generation, seq };
+        }
+    }
+    inner.store().read(stream, &read).await
+}
+
 /// While the store is away, a stream that is produced here can still be followed from memory.
 fn local_place(inner: &Inner, subscription: &Subscription, follow: &Follow) -> Option<Cursor> {
     let hub = subscription.hub();
+    if follow.resume.is_some() {
+        return None;
+    }
     let (generation, base) = hub.local_generation()?;
     let OwnerCheck::Caller(owner) = subscription.owner() else {
         return None;

@@ -17,6 +17,7 @@ use tokio::{
 use ulid::Ulid;
 
 use super::{
+    acks::Acks,
     hub::Hub,
     metrics::Metrics,
     outbox::{Handle, Outbox},
@@ -51,6 +52,7 @@ pub struct Inner {
     /// Producers that were written to since the pump last ran.
     pub(super) written: Mutex<Vec<Arc<Producer>>>,
     pub(super) pump: Notify,
+    pub(super) acks: Acks,
     next_handle: AtomicU32,
     reads: Semaphore,
     pub(super) closed: AtomicBool,
@@ -71,6 +73,7 @@ impl Inner {
             early: Mutex::default(),
             written: Mutex::default(),
             pump: Notify::new(),
+            acks: Acks::default(),
             next_handle: AtomicU32::new(1),
             reads: Semaphore::new(CONCURRENT_READS),
             closed: AtomicBool::new(false),

@@ -10,6 +10,7 @@
 //! The host calls synchronous methods from its own thread; everything asynchronous runs on [`runtime`]'s. Locks are held
 //! for moments, in the order registry → subscription → hub, and never across an `await`.
 
+mod acks;
 mod attach;
 mod ear;
 pub mod hub;
@@ -37,8 +38,8 @@ use crate::{
     Config, Error, Result, StreamId,
     frame::Kind,
     store::{
-        self, ConnectionState, IfActive, ListCursor, Outcome, OwnerCheck, Start, StopResult, StreamStatus,
-        Terminal, Ttl,
+        self, Ack, ConnectionState, IfActive, ListCursor, Outcome, OwnerCheck, Start, StopResult,
+        StreamStatus, Terminal, Ttl,
     },
     sync::lock,
 };
@@ -99,6 +100,7 @@ impl Engine {
             inner.spawn(Arc::clone(&inner.outbox).run()),
             inner.spawn(pump(Arc::clone(&inner))),
             inner.spawn(renew_leases(Arc::downgrade(&inner))),
+            inner.spawn(acks::run(Arc::clone(&inner))),
         ];
         *lock(&inner.background) = tasks;
         Ok(Self { inner })
@@ -279,6 +281,14 @@ impl Engine {
         self.inner.forget_subscription(subscription);
     }
 
+    /// Moves a consumer's cursor forward; answered when that is stored, together with what comes from others.
+    pub fn ack(&self, request: u32, stream: StreamId, owner: Option<String>, ack: Ack) {
+        match self.inner.check_open() {
+            Ok(()) => self.inner.acks.add(request, stream, owner, ack),
+            Err(error) => self.inner.outbox.push(Event::Reply(request, Err(error))),
+        }
+    }
+
     /// Requests a stop. A producer of this very process learns of it even while the store is away.
     pub async fn stop(self, stream: StreamId, reason: String, owner: Option<String>) -> Result<Reply> {
         let inner = &self.inner;
@@ -339,7 +349,8 @@ impl Engine {
         ))
     }
 
-    /// Ends producers (everything written first, for at most the command timeout), subscriptions and connections.
+    /// Ends producers (everything written first, for at most the command timeout; then what consumers have seen, for as
+    /// long), subscriptions and connections.
     pub async fn close(self) -> Result<Reply> {
         let inner = &self.inner;
         if inner.closed.swap(true, Ordering::AcqRel) {
@@ -354,6 +365,8 @@ impl Engine {
         });
         // Those that do not make it are told below; their leases tell the rest of the world.
         let _ = tokio::time::timeout(inner.config.command_timeout(), join_all(endings)).await;
+        let acks = inner.acks.flush(inner, None);
+        let _ = tokio::time::timeout(inner.config.command_timeout(), acks).await;
         inner.shut(&producers);
         inner.store().close().await?;
         Ok(Reply::Unit)

@@ -37,6 +37,9 @@ const IDLE_PAGE: Duration = Duration::from_millis(100);
 pub struct Follow {
     /// Where to begin.
     pub position: Position,
+    /// The consumer whose cursor is the place to begin, if it has one. What it has not seen of the generation before the
+    /// current one comes first.
+    pub resume: Option<String>,
     /// Who asks.
     pub owner: Option<String>,
     /// How long to wait for a stream that does not exist.
@@ -65,6 +68,7 @@ pub struct Subscription {
     inner: Weak<Inner>,
     owner: OwnerCheck,
     all: bool,
+    resumes: bool,
     /// It stands in the outbox.
     queued: AtomicBool,
     /// It has no credit: waking it is useless.
@@ -78,8 +82,10 @@ struct State {
     announced: Option<Ulid>,
     credit: i64,
     page: LogPage,
-    /// The generation has been read to its end; the next one is awaited (`all`).
+    /// The generation has been read to its end; the next one is awaited.
     between: bool,
+    /// The generation that had a later one already when the reader came to it.
+    outdated: Option<Ulid>,
     fetching: bool,
     task: Option<AbortHandle>,
     end: Option<End>,
@@ -105,6 +111,7 @@ impl Subscription {
             inner: Arc::downgrade(inner),
             owner: OwnerCheck::Caller(follow.owner.clone()),
             all: follow.all,
+            resumes: follow.resume.is_some(),
             queued: AtomicBool::new(false),
             stalled: AtomicBool::new(false),
             state: Mutex::new(State {
@@ -280,7 +287,9 @@ impl Subscription {
 
     fn finish(&self, state: &mut State, terminal: Terminal) -> Step {
         let gone = matches!(terminal.reason.as_str(), "deleted" | "lost");
-        if self.all && !(terminal.outcome == Outcome::Interrupted && gone) {
+        let is_outdated = state.outdated.is_some() && state.outdated == state.place.map(|at| at.generation);
+        let goes_on = self.all || self.resumes && is_outdated;
+        if goes_on && !(terminal.outcome == Outcome::Interrupted && gone) {
             state.between = true;
             return Step::Fetch;
         }
@@ -354,11 +363,14 @@ impl State {
                 }
                 place
             }
-            _ => Cursor {
-                generation: page.generation,
-                // `<generation>.0` means its beginning, wherever that is.
-                seq: page.after.max(page.base),
-            },
+            _ => {
+                self.outdated = (page.generation != page.head.generation).then_some(page.generation);
+                Cursor {
+                    generation: page.generation,
+                    // `<generation>.0` means its beginning, wherever that is.
+                    seq: page.after.max(page.base),
+                }
+            }
         };
         self.between = false;
         self.place = Some(place);

@@ -27,9 +27,15 @@ use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
 use crate::{
-    Result, StreamId,
+    Cursor, Result, StreamId,
     frame::{EncodedFrame, Frame},
 };
+
+/// A stream keeps the cursors of this many consumers. Those in generations that are no longer kept make room.
+pub const MAX_CONSUMERS: usize = 1000;
+
+/// So many of them are part of a stream's status.
+pub const SHOWN_CONSUMERS: usize = 100;
 
 /// What an asynchronous operation of a store returns.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
@@ -307,6 +313,39 @@ pub enum StopResult {
     Ended,
 }
 
+/// How far a consumer has got.
+///
+/// A cursor moves forward only: by the generation's ordinal, then by seq. One beyond the log's end counts as its end, and
+/// one of a generation that is neither the current nor the previous one moves nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ack {
+    /// The consumer.
+    pub consumer: String,
+    /// Everything up to here has been seen.
+    pub cursor: Cursor,
+}
+
+/// A consumer's place, for [`StreamStatus`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ConsumerStatus {
+    /// The consumer.
+    pub consumer: String,
+    /// Its cursor.
+    pub cursor: String,
+    /// The chunks after its cursor, those that are gone included.
+    pub lag: u64,
+}
+
+impl ConsumerStatus {
+    fn new(consumer: String, cursor: Cursor, last_seq: u64) -> Self {
+        Self {
+            consumer,
+            cursor: cursor.to_string(),
+            lag: last_seq.saturating_sub(cursor.seq),
+        }
+    }
+}
+
 /// What is known of a stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -340,6 +379,8 @@ pub struct StreamStatus {
     pub updated_at: u64,
     /// Until the keys expire, in milliseconds.
     pub ttl_ms: u64,
+    /// Its consumers, in no order; at most [`SHOWN_CONSUMERS`].
+    pub consumers: Vec<ConsumerStatus>,
 }
 
 /// A place in the list of streams.
@@ -461,6 +502,17 @@ pub trait Store: Send + Sync + 'static {
         owner: &'a OwnerCheck,
         keep: Duration,
     ) -> Pending<'a, StopResult>;
+    /// Moves the cursors of consumers, which live as long as the stream. The answer says for each whether there was room:
+    /// a new consumer is refused when there are [`MAX_CONSUMERS`].
+    /// Errors: [`crate::Error::NotFound`], [`crate::Error::Forbidden`].
+    fn ack<'a>(
+        &'a self,
+        stream: &'a StreamId,
+        acks: &'a [Ack],
+        owner: &'a OwnerCheck,
+    ) -> Pending<'a, Vec<bool>>;
+    /// A consumer's cursor, whose generation may no longer be kept.
+    fn cursor<'a>(&'a self, stream: &'a StreamId, consumer: &'a str) -> Pending<'a, Option<Cursor>>;
     /// What is known of a stream; a stream that is gone also leaves the index.
     fn status<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, Option<StreamStatus>>;
     /// The bytes that the store's memory holds of a stream, about; `None` when it does not exist.

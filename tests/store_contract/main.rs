@@ -8,6 +8,7 @@
     reason = "a case is a test, though the attribute is on its caller"
 )]
 
+mod acking;
 mod appending;
 mod ending;
 mod heard;
@@ -77,6 +78,14 @@ macro_rules! suite {
             reading::pages_are_bounded_in_bytes
             reading::the_head_tells_the_lease
             reading::only_the_owner_reads
+            acking::an_ack_needs_a_stream
+            acking::cursors_move_forward_only
+            acking::a_cursor_stays_within_its_generation
+            acking::an_older_generation_moves_nothing_back
+            acking::only_the_owner_acknowledges
+            acking::consumers_are_bounded
+            acking::status_tells_how_far_consumers_are
+            acking::cursors_go_with_their_stream
             telling::a_listening_store_is_told_everything
             telling::a_takeover_is_told_in_order
             telling::nothing_is_told_after_unlisten

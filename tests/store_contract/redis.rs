@@ -32,6 +32,7 @@ pub fn open(prefix: &str, node: Ulid, listener: Arc<dyn Listener>) -> SharedStor
         connect_timeout_ms: 5_000,
         command_timeout_ms: 5_000,
         flush_interval_ms: 0,
+        ack_interval_ms: 250,
         max_queue_bytes: 1 << 20,
     };
     RedisStore::open(&config, node, listener).unwrap()

@@ -3,6 +3,7 @@
 //! [`MemoryStore`] is the [`Store`] trait; `space` is what the stores of one process share; `slot` and `stream` are the
 //! state machine of one stream id; `step` is what they are told and what they tell.
 
+mod cursors;
 mod slot;
 mod space;
 mod step;
@@ -24,10 +25,10 @@ use self::{
     step::Step,
 };
 use super::{
-    Append, Appended, ConnectionState, ListCursor, Listener, OwnerCheck, Page, Pending, Read, Renew, Restore,
-    SharedStore, Start, Started, StopResult, Store, StreamStatus,
+    Ack, Append, Appended, ConnectionState, ListCursor, Listener, OwnerCheck, Page, Pending, Read, Renew,
+    Restore, SharedStore, Start, Started, StopResult, Store, StreamStatus,
 };
-use crate::{Error, Result, StreamId, sync::lock};
+use crate::{Cursor, Error, Result, StreamId, sync::lock};
 
 /// The store of engines without Redis.
 pub struct MemoryStore {
@@ -126,6 +127,19 @@ impl Store for MemoryStore {
         keep: Duration,
     ) -> Pending<'a, StopResult> {
         self.run(stream, move |slot, step| slot.stop(step, reason, owner, keep))
+    }
+
+    fn ack<'a>(
+        &'a self,
+        stream: &'a StreamId,
+        acks: &'a [Ack],
+        owner: &'a OwnerCheck,
+    ) -> Pending<'a, Vec<bool>> {
+        self.run(stream, move |slot, step| slot.ack(step, acks, owner))
+    }
+
+    fn cursor<'a>(&'a self, stream: &'a StreamId, consumer: &'a str) -> Pending<'a, Option<Cursor>> {
+        self.run(stream, move |slot, _| Ok(slot.cursor(consumer)))
     }
 
     fn status<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, Option<StreamStatus>> {

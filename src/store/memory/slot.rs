@@ -6,13 +6,14 @@ use tokio::time::Instant;
 use ulid::Ulid;
 
 use super::{
+    cursors::Cursors,
     step::Step,
     stream::{Place, Stream, interrupted},
 };
 use crate::{
-    Error, Result,
+    Cursor, Error, Result,
     store::{
-        Append, Appended, IfActive, LiveMessage, OwnerCheck, Page, Read, Renew, Restore, Start, Started,
+        Ack, Append, Appended, IfActive, LiveMessage, OwnerCheck, Page, Read, Renew, Restore, Start, Started,
         StopResult, StreamStatus,
     },
 };
@@ -20,10 +21,11 @@ use crate::{
 /// How long a producer is told that its stream was deleted.
 const TOMBSTONE: Duration = Duration::from_secs(60);
 
-/// A tombstone and a kept stop exist only while there is no stream.
+/// A tombstone and a kept stop exist only while there is no stream, cursors only while there is one.
 #[derive(Default)]
 pub(super) struct Slot {
     stream: Option<Stream>,
+    cursors: Cursors,
     kept: Option<KeptStop>,
     tombstone: Option<Tombstone>,
 }
@@ -45,7 +47,9 @@ struct Tombstone {
 impl Slot {
     /// Drops what has expired; whether there is nothing left.
     pub fn prune(&mut self, now: Instant) -> bool {
-        self.stream.take_if(|stream| stream.expires() <= now);
+        if self.stream.take_if(|stream| stream.expires() <= now).is_some() {
+            self.cursors = Cursors::default();
+        }
         self.kept.take_if(|kept| kept.expires <= now);
         self.tombstone.take_if(|tombstone| tombstone.expires <= now);
         self.is_empty()
@@ -174,10 +178,28 @@ impl Slot {
         Ok(StopResult::Stopping)
     }
 
+    pub fn ack(&mut self, step: &Step, acks: &[Ack], owner: &OwnerCheck) -> Result<Vec<bool>> {
+        let Some(stream) = &self.stream else {
+            return Err(Error::NotFound {
+                stream: step.stream.to_string(),
+            });
+        };
+        check_owner(step, stream, owner)?;
+        Ok(acks.iter().map(|ack| self.cursors.ack(stream, ack)).collect())
+    }
+
+    pub fn cursor(&self, consumer: &str) -> Option<Cursor> {
+        self.cursors.get(consumer)
+    }
+
     pub fn status(&mut self, step: &mut Step) -> Option<StreamStatus> {
         let stream = self.stream.as_mut()?;
         stream.lapse(step);
-        Some(stream.status(step))
+        let status = stream.status(step);
+        Some(StreamStatus {
+            consumers: self.cursors.show(status.last_seq),
+            ..status
+        })
     }
 
     pub fn memory(&self) -> Option<u64> {
@@ -189,6 +211,7 @@ impl Slot {
         let Some(stream) = self.stream.take() else {
             return false;
         };
+        self.cursors = Cursors::default();
         if stream.is_active() {
             stream.tell_ended(step, &interrupted("deleted"), None);
             self.tombstone = Some(Tombstone {

@@ -43,10 +43,11 @@ use self::{
     subscriber::Kind,
 };
 use super::{
-    Append, Appended, ConnectionState, IfActive, ListCursor, Listener, OwnerCheck, Page, Pending, Position,
-    Read, Renew, Restore, Start, Started, StopResult, Store, StreamStatus, Ttl,
+    Ack, Append, Appended, ConnectionState, IfActive, ListCursor, Listener, MAX_CONSUMERS, OwnerCheck, Page,
+    Pending, Position, Read, Renew, Restore, SHOWN_CONSUMERS, Start, Started, StopResult, Store,
+    StreamStatus, Ttl,
 };
-use crate::{Config, Error, Result, StreamId, backoff::jitter, cursor::MAX_SEQ, sync::lock};
+use crate::{Config, Cursor, Error, Result, StreamId, backoff::jitter, cursor::MAX_SEQ, sync::lock};
 
 /// The most ids of the index that one command asks for.
 const LIST_AT_ONCE: usize = 1000;
@@ -371,10 +372,42 @@ impl Store for RedisStore {
         })
     }
 
+    fn ack<'a>(
+        &'a self,
+        stream: &'a StreamId,
+        acks: &'a [Ack],
+        owner: &'a OwnerCheck,
+    ) -> Pending<'a, Vec<bool>> {
+        Box::pin(async move {
+            let keys = self.keys.stream(stream);
+            let mut call = self
+                .on(&scripts::ACK, &keys)
+                .text(check(owner))
+                .show(MAX_CONSUMERS);
+            for Ack { consumer, cursor } in acks {
+                call = call
+                    .text(consumer.as_str())
+                    .show(cursor.generation)
+                    .show(cursor.seq);
+            }
+            reply::acked(stream, self.call(call).await?)
+        })
+    }
+
+    fn cursor<'a>(&'a self, stream: &'a StreamId, consumer: &'a str) -> Pending<'a, Option<Cursor>> {
+        Box::pin(self.until_closed(async move {
+            let mut command = redis::cmd("HGET");
+            command.arg(self.keys.stream(stream).cursors).arg(consumer);
+            let endpoint = self.endpoint()?;
+            reply::cursor(endpoint.commands.run("cursor", &command, self.limits).await?)
+        }))
+    }
+
     fn status<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, Option<StreamStatus>> {
         Box::pin(async move {
             let keys = self.keys.stream(stream);
-            let status = reply::status(stream, self.judging(self.on(&scripts::STATUS, &keys)).await?)?;
+            let call = self.on(&scripts::STATUS, &keys).show(SHOWN_CONSUMERS);
+            let status = reply::status(stream, self.judging(call).await?)?;
             if status.is_none() {
                 // Left in the index, it is found again by whoever looks next.
                 let _ = self.forget(stream).await;

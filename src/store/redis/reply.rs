@@ -7,9 +7,9 @@ use redis::Value;
 use ulid::Ulid;
 
 use crate::{
-    Error, Result, StreamId,
+    Cursor, Error, Result, StreamId,
     frame::Frame,
-    store::{Appended, Head, Outcome, Page, Started, StopResult, StreamStatus, Terminal},
+    store::{Appended, ConsumerStatus, Head, Outcome, Page, Started, StopResult, StreamStatus, Terminal},
 };
 
 /// The elements of an array, taken one by one.
@@ -205,7 +205,7 @@ pub(super) fn status(stream: &StreamId, reply: Value) -> Result<Option<StreamSta
         return Ok(None);
     }
     let mut fields = Fields::new("status", reply)?;
-    Ok(Some(StreamStatus {
+    let mut status = StreamStatus {
         stream_id: stream.to_string(),
         state: fields.text()?,
         reason: fields.option()?.filter(|reason| !reason.is_empty()),
@@ -220,7 +220,45 @@ pub(super) fn status(stream: &StreamId, reply: Value) -> Result<Option<StreamSta
         started_at: fields.number()?,
         updated_at: fields.number()?,
         ttl_ms: fields.number()?,
-    }))
+        consumers: Vec::new(),
+    };
+    let mut consumers = fields.nested()?;
+    while !consumers.is_empty() {
+        let (consumer, cursor) = (consumers.text()?, consumers.text()?);
+        // What is no cursor was put there by somebody else.
+        if let Ok(cursor) = cursor.parse() {
+            status
+                .consumers
+                .push(ConsumerStatus::new(consumer, cursor, status.last_seq));
+        }
+    }
+    Ok(Some(status))
+}
+
+/// What `ack.lua` says.
+pub(super) fn acked(stream: &StreamId, reply: Value) -> Result<Vec<bool>> {
+    let mut fields = Fields::new("ack", reply)?;
+    match fields.text()?.as_str() {
+        "acked" => {}
+        "forbidden" => return Err(forbidden(stream)),
+        "missing" => {
+            return Err(Error::NotFound {
+                stream: stream.to_string(),
+            });
+        }
+        _ => return Err(fields.malformed()),
+    }
+    let mut taken = Vec::new();
+    while !fields.is_empty() {
+        taken.push(fields.flag()?);
+    }
+    Ok(taken)
+}
+
+/// A field of the hash of cursors.
+pub(super) fn cursor(reply: Value) -> Result<Option<Cursor>> {
+    let text = Fields::new("cursor", Value::Array(vec![reply]))?.option()?;
+    Ok(text.and_then(|text| text.parse().ok()))
 }
 
 fn forbidden(stream: &StreamId) -> Error {

@@ -43,6 +43,7 @@ scripts! {
     RENEW "renew" = "prelude.lua" "renew.lua";
     READ "read" = "prelude.lua" "read.lua";
     STOP "stop" = "prelude.lua" "stop.lua";
+    ACK "ack" = "prelude.lua" "ack.lua";
     STATUS "status" = "prelude.lua" "status.lua";
     DELETE "delete" = "prelude.lua" "delete.lua";
     INDEX "index" = "index.lua";

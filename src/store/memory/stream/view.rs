@@ -5,6 +5,7 @@ use ulid::Ulid;
 
 use super::{Producer, Stream};
 use crate::{
+    Cursor,
     frame::Frame,
     store::{Head, Page, Position, Read, StreamStatus, memory::step::Step},
 };
@@ -57,6 +58,17 @@ impl Stream {
         }
     }
 
+    /// The cursor within its generation, with the generation's ordinal; `None` when that is no longer kept.
+    pub fn bound(&self, cursor: Cursor) -> Option<(u64, Cursor)> {
+        let kept = [Some(&self.current), self.previous.as_ref()];
+        let generation = kept
+            .into_iter()
+            .flatten()
+            .find(|kept| kept.id == cursor.generation)?;
+        let seq = cursor.seq.max(generation.base).min(generation.seq);
+        Some((generation.ordinal, Cursor { seq, ..cursor }))
+    }
+
     fn empty_page(&self, step: &Step, lost: bool) -> Page {
         Page {
             head: self.head(step.now),
@@ -106,6 +118,7 @@ impl Stream {
             started_at: self.started_at,
             updated_at: self.updated_at,
             ttl_ms: u64::try_from((self.expires - step.now).as_millis()).unwrap_or(u64::MAX),
+            consumers: Vec::new(),
         }
     }
 

@@ -25,8 +25,8 @@ if exists(record) then
 else
   -- Ordinals go on across a deletion, so that a generation that was deleted is not taken for the new one.
   if record.o then ordinal = record.o + 1 end
-  -- Without its record a log is nothing: its ids could only stand in the way of the new ones.
-  redis.call('UNLINK', LOG)
+  -- Without its record a log is nothing: its ids could only stand in the way of the new ones. So are cursors.
+  redis.call('UNLINK', LOG, KEYS[4])
 end
 
 local stop = create(record, int(ordinal), base, previous)

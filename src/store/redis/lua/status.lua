@@ -1,7 +1,8 @@
 -- What is known of a stream.
 --
+-- ARGV[4] how many consumers are shown
 -- Reply: nil | { state, reason, generation, base, seq, bytes, producers, stop | nil, owner | nil, metadata | nil
---              , started, updated, ttl }
+--              , started, updated, ttl, { consumer, cursor, ... } }
 local record = load()
 if not exists(record) then return false end
 settle(record)
@@ -11,7 +12,11 @@ if record.s == 'active' then
     if producer.lease > NOW then alive = alive + 1 end
   end
 end
+-- A small hash is returned whole, whatever the count.
+local shown = 2 * ARGV[4]
+local consumers = redis.call('HSCAN', KEYS[4], 0, 'COUNT', ARGV[4])[2]
+for i = #consumers, shown + 1, -1 do consumers[i] = nil end
 return {
   record.s, record.r, record.g, record.b, record.q, record.n, int(alive), record.x or false, record.w or false,
-  record.d or false, record.c, record.u, int(math.max(0, redis.call('PTTL', META))),
+  record.d or false, record.c, record.u, int(math.max(0, redis.call('PTTL', META))), consumers,
 }

@@ -1,0 +1,153 @@
+//! What consumers have seen: gathered, and written for all streams together.
+//!
+//! A consumer's cursor waits here for the next round, [`Config::ack_interval`](crate::Config::ack_interval) after the first
+//! one that came; a later one replaces it. What fails for a passing reason goes into the next round.
+
+use std::{
+    collections::{HashMap, hash_map},
+    sync::{Arc, Mutex},
+};
+
+use futures_util::future::join_all;
+use tokio::{sync::Notify, time::Instant};
+use ulid::Ulid;
+
+use super::{
+    Inner,
+    outbox::{Event, Reply},
+};
+use crate::{
+    Cursor, Error, Result, StreamId,
+    store::{Ack, MAX_CONSUMERS, OwnerCheck},
+    sync::lock,
+};
+
+/// The consumers that one call of the store takes.
+const AT_ONCE: usize = 128;
+
+/// Those who are asked for with the same right.
+type Group = (StreamId, Option<String>);
+
+#[derive(Default)]
+pub(super) struct Acks {
+    waiting: Mutex<HashMap<Group, Entries>>,
+    work: Notify,
+    /// Rounds follow each other: a cursor that is being written is not overtaken by a look at it.
+    round: tokio::sync::Mutex<()>,
+}
+
+/// By consumer and generation: which of two generations is the later one only the store knows.
+type Entries = HashMap<(String, Ulid), Entry>;
+
+struct Entry {
+    seq: u64,
+    /// The requests to be answered.
+    requests: Vec<u32>,
+    since: Instant,
+}
+
+impl Acks {
+    /// Adds a cursor; the request is answered when it, or a later one, has been stored.
+    pub fn add(&self, request: u32, stream: StreamId, owner: Option<String>, ack: Ack) {
+        let Cursor { generation, seq } = ack.cursor;
+        let entry = Entry {
+            seq,
+            requests: vec![request],
+            since: Instant::now(),
+        };
+        let mut waiting = lock(&self.waiting);
+        let entries = waiting.entry((stream, owner)).or_default();
+        put(entries, (ack.consumer, generation), entry);
+        drop(waiting);
+        self.work.notify_one();
+    }
+
+    /// Writes what waits, or what waits for one stream.
+    pub async fn flush(&self, inner: &Inner, only: Option<&StreamId>) {
+        let _turn = self.round.lock().await;
+        let taken: Vec<_> = lock(&self.waiting)
+            .extract_if(|(stream, _), _| only.is_none_or(|only| only == stream))
+            .collect();
+        let groups = taken.into_iter().map(|(group, entries)| async move {
+            self.write(inner, &group, entries).await;
+        });
+        join_all(groups).await;
+    }
+
+    async fn write(&self, inner: &Inner, group: &Group, entries: Entries) {
+        let owner = OwnerCheck::Caller(group.1.clone());
+        let mut entries = entries.into_iter();
+        loop {
+            let (acks, entries): (Vec<_>, Vec<_>) = entries
+                .by_ref()
+                .take(AT_ONCE)
+                .map(|((consumer, generation), entry)| {
+                    let seq = entry.seq;
+                    let cursor = Cursor { generation, seq };
+                    (Ack { consumer, cursor }, entry)
+                })
+                .unzip();
+            if acks.is_empty() {
+                return;
+            }
+            match inner.store().ack(&group.0, &acks, &owner).await {
+                Ok(taken) => {
+                    for (entry, taken) in entries.into_iter().zip(taken) {
+                        answer(inner, entry, &if taken { Ok(()) } else { Err(full()) });
+                    }
+                }
+                Err(error) => {
+                    for (ack, entry) in acks.into_iter().zip(entries) {
+                        let patience = entry.since + inner.config().connect_timeout();
+                        if error.is_retryable() && Instant::now() < patience {
+                            let mut waiting = lock(&self.waiting);
+                            let key = (ack.consumer, ack.cursor.generation);
+                            put(waiting.entry(group.clone()).or_default(), key, entry);
+                            self.work.notify_one();
+                        } else {
+                            answer(inner, entry, &Err(error.clone()));
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn put(entries: &mut Entries, key: (String, Ulid), mut entry: Entry) {
+    match entries.entry(key) {
+        hash_map::Entry::Vacant(place) => {
+            place.insert(entry);
+        }
+        hash_map::Entry::Occupied(mut place) => {
+            let known = place.get_mut();
+            known.requests.append(&mut entry.requests);
+            known.seq = known.seq.max(entry.seq);
+            known.since = known.since.min(entry.since);
+        }
+    }
+}
+
+fn answer(inner: &Inner, entry: Entry, outcome: &Result<()>) {
+    for request in entry.requests {
+        let reply = outcome.as_ref().map(|()| Reply::Unit).map_err(Error::clone);
+        inner.outbox().push(Event::Reply(request, reply));
+    }
+}
+
+fn full() -> Error {
+    Error::Store {
+        operation: "ack",
+        reason: format!("the stream has {MAX_CONSUMERS} consumers already"),
+        retryable: false,
+    }
+}
+
+/// Writes round after round. Ends with [`Engine::dispose`](super::Engine::dispose).
+pub(super) async fn run(inner: Arc<Inner>) {
+    loop {
+        inner.acks.work.notified().await;
+        tokio::time::sleep(inner.config.ack_interval()).await;
+        inner.acks.flush(&inner, None).await;
+    }
+}
