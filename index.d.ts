@@ -128,6 +128,41 @@ export interface PipeOptions extends ProduceOptions {
   waitUntil?: ((done: Promise<unknown>) => void) | undefined
 }
 
+/** How a subscription is written as server-sent events (docs/sse.md). */
+export interface SseOptions {
+  /**
+   * `'events'` (default): chunks as messages, bytes as `bytes` (base64), the end as an `end` event. `'ui-messages'`: the
+   * AI SDK's UI message stream, where every chunk is a JSON text and the end is `[DONE]`.
+   */
+  format?: 'events' | 'ui-messages' | undefined
+  /** A comment is sent when nothing else was for so long; it is not stored. 0 (none) to 1 h, default 15,000. */
+  heartbeatMs?: number | undefined
+  /** The pause that a browser's EventSource makes before it comes back. 0 to 1 h, default 1000. */
+  retryMs?: number | undefined
+  /** Ends the response after so long, without a terminal event, so that the client comes back. 1 ms to 1 day. */
+  maxDurationMs?: number | undefined
+}
+
+export interface RespondOptions extends Omit<SubscribeOptions, 'ack'>, SseOptions {
+  /** Where to begin when the request does not say. Default `'start'`. */
+  from?: SubscribeOptions['from']
+  /** Ends the response; so does the request's own signal. */
+  signal?: AbortSignal | undefined
+  /** How long to wait for a stream that does not exist yet before the status 404. 0 to 1 day, default `'5s'`. */
+  wait?: Duration | undefined
+  /** Added to the response's headers, and replacing those of the same name. */
+  headers?: ConstructorParameters<typeof Headers>[0]
+}
+
+/** A web `Request`, or what `node:http` and Express call one. */
+export interface StreamRequest {
+  /** Its query may hold one `cursor`. */
+  readonly url?: string | undefined
+  /** `Last-Event-ID` may hold a cursor. */
+  readonly headers: Headers | Readonly<Record<string, string | string[] | undefined>>
+  readonly signal?: AbortSignal | undefined
+}
+
 /** What {@link Engine.pipe} reads: an async iterable, a web stream, or a function that gets the producer's signal. */
 export type PipeSource =
   | AsyncIterable<ChunkData>
@@ -272,6 +307,15 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
     cursor: string,
     options?: { owner?: string | undefined },
   ): Promise<void>
+  /**
+   * Answers an HTTP request with a stream as server-sent events, from where `Last-Event-ID` or `?cursor=` says. 200: the
+   * response follows the stream; it has no further chunks to tell of after an `end` event, and is to be resumed when it
+   * ends without one. 400: the cursor is malformed. 403: another owner's stream. 404: it did not appear within `wait`.
+   * 410: chunks after the cursor are gone; the body's `resume` is the cursor of what is left. 503: the store cannot be
+   * reached. The body of all but 200 is JSON with the error's `code` and `message`. A cursor of a generation that is no
+   * longer kept is answered with a `reset` event and everything there is. A client that leaves stops nothing.
+   */
+  respond(request: StreamRequest, streamId: string, options?: RespondOptions): Promise<Response>
   /** Stops a stream's producers wherever they run, or keeps the stop for its start. `reason`: at most 1 KiB. */
   stop(streamId: string, reason?: string, options?: { owner?: string | undefined }): Promise<StopResult>
   /** What is known of a stream, or null. */
@@ -349,6 +393,12 @@ export interface Subscription extends AsyncIterableIterator<Chunk>, AsyncDisposa
   throw(error?: unknown): Promise<IteratorResult<Chunk, undefined>>
   /** Acknowledges everything up to a cursor, as {@link Engine.ack} does; needs a `consumer`. */
   ack(cursor: string): Promise<void>
+  /**
+   * The rest of the stream as server-sent events; this subscription's loop is over. Its first read rejects when there is
+   * no stream to follow (`ERR_NOT_FOUND`, `ERR_FORBIDDEN`, `ERR_GAP` …); what happens later the events tell. Aborting the
+   * subscription's signal, or cancelling the stream, ends it without a terminal event.
+   */
+  toSSE(options?: SseOptions): ReadableStream<Uint8Array>
   /** Lets the process exit although this loop waits. */
   unref(): this
   /** The opposite, and the default. */

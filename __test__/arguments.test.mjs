@@ -367,6 +367,47 @@ describe('methods that return something else throw', () => {
     }
   })
 
+  test('respond and toSSE', async () => {
+    /** @type {[options: unknown, field: string][]} */
+    const table = [
+      ...[null, 5, 'events', []].map((bad) => /** @type {[unknown, string]} */ ([bad, 'options'])),
+      ...[null, 'event', 1].map(
+        (bad) => /** @type {[unknown, string]} */ ([{ format: bad }, 'options.format']),
+      ),
+      ...['heartbeatMs', 'retryMs', 'maxDurationMs'].flatMap((name) =>
+        [null, '5s', -1, 1.5, Number.NaN, 86_400_001].map(
+          (bad) => /** @type {[unknown, string]} */ ([{ [name]: bad }, `options.${name}`]),
+        ),
+      ),
+      [{ maxDurationMs: 0 }, 'options.maxDurationMs'],
+    ]
+    const subscription = engine.subscribe('sse')
+    const request = new Request('http://localhost/')
+    for (const [options, field] of table) {
+      assert.throws(() => subscription.toSSE(/** @type {any} */ (options)), refusal(field))
+      await assert.rejects(engine.respond(request, 'sse', /** @type {any} */ (options)), refusal(field))
+    }
+    await subscription.return()
+    assert.throws(() => subscription.toSSE(/** @type {any} */ ({ headers: {} })), refusal('options.headers'))
+    for (const headers of [null, 5, { 'not a name': 'x' }, [['a']]]) {
+      const options = /** @type {any} */ ({ headers })
+      await assert.rejects(engine.respond(request, 'sse', options), refusal('options.headers'))
+    }
+    for (const [options, field] of [
+      [{ from: 'end' }, 'options.from'],
+      [{ signal: {} }, 'options.signal'],
+      [{ owner: '' }, 'options.owner'],
+      [{ wait: -1 }, 'options.wait'],
+    ]) {
+      const given = /** @type {any} */ (options)
+      await assert.rejects(engine.respond(request, 'sse', given), refusal(/** @type {string} */ (field)))
+    }
+    for (const id of badIds)
+      await assert.rejects(engine.respond(request, /** @type {any} */ (id)), refusal('streamId'))
+    for (const bad of [undefined, null, 5, 'GET /', {}, { headers: 'x' }])
+      await assert.rejects(engine.respond(/** @type {any} */ (bad), 'sse'), refusal('request'))
+  })
+
   test('pipe', async () => {
     async function* source() {
       yield assert.fail('must not be read')

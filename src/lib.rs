@@ -2,6 +2,7 @@
 //!
 //! * [`engine`] is what the product is: producers, hubs, subscriptions, leases. It knows neither Node-API nor Redis.
 //! * [`store`] is where chunks are kept: the [`store::Store`] trait, in memory and in Redis.
+//! * [`sse`] writes a subscription as server-sent events.
 //! * [`frame`], [`cursor`], [`stream_id`], [`config`], [`error`] and [`backoff`] are what they share.
 //! * `binding` (feature `node`) converts between JavaScript and the engine, and does nothing else.
 
@@ -14,6 +15,7 @@ pub mod cursor;
 pub mod engine;
 pub mod error;
 pub mod frame;
+pub mod sse;
 pub mod store;
 pub mod stream_id;
 mod sync;

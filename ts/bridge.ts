@@ -2,12 +2,12 @@ import type { ConnectionState } from '../index'
 import { type Deferred, deferred } from './deferred'
 import { Drained } from './drained'
 import { closedError, fromNative, fromThrown, type NativeError, type Origin, origin } from './errors'
+import type { Receiver } from './intake'
 import { KeepAlive } from './keep-alive'
 import type { Counted } from './metrics'
 import * as abi from './native'
 import type { Producer } from './producer'
 import type { Progress } from './progress'
-import type { Sink } from './sink'
 import { Writes } from './writes'
 
 /** One drain's records; 16 KiB keep the text that a slow reader holds on to small. */
@@ -37,7 +37,7 @@ export class Bridge {
   readonly keepAlive = new KeepAlive()
   readonly writes: Writes
   readonly producers = new Map<number, Producer>()
-  readonly sinks = new Map<number, Sink>()
+  readonly receivers = new Map<number, Receiver>()
   /** Those with an acknowledgement under way. */
   readonly progress = new Set<Progress>()
   readonly #calls = new Map<number, Call>()
@@ -180,9 +180,9 @@ export class Bridge {
           const count = words[at + 4] as number
           drained.run(at + 5, count)
           at += 5 + count
-          const sink = this.sinks.get(id)
-          if (sink === undefined) drained.skip()
-          else sink.push(drained, seq)
+          const receiver = this.receivers.get(id)
+          if (receiver === undefined) drained.skip()
+          else receiver.push(drained, seq)
           break
         }
         case abi.SETTLED: {
@@ -194,13 +194,13 @@ export class Bridge {
         case abi.GENERATION: {
           const generation = drained.take(words[at + 2] as number)
           at += 3
-          this.sinks.get(id)?.enter(generation)
+          this.receivers.get(id)?.enter(generation)
           break
         }
         case abi.END: {
           const end = JSON.parse(drained.take(words[at + 2] as number))
           at += 3
-          this.sinks.get(id)?.ended(end)
+          this.receivers.get(id)?.ended(end)
           break
         }
         case abi.REPLY: {
@@ -258,7 +258,7 @@ export class Bridge {
     this.#calls.clear()
     for (const call of calls) this.#refuse(call, error)
     for (const producer of [...this.producers.values()]) producer.lost(error)
-    for (const sink of [...this.sinks.values()]) sink.broken(error)
+    for (const receiver of [...this.receivers.values()]) receiver.broken(error)
     this.writes.close()
     this.keepAlive.close()
     this.native.dispose(this.handle)

@@ -15,13 +15,15 @@ import {
   metricsArgs,
   pipeArgs,
   produceArgs,
+  respondArgs,
   stopArgs,
   subscribeArgs,
 } from './options'
 import { pipe } from './pipe'
 import { produce } from './producer'
+import { respond } from './respond'
 import { list, status } from './status'
-import { subscribe } from './subscription'
+import { Subscription } from './subscription'
 
 export function createEngine(options?: api.EngineOptions): api.Engine {
   return new Engine(engineConfig(options, process.env))
@@ -61,11 +63,20 @@ class Engine extends EventEmitter<api.EngineEvents> implements api.Engine {
   }
 
   subscribe(streamId: string, options?: api.SubscribeOptions): api.Subscription {
-    return subscribe(this.#bridge, subscribeArgs(streamId, options), origin(this.subscribe))
+    const following = subscribeArgs(streamId, options)
+    return new Subscription(this.#bridge, following, origin(this.subscribe))
   }
 
   async ack(streamId: string, consumer: string, cursor: string, options?: { owner?: string }): Promise<void> {
     return this.#bridge.request('ack', ackArgs(streamId, consumer, cursor, options), ignore)
+  }
+
+  async respond(
+    request: api.StreamRequest,
+    streamId: string,
+    options?: api.RespondOptions,
+  ): Promise<Response> {
+    return respond(this.#bridge, request, respondArgs(streamId, options))
   }
 
   async stop(streamId: string, reason?: string, options?: { owner?: string }): Promise<api.StopResult> {

@@ -17,7 +17,7 @@ export interface Native {
   write(engine: number, words: Uint32Array, chunks: number, arena: Uint8Array): void
   /** Bytes in a producer's queue. */
   depth(engine: number, producer: number): number
-  /** Opens a subscription and returns its handle; its records follow. `args` is a {@link SubscribeArgs}. */
+  /** Opens a subscription and returns its handle; its records follow. `args` is a {@link SubscribeArgs}, and its first credit. */
   subscribe(engine: number, args: string): number
   /** Allows a subscription to deliver `cost` more; a chunk costs its encoded length + {@link CHUNK_COST}. */
   credit(engine: number, subscription: number, cost: number): void
@@ -92,11 +92,16 @@ export interface SubscribeArgs {
   owner: string | null
   waitMs: number
   followAll: boolean
-  /** The initial credit. */
-  credit: number
+  /** To be delivered as server-sent events: the chunks of its DATA records are then pieces of the event stream. */
+  sse: SseArgs | null
 }
 
-/** Added to a chunk's encoded length when its cost is counted, so that empty chunks are bounded too. */
+export interface SseArgs {
+  format: 'events' | 'ui-messages'
+  retryMs: number
+}
+
+/** Added to a chunk's encoded length when its cost is counted, so that empty chunks are bounded too; not to a piece's. */
 export const CHUNK_COST = 32
 
 /** Flags of a drain. */

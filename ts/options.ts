@@ -1,7 +1,8 @@
 import { types } from 'node:util'
 import { type Check, duration, integer, object, oneOf, refuse, text } from './checks'
 import { invalidArgument } from './errors'
-import type { AckArgs, ProduceArgs, SubscribeArgs } from './native'
+import type { Pace } from './event-stream'
+import type { AckArgs, ProduceArgs, SseArgs, SubscribeArgs } from './native'
 
 const MIB = 1 << 20
 /** The largest chunk, in bytes of UTF-8. */
@@ -12,6 +13,8 @@ const MAX_METADATA_BYTES = 64 * 1024
 const MAX_TTL_SECONDS = 365 * 86_400
 const DEFAULT_TTL_MS = 3_600_000
 const DEFAULT_WAIT_MS = 30_000
+/** Proxies give up on a response that does not begin. */
+const DEFAULT_RESPOND_WAIT_MS = 5_000
 
 /** `src/config.rs`. */
 export interface Config {
@@ -29,6 +32,7 @@ export interface Config {
 }
 
 type Environment = Readonly<Record<string, string | undefined>>
+type Signalled = { signal: AbortSignal | undefined }
 type Waiting = { waitUntil: ((done: Promise<unknown>) => void) | undefined }
 
 const owner = text(1, 512)
@@ -56,15 +60,23 @@ const metricsOptions = object({ format: oneOf('object', 'prometheus') })
 const memoryOptions = object({ streams: integer(1, 64, 'streams') })
 const stopOptions = object({ owner })
 const ackOptions = object({ owner })
-const subscribeOptions = object({
+const followFields = {
   from,
   signal,
   owner,
   consumer,
-  ack: oneOf('auto', 'manual'),
   wait: duration('0ms', '1d'),
   follow: oneOf('generation', 'all'),
-})
+}
+const subscribeOptions = object({ ...followFields, ack: oneOf('auto', 'manual') })
+const sseFields = {
+  format: oneOf('events', 'ui-messages'),
+  heartbeatMs: integer(0, 3_600_000, 'milliseconds'),
+  retryMs: integer(0, 3_600_000, 'milliseconds'),
+  maxDurationMs: integer(1, 86_400_000, 'milliseconds'),
+}
+const checkSse = object(sseFields)
+const respondOptions = object({ ...followFields, ...sseFields, headers })
 
 /** 1–512 bytes of UTF-8. */
 export const streamId: Check<string> = text(1, 512)
@@ -109,9 +121,8 @@ function started(stream: string, options: ReturnType<typeof produceOptions>, con
 }
 
 /** What a subscription's inside is made with. */
-export interface Following {
-  args: Omit<SubscribeArgs, 'credit'>
-  signal: AbortSignal | undefined
+export interface Following extends Signalled {
+  args: SubscribeArgs
   /** Whether what the loop has moved past is acknowledged by itself. */
   isAuto: boolean
 }
@@ -119,18 +130,51 @@ export interface Following {
 export function subscribeArgs(id: unknown, given: unknown): Following {
   const stream = streamId(id, 'streamId')
   const options = subscribeOptions(given, 'options')
-  const args = {
+  if (options.ack !== undefined && options.consumer === undefined) {
+    throw invalidArgument('options.ack', 'needs options.consumer')
+  }
+  const args = followed(stream, options, DEFAULT_WAIT_MS)
+  return { args, signal: options.signal, isAuto: options.ack !== 'manual' }
+}
+
+export function sseOptions(given: unknown, field: string): { sse: SseArgs; pace: Pace } {
+  return framed(checkSse(given, field))
+}
+
+export interface RespondArgs extends Signalled {
+  args: SubscribeArgs
+  pace: Pace
+  format: SseArgs['format']
+  headers: Headers
+}
+
+export function respondArgs(id: unknown, given: unknown): RespondArgs {
+  const stream = streamId(id, 'streamId')
+  const options = respondOptions(given, 'options')
+  const { sse, pace } = framed(options)
+  return {
+    args: { ...followed(stream, options, DEFAULT_RESPOND_WAIT_MS), sse },
+    signal: options.signal,
+    pace,
+    format: sse.format,
+    headers: options.headers ?? new Headers(),
+  }
+}
+
+function followed(
+  stream: string,
+  options: Omit<ReturnType<typeof subscribeOptions>, 'ack'>,
+  defaultWaitMs: number,
+): SubscribeArgs {
+  return {
     streamId: stream,
     from: options.from ?? (options.consumer === undefined ? 'start' : null),
     consumer: options.consumer ?? null,
     owner: options.owner ?? null,
-    waitMs: options.wait ?? DEFAULT_WAIT_MS,
+    waitMs: options.wait ?? defaultWaitMs,
     followAll: options.follow === 'all',
+    sse: null,
   }
-  if (options.ack !== undefined && options.consumer === undefined) {
-    throw invalidArgument('options.ack', 'needs options.consumer')
-  }
-  return { args, signal: options.signal, isAuto: options.ack !== 'manual' }
 }
 
 export function ackArgs(id: unknown, who: unknown, seen: unknown, given: unknown): AckArgs {
@@ -139,6 +183,13 @@ export function ackArgs(id: unknown, who: unknown, seen: unknown, given: unknown
     consumer: consumer(who, 'consumer'),
     cursor: cursor(seen, 'cursor'),
     owner: ackOptions(given, 'options').owner ?? null,
+  }
+}
+
+function framed(options: ReturnType<typeof checkSse>): { sse: SseArgs; pace: Pace } {
+  return {
+    sse: { format: options.format ?? 'events', retryMs: options.retryMs ?? 1000 },
+    pace: { heartbeatMs: options.heartbeatMs ?? 15_000, maxDurationMs: options.maxDurationMs },
   }
 }
 
@@ -242,11 +293,13 @@ function metadata(value: unknown, field: string): string {
   throw invalidArgument(field, `must be at most ${MAX_METADATA_BYTES} bytes of JSON, got ${bytes}`)
 }
 
-function from(value: unknown, field: string): string {
+/** `'start'`, `'now'` or a cursor. */
+export function from(value: unknown, field: string): string {
   if (value === 'start' || value === 'now' || isCursor(value)) return value
   return refuse(field, `'start', 'now' or the cursor of a chunk`, value)
 }
 
+/** The cursor of a chunk. */
 export function cursor(value: unknown, field: string): string {
   return isCursor(value) ? value : refuse(field, 'the cursor of a chunk', value)
 }
@@ -269,4 +322,14 @@ function signal(value: unknown, field: string): AbortSignal {
 function callback(value: unknown, field: string): (done: Promise<unknown>) => void {
   if (typeof value === 'function') return value as (done: Promise<unknown>) => void
   return refuse(field, 'a function', value)
+}
+
+function headers(value: unknown, field: string): Headers {
+  try {
+    if (typeof value === 'object' && value !== null)
+      return new Headers(value as ConstructorParameters<typeof Headers>[0])
+  } catch (cause) {
+    throw invalidArgument(field, (cause as Error).message, { cause })
+  }
+  return refuse(field, 'headers as fetch takes them', value)
 }

@@ -6,7 +6,7 @@ import { BackpressureError, FailedError, origin, StoppedError, TidemarkError } f
 import type { ProduceArgs } from './native'
 import { checkChunk } from './options'
 import { type Producer, produce } from './producer'
-import { type Subscription, subscribe } from './subscription'
+import { Subscription } from './subscription'
 
 /** What a source is read through: once, and left early by `return`. */
 interface Reading {
@@ -74,12 +74,11 @@ async function open(
     owner: start.owner,
     waitMs: 0,
     followAll: false,
+    sse: null,
   }
   const failure = new Failure()
-  const local = new Follower(
-    subscribe(bridge, { args, signal: undefined, isAuto: false }, origin(open)),
-    failure,
-  )
+  const following = { args, signal: undefined, isAuto: false }
+  const local = new Follower(new Subscription(bridge, following, origin(open)), failure)
   settle(run(source, producer, failure))
   return local
 }

@@ -4,29 +4,14 @@ import type { Bridge } from './bridge'
 import { Chunk } from './chunk'
 import { type Deferred, deferred, ignore } from './deferred'
 import type { Drained } from './drained'
-import {
-  fromNative,
-  fromThrown,
-  invalidArgument,
-  type NativeError,
-  type Origin,
-  outcomeError,
-} from './errors'
+import { fromNative, invalidArgument, type Origin, outcomeError } from './errors'
 import { Fifo } from './fifo'
+import { type End, Intake, type Receiver } from './intake'
 import { CHUNK_COST } from './native'
 import type { Following } from './options'
 import { Progress } from './progress'
 
-/** What a subscription may hold unread, in costs: UTF-16 units or bytes, and {@link CHUNK_COST} for each chunk. */
-const CREDIT = 64 * 1024
-
 type Result = IteratorResult<Chunk, undefined>
-
-interface End {
-  outcome?: Outcome
-  reason?: string
-  error?: NativeError
-}
 
 /** Errors are made when somebody receives them: only the public object knows where it came from. */
 type Ending = { error: (from: Origin | undefined) => unknown } | { quiet: true }
@@ -41,13 +26,14 @@ interface Reader {
  * The inside of a subscription, which the engine holds. It does not refer to the public object unless somebody waits, so
  * that a loop that was dropped is noticed and its native half cancelled.
  */
-export class Sink {
+export class Sink implements Receiver {
   readonly streamId: string
   outcome: Outcome | undefined
   reason: string | undefined
   /** The public object, while a `next()` waits. */
   waitingFor: Reader | undefined
   readonly #bridge: Bridge
+  readonly #intake: Intake
   /** Weak: a signal's listeners may well lead to the public object. */
   readonly #signal: WeakRef<AbortSignal> | undefined
   readonly #args: Following['args']
@@ -55,11 +41,9 @@ export class Sink {
   readonly #progress: Progress | undefined
   readonly #waiting = new Fifo<Deferred<Result>>()
   readonly #batches = new Fifo<Batch>()
-  #handle: number | undefined
   #generation = ''
   #lastGeneration = ''
   #lastSeq = 0
-  #consumed = 0
   #isReferenced = true
   #isHeld = false
   /** What comes after the last chunk; set once. */
@@ -69,6 +53,7 @@ export class Sink {
     const { streamId, consumer, owner } = args
     this.streamId = streamId
     this.#bridge = bridge
+    this.#intake = new Intake(bridge)
     this.#signal = signal && new WeakRef(signal)
     this.#args = args
     if (consumer !== null && isAuto) this.#progress = new Progress(bridge, { streamId, consumer, owner })
@@ -76,21 +61,17 @@ export class Sink {
 
   /** Begins; a failure is what the first `next()` throws. */
   open(): void {
-    const bridge = this.#bridge
     const signal = this.#signal?.deref()
     if (signal?.aborted) {
       this.broken(signal.reason)
       return
     }
-    // What was written before is there for whoever subscribes after it.
-    bridge.writes.cross()
     try {
-      this.#handle = bridge.native.subscribe(bridge.handle, JSON.stringify({ ...this.#args, credit: CREDIT }))
-    } catch (thrown) {
-      this.broken(fromThrown(thrown))
+      this.#intake.open(this.#args, this)
+    } catch (error) {
+      this.broken(error)
       return
     }
-    bridge.sinks.set(this.#handle, this)
     signal?.addEventListener('abort', this.#onAbort)
   }
 
@@ -162,7 +143,7 @@ export class Sink {
 
   /** The native half is over. */
   ended(end: End): void {
-    this.#forget()
+    this.#intake.forget()
     this.outcome = end.outcome
     this.reason = end.reason || undefined
     const { error, outcome, reason = '' } = end
@@ -174,7 +155,7 @@ export class Sink {
 
   /** Ends with an error after what has arrived. */
   broken(error: unknown): void {
-    this.#forget()
+    this.#intake.forget()
     if (this.#end === undefined) this.#settle({ error: () => error })
   }
 
@@ -185,6 +166,12 @@ export class Sink {
       return
     }
     this.#drop({ quiet: true })
+  }
+
+  /** Where another subscription goes on if this one is left now; undefined: where this one began. */
+  get place(): string | undefined {
+    const batch = this.#batches.first()
+    return this.cursor ?? (batch && `${batch.generation}.${batch.seq - 1}`)
   }
 
   set isReferenced(value: boolean) {
@@ -198,8 +185,7 @@ export class Sink {
   }
 
   #drop(end: Ending): void {
-    if (this.#handle !== undefined) this.#bridge.native.cancel(this.#bridge.handle, this.#handle)
-    this.#forget()
+    this.#intake.cancel()
     this.#batches.clear()
     this.outcome = undefined
     this.reason = undefined
@@ -209,20 +195,8 @@ export class Sink {
   #hand(generation: string, seq: number, data: ChunkData): Chunk {
     this.#lastGeneration = generation
     this.#lastSeq = seq
-    this.#consumed += (typeof data === 'string' ? data.length : data.byteLength) + CHUNK_COST
-    if (this.#consumed >= CREDIT / 2) {
-      if (this.#handle !== undefined) {
-        this.#bridge.native.credit(this.#bridge.handle, this.#handle, this.#consumed)
-      }
-      this.#consumed = 0
-    }
+    this.#intake.consume((typeof data === 'string' ? data.length : data.byteLength) + CHUNK_COST)
     return new Chunk(generation, seq, data)
-  }
-
-  /** No record follows. */
-  #forget(): void {
-    if (this.#handle !== undefined) this.#bridge.sinks.delete(this.#handle)
-    this.#handle = undefined
   }
 
   #settle(end: Ending): void {

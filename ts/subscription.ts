@@ -1,8 +1,9 @@
 import type * as api from '../index'
 import type { Bridge } from './bridge'
 import type { Chunk } from './chunk'
-import { closedError, type Origin } from './errors'
-import { cursor as checkCursor, type Following } from './options'
+import { closedError, type Origin, origin } from './errors'
+import { EventStream } from './event-stream'
+import { cursor as checkCursor, type Following, sseOptions } from './options'
 import { Sink } from './sink'
 
 type Result = IteratorResult<Chunk, undefined>
@@ -12,12 +13,19 @@ const dropped = new FinalizationRegistry<Sink>((sink) => sink.leave())
 
 export class Subscription implements api.Subscription {
   /** @internal */ readonly origin: Origin
+  readonly #bridge: Bridge
+  readonly #following: Following
   readonly #sink: Sink
 
-  constructor(sink: Sink, from: Origin) {
+  constructor(bridge: Bridge, following: Following, from: Origin) {
     this.origin = from
+    this.#bridge = bridge
+    this.#following = following
+    const sink = new Sink(bridge, following)
     this.#sink = sink
     dropped.register(this, sink, sink)
+    if (bridge.closing) sink.broken(closedError(from))
+    else sink.open()
   }
 
   get streamId(): string {
@@ -64,6 +72,16 @@ export class Subscription implements api.Subscription {
     return this.#sink.ack(checkCursor(cursor, 'cursor'))
   }
 
+  toSSE(options?: api.SseOptions): ReadableStream<Uint8Array> {
+    const { sse, pace } = sseOptions(options, 'options')
+    const { args, signal } = this.#following
+    const rest = { ...args, from: this.#sink.place ?? args.from, sse }
+    // Before this one is left, so that the stream's hub finds itself wanted all the time.
+    const { body } = EventStream.open(this.#bridge, rest, pace, [signal], origin(this.toSSE))
+    this.#leave()
+    return body
+  }
+
   ref(): this {
     this.#sink.isReferenced = true
     return this
@@ -78,11 +96,4 @@ export class Subscription implements api.Subscription {
     dropped.unregister(this.#sink)
     this.#sink.leave()
   }
-}
-
-export function subscribe(bridge: Bridge, following: Following, from: Origin): Subscription {
-  const sink = new Sink(bridge, following)
-  if (bridge.closing) sink.broken(closedError(from))
-  else sink.open()
-  return new Subscription(sink, from)
 }

@@ -16,6 +16,7 @@ import {
   type Outcome,
   type PipeSource,
   type Producer,
+  type RespondOptions,
   StoppedError,
   type StopResult,
   type StreamStatus,
@@ -126,6 +127,22 @@ export function pipe(source: AsyncIterable<string>, web: ReadableStream<Uint8Arr
   engine.pipe('chat', [1, 2])
   const stream: ReadableStream<ChunkData> = engine.pipe('chat', fetched, { ifActive: 'takeover' })
   return new Response(stream as ReadableStream<Uint8Array>)
+}
+
+export async function serve(request: Request, node: import('node:http').IncomingMessage): Promise<Response> {
+  const options: RespondOptions = {
+    heartbeatMs: 5000,
+    format: 'ui-messages',
+    headers: { a: 'b' },
+    owner: maybe,
+  }
+  equal<Response>()(await engine.respond(node, 'chat', options))
+  // @ts-expect-error: not a format
+  await engine.respond(request, 'chat', { format: 'json' })
+  // @ts-expect-error: a body has no headers
+  engine.subscribe('chat').toSSE({ headers: {} })
+  const body: ReadableStream<Uint8Array> = engine.subscribe('chat').toSSE({ maxDurationMs: 300_000 })
+  return request.signal.aborted ? engine.respond(request, 'chat') : new Response(body)
 }
 
 export async function operate(): Promise<StreamStatus[]> {

@@ -7,6 +7,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use crate::{
     Cursor, Error, Result, StreamId,
     engine::{Engine, Produce, outbox::Handle, subscription::Follow},
+    sse::{Format, Framing},
     store::{Ack, IfActive, ListCursor, Outcome, Position, Terminal, Ttl},
 };
 
@@ -77,6 +78,14 @@ struct SubscribeArgs {
     wait_ms: u64,
     follow_all: bool,
     credit: u64,
+    sse: Option<SseArgs>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct SseArgs {
+    format: Format,
+    retry_ms: u64,
 }
 
 /// Starts an operation.
@@ -160,6 +169,9 @@ pub fn subscribe(engine: &Engine, args: &str) -> Result<Handle> {
         wait: Duration::from_millis(args.wait_ms),
         all: args.follow_all,
         credit: args.credit,
+        framing: args
+            .sse
+            .map(|sse| Framing::new(sse.format, Duration::from_millis(sse.retry_ms))),
     };
     engine.subscribe(&StreamId::new(&args.stream_id)?, follow)
 }

@@ -47,6 +47,7 @@ pub fn drain(engine: &Engine, words: &mut [u32]) -> Drained {
         text: String::new(),
         bytes: Vec::new(),
         open: None,
+        open_piece: None,
     };
     let more = engine.drain(&mut writer);
     let mut flags = 0;
@@ -75,12 +76,19 @@ struct OpenRecord {
     count_at: usize,
 }
 
+/// A DATA record of one byte chunk that grows: a piece of an event stream.
+struct OpenPiece {
+    subscription: Handle,
+    tag_at: usize,
+}
+
 struct Writer<'a> {
     words: &'a mut [u32],
     used: usize,
     text: String,
     bytes: Vec<u8>,
     open: Option<OpenRecord>,
+    open_piece: Option<OpenPiece>,
 }
 
 impl Writer<'_> {
@@ -106,8 +114,14 @@ impl Writer<'_> {
         utf16_units(text)
     }
 
-    fn record(&mut self, head: &[u32], json: &Value) {
+    /// What comes next joins no record.
+    fn close(&mut self) {
         self.open = None;
+        self.open_piece = None;
+    }
+
+    fn record(&mut self, head: &[u32], json: &Value) {
+        self.close();
         for value in head {
             self.push(*value);
         }
@@ -122,7 +136,7 @@ impl Sink for Writer<'_> {
     }
 
     fn generation(&mut self, subscription: Handle, generation: Ulid) {
-        self.open = None;
+        self.close();
         self.push(GENERATION);
         self.push(subscription);
         let units = self.push_text(&generation.to_string());
@@ -130,6 +144,7 @@ impl Sink for Writer<'_> {
     }
 
     fn chunk(&mut self, subscription: Handle, seq: u64, chunk: Chunk<'_>) -> u64 {
+        self.open_piece = None;
         let open = self
             .open
             .take()
@@ -168,6 +183,38 @@ impl Sink for Writer<'_> {
         CHUNK_COST + u64::from(length)
     }
 
+    fn piece(
+        &mut self,
+        subscription: Handle,
+        _chunk: Option<usize>,
+        write: &mut dyn FnMut(&mut Vec<u8>),
+    ) -> u64 {
+        self.open = None;
+        let open = self
+            .open_piece
+            .take()
+            .filter(|open| open.subscription == subscription);
+        let open = open.unwrap_or_else(|| {
+            self.push(DATA);
+            self.push(subscription);
+            self.push_seq(0);
+            self.push(1);
+            self.push(0);
+            OpenPiece {
+                subscription,
+                tag_at: self.used - 1,
+            }
+        });
+        let before = self.bytes.len();
+        write(&mut self.bytes);
+        let length = self.bytes.len() - before;
+        if let Some(tag) = self.words.get_mut(open.tag_at) {
+            *tag += word(length) << 1;
+        }
+        self.open_piece = Some(open);
+        length as u64
+    }
+
     fn end(&mut self, subscription: Handle, end: End) {
         self.record(&[END, subscription], &json::end(&end));
     }
@@ -179,7 +226,7 @@ impl Sink for Writer<'_> {
                 self.record(&[REPLY, request, 0], &json::error(&error, None));
             }
             Event::Settled(producer, seqs) => {
-                self.open = None;
+                self.close();
                 self.push(SETTLED);
                 self.push(producer);
                 self.push(word(seqs.len()));

@@ -92,7 +92,7 @@ fn place_in_ring(inner: &Inner, subscription: &Subscription, follow: &Follow) ->
 }
 
 /// The page at the reader's place. A consumer's is where it has got to, and if that generation is no longer kept but was
-/// read to its end, where the next one begins.
+/// read to its end, where the next one begins. An event stream whose place is gone begins anew, and says so.
 async fn first_page(
     inner: &Inner,
     subscription: &Subscription,
@@ -115,7 +115,12 @@ async fn first_page(
             read.position = Position::Next { generation, seq };
         }
     }
-    inner.store().read(stream, &read).await
+    let page = inner.store().read(stream, &read).await?;
+    if page.as_ref().is_some_and(|page| page.lost) && subscription.reset() {
+        read.position = Position::Start;
+        return inner.store().read(stream, &read).await;
+    }
+    Ok(page)
 }
 
 /// While the store is away, a stream that is produced here can still be followed from memory.

@@ -236,6 +236,19 @@ impl Sink for Counted<'_> {
         self.sink.chunk(subscription, seq, chunk)
     }
 
+    fn piece(
+        &mut self,
+        subscription: Handle,
+        chunk: Option<usize>,
+        write: &mut dyn FnMut(&mut Vec<u8>),
+    ) -> u64 {
+        if let Some(length) = chunk {
+            self.chunks += 1;
+            self.bytes += length as u64;
+        }
+        self.sink.piece(subscription, chunk, write)
+    }
+
     fn end(&mut self, subscription: Handle, end: End) {
         if matches!(end, End::Error(Error::Gap { .. })) {
             self.metrics.gaps.one();

@@ -91,6 +91,14 @@ pub trait Sink {
     fn generation(&mut self, subscription: Handle, generation: Ulid);
     /// A chunk; returns what it costs of the subscription's credit.
     fn chunk(&mut self, subscription: Handle, seq: u64, chunk: Chunk<'_>) -> u64;
+    /// A piece of the subscription's event stream, appended by `write`; returns what it costs of its credit. `chunk` is
+    /// the length of the chunk that it is made of, if it is.
+    fn piece(
+        &mut self,
+        subscription: Handle,
+        chunk: Option<usize>,
+        write: &mut dyn FnMut(&mut Vec<u8>),
+    ) -> u64;
     /// The subscription is over.
     fn end(&mut self, subscription: Handle, end: End);
     /// Something else.

@@ -25,6 +25,7 @@ use crate::{
     Cursor, Error,
     backoff::Backoff,
     frame::Frame,
+    sse::Framing,
     store::{Outcome, OwnerCheck, Page, Position, Read, Terminal},
     sync::lock,
 };
@@ -48,6 +49,8 @@ pub struct Follow {
     pub all: bool,
     /// What may be delivered before the reader asks for more.
     pub credit: u64,
+    /// To be delivered as server-sent events.
+    pub framing: Option<Framing>,
 }
 
 /// Whether a pull came to its end.
@@ -82,6 +85,7 @@ struct State {
     announced: Option<Ulid>,
     credit: i64,
     page: LogPage,
+    framing: Option<Framing>,
     /// The generation has been read to its end; the next one is awaited.
     between: bool,
     /// The generation that had a later one already when the reader came to it.
@@ -116,6 +120,7 @@ impl Subscription {
             stalled: AtomicBool::new(false),
             state: Mutex::new(State {
                 credit: i64::try_from(follow.credit).unwrap_or(i64::MAX),
+                framing: follow.framing.clone(),
                 ..State::default()
             }),
         }
@@ -171,6 +176,16 @@ impl Subscription {
         }
     }
 
+    /// Its cursor's generation is gone; whether it begins anew, which an event stream can tell its client.
+    pub fn reset(&self) -> bool {
+        let mut state = lock(&self.state);
+        let Some(framing) = &mut state.framing else {
+            return false;
+        };
+        framing.reset();
+        true
+    }
+
     /// Its place was found without a page, in the ring.
     pub fn place(&self, place: Cursor) {
         lock(&self.state).place = Some(place);
@@ -208,6 +223,11 @@ impl Subscription {
                     return Pulled::Dry;
                 }
                 Step::End(end) => {
+                    if let Some(framing) = &mut state.framing
+                        && framing.is_open()
+                    {
+                        sink.piece(self.handle, None, &mut |out| framing.end(out, &end));
+                    }
                     sink.end(self.handle, end);
                     state.over = true;
                 }
@@ -216,6 +236,7 @@ impl Subscription {
     }
 
     fn step(&self, state: &mut State, sink: &mut dyn Sink) -> Step {
+        state.open(self.handle, sink);
         if let Some(frame) = state.page.frames.pop_front() {
             if !self.deliver(state, &frame, sink) {
                 state.page.frames.push_front(frame);
@@ -262,7 +283,7 @@ impl Subscription {
     /// Whether the frame was delivered to its end.
     fn deliver(&self, state: &mut State, frame: &Frame, sink: &mut dyn Sink) -> bool {
         let Some(mut place) = state.place else { return true };
-        if state.announced != Some(place.generation) {
+        if state.framing.is_none() && state.announced != Some(place.generation) {
             state.announced = Some(place.generation);
             sink.generation(self.handle, place.generation);
         }
@@ -277,7 +298,12 @@ impl Subscription {
             if sink.is_full() {
                 return false;
             }
-            let cost = sink.chunk(self.handle, seq, chunk);
+            let cost = match &mut state.framing {
+                None => sink.chunk(self.handle, seq, chunk),
+                Some(framing) => sink.piece(self.handle, Some(chunk.data.len()), &mut |out| {
+                    framing.chunk(out, place.generation, seq, chunk);
+                }),
+            };
             state.credit -= i64::try_from(cost).unwrap_or(i64::MAX);
             place.seq = seq;
             state.place = Some(place);
@@ -342,6 +368,18 @@ enum Step {
 }
 
 impl State {
+    /// An event stream begins once there is a place to read from: until then what goes wrong is its maker's to tell.
+    fn open(&mut self, handle: Handle, sink: &mut dyn Sink) {
+        let is_refused = self.end.is_some() && self.page.frames.is_empty();
+        if let Some(framing) = &mut self.framing
+            && !framing.is_open()
+            && self.place.is_some()
+            && !is_refused
+        {
+            sink.piece(handle, None, &mut |out| framing.open(out));
+        }
+    }
+
     /// Checks that the page continues where the reader stands: a hole is an error, never a silent skip.
     fn take_page(&mut self, page: Page, stream: &str) -> Result<(), Error> {
         let gap = |reason: String, generation, seq| Error::Gap {

@@ -1,0 +1,279 @@
+//! Server-sent events: how a subscription is written as a `text/event-stream` (`docs/sse.md`).
+//!
+//! Only chunks carry an `id:` line, their cursor; so whatever else is sent, a client that comes back names the last chunk
+//! it has seen. What a chunk holds cannot end its event: a line feed begins another `data:` line, and what such lines
+//! cannot express (bytes, a carriage return, NUL) is sent encoded.
+
+use std::{io::Write as _, time::Duration};
+
+use serde::Deserialize;
+use serde_json::json;
+use ulid::Ulid;
+
+use crate::{
+    Error,
+    engine::outbox::End,
+    frame::{Chunk, Kind},
+    store::Outcome,
+};
+
+/// What the events look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Format {
+    /// Events by name: chunks as messages, `bytes` and `text`, then `reset` and `end`.
+    Events,
+    /// The AI SDK's UI message stream: every chunk is a JSON text, the end is `[DONE]`.
+    UiMessages,
+}
+
+/// Writes one subscription's events.
+#[derive(Debug, Clone)]
+pub struct Framing {
+    format: Format,
+    retry: Duration,
+    is_open: bool,
+    is_reset: bool,
+    /// The generation of the chunks, and the beginning of their cursors.
+    cursors: Option<(Ulid, String)>,
+    /// The last chunk says itself how the answer ended.
+    has_ended_itself: bool,
+}
+
+impl Framing {
+    /// `retry` is the pause that clients are told to make before they come back.
+    pub fn new(format: Format, retry: Duration) -> Self {
+        Self {
+            format,
+            retry,
+            is_open: false,
+            is_reset: false,
+            cursors: None,
+            has_ended_itself: false,
+        }
+    }
+
+    /// Whether [`Framing::open`] was called.
+    pub fn is_open(&self) -> bool {
+        self.is_open
+    }
+
+    /// The cursor belonged to a generation that is gone: what follows begins anew.
+    pub fn reset(&mut self) {
+        self.is_reset = true;
+    }
+
+    /// What comes before the first chunk.
+    pub fn open(&mut self, out: &mut Vec<u8>) {
+        self.is_open = true;
+        put(out, format_args!("retry: {}\n\n", self.retry.as_millis()));
+        if self.is_reset {
+            out.extend_from_slice(match self.format {
+                Format::Events => b"event: reset\ndata: {\"reason\":\"the cursor's generation is gone\"}\n\n",
+                // The replay's `start` chunk makes the client begin anew; an unknown chunk would be an error to it.
+                Format::UiMessages => b": reset\n\n",
+            });
+        }
+    }
+
+    /// A chunk.
+    pub fn chunk(&mut self, out: &mut Vec<u8>, generation: Ulid, seq: u64, chunk: Chunk<'_>) {
+        let cursors = match &mut self.cursors {
+            Some((of, prefix)) if *of == generation => prefix,
+            cursors => &mut cursors.insert((generation, format!("id: {generation}."))).1,
+        };
+        out.extend_from_slice(cursors.as_bytes());
+        put(out, format_args!("{seq}\n"));
+        let text = (chunk.kind == Kind::Text)
+            .then(|| std::str::from_utf8(chunk.data).ok())
+            .flatten();
+        match (self.format, text) {
+            (Format::Events, Some(text)) if text.contains(['\r', '\0']) => {
+                put(out, format_args!("event: text\ndata: {}\n", json!(text)));
+            }
+            (Format::Events, None) => {
+                out.extend_from_slice(b"event: bytes\ndata: ");
+                put_base64(out, chunk.data);
+                out.push(b'\n');
+            }
+            (Format::Events, Some(text)) => put_lines(out, text.as_bytes(), |byte| byte == b'\n'),
+            // Between the tokens of a JSON text a line's end is as good as another, and inside them there is none.
+            (Format::UiMessages, _) => {
+                put_lines(out, chunk.data, |byte| matches!(byte, b'\r' | b'\n' | b'\0'));
+                self.has_ended_itself = [r#"{"type":"abort""#, r#"{"type":"error""#]
+                    .iter()
+                    .any(|ending| chunk.data.starts_with(ending.as_bytes()));
+            }
+        }
+        out.push(b'\n');
+    }
+
+    /// The end, unless the client had better come back: then nothing is written.
+    pub fn end(&mut self, out: &mut Vec<u8>, end: &End) {
+        let error = match end {
+            End::Terminal { outcome, reason } => return self.terminal(out, *outcome, reason),
+            End::Error(Error::Closed) => return,
+            End::Error(error) if error.is_retryable() => return,
+            End::Error(error) => error,
+        };
+        match self.format {
+            Format::Events => {
+                let mut value = json!({ "code": error.code(), "message": error.to_string() });
+                if let Error::Gap { resume, .. } = error {
+                    value["resume"] = json!(resume);
+                }
+                put(out, format_args!("event: end\ndata: {value}\n\n"));
+            }
+            Format::UiMessages => put_done(out, "error", "errorText", &error.to_string()),
+        }
+    }
+
+    fn terminal(&self, out: &mut Vec<u8>, outcome: Outcome, reason: &str) {
+        match (self.format, outcome) {
+            (Format::Events, _) => {
+                let value = json!({ "outcome": outcome, "reason": reason });
+                put(out, format_args!("event: end\ndata: {value}\n\n"));
+            }
+            (Format::UiMessages, Outcome::Stopped) if !self.has_ended_itself => {
+                put_done(out, "abort", "reason", reason);
+            }
+            (Format::UiMessages, Outcome::Failed) if !self.has_ended_itself => {
+                put_done(out, "error", "errorText", reason);
+            }
+            (Format::UiMessages, Outcome::Interrupted) => {
+                put_done(out, "error", "errorText", &format!("interrupted: {reason}"));
+            }
+            (Format::UiMessages, _) => out.extend_from_slice(b"data: [DONE]\n\n"),
+        }
+    }
+}
+
+/// The AI SDK's word for an end that its chunks did not tell, and the end.
+fn put_done(out: &mut Vec<u8>, kind: &str, field: &str, text: &str) {
+    let value = json!({ "type": kind, field: text });
+    put(out, format_args!("data: {value}\n\ndata: [DONE]\n\n"));
+}
+
+fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+    // Writing into memory does not fail.
+    let _ = out.write_fmt(text);
+}
+
+fn put_lines(out: &mut Vec<u8>, data: &[u8], is_end: impl Fn(u8) -> bool) {
+    for line in data.split(|byte| is_end(*byte)) {
+        out.extend_from_slice(b"data: ");
+        out.extend_from_slice(line);
+        out.push(b'\n');
+    }
+}
+
+fn put_base64(out: &mut Vec<u8>, data: &[u8]) {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for group in data.chunks(3) {
+        let bits = (0..3).fold(0_usize, |bits, at| {
+            bits << 8 | usize::from(group.get(at).copied().unwrap_or(0))
+        });
+        for at in 0..4 {
+            let digit = DIGITS[bits >> (18 - 6 * at) & 63];
+            out.push(if at <= group.len() { digit } else { b'=' });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GENERATION: Ulid = Ulid::from_parts(1, 2);
+
+    fn framed(format: Format, kind: Kind, data: &[u8]) -> String {
+        let mut out = Vec::new();
+        Framing::new(format, Duration::ZERO).chunk(&mut out, GENERATION, 7, Chunk { kind, data });
+        let text = String::from_utf8(out).unwrap();
+        let id = format!("id: {GENERATION}.7\n");
+        text.strip_prefix(&id).unwrap().to_owned()
+    }
+
+    #[test]
+    fn a_text_is_a_message_of_one_or_more_lines() {
+        let text = |text: &str| framed(Format::Events, Kind::Text, text.as_bytes());
+        assert_eq!(text("héllo"), "data: héllo\n\n");
+        assert_eq!(text(""), "data: \n\n");
+        assert_eq!(text(" a\n\nid: 1\n"), "data:  a\ndata: \ndata: id: 1\ndata: \n\n");
+    }
+
+    #[test]
+    fn what_lines_cannot_express_is_encoded() {
+        let text = |text: &str| framed(Format::Events, Kind::Text, text.as_bytes());
+        assert_eq!(
+            text("a\r\nb\r\0"),
+            "event: text\ndata: \"a\\r\\nb\\r\\u0000\"\n\n"
+        );
+        let bytes = |bytes: &[u8]| framed(Format::Events, Kind::Bytes, bytes);
+        assert_eq!(bytes(b""), "event: bytes\ndata: \n\n");
+        assert_eq!(bytes(b"f"), "event: bytes\ndata: Zg==\n\n");
+        assert_eq!(bytes(b"fo"), "event: bytes\ndata: Zm8=\n\n");
+        assert_eq!(bytes(b"foobar"), "event: bytes\ndata: Zm9vYmFy\n\n");
+        assert_eq!(bytes(&[0xff, 0xfe, 0xfd, 0]), "event: bytes\ndata: //79AA==\n\n");
+    }
+
+    #[test]
+    fn a_json_text_stays_one_event() {
+        let json = |text: &str| framed(Format::UiMessages, Kind::Text, text.as_bytes());
+        assert_eq!(json("{\"a\":\"\\r\\n\"}"), "data: {\"a\":\"\\r\\n\"}\n\n");
+        assert_eq!(json("{\r\n\0}"), "data: {\ndata: \ndata: \ndata: }\n\n");
+    }
+
+    #[test]
+    fn an_end_that_a_retry_can_cure_is_not_told() {
+        let end = |format, end: &End| {
+            let mut out = Vec::new();
+            Framing::new(format, Duration::ZERO).end(&mut out, end);
+            String::from_utf8(out).unwrap()
+        };
+        let timeout = Error::Timeout {
+            operation: "read",
+            milliseconds: 1,
+        };
+        for format in [Format::Events, Format::UiMessages] {
+            assert_eq!(end(format, &End::Error(Error::Closed)), "");
+            assert_eq!(end(format, &End::Error(timeout.clone())), "");
+        }
+        let gone = Error::Gap {
+            stream: "s".into(),
+            reason: "gone\n".into(),
+            resume: "c".into(),
+        };
+        let text = end(Format::Events, &End::Error(gone));
+        assert!(
+            text.starts_with("event: end\ndata: {\"code\":\"ERR_GAP\",\"message\":"),
+            "{text}"
+        );
+        assert!(text.ends_with(",\"resume\":\"c\"}\n\n"), "{text}");
+        assert_eq!(text.lines().count(), 3);
+    }
+
+    #[test]
+    fn an_answer_tells_its_end_once() {
+        let stopped = End::Terminal {
+            outcome: Outcome::Stopped,
+            reason: "user".into(),
+        };
+        let told = |last: &str| {
+            let mut framing = Framing::new(Format::UiMessages, Duration::ZERO);
+            let chunk = Chunk {
+                kind: Kind::Text,
+                data: last.as_bytes(),
+            };
+            framing.chunk(&mut Vec::new(), GENERATION, 1, chunk);
+            let mut out = Vec::new();
+            framing.end(&mut out, &stopped);
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(told(r#"{"type":"abort"}"#), "data: [DONE]\n\n");
+        assert_eq!(
+            told(r#"{"type":"text-delta","id":"1","delta":"x"}"#),
+            "data: {\"reason\":\"user\",\"type\":\"abort\"}\n\ndata: [DONE]\n\n"
+        );
+    }
+}

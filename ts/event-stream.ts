@@ -1,0 +1,184 @@
+import { clearTimeout, setTimeout } from 'node:timers'
+import type { Bridge } from './bridge'
+import { type Deferred, deferred, ignore } from './deferred'
+import type { Drained } from './drained'
+import { closedError, fromNative, type Origin } from './errors'
+import { Fifo } from './fifo'
+import { type End, Intake, type Receiver } from './intake'
+import type { SubscribeArgs } from './native'
+
+const HEARTBEAT = new TextEncoder().encode(': heartbeat\n\n')
+
+/** What an event stream is told beside what to follow; `SseOptions`, checked. */
+export interface Pace {
+  /** 0: none. */
+  heartbeatMs: number
+  maxDurationMs: number | undefined
+}
+
+type Controller = ReadableStreamDefaultController<Uint8Array>
+
+/** A body that nobody reads any more must not go on receiving. */
+const dropped = new FinalizationRegistry<EventStream>((stream) => stream.leave())
+
+/**
+ * A subscription as the bytes of a `text/event-stream`, which the native side has framed. Like `Sink` it does not refer
+ * to its public object, the body, unless somebody waits.
+ */
+export class EventStream implements Receiver {
+  readonly #opened = deferred<void>()
+  readonly #bridge: Bridge
+  readonly #intake: Intake
+  readonly #from: Origin
+  readonly #pieces = new Fifo<Uint8Array>()
+  readonly #signals: WeakRef<AbortSignal>[] = []
+  #isOpen = false
+  /** A read that waits. */
+  #waiting: { controller: Controller; answered: Deferred<void> } | undefined
+  /** What follows the last piece. */
+  #end: { error?: unknown } | undefined
+  #heartbeat: NodeJS.Timeout | undefined
+  #limit: NodeJS.Timeout | undefined
+
+  private constructor(bridge: Bridge, from: Origin) {
+    this.#bridge = bridge
+    this.#from = from
+    this.#intake = new Intake(bridge)
+    this.#opened.promise.catch(ignore)
+  }
+
+  /** Begins to follow; what goes wrong is what the body's first read throws. */
+  static open(
+    bridge: Bridge,
+    args: SubscribeArgs,
+    { heartbeatMs, maxDurationMs }: Pace,
+    signals: readonly (AbortSignal | undefined)[],
+    from: Origin,
+  ): { stream: EventStream; body: ReadableStream<Uint8Array> } {
+    const stream = new EventStream(bridge, from)
+    const source = {
+      pull: (controller: Controller) => stream.#pull(controller),
+      cancel: () => stream.leave(),
+    }
+    // Nothing is taken before it is asked for: what waits, waits where it is counted.
+    const body = new ReadableStream<Uint8Array>(source, { highWaterMark: 0 })
+    dropped.register(body, stream, stream)
+    if (bridge.closing) stream.broken(closedError(from))
+    else if (signals.some((signal) => signal?.aborted)) stream.leave()
+    else {
+      stream.#listen(signals)
+      stream.#start(args, heartbeatMs, maxDurationMs)
+    }
+    return { stream, body }
+  }
+
+  #start(args: SubscribeArgs, heartbeatMs: number, maxDurationMs: number | undefined): void {
+    try {
+      this.#intake.open(args, this)
+    } catch (error) {
+      this.broken(error)
+      return
+    }
+    if (heartbeatMs > 0) this.#heartbeat = setTimeout(this.#beat, heartbeatMs).unref()
+    if (maxDurationMs !== undefined) this.#limit = setTimeout(this.leave, maxDurationMs).unref()
+  }
+
+  /** Waits until the stream has its place; rejects with the reason why it has none. */
+  async opened(): Promise<void> {
+    this.#bridge.keepAlive.hold()
+    try {
+      await this.#opened.promise
+    } finally {
+      this.#bridge.keepAlive.release()
+    }
+  }
+
+  /** A drain's events. */
+  push(drained: Drained): void {
+    if (!this.#isOpen) {
+      this.#isOpen = true
+      this.#opened.resolve()
+    }
+    while (drained.left > 0) {
+      const piece = drained.chunk() as Uint8Array
+      if (this.#waiting === undefined) this.#pieces.push(piece)
+      else this.#answer((controller) => this.#hand(controller, piece))
+    }
+  }
+
+  /** Cursors are written by the native side. */
+  enter(): void {}
+
+  /** Once it is open, the native side has written what the client should know; the rest is for it to come back. */
+  ended({ error }: End): void {
+    this.#settle(error === undefined || this.#isOpen ? {} : { error: fromNative(error, this.#from) })
+  }
+
+  broken(error: unknown): void {
+    this.#settle(this.#isOpen ? {} : { error })
+  }
+
+  /** Ends after what has arrived, without a word: the client may come back. */
+  readonly leave = (): void => {
+    this.#intake.cancel()
+    this.#settle({})
+  }
+
+  #pull(controller: Controller): Promise<void> | undefined {
+    const piece = this.#pieces.shift()
+    if (piece !== undefined) this.#hand(controller, piece)
+    else if (this.#end !== undefined) this.#finish(controller, this.#end)
+    else {
+      this.#waiting = { controller, answered: deferred() }
+      this.#bridge.keepAlive.hold()
+      return this.#waiting.answered.promise
+    }
+    return undefined
+  }
+
+  #hand(controller: Controller, piece: Uint8Array): void {
+    this.#heartbeat?.refresh()
+    this.#intake.consume(piece.byteLength)
+    controller.enqueue(piece)
+  }
+
+  readonly #beat = (): void => {
+    this.#heartbeat?.refresh()
+    if (this.#waiting !== undefined) this.#answer((controller) => controller.enqueue(HEARTBEAT.slice()))
+  }
+
+  #answer(how: (controller: Controller) => void): void {
+    const waiting = this.#waiting
+    if (waiting === undefined) return
+    this.#waiting = undefined
+    this.#bridge.keepAlive.release()
+    how(waiting.controller)
+    waiting.answered.resolve()
+  }
+
+  #settle(end: { error?: unknown }): void {
+    if (this.#end !== undefined) return
+    this.#end = end
+    this.#intake.forget()
+    clearTimeout(this.#heartbeat)
+    clearTimeout(this.#limit)
+    dropped.unregister(this)
+    for (const signal of this.#signals) signal.deref()?.removeEventListener('abort', this.leave)
+    if ('error' in end) this.#opened.reject(end.error)
+    else this.#opened.resolve()
+    this.#answer((controller) => this.#finish(controller, end))
+  }
+
+  #finish(controller: Controller, end: { error?: unknown }): void {
+    if ('error' in end) controller.error(end.error)
+    else controller.close()
+  }
+
+  #listen(signals: readonly (AbortSignal | undefined)[]): void {
+    for (const signal of signals) {
+      if (signal === undefined) continue
+      this.#signals.push(new WeakRef(signal))
+      signal.addEventListener('abort', this.leave)
+    }
+  }
+}

@@ -1,0 +1,72 @@
+import type { Bridge } from './bridge'
+import type { Drained } from './drained'
+import { fromThrown, type NativeError } from './errors'
+import type { SubscribeArgs } from './native'
+
+/** What a subscription may hold unread, in costs: UTF-16 units or bytes, and `CHUNK_COST` for each chunk. */
+const CREDIT = 64 * 1024
+
+/** How a subscription ended. */
+export interface End {
+  outcome?: 'complete' | 'failed' | 'stopped' | 'interrupted'
+  reason?: string
+  error?: NativeError
+}
+
+/** Who gets the records of a subscription. */
+export interface Receiver {
+  /** A run of chunks, the first of which has this seq. */
+  push(drained: Drained, seq: number): void
+  /** The following chunks belong to this generation. */
+  enter(generation: string): void
+  /** The native half is over. */
+  ended(end: End): void
+  /** The engine is over: nothing follows what has arrived but this error. */
+  broken(error: unknown): void
+}
+
+/** The native half of a subscription: opened, granted credit as it is consumed, and cancelled. */
+export class Intake {
+  readonly #bridge: Bridge
+  #handle: number | undefined
+  #consumed = 0
+
+  constructor(bridge: Bridge) {
+    this.#bridge = bridge
+  }
+
+  /** Begins; throws what the native side refuses. */
+  open(args: SubscribeArgs, receiver: Receiver): void {
+    const bridge = this.#bridge
+    // What was written before is there for whoever subscribes after it.
+    bridge.writes.cross()
+    try {
+      this.#handle = bridge.native.subscribe(bridge.handle, JSON.stringify({ ...args, credit: CREDIT }))
+    } catch (thrown) {
+      throw fromThrown(thrown)
+    }
+    bridge.receivers.set(this.#handle, receiver)
+  }
+
+  /** So much was handed on: as much may come. */
+  consume(cost: number): void {
+    this.#consumed += cost
+    if (this.#consumed < CREDIT / 2) return
+    if (this.#handle !== undefined) {
+      this.#bridge.native.credit(this.#bridge.handle, this.#handle, this.#consumed)
+    }
+    this.#consumed = 0
+  }
+
+  /** No record follows. */
+  forget(): void {
+    if (this.#handle !== undefined) this.#bridge.receivers.delete(this.#handle)
+    this.#handle = undefined
+  }
+
+  /** Ends the native half. */
+  cancel(): void {
+    if (this.#handle !== undefined) this.#bridge.native.cancel(this.#bridge.handle, this.#handle)
+    this.forget()
+  }
+}

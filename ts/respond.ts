@@ -1,0 +1,89 @@
+import type * as api from '../index'
+import type { Bridge } from './bridge'
+import { refuse } from './checks'
+import { GapError, invalidArgument, origin, TidemarkError } from './errors'
+import { EventStream } from './event-stream'
+import { cursor, from, type RespondArgs } from './options'
+
+/** What keeps proxies and browsers from holding back, changing or keeping an event stream. */
+const HEADERS = {
+  'content-type': 'text/event-stream; charset=utf-8',
+  'cache-control': 'no-cache, no-store, no-transform',
+  'x-accel-buffering': 'no',
+}
+
+const STATUS: Partial<Record<api.ErrorCode, number>> = {
+  ERR_INVALID_ARGUMENT: 400,
+  ERR_FORBIDDEN: 403,
+  ERR_NOT_FOUND: 404,
+  ERR_GAP: 410,
+  ERR_CONNECTION: 503,
+  ERR_TIMEOUT: 503,
+  ERR_STORE: 503,
+  ERR_CLOSED: 503,
+}
+
+/** `Engine.respond`, its options checked. */
+export async function respond(
+  bridge: Bridge,
+  request: api.StreamRequest,
+  { args, pace, format, headers, signal }: RespondArgs,
+): Promise<Response> {
+  const called = origin(respond)
+  checkRequest(request)
+  try {
+    const place = placeOf(request) ?? args.from
+    const signals = [signal, request.signal]
+    const { stream, body } = EventStream.open(bridge, { ...args, from: place }, pace, signals, called)
+    await stream.opened()
+    return new Response(body, { headers: headersFor(format, headers) })
+  } catch (error) {
+    return refusal(error, headers)
+  }
+}
+
+function headersFor(format: RespondArgs['format'], given: Headers): Headers {
+  const all = new Headers(HEADERS)
+  if (format === 'ui-messages') all.set('x-vercel-ai-ui-message-stream', 'v1')
+  for (const [name, value] of given) all.set(name, value)
+  return all
+}
+
+/** An error as a response: only those that {@link respond} documents, the others are thrown. */
+export function refusal(error: unknown, headers?: Headers): Response {
+  const status = error instanceof TidemarkError ? STATUS[error.code] : undefined
+  if (status === undefined) throw error
+  const { code, message } = error as TidemarkError
+  const resume = error instanceof GapError ? { resume: error.resume } : {}
+  const response = Response.json({ code, message, ...resume }, { status })
+  for (const [name, value] of headers ?? []) response.headers.set(name, value)
+  response.headers.set('content-type', 'application/json')
+  response.headers.set('cache-control', 'no-store')
+  if (status === 503) response.headers.set('retry-after', '1')
+  return response
+}
+
+/**
+ * Where the client wants to go on. A browser's EventSource repeats its URL when it comes back, so its header, which it
+ * keeps up to date, comes first.
+ */
+function placeOf(request: api.StreamRequest): string | undefined {
+  const header = headerOf(request, 'last-event-id')
+  const query = /\?([^#]*)/.exec(request.url ?? '')?.[1]
+  const places = new URLSearchParams(query).getAll('cursor')
+  if (places.length > 1) throw invalidArgument('cursor', 'must be given once')
+  const place = places[0] === undefined ? undefined : from(places[0], 'cursor')
+  return header === undefined ? place : cursor(header, 'Last-Event-ID')
+}
+
+function checkRequest(request: Partial<api.StreamRequest> | null | undefined): void {
+  if (typeof request?.headers === 'object' && request.headers !== null) return
+  refuse('request', 'a Request, or what node:http calls one', request)
+}
+
+function headerOf({ headers }: api.StreamRequest, name: string): string | undefined {
+  const value = typeof headers.get === 'function' ? headers.get(name) : (headers as NodeHeaders)[name]
+  return typeof value === 'string' ? value : undefined
+}
+
+type NodeHeaders = Readonly<Record<string, string | string[] | undefined>>
