@@ -44,12 +44,29 @@ export interface Ttl {
   done?: Duration | undefined
 }
 
+export interface TlsOptions {
+  /**
+   * The certificates that the servers' own have to be signed by, as PEM text, at most 1 MiB:
+   * `readFileSync('ca.pem', 'utf8')`. Default: the well-known authorities (Mozilla's list, compiled in).
+   */
+  ca?: string | undefined
+}
+
 export interface EngineOptions {
   /**
-   * `redis://[user:password@]host[:port][/db]`, `rediss://…` (TLS), or `memory:` (one store per process; `memory:name`
-   * is another). Default: the environment's `TIDEMARK_URL`, `REDIS_URL` or `KV_URL`, else `memory:`.
+   * - `redis://[user:password@]host[:port][/db]`
+   * - `redis+sentinel://[user:password@]host[:port][,host[:port]…]/<master name>[/db]`: these are sentinels, by default at
+   *   port 26379; user and password are those of the primary they name, and the sentinels' own are
+   *   `?sentinelUser=…&sentinelPassword=…`
+   * - `redis+cluster://[user:password@]host[:port][,host[:port]…]`: a few of the cluster's servers
+   * - `memory:`, one store per process; `memory:name` is another
+   *
+   * `rediss` instead of `redis` means TLS, to all servers. Default: the environment's `TIDEMARK_URL`, `REDIS_URL` or
+   * `KV_URL`, else `memory:`.
    */
   url?: string | undefined
+  /** For a `rediss…` URL. */
+  tls?: TlsOptions | undefined
   /** Begins every key and channel; 1–64 characters without braces, control characters or white space. Default `'tidemark'`. */
   keyPrefix?: string | undefined
   /** Default for every stream. */

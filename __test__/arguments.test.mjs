@@ -13,6 +13,7 @@ const circular = {}
 circular.self = circular
 const lone = 'a\ud800b'
 const MIB = 1 << 20
+const PEM = '-----BEGIN CERTIFICATE-----\nbm90IG9uZQ==\n-----END CERTIFICATE-----\n'
 
 /** @param {string} field */
 function refusal(field) {
@@ -67,10 +68,38 @@ describe('createEngine', () => {
         'redis://h/x',
         'redis://h/0/1',
         'redis://u:p w@h',
+        'redis://a,b',
+        'redis://h?x=1',
+        'redis+sentinel://h',
+        'redis+sentinel://h/',
+        'redis+sentinel://h/main/x',
+        'redis+sentinel://h/main/0/1',
+        'redis+sentinel://h/m:n',
+        'redis+sentinel://h,/main',
+        'redis+sentinel://,h/main',
+        'redis+sentinel:///main',
+        'redis+sentinel://h:1,h:99999/main',
+        'redis+sentinel://h/main?password=x',
+        'redis+sentinel://h/main#x',
+        'redis+cluster://',
+        'redis+cluster://h/1',
+        'redis+cluster://h/main',
+        'redis+cluster://h?sentinelUser=x',
+        'redis+other://h',
+        'rediss+unix://h',
         'memory: x',
         `memory:\n`,
       ])
       .map((bad) => /** @type {[unknown, string]} */ ([{ url: bad }, 'options.url'])),
+    ...[null, 5, 'pem', []].map((bad) => /** @type {[unknown, string]} */ ([{ tls: bad }, 'options.tls'])),
+    ...[null, 5, '', lone, 'x'.repeat(MIB + 1)].map(
+      (bad) => /** @type {[unknown, string]} */ ([{ tls: { ca: bad } }, 'options.tls.ca']),
+    ),
+    [{ url: 'rediss://h', tls: { ca: 'not PEM' } }, 'options.tls.ca'],
+    [{ url: 'rediss://h', tls: { ca: PEM } }, 'options.tls.ca'],
+    [{ url: 'redis://h', tls: { ca: PEM } }, 'options.tls.ca'],
+    [{ url: 'memory:', tls: { ca: PEM } }, 'options.tls.ca'],
+    [{ tls: { key: PEM } }, 'options.tls.key'],
     ...[null, 5, '', 'a b', 'a{', '}', 'a\n', 'a\u0000', lone, 'x'.repeat(65)].map(
       (bad) => /** @type {[unknown, string]} */ ([{ keyPrefix: bad }, 'options.keyPrefix']),
     ),
@@ -113,6 +142,13 @@ describe('createEngine', () => {
       { keyPrefix: 'a:b%c', flushIntervalMs: 0, maxQueueBytes: 1024 * MIB },
       { url: 'memory:' },
       { url: 'MEMORY:name' },
+      { url: 'REDIS://u:p%40@h:1/2' },
+      { url: 'redis://[::1]?protocol=2' },
+      { url: 'redis+sentinel://h/main' },
+      { url: 'RedisS+Sentinel://u:p@h:1,[::1],c/a.B-c_9/2?sentinelUser=u&sentinelPassword=p%26' },
+      { url: 'redis+cluster://h' },
+      { url: 'rediss+cluster://:p@h:1,[::1]:2/0' },
+      { url: 'rediss://h', tls: {} },
     ]) {
       await createEngine({ url: 'memory:', ...options }).close()
     }
@@ -124,6 +160,9 @@ describe('createEngine', () => {
       'redis://:hunter2@',
       'redis://:hunt/er2hunter2@h/x',
       'https://user:hunter2@h',
+      'redis+sentinel://user:hunter2@h',
+      'redis+sentinel://h/main?sentinelPasword=hunter2',
+      'redis+cluster://user:hunt/er2hunter2@h',
       'hunter2',
     ]) {
       assert.throws(

@@ -10,8 +10,10 @@ use crate::store::Ttl;
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Config {
-    /// `redis:`, `rediss:` or `memory:`. `memory:` is one store per process, `memory:<name>` another.
+    /// A URL of Redis (see `ts/url.ts`) or `memory:`. `memory:` is one store per process, `memory:<name>` another.
     pub url: String,
+    /// Certificates in PEM that are trusted instead of the well-known ones.
+    pub tls_ca: Option<String>,
     /// Begins every key and channel.
     pub key_prefix: String,
     /// TTL of a live stream's keys, in milliseconds.

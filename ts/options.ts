@@ -3,6 +3,7 @@ import { type Check, duration, integer, object, oneOf, refuse, text } from './ch
 import { invalidArgument } from './errors'
 import type { Pace } from './event-stream'
 import type { AckArgs, ProduceArgs, SseArgs, SubscribeArgs } from './native'
+import { url as checkUrl } from './url'
 
 const MIB = 1 << 20
 /** The largest chunk, in bytes of UTF-8. */
@@ -19,6 +20,7 @@ const DEFAULT_RESPOND_WAIT_MS = 5_000
 /** `src/config.rs`. */
 export interface Config {
   url: string
+  tlsCa: string | null
   keyPrefix: string
   ttlActiveMs: number
   ttlDoneMs: number
@@ -41,7 +43,8 @@ const reason = text(0, MAX_REASON_BYTES)
 const ttl = object({ active: duration('1s', '365d'), done: duration('1s', '365d') })
 
 const engineOptions = object({
-  url,
+  url: checkUrl,
+  tls: object({ ca: text(1, MIB) }),
   keyPrefix,
   ttl,
   lease: duration('1s', '10m'),
@@ -83,8 +86,14 @@ export const streamId: Check<string> = text(1, 512)
 
 export function engineConfig(given: unknown, environment: Environment): Config {
   const options = engineOptions(given, 'options')
+  const url = options.url ?? urlFrom(environment)
+  const tlsCa = options.tls?.ca ?? null
+  if (tlsCa !== null && !url.startsWith('rediss')) {
+    throw invalidArgument('options.tls.ca', 'is for a URL that begins with rediss')
+  }
   return {
-    url: options.url ?? urlFrom(environment),
+    url,
+    tlsCa,
     keyPrefix: options.keyPrefix ?? 'tidemark',
     ttlActiveMs: options.ttl?.active ?? ttlFrom(environment, 'TIDEMARK_TTL_ACTIVE_SECONDS'),
     ttlDoneMs: options.ttl?.done ?? ttlFrom(environment, 'TIDEMARK_TTL_DONE_SECONDS'),
@@ -227,42 +236,11 @@ export function refuseChunk(chunk: unknown): never {
   throw invalidArgument('chunk', `must be at most ${MAX_CHUNK_BYTES} bytes, got ${Buffer.byteLength(chunk)}`)
 }
 
-function url(value: unknown, field: string): string {
-  const scheme =
-    typeof value === 'string' ? /^([a-z][a-z0-9+.-]*):/i.exec(value)?.[1]?.toLowerCase() : undefined
-  // The value may hold a password, so no message repeats more of it than the scheme.
-  if (typeof value !== 'string' || scheme === undefined) {
-    throw invalidArgument(field, 'must be a URL that begins with redis:, rediss: or memory:')
-  }
-  if (/[\s\p{Cc}\p{Cs}]/u.test(value)) {
-    throw invalidArgument(field, 'must not contain white space or control characters, unless percent-encoded')
-  }
-  const normal = scheme + value.slice(scheme.length)
-  if (scheme === 'memory') return normal
-  if (scheme !== 'redis' && scheme !== 'rediss') {
-    throw invalidArgument(field, `must begin with redis:, rediss: or memory:, got ${scheme}:`)
-  }
-  const parsed = URL.canParse(normal) ? new URL(normal) : undefined
-  if (!normal.startsWith(`${scheme}://`) || parsed === undefined || parsed.hostname === '') {
-    throw invalidArgument(
-      field,
-      `must be ${scheme}://[user:password@]host[:port][/db]; special characters in a password are percent-encoded`,
-    )
-  }
-  if (!/^(\/\d{0,9})?$/.test(parsed.pathname)) {
-    throw invalidArgument(
-      field,
-      'names a database that is not a number: after the host comes /<number> or nothing',
-    )
-  }
-  return normal
-}
-
 function urlFrom(environment: Environment): string {
   for (const name of ['TIDEMARK_URL', 'REDIS_URL', 'KV_URL']) {
     // An empty variable is how container files say "not set".
     const value = environment[name]
-    if (value) return url(value, name)
+    if (value) return checkUrl(value, name)
   }
   return 'memory:'
 }

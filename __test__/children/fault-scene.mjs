@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { test as testOf } from 'node:test'
+import { inspect } from 'node:util'
 import { createEngine } from '../../dist/index.js'
 import { startChild } from '../support/child.mjs'
 import { checkHistory } from '../support/history.mjs'
@@ -147,4 +148,28 @@ export async function replay(engine, streamId, from = 'start') {
   }
   await deadline(reading(), 15_000, `a replay of ${streamId} ends, after ${chunks.length} chunks`)
   return { name: 'replay', chunks, outcome: subscription.outcome }
+}
+
+/** Everything an error shows, however it is logged. @param {any} error */
+export const shown = (error) =>
+  [error.message, error.stack, String(error), JSON.stringify(error), inspect(error, { depth: 9 })].join('\n')
+
+/**
+ * The error of an operation that must fail soon, and must not show any of the secrets.
+ * @param {Promise<unknown>} operation
+ * @param {string[]} secrets
+ * @returns {Promise<any>}
+ */
+export async function errorOf(operation, secrets) {
+  const error = await deadline(
+    operation.then(
+      () => undefined,
+      (error) => error,
+    ),
+    8_000,
+    'the operation ends',
+  )
+  assert.ok(error, 'it fails')
+  for (const secret of secrets) assert.ok(!shown(error).includes(secret), 'no secret is shown')
+  return error
 }

@@ -29,7 +29,27 @@ export async function startRedis({ aof = false, password, args = [] } = {}) {
   const auth = password ? ['--requirepass', password] : []
   // Another test file may take a port between its choice and its use, so a server that did not come up gets another.
   for (let attempt = 1; ; attempt++) {
-    const server = new RedisServer(folder, await freePort(), password, [...persistence, ...auth, ...args])
+    const port = await freePort()
+    const own = [
+      '--port',
+      `${port}`,
+      '--bind',
+      '127.0.0.1',
+      '--dir',
+      folder,
+      '--logfile',
+      'redis.log',
+      '--save',
+      '',
+    ]
+    const forbidden = FORBIDDEN.flatMap((command) => ['--rename-command', command, ''])
+    const server = new RedisServer(folder, port, password, [
+      ...own,
+      ...forbidden,
+      ...persistence,
+      ...auth,
+      ...args,
+    ])
     try {
       await server.start()
       return server
@@ -48,7 +68,7 @@ export class RedisServer {
    * @param {string} folder
    * @param {number} port
    * @param {string | undefined} password
-   * @param {string[]} args
+   * @param {string[]} args of `redis-server`
    */
   constructor(folder, port, password, args) {
     this.folder = folder
@@ -56,20 +76,7 @@ export class RedisServer {
     this.url = `redis://${password ? `:${encodeURIComponent(password)}@` : ''}127.0.0.1:${port}`
     /** A client that stays usable across restarts. */
     this.admin = new Admin({ port, password })
-    const own = [
-      '--port',
-      `${port}`,
-      '--bind',
-      '127.0.0.1',
-      '--dir',
-      folder,
-      '--logfile',
-      'redis.log',
-      '--save',
-      '',
-    ]
-    const forbidden = FORBIDDEN.flatMap((command) => ['--rename-command', command, ''])
-    this.#args = [...own, ...forbidden, ...args]
+    this.#args = args
   }
 
   /** The running server's process id. */

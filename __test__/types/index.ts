@@ -30,7 +30,12 @@ declare function equal<T>(): <U>(
 ) => void
 
 const maybe: string | undefined = process.env.MAYBE
-const options: EngineOptions = { url: maybe, ttl: { active: '1h', done: 5000 }, lease: undefined }
+const options: EngineOptions = {
+  url: maybe,
+  tls: { ca: maybe },
+  ttl: { active: '1h', done: 5000 },
+  lease: undefined,
+}
 const engine: Engine = createEngine(options)
 createEngine()
 

@@ -41,6 +41,8 @@ async fn g5_a_lapsed_lease_ends_the_generation() {
             "{page:?}"
         );
         if stop {
+            // What was heard of the stream before.
+            heard.clear();
             store
                 .stop(&stream, "enough", &OwnerCheck::Internal, KEEP)
                 .await

@@ -1,16 +1,20 @@
-//! The state of an endpoint, put together from its two connections and shown to every store.
+//! The state of an endpoint, put together from its connections and shown to every store.
 
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard},
+};
 
 use crate::{
     store::{ConnectionState, Listener},
     sync::lock,
 };
 
-/// One of the two connections.
-#[derive(Debug, Clone, Copy)]
+/// What the state is put together from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Part {
-    Commands,
+    /// A command connection, by a number of its own.
+    Commands(u64),
     Subscriber,
 }
 
@@ -34,7 +38,8 @@ pub(super) type Member = (u64, Arc<dyn Listener>);
 pub(super) struct Board(Mutex<Inner>);
 
 struct Inner {
-    parts: [Status; 2],
+    /// Those that were ever needed.
+    parts: BTreeMap<Part, Status>,
     state: ConnectionState,
     /// What went wrong last, since everything was well.
     reason: String,
@@ -44,7 +49,7 @@ struct Inner {
 impl Board {
     pub fn new() -> Self {
         Self(Mutex::new(Inner {
-            parts: [Status::Unused; 2],
+            parts: BTreeMap::new(),
             state: ConnectionState::Idle,
             reason: String::new(),
             members: Vec::new(),
@@ -78,21 +83,34 @@ impl Board {
 
     /// The first attempt begins; later ones leave the status as it is.
     pub fn begin(&self, part: Part) {
-        let fresh = self.lock().parts[part as usize] == Status::Unused;
-        if fresh {
+        let status = self.lock().parts.get(&part).copied();
+        if matches!(status, None | Some(Status::Unused)) {
             self.set(part, Status::Connecting, "");
         }
     }
 
     /// Notes a change and tells the stores if it makes a difference.
     pub fn set(&self, part: Part, status: Status, reason: &str) {
+        self.change(reason, |parts| {
+            parts.insert(part, status);
+        });
+    }
+
+    /// There is no such connection any more.
+    pub fn remove(&self, part: Part) {
+        self.change("", |parts| {
+            parts.remove(&part);
+        });
+    }
+
+    fn change(&self, reason: &str, change: impl FnOnce(&mut BTreeMap<Part, Status>)) {
         let (state, members) = {
             let mut inner = self.lock();
-            inner.parts[part as usize] = status;
+            change(&mut inner.parts);
             if !reason.is_empty() {
                 reason.clone_into(&mut inner.reason);
             }
-            let state = overall(inner.parts, inner.state);
+            let state = overall(&inner.parts, inner.state);
             if state == inner.state {
                 return;
             }
@@ -112,14 +130,24 @@ impl Board {
     }
 }
 
-fn overall(parts: [Status; 2], before: ConnectionState) -> ConnectionState {
-    match parts {
-        _ if parts.contains(&Status::Failed) => ConnectionState::Degraded,
-        _ if parts.contains(&Status::Lost) => ConnectionState::Reconnecting,
-        [Status::Up, Status::Up | Status::Unused] => ConnectionState::Ready,
-        [Status::Unused, Status::Unused] => ConnectionState::Idle,
+fn overall(parts: &BTreeMap<Part, Status>, before: ConnectionState) -> ConnectionState {
+    let any = |status| parts.values().any(|part| *part == status);
+    let commands_up = || {
+        let mut commands = parts.iter().filter(|(part, _)| **part != Part::Subscriber);
+        commands.any(|(_, status)| *status == Status::Up)
+    };
+    if any(Status::Failed) {
+        ConnectionState::Degraded
+    } else if any(Status::Lost) {
+        ConnectionState::Reconnecting
+    } else if !any(Status::Connecting) && commands_up() {
+        ConnectionState::Ready
+    } else if !any(Status::Connecting) && !any(Status::Up) {
+        ConnectionState::Idle
+    } else if before == ConnectionState::Ready {
         // The first subscription of an engine that is at work is nothing to report.
-        _ if before == ConnectionState::Ready => ConnectionState::Ready,
-        _ => ConnectionState::Connecting,
+        ConnectionState::Ready
+    } else {
+        ConnectionState::Connecting
     }
 }

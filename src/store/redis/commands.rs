@@ -1,4 +1,4 @@
-//! The one command connection: made on demand, shared by all operations, replaced when it fails.
+//! A server's command connection: made on demand, shared by all operations, replaced when it fails.
 
 use std::{
     sync::{
@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use redis::{Cmd, ErrorKind, RedisError, Value, aio::MultiplexedConnection};
+use redis::{Cmd, ErrorKind, RedisError, RedisResult, Value, aio::MultiplexedConnection};
 use tokio::{
     sync::{Notify, watch},
     time::{Instant, timeout},
@@ -16,7 +16,8 @@ use tokio::{
 
 use super::{
     board::{Board, Part, Status},
-    connect::{Failure, Target, words},
+    connect::{Failure, words},
+    primary::{Primary, Tenure},
     scripts::Call,
 };
 use crate::{Error, Result, backoff::Backoff};
@@ -26,7 +27,7 @@ const PING_EVERY: Duration = Duration::from_secs(5);
 
 /// After an outage, leases are not judged for this long: their producers may need it to come back and renew them.
 /// Longer than a pause between two attempts to connect and one of the writers' between two tries.
-const AMNESTY: Duration = Duration::from_secs(3);
+pub(super) const AMNESTY: Duration = Duration::from_secs(3);
 
 /// How long an operation waits.
 #[derive(Debug, Clone, Copy)]
@@ -37,9 +38,40 @@ pub(super) struct Limits {
     pub command: Duration,
 }
 
+/// What a server is to do, with what belongs to one key.
+pub(super) enum Job<'a> {
+    Script(&'a Call<'a>),
+    Command {
+        operation: &'static str,
+        key: &'a str,
+        command: &'a Cmd,
+    },
+}
+
+impl Job<'_> {
+    /// For errors.
+    pub fn operation(&self) -> &'static str {
+        match self {
+            Self::Script(call) => call.script.operation,
+            Self::Command { operation, .. } => operation,
+        }
+    }
+
+    /// Says which server of a cluster it is for.
+    pub fn key(&self) -> &str {
+        match self {
+            Self::Script(call) => call.first_key(),
+            Self::Command { key, .. } => key,
+        }
+    }
+}
+
 pub(super) struct Commands {
-    target: Arc<Target>,
+    primary: Arc<Primary>,
+    /// What errors name.
+    address: String,
     board: Arc<Board>,
+    part: Part,
     link: watch::Sender<Link>,
     /// Operations that wait for the connection.
     waiting: AtomicUsize,
@@ -65,10 +97,12 @@ enum Link {
 }
 
 impl Commands {
-    pub fn new(target: Arc<Target>, board: Arc<Board>) -> Self {
+    pub fn new(primary: Arc<Primary>, address: String, board: Arc<Board>, part: Part) -> Self {
         Self {
-            target,
+            primary,
+            address,
             board,
+            part,
             link: watch::Sender::new(Link::Down {
                 attempts: 0,
                 permanent: false,
@@ -80,25 +114,34 @@ impl Commands {
         }
     }
 
-    /// Runs a script, giving it to the server first if it does not have it.
-    pub async fn call(&self, call: &Call<'_>, limits: Limits) -> Result<Value> {
-        let operation = call.script.operation;
-        let mut reply = self.send(operation, &call.by_hash(), limits).await?;
+    /// Does a job; a script is given to the server first if it does not have it. The inner result is what the server
+    /// says. `asking` does it in a slot that this server of a cluster is being given.
+    pub async fn perform(
+        &self,
+        job: &Job<'_>,
+        asking: bool,
+        limits: Limits,
+    ) -> Result<Result<Value, RedisError>> {
+        let operation = job.operation();
+        let call = match job {
+            Job::Command { command, .. } => return self.send(operation, command, asking, limits).await,
+            Job::Script(call) => call,
+        };
+        let reply = self.send(operation, &call.by_hash(), asking, limits).await?;
         if matches!(&reply, Err(error) if error.code() == Some("NOSCRIPT")) {
-            reply = self.send(operation, &call.by_source(), limits).await?;
+            return self.send(operation, &call.by_source(), asking, limits).await;
         }
-        reply.map_err(|error| refused(operation, &error))
-    }
-
-    /// Runs a command.
-    pub async fn run(&self, operation: &'static str, command: &Cmd, limits: Limits) -> Result<Value> {
-        let reply = self.send(operation, command, limits).await?;
-        reply.map_err(|error| refused(operation, &error))
+        Ok(reply)
     }
 
     /// Waits for a connection.
     pub async fn connect(&self, limits: Limits) -> Result<()> {
         self.connection(limits).await.map(drop)
+    }
+
+    /// Whether there is a connection now.
+    pub fn is_up(&self) -> bool {
+        matches!(&*self.link.borrow(), Link::Up { .. })
     }
 
     /// Whether a lapsed lease means that its producer is dead. Not so right after an outage, which nobody could renew in.
@@ -119,18 +162,10 @@ impl Commands {
         self.link.send_replace(Link::Closed);
     }
 
-    /// The error of an operation that could not get a connection.
-    pub fn unreachable(&self, reason: String, limits: Limits) -> Error {
-        if reason.is_empty() {
-            return self.error(format!("no connection within {} ms", limits.connect.as_millis()));
-        }
-        self.error(reason)
-    }
-
     /// An [`Error::Connection`] that may pass.
     pub fn error(&self, reason: String) -> Error {
         Error::Connection {
-            address: self.target.address().to_owned(),
+            address: self.address.clone(),
             reason,
             permanent: false,
         }
@@ -140,7 +175,7 @@ impl Commands {
     pub async fn keep(self: Arc<Self>, patience: Duration) {
         self.interest().await;
         for serial in 0.. {
-            let connection = self.dial(patience).await;
+            let (connection, tenure) = self.dial(patience).await;
             let is_first_attempt =
                 matches!(&*self.link.borrow(), Link::Down { attempts: 0, .. }) && serial == 0;
             let amnesty = if is_first_attempt { Duration::ZERO } else { AMNESTY };
@@ -149,16 +184,16 @@ impl Commands {
                 connection,
                 judging: Instant::now() + amnesty,
             });
-            self.board.set(Part::Commands, Status::Up, "");
-            self.watch(serial).await;
+            self.board.set(self.part, Status::Up, "");
+            self.watch(serial, tenure).await;
         }
     }
 
-    async fn dial(&self, patience: Duration) -> MultiplexedConnection {
-        self.board.begin(Part::Commands);
+    async fn dial(&self, patience: Duration) -> (MultiplexedConnection, Tenure) {
+        self.board.begin(self.part);
         let mut backoff = Backoff::default();
         loop {
-            match self.target.commands(patience).await {
+            match self.primary.commands(patience).await {
                 Ok(connection) => return connection,
                 Err(failure) => self.failed(failure),
             }
@@ -171,7 +206,7 @@ impl Commands {
     }
 
     /// Returns when the connection has been discarded.
-    async fn watch(&self, serial: u64) {
+    async fn watch(&self, serial: u64, mut tenure: Tenure) {
         let mut link = self.link.subscribe();
         let patience = Limits {
             // What makes connections is this task: it must not wait for one.
@@ -181,11 +216,19 @@ impl Commands {
         loop {
             tokio::select! {
                 _ = link.wait_for(|link| !matches!(link, Link::Up { serial: current, .. } if *current == serial)) => return,
+                () = &mut tenure => {
+                    self.discard(serial, "another server is the primary now");
+                    return;
+                }
                 () = tokio::time::sleep(PING_EVERY) => {}
             }
             if self.listened.load(Ordering::Relaxed) > 0 {
                 // Whatever is wrong shows in the link.
-                let _ = self.send("ping", &redis::cmd("PING"), patience).await;
+                let ping = redis::cmd("PING");
+                let _ = tokio::join!(
+                    self.send("ping", &ping, false, patience),
+                    self.primary.look(PING_EVERY)
+                );
             }
         }
     }
@@ -195,11 +238,18 @@ impl Commands {
         &self,
         operation: &'static str,
         command: &Cmd,
+        asking: bool,
         limits: Limits,
     ) -> Result<Result<Value, RedisError>> {
         let (serial, mut connection) = self.connection(limits).await?;
-        let answer = timeout(limits.command, connection.send_packed_command(command));
-        let Ok(reply) = answer.await else {
+        let answer = async {
+            if asking {
+                ask(&mut connection, command).await
+            } else {
+                connection.send_packed_command(command).await
+            }
+        };
+        let Ok(reply) = timeout(limits.command, answer).await else {
             let milliseconds = u64::try_from(limits.command.as_millis()).unwrap_or(u64::MAX);
             self.discard(serial, &format!("no answer within {milliseconds} ms"));
             return Err(Error::Timeout {
@@ -247,7 +297,7 @@ impl Commands {
                 } => Ok((*serial, connection.clone())),
                 // What is waited for is a connection, or a failure that no waiting helps against.
                 Link::Down { reason, .. } => Err(Error::Connection {
-                    address: self.target.address().to_owned(),
+                    address: self.address.clone(),
                     reason: reason.clone(),
                     permanent: true,
                 }),
@@ -256,10 +306,10 @@ impl Commands {
             Ok(Err(_)) => Err(Error::Closed),
             Err(_) => {
                 let reason = match &*self.link.borrow() {
-                    Link::Down { reason, .. } => reason.clone(),
-                    _ => String::new(),
+                    Link::Down { reason, .. } if !reason.is_empty() => reason.clone(),
+                    _ => Failure::late(limits.connect).reason,
                 };
-                Err(self.unreachable(reason, limits))
+                Err(self.error(reason))
             }
         }
     }
@@ -279,12 +329,12 @@ impl Commands {
             current
         });
         if discarded {
-            self.board.set(Part::Commands, Status::Lost, why);
+            self.board.set(self.part, Status::Lost, why);
         }
     }
 
     fn failed(&self, failure: Failure) {
-        self.board.set(Part::Commands, Status::Failed, &failure.reason);
+        self.board.set(self.part, Status::Failed, &failure.reason);
         self.link.send_if_modified(|link| {
             let Link::Down {
                 attempts,
@@ -327,6 +377,14 @@ impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.waiting.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// The two go together: nothing of others comes between them.
+async fn ask(connection: &mut MultiplexedConnection, command: &Cmd) -> RedisResult<Value> {
+    let mut pipeline = redis::pipe();
+    pipeline.cmd("ASKING").add_command(command.clone());
+    let replies = connection.send_packed_commands(&pipeline, 1, 1).await?;
+    Ok(replies.into_iter().next().unwrap_or(Value::Nil))
 }
 
 /// Whether the server has answered, and the connection is fine.

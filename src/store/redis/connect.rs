@@ -1,19 +1,15 @@
-//! Which node the keys live on, and how to connect to it.
-//!
-//! There is one node here. Sentinel and Cluster change this file: the connections it hands out are all that the rest
-//! of the module knows of a server.
+//! How to connect to one server.
 
 use std::{sync::Once, time::Duration};
 
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, IntoConnectionInfo as _, ProtocolVersion,
-    RedisError, RedisResult, Value,
+    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, Pipeline, ProtocolVersion,
+    RedisError, RedisResult, ServerErrorKind, Value,
     aio::{MultiplexedConnection, PubSubSink, PubSubStream},
     io::tcp::{TcpSettings, socket2::TcpKeepalive},
 };
 
 use super::scripts;
-use crate::{Error, Result};
 
 /// Commands that may wait in the connection's queue, beyond which senders wait in turn.
 const QUEUE: usize = 1024;
@@ -22,8 +18,9 @@ const QUEUE: usize = 1024;
 #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
 const UNACKNOWLEDGED: Duration = Duration::from_secs(10);
 
-/// Where to connect to, and as whom.
-pub(super) struct Target {
+/// One server: where to connect to, and as whom.
+#[derive(Clone)]
+pub(super) struct Server {
     client: Client,
     address: String,
 }
@@ -36,28 +33,48 @@ pub(super) struct Failure {
     pub permanent: bool,
 }
 
-impl Target {
-    /// Takes a URL apart. The error does not repeat it: it may hold a password.
-    pub fn parse(url: &str) -> Result<Self> {
-        let refused = || {
-            Error::invalid(
-                "url",
-                "must be redis://, rediss:// (TLS) or redis+unix://, as in redis://[user:password@]host[:port][/db]; \
-                 percent-encode special characters",
-            )
-        };
-        let info = url.into_connection_info().map_err(|_| refused())?;
+impl Failure {
+    /// One that may pass.
+    pub fn passing(reason: impl Into<String>) -> Self {
+        Self {
+            reason: reason.into(),
+            permanent: false,
+        }
+    }
+
+    /// No connection in time.
+    pub fn late(patience: Duration) -> Self {
+        Self::passing(format!("no connection within {} ms", patience.as_millis()))
+    }
+
+    /// That of one of several servers.
+    pub fn of(self, server: &str) -> Self {
+        Self {
+            reason: format!("{server}: {}", self.reason),
+            ..self
+        }
+    }
+
+    /// That of all of them.
+    pub fn all(failures: Vec<Self>) -> Self {
+        Self {
+            permanent: !failures.is_empty() && failures.iter().all(|failure| failure.permanent),
+            reason: failures
+                .into_iter()
+                .map(|failure| failure.reason)
+                .collect::<Vec<_>>()
+                .join("; "),
+        }
+    }
+}
+
+impl Server {
+    pub fn new(info: ConnectionInfo) -> RedisResult<Self> {
         let address = match info.addr() {
-            ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. }
-                if host.contains(':') =>
-            {
-                format!("[{host}]:{port}")
-            }
             ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
-                format!("{host}:{port}")
+                address_of(host, *port)
             }
-            ConnectionAddr::Unix(path) => path.display().to_string(),
-            _ => return Err(refused()),
+            other => other.to_string(),
         };
         let settings = info
             .redis_settings()
@@ -66,14 +83,39 @@ impl Target {
             .set_lib_name("tidemark", env!("CARGO_PKG_VERSION"));
         let info = info.set_tcp_settings(tcp()).set_redis_settings(settings);
         Ok(Self {
-            client: Client::open(info).map_err(|_| refused())?,
+            client: Client::open(info)?,
             address,
         })
+    }
+
+    /// Another server that is spoken to in the same way.
+    pub fn at(&self, host: &str, port: u16) -> RedisResult<Self> {
+        let host = host.to_owned();
+        let info = self.client.get_connection_info();
+        let addr = match info.addr() {
+            ConnectionAddr::TcpTls {
+                insecure, tls_params, ..
+            } => ConnectionAddr::TcpTls {
+                host,
+                port,
+                insecure: *insecure,
+                tls_params: tls_params.clone(),
+            },
+            _ => ConnectionAddr::Tcp(host, port),
+        };
+        Self::new(info.clone().set_addr(addr))
     }
 
     /// Host and port.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    pub fn host(&self) -> &str {
+        match self.client.get_connection_info().addr() {
+            ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. } => host,
+            _ => "",
+        }
     }
 
     /// The same text for the same connection. Holds the credentials: not to be shown.
@@ -89,27 +131,32 @@ impl Target {
         )
     }
 
-    /// A connection for commands, with the scripts loaded.
-    pub async fn commands(&self, patience: Duration) -> Result<MultiplexedConnection, Failure> {
+    /// A connection for commands, with the scripts loaded; `as_primary` refuses a replica.
+    pub async fn commands(
+        &self,
+        patience: Duration,
+        as_primary: bool,
+    ) -> Result<MultiplexedConnection, Failure> {
         self.attempt(patience, async {
-            // The operations bring their own time limits, which also count the wait in the queue.
-            let config = AsyncConnectionConfig::new()
-                .set_connection_timeout(None)
-                .set_response_timeout(None)
-                .set_pipeline_buffer_size(QUEUE);
-            let mut connection = self
-                .client
-                .get_multiplexed_async_connection_with_config(&config)
-                .await?;
+            let mut connection = self.connection().await?;
             let mut pipeline = redis::pipe();
             pipeline.cmd("CLIENT").arg("SETNAME").arg("tidemark");
             for script in scripts::all() {
                 pipeline.cmd("SCRIPT").arg("LOAD").arg(script.source);
             }
-            for reply in connection
+            let setting_up = pipeline.len();
+            if as_primary {
+                pipeline.cmd("ROLE");
+            }
+            let mut replies = connection
                 .send_packed_commands(&pipeline, 0, pipeline.len())
-                .await?
-            {
+                .await?;
+            let roles = replies.split_off(setting_up.min(replies.len()));
+            if roles.into_iter().any(|role| is_replica(&role)) {
+                let reason = "this server is a replica".to_owned();
+                return Err((ErrorKind::Server(ServerErrorKind::ReadOnly), "", reason).into());
+            }
+            for reply in replies {
                 usable(reply)?;
             }
             Ok(connection)
@@ -127,6 +174,32 @@ impl Target {
         .await
     }
 
+    /// Asks something on a connection that is closed after it.
+    pub async fn ask(&self, questions: &Pipeline, patience: Duration) -> Result<Vec<Value>, Failure> {
+        self.attempt(patience, async {
+            let mut connection = self.connection().await?;
+            let replies = connection
+                .send_packed_commands(questions, 0, questions.len())
+                .await?;
+            for reply in &replies {
+                usable(reply.clone())?;
+            }
+            Ok(replies)
+        })
+        .await
+    }
+
+    async fn connection(&self) -> RedisResult<MultiplexedConnection> {
+        // The operations bring their own time limits, which also count the wait in the queue.
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(None)
+            .set_response_timeout(None)
+            .set_pipeline_buffer_size(QUEUE);
+        self.client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await
+    }
+
     async fn attempt<T>(
         &self,
         patience: Duration,
@@ -142,12 +215,23 @@ impl Target {
                 permanent: error.kind() == ErrorKind::AuthenticationFailed || error.code() == Some("NOAUTH"),
                 reason: words(&error),
             }),
-            Err(_) => Err(Failure {
-                reason: format!("no connection within {} ms", patience.as_millis()),
-                permanent: false,
-            }),
+            Err(_) => Err(Failure::late(patience)),
         }
     }
+}
+
+/// Host and port as they are shown.
+pub(super) fn address_of(host: &str, port: u16) -> String {
+    if host.contains(':') {
+        format!("[{host}]:{port}")
+    } else {
+        format!("{host}:{port}")
+    }
+}
+
+/// Whether this is ROLE's reply of a replica. A server that does not tell counts as a primary: it refuses writes itself.
+fn is_replica(role: &Value) -> bool {
+    matches!(role, Value::Array(fields) if matches!(fields.first(), Some(Value::BulkString(name)) if name == b"slave"))
 }
 
 /// What an error says, in the server's words if they are known.
@@ -178,44 +262,4 @@ fn tcp() -> TcpSettings {
     #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
     let settings = settings.set_user_timeout(UNACKNOWLEDGED);
     settings
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_url_is_taken_apart_without_showing_the_password() {
-        for (url, address) in [
-            ("redis://host", "host:6379"),
-            ("redis://bob:sesame@host:1/2", "host:1"),
-            ("rediss://:sesame@[::1]:7000", "[::1]:7000"),
-        ] {
-            assert_eq!(Target::parse(url).unwrap().address(), address);
-        }
-        for url in [
-            "redis://:sesame@",
-            "http://:sesame@host",
-            "sesame",
-            "redis://:sesame@h/db",
-        ] {
-            let error = Target::parse(url).err().unwrap();
-            assert_eq!(error.code(), "ERR_INVALID_ARGUMENT", "{url}");
-            assert!(!error.to_string().contains("sesame"), "{error}");
-        }
-    }
-
-    #[test]
-    fn only_the_same_settings_have_the_same_identity() {
-        let identity = |url| Target::parse(url).unwrap().identity();
-        assert_eq!(identity("redis://host"), identity("redis://host:6379/0"));
-        for other in [
-            "redis://host/1",
-            "redis://:a@host",
-            "redis://host:1",
-            "rediss://host",
-        ] {
-            assert_ne!(identity("redis://host"), identity(other), "{other}");
-        }
-    }
 }

@@ -1,4 +1,5 @@
-//! One Redis, as seen by all stores of the process that use it: one connection for commands, one for subscriptions.
+//! One Redis, as seen by all stores of the process that use it: a connection for commands to each server, and one for
+//! subscriptions.
 
 use std::{
     collections::HashMap,
@@ -14,9 +15,11 @@ use tokio::{
 
 use super::{
     board::{Board, Member},
-    commands::{Commands, Limits},
-    connect::Target,
+    commands::Limits,
+    connect::Failure,
+    servers::Servers,
     subscriber::{Kind, Request, Subscriber, Wish},
+    target::Target,
 };
 use crate::{Result, sync::lock};
 
@@ -27,7 +30,7 @@ static ENDPOINTS: LazyLock<Mutex<Registry>> = LazyLock::new(Mutex::default);
 
 /// Closed when the last store lets go of it.
 pub(super) struct Endpoint {
-    pub commands: Arc<Commands>,
+    pub servers: Arc<Servers>,
     pub board: Arc<Board>,
     requests: mpsc::UnboundedSender<Request>,
     tasks: [AbortHandle; 2],
@@ -40,22 +43,20 @@ impl Endpoint {
         let runtime = Handle::current();
         let mut endpoints = lock(&ENDPOINTS);
         endpoints.retain(|_, endpoint| endpoint.strong_count() > 0);
-        let key = (target.identity(), runtime.id());
+        let key = (target.identity.clone(), runtime.id());
         if let Some(endpoint) = endpoints.get(&key).and_then(Weak::upgrade) {
             return endpoint;
         }
         let board = Arc::new(Board::new());
-        let commands = Arc::new(Commands::new(target.clone(), board.clone()));
+        let (servers, keeper) = Servers::new(target, &board, limits.connect);
         let (requests, receiver) = mpsc::unbounded_channel();
-        let subscriber = Subscriber::new(target.clone(), board.clone(), commands.clone(), receiver);
+        let subscriber = Subscriber::new(servers.clone(), board.clone(), receiver);
         let tasks = [
-            runtime
-                .spawn(commands.clone().keep(limits.connect))
-                .abort_handle(),
+            keeper,
             runtime.spawn(subscriber.run(limits.connect)).abort_handle(),
         ];
         let endpoint = Arc::new(Self {
-            commands,
+            servers,
             board,
             requests,
             tasks,
@@ -70,9 +71,13 @@ impl Endpoint {
         match timeout(limits.connect, wish.fulfilled()).await {
             Ok(Some(outcome)) => outcome,
             Ok(None) => Err(self
-                .commands
+                .servers
                 .error("the stream is no longer listened to".to_owned())),
-            Err(_) => Err(self.commands.unreachable(self.board.reason(), limits)),
+            Err(_) => {
+                let reason = Some(self.board.reason()).filter(|reason| !reason.is_empty());
+                let reason = reason.unwrap_or_else(|| Failure::late(limits.connect).reason);
+                Err(self.servers.error(reason))
+            }
         }
     }
 
@@ -89,7 +94,7 @@ impl Endpoint {
 
 impl Drop for Endpoint {
     fn drop(&mut self) {
-        self.commands.close();
+        self.servers.close();
         for task in &self.tasks {
             task.abort();
         }

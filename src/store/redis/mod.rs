@@ -2,19 +2,26 @@
 //!
 //! * [`keys`] names things; `lua/prelude.lua` says what is in them.
 //! * [`scripts`] holds the Lua scripts, [`reply`] and [`message`] take apart what comes back and what is published.
-//! * [`connect`] knows how to reach the server, [`commands`] and [`subscriber`] each keep one connection to it, and an
-//!   [`endpoint`] shares the two among all stores of the process. [`board`] tells how they are.
+//! * [`target`] takes the URL apart, [`connect`] knows how to reach one server, [`primary`] which one, where there is
+//!   one to choose; [`cluster`] and [`slots`] do the same for a cluster, and [`servers`] hides which it is.
+//! * [`commands`] and [`subscriber`] each keep a connection, and an [`endpoint`] shares them among all stores of the
+//!   process. [`board`] tells how they are.
 
 mod board;
+mod cluster;
 mod commands;
 mod connect;
 mod endpoint;
 mod keys;
 mod message;
+mod primary;
 mod quick;
 mod reply;
 mod scripts;
+mod servers;
+mod slots;
 mod subscriber;
+mod target;
 
 use std::{
     sync::{
@@ -34,13 +41,13 @@ use ulid::Ulid;
 
 use self::{
     commands::Limits,
-    connect::Target,
     endpoint::Endpoint,
     keys::{Keyspace, SHARDS, StreamKeys},
     quick::Quick,
     reply::Fields,
     scripts::{Call, Script},
     subscriber::Kind,
+    target::Target,
 };
 use super::{
     Ack, Append, Appended, ConnectionState, IfActive, ListCursor, Listener, MAX_CONSUMERS, OwnerCheck, Page,
@@ -87,7 +94,7 @@ impl RedisStore {
         }
         Ok(Arc::new(Self {
             id: IDS.fetch_add(1, Ordering::Relaxed),
-            target: Arc::new(Target::parse(&config.url)?),
+            target: Arc::new(Target::parse(&config.url, config.tls_ca.as_deref())?),
             keys: Keyspace::new(&config.key_prefix),
             node,
             listener,
@@ -131,7 +138,7 @@ impl RedisStore {
     }
 
     async fn call(&self, call: Call<'_>) -> Result<Value> {
-        self.until_closed(async { self.endpoint()?.commands.call(&call, self.limits).await })
+        self.until_closed(async { self.endpoint()?.servers.call(&call, self.limits).await })
             .await
     }
 
@@ -139,10 +146,10 @@ impl RedisStore {
     /// for that.
     async fn judging(&self, call: Call<'_>) -> Result<Value> {
         self.until_closed(async {
-            let commands = &self.endpoint()?.commands;
-            commands.connect(self.limits).await?;
-            let call = call.text(if commands.may_judge() { "1" } else { "0" });
-            commands.call(&call, self.limits).await
+            let servers = &self.endpoint()?.servers;
+            let may_judge = servers.may_judge(call.first_key(), self.limits).await?;
+            let call = call.text(if may_judge { "1" } else { "0" });
+            servers.call(&call, self.limits).await
         })
         .await
     }
@@ -228,22 +235,26 @@ impl RedisStore {
 
     /// A failure is of no consequence: the next refresh tries again.
     fn touch_index(&self, stream: StreamId, ttl: u64) -> Result<()> {
-        let commands = self.endpoint()?.commands.clone();
+        let servers = self.endpoint()?.servers.clone();
         let key = self.keys.index_of(&stream);
         let limits = self.limits;
         tokio::spawn(async move {
             let call = enter(key, &stream, ttl);
-            let _ = commands.call(&call, limits).await;
+            let _ = servers.call(&call, limits).await;
         });
         Ok(())
     }
 
     async fn forget(&self, stream: &StreamId) -> Result<()> {
+        let index = self.keys.index_of(stream);
         let mut command = redis::cmd("SREM");
-        command.arg(self.keys.index_of(stream)).arg(stream.as_str());
+        command.arg(&index).arg(stream.as_str());
         self.until_closed(async {
             let endpoint = self.endpoint()?;
-            endpoint.commands.run("forget", &command, self.limits).await
+            endpoint
+                .servers
+                .run("forget", &index, &command, self.limits)
+                .await
         })
         .await
         .map(drop)
@@ -280,7 +291,7 @@ impl Drop for RedisStore {
 
 impl Store for RedisStore {
     fn connect(&self) -> Pending<'_, ()> {
-        Box::pin(self.until_closed(async { self.endpoint()?.commands.connect(self.limits).await }))
+        Box::pin(self.until_closed(async { self.endpoint()?.servers.connect(self.limits).await }))
     }
 
     fn start<'a>(&'a self, stream: &'a StreamId, start: &'a Start) -> Pending<'a, Started> {
@@ -396,10 +407,11 @@ impl Store for RedisStore {
 
     fn cursor<'a>(&'a self, stream: &'a StreamId, consumer: &'a str) -> Pending<'a, Option<Cursor>> {
         Box::pin(self.until_closed(async move {
+            let key = self.keys.stream(stream).cursors;
             let mut command = redis::cmd("HGET");
-            command.arg(self.keys.stream(stream).cursors).arg(consumer);
-            let endpoint = self.endpoint()?;
-            reply::cursor(endpoint.commands.run("cursor", &command, self.limits).await?)
+            command.arg(&key).arg(consumer);
+            let servers = &self.endpoint()?.servers;
+            reply::cursor(servers.run("cursor", &key, &command, self.limits).await?)
         }))
     }
 
@@ -424,7 +436,7 @@ impl Store for RedisStore {
                 let mut command = redis::cmd("MEMORY");
                 command.arg("USAGE").arg(key);
                 let endpoint = &endpoint;
-                async move { endpoint.commands.run("memory", &command, self.limits).await }
+                async move { endpoint.servers.run("memory", key, &command, self.limits).await }
             });
             let mut bytes = None;
             for size in join_all(sizes).await {
@@ -452,13 +464,13 @@ impl Store for RedisStore {
             let mut at = from;
             while at.shard < SHARDS {
                 let wanted = count.saturating_sub(ids.len()).clamp(1, LIST_AT_ONCE);
+                let index = self.keys.index(at.shard);
                 let mut command = redis::cmd("SSCAN");
-                command
-                    .arg(self.keys.index(at.shard))
-                    .arg(at.scan)
-                    .arg("COUNT")
-                    .arg(wanted);
-                let reply = endpoint.commands.run("list", &command, self.limits).await?;
+                command.arg(&index).arg(at.scan).arg("COUNT").arg(wanted);
+                let reply = endpoint
+                    .servers
+                    .run("list", &index, &command, self.limits)
+                    .await?;
                 let mut fields = Fields::new("list", reply)?;
                 at.scan = fields.number()?;
                 let mut members = fields.nested()?;

@@ -58,6 +58,8 @@ struct Guess {
 
 /// An append that waits for the turn's end, and who waits for its answer: whether the guess was right.
 struct Try {
+    /// Appends of other slots need a command of their own.
+    slot: usize,
     guess: Arc<Guess>,
     frame: bytes::Bytes,
     done: oneshot::Sender<Result<bool>>,
@@ -88,6 +90,7 @@ impl Quick {
         let is_first = {
             let mut turn = lock(&self.turn);
             turn.push(Try {
+                slot: endpoint.servers.slot(&guess.keys.meta),
                 guess: Arc::clone(&guess),
                 frame: append
                     .frame
@@ -171,6 +174,7 @@ impl Quick {
     async fn send(self: Arc<Self>, endpoint: Arc<Endpoint>, limits: Limits, closed: watch::Receiver<bool>) {
         tokio::task::yield_now().await;
         let mut tries = std::mem::take(&mut *lock(&self.turn));
+        tries.sort_by_key(|waiting| waiting.slot);
         while !tries.is_empty() {
             let rest = tries.split_off(fitting(&tries));
             let together = std::mem::replace(&mut tries, rest);
@@ -179,12 +183,13 @@ impl Quick {
     }
 }
 
-/// How many of these go into one command.
+/// How many of these go into one command, which is for one slot.
 fn fitting(tries: &[Try]) -> usize {
     let mut bytes = 0;
+    let slot = tries.first().map(|waiting| waiting.slot);
     let more = |waiting: &&Try| {
         bytes += waiting.frame.len();
-        bytes <= MOST_BYTES
+        bytes <= MOST_BYTES && Some(waiting.slot) == slot
     };
     tries.iter().take(MOST_APPENDS).take_while(more).count().max(1)
 }
@@ -206,7 +211,7 @@ async fn settle(tries: Vec<Try>, endpoint: Arc<Endpoint>, limits: Limits, mut cl
     let reply = tokio::select! {
         biased;
         _ = closed.wait_for(|closed| *closed) => Err(Error::Closed),
-        reply = endpoint.commands.call(&call, limits) => reply,
+        reply = endpoint.servers.call(&call, limits) => reply,
     };
     let mut answers = match &reply {
         Ok(Value::Array(answers)) => answers.iter(),

@@ -88,6 +88,11 @@ impl<'a> Call<'a> {
         self.text(value.to_string())
     }
 
+    /// All keys of a call have its hash tag.
+    pub fn first_key(&self) -> &str {
+        self.keys.first().map_or("", |key| key)
+    }
+
     /// The command for a server that has the script.
     pub fn by_hash(&self) -> Cmd {
         self.command("EVALSHA", &self.script.hash)

@@ -22,9 +22,11 @@ use tokio::{
 
 use super::{
     board::{Board, Member, Part, Status},
-    commands::{Commands, refused},
-    connect::{Failure, Target, words},
+    commands::refused,
+    connect::{Failure, words},
     message,
+    primary::{Subscription, Tenure},
+    servers::Servers,
 };
 use crate::{Result, StreamId, backoff::Backoff};
 
@@ -71,9 +73,8 @@ struct Channel {
 }
 
 pub(super) struct Subscriber {
-    target: Arc<Target>,
+    servers: Arc<Servers>,
     board: Arc<Board>,
-    commands: Arc<Commands>,
     requests: mpsc::UnboundedReceiver<Request>,
     /// What is wanted.
     channels: HashMap<String, Channel>,
@@ -97,16 +98,10 @@ enum Trouble {
 }
 
 impl Subscriber {
-    pub fn new(
-        target: Arc<Target>,
-        board: Arc<Board>,
-        commands: Arc<Commands>,
-        requests: mpsc::UnboundedReceiver<Request>,
-    ) -> Self {
+    pub fn new(servers: Arc<Servers>, board: Arc<Board>, requests: mpsc::UnboundedReceiver<Request>) -> Self {
         Self {
-            target,
+            servers,
             board,
-            commands,
             requests,
             channels: HashMap::new(),
             subscribed: HashSet::new(),
@@ -123,11 +118,11 @@ impl Subscriber {
                 let request = next(&mut self.requests).await;
                 self.take(request);
             }
-            let Some((sink, stream)) = self.dial(patience).await else {
+            let Some((sink, stream, tenure)) = self.dial(patience).await else {
                 self.board.set(Part::Subscriber, Status::Unused, "");
                 continue;
             };
-            let (reason, status) = self.serve(&sink, stream).await;
+            let (reason, status) = self.serve(&sink, stream, tenure).await;
             self.missed |= !self.subscribed.is_empty();
             self.subscribed.clear();
             self.changed = self.channels.keys().cloned().collect();
@@ -144,11 +139,11 @@ impl Subscriber {
     }
 
     /// Connects; `None` when nobody listens any more.
-    async fn dial(&mut self, patience: Duration) -> Option<(PubSubSink, PubSubStream)> {
+    async fn dial(&mut self, patience: Duration) -> Option<Subscription> {
         self.board.begin(Part::Subscriber);
-        let target = self.target.clone();
+        let servers = self.servers.clone();
         loop {
-            let attempt = self.meanwhile(target.subscriber(patience)).await?;
+            let attempt = self.meanwhile(servers.subscriber(patience)).await?;
             match attempt {
                 Ok(connection) => return Some(connection),
                 Err(failure) => self.failed(&failure),
@@ -177,14 +172,19 @@ impl Subscriber {
         if failure.permanent {
             for channel in self.channels.values_mut() {
                 for done in channel.waiting.drain(..) {
-                    let _ = done.send(Err(self.commands.error(failure.reason.clone())));
+                    let _ = done.send(Err(self.servers.error(failure.reason.clone())));
                 }
             }
         }
     }
 
     /// Uses a connection until it is lost; returns why it was, and whether it was of any use before.
-    async fn serve(&mut self, sink: &PubSubSink, mut messages: PubSubStream) -> (String, Status) {
+    async fn serve(
+        &mut self,
+        sink: &PubSubSink,
+        mut messages: PubSubStream,
+        mut tenure: Tenure,
+    ) -> (String, Status) {
         let mut step: Option<Step> = None;
         let mut end = Status::Failed;
         let mut pings = tokio::time::interval(PING_EVERY);
@@ -216,6 +216,7 @@ impl Subscriber {
                         return (reason, end);
                     }
                 }
+                () = &mut tenure => return ("live messages come from another server now".to_owned(), end),
                 _ = pings.tick(), if step.is_none() => step = Some(ping(sink.clone())),
             }
         }
@@ -338,7 +339,7 @@ impl Subscriber {
                 }
             }
         }
-        self.commands.listened(self.channels.len());
+        self.servers.listened(self.channels.len());
     }
 
     fn remove(&mut self, name: String, store: u64) {

@@ -1,0 +1,487 @@
+//! A cluster: a command connection to each of its primaries, and the table that says which of them has what.
+//!
+//! The client library's cluster connection is not used: it mixes subscriptions with commands. Every operation is for one
+//! slot, which leaves little to do: send it to the slot's server, and follow redirections.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::{
+    StreamExt as _,
+    future::{BoxFuture, join_all},
+    stream::FuturesUnordered,
+};
+use redis::{Cmd, Value};
+use tokio::{
+    sync::{Notify, watch},
+    task::AbortHandle,
+    time::{Instant, sleep, timeout},
+};
+use ulid::Ulid;
+
+use super::{
+    board::{Board, Part, Status},
+    commands::{AMNESTY, Commands, Job, Limits, refused},
+    connect::{Failure, Server, words},
+    primary::{Primary, Subscription},
+    slots::{Address, Redirection, SLOTS, ranges, redirection, slot_of},
+};
+use crate::{
+    Error, Result,
+    backoff::{Backoff, jitter},
+    sync::lock,
+};
+
+/// How often the table is read while somebody counts on it.
+const READ_EVERY: Duration = Duration::from_secs(5);
+/// How long a server may take to give it.
+const READ_WITHIN: Duration = Duration::from_secs(1);
+/// More redirections of one operation, and the servers disagree; the caller tries again later.
+const REDIRECTIONS: usize = 5;
+/// The part of the board that stands for the table.
+const TABLE: Part = Part::Commands(0);
+
+pub(super) struct Cluster {
+    /// The servers that the URL names.
+    seeds: Vec<Server>,
+    /// They, as errors name them.
+    address: String,
+    board: Arc<Board>,
+    /// For one attempt to connect.
+    patience: Duration,
+    table: watch::Sender<Table>,
+    /// The table is to be read.
+    wake: Notify,
+    /// Channels that are listened to.
+    listened: AtomicUsize,
+    /// Since when leases may be judged.
+    judging: Mutex<Instant>,
+}
+
+/// What is known of the cluster.
+#[derive(Default)]
+struct Table {
+    /// The primaries, by slot.
+    owners: Vec<Option<Arc<Member>>>,
+    members: HashMap<Address, Arc<Member>>,
+    /// Readings that have failed since one succeeded, and why the last one has.
+    failures: u64,
+    failure: Option<Failure>,
+}
+
+impl Table {
+    fn owner(&self, slot: usize) -> Option<Arc<Member>> {
+        self.owners.get(slot)?.clone()
+    }
+
+    fn all(&self) -> Option<Vec<Arc<Member>>> {
+        (!self.members.is_empty()).then(|| self.members.values().cloned().collect())
+    }
+
+    fn is_complete(&self) -> bool {
+        !self.owners.is_empty() && self.owners.iter().all(Option::is_some)
+    }
+}
+
+/// A server with its connection, which is closed once no operation uses it any more.
+struct Member {
+    at: Address,
+    server: Server,
+    commands: Arc<Commands>,
+    board: Arc<Board>,
+    part: Part,
+    keeper: AbortHandle,
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.commands.close();
+        self.keeper.abort();
+        self.board.remove(self.part);
+    }
+}
+
+impl Cluster {
+    pub fn new(seeds: Vec<Server>, address: String, board: Arc<Board>, patience: Duration) -> Self {
+        Self {
+            seeds,
+            address,
+            board,
+            patience,
+            table: watch::Sender::default(),
+            wake: Notify::new(),
+            listened: AtomicUsize::new(0),
+            judging: Mutex::new(Instant::now()),
+        }
+    }
+
+    /// Does a job on the server that has its key.
+    pub async fn perform(&self, job: &Job<'_>, limits: Limits) -> Result<Value> {
+        let slot = slot_of(job.key());
+        let mut member = self.owner(slot, limits).await?;
+        let mut asking = false;
+        for _ in 0..=REDIRECTIONS {
+            let reply = tokio::select! {
+                reply = member.commands.perform(job, asking, limits) => reply,
+                // The caller repeats it, and whatever this server has done with it counts once.
+                () = self.reassigned(slot, &member), if !asking => {
+                    Err(self.error(format!("{} gave way to another server", member.server.address())))
+                }
+            };
+            let error = match reply {
+                Ok(Ok(value)) => return Ok(value),
+                Ok(Err(error)) => error,
+                Err(error) => {
+                    self.wake.notify_one();
+                    return Err(error);
+                }
+            };
+            (member, asking) = match redirection(&error, &member.at.0) {
+                Some(Redirection::Moved(at)) => (self.moved(slot, &at)?, false),
+                Some(Redirection::Ask(at)) => (self.member(&at)?, true),
+                None => {
+                    let error = refused(job.operation(), &error);
+                    if error.is_retryable() {
+                        self.wake.notify_one();
+                    }
+                    return Err(error);
+                }
+            };
+        }
+        Err(self.error("its servers disagree about who has the key".to_owned()))
+    }
+
+    /// Waits for a connection to every server, or at least to one.
+    pub async fn connect(&self, limits: Limits) -> Result<()> {
+        let members = self.find(Table::all, limits.connect).await?;
+        let outcomes = join_all(members.iter().map(|member| member.commands.connect(limits))).await;
+        outcomes.into_iter().reduce(Result::or).unwrap_or(Ok(()))
+    }
+
+    /// Whether a lapsed lease of the key's stream means that its producer is dead.
+    pub async fn may_judge(&self, key: &str, limits: Limits) -> Result<bool> {
+        let member = self.owner(slot_of(key), limits).await?;
+        member.commands.connect(limits).await?;
+        Ok(member.commands.may_judge() && *lock(&self.judging) <= Instant::now())
+    }
+
+    /// A connection for subscriptions to any of the servers: what is published on one is heard on all.
+    pub async fn subscriber(&self, patience: Duration) -> Result<Subscription, Failure> {
+        let members = self.look_up(Table::all, patience).await?;
+        let (up, down): (Vec<_>, Vec<_>) = members.into_iter().partition(|member| member.commands.is_up());
+        let member = any(&up).or(any(&down));
+        let member = member.ok_or_else(|| Failure::passing("it has no servers"))?;
+        let connection = member.server.subscriber(patience).await;
+        let (sink, messages) = connection.map_err(|failure| failure.of(member.server.address()))?;
+        let mut table = self.table.subscribe();
+        let at = member.at.clone();
+        let tenure = async move { drop(table.wait_for(|table| !table.members.contains_key(&at)).await) };
+        Ok((sink, messages, Box::pin(tenure)))
+    }
+
+    /// Tells how many channels are listened to. While there are any, lost connections are made again by themselves.
+    pub fn listened(&self, channels: usize) {
+        self.listened.store(channels, Ordering::Relaxed);
+        for member in self.table.borrow().members.values() {
+            member.commands.listened(channels);
+        }
+        if channels > 0 {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Gives the connections up for good.
+    pub fn close(&self) {
+        for member in self.table.borrow().members.values() {
+            member.commands.close();
+        }
+    }
+
+    /// An [`Error::Connection`] that may pass.
+    pub fn error(&self, reason: String) -> Error {
+        Error::Connection {
+            address: self.address.clone(),
+            reason,
+            permanent: false,
+        }
+    }
+
+    /// Keeps the table as long as somebody needs it.
+    pub async fn keep(self: Arc<Self>) {
+        let mut backoff = Backoff::default();
+        let mut pause = READ_EVERY;
+        loop {
+            let woken = tokio::select! {
+                () = self.wake.notified() => true,
+                () = sleep(jitter(pause)), if self.has_interest() => false,
+            };
+            self.board.begin(TABLE);
+            let changed = match self.read().await {
+                Ok(ranges) => self.adopt(ranges),
+                Err(failure) => self.failed(failure),
+            };
+            let is_complete = self.table.borrow().is_complete();
+            pause = if is_complete { READ_EVERY } else { Duration::ZERO };
+            if changed || (is_complete && !woken) {
+                backoff = Backoff::default();
+            }
+            sleep(backoff.next_delay()).await;
+        }
+    }
+
+    fn has_interest(&self) -> bool {
+        self.listened.load(Ordering::Relaxed) + self.table.receiver_count() > 0
+    }
+
+    async fn owner(&self, slot: usize, limits: Limits) -> Result<Arc<Member>> {
+        if let Some(member) = self.table.borrow().owner(slot) {
+            return Ok(member);
+        }
+        self.find(|table| table.owner(slot), limits.connect).await
+    }
+
+    async fn find<T>(&self, wanted: impl Fn(&Table) -> Option<T>, patience: Duration) -> Result<T> {
+        self.look_up(wanted, patience)
+            .await
+            .map_err(|failure| Error::Connection {
+                address: self.address.clone(),
+                reason: failure.reason,
+                permanent: failure.permanent,
+            })
+    }
+
+    /// Waits until the table has what is wanted, or for a failure that no waiting helps against.
+    async fn look_up<T>(
+        &self,
+        wanted: impl Fn(&Table) -> Option<T>,
+        patience: Duration,
+    ) -> Result<T, Failure> {
+        let mut table = self.table.subscribe();
+        let tried = table.borrow().failures;
+        let hopeless =
+            |table: &Table| table.failures > tried && table.failure.as_ref().is_some_and(|why| why.permanent);
+        if wanted(&table.borrow()).is_none() {
+            self.wake.notify_one();
+        }
+        let settled = table.wait_for(|table| wanted(table).is_some() || hopeless(table));
+        let found = match timeout(patience, settled).await {
+            Ok(Ok(table)) => wanted(&table),
+            _ => None,
+        };
+        found.ok_or_else(|| {
+            let failure = self.table.borrow().failure.clone();
+            failure.unwrap_or_else(|| Failure::late(patience))
+        })
+    }
+
+    async fn reassigned(&self, slot: usize, member: &Arc<Member>) {
+        let stays = |table: &Table| table.owner(slot).is_some_and(|owner| Arc::ptr_eq(&owner, member));
+        let mut table = self.table.subscribe();
+        let _ = table.wait_for(|table| !stays(table)).await;
+    }
+
+    /// What a server says of a slot holds at once; the rest of the table is read after it.
+    fn moved(&self, slot: usize, at: &Address) -> Result<Arc<Member>> {
+        let member = self.member(at)?;
+        self.table.send_if_modified(|table| {
+            let Some(owner) = table.owners.get_mut(slot) else {
+                return false;
+            };
+            let changed = owner.as_ref().is_none_or(|owner| !Arc::ptr_eq(owner, &member));
+            *owner = Some(Arc::clone(&member));
+            changed
+        });
+        self.hold_judgement();
+        self.wake.notify_one();
+        Ok(member)
+    }
+
+    /// The server at an address, which may be one that has no slot yet.
+    fn member(&self, at: &Address) -> Result<Arc<Member>> {
+        if let Some(member) = self.table.borrow().members.get(at) {
+            return Ok(Arc::clone(member));
+        }
+        let member = self
+            .open(at)
+            .ok_or_else(|| self.error(format!("{at:?} is no address")))?;
+        self.table.send_if_modified(|table| {
+            table.members.insert(at.clone(), Arc::clone(&member));
+            false
+        });
+        Ok(member)
+    }
+
+    fn open(&self, at: &Address) -> Option<Arc<Member>> {
+        static PARTS: AtomicU64 = AtomicU64::new(1);
+        let part = Part::Commands(PARTS.fetch_add(1, Ordering::Relaxed));
+        let server = self.seeds.first()?.at(&at.0, at.1).ok()?;
+        let primary = Arc::new(Primary::Fixed(server.clone()));
+        let commands = Commands::new(primary, server.address().to_owned(), self.board.clone(), part);
+        let commands = Arc::new(commands);
+        commands.listened(self.listened.load(Ordering::Relaxed));
+        Some(Arc::new(Member {
+            at: at.clone(),
+            server,
+            keeper: tokio::spawn(commands.clone().keep(self.patience)).abort_handle(),
+            commands,
+            board: self.board.clone(),
+            part,
+        }))
+    }
+
+    /// Asks the servers with a connection, and if none of them can tell, the others, on connections for just that.
+    async fn read(&self) -> Result<Ranges, Failure> {
+        let members = self.table.borrow().all().unwrap_or_default();
+        let (up, down): (Vec<_>, Vec<_>) = members.into_iter().partition(|member| member.commands.is_up());
+        let asked = up
+            .iter()
+            .map(|member| Box::pin(ask_member(member)) as Question<'_>);
+        let mut failures = match first(asked.collect()).await {
+            Ok(ranges) => return Ok(ranges),
+            Err(failures) => failures,
+        };
+        let mut asked: HashSet<_> = up.iter().map(|member| member.server.address()).collect();
+        let others = down.iter().map(|member| &member.server).chain(&self.seeds);
+        let others = others.filter(|server| asked.insert(server.address()));
+        let questions = others.map(|server| Box::pin(ask_server(server, self.patience)) as Question<'_>);
+        match first(questions.collect()).await {
+            Ok(ranges) => Ok(ranges),
+            Err(others) => {
+                failures.extend(others);
+                Err(Failure::all(failures))
+            }
+        }
+    }
+
+    /// Whether the table is another now.
+    fn adopt(&self, ranges: Ranges) -> bool {
+        // Members that are left out are dropped at the end, when the table is not locked any more.
+        let mut before = Table::default();
+        let mut moved = false;
+        let changed = self.table.send_if_modified(|table| {
+            let mut now = Table {
+                owners: vec![None; SLOTS],
+                ..Table::default()
+            };
+            for (first, last, at) in ranges {
+                let known = now.members.get(&at).or_else(|| table.members.get(&at)).cloned();
+                let Some(member) = known.or_else(|| self.open(&at)) else {
+                    continue;
+                };
+                now.owners[first..=last].fill(Some(Arc::clone(&member)));
+                now.members.insert(at, member);
+            }
+            let same = |(before, now): (&Option<Arc<Member>>, &Option<Arc<Member>>)| match (before, now) {
+                (Some(before), Some(now)) => Arc::ptr_eq(before, now),
+                (before, now) => before.is_none() && now.is_none(),
+            };
+            moved = !table.owners.is_empty() && !table.owners.iter().zip(&now.owners).all(same);
+            let changed = moved || table.owners.is_empty() || table.members.len() != now.members.len();
+            before = std::mem::replace(table, now);
+            changed
+        });
+        if moved {
+            self.hold_judgement();
+        }
+        self.board.set(TABLE, Status::Up, "");
+        changed
+    }
+
+    fn failed(&self, failure: Failure) -> bool {
+        self.board.set(TABLE, Status::Failed, &failure.reason);
+        self.table.send_modify(|table| {
+            table.failures += 1;
+            table.failure = Some(failure);
+        });
+        false
+    }
+
+    /// Servers change when something was amiss, and producers may not have been able to renew their leases.
+    fn hold_judgement(&self) {
+        *lock(&self.judging) = Instant::now() + AMNESTY;
+    }
+}
+
+type Ranges = Vec<(usize, usize, Address)>;
+type Question<'a> = BoxFuture<'a, Result<Ranges, Failure>>;
+
+/// The first good answer, or why there is none.
+async fn first(mut questions: FuturesUnordered<Question<'_>>) -> Result<Ranges, Vec<Failure>> {
+    let mut failures = Vec::new();
+    while let Some(answer) = questions.next().await {
+        match answer {
+            Ok(ranges) => return Ok(ranges),
+            Err(failure) => failures.push(failure),
+        }
+    }
+    Err(failures)
+}
+
+async fn ask_member(member: &Member) -> Result<Ranges, Failure> {
+    let limits = Limits {
+        connect: Duration::ZERO,
+        command: READ_WITHIN,
+    };
+    let ask = async |command: &Cmd| {
+        let job = Job::Command {
+            operation: "table",
+            key: "",
+            command,
+        };
+        let reply = member.commands.perform(&job, false, limits).await;
+        let reply = reply.map_err(|error| Failure::passing(error.to_string()))?;
+        reply.map_err(|error| Failure::passing(words(&error)))
+    };
+    let [info, slots] = questions();
+    let (info, slots) = tokio::join!(ask(&info), ask(&slots));
+    table(&info.unwrap_or(Value::Nil), slots?, &member.at.0)
+        .map_err(|failure| failure.of(member.server.address()))
+}
+
+async fn ask_server(server: &Server, patience: Duration) -> Result<Ranges, Failure> {
+    let mut pipeline = redis::pipe();
+    for question in questions() {
+        pipeline.add_command(question);
+    }
+    let asked = async {
+        let replies = server.ask(&pipeline, patience).await?;
+        let [info, slots] = <[Value; 2]>::try_from(replies).unwrap_or([Value::Nil, Value::Nil]);
+        let slots = slots.extract_error();
+        table(
+            &info,
+            slots.map_err(|error| Failure::passing(words(&error)))?,
+            server.host(),
+        )
+    };
+    asked.await.map_err(|failure| failure.of(server.address()))
+}
+
+fn questions() -> [Cmd; 2] {
+    ["INFO", "SLOTS"].map(|question| {
+        let mut command = redis::cmd("CLUSTER");
+        command.arg(question);
+        command
+    })
+}
+
+/// What a server of the cluster knows of it. One that has lost the others is out of date, and knows that.
+fn table(info: &Value, slots: Value, host: &str) -> Result<Ranges, Failure> {
+    let down = b"cluster_state:fail";
+    if matches!(info, Value::BulkString(text) if text.windows(down.len()).any(|part| part == down)) {
+        return Err(Failure::passing("its cluster is down"));
+    }
+    ranges(slots, host)
+        .filter(|ranges| !ranges.is_empty())
+        .ok_or_else(|| Failure::passing("it knows of no slots"))
+}
+
+fn any(members: &[Arc<Member>]) -> Option<&Arc<Member>> {
+    let random = usize::try_from(Ulid::new().random() & 0xffff).unwrap_or(0);
+    members.get(random % members.len().max(1))
+}

@@ -1,0 +1,139 @@
+//! The servers that the keys live on, as the operations and the subscriber see them.
+
+use std::{sync::Arc, time::Duration};
+
+use redis::{Cmd, Value};
+use tokio::task::AbortHandle;
+
+use super::{
+    board::{Board, Part},
+    cluster::Cluster,
+    commands::{Commands, Job, Limits, refused},
+    connect::Failure,
+    primary::{Primary, Subscription},
+    scripts::Call,
+    slots::slot_of,
+    target::{Place, Target},
+};
+use crate::{Error, Result};
+
+pub(super) enum Servers {
+    One {
+        primary: Arc<Primary>,
+        commands: Arc<Commands>,
+    },
+    Cluster(Arc<Cluster>),
+}
+
+impl Servers {
+    /// Also starts the task that keeps the connections.
+    pub fn new(target: &Target, board: &Arc<Board>, patience: Duration) -> (Arc<Self>, AbortHandle) {
+        match &target.place {
+            Place::Primary(primary) => {
+                let part = Part::Commands(0);
+                let commands = Commands::new(primary.clone(), target.address.clone(), board.clone(), part);
+                let commands = Arc::new(commands);
+                let keeper = tokio::spawn(commands.clone().keep(patience)).abort_handle();
+                let primary = primary.clone();
+                (Arc::new(Self::One { primary, commands }), keeper)
+            }
+            Place::Cluster(seeds) => {
+                let cluster = Cluster::new(seeds.clone(), target.address.clone(), board.clone(), patience);
+                let cluster = Arc::new(cluster);
+                let keeper = tokio::spawn(cluster.clone().keep()).abort_handle();
+                (Arc::new(Self::Cluster(cluster)), keeper)
+            }
+        }
+    }
+
+    /// Runs a script.
+    pub async fn call(&self, call: &Call<'_>, limits: Limits) -> Result<Value> {
+        self.perform(Job::Script(call), limits).await
+    }
+
+    /// Runs a command on what belongs to a key.
+    pub async fn run(
+        &self,
+        operation: &'static str,
+        key: &str,
+        command: &Cmd,
+        limits: Limits,
+    ) -> Result<Value> {
+        let job = Job::Command {
+            operation,
+            key,
+            command,
+        };
+        self.perform(job, limits).await
+    }
+
+    async fn perform(&self, job: Job<'_>, limits: Limits) -> Result<Value> {
+        match self {
+            Self::One { commands, .. } => {
+                let reply = commands.perform(&job, false, limits).await?;
+                reply.map_err(|error| refused(job.operation(), &error))
+            }
+            Self::Cluster(cluster) => cluster.perform(&job, limits).await,
+        }
+    }
+
+    /// Keys with the same number can be in one script.
+    pub fn slot(&self, key: &str) -> usize {
+        match self {
+            Self::One { .. } => 0,
+            Self::Cluster(_) => slot_of(key),
+        }
+    }
+
+    /// Waits until commands can be sent.
+    pub async fn connect(&self, limits: Limits) -> Result<()> {
+        match self {
+            Self::One { commands, .. } => commands.connect(limits).await,
+            Self::Cluster(cluster) => cluster.connect(limits).await,
+        }
+    }
+
+    /// Whether a lapsed lease means that its producer is dead. Not so right after an outage, which nobody could renew in.
+    /// Waits for a connection to the key's server.
+    pub async fn may_judge(&self, key: &str, limits: Limits) -> Result<bool> {
+        match self {
+            Self::One { commands, .. } => {
+                commands.connect(limits).await?;
+                Ok(commands.may_judge())
+            }
+            Self::Cluster(cluster) => cluster.may_judge(key, limits).await,
+        }
+    }
+
+    /// A connection for subscriptions; it hears what is published on any server.
+    pub async fn subscriber(&self, patience: Duration) -> Result<Subscription, Failure> {
+        match self {
+            Self::One { primary, .. } => primary.subscriber(patience).await,
+            Self::Cluster(cluster) => cluster.subscriber(patience).await,
+        }
+    }
+
+    /// Tells how many channels are listened to. While there are any, a lost connection is made again by itself.
+    pub fn listened(&self, channels: usize) {
+        match self {
+            Self::One { commands, .. } => commands.listened(channels),
+            Self::Cluster(cluster) => cluster.listened(channels),
+        }
+    }
+
+    /// Gives the connections up for good.
+    pub fn close(&self) {
+        match self {
+            Self::One { commands, .. } => commands.close(),
+            Self::Cluster(cluster) => cluster.close(),
+        }
+    }
+
+    /// An [`Error::Connection`] that may pass.
+    pub fn error(&self, reason: String) -> Error {
+        match self {
+            Self::One { commands, .. } => commands.error(reason),
+            Self::Cluster(cluster) => cluster.error(reason),
+        }
+    }
+}
