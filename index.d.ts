@@ -127,10 +127,21 @@ export interface SubscribeOptions {
    */
   consumer?: string | undefined
   /**
-   * Who moves the consumer's cursor: `'auto'` (default) acknowledges what the loop has moved past, `'manual'` leaves it to
-   * {@link Subscription.ack} and {@link Engine.ack}. Cursors are stored every `ackIntervalMs`.
+   * Who acknowledges, to the `consumer` or the `window`: with `'auto'` (default) everything counts that the loop has moved
+   * past, `'manual'` leaves it to {@link Subscription.ack} and {@link Engine.ack}. Cursors are stored every `ackIntervalMs`.
    */
   ack?: 'auto' | 'manual' | undefined
+  /**
+   * The most chunks that are delivered and not acknowledged: past it the loop waits, and nothing is buffered for it beyond
+   * the window. An acknowledgement of the same `consumer` on another server counts as well, half a second later. 1 to
+   * 1,000,000, default unbounded.
+   */
+  window?: number | undefined
+  /**
+   * Ends the loop with `ERR_ACK_TIMEOUT` when some chunks are not acknowledged and none has been for so many milliseconds.
+   * Needs `ack: 'manual'`. 1 to 86,400,000, default never.
+   */
+  ackTimeoutMs?: number | undefined
   /** How long to wait for a stream that does not exist yet before `ERR_NOT_FOUND`. 0 to 1 day, default `'30s'`. */
   wait?: Duration | undefined
   /**
@@ -161,6 +172,10 @@ export interface SseOptions {
 }
 
 export interface RespondOptions extends Omit<SubscribeOptions, 'ack'>, SseOptions {
+  /** As for {@link Engine.subscribe}, acknowledged with {@link Engine.ack}: needs a `consumer`. */
+  window?: SubscribeOptions['window']
+  /** The same; needs a `consumer`. */
+  ackTimeoutMs?: SubscribeOptions['ackTimeoutMs']
   /** Where to begin when the request does not say. Default `'start'`. */
   from?: SubscribeOptions['from']
   /** Ends the response; so does the request's own signal. */
@@ -408,7 +423,10 @@ export interface Subscription extends AsyncIterableIterator<Chunk>, AsyncDisposa
   next(): Promise<IteratorResult<Chunk, undefined>>
   return(): Promise<IteratorResult<Chunk, undefined>>
   throw(error?: unknown): Promise<IteratorResult<Chunk, undefined>>
-  /** Acknowledges everything up to a cursor, as {@link Engine.ack} does; needs a `consumer`. */
+  /**
+   * Acknowledges everything up to a cursor: makes room in the `window` at once and, if there is a `consumer`, does what
+   * {@link Engine.ack} does.
+   */
   ack(cursor: string): Promise<void>
   /**
    * The rest of the stream as server-sent events; this subscription's loop is over. Its first read rejects when there is
@@ -434,6 +452,7 @@ export type ErrorCode =
   | 'ERR_ENDED'
   | 'ERR_STOPPED'
   | 'ERR_BACKPRESSURE'
+  | 'ERR_ACK_TIMEOUT'
   | 'ERR_NOT_FOUND'
   | 'ERR_GAP'
   | 'ERR_FORBIDDEN'
@@ -488,6 +507,8 @@ export class StoppedError extends TidemarkError {
 }
 /** The producer's queue is full; the chunk was not taken. */
 export class BackpressureError extends TidemarkError {}
+/** The reader acknowledged nothing for `ackTimeoutMs`. */
+export class AckTimeoutError extends TidemarkError {}
 /** The stream did not appear within `wait`. */
 export class NotFoundError extends TidemarkError {}
 /** Chunks after the cursor are gone (trimmed, expired, evicted, another generation). */

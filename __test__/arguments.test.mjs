@@ -399,7 +399,19 @@ describe('methods that return something else throw', () => {
         (bad) => /** @type {[unknown, string]} */ ([{ consumer: 'c', ack: bad }, 'options.ack']),
       ),
       [{ ack: 'manual' }, 'options.ack'],
-      [{ window: 5 }, 'options.window'],
+      [{ ack: 'auto' }, 'options.ack'],
+      ...[null, '5', 0, -1, 1.5, Number.NaN, 1_000_001].map(
+        (bad) => /** @type {[unknown, string]} */ ([{ window: bad }, 'options.window']),
+      ),
+      ...[null, '5s', 0, 0.5, 86_400_001].map(
+        (bad) =>
+          /** @type {[unknown, string]} */ ([
+            { window: 5, ack: 'manual', ackTimeoutMs: bad },
+            'options.ackTimeoutMs',
+          ]),
+      ),
+      [{ window: 5, ackTimeoutMs: 5 }, 'options.ackTimeoutMs'],
+      [{ windows: 5 }, 'options.windows'],
     ]
     for (const [options, field] of table) {
       assert.throws(() => engine.subscribe('s', /** @type {any} */ (options)), refusal(field))

@@ -14,7 +14,7 @@ const MIB = 1 << 20
 eachStore('back-pressure', (store) => {
   const open = useEngines(store)
 
-  test('a producer that heeds it loses nothing, however much it writes', async () => {
+  test('checklist 21: a producer that heeds it loses nothing, however much it writes', async () => {
     const engine = open({ maxQueueBytes: MIB })
     const producer = await engine.produce('heeded')
     const chunks = texts(3_000).map((text) => text.padEnd(10_000, 'x'))
@@ -39,7 +39,7 @@ describe('back-pressure while Redis is slow [redis]', () => {
   const open = useEngines(store)
   before(() => store.start())
 
-  test('false past the mark, ready, and past the bound an error that loses nothing', async () => {
+  test('checklist 21: false past the mark, ready, and past the bound an error that loses nothing', async () => {
     const proxy = await startProxy({ target: store.url })
     const engine = open({ url: proxy.url, maxQueueBytes: MIB })
     const producer = await engine.produce('pressure')

@@ -102,6 +102,18 @@ pub enum Error {
         /// The bound.
         limit: usize,
     },
+    /// `ERR_ACK_TIMEOUT`: the reader did not acknowledge what it was given.
+    #[error(
+        "stream {stream:?}: {chunks} chunks were delivered, and none acknowledged within {milliseconds} ms"
+    )]
+    AckTimeout {
+        /// The stream.
+        stream: String,
+        /// The chunks that wait for an acknowledgement.
+        chunks: u64,
+        /// The limit that was passed.
+        milliseconds: u64,
+    },
     /// `ERR_NOT_FOUND`: the stream did not appear within the `wait` time.
     #[error("stream {stream:?} does not exist")]
     NotFound {
@@ -166,7 +178,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     /// All codes, in the order of the variants.
-    pub const CODES: [&'static str; 18] = [
+    pub const CODES: [&'static str; 19] = [
         "ERR_INVALID_ARGUMENT",
         "ERR_SCHEMA",
         "ERR_CONNECTION",
@@ -177,6 +189,7 @@ impl Error {
         "ERR_ENDED",
         "ERR_STOPPED",
         "ERR_BACKPRESSURE",
+        "ERR_ACK_TIMEOUT",
         "ERR_NOT_FOUND",
         "ERR_GAP",
         "ERR_FORBIDDEN",
@@ -200,6 +213,7 @@ impl Error {
             Self::Ended { .. } => "ERR_ENDED",
             Self::Stopped { .. } => "ERR_STOPPED",
             Self::Backpressure { .. } => "ERR_BACKPRESSURE",
+            Self::AckTimeout { .. } => "ERR_ACK_TIMEOUT",
             Self::NotFound { .. } => "ERR_NOT_FOUND",
             Self::Gap { .. } => "ERR_GAP",
             Self::Forbidden { .. } => "ERR_FORBIDDEN",

@@ -73,6 +73,7 @@ export class FencedError extends TidemarkError {}
 export class EndedError extends TidemarkError {}
 export class StoppedError extends ReasonError {}
 export class BackpressureError extends TidemarkError {}
+export class AckTimeoutError extends TidemarkError {}
 export class NotFoundError extends TidemarkError {}
 export class ForbiddenError extends TidemarkError {}
 export class FailedError extends ReasonError {}
@@ -95,6 +96,7 @@ const TABLE: ReadonlyArray<readonly [ErrorCode, ErrorClass, string]> = [
   ['ERR_ENDED', EndedError, 'EndedError'],
   ['ERR_STOPPED', StoppedError, 'AbortError'],
   ['ERR_BACKPRESSURE', BackpressureError, 'BackpressureError'],
+  ['ERR_ACK_TIMEOUT', AckTimeoutError, 'AckTimeoutError'],
   ['ERR_NOT_FOUND', NotFoundError, 'NotFoundError'],
   ['ERR_GAP', GapError, 'GapError'],
   ['ERR_FORBIDDEN', ForbiddenError, 'ForbiddenError'],

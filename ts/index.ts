@@ -1,5 +1,6 @@
 export { createEngine } from './engine'
 export {
+  AckTimeoutError,
   ActiveError,
   BackpressureError,
   ClosedError,

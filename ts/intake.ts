@@ -29,6 +29,8 @@ export interface Receiver {
 export class Intake {
   readonly #bridge: Bridge
   #handle: number | undefined
+  /** Whether the native side counts what is not acknowledged. */
+  #counts = false
   #consumed = 0
 
   constructor(bridge: Bridge) {
@@ -45,7 +47,14 @@ export class Intake {
     } catch (thrown) {
       throw fromThrown(thrown)
     }
+    this.#counts = args.window !== null || args.ackTimeoutMs !== null
     bridge.receivers.set(this.#handle, receiver)
+  }
+
+  /** Everything up to this seq has been dealt with. */
+  acknowledge(seq: number): void {
+    if (!this.#counts || this.#handle === undefined) return
+    this.#bridge.native.acknowledge(this.#bridge.handle, this.#handle, seq)
   }
 
   /** So much was handed on: as much may come. */

@@ -21,6 +21,8 @@ export interface Native {
   subscribe(engine: number, args: string): number
   /** Allows a subscription to deliver `cost` more; a chunk costs its encoded length + {@link CHUNK_COST}. */
   credit(engine: number, subscription: number, cost: number): void
+  /** Everything up to `seq` has been dealt with: makes room in a subscription's window. */
+  acknowledge(engine: number, subscription: number, seq: number): void
   /** Ends a subscription; no record of it follows. */
   cancel(engine: number, subscription: number): void
   /**
@@ -92,6 +94,9 @@ export interface SubscribeArgs {
   owner: string | null
   waitMs: number
   followAll: boolean
+  /** The most chunks that may be delivered and not acknowledged, and for how long some may be; null: any. */
+  window: number | null
+  ackTimeoutMs: number | null
   /** To be delivered as server-sent events: the chunks of its DATA records are then pieces of the event stream. */
   sse: SseArgs | null
 }

@@ -68,6 +68,8 @@ const followFields = {
   signal,
   owner,
   consumer,
+  window: integer(1, 1_000_000, 'chunks'),
+  ackTimeoutMs: integer(1, 86_400_000, 'milliseconds'),
   wait: duration('0ms', '1d'),
   follow: oneOf('generation', 'all'),
 }
@@ -139,8 +141,11 @@ export interface Following extends Signalled {
 export function subscribeArgs(id: unknown, given: unknown): Following {
   const stream = streamId(id, 'streamId')
   const options = subscribeOptions(given, 'options')
-  if (options.ack !== undefined && options.consumer === undefined) {
-    throw invalidArgument('options.ack', 'needs options.consumer')
+  if (options.ack !== undefined && options.consumer === undefined && options.window === undefined) {
+    throw invalidArgument('options.ack', 'needs a consumer or a window to acknowledge to')
+  }
+  if (options.ackTimeoutMs !== undefined && options.ack !== 'manual') {
+    throw invalidArgument('options.ackTimeoutMs', "needs ack: 'manual'")
   }
   const args = followed(stream, options, DEFAULT_WAIT_MS)
   return { args, signal: options.signal, isAuto: options.ack !== 'manual' }
@@ -160,6 +165,11 @@ export interface RespondArgs extends Signalled {
 export function respondArgs(id: unknown, given: unknown): RespondArgs {
   const stream = streamId(id, 'streamId')
   const options = respondOptions(given, 'options')
+  for (const name of ['window', 'ackTimeoutMs'] as const) {
+    if (options[name] !== undefined && options.consumer === undefined) {
+      throw invalidArgument(`options.${name}`, 'needs a consumer, who acknowledges with engine.ack')
+    }
+  }
   const { sse, pace } = framed(options)
   return {
     args: { ...followed(stream, options, DEFAULT_RESPOND_WAIT_MS), sse },
@@ -182,6 +192,8 @@ function followed(
     owner: options.owner ?? null,
     waitMs: options.wait ?? defaultWaitMs,
     followAll: options.follow === 'all',
+    window: options.window ?? null,
+    ackTimeoutMs: options.ackTimeoutMs ?? null,
     sse: null,
   }
 }

@@ -74,6 +74,8 @@ async function open(
     owner: start.owner,
     waitMs: 0,
     followAll: false,
+    window: null,
+    ackTimeoutMs: null,
     sse: null,
   }
   const failure = new Failure()

@@ -37,6 +37,7 @@ export class Sink implements Receiver {
   /** Weak: a signal's listeners may well lead to the public object. */
   readonly #signal: WeakRef<AbortSignal> | undefined
   readonly #args: Following['args']
+  readonly #isAuto: boolean
   /** Of a consumer whose loop acknowledges by itself. */
   readonly #progress: Progress | undefined
   readonly #waiting = new Fifo<Deferred<Result>>()
@@ -56,6 +57,7 @@ export class Sink implements Receiver {
     this.#intake = new Intake(bridge)
     this.#signal = signal && new WeakRef(signal)
     this.#args = args
+    this.#isAuto = isAuto
     if (consumer !== null && isAuto) this.#progress = new Progress(bridge, { streamId, consumer, owner })
   }
 
@@ -86,15 +88,20 @@ export class Sink implements Receiver {
 
   /** The loop asks for more: it is done with what it was given. */
   pass(): void {
+    if (this.#isAuto && this.#lastSeq > 0) this.#intake.acknowledge(this.#lastSeq)
     if (this.#lastSeq > 0) this.#progress?.passed(this.#lastGeneration, this.#lastSeq, this.#isReferenced)
     if (this.isExhausted) this.#progress?.tell(this.#isReferenced)
   }
 
   /** Everything up to the cursor has been dealt with; settles once that is stored. */
   ack(cursor: string): Promise<void> {
-    const { streamId, consumer, owner } = this.#args
-    if (consumer === null) throw invalidArgument('options.consumer', 'was not given to subscribe')
-    return this.#bridge.request('ack', { streamId, consumer, owner, cursor }, ignore)
+    const { streamId, consumer, owner, window } = this.#args
+    this.#intake.acknowledge(Number(cursor.slice(cursor.indexOf('.') + 1)))
+    if (consumer !== null) {
+      return this.#bridge.request('ack', { streamId, consumer, owner, cursor }, ignore)
+    }
+    if (window === null) throw invalidArgument('options.consumer', 'was not given to subscribe')
+    return Promise.resolve()
   }
 
   /** The next chunk, if it is there. */

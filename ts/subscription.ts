@@ -74,8 +74,11 @@ export class Subscription implements api.Subscription {
 
   toSSE(options?: api.SseOptions): ReadableStream<Uint8Array> {
     const { sse, pace } = sseOptions(options, 'options')
-    const { args, signal } = this.#following
-    const rest = { ...args, from: this.#sink.place ?? args.from, sse }
+    const { args, signal, isAuto } = this.#following
+    const from = this.#sink.place ?? args.from
+    // Only a consumer can acknowledge what becomes of the body.
+    const isCounted = args.consumer !== null && !isAuto
+    const rest = { ...args, from, sse, ...(isCounted ? {} : { window: null, ackTimeoutMs: null }) }
     // Before this one is left, so that the stream's hub finds itself wanted all the time.
     const { body } = EventStream.open(this.#bridge, rest, pace, [signal], origin(this.toSSE))
     this.#leave()

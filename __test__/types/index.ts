@@ -158,7 +158,12 @@ export async function operate(): Promise<StreamStatus[]> {
   status.state
   equal<ConsumerStatus[] | undefined>()(status?.consumers)
   equal<void>()(await engine.ack('chat', 'user', 'cursor', { owner: maybe }))
-  const reader = engine.subscribe('chat', { consumer: maybe, ack: 'manual' })
+  const reader = engine.subscribe('chat', {
+    consumer: maybe,
+    window: 64,
+    ack: 'manual',
+    ackTimeoutMs: 30_000,
+  })
   equal<void>()(await reader.ack('cursor'))
   // @ts-expect-error: not a way to acknowledge
   engine.subscribe('chat', { consumer: 'user', ack: 'never' })

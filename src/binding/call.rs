@@ -6,7 +6,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
     Cursor, Error, Result, StreamId,
-    engine::{Engine, Produce, outbox::Handle, subscription::Follow},
+    engine::{Engine, Produce, outbox::Handle, subscription::Follow, window::Limits},
     sse::{Format, Framing},
     store::{Ack, IfActive, ListCursor, Outcome, Position, Terminal, Ttl},
 };
@@ -77,6 +77,8 @@ struct SubscribeArgs {
     owner: Option<String>,
     wait_ms: u64,
     follow_all: bool,
+    window: Option<u64>,
+    ack_timeout_ms: Option<u64>,
     credit: u64,
     sse: Option<SseArgs>,
 }
@@ -162,9 +164,16 @@ pub fn subscribe(engine: &Engine, args: &str) -> Result<Handle> {
             Position::After { generation, seq }
         }
     };
+    let limits = Limits {
+        window: args.window,
+        timeout: args.ack_timeout_ms.map(Duration::from_millis),
+        consumer: args.consumer.clone(),
+    };
+    let counts = limits.window.is_some() || limits.timeout.is_some();
     let follow = Follow {
         position,
         resume: args.consumer.filter(|_| args.from.is_none()),
+        limits: counts.then_some(limits),
         owner: args.owner,
         wait: Duration::from_millis(args.wait_ms),
         all: args.follow_all,

@@ -22,6 +22,7 @@ pub fn error(error: &Error, stream: Option<&str>) -> Value {
         | Error::Fenced { stream, .. }
         | Error::Ended { stream, .. }
         | Error::Backpressure { stream, .. }
+        | Error::AckTimeout { stream, .. }
         | Error::NotFound { stream }
         | Error::Forbidden { stream }
         | Error::Corrupt { stream, .. } => value["streamId"] = json!(stream),

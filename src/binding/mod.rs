@@ -141,6 +141,15 @@ pub fn credit(engine_handle: u32, subscription: u32, cost: u32) -> Result<()> {
 
 /// See `ts/native.ts`.
 #[napi(catch_unwind)]
+pub fn acknowledge(engine_handle: u32, subscription: u32, seq: i64) -> Result<()> {
+    engine(engine_handle)?
+        .engine
+        .acknowledge(subscription, u64::try_from(seq).unwrap_or_default());
+    Ok(())
+}
+
+/// See `ts/native.ts`.
+#[napi(catch_unwind)]
 pub fn cancel(engine_handle: u32, subscription: u32) -> Result<()> {
     engine(engine_handle)?.engine.cancel(subscription);
     Ok(())

@@ -2,10 +2,11 @@
 //!
 //! A consumer's cursor waits here for the next round, [`Config::ack_interval`](crate::Config::ack_interval) after the first
 //! one that came; a later one replaces it. What fails for a passing reason goes into the next round.
+//! Readers of this process that wait for the consumer's acknowledgement hear of it at once.
 
 use std::{
     collections::{HashMap, hash_map},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, Weak},
 };
 
 use futures_util::future::join_all;
@@ -15,6 +16,7 @@ use ulid::Ulid;
 use super::{
     Inner,
     outbox::{Event, Reply},
+    subscription::Subscription,
 };
 use crate::{
     Cursor, Error, Result, StreamId,
@@ -28,10 +30,15 @@ const AT_ONCE: usize = 128;
 /// Those who are asked for with the same right.
 type Group = (StreamId, Option<String>);
 
+/// By stream and consumer.
+type Readers = HashMap<(StreamId, String), Vec<Weak<Subscription>>>;
+
 #[derive(Default)]
 pub(super) struct Acks {
     waiting: Mutex<HashMap<Group, Entries>>,
     work: Notify,
+    /// Those that count what their consumer has acknowledged.
+    readers: Mutex<Readers>,
     /// Rounds follow each other: a cursor that is being written is not overtaken by a look at it.
     round: tokio::sync::Mutex<()>,
 }
@@ -50,6 +57,7 @@ impl Acks {
     /// Adds a cursor; the request is answered when it, or a later one, has been stored.
     pub fn add(&self, request: u32, stream: StreamId, owner: Option<String>, ack: Ack) {
         let Cursor { generation, seq } = ack.cursor;
+        self.tell(&stream, &ack.consumer, owner.as_ref(), seq);
         let entry = Entry {
             seq,
             requests: vec![request],
@@ -60,6 +68,38 @@ impl Acks {
         put(entries, (ack.consumer, generation), entry);
         drop(waiting);
         self.work.notify_one();
+    }
+
+    /// Adds a reader that waits for its consumer's acknowledgements.
+    pub fn join(&self, stream: &StreamId, consumer: &str, reader: &Arc<Subscription>) {
+        let mut readers = lock(&self.readers);
+        let theirs = readers.entry((stream.clone(), consumer.to_owned())).or_default();
+        theirs.push(Arc::downgrade(reader));
+    }
+
+    /// Removes it.
+    pub fn leave(&self, stream: &StreamId, consumer: &str, reader: &Arc<Subscription>) {
+        let mut readers = lock(&self.readers);
+        let key = (stream.clone(), consumer.to_owned());
+        if let hash_map::Entry::Occupied(mut theirs) = readers.entry(key) {
+            theirs
+                .get_mut()
+                .retain(|known| known.as_ptr() != Arc::as_ptr(reader));
+            if theirs.get().is_empty() {
+                theirs.remove();
+            }
+        }
+    }
+
+    /// A reader that was admitted with the same owner need not wait for the store to compare it.
+    fn tell(&self, stream: &StreamId, consumer: &str, owner: Option<&String>, seq: u64) {
+        let key = (stream.clone(), consumer.to_owned());
+        let readers = lock(&self.readers).get(&key).cloned().unwrap_or_default();
+        for reader in readers.iter().filter_map(Weak::upgrade) {
+            if matches!(reader.owner(), OwnerCheck::Caller(own) if own.as_ref() == owner) {
+                reader.acknowledge(seq);
+            }
+        }
     }
 
     /// Writes what waits, or what waits for one stream.

@@ -166,6 +166,10 @@ impl Inner {
         if let Some(subscription) = subscription {
             subscription.cancel();
             subscription.hub().leave(handle);
+            if let Some(consumer) = subscription.consumer() {
+                self.acks
+                    .leave(subscription.hub().stream(), consumer, &subscription);
+            }
         }
     }
 

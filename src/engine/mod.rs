@@ -21,6 +21,7 @@ pub mod producer;
 pub mod ring;
 pub mod runtime;
 pub mod subscription;
+pub mod window;
 mod writer;
 
 use std::{
@@ -260,6 +261,16 @@ impl Engine {
             subscription
         });
         lock(&inner.subscriptions).insert(handle, Arc::clone(&subscription));
+        if let Some(limits) = follow.limits.clone() {
+            if let Some(consumer) = subscription.consumer() {
+                inner.acks.join(stream, consumer, &subscription);
+            }
+            if limits.timeout.is_some() || limits.consumer.is_some() {
+                let (reader, engine) = (Arc::downgrade(&subscription), Arc::downgrade(inner));
+                let watch = inner.spawn(window::watch(reader, engine, limits));
+                subscription.set_watch(watch.abort_handle());
+            }
+        }
         let task = inner.spawn(attach::attach(
             Arc::clone(&subscription),
             Arc::clone(inner),
@@ -274,6 +285,14 @@ impl Engine {
         let subscription = lock(&self.inner.subscriptions).get(&subscription).cloned();
         if let Some(subscription) = subscription {
             subscription.credit(cost);
+        }
+    }
+
+    /// Everything up to `seq` needs not to be acknowledged any more.
+    pub fn acknowledge(&self, subscription: Handle, seq: u64) {
+        let subscription = lock(&self.inner.subscriptions).get(&subscription).cloned();
+        if let Some(subscription) = subscription {
+            subscription.acknowledge(seq);
         }
     }
 

@@ -20,6 +20,7 @@ use super::{
     hub::{Hub, PAGE_BYTES},
     outbox::{End, Handle, Sink},
     ring::Next,
+    window::{Limits, Window},
 };
 use crate::{
     Cursor, Error,
@@ -51,6 +52,8 @@ pub struct Follow {
     pub credit: u64,
     /// To be delivered as server-sent events.
     pub framing: Option<Framing>,
+    /// What may be delivered before the reader acknowledges it, if it does.
+    pub limits: Option<Limits>,
 }
 
 /// Whether a pull came to its end.
@@ -72,9 +75,11 @@ pub struct Subscription {
     owner: OwnerCheck,
     all: bool,
     resumes: bool,
+    /// Whose acknowledgements it waits for.
+    consumer: Option<String>,
     /// It stands in the outbox.
     queued: AtomicBool,
-    /// It has no credit: waking it is useless.
+    /// It has no credit, or too much that is not acknowledged: waking it is useless.
     stalled: AtomicBool,
     state: Mutex<State>,
 }
@@ -84,6 +89,7 @@ struct State {
     place: Option<Cursor>,
     announced: Option<Ulid>,
     credit: i64,
+    window: Option<Window>,
     page: LogPage,
     framing: Option<Framing>,
     /// The generation has been read to its end; the next one is awaited.
@@ -92,6 +98,7 @@ struct State {
     outdated: Option<Ulid>,
     fetching: bool,
     task: Option<AbortHandle>,
+    watch: Option<AbortHandle>,
     end: Option<End>,
     over: bool,
 }
@@ -116,11 +123,13 @@ impl Subscription {
             owner: OwnerCheck::Caller(follow.owner.clone()),
             all: follow.all,
             resumes: follow.resume.is_some(),
+            consumer: follow.limits.as_ref().and_then(|limits| limits.consumer.clone()),
             queued: AtomicBool::new(false),
             stalled: AtomicBool::new(false),
             state: Mutex::new(State {
                 credit: i64::try_from(follow.credit).unwrap_or(i64::MAX),
                 framing: follow.framing.clone(),
+                window: follow.limits.as_ref().map(Window::new),
                 ..State::default()
             }),
         }
@@ -136,9 +145,19 @@ impl Subscription {
         &self.owner
     }
 
+    /// Whose acknowledgements it waits for, wherever they arrive.
+    pub fn consumer(&self) -> Option<&str> {
+        self.consumer.as_deref()
+    }
+
     /// The task that finds its place, to be ended with it.
     pub fn set_task(&self, task: AbortHandle) {
         lock(&self.state).task = Some(task);
+    }
+
+    /// The task that watches its window, to be ended with it.
+    pub fn set_watch(&self, watch: AbortHandle) {
+        lock(&self.state).watch = Some(watch);
     }
 
     /// There may be something to deliver.
@@ -155,9 +174,31 @@ impl Subscription {
             .credit
             .saturating_add(i64::try_from(cost).unwrap_or(i64::MAX));
         drop(state);
+        self.revive();
+    }
+
+    /// Everything up to `seq` is acknowledged; whether that is news.
+    pub fn acknowledge(&self, seq: u64) -> bool {
+        let mut state = lock(&self.state);
+        let is_news = state
+            .window
+            .as_mut()
+            .is_some_and(|window| window.acknowledge(seq));
+        drop(state);
+        if is_news {
+            self.revive();
+        }
+        is_news
+    }
+
+    fn revive(&self) {
         if self.stalled.swap(false, Ordering::AcqRel) {
             self.queue();
         }
+    }
+
+    pub(super) fn with_window<T: Default>(&self, look: impl FnOnce(&Window) -> T) -> T {
+        lock(&self.state).window.as_ref().map(look).unwrap_or_default()
     }
 
     /// Ends it with an error, after what it has.
@@ -166,12 +207,25 @@ impl Subscription {
         self.queue();
     }
 
+    /// Ends it with an error, before what it has.
+    pub(super) fn give_up(&self, error: Error) {
+        let mut state = lock(&self.state);
+        state.page = LogPage::default();
+        state.fetching = false;
+        if let Some(task) = state.task.take() {
+            task.abort();
+        }
+        state.end.get_or_insert(End::Error(error));
+        drop(state);
+        self.queue();
+    }
+
     /// Ends it without a word.
     pub fn cancel(&self) {
         let mut state = lock(&self.state);
         state.over = true;
         state.page.frames.clear();
-        if let Some(task) = state.task.take() {
+        for task in [state.task.take(), state.watch.take()].into_iter().flatten() {
             task.abort();
         }
     }
@@ -240,7 +294,7 @@ impl Subscription {
         if let Some(frame) = state.page.frames.pop_front() {
             if !self.deliver(state, &frame, sink) {
                 state.page.frames.push_front(frame);
-                return if state.credit <= 0 { Step::Dry } else { Step::Again };
+                return if state.has_room() { Step::Again } else { Step::Dry };
             }
             return Step::Again;
         }
@@ -268,7 +322,7 @@ impl Subscription {
         }
         match self.hub.next(place.generation, place.seq) {
             Next::Frame(frame) => {
-                if self.deliver(state, &frame, sink) || state.credit > 0 {
+                if self.deliver(state, &frame, sink) || state.has_room() {
                     Step::Again
                 } else {
                     Step::Dry
@@ -291,7 +345,7 @@ impl Subscription {
             if seq <= place.seq {
                 continue;
             }
-            if state.credit <= 0 {
+            if !state.has_room() {
                 self.stalled.store(true, Ordering::Release);
                 return false;
             }
@@ -304,6 +358,9 @@ impl Subscription {
                     framing.chunk(out, place.generation, seq, chunk);
                 }),
             };
+            if let Some(window) = &mut state.window {
+                window.deliver(place.seq);
+            }
             state.credit -= i64::try_from(cost).unwrap_or(i64::MAX);
             place.seq = seq;
             state.place = Some(place);
@@ -378,6 +435,12 @@ impl State {
         {
             sink.piece(handle, None, &mut |out| framing.open(out));
         }
+    }
+
+    /// Whether another chunk may be delivered.
+    fn has_room(&self) -> bool {
+        let within = |window: &Window| self.place.is_none_or(|place| window.has_room(place.seq));
+        self.credit > 0 && self.window.as_ref().is_none_or(within)
     }
 
     /// Checks that the page continues where the reader stands: a hole is an error, never a silent skip.
