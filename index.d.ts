@@ -91,6 +91,11 @@ export interface EngineOptions {
    * past all of it throws `ERR_BACKPRESSURE`. 1 MiB to 1 GiB, default 8 MiB.
    */
   maxQueueBytes?: number | undefined
+  /**
+   * Whether streams are sealed: the older part of a live stream and all of a finished one are kept as few gzip frames,
+   * about an eighth of their size. A number from 1 to 9 is gzip's level. Default `true`, which is level 6.
+   */
+  compression?: boolean | number | undefined
 }
 
 /** Makes an engine. Connects to nothing until it is first used; engines with the same URL share their connections. */
@@ -213,6 +218,8 @@ export interface StreamStatus {
   lastSeq: number
   /** Encoded bytes appended in this generation. */
   bytes: number
+  /** Encoded bytes that the store keeps of them: less, as sealing compresses them. */
+  storedBytes: number
   /** Producers whose leases are valid. */
   producers: number
   /** The reason of a stop that was requested, or null. */

@@ -124,6 +124,9 @@ describe('createEngine', () => {
     ...[null, '8MiB', 0, MIB - 1, 1024 * MIB + 1, Infinity].map(
       (bad) => /** @type {[unknown, string]} */ ([{ maxQueueBytes: bad }, 'options.maxQueueBytes']),
     ),
+    ...[null, 'gzip', '6', -1, 0, 10, 1.5, Number.NaN].map(
+      (bad) => /** @type {[unknown, string]} */ ([{ compression: bad }, 'options.compression']),
+    ),
   ]
   test(`refuses ${table.length} bad options`, () => {
     for (const [options, field] of table) {
@@ -140,6 +143,10 @@ describe('createEngine', () => {
       { ttl: { active: '1s', done: 31_536_000_000 }, lease: 600_000, stopGrace: '1m', commandTimeout: '10m' },
       { keyPrefix: '🎉'.repeat(64), flushIntervalMs: 10_000, maxQueueBytes: MIB },
       { keyPrefix: 'a:b%c', flushIntervalMs: 0, maxQueueBytes: 1024 * MIB },
+      { compression: true },
+      { compression: false },
+      { compression: 1 },
+      { compression: 9 },
       { url: 'memory:' },
       { url: 'MEMORY:name' },
       { url: 'REDIS://u:p%40@h:1/2' },

@@ -34,6 +34,8 @@ pub struct Config {
     pub ack_interval_ms: u64,
     /// A producer's queue is full at this many bytes.
     pub max_queue_bytes: usize,
+    /// Level of gzip, 1 to 9; 0 leaves streams as they were written.
+    pub compression: u32,
 }
 
 impl Config {

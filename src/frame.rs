@@ -1,16 +1,27 @@
 //! The frame: consecutive chunks written, stored, sent and decoded as one.
 //!
 //! ```text
-//! codec: u8 (0 = plain) | count: varint | count × (length << 1 | is_text): varint | payload
+//! plain   0: u8 | count: varint | body
+//! gzip    1: u8 | count: varint | the body's length: varint | the body as one gzip member
+//! body    count × (length << 1 | is_text): varint | payload
 //! ```
 //!
 //! Varints are LEB128. The frame does not say its place: the log entry's id carries the last seq, so that a frame can be
-//! built before the store has given it numbers (`docs/adr/0001-log-entry-ids.md`).
+//! built before the store has given it numbers (`docs/adr/0001-log-entry-ids.md`). Producers write plain frames; sealing
+//! puts many into one and compresses it ([`SealedFrame`]). In memory a [`Frame`] is always plain.
+
+use std::io::{Read as _, Write as _};
 
 use bytes::Bytes;
+use flate2::{Compression, bufread::GzDecoder, write::GzEncoder};
 
 /// Chunks are stored as they came.
 const PLAIN: u8 = 0;
+/// Chunks are stored compressed.
+const GZIP: u8 = 1;
+
+/// The longest body that is inflated: whatever a frame declares, it costs its reader no more.
+pub const MAX_BODY: usize = 4 << 20;
 
 /// The largest chunk, in bytes.
 pub const MAX_CHUNK: usize = 1 << 20;
@@ -146,6 +157,61 @@ impl EncodedFrame {
     }
 }
 
+/// Many frames as one, compressed if that makes it smaller. It has no place in a stream yet.
+#[derive(Debug, Clone)]
+pub struct SealedFrame {
+    /// The number of chunks.
+    pub count: u64,
+    /// The bytes that are in memory when it has been inflated.
+    pub body_len: usize,
+    /// What is stored.
+    pub bytes: Bytes,
+}
+
+impl SealedFrame {
+    /// Seals frames that follow each other, as many of them as [`MAX_BODY`] has room for; `None` when there are none.
+    /// `level` is gzip's, 1 to 9.
+    pub fn of(frames: &[Frame], level: u32) -> Option<Self> {
+        let mut fit = 0;
+        let mut body_len = 0;
+        for frame in frames {
+            let longer = body_len + frame.bytes.len() - frame.tags_at;
+            if fit > 0 && longer > MAX_BODY {
+                break;
+            }
+            body_len = longer;
+            fit += 1;
+        }
+        let frames = &frames[..fit];
+        let count = frames.iter().map(|frame| frame.count).sum();
+        let mut plain = Vec::with_capacity(body_len + 10);
+        plain.push(PLAIN);
+        put_varint(&mut plain, count);
+        let body_at = plain.len();
+        for frame in frames {
+            plain.extend_from_slice(&frame.bytes[frame.tags_at..frame.payload_at]);
+        }
+        for frame in frames {
+            plain.extend_from_slice(&frame.bytes[frame.payload_at..]);
+        }
+        let mut gzip = Vec::with_capacity(plain.len());
+        gzip.push(GZIP);
+        put_varint(&mut gzip, count);
+        put_varint(&mut gzip, body_len as u64);
+        let mut encoder = GzEncoder::new(gzip, Compression::new(level));
+        let gzip = encoder
+            .write_all(&plain[body_at..])
+            .and_then(|()| encoder.finish());
+        // Nothing can fail that writes to memory; if it did, the plain frame is as good.
+        let smaller = gzip.ok().filter(|gzip| gzip.len() < plain.len());
+        (count > 0).then(|| Self {
+            count,
+            body_len,
+            bytes: smaller.unwrap_or(plain).into(),
+        })
+    }
+}
+
 /// A frame at its place in a stream; cloning shares the bytes.
 #[derive(Debug, Clone)]
 pub struct Frame {
@@ -162,6 +228,10 @@ impl Frame {
     /// # Errors
     /// The reason, in words, when the bytes are not a frame.
     pub fn decode(last: u64, bytes: Bytes) -> std::result::Result<Self, &'static str> {
+        let bytes = match bytes.first() {
+            Some(&GZIP) => inflate(&bytes)?,
+            _ => bytes,
+        };
         let (count, tags_at) = header(&bytes)?;
         if count == 0 || count > last {
             return Err("a frame with an impossible number of chunks");
@@ -255,6 +325,33 @@ impl<'a> Iterator for Chunks<'a> {
     }
 }
 
+/// Whether decoding it takes its time.
+pub fn is_compressed(bytes: &[u8]) -> bool {
+    bytes.first() == Some(&GZIP)
+}
+
+/// The plain frame that a compressed one holds.
+fn inflate(bytes: &[u8]) -> std::result::Result<Bytes, &'static str> {
+    let mut at = 1;
+    let count = take_varint(bytes, &mut at).ok_or("a truncated frame")?;
+    let declared = take_varint(bytes, &mut at).ok_or("a truncated frame")?;
+    let body_len = usize::try_from(declared)
+        .ok()
+        .filter(|length| *length <= MAX_BODY)
+        .ok_or("a frame that declares too great a length")?;
+    let mut plain = Vec::with_capacity(body_len + 10);
+    plain.push(PLAIN);
+    put_varint(&mut plain, count);
+    let body_at = plain.len();
+    let mut decoder = GzDecoder::new(&bytes[at..]);
+    // One byte more than declared, which must not come: asking for it is what makes the decoder compare its checksum.
+    let inflated = (&mut decoder).take(declared + 1).read_to_end(&mut plain);
+    if inflated.is_err() || plain.len() - body_at != body_len || !decoder.into_inner().is_empty() {
+        return Err("a frame that cannot be inflated to what it declares");
+    }
+    Ok(plain.into())
+}
+
 fn header(bytes: &[u8]) -> std::result::Result<(u64, usize), &'static str> {
     match bytes.first() {
         None => return Err("an empty frame"),
@@ -345,5 +442,87 @@ mod tests {
         assert!(Frame::decode(9, utf8.into()).is_err());
         assert!(Frame::decode(2, good.into()).is_err(), "more chunks than seqs");
         assert!(Frame::decode(u64::MAX, vec![0, 255, 255, 255, 255, 255, 1].into()).is_err());
+    }
+
+    fn words(first: u64, count: u64) -> Frame {
+        let mut builder = FrameBuilder::default();
+        for n in first..first + count {
+            let text = format!(r#"{{"type":"text-delta","id":"0","delta":" word{}"}}"#, n % 7);
+            builder.push(Kind::Text, text.as_bytes());
+        }
+        builder.take(usize::MAX, usize::MAX).unwrap().at(first)
+    }
+
+    #[test]
+    fn sealed_frames_are_one_and_smaller() {
+        let frames = [words(1, 3), words(4, 1), words(5, 60)];
+        let sealed = SealedFrame::of(&frames, 6).unwrap();
+        assert_eq!((sealed.count, sealed.bytes[0]), (64, GZIP));
+        assert!(sealed.bytes.len() * 4 < sealed.body_len);
+        let one = Frame::decode(64, sealed.bytes).unwrap();
+        assert_eq!((one.first(), one.last()), (1, 64));
+        let chunks: Vec<_> = frames.iter().flat_map(Frame::chunks).collect();
+        assert_eq!(one.chunks().collect::<Vec<_>>(), chunks);
+        assert!(SealedFrame::of(&[], 6).is_none());
+    }
+
+    #[test]
+    fn a_frame_that_gzip_makes_larger_stays_plain() {
+        for data in [&b""[..], b"a", "😀".as_bytes(), &[7; 30]] {
+            let mut builder = FrameBuilder::default();
+            builder.push(Kind::Bytes, data);
+            let frame = builder.take(1, 1).unwrap().at(1);
+            let sealed = SealedFrame::of(std::slice::from_ref(&frame), 9).unwrap();
+            assert!(sealed.bytes.len() <= frame.size());
+            let one = Frame::decode(1, sealed.bytes).unwrap();
+            assert_eq!(one.chunks().next().unwrap().data, data);
+        }
+    }
+
+    #[test]
+    fn a_sealed_frame_holds_what_can_be_inflated() {
+        let mut builder = FrameBuilder::default();
+        builder.push(Kind::Bytes, &vec![0; MAX_CHUNK]);
+        let frame = builder.take(1, 1).unwrap().at(1);
+        let sealed = SealedFrame::of(&vec![frame; 6], 1).unwrap();
+        assert_eq!(sealed.count, 3, "a fourth would pass 4 MiB with its length");
+        assert!(Frame::decode(9, sealed.bytes).is_ok());
+    }
+
+    #[test]
+    fn damaged_gzip_is_refused() {
+        let good = SealedFrame::of(&[words(1, 64)], 6).unwrap().bytes.to_vec();
+        for at in 0..good.len() {
+            assert!(
+                Frame::decode(64, good[..at].to_vec().into()).is_err(),
+                "cut at {at}"
+            );
+            let mut bad = good.clone();
+            bad[at] ^= 0x10;
+            // Some bits of gzip's own header mean nothing; then nothing has changed.
+            if let Ok(frame) = Frame::decode(64, bad.into()) {
+                assert!(frame.chunks().eq(words(1, 64).chunks()), "changed at {at}");
+            }
+        }
+        assert!(
+            Frame::decode(64, [&good[..], b"x"].concat().into()).is_err(),
+            "a rest"
+        );
+    }
+
+    #[test]
+    fn inflation_stops_at_what_is_declared() {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
+        encoder.write_all(&vec![0; 8 << 20]).unwrap();
+        let gzip = encoder.finish().unwrap();
+        let bomb = |declared: u64| {
+            let mut bytes = vec![GZIP, 1];
+            put_varint(&mut bytes, declared);
+            bytes.extend_from_slice(&gzip);
+            Frame::decode(1, bytes.into())
+        };
+        for declared in [0, 1000, MAX_BODY as u64, MAX_BODY as u64 + 1, u64::from(u32::MAX)] {
+            assert!(bomb(declared).is_err(), "{declared}");
+        }
     }
 }

@@ -16,6 +16,7 @@ const DEFAULT_TTL_MS = 3_600_000
 const DEFAULT_WAIT_MS = 30_000
 /** Proxies give up on a response that does not begin. */
 const DEFAULT_RESPOND_WAIT_MS = 5_000
+const DEFAULT_LEVEL = 6
 
 /** `src/config.rs`. */
 export interface Config {
@@ -31,6 +32,7 @@ export interface Config {
   flushIntervalMs: number
   ackIntervalMs: number
   maxQueueBytes: number
+  compression: number
 }
 
 type Environment = Readonly<Record<string, string | undefined>>
@@ -54,6 +56,7 @@ const engineOptions = object({
   flushIntervalMs: integer(0, 10_000, 'milliseconds'),
   ackIntervalMs: integer(0, 10_000, 'milliseconds'),
   maxQueueBytes: integer(MIB, 1024 * MIB, 'bytes'),
+  compression,
 })
 
 const produceFields = { owner, metadata, ifActive: oneOf('error', 'takeover', 'share'), ttl }
@@ -106,6 +109,7 @@ export function engineConfig(given: unknown, environment: Environment): Config {
     flushIntervalMs: options.flushIntervalMs ?? 0,
     ackIntervalMs: options.ackIntervalMs ?? 250,
     maxQueueBytes: options.maxQueueBytes ?? 8 * MIB,
+    compression: options.compression ?? DEFAULT_LEVEL,
   }
 }
 
@@ -268,6 +272,13 @@ function ttlFrom(environment: Environment, name: string): number {
 function keyPrefix(value: unknown, field: string): string {
   if (typeof value === 'string' && /^[^\s{}\p{Cc}\p{Cs}]{1,64}$/u.test(value)) return value
   return refuse(field, '1 to 64 characters without braces, control characters or white space', value)
+}
+
+/** The level of gzip; 0 is off. */
+function compression(value: unknown, field: string): number {
+  if (typeof value === 'boolean') return value ? DEFAULT_LEVEL : 0
+  if (Number.isInteger(value) && Number(value) >= 1 && Number(value) <= 9) return Number(value)
+  return refuse(field, 'true, false or a level from 1 to 9', value)
 }
 
 function metadata(value: unknown, field: string): string {

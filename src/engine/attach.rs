@@ -143,7 +143,7 @@ fn local_place(inner: &Inner, subscription: &Subscription, follow: &Follow) -> O
             generation: wanted,
             seq,
         } if wanted == generation => seq.max(base),
-        Position::After { .. } | Position::Next { .. } => return None,
+        Position::Open | Position::After { .. } | Position::Next { .. } => return None,
     };
     Some(Cursor { generation, seq })
 }

@@ -20,6 +20,7 @@ pub mod outbox;
 pub mod producer;
 pub mod ring;
 pub mod runtime;
+mod sealing;
 pub mod subscription;
 pub mod window;
 mod writer;

@@ -6,6 +6,9 @@ use tokio::runtime::{Builder, Handle};
 
 use crate::{Error, Result};
 
+/// Threads for what takes long: compressing, inflating, looking up host names. They end when there is nothing to do.
+const MOST_BLOCKING: usize = 8;
+
 /// The process-wide runtime: one thread, started on first use and never stopped.
 ///
 /// One thread, because a second one nearly doubles the CPU per chunk (wake-ups cross threads) and wins no latency.
@@ -20,7 +23,10 @@ pub fn handle() -> Result<&'static Handle> {
 }
 
 fn start() -> std::io::Result<Handle> {
-    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let runtime = Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(MOST_BLOCKING)
+        .build()?;
     let handle = runtime.handle().clone();
     thread::Builder::new()
         .name("tidemark".into())

@@ -9,12 +9,13 @@ use super::{
     hub::Hub,
     outbox::Event,
     producer::{Batch, Producer, Take},
+    sealing::Sealing,
 };
 use crate::{
     Error, Result,
     backoff::Backoff,
     frame::{EncodedFrame, Frame},
-    store::{Append, Appended, ConnectionState, Outcome, Renew, Restore, Started, Terminal},
+    store::{Append, Appended, ConnectionState, Outcome, Renew, Restore, Seal, Started, Terminal},
     sync::lock,
 };
 
@@ -38,6 +39,7 @@ pub async fn run(producer: Arc<Producer>, hub: Arc<Hub>, inner: Arc<Inner>, star
         ending: None,
         kept: VecDeque::new(),
         kept_bytes: 0,
+        sealing: Sealing::new(Arc::clone(&inner), Arc::clone(&producer), started.seq),
     };
     if let Some(reason) = started.stop {
         producer.stop(&inner, &reason, inner.config().stop_grace());
@@ -84,6 +86,7 @@ struct Writer {
     ending: Option<Terminal>,
     kept: VecDeque<(Instant, Frame)>,
     kept_bytes: usize,
+    sealing: Sealing,
 }
 
 impl Writer {
@@ -119,14 +122,23 @@ impl Writer {
     async fn write(&mut self, batch: Batch) -> Result<Option<Terminal>> {
         self.pending.clone_from(&batch.frame);
         self.ending.clone_from(&batch.terminal);
+        let mut may_seal = true;
         loop {
             self.refill().await?;
             let count = batch.frame.as_ref().map_or(0, |frame| frame.count);
-            let reply = self.send(batch.frame.clone(), batch.terminal.clone()).await?;
+            let seal = if may_seal { self.seal(&batch).await } else { None };
+            let reply = self
+                .send(batch.frame.clone(), batch.terminal.clone(), seal.clone())
+                .await?;
             let Appended::Done { last, stop, terminal } = reply else {
+                // Others may be sealing too; what they leave is little.
+                may_seal = reply != Appended::Unsealed;
                 self.recover(reply).await?;
                 continue;
             };
+            if let Some(seal) = seal {
+                self.sealing.sealed(&seal);
+            }
             // A shared generation's numbers are the store's to give; going back means that it has lost some.
             if last < self.accepted + count {
                 return Err(self.lost());
@@ -134,7 +146,9 @@ impl Writer {
             if let Some(frame) = self.pending.take() {
                 let latency = batch.since.map(|since| since.elapsed());
                 self.inner.metrics().accepted(&frame, latency);
-                self.keep(frame.at(last - count + 1));
+                let frame = frame.at(last - count + 1);
+                self.keep(frame.clone());
+                self.sealing.add(frame);
             }
             self.log_end = last;
             self.accepted = last;
@@ -146,6 +160,19 @@ impl Writer {
             }
             // In shared mode the last producer ends the generation; the others are done when they say so.
             return Ok(terminal.or(batch.terminal));
+        }
+    }
+
+    /// What the store can seal with this batch: all of it at the end.
+    async fn seal(&mut self, batch: &Batch) -> Option<Seal> {
+        if batch.terminal.is_some() {
+            let frame = batch.frame.as_ref().filter(|_| self.producer.exclusive);
+            let rest = self.sealing.rest(frame.map(|frame| frame.at(self.log_end + 1)));
+            return self.attend(rest).await;
+        }
+        match self.sealing.overdue() {
+            Some(job) => self.attend(job).await.ok()?,
+            None => self.sealing.ready(),
         }
     }
 
@@ -165,6 +192,7 @@ impl Writer {
                 self.heed(stop);
                 if self.producer.exclusive && last < self.log_end {
                     self.log_end = last;
+                    self.sealing.lose_track();
                     self.refill().await?;
                 }
             }
@@ -181,7 +209,7 @@ impl Writer {
 
     async fn refill(&mut self) -> Result<()> {
         while let Some(frame) = self.lost_frame()? {
-            let reply = self.send(Some(frame.encoded()), None).await?;
+            let reply = self.send(Some(frame.encoded()), None, None).await?;
             self.rewritten(reply, frame.last()).await?;
         }
         Ok(())
@@ -215,8 +243,13 @@ impl Writer {
     /// Deals with every answer but `Done`.
     async fn recover(&mut self, reply: Appended) -> Result<()> {
         match reply {
+            Appended::Unsealed => {
+                self.sealing.lose_track();
+                Ok(())
+            }
             Appended::Hole { seq } if seq < self.log_end => {
                 self.log_end = seq;
+                self.sealing.lose_track();
                 if self.lost_frame().is_err() {
                     self.give_up().await;
                     return Err(self.lost());
@@ -259,6 +292,7 @@ impl Writer {
             {
                 Ok(Appended::Done { last, stop, .. }) => {
                     self.log_end = last;
+                    self.sealing.lose_track();
                     self.heed(stop);
                     return Ok(());
                 }
@@ -287,6 +321,7 @@ impl Writer {
                 outcome: Outcome::Interrupted,
                 reason: "lost".into(),
             }),
+            seal: None,
             lease: self.inner.config().lease(),
         };
         let _ = self.inner.store().append(&self.producer.stream, &append).await;
@@ -300,7 +335,12 @@ impl Writer {
     }
 
     /// Sends one batch until its outcome is known: the store recognises the number of a batch that it has.
-    async fn send(&mut self, frame: Option<EncodedFrame>, terminal: Option<Terminal>) -> Result<Appended> {
+    async fn send(
+        &mut self,
+        frame: Option<EncodedFrame>,
+        terminal: Option<Terminal>,
+        seal: Option<Seal>,
+    ) -> Result<Appended> {
         self.batch += 1;
         let append = Append {
             generation: self.producer.start.generation,
@@ -309,6 +349,7 @@ impl Writer {
             expected: self.producer.exclusive.then_some(self.log_end),
             frame,
             terminal,
+            seal,
             lease: self.inner.config().lease(),
         };
         let inner = Arc::clone(&self.inner);

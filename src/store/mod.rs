@@ -10,6 +10,7 @@
 //! * A *log*: entries in the order `(ordinal, number)`. A frame's number is its last seq; a terminal entry's is the last
 //!   seq + 1. The ordinal counts generations from 1, so seqs go on across generations without a hole and a
 //!   generation's entries are one range. Frames of generations before the previous one are dropped at the next start.
+//!   The log has a *sealed* part, of few large compressed frames, and after it an *open* one, as it was written.
 //!
 //! # Ending
 //!
@@ -19,6 +20,7 @@
 //! with reason `lease`. Whoever appends it tells the listeners in the same step.
 
 pub mod memory;
+mod raw_page;
 pub mod redis;
 
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
@@ -28,7 +30,7 @@ use ulid::Ulid;
 
 use crate::{
     Cursor, Result, StreamId,
-    frame::{EncodedFrame, Frame},
+    frame::{EncodedFrame, Frame, SealedFrame},
 };
 
 /// A stream keeps the cursors of this many consumers. Those in generations that are no longer kept make room.
@@ -179,8 +181,28 @@ pub struct Append {
     /// producer with a valid lease is left; every other outcome ends it at once. When a stop was requested, `complete`
     /// and `failed` are stored as `stopped` with the stop's reason.
     pub terminal: Option<Terminal>,
+    /// What is sealed in the same step, after the chunks were appended and before the end.
+    pub seal: Option<Seal>,
     /// The producer's lease begins anew.
     pub lease: Duration,
+}
+
+/// Puts one frame in the place of open ones.
+#[derive(Debug, Clone)]
+pub struct Seal {
+    /// The seq that the sealed part ends with now.
+    pub after: u64,
+    /// The chunks that follow it, none of them later than the batch's last.
+    pub frame: SealedFrame,
+    /// The bytes of the frames that it replaces, as they were written.
+    pub replaced: usize,
+}
+
+impl Seal {
+    /// The seq that the sealed part ends with afterwards.
+    pub fn last(&self) -> u64 {
+        self.after + self.frame.count
+    }
 }
 
 /// The answer to [`Append`] and [`Renew`].
@@ -200,6 +222,8 @@ pub enum Appended {
         /// The last seq that is left.
         seq: u64,
     },
+    /// The sealed part does not end where the batch's seal begins. Nothing was written.
+    Unsealed,
     /// The producer is not (or no longer) registered in the stream's current generation. Nothing was written.
     Fenced,
     /// The generation has this terminal entry. Nothing was written.
@@ -226,6 +250,8 @@ pub enum Position {
     Start,
     /// After its last chunk at this moment.
     Now,
+    /// After its sealed part.
+    Open,
     /// After `seq` of `generation`, which is the current or the previous one; any other is [`Page::lost`].
     After {
         /// The generation.
@@ -249,7 +275,7 @@ pub enum Position {
 pub struct Read {
     /// Where from.
     pub position: Position,
-    /// Frames are added until their encoded sizes reach this; one is always returned if there is one. 0 reads none.
+    /// Frames are added until their sizes, inflated, reach this; one is always returned if there is one. 0 reads none.
     pub max_bytes: usize,
     /// Compared with the stream's owner, if it has one. `None`: the engine itself reads, nothing is compared.
     pub owner: OwnerCheck,
@@ -288,7 +314,7 @@ pub struct Page {
     pub generation: Ulid,
     /// The seq before that generation's first chunk.
     pub base: u64,
-    /// The seq after which this page begins (resolved for `Start` and `Now`).
+    /// The seq after which this page begins (resolved for `Start`, `Now` and `Open`).
     pub after: u64,
     /// Frames that hold a seq greater than `after`, ascending. The first may begin at or before `after`. The caller
     /// checks that they are contiguous: a store returns what it has.
@@ -364,6 +390,8 @@ pub struct StreamStatus {
     pub last_seq: u64,
     /// Encoded bytes appended in this generation.
     pub bytes: u64,
+    /// Encoded bytes that are kept of them: less, once they are sealed.
+    pub stored_bytes: u64,
     /// Producers whose leases are valid.
     pub producers: u32,
     /// The reason of a stop that was requested.

@@ -476,10 +476,16 @@ async fn a_damaged_entry_is_told_apart_from_a_missing_one() {
     server.run::<String>("XADD {tm:chat}:log 1-2 f junk").await;
     server.run::<u64>("HDEL {tm:chat}:meta h").await;
     server.run::<u64>("HSET {tm:chat}:meta q 2").await;
-    let read = Read {
+    let mut read = Read {
         position: Position::Start,
         max_bytes: 99,
         owner: OwnerCheck::Internal,
+    };
+    let page = store.read(&stream, &read).await.unwrap().unwrap();
+    assert_eq!((page.frames.len(), page.more), (1, true), "what comes before it");
+    read.position = Position::After {
+        generation: a.generation,
+        seq: 1,
     };
     match store.read(&stream, &read).await {
         Err(Error::Corrupt { stream, seq, .. }) => assert_eq!((stream.as_str(), seq), ("chat", 2)),

@@ -259,6 +259,7 @@ pub fn config(url: &str) -> Config {
         flush_interval_ms: 0,
         ack_interval_ms: 250,
         max_queue_bytes: 1 << 20,
+        compression: 6,
     }
 }
 
@@ -304,6 +305,7 @@ pub fn batch(start: &Start, generation: Ulid, batch: u64, expected: Option<u64>,
         expected,
         frame: (!chunks.is_empty()).then(|| frame(chunks)),
         terminal: None,
+        seal: None,
         lease: LEASE,
     }
 }

@@ -35,6 +35,7 @@ pub fn open(prefix: &str, node: Ulid, listener: Arc<dyn Listener>) -> SharedStor
         flush_interval_ms: 0,
         ack_interval_ms: 250,
         max_queue_bytes: 1 << 20,
+        compression: 6,
     };
     RedisStore::open(&config, node, listener).unwrap()
 }

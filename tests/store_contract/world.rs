@@ -167,6 +167,7 @@ impl Producer<'_> {
             expected: (self.start.if_active != IfActive::Share).then_some(self.seq),
             frame: None,
             terminal: None,
+            seal: None,
             lease: self.start.lease,
         }
     }

@@ -116,7 +116,12 @@ impl Store for MemoryStore {
     }
 
     fn read<'a>(&'a self, stream: &'a StreamId, read: &'a Read) -> Pending<'a, Option<Page>> {
-        self.run(stream, |slot, step| slot.read(step, read))
+        Box::pin(async move {
+            match self.run(stream, |slot, step| slot.read(step, read)).await? {
+                Some(page) => page.decode(stream).await.map(Some),
+                None => Ok(None),
+            }
+        })
     }
 
     fn stop<'a>(

@@ -13,8 +13,8 @@ use super::{
 use crate::{
     Cursor, Error, Result,
     store::{
-        Ack, Append, Appended, IfActive, LiveMessage, OwnerCheck, Page, Read, Renew, Restore, Start, Started,
-        StopResult, StreamStatus,
+        Ack, Append, Appended, IfActive, LiveMessage, OwnerCheck, Read, Renew, Restore, Start, Started,
+        StopResult, StreamStatus, raw_page::RawPage,
     },
 };
 
@@ -145,7 +145,7 @@ impl Slot {
         }
     }
 
-    pub fn read(&mut self, step: &mut Step, read: &Read) -> Result<Option<Page>> {
+    pub fn read(&mut self, step: &mut Step, read: &Read) -> Result<Option<RawPage>> {
         let Some(stream) = &mut self.stream else {
             return Ok(None);
         };

@@ -4,6 +4,7 @@ mod view;
 
 use std::{collections::BTreeSet, time::Duration};
 
+use bytes::Bytes;
 use tokio::time::Instant;
 use ulid::Ulid;
 
@@ -11,7 +12,7 @@ use super::step::{Message, Step};
 use crate::{
     frame::Frame,
     store::{
-        Append, Appended, ControlMessage, IfActive, LiveMessage, Outcome, OwnerCheck, Start, Started,
+        Append, Appended, ControlMessage, IfActive, LiveMessage, Outcome, OwnerCheck, Seal, Start, Started,
         Terminal, Ttl,
     },
 };
@@ -38,8 +39,19 @@ struct Generation {
     ordinal: u64,
     base: u64,
     seq: u64,
+    sealed: Vec<Sealed>,
+    /// The seq that the sealed part ends with.
+    sealed_to: u64,
+    /// The open part.
     frames: Vec<Frame>,
     terminal: Option<Terminal>,
+}
+
+/// A frame of the sealed part, as it would be kept elsewhere.
+struct Sealed {
+    last: u64,
+    body_len: usize,
+    bytes: Bytes,
 }
 
 struct Producer {
@@ -74,6 +86,8 @@ impl Stream {
                 ordinal: place.ordinal,
                 base: place.base,
                 seq: place.seq,
+                sealed: Vec::new(),
+                sealed_to: place.seq,
                 frames: Vec::new(),
                 terminal: None,
             },
@@ -242,8 +256,17 @@ impl Stream {
             Some(expected) if seq > expected => return Appended::Fenced,
             _ => {}
         }
+        let last = seq + append.frame.as_ref().map_or(0, |frame| frame.count);
+        if let Some(seal) = &append.seal
+            && (seal.after != self.current.sealed_to || seal.last() > last)
+        {
+            return Appended::Unsealed;
+        }
         if let Some(frame) = &append.frame {
             self.push(step, frame.at(seq + 1));
+        }
+        if let Some(seal) = &append.seal {
+            self.current.seal(seal);
         }
         self.touch(step);
         let terminal = append
@@ -354,6 +377,24 @@ impl Stream {
             reason,
         };
         self.tell_producers(step, &message, None);
+    }
+}
+
+impl Generation {
+    fn seal(&mut self, seal: &Seal) {
+        self.sealed_to = seal.last();
+        self.sealed.push(Sealed {
+            last: seal.last(),
+            body_len: seal.frame.body_len,
+            bytes: seal.frame.bytes.clone(),
+        });
+        self.frames.retain(|frame| frame.last() > seal.last());
+    }
+
+    /// The bytes that are kept.
+    fn stored(&self) -> usize {
+        let sealed = self.sealed.iter().map(|sealed| sealed.bytes.len());
+        sealed.chain(self.frames.iter().map(Frame::size)).sum()
     }
 }
 

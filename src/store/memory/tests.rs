@@ -70,6 +70,7 @@ fn write(started: &Started, producer: Ulid, batch: u64) -> Append {
         expected: None,
         frame: builder.take(1, 1),
         terminal: None,
+        seal: None,
         lease: MINUTE * 60,
     }
 }

@@ -209,7 +209,7 @@ impl RedisStore {
         let keys = self.keys.stream(stream);
         let terminal = append.terminal.as_ref();
         let frame = append.frame.as_ref();
-        let call = self
+        let mut call = self
             .on(&scripts::APPEND, &keys)
             .show(append.generation)
             .show(append.producer)
@@ -220,6 +220,14 @@ impl RedisStore {
             .text(terminal.map_or("", |terminal| &terminal.reason))
             .show(frame.map_or(0, |frame| frame.count))
             .bytes(frame.map_or(&[], |frame| &frame.bytes));
+        if let Some(seal) = &append.seal {
+            call = call
+                .show(seal.after)
+                .show(seal.last())
+                .bytes(&seal.frame.bytes)
+                .show(seal.frame.body_len)
+                .show(seal.replaced);
+        }
         let sent = Instant::now();
         let reply = self.call(call).await?;
         let answer = reply::appended("append", reply)?;
@@ -351,6 +359,7 @@ impl Store for RedisStore {
             let (position, generation, seq) = match read.position {
                 Position::Start => ("start", None, 0),
                 Position::Now => ("now", None, 0),
+                Position::Open => ("open", None, 0),
                 Position::After { generation, seq } => ("after", Some(generation), seq),
                 Position::Next { generation, seq } => ("next", Some(generation), seq),
             };
@@ -361,7 +370,10 @@ impl Store for RedisStore {
                 .show(seq.min(MAX_SEQ))
                 .show(read.max_bytes)
                 .text(check(&read.owner));
-            reply::page(stream, self.judging(call).await?)
+            match reply::page(stream, self.judging(call).await?)? {
+                Some(page) => page.decode(stream).await.map(Some),
+                None => Ok(None),
+            }
         })
     }
 

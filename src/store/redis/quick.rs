@@ -115,7 +115,8 @@ impl Quick {
 
     /// What to try, if it is worth trying.
     fn guess(&self, append: &Append) -> Option<Guess> {
-        let frame = append.frame.as_ref().filter(|_| append.terminal.is_none())?;
+        let is_plain = append.terminal.is_none() && append.seal.is_none();
+        let frame = append.frame.as_ref().filter(|_| is_plain)?;
         let producers = lock(&self.producers);
         let hot = producers.get(&append.producer)?;
         if append.expected != Some(hot.last) || Instant::now() >= hot.until {

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use redis::Value;
 use ulid::Ulid;
 
 use crate::{
     Cursor, Error, Result, StreamId,
-    frame::Frame,
-    store::{Appended, ConsumerStatus, Head, Outcome, Page, Started, StopResult, StreamStatus, Terminal},
+    store::{
+        Appended, ConsumerStatus, Head, Outcome, Page, Started, StopResult, StreamStatus, Terminal,
+        raw_page::RawPage,
+    },
 };
 
 /// The elements of an array, taken one by one.
@@ -135,6 +136,7 @@ pub(super) fn appended(operation: &'static str, reply: Value) -> Result<Answer> 
         "hole" => Appended::Hole {
             seq: fields.number()?,
         },
+        "unsealed" => Appended::Unsealed,
         "fenced" => Appended::Fenced,
         "ended" => Appended::Ended(fields.terminal()?.ok_or_else(|| fields.malformed())?),
         "missing" => Appended::Missing,
@@ -148,7 +150,7 @@ pub(super) fn appended(operation: &'static str, reply: Value) -> Result<Answer> 
 }
 
 /// What `read.lua` says.
-pub(super) fn page(stream: &StreamId, reply: Value) -> Result<Option<Page>> {
+pub(super) fn page(stream: &StreamId, reply: Value) -> Result<Option<RawPage>> {
     if reply == Value::Nil {
         return Ok(None);
     }
@@ -158,7 +160,7 @@ pub(super) fn page(stream: &StreamId, reply: Value) -> Result<Option<Page>> {
         "forbidden" => return Err(forbidden(stream)),
         _ => return Err(fields.malformed()),
     }
-    let mut page = Page {
+    let page = Page {
         head: Head {
             generation: fields.ulid()?,
             base: fields.number()?,
@@ -175,17 +177,11 @@ pub(super) fn page(stream: &StreamId, reply: Value) -> Result<Option<Page>> {
         frames: Vec::new(),
     };
     let mut frames = fields.nested()?;
+    let mut kept = Vec::with_capacity(frames.values.len() / 2);
     while !frames.is_empty() {
-        let last = frames.number()?;
-        let bytes = frames.bytes()?.unwrap_or_default();
-        let frame = Frame::decode(last, Bytes::from(bytes)).map_err(|reason| Error::Corrupt {
-            stream: stream.to_string(),
-            seq: last,
-            reason: reason.to_owned(),
-        })?;
-        page.frames.push(frame);
+        kept.push((frames.number()?, frames.bytes()?.unwrap_or_default().into()));
     }
-    Ok(Some(page))
+    Ok(Some(RawPage { page, kept }))
 }
 
 /// What `stop.lua` says.
@@ -213,6 +209,7 @@ pub(super) fn status(stream: &StreamId, reply: Value) -> Result<Option<StreamSta
         first_seq: fields.number()? + 1,
         last_seq: fields.number()?,
         bytes: fields.number()?,
+        stored_bytes: fields.number()?,
         producers: u32::try_from(fields.number()?).unwrap_or(u32::MAX),
         stop: fields.option()?,
         owner: fields.option()?,

@@ -6,21 +6,21 @@ use ulid::Ulid;
 use super::{Producer, Stream};
 use crate::{
     Cursor,
-    frame::Frame,
-    store::{Head, Page, Position, Read, StreamStatus, memory::step::Step},
+    store::{Head, Page, Position, Read, StreamStatus, memory::step::Step, raw_page::RawPage},
 };
 
 impl Stream {
-    pub fn read(&self, step: &Step, read: &Read) -> Page {
+    pub fn read(&self, step: &Step, read: &Read) -> RawPage {
         let current = &self.current;
         let previous = |id: Ulid| self.previous.as_ref().filter(|generation| generation.id == id);
         let found = match read.position {
             Position::Start => Some((current, current.base)),
             Position::Now => Some((current, current.seq)),
+            Position::Open => Some((current, current.sealed_to)),
             Position::After { generation, seq } if generation == current.id => Some((current, seq)),
             Position::After { generation, seq } => previous(generation).map(|generation| (generation, seq)),
             Position::Next { generation, .. } if generation == current.id => {
-                return self.empty_page(step, false);
+                return RawPage::plain(self.empty_page(step, false));
             }
             Position::Next { generation, seq } => match &self.previous {
                 Some(kept) if kept.id != generation && kept.base == seq => Some((kept, kept.base)),
@@ -31,22 +31,31 @@ impl Stream {
             },
         };
         let Some((generation, after)) = found else {
-            return self.empty_page(step, true);
+            return RawPage::plain(self.empty_page(step, true));
         };
-        let from = generation.frames.partition_point(|frame| frame.last() <= after);
         let mut size = 0;
-        let fits = |frame: &&Frame| {
+        let mut fits = |more: usize| {
             let fits = size < read.max_bytes;
-            size += frame.size();
+            size += more;
             fits
         };
-        let frames: Vec<_> = generation.frames[from..]
+        let from = generation.sealed.partition_point(|sealed| sealed.last <= after);
+        let rest = &generation.sealed[from..];
+        let kept: Vec<_> = rest
             .iter()
-            .take_while(fits)
+            .take_while(|sealed| fits(sealed.body_len))
+            .map(|sealed| (sealed.last, sealed.bytes.clone()))
+            .collect();
+        let sealed_left = rest.len() - kept.len();
+        let from = generation.frames.partition_point(|frame| frame.last() <= after);
+        let rest = &generation.frames[from..];
+        let frames: Vec<_> = rest
+            .iter()
+            .take_while(|frame| sealed_left == 0 && fits(frame.size()))
             .cloned()
             .collect();
-        let more = from + frames.len() < generation.frames.len();
-        Page {
+        let more = sealed_left + rest.len() > frames.len();
+        let page = Page {
             head: self.head(step.now),
             generation: generation.id,
             base: generation.base,
@@ -55,7 +64,8 @@ impl Stream {
             terminal: generation.terminal.clone().filter(|_| !more),
             more,
             lost: false,
-        }
+        };
+        RawPage { page, kept }
     }
 
     /// The cursor within its generation, with the generation's ordinal; `None` when that is no longer kept.
@@ -111,6 +121,7 @@ impl Stream {
             first_seq: self.current.base + 1,
             last_seq: self.current.seq,
             bytes: self.bytes,
+            stored_bytes: self.current.stored() as u64,
             producers: u32::try_from(live.count()).unwrap_or(u32::MAX),
             stop: self.stop.clone(),
             owner: self.owner.clone(),

@@ -2,14 +2,32 @@
 --
 -- ARGV[4] generation   ARGV[5] producer   ARGV[6] batch   ARGV[7] the seq the log must end with, or ''   ARGV[8] lease
 -- ARGV[9] outcome, or ''   ARGV[10] its reason   ARGV[11] number of chunks   ARGV[12] frame
+-- With a seal: ARGV[13] the seq that the sealed part ends with   ARGV[14] the seq that it is to end with
+-- ARGV[15] the frame in between   ARGV[16] bytes of it when inflated   ARGV[17] bytes of the frames that it replaces
 -- Reply: { 'done', last seq, stop | nil, outcome | nil, reason | nil, the index's TTL if it is due, else 0
 --          [, for how many ms the next batch may be quick, ordinal] }
---      | { 'hole', last seq } | { 'fenced' } | { 'ended', outcome, reason } | { 'missing' }
+--      | { 'hole', last seq } | { 'unsealed' } | { 'fenced' } | { 'ended', outcome, reason } | { 'missing' }
 local PRODUCER, batch, expected, lease = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
 local outcome, reason, count, frame = ARGV[9], ARGV[10], tonumber(ARGV[11]), ARGV[12]
 
 -- Larger frames are announced without their bytes.
 local SENT_ALONG = 16384
+
+-- Puts one frame in the place of the open ones up to `to`.
+local function seal(record, to, frame, inflated, replaced)
+  add(record, SEALED, to, 'f', frame, 'n', inflated)
+  if record.pg and #redis.call('XRANGE', LOG, '-', int(record.o - 1), 'COUNT', 1) > 0 then
+    -- What the previous generation has left open stands in front, and may still be read.
+    repeat
+      local open = redis.call('XRANGE', LOG, record.o .. '-0', record.o .. '-' .. to, 'COUNT', 64)
+      for _, entry in ipairs(open) do redis.call('XDEL', LOG, entry[1]) end
+    until #open == 0
+  else
+    redis.call('XTRIM', LOG, 'MINID', record.o .. '-' .. int(to + 1))
+  end
+  record.y, record.z = to, int(record.z + replaced - #frame)
+  redis.call('HSET', META, 'y', record.y, 'z', record.z)
+end
 
 local record = load_for(PRODUCER)
 local own, refusal = standing(record, ARGV[4], PRODUCER)
@@ -23,11 +41,12 @@ if batch < own.batch then return { 'fenced' } end
 local last = tonumber(record.q)
 if expected and last < expected then return { 'hole', record.q } end
 if expected and last > expected then return { 'fenced' } end
+if ARGV[13] and (ARGV[13] ~= record.y or tonumber(ARGV[14]) > last + count) then return { 'unsealed' } end
 
 commit(record)
 if count > 0 then
   last = last + count
-  add(record, last, 'f', frame)
+  add(record, LOG, last, 'f', frame)
   local message = 'f ' .. record.g .. ' ' .. int(last)
   if #frame <= SENT_ALONG then message = message .. '\n' .. frame end
   redis.call('PUBLISH', LIVE, message)
@@ -35,6 +54,7 @@ end
 record.q = int(last)
 redis.call('HSET', META, 'q', record.q, 'n', int(record.n + #frame), 'u', int(NOW))
 own.batch, own.last, own.lease = batch, last, NOW + lease
+if ARGV[13] then seal(record, ARGV[14], ARGV[15], ARGV[16], ARGV[17]) end
 
 if outcome ~= '' then
   local others = {}

@@ -27,7 +27,7 @@ end
 local function create(old, ordinal, base, previous)
   local stop = not exists(old) and old.x and allowed(OWNER, old.k) and old.x
   local fields = {
-    'g', GENERATION, 'o', ordinal, 'b', base, 'q', base, 's', 'active', 'r', '', 'n', '0',
+    'g', GENERATION, 'o', ordinal, 'b', base, 'q', base, 's', 'active', 'r', '', 'n', '0', 'y', base, 'z', '0',
     'm', ARGV[7] == 'share' and 's' or 'x', 'c', int(NOW), 'u', int(NOW), 'ta', ARGV[11], 'td', ARGV[12],
   }
   local function also(name, value)
@@ -43,6 +43,7 @@ local function create(old, ordinal, base, previous)
     also('pg', previous.g)
     also('po', previous.o)
     also('pb', previous.b)
+    also('py', previous.y)
     also('pt', previous.s .. ' ' .. previous.r)
   end
   if next(old) then redis.call('DEL', META) end

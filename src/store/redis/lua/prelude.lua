@@ -4,23 +4,26 @@
 -- ARGV[1] live channel   ARGV[2] what the channel of every node begins with   ARGV[3] escaped stream id
 --
 -- meta, a hash (times and TTLs in ms, times since 1970):
---   g generation   o its ordinal   b the seq before its first chunk   q last seq   n encoded bytes
+--   g generation   o its ordinal   b the seq before its first chunk   q last seq
+--   n encoded bytes as written   y the seq the sealed part ends with   z bytes that sealing has saved
 --   s `active`, an outcome, or `deleted`; absent when the record is nothing but a kept stop
 --   r the outcome's reason   e the producer whose last batch wrote the terminal entry, if one did
 --   m `x` exclusive, `s` shared
---   pg po pb pt the previous generation: id, ordinal, base, "<outcome> <reason>"
+--   pg po pb py pt the previous generation: id, ordinal, base, the end of its sealed part, "<outcome> <reason>"
 --   x the reason of a requested stop   k who asked for one that is kept, as `allowed` takes it
 --   w owner   d metadata   c started   u last write   t when the TTLs were set   ta td the TTLs, active and done
 --   h what quick appends have done since the rest was written, see quick.lua
 --   p:<producer> "<last batch> <the batch's last seq> <lease until, 0 once it has completed> <node>"
 -- A tombstone (s is `deleted`) has g, o and s alone, and maybe a kept stop.
 --
--- log, a stream: <ordinal>-<last seq> f <frame>, and <ordinal>-<last seq + 1> t "<outcome> <reason>"
+-- sealed, a stream, up to y: <ordinal>-<last seq> f <frame> n <bytes of it when inflated>
+-- log, a stream, after y: <ordinal>-<last seq> f <frame>, and <ordinal>-<last seq + 1> t "<outcome> <reason>", which is
+--   not written when the generation is sealed whole and the log has nothing else
 
 -- Redis 6.2 can be set to replicate a script as its text, which forbids writes after TIME.
 if redis.replicate_commands then redis.replicate_commands() end
 
-local META, LOG = KEYS[1], KEYS[2]
+local META, LOG, SEALED = KEYS[1], KEYS[2], KEYS[3]
 local LIVE, NODES, STREAM = ARGV[1], ARGV[2], ARGV[3]
 local time = redis.call('TIME')
 local NOW = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -79,7 +82,7 @@ end
 
 -- The same without what other producers and the caller have put there, which may be much.
 local function load_for(producer)
-  local names = { 'g', 'o', 'q', 's', 'r', 'e', 'm', 'x', 'n', 't', 'ta', 'td', 'h', 'p:' .. producer }
+  local names = { 'g', 'o', 'q', 's', 'r', 'e', 'm', 'x', 'n', 'y', 'z', 'pg', 't', 'ta', 'td', 'h', 'p:' .. producer }
   local record = {}
   for i, value in ipairs(redis.call('HMGET', META, unpack(names))) do record[names[i]] = value end
   return fold(record)
@@ -126,9 +129,9 @@ local function refresh(record)
   return int(2 * math.max(record.ta, record.td))
 end
 
-local function add(record, number, field, value)
-  redis.call('XADD', LOG, record.o .. '-' .. int(number), field, value)
-  if redis.call('XLEN', LOG) == 1 then redis.call('PEXPIRE', LOG, record.ta) end
+local function add(record, key, number, ...)
+  redis.call('XADD', key, record.o .. '-' .. int(number), ...)
+  if redis.call('XLEN', key) == 1 then redis.call('PEXPIRE', key, record.ta) end
 end
 
 -- Publishes to the nodes of the producers that have not completed, but not for `except`.
@@ -145,7 +148,11 @@ end
 -- Ends the active generation and tells the listeners, and every producer but the one that does it.
 local function finish(record, outcome, reason, finisher)
   commit(record)
-  add(record, record.q + 1, 't', outcome .. ' ' .. reason)
+  if record.y == record.q and redis.call('XLEN', LOG) == 0 then
+    redis.call('UNLINK', LOG)
+  else
+    add(record, LOG, record.q + 1, 't', outcome .. ' ' .. reason)
+  end
   redis.call('HSET', META, 's', outcome, 'r', reason, 'e', finisher or '', 'u', int(NOW))
   record.s, record.r, record.e = outcome, reason, finisher or ''
   expire(record, record.td)

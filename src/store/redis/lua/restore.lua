@@ -6,9 +6,9 @@
 local record = load()
 
 if not record.s then
-  redis.call('UNLINK', LOG)
+  redis.call('UNLINK', LOG, SEALED)
   record.x = create(record, ARGV[13], ARGV[14])
-  redis.call('HSET', META, 'q', ARGV[15])
+  redis.call('HSET', META, 'q', ARGV[15], 'y', ARGV[15])
   return done(record, ARGV[15], '0')
 end
 

@@ -21,12 +21,14 @@ if exists(record) then
     finish(record, 'interrupted', 'superseded')
   end
   ordinal, base, previous = record.o + 1, record.q, record
-  redis.call('XTRIM', LOG, 'MINID', '~', record.o .. '-0', 'LIMIT', '10000')
+  for _, key in ipairs({ LOG, SEALED }) do
+    redis.call('XTRIM', key, 'MINID', '~', record.o .. '-0', 'LIMIT', '10000')
+  end
 else
   -- Ordinals go on across a deletion, so that a generation that was deleted is not taken for the new one.
   if record.o then ordinal = record.o + 1 end
   -- Without its record a log is nothing: its ids could only stand in the way of the new ones. So are cursors.
-  redis.call('UNLINK', LOG, KEYS[4])
+  redis.call('UNLINK', LOG, SEALED, KEYS[4])
 end
 
 local stop = create(record, int(ordinal), base, previous)

@@ -1,8 +1,8 @@
 -- What is known of a stream.
 --
 -- ARGV[4] how many consumers are shown
--- Reply: nil | { state, reason, generation, base, seq, bytes, producers, stop | nil, owner | nil, metadata | nil
---              , started, updated, ttl, { consumer, cursor, ... } }
+-- Reply: nil | { state, reason, generation, base, seq, bytes, stored bytes, producers, stop | nil, owner | nil
+--              , metadata | nil, started, updated, ttl, { consumer, cursor, ... } }
 local record = load()
 if not exists(record) then return false end
 settle(record)
@@ -17,6 +17,6 @@ local shown = 2 * ARGV[4]
 local consumers = redis.call('HSCAN', KEYS[4], 0, 'COUNT', ARGV[4])[2]
 for i = #consumers, shown + 1, -1 do consumers[i] = nil end
 return {
-  record.s, record.r, record.g, record.b, record.q, record.n, int(alive), record.x or false, record.w or false,
-  record.d or false, record.c, record.u, int(math.max(0, redis.call('PTTL', META))), consumers,
+  record.s, record.r, record.g, record.b, record.q, record.n, int(record.n - record.z), int(alive), record.x or false,
+  record.w or false, record.d or false, record.c, record.u, int(math.max(0, redis.call('PTTL', META))), consumers,
 }

@@ -1,0 +1,192 @@
+//! Sealing: open frames become one, compressed, while the stream lives and when it ends.
+//!
+//! A generation's only producer still has the chunks of the open part, and hands their sealed frame to the store with its
+//! next write. Who cannot know them all (one of several producers, or one whose store has lost something) reads the open
+//! part from the log first. Either way the store compares where the sealed part ends, so that it does not matter who
+//! seals, nor how often.
+
+use std::{future::Future, mem, sync::Arc, time::Duration};
+
+use futures_util::FutureExt;
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use super::{Inner, producer::Producer};
+use crate::{
+    frame::{Frame, SealedFrame},
+    store::{OwnerCheck, Position, Read, Seal},
+};
+
+/// The open part is sealed when it has this many frames …
+const OPEN_FRAMES: usize = 256;
+/// … or bytes. Most of what a longer frame could still save is saved at this length (`docs/adr/0007-sealing.md`).
+const OPEN_BYTES: usize = 16 * 1024;
+/// Past this, a producer waits for its sealing before it writes on.
+const MOST_OPEN_BYTES: usize = 1 << 20;
+/// What is read from the log to be sealed, at most.
+const READ_BYTES: usize = 64 * 1024;
+/// How long the end of a generation waits for that.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Compressing more than this is left to another thread.
+const INLINE_BYTES: usize = 4 * 1024;
+
+/// One producer's sealing.
+pub(super) struct Sealing {
+    inner: Arc<Inner>,
+    producer: Arc<Producer>,
+    open: Open,
+    job: Option<JoinHandle<Option<Seal>>>,
+}
+
+/// The part of the log that is not sealed.
+enum Open {
+    /// All of it: what was accepted after this seq.
+    Known {
+        after: u64,
+        frames: Vec<Frame>,
+        bytes: usize,
+    },
+    /// It has to be read. What this producer has added to it since it was last looked at:
+    InLog { bytes: usize },
+}
+
+impl Sealing {
+    /// Of a generation that `producer` has just begun, or joined.
+    pub fn new(inner: Arc<Inner>, producer: Arc<Producer>, after: u64) -> Self {
+        let open = if producer.exclusive {
+            Open::Known {
+                after,
+                frames: Vec::new(),
+                bytes: 0,
+            }
+        } else {
+            Open::InLog { bytes: 0 }
+        };
+        Self {
+            inner,
+            producer,
+            open,
+            job: None,
+        }
+    }
+
+    fn is_off(&self) -> bool {
+        self.inner.config().compression == 0
+    }
+
+    /// A frame was accepted.
+    pub fn add(&mut self, frame: Frame) {
+        if self.is_off() {
+            return;
+        }
+        let is_due = match &mut self.open {
+            Open::Known { frames, bytes, .. } => {
+                *bytes += frame.size();
+                frames.push(frame);
+                frames.len() >= OPEN_FRAMES || *bytes >= OPEN_BYTES
+            }
+            Open::InLog { bytes } => {
+                *bytes += frame.size();
+                // Of several producers, the one whose chunk has a round number looks after all.
+                let rounds = |seq: u64| seq / OPEN_FRAMES as u64;
+                *bytes >= OPEN_BYTES || rounds(frame.last()) > rounds(frame.first() - 1)
+            }
+        };
+        if is_due && self.job.is_none() {
+            let work = self.work(None);
+            self.job = Some(self.inner.spawn(work));
+        }
+    }
+
+    /// What can be sealed with the next batch.
+    pub fn ready(&mut self) -> Option<Seal> {
+        let done = self.job.take_if(|job| job.is_finished())?;
+        done.now_or_never()?.ok()?
+    }
+
+    /// What is being prepared, when nothing should be written before it is ready.
+    pub fn overdue(&mut self) -> Option<JoinHandle<Option<Seal>>> {
+        match &self.open {
+            Open::Known { bytes, .. } if *bytes >= MOST_OPEN_BYTES => self.job.take(),
+            _ => None,
+        }
+    }
+
+    /// All that is open, with the producer's last frame if it is known where that will stand.
+    pub fn rest(&mut self, last: Option<Frame>) -> impl Future<Output = Option<Seal>> + use<> {
+        self.job = None;
+        let work = (!self.is_off()).then(|| self.work(last));
+        async move { tokio::time::timeout(PATIENCE, work?).await.ok()? }
+    }
+
+    /// The store has sealed this.
+    pub fn sealed(&mut self, seal: &Seal) {
+        if let Open::Known { after, frames, bytes } = &mut self.open {
+            *after = seal.last();
+            frames.retain(|frame| frame.last() > seal.last());
+            *bytes = frames.iter().map(Frame::size).sum();
+        }
+    }
+
+    /// The store's sealed part may end elsewhere.
+    pub fn lose_track(&mut self) {
+        self.open = Open::InLog { bytes: 0 };
+        self.job = None;
+    }
+
+    fn work(&mut self, last: Option<Frame>) -> impl Future<Output = Option<Seal>> + use<> {
+        let inner = Arc::clone(&self.inner);
+        let producer = Arc::clone(&self.producer);
+        let known = match &mut self.open {
+            Open::Known { after, frames, .. } => Some((*after, frames.clone())),
+            Open::InLog { bytes } => {
+                mem::take(bytes);
+                None
+            }
+        };
+        async move {
+            let (after, mut frames) = match known {
+                Some(known) => known,
+                None => read(&inner, &producer).await?,
+            };
+            frames.extend(last.filter(|last| frames.last().map_or(after, Frame::last) + 1 == last.first()));
+            compress(after, frames, inner.config().compression).await
+        }
+    }
+}
+
+/// The open part, or its beginning, from the log.
+async fn read(inner: &Inner, producer: &Producer) -> Option<(u64, Vec<Frame>)> {
+    let read = Read {
+        position: Position::Open,
+        max_bytes: READ_BYTES,
+        owner: OwnerCheck::Internal,
+    };
+    // Whatever stands against it, the log stays as it is.
+    let page = inner.store().read(&producer.stream, &read).await.ok()??;
+    let mut next = page.after + 1;
+    let follows = page.generation == producer.start.generation
+        && page
+            .frames
+            .iter()
+            .all(|frame| mem::replace(&mut next, frame.last() + 1) == frame.first());
+    follows.then_some((page.after, page.frames))
+}
+
+async fn compress(after: u64, frames: Vec<Frame>, level: u32) -> Option<Seal> {
+    let size: usize = frames.iter().map(Frame::size).sum();
+    let seal = move || {
+        let frame = SealedFrame::of(&frames, level)?;
+        let last = after + frame.count;
+        let replaced = frames.iter().filter(|frame| frame.last() <= last);
+        Some(Seal {
+            after,
+            replaced: replaced.map(Frame::size).sum(),
+            frame,
+        })
+    };
+    if size <= INLINE_BYTES {
+        seal()
+    } else {
+        spawn_blocking(seal).await.ok()?
+    }
+}
