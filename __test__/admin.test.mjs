@@ -31,7 +31,7 @@ eachStore('admin', (store) => {
     await producer.flush()
     const live = await other.status('told')
     assert.ok(live)
-    const { startedAt, updatedAt, ttlMs, bytes, ...rest } = live
+    const { startedAt, updatedAt, ttlMs, bytes, storedBytes, ...rest } = live
     assert.deepEqual(rest, {
       streamId: 'told',
       state: 'active',
@@ -47,6 +47,7 @@ eachStore('admin', (store) => {
     })
     const text = texts(3).join('').length
     assert.ok(bytes >= text && bytes <= text + 100, `${bytes} bytes`)
+    assert.equal(storedBytes, bytes, 'nothing is sealed yet')
     for (const date of [startedAt, updatedAt]) {
       assert.ok(date instanceof Date)
       assert.ok(date.getTime() >= began - 5 && date.getTime() <= Date.now() + 5)

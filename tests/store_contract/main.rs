@@ -13,7 +13,9 @@ mod appending;
 mod ending;
 mod heard;
 mod keeping;
+mod random;
 mod reading;
+mod sealing;
 #[path = "redis.rs"]
 mod server;
 mod starting;
@@ -86,6 +88,18 @@ macro_rules! suite {
             acking::consumers_are_bounded
             acking::status_tells_how_far_consumers_are
             acking::cursors_go_with_their_stream
+            sealing::a_seal_replaces_open_frames
+            sealing::a_seal_may_hold_its_own_batch
+            sealing::a_seal_that_does_not_fit_changes_nothing
+            sealing::a_refused_batch_seals_nothing
+            sealing::what_the_previous_generation_left_open_stays
+            sealing::a_sealed_page_is_bounded_by_what_it_inflates_to
+            sealing::a_damaged_frame_fails_who_reads_it
+            sealing::status_tells_what_is_kept
+            sealing::a_restored_stream_is_sealed_from_where_it_begins
+            sealing::whoever_shares_may_seal
+            sealing::a_deleted_stream_leaves_nothing_sealed
+            random::random_lives_match_a_plain_array
             telling::a_listening_store_is_told_everything
             telling::a_takeover_is_told_in_order
             telling::nothing_is_told_after_unlisten

@@ -1,0 +1,272 @@
+//! Random lives of a stream, against a plain array: chunks of any kind and size, frames, seals and cursors, answers that
+//! are lost and batches that are sent again, producers that vanish between any two operations.
+
+use tidemark::{
+    frame::{EncodedFrame, Frame, FrameBuilder, Kind, SealedFrame},
+    store::{Append, Appended, Outcome, Page, Position, Read, Seal},
+};
+use ulid::Ulid;
+
+use crate::world::{Engine, Producer, World, id, read, takeover, terminal};
+
+const LIVES: u64 = 30;
+const STEPS: usize = 60;
+
+type Chunk = (Kind, Vec<u8>);
+
+/// The model: every chunk of the stream, and where its generations begin.
+#[derive(Default)]
+struct Model {
+    chunks: Vec<Chunk>,
+    generations: Vec<(Ulid, u64)>,
+    ended: Vec<bool>,
+    sealed_to: u64,
+}
+
+impl Model {
+    fn last(&self) -> u64 {
+        self.chunks.len() as u64
+    }
+}
+
+/// `splitmix64`: a run is repeated by its seed.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    #[allow(
+        clippy::cast_possible_truncation,
+        reason = "the remainder is a usize, as its bound"
+    )]
+    fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound as u64) as usize
+    }
+
+    fn byte(&mut self) -> u8 {
+        self.next().to_le_bytes()[0]
+    }
+
+    fn one_in(&mut self, count: usize) -> bool {
+        self.below(count) == 0
+    }
+
+    fn chunk(&mut self) -> Chunk {
+        match self.below(40) {
+            0 => (Kind::Text, Vec::new()),
+            1 => (Kind::Bytes, vec![0xff]),
+            2 => (Kind::Text, "🌊 ünï\0 世界".repeat(self.below(50)).into_bytes()),
+            3 => (Kind::Bytes, (0..self.below(5000)).map(|_| self.byte()).collect()),
+            4 if self.one_in(20) => (Kind::Bytes, vec![b'z'; 1 << 20]),
+            5 => (Kind::Text, vec![b'a'; self.below(20_000)]),
+            _ => {
+                let text = format!(
+                    r#"{{"type":"text-delta","id":"0","delta":" word{}"}}"#,
+                    self.below(99)
+                );
+                (Kind::Text, text.into_bytes())
+            }
+        }
+    }
+
+    fn frame(&mut self) -> (EncodedFrame, Vec<Chunk>) {
+        let count = if self.one_in(3) { 1 + self.below(20) } else { 1 };
+        let chunks: Vec<_> = (0..count).map(|_| self.chunk()).collect();
+        let mut builder = FrameBuilder::default();
+        for (kind, data) in &chunks {
+            builder.push(*kind, data);
+        }
+        (builder.take(usize::MAX, usize::MAX).unwrap(), chunks)
+    }
+}
+
+pub async fn random_lives_match_a_plain_array(world: &World) {
+    let seed = match std::env::var("TIDEMARK_SEED") {
+        Ok(text) => text.parse().expect("TIDEMARK_SEED is a number"),
+        Err(_) => Ulid::new().timestamp_ms(),
+    };
+    println!("TIDEMARK_SEED={seed}");
+    for life in 0..LIVES {
+        live(world, Random(seed ^ (life << 32))).await;
+    }
+}
+
+async fn live(world: &World, mut random: Random) {
+    let engine = world.engine();
+    let stream = id(&format!("life-{}", Ulid::new()));
+    let mut model = Model::default();
+    let mut producer = begin(&engine, &stream, &mut model).await;
+    for _ in 0..STEPS {
+        match random.below(12) {
+            0..7 => write(&mut producer, &mut model, &mut random).await,
+            7 if random.one_in(6) => producer = begin(&engine, &stream, &mut model).await,
+            8 if random.one_in(8) => {
+                let append = Append {
+                    seal: seal(&producer, &mut random, None).await,
+                    terminal: Some(terminal(Outcome::Complete, "")),
+                    ..producer.next()
+                };
+                let sealed = append.seal.as_ref().map(Seal::last);
+                for _ in 0..=random.below(2) {
+                    let answer = producer.send(&append).await;
+                    assert!(
+                        matches!(
+                            answer,
+                            Appended::Done {
+                                terminal: Some(_),
+                                ..
+                            }
+                        ),
+                        "{answer:?}"
+                    );
+                }
+                model.sealed_to = sealed.unwrap_or(model.sealed_to);
+                *model.ended.last_mut().unwrap() = true;
+                check(&engine, &producer, &model, &mut random).await;
+                producer = begin(&engine, &stream, &mut model).await;
+            }
+            _ => check(&engine, &producer, &model, &mut random).await,
+        }
+    }
+}
+
+/// The old producer, if any, vanishes: its batches are fenced.
+async fn begin<'a>(engine: &'a Engine, stream: &tidemark::StreamId, model: &mut Model) -> Producer<'a> {
+    let producer = engine.produce_as(stream, takeover()).await;
+    assert_eq!(producer.started.seq, model.last());
+    if let Some(ended) = model.ended.last_mut() {
+        *ended = true;
+    }
+    model.generations.push((producer.generation(), model.last()));
+    model.ended.push(false);
+    model.sealed_to = model.last();
+    producer
+}
+
+/// A seal of some of what is open, and maybe of the batch's own chunks.
+async fn seal(producer: &Producer<'_>, random: &mut Random, own: Option<&EncodedFrame>) -> Option<Seal> {
+    let page = producer.engine.page(&producer.stream, Position::Open).await;
+    let mut frames = page.frames;
+    let is_whole = !page.more;
+    if let Some(own) = own.filter(|_| is_whole) {
+        frames.push(own.at(producer.seq + 1));
+    }
+    let count = random.below(frames.len() + 1);
+    frames.truncate(if random.one_in(2) { frames.len() } else { count });
+    let frame = SealedFrame::of(&frames, u32::try_from(1 + random.below(9)).unwrap())?;
+    let replaced = &frames[..];
+    Some(Seal {
+        after: page.after,
+        replaced: replaced.iter().map(Frame::size).sum(),
+        frame,
+    })
+}
+
+async fn write(producer: &mut Producer<'_>, model: &mut Model, random: &mut Random) {
+    let (frame, chunks) = random.frame();
+    let seal = if random.one_in(4) {
+        seal(producer, random, Some(&frame)).await
+    } else {
+        None
+    };
+    let append = Append {
+        frame: Some(frame),
+        seal,
+        ..producer.next()
+    };
+    if let Some(seal) = &append.seal
+        && random.one_in(5)
+    {
+        let stale = Append {
+            seal: Some(Seal {
+                after: seal.after + 1,
+                ..seal.clone()
+            }),
+            ..append.clone()
+        };
+        assert_eq!(producer.send(&stale).await, Appended::Unsealed);
+    }
+    if random.one_in(20) {
+        // It dies before it has sent anything.
+        return;
+    }
+    model.chunks.extend(chunks);
+    // Answers are lost; the batch is sent again.
+    for _ in 0..=random.below(3) {
+        let answer = producer.send(&append).await;
+        assert!(
+            matches!(answer, Appended::Done { last, terminal: None, .. } if last == model.last()),
+            "{answer:?}"
+        );
+    }
+    if let Some(seal) = &append.seal {
+        model.sealed_to = seal.last();
+    }
+}
+
+/// Reads from random cursors of the two generations that are kept, in pages of random sizes.
+async fn check(engine: &Engine, producer: &Producer<'_>, model: &Model, random: &mut Random) {
+    let open = engine.page(&producer.stream, Position::Open).await;
+    assert_eq!(open.after, model.sealed_to);
+    let count = model.generations.len();
+    for index in count.saturating_sub(2)..count {
+        let (generation, base) = model.generations[index];
+        let end = model
+            .generations
+            .get(index + 1)
+            .map_or(model.last(), |(_, base)| *base);
+        let cursor = base + random.next() % (end - base + 1);
+        let mut seq = cursor;
+        let magnitude = random.below(20);
+        let max_bytes = 1 + random.below(1 << magnitude);
+        loop {
+            let request = Read {
+                max_bytes,
+                ..read(Position::After { generation, seq })
+            };
+            let page = engine
+                .store
+                .read(&producer.stream, &request)
+                .await
+                .unwrap()
+                .unwrap();
+            seq = compare(&page, seq, model);
+            let size: usize = page.frames.iter().rev().skip(1).map(Frame::size).sum();
+            // A sealed frame counts without its header, of at most 6 bytes.
+            assert!(
+                size <= max_bytes + 6 * page.frames.len(),
+                "{size} of {max_bytes} bytes"
+            );
+            if !page.more {
+                assert_eq!(page.terminal.is_some(), model.ended[index]);
+                break;
+            }
+        }
+        assert_eq!(seq, end, "from {cursor} in generation {index}");
+    }
+}
+
+/// The page is what follows `seq`; where it ends.
+fn compare(page: &Page, seq: u64, model: &Model) -> u64 {
+    let mut next = seq + 1;
+    for (index, frame) in page.frames.iter().enumerate() {
+        assert!(
+            frame.first() == next || (index == 0 && frame.first() <= next && frame.last() >= next),
+            "{}–{} where {next} follows",
+            frame.first(),
+            frame.last()
+        );
+        for (seq, chunk) in (frame.first()..).zip(frame.chunks()) {
+            let (kind, data) = &model.chunks[usize::try_from(seq).unwrap() - 1];
+            assert!(chunk.kind == *kind && chunk.data == data, "seq {seq}");
+        }
+        next = frame.last() + 1;
+    }
+    next - 1
+}
