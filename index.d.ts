@@ -267,15 +267,19 @@ export interface Metrics {
   longestQueueBytes: number
   /** Subscriptions with something to deliver, and events, that wait for the event loop. */
   undelivered: number
-  /** Accepted by the store: chunks, their payloads, the frames they were stored as, and the batches they came in. */
+  /**
+   * Accepted by the store: chunks, their payloads, the frames they were stored as, what sealing has saved of these since,
+   * and the batches they came in.
+   */
   chunksIn: number
   bytesIn: number
   storedBytes: number
+  savedBytes: number
   batches: number
   /** Handed over to subscriptions: each reader counts. */
   chunksOut: number
   bytesOut: number
-  /** `bytesIn` by `chunksIn`, and by `storedBytes`; 0 before the first chunk. */
+  /** `bytesIn` by `chunksIn`, and by `storedBytes` less `savedBytes`; 0 before the first chunk. */
   averageChunkBytes: number
   compressionRatio: number
   /** Readers that came back with a cursor and were served from memory; those that were served from the log. */

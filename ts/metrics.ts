@@ -7,7 +7,7 @@ export function combined(counted: Counted, memory: MemorySample | null): Metrics
   return {
     ...counted,
     averageChunkBytes: counted.bytesIn / (counted.chunksIn || 1),
-    compressionRatio: counted.bytesIn / (counted.storedBytes || 1),
+    compressionRatio: counted.bytesIn / (counted.storedBytes - counted.savedBytes || 1),
     memory,
   }
 }
@@ -46,11 +46,16 @@ export const FAMILIES: readonly Family[] = [
   counter('tidemark_written_chunks_total', 'Chunks accepted by the store.', (m) => m.chunksIn),
   counter('tidemark_written_bytes_total', 'Their payloads.', (m) => m.bytesIn),
   counter('tidemark_stored_bytes_total', 'The frames they were stored as.', (m) => m.storedBytes),
+  counter('tidemark_saved_bytes_total', 'What sealing has saved of these.', (m) => m.savedBytes),
   counter('tidemark_written_batches_total', 'The batches they were written in.', (m) => m.batches),
   counter('tidemark_delivered_chunks_total', 'Chunks delivered to readers.', (m) => m.chunksOut),
   counter('tidemark_delivered_bytes_total', 'Their payloads.', (m) => m.bytesOut),
   gauge('tidemark_average_chunk_bytes', 'The average payload of a chunk.', (m) => m.averageChunkBytes),
-  gauge('tidemark_compression_ratio', 'Payload bytes by stored bytes.', (m) => m.compressionRatio),
+  gauge(
+    'tidemark_compression_ratio',
+    'Payload bytes by stored bytes that are left.',
+    (m) => m.compressionRatio,
+  ),
   {
     name: 'tidemark_resumes_total',
     type: 'counter',

@@ -12,7 +12,7 @@ use super::outbox::{End, Event, Handle, Sink};
 use crate::{
     Error, Result,
     frame::{Chunk, EncodedFrame},
-    store::{ConnectionState, Outcome, Terminal},
+    store::{ConnectionState, Outcome, Seal, Terminal},
 };
 
 /// Upper bounds of the histograms' buckets, in microseconds. Above the last one there is one bucket more.
@@ -93,6 +93,7 @@ pub struct Metrics {
     pub chunks_in: Counter,
     pub bytes_in: Counter,
     pub encoded_bytes: Counter,
+    pub saved_bytes: Counter,
     pub batches: Counter,
     pub resume_hits: Counter,
     pub resume_misses: Counter,
@@ -131,6 +132,12 @@ impl Metrics {
         }
     }
 
+    /// What had been accepted was sealed.
+    pub fn sealed(&self, seal: &Seal) {
+        let saved = seal.replaced.saturating_sub(seal.frame.bytes.len());
+        self.saved_bytes.add(saved as u64);
+    }
+
     /// A producer of this engine has ended.
     pub fn ended(&self, how: &Result<Terminal>) {
         let index = how.as_ref().map_or(4, |terminal| terminal.outcome as usize);
@@ -158,6 +165,7 @@ impl Metrics {
             chunks_in: self.chunks_in.get(),
             bytes_in: self.bytes_in.get(),
             stored_bytes: self.encoded_bytes.get(),
+            saved_bytes: self.saved_bytes.get(),
             batches: self.batches.get(),
             chunks_out: self.delivered.chunks.get(),
             bytes_out: self.delivered.bytes.get(),
@@ -291,6 +299,7 @@ pub struct Snapshot {
     pub chunks_in: u64,
     pub bytes_in: u64,
     pub stored_bytes: u64,
+    pub saved_bytes: u64,
     pub batches: u64,
     pub chunks_out: u64,
     pub bytes_out: u64,

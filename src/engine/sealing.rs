@@ -18,7 +18,7 @@ use crate::{
 
 /// The open part is sealed when it has this many frames …
 const OPEN_FRAMES: usize = 256;
-/// … or bytes. Most of what a longer frame could still save is saved at this length (`docs/adr/0008-sealing.md`).
+/// … or bytes. Most of what a longer frame could still save is saved at this length (`docs/adr/0009-sealing.md`).
 const OPEN_BYTES: usize = 16 * 1024;
 /// Past this, a producer waits for its sealing before it writes on.
 const MOST_OPEN_BYTES: usize = 1 << 20;

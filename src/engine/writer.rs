@@ -137,6 +137,7 @@ impl Writer {
                 continue;
             };
             if let Some(seal) = seal {
+                self.inner.metrics().sealed(&seal);
                 self.sealing.sealed(&seal);
             }
             // A shared generation's numbers are the store's to give; going back means that it has lost some.

@@ -231,7 +231,7 @@ pub async fn what_the_previous_generation_left_open_stays(world: &World) {
     };
     assert_eq!(
         bounds(&engine.page(&id("chat"), next).await)[0],
-        (9, 158),
+        (9, 150),
         "also as what follows"
     );
     let lost = engine.page(&id("chat"), after(first.generation(), 0)).await;

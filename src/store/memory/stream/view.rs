@@ -136,8 +136,7 @@ impl Stream {
     /// What the frames hold, which is nearly all.
     pub fn memory(&self) -> u64 {
         let generations = std::iter::once(&self.current).chain(&self.previous);
-        let frames = generations.flat_map(|generation| &generation.frames);
-        frames.map(|frame| frame.size() as u64).sum()
+        generations.map(|generation| generation.stored() as u64).sum()
     }
 
     /// Whose leases keep the generation going.
