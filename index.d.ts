@@ -113,6 +113,8 @@ export interface ProduceOptions {
   ifActive?: 'error' | 'takeover' | 'share' | undefined
   /** Overrides the engine's. */
   ttl?: Ttl | undefined
+  /** Overrides the engine's. */
+  flushIntervalMs?: number | undefined
 }
 
 export interface SubscribeOptions {
@@ -243,6 +245,13 @@ export interface ConsumerStatus {
   lag: number
 }
 
+export interface StopOptions {
+  /** Must equal the owner given at the start, if one was. */
+  owner?: string | undefined
+  /** How long the stop is kept for the start of a stream that does not exist yet. Default: the engine's `ttl.active`. */
+  keep?: Duration | undefined
+}
+
 /** `stopping`: a live producer was told. `kept`: no such stream yet, its start will be stopped. `ended`: too late. */
 export type StopResult = 'stopping' | 'kept' | 'ended'
 
@@ -360,7 +369,7 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
    */
   respond(request: StreamRequest, streamId: string, options?: RespondOptions): Promise<Response>
   /** Stops a stream's producers wherever they run, or keeps the stop for its start. `reason`: at most 1 KiB. */
-  stop(streamId: string, reason?: string, options?: { owner?: string | undefined }): Promise<StopResult>
+  stop(streamId: string, reason?: string, options?: StopOptions): Promise<StopResult>
   /** What is known of a stream, or null. */
   status(streamId: string): Promise<StreamStatus | null>
   /** All streams of this `keyPrefix`, in no order, read in pages. */

@@ -79,6 +79,11 @@ export function oneOf<T extends string>(...words: readonly T[]): Check<T> {
   return (value, field) => words.find((word) => word === value) ?? refuse(field, accepted, value)
 }
 
+/** A function of one argument. */
+export function callback<T>(value: unknown, field: string): (given: T) => unknown {
+  return typeof value === 'function' ? (value as (given: T) => unknown) : refuse(field, 'a function', value)
+}
+
 /** An object with these fields and no others. A field that is `undefined` counts as absent. */
 export function object<S extends Record<string, Check<unknown>>>(fields: S): Check<Checked<S>> {
   const names = Object.keys(fields)

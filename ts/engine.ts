@@ -26,10 +26,15 @@ import { list, status } from './status'
 import { Subscription } from './subscription'
 
 export function createEngine(options?: api.EngineOptions): api.Engine {
+  return openEngine(options)
+}
+
+/** `createEngine`, for the other entry points of this package. */
+export function openEngine(options?: api.EngineOptions): Engine {
   return new Engine(engineConfig(options, process.env))
 }
 
-class Engine extends EventEmitter<api.EngineEvents> implements api.Engine {
+export class Engine extends EventEmitter<api.EngineEvents> implements api.Engine {
   readonly #config: Config
   readonly #bridge: Bridge
   readonly #memory: MemorySampler
@@ -79,7 +84,7 @@ class Engine extends EventEmitter<api.EngineEvents> implements api.Engine {
     return respond(this.#bridge, request, respondArgs(streamId, options))
   }
 
-  async stop(streamId: string, reason?: string, options?: { owner?: string }): Promise<api.StopResult> {
+  async stop(streamId: string, reason?: string, options?: api.StopOptions): Promise<api.StopResult> {
     return this.#bridge.request(
       'stop',
       stopArgs(streamId, reason, options),
@@ -110,6 +115,11 @@ class Engine extends EventEmitter<api.EngineEvents> implements api.Engine {
 
   async sampleMemory(options?: { streams?: number }): Promise<api.MemorySample> {
     return this.#memory.sample(memoryArgs(options).streams)
+  }
+
+  /** @internal A question of `src/store/predecessor.rs`. */
+  predecessor<T>(ask: object): Promise<T | null> {
+    return this.#bridge.request('predecessor', ask, (left: T | null) => left)
   }
 
   close(): Promise<void> {

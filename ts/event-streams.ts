@@ -128,6 +128,11 @@ export class EventSubscription<Output>
     throw error
   }
 
+  /** As `Subscription.ack`. */
+  ack(cursor: string): Promise<void> {
+    return this.#subscription.ack(cursor)
+  }
+
   /** Lets the process exit although this loop waits. */
   unref(): this {
     this.#subscription.unref()

@@ -36,6 +36,8 @@ export interface Native {
   metrics(engine: number): string
   /** Drops an engine at once, without flushing. For the exit of a process or worker; `call('close')` is the polite way. */
   dispose(engine: number): void
+  /** A ULID, greater than all that this process has made before. */
+  ulid(): string
   /** The version of the native library. */
   version(): string
   /** All error codes, in the order of `src/error.rs`. */
@@ -56,7 +58,7 @@ export type Operation =
   | 'finish'
   /** AckArgs → null, when the cursor has been stored together with what comes from others */
   | 'ack'
-  /** { streamId, reason, owner } → StopResult */
+  /** { streamId, reason, owner, keepMs: number | null } → StopResult */
   | 'stop'
   /** { streamId } → status | null; `metadata` is the parsed JSON */
   | 'status'
@@ -66,6 +68,8 @@ export type Operation =
   | 'memory'
   /** { streamId } → boolean */
   | 'delete'
+  /** `Ask` → `Left` of src/store/predecessor.rs; null where it never was */
+  | 'predecessor'
   /** {} → null */
   | 'close'
 
@@ -77,6 +81,8 @@ export interface ProduceArgs {
   ifActive: 'error' | 'takeover' | 'share'
   ttlActiveMs: number
   ttlDoneMs: number
+  /** The engine's when null. */
+  flushIntervalMs: number | null
 }
 
 export interface AckArgs {

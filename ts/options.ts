@@ -1,5 +1,5 @@
 import { types } from 'node:util'
-import { type Check, duration, integer, object, oneOf, refuse, text } from './checks'
+import { type Check, callback, duration, integer, object, oneOf, refuse, text } from './checks'
 import { invalidArgument } from './errors'
 import type { Pace } from './event-stream'
 import type { AckArgs, ProduceArgs, SseArgs, SubscribeArgs } from './native'
@@ -37,11 +37,13 @@ export interface Config {
 
 type Environment = Readonly<Record<string, string | undefined>>
 type Signalled = { signal: AbortSignal | undefined }
-type Waiting = { waitUntil: ((done: Promise<unknown>) => void) | undefined }
+type Waiting = { waitUntil: ((done: Promise<unknown>) => unknown) | undefined }
 
-const owner = text(1, 512)
-const consumer = text(1, 256)
+export const owner: Check<string> = text(1, 512)
+export const consumer: Check<string> = text(1, 256)
 const reason = text(0, MAX_REASON_BYTES)
+export const wait: Check<number> = duration('0ms', '1d')
+const flushIntervalMs = integer(0, 10_000, 'milliseconds')
 const ttl = object({ active: duration('1s', '365d'), done: duration('1s', '365d') })
 
 const engineOptions = object({
@@ -53,18 +55,24 @@ const engineOptions = object({
   stopGrace: duration('0ms', '1m'),
   connectTimeout: duration('10ms', '10m'),
   commandTimeout: duration('10ms', '10m'),
-  flushIntervalMs: integer(0, 10_000, 'milliseconds'),
+  flushIntervalMs,
   ackIntervalMs: integer(0, 10_000, 'milliseconds'),
   maxQueueBytes: integer(MIB, 1024 * MIB, 'bytes'),
   compression,
 })
 
-const produceFields = { owner, metadata, ifActive: oneOf('error', 'takeover', 'share'), ttl }
+const produceFields = {
+  owner,
+  metadata,
+  ifActive: oneOf('error', 'takeover', 'share'),
+  ttl,
+  flushIntervalMs,
+}
 const produceOptions = object(produceFields)
-const pipeOptions = object({ ...produceFields, waitUntil: callback })
+const pipeOptions = object({ ...produceFields, waitUntil: callback<Promise<unknown>> })
 const metricsOptions = object({ format: oneOf('object', 'prometheus') })
 const memoryOptions = object({ streams: integer(1, 64, 'streams') })
-const stopOptions = object({ owner })
+const stopOptions = object({ owner, keep: duration('1s', '365d') })
 const ackOptions = object({ owner })
 const followFields = {
   from,
@@ -73,7 +81,7 @@ const followFields = {
   consumer,
   window: integer(1, 1_000_000, 'chunks'),
   ackTimeoutMs: integer(1, 86_400_000, 'milliseconds'),
-  wait: duration('0ms', '1d'),
+  wait,
   follow: oneOf('generation', 'all'),
 }
 const subscribeOptions = object({ ...followFields, ack: oneOf('auto', 'manual') })
@@ -132,6 +140,7 @@ function started(stream: string, options: ReturnType<typeof produceOptions>, con
     ifActive: options.ifActive ?? 'error',
     ttlActiveMs: options.ttl?.active ?? config.ttlActiveMs,
     ttlDoneMs: options.ttl?.done ?? config.ttlDoneMs,
+    flushIntervalMs: options.flushIntervalMs ?? null,
   }
 }
 
@@ -219,11 +228,10 @@ function framed(options: ReturnType<typeof checkSse>): { sse: SseArgs; pace: Pac
 }
 
 export function stopArgs(id: unknown, why: unknown, given: unknown) {
-  return {
-    streamId: streamId(id, 'streamId'),
-    reason: why === undefined ? '' : reason(why, 'reason'),
-    owner: stopOptions(given, 'options').owner ?? null,
-  }
+  const stream = streamId(id, 'streamId')
+  const words = why === undefined ? '' : reason(why, 'reason')
+  const { owner = null, keep = null } = stopOptions(given, 'options')
+  return { streamId: stream, reason: words, owner, keepMs: keep }
 }
 
 export function metricsArgs(given: unknown): { format: 'object' | 'prometheus' } {
@@ -312,17 +320,12 @@ function isCursor(value: unknown): value is string {
   return seq !== undefined && Number.isSafeInteger(Number(seq))
 }
 
-function signal(value: unknown, field: string): AbortSignal {
+export function signal(value: unknown, field: string): AbortSignal {
   const given = value as Partial<AbortSignal> | null
   if (typeof given?.aborted === 'boolean' && typeof given.addEventListener === 'function') {
     return given as AbortSignal
   }
   return refuse(field, 'an AbortSignal', value)
-}
-
-function callback(value: unknown, field: string): (done: Promise<unknown>) => void {
-  if (typeof value === 'function') return value as (done: Promise<unknown>) => void
-  return refuse(field, 'a function', value)
 }
 
 function headers(value: unknown, field: string): Headers {

@@ -1,18 +1,12 @@
 import type { ChunkData, Outcome, PipeSource } from '../index'
 import type { Bridge } from './bridge'
-import { refuse } from './checks'
 import { deferred, ignore } from './deferred'
-import { BackpressureError, FailedError, origin, StoppedError, TidemarkError } from './errors'
+import { FailedError, origin, TidemarkError } from './errors'
 import type { ProduceArgs } from './native'
 import { checkChunk } from './options'
 import { type Producer, produce } from './producer'
+import { checkSource, copyUntilAborted, leave, put, type Reading, read } from './source'
 import { Subscription } from './subscription'
-
-/** What a source is read through: once, and left early by `return`. */
-interface Reading {
-  next(): Promise<IteratorResult<ChunkData, unknown>>
-  return?(): Promise<unknown>
-}
 
 /** What the local client reads through. */
 interface Local {
@@ -156,7 +150,7 @@ async function run(source: PipeSource, producer: Producer, failure: Failure): Pr
   try {
     if (!producer.signal.aborted) {
       reading = read(source, producer.signal)
-      await copyUntilAborted(reading, producer)
+      await copyUntilAborted(reading, producer.signal, (chunk) => put(producer, chunk))
     } else if (typeof source !== 'function') leave(read(source))
   } catch (error) {
     if (reading !== undefined) leave(reading)
@@ -168,70 +162,4 @@ async function run(source: PipeSource, producer: Producer, failure: Failure): Pr
     throw error
   }
   return producer.complete()
-}
-
-/** Settles when the source does, or at once when the producer's signal is aborted: quietly if it was stopped. */
-function copyUntilAborted(reading: Reading, producer: Producer): Promise<void> {
-  const { signal } = producer
-  return new Promise<void>((resolve, reject) => {
-    const onAbort = () => {
-      leave(reading)
-      if (signal.reason instanceof StoppedError) resolve()
-      else reject(signal.reason)
-    }
-    signal.addEventListener('abort', onAbort, { once: true })
-    copy(reading, producer)
-      .finally(() => signal.removeEventListener('abort', onAbort))
-      .then(resolve, reject)
-  })
-}
-
-async function copy(reading: Reading, producer: Producer): Promise<void> {
-  while (!producer.signal.aborted) {
-    const result = await reading.next()
-    if (result.done || producer.signal.aborted) return
-    try {
-      if (!producer.write(result.value)) await producer.ready
-    } catch (error) {
-      if (!(error instanceof BackpressureError)) throw error
-      // A chunk larger than what is left of a small queue.
-      await producer.flush()
-      producer.write(result.value)
-    }
-  }
-}
-
-function read(source: PipeSource, signal?: AbortSignal): Reading {
-  const given = typeof source === 'function' ? source(signal as AbortSignal) : source
-  checkSource(given, typeof source === 'function' ? 'the result of source' : 'source')
-  if (!isStream(given)) return given[Symbol.asyncIterator]()
-  // The stream's own iterator would wait for a pending read before it cancels.
-  const reader = given.getReader()
-  return {
-    next: () => reader.read() as Promise<IteratorResult<ChunkData, unknown>>,
-    return: () => reader.cancel(),
-  }
-}
-
-function checkSource(value: unknown, field: string): void {
-  const iterable = value as Partial<AsyncIterable<unknown>> | null | undefined
-  if (isStream(value) ? !value.locked : typeof iterable?.[Symbol.asyncIterator] === 'function') return
-  refuse(
-    field,
-    'an async iterable, a ReadableStream that is not locked, or a function that returns one',
-    value,
-  )
-}
-
-function isStream(value: unknown): value is ReadableStream<ChunkData> {
-  return typeof (value as { getReader?: unknown } | null | undefined)?.getReader === 'function'
-}
-
-/** Tells a source that nobody reads on; what it makes of that is its own affair. */
-function leave(reading: Reading): void {
-  try {
-    reading.return?.().catch(ignore)
-  } catch {
-    // Neither an iterator's synchronous throw nor a missing promise concerns anybody.
-  }
 }

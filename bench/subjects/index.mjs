@@ -9,8 +9,7 @@
  *   stream has ended; may be called before the stream is started
  *
  * @typedef {object} Writer
- * @property {(event: Event) => Promise<void> | undefined} write a promise when the queue is full: wait before the next; the
- *   event is the caller's, who changes it afterwards
+ * @property {(event: Event) => Promise<void> | undefined} write a promise when the queue is full: wait before the next
  * @property {() => Promise<void>} end settles when everything is written
  *
  * @typedef {{ note: string, usesRedis: boolean, connect: (url: string) => Promise<Client> }} Subject

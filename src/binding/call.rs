@@ -20,6 +20,7 @@ struct ProduceArgs {
     if_active: IfActive,
     ttl_active_ms: u64,
     ttl_done_ms: u64,
+    flush_interval_ms: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -51,6 +52,7 @@ struct StopArgs {
     stream_id: String,
     reason: String,
     owner: Option<String>,
+    keep_ms: Option<u64>,
 }
 
 #[derive(Deserialize)]
@@ -105,6 +107,7 @@ pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Resu
                     active: Duration::from_millis(args.ttl_active_ms),
                     done: Duration::from_millis(args.ttl_done_ms),
                 },
+                flush_interval: args.flush_interval_ms.map(Duration::from_millis),
             };
             engine.produce(request, StreamId::new(&args.stream_id)?, options);
         }
@@ -128,10 +131,9 @@ pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Resu
         }
         "stop" => {
             let args: StopArgs = parse(args)?;
-            engine.request(
-                request,
-                target.stop(StreamId::new(&args.stream_id)?, args.reason, args.owner),
-            );
+            let keep = args.keep_ms.map(Duration::from_millis);
+            let stream = StreamId::new(&args.stream_id)?;
+            engine.request(request, target.stop(stream, args.reason, args.owner, keep));
         }
         "status" => engine.request(request, target.status(stream(args)?)),
         "list" => {
@@ -147,6 +149,7 @@ pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Resu
         }
         "memory" => engine.request(request, target.memory(stream(args)?)),
         "delete" => engine.request(request, target.delete(stream(args)?)),
+        "predecessor" => engine.request(request, target.predecessor(parse(args)?)),
         "close" => engine.request(request, target.close()),
         _ => return Err(Error::invalid("operation", "unknown")),
     }

@@ -61,6 +61,7 @@ pub fn reply(reply: Reply) -> Value {
         }
         Reply::Memory(bytes) => json!(bytes),
         Reply::Deleted(deleted) => json!(deleted),
+        Reply::Predecessor(left) => json!(left),
     }
 }
 

@@ -27,7 +27,12 @@ use napi::{
 };
 use napi_derive::napi;
 
-use crate::{Config, Error, engine::Engine, frame::Kind, sync::lock};
+use crate::{
+    Config, Error,
+    engine::{Engine, next_ulid},
+    frame::Kind,
+    sync::lock,
+};
 
 type Result<T> = napi::Result<T>;
 
@@ -192,6 +197,12 @@ pub fn dispose(engine_handle: u32) {
     if let Some(open) = open {
         open.engine.dispose();
     }
+}
+
+/// See `ts/native.ts`.
+#[napi(catch_unwind)]
+pub fn ulid() -> String {
+    next_ulid().to_string()
 }
 
 /// See `ts/native.ts`.

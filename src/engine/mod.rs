@@ -28,6 +28,7 @@ mod writer;
 use std::{
     future::Future,
     sync::{Arc, Mutex, atomic::Ordering},
+    time::Duration,
 };
 
 use futures_util::future::join_all;
@@ -41,7 +42,7 @@ use crate::{
     frame::Kind,
     store::{
         self, Ack, ConnectionState, IfActive, ListCursor, Outcome, OwnerCheck, Start, StopResult,
-        StreamStatus, Terminal, Ttl,
+        StreamStatus, Terminal, Ttl, predecessor::Ask,
     },
     sync::lock,
 };
@@ -62,6 +63,8 @@ pub struct Produce {
     pub if_active: IfActive,
     /// How long the keys live.
     pub ttl: Ttl,
+    /// How long chunks may gather before a batch leaves; else the engine's.
+    pub flush_interval: Option<Duration>,
 }
 
 /// An engine. Cloning shares it.
@@ -100,7 +103,6 @@ impl Engine {
         let _ = inner.store.set(store);
         let tasks = vec![
             inner.spawn(Arc::clone(&inner.outbox).run()),
-            inner.spawn(Arc::clone(&inner.outbox).rest()),
             inner.spawn(pump(Arc::clone(&inner))),
             inner.spawn(renew_leases(Arc::downgrade(&inner))),
             inner.spawn(acks::run(Arc::clone(&inner))),
@@ -167,6 +169,9 @@ impl Engine {
             handle: inner.next_handle(),
             stream: stream.clone(),
             exclusive: start.if_active != IfActive::Share,
+            flush_interval: options
+                .flush_interval
+                .unwrap_or_else(|| inner.config.flush_interval()),
             start,
             ordinal: started.ordinal,
             notify: Notify::new(),
@@ -311,7 +316,15 @@ impl Engine {
     }
 
     /// Requests a stop. A producer of this very process learns of it even while the store is away.
-    pub async fn stop(self, stream: StreamId, reason: String, owner: Option<String>) -> Result<Reply> {
+    ///
+    /// `keep` is how long it is kept for the start of a stream that does not exist yet; by default the active TTL.
+    pub async fn stop(
+        self,
+        stream: StreamId,
+        reason: String,
+        owner: Option<String>,
+        keep: Option<Duration>,
+    ) -> Result<Reply> {
         let inner = &self.inner;
         inner.check_open()?;
         if inner.store().state() != ConnectionState::Ready
@@ -320,7 +333,7 @@ impl Engine {
             return Ok(Reply::Stop(StopResult::Stopping));
         }
         let check = OwnerCheck::Caller(owner.clone());
-        let keep = inner.config.ttl().active;
+        let keep = keep.unwrap_or(inner.config.ttl().active);
         let asked = Instant::now();
         let result = inner
             .retry(|| inner.store().stop(&stream, &reason, &check, keep))
@@ -342,6 +355,14 @@ impl Engine {
         inner.check_open()?;
         let status: Option<StreamStatus> = inner.retry(|| inner.store().status(&stream)).await?;
         Ok(Reply::Status(status.map(Box::new)))
+    }
+
+    /// Looks at what the predecessor has left behind, or changes it.
+    pub async fn predecessor(self, ask: Ask) -> Result<Reply> {
+        let inner = &self.inner;
+        inner.check_open()?;
+        let answer = inner.retry(|| inner.store().predecessor(&ask)).await?;
+        Ok(Reply::Predecessor(answer))
     }
 
     /// A page of stream ids.

@@ -36,6 +36,8 @@ pub struct Producer {
     pub ordinal: u64,
     /// Whether no other producer writes to the generation, so that its seqs are known in advance.
     pub exclusive: bool,
+    /// How long its chunks may gather before a batch leaves.
+    pub flush_interval: Duration,
     pub(super) notify: Notify,
     pub(super) state: Mutex<State>,
 }

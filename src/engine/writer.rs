@@ -98,7 +98,7 @@ impl Writer {
                 if state.has_ended() {
                     return None;
                 }
-                match state.take(self.inner.config().flush_interval()) {
+                match state.take(self.producer.flush_interval) {
                     Take::Batch(batch) => return Some(Work::Write(batch)),
                     Take::At(at) => Some(at),
                     Take::Nothing if std::mem::take(&mut state.renew) => return Some(Work::Renew),

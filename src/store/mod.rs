@@ -20,6 +20,7 @@
 //! with reason `lease`. Whoever appends it tells the listeners in the same step.
 
 pub mod memory;
+pub mod predecessor;
 mod raw_page;
 pub mod redis;
 
@@ -550,6 +551,10 @@ pub trait Store: Send + Sync + 'static {
     /// About `count` ids of the index, which may name streams that are gone and, across calls, an id twice; and where
     /// to go on.
     fn list(&self, from: ListCursor, count: usize) -> Pending<'_, (Vec<StreamId>, Option<ListCursor>)>;
+    /// Looks at what the [`predecessor`] has left behind, or changes it; `None` where it never was.
+    fn predecessor<'a>(&'a self, _ask: &'a predecessor::Ask) -> Pending<'a, Option<predecessor::Left>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
     /// Listens to a stream until [`Store::unlisten`]; resolves once messages published from now on will arrive.
     fn listen<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, ()>;
     /// Stops listening.

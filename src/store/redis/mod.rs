@@ -14,6 +14,7 @@ mod connect;
 mod endpoint;
 mod keys;
 mod message;
+mod predecessor;
 mod primary;
 mod quick;
 mod reply;
@@ -32,7 +33,7 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use redis::Value;
+use redis::{Cmd, Value};
 use tokio::{
     sync::{OnceCell, watch},
     time::Instant,
@@ -46,6 +47,7 @@ use self::{
     quick::Quick,
     reply::Fields,
     scripts::{Call, Script},
+    servers::Servers,
     subscriber::Kind,
     target::Target,
 };
@@ -53,6 +55,7 @@ use super::{
     Ack, Append, Appended, ConnectionState, IfActive, ListCursor, Listener, MAX_CONSUMERS, OwnerCheck, Page,
     Pending, Position, Read, Renew, Restore, SHOWN_CONSUMERS, Start, Started, StopResult, Store,
     StreamStatus, Ttl,
+    predecessor::{Ask, Left},
 };
 use crate::{Config, Cursor, Error, Result, StreamId, backoff::jitter, cursor::MAX_SEQ, sync::lock};
 
@@ -140,6 +143,14 @@ impl RedisStore {
     async fn call(&self, call: Call<'_>) -> Result<Value> {
         self.until_closed(async { self.endpoint()?.servers.call(&call, self.limits).await })
             .await
+    }
+
+    async fn run(&self, operation: &'static str, key: &str, command: &Cmd) -> Result<Value> {
+        self.until_closed(async {
+            let endpoint = self.endpoint()?;
+            endpoint.servers.run(operation, key, command, self.limits).await
+        })
+        .await
     }
 
     /// Runs a script that may find that leases have lapsed; its last argument says whether it may end a generation
@@ -257,15 +268,7 @@ impl RedisStore {
         let index = self.keys.index_of(stream);
         let mut command = redis::cmd("SREM");
         command.arg(&index).arg(stream.as_str());
-        self.until_closed(async {
-            let endpoint = self.endpoint()?;
-            endpoint
-                .servers
-                .run("forget", &index, &command, self.limits)
-                .await
-        })
-        .await
-        .map(drop)
+        self.run("forget", &index, &command).await.map(drop)
     }
 
     async fn listen_to(&self, channel: String, kind: Kind) -> Result<()> {
@@ -499,6 +502,16 @@ impl Store for RedisStore {
             }
             Ok((ids, (at.shard < SHARDS).then_some(at)))
         }))
+    }
+
+    fn predecessor<'a>(&'a self, ask: &'a Ask) -> Pending<'a, Option<Left>> {
+        Box::pin(async move {
+            // It knew no clusters.
+            if let Servers::Cluster(_) = &*self.endpoint()?.servers {
+                return Ok(None);
+            }
+            predecessor::answer(self, ask).await.map(Some)
+        })
     }
 
     fn listen<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, ()> {

@@ -48,7 +48,7 @@ impl Fields {
             .map_err(|_| malformed(self.operation))
     }
 
-    fn text(&mut self) -> Result<String> {
+    pub fn text(&mut self) -> Result<String> {
         self.option()?.ok_or_else(|| malformed(self.operation))
     }
 

@@ -1,0 +1,105 @@
+//! What the JavaScript implementation that this package replaces has left in Redis, under keys of its own.
+//!
+//! | key | type | content |
+//! |---|---|---|
+//! | `message-stream-<chat>:stream` | sorted set | the events as JSON, by seq from 0 (its first generation) |
+//! | `message-stream-<chat>:stream` | stream | the same, in a field `event` (its second generation) |
+//! | `message-stream-<chat>:events:<seq, 6 digits>` | string | a copy of each event, for an hour (the first) |
+//! | `stop-stream:<chat>` | string | a stop, for five minutes |
+
+use serde::{Deserialize, Serialize};
+
+/// What one may ask of it. Every question touches a bounded number of entries; large answers come in pages.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(
+    tag = "ask",
+    rename_all = "camelCase",
+    rename_all_fields = "camelCase",
+    deny_unknown_fields
+)]
+pub enum Ask {
+    /// A page of a chat's events.
+    Events {
+        /// The chat.
+        chat: String,
+        /// The last page's `next`, or empty.
+        after: String,
+        /// Only events stored at or after this time, in milliseconds since 1970, where the time is known.
+        since: u64,
+    },
+    /// What there is of a chat.
+    Look {
+        /// The chat.
+        chat: String,
+    },
+    /// Whether a chat's stop flag is set.
+    Flag {
+        /// The chat.
+        chat: String,
+    },
+    /// Sets or removes it.
+    SetFlag {
+        /// The chat.
+        chat: String,
+        /// Whether it is set.
+        to: bool,
+    },
+    /// Removes a chat's keys.
+    Clean {
+        /// The chat.
+        chat: String,
+    },
+    /// A page of the chats that have a stream.
+    Chats {
+        /// The last page's `next`, or empty.
+        after: String,
+    },
+}
+
+/// The answer, by the kind of question.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Left {
+    /// To [`Ask::Events`].
+    Events {
+        /// JSON texts, oldest first.
+        events: Vec<String>,
+        /// Where to go on, now or when there is more.
+        next: String,
+        /// Whether there was more already.
+        more: bool,
+    },
+    /// To [`Ask::Look`]; none when the chat has no events.
+    Look(Option<Chat>),
+    /// To [`Ask::Flag`]; to [`Ask::SetFlag`], how it is now.
+    Flag(bool),
+    /// To [`Ask::Clean`]: how many keys were removed.
+    Removed(u64),
+    /// To [`Ask::Chats`].
+    Chats {
+        /// Their ids; one may come twice.
+        chats: Vec<String>,
+        /// Where to go on; none at the end.
+        next: Option<String>,
+    },
+}
+
+/// What there is of a chat.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Chat {
+    /// How many events.
+    pub events: u64,
+    /// The first one's position: an entry id, or a seq.
+    pub first: String,
+    /// The last one's position.
+    pub last: String,
+    /// The last one, as JSON.
+    pub last_event: String,
+    /// For how long nothing was added, in milliseconds, as far as can be told; at least an hour when it cannot.
+    pub idle_ms: u64,
+    /// When the first was added, in milliseconds since 1970, if that can be told.
+    pub since: Option<u64>,
+    /// Until the stream expires, in milliseconds; none when it does not.
+    pub ttl_ms: Option<u64>,
+}

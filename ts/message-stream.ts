@@ -1,0 +1,53 @@
+/**
+ * `tidemark/message-stream`: the chat streams of an existing backend, on Tidemark. The names, arguments and results are those
+ * of the module that it replaces; what is new is optional. `docs/migrating.md` says what changes.
+ *
+ * ```ts
+ * const chatId = await startMessageChunkStream({ chatId, userContent, type: 'ai', intervalMs: 0 }, { source: model })
+ *
+ * for await (const event of subscribeToMessageChunkStream(chatId, { signal: request.signal })) send(event)
+ *
+ * await stopMessageChunkStream(chatId)
+ * ```
+ *
+ * Connects to `REDIS_URL`, or to `REDIS_HOST`, `REDIS_PORT` and `REDIS_PASSWORD`, when it is first used.
+ *
+ * @packageDocumentation
+ */
+
+export type { MessageEventName, MessageType, StreamMessage } from './message-events'
+export {
+  cleanupAllInactiveMessageChunkStreams,
+  cleanupInactiveMessageChunkStreams,
+  getActiveMessageChunkStreams,
+  getAllMessageChunkStreamMetrics,
+  getMessageChunkStreamMetrics,
+  stopMessageChunkStream,
+} from './messages/admin'
+export { createBatchedQueue } from './messages/batches'
+export { generateContent, splitIntoChunks } from './messages/content'
+export { subscribeToMessageChunkStream } from './messages/follow'
+/** Closes the connections; whatever is used after it opens new ones. */
+export { close as cleanup } from './messages/home'
+export { createStreamQueue } from './messages/queue'
+export { startMessageChunkStream } from './messages/run'
+export type {
+  ActiveMessageChunkStream,
+  AllMessageChunkStreamMetrics,
+  BatchedQueue,
+  BatchedQueueOptions,
+  CleanupAllResult,
+  CleanupOptions,
+  CleanupResult,
+  MessageChunkStreamData,
+  MessageChunkStreamMetrics,
+  MessageChunkStreamRun,
+  MessageSchema,
+  MessageSource,
+  MessageSubscription,
+  StartOptions,
+  StopOptions,
+  StreamQueue,
+  StreamQueueOptions,
+  SubscribeOptions,
+} from './messages/types'
