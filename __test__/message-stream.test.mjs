@@ -505,7 +505,7 @@ eachStore('message-stream', (store) => {
       totalMessages: 6,
       isCompleted: true,
       ttlSeconds: 3600,
-      streamKey: '{message-stream:%7Bdone%7D 100%25}:log',
+      streamKey: '{message-stream:%7Bdone%7D 100%25}:meta',
       channelKey: '{message-stream:%7Bdone%7D 100%25}:live',
       firstMessageId: first,
       lastMessageId: last,
@@ -518,7 +518,7 @@ eachStore('message-stream', (store) => {
     }
     assert.ok(ageSeconds !== null && ageSeconds < 60)
     assert.ok(totalBytes && totalBytes > 500 && averageEventBytes === totalBytes / 6)
-    if (store.kind === 'redis') assert.equal(await store.redis.admin.cmd('TYPE', rest.streamKey), 'stream')
+    if (store.kind === 'redis') assert.equal(await store.redis.admin.cmd('TYPE', rest.streamKey), 'hash')
 
     const all = await chats.getAllMessageChunkStreamMetrics()
     assert.deepEqual([all.totalChats, all.activeStreams], [2, 1])
@@ -529,7 +529,7 @@ eachStore('message-stream', (store) => {
       [live, done].sort().map((chatId) => ({
         streamId: chatId,
         chatId,
-        jobId: `{message-stream:${chatId === done ? '%7Bdone%7D 100%25' : chatId}}:log`,
+        jobId: `{message-stream:${chatId === done ? '%7Bdone%7D 100%25' : chatId}}:meta`,
       })),
     )
 

@@ -23,14 +23,14 @@ export function newId(prefix: 'chat' | 'msg'): string {
   return `${prefix}-${loadNative().ulid()}`
 }
 
-/** The key of a chat's log, and its channel, as `src/store/redis/keys.rs` names them. */
+/** The key of a chat's record, and its channel, as `src/store/redis/keys.rs` names them. */
 export function keysOf(chatId: string): { streamKey: string; channelKey: string } {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is escaped
   const escaped = chatId.replace(/[{}%\x00-\x1f\x7f]/g, (character) => {
     return `%${character.charCodeAt(0).toString(16).toUpperCase().padStart(2, '0')}`
   })
   const tag = `{${KEY_PREFIX}:${escaped}}`
-  return { streamKey: `${tag}:log`, channelKey: `${tag}:live` }
+  return { streamKey: `${tag}:meta`, channelKey: `${tag}:live` }
 }
 
 /** A URL wins; else the variables that the previous backend was configured with, and its defaults. */
