@@ -327,6 +327,40 @@ export interface MemorySample {
   largestBytes: number
 }
 
+export interface CleanupOptions {
+  /** Only streams that nobody has written to for so long. 0 to 365 days, default `'1h'`. */
+  olderThan?: Duration | undefined
+  /** Only streams that ended like this. Default: all outcomes. A stream whose producers have died counts as interrupted. */
+  outcomes?: Outcome[] | undefined
+  /** Live streams too: their readers end as interrupted, their producers are fenced. Default false. */
+  force?: boolean | undefined
+  /** Remove nothing, report what would be. Default false. */
+  dryRun?: boolean | undefined
+  /** Streams that are looked at, and removed, at once: 1 to 1000, default 100. */
+  batch?: number | undefined
+  /** Ends the clean-up before the next batch by rejecting with its reason. What was removed stays removed. */
+  signal?: AbortSignal | undefined
+  /** Called after each batch. */
+  onProgress?: ((report: CleanupReport) => void) | undefined
+}
+
+/** What a clean-up has done so far, or would do if `dryRun`. */
+export interface CleanupReport {
+  dryRun: boolean
+  /** Ids in the index when it began. */
+  total: number
+  /** Ids looked at; the sum of the next four. */
+  scanned: number
+  removed: number
+  /** Left because they are live. */
+  live: number
+  /** Left because they are too young, or ended otherwise. */
+  kept: number
+  /** Ids that were in the index although their streams had expired. */
+  healed: number
+  durationMs: number
+}
+
 export interface EngineEvents {
   /** The connection's state changed; `reason` is empty or says why, without credentials. */
   state: [state: ConnectionState, reason: string]
@@ -376,6 +410,11 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
   streams(): AsyncIterableIterator<StreamStatus>
   /** Removes a stream; its readers end as interrupted and its producers are fenced. Whether there was one. */
   delete(streamId: string): Promise<boolean>
+  /**
+   * Removes finished streams, as `delete` does: a batch at a time, each stream judged and removed in one step, so that
+   * none is removed that has just been started again. Also takes ids from the index whose streams have expired.
+   */
+  cleanup(options?: CleanupOptions): Promise<CleanupReport>
   /** Reads the counters: microseconds, no question to the store. Throws `ERR_CLOSED` when the engine is closed. */
   metrics(options?: { format?: 'object' | undefined }): Metrics
   /** The same as Prometheus takes it, for a response of type `text/plain; version=0.0.4`. */

@@ -73,6 +73,17 @@ export function text(minBytes: number, maxBytes: number): Check<string> {
   }
 }
 
+export const flag: Check<boolean> = (value, field) =>
+  typeof value === 'boolean' ? value : refuse(field, 'true or false', value)
+
+/** A list that has something in it. */
+export function listOf<T>(check: Check<T>): Check<T[]> {
+  return (value, field) => {
+    if (!Array.isArray(value) || value.length === 0) return refuse(field, 'an array that is not empty', value)
+    return value.map((each, index) => check(each, `${field}[${index}]`))
+  }
+}
+
 /** One of a few words. */
 export function oneOf<T extends string>(...words: readonly T[]): Check<T> {
   const accepted = words.map((word) => `'${word}'`).join(' or ')

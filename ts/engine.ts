@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events'
 import type * as api from '../index'
 import { Bridge } from './bridge'
+import { cleanup } from './cleanup'
 import { ignore } from './deferred'
 import { origin } from './errors'
 import { MemorySampler } from './memory'
@@ -10,6 +11,7 @@ import {
   ackArgs,
   type Config,
   streamId as checkStreamId,
+  cleanupArgs,
   engineConfig,
   memoryArgs,
   metricsArgs,
@@ -103,6 +105,10 @@ export class Engine extends EventEmitter<api.EngineEvents> implements api.Engine
   async delete(streamId: string): Promise<boolean> {
     const args = { streamId: checkStreamId(streamId, 'streamId') }
     return this.#bridge.request('delete', args, (existed: boolean) => existed)
+  }
+
+  async cleanup(options?: api.CleanupOptions): Promise<api.CleanupReport> {
+    return cleanup(this.#bridge, cleanupArgs(options))
   }
 
   metrics(options?: { format?: 'object' | undefined }): api.Metrics

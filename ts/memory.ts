@@ -1,6 +1,6 @@
 import type * as api from '../index'
 import type { Bridge } from './bridge'
-import { FIRST, type Page, page } from './status'
+import { FIRST, type Place, page } from './pages'
 
 /** Asks for the memory of a few streams at a time, round and round. */
 export class MemorySampler {
@@ -8,7 +8,7 @@ export class MemorySampler {
   readonly #bridge: Bridge
   /** Listed and not yet asked for: a page may be longer than wanted. */
   #next: string[] = []
-  #from: Page['next'] = FIRST
+  #from: Place = FIRST
 
   constructor(bridge: Bridge) {
     this.#bridge = bridge
@@ -37,9 +37,9 @@ export class MemorySampler {
 
   async #ids(count: number): Promise<string[]> {
     if (this.#next.length < count) {
-      const { ids, next } = await page(this.#bridge, this.#from ?? FIRST, count)
+      const { ids, next } = await page(this.#bridge, this.#from, count)
       this.#next = [...new Set([...this.#next, ...ids])]
-      this.#from = next
+      this.#from = next ?? FIRST
     }
     return this.#next.splice(0, count)
   }

@@ -1,3 +1,5 @@
+import type { Outcome } from '../index'
+
 /**
  * The boundary to Rust, in the order and with the names of `src/binding/mod.rs`.
  *
@@ -66,6 +68,10 @@ export type Operation =
   | 'list'
   /** { streamId } → bytes in the store's memory, about | null */
   | 'memory'
+  /** {} → number of ids in the index */
+  | 'count'
+  /** SweepArgs → Swept[], one for each stream */
+  | 'sweep'
   /** { streamId } → boolean */
   | 'delete'
   /** `Ask` → `Left` of src/store/predecessor.rs; null where it never was */
@@ -106,6 +112,16 @@ export interface SubscribeArgs {
   /** To be delivered as server-sent events: the chunks of its DATA records are then pieces of the event stream. */
   sse: SseArgs | null
 }
+
+export interface SweepArgs {
+  streamIds: string[]
+  olderThanMs: number
+  outcomes: Outcome[]
+  force: boolean
+  dryRun: boolean
+}
+
+export type Swept = 'gone' | 'live' | 'kept' | 'removed'
 
 export interface SseArgs {
   format: 'events' | 'ui-messages'

@@ -1,8 +1,9 @@
 import { types } from 'node:util'
-import { type Check, callback, duration, integer, object, oneOf, refuse, text } from './checks'
+import type { CleanupReport } from '../index'
+import { type Check, callback, duration, flag, integer, listOf, object, oneOf, refuse, text } from './checks'
 import { invalidArgument } from './errors'
 import type { Pace } from './event-stream'
-import type { AckArgs, ProduceArgs, SseArgs, SubscribeArgs } from './native'
+import type { AckArgs, ProduceArgs, SseArgs, SubscribeArgs, SweepArgs } from './native'
 import { url as checkUrl } from './url'
 
 const MIB = 1 << 20
@@ -17,6 +18,7 @@ const DEFAULT_WAIT_MS = 30_000
 /** Proxies give up on a response that does not begin. */
 const DEFAULT_RESPOND_WAIT_MS = 5_000
 const DEFAULT_LEVEL = 6
+const DEFAULT_AGE_MS = 3_600_000
 
 /** `src/config.rs`. */
 export interface Config {
@@ -70,6 +72,16 @@ const produceFields = {
 }
 const produceOptions = object(produceFields)
 const pipeOptions = object({ ...produceFields, waitUntil: callback<Promise<unknown>> })
+const OUTCOMES = ['complete', 'failed', 'stopped', 'interrupted'] as const
+const cleanupOptions = object({
+  olderThan: duration('0ms', '365d'),
+  outcomes: listOf(oneOf(...OUTCOMES)),
+  dryRun: flag,
+  force: flag,
+  batch: integer(1, 1000, 'streams'),
+  signal,
+  onProgress: callback<CleanupReport>,
+})
 const metricsOptions = object({ format: oneOf('object', 'prometheus') })
 const memoryOptions = object({ streams: integer(1, 64, 'streams') })
 const stopOptions = object({ owner, keep: duration('1s', '365d') })
@@ -232,6 +244,17 @@ export function stopArgs(id: unknown, why: unknown, given: unknown) {
   const words = why === undefined ? '' : reason(why, 'reason')
   const { owner = null, keep = null } = stopOptions(given, 'options')
   return { streamId: stream, reason: words, owner, keepMs: keep }
+}
+
+export function cleanupArgs(given: unknown) {
+  const options = cleanupOptions(given, 'options')
+  const sweep: Omit<SweepArgs, 'streamIds'> = {
+    olderThanMs: options.olderThan ?? DEFAULT_AGE_MS,
+    outcomes: options.outcomes ?? [...OUTCOMES],
+    force: options.force ?? false,
+    dryRun: options.dryRun ?? false,
+  }
+  return { sweep, batch: options.batch ?? 100, signal: options.signal, onProgress: options.onProgress }
 }
 
 export function metricsArgs(given: unknown): { format: 'object' | 'prometheus' } {

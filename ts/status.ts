@@ -1,21 +1,13 @@
 import type * as api from '../index'
 import type { Bridge } from './bridge'
+import { pages } from './pages'
 
-/** Ids asked for at once. */
+/** Ids asked for at once, and statuses after them. */
 const PAGE = 64
 
 type NativeStatus = Omit<api.StreamStatus, 'startedAt' | 'updatedAt'> & {
   startedAt: number
   updatedAt: number
-}
-
-/** Where a list begins. */
-export const FIRST = { shard: 0, scan: '0' }
-
-/** A page of the index. */
-export interface Page {
-  ids: string[]
-  next: { shard: number; scan: string } | null
 }
 
 export function status(bridge: Bridge, streamId: string): Promise<api.StreamStatus | null> {
@@ -26,22 +18,11 @@ export function status(bridge: Bridge, streamId: string): Promise<api.StreamStat
   )
 }
 
-/** A store may list an id twice, but only within a shard: no more than a shard's ids are remembered. */
-export function page(bridge: Bridge, from: Page['next'], count: number): Promise<Page> {
-  return bridge.request('list', { ...from, count }, (answer: Page) => answer)
-}
-
 export async function* list(bridge: Bridge): AsyncGenerator<api.StreamStatus, undefined> {
-  let seen = new Set<string>()
-  let from: Page['next'] = FIRST
-  while (from !== null) {
-    const found: Page = await page(bridge, from, PAGE)
-    const fresh = found.ids.filter((id) => !seen.has(id) && seen.add(id))
-    for (const known of await Promise.all(fresh.map((id) => status(bridge, id)))) {
-      if (known !== null) yield known
+  for await (const ids of pages(bridge, PAGE)) {
+    for (const found of await Promise.all(ids.map((id) => status(bridge, id)))) {
+      if (found !== null) yield found
     }
-    if (found.next?.shard !== from.shard) seen = new Set()
-    from = found.next
   }
   return undefined
 }

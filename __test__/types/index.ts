@@ -1,6 +1,7 @@
 // Compiled, not run (types.test.mjs): what users may write, and what the compiler must refuse.
 import {
   type ChunkData,
+  type CleanupReport,
   type ConnectionState,
   type ConsumerStatus,
   createEngine,
@@ -172,6 +173,14 @@ export async function operate(): Promise<StreamStatus[]> {
   for await (const each of engine.streams()) all.push(each)
   const codes: ErrorCode[] = ['ERR_GAP']
   equal<number>()(codes.length)
+  const report = await engine.cleanup({
+    olderThan: '1d',
+    outcomes: ['failed'],
+    signal: AbortSignal.timeout(5),
+  })
+  equal<CleanupReport>()(report)
+  // @ts-expect-error: not an outcome
+  engine.cleanup({ outcomes: ['active'] })
   equal<string>()(engine.metrics({ format: 'prometheus' }))
   const metrics = engine.metrics()
   equal<Metrics>()(metrics)

@@ -8,7 +8,7 @@ use crate::{
     Cursor, Error, Result, StreamId,
     engine::{Engine, Produce, outbox::Handle, subscription::Follow, window::Limits},
     sse::{Format, Framing},
-    store::{Ack, IfActive, ListCursor, Outcome, Position, Terminal, Ttl},
+    store::{Ack, IfActive, ListCursor, Outcome, Position, Sweep, Terminal, Ttl},
 };
 
 #[derive(Deserialize)]
@@ -68,6 +68,16 @@ struct ListArgs {
     /// A text: Redis' positions are 64 bits wide.
     scan: String,
     count: usize,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct SweepArgs {
+    stream_ids: Vec<String>,
+    older_than_ms: u64,
+    outcomes: Vec<Outcome>,
+    force: bool,
+    dry_run: bool,
 }
 
 #[derive(Deserialize)]
@@ -148,6 +158,18 @@ pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Resu
             engine.request(request, target.list(from, args.count));
         }
         "memory" => engine.request(request, target.memory(stream(args)?)),
+        "count" => engine.request(request, target.count()),
+        "sweep" => {
+            let args: SweepArgs = parse(args)?;
+            let rule = Sweep {
+                quiet: Duration::from_millis(args.older_than_ms),
+                outcomes: args.outcomes,
+                force: args.force,
+                look: args.dry_run,
+            };
+            let streams = args.stream_ids.iter().map(|id| StreamId::new(id));
+            engine.request(request, target.sweep(streams.collect::<Result<_>>()?, rule));
+        }
         "delete" => engine.request(request, target.delete(stream(args)?)),
         "predecessor" => engine.request(request, target.predecessor(parse(args)?)),
         "close" => engine.request(request, target.close()),

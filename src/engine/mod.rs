@@ -42,7 +42,7 @@ use crate::{
     frame::Kind,
     store::{
         self, Ack, ConnectionState, IfActive, ListCursor, Outcome, OwnerCheck, Start, StopResult,
-        StreamStatus, Terminal, Ttl, predecessor::Ask,
+        StreamStatus, Sweep, Terminal, Ttl, predecessor::Ask,
     },
     sync::lock,
 };
@@ -379,6 +379,22 @@ impl Engine {
         inner.check_open()?;
         Ok(Reply::Memory(
             inner.retry(|| inner.store().memory(&stream)).await?,
+        ))
+    }
+
+    /// How many ids the index holds.
+    pub async fn count(self) -> Result<Reply> {
+        let inner = &self.inner;
+        inner.check_open()?;
+        Ok(Reply::Count(inner.retry(|| inner.store().count()).await?))
+    }
+
+    /// Removes some of these streams.
+    pub async fn sweep(self, streams: Vec<StreamId>, rule: Sweep) -> Result<Reply> {
+        let inner = &self.inner;
+        inner.check_open()?;
+        Ok(Reply::Swept(
+            inner.retry(|| inner.store().sweep(&streams, &rule)).await?,
         ))
     }
 

@@ -14,7 +14,7 @@ use ulid::Ulid;
 use crate::{
     Error, Result, StreamId,
     frame::Chunk,
-    store::{ConnectionState, ListCursor, Outcome, StopResult, StreamStatus, predecessor::Left},
+    store::{ConnectionState, ListCursor, Outcome, StopResult, StreamStatus, Swept, predecessor::Left},
     sync::lock,
 };
 
@@ -65,6 +65,10 @@ pub enum Reply {
     List(Vec<StreamId>, Option<ListCursor>),
     /// The bytes that a stream takes of the store's memory.
     Memory(Option<u64>),
+    /// How many streams there are, about.
+    Count(u64),
+    /// What a clean-up did with each stream.
+    Swept(Vec<Swept>),
     /// Whether there was something to delete.
     Deleted(bool),
     /// What the predecessor has left behind.

@@ -373,6 +373,33 @@ impl ConsumerStatus {
     }
 }
 
+/// Which streams a clean-up removes.
+#[derive(Debug, Clone)]
+pub struct Sweep {
+    /// Nobody has written to them for so long.
+    pub quiet: Duration,
+    /// They ended like this. A generation whose leases have lapsed counts as ended, as [`Store::read`] would end it.
+    pub outcomes: Vec<Outcome>,
+    /// Live ones too.
+    pub force: bool,
+    /// Nothing is done, only said.
+    pub look: bool,
+}
+
+/// What a clean-up did, or would do, with a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Swept {
+    /// It does not exist; it has left the index.
+    Gone,
+    /// It is live.
+    Live,
+    /// It is too young, or ended otherwise.
+    Kept,
+    /// It is removed.
+    Removed,
+}
+
 /// What is known of a stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -548,6 +575,11 @@ pub trait Store: Send + Sync + 'static {
     fn memory<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, Option<u64>>;
     /// Removes a stream and ends its readers and producers; whether there was one.
     fn delete<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, bool>;
+    /// Removes those of these streams that the rule is about, each atomically as [`Store::delete`] does it, and takes
+    /// what is gone from the index.
+    fn sweep<'a>(&'a self, streams: &'a [StreamId], rule: &'a Sweep) -> Pending<'a, Vec<Swept>>;
+    /// How many ids the index holds, gone ones included.
+    fn count(&self) -> Pending<'_, u64>;
     /// About `count` ids of the index, which may name streams that are gone and, across calls, an id twice; and where
     /// to go on.
     fn list(&self, from: ListCursor, count: usize) -> Pending<'_, (Vec<StreamId>, Option<ListCursor>)>;

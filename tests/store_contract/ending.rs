@@ -107,7 +107,7 @@ pub async fn a_failure_ends_a_shared_generation_at_once(world: &World) {
 }
 
 /// The producer's side of a lapse that somebody has found.
-async fn is_over(mut producer: Producer<'_>, outcome: Outcome, reason: &str) {
+pub async fn is_over(mut producer: Producer<'_>, outcome: Outcome, reason: &str) {
     let over = Appended::Ended(terminal(outcome, reason));
     assert_eq!(producer.try_write(&["late"]).await, over);
     assert_eq!(producer.renew(LONG).await, over);

@@ -10,6 +10,7 @@
 
 mod acking;
 mod appending;
+mod cleaning;
 mod ending;
 mod heard;
 mod keeping;
@@ -119,6 +120,9 @@ macro_rules! suite {
             keeping::writes_keep_a_stream
             keeping::the_list_is_complete
             keeping::a_stream_that_is_gone_leaves_the_list
+            cleaning::only_what_the_rule_is_about_is_removed
+            cleaning::a_lapsed_generation_counts_as_ended
+            cleaning::a_live_stream_is_removed_by_force_alone
             keeping::prefixes_are_apart
             keeping::any_text_is_a_stream_id
         }

@@ -26,7 +26,7 @@ use self::{
 };
 use super::{
     Ack, Append, Appended, ConnectionState, ListCursor, Listener, OwnerCheck, Page, Pending, Read, Renew,
-    Restore, SharedStore, Start, Started, StopResult, Store, StreamStatus,
+    Restore, SharedStore, Start, Started, StopResult, Store, StreamStatus, Sweep, Swept,
 };
 use crate::{Cursor, Error, Result, StreamId, sync::lock};
 
@@ -157,6 +157,18 @@ impl Store for MemoryStore {
 
     fn delete<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, bool> {
         self.run(stream, |slot, step| Ok(slot.delete(step)))
+    }
+
+    fn sweep<'a>(&'a self, streams: &'a [StreamId], rule: &'a Sweep) -> Pending<'a, Vec<Swept>> {
+        Box::pin(async move {
+            let realm = self.seat()?.realm;
+            let sweep = |stream| realm.run(self.node, stream, |slot, step| slot.sweep(step, rule));
+            Ok(streams.iter().map(sweep).collect())
+        })
+    }
+
+    fn count(&self) -> Pending<'_, u64> {
+        Box::pin(ready(self.seat().map(|seat| seat.realm.count())))
     }
 
     fn list(&self, from: ListCursor, count: usize) -> Pending<'_, (Vec<StreamId>, Option<ListCursor>)> {

@@ -14,7 +14,7 @@ use crate::{
     Cursor, Error, Result,
     store::{
         Ack, Append, Appended, IfActive, LiveMessage, OwnerCheck, Read, Renew, Restore, Start, Started,
-        StopResult, StreamStatus, raw_page::RawPage,
+        StopResult, StreamStatus, Sweep, Swept, raw_page::RawPage,
     },
 };
 
@@ -204,6 +204,17 @@ impl Slot {
 
     pub fn memory(&self) -> Option<u64> {
         self.stream.as_ref().map(Stream::memory)
+    }
+
+    pub fn sweep(&mut self, step: &mut Step, rule: &Sweep) -> Swept {
+        let Some(stream) = &self.stream else {
+            return Swept::Gone;
+        };
+        let verdict = stream.judge(step, rule);
+        if verdict == Swept::Removed && !rule.look {
+            self.delete(step);
+        }
+        verdict
     }
 
     pub fn delete(&mut self, step: &mut Step) -> bool {

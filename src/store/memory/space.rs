@@ -134,6 +134,11 @@ impl Realm {
         answer
     }
 
+    /// How many streams there are, and kept stops.
+    pub fn count(&self) -> u64 {
+        lock(&self.state).slots.len() as u64
+    }
+
     /// About `count` streams made after `from`.
     pub fn list(&self, from: ListCursor, count: usize) -> (Vec<StreamId>, Option<ListCursor>) {
         let state = lock(&self.state);

@@ -179,16 +179,23 @@ impl Stream {
 
     /// Ends the generation if every lease has lapsed.
     pub fn lapse(&mut self, step: &mut Step) {
-        if self.is_active() && !self.producers.iter().any(|producer| producer.is_live(step.now)) {
-            let terminal = match &self.stop {
-                Some(reason) => Terminal {
-                    outcome: Outcome::Stopped,
-                    reason: reason.clone(),
-                },
-                None => interrupted("lease"),
-            };
+        if let Some(terminal) = self.lapsed(step.now) {
             self.end(step, &terminal, None);
         }
+    }
+
+    /// How the generation has to end, every lease having lapsed.
+    fn lapsed(&self, now: Instant) -> Option<Terminal> {
+        if !self.is_active() || self.producers.iter().any(|producer| producer.is_live(now)) {
+            return None;
+        }
+        Some(match &self.stop {
+            Some(reason) => Terminal {
+                outcome: Outcome::Stopped,
+                reason: reason.clone(),
+            },
+            None => interrupted("lease"),
+        })
     }
 
     /// Writes the terminal entry; tells the readers, and every producer but the one that ended it.

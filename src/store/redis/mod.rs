@@ -25,6 +25,7 @@ mod subscriber;
 mod target;
 
 use std::{
+    collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering},
@@ -54,7 +55,7 @@ use self::{
 use super::{
     Ack, Append, Appended, ConnectionState, IfActive, ListCursor, Listener, MAX_CONSUMERS, OwnerCheck, Page,
     Pending, Position, Read, Renew, Restore, SHOWN_CONSUMERS, Start, Started, StopResult, Store,
-    StreamStatus, Ttl,
+    StreamStatus, Sweep, Swept, Ttl,
     predecessor::{Ask, Left},
 };
 use crate::{Config, Cursor, Error, Result, StreamId, backoff::jitter, cursor::MAX_SEQ, sync::lock};
@@ -264,11 +265,31 @@ impl RedisStore {
         Ok(())
     }
 
-    async fn forget(&self, stream: &StreamId) -> Result<()> {
-        let index = self.keys.index_of(stream);
-        let mut command = redis::cmd("SREM");
-        command.arg(&index).arg(stream.as_str());
-        self.run("forget", &index, &command).await.map(drop)
+    /// Takes streams from the index.
+    async fn forget(&self, streams: impl IntoIterator<Item = &StreamId>) -> Result<()> {
+        let mut shards: HashMap<String, Cmd> = HashMap::new();
+        for stream in streams {
+            let key = self.keys.index_of(stream);
+            let command = shards.entry(key).or_insert_with_key(|key| {
+                let mut command = redis::cmd("SREM");
+                command.arg(key);
+                command
+            });
+            command.arg(stream.as_str());
+        }
+        self.run_all("forget", shards).await.map(drop)
+    }
+
+    /// Runs commands, each for its key, without waiting for one before the next is sent.
+    async fn run_all(
+        &self,
+        operation: &'static str,
+        commands: impl IntoIterator<Item = (String, Cmd)>,
+    ) -> Result<Vec<Value>> {
+        let runs = commands
+            .into_iter()
+            .map(|(key, command)| async move { self.run(operation, &key, &command).await });
+        join_all(runs).await.into_iter().collect()
     }
 
     async fn listen_to(&self, channel: String, kind: Kind) -> Result<()> {
@@ -437,38 +458,71 @@ impl Store for RedisStore {
             let status = reply::status(stream, self.judging(call).await?)?;
             if status.is_none() {
                 // Left in the index, it is found again by whoever looks next.
-                let _ = self.forget(stream).await;
+                let _ = self.forget([stream]).await;
             }
             Ok(status)
         })
     }
 
     fn memory<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, Option<u64>> {
-        Box::pin(self.until_closed(async move {
-            let endpoint = self.endpoint()?;
+        Box::pin(async move {
             let keys = self.keys.stream(stream);
-            let sizes = keys.all().map(|key| {
+            let commands = keys.all().map(|key| {
                 let mut command = redis::cmd("MEMORY");
                 command.arg("USAGE").arg(key);
-                let endpoint = &endpoint;
-                async move { endpoint.servers.run("memory", key, &command, self.limits).await }
+                (key.to_owned(), command)
             });
-            let mut bytes = None;
-            for size in join_all(sizes).await {
-                if let Value::Int(size) = size? {
-                    bytes = Some(bytes.unwrap_or(0) + u64::try_from(size).unwrap_or_default());
-                }
-            }
-            Ok(bytes)
-        }))
+            let sizes = self.run_all("memory", commands).await?;
+            let known = sizes.iter().filter(|size| **size != Value::Nil);
+            Ok(known.map(number).reduce(|sum, size| sum + size))
+        })
     }
 
     fn delete<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, bool> {
         Box::pin(async move {
             let keys = self.keys.stream(stream);
             let reply = self.call(self.on(&scripts::DELETE, &keys)).await?;
-            let _ = self.forget(stream).await;
+            let _ = self.forget([stream]).await;
             Ok(reply == Value::Int(1))
+        })
+    }
+
+    fn sweep<'a>(&'a self, streams: &'a [StreamId], rule: &'a Sweep) -> Pending<'a, Vec<Swept>> {
+        Box::pin(async move {
+            let keys: Vec<_> = streams.iter().map(|stream| self.keys.stream(stream)).collect();
+            let outcomes: String = rule
+                .outcomes
+                .iter()
+                .fold(" ".to_owned(), |text, outcome| text + outcome.as_str() + " ");
+            let calls = keys.iter().map(|keys| {
+                let call = self
+                    .on(&scripts::SWEEP, keys)
+                    .show(rule.quiet.as_millis())
+                    .text(&*outcomes)
+                    .text(if rule.force { "1" } else { "0" })
+                    .text(if rule.look { "1" } else { "0" });
+                self.judging(call)
+            });
+            let replies = join_all(calls).await.into_iter();
+            let swept: Vec<_> = replies.map(|reply| reply::swept(reply?)).collect::<Result<_>>()?;
+            if !rule.look {
+                let absent = streams.iter().zip(&swept);
+                let absent = absent.filter(|(_, swept)| matches!(swept, Swept::Gone | Swept::Removed));
+                self.forget(absent.map(|(stream, _)| stream)).await?;
+            }
+            Ok(swept)
+        })
+    }
+
+    fn count(&self) -> Pending<'_, u64> {
+        Box::pin(async move {
+            let commands = (0..SHARDS).map(|shard| {
+                let key = self.keys.index(shard);
+                let mut command = redis::cmd("SCARD");
+                command.arg(&key);
+                (key, command)
+            });
+            Ok(self.run_all("count", commands).await?.iter().map(number).sum())
         })
     }
 
@@ -537,6 +591,13 @@ impl Store for RedisStore {
             self.shut();
             Ok(())
         })
+    }
+}
+
+fn number(reply: &Value) -> u64 {
+    match reply {
+        Value::Int(number) => u64::try_from(*number).unwrap_or_default(),
+        _ => 0,
     }
 }
 

@@ -8,7 +8,7 @@ use ulid::Ulid;
 use crate::{
     Cursor, Error, Result, StreamId,
     store::{
-        Appended, ConsumerStatus, Head, Outcome, Page, Started, StopResult, StreamStatus, Terminal,
+        Appended, ConsumerStatus, Head, Outcome, Page, Started, StopResult, StreamStatus, Swept, Terminal,
         raw_page::RawPage,
     },
 };
@@ -192,6 +192,21 @@ pub(super) fn stopped(stream: &StreamId, reply: Value) -> Result<StopResult> {
         "ended" => Ok(StopResult::Ended),
         "forbidden" => Err(forbidden(stream)),
         _ => Err(malformed("stop")),
+    }
+}
+
+/// What `sweep.lua` says.
+pub(super) fn swept(reply: Value) -> Result<Swept> {
+    let operation = "cleanup";
+    match Fields::new(operation, Value::Array(vec![reply]))?
+        .text()?
+        .as_str()
+    {
+        "gone" => Ok(Swept::Gone),
+        "live" => Ok(Swept::Live),
+        "kept" => Ok(Swept::Kept),
+        "removed" => Ok(Swept::Removed),
+        _ => Err(malformed(operation)),
     }
 }
 

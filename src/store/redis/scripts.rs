@@ -45,7 +45,8 @@ scripts! {
     STOP "stop" = "prelude.lua" "stop.lua";
     ACK "ack" = "prelude.lua" "ack.lua";
     STATUS "status" = "prelude.lua" "status.lua";
-    DELETE "delete" = "prelude.lua" "delete.lua";
+    DELETE "delete" = "prelude.lua" "remove.lua" "delete.lua";
+    SWEEP "cleanup" = "prelude.lua" "remove.lua" "sweep.lua";
     INDEX "index" = "index.lua";
 }
 

@@ -6,7 +6,7 @@ use ulid::Ulid;
 use super::{Producer, Stream};
 use crate::{
     Cursor,
-    store::{Head, Page, Position, Read, StreamStatus, memory::step::Step, raw_page::RawPage},
+    store::{Head, Page, Position, Read, StreamStatus, Sweep, Swept, memory::step::Step, raw_page::RawPage},
 };
 
 impl Stream {
@@ -137,6 +137,22 @@ impl Stream {
     pub fn memory(&self) -> u64 {
         let generations = std::iter::once(&self.current).chain(&self.previous);
         generations.map(|generation| generation.stored() as u64).sum()
+    }
+
+    /// What a clean-up has to do.
+    pub fn judge(&self, step: &Step, rule: &Sweep) -> Swept {
+        let lapsed = self.lapsed(step.now);
+        let outcome = self.current.terminal.as_ref().or(lapsed.as_ref());
+        let outcome = outcome.map(|terminal| terminal.outcome);
+        let is_wanted = outcome.map_or(rule.force, |outcome| rule.outcomes.contains(&outcome));
+        let age = step.wall_ms.saturating_sub(self.updated_at);
+        if is_wanted && u128::from(age) >= rule.quiet.as_millis() {
+            Swept::Removed
+        } else if outcome.is_none() {
+            Swept::Live
+        } else {
+            Swept::Kept
+        }
     }
 
     /// Whose leases keep the generation going.

@@ -160,12 +160,18 @@ local function finish(record, outcome, reason, finisher)
   tell(record, 'e ' .. record.g .. ' ' .. outcome .. '\n' .. STREAM .. '\n' .. reason, finisher)
 end
 
+-- How long the last lease of an active generation is still valid.
+local function lease_left(record)
+  local left = 0
+  for _, producer in pairs(producers(record)) do left = math.max(left, producer.lease - NOW) end
+  return left
+end
+
 -- Ends a generation whose leases have all lapsed; returns how long the last of them is still valid.
 -- The script's last argument says whether the caller may judge: '0' while everybody comes back after an outage.
 local function settle(record)
   if record.s ~= 'active' then return 0 end
-  local left = 0
-  for _, producer in pairs(producers(record)) do left = math.max(left, producer.lease - NOW) end
+  local left = lease_left(record)
   if left == 0 and ARGV[#ARGV] == '1' then
     if record.x then finish(record, 'stopped', record.x) else finish(record, 'interrupted', 'lease') end
   end

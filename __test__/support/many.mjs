@@ -1,0 +1,65 @@
+// Many streams among many keys of others, and how long Redis was busy with any one command.
+
+import { texts } from './streams.mjs'
+
+/** Streams that are produced at the same time. */
+const AT_ONCE = 500
+/** Keys that one script makes. */
+const KEYS_AT_ONCE = 5_000
+
+const POPULATE = `for i = tonumber(ARGV[2]), tonumber(ARGV[3]) do
+  redis.call('SET', ARGV[1] .. i, 'not yours')
+end`
+
+/**
+ * Makes keys that belong to somebody else.
+ * @param {import('./redis-server.mjs').RedisServer} redis
+ * @param {number} count
+ * @param {string} prefix
+ */
+export async function populate(redis, count, prefix) {
+  for (let at = 0; at < count; at += KEYS_AT_ONCE) {
+    await redis.admin.cmd('EVAL', POPULATE, 0, prefix, at, Math.min(at + KEYS_AT_ONCE, count) - 1)
+  }
+}
+
+/**
+ * Produces finished streams, `stream 1` …, with three chunks each.
+ * @param {import('tidemark').Engine} engine
+ * @param {number} count
+ */
+export async function produceMany(engine, count) {
+  const names = texts(count, 'stream').map((name) => name.trim())
+  for (let at = 0; at < count; at += AT_ONCE) {
+    await Promise.all(
+      names.slice(at, at + AT_ONCE).map(async (name) => {
+        const producer = await engine.produce(name)
+        for (const text of texts(3)) producer.write(text)
+        await producer.complete()
+      }),
+    )
+  }
+  return names
+}
+
+/**
+ * Does something, and says how long it took and which command kept Redis busiest meanwhile.
+ * @template T
+ * @param {import('./redis-server.mjs').RedisServer} redis
+ * @param {() => Promise<T>} work
+ */
+export async function timed(redis, work) {
+  // Microseconds; what is shorter is not written down, so that the log itself stays small.
+  await redis.admin.cmd('CONFIG', 'SET', 'slowlog-log-slower-than', 300, 'slowlog-max-len', 100_000)
+  await redis.admin.cmd('SLOWLOG', 'RESET')
+  const begin = performance.now()
+  const result = await work()
+  const ms = performance.now() - begin
+  const log = await redis.admin.cmd('SLOWLOG', 'GET', 100_000)
+  const slowest = log.reduce(
+    (/** @type {{ ms: number }} */ worst, /** @type {any[]} */ [, , microseconds, [name, argument]]) =>
+      microseconds / 1_000 > worst.ms ? { ms: microseconds / 1_000, command: `${name} ${argument}` } : worst,
+    { ms: 0, command: 'none above 0.3 ms' },
+  )
+  return { result, ms, slowest: /** @type {{ ms: number, command: string }} */ (slowest) }
+}

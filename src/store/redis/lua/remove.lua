@@ -1,0 +1,14 @@
+-- What removes a stream; stands between the prelude and the script itself.
+
+-- How long a producer that missed the message is told that its generation is gone, and does not put it back.
+local TOMBSTONE = 60000
+
+local function remove(record)
+  redis.call('UNLINK', unpack(KEYS))
+  if record.s == 'active' then
+    redis.call('HSET', META, 'g', record.g, 'o', record.o, 's', 'deleted')
+    redis.call('PEXPIRE', META, TOMBSTONE)
+    tell(record, 'e ' .. record.g .. ' interrupted\n' .. STREAM .. '\ndeleted')
+  end
+  redis.call('PUBLISH', LIVE, 'd')
+end
