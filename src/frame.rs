@@ -203,7 +203,9 @@ impl SealedFrame {
             .write_all(&plain[body_at..])
             .and_then(|()| encoder.finish());
         // Nothing can fail that writes to memory; if it did, the plain frame is as good.
-        let smaller = gzip.ok().filter(|gzip| gzip.len() < plain.len());
+        let smaller = gzip
+            .ok()
+            .filter(|gzip| gzip.len() < plain.len() && body_len <= MAX_BODY);
         (count > 0).then(|| Self {
             count,
             body_len,

@@ -44,6 +44,9 @@ createEngine()
 createEngine({ prefix: 'x' })
 // @ts-expect-error: a wrong type
 createEngine({ flushIntervalMs: '5ms' })
+createEngine({ compression: maybe === undefined ? 9 : false })
+// @ts-expect-error: a level is a number
+createEngine({ compression: 'gzip' })
 // @ts-expect-error: classes are not for making errors
 new TidemarkError()
 // @ts-expect-error: nor are subclasses

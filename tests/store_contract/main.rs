@@ -14,6 +14,7 @@ mod cleaning;
 mod ending;
 mod heard;
 mod keeping;
+mod noise;
 mod random;
 mod reading;
 mod sealing;

@@ -2,17 +2,18 @@
 //! are lost and batches that are sent again, producers that vanish between any two operations.
 
 use tidemark::{
-    frame::{EncodedFrame, Frame, FrameBuilder, Kind, SealedFrame},
+    frame::{EncodedFrame, Frame, SealedFrame},
     store::{Append, Appended, Outcome, Page, Position, Read, Seal},
 };
 use ulid::Ulid;
 
-use crate::world::{Engine, Producer, World, id, read, takeover, terminal};
+use crate::{
+    noise::{self, Chunk, Random},
+    world::{Engine, Producer, World, id, read, takeover, terminal},
+};
 
 const LIVES: u64 = 30;
 const STEPS: usize = 60;
-
-type Chunk = (Kind, Vec<u8>);
 
 /// The model: every chunk of the stream, and where its generations begin.
 #[derive(Default)]
@@ -29,69 +30,8 @@ impl Model {
     }
 }
 
-/// `splitmix64`: a run is repeated by its seed.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    #[allow(
-        clippy::cast_possible_truncation,
-        reason = "the remainder is a usize, as its bound"
-    )]
-    fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
-    }
-
-    fn byte(&mut self) -> u8 {
-        self.next().to_le_bytes()[0]
-    }
-
-    fn one_in(&mut self, count: usize) -> bool {
-        self.below(count) == 0
-    }
-
-    fn chunk(&mut self) -> Chunk {
-        match self.below(40) {
-            0 => (Kind::Text, Vec::new()),
-            1 => (Kind::Bytes, vec![0xff]),
-            2 => (Kind::Text, "🌊 ünï\0 世界".repeat(self.below(50)).into_bytes()),
-            3 => (Kind::Bytes, (0..self.below(5000)).map(|_| self.byte()).collect()),
-            4 if self.one_in(20) => (Kind::Bytes, vec![b'z'; 1 << 20]),
-            5 => (Kind::Text, vec![b'a'; self.below(20_000)]),
-            _ => {
-                let text = format!(
-                    r#"{{"type":"text-delta","id":"0","delta":" word{}"}}"#,
-                    self.below(99)
-                );
-                (Kind::Text, text.into_bytes())
-            }
-        }
-    }
-
-    fn frame(&mut self) -> (EncodedFrame, Vec<Chunk>) {
-        let count = if self.one_in(3) { 1 + self.below(20) } else { 1 };
-        let chunks: Vec<_> = (0..count).map(|_| self.chunk()).collect();
-        let mut builder = FrameBuilder::default();
-        for (kind, data) in &chunks {
-            builder.push(*kind, data);
-        }
-        (builder.take(usize::MAX, usize::MAX).unwrap(), chunks)
-    }
-}
-
 pub async fn random_lives_match_a_plain_array(world: &World) {
-    let seed = match std::env::var("TIDEMARK_SEED") {
-        Ok(text) => text.parse().expect("TIDEMARK_SEED is a number"),
-        Err(_) => Ulid::new().timestamp_ms(),
-    };
-    println!("TIDEMARK_SEED={seed}");
+    let seed = noise::seed();
     for life in 0..LIVES {
         live(world, Random(seed ^ (life << 32))).await;
     }
