@@ -33,8 +33,8 @@ test(`G1 G2: kill -9 of a producer that seals, ${ROUNDS} times`, async (t) => {
     })
     t.after(() => child.kill())
     const { generation } = await child.next('producing')
-    // Seals are about 256 chunks apart: the blow falls on both sides of one, somewhere.
-    const blow = random.int(200, 1300)
+    // Seals are some 350 chunks apart: the blow falls on either side of one.
+    const blow = random.int(200, 1600)
     const begun = (await other.status(streamId))?.firstSeq ?? 1
     if (last) await child.next('completed', 20_000)
     else {
@@ -80,7 +80,7 @@ test(`G1 G2: kill -9 of a producer that seals, ${ROUNDS} times`, async (t) => {
   const finished = await readAll(other, streamId, { name: 'the last', after: end - 700 })
   assert.equal(finished.outcome, 'complete')
   t.diagnostic(`${end} chunks, ${sealed} of ${ROUNDS} generations were sealed in part or whole`)
-  assert.ok(sealed > ROUNDS / 2)
+  assert.ok(sealed >= ROUNDS / 4)
   await live.end()
   checkHistory({ written, readers: [{ ...live, to: end }, ...replays, finished] })
 })

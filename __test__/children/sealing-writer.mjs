@@ -12,7 +12,7 @@ const producer = await engine.produce(streamId, { ifActive: 'takeover' })
 process.send?.({ type: 'producing', generation: producer.generation })
 const chunks = texts(count, `round ${round}, chunk`)
 for (let at = 0; at < chunks.length; ) {
-  const together = random.chance(0.9) ? 1 : random.int(2, 30)
+  const together = random.chance(0.97) ? 1 : random.int(2, 30)
   const batch = chunks.slice(at, at + together)
   const cursors = await Promise.all(batch.map((chunk) => producer.append(chunk)))
   process.send?.({ type: 'accepted', at, seqs: cursors.map(seqOf) })
