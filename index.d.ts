@@ -111,6 +111,8 @@ export interface ProduceOptions {
    * interrupted and fences it; `'share'` joins it, when it too was started with `'share'`: each chunk gets its own seq.
    */
   ifActive?: 'error' | 'takeover' | 'share' | undefined
+  /** If the stream has ended: `'restart'` (default) starts another generation, `'error'` rejects with `ERR_ENDED`. */
+  ifEnded?: 'restart' | 'error' | undefined
   /** Overrides the engine's. */
   ttl?: Ttl | undefined
   /** Overrides the engine's. */

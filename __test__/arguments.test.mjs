@@ -257,6 +257,9 @@ const badProduceOptions = [
   ...[null, '', 'steal', 5].map(
     (bad) => /** @type {[unknown, string]} */ ([{ ifActive: bad }, 'options.ifActive']),
   ),
+  ...[null, '', 'ignore'].map(
+    (bad) => /** @type {[unknown, string]} */ ([{ ifEnded: bad }, 'options.ifEnded']),
+  ),
   [{ ttl: { active: 0 } }, 'options.ttl.active'],
 ]
 

@@ -85,6 +85,7 @@ export interface ProduceArgs {
   /** A JSON text. */
   metadata: string | null
   ifActive: 'error' | 'takeover' | 'share'
+  ifEnded: 'restart' | 'error'
   ttlActiveMs: number
   ttlDoneMs: number
   /** The engine's when null. */

@@ -67,6 +67,7 @@ const produceFields = {
   owner,
   metadata,
   ifActive: oneOf('error', 'takeover', 'share'),
+  ifEnded: oneOf('restart', 'error'),
   ttl,
   flushIntervalMs,
 }
@@ -150,6 +151,7 @@ function started(stream: string, options: ReturnType<typeof produceOptions>, con
     owner: options.owner ?? null,
     metadata: options.metadata ?? null,
     ifActive: options.ifActive ?? 'error',
+    ifEnded: options.ifEnded ?? 'restart',
     ttlActiveMs: options.ttl?.active ?? config.ttlActiveMs,
     ttlDoneMs: options.ttl?.done ?? config.ttlDoneMs,
     flushIntervalMs: options.flushIntervalMs ?? null,

@@ -8,7 +8,7 @@ use crate::{
     Cursor, Error, Result, StreamId,
     engine::{Engine, Produce, outbox::Handle, subscription::Follow, window::Limits},
     sse::{Format, Framing},
-    store::{Ack, IfActive, ListCursor, Outcome, Position, Sweep, Terminal, Ttl},
+    store::{Ack, IfActive, IfEnded, ListCursor, Outcome, Position, Sweep, Terminal, Ttl},
 };
 
 #[derive(Deserialize)]
@@ -18,6 +18,7 @@ struct ProduceArgs {
     owner: Option<String>,
     metadata: Option<String>,
     if_active: IfActive,
+    if_ended: IfEnded,
     ttl_active_ms: u64,
     ttl_done_ms: u64,
     flush_interval_ms: Option<u64>,
@@ -113,6 +114,7 @@ pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Resu
                 owner: args.owner,
                 metadata: args.metadata,
                 if_active: args.if_active,
+                if_ended: args.if_ended,
                 ttl: Ttl {
                     active: Duration::from_millis(args.ttl_active_ms),
                     done: Duration::from_millis(args.ttl_done_ms),

@@ -41,7 +41,7 @@ use crate::{
     Config, Error, Result, StreamId,
     frame::Kind,
     store::{
-        self, Ack, ConnectionState, IfActive, ListCursor, Outcome, OwnerCheck, Start, StopResult,
+        self, Ack, ConnectionState, IfActive, IfEnded, ListCursor, Outcome, OwnerCheck, Start, StopResult,
         StreamStatus, Sweep, Terminal, Ttl, predecessor::Ask,
     },
     sync::lock,
@@ -61,6 +61,8 @@ pub struct Produce {
     pub metadata: Option<String>,
     /// What to do about a live producer.
     pub if_active: IfActive,
+    /// What to do about a generation that has ended.
+    pub if_ended: IfEnded,
     /// How long the keys live.
     pub ttl: Ttl,
     /// How long chunks may gather before a batch leaves; else the engine's.
@@ -158,6 +160,7 @@ impl Engine {
             generation: next_ulid(),
             producer: next_ulid(),
             if_active: options.if_active,
+            if_ended: options.if_ended,
             owner: options.owner,
             metadata: options.metadata,
             lease: inner.config.lease(),

@@ -104,6 +104,17 @@ pub enum IfActive {
     Share,
 }
 
+/// What to do when the stream has an ended generation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IfEnded {
+    /// Start another one.
+    #[default]
+    Restart,
+    /// Refuse with [`crate::Error::Ended`].
+    Error,
+}
+
 /// How long keys live, from the last write (`active`) and from the terminal entry (`done`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Ttl {
@@ -124,6 +135,8 @@ pub struct Start {
     pub producer: Ulid,
     /// What to do about a live producer.
     pub if_active: IfActive,
+    /// What to do about a generation that has ended.
+    pub if_ended: IfEnded,
     /// Who may follow, stop and continue the stream. `None` on a stream without an owner.
     pub owner: Option<String>,
     /// The caller's metadata, a JSON text kept as it is.
@@ -152,7 +165,7 @@ pub struct Started {
 /// Does nothing and answers as [`Store::append`] would when the record is there after all.
 #[derive(Debug, Clone)]
 pub struct Restore {
-    /// What the generation was started with; `if_active` is ignored.
+    /// What the generation was started with; `if_active` and `if_ended` are ignored.
     pub start: Start,
     /// The generation's ordinal.
     pub ordinal: u64,

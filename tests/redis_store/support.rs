@@ -12,7 +12,7 @@ use tidemark::{
     Config, StreamId,
     frame::{EncodedFrame, FrameBuilder, Kind},
     store::{
-        Append, Appended, ConnectionState, ControlMessage, IfActive, Listener, LiveMessage, Outcome,
+        Append, Appended, ConnectionState, ControlMessage, IfActive, IfEnded, Listener, LiveMessage, Outcome,
         OwnerCheck, Page, Position, Read, Restore, SharedStore, Start, Terminal, Ttl, redis::RedisStore,
     },
 };
@@ -278,6 +278,7 @@ pub fn start(if_active: IfActive) -> Start {
         generation: Ulid::new(),
         producer: Ulid::new(),
         if_active,
+        if_ended: IfEnded::Restart,
         owner: None,
         metadata: None,
         lease: LEASE,

@@ -38,6 +38,7 @@ macro_rules! suite {
             starting::a_start_is_idempotent_by_its_producer
             starting::a_joiner_gets_its_own_answer_again
             starting::a_live_stream_is_not_started_again
+            starting::an_ended_stream_is_not_started_again_when_it_should_not
             starting::a_takeover_fences_the_old_producer
             starting::a_shared_generation_is_joined
             starting::seqs_go_on_over_generations

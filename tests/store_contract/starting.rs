@@ -1,6 +1,6 @@
 //! `start`: generations, ordinals, and what to do about a live producer.
 
-use tidemark::store::{Appended, IfActive, Outcome, Position, Start};
+use tidemark::store::{Appended, IfActive, IfEnded, Outcome, Position, Start};
 
 use crate::world::{World, chunks, code, done, id, numbered, owned, share, start, takeover, terminal};
 
@@ -56,6 +56,33 @@ pub async fn a_live_stream_is_not_started_again(world: &World) {
         "one producer that does not share is enough"
     );
     assert_eq!(producer.write(&["still mine"]).await, 1);
+}
+
+pub async fn an_ended_stream_is_not_started_again_when_it_should_not(world: &World) {
+    let engine = world.engine();
+    let once = || Start {
+        if_ended: IfEnded::Error,
+        ..start()
+    };
+    let mut producer = engine.produce_as(&id("chat"), once()).await;
+    producer.write(&["one"]).await;
+    let live = engine.store.start(&id("chat"), &once()).await;
+    assert_eq!(code(live), "ERR_ACTIVE");
+    producer.complete().await;
+    let ended = engine.store.start(&id("chat"), &once()).await;
+    assert!(
+        ended.as_ref().unwrap_err().to_string().contains("complete"),
+        "{ended:?}"
+    );
+    assert_eq!(code(ended), "ERR_ENDED");
+    let generation = producer.started.generation;
+    let status = engine.status(&id("chat")).await.unwrap();
+    assert_eq!((status.generation, status.last_seq), (generation.to_string(), 1));
+    assert!(engine.store.start(&id("chat"), &start()).await.is_ok());
+
+    // The lease of a producer that died is judged before the answer.
+    engine.produce(&id("dead")).await.die().await;
+    assert_eq!(code(engine.store.start(&id("dead"), &once()).await), "ERR_ENDED");
 }
 
 pub async fn a_takeover_fences_the_old_producer(world: &World) {

@@ -10,8 +10,8 @@ use tidemark::{
     StreamId,
     frame::{EncodedFrame, FrameBuilder, Kind},
     store::{
-        Append, Appended, Head, IfActive, ListCursor, Listener, Outcome, OwnerCheck, Page, Position, Read,
-        Renew, Restore, SharedStore, Start, Started, StopResult, StreamStatus, Terminal, Ttl,
+        Append, Appended, Head, IfActive, IfEnded, ListCursor, Listener, Outcome, OwnerCheck, Page, Position,
+        Read, Renew, Restore, SharedStore, Start, Started, StopResult, StreamStatus, Terminal, Ttl,
     },
 };
 use ulid::Ulid;
@@ -276,6 +276,7 @@ pub fn start() -> Start {
         generation: Ulid::new(),
         producer: Ulid::new(),
         if_active: IfActive::Error,
+        if_ended: IfEnded::Restart,
         owner: None,
         metadata: None,
         lease: LONG,

@@ -13,8 +13,8 @@ use super::{
 use crate::{
     Cursor, Error, Result,
     store::{
-        Ack, Append, Appended, IfActive, LiveMessage, OwnerCheck, Read, Renew, Restore, Start, Started,
-        StopResult, StreamStatus, Sweep, Swept, raw_page::RawPage,
+        Ack, Append, Appended, IfActive, IfEnded, LiveMessage, OwnerCheck, Read, Renew, Restore, Start,
+        Started, StopResult, StreamStatus, Sweep, Swept, raw_page::RawPage,
     },
 };
 
@@ -81,6 +81,13 @@ impl Slot {
                         });
                     }
                 }
+            } else if start.if_ended == IfEnded::Error
+                && let Some(outcome) = stream.outcome()
+            {
+                return Err(Error::Ended {
+                    stream: step.stream.to_string(),
+                    outcome: outcome.as_str(),
+                });
             }
         }
         let place = match (self.stream.take(), self.tombstone.take()) {

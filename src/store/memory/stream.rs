@@ -154,6 +154,11 @@ impl Stream {
         self.current.terminal.is_none()
     }
 
+    /// How the current generation ended, once it has.
+    pub fn outcome(&self) -> Option<Outcome> {
+        self.current.terminal.as_ref().map(|terminal| terminal.outcome)
+    }
+
     pub fn generation(&self) -> Ulid {
         self.current.id
     }

@@ -8,7 +8,7 @@ use tokio::time::advance;
 use super::*;
 use crate::{
     frame::{FrameBuilder, Kind},
-    store::{ControlMessage, IfActive, LiveMessage, Position, Ttl},
+    store::{ControlMessage, IfActive, IfEnded, LiveMessage, Position, Ttl},
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -50,6 +50,7 @@ fn shared(ttl: Duration) -> Start {
         generation: Ulid::new(),
         producer: Ulid::new(),
         if_active: IfActive::Share,
+        if_ended: IfEnded::Restart,
         owner: None,
         metadata: None,
         lease: MINUTE * 60,

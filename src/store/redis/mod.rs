@@ -53,9 +53,9 @@ use self::{
     target::Target,
 };
 use super::{
-    Ack, Append, Appended, ConnectionState, IfActive, ListCursor, Listener, MAX_CONSUMERS, OwnerCheck, Page,
-    Pending, Position, Read, Renew, Restore, SHOWN_CONSUMERS, Start, Started, StopResult, Store,
-    StreamStatus, Sweep, Swept, Ttl,
+    Ack, Append, Appended, ConnectionState, IfActive, IfEnded, ListCursor, Listener, MAX_CONSUMERS,
+    OwnerCheck, Page, Pending, Position, Read, Renew, Restore, SHOWN_CONSUMERS, Start, Started, StopResult,
+    Store, StreamStatus, Sweep, Swept, Ttl,
     predecessor::{Ask, Left},
 };
 use crate::{Config, Cursor, Error, Result, StreamId, backoff::jitter, cursor::MAX_SEQ, sync::lock};
@@ -329,7 +329,12 @@ impl Store for RedisStore {
     fn start<'a>(&'a self, stream: &'a StreamId, start: &'a Start) -> Pending<'a, Started> {
         Box::pin(async move {
             let keys = self.keys.stream(stream);
-            let call = self.create(&scripts::START, &keys, start);
+            let call = self
+                .create(&scripts::START, &keys, start)
+                .text(match start.if_ended {
+                    IfEnded::Restart => "restart",
+                    IfEnded::Error => "error",
+                });
             reply::started(stream, self.begin(stream, start.ttl, call).await?)
         })
     }

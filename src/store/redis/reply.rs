@@ -98,6 +98,13 @@ pub(super) fn started(stream: &StreamId, reply: Value) -> Result<Started> {
         "active" => Err(Error::Active {
             stream: stream.to_string(),
         }),
+        "ended" => match Outcome::parse(&fields.text()?) {
+            Some(outcome) => Err(Error::Ended {
+                stream: stream.to_string(),
+                outcome: outcome.as_str(),
+            }),
+            None => Err(fields.malformed()),
+        },
         "forbidden" => Err(forbidden(stream)),
         _ => Err(fields.malformed()),
     }

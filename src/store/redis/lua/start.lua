@@ -1,6 +1,7 @@
--- Begins a generation, or joins a shared one. ARGV: see create.lua.
+-- Begins a generation, or joins a shared one. ARGV: see create.lua, and
 --
--- Reply: { 'started', generation, ordinal, seq, stop | nil } | { 'active' } | { 'forbidden' }
+-- ARGV[13] what to do about an ended generation: `restart` or `error`
+-- Reply: { 'started', generation, ordinal, seq, stop | nil } | { 'active' } | { 'ended', outcome } | { 'forbidden' }
 local record = load()
 local ordinal, base, previous = 1, '0', nil
 
@@ -19,6 +20,8 @@ if exists(record) then
     end
     if ARGV[7] ~= 'takeover' then return { 'active' } end
     finish(record, 'interrupted', 'superseded')
+  elseif ARGV[13] == 'error' then
+    return { 'ended', record.s }
   end
   ordinal, base, previous = record.o + 1, record.q, record
   for _, key in ipairs({ LOG, SEALED }) do
