@@ -112,7 +112,7 @@ export const streamId: Check<string> = text(1, 512)
 
 export function engineConfig(given: unknown, environment: Environment): Config {
   const options = engineOptions(given, 'options')
-  const url = options.url ?? urlFrom(environment)
+  const url = options.url ?? urlFrom(environment) ?? 'memory:'
   const tlsCa = options.tls?.ca ?? null
   if (tlsCa !== null && !url.startsWith('rediss')) {
     throw invalidArgument('options.tls.ca', 'is for a URL that begins with rediss')
@@ -285,13 +285,14 @@ export function refuseChunk(chunk: unknown): never {
   throw invalidArgument('chunk', `must be at most ${MAX_CHUNK_BYTES} bytes, got ${Buffer.byteLength(chunk)}`)
 }
 
-function urlFrom(environment: Environment): string {
+/** The URL that the environment names, if it does. */
+export function urlFrom(environment: Environment): string | undefined {
   for (const name of ['TIDEMARK_URL', 'REDIS_URL', 'KV_URL']) {
     // An empty variable is how container files say "not set".
     const value = environment[name]
     if (value) return checkUrl(value, name)
   }
-  return 'memory:'
+  return undefined
 }
 
 function ttlFrom(environment: Environment, name: string): number {

@@ -1,0 +1,111 @@
+import type { Engine, PipeOptions } from '../../index'
+import { ignore } from '../deferred'
+import { TidemarkError } from '../errors'
+import { Chunks, textOf, unitsToSkip } from './text'
+import type { MakeStream, TidemarkStreamContext } from './types'
+
+export interface Durable {
+  /** Begins the names of the streams, as in `resumable-stream:rs`. */
+  prefix: string
+  waitUntil: ((promise: Promise<unknown>) => void) | undefined
+  ttlSeconds: number
+  replayAfterDone: boolean
+}
+
+/** A context whose streams an engine keeps. */
+export function durableContext(engine: Engine, options: Durable): TidemarkStreamContext {
+  const { waitUntil, replayAfterDone } = options
+  const name = (streamId: string) => `${options.prefix}:${streamId}`
+  const ttl = { active: options.ttlSeconds * 1000, done: options.ttlSeconds * 1000 }
+
+  const resume = (streamId: string, skip: number) =>
+    resumeDurable(engine, name(streamId), skip, replayAfterDone)
+
+  return {
+    async resumableStream(streamId, makeStream, skipCharacters) {
+      const skip = unitsToSkip(skipCharacters)
+      for (;;) {
+        const created = await create(engine, name(streamId), makeStream, { ttl, ifEnded: 'error' }, waitUntil)
+        if (created !== undefined) return created
+        const resumed = await resume(streamId, skip)
+        // Undefined when it was there, and has expired since.
+        if (resumed !== undefined) return resumed
+      }
+    },
+
+    async createNewResumableStream(streamId, makeStream) {
+      const taking = { ttl, ifActive: 'takeover' } as const
+      return (await create(engine, name(streamId), makeStream, taking, waitUntil)) ?? null
+    },
+
+    async resumeExistingStream(streamId, skipCharacters) {
+      return resume(streamId, unitsToSkip(skipCharacters))
+    },
+
+    async hasExistingStream(streamId) {
+      const status = await engine.status(name(streamId))
+      return status && (isFinished(status.state) ? 'DONE' : true)
+    },
+
+    async stop(streamId, reason) {
+      return engine.stop(name(streamId), reason)
+    },
+  }
+}
+
+/** What was written and what follows; null when the stream is finished, undefined when there is none. */
+export async function resumeDurable(
+  engine: Engine,
+  streamId: string,
+  skip: number,
+  replayAfterDone: boolean,
+): Promise<ReadableStream<string> | null | undefined> {
+  const status = await engine.status(streamId)
+  if (status === null) return undefined
+  if (isFinished(status.state) && !replayAfterDone) return null
+  return textOf(engine.subscribe(streamId, { wait: 0 }), skip)
+}
+
+/** Whether its producer came to an end; one that failed or died has left something to tell. */
+function isFinished(state: string): boolean {
+  return state === 'complete' || state === 'stopped'
+}
+
+/** Settles once `makeStream` was called, or need not be: undefined when the stream exists and `options` mind. */
+function create(
+  engine: Engine,
+  streamId: string,
+  makeStream: MakeStream,
+  options: PipeOptions,
+  waitUntil: ((promise: Promise<unknown>) => void) | undefined,
+): Promise<ReadableStream<string> | undefined> {
+  return new Promise((resolve, reject) => {
+    let ended: Promise<unknown> = Promise.resolve()
+    const source = (signal: AbortSignal) => {
+      try {
+        waitUntil?.(ended)
+        const chunks = new Chunks(makeStream(signal))
+        resolve(stream)
+        return chunks
+      } catch (error) {
+        reject(error)
+        throw error
+      }
+    }
+    const stream = engine.pipe(streamId, source, {
+      ...options,
+      waitUntil(done) {
+        ended = done.then(ignore, ignore)
+        // Without effect once the source was asked for. A stop that was kept ends the stream before that.
+        done.then(
+          () => resolve(stream),
+          (error) => (exists(error) ? resolve(undefined) : reject(error)),
+        )
+      },
+    }) as ReadableStream<string>
+  })
+}
+
+function exists(error: unknown): boolean {
+  return error instanceof TidemarkError && (error.code === 'ERR_ACTIVE' || error.code === 'ERR_ENDED')
+}

@@ -1,0 +1,190 @@
+import { randomUUID } from 'node:crypto'
+import { ignore } from '../deferred'
+import { Channels } from './channels'
+import {
+  chunkChannel,
+  DONE_MESSAGE,
+  DONE_VALUE,
+  FAILED_MESSAGE,
+  type Request,
+  requestChannel,
+  sentinelKey,
+  stopKey,
+  type Wire,
+} from './protocol'
+import { pieces } from './text'
+import type { MakeStream, Publisher } from './types'
+
+/** The sentinel of a running stream is set anew in this time; when its process dies, it expires after the other. */
+const RENEW_MS = 20_000
+const ALIVE_SECONDS = 60
+
+export interface Relay extends Wire {
+  ttlSeconds: number
+}
+
+/** One reader elsewhere. Its messages are sent one after the other, whatever the publisher makes of two at once. */
+class Listener {
+  readonly understandsFailures: boolean
+  readonly #publisher: Publisher
+  readonly #channel: string
+  #sent: Promise<unknown> = Promise.resolve()
+  #wasHeard = false
+  /** Whether nobody listens there any more. */
+  isGone = false
+
+  constructor(publisher: Publisher, channel: string, understandsFailures: boolean) {
+    this.#publisher = publisher
+    this.#channel = channel
+    this.understandsFailures = understandsFailures
+  }
+
+  send(message: string): Promise<unknown> {
+    this.#sent = this.#sent.then(() => this.#publish(message))
+    return this.#sent
+  }
+
+  async #publish(message: string): Promise<void> {
+    if (this.isGone) return
+    try {
+      const count = await this.#publisher.publish(this.#channel, message)
+      // In a cluster a server counts only its own: zero means something where it was more before.
+      if (count === 0 && this.#wasHeard) this.isGone = true
+      if (typeof count === 'number' && count > 0) this.#wasHeard = true
+    } catch {
+      // It has a hole now, and its watchdog.
+      this.isGone = true
+    }
+  }
+}
+
+/** A stream that this process makes: its text is kept here, and sent to whoever asks for it. */
+export class Run {
+  readonly #relay: Relay
+  readonly #streamId: string
+  readonly #id = randomUUID()
+  readonly #abort = new AbortController()
+  #text = ''
+  #listeners: Listener[] = []
+  #end: { failure: unknown } | 'done' | undefined
+  /** Whether another run has the stream now. */
+  #isReplaced = false
+  #reader: ReadableStreamDefaultReader<string> | undefined
+  #leave: () => Promise<unknown> = async () => {}
+
+  constructor(relay: Relay, streamId: string) {
+    this.#relay = relay
+    this.#streamId = streamId
+  }
+
+  /** Begins; resolves with the stream for the local client, or rejects with what `makeStream` throws. */
+  async start(makeStream: MakeStream, settle: () => void): Promise<ReadableStream<string>> {
+    const { publisher, subscriber, prefix } = this.#relay
+    const channel = requestChannel(prefix, this.#streamId)
+    try {
+      // First, so that whoever sees the sentinel is heard.
+      this.#leave = await Channels.of(subscriber).listen(channel, this.#onRequest)
+      await this.#mark('1', ALIVE_SECONDS)
+      await publisher.publish(channel, JSON.stringify({ run: this.#id } satisfies Request))
+      await this.#meetKeptStop()
+      if (!this.#abort.signal.aborted) this.#reader = makeStream(this.#abort.signal).getReader()
+    } catch (error) {
+      this.#finish({ failure: error }).finally(settle)
+      throw error
+    }
+    const renewal = setInterval(() => this.#renew(), RENEW_MS).unref()
+    return new ReadableStream<string>({
+      start: (controller) => {
+        this.#copy(controller)
+          .catch(ignore)
+          .finally(() => {
+            clearInterval(renewal)
+            settle()
+          })
+      },
+    })
+  }
+
+  /** Reads the source to its end, whoever listens. */
+  async #copy(local: ReadableStreamDefaultController<string>): Promise<void> {
+    try {
+      while (this.#reader !== undefined && !this.#abort.signal.aborted) {
+        const { done, value } = await this.#reader.read()
+        if (done) break
+        this.#text += value
+        this.#listeners = this.#listeners.filter((listener) => !listener.isGone)
+        // The local client may have left.
+        attempt(() => local.enqueue(value))
+        await Promise.all(this.#listeners.map((listener) => listener.send(value)))
+      }
+    } catch (error) {
+      const finished = this.#finish({ failure: error })
+      attempt(() => local.error(error))
+      return finished
+    }
+    const finished = this.#finish('done')
+    attempt(() => local.close())
+    return finished
+  }
+
+  async #finish(end: { failure: unknown } | 'done'): Promise<void> {
+    this.#end = end
+    const tellAll = () =>
+      Promise.all(this.#listeners.map((listener) => listener.send(this.#lastMessage(listener))))
+    const marked = this.#isReplaced ? undefined : this.#mark(DONE_VALUE, this.#relay.ttlSeconds)
+    await Promise.allSettled([marked, tellAll()])
+    await this.#leave().catch(ignore)
+  }
+
+  #lastMessage({ understandsFailures }: Listener): string {
+    if (this.#end === 'done' || !understandsFailures) return DONE_MESSAGE
+    const failure = this.#end?.failure
+    return FAILED_MESSAGE + (failure instanceof Error ? failure.message : String(failure))
+  }
+
+  readonly #onRequest = (message: string): void => {
+    const { listenerId, skipCharacters, failures, run, stop } = JSON.parse(message) as Request
+    if (run !== undefined) this.#isReplaced ||= run !== this.#id
+    else if (stop !== undefined) this.#stop(stop)
+    else if (listenerId !== undefined && !this.#isReplaced) {
+      const channel = chunkChannel(this.#relay.prefix, listenerId)
+      const listener = new Listener(this.#relay.publisher, channel, failures === true)
+      // Always a message, if an empty one: it says that somebody is here.
+      for (const piece of pieces(this.#text.slice(skipCharacters || 0))) listener.send(piece)
+      if (this.#end === undefined) this.#listeners.push(listener)
+      else listener.send(this.#lastMessage(listener))
+    }
+  }
+
+  #stop(reason: string): void {
+    this.#abort.abort(new DOMException(reason || 'The stream was stopped', 'AbortError'))
+    this.#reader?.cancel().catch(ignore)
+  }
+
+  async #meetKeptStop(): Promise<void> {
+    const { publisher, prefix } = this.#relay
+    const key = stopKey(prefix, this.#streamId)
+    const reason = await publisher.get(key)
+    // An empty text takes its place for a second: a publisher cannot delete.
+    if (!reason) return
+    await publisher.set(key, '', { EX: 1 })
+    this.#stop(String(reason).slice(1))
+  }
+
+  #renew(): void {
+    if (this.#end === undefined && !this.#isReplaced) this.#mark('1', ALIVE_SECONDS).catch(ignore)
+  }
+
+  async #mark(value: string, seconds: number): Promise<void> {
+    await this.#relay.publisher.set(sentinelKey(this.#relay.prefix, this.#streamId), value, { EX: seconds })
+  }
+}
+
+/** For a controller whose stream may be over already. */
+function attempt(action: () => void): void {
+  try {
+    action()
+  } catch {
+    // Nobody is there to care.
+  }
+}
