@@ -8,12 +8,10 @@ planning travel cooking recipes database design compilers gardening music theory
 budget spreadsheets email drafts translation grammar poetry philosophy history maps networks kernel schedulers memory
 allocators garbage collectors promises iterators generators buffers sockets`.split(/\s+/)
 
-/** @type {Pick<TimedDelta, 'type' | 'id' | 'delta'>[]} */
-const DELTAS = Array.from({ length: 4096 }, (_, index) => ({
-  type: 'text-delta',
-  id: '0',
-  delta: ` ${WORDS[(index * 31 + (index >> 3)) % WORDS.length]}`,
-}))
+const DELTAS = Array.from(
+  { length: 4096 },
+  (_, index) => ` ${WORDS[(index * 31 + (index >> 3)) % WORDS.length]}`,
+)
 
 /**
  * A chunk's event.
@@ -25,8 +23,17 @@ const DELTAS = Array.from({ length: 4096 }, (_, index) => ({
  * @property {number} n its number in its stream: 1, 2, 3 …
  */
 
-/** @param {number} stream @param {number} n @param {number} t @returns {TimedDelta} */
+/** @type {TimedDelta} */
+const event = { type: 'text-delta', id: '0', delta: '', t: 0.5, n: 0 }
+
+/**
+ * The same object each time, changed: what the driver discards is collected while its subjects are measured, and would be
+ * taken for their latency.
+ * @param {number} stream @param {number} n @param {number} t
+ */
 export function timedDelta(stream, n, t) {
-  const delta = /** @type {TimedDelta} */ (DELTAS[(n + stream * 7) % DELTAS.length])
-  return { ...delta, t, n }
+  event.delta = /** @type {string} */ (DELTAS[(n + stream * 7) % DELTAS.length])
+  event.t = t
+  event.n = n
+  return event
 }

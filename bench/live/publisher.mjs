@@ -23,7 +23,7 @@ class Lane {
 
   /** @param {import('../lib/payload.mjs').TimedDelta} event */
   offer(event) {
-    if (this.#blocked) this.#waiting.push(event)
+    if (this.#blocked) this.#waiting.push({ ...event })
     else this.#write(event)
   }
 

@@ -9,7 +9,8 @@
  *   stream has ended; may be called before the stream is started
  *
  * @typedef {object} Writer
- * @property {(event: Event) => Promise<void> | undefined} write a promise when the queue is full: wait before the next
+ * @property {(event: Event) => Promise<void> | undefined} write a promise when the queue is full: wait before the next; the
+ *   event is the caller's, who changes it afterwards
  * @property {() => Promise<void>} end settles when everything is written
  *
  * @typedef {{ note: string, usesRedis: boolean, connect: (url: string) => Promise<Client> }} Subject
