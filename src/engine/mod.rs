@@ -105,6 +105,7 @@ impl Engine {
         let _ = inner.store.set(store);
         let tasks = vec![
             inner.spawn(Arc::clone(&inner.outbox).run()),
+            inner.spawn(Arc::clone(&inner.outbox).rest()),
             inner.spawn(pump(Arc::clone(&inner))),
             inner.spawn(renew_leases(Arc::downgrade(&inner))),
             inner.spawn(acks::run(Arc::clone(&inner))),

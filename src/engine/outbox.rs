@@ -6,6 +6,7 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use tokio::{sync::Notify, time::Instant};
@@ -111,11 +112,16 @@ pub trait Sink {
     fn event(&mut self, event: Event);
 }
 
+/// How long after the last chunk was accepted the host is told that nothing holds its process. Told at once, a steady stream
+/// would wake it for every batch.
+const REST: Duration = Duration::from_millis(20);
+
 /// Collects what is ready until the host drains it. At most one wake is in flight.
 pub struct Outbox {
     wake: Box<dyn Fn() + Send + Sync>,
     wake_in_flight: AtomicBool,
     turn_over: Notify,
+    settled: Notify,
     queues: Mutex<Queues>,
     /// Chunks that crossed and have neither been accepted nor refused.
     unsettled: AtomicUsize,
@@ -135,6 +141,7 @@ impl Outbox {
             wake,
             wake_in_flight: AtomicBool::new(false),
             turn_over: Notify::new(),
+            settled: Notify::new(),
             queues: Mutex::default(),
             unsettled: AtomicUsize::new(0),
         }
@@ -146,6 +153,17 @@ impl Outbox {
             self.turn_over.notified().await;
             tokio::task::yield_now().await;
             (self.wake)();
+        }
+    }
+
+    /// Tells the host when everything that crossed has been settled for a while.
+    pub async fn rest(self: Arc<Self>) {
+        loop {
+            self.settled.notified().await;
+            tokio::time::sleep(REST).await;
+            if self.is_idle() {
+                self.signal();
+            }
         }
     }
 
@@ -205,10 +223,10 @@ impl Outbox {
         self.unsettled.fetch_add(chunks, Ordering::AcqRel);
     }
 
-    /// Chunks were accepted or refused; tells the host when none is left.
+    /// Chunks were accepted or refused; the host is told, by and by, when none is left.
     pub fn settle(&self, chunks: usize) {
         if chunks > 0 && self.unsettled.fetch_sub(chunks, Ordering::AcqRel) == chunks {
-            self.signal();
+            self.settled.notify_one();
         }
     }
 
