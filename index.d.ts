@@ -195,6 +195,19 @@ export interface RespondOptions extends Omit<SubscribeOptions, 'ack'>, SseOption
   headers?: ConstructorParameters<typeof Headers>[0]
 }
 
+export interface AcknowledgeOptions {
+  /** Must equal the owner given at the start, if one was. */
+  owner?: string | undefined
+  /** Whose progress it is. Default: who the request's body says, which only fits where anybody may speak for anybody. */
+  consumer?: string | undefined
+}
+
+/**
+ * A web `Request`, or what `node:http` and Express call one, its body unread or parsed: the JSON `{ cursor, consumer }`,
+ * at most 4 KiB.
+ */
+export type AcknowledgeRequest = { readonly body: unknown } | AsyncIterable<Uint8Array>
+
 /** A web `Request`, or what `node:http` and Express call one. */
 export interface StreamRequest {
   /** Its query may hold one `cursor`. */
@@ -404,6 +417,11 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
    * longer kept is answered with a `reset` event and everything there is. A client that leaves stops nothing.
    */
   respond(request: StreamRequest, streamId: string, options?: RespondOptions): Promise<Response>
+  /**
+   * Answers the requests with which `tidemark/client` acknowledges what it has got, as {@link Engine.ack} does. 204: it is
+   * stored. The other statuses, and their bodies, are those of {@link Engine.respond}.
+   */
+  acknowledge(request: AcknowledgeRequest, streamId: string, options?: AcknowledgeOptions): Promise<Response>
   /** Stops a stream's producers wherever they run, or keeps the stop for its start. `reason`: at most 1 KiB. */
   stop(streamId: string, reason?: string, options?: StopOptions): Promise<StopResult>
   /** What is known of a stream, or null. */

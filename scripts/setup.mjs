@@ -1,17 +1,18 @@
-// Makes a fresh checkout ready: npm packages, native addon, TypeScript, and, for the tests, a Redis server.
+// Makes a fresh checkout ready: npm packages, native addon, TypeScript, and, for the tests, a Redis server and a browser.
 //
-//   node scripts/setup.mjs [npm] [native] [typescript] [redis] [--dry-run]
+//   node scripts/setup.mjs [npm] [native] [typescript] [redis] [chromium] [--dry-run]
 //
 // Without names: the first three. Each step is skipped while its inputs are unchanged.
 
 import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { findRedis, installRedis, redisInstallation } from './redis.mjs'
+import { chromiumPackage, findChromium } from './chromium.mjs'
+import { findRedis, redisPackage } from './redis.mjs'
 import { needRust } from './rust.mjs'
 import { hashOf, isStamped, root, run, runSteps, SetupError, say, stamp } from './steps.mjs'
 
-/** @typedef {'npm' | 'native' | 'typescript' | 'redis'} StepName */
+/** @typedef {'npm' | 'native' | 'typescript' | 'redis' | 'chromium'} StepName */
 
 const nativeOutput = () => [
   ...readdirSync(root).filter((name) => /^tidemark\..+\.node$/.test(name)),
@@ -62,15 +63,18 @@ const steps = {
   ),
   redis: {
     name: 'Redis server for the tests',
-    pending: () => {
-      const found = findRedis()
-      return found
-        ? undefined
-        : redisInstallation()
-            .map((command) => command.join(' '))
-            .join(' && ')
-    },
-    run: installRedis,
+    pending: () => (findRedis() ? undefined : redisPackage.plan()),
+    run: () => redisPackage.install(findRedis),
+  },
+  chromium: {
+    name: 'Chromium for the browser tests',
+    pending: () => (findChromium() ? undefined : 'install it'),
+    // All other tests do without: those that need it say what is missing.
+    run: () =>
+      chromiumPackage.install(findChromium).catch((error) => {
+        if (!(error instanceof SetupError)) throw error
+        say(error.message)
+      }),
   },
 }
 

@@ -24,7 +24,14 @@ await runMain(async () => {
   const filters = args.filter((arg) => !arg.startsWith('--'))
 
   const files = testFiles(soak ? '__test__/soak' : '__test__', filters)
-  await setup(['npm', 'native', 'typescript', 'redis'])
+  const needsBrowser = files.some((file) => file.includes('browser'))
+  await setup([
+    'npm',
+    'native',
+    'typescript',
+    'redis',
+    ...(needsBrowser ? /** @type {const} */ (['chromium']) : []),
+  ])
   process.env.REDIS_SERVER = findRedis()?.path
 
   let rustFailed = false

@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events'
 import type * as api from '../index'
+import { acknowledge } from './acknowledge'
 import { Bridge } from './bridge'
 import { cleanup } from './cleanup'
 import { ignore } from './deferred'
@@ -9,6 +10,7 @@ import { combined, prometheus } from './metrics'
 import { loadNative } from './native'
 import {
   ackArgs,
+  acknowledgeArgs,
   type Config,
   streamId as checkStreamId,
   cleanupArgs,
@@ -84,6 +86,14 @@ export class Engine extends EventEmitter<api.EngineEvents> implements api.Engine
     options?: api.RespondOptions,
   ): Promise<Response> {
     return respond(this.#bridge, request, respondArgs(streamId, options))
+  }
+
+  async acknowledge(
+    request: api.AcknowledgeRequest,
+    streamId: string,
+    options?: api.AcknowledgeOptions,
+  ): Promise<Response> {
+    return acknowledge(this.#bridge, request, acknowledgeArgs(streamId, options))
   }
 
   async stop(streamId: string, reason?: string, options?: api.StopOptions): Promise<api.StopResult> {

@@ -1,5 +1,6 @@
 import { types } from 'node:util'
 import type { CleanupReport } from '../index'
+import type { AcknowledgeArgs } from './acknowledge'
 import { type Check, callback, duration, flag, integer, listOf, object, oneOf, refuse, text } from './checks'
 import { invalidArgument } from './errors'
 import type { Pace } from './event-stream'
@@ -87,6 +88,7 @@ const metricsOptions = object({ format: oneOf('object', 'prometheus') })
 const memoryOptions = object({ streams: integer(1, 64, 'streams') })
 const stopOptions = object({ owner, keep: duration('1s', '365d') })
 const ackOptions = object({ owner })
+const acknowledgeOptions = object({ owner, consumer })
 const followFields = {
   from,
   signal,
@@ -232,6 +234,12 @@ export function ackArgs(id: unknown, who: unknown, seen: unknown, given: unknown
     cursor: cursor(seen, 'cursor'),
     owner: ackOptions(given, 'options').owner ?? null,
   }
+}
+
+export function acknowledgeArgs(id: unknown, given: unknown): AcknowledgeArgs {
+  const stream = streamId(id, 'streamId')
+  const { owner, consumer } = acknowledgeOptions(given, 'options')
+  return { streamId: stream, owner, consumer }
 }
 
 function framed(options: ReturnType<typeof checkSse>): { sse: SseArgs; pace: Pace } {

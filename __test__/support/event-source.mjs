@@ -149,6 +149,7 @@ export async function serve(handle) {
     handle(request)
       .then(async (response) => {
         answer.writeHead(response.status, Object.fromEntries(response.headers))
+        if (response.body === null) return void answer.end()
         const sent = pipeline(Readable.fromWeb(/** @type {any} */ (response.body)), answer)
         bodies.push(sent.catch((error) => error))
       })

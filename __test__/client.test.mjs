@@ -1,0 +1,334 @@
+// tidemark/client in Node.js: against real streams, and against servers that behave badly.
+
+import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { gzipSync } from 'node:zlib'
+import { follow } from 'tidemark/client'
+import { serve } from './support/event-source.mjs'
+import { checkHistory } from './support/history.mjs'
+import { createRandom } from './support/seed.mjs'
+import { eachStore } from './support/stores.mjs'
+import { numbered, produceAll, texts, useEngines } from './support/streams.mjs'
+import { deadline, until } from './support/wait.mjs'
+
+const QUICK = { minRetryMs: 5, maxRetryMs: 20 }
+const UNKNOWN = '01ARZ3NDEKTSV4RRFFQ69G5FAV'
+
+/** Reads a loop in the background, as `checkHistory` takes it. */
+class Reader {
+  /** @type {import('tidemark/client').FollowedChunk[]} */
+  chunks = []
+  /** @type {string | undefined} */
+  outcome
+  /** @type {any} */
+  error
+
+  /** @param {ReturnType<typeof follow>} loop @param {string} [name] */
+  constructor(loop, name = 'the client') {
+    this.loop = loop
+    this.name = name
+    this.done = this.#read()
+  }
+
+  async end() {
+    await deadline(this.done, 15_000, `${this.name} ends`)
+    return this
+  }
+
+  async #read() {
+    try {
+      for await (const chunk of this.loop) this.chunks.push(chunk)
+      this.outcome = this.loop.outcome ?? 'left'
+    } catch (error) {
+      this.error = error
+      this.outcome = this.loop.outcome ?? 'threw'
+    }
+  }
+}
+
+/** @param {string} url @param {import('tidemark/client').FollowOptions} [options] */
+const read = (url, options) => new Reader(follow(url, { ...QUICK, ...options }))
+
+/**
+ * A server of prepared answers: one for each request, the last one for all that follow.
+ * @param {((request: import('node:http').IncomingMessage) => Response)[]} answers
+ */
+async function scripted(...answers) {
+  /** @type {string[]} */
+  const asked = []
+  const { url } = await serve(async (request) => {
+    asked.push(request.url ?? '')
+    const answer = answers[Math.min(asked.length, answers.length) - 1]
+    if (answer === undefined) throw new Error('no answer')
+    return answer(request)
+  })
+  return { url, asked }
+}
+
+/** @param {string} text */
+const events = (text) => () => new Response(text, { headers: { 'content-type': 'text/event-stream' } })
+
+eachStore('client', (store) => {
+  const open = useEngines(store)
+
+  test('G1 checklist 3: through drops, refusals and quiet ends it gets everything once', async () => {
+    const random = createRandom(31)
+    const engine = open()
+    const { url } = await serve(async (request) => {
+      const dice = random.next()
+      if (dice < 0.1) return new Response('overloaded', { status: random.pick([500, 503, 429, 408]) })
+      if (dice < 0.2) request.socket.destroy()
+      else if (dice < 0.5) setTimeout(() => request.socket.destroy(), random.int(1, 80))
+      return engine.respond(request, 'chaos', { maxDurationMs: random.int(20, 200) })
+    })
+    const producer = await engine.produce('chaos')
+    const chunks = texts(600).map((text, index) =>
+      index % 50 === 0 ? new TextEncoder().encode(text) : index % 60 === 0 ? `${text}\r\n\0` : text,
+    )
+    const readers = Array.from({ length: 4 }, (_, index) => new Reader(follow(url, QUICK), `client ${index}`))
+    for (const [index, chunk] of chunks.entries()) {
+      await producer.append(chunk)
+      if (index % 20 === 0) await until(() => readers.every((reader) => reader.chunks.length > index - 40))
+    }
+    await producer.complete()
+    for (const reader of readers) assert.equal((await reader.end()).error, undefined)
+    checkHistory({ written: numbered(chunks), readers })
+    assert.ok(readers.every(({ chunks }) => chunks.every(({ isReset }) => !isReset)))
+  })
+
+  test('it begins where it is told, and its cursor is where it stands', async () => {
+    const engine = open()
+    const { url } = await serve((request) => engine.respond(request, 'places'))
+    const { generation } = await produceAll(engine, 'places', texts(10))
+    const readers = []
+    for (const [from, seq] of /** @type {const} */ ([
+      [undefined, 0],
+      ['start', 0],
+      ['now', 10],
+      [`${generation}.4`, 4],
+    ])) {
+      const reader = await read(`${url}/x?a=1#b`, { from }).end()
+      assert.equal(reader.chunks.length, 10 - seq)
+      if (seq < 10) assert.equal(reader.loop.cursor, `${generation}.10`)
+      readers.push({ ...reader, from: seq })
+    }
+    checkHistory({ written: numbered(texts(10)), readers })
+  })
+
+  test('how the stream ended: a quiet end, or an error with its code', async () => {
+    const [engine, dying] = [open(), open()]
+    const { url } = await serve((request) =>
+      engine.respond(request, request.url?.slice(1, 5) ?? '', { owner: 'me' }),
+    )
+    await produceAll(engine, 'done', ['a'])
+    const stopping = await engine.produce('stop')
+    await engine.stop('stop', 'enough')
+    await stopping.complete()
+    const failing = await engine.produce('fail')
+    failing.write('a')
+    await failing.fail(new Error('no more'))
+    const interrupted = await dying.produce('dies')
+    interrupted.write('a')
+    await dying.close()
+    /** @type {[string, string, string | undefined, string | undefined][]} */
+    const table = [
+      ['done', 'complete', undefined, undefined],
+      ['stop', 'stopped', 'enough', undefined],
+      ['fail', 'failed', 'no more', 'ERR_FAILED'],
+      ['dies', 'interrupted', 'closed', 'ERR_INTERRUPTED'],
+    ]
+    for (const [streamId, outcome, reason, code] of table) {
+      const { loop, error } = await read(`${url}/${streamId}`).end()
+      assert.deepEqual([loop.outcome, loop.reason, error?.code], [outcome, reason, code])
+      if (code) assert.equal(error.name, 'FollowError')
+    }
+  })
+
+  test('what the server refuses is an error with its status and code', async () => {
+    const engine = open()
+    const { url } = await serve((request) => {
+      const { pathname } = new URL(request.url ?? '', 'http://x')
+      return engine.respond(request, pathname.slice(1), { wait: 0, owner: 'me' })
+    })
+    await produceAll(engine, 'theirs', ['a'], { owner: 'them' })
+    for (const [path, from, status, code] of /** @type {const} */ ([
+      ['theirs', undefined, 403, 'ERR_FORBIDDEN'],
+      ['missing', undefined, 404, 'ERR_NOT_FOUND'],
+      ['theirs', '-1', 400, 'ERR_INVALID_ARGUMENT'],
+    ])) {
+      const { error } = await read(`${url}/${path}`, { from }).end()
+      assert.deepEqual([error?.name, error?.status, error?.code], ['FollowError', status, code])
+    }
+  })
+
+  test('a reset is told with the first chunk that follows', async () => {
+    const engine = open()
+    const { url } = await serve((request) => engine.respond(request, 'reset'))
+    await produceAll(engine, 'reset', texts(3))
+    const reader = await read(url, { from: `${UNKNOWN}.2` }).end()
+    assert.deepEqual(
+      reader.chunks.map(({ isReset }) => isReset),
+      [true, false, false],
+    )
+    checkHistory({ written: numbered(texts(3)), readers: [reader] })
+  })
+
+  test('checklist 19, 21: acknowledgements come in batches, and the last one at the end', async () => {
+    const engine = open({ ackIntervalMs: 0 })
+    let posts = 0
+    const { url } = await serve((request) => {
+      if (request.method !== 'POST') return engine.respond(request, 'acks')
+      posts++
+      assert.equal(request.headers.authorization, 'token')
+      return engine.acknowledge(request, 'acks')
+    })
+    const producer = await engine.produce('acks')
+    const ack = { url, consumer: 'alice', intervalMs: 30 }
+    const reader = read(url, { ack, headers: async () => ({ authorization: 'token' }) })
+    for (const text of texts(100)) await producer.append(text)
+    const seen = async () => (await engine.status('acks'))?.consumers[0]?.cursor
+    await until(async () => (await seen()) === `${producer.generation}.100`)
+    producer.write('the last one')
+    await producer.complete()
+    await reader.end()
+    assert.equal(await seen(), `${producer.generation}.101`)
+    assert.ok(posts < 50, `${posts} requests`)
+    checkHistory({ written: numbered([...texts(100), 'the last one']), readers: [reader] })
+    // Whoever comes next goes on after it.
+    await engine.ack('acks', 'bob', `${producer.generation}.40`)
+    const { url: resumed } = await serve((request) => engine.respond(request, 'acks', { consumer: 'bob' }))
+    assert.equal((await read(resumed).end()).chunks.length, 61)
+  })
+
+  test('acknowledge refuses what is no acknowledgement', async () => {
+    const engine = open({ ackIntervalMs: 0 })
+    const { generation } = await produceAll(engine, 'bad acks', ['a'], { owner: 'me' })
+    const cursor = `${generation}.1`
+    /** @param {unknown} body */
+    const request = (body) =>
+      new Request('http://localhost/', {
+        method: 'POST',
+        body: typeof body === 'string' ? body : JSON.stringify(body),
+      })
+    const good = { cursor, consumer: 'me' }
+    for (const body of [
+      '',
+      '{',
+      '5',
+      'null',
+      {},
+      { cursor },
+      { ...good, cursor: '1' },
+      { ...good, consumer: 5 },
+    ]) {
+      const response = await engine.acknowledge(request(body), 'bad acks', { owner: 'me' })
+      assert.equal(response.status, 400, `${body}`)
+      assert.equal((await response.json()).code, 'ERR_INVALID_ARGUMENT')
+    }
+    const huge = request({ ...good, more: 'x'.repeat(5000) })
+    assert.equal((await engine.acknowledge(huge, 'bad acks', { owner: 'me' })).status, 400)
+    assert.equal((await engine.acknowledge(request(good), 'bad acks', { owner: 'you' })).status, 403)
+    assert.equal((await engine.acknowledge(request(good), 'none')).status, 404)
+    const own = { owner: 'me', consumer: 'really me' }
+    assert.equal((await engine.acknowledge(request(good), 'bad acks', own)).status, 204)
+    assert.equal((await engine.acknowledge({ body: { cursor } }, 'bad acks', own)).status, 204)
+    const consumers = (await engine.status('bad acks'))?.consumers.map(({ consumer }) => consumer)
+    assert.deepEqual(consumers, ['really me'])
+    await assert.rejects(engine.acknowledge(request(good), ''), { code: 'ERR_INVALID_ARGUMENT' })
+  })
+})
+
+test('chunks that a server repeats are dropped', async () => {
+  const id = (/** @type {number} */ seq) => `id: ${UNKNOWN}.${seq}\ndata: ${seq}\n\n`
+  const { url, asked } = await scripted(
+    events(id(1) + id(2)),
+    events(id(1) + id(2) + id(3)),
+    events(`${id(2)}event: unknown\ndata: x\n\n${id(4)}event: end\ndata: {"outcome":"complete"}\n\n`),
+  )
+  const { chunks } = await read(url).end()
+  assert.deepEqual(
+    chunks.map(({ seq, data }) => [seq, data]),
+    [1, 2, 3, 4].map((seq) => [seq, `${seq}`]),
+  )
+  assert.deepEqual(asked, ['/', `/?cursor=${UNKNOWN}.2`, `/?cursor=${UNKNOWN}.3`])
+})
+
+test('a server that is silent is left and asked again', async () => {
+  const stalled = new ReadableStream({
+    start: (controller) => controller.enqueue(new TextEncoder().encode(': hi\n')),
+  })
+  const { url, asked } = await scripted(
+    () => new Response(stalled),
+    events('event: end\ndata: {"outcome":"complete"}\n\n'),
+  )
+  const { outcome } = await read(url, { silenceMs: 50 }).end()
+  assert.deepEqual([outcome, asked.length], ['complete', 2])
+})
+
+test('the pauses grow while nothing is received, up to the longest', async () => {
+  /** @type {number[]} */
+  const at = []
+  const { url } = await scripted(() => {
+    at.push(performance.now())
+    return new Response('', { status: at.length < 8 ? 503 : 404 })
+  })
+  const { error } = await read(url, { minRetryMs: 20, maxRetryMs: 80 }).end()
+  assert.deepEqual([error?.status, error?.code, at.length], [404, 'ERR_HTTP', 8])
+  const total = /** @type {number} */ (at.at(-1)) - /** @type {number} */ (at[0])
+  assert.ok(total < 20 + 40 + 5 * 80 + 400, `${total} ms`)
+})
+
+test('a UI message stream ends with [DONE], and 204 is nothing to follow', async () => {
+  const ui = () =>
+    new Response(`id: ${UNKNOWN}.1\ndata: {"type":"start"}\n\ndata: [DONE]\n\n`, {
+      headers: { 'x-vercel-ai-ui-message-stream': 'v1' },
+    })
+  const { url, asked } = await scripted(ui)
+  const reader = await read(url).end()
+  assert.deepEqual(reader.chunks[0]?.json(), { type: 'start' })
+  assert.deepEqual([reader.outcome, asked.length], ['complete', 1])
+  const empty = await scripted(() => new Response(null, { status: 204 }))
+  assert.equal((await read(empty.url).end()).outcome, 'left')
+})
+
+test('item 16 a signal ends the loop with its reason, wherever it is', async () => {
+  const stalled = () =>
+    new Response(new ReadableStream({ start: (c) => c.enqueue(new TextEncoder().encode(':\n')) }))
+  const { url: quiet, asked } = await scripted(stalled)
+  const { url: down } = await scripted(() => new Response('', { status: 503 }))
+  for (const [url, options] of /** @type {const} */ ([
+    [quiet, {}],
+    [down, { minRetryMs: 100_000, maxRetryMs: 100_000 }],
+    ['http://127.0.0.1:1/', { minRetryMs: 100_000, maxRetryMs: 100_000 }],
+  ])) {
+    const controller = new AbortController()
+    const reader = read(url, { ...options, signal: controller.signal })
+    if (url === quiet) await until(() => asked.length > 0)
+    controller.abort('gone')
+    assert.equal((await reader.end()).error, 'gone')
+  }
+  assert.equal((await read(quiet, { signal: AbortSignal.abort('before') }).end()).error, 'before')
+  assert.equal(asked.length, 1)
+  const loop = follow(quiet)
+  const next = loop.next()
+  await until(() => asked.length === 2)
+  await deadline(loop.return(), 2_000, 'the loop is left')
+  assert.deepEqual(await next, { done: true, value: undefined })
+})
+
+test('it takes less than 4 kB, compressed', () => {
+  const folder = fileURLToPath(new URL('../dist/esm/', import.meta.url))
+  /** @type {Set<string>} */
+  const files = new Set(['client.js'])
+  for (const file of files) {
+    for (const [, found = ''] of readFileSync(folder + file, 'utf8').matchAll(/from '\.\/(.+)'/g))
+      files.add(found)
+  }
+  assert.ok(files.size > 1)
+  const code = Buffer.concat([...files].map((file) => readFileSync(folder + file)))
+  assert.doesNotMatch(code.toString(), /from '[^.]|require\(/, 'it imports nothing but itself')
+  const size = gzipSync(code, { level: 9 }).length
+  assert.ok(size < 4_000, `${size} bytes`)
+})

@@ -1,0 +1,336 @@
+/**
+ * `tidemark/client`: follows a stream that a server sends with `engine.respond`, in a browser or in Node.js, and comes
+ * back by itself wherever it was cut off. No dependency and no native code.
+ *
+ * ```ts
+ * import { follow } from 'tidemark/client'
+ *
+ * for await (const { data, isReset } of follow(`/chats/${id}/stream`, { signal })) {
+ *   if (isReset) clear()
+ *   show(data)
+ * }
+ * ```
+ *
+ * @packageDocumentation
+ */
+
+import { Acks } from './client-acks.js'
+import { type Event, EventParser } from './event-parser.js'
+
+export interface FollowOptions {
+  /** `'start'` (default), `'now'`, or the cursor of the last chunk seen. */
+  from?: 'start' | 'now' | (string & {}) | undefined
+  /** Ends the loop by throwing its reason. The stream is not touched. */
+  signal?: AbortSignal | undefined
+  /** Sent with every request; a function is asked each time, for a token that expires. */
+  headers?: HeadersLike | (() => HeadersLike | Promise<HeadersLike>) | undefined
+  /** As for `fetch`; `'include'` sends cookies to another origin. */
+  credentials?: 'omit' | 'same-origin' | 'include' | undefined
+  /** Instead of the global one. */
+  fetch?: typeof fetch | undefined
+  /** The pause before the second try; it doubles with each one in vain, and is spread by chance. Default 500. */
+  minRetryMs?: number | undefined
+  /** The longest pause. Default 30,000. */
+  maxRetryMs?: number | undefined
+  /** Without a byte for so long, not even a heartbeat, the connection counts as lost. Default 45,000. */
+  silenceMs?: number | undefined
+  /** Tells the server what the loop has moved past, for a consumer's cursor. */
+  ack?: AckOptions | undefined
+}
+
+export interface AckOptions {
+  /** Is sent `POST` requests with the JSON `{ cursor, consumer }`; `engine.acknowledge` answers them. */
+  url: string | URL
+  /** Left out where the server knows whose request it is. */
+  consumer?: string | undefined
+  /** How long acknowledgements gather. Default 1000. */
+  intervalMs?: number | undefined
+}
+
+export type HeadersLike = ConstructorParameters<typeof Headers>[0]
+
+export interface FollowedChunk {
+  /** 1, 2, 3 … unique and monotonic per stream. */
+  readonly seq: number
+  /** Everything up to here has been seen. */
+  readonly cursor: string
+  /** Text, or the bytes that were written as such. */
+  readonly data: string | Uint8Array
+  /** The server no longer had what the last cursor belonged to and begins anew with this chunk: drop what you show. */
+  readonly isReset: boolean
+  /** The data parsed as JSON. */
+  json<T = unknown>(): T
+}
+
+/** Why a loop could not go on, or with what the stream ended. */
+export class FollowError extends Error {
+  /** The server's code (`ERR_FAILED`, `ERR_INTERRUPTED`, `ERR_GAP`, `ERR_FORBIDDEN` …), or `ERR_HTTP` without one. */
+  readonly code: string
+  /** Of the response that refused, else undefined. */
+  readonly status: number | undefined
+  /** With `ERR_GAP`: pass it as `from` to go on with what is left. */
+  readonly resume: string | undefined
+
+  /** @internal */
+  constructor(message: string, code: string, status?: number, resume?: string) {
+    super(message)
+    this.name = 'FollowError'
+    this.code = code
+    this.status = status
+    this.resume = resume
+  }
+}
+
+/**
+ * Follows a stream's chunks, every one once and in order. Network errors, timeouts, responses that end before the stream
+ * has, and the statuses 408, 425, 429 and 5xx are followed by another try, for ever; when the browser is online again, or
+ * the page visible again, at once. The loop ends quietly after `complete` and `stopped`, and throws a {@link FollowError}
+ * after `failed` and `interrupted`, or when the server refuses.
+ */
+export function follow(url: string | URL, options: FollowOptions = {}): Follow {
+  return new Follow(url, options)
+}
+
+type Result = IteratorResult<FollowedChunk, undefined>
+
+export class Follow implements AsyncIterableIterator<FollowedChunk> {
+  readonly #url: string
+  readonly #options: FollowOptions
+  readonly #chunks: AsyncGenerator<FollowedChunk, undefined>
+  /** Aborted when the loop is left. */
+  readonly #left = new AbortController()
+  readonly #acks: Acks | undefined
+  #cursor: string | undefined
+  #outcome: string | undefined
+  #reason: string | undefined
+  #isReset = false
+  /** Tries in vain since something was received. */
+  #failures = 0
+  #isOver = false
+  /** Ends a pause, or a connection that is probably dead. */
+  #hurry: (() => void) | undefined
+  #isHurried = false
+  #lastByteAt = 0
+
+  /** @internal */
+  constructor(url: string | URL, options: FollowOptions) {
+    this.#url = String(url).replace(/#.*/, '')
+    this.#options = options
+    this.#cursor = options.from === 'start' ? undefined : options.from
+    this.#acks = options.ack && new Acks(options.ack, (to, init) => this.#fetch(to, init))
+    this.#chunks = this.#run()
+  }
+
+  /** The cursor of the last chunk yielded, else the one it began with. */
+  get cursor(): string | undefined {
+    return this.#cursor
+  }
+
+  /** `complete`, `stopped`, `failed` or `interrupted`, once the stream has ended. */
+  get outcome(): string | undefined {
+    return this.#outcome
+  }
+
+  /** Why it ended, if there is something to say. */
+  get reason(): string | undefined {
+    return this.#reason
+  }
+
+  next(): Promise<Result> {
+    return this.#chunks.next()
+  }
+
+  return(): Promise<Result> {
+    this.#left.abort()
+    return this.#chunks.return(undefined)
+  }
+
+  throw(error?: unknown): Promise<Result> {
+    this.#left.abort()
+    return this.#chunks.throw(error)
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+
+  async *#run(): AsyncGenerator<FollowedChunk, undefined> {
+    const { signal } = this.#options
+    const leave = () => this.#left.abort(signal?.reason)
+    const unwatch = watch(this.#onReturn)
+    if (signal?.aborted) leave()
+    signal?.addEventListener('abort', leave)
+    try {
+      while (!this.#isOver && !this.#left.signal.aborted) {
+        yield* this.#connect()
+        if (!this.#isOver) await this.#pause()
+      }
+      if (signal?.aborted) throw signal.reason
+    } finally {
+      unwatch()
+      signal?.removeEventListener('abort', leave)
+      await this.#acks?.close()
+    }
+    return undefined
+  }
+
+  /** One response, from where the last one was left. Returns when there should be another. */
+  async *#connect(): AsyncGenerator<FollowedChunk, undefined> {
+    const connection = new AbortController()
+    const drop = () => connection.abort()
+    this.#hurry = drop
+    this.#left.signal.addEventListener('abort', drop)
+    let silence: ReturnType<typeof setTimeout> | undefined
+    const heard = () => {
+      clearTimeout(silence)
+      silence = setTimeout(drop, this.#options.silenceMs ?? 45_000)
+      this.#lastByteAt = Date.now()
+    }
+    try {
+      heard()
+      const response = await this.#open(connection.signal)
+      const reader = response?.body?.getReader()
+      if (response === undefined || reader === undefined) return
+      const isEnd = response.headers.has('x-vercel-ai-ui-message-stream') ? isDone : isNothing
+      const parser = new EventParser()
+      while (!this.#isOver) {
+        const { done, value } = await reader.read()
+        if (done) return
+        heard()
+        this.#failures = 0
+        for (const event of parser.push(value)) {
+          if (isEnd(event)) {
+            this.#outcome = 'complete'
+            this.#isOver = true
+            return
+          }
+          const chunk = this.#take(event)
+          if (chunk === undefined) continue
+          yield chunk
+          this.#acks?.passed(chunk.cursor)
+          if (this.#left.signal.aborted) return
+        }
+      }
+    } catch (error) {
+      // An error of the loop's own, or a refusal, is final; one of the network is what this is here for.
+      if (error instanceof FollowError) throw error
+    } finally {
+      clearTimeout(silence)
+      this.#left.signal.removeEventListener('abort', drop)
+      this.#hurry = undefined
+      connection.abort()
+    }
+  }
+
+  async #open(signal: AbortSignal): Promise<Response | undefined> {
+    const query = this.#cursor === undefined ? '' : `cursor=${encodeURIComponent(this.#cursor)}`
+    const url = query && this.#url + (this.#url.includes('?') ? '&' : '?') + query
+    const response = await this.#fetch(url || this.#url, {
+      headers: { accept: 'text/event-stream' },
+      signal,
+    })
+    const { status } = response
+    if (status === 200) return response
+    if (status === 204) {
+      this.#isOver = true
+      return undefined
+    }
+    if (status >= 500 || status === 408 || status === 425 || status === 429) {
+      await response.body?.cancel()
+      return undefined
+    }
+    const { code, message, resume } = (await response.json().catch(() => ({}))) as Partial<FollowError>
+    throw new FollowError(message ?? `the server answered with ${status}`, code ?? 'ERR_HTTP', status, resume)
+  }
+
+  /** The chunk that an event is, unless it is something else or was seen before. */
+  #take({ type, data, id }: Event): FollowedChunk | undefined {
+    if (type === 'reset') this.#isReset = true
+    if (type === 'end') this.#end(JSON.parse(data))
+    if (id === undefined) return undefined
+    const [generation, seq] = parts(id)
+    const [lastGeneration, lastSeq] = parts(this.#cursor ?? '')
+    if (generation === lastGeneration && seq <= lastSeq && !this.#isReset) return undefined
+    const isReset = this.#isReset
+    this.#isReset = false
+    this.#cursor = id
+    const content = type === 'text' ? JSON.parse(data) : type === 'bytes' ? bytes(data) : data
+    return { seq, cursor: id, data: content, isReset, json: () => json(content) }
+  }
+
+  #end({ outcome, reason, code, message, resume }: { [field: string]: string }): void {
+    this.#isOver = true
+    if (code !== undefined) throw new FollowError(message ?? code, code, undefined, resume)
+    this.#outcome = outcome
+    this.#reason = reason || undefined
+    if (outcome === 'failed' || outcome === 'interrupted') {
+      throw new FollowError(`the stream ${outcome}: ${reason}`, `ERR_${outcome.toUpperCase()}`)
+    }
+  }
+
+  /** Waits longer each time, until the page is visible or online again or the loop is left. */
+  #pause(): Promise<void> {
+    const { minRetryMs = 500, maxRetryMs = 30_000 } = this.#options
+    const longest = Math.min(maxRetryMs, minRetryMs * 2 ** this.#failures++)
+    const pause = this.#isHurried ? 0 : Math.random() * longest
+    this.#isHurried = false
+    return new Promise((resolve) => {
+      const done = () => {
+        clearTimeout(timer)
+        this.#hurry = undefined
+        this.#left.signal.removeEventListener('abort', done)
+        resolve()
+      }
+      const timer = setTimeout(done, pause)
+      this.#hurry = done
+      this.#left.signal.addEventListener('abort', done)
+      if (this.#left.signal.aborted) done()
+    })
+  }
+
+  /** A connection that a sleeping page or another network has left behind looks like a quiet one. */
+  readonly #onReturn = (isNewNetwork: boolean): void => {
+    if (this.#hurry === undefined || (!isNewNetwork && Date.now() - this.#lastByteAt < 5_000)) return
+    this.#isHurried = true
+    this.#hurry()
+  }
+
+  async #fetch(url: string | URL, init: RequestInit): Promise<Response> {
+    const { headers: given, credentials, fetch: own } = this.#options
+    const headers = new Headers(typeof given === 'function' ? await given() : given)
+    for (const [name, value] of Object.entries(init.headers ?? {})) headers.set(name, value)
+    return (own ?? globalThis.fetch)(url, { ...init, headers, ...(credentials && { credentials }) })
+  }
+}
+
+const isDone = ({ data }: Event): boolean => data === '[DONE]'
+const isNothing = (): boolean => false
+
+function parts(cursor: string): [generation: string, seq: number] {
+  const [generation = '', seq] = cursor.split('.')
+  return [generation, Number(seq)]
+}
+
+function bytes(base64: string): Uint8Array {
+  return Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0))
+}
+
+function json<T>(data: string | Uint8Array): T {
+  return JSON.parse(typeof data === 'string' ? data : new TextDecoder().decode(data)) as T
+}
+
+/** Calls back when the browser has a network again, or the page is looked at again. */
+function watch(callback: (isNewNetwork: boolean) => void): () => void {
+  const { document } = globalThis as { document?: EventTarget & { visibilityState: string } }
+  const target = globalThis as Partial<EventTarget>
+  const onOnline = () => callback(true)
+  const onVisible = () => {
+    if (document?.visibilityState === 'visible') callback(false)
+  }
+  if (document !== undefined) target.addEventListener?.('online', onOnline)
+  document?.addEventListener('visibilitychange', onVisible)
+  return () => {
+    target.removeEventListener?.('online', onOnline)
+    document?.removeEventListener('visibilitychange', onVisible)
+  }
+}
