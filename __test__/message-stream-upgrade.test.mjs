@@ -222,6 +222,35 @@ describe('message-stream, upgrading in place', () => {
     assert.ok(left > 290_000 && left <= 300_000, 'for five minutes')
   })
 
+  test('where the old backend is said to be gone, nobody looks for it', async () => {
+    process.env.TIDEMARK_PREDECESSOR = 'off'
+    try {
+      const chatId = newChat()
+      await new OldSetWriter(redis.admin, chatId).write(/** @type {StreamMessage} */ (oldRun(chatId, 0)[0]))
+      await oldStop(redis.admin, chatId)
+      /** @type {string[][]} */
+      const commands = []
+      const end = await redis.admin.monitor(({ args }) => void commands.push(args))
+      assert.deepEqual(await chats.getActiveMessageChunkStreams(), [])
+      await assert.rejects(chats.subscribeToMessageChunkStream(chatId, { wait: 0 }).next(), {
+        code: 'ERR_NOT_FOUND',
+      })
+      assert.equal(await start(chatId, {}).finished, 'complete')
+      assert.equal((await chats.getAllMessageChunkStreamMetrics()).totalChats, 1)
+      await redis.admin.cmd('ECHO', 'the last one')
+      await until(() => commands.some(([, word]) => word === 'the last one'))
+      end()
+      assert.deepEqual(
+        commands.filter(
+          (args) => args[0] === 'SCAN' || /^(message-stream-|stop-stream:)/.test(args[1] ?? ''),
+        ),
+        [],
+      )
+    } finally {
+      delete process.env.TIDEMARK_PREDECESSOR
+    }
+  })
+
   test('what is not an event is left out', async () => {
     const chatId = newChat()
     const key = `message-stream-${chatId}:stream`

@@ -483,10 +483,14 @@ eachStore('message-stream', (store) => {
 
   test('checklist 10, 11: metrics of one chat and of all, and cleaning what is not being written', async () => {
     await chats.cleanupAllInactiveMessageChunkStreams({ force: true })
+    await chats.cleanup()
     assert.deepEqual(await chats.getAllMessageChunkStreamMetrics(), {
       totalChats: 0,
       chats: [],
       activeStreams: 0,
+      resumeHits: 0,
+      resumeMisses: 0,
+      resumeHitRatio: null,
     })
     assert.equal(await chats.getMessageChunkStreamMetrics('unknown'), null)
     const [done, live] = ['{done} 100%', newChat()]
@@ -497,7 +501,15 @@ eachStore('message-stream', (store) => {
 
     const metrics = await chats.getMessageChunkStreamMetrics(done)
     assert.ok(metrics)
-    const { oldestTimestamp, newestTimestamp, ageSeconds, totalBytes, averageEventBytes, ...rest } = metrics
+    const {
+      oldestTimestamp,
+      newestTimestamp,
+      ageSeconds,
+      totalBytes,
+      averageEventBytes,
+      memoryBytes,
+      ...rest
+    } = metrics
     const [first, last] = [metrics.firstMessageId, metrics.lastMessageId]
     assert.deepEqual(rest, {
       chatId: done,
@@ -518,9 +530,13 @@ eachStore('message-stream', (store) => {
     }
     assert.ok(ageSeconds !== null && ageSeconds < 60)
     assert.ok(totalBytes && totalBytes > 500 && averageEventBytes === totalBytes / 6)
+    assert.ok(memoryBytes && memoryBytes > 100, `${memoryBytes} bytes of memory`)
     if (store.kind === 'redis') assert.equal(await store.redis.admin.cmd('TYPE', rest.streamKey), 'hash')
 
+    await new ChatReader(done, { from: String(first) }).end()
     const all = await chats.getAllMessageChunkStreamMetrics()
+    assert.equal(all.resumeHits + all.resumeMisses, 1)
+    assert.equal(all.resumeHitRatio, all.resumeHits)
     assert.deepEqual([all.totalChats, all.activeStreams], [2, 1])
     assert.deepEqual(all.chats.map(({ chatId }) => chatId).sort(), [live, done].sort())
     const active = await chats.getActiveMessageChunkStreams()

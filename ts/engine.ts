@@ -5,7 +5,7 @@ import { Bridge } from './bridge'
 import { cleanup } from './cleanup'
 import { ignore } from './deferred'
 import { origin } from './errors'
-import { MemorySampler } from './memory'
+import { MemorySampler, sizeOf } from './memory'
 import { combined, prometheus } from './metrics'
 import { loadNative } from './native'
 import {
@@ -131,6 +131,11 @@ export class Engine extends EventEmitter<api.EngineEvents> implements api.Engine
 
   async sampleMemory(options?: { streams?: number }): Promise<api.MemorySample> {
     return this.#memory.sample(memoryArgs(options).streams)
+  }
+
+  /** @internal */
+  memoryOf(streamId: string): Promise<number | null> {
+    return sizeOf(this.#bridge, streamId)
   }
 
   /** @internal A question of `src/store/predecessor.rs`. */

@@ -1,7 +1,7 @@
 import type * as api from 'tidemark'
 import { invalidArgument, schemaError } from './errors.js'
-import { EventProducer, EventSubscription } from './event-streams.js'
 import type { InferInput, InferOutput, StandardIssue, StandardSchema } from './standard-schema.js'
+import { EventProducer, EventSubscription } from './typed-streams.js'
 
 /** A validator for each type of event, which it is given without its `type`. */
 export type EventSchemas = Readonly<Record<string, StandardSchema>>

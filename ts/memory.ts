@@ -2,6 +2,11 @@ import type * as api from '../index'
 import type { Bridge } from './bridge'
 import { FIRST, type Place, page } from './pages'
 
+/** What a stream takes of the store's memory, in bytes, about; null when there is none. */
+export function sizeOf(bridge: Bridge, streamId: string): Promise<number | null> {
+  return bridge.request('memory', { streamId }, (bytes: number | null) => bytes)
+}
+
 /** Asks for the memory of a few streams at a time, round and round. */
 export class MemorySampler {
   last: api.MemorySample | null = null
@@ -16,7 +21,7 @@ export class MemorySampler {
 
   async sample(count: number): Promise<api.MemorySample> {
     const ids = await this.#ids(count)
-    const sizes = await Promise.all(ids.map((streamId) => this.#size(streamId)))
+    const sizes = await Promise.all(ids.map((streamId) => sizeOf(this.#bridge, streamId)))
     const streams = ids.flatMap((streamId, index) => {
       const bytes = sizes[index]
       return typeof bytes === 'number' ? [{ streamId, bytes }] : []
@@ -29,10 +34,6 @@ export class MemorySampler {
       largestBytes: Math.max(0, ...bytes),
     }
     return this.last
-  }
-
-  #size(streamId: string): Promise<number | null> {
-    return this.#bridge.request('memory', { streamId }, (bytes: number | null) => bytes)
   }
 
   async #ids(count: number): Promise<string[]> {

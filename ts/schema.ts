@@ -20,7 +20,6 @@
  */
 
 export { SchemaError } from './errors.js'
-export type { EventChunk, EventProducer, EventSubscription } from './event-streams.js'
 export {
   type Definition,
   defineEvents,
@@ -39,3 +38,4 @@ export {
   type StreamMessage,
 } from './message-events.js'
 export type { StandardSchema } from './standard-schema.js'
+export type { EventChunk, EventProducer, EventSubscription } from './typed-streams.js'

@@ -58,16 +58,26 @@ export async function getMessageChunkStreamMetrics(
 ): Promise<MessageChunkStreamMetrics | null> {
   const id = streamId(chatId, 'chatId')
   const engine = home()
-  const status = await engine.status(id)
-  if (status !== null) return metricsOf(status)
+  const [status, memoryBytes] = await Promise.all([engine.status(id), engine.memoryOf(id)])
+  if (status !== null) return { ...metricsOf(status), memoryBytes }
   const old = await oldChat(engine, id)
   return old && metricsOfOld(id, old)
 }
 
 export async function getAllMessageChunkStreamMetrics(): Promise<AllMessageChunkStreamMetrics> {
-  const chats = await everyChat(home())
+  const engine = home()
+  const chats = await everyChat(engine)
   const activeStreams = chats.filter(({ isCompleted }) => !isCompleted).length
-  return { totalChats: chats.length, chats, activeStreams }
+  const { resumeHits, resumeMisses } = engine.metrics()
+  const resumes = resumeHits + resumeMisses
+  return {
+    totalChats: chats.length,
+    chats,
+    activeStreams,
+    resumeHits,
+    resumeMisses,
+    resumeHitRatio: resumes === 0 ? null : resumeHits / resumes,
+  }
 }
 
 /** Removes a chat's stream, and what the previous backend has left of it, unless it is being written. */
@@ -142,6 +152,7 @@ function metricsOf(status: StreamStatus): MessageChunkStreamMetrics {
     ageSeconds: secondsSince(startedAt.getTime()),
     totalBytes: bytes,
     averageEventBytes: count === 0 ? 0 : bytes / count,
+    memoryBytes: null,
     state,
   }
 }
@@ -165,6 +176,7 @@ function metricsOfOld(chatId: string, old: OldChat): MessageChunkStreamMetrics {
     ageSeconds: since === null ? null : secondsSince(since),
     totalBytes: null,
     averageEventBytes: null,
+    memoryBytes: null,
     state: null,
   }
 }

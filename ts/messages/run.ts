@@ -33,8 +33,10 @@ export function startMessageChunkStream(
   const finished = deferred<Outcome>()
   // Whoever wants to know is told; nobody has to.
   finished.promise.catch(ignore)
-  const started = begin(data, options, finished.resolve)
-  started.catch(finished.reject)
+  const started = begin(data, options, finished.resolve).catch((error) => {
+    finished.reject(error)
+    throw error
+  })
   return Object.assign(started, { finished: finished.promise })
 }
 

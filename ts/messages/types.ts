@@ -150,6 +150,8 @@ export interface MessageChunkStreamMetrics {
   /** Encoded bytes of the run; null for a stream of the previous backend. */
   totalBytes: number | null
   averageEventBytes: number | null
+  /** What the stream takes of the store's memory, about; null in the list of all chats. */
+  memoryBytes: number | null
   /** `active`, or how the run ended; null for a stream of the previous backend. */
   state: 'active' | Outcome | null
 }
@@ -159,6 +161,11 @@ export interface AllMessageChunkStreamMetrics {
   chats: MessageChunkStreamMetrics[]
   /** Chats that are being written to. */
   activeStreams: number
+  /** Readers of this process that came back with a cursor and were served from its memory, or from the store. */
+  resumeHits: number
+  resumeMisses: number
+  /** Hits of all; null before the first. */
+  resumeHitRatio: number | null
 }
 
 export interface CleanupOptions {
