@@ -261,6 +261,9 @@ const badProduceOptions = [
     (bad) => /** @type {[unknown, string]} */ ([{ ifEnded: bad }, 'options.ifEnded']),
   ),
   [{ ttl: { active: 0 } }, 'options.ttl.active'],
+  ...[-1, 0.5, 10_001, '5ms'].map(
+    (bad) => /** @type {[unknown, string]} */ ([{ flushIntervalMs: bad }, 'options.flushIntervalMs']),
+  ),
 ]
 
 describe('methods that return promises reject', () => {
@@ -288,6 +291,7 @@ describe('methods that return promises reject', () => {
         refusal('options.owner'),
       )
     }
+    await assert.rejects(engine.stop('unstopped', '', { keep: '999ms' }), refusal('options.keep'))
     await assert.rejects(
       engine.stop('unstopped', '', /** @type {any} */ ({ why: 1 })),
       refusal('options.why'),

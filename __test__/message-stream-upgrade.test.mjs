@@ -251,6 +251,32 @@ describe('message-stream, upgrading in place', () => {
     }
   })
 
+  test('a user who may not touch the old keys does without them', async () => {
+    const rights = [
+      '~{message-stream:*',
+      '~message-stream:index:*',
+      '&{message-stream:*',
+      '&message-stream:*',
+      '+@all',
+    ]
+    await redis.admin.cmd('ACL', 'SETUSER', 'chat', 'reset', 'on', '>sesame', ...rights)
+    await chats.cleanup()
+    process.env.TIDEMARK_URL = redis.url.replace('://', '://chat:sesame@')
+    try {
+      const chatId = newChat()
+      const reader = new ChatReader(chatId)
+      const run = start(chatId, { source: endless })
+      await reader.has(4)
+      assert.equal(await chats.stopMessageChunkStream(chatId), true)
+      assert.equal(await run.finished, 'stopped')
+      checkChat(await reader.end())
+      assert.deepEqual(await chats.cleanupInactiveMessageChunkStreams(chatId), { chatId, removedKeys: 1 })
+    } finally {
+      await chats.cleanup()
+      process.env.TIDEMARK_URL = redis.url
+    }
+  })
+
   test('what is not an event is left out', async () => {
     const chatId = newChat()
     const key = `message-stream-${chatId}:stream`

@@ -260,6 +260,19 @@ eachStore('message-stream', (store) => {
     )
     assert.deepEqual(reader.pieces, ['one '])
 
+    // Whoever owns the chat keeps it, and a source that nobody will read is told so.
+    const owned = newChat()
+    await chats.startMessageChunkStream(dataOf(owned), { owner: 'ann' }).finished
+    let isCancelled = false
+    const unread = new ReadableStream({
+      cancel() {
+        isCancelled = true
+      },
+    })
+    const refused = chats.startMessageChunkStream(dataOf(owned), { source: unread, onError: () => {} })
+    await assert.rejects(refused.finished, { code: 'ERR_FORBIDDEN' })
+    await until(() => isCancelled)
+
     const numbers = ReadableStream.from([1, 2])
     const strange = chats.startMessageChunkStream(dataOf(newChat()), {
       source: /** @type {any} */ (numbers),

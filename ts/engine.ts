@@ -7,7 +7,7 @@ import { ignore } from './deferred'
 import { origin } from './errors'
 import { MemorySampler, sizeOf } from './memory'
 import { combined, prometheus } from './metrics'
-import { loadNative } from './native'
+import { loadNative, type Swept } from './native'
 import {
   ackArgs,
   acknowledgeArgs,
@@ -131,6 +131,12 @@ export class Engine extends EventEmitter<api.EngineEvents> implements api.Engine
 
   async sampleMemory(options?: { streams?: number }): Promise<api.MemorySample> {
     return this.#memory.sample(memoryArgs(options).streams)
+  }
+
+  /** @internal Removes what has ended of these streams, or, by force, all of it. */
+  sweep(streamIds: string[], force: boolean): Promise<Swept[]> {
+    const { sweep } = cleanupArgs({ olderThan: 0, force })
+    return this.#bridge.request('sweep', { ...sweep, streamIds }, (swept: Swept[]) => swept)
   }
 
   /** @internal */

@@ -23,6 +23,8 @@ import type {
   StopOptions,
 } from './types'
 
+const CLEANED_AT_ONCE = 100
+
 /** A stop that comes before the start waits for it for so long. */
 const STOP_KEPT = '5m'
 
@@ -87,7 +89,8 @@ export async function cleanupInactiveMessageChunkStreams(
 ): Promise<CleanupResult> {
   const id = streamId(chatId, 'chatId')
   const { force = false } = cleanupOptions(options, 'options')
-  return clean(home(), id, force)
+  const [result] = await clean(home(), [id], force)
+  return result as CleanupResult
 }
 
 /** The same for all chats. */
@@ -96,23 +99,25 @@ export async function cleanupAllInactiveMessageChunkStreams(
 ): Promise<CleanupAllResult> {
   const { force = false } = cleanupOptions(options, 'options')
   const engine = home()
+  const ids = (await everyChat(engine)).map(({ chatId }) => chatId)
   const details: CleanupResult[] = []
-  for (const { chatId } of await everyChat(engine)) details.push(await clean(engine, chatId, force))
+  for (let at = 0; at < ids.length; at += CLEANED_AT_ONCE) {
+    details.push(...(await clean(engine, ids.slice(at, at + CLEANED_AT_ONCE), force)))
+  }
   const totalRemoved = details.reduce((sum, { removedKeys }) => sum + removedKeys, 0)
   return { totalChats: details.length, totalRemoved, details }
 }
 
-async function clean(engine: Engine, chatId: string, force: boolean): Promise<CleanupResult> {
-  let removedKeys = 0
-  const status = await engine.status(chatId)
-  if (status !== null && (force || status.state !== 'active')) {
-    if (await engine.delete(chatId)) removedKeys += 1
-  }
-  if (status === null || removedKeys > 0) {
-    const old = await oldChat(engine, chatId)
+async function clean(engine: Engine, chatIds: string[], force: boolean): Promise<CleanupResult[]> {
+  const swept = await engine.sweep(chatIds, force)
+  const results: CleanupResult[] = []
+  for (const [index, chatId] of chatIds.entries()) {
+    let removedKeys = swept[index] === 'removed' ? 1 : 0
+    const old = swept[index] === 'live' ? null : await oldChat(engine, chatId)
     if (old !== null && (force || isOldChatOver(old))) removedKeys += await cleanOld(engine, chatId)
+    results.push({ chatId, removedKeys })
   }
-  return { chatId, removedKeys }
+  return results
 }
 
 async function everyChat(engine: Engine): Promise<MessageChunkStreamMetrics[]> {

@@ -1,4 +1,5 @@
 import type { Engine } from '../engine'
+import { StoreError } from '../errors'
 import type { StreamMessage } from '../message-events'
 
 /** `src/store/predecessor.rs`. */
@@ -22,10 +23,15 @@ export interface OldChat {
 /** A producer of the previous backend that has been silent for so long is not coming back. */
 const ABANDONED_MS = 5 * 60_000
 
-/** Nobody has to look for it for ever: where it is said to be gone, nobody does. */
-function ask<T>(engine: Engine, question: object): Promise<T | null> {
-  if (process.env.TIDEMARK_PREDECESSOR === 'off') return Promise.resolve(null)
-  return engine.predecessor(question)
+/** Nobody has to look for it for ever: where it is said to be gone, or must not be looked for, it never was. */
+async function ask<T>(engine: Engine, question: object): Promise<T | null> {
+  if (process.env.TIDEMARK_PREDECESSOR === 'off') return null
+  try {
+    return await engine.predecessor(question)
+  } catch (error) {
+    if (error instanceof StoreError && !error.retryable) return null
+    throw error
+  }
 }
 
 /** What the previous backend has left of a chat; null where there never was one. */

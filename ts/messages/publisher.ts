@@ -94,7 +94,10 @@ export class Publisher {
   async #watch(): Promise<void> {
     const isSet = await readFlag(this.#engine, this.#chatId).catch(() => false)
     if (isSet === null || this.#isOver || this.signal.aborted) return
-    if (isSet) return this.stop('')
+    if (isSet) {
+      await this.stop('').catch(ignore)
+      if (this.signal.aborted) return
+    }
     this.#timer = setTimeout(() => this.#watch().catch(ignore), FLAG_EVERY_MS).unref()
   }
 

@@ -51,8 +51,12 @@ async function begin(
   const content = userContent(data.userContent, 'data.userContent')
   const { source, signal, onError, ...options } = startOptions(given, 'options')
   const run = new Run(data, chatId, content, source ?? builtIn(data))
-  const outcome = Publisher.open(home(), chatId, { ...options, metadata }).then((publisher) =>
-    run.through(publisher, signal),
+  const outcome = Publisher.open(home(), chatId, { ...options, metadata }).then(
+    (publisher) => run.through(publisher, signal),
+    (error) => {
+      run.leaveSource()
+      throw error
+    },
   )
   outcome.catch(onError ?? warn)
   settle(outcome)
@@ -108,7 +112,7 @@ class Run {
       if (!signal.aborted) {
         reading = read(this.#source, signal)
         await copyUntilAborted(reading, signal, (piece) => this.#take(publisher, piece))
-      } else if (typeof this.#source !== 'function') leave(read(this.#source))
+      } else this.leaveSource()
       const message = this.#message(this.#messageId, 'ai', this.#answer)
       await publisher.write(this.#event({ type: 'aiMessageComplete', messageId: this.#messageId, message }))
     } catch (error) {
@@ -121,6 +125,11 @@ class Run {
     // The caller's object may be frozen.
     if (outcome === 'stopped') Reflect.set(this.#data, 'stoppedAt', new Date().toISOString())
     return outcome
+  }
+
+  /** Nobody will read it; one that was to be made is not made. */
+  leaveSource(): void {
+    if (typeof this.#source !== 'function') leave(read(this.#source))
   }
 
   #take(publisher: Publisher, piece: ChunkData): Promise<void> | undefined {
