@@ -2,6 +2,7 @@ import type { Outcome, Producer } from '../../index'
 import { ignore } from '../deferred'
 import type { Engine } from '../engine'
 import { StoppedError } from '../errors'
+import { KeepAlive } from '../keep-alive'
 import { messageEvents, type StreamMessage } from '../message-events'
 import { put } from '../source'
 import { readFlag, setFlag } from './predecessor'
@@ -66,7 +67,11 @@ export class Publisher {
   async stop(reason: string): Promise<void> {
     const result = await this.#engine.stop(this.#chatId, reason, { owner: this.#owner })
     if (result !== 'stopping' || this.signal.aborted) return
+    // Between the answer and the news of it nothing else holds the process.
+    const alive = new KeepAlive()
+    alive.hold()
     await new Promise((resolve) => this.signal.addEventListener('abort', resolve, { once: true }))
+    alive.close()
   }
 
   flush(): Promise<void> {
