@@ -16,6 +16,7 @@ import { freePort } from './support/free-port.mjs'
 import { CLIENT_KINDS, RedisClients } from './support/redis-clients.mjs'
 import { startRedis } from './support/redis-server.mjs'
 import { failureOf, HandSource, LocalPubSub, ready, TextReader, textOf } from './support/resumable.mjs'
+import { startSentinels } from './support/sentinels.mjs'
 import { TestStore } from './support/stores.mjs'
 import { useEngines } from './support/streams.mjs'
 import { until } from './support/wait.mjs'
@@ -412,6 +413,21 @@ describe('resumable-stream and Redis [redis]', () => {
       const name = `${label.endsWith('prefix') ? 'app:' : ''}${keyPrefix}:rs:s`
       assert.equal(await redis.admin.cmd('EXISTS', `{tidemark:${name}}:meta`), 1, label)
     }
+  })
+
+  test('a client of sentinels: the streams are at the primary that they name', async (t) => {
+    const password = 'p@ss'
+    const scene = await startSentinels({ password, sentinelPassword: 's&p' })
+    t.after(() => scene.close())
+    const sentinels = scene.sentinels.map(({ port }) => ({ host: '127.0.0.1', port }))
+    const options = { sentinels, name: 'main', password, sentinelPassword: 's&p', db: 1, lazyConnect: true }
+    const client = new Redis(options)
+    const ctx = drop.createResumableStreamContext({ waitUntil: null, publisher: client, subscriber: client })
+    assert.equal(await textOf(await ctx.createNewResumableStream('s', ready(['x']))), 'x')
+    assert.equal(client.status, 'wait')
+    const { admin } = scene.servers[0]
+    await admin.cmd('SELECT', 1)
+    assert.equal(await admin.cmd('EXISTS', '{tidemark:resumable-stream:rs:s}:meta'), 1)
   })
 
   for (const name of ['idle', 'used']) {

@@ -143,7 +143,7 @@ export class Run {
   }
 
   readonly #onRequest = (message: string): void => {
-    const { listenerId, skipCharacters, failures, run, stop } = JSON.parse(message) as Request
+    const { listenerId, skipCharacters, failures, run, stop } = parsed(message)
     if (run !== undefined) this.#isReplaced ||= run !== this.#id
     else if (stop !== undefined) this.#stop(stop)
     else if (listenerId !== undefined && !this.#isReplaced) {
@@ -177,6 +177,15 @@ export class Run {
 
   async #mark(value: string, seconds: number): Promise<void> {
     await this.#relay.publisher.set(sentinelKey(this.#relay.prefix, this.#streamId), value, { EX: seconds })
+  }
+}
+
+/** A message of somebody else's is none. */
+function parsed(message: string): Request {
+  try {
+    return (JSON.parse(message) as Request | null) ?? {}
+  } catch {
+    return {}
   }
 }
 

@@ -33,7 +33,7 @@ export interface ResumableStreamContext {
   /**
    * Creates a stream, or resumes it when it exists already: then `makeStream` is not called.
    *
-   * @param streamId - 1 to about 480 bytes, unique for each stream
+   * @param streamId - unique for each stream; at most 512 bytes, together with the prefix
    * @param makeStream - returns a stream of strings
    * @param skipCharacters - UTF-16 code units of the text to leave out when resuming
    * @returns null when the stream is finished
