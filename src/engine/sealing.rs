@@ -34,6 +34,9 @@ pub(super) struct Sealing {
     inner: Arc<Inner>,
     producer: Arc<Producer>,
     open: Open,
+    /// How many frames are open when they are sealed. Of streams that started together, each has another number at
+    /// first, or all would be sealed at the same moment, again and again.
+    limit: usize,
     job: Option<JoinHandle<Option<Seal>>>,
 }
 
@@ -61,10 +64,12 @@ impl Sealing {
         } else {
             Open::InLog { bytes: 0 }
         };
+        let among_others = producer.start.producer.random() % (OPEN_FRAMES as u128 / 2);
         Self {
             inner,
             producer,
             open,
+            limit: OPEN_FRAMES - usize::try_from(among_others).unwrap_or_default(),
             job: None,
         }
     }
@@ -82,7 +87,7 @@ impl Sealing {
             Open::Known { frames, bytes, .. } => {
                 *bytes += frame.size();
                 frames.push(frame);
-                frames.len() >= OPEN_FRAMES || *bytes >= OPEN_BYTES
+                frames.len() >= self.limit || *bytes >= self.limit * OPEN_BYTES / OPEN_FRAMES
             }
             Open::InLog { bytes } => {
                 *bytes += frame.size();
@@ -120,6 +125,7 @@ impl Sealing {
 
     /// The store has sealed this.
     pub fn sealed(&mut self, seal: &Seal) {
+        self.limit = OPEN_FRAMES;
         if let Open::Known { after, frames, bytes } = &mut self.open {
             *after = seal.last();
             frames.retain(|frame| frame.last() > seal.last());
