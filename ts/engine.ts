@@ -129,6 +129,11 @@ export class Engine extends EventEmitter<api.EngineEvents> implements api.Engine
     return format === 'prometheus' ? prometheus(metrics) : metrics
   }
 
+  /** @internal What the server says of itself (`INFO`); null on memory. */
+  info(): Promise<string | null> {
+    return this.#bridge.request('info', {}, (text: string | null) => text)
+  }
+
   async sampleMemory(options?: { streams?: number }): Promise<api.MemorySample> {
     return this.#memory.sample(memoryArgs(options).streams)
   }

@@ -68,6 +68,8 @@ export type Operation =
   | 'list'
   /** { streamId } → bytes in the store's memory, about | null */
   | 'memory'
+  /** {} → what the server says of itself (INFO) | null on memory */
+  | 'info'
   /** {} → number of ids in the index */
   | 'count'
   /** SweepArgs → Swept[], one for each stream */

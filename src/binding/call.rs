@@ -160,6 +160,7 @@ pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Resu
             engine.request(request, target.list(from, args.count));
         }
         "memory" => engine.request(request, target.memory(stream(args)?)),
+        "info" => engine.request(request, target.info()),
         "count" => engine.request(request, target.count()),
         "sweep" => {
             let args: SweepArgs = parse(args)?;

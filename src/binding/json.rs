@@ -60,6 +60,7 @@ pub fn reply(reply: Reply) -> Value {
             json!({ "ids": ids, "next": next })
         }
         Reply::Memory(bytes) => json!(bytes),
+        Reply::Info(text) => json!(text),
         Reply::Count(count) => json!(count),
         Reply::Swept(swept) => json!(swept),
         Reply::Deleted(deleted) => json!(deleted),

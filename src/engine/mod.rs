@@ -386,6 +386,13 @@ impl Engine {
         ))
     }
 
+    /// What the store's server says of itself.
+    pub async fn info(self) -> Result<Reply> {
+        let inner = &self.inner;
+        inner.check_open()?;
+        Ok(Reply::Info(inner.retry(|| inner.store().info()).await?))
+    }
+
     /// How many ids the index holds.
     pub async fn count(self) -> Result<Reply> {
         let inner = &self.inner;

@@ -66,6 +66,8 @@ pub enum Reply {
     List(Vec<StreamId>, Option<ListCursor>),
     /// The bytes that a stream takes of the store's memory.
     Memory(Option<u64>),
+    /// What the store's server says of itself.
+    Info(Option<String>),
     /// How many streams there are, about.
     Count(u64),
     /// What a clean-up did with each stream.

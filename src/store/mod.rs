@@ -591,6 +591,8 @@ pub trait Store: Send + Sync + 'static {
     /// Removes those of these streams that the rule is about, each atomically as [`Store::delete`] does it, and takes
     /// what is gone from the index.
     fn sweep<'a>(&'a self, streams: &'a [StreamId], rule: &'a Sweep) -> Pending<'a, Vec<Swept>>;
+    /// What the server says of itself (`INFO`), of a cluster one of them; `None` when there is no server.
+    fn info(&self) -> Pending<'_, Option<String>>;
     /// How many ids the index holds, gone ones included.
     fn count(&self) -> Pending<'_, u64>;
     /// About `count` ids of the index, which may name streams that are gone and, across calls, an id twice; and where

@@ -167,6 +167,10 @@ impl Store for MemoryStore {
         })
     }
 
+    fn info(&self) -> Pending<'_, Option<String>> {
+        Box::pin(ready(self.seat().map(|_| None)))
+    }
+
     fn count(&self) -> Pending<'_, u64> {
         Box::pin(ready(self.seat().map(|seat| seat.realm.count())))
     }

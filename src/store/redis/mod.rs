@@ -519,6 +519,13 @@ impl Store for RedisStore {
         })
     }
 
+    fn info(&self) -> Pending<'_, Option<String>> {
+        Box::pin(async move {
+            let reply = self.run("info", &self.keys.index(0), &redis::cmd("INFO")).await?;
+            reply::info(reply).map(Some)
+        })
+    }
+
     fn count(&self) -> Pending<'_, u64> {
         Box::pin(async move {
             let commands = (0..SHARDS).map(|shard| {

@@ -202,6 +202,11 @@ pub(super) fn stopped(stream: &StreamId, reply: Value) -> Result<StopResult> {
     }
 }
 
+/// What `INFO` says.
+pub(super) fn info(reply: Value) -> Result<String> {
+    Fields::new("info", Value::Array(vec![reply]))?.text()
+}
+
 /// What `sweep.lua` says.
 pub(super) fn swept(reply: Value) -> Result<Swept> {
     let operation = "cleanup";

@@ -1,0 +1,478 @@
+// The command line, run as a process of its own.
+
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { readFile } from 'node:fs/promises'
+import { describe, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { createEngine } from 'tidemark'
+import output from '../dist/cli/output.js'
+import { produceMany } from './support/many.mjs'
+import { reap } from './support/reaper.mjs'
+import { startRedis } from './support/redis-server.mjs'
+import { sharedRedis, TestStore } from './support/stores.mjs'
+import { produceAll, texts } from './support/streams.mjs'
+import { deadline, until } from './support/wait.mjs'
+
+const root = new URL('../', import.meta.url)
+const { bin, version } = JSON.parse(await readFile(new URL('package.json', root), 'utf8'))
+const main = fileURLToPath(new URL(bin.tidemark, root))
+const COMMANDS = ['ls', 'show', 'tail', 'stop', 'rm', 'cleanup', 'stats', 'doctor']
+
+/** @param {Record<string, string>} env */
+function environment(env) {
+  const { TIDEMARK_URL, REDIS_URL, KV_URL, NODE_TEST_CONTEXT, FORCE_COLOR, ...inherited } = process.env
+  return { ...inherited, ...env }
+}
+
+/**
+ * Starts the command line.
+ * @param {string[]} args
+ * @param {Record<string, string>} [env]
+ */
+function start(args, env = {}) {
+  const child = spawn(process.execPath, [main, ...args], { env: environment(env) })
+  reap(child)
+  const run = { child, stdout: '', stderr: '', ended: once(child, 'close') }
+  child.stdout.setEncoding('utf8').on('data', (text) => {
+    run.stdout += text
+  })
+  child.stderr.setEncoding('utf8').on('data', (text) => {
+    run.stderr += text
+  })
+  return run
+}
+
+/**
+ * Runs it to its end.
+ * @param {string[]} args
+ * @param {Record<string, string>} [env]
+ */
+async function cli(args, env) {
+  const run = start(args, env)
+  const [code] = await deadline(run.ended, 20_000, `tidemark ${args.join(' ')} ends`)
+  assert.doesNotMatch(run.stdout + run.stderr, /\n {4}at /, 'nobody is shown a stack')
+  return { code, stdout: run.stdout, stderr: run.stderr }
+}
+
+/** @param {string} stdout */
+const lines = (stdout) =>
+  stdout
+    .split('\n')
+    .filter(Boolean)
+    .map((line) => JSON.parse(line))
+
+describe('the command line without a store', () => {
+  test('it says how it is used, each command too', async () => {
+    assert.match(await readFile(main, 'utf8'), /^#!\/usr\/bin\/env node\n/)
+    const all = await cli(['--help'])
+    assert.equal(all.code, 0)
+    for (const command of COMMANDS) {
+      assert.match(all.stdout, new RegExp(`^ {2}${command} `, 'm'))
+      const [own, about] = await Promise.all([cli([command, '--help']), cli(['help', command])])
+      assert.equal(own.code, 0)
+      assert.match(own.stdout, new RegExp(`^Usage: tidemark ${command} `, 'm'))
+      assert.match(own.stdout, /--url <url>/)
+      assert.equal(about.stdout, own.stdout)
+    }
+    assert.equal((await cli([])).stdout, all.stdout)
+    assert.equal((await cli(['--version'])).stdout.trim(), version)
+    const guide = await readFile(new URL('docs/cli.md', root), 'utf8')
+    for (const command of COMMANDS) assert.match(guide, new RegExp(`\`tidemark ${command}`))
+  })
+
+  test('a wrong command line ends with 2 and says what is wrong', async () => {
+    /** @type {[args: string[], says: RegExp][]} */
+    const table = [
+      [['list'], /no command list/],
+      [['--json'], /command is missing/],
+      [['ls', '--bad'], /--bad/],
+      [['ls', 'stream'], /no arguments/],
+      [['show'], /<stream>/],
+      [['show', 'a', 'b'], /<stream>/],
+      [['stop'], /<stream>/],
+      [['ls'], /TIDEMARK_URL/],
+      [['ls', '--url', 'http://host'], /--url: must begin with redis:/],
+      [['ls', '--url', 'memory:', '--state', 'live'], /--state is one of/],
+      [['ls', '--url', 'memory:', '-n', '0'], /--limit takes/],
+      [['cleanup', '--url', 'memory:', '--older-than', '1w'], /--older-than: must be/],
+      [['cleanup', '--url', 'memory:', '--outcome', 'active'], /--outcomes\[0\]: must be/],
+      [['stats', '--url', 'memory:', '--sample', '65'], /at most 64/],
+      [['tail', 'a', '--url', 'memory:', '-f', '--from', 'x'], /--from: must be/],
+      [['tail', 'a', '--url', 'memory:', '--from', 'now', '-n', '1'], /exclude each other/],
+    ]
+    await Promise.all(
+      table.map(async ([args, says]) => {
+        const { code, stdout, stderr } = await cli(args)
+        assert.deepEqual([code, stdout], [2, ''], args.join(' '))
+        assert.match(stderr, says)
+        assert.match(stderr, /see tidemark --help/)
+      }),
+    )
+  })
+
+  test('on memory there is nothing, and the doctor says what that means', async () => {
+    const memory = ['--url', 'memory:']
+    const [ls, show, tail, rm, stop, cleanup, doctor, stats] = await Promise.all(
+      [
+        ['ls'],
+        ['show', 'a'],
+        ['tail', 'a'],
+        ['rm', 'a'],
+        ['stop', 'a', '--json'],
+        ['cleanup', '--json'],
+        ['doctor', '--json'],
+        ['stats', '--json'],
+      ].map((args) => cli([...memory, ...args])),
+    )
+    assert.deepEqual([ls?.code, ls?.stdout, ls?.stderr], [0, '', 'No streams.\n'])
+    for (const { code } of [show, tail, rm].map((run) => run ?? { code: undefined })) assert.equal(code, 3)
+    assert.deepEqual(lines(stop?.stdout ?? ''), [{ streamId: 'a', result: 'kept' }])
+    assert.equal(lines(cleanup?.stdout ?? '')[0]?.removed, 0)
+    assert.equal(lines(stats?.stdout ?? '')[0]?.streams, 0)
+    assert.equal(doctor?.code, 0, doctor?.stderr)
+    const findings = new Map(lines(doctor?.stdout ?? '').map((finding) => [finding.check, finding]))
+    assert.equal(findings.get('store')?.status, 'warning')
+    assert.match(findings.get('store')?.advice, /TIDEMARK_URL/)
+    for (const check of ['Node.js', 'native library', 'connection', 'scripts', 'pub/sub', 'stop']) {
+      assert.equal(findings.get(check)?.status, 'ok', check)
+    }
+    assert.equal((await cli(['doctor'])).code, 0, 'it needs no URL')
+  })
+
+  test('a store that is away ends with 4; a password is never printed', async () => {
+    const url = 'redis://bob:sesame@127.0.0.1:1/2'
+    const doctor = cli(['doctor', '--json', '--url', url])
+    /** @type {[args: string[], env: Record<string, string>, code: number][]} */
+    const table = [
+      [['ls', '--url', url], {}, 4],
+      [['show', 'a'], { TIDEMARK_URL: url }, 4],
+      [['doctor'], { REDIS_URL: url }, 1],
+      [['ls', '--url', 'redis://:sesame@'], {}, 2],
+      [['ls', '--url', 'rediss://:sesame@h/x'], {}, 2],
+      [['ls'], { KV_URL: 'sesame://sesame@h' }, 2],
+      [['--url', url], {}, 2],
+      [['ls', '--uri', url], {}, 2],
+    ]
+    await Promise.all(
+      table.map(async ([args, env, expected]) => {
+        const { code, stdout, stderr } = await cli(args, env)
+        assert.equal(code, expected, `${args}: ${stderr}`)
+        assert.doesNotMatch(stdout + stderr, /:sesame|sesame@/)
+      }),
+    )
+    const findings = lines((await doctor).stdout)
+    assert.equal(findings.at(-1)?.check, 'connection')
+    assert.deepEqual([findings.at(-1)?.status, findings.at(-2)?.found], ['failure', 'redis://127.0.0.1:1/2'])
+  })
+
+  test('colours and lines that are drawn again are for terminals', () => {
+    /** @param {object} [terminal] */
+    const stream = (terminal) => ({
+      text: '',
+      /** @param {string | Uint8Array} text */
+      write(text) {
+        this.text += text
+        return true
+      },
+      ...terminal,
+    })
+    const terminal = () => stream({ isTTY: true, hasColors: () => true })
+    const [file, log] = [stream(), stream()]
+    const plain = new output.Output(file, log, false)
+    assert.equal(plain.style('red', 'x'), 'x')
+    plain.progress('too early')
+    plain.clear()
+    assert.equal(log.text, '')
+    const [screen, errors] = [terminal(), terminal()]
+    const drawn = new output.Output(screen, errors, false)
+    assert.equal(drawn.style('red', 'x'), '\u001b[31mx\u001b[0m')
+    const colourless = new output.Output(stream({ isTTY: true, hasColors: () => false }), errors, false)
+    assert.equal(colourless.style('red', 'x'), 'x')
+    const begin = performance.now()
+    while (errors.text === '' && performance.now() - begin < 5_000) drawn.progress('1 of 2')
+    assert.equal(errors.text, '\r\u001b[K1 of 2')
+    drawn.progress('2 of 2')
+    drawn.line('done')
+    assert.equal(errors.text, '\r\u001b[K1 of 2\r\u001b[K')
+    assert.equal(screen.text, 'done\n')
+    assert.equal(output.printable('a\u001b[31m\nü\u202e😀'), 'a\\u{1b}[31m\\u{a}ü\\u{202e}😀')
+    assert.deepEqual([0, 1023, 1024, 1536 * 1024, 5e9].map(output.bytes), [
+      '0 B',
+      '1023 B',
+      '1.0 KiB',
+      '1.5 MiB',
+      '4.7 GiB',
+    ])
+    assert.deepEqual([-5, 999, 59_999, 3_599_999, 7_200_000, 1e9].map(output.duration), [
+      '0 ms',
+      '999 ms',
+      '59 s',
+      '59 min',
+      '2 h',
+      '11 d',
+    ])
+  })
+})
+
+describe('the command line [redis]', () => {
+  /** @param {import('node:test').TestContext} t */
+  async function scene(t) {
+    const redis = await sharedRedis()
+    const prefix = new TestStore('redis').prefix()
+    const engine = createEngine({ url: redis.url, keyPrefix: prefix })
+    t.after(() => engine.close())
+    const env = { TIDEMARK_URL: redis.url }
+    const own = ['--prefix', prefix]
+    return {
+      engine,
+      redis,
+      /** @param {string[]} args */
+      run: (...args) => cli([...args, ...own], env),
+      /** @param {string[]} args */
+      start: (...args) => start([...args, ...own], env),
+    }
+  }
+
+  test('ls and show tell what there is', async (t) => {
+    const { engine, run } = await scene(t)
+    await produceAll(engine, 'first', texts(5), { owner: 'user-1', metadata: { model: 'x' } })
+    await (await engine.produce('second')).fail('why')
+    const live = await engine.produce('live \u001b[31m')
+    await live.append('one')
+    const listed = await run('ls')
+    assert.equal(listed.code, 0)
+    assert.match(listed.stdout, /^STATE +CHUNKS +STORED +WRITTEN +EXPIRES +STREAM\n/)
+    assert.match(listed.stdout, /^complete +5 .* first$/m)
+    assert.match(listed.stdout, /^failed +0 .* second$/m)
+    assert.match(listed.stdout, /^active +1 .* live \\u\{1b\}\[31m$/m)
+    assert.ok(!listed.stdout.includes('\u001b'), 'no colours in a pipe, and none of others')
+    const failed = lines((await run('ls', '--json', '--state', 'failed', '--state', 'stopped')).stdout)
+    assert.deepEqual(
+      failed.map(({ streamId, reason }) => ({ streamId, reason })),
+      [{ streamId: 'second', reason: 'why' }],
+    )
+    assert.equal(lines((await run('ls', '--json', '-n', '2')).stdout).length, 2)
+
+    const shown = await run('show', 'first')
+    for (const line of [
+      /^state +complete$/m,
+      /^chunks +5 \(seq 1 to 5\)$/m,
+      /^owner +user-1$/m,
+      /^metadata +\{"model":"x"\}$/m,
+    ]) {
+      assert.match(shown.stdout, line)
+    }
+    const [status] = lines((await run('show', '--json', 'first')).stdout)
+    assert.deepEqual([status.streamId, status.lastSeq, status.owner], ['first', 5, 'user-1'])
+    assert.ok(status.memoryBytes > 0)
+    const missing = await run('show', 'missing')
+    assert.deepEqual([missing.code, missing.stdout], [3, ''])
+    await live.complete()
+  })
+
+  test('tail prints chunks as they are, from where it is told, and follows a live stream', async (t) => {
+    const { engine, run, start } = await scene(t)
+    await produceAll(engine, 'done', ['früh ', new Uint8Array([104, 105]), '\u001b[0m\n'], {
+      owner: 'user-1',
+    })
+    assert.deepEqual(await run('tail', 'done'), { code: 0, stdout: 'früh hi\u001b[0m\n', stderr: '' })
+    assert.equal((await run('tail', 'done', '-n', '2')).stdout, 'hi\u001b[0m\n')
+    const chunks = lines((await run('tail', 'done', '--json')).stdout)
+    assert.deepEqual(
+      chunks.map(({ cursor, ...chunk }) => chunk),
+      [
+        { seq: 1, data: 'früh ' },
+        { seq: 2, base64: 'aGk=' },
+        { seq: 3, data: '\u001b[0m\n' },
+      ],
+    )
+    assert.equal(lines((await run('tail', 'done', '--json', '--from', chunks[1].cursor)).stdout)[0]?.seq, 3)
+    for (const from of ['now', chunks[2].cursor]) {
+      assert.deepEqual(await run('tail', 'done', '--from', from), { code: 0, stdout: '', stderr: '' })
+    }
+
+    const producer = await engine.produce('live', { owner: 'user-1' })
+    await producer.append('one ')
+    assert.equal((await run('tail', 'live')).stdout, 'one ')
+    const [following, early, quitting] = [
+      start('tail', '-f', 'live'),
+      start('tail', '-f', 'later'),
+      start('tail', '-f', 'live'),
+    ]
+    await until(() => following.stdout === 'one ' && quitting.stdout === 'one ', {
+      message: 'the first chunk',
+    })
+    await producer.append('two ')
+    await until(() => following.stdout === 'one two ', { message: 'the next one, at once' })
+    quitting.child.kill('SIGINT')
+    assert.deepEqual((await deadline(quitting.ended, 10_000, 'Ctrl-C'))[0], 130)
+    await producer.complete()
+    assert.deepEqual((await deadline(following.ended, 10_000, 'tail -f'))[0], 0)
+    assert.match(following.stderr, /complete/)
+    const failing = await engine.produce('later')
+    await failing.append('x')
+    await until(() => early.stdout === 'x')
+    await failing.fail('boom')
+    assert.deepEqual((await deadline(early.ended, 10_000, 'tail -f'))[0], 1)
+    assert.match(early.stderr, /boom.*ERR_FAILED/)
+    const nothing = await run('tail', '-f', '--wait', '50ms', 'never')
+    assert.equal(nothing.code, 3)
+  })
+
+  test('stop and rm do it, whoever owns the stream', async (t) => {
+    const { engine, run } = await scene(t)
+    const producer = await engine.produce('mine', { owner: 'user-1' })
+    const { signal } = producer
+    const refused = await run('rm', 'mine', 'none', '--json')
+    assert.equal(refused.code, 1)
+    assert.deepEqual(lines(refused.stdout), [
+      { streamId: 'mine', result: 'live' },
+      { streamId: 'none', result: 'not found' },
+    ])
+    const stopped = await run('stop', 'mine', 'none', '--reason', 'enough', '--json')
+    assert.deepEqual(
+      [stopped.code, ...lines(stopped.stdout)],
+      [0, { streamId: 'mine', result: 'stopping' }, { streamId: 'none', result: 'kept' }],
+    )
+    await until(() => signal.aborted)
+    assert.equal(signal.reason.reason, 'enough')
+    await producer.complete()
+    assert.match((await run('stop', 'mine')).stdout, /^mine: ended, /)
+    assert.deepEqual((await run('rm', 'mine')).code, 0)
+    assert.deepEqual((await run('rm', 'mine')).code, 3)
+    const live = await engine.produce('live')
+    assert.equal((await run('rm', '--force', 'live')).code, 0)
+    await until(() => live.signal.aborted)
+  })
+
+  test('stats count, cleanup cleans, and a reader that has seen enough is no failure', async (t) => {
+    const { engine, run, start } = await scene(t)
+    await produceMany(engine, 300)
+    await (await engine.produce('failed')).fail('why')
+    const stats = await run('stats')
+    assert.match(stats.stdout, /301 streams, 0 producers\n/)
+    assert.match(stats.stdout, /^complete +300 +900 /m)
+    assert.match(stats.stdout, /^Memory of 16 of them: /m)
+    const [json] = lines((await run('stats', '--json', '--sample', '4')).stdout)
+    assert.deepEqual([json.streams, json.chunks, json.memory.streams], [301, 900, 4])
+    assert.ok(!json.address.includes('@'))
+
+    const head = start('ls', '--json')
+    head.child.stdout.once('data', () => head.child.stdout.destroy())
+    assert.equal((await deadline(head.ended, 10_000, 'ls | head'))[0], 0)
+    assert.equal(head.stderr, '')
+
+    const look = await run('cleanup', '--older-than', '0ms', '--outcome', 'complete', '--dry-run')
+    assert.match(look.stdout, /^300 of 301 streams would be removed, 0 live and 1 others left, /)
+    const [report] = lines((await run('cleanup', '--older-than', '0ms', '--batch', '50', '--json')).stdout)
+    assert.deepEqual([report.removed, report.total, report.dryRun], [301, 301, false])
+    assert.match((await run('ls')).stderr, /No streams/)
+  })
+
+  test('colours appear on a terminal, and not with NO_COLOR', async (t) => {
+    const redis = await sharedRedis()
+    const probe = spawn('script', ['--version'])
+    let known = ''
+    probe.stdout.on('data', (text) => {
+      known += text
+    })
+    await Promise.race([once(probe, 'close'), once(probe, 'error')])
+    if (!known.includes('util-linux')) return t.skip('needs the script program of util-linux')
+    /** @param {Record<string, string>} env */
+    const terminal = async (env) => {
+      const command = `'${process.execPath}' '${main}' doctor`
+      const child = spawn('script', ['-qec', command, '/dev/null'], {
+        env: environment({ TIDEMARK_URL: redis.url, TERM: 'xterm-256color', ...env }),
+        stdio: ['ignore', 'pipe', 'ignore'],
+      })
+      reap(child)
+      let text = ''
+      child.stdout.setEncoding('utf8').on('data', (more) => {
+        text += more
+      })
+      await deadline(once(child, 'close'), 20_000, 'the terminal')
+      return text
+    }
+    assert.ok((await terminal({})).includes('\u001b[32m✓\u001b[0m Node.js'))
+    const plain = await terminal({ NO_COLOR: '1' })
+    assert.ok(plain.includes('✓ Node.js') && !plain.includes('\u001b['))
+  })
+})
+
+describe('the doctor [redis]', () => {
+  /**
+   * @param {string} url
+   * @returns {Promise<{ code: number, findings: Map<string, any>, output: string }>}
+   */
+  async function doctor(url) {
+    const { code, stdout, stderr } = await cli(['doctor', '--json'], { TIDEMARK_URL: url })
+    const findings = new Map(lines(stdout).map((finding) => [finding.check, finding]))
+    return { code, findings, output: stdout + stderr }
+  }
+
+  test('it finds a healthy server healthy, and names what is risky', async (t) => {
+    const redis = await startRedis({ aof: true, password: 'sesame' })
+    t.after(() => redis.close())
+    const healthy = await doctor(redis.url)
+    assert.equal(healthy.code, 0, healthy.output)
+    for (const [check, { status, advice }] of healthy.findings) {
+      assert.deepEqual([status, advice], ['ok', undefined], check)
+    }
+    const expected = [
+      'server',
+      'maxmemory-policy',
+      'persistence',
+      'latency',
+      'scripts',
+      'pub/sub',
+      'stop',
+      'memory usage',
+    ]
+    for (const check of expected) assert.ok(healthy.findings.has(check), check)
+    assert.match(healthy.findings.get('server').found, /^(Redis|Valkey) \d+\.\d+\.\d+, standalone$/)
+    assert.doesNotMatch(healthy.output, /sesame/)
+    assert.equal(await redis.admin.cmd('DBSIZE'), 0, 'it leaves nothing behind')
+
+    await redis.admin.cmd('CONFIG', 'SET', 'maxmemory', '1gb', 'maxmemory-policy', 'allkeys-lru')
+    const risky = await doctor(redis.url)
+    assert.equal(risky.code, 0)
+    assert.equal(risky.findings.get('maxmemory-policy').status, 'warning')
+    assert.match(risky.findings.get('maxmemory-policy').advice, /noeviction/)
+
+    const wrong = await doctor(redis.url.replace('sesame', 'mellon'))
+    assert.equal(wrong.code, 1)
+    assert.equal(wrong.findings.get('connection').status, 'failure')
+    assert.doesNotMatch(wrong.output, /sesame|mellon/)
+  })
+
+  test('it tells which rights are missing', async (t) => {
+    const redis = await startRedis()
+    t.after(() => redis.close())
+    /** @param {string[]} rules */
+    const as = async (...rules) => {
+      await redis.admin.cmd('ACL', 'SETUSER', 'bob', 'reset', 'on', '>sesame', ...rules)
+      return doctor(redis.url.replace('//', '//bob:sesame@'))
+    }
+    const enough = await as('~*', '&*', '+@all', '-info', '-memory')
+    assert.equal(enough.code, 0, enough.output)
+    assert.deepEqual(
+      [...enough.findings.values()].filter(({ status }) => status !== 'ok').map(({ check }) => check),
+      ['server', 'memory usage'],
+    )
+    const deaf = await as('~*', '&*', '+@all', '-subscribe')
+    assert.equal(deaf.code, 1)
+    const noScripts = await as('~*', '&*', '+@all', '-@scripting')
+    assert.equal(noScripts.code, 1)
+    const foreignKeys = await as('~other*', '&*', '+@all')
+    assert.equal(foreignKeys.code, 1)
+    for (const { findings, output } of [deaf, noScripts, foreignKeys]) {
+      const last = [...findings.values()].at(-1)
+      assert.equal(last.status, 'failure')
+      assert.match(last.found, /NOPERM|permission/i)
+      assert.match(last.advice, /operations\.md/)
+      assert.doesNotMatch(output, /sesame/)
+    }
+  })
+})

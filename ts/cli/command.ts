@@ -1,0 +1,88 @@
+import type { Engine } from '../engine'
+import { StoreError } from '../errors'
+import type { Config } from '../options'
+import type { Output } from './output'
+
+/** An option of a command, for `parseArgs` and for its help. */
+export interface Option {
+  type: 'string' | 'boolean'
+  short?: string
+  multiple?: boolean
+  /** What stands for the value in the help. */
+  value?: string
+  help: string
+}
+
+export type Values = Record<string, string | boolean | (string | boolean)[] | undefined>
+
+/** What a command works with. */
+export interface Context {
+  engine: Engine
+  /** What it was made with. */
+  config: Config
+  /** The engine's URL as it may be shown: without user and password. */
+  address: string
+  values: Values
+  /** The command's own arguments. */
+  args: string[]
+  out: Output
+  /** Aborted by Ctrl-C. */
+  signal: AbortSignal
+}
+
+export interface Command {
+  summary: string
+  /** The arguments, as the help shows them; empty if there are none. */
+  args: string
+  /** How many arguments it takes. */
+  arity: readonly [min: number, max: number]
+  options: Record<string, Option>
+  /** More of the help. */
+  details?: string
+  /** Works without a URL, on memory. */
+  needsNoUrl?: boolean
+  run(context: Context): Promise<number>
+}
+
+/** Documented in docs/cli.md. */
+export const EXIT = {
+  ok: 0,
+  failed: 1,
+  usage: 2,
+  notFound: 3,
+  unreachable: 4,
+  interrupted: 130,
+} as const
+
+/** The command line is wrong: told with a hint at the help, and {@link EXIT.usage}. */
+export class UsageError extends Error {}
+
+/** A text option. */
+export function text(values: Values, name: string): string | undefined {
+  const value = values[name]
+  return typeof value === 'string' ? value : undefined
+}
+
+/** An option that may be given more than once. */
+export function texts(values: Values, name: string): string[] | undefined {
+  const value = values[name]
+  return Array.isArray(value) ? value.map(String) : undefined
+}
+
+/** A whole number from 1 on. */
+export function count(values: Values, name: string): number | undefined {
+  const value = text(values, name)
+  if (value === undefined) return undefined
+  if (!/^[1-9]\d{0,8}$/.test(value)) throw new UsageError(`--${name} takes a whole number from 1 on`)
+  return Number(value)
+}
+
+/** What is nice to have: null if the store refuses it, for want of rights for instance. */
+export async function unlessRefused<T>(promise: Promise<T>): Promise<T | null> {
+  try {
+    return await promise
+  } catch (error) {
+    if (error instanceof StoreError) return null
+    throw error
+  }
+}

@@ -1,0 +1,23 @@
+import { type Command, EXIT } from './command'
+import { printable } from './output'
+
+export const rm: Command = {
+  summary: 'Remove streams.',
+  args: '<stream>...',
+  arity: [1, Number.POSITIVE_INFINITY],
+  options: {
+    force: { type: 'boolean', help: 'live ones too: readers end as interrupted, producers are fenced' },
+  },
+  async run({ engine, args, out, values }) {
+    let code: number = EXIT.ok
+    for (const streamId of args) {
+      const isLive = values.force !== true && (await engine.status(streamId))?.state === 'active'
+      const result = isLive ? 'live' : (await engine.delete(streamId)) ? 'removed' : 'not found'
+      if (result === 'live') code = EXIT.failed
+      if (result === 'not found' && code === EXIT.ok) code = EXIT.notFound
+      if (out.json) out.value({ streamId, result })
+      else out.line(`${printable(streamId)}: ${result}${isLive ? ', use --force or stop it first' : ''}`)
+    }
+    return code
+  },
+}

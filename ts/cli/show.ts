@@ -1,0 +1,49 @@
+import { type Command, EXIT, unlessRefused } from './command'
+import { bytes, duration, number, printable } from './output'
+import { chunks, stateCell } from './state'
+
+export const show: Command = {
+  summary: 'Show what is known of a stream.',
+  args: '<stream>',
+  arity: [1, 1],
+  options: {},
+  async run({ engine, args, out }) {
+    const [streamId = ''] = args
+    const status = await engine.status(streamId)
+    if (status === null) {
+      out.note(`There is no stream ${printable(streamId)}.`)
+      return EXIT.notFound
+    }
+    const memory = await unlessRefused(engine.memoryOf(streamId))
+    if (out.json) {
+      out.value({ ...status, memoryBytes: memory })
+      return EXIT.ok
+    }
+    const ago = (date: Date): string => `${date.toISOString()} (${duration(Date.now() - date.getTime())} ago)`
+    const rows: [string, string | null | undefined][] = [
+      ['stream', printable(status.streamId)],
+      ['state', stateCell(out, status.state).trimEnd()],
+      ['reason', status.reason],
+      ['stop', status.stop],
+      ['generation', status.generation],
+      ['chunks', `${number(chunks(status))} (seq ${status.firstSeq} to ${status.lastSeq})`],
+      ['bytes', `${bytes(status.bytes)} written, ${bytes(status.storedBytes)} stored`],
+      ['memory', memory === null ? null : bytes(memory)],
+      ['producers', String(status.producers)],
+      ['owner', status.owner],
+      ['metadata', status.metadata === null ? null : JSON.stringify(status.metadata)],
+      ['started', ago(status.startedAt)],
+      ['written', ago(status.updatedAt)],
+      ['expires', `in ${duration(status.ttlMs)}`],
+    ]
+    for (const { consumer, cursor, lag } of status.consumers) {
+      rows.push(['consumer', `${printable(consumer)} at ${cursor}, ${number(lag)} behind`])
+    }
+    for (const [name, value] of rows) {
+      if (typeof value !== 'string') continue
+      const isOurs = name === 'state'
+      out.line(`${out.style('dim', name.padEnd(11))} ${isOurs ? value : printable(value)}`)
+    }
+    return EXIT.ok
+  },
+}

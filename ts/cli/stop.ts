@@ -1,0 +1,25 @@
+import { type Command, EXIT, text } from './command'
+import { printable } from './output'
+
+const MEANING = {
+  stopping: 'its producers have been told',
+  kept: 'no such stream; kept for its start',
+  ended: 'it had ended before',
+} as const
+
+export const stop: Command = {
+  summary: 'Stop the producers of streams, wherever they run.',
+  args: '<stream>...',
+  arity: [1, Number.POSITIVE_INFINITY],
+  options: { reason: { type: 'string', value: 'text', help: 'what the producers and readers are told' } },
+  async run({ engine, args, out, values }) {
+    for (const streamId of args) {
+      // Whoever can write to the store may stop the stream.
+      const owner = (await engine.status(streamId))?.owner ?? undefined
+      const result = await engine.stop(streamId, text(values, 'reason'), { owner })
+      if (out.json) out.value({ streamId, result })
+      else out.line(`${printable(streamId)}: ${out.style('bold', result)}, ${MEANING[result]}`)
+    }
+    return EXIT.ok
+  },
+}
