@@ -172,6 +172,13 @@ export interface SseOptions {
    * AI SDK's UI message stream, where every chunk is a JSON text and the end is `[DONE]`.
    */
   format?: 'events' | 'ui-messages' | undefined
+  /**
+   * `'merged'` (default for `'ui-messages'`): what was written before the response began is replayed with adjacent
+   * `text-delta`, `reasoning-delta` and `tool-input-delta` chunks of one part joined, up to 64 KiB each, so that a client
+   * that renders for every chunk is not flooded; and a cursor inside a part gets the part's start again. What comes later
+   * is sent as it was written. `'exact'` (default for `'events'`): every chunk is sent as it was written.
+   */
+  replay?: 'merged' | 'exact' | undefined
   /** A comment is sent when nothing else was for so long; it is not stored. 0 (none) to 1 h, default 15,000. */
   heartbeatMs?: number | undefined
   /** The pause that a browser's EventSource makes before it comes back. 0 to 1 h, default 1000. */

@@ -439,6 +439,9 @@ describe('methods that return something else throw', () => {
       ...[null, 'event', 1].map(
         (bad) => /** @type {[unknown, string]} */ ([{ format: bad }, 'options.format']),
       ),
+      ...[null, 'all', true].map(
+        (bad) => /** @type {[unknown, string]} */ ([{ replay: bad }, 'options.replay']),
+      ),
       ...['heartbeatMs', 'retryMs', 'maxDurationMs'].flatMap((name) =>
         [null, '5s', -1, 1.5, Number.NaN, 86_400_001].map(
           (bad) => /** @type {[unknown, string]} */ ([{ [name]: bad }, `options.${name}`]),

@@ -129,6 +129,7 @@ export type Swept = 'gone' | 'live' | 'kept' | 'removed'
 export interface SseArgs {
   format: 'events' | 'ui-messages'
   retryMs: number
+  isMerged: boolean
 }
 
 /** Added to a chunk's encoded length when its cost is counted, so that empty chunks are bounded too; not to a piece's. */

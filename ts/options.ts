@@ -102,6 +102,7 @@ const followFields = {
 const subscribeOptions = object({ ...followFields, ack: oneOf('auto', 'manual') })
 const sseFields = {
   format: oneOf('events', 'ui-messages'),
+  replay: oneOf('merged', 'exact'),
   heartbeatMs: integer(0, 3_600_000, 'milliseconds'),
   retryMs: integer(0, 3_600_000, 'milliseconds'),
   maxDurationMs: integer(1, 86_400_000, 'milliseconds'),
@@ -243,8 +244,9 @@ export function acknowledgeArgs(id: unknown, given: unknown): AcknowledgeArgs {
 }
 
 function framed(options: ReturnType<typeof checkSse>): { sse: SseArgs; pace: Pace } {
+  const { format = 'events', replay = format === 'events' ? 'exact' : 'merged', retryMs = 1000 } = options
   return {
-    sse: { format: options.format ?? 'events', retryMs: options.retryMs ?? 1000 },
+    sse: { format, retryMs, isMerged: replay === 'merged' },
     pace: { heartbeatMs: options.heartbeatMs ?? 15_000, maxDurationMs: options.maxDurationMs },
   }
 }

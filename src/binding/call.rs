@@ -101,6 +101,7 @@ struct SubscribeArgs {
 struct SseArgs {
     format: Format,
     retry_ms: u64,
+    is_merged: bool,
 }
 
 /// Starts an operation.
@@ -208,7 +209,7 @@ pub fn subscribe(engine: &Engine, args: &str) -> Result<Handle> {
         credit: args.credit,
         framing: args
             .sse
-            .map(|sse| Framing::new(sse.format, Duration::from_millis(sse.retry_ms))),
+            .map(|sse| Framing::new(sse.format, Duration::from_millis(sse.retry_ms), sse.is_merged)),
     };
     engine.subscribe(&StreamId::new(&args.stream_id)?, follow)
 }

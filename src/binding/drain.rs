@@ -189,6 +189,12 @@ impl Sink for Writer<'_> {
         _chunk: Option<usize>,
         write: &mut dyn FnMut(&mut Vec<u8>),
     ) -> u64 {
+        let before = self.bytes.len();
+        write(&mut self.bytes);
+        let length = self.bytes.len() - before;
+        if length == 0 {
+            return 0;
+        }
         self.open = None;
         let open = self
             .open_piece
@@ -205,9 +211,6 @@ impl Sink for Writer<'_> {
                 tag_at: self.used - 1,
             }
         });
-        let before = self.bytes.len();
-        write(&mut self.bytes);
-        let length = self.bytes.len() - before;
         if let Some(tag) = self.words.get_mut(open.tag_at) {
             *tag += word(length) << 1;
         }

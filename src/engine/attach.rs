@@ -16,7 +16,8 @@ use crate::{
 };
 
 /// Runs until the subscription has its place or has ended with the reason why not.
-pub async fn attach(subscription: Arc<Subscription>, inner: Arc<Inner>, follow: Follow) {
+pub async fn attach(subscription: Arc<Subscription>, inner: Arc<Inner>, mut follow: Follow) {
+    follow.position = subscription.read_after(follow.position);
     match find(&subscription, &inner, &follow).await {
         Ok(()) => {}
         Err(error) => subscription.fail(error),
@@ -107,7 +108,7 @@ async fn first_page(
     if let Some(consumer) = &follow.resume {
         inner.acks.flush(inner, Some(stream)).await;
         if let Some(Cursor { generation, seq }) = inner.store().cursor(stream, consumer).await? {
-            read.position = Position::After { generation, seq };
+            read.position = subscription.read_after(Position::After { generation, seq });
             let page = inner.store().read(stream, &read).await?;
             if page.as_ref().is_none_or(|page| !page.lost) {
                 return Ok(page);

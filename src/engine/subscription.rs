@@ -230,6 +230,17 @@ impl Subscription {
         }
     }
 
+    /// Where the log has to be read from by a reader that has seen everything up to here.
+    pub fn read_after(&self, position: Position) -> Position {
+        match (&mut lock(&self.state).framing, position) {
+            (Some(framing), Position::After { generation, seq }) => {
+                let Cursor { generation, seq } = framing.read_after(Cursor { generation, seq });
+                Position::After { generation, seq }
+            }
+            _ => position,
+        }
+    }
+
     /// Its cursor's generation is gone; whether it begins anew, which an event stream can tell its client.
     pub fn reset(&self) -> bool {
         let mut state = lock(&self.state);
@@ -242,7 +253,13 @@ impl Subscription {
 
     /// Its place was found without a page, in the ring.
     pub fn place(&self, place: Cursor) {
-        lock(&self.state).place = Some(place);
+        let tail = self.hub.tail();
+        let mut state = lock(&self.state);
+        state.place = Some(place);
+        if let (Some(framing), Some(seq)) = (&mut state.framing, tail) {
+            framing.replay_to(Cursor { seq, ..place });
+        }
+        drop(state);
         self.queue();
     }
 
@@ -250,6 +267,9 @@ impl Subscription {
     pub fn accept(&self, page: Page) {
         let mut state = lock(&self.state);
         state.fetching = false;
+        if let Some(framing) = &mut state.framing {
+            framing.replay_to(page.end());
+        }
         if let Err(error) = state.take_page(page, self.hub.stream().as_str()) {
             state.end.get_or_insert(End::Error(error));
         }
@@ -347,18 +367,25 @@ impl Subscription {
             }
             if !state.has_room() {
                 self.stalled.store(true, Ordering::Release);
+                // What the reader has to deal with first must not wait for what comes after it.
+                if let Some(framing) = &mut state.framing {
+                    sink.piece(self.handle, None, &mut |out| framing.flush(out));
+                }
                 return false;
             }
             if sink.is_full() {
                 return false;
             }
+            let at = Cursor { seq, ..place };
+            let is_new = state.framing.as_ref().is_none_or(|framing| !framing.has_seen(at));
             let cost = match &mut state.framing {
                 None => sink.chunk(self.handle, seq, chunk),
-                Some(framing) => sink.piece(self.handle, Some(chunk.data.len()), &mut |out| {
-                    framing.chunk(out, place.generation, seq, chunk);
-                }),
+                Some(framing) => {
+                    let length = is_new.then_some(chunk.data.len());
+                    sink.piece(self.handle, length, &mut |out| framing.chunk(out, at, chunk))
+                }
             };
-            if let Some(window) = &mut state.window {
+            if let Some(window) = state.window.as_mut().filter(|_| is_new) {
                 window.deliver(place.seq);
             }
             state.credit -= i64::try_from(cost).unwrap_or(i64::MAX);
@@ -476,6 +503,7 @@ impl State {
         self.between = false;
         self.place = Some(place);
         self.page.idle = page.frames.is_empty() && page.terminal.is_none();
+        let end = page.end().seq;
         for frame in page.frames {
             if frame.first() > place.seq + 1 {
                 self.page.more = false;
@@ -490,7 +518,6 @@ impl State {
             return Ok(());
         }
         let is_current = page.generation == page.head.generation;
-        let end = if is_current { page.head.seq } else { page.head.base };
         if place.seq < end {
             let reason = format!("chunks {} to {end} are gone", place.seq + 1);
             return Err(gap(reason, page.generation, end));

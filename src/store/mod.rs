@@ -341,6 +341,17 @@ pub struct Page {
     pub lost: bool,
 }
 
+impl Page {
+    /// The end of its generation at this moment.
+    pub fn end(&self) -> Cursor {
+        let is_current = self.generation == self.head.generation;
+        Cursor {
+            generation: self.generation,
+            seq: if is_current { self.head.seq } else { self.head.base },
+        }
+    }
+}
+
 /// What a stop request met.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]

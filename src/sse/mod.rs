@@ -4,6 +4,8 @@
 //! it has seen. What a chunk holds cannot end its event: a line feed begins another `data:` line, and what such lines
 //! cannot express (bytes, a carriage return, NUL) is sent encoded.
 
+mod merge;
+
 use std::{io::Write as _, time::Duration};
 
 use serde::Deserialize;
@@ -11,11 +13,12 @@ use serde_json::json;
 use ulid::Ulid;
 
 use crate::{
-    Error,
+    Cursor, Error,
     engine::outbox::End,
     frame::{Chunk, Kind},
     store::Outcome,
 };
+use merge::Merge;
 
 /// What the events look like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -36,19 +39,22 @@ pub struct Framing {
     is_reset: bool,
     /// The generation of the chunks, and the beginning of their cursors.
     cursors: Option<(Ulid, String)>,
+    merge: Option<Merge>,
     /// The last chunk says itself how the answer ended.
     has_ended_itself: bool,
 }
 
 impl Framing {
-    /// `retry` is the pause that clients are told to make before they come back.
-    pub fn new(format: Format, retry: Duration) -> Self {
+    /// `retry` is the pause that clients are told to make before they come back; `is_merged` joins the deltas of an AI
+    /// SDK's answer while it is replayed.
+    pub fn new(format: Format, retry: Duration, is_merged: bool) -> Self {
         Self {
             format,
             retry,
             is_open: false,
             is_reset: false,
             cursors: None,
+            merge: is_merged.then(Merge::default),
             has_ended_itself: false,
         }
     }
@@ -61,6 +67,27 @@ impl Framing {
     /// The cursor belonged to a generation that is gone: what follows begins anew.
     pub fn reset(&mut self) {
         self.is_reset = true;
+    }
+
+    /// Where the log has to be read from for a client that has seen `cursor`.
+    pub fn read_after(&mut self, cursor: Cursor) -> Cursor {
+        let Some(merge) = &mut self.merge else {
+            return cursor;
+        };
+        merge.seen(cursor);
+        Cursor { seq: 0, ..cursor }
+    }
+
+    /// Everything up to here was in the log when the client came.
+    pub fn replay_to(&mut self, cursor: Cursor) {
+        if let Some(merge) = &mut self.merge {
+            merge.replay_to(cursor);
+        }
+    }
+
+    /// Whether a chunk is read for what follows it alone.
+    pub fn has_seen(&self, at: Cursor) -> bool {
+        self.merge.as_ref().is_some_and(|merge| merge.has_seen(at))
     }
 
     /// What comes before the first chunk.
@@ -77,13 +104,32 @@ impl Framing {
     }
 
     /// A chunk.
-    pub fn chunk(&mut self, out: &mut Vec<u8>, generation: Ulid, seq: u64, chunk: Chunk<'_>) {
+    pub fn chunk(&mut self, out: &mut Vec<u8>, at: Cursor, chunk: Chunk<'_>) {
+        let Some(mut merge) = self.merge.take() else {
+            self.write(out, Some(at), chunk);
+            return;
+        };
+        merge.take(at, chunk, &mut |at, chunk| self.write(out, at, chunk));
+        self.merge = (!merge.is_over(at)).then_some(merge);
+    }
+
+    fn write(&mut self, out: &mut Vec<u8>, at: Option<Cursor>, chunk: Chunk<'_>) {
+        if let Some(Cursor { generation, seq }) = at {
+            self.id(out, generation, seq);
+        }
+        self.data(out, chunk);
+    }
+
+    fn id(&mut self, out: &mut Vec<u8>, generation: Ulid, seq: u64) {
         let cursors = match &mut self.cursors {
             Some((of, prefix)) if *of == generation => prefix,
             cursors => &mut cursors.insert((generation, format!("id: {generation}."))).1,
         };
         out.extend_from_slice(cursors.as_bytes());
         put(out, format_args!("{seq}\n"));
+    }
+
+    fn data(&mut self, out: &mut Vec<u8>, chunk: Chunk<'_>) {
         let text = (chunk.kind == Kind::Text)
             .then(|| std::str::from_utf8(chunk.data).ok())
             .flatten();
@@ -108,8 +154,17 @@ impl Framing {
         out.push(b'\n');
     }
 
+    /// Writes what is held back.
+    pub fn flush(&mut self, out: &mut Vec<u8>) {
+        if let Some(mut merge) = self.merge.take() {
+            merge.flush(&mut |at, chunk| self.write(out, at, chunk));
+            self.merge = Some(merge);
+        }
+    }
+
     /// The end, unless the client had better come back: then nothing is written.
     pub fn end(&mut self, out: &mut Vec<u8>, end: &End) {
+        self.flush(out);
         let error = match end {
             End::Terminal { outcome, reason } => return self.terminal(out, *outcome, reason),
             End::Error(Error::Closed) => return,
@@ -186,9 +241,16 @@ mod tests {
 
     const GENERATION: Ulid = Ulid::from_parts(1, 2);
 
+    fn at(seq: u64) -> Cursor {
+        Cursor {
+            generation: GENERATION,
+            seq,
+        }
+    }
+
     fn framed(format: Format, kind: Kind, data: &[u8]) -> String {
         let mut out = Vec::new();
-        Framing::new(format, Duration::ZERO).chunk(&mut out, GENERATION, 7, Chunk { kind, data });
+        Framing::new(format, Duration::ZERO, false).chunk(&mut out, at(7), Chunk { kind, data });
         let text = String::from_utf8(out).unwrap();
         let id = format!("id: {GENERATION}.7\n");
         text.strip_prefix(&id).unwrap().to_owned()
@@ -228,7 +290,7 @@ mod tests {
     fn an_end_that_a_retry_can_cure_is_not_told() {
         let end = |format, end: &End| {
             let mut out = Vec::new();
-            Framing::new(format, Duration::ZERO).end(&mut out, end);
+            Framing::new(format, Duration::ZERO, false).end(&mut out, end);
             String::from_utf8(out).unwrap()
         };
         let timeout = Error::Timeout {
@@ -260,12 +322,12 @@ mod tests {
             reason: "user".into(),
         };
         let told = |last: &str| {
-            let mut framing = Framing::new(Format::UiMessages, Duration::ZERO);
+            let mut framing = Framing::new(Format::UiMessages, Duration::ZERO, false);
             let chunk = Chunk {
                 kind: Kind::Text,
                 data: last.as_bytes(),
             };
-            framing.chunk(&mut Vec::new(), GENERATION, 1, chunk);
+            framing.chunk(&mut Vec::new(), at(1), chunk);
             let mut out = Vec::new();
             framing.end(&mut out, &stopped);
             String::from_utf8(out).unwrap()

@@ -1,0 +1,411 @@
+//! The replay of an answer as few large deltas instead of many small ones.
+//!
+//! An AI SDK client renders for every chunk: the thousands of a long answer, all at once, are more than React takes. While
+//! a subscription replays, adjacent deltas of one part are joined; what comes live passes as it is. A cursor may stand
+//! inside a part, whose deltas mean nothing to a client without the part's start: so what comes before the cursor is read
+//! too, for the starts that have no end yet.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::json;
+use ulid::Ulid;
+
+use crate::{
+    Cursor,
+    frame::{Chunk, Kind},
+};
+
+/// Joined deltas are not made longer than this.
+const MAX_TEXT: usize = 64 * 1024;
+
+/// Takes the chunk that is to be written, with its cursor unless it is a repeated start.
+pub type Write<'a> = dyn FnMut(Option<Cursor>, Chunk<'_>) + 'a;
+
+/// See the module.
+#[derive(Debug, Clone, Default)]
+pub struct Merge {
+    /// Chunks up to here have been seen by the client.
+    seen: Option<Cursor>,
+    /// Chunks up to here are the replay; known once the log has been looked at.
+    replay: Option<Cursor>,
+    /// The starts of parts that are open at `seen`, in their order.
+    open: Vec<Start>,
+    /// Deltas that further ones can join.
+    joined: Option<Joined>,
+}
+
+#[derive(Debug, Clone)]
+struct Start {
+    part: Part,
+    chunk: Vec<u8>,
+}
+
+/// What makes a part: two kinds of them may share an id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Part {
+    kind: &'static str,
+    id: String,
+}
+
+#[derive(Debug, Clone)]
+struct Joined {
+    part: Part,
+    text: String,
+    last: Cursor,
+    count: usize,
+    /// The chunk as it came, while it is the only one.
+    chunk: Vec<u8>,
+}
+
+impl Merge {
+    /// The client has seen everything up to this cursor.
+    pub fn seen(&mut self, cursor: Cursor) {
+        self.seen = Some(cursor);
+    }
+
+    /// Where the replay ends and the live part begins.
+    pub fn replay_to(&mut self, cursor: Cursor) {
+        self.replay.get_or_insert(cursor);
+    }
+
+    /// Whether the client has seen a chunk.
+    pub fn has_seen(&self, at: Cursor) -> bool {
+        covers(self.seen, at.generation, at.seq)
+    }
+
+    /// Whether everything after this chunk passes as it is.
+    pub fn is_over(&self, Cursor { generation, seq }: Cursor) -> bool {
+        self.joined.is_none()
+            && self.open.is_empty()
+            && ![self.seen, self.replay]
+                .iter()
+                .any(|end| covers(*end, generation, seq + 1))
+    }
+
+    /// Takes the next chunk.
+    pub fn take(&mut self, at: Cursor, chunk: Chunk<'_>, write: &mut Write<'_>) {
+        if self.has_seen(at) {
+            self.note(chunk);
+            return;
+        }
+        for start in self.open.drain(..) {
+            write(None, text(&start.chunk));
+        }
+        let is_replay = covers(self.replay, at.generation, at.seq);
+        if let Some(delta) = Delta::of(chunk).filter(|_| is_replay) {
+            self.join(at, &delta, chunk, write);
+        } else {
+            self.flush(write);
+            write(Some(at), chunk);
+        }
+        // What comes next may take a while.
+        if self.replay == Some(at) {
+            self.flush(write);
+        }
+    }
+
+    /// Writes what was joined so far.
+    pub fn flush(&mut self, write: &mut Write<'_>) {
+        let Some(joined) = self.joined.take() else { return };
+        if joined.count == 1 {
+            write(Some(joined.last), text(&joined.chunk));
+            return;
+        }
+        let Part { kind, id } = joined.part;
+        let (name, content) = if kind == TOOL {
+            ("toolCallId", "inputTextDelta")
+        } else {
+            ("id", "delta")
+        };
+        let merged = format!(
+            r#"{{"type":"{kind}-delta","{name}":{},"{content}":{}}}"#,
+            json!(id),
+            json!(joined.text)
+        );
+        write(Some(joined.last), text(merged.as_bytes()));
+    }
+
+    fn join(&mut self, at: Cursor, delta: &Delta<'_>, chunk: Chunk<'_>, write: &mut Write<'_>) {
+        let fits = self.joined.as_ref().is_some_and(|joined| {
+            joined.part == delta.part()
+                && joined.last.generation == at.generation
+                && joined.text.len() + delta.text().len() <= MAX_TEXT
+        });
+        if !fits {
+            self.flush(write);
+        }
+        if let Some(joined) = &mut self.joined {
+            joined.text.push_str(delta.text());
+            joined.last = at;
+            joined.count += 1;
+        } else {
+            self.joined = Some(Joined {
+                part: delta.part(),
+                text: delta.text().to_owned(),
+                last: at,
+                count: 1,
+                chunk: chunk.data.to_vec(),
+            });
+        }
+    }
+
+    /// Keeps account of which parts are open.
+    fn note(&mut self, chunk: Chunk<'_>) {
+        let Ok(Mark { kind, id, tool }) = serde_json::from_slice(chunk.data) else {
+            return;
+        };
+        let part = |kind, id: Option<Cow<'_, str>>| Part {
+            kind,
+            id: id.unwrap_or_default().into_owned(),
+        };
+        match &*kind {
+            "text-start" => self.begin(part(TEXT, id), chunk),
+            "reasoning-start" => self.begin(part(REASONING, id), chunk),
+            "tool-input-start" => self.begin(part(TOOL, tool), chunk),
+            "text-end" => self.finish(&part(TEXT, id)),
+            "reasoning-end" => self.finish(&part(REASONING, id)),
+            "tool-input-available" | "tool-input-error" => self.finish(&part(TOOL, tool)),
+            // These end all texts, said or not.
+            "finish-step" => self.open.retain(|start| start.part.kind == TOOL),
+            "start" | "reset-step" | "finish" | "abort" => self.open.clear(),
+            _ => {}
+        }
+    }
+
+    fn begin(&mut self, part: Part, chunk: Chunk<'_>) {
+        self.finish(&part);
+        self.open.push(Start {
+            part,
+            chunk: chunk.data.to_vec(),
+        });
+    }
+
+    fn finish(&mut self, part: &Part) {
+        self.open.retain(|start| start.part != *part);
+    }
+}
+
+const TEXT: &str = "text";
+const REASONING: &str = "reasoning";
+const TOOL: &str = "tool-input";
+
+fn covers(end: Option<Cursor>, generation: Ulid, seq: u64) -> bool {
+    end.is_some_and(|end| end.generation == generation && seq <= end.seq)
+}
+
+fn text(data: &[u8]) -> Chunk<'_> {
+    Chunk {
+        kind: Kind::Text,
+        data,
+    }
+}
+
+/// What begins or ends a part.
+#[derive(Deserialize)]
+struct Mark<'a> {
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    id: Option<Cow<'a, str>>,
+    #[serde(rename = "toolCallId", borrow)]
+    tool: Option<Cow<'a, str>>,
+}
+
+/// A delta that can be joined without losing anything: one with further fields, such as a provider's metadata, cannot.
+#[derive(Deserialize)]
+#[serde(tag = "type", deny_unknown_fields)]
+enum Delta<'a> {
+    #[serde(rename = "text-delta")]
+    Text {
+        #[serde(borrow)]
+        id: Cow<'a, str>,
+        #[serde(borrow)]
+        delta: Cow<'a, str>,
+    },
+    #[serde(rename = "reasoning-delta")]
+    Reasoning {
+        #[serde(borrow)]
+        id: Cow<'a, str>,
+        #[serde(borrow)]
+        delta: Cow<'a, str>,
+    },
+    #[serde(rename = "tool-input-delta", rename_all = "camelCase")]
+    ToolInput {
+        #[serde(borrow)]
+        tool_call_id: Cow<'a, str>,
+        #[serde(borrow)]
+        input_text_delta: Cow<'a, str>,
+    },
+}
+
+impl<'a> Delta<'a> {
+    fn of(chunk: Chunk<'a>) -> Option<Self> {
+        (chunk.kind == Kind::Text)
+            .then(|| serde_json::from_slice(chunk.data).ok())
+            .flatten()
+    }
+
+    fn part(&self) -> Part {
+        let (kind, id) = match self {
+            Self::Text { id, .. } => (TEXT, id),
+            Self::Reasoning { id, .. } => (REASONING, id),
+            Self::ToolInput { tool_call_id, .. } => (TOOL, tool_call_id),
+        };
+        Part {
+            kind,
+            id: id.clone().into_owned(),
+        }
+    }
+
+    fn text(&self) -> &str {
+        match self {
+            Self::Text { delta, .. } | Self::Reasoning { delta, .. } => delta,
+            Self::ToolInput { input_text_delta, .. } => input_text_delta,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GENERATION: Ulid = Ulid::from_parts(1, 2);
+
+    fn at(seq: u64) -> Cursor {
+        Cursor {
+            generation: GENERATION,
+            seq,
+        }
+    }
+
+    /// What comes of the chunks, as `seq text` (`+ text` without a cursor), when the client has seen `seen` of them and
+    /// the replay ends with `replay`.
+    fn merged(chunks: &[&str], seen: u64, replay: u64) -> Vec<String> {
+        let mut merge = Merge::default();
+        merge.seen(at(seen));
+        merge.replay_to(at(replay));
+        let mut written = Vec::new();
+        let mut write = |cursor: Option<Cursor>, chunk: Chunk<'_>| {
+            let seq = cursor.map_or("+".to_owned(), |cursor| cursor.seq.to_string());
+            written.push(format!("{seq} {}", std::str::from_utf8(chunk.data).unwrap()));
+        };
+        for (seq, chunk) in (1..).zip(chunks) {
+            merge.take(at(seq), text(chunk.as_bytes()), &mut write);
+        }
+        merge.flush(&mut write);
+        written
+    }
+
+    const ANSWER: [&str; 12] = [
+        r#"{"type":"start","messageId":"m"}"#,
+        r#"{"type":"reasoning-start","id":"1"}"#,
+        r#"{"type":"reasoning-delta","id":"1","delta":"hm\n"}"#,
+        r#"{"type":"reasoning-delta","id":"1","delta":" \"x\""}"#,
+        r#"{"type":"text-start","id":"1"}"#,
+        r#"{"type":"text-delta","id":"1","delta":"a"}"#,
+        r#"{"type":"text-delta","id":"1","delta":"b"}"#,
+        r#"{"type":"reasoning-end","id":"1"}"#,
+        r#"{"type":"text-delta","id":"1","delta":"c"}"#,
+        r#"{"type":"tool-input-start","toolCallId":"t","toolName":"look"}"#,
+        r#"{"type":"tool-input-delta","toolCallId":"t","inputTextDelta":"{"}"#,
+        r#"{"type":"tool-input-delta","toolCallId":"t","inputTextDelta":"}"}"#,
+    ];
+
+    #[test]
+    fn adjacent_deltas_of_a_part_become_one() {
+        assert_eq!(
+            merged(&ANSWER, 0, 12),
+            [
+                r#"1 {"type":"start","messageId":"m"}"#,
+                r#"2 {"type":"reasoning-start","id":"1"}"#,
+                r#"4 {"type":"reasoning-delta","id":"1","delta":"hm\n \"x\""}"#,
+                r#"5 {"type":"text-start","id":"1"}"#,
+                r#"7 {"type":"text-delta","id":"1","delta":"ab"}"#,
+                r#"8 {"type":"reasoning-end","id":"1"}"#,
+                r#"9 {"type":"text-delta","id":"1","delta":"c"}"#,
+                r#"10 {"type":"tool-input-start","toolCallId":"t","toolName":"look"}"#,
+                r#"12 {"type":"tool-input-delta","toolCallId":"t","inputTextDelta":"{}"}"#,
+            ]
+        );
+    }
+
+    #[test]
+    fn what_comes_live_passes_as_it_is() {
+        let live = merged(&ANSWER, 0, 3);
+        assert_eq!(live.len(), 12);
+        assert_eq!(
+            live[2..4],
+            [format!("3 {}", ANSWER[2]), format!("4 {}", ANSWER[3])]
+        );
+    }
+
+    #[test]
+    fn a_cursor_inside_a_part_gets_its_start_again() {
+        assert_eq!(
+            merged(&ANSWER, 6, 12)[..3],
+            [
+                format!("+ {}", ANSWER[1]),
+                format!("+ {}", ANSWER[4]),
+                format!("7 {}", ANSWER[6])
+            ]
+        );
+        assert_eq!(
+            merged(&ANSWER, 11, 11),
+            [
+                format!("+ {}", ANSWER[4]),
+                format!("+ {}", ANSWER[9]),
+                format!("12 {}", ANSWER[11])
+            ]
+        );
+        assert_eq!(merged(&ANSWER, 12, 12), Vec::<String>::new(), "nothing follows");
+        let closed = [ANSWER[4], r#"{"type":"finish-step"}"#, r#"{"type":"start-step"}"#];
+        assert_eq!(merged(&closed, 2, 3), [format!("3 {}", closed[2])]);
+    }
+
+    #[test]
+    fn nothing_is_lost_by_joining() {
+        let chunks = [
+            r#"{"type":"text-delta","id":"1","delta":"a","providerMetadata":{"p":{}}}"#,
+            r#"{"type":"text-delta","id":"1","delta":"b"}"#,
+            r#"{"type":"text-delta","id":"2","delta":"c"}"#,
+            r#"{ "type" : "text-delta", "id":"2","delta":"é" }"#,
+            "no JSON",
+            r#"{"type":"text-delta","id":2,"delta":"d"}"#,
+            r#"{"type":"text-delta","id":"2"}"#,
+        ];
+        let merged = merged(&chunks, 0, 7);
+        assert_eq!(merged[2], r#"4 {"type":"text-delta","id":"2","delta":"cé"}"#);
+        let rest: Vec<_> = merged.iter().enumerate().filter(|(at, _)| *at != 2).collect();
+        for ((_, text), seq) in rest.iter().zip([1, 2, 5, 6, 7]) {
+            assert_eq!(**text, format!("{seq} {}", chunks[seq - 1]));
+        }
+    }
+
+    #[test]
+    fn joined_deltas_are_bounded() {
+        let long = format!(
+            r#"{{"type":"text-delta","id":"1","delta":"{}"}}"#,
+            "x".repeat(40_000)
+        );
+        let chunks = [long.as_str(); 6];
+        assert_eq!(merged(&chunks, 0, 6).len(), 6);
+        let short = vec![r#"{"type":"text-delta","id":"1","delta":"0123456789"}"#; 10_000];
+        assert_eq!(merged(&short, 0, 10_000).len(), 2);
+    }
+
+    #[test]
+    fn generations_are_kept_apart() {
+        let mut merge = Merge::default();
+        merge.seen(at(5));
+        merge.replay_to(at(9));
+        let other = Cursor {
+            generation: Ulid::from_parts(3, 4),
+            seq: 3,
+        };
+        let mut written = 0;
+        merge.take(other, text(ANSWER[5].as_bytes()), &mut |_, _| written += 1);
+        assert_eq!(written, 1);
+        assert!(merge.is_over(other));
+    }
+}
