@@ -224,11 +224,11 @@ describe('cleanup in Redis', () => {
     const commands = new Map()
     /** @type {number[]} */
     const longest = []
-    // The clock of a command also runs while the machine does something else: the quietest of three rounds counts.
-    for (const keyPrefix of ['first', 'second', 'third']) {
+    // What is our doing shows in every round, what is the machine's does not: the quietest counts.
+    for (const keyPrefix of ['first', 'second', 'third', 'fourth', 'fifth']) {
       const engine = createEngine({ url: redis.url, keyPrefix })
       t.after(() => engine.close())
-      const names = await produceMany(engine, 700)
+      const names = await produceMany(engine, 420)
       const endMonitor = await redis.admin.monitor(({ args, source }) => {
         const name = args[0]?.toUpperCase() ?? ''
         if (source !== 'lua') commands.set(name, (commands.get(name) ?? 0) + 1)
@@ -238,7 +238,7 @@ describe('cleanup in Redis', () => {
         return engine.cleanup({ olderThan: 0 })
       })
       endMonitor()
-      assert.equal(result.removed, 700)
+      assert.equal(result.removed, 420)
       assert.equal(result.healed, 0)
       longest.push(slowest.ms)
       t.diagnostic(
@@ -252,6 +252,6 @@ describe('cleanup in Redis', () => {
       [...commands.keys()].filter((name) => !known.includes(name)),
       [],
     )
-    assert.ok(commands.get('EVALSHA') >= 4 * 700)
+    assert.ok(commands.get('EVALSHA') >= 5 * 420)
   })
 })
