@@ -1,6 +1,6 @@
 // Makes a fresh checkout ready: npm packages, native addon, TypeScript, and, for the tests, a Redis server and a browser.
 //
-//   node scripts/setup.mjs [npm] [native] [typescript] [redis] [chromium] [--dry-run]
+//   node scripts/setup.mjs [npm] [native] [typescript] [redis] [chromium] [node22] [--dry-run]
 //
 // Without names: the first three. Each step is skipped while its inputs are unchanged.
 
@@ -8,11 +8,12 @@ import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { chromiumPackage, findChromium } from './chromium.mjs'
+import { findNode22, installNode22, node22Installation } from './node22.mjs'
 import { findRedis, redisPackage } from './redis.mjs'
 import { needRust } from './rust.mjs'
 import { hashOf, isStamped, root, run, runSteps, SetupError, say, stamp } from './steps.mjs'
 
-/** @typedef {'npm' | 'native' | 'typescript' | 'redis' | 'chromium'} StepName */
+/** @typedef {'npm' | 'native' | 'typescript' | 'redis' | 'chromium' | 'node22'} StepName */
 
 const nativeOutput = () => [
   ...readdirSync(root).filter((name) => /^tidemark\..+\.node$/.test(name)),
@@ -65,6 +66,11 @@ const steps = {
     name: 'Redis server for the tests',
     pending: () => (findRedis() ? undefined : redisPackage.plan()),
     run: () => redisPackage.install(findRedis),
+  },
+  node22: {
+    name: 'Node.js 22 for ai 7',
+    pending: () => (findNode22() ? undefined : node22Installation),
+    run: installNode22,
   },
   chromium: {
     name: 'Chromium for the browser tests',

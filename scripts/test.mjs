@@ -9,6 +9,7 @@ import { readdirSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { launch } from './launch.mjs'
+import { findNode22 } from './node22.mjs'
 import { findRedis } from './redis.mjs'
 import { needRust } from './rust.mjs'
 import { runMain, setup } from './setup.mjs'
@@ -30,9 +31,11 @@ await runMain(async () => {
     'native',
     'typescript',
     'redis',
+    'node22',
     ...(needsBrowser ? /** @type {const} */ (['chromium']) : []),
   ])
   process.env.REDIS_SERVER = findRedis()?.path
+  process.env.NODE22 = findNode22()
 
   let rustFailed = false
   if (soak || filters.length > 0) {

@@ -112,3 +112,20 @@ export function object<S extends Record<string, Check<unknown>>>(fields: S): Che
     return checked as Checked<S>
   }
 }
+
+/** An object that has these methods. */
+export function methods(accepted: string, ...names: string[]): Check<object> {
+  return (value, field) => {
+    const given = value as Record<string, unknown> | null | undefined
+    return names.every((name) => typeof given?.[name] === 'function')
+      ? (given as object)
+      : refuse(field, accepted, value)
+  }
+}
+
+/** Options that have no default. */
+export function required<T extends object>(options: T, field: string, ...names: (keyof T & string)[]): void {
+  for (const name of names) {
+    if (options[name] === undefined) throw invalidArgument(`${field}.${name}`, 'is required')
+  }
+}

@@ -47,7 +47,7 @@ export const consumer: Check<string> = text(1, 256)
 const reason = text(0, MAX_REASON_BYTES)
 export const wait: Check<number> = duration('0ms', '1d')
 const flushIntervalMs = integer(0, 10_000, 'milliseconds')
-const ttl = object({ active: duration('1s', '365d'), done: duration('1s', '365d') })
+export const ttl = object({ active: duration('1s', '365d'), done: duration('1s', '365d') })
 
 const engineOptions = object({
   url: checkUrl,

@@ -16,6 +16,7 @@ const STATUS: Partial<Record<api.ErrorCode, number>> = {
   ERR_INVALID_ARGUMENT: 400,
   ERR_FORBIDDEN: 403,
   ERR_NOT_FOUND: 404,
+  ERR_ACTIVE: 409,
   ERR_GAP: 410,
   ERR_CONNECTION: 503,
   ERR_TIMEOUT: 503,
@@ -42,7 +43,7 @@ export async function respond(
   }
 }
 
-function headersFor(format: RespondArgs['format'], given: Headers): Headers {
+export function headersFor(format: RespondArgs['format'], given: Headers): Headers {
   const all = new Headers(HEADERS)
   if (format === 'ui-messages') all.set('x-vercel-ai-ui-message-stream', 'v1')
   for (const [name, value] of given) all.set(name, value)

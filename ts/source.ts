@@ -4,19 +4,24 @@ import { ignore } from './deferred'
 import { BackpressureError, StoppedError } from './errors'
 
 /** What a source is read through: once, and left early by `return`. */
-export interface Reading {
-  next(): Promise<IteratorResult<ChunkData, unknown>>
+export interface Reading<T = ChunkData> {
+  next(): Promise<IteratorResult<T, unknown>>
   return?(): Promise<unknown>
 }
 
 export function read(source: PipeSource, signal?: AbortSignal): Reading {
-  const given = typeof source === 'function' ? source(signal as AbortSignal) : source
-  checkSource(given, typeof source === 'function' ? 'the result of source' : 'source')
+  if (typeof source !== 'function') return begin(source, 'source')
+  return begin(source(signal as AbortSignal), 'the result of source')
+}
+
+/** Begins to read an async iterable or a stream; `field` names it if it is neither. */
+export function begin<T>(given: AsyncIterable<T> | ReadableStream<T>, field: string): Reading<T> {
+  checkSource(given, field)
   if (!isStream(given)) return given[Symbol.asyncIterator]()
   // The stream's own iterator would wait for a pending read before it cancels.
   const reader = given.getReader()
   return {
-    next: () => reader.read() as Promise<IteratorResult<ChunkData, unknown>>,
+    next: () => reader.read() as Promise<IteratorResult<T, unknown>>,
     return: () => reader.cancel(),
   }
 }
@@ -31,12 +36,12 @@ export function checkSource(value: unknown, field: string): void {
   )
 }
 
-function isStream(value: unknown): value is ReadableStream<ChunkData> {
+function isStream<T>(value: unknown): value is ReadableStream<T> {
   return typeof (value as { getReader?: unknown } | null | undefined)?.getReader === 'function'
 }
 
 /** Tells a source that nobody reads on; what it makes of that is its own affair. */
-export function leave(reading: Reading): void {
+export function leave(reading: Reading<unknown>): void {
   try {
     reading.return?.().catch(ignore)
   } catch {

@@ -1,0 +1,57 @@
+import { clearTimeout, setTimeout } from 'node:timers'
+import type { ChunkData, Outcome } from '../index'
+import { InterruptedError } from './errors'
+import { headersFor } from './respond'
+
+const HEARTBEAT_MS = 15_000
+const encoder = new TextEncoder()
+
+/** What the client is sent that has asked for the answer: the same events as `engine.respond` sends to others. */
+export function answerResponse(
+  chunks: ReadableStream<ChunkData>,
+  done: Promise<Outcome | undefined>,
+): Response {
+  const reader = chunks.getReader()
+  let reading: ReturnType<typeof reader.read> | undefined
+  let last = ''
+  const body = new ReadableStream<Uint8Array>({
+    async pull(controller) {
+      const send = (data: string) => controller.enqueue(encoder.encode(`data: ${data}\n\n`))
+      try {
+        reading ??= reader.read()
+        const result = await beforeHeartbeat(reading)
+        if (result === undefined) return controller.enqueue(encoder.encode(': heartbeat\n\n'))
+        reading = undefined
+        if (!result.done) {
+          last = String(result.value)
+          return send(last)
+        }
+        if ((await done) === 'stopped' && !hasEnded(last)) send(JSON.stringify({ type: 'abort' }))
+      } catch (error) {
+        if (!hasEnded(last)) send(JSON.stringify({ type: 'error', errorText: textOf(error) }))
+      }
+      send('[DONE]')
+      controller.close()
+    },
+    cancel: () => reader.cancel(),
+  })
+  return new Response(body, { headers: headersFor('ui-messages', new Headers()) })
+}
+
+/** What was read, or undefined if that takes longer than a proxy may bear. */
+async function beforeHeartbeat<T>(reading: Promise<T>): Promise<T | undefined> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(() => resolve(undefined), HEARTBEAT_MS).unref()
+  })
+  return Promise.race([reading, late]).finally(() => clearTimeout(timer))
+}
+
+/** Whether the SDK has said by itself that its answer was cut short. */
+function hasEnded(last: string): boolean {
+  return /^\{"type":"(abort|error)"/.test(last)
+}
+
+function textOf(error: unknown): string {
+  return error instanceof InterruptedError ? `interrupted: ${error.reason}` : (error as Error).message
+}

@@ -1,0 +1,81 @@
+import type * as api from '../index'
+import { type Answer, AnswerSource, type Encode } from './answer'
+import { callback, oneOf } from './checks'
+import { deferred, ignore } from './deferred'
+import { ttl } from './options'
+
+export type MaybePromise<T> = T | PromiseLike<T>
+type WaitUntil = (done: Promise<unknown>) => void
+
+/** How an answer is kept. */
+export interface AnswerOptions {
+  /** Whose chat it is: only with the same owner can its answers be continued, followed and stopped. 1–512 bytes. */
+  owner: string
+  /** If the chat is being answered already: `'error'` (default), or `'takeover'`, which interrupts that answer. */
+  ifActive?: 'error' | 'takeover' | undefined
+  /** Overrides the engine's. */
+  ttl?: api.Ttl | undefined
+  /**
+   * Keeps a serverless function alive until the answer has ended: `after` of `next/server`, `waitUntil` of
+   * `@vercel/functions`. Default: what the host offers, if anything.
+   */
+  waitUntil?: WaitUntil | undefined
+}
+
+export const answerFields = { ifActive: oneOf('error', 'takeover'), ttl, waitUntil: callback }
+
+/** What a stream says of the answer that it holds. */
+export interface AnswerMetadata {
+  messageId: string
+  /** The message that is answered. */
+  after: string | null
+}
+
+/** A generation that has begun. */
+export interface Started {
+  chunks: ReadableStream<api.ChunkData>
+  /** Undefined: the store could not be reached, and the client was sent the answer all the same. */
+  done: Promise<api.Outcome | undefined>
+}
+
+/** Starts a generation; rejects with the reason why it could not. */
+export async function startAnswer(
+  engine: api.Engine,
+  streamId: string,
+  open: (signal: AbortSignal) => MaybePromise<Answer>,
+  encode: Encode,
+  { waitUntil = ofHost(), ...options }: AnswerOptions & { metadata?: unknown },
+): Promise<Started> {
+  const started = deferred<void>()
+  let done = Promise.resolve<api.Outcome | undefined>(undefined)
+  let source: AnswerSource | undefined
+  const begin = (signal: AbortSignal) => {
+    source = new AnswerSource(() => open(signal), encode, signal)
+    started.resolve()
+    return source
+  }
+  const chunks = engine.pipe(streamId, begin, {
+    ...options,
+    waitUntil: (ended) => {
+      done = ended as typeof done
+    },
+  })
+  // A source that was never begun was stopped before, or refused.
+  done.then(() => started.resolve(), started.reject)
+  waitUntil?.(done.catch(ignore).then(() => source?.closed))
+  await started.promise
+  return { chunks, done }
+}
+
+/** Hosts tell by these names what `after` of Next.js and `waitUntil` of Vercel's package come down to. */
+function ofHost(): WaitUntil | undefined {
+  const global = globalThis as Record<
+    symbol,
+    { get?: () => { waitUntil?: WaitUntil } | undefined } | undefined
+  >
+  for (const name of ['@next/request-context', '@vercel/request-context']) {
+    const context = global[Symbol.for(name)]?.get?.()
+    if (typeof context?.waitUntil === 'function') return (done) => context.waitUntil?.(done)
+  }
+  return undefined
+}

@@ -1,0 +1,117 @@
+import { setTimeout } from 'node:timers'
+import { refuse } from './checks'
+import { deferred, ignore } from './deferred'
+import { begin, leave, type Reading } from './source'
+
+/** Chunks of the AI SDK's UI message stream, each an object with a `type`. */
+export type UIMessageChunks = ReadableStream<object> | AsyncIterable<object>
+
+/** What `streamText` of `ai` 5, 6 and 7 returns, or the UI message stream that was made of it. */
+export type Answer = UIMessageChunks | { toUIMessageStream(): UIMessageChunks }
+
+/** How long an answer that was told to stop may take for its last words, in milliseconds. */
+const CLOSING_MS = 1000
+
+/** The JSON texts that one value of a source stands for. */
+export type Encode = (value: unknown) => Iterable<string>
+
+/** What a generation is made of: the JSON texts of UI message chunks, one chunk of the stream each. */
+export class AnswerSource implements AsyncIterableIterator<string> {
+  readonly #open: () => Answer | PromiseLike<Answer>
+  readonly #encode: Encode
+  readonly #signal: AbortSignal
+  readonly #closed = deferred<void>()
+  #reading: Promise<Reading<unknown>> | undefined
+  #texts: string[] = []
+
+  constructor(open: () => Answer | PromiseLike<Answer>, encode: Encode, signal: AbortSignal) {
+    this.#open = open
+    this.#encode = encode
+    this.#signal = signal
+  }
+
+  /** Settles when nothing is left of the source, its hooks included. */
+  get closed(): Promise<void> {
+    return this.#closed.promise
+  }
+
+  async next(): Promise<IteratorResult<string, undefined>> {
+    try {
+      for (;;) {
+        const text = this.#texts.shift()
+        if (text !== undefined) return { done: false, value: text }
+        this.#reading ??= this.#start()
+        const result = await (await this.#reading).next()
+        if (result.done) break
+        this.#texts = [...this.#encode(result.value)]
+      }
+    } catch (error) {
+      this.#closed.resolve()
+      throw error
+    }
+    this.#closed.resolve()
+    return { done: true, value: undefined }
+  }
+
+  /** Nobody reads on. An answer that was told to stop is heard out, so that its own hooks learn how it ended. */
+  async return(): Promise<IteratorResult<string, undefined>> {
+    const reading = await this.#reading?.catch(ignore)
+    if (reading !== undefined) {
+      if (this.#signal.aborted) await drain(reading)
+      else leave(reading)
+    }
+    this.#closed.resolve()
+    return { done: true, value: undefined }
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+
+  async #start(): Promise<Reading<unknown>> {
+    const answer = await this.#open()
+    const made = (answer as { toUIMessageStream?: unknown } | null | undefined)?.toUIMessageStream
+    return begin(typeof made === 'function' ? made.call(answer) : answer, 'the result of generate')
+  }
+}
+
+async function drain(reading: Reading<unknown>): Promise<void> {
+  const limit = setTimeout(() => leave(reading), CLOSING_MS)
+  try {
+    while (!(await reading.next()).done);
+  } catch {
+    // The answer's last words are its own affair.
+  } finally {
+    clearTimeout(limit)
+  }
+}
+
+/**
+ * Encodes chunks as they come from the SDK. The first one gets the message's id if it has none, so that every client, and
+ * every replay, speaks of the same message.
+ */
+export function encodeChunks(messageId: string): Encode {
+  return (chunk) => {
+    if (typeof chunk !== 'object' || chunk === null) return refuse('chunk', 'a UI message chunk', chunk)
+    const { type, messageId: given } = chunk as { type?: unknown; messageId?: unknown }
+    const complete = type === 'start' && given === undefined ? { ...chunk, messageId } : chunk
+    return [JSON.stringify(complete)]
+  }
+}
+
+/** Takes the texts back out of server-sent events, which arrive as text in pieces of any size. */
+export function decodeEvents(): Encode {
+  let rest = ''
+  return (piece) => {
+    if (typeof piece !== 'string') return refuse('stream', 'a stream of text', piece)
+    const events = (rest + piece).split('\n\n')
+    rest = events.pop() as string
+    return events.map(dataOf).filter((data) => data !== '' && data !== '[DONE]')
+  }
+}
+
+/** The `data:` lines of an event; comments and other fields have none. */
+function dataOf(event: string): string {
+  const lines = event.split('\n').filter((line) => line.startsWith('data:'))
+  return lines.map((line) => line.slice(5).trimStart()).join('\n')
+}

@@ -1,0 +1,58 @@
+import type * as api from '../index'
+import type { AnswerMetadata } from './answer-start'
+import { required } from './checks'
+import { refusal } from './respond'
+
+export interface ResumeOptions
+  extends Pick<api.RespondOptions, 'headers' | 'heartbeatMs' | 'maxDurationMs' | 'signal'> {
+  owner: string
+}
+
+/**
+ * The current answer as a response to `useChat`'s reconnecting: 204 when nothing is active, 403 for another owner. With
+ * `?after=<id of the last message>` an answer to that message is sent although it has ended: no database can be late.
+ */
+export async function resumeResponse(
+  engine: api.Engine,
+  request: Request,
+  streamId: string,
+  options: ResumeOptions,
+): Promise<Response> {
+  required({ ...options }, 'options', 'owner')
+  return refusing(async () => {
+    const status = await engine.status(streamId)
+    if (status === null) return nothing()
+    if (status.owner !== options.owner) return forbidden()
+    const asked = new URL(request.url).searchParams.get('after')
+    const { after } = (status.metadata ?? {}) as Partial<AnswerMetadata>
+    if (status.state !== 'active' && (asked === null || asked !== after)) return nothing()
+    return engine.respond(request, streamId, { ...options, format: 'ui-messages', wait: 0 })
+  })
+}
+
+/** Stops the current answer: `{ result }`, that of `engine.stop`; 403 for another owner. */
+export async function stopResponse(
+  engine: api.Engine,
+  streamId: string,
+  options: { owner: string; reason?: string | undefined },
+): Promise<Response> {
+  required({ ...options }, 'options', 'owner')
+  return refusing(async () => {
+    const { owner, reason } = options
+    return Response.json({ result: await engine.stop(streamId, reason, { owner }) })
+  })
+}
+
+/** What the engine refuses, as a response. */
+export async function refusing(serve: () => Promise<Response>): Promise<Response> {
+  try {
+    return await serve()
+  } catch (error) {
+    return refusal(error)
+  }
+}
+
+export const nothing = () => new Response(null, { status: 204 })
+
+export const forbidden = () =>
+  Response.json({ code: 'ERR_FORBIDDEN', message: 'this chat is not yours' }, { status: 403 })

@@ -1,0 +1,191 @@
+import { randomUUID } from 'node:crypto'
+import type * as api from '../index'
+import { type Answer, encodeChunks } from './answer'
+import { answerResponse } from './answer-response'
+import {
+  type AnswerMetadata,
+  type AnswerOptions,
+  answerFields,
+  type MaybePromise,
+  startAnswer,
+} from './answer-start'
+import { forbidden, nothing, refusing, resumeResponse, stopResponse } from './chat-responses'
+import { callback, methods, object, refuse, required } from './checks'
+import { ignore } from './deferred'
+import { invalidArgument } from './errors'
+import { streamId as checkStreamId } from './options'
+
+/** What Next.js gives to a route handler beside the request; other frameworks' parameters fit in. */
+export interface RouteContext {
+  params?: MaybePromise<Readonly<Record<string, string | string[] | undefined>>> | undefined
+}
+
+/** What `generate` is told. */
+export interface GenerateInput<Message = unknown> {
+  request: Request
+  chatId: string
+  /** What `authorize` said. */
+  owner: string
+  /** As the client sent them: for other people's clients, `validateUIMessages` of `ai`. */
+  messages: Message[]
+  /** All of the request's JSON. */
+  body: Readonly<Record<string, unknown>>
+  /** The id that the answer's message gets, in every client and every replay. */
+  messageId: string
+  /** Aborted when somebody presses Stop, on whichever server; never because a client has left. */
+  signal: AbortSignal
+}
+
+/** Remembers which stream holds a chat's current answer. */
+export interface ActiveStream {
+  get(chatId: string): MaybePromise<string | null | undefined>
+  /** `null` once the answer has ended. */
+  set(chatId: string, streamId: string | null): MaybePromise<unknown>
+}
+
+export interface ChatRoutesOptions<Message = unknown> extends Omit<AnswerOptions, 'owner'> {
+  engine: api.Engine
+  /**
+   * The user whose chat this is, once you have made sure that it is theirs. Nothing: the answer is 403. A `Response` is
+   * sent as it is.
+   */
+  authorize(request: Request, chatId: string): MaybePromise<string | Response | null | undefined>
+  /** Calls the model: once for each answer, and to its end, whatever becomes of the client. */
+  generate(input: GenerateInput<Message>): MaybePromise<Answer>
+  /** For applications that keep stream ids of their own. Default: a chat is one stream, each answer a generation of it. */
+  activeStream?: ActiveStream | undefined
+  /** What clients are told when `generate` fails. Default: logs the error, and says no more than that there was one. */
+  onError?: ((error: unknown) => string) | undefined
+}
+
+/** Each takes a web `Request` and gives a `Response`, so they fit other frameworks too. */
+export interface ChatRoutes {
+  /** Answers the chat named by `params.id`, or else by the body's `id`. 409: it is being answered already. */
+  POST(request: Request, context?: RouteContext): Promise<Response>
+  /** The current answer, from its beginning to its end; 204 when there is none. */
+  GET(request: Request, context: RouteContext): Promise<Response>
+  /** Stops the current answer, wherever the model is called. */
+  DELETE(request: Request, context: RouteContext): Promise<Response>
+}
+
+const checkRoutes = object({
+  ...answerFields,
+  engine: methods('an engine', 'pipe', 'respond', 'status', 'stop'),
+  authorize: callback,
+  generate: callback,
+  activeStream: methods('{ get, set }', 'get', 'set'),
+  onError: callback,
+})
+
+/**
+ * The route handlers of a chat.
+ *
+ * ```ts
+ * const { POST, GET, DELETE } = chatRoutes({
+ *   engine,
+ *   authorize: async (request, chatId) => userWhoOwns(chatId, await session(request)),
+ *   generate: async ({ messages, signal }) =>
+ *     streamText({ model, messages: await convertToModelMessages(messages), abortSignal: signal }),
+ * })
+ * ```
+ */
+export function chatRoutes<Message = unknown>(options: ChatRoutesOptions<Message>): ChatRoutes {
+  required(checkRoutes(options, 'options'), 'options', 'engine', 'authorize', 'generate')
+  const { engine, authorize, generate, activeStream = ITSELF, onError = logged, ...rest } = options
+
+  async function admitted(
+    request: Request,
+    chatId: string,
+    serve: (owner: string) => Promise<Response>,
+  ): Promise<Response> {
+    const owner = await authorize(request, chatId)
+    if (owner instanceof Response) return owner
+    return typeof owner === 'string' && owner !== '' ? serve(owner) : forbidden()
+  }
+
+  async function answer(input: Omit<GenerateInput<Message>, 'signal'>): Promise<Response> {
+    const { chatId, owner, messageId } = input
+    const streamId = (await activeStream.get(chatId)) ?? randomUUID()
+    const open = async (signal: AbortSignal) => {
+      try {
+        return await generate({ ...input, signal })
+      } catch (error) {
+        if (signal.aborted) throw error
+        throw new Error(onError(error), { cause: error })
+      }
+    }
+    const metadata: AnswerMetadata = { messageId, after: idOf(input.messages.at(-1)) }
+    const answer = await startAnswer(engine, streamId, open, encodeChunks(messageId), {
+      ...rest,
+      owner,
+      metadata,
+    })
+    await activeStream.set(chatId, streamId)
+    answer.done
+      .catch(ignore)
+      .then(() => activeStream.set(chatId, null))
+      .catch(onError)
+    return answerResponse(answer.chunks, answer.done)
+  }
+
+  return {
+    POST: (request, context) =>
+      refusing(async () => {
+        const body = await bodyOf(request)
+        const chatId = (await paramOf(context)) ?? checkStreamId(body.id, 'body.id')
+        const messages = Array.isArray(body.messages) ? body.messages : []
+        const messageId = answeredIn(messages.at(-1)) ?? randomUUID()
+        return admitted(request, chatId, (owner) =>
+          answer({ request, chatId, owner, messages, body, messageId }),
+        )
+      }),
+    GET: (request, context) =>
+      refusing(async () => {
+        const chatId = checkStreamId(await paramOf(context), 'params.id')
+        return admitted(request, chatId, async (owner) => {
+          const streamId = await activeStream.get(chatId)
+          return streamId ? resumeResponse(engine, request, streamId, { owner }) : nothing()
+        })
+      }),
+    DELETE: (request, context) =>
+      refusing(async () => {
+        const chatId = checkStreamId(await paramOf(context), 'params.id')
+        return admitted(request, chatId, async (owner) => {
+          const streamId = await activeStream.get(chatId)
+          return streamId ? stopResponse(engine, streamId, { owner }) : Response.json({ result: 'ended' })
+        })
+      }),
+  }
+}
+
+const ITSELF: ActiveStream = { get: (chatId) => chatId, set: ignore }
+
+/** The id of a message of the assistant that the client wants continued. */
+function answeredIn(message: unknown): string | undefined {
+  const { role } = (message ?? {}) as { role?: unknown }
+  return role === 'assistant' ? (idOf(message) ?? undefined) : undefined
+}
+
+function idOf(message: unknown): string | null {
+  const { id } = (message ?? {}) as { id?: unknown }
+  return typeof id === 'string' && id.length <= 512 ? id : null
+}
+
+async function bodyOf(request: Request): Promise<Record<string, unknown>> {
+  const body: unknown = await request.json().catch((cause: unknown) => {
+    throw invalidArgument('body', 'must be JSON', { cause })
+  })
+  return typeof body === 'object' && body !== null
+    ? (body as Record<string, unknown>)
+    : refuse('body', 'an object', body)
+}
+
+async function paramOf(context: RouteContext | undefined): Promise<string | undefined> {
+  const id = (await context?.params)?.id
+  return id === undefined ? undefined : checkStreamId(id, 'params.id')
+}
+
+function logged(error: unknown): string {
+  console.error(error)
+  return 'An error occurred.'
+}

@@ -1,0 +1,20 @@
+/**
+ * `tidemark/next`: route handlers for the AI SDK's `useChat` (`ai` 5, 6 and 7). Answers survive reloads, other devices and
+ * deploys, and Stop stops.
+ *
+ * @packageDocumentation
+ */
+
+export type { Answer, UIMessageChunks } from './answer.js'
+export type { AnswerOptions } from './answer-start.js'
+export { type ResumeOptions, resumeResponse, stopResponse } from './chat-responses.js'
+export {
+  type ActiveStream,
+  type ChatRoutes,
+  type ChatRoutesOptions,
+  chatRoutes,
+  type GenerateInput,
+  type RouteContext,
+} from './chat-routes.js'
+export { consumeSseStream } from './consume-sse.js'
+export { withTidemark } from './with-tidemark.js'
