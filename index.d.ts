@@ -160,6 +160,107 @@ export interface SubscribeOptions {
   follow?: 'generation' | 'all' | undefined
 }
 
+/** What the consumers of all groups are told. */
+export interface GroupOptions {
+  /** Its consumers share the work: each item goes to one of them. 1–256 bytes; made by its first consumer, at most 100. */
+  group: string
+  /** Names this consumer within the group: one per process. 1–256 bytes. */
+  consumer: string
+  /**
+   * An item that is not acknowledged for so long after it was handed out goes to whoever asks next. Longer than it takes
+   * to deal with a `batch`. 1 to 86,400,000, default 60,000.
+   */
+  claimIdleMs?: number | undefined
+  /** An item that was handed out so often and never acknowledged becomes a dead letter. Default 5. */
+  maxDeliveries?: number | undefined
+  /** The most items that are fetched at once, and become this consumer's. 1 to 500, default 16. */
+  batch?: number | undefined
+  /** Ends the loop by throwing its reason. */
+  signal?: AbortSignal | undefined
+}
+
+export interface ConsumeOptions extends GroupOptions {
+  /** Where a new group begins: `'start'` (default) of the current or last generation, `'now'`, or after a cursor. */
+  from?: 'start' | 'now' | (string & {}) | undefined
+  /** Must equal the owner given at the start, if one was. */
+  owner?: string | undefined
+  /** How long to wait for a stream that does not exist yet before `ERR_NOT_FOUND`. 0 to 1 day, default `'30s'`. */
+  wait?: Duration | undefined
+}
+
+export interface FinishedOptions extends GroupOptions {
+  /** Where a new group begins: `'start'` (default) with what is in the queue, or `'now'`. */
+  from?: 'start' | 'now' | undefined
+}
+
+export interface DeadLettersOptions {
+  group: string
+  /** Must equal the owner of the stream, if there is one. */
+  owner?: string | undefined
+}
+
+/** A chunk that was handed to one consumer of a group. */
+export interface GroupItem extends Chunk {
+  /** How often it was handed out, this time included. */
+  readonly deliveries: number
+  /** It is done, and nobody gets it again. Resolves once that is stored. */
+  ack(): Promise<void>
+}
+
+/**
+ * The loop of a group's consumer, at least once for each chunk. It ends when the last generation has ended and the group
+ * has acknowledged, or given up, every chunk: quietly after `complete` and `stopped`, else by throwing {@link FailedError}
+ * or {@link InterruptedError}. What it was handed and did not get to is given back when it is left.
+ */
+export interface Consumption extends AsyncIterableIterator<GroupItem>, AsyncDisposable {
+  readonly streamId: string
+  /** How the last generation ended, once everything is done. */
+  readonly outcome: Outcome | undefined
+  readonly reason: string | undefined
+  next(): Promise<IteratorResult<GroupItem, undefined>>
+  return(): Promise<IteratorResult<GroupItem, undefined>>
+  throw(error?: unknown): Promise<IteratorResult<GroupItem, undefined>>
+}
+
+/** A generation that has ended. */
+export interface FinishedGeneration {
+  readonly streamId: string
+  readonly generation: string
+  readonly outcome: Outcome
+  readonly reason: string | null
+  /** Its last chunk's. `<generation>.0` as `from` reads all of it. */
+  readonly cursor: string
+  /** How often it was handed out, this time included. */
+  readonly deliveries: number
+  /** It is done, and this group does not get it again. Resolves once that is stored. */
+  ack(): Promise<void>
+}
+
+/** A loop that waits for the next generation to end, until it is left or aborted. */
+export interface FinishedQueue extends AsyncIterableIterator<FinishedGeneration>, AsyncDisposable {
+  next(): Promise<IteratorResult<FinishedGeneration, undefined>>
+  return(): Promise<IteratorResult<FinishedGeneration, undefined>>
+  throw(error?: unknown): Promise<IteratorResult<FinishedGeneration, undefined>>
+}
+
+/** An item that was handed out too often. */
+export interface DeadLetter {
+  readonly deliveries: number
+  /** Hands it out again, as if for the first time. */
+  retry(): Promise<void>
+  /** Gives it up. */
+  drop(): Promise<void>
+}
+
+export interface DeadChunk extends DeadLetter {
+  readonly seq: number
+  readonly cursor: string
+  /** Null when it cannot be read any more. */
+  readonly data: ChunkData | null
+}
+
+export interface DeadFinished extends DeadLetter, Omit<FinishedGeneration, 'ack'> {}
+
 export interface PipeOptions extends ProduceOptions {
   /** Called with a promise that settles when the source is drained and the stream has ended; for serverless hosts. */
   waitUntil?: ((done: Promise<unknown>) => void) | undefined
@@ -429,6 +530,17 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
    * stored. The other statuses, and their bodies, are those of {@link Engine.respond}.
    */
   acknowledge(request: AcknowledgeRequest, streamId: string, options?: AcknowledgeOptions): Promise<Response>
+  /** Joins a group that shares the chunks of a stream: each goes to one of its consumers, who acknowledges it. */
+  consume(streamId: string, options: ConsumeOptions): Consumption
+  /**
+   * Joins a group that gets every generation of every stream when it has ended, at least once, even if the server that
+   * produced it died. Begins with the first such call of any group; remembers about 65,536 generations, each for twice the
+   * longer TTL of the engine.
+   */
+  finished(options: FinishedOptions): FinishedQueue
+  /** A group's dead letters: chunks of a stream, or, without `streamId`, finished generations. */
+  deadLetters(options: DeadLettersOptions & { streamId: string }): AsyncIterableIterator<DeadChunk>
+  deadLetters(options: DeadLettersOptions & { streamId?: undefined }): AsyncIterableIterator<DeadFinished>
   /** Stops a stream's producers wherever they run, or keeps the stop for its start. `reason`: at most 1 KiB. */
   stop(streamId: string, reason?: string, options?: StopOptions): Promise<StopResult>
   /** What is known of a stream, or null. */

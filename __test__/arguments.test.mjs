@@ -476,6 +476,61 @@ describe('methods that return something else throw', () => {
       await assert.rejects(engine.respond(/** @type {any} */ (bad), 'sse'), refusal('request'))
   })
 
+  test('consume, finished and deadLetters', () => {
+    for (const id of badIds) {
+      assert.throws(
+        () => engine.consume(/** @type {any} */ (id), { group: 'g', consumer: 'c' }),
+        refusal('streamId'),
+      )
+    }
+    /** @type {[options: unknown, field: string][]} */
+    const table = [
+      ...[null, 5, 'g'].map((bad) => /** @type {[unknown, string]} */ ([bad, 'options'])),
+      [undefined, 'options.group'],
+      [{ group: 'g' }, 'options.consumer'],
+      ...['group', 'consumer'].flatMap((name) =>
+        badConsumers.map(
+          (bad) =>
+            /** @type {[unknown, string]} */ ([
+              { group: 'g', consumer: 'c', [name]: bad },
+              `options.${name}`,
+            ]),
+        ),
+      ),
+      ...[
+        [0, 501, 1.5, '5', null],
+        [0, 86_400_001, '1s'],
+        [0, 1_000_001, null],
+        [5, {}],
+      ].flatMap((bads, index) => {
+        const name = ['batch', 'claimIdleMs', 'maxDeliveries', 'signal'][index] ?? ''
+        return bads.map(
+          (bad) =>
+            /** @type {[unknown, string]} */ ([
+              { group: 'g', consumer: 'c', [name]: bad },
+              `options.${name}`,
+            ]),
+        )
+      }),
+      [{ group: 'g', consumer: 'c', from: 'end' }, 'options.from'],
+      [{ group: 'g', consumer: 'c', follow: 'all' }, 'options.follow'],
+    ]
+    for (const [options, field] of table) {
+      assert.throws(() => engine.consume('s', /** @type {any} */ (options)), refusal(field))
+      assert.throws(() => engine.finished(/** @type {any} */ (options)), refusal(field))
+    }
+    const only = { group: 'g', consumer: 'c', owner: 'o' }
+    assert.throws(() => engine.finished(/** @type {any} */ (only)), refusal('options.owner'))
+    for (const [options, field] of /** @type {[unknown, string][]} */ ([
+      [undefined, 'options.group'],
+      [{ group: '' }, 'options.group'],
+      [{ group: 'g', streamId: '' }, 'options.streamId'],
+      [{ group: 'g', owner: 5 }, 'options.owner'],
+    ])) {
+      assert.throws(() => engine.deadLetters(/** @type {any} */ (options)), refusal(field))
+    }
+  })
+
   test('pipe', async () => {
     async function* source() {
       yield assert.fail('must not be read')

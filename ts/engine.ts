@@ -5,6 +5,7 @@ import { Bridge } from './bridge'
 import { cleanup } from './cleanup'
 import { ignore } from './deferred'
 import { origin } from './errors'
+import { consume, deadLetters, finished } from './group'
 import { MemorySampler, sizeOf } from './memory'
 import { combined, prometheus } from './metrics'
 import { loadNative, type Swept } from './native'
@@ -14,7 +15,10 @@ import {
   type Config,
   streamId as checkStreamId,
   cleanupArgs,
+  consumeArgs,
+  deadArgs,
   engineConfig,
+  finishedArgs,
   memoryArgs,
   metricsArgs,
   pipeArgs,
@@ -78,6 +82,22 @@ export class Engine extends EventEmitter<api.EngineEvents> implements api.Engine
 
   async ack(streamId: string, consumer: string, cursor: string, options?: { owner?: string }): Promise<void> {
     return this.#bridge.request('ack', ackArgs(streamId, consumer, cursor, options), ignore)
+  }
+
+  consume(streamId: string, options: api.ConsumeOptions): api.Consumption {
+    return consume(this.#bridge, consumeArgs(streamId, options), origin(this.consume))
+  }
+
+  finished(options: api.FinishedOptions): api.FinishedQueue {
+    return finished(this.#bridge, finishedArgs(options), origin(this.finished))
+  }
+
+  deadLetters(options: api.DeadLettersOptions & { streamId: string }): AsyncIterableIterator<api.DeadChunk>
+  deadLetters(
+    options: api.DeadLettersOptions & { streamId?: undefined },
+  ): AsyncIterableIterator<api.DeadFinished>
+  deadLetters(options: api.DeadLettersOptions & { streamId?: string }) {
+    return deadLetters(this.#bridge, deadArgs(options)) as AsyncIterableIterator<never>
   }
 
   async respond(

@@ -27,6 +27,8 @@ export interface Native {
   acknowledge(engine: number, subscription: number, seq: number): void
   /** Ends a subscription; no record of it follows. */
   cancel(engine: number, subscription: number): void
+  /** Joins a group and returns the consumer's handle, for `take` and `leave`. `args` is a {@link ConsumeArgs}. */
+  consume(engine: number, args: string): number
   /**
    * Fills `words` with what is ready and returns all its text, one after the other, in the order of the records:
    * `words[0]` is a set of flags ({@link MORE} …), `words[1]` the number of words used, and records follow from `words[2]`.
@@ -58,6 +60,14 @@ export type Operation =
   | 'flush'
   /** { producer, outcome: 'complete' | 'failed', reason } → { outcome, reason } */
   | 'finish'
+  /** { consumer } → Handed, when there are items or the end; empty when the consumer has left */
+  | 'take'
+  /** { consumer, untouched: ids } → null, when those have been given back */
+  | 'leave'
+  /** { streamId | null, group, consumer, verdicts: [id, Verdict][], owner } → null */
+  | 'resolve'
+  /** { streamId | null, group, after: id | null, count, owner } → Handed */
+  | 'dead'
   /** AckArgs → null, when the cursor has been stored together with what comes from others */
   | 'ack'
   /** { streamId, reason, owner, keepMs: number | null } → StopResult */
@@ -92,6 +102,39 @@ export interface ProduceArgs {
   ttlDoneMs: number
   /** The engine's when null. */
   flushIntervalMs: number | null
+}
+
+export interface ConsumeArgs {
+  /** Null: the finished generations of all streams. */
+  streamId: string | null
+  group: string
+  consumer: string
+  /** 'start', 'now' or a cursor: where the group begins, if it is new. */
+  from: string
+  batch: number
+  claimIdleMs: number
+  maxDeliveries: number
+  owner: string | null
+  waitMs: number
+}
+
+/** Items of a group; `done` is the end, when everything has been dealt with. */
+export interface Handed {
+  items: HandedItem[]
+  done: { outcome: 'complete' | 'failed' | 'stopped' | 'interrupted'; reason: string } | null
+}
+
+export interface HandedItem {
+  id: string
+  deliveries: number
+  cursor: string
+  /** A chunk's data, unless it cannot be read: its text, or one character for each of its bytes. */
+  text?: string
+  bytes?: string
+  /** A finished generation's. */
+  streamId?: string
+  outcome?: 'complete' | 'failed' | 'stopped' | 'interrupted'
+  reason?: string
 }
 
 export interface AckArgs {

@@ -4,8 +4,9 @@ import type { AcknowledgeArgs } from './acknowledge'
 import { type Check, callback, duration, flag, integer, listOf, object, oneOf, refuse, text } from './checks'
 import { invalidArgument } from './errors'
 import type { Pace } from './event-stream'
-import type { AckArgs, ProduceArgs, SseArgs, SubscribeArgs, SweepArgs } from './native'
+import type { AckArgs, ConsumeArgs, ProduceArgs, SseArgs, SubscribeArgs, SweepArgs } from './native'
 import { url as checkUrl } from './url'
+import type { Owned } from './verdicts'
 
 const MIB = 1 << 20
 /** The largest chunk, in bytes of UTF-8. */
@@ -89,6 +90,7 @@ const memoryOptions = object({ streams: integer(1, 64, 'streams') })
 const stopOptions = object({ owner, keep: duration('1s', '365d') })
 const ackOptions = object({ owner })
 const acknowledgeOptions = object({ owner, consumer })
+const deadOptions = object({ group: consumer, streamId: text(1, 512), owner })
 const followFields = {
   from,
   signal,
@@ -100,6 +102,16 @@ const followFields = {
   follow: oneOf('generation', 'all'),
 }
 const subscribeOptions = object({ ...followFields, ack: oneOf('auto', 'manual') })
+const consumeFields = {
+  group: consumer,
+  consumer,
+  batch: integer(1, 500, 'items'),
+  claimIdleMs: integer(1, 86_400_000, 'milliseconds'),
+  maxDeliveries: integer(1, 1_000_000, 'deliveries'),
+  signal,
+}
+const consumeOptions = object({ ...consumeFields, from, owner, wait: duration('0ms', '1d') })
+const finishedOptions = object({ ...consumeFields, from: oneOf('start', 'now') })
 const sseFields = {
   format: oneOf('events', 'ui-messages'),
   replay: oneOf('merged', 'exact'),
@@ -241,6 +253,50 @@ export function acknowledgeArgs(id: unknown, given: unknown): AcknowledgeArgs {
   const stream = streamId(id, 'streamId')
   const { owner, consumer } = acknowledgeOptions(given, 'options')
   return { streamId: stream, owner, consumer }
+}
+
+/** What a group's consumer is made with. */
+export interface Consuming extends Signalled {
+  args: ConsumeArgs
+}
+
+export function consumeArgs(id: unknown, given: unknown): Consuming {
+  const stream = streamId(id, 'streamId')
+  const options = consumeOptions(given, 'options')
+  return consuming(stream, options, options.owner ?? null, options.wait ?? DEFAULT_WAIT_MS)
+}
+
+export function finishedArgs(given: unknown): Consuming {
+  return consuming(null, finishedOptions(given, 'options'), null, 0)
+}
+
+function consuming(
+  stream: string | null,
+  options: Omit<ReturnType<typeof consumeOptions>, 'owner' | 'wait'>,
+  owner: string | null,
+  waitMs: number,
+): Consuming {
+  const args = {
+    streamId: stream,
+    group: consumer(options.group, 'options.group'),
+    consumer: consumer(options.consumer, 'options.consumer'),
+    from: options.from ?? 'start',
+    batch: options.batch ?? 16,
+    claimIdleMs: options.claimIdleMs ?? 60_000,
+    maxDeliveries: options.maxDeliveries ?? 5,
+    owner,
+    waitMs,
+  }
+  return { args, signal: options.signal }
+}
+
+export function deadArgs(given: unknown): Owned {
+  const options = deadOptions(given, 'options')
+  return {
+    streamId: options.streamId ?? null,
+    group: consumer(options.group, 'options.group'),
+    owner: options.owner ?? null,
+  }
 }
 
 function framed(options: ReturnType<typeof checkSse>): { sse: SseArgs; pace: Pace } {

@@ -50,6 +50,19 @@ const commands = {
     }
     return { chunks, error, outcome: subscription.outcome ?? error?.code }
   },
+  /** Deals with some items of a group, and then holds on to what it has got. */
+  async consume({ streamId, options }) {
+    /** @type {{ seq: number, data: any }[]} */
+    const items = []
+    for await (const item of engine.consume(streamId, options)) {
+      if (items.length === 20) {
+        send({ type: 'holding', items })
+        await new Promise(() => {})
+      }
+      await item.ack()
+      items.push({ seq: item.seq, data: item.data })
+    }
+  },
   /** Keeps the JavaScript thread from doing anything else. */
   block({ ms }) {
     for (const end = now() + ms; now() < end; );

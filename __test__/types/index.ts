@@ -4,12 +4,14 @@ import {
   type CleanupReport,
   type ConnectionState,
   type ConsumerStatus,
+  type Consumption,
   createEngine,
   type Duration,
   type Engine,
   type EngineOptions,
   type ErrorCode,
   FailedError,
+  type FinishedGeneration,
   GapError,
   InvalidArgumentError,
   type MemorySample,
@@ -197,4 +199,36 @@ export async function operate(): Promise<StreamStatus[]> {
   await engine.connect()
   await engine.close()
   return all
+}
+
+export async function share(): Promise<void> {
+  const consumption = engine.consume('chat', {
+    group: 'g',
+    consumer: 'c',
+    batch: 5,
+    from: 'now',
+    owner: maybe,
+  })
+  equal<Consumption>()(consumption)
+  for await (const item of consumption) {
+    equal<number>()(item.deliveries)
+    equal<ChunkData>()(item.data)
+    equal<void>()(await item.ack())
+  }
+  // @ts-expect-error: a group needs a name
+  engine.consume('chat', { consumer: 'c' })
+  await using queue = engine.finished({ group: 'g', consumer: 'c', signal: AbortSignal.timeout(5) })
+  for await (const answer of queue) {
+    equal<FinishedGeneration>()(answer)
+    equal<Outcome>()(answer.outcome)
+    await answer.ack()
+  }
+  for await (const letter of engine.deadLetters({ streamId: 'chat', group: 'g' })) {
+    equal<ChunkData | null>()(letter.data)
+    await letter.retry()
+  }
+  for await (const letter of engine.deadLetters({ group: 'g' })) {
+    equal<string>()(letter.streamId)
+    await letter.drop()
+  }
 }

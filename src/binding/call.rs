@@ -6,9 +6,12 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
     Cursor, Error, Result, StreamId,
-    engine::{Engine, Produce, outbox::Handle, subscription::Follow, window::Limits},
+    engine::{Engine, Produce, groups::Consume, outbox::Handle, subscription::Follow, window::Limits},
     sse::{Format, Framing},
-    store::{Ack, IfActive, IfEnded, ListCursor, Outcome, Position, Sweep, Terminal, Ttl},
+    store::{
+        Ack, IfActive, IfEnded, ListCursor, Outcome, OwnerCheck, Position, Sweep, Terminal, Ttl,
+        groups::{Dead, ItemId, Resolve, Take, Verdict},
+    },
 };
 
 #[derive(Deserialize)]
@@ -44,6 +47,53 @@ struct AckArgs {
     stream_id: String,
     consumer: String,
     cursor: String,
+    owner: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ConsumeArgs {
+    stream_id: Option<String>,
+    group: String,
+    consumer: String,
+    from: String,
+    batch: usize,
+    claim_idle_ms: u64,
+    max_deliveries: u64,
+    owner: Option<String>,
+    wait_ms: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TakeArgs {
+    consumer: Handle,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LeaveArgs {
+    consumer: Handle,
+    untouched: Vec<ItemId>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ResolveArgs {
+    stream_id: Option<String>,
+    group: String,
+    consumer: String,
+    verdicts: Vec<(ItemId, Verdict)>,
+    owner: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct DeadArgs {
+    stream_id: Option<String>,
+    group: String,
+    after: Option<ItemId>,
+    count: usize,
     owner: Option<String>,
 }
 
@@ -142,6 +192,31 @@ pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Resu
             };
             engine.ack(request, StreamId::new(&args.stream_id)?, args.owner, ack);
         }
+        "take" => engine.request(request, target.take(parse::<TakeArgs>(args)?.consumer)),
+        "leave" => {
+            let args: LeaveArgs = parse(args)?;
+            engine.request(request, target.leave(args.consumer, args.untouched));
+        }
+        "resolve" => {
+            let args: ResolveArgs = parse(args)?;
+            let resolve = Resolve {
+                group: args.group,
+                consumer: args.consumer,
+                verdicts: args.verdicts,
+                owner: OwnerCheck::Caller(args.owner),
+            };
+            engine.request(request, target.resolve(optional(args.stream_id)?, resolve));
+        }
+        "dead" => {
+            let args: DeadArgs = parse(args)?;
+            let dead = Dead {
+                group: args.group,
+                after: args.after,
+                count: args.count,
+                owner: OwnerCheck::Caller(args.owner),
+            };
+            engine.request(request, target.dead(optional(args.stream_id)?, dead));
+        }
         "stop" => {
             let args: StopArgs = parse(args)?;
             let keep = args.keep_ms.map(Duration::from_millis);
@@ -185,14 +260,7 @@ pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Resu
 /// Opens a subscription.
 pub fn subscribe(engine: &Engine, args: &str) -> Result<Handle> {
     let args: SubscribeArgs = parse(args)?;
-    let position = match args.from.as_deref() {
-        None | Some("start") => Position::Start,
-        Some("now") => Position::Now,
-        Some(cursor) => {
-            let Cursor { generation, seq } = cursor.parse()?;
-            Position::After { generation, seq }
-        }
-    };
+    let position = args.from.as_deref().map_or(Ok(Position::Start), position)?;
     let limits = Limits {
         window: args.window,
         timeout: args.ack_timeout_ms.map(Duration::from_millis),
@@ -212,6 +280,40 @@ pub fn subscribe(engine: &Engine, args: &str) -> Result<Handle> {
             .map(|sse| Framing::new(sse.format, Duration::from_millis(sse.retry_ms), sse.is_merged)),
     };
     engine.subscribe(&StreamId::new(&args.stream_id)?, follow)
+}
+
+/// Joins a group.
+pub fn consume(engine: &Engine, args: &str) -> Result<Handle> {
+    let args: ConsumeArgs = parse(args)?;
+    engine.consume(Consume {
+        stream: optional(args.stream_id)?,
+        take: Take {
+            group: args.group,
+            consumer: args.consumer,
+            from: position(&args.from)?,
+            count: args.batch,
+            claim_idle: Duration::from_millis(args.claim_idle_ms),
+            max_deliveries: args.max_deliveries,
+            own: None,
+            owner: OwnerCheck::Caller(args.owner),
+        },
+        wait: Duration::from_millis(args.wait_ms),
+    })
+}
+
+fn position(from: &str) -> Result<Position> {
+    Ok(match from {
+        "start" => Position::Start,
+        "now" => Position::Now,
+        cursor => {
+            let Cursor { generation, seq } = cursor.parse()?;
+            Position::After { generation, seq }
+        }
+    })
+}
+
+fn optional(stream_id: Option<String>) -> Result<Option<StreamId>> {
+    stream_id.map(|id| StreamId::new(&id)).transpose()
 }
 
 fn parse<T: DeserializeOwned>(args: &str) -> Result<T> {

@@ -4,8 +4,12 @@ use serde_json::{Value, json};
 
 use crate::{
     Error,
-    engine::outbox::{End, Reply},
-    store::{ListCursor, StreamStatus},
+    engine::{
+        groups::{Handed, Loaded},
+        outbox::{End, Reply},
+    },
+    frame::Kind,
+    store::{ListCursor, StreamStatus, Terminal, groups::Subject},
 };
 
 /// A `NativeError`.
@@ -59,6 +63,7 @@ pub fn reply(reply: Reply) -> Value {
                 next.map(|ListCursor { shard, scan }| json!({ "shard": shard, "scan": scan.to_string() }));
             json!({ "ids": ids, "next": next })
         }
+        Reply::Handed(handed) => self::handed(handed),
         Reply::Memory(bytes) => json!(bytes),
         Reply::Info(text) => json!(text),
         Reply::Count(count) => json!(count),
@@ -74,6 +79,36 @@ pub fn end(end: &End) -> Value {
         End::Terminal { outcome, reason } => json!({ "outcome": outcome, "reason": reason }),
         End::Error(error) => json!({ "error": self::error(error, None) }),
     }
+}
+
+fn handed(handed: Handed) -> Value {
+    let done = handed
+        .done
+        .map(|Terminal { outcome, reason }| json!({ "outcome": outcome, "reason": reason }));
+    let items: Vec<_> = handed.items.into_iter().map(loaded).collect();
+    json!({ "items": items, "done": done })
+}
+
+fn loaded(Loaded { item, data }: Loaded) -> Value {
+    let mut value = json!({ "id": item.id, "deliveries": item.deliveries });
+    match item.subject {
+        Subject::Chunk(cursor) => value["cursor"] = json!(cursor.to_string()),
+        Subject::Finished(finished) => {
+            value["cursor"] = json!(finished.cursor.to_string());
+            value["streamId"] = json!(finished.stream.as_str());
+            value["outcome"] = json!(finished.terminal.outcome);
+            value["reason"] = json!(finished.terminal.reason);
+        }
+    }
+    match data {
+        None => {}
+        Some((Kind::Text, data)) => value["text"] = json!(String::from_utf8_lossy(&data)),
+        // One character for each byte.
+        Some((Kind::Bytes, data)) => {
+            value["bytes"] = json!(data.into_iter().map(char::from).collect::<String>());
+        }
+    }
+    value
 }
 
 fn status(status: &StreamStatus) -> Value {

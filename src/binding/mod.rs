@@ -162,6 +162,13 @@ pub fn cancel(engine_handle: u32, subscription: u32) -> Result<()> {
 
 /// See `ts/native.ts`.
 #[napi(catch_unwind)]
+pub fn consume(engine_handle: u32, args: String) -> Result<u32> {
+    let open = engine(engine_handle)?;
+    call::consume(&open.engine, &args).map_err(|error| thrown(&error))
+}
+
+/// See `ts/native.ts`.
+#[napi(catch_unwind)]
 pub fn drain(engine_handle: u32, mut words: Uint32ArraySlice<'_>) -> Result<String> {
     let open = engine(engine_handle)?;
     // SAFETY: JavaScript is suspended in this call, and nothing else refers to the array's memory.

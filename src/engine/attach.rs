@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{
     Inner,
-    hub::PAGE_BYTES,
+    hub::{Member, PAGE_BYTES},
     subscription::{Follow, Subscription},
 };
 use crate::{

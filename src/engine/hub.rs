@@ -16,10 +16,9 @@ use super::{
     Inner,
     outbox::Handle,
     ring::{News, Next, Ring},
-    subscription::Subscription,
 };
 use crate::{
-    StreamId,
+    Error, StreamId,
     backoff::{Backoff, jitter},
     frame::Frame,
     store::{LiveMessage, Outcome, OwnerCheck, Page, Position, Read, Terminal},
@@ -34,6 +33,14 @@ const LEASE_SLACK: Duration = Duration::from_millis(30);
 const SOON: Duration = Duration::from_millis(200);
 /// What an audit or a repair reads at most before it leaves the rest to the readers.
 pub(super) const PAGE_BYTES: usize = 256 * 1024;
+
+/// Who is told of news.
+pub trait Member: Send + Sync {
+    /// There may be something new.
+    fn poke(&self);
+    /// There cannot be anything any more.
+    fn fail(&self, error: Error);
+}
 
 /// See the module. Kept by its readers (`members`) and by local producers (`writers`).
 pub struct Hub {
@@ -50,7 +57,7 @@ pub struct Hub {
 #[derive(Default)]
 struct State {
     ring: Ring,
-    members: HashMap<Handle, Arc<Subscription>>,
+    members: HashMap<Handle, Arc<dyn Member>>,
     writers: usize,
     task_runs: bool,
     hole: bool,
@@ -80,9 +87,9 @@ impl Hub {
     }
 
     /// Adds a reader; the first one starts the listening task.
-    pub fn join(self: &Arc<Self>, inner: &Arc<Inner>, handle: Handle, subscription: Arc<Subscription>) {
+    pub fn join(self: &Arc<Self>, inner: &Arc<Inner>, handle: Handle, member: Arc<dyn Member>) {
         let mut state = lock(&self.state);
-        state.members.insert(handle, subscription);
+        state.members.insert(handle, member);
         if !state.task_runs {
             state.task_runs = true;
             inner.spawn(run(Arc::clone(self), Arc::downgrade(inner)));

@@ -18,7 +18,9 @@ use ulid::Ulid;
 
 use super::{
     acks::Acks,
-    hub::Hub,
+    finished,
+    groups::Consumption,
+    hub::{Hub, Member},
     metrics::Metrics,
     outbox::{Handle, Outbox},
     producer::Producer,
@@ -53,6 +55,9 @@ pub struct Inner {
     pub(super) written: Mutex<Vec<Arc<Producer>>>,
     pub(super) pump: Notify,
     pub(super) acks: Acks,
+    /// Held by the announcements under way.
+    pub(super) announcing: tokio::sync::RwLock<()>,
+    pub(super) consumptions: Mutex<HashMap<Handle, Arc<Consumption>>>,
     next_handle: AtomicU32,
     reads: Semaphore,
     pub(super) closed: AtomicBool,
@@ -74,6 +79,8 @@ impl Inner {
             written: Mutex::default(),
             pump: Notify::new(),
             acks: Acks::default(),
+            announcing: tokio::sync::RwLock::default(),
+            consumptions: Mutex::default(),
             next_handle: AtomicU32::new(1),
             reads: Semaphore::new(CONCURRENT_READS),
             closed: AtomicBool::new(false),
@@ -203,6 +210,9 @@ impl Inner {
         for subscription in subscriptions {
             subscription.fail(Error::Closed);
         }
+        for consumption in std::mem::take(&mut *lock(&self.consumptions)).into_values() {
+            consumption.leave();
+        }
     }
 
     /// Repeats what failed for a passing reason, for as long as a connection may take.
@@ -221,7 +231,7 @@ impl Inner {
     }
 
     /// A message for producers of this process, or for one that is about to be known.
-    pub(super) fn control(&self, stream: &StreamId, message: ControlMessage) {
+    pub(super) fn control(self: &Arc<Self>, stream: &StreamId, message: ControlMessage) {
         let (ControlMessage::Stop { generation, .. } | ControlMessage::Ended { generation, .. }) = &message;
         let producers = self.producers_of(stream, *generation);
         for producer in &producers {
@@ -229,6 +239,9 @@ impl Inner {
                 ControlMessage::Stop { reason, .. } => producer.stop(self, reason, self.config.stop_grace()),
                 ControlMessage::Ended { terminal, .. } => producer.cut_off(self, terminal),
             }
+        }
+        if matches!(message, ControlMessage::Ended { .. }) && !producers.is_empty() {
+            finished::check(self, (stream.clone(), *generation));
         }
         if producers.is_empty() {
             let mut early = lock(&self.early);
@@ -240,7 +253,7 @@ impl Inner {
     }
 
     /// Repeats what came for a generation before it was known.
-    pub(super) fn recall(&self, stream: &StreamId) {
+    pub(super) fn recall(self: &Arc<Self>, stream: &StreamId) {
         let (theirs, rest) = std::mem::take(&mut *lock(&self.early))
             .into_iter()
             .partition::<VecDeque<_>, _>(|(of, _)| of == stream);

@@ -13,6 +13,8 @@
 mod acks;
 mod attach;
 mod ear;
+mod finished;
+pub mod groups;
 pub mod hub;
 mod inner;
 pub mod metrics;
@@ -47,6 +49,7 @@ use crate::{
     sync::lock,
 };
 use ear::{Ear, pump, renew_leases};
+use hub::Member;
 use metrics::{Counted, Now, Snapshot};
 use outbox::{Event, Handle, Outbox, Reply, Sink};
 use producer::Producer;
@@ -267,7 +270,7 @@ impl Engine {
         let handle = inner.next_handle();
         let subscription = inner.with_hub(stream, |hub| {
             let subscription = Arc::new(Subscription::new(handle, Arc::clone(hub), inner, &follow));
-            hub.join(inner, handle, Arc::clone(&subscription));
+            hub.join(inner, handle, Arc::clone(&subscription) as Arc<dyn Member>);
             subscription
         });
         lock(&inner.subscriptions).insert(handle, Arc::clone(&subscription));
@@ -418,8 +421,8 @@ impl Engine {
         ))
     }
 
-    /// Ends producers (everything written first, for at most the command timeout; then what consumers have seen, for as
-    /// long), subscriptions and connections.
+    /// Ends producers (everything written first, for at most the command timeout; then, for as long, what consumers have
+    /// seen and what has finished is stored), subscriptions and connections.
     pub async fn close(self) -> Result<Reply> {
         let inner = &self.inner;
         if inner.closed.swap(true, Ordering::AcqRel) {
@@ -434,8 +437,11 @@ impl Engine {
         });
         // Those that do not make it are told below; their leases tell the rest of the world.
         let _ = tokio::time::timeout(inner.config.command_timeout(), join_all(endings)).await;
-        let acks = inner.acks.flush(inner, None);
-        let _ = tokio::time::timeout(inner.config.command_timeout(), acks).await;
+        let rest = async {
+            inner.acks.flush(inner, None).await;
+            drop(inner.announcing.write().await);
+        };
+        let _ = tokio::time::timeout(inner.config.command_timeout(), rest).await;
         inner.shut(&producers);
         inner.store().close().await?;
         Ok(Reply::Unit)

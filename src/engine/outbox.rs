@@ -12,6 +12,7 @@ use std::{
 use tokio::{sync::Notify, time::Instant};
 use ulid::Ulid;
 
+use super::groups::Handed;
 use crate::{
     Error, Result, StreamId,
     frame::Chunk,
@@ -64,6 +65,8 @@ pub enum Reply {
     Status(Option<Box<StreamStatus>>),
     /// A page of stream ids.
     List(Vec<StreamId>, Option<ListCursor>),
+    /// Items for a consumer of a group, or dead letters.
+    Handed(Handed),
     /// The bytes that a stream takes of the store's memory.
     Memory(Option<u64>),
     /// What the store's server says of itself.

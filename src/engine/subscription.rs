@@ -17,7 +17,7 @@ use ulid::Ulid;
 
 use super::{
     Inner,
-    hub::{Hub, PAGE_BYTES},
+    hub::{Hub, Member, PAGE_BYTES},
     outbox::{End, Handle, Sink},
     ring::Next,
     window::{Limits, Window},
@@ -113,6 +113,21 @@ struct LogPage {
     idle: bool,
 }
 
+impl Member for Subscription {
+    /// There may be something to deliver.
+    fn poke(&self) {
+        if !self.stalled.load(Ordering::Acquire) {
+            self.queue();
+        }
+    }
+
+    /// Ends it with an error, after what it has.
+    fn fail(&self, error: Error) {
+        lock(&self.state).end.get_or_insert(End::Error(error));
+        self.queue();
+    }
+}
+
 impl Subscription {
     /// A subscription that has no place yet; see [`attach`](super::attach).
     pub fn new(handle: Handle, hub: Arc<Hub>, inner: &Arc<Inner>, follow: &Follow) -> Self {
@@ -160,13 +175,6 @@ impl Subscription {
         lock(&self.state).watch = Some(watch);
     }
 
-    /// There may be something to deliver.
-    pub fn poke(&self) {
-        if !self.stalled.load(Ordering::Acquire) {
-            self.queue();
-        }
-    }
-
     /// The reader takes `cost` more.
     pub fn credit(&self, cost: u64) {
         let mut state = lock(&self.state);
@@ -199,12 +207,6 @@ impl Subscription {
 
     pub(super) fn with_window<T: Default>(&self, look: impl FnOnce(&Window) -> T) -> T {
         lock(&self.state).window.as_ref().map(look).unwrap_or_default()
-    }
-
-    /// Ends it with an error, after what it has.
-    pub fn fail(&self, error: Error) {
-        lock(&self.state).end.get_or_insert(End::Error(error));
-        self.queue();
     }
 
     /// Ends it with an error, before what it has.

@@ -5,14 +5,14 @@ use std::{collections::VecDeque, future::Future, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::{
-    Inner,
+    Inner, finished,
     hub::Hub,
     outbox::Event,
     producer::{Batch, Producer, Take},
     sealing::Sealing,
 };
 use crate::{
-    Error, Result,
+    Cursor, Error, Result,
     backoff::Backoff,
     frame::{EncodedFrame, Frame},
     store::{Append, Appended, ConnectionState, Outcome, Renew, Restore, Seal, Started, Terminal},
@@ -156,8 +156,13 @@ impl Writer {
             self.settle(count, last);
             self.heed(stop);
             if let Some(terminal) = &terminal {
-                self.hub
-                    .end(self.producer.start.generation, last, terminal.clone());
+                let generation = self.producer.start.generation;
+                self.hub.end(generation, last, terminal.clone());
+                let end = Cursor {
+                    generation,
+                    seq: last,
+                };
+                finished::announce(&self.inner, &self.producer.stream, end, terminal.clone());
             }
             // In shared mode the last producer ends the generation; the others are done when they say so.
             return Ok(terminal.or(batch.terminal));

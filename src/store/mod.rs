@@ -19,6 +19,7 @@
 //! [`Store::status`] after every producer's lease has lapsed: `stopped` when a stop was requested, else `interrupted`
 //! with reason `lease`. Whoever appends it tells the listeners in the same step.
 
+pub mod groups;
 pub mod memory;
 pub mod predecessor;
 mod raw_page;
@@ -28,6 +29,8 @@ use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
+
+use groups::{Dead, Finished, Item, Open, Resolve, Take, Taken, Work};
 
 use crate::{
     Cursor, Result, StreamId,
@@ -609,6 +612,21 @@ pub trait Store: Send + Sync + 'static {
     /// About `count` ids of the index, which may name streams that are gone and, across calls, an id twice; and where
     /// to go on.
     fn list(&self, from: ListCursor, count: usize) -> Pending<'_, (Vec<StreamId>, Option<ListCursor>)>;
+    /// Hands items to a consumer; `None` when the stream does not exist.
+    /// Errors: [`crate::Error::Forbidden`], [`crate::Error::Store`] for more than [`groups::MAX_GROUPS`] groups.
+    fn take<'a>(&'a self, work: Work<'a>, take: &'a Take) -> Pending<'a, Option<Taken>>;
+    /// Says what becomes of items. Errors: [`crate::Error::Forbidden`].
+    fn resolve<'a>(&'a self, work: Work<'a>, resolve: &'a Resolve) -> Pending<'a, ()>;
+    /// Lists dead letters, in the order of the work. Errors: [`crate::Error::Forbidden`].
+    fn dead<'a>(&'a self, work: Work<'a>, dead: &'a Dead) -> Pending<'a, Vec<Item>>;
+    /// Adds a generation to [`Work::Finished`], if a group has ever asked for it; with `if_open` only if nobody has
+    /// announced it yet. A store that sees every end by itself has nothing to do here.
+    fn announce<'a>(&'a self, finished: &'a Finished, if_open: bool) -> Pending<'a, ()>;
+    /// An open generation is not there any more, and will not be announced.
+    fn forget_open<'a>(&'a self, open: &'a Open) -> Pending<'a, ()>;
+    /// Some of the generations that are open although their leases should have been renewed or their ends announced;
+    /// nobody else is told of them for the length of the pause.
+    fn overdue(&self, count: usize, pause: Duration) -> Pending<'_, Vec<Open>>;
     /// Looks at what the [`predecessor`] has left behind, or changes it; `None` where it never was.
     fn predecessor<'a>(&'a self, _ask: &'a predecessor::Ask) -> Pending<'a, Option<predecessor::Left>> {
         Box::pin(std::future::ready(Ok(None)))

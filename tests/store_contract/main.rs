@@ -20,6 +20,7 @@ mod reading;
 mod sealing;
 #[path = "redis.rs"]
 mod server;
+mod sharing;
 mod starting;
 mod stopping;
 mod telling;
@@ -103,6 +104,20 @@ macro_rules! suite {
             sealing::whoever_shares_may_seal
             sealing::a_deleted_stream_leaves_nothing_sealed
             random::random_lives_match_a_plain_array
+            sharing::a_group_shares_the_chunks
+            sharing::a_group_is_done_when_everything_is
+            sharing::what_is_held_too_long_is_handed_on
+            sharing::a_consumer_gets_its_own_back
+            sharing::what_is_given_back_counts_as_never_handed_out
+            sharing::poison_becomes_a_dead_letter
+            sharing::a_late_resolution_of_a_dead_letter_counts
+            sharing::a_group_begins_where_it_is_told
+            sharing::a_group_goes_on_over_generations_and_tells_what_it_lost
+            sharing::only_the_owner_shares
+            sharing::groups_are_bounded
+            sharing::groups_go_with_their_stream
+            sharing::what_has_finished_is_queued_once_asked_for
+            sharing::an_end_that_nobody_announced_is_found
             telling::a_listening_store_is_told_everything
             telling::a_takeover_is_told_in_order
             telling::nothing_is_told_after_unlisten

@@ -4,6 +4,7 @@
 //! state machine of one stream id; `step` is what they are told and what they tell.
 
 mod cursors;
+mod groups;
 mod slot;
 mod space;
 mod step;
@@ -20,10 +21,12 @@ use std::{
 use ulid::Ulid;
 
 use self::{
+    groups::Queue,
     slot::Slot,
     space::{Realm, Space},
     step::Step,
 };
+use super::groups::{Dead, Finished, Item, Open, Resolve, Take, Taken, Work};
 use super::{
     Ack, Append, Appended, ConnectionState, ListCursor, Listener, OwnerCheck, Page, Pending, Read, Renew,
     Restore, SharedStore, Start, Started, StopResult, Store, StreamStatus, Sweep, Swept,
@@ -78,6 +81,13 @@ impl MemoryStore {
         operation: impl FnOnce(&mut Slot, &mut Step) -> Result<T> + Send + 'a,
     ) -> Pending<'a, T> {
         Box::pin(async move { self.seat()?.realm.run(self.node, stream, operation) })
+    }
+
+    fn on_finished<'a, T: Send + 'a>(
+        &'a self,
+        operation: impl FnOnce(&mut Queue) -> Result<T> + Send + 'a,
+    ) -> Pending<'a, T> {
+        Box::pin(async move { self.seat()?.realm.with_finished(operation) })
     }
 
     fn leave(&self) {
@@ -177,6 +187,46 @@ impl Store for MemoryStore {
 
     fn list(&self, from: ListCursor, count: usize) -> Pending<'_, (Vec<StreamId>, Option<ListCursor>)> {
         Box::pin(async move { Ok(self.seat()?.realm.list(from, count)) })
+    }
+
+    fn take<'a>(&'a self, work: Work<'a>, take: &'a Take) -> Pending<'a, Option<Taken>> {
+        match work {
+            Work::Stream(stream) => self.run(stream, |slot, step| slot.take(step, take)),
+            Work::Finished => self.on_finished(|queue| queue.take(take).map(Some)),
+        }
+    }
+
+    fn resolve<'a>(&'a self, work: Work<'a>, resolve: &'a Resolve) -> Pending<'a, ()> {
+        match work {
+            Work::Stream(stream) => self.run(stream, |slot, step| slot.resolve(step, resolve)),
+            Work::Finished => self.on_finished(|queue| {
+                queue.resolve(resolve);
+                Ok(())
+            }),
+        }
+    }
+
+    fn dead<'a>(&'a self, work: Work<'a>, dead: &'a Dead) -> Pending<'a, Vec<Item>> {
+        match work {
+            Work::Stream(stream) => self.run(stream, |slot, step| slot.dead(step, dead)),
+            Work::Finished => self.on_finished(|queue| Ok(queue.dead(dead))),
+        }
+    }
+
+    fn announce<'a>(&'a self, _finished: &'a Finished, _if_open: bool) -> Pending<'a, ()> {
+        Box::pin(ready(Ok(())))
+    }
+
+    fn forget_open<'a>(&'a self, _open: &'a Open) -> Pending<'a, ()> {
+        Box::pin(ready(Ok(())))
+    }
+
+    /// Every end is seen here, once somebody looks for it.
+    fn overdue(&self, _count: usize, _pause: Duration) -> Pending<'_, Vec<Open>> {
+        Box::pin(async move {
+            self.seat()?.realm.lapse(self.node);
+            Ok(Vec::new())
+        })
     }
 
     fn listen<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, ()> {

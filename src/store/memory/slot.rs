@@ -7,6 +7,7 @@ use ulid::Ulid;
 
 use super::{
     cursors::Cursors,
+    groups::Groups,
     step::Step,
     stream::{Place, Stream, interrupted},
 };
@@ -14,18 +15,21 @@ use crate::{
     Cursor, Error, Result,
     store::{
         Ack, Append, Appended, IfActive, IfEnded, LiveMessage, OwnerCheck, Read, Renew, Restore, Start,
-        Started, StopResult, StreamStatus, Sweep, Swept, raw_page::RawPage,
+        Started, StopResult, StreamStatus, Sweep, Swept,
+        groups::{Dead, Item, Resolve, Subject, Take, Taken},
+        raw_page::RawPage,
     },
 };
 
 /// How long a producer is told that its stream was deleted.
 const TOMBSTONE: Duration = Duration::from_secs(60);
 
-/// A tombstone and a kept stop exist only while there is no stream, cursors only while there is one.
+/// A tombstone and a kept stop exist only while there is no stream, cursors and groups only while there is one.
 #[derive(Default)]
 pub(super) struct Slot {
     stream: Option<Stream>,
     cursors: Cursors,
+    groups: Groups,
     kept: Option<KeptStop>,
     tombstone: Option<Tombstone>,
 }
@@ -48,7 +52,7 @@ impl Slot {
     /// Drops what has expired; whether there is nothing left.
     pub fn prune(&mut self, now: Instant) -> bool {
         if self.stream.take_if(|stream| stream.expires() <= now).is_some() {
-            self.cursors = Cursors::default();
+            self.forget_consumers();
         }
         self.kept.take_if(|kept| kept.expires <= now);
         self.tombstone.take_if(|tombstone| tombstone.expires <= now);
@@ -185,6 +189,53 @@ impl Slot {
         Ok(StopResult::Stopping)
     }
 
+    fn forget_consumers(&mut self) {
+        self.cursors = Cursors::default();
+        self.groups = Groups::default();
+    }
+
+    /// Ends the generation if its leases have lapsed.
+    pub fn lapse(&mut self, step: &mut Step) {
+        if let Some(stream) = &mut self.stream {
+            stream.lapse(step);
+        }
+    }
+
+    pub fn take(&mut self, step: &mut Step, take: &Take) -> Result<Option<Taken>> {
+        let Some(stream) = &mut self.stream else {
+            return Ok(None);
+        };
+        check_owner(step, stream, &take.owner)?;
+        stream.lapse(step);
+        let taken = self
+            .groups
+            .take_chunks(take, &stream.kept(), stream.terminal(), step.now)?;
+        Ok(Some(taken))
+    }
+
+    pub fn resolve(&mut self, step: &Step, resolve: &Resolve) -> Result<()> {
+        if let Some(stream) = &self.stream {
+            check_owner(step, stream, &resolve.owner)?;
+        }
+        self.groups.resolve(resolve);
+        Ok(())
+    }
+
+    pub fn dead(&self, step: &Step, dead: &Dead) -> Result<Vec<Item>> {
+        let Some(stream) = &self.stream else {
+            return Ok(Vec::new());
+        };
+        check_owner(step, stream, &dead.owner)?;
+        let kept = stream.kept();
+        Ok(self.groups.dead(dead, |id| {
+            let found = kept.iter().find(|kept| kept.ordinal == id.0)?;
+            Some(Subject::Chunk(Cursor {
+                generation: found.generation,
+                seq: id.1,
+            }))
+        }))
+    }
+
     pub fn ack(&mut self, step: &Step, acks: &[Ack], owner: &OwnerCheck) -> Result<Vec<bool>> {
         let Some(stream) = &self.stream else {
             return Err(Error::NotFound {
@@ -229,7 +280,7 @@ impl Slot {
         let Some(stream) = self.stream.take() else {
             return false;
         };
-        self.cursors = Cursors::default();
+        self.forget_consumers();
         if stream.is_active() {
             stream.tell_ended(step, &interrupted("deleted"), None);
             self.tombstone = Some(Tombstone {

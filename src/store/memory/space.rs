@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use ulid::Ulid;
 
 use super::{
+    groups::Queue,
     slot::Slot,
     step::{Message, Step},
 };
@@ -65,6 +66,7 @@ struct State {
     swept: u64,
     members: Vec<Member>,
     outbox: VecDeque<(StreamId, Message)>,
+    finished: Queue,
 }
 
 #[derive(Default)]
@@ -129,6 +131,9 @@ impl Realm {
         let answer = state.run(&mut step, operation);
         let messages = step.messages.into_iter().map(|message| (stream.clone(), message));
         state.outbox.extend(messages);
+        for finished in step.finished {
+            state.finished.push(finished);
+        }
         drop(state);
         self.deliver();
         answer
@@ -137,6 +142,19 @@ impl Realm {
     /// How many streams there are, and kept stops.
     pub fn count(&self) -> u64 {
         lock(&self.state).slots.len() as u64
+    }
+
+    /// Does something with the queue of finished generations.
+    pub fn with_finished<T>(&self, operation: impl FnOnce(&mut Queue) -> T) -> T {
+        operation(&mut lock(&self.state).finished)
+    }
+
+    /// Ends the generations whose producers are gone.
+    pub fn lapse(&self, node: Ulid) {
+        let streams: Vec<_> = lock(&self.state).slots.keys().cloned().collect();
+        for stream in streams {
+            self.run(node, &stream, Slot::lapse);
+        }
     }
 
     /// About `count` streams made after `from`.

@@ -7,7 +7,7 @@ use ulid::Ulid;
 
 use crate::{
     StreamId,
-    store::{ControlMessage, LiveMessage},
+    store::{ControlMessage, LiveMessage, groups::Finished},
 };
 
 /// What a step has to tell.
@@ -30,6 +30,8 @@ pub(super) struct Step<'a> {
     pub wall_ms: u64,
     /// In the order in which they are to be delivered.
     pub messages: Vec<Message>,
+    /// The generations that end.
+    pub finished: Vec<Finished>,
 }
 
 impl<'a> Step<'a> {
@@ -41,6 +43,7 @@ impl<'a> Step<'a> {
             now: Instant::now(),
             wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX),
             messages: Vec::new(),
+            finished: Vec::new(),
         }
     }
 

@@ -8,12 +8,16 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use ulid::Ulid;
 
-use super::step::{Message, Step};
+use super::{
+    groups::Kept,
+    step::{Message, Step},
+};
 use crate::{
+    Cursor,
     frame::Frame,
     store::{
         Append, Appended, ControlMessage, IfActive, LiveMessage, Outcome, OwnerCheck, Seal, Start, Started,
-        Terminal, Ttl,
+        Terminal, Ttl, groups::Finished,
     },
 };
 
@@ -203,6 +207,22 @@ impl Stream {
         })
     }
 
+    /// The generations that are kept, the oldest first.
+    pub fn kept(&self) -> Vec<Kept> {
+        let kept = self.previous.iter().chain([&self.current]);
+        kept.map(|generation| Kept {
+            generation: generation.id,
+            ordinal: generation.ordinal,
+            base: generation.base,
+            last: generation.seq,
+        })
+        .collect()
+    }
+
+    pub fn terminal(&self) -> Option<&Terminal> {
+        self.current.terminal.as_ref()
+    }
+
     /// Writes the terminal entry; tells the readers, and every producer but the one that ended it.
     pub fn end(&mut self, step: &mut Step, terminal: &Terminal, by: Option<Ulid>) {
         self.current.terminal = Some(terminal.clone());
@@ -214,6 +234,14 @@ impl Stream {
             terminal: terminal.clone(),
         });
         self.tell_ended(step, terminal, by);
+        step.finished.push(Finished {
+            stream: step.stream.clone(),
+            cursor: Cursor {
+                generation: self.current.id,
+                seq: self.current.seq,
+            },
+            terminal: terminal.clone(),
+        });
     }
 
     /// Tells every producer but one that the generation is over.

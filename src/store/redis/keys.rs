@@ -20,14 +20,20 @@ pub(super) struct StreamKeys {
     pub log: String,
     pub sealed: String,
     pub cursors: String,
+    pub groups: String,
     pub live: String,
     pub escaped: String,
 }
 
 impl StreamKeys {
     /// All keys; the channel is none.
-    pub fn all(&self) -> [&str; 4] {
-        [&self.meta, &self.log, &self.sealed, &self.cursors]
+    pub fn all(&self) -> [&str; 5] {
+        [&self.meta, &self.log, &self.sealed, &self.cursors, &self.groups]
+    }
+
+    /// What a group works on, as `work_of` in `lua/prelude.lua` names it.
+    pub fn work(&self, group: &str) -> String {
+        format!("{}work:{group}", self.meta.trim_end_matches("meta"))
     }
 }
 
@@ -46,6 +52,7 @@ impl Keyspace {
             log: format!("{tag}:log"),
             sealed: format!("{tag}:sealed"),
             cursors: format!("{tag}:cursors"),
+            groups: format!("{tag}:groups"),
             live: format!("{tag}:live"),
             escaped,
         }
@@ -58,6 +65,16 @@ impl Keyspace {
 
     pub fn node(&self, node: Ulid) -> String {
         format!("{}{node}", self.nodes())
+    }
+
+    /// The queue of finished generations; in one slot of a cluster with those that are open.
+    pub fn finished(&self) -> String {
+        format!("{}:{{finished}}:queue", self.prefix)
+    }
+
+    /// The generations that have begun and were not announced as finished.
+    pub fn open(&self) -> String {
+        format!("{}:{{finished}}:open", self.prefix)
     }
 
     pub fn index(&self, shard: u8) -> String {

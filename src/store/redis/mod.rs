@@ -12,6 +12,7 @@ mod cluster;
 mod commands;
 mod connect;
 mod endpoint;
+mod groups;
 mod keys;
 mod message;
 mod predecessor;
@@ -52,6 +53,7 @@ use self::{
     subscriber::Kind,
     target::Target,
 };
+use super::groups::{Dead, Finished, Item, Open, Resolve, Take, Taken, Work};
 use super::{
     Ack, Append, Appended, ConnectionState, IfActive, IfEnded, ListCursor, Listener, MAX_CONSUMERS,
     OwnerCheck, Page, Pending, Position, Read, Renew, Restore, SHOWN_CONSUMERS, Start, Started, StopResult,
@@ -76,6 +78,7 @@ pub struct RedisStore {
     /// Whether the node's control channel is listened to.
     control: OnceCell<()>,
     quick: Arc<Quick>,
+    queue_ttl: u64,
 }
 
 enum Slot {
@@ -110,6 +113,7 @@ impl RedisStore {
             closed: watch::Sender::new(false),
             control: OnceCell::new(),
             quick: Arc::default(),
+            queue_ttl: groups::queue_ttl(config.ttl()),
         }))
     }
 
@@ -173,6 +177,7 @@ impl RedisStore {
             .key(&keys.log)
             .key(&keys.sealed)
             .key(&keys.cursors)
+            .key(&keys.groups)
             .text(&keys.live)
             .text(self.keys.nodes())
             .text(&keys.escaped)
@@ -195,17 +200,20 @@ impl RedisStore {
             .show(millis(start.ttl.done))
     }
 
-    /// Runs a script that makes a record. Its producer's messages are listened to before, and the stream enters the
-    /// index within the same round trip; what the index misses now it gets when the TTLs are refreshed.
-    async fn begin(&self, stream: &StreamId, ttl: Ttl, call: Call<'_>) -> Result<Value> {
+    /// Runs a script that makes a record. Its producer's messages are listened to before, and within the same round trip
+    /// the generation is noted as open and the stream enters the index; what that misses now it gets when the TTLs are
+    /// refreshed.
+    async fn begin(&self, stream: &StreamId, start: &Start, call: Call<'_>) -> Result<Value> {
         // Refused credentials are told at once here; the subscriber goes on trying.
         self.connect().await?;
         self.control
             .get_or_try_init(|| self.listen_to(self.keys.node(self.node), Kind::Control))
             .await?;
-        let ttl = 2 * millis(ttl.active).max(millis(ttl.done));
+        let ttl = 2 * millis(start.ttl.active).max(millis(start.ttl.done));
         let index = enter(self.keys.index_of(stream), stream, ttl);
-        tokio::join!(self.judging(call), self.call(index)).0
+        let open = self.enter_open(stream, start);
+        let noted = futures_util::future::join(self.call(open), self.call(index));
+        tokio::join!(Box::pin(noted), Box::pin(self.judging(call))).1
     }
 
     /// Takes a producer's answer apart, and keeps the index alive when the stream's TTLs were set anew.
@@ -335,7 +343,7 @@ impl Store for RedisStore {
                     IfEnded::Restart => "restart",
                     IfEnded::Error => "error",
                 });
-            reply::started(stream, self.begin(stream, start.ttl, call).await?)
+            reply::started(stream, self.begin(stream, start, call).await?)
         })
     }
 
@@ -347,7 +355,7 @@ impl Store for RedisStore {
                 .show(restore.ordinal)
                 .show(restore.base)
                 .show(restore.seq);
-            let reply = self.begin(stream, restore.start.ttl, call).await?;
+            let reply = self.begin(stream, &restore.start, call).await?;
             self.appended(stream, "restore", reply)
         })
     }
@@ -385,13 +393,7 @@ impl Store for RedisStore {
     fn read<'a>(&'a self, stream: &'a StreamId, read: &'a Read) -> Pending<'a, Option<Page>> {
         Box::pin(async move {
             let keys = self.keys.stream(stream);
-            let (position, generation, seq) = match read.position {
-                Position::Start => ("start", None, 0),
-                Position::Now => ("now", None, 0),
-                Position::Open => ("open", None, 0),
-                Position::After { generation, seq } => ("after", Some(generation), seq),
-                Position::Next { generation, seq } => ("next", Some(generation), seq),
-            };
+            let (position, generation, seq) = position(read.position);
             let call = self
                 .on(&scripts::READ, &keys)
                 .text(position)
@@ -580,6 +582,30 @@ impl Store for RedisStore {
         })
     }
 
+    fn take<'a>(&'a self, work: Work<'a>, take: &'a Take) -> Pending<'a, Option<Taken>> {
+        Box::pin(self.take_items(work, take))
+    }
+
+    fn resolve<'a>(&'a self, work: Work<'a>, resolve: &'a Resolve) -> Pending<'a, ()> {
+        Box::pin(self.resolve_items(work, resolve))
+    }
+
+    fn dead<'a>(&'a self, work: Work<'a>, dead: &'a Dead) -> Pending<'a, Vec<Item>> {
+        Box::pin(self.dead_items(work, dead))
+    }
+
+    fn announce<'a>(&'a self, finished: &'a Finished, if_open: bool) -> Pending<'a, ()> {
+        Box::pin(self.add_finished(finished, if_open))
+    }
+
+    fn forget_open<'a>(&'a self, open: &'a Open) -> Pending<'a, ()> {
+        Box::pin(self.remove_open(open))
+    }
+
+    fn overdue(&self, count: usize, pause: Duration) -> Pending<'_, Vec<Open>> {
+        Box::pin(self.overdue_open(count, pause))
+    }
+
     fn listen<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, ()> {
         Box::pin(self.listen_to(self.keys.stream(stream).live, Kind::Live(stream.clone())))
     }
@@ -619,6 +645,17 @@ fn enter(key: String, stream: &StreamId, ttl: u64) -> Call<'_> {
         .key(key)
         .text(stream.as_str())
         .show(ttl)
+}
+
+/// How scripts take a position: a word, a generation and a seq.
+fn position(position: Position) -> (&'static str, Option<Ulid>, u64) {
+    match position {
+        Position::Start => ("start", None, 0),
+        Position::Now => ("now", None, 0),
+        Position::Open => ("open", None, 0),
+        Position::After { generation, seq } => ("after", Some(generation), seq),
+        Position::Next { generation, seq } => ("next", Some(generation), seq),
+    }
 }
 
 /// How scripts take text that may be absent.

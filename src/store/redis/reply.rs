@@ -39,7 +39,7 @@ impl Fields {
         }
     }
 
-    fn option(&mut self) -> Result<Option<String>> {
+    pub fn option(&mut self) -> Result<Option<String>> {
         let Some(bytes) = self.bytes()? else {
             return Ok(None);
         };
@@ -56,7 +56,7 @@ impl Fields {
         self.text()?.parse().map_err(|_| malformed(self.operation))
     }
 
-    fn flag(&mut self) -> Result<bool> {
+    pub fn flag(&mut self) -> Result<bool> {
         Ok(self.text()? == "1")
     }
 
@@ -65,7 +65,7 @@ impl Fields {
     }
 
     /// An outcome and its reason; `None` when the outcome is absent or not one.
-    fn terminal(&mut self) -> Result<Option<Terminal>> {
+    pub fn terminal(&mut self) -> Result<Option<Terminal>> {
         let outcome = self.option()?.as_deref().and_then(Outcome::parse);
         let reason = self.option()?.unwrap_or_default();
         Ok(outcome.map(|outcome| Terminal { outcome, reason }))
@@ -80,7 +80,7 @@ impl Fields {
         self.values.len() == 0
     }
 
-    fn malformed(&self) -> Error {
+    pub fn malformed(&self) -> Error {
         malformed(self.operation)
     }
 }
@@ -285,7 +285,7 @@ pub(super) fn cursor(reply: Value) -> Result<Option<Cursor>> {
     Ok(text.and_then(|text| text.parse().ok()))
 }
 
-fn forbidden(stream: &StreamId) -> Error {
+pub(super) fn forbidden(stream: &StreamId) -> Error {
     Error::Forbidden {
         stream: stream.to_string(),
     }

@@ -47,6 +47,15 @@ scripts! {
     STATUS "status" = "prelude.lua" "status.lua";
     DELETE "delete" = "prelude.lua" "remove.lua" "delete.lua";
     SWEEP "cleanup" = "prelude.lua" "remove.lua" "sweep.lua";
+    TAKE "take" = "prelude.lua" "chunks.lua" "group.lua" "take.lua";
+    RESOLVE "resolve" = "prelude.lua" "chunks.lua" "group.lua" "resolve.lua";
+    DEAD "dead" = "prelude.lua" "chunks.lua" "group.lua" "dead.lua";
+    TAKE_FINISHED "take" = "queue.lua" "group.lua" "take_finished.lua";
+    RESOLVE_FINISHED "resolve" = "queue.lua" "group.lua" "resolve.lua";
+    DEAD_FINISHED "dead" = "queue.lua" "group.lua" "dead.lua";
+    ANNOUNCE "announce" = "queue.lua" "announce.lua";
+    ENTER "enter" = "queue.lua" "enter.lua";
+    OVERDUE "overdue" = "queue.lua" "overdue.lua";
     INDEX "index" = "index.lua";
 }
 

@@ -1,6 +1,6 @@
 -- Begins every script that works on a stream.
 --
--- KEYS[1] meta   KEYS[2] log   KEYS[3] sealed   KEYS[4] cursors
+-- KEYS[1] meta   KEYS[2] log   KEYS[3] sealed   KEYS[4] cursors   KEYS[5] groups
 -- ARGV[1] live channel   ARGV[2] what the channel of every node begins with   ARGV[3] escaped stream id
 --
 -- meta, a hash (times and TTLs in ms, times since 1970):
@@ -116,10 +116,19 @@ local function done(record, last, refreshed, outcome, reason)
   return { 'done', int(last), record.x or false, outcome or false, reason or false, refreshed }
 end
 
+-- What the groups of the stream work on, see chunks.lua.
+local function works()
+  local groups = redis.call('HKEYS', KEYS[5])
+  for i, group in ipairs(groups) do groups[i] = string.sub(META, 1, -5) .. 'work:' .. group end
+  return groups
+end
+
 local function expire(record, ttl)
   record.t = NOW
   redis.call('HSET', META, 't', int(NOW))
-  for _, key in ipairs(KEYS) do redis.call('PEXPIRE', key, ttl) end
+  for _, keys in ipairs({ KEYS, works() }) do
+    for _, key in ipairs(keys) do redis.call('PEXPIRE', key, ttl) end
+  end
 end
 
 -- Sets the TTLs anew past half of their time; returns how long the index has to live then, else '0'.

@@ -30,8 +30,10 @@ if exists(record) then
 else
   -- Ordinals go on across a deletion, so that a generation that was deleted is not taken for the new one.
   if record.o then ordinal = record.o + 1 end
-  -- Without its record a log is nothing: its ids could only stand in the way of the new ones. So are cursors.
-  redis.call('UNLINK', LOG, SEALED, KEYS[4])
+  -- Without its record a log is nothing: its ids could only stand in the way of the new ones. So are cursors
+  -- and groups.
+  redis.call('UNLINK', LOG, SEALED, KEYS[4], unpack(works()))
+  redis.call('UNLINK', KEYS[5])
 end
 
 local stop = create(record, int(ordinal), base, previous)

@@ -1,0 +1,98 @@
+//! How ended generations get into the queue of finished ones: the engines of their producers announce them, and whoever
+//! waits at the queue looks for those whose engines did not live to do so.
+
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use super::{Inner, groups::Consumption};
+use crate::{
+    Cursor, StreamId,
+    backoff::jitter,
+    cursor::MAX_SEQ,
+    store::{
+        OwnerCheck, Position, Read, Terminal,
+        groups::{Finished, Open},
+    },
+};
+
+/// The pause between two looks.
+const LOOK: Duration = Duration::from_secs(1);
+/// One that is still alive is looked at again after this.
+const AGAIN: Duration = Duration::from_secs(5);
+/// Looked at together.
+const AT_ONCE: usize = 64;
+
+/// A producer of this process has ended its generation. Should the process die before this is done, the audit does it.
+pub(super) fn announce(inner: &Arc<Inner>, stream: &StreamId, cursor: Cursor, terminal: Terminal) {
+    let finished = Finished {
+        stream: stream.clone(),
+        cursor,
+        terminal,
+    };
+    let engine = Arc::clone(inner);
+    inner.spawn(async move {
+        let _under_way = engine.announcing.read().await;
+        let _ = engine.retry(|| engine.store().announce(&finished, false)).await;
+    });
+}
+
+/// A producer of this process has lost its generation to somebody else, who may not have announced its end.
+pub(super) fn check(inner: &Arc<Inner>, open: Open) {
+    let engine = Arc::clone(inner);
+    inner.spawn(async move {
+        let _under_way = engine.announcing.read().await;
+        let _ = look(&engine, open).await;
+    });
+}
+
+/// Looks for ends that nobody has announced, for as long as the consumer is there.
+pub(super) async fn audit(inner: Weak<Inner>, consumer: Weak<Consumption>) {
+    while consumer.strong_count() > 0 {
+        let Some(engine) = inner.upgrade() else { return };
+        // What fails is found by the next look.
+        let overdue = engine.store().overdue(AT_ONCE, AGAIN).await.unwrap_or_default();
+        let is_all = overdue.len() < AT_ONCE;
+        for open in overdue {
+            let _ = look(&engine, open).await;
+        }
+        drop(engine);
+        if is_all {
+            tokio::time::sleep(jitter(LOOK)).await;
+        }
+    }
+}
+
+/// Reading a generation ends it, if its lease has lapsed.
+async fn look(inner: &Inner, open: Open) -> crate::Result<()> {
+    let (stream, generation) = &open;
+    let read = Read {
+        position: Position::After {
+            generation: *generation,
+            seq: MAX_SEQ,
+        },
+        max_bytes: 0,
+        owner: OwnerCheck::Internal,
+    };
+    let permit = inner.reads().acquire().await;
+    let page = inner.store().read(stream, &read).await?;
+    drop(permit);
+    let Some(page) = page.filter(|page| !page.lost) else {
+        return inner.store().forget_open(&open).await;
+    };
+    let Some(terminal) = page.terminal else {
+        return Ok(());
+    };
+    let is_current = page.generation == page.head.generation;
+    let seq = if is_current { page.head.seq } else { page.head.base };
+    let finished = Finished {
+        stream: stream.clone(),
+        cursor: Cursor {
+            generation: *generation,
+            seq,
+        },
+        terminal,
+    };
+    inner.store().announce(&finished, true).await
+}

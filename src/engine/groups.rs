@@ -1,0 +1,423 @@
+//! Consumers of groups: each asks for the next items of its work and waits until there are any.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{sync::Notify, time::Instant};
+
+use super::{
+    Engine, Inner, finished,
+    hub::{Hub, Member, PAGE_BYTES},
+    outbox::{Handle, Reply},
+};
+use crate::{
+    Cursor, Error, Result, StreamId,
+    backoff::{Backoff, jitter},
+    frame::{Frame, Kind},
+    store::{
+        OwnerCheck, Position, Read, Terminal,
+        groups::{Dead, Item, ItemId, Resolve, Subject, Take, Verdict, Work},
+    },
+    sync::lock,
+};
+
+/// The first pause after news that brought nothing: what a local producer writes is heard of before it is stored.
+const SOON: Duration = Duration::from_millis(20);
+/// The longest pause between two questions: what others give up makes no noise.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What a consumer is made with.
+#[derive(Debug, Clone)]
+pub struct Consume {
+    /// The stream; `None` for the finished generations of all.
+    pub stream: Option<StreamId>,
+    /// What to ask for, again and again.
+    pub take: Take,
+    /// How long to wait for a stream that does not exist.
+    pub wait: Duration,
+}
+
+/// An item with its data.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The item.
+    pub item: Item,
+    /// A chunk's data, if it can still be read.
+    pub data: Option<(Kind, Vec<u8>)>,
+}
+
+/// What a consumer gets at once.
+#[derive(Debug, Default)]
+pub struct Handed {
+    /// The next items.
+    pub items: Vec<Loaded>,
+    /// There will be no more: the last generation has ended like this.
+    pub done: Option<Terminal>,
+}
+
+/// One consumer of a group.
+pub(super) struct Consumption {
+    consume: Consume,
+    hub: Option<Arc<Hub>>,
+    deadline: Instant,
+    news: Notify,
+    left: AtomicBool,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// While it gets back what it held in a life before.
+    own: Option<ItemId>,
+    /// Items that are its own and wait for the next turn.
+    spare: VecDeque<Item>,
+    /// It has had an answer: from now on the store may be away for any time.
+    begun: bool,
+    error: Option<Error>,
+}
+
+impl Member for Consumption {
+    fn poke(&self) {
+        self.news.notify_one();
+    }
+
+    fn fail(&self, error: Error) {
+        lock(&self.state).error = Some(error);
+        self.news.notify_one();
+    }
+}
+
+impl Consumption {
+    fn work(&self) -> Work<'_> {
+        self.consume.stream.as_ref().map_or(Work::Finished, Work::Stream)
+    }
+
+    /// The next items, or the end; nothing when the consumer has left.
+    async fn next(&self, inner: &Inner) -> Result<Handed> {
+        let longest = jitter((self.consume.take.claim_idle / 2).clamp(SOON, PAUSE));
+        let patience = Instant::now() + inner.config().connect_timeout();
+        let mut backoff = Backoff::default();
+        let mut pause = SOON;
+        loop {
+            if let Some(error) = lock(&self.state).error.take() {
+                return Err(error);
+            }
+            if self.left.load(Ordering::Acquire) {
+                return Ok(Handed::default());
+            }
+            match self.ask(inner).await {
+                Ok(Some(handed)) => return Ok(handed),
+                Ok(None) => {}
+                Err(error) => {
+                    let begun = lock(&self.state).begun;
+                    if !error.is_retryable() || !begun && Instant::now() >= patience {
+                        return Err(error);
+                    }
+                    tokio::time::sleep(backoff.next_delay()).await;
+                    continue;
+                }
+            }
+            tokio::select! {
+                () = self.news.notified() => pause = SOON,
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(longest),
+            }
+        }
+    }
+
+    /// `None`: nothing yet.
+    async fn ask(&self, inner: &Inner) -> Result<Option<Handed>> {
+        let spare: Vec<_> = lock(&self.state).spare.drain(..).collect();
+        let items = if spare.is_empty() {
+            let take = Take {
+                own: lock(&self.state).own,
+                ..self.consume.take.clone()
+            };
+            let Some(taken) = inner.store().take(self.work(), &take).await? else {
+                return if Instant::now() < self.deadline {
+                    Ok(None)
+                } else {
+                    Err(Error::NotFound {
+                        stream: self.stream_name(),
+                    })
+                };
+            };
+            let mut state = lock(&self.state);
+            state.begun = true;
+            if state.own.is_some() {
+                state.own = taken
+                    .items
+                    .last()
+                    .map(|item| item.id)
+                    .filter(|_| taken.items.len() == take.count);
+            }
+            drop(state);
+            if let Some(resume) = taken.lost {
+                return Err(self.gap(resume));
+            }
+            if taken.done.is_some() {
+                return Ok(Some(Handed {
+                    items: Vec::new(),
+                    done: taken.done,
+                }));
+            }
+            taken.items
+        } else {
+            spare
+        };
+        if self.left.load(Ordering::Acquire) {
+            self.give_back(inner, items.iter().map(|item| item.id).collect())
+                .await;
+            return Ok(None);
+        }
+        if items.is_empty() {
+            return Ok(None);
+        }
+        self.load(inner, items).await.map(Some)
+    }
+
+    /// Reads the data of as many items as go together; the others are spared.
+    async fn load(&self, inner: &Inner, items: Vec<Item>) -> Result<Handed> {
+        let Some(stream) = &self.consume.stream else {
+            let items = items.into_iter().map(|item| Loaded { item, data: None });
+            return Ok(Handed {
+                items: items.collect(),
+                done: None,
+            });
+        };
+        let mut items = VecDeque::from(items);
+        let mut reader = Reader::default();
+        let mut handed = Handed::default();
+        let mut bytes = 0;
+        while bytes < PAGE_BYTES {
+            let Some(item) = items.pop_front() else { break };
+            let Subject::Chunk(cursor) = item.subject else {
+                continue;
+            };
+            let data = match reader.chunk(inner, stream, cursor).await {
+                Ok(Some(data)) => data,
+                // What cannot be read now is asked for again; what is gone will not come back.
+                Err(error) if error.is_retryable() => {
+                    items.push_front(item);
+                    self.spare(handed.items.into_iter().map(|loaded| loaded.item).chain(items));
+                    return Err(error);
+                }
+                missing => {
+                    self.spare(handed.items.into_iter().map(|loaded| loaded.item).chain(items));
+                    missing?;
+                    self.resolve(inner, vec![(item.id, Verdict::Done)]).await;
+                    return Err(self.gap(cursor));
+                }
+            };
+            bytes += data.1.len();
+            handed.items.push(Loaded {
+                item,
+                data: Some(data),
+            });
+        }
+        self.spare(items.into_iter());
+        Ok(handed)
+    }
+
+    fn spare(&self, items: impl Iterator<Item = Item>) {
+        lock(&self.state).spare.extend(items);
+    }
+
+    async fn give_back(&self, inner: &Inner, items: Vec<ItemId>) {
+        let verdicts = items.into_iter().map(|id| (id, Verdict::Back)).collect();
+        self.resolve(inner, verdicts).await;
+    }
+
+    /// A failure is of no consequence: what is not resolved is handed out again in time.
+    async fn resolve(&self, inner: &Inner, verdicts: Vec<(ItemId, Verdict)>) {
+        if verdicts.is_empty() {
+            return;
+        }
+        let take = &self.consume.take;
+        let resolve = Resolve {
+            group: take.group.clone(),
+            consumer: take.consumer.clone(),
+            verdicts,
+            owner: take.owner.clone(),
+        };
+        let _ = inner.store().resolve(self.work(), &resolve).await;
+    }
+
+    fn gap(&self, resume: Cursor) -> Error {
+        Error::Gap {
+            stream: self.stream_name(),
+            reason: format!(
+                "chunks that group {:?} has not done are gone",
+                self.consume.take.group
+            ),
+            resume: resume.to_string(),
+        }
+    }
+
+    fn stream_name(&self) -> String {
+        self.consume
+            .stream
+            .as_ref()
+            .map_or_else(String::new, ToString::to_string)
+    }
+
+    pub(super) fn leave(&self) {
+        self.left.store(true, Ordering::Release);
+        self.news.notify_one();
+    }
+}
+
+/// Reads single chunks, which mostly follow each other.
+#[derive(Default)]
+struct Reader {
+    frames: Vec<Frame>,
+    of: Option<Cursor>,
+}
+
+impl Reader {
+    /// A chunk's data; `None` when it is gone.
+    async fn chunk(
+        &mut self,
+        inner: &Inner,
+        stream: &StreamId,
+        cursor: Cursor,
+    ) -> Result<Option<(Kind, Vec<u8>)>> {
+        if let Some(data) = self.find(cursor) {
+            return Ok(Some(data));
+        }
+        let read = Read {
+            position: Position::After {
+                generation: cursor.generation,
+                seq: cursor.seq - 1,
+            },
+            max_bytes: PAGE_BYTES,
+            owner: OwnerCheck::Internal,
+        };
+        let permit = inner.reads().acquire().await;
+        let page = inner.store().read(stream, &read).await;
+        drop(permit);
+        let Some(page) = page?.filter(|page| !page.lost) else {
+            return Ok(None);
+        };
+        self.of = Some(cursor);
+        self.frames = page.frames;
+        Ok(self.find(cursor))
+    }
+
+    fn find(&self, cursor: Cursor) -> Option<(Kind, Vec<u8>)> {
+        if self.of?.generation != cursor.generation {
+            return None;
+        }
+        let frame = self
+            .frames
+            .iter()
+            .find(|frame| frame.first() <= cursor.seq && cursor.seq <= frame.last())?;
+        let at = usize::try_from(cursor.seq - frame.first()).ok()?;
+        let chunk = frame.chunks().nth(at)?;
+        Some((chunk.kind, chunk.data.to_vec()))
+    }
+}
+
+impl Engine {
+    /// Joins a group; [`Engine::take`] gets its items.
+    pub fn consume(&self, consume: Consume) -> Result<Handle> {
+        let inner = &self.inner;
+        inner.check_open()?;
+        let handle = inner.next_handle();
+        let stream = consume.stream.clone();
+        let make = |hub| {
+            Arc::new(Consumption {
+                deadline: Instant::now() + consume.wait,
+                consume,
+                hub,
+                news: Notify::new(),
+                left: AtomicBool::new(false),
+                state: Mutex::new(State {
+                    own: Some(ItemId::default()),
+                    spare: VecDeque::new(),
+                    begun: false,
+                    error: None,
+                }),
+            })
+        };
+        let consumption = if let Some(stream) = stream {
+            inner.with_hub(&stream, |hub| {
+                let consumption = make(Some(Arc::clone(hub)));
+                hub.join(inner, handle, Arc::clone(&consumption) as Arc<dyn Member>);
+                consumption
+            })
+        } else {
+            let consumption = make(None);
+            inner.spawn(finished::audit(
+                Arc::downgrade(inner),
+                Arc::downgrade(&consumption),
+            ));
+            consumption
+        };
+        lock(&inner.consumptions).insert(handle, consumption);
+        Ok(handle)
+    }
+
+    /// Waits for a consumer's next items.
+    pub async fn take(self, consumer: Handle) -> Result<Reply> {
+        let consumption = lock(&self.inner.consumptions).get(&consumer).cloned();
+        // The host asks no more once it has left.
+        let consumption = consumption.ok_or(Error::Closed)?;
+        consumption.next(&self.inner).await.map(Reply::Handed)
+    }
+
+    /// Ends a consumer: what it was handed and has not begun is everybody's again.
+    pub async fn leave(self, consumer: Handle, mut untouched: Vec<ItemId>) -> Result<Reply> {
+        let inner = &self.inner;
+        let consumption = lock(&inner.consumptions).remove(&consumer);
+        if let Some(consumption) = consumption {
+            consumption.leave();
+            if let Some(hub) = &consumption.hub {
+                hub.leave(consumer);
+            }
+            let spare = std::mem::take(&mut lock(&consumption.state).spare);
+            untouched.extend(spare.into_iter().map(|item| item.id));
+            consumption.give_back(inner, untouched).await;
+        }
+        Ok(Reply::Unit)
+    }
+
+    /// Says what becomes of a group's items.
+    pub async fn resolve(self, stream: Option<StreamId>, resolve: Resolve) -> Result<Reply> {
+        let inner = &self.inner;
+        inner.check_open()?;
+        let work = stream.as_ref().map_or(Work::Finished, Work::Stream);
+        inner.retry(|| inner.store().resolve(work, &resolve)).await?;
+        Ok(Reply::Unit)
+    }
+
+    /// A page of a group's dead letters.
+    pub async fn dead(self, stream: Option<StreamId>, dead: Dead) -> Result<Reply> {
+        let inner = &self.inner;
+        inner.check_open()?;
+        let work = stream.as_ref().map_or(Work::Finished, Work::Stream);
+        let items = inner.retry(|| inner.store().dead(work, &dead)).await?;
+        let mut reader = Reader::default();
+        let mut handed = Handed::default();
+        let mut bytes = 0;
+        for item in items {
+            let data = match (&stream, &item.subject) {
+                // One that cannot be read is a dead letter nevertheless.
+                (Some(stream), Subject::Chunk(cursor)) => {
+                    reader.chunk(inner, stream, *cursor).await.unwrap_or_default()
+                }
+                _ => None,
+            };
+            bytes += data.as_ref().map_or(0, |(_, data)| data.len());
+            handed.items.push(Loaded { item, data });
+            if bytes >= PAGE_BYTES {
+                break;
+            }
+        }
+        Ok(Reply::Handed(handed))
+    }
+}

@@ -1,0 +1,211 @@
+//! Groups: the calls of the scripts that hand out work, and what they say.
+
+use redis::Value;
+
+use super::{
+    RedisStore, Ttl, check,
+    keys::StreamKeys,
+    millis, position,
+    reply::{self, Fields},
+    scripts::{self, Call, Script},
+};
+use crate::{
+    Error, Result, StreamId,
+    cursor::MAX_SEQ,
+    store::groups::{
+        Dead, Finished, Item, ItemId, MAX_FINISHED, MAX_GROUPS, Open, Resolve, Subject, Take, Taken, Work,
+        full,
+    },
+    store::{OwnerCheck, Start},
+};
+
+use std::time::Duration;
+
+/// A generation is looked at so long after its lease should have been renewed.
+const SLACK: Duration = Duration::from_secs(1);
+
+impl RedisStore {
+    /// A script's call for a group, up to its consumer.
+    fn in_group<'a>(
+        &'a self,
+        [of_stream, of_queue]: [&'static Script; 2],
+        keys: Option<&'a StreamKeys>,
+        (group, consumer): (&'a str, &'a str),
+        owner: &OwnerCheck,
+    ) -> Call<'a> {
+        let call = match keys {
+            Some(keys) => self.on(of_stream, keys).key(keys.work(group)),
+            None => self.on_queue(of_queue).text("").text(""),
+        };
+        call.text(check(owner)).text(group).text(consumer)
+    }
+
+    fn on_queue(&self, script: &'static Script) -> Call<'_> {
+        Call::new(script)
+            .key(self.keys.finished())
+            .key(self.keys.open())
+            .show(self.queue_ttl)
+    }
+
+    fn keys_of(&self, work: Work<'_>) -> Option<StreamKeys> {
+        match work {
+            Work::Stream(stream) => Some(self.keys.stream(stream)),
+            Work::Finished => None,
+        }
+    }
+
+    pub(super) async fn take_items(&self, work: Work<'_>, take: &Take) -> Result<Option<Taken>> {
+        let keys = self.keys_of(work);
+        let (from, generation, seq) = position(take.from);
+        let members = (take.group.as_str(), take.consumer.as_str());
+        let scripts = [&*scripts::TAKE, &*scripts::TAKE_FINISHED];
+        let call = self
+            .in_group(scripts, keys.as_ref(), members, &take.owner)
+            .show(take.count)
+            .show(millis(take.claim_idle))
+            .show(take.max_deliveries)
+            .text(take.own.map_or_else(String::new, after))
+            .show(MAX_GROUPS)
+            .text(from)
+            .text(generation.map_or_else(String::new, |generation| generation.to_string()))
+            .show(seq.min(MAX_SEQ));
+        let reply = match work {
+            Work::Stream(_) => self.judging(call).await?,
+            Work::Finished => self.call(call).await?,
+        };
+        if reply == Value::Nil {
+            return Ok(None);
+        }
+        let mut fields = Fields::new("take", reply)?;
+        match fields.text()?.as_str() {
+            "taken" => {}
+            "full" => return Err(full()),
+            refused => return Err(refusal(work, refused, &fields)),
+        }
+        let done = fields.terminal()?;
+        let lost = fields.option()?.and_then(|cursor| cursor.parse().ok());
+        let items = items(work, fields.nested()?)?;
+        Ok(Some(Taken { items, done, lost }))
+    }
+
+    pub(super) async fn resolve_items(&self, work: Work<'_>, resolve: &Resolve) -> Result<()> {
+        let keys = self.keys_of(work);
+        let members = (resolve.group.as_str(), resolve.consumer.as_str());
+        let scripts = [&*scripts::RESOLVE, &*scripts::RESOLVE_FINISHED];
+        let mut call = self.in_group(scripts, keys.as_ref(), members, &resolve.owner);
+        for (id, verdict) in &resolve.verdicts {
+            call = call.text(verdict.as_str()).show(id);
+        }
+        let reply = self.call(call).await?;
+        let mut fields = Fields::new("resolve", Value::Array(vec![reply]))?;
+        match fields.text()?.as_str() {
+            "ok" => Ok(()),
+            refused => Err(refusal(work, refused, &fields)),
+        }
+    }
+
+    pub(super) async fn dead_items(&self, work: Work<'_>, dead: &Dead) -> Result<Vec<Item>> {
+        let keys = self.keys_of(work);
+        let scripts = [&*scripts::DEAD, &*scripts::DEAD_FINISHED];
+        let call = self
+            .in_group(scripts, keys.as_ref(), (&dead.group, ""), &dead.owner)
+            .text(dead.after.map_or_else(|| "-".to_owned(), after))
+            .show(dead.count);
+        let mut fields = Fields::new("dead", self.call(call).await?)?;
+        match fields.text()?.as_str() {
+            "dead" => items(work, fields.nested()?),
+            refused => Err(refusal(work, refused, &fields)),
+        }
+    }
+
+    pub(super) async fn add_finished(&self, finished: &Finished, if_open: bool) -> Result<()> {
+        let terminal = &finished.terminal;
+        let stream = finished.stream.as_str();
+        let call = self
+            .on_queue(&scripts::ANNOUNCE)
+            .text(member(&(finished.stream.clone(), finished.cursor.generation)))
+            .text(if if_open { "1" } else { "0" })
+            .show(MAX_FINISHED)
+            .text(stream)
+            .show(finished.cursor)
+            .text(terminal.outcome.as_str())
+            .text(terminal.reason.as_str());
+        self.call(call).await.map(drop)
+    }
+
+    pub(super) async fn remove_open(&self, open: &Open) -> Result<()> {
+        let call = self
+            .on_queue(&scripts::ANNOUNCE)
+            .text(member(open))
+            .text("1")
+            .show(0);
+        let call = call.text("").text("").text("").text("");
+        self.call(call).await.map(drop)
+    }
+
+    pub(super) async fn overdue_open(&self, count: usize, pause: Duration) -> Result<Vec<Open>> {
+        let call = self.on_queue(&scripts::OVERDUE).show(count).show(millis(pause));
+        let mut fields = Fields::new("overdue", self.call(call).await?)?;
+        let mut found = Vec::new();
+        while !fields.is_empty() {
+            let member = fields.text()?;
+            // What is none was put there by somebody else.
+            found.extend(member.split_once(' ').and_then(|(generation, stream)| {
+                Some((StreamId::new(stream).ok()?, generation.parse().ok()?))
+            }));
+        }
+        Ok(found)
+    }
+
+    /// Notes a generation that begins.
+    pub(super) fn enter_open(&self, stream: &StreamId, start: &Start) -> Call<'_> {
+        self.on_queue(&scripts::ENTER)
+            .text(member(&(stream.clone(), start.generation)))
+            .show(millis(start.lease + SLACK))
+    }
+}
+
+/// How long the queue, and what is open, lives after the last use.
+pub(super) fn queue_ttl(ttl: Ttl) -> u64 {
+    2 * millis(ttl.active).max(millis(ttl.done))
+}
+
+fn member((stream, generation): &Open) -> String {
+    format!("{generation} {stream}")
+}
+
+/// A range that begins after this id.
+fn after(id: ItemId) -> String {
+    format!("({id}")
+}
+
+fn refusal(work: Work<'_>, said: &str, fields: &Fields) -> Error {
+    match (work, said) {
+        (Work::Stream(stream), "forbidden") => reply::forbidden(stream),
+        _ => fields.malformed(),
+    }
+}
+
+fn items(work: Work<'_>, mut list: Fields) -> Result<Vec<Item>> {
+    let mut items = Vec::new();
+    while !list.is_empty() {
+        let mut fields = list.nested()?;
+        let id = fields.text()?.parse().map_err(|_| fields.malformed())?;
+        let deliveries = fields.number()?;
+        let subject = match work {
+            Work::Stream(_) => Subject::Chunk(fields.text()?.parse().map_err(|_| fields.malformed())?),
+            Work::Finished => {
+                let (stream, cursor) = (fields.text()?, fields.text()?);
+                let (outcome, reason) = (fields.text()?, fields.text()?);
+                let finished = Finished::parse(&stream, &cursor, &outcome, &reason);
+                Subject::Finished(finished.ok_or_else(|| fields.malformed())?)
+            }
+        };
+        items.push(Item {
+            id,
+            deliveries,
+            subject,
+        });
+    }
+    Ok(items)
+}

@@ -1,0 +1,9 @@
+-- Notes that a generation begins, so that its end is announced even if its producer does not live to do so.
+--
+-- ARGV[2] the member of OPEN   ARGV[3] when to look, in ms
+redis.call('ZADD', OPEN, int(NOW + ARGV[3]), ARGV[2])
+keep(OPEN)
+-- Where nobody looks, what was left behind goes by itself.
+local stale = redis.call('ZRANGEBYSCORE', OPEN, '-inf', int(NOW - ARGV[1]), 'LIMIT', 0, 16)
+if #stale > 0 then redis.call('ZREM', OPEN, unpack(stale)) end
+return 0

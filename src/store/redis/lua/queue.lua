@@ -1,0 +1,30 @@
+-- Begins the scripts for the queue of finished generations.
+--
+-- KEYS[1] queue, a stream: * s <stream id> c <cursor> o <outcome> r <reason>; two consumer groups for each group
+-- KEYS[2] open, a sorted set of what has begun and was not announced: "<generation> <stream id>", when to look next
+-- ARGV[1] the TTL of both, which is never made shorter
+if redis.replicate_commands then redis.replicate_commands() end
+
+local WORK, OPEN = KEYS[1], KEYS[2]
+local time = redis.call('TIME')
+local NOW = time[1] * 1000 + math.floor(time[2] / 1000)
+
+local function int(number) return string.format('%.0f', number) end
+
+local function keep(key)
+  if redis.call('PTTL', key) < tonumber(ARGV[1]) then redis.call('PEXPIRE', key, ARGV[1]) end
+end
+
+-- Anybody may work on what the server itself has to do.
+local function admitted() return true end
+
+-- Other groups may still need it.
+local function discard(id) end
+
+local function describe(items, id, deliveries, fields)
+  local entry = fields or (redis.call('XRANGE', WORK, id, id)[1] or {})[2]
+  if not entry then return end
+  local named = {}
+  for i = 1, #entry, 2 do named[entry[i]] = entry[i + 1] end
+  items[#items + 1] = { id, int(deliveries), named.s, named.c, named.o, named.r }
+end

@@ -1,0 +1,525 @@
+//! Groups: consumers that share the chunks of a stream, or what has finished.
+
+use std::time::Duration;
+
+use tidemark::{
+    Cursor, StreamId,
+    store::{
+        Outcome, OwnerCheck, Position,
+        groups::{Dead, Finished, Item, ItemId, MAX_GROUPS, Resolve, Subject, Take, Taken, Verdict, Work},
+    },
+};
+use ulid::Ulid;
+
+use crate::world::{
+    Engine, LONG, SHORT, World, caller, code, id, owned, pass, start, takeover, terminal, until,
+};
+
+fn take(consumer: &str, count: usize) -> Take {
+    Take {
+        group: "workers".to_owned(),
+        consumer: consumer.to_owned(),
+        from: Position::Start,
+        count,
+        claim_idle: LONG,
+        max_deliveries: 3,
+        own: None,
+        owner: OwnerCheck::Internal,
+    }
+}
+
+/// The same, of what others have held for a moment.
+fn claim(consumer: &str, count: usize) -> Take {
+    Take {
+        claim_idle: Duration::from_millis(1),
+        ..take(consumer, count)
+    }
+}
+
+fn chat() -> StreamId {
+    id("chat")
+}
+
+impl Engine {
+    async fn take(&self, take: &Take) -> Taken {
+        let stream = chat();
+        let taken = self.store.take(Work::Stream(&stream), take).await.expect("take");
+        taken.expect("the stream exists")
+    }
+
+    async fn seqs(&self, take: &Take) -> Vec<(u64, u64)> {
+        seqs(&self.take(take).await.items)
+    }
+
+    async fn resolve(&self, consumer: &str, verdict: Verdict, items: &[Item]) {
+        let resolve = Resolve {
+            group: "workers".to_owned(),
+            consumer: consumer.to_owned(),
+            verdicts: items.iter().map(|item| (item.id, verdict)).collect(),
+            owner: OwnerCheck::Internal,
+        };
+        let stream = chat();
+        self.store
+            .resolve(Work::Stream(&stream), &resolve)
+            .await
+            .expect("resolve");
+    }
+
+    async fn dead(&self, after: Option<ItemId>, count: usize) -> Vec<Item> {
+        let dead = Dead {
+            group: "workers".to_owned(),
+            after,
+            count,
+            owner: OwnerCheck::Internal,
+        };
+        let stream = chat();
+        self.store.dead(Work::Stream(&stream), &dead).await.expect("dead")
+    }
+
+    async fn finished(&self, take: &Take) -> Vec<Item> {
+        let taken = self.store.take(Work::Finished, take).await.expect("take");
+        taken.expect("always there").items
+    }
+}
+
+/// The seqs of items, each with how often it was handed out.
+fn seqs(items: &[Item]) -> Vec<(u64, u64)> {
+    let seq = |item: &Item| match item.subject {
+        Subject::Chunk(cursor) => cursor.seq,
+        Subject::Finished(_) => unreachable!("a chunk"),
+    };
+    items.iter().map(|item| (seq(item), item.deliveries)).collect()
+}
+
+fn what(items: &[Item]) -> Vec<Finished> {
+    let finished = |item: &Item| match &item.subject {
+        Subject::Finished(finished) => finished.clone(),
+        Subject::Chunk(_) => unreachable!("a generation"),
+    };
+    items.iter().map(finished).collect()
+}
+
+pub async fn a_group_shares_the_chunks(world: &World) {
+    let (here, there) = (world.engine(), world.engine());
+    let missing = here.store.take(Work::Stream(&chat()), &take("a", 1)).await;
+    assert_eq!(missing.unwrap(), None);
+    let mut producer = here.produce(&chat()).await;
+    producer.write(&["one", "two", "three"]).await;
+    assert_eq!(here.seqs(&take("a", 2)).await, [(1, 1), (2, 1)]);
+    assert_eq!(there.seqs(&take("b", 9)).await, [(3, 1)]);
+    assert_eq!(here.take(&take("a", 9)).await, Taken::default());
+    producer.write(&["four"]).await;
+    let items = there.take(&take("b", 9)).await.items;
+    assert_eq!(seqs(&items), [(4, 1)]);
+    let cursor = Cursor {
+        generation: producer.generation(),
+        seq: 4,
+    };
+    assert_eq!(items[0].subject, Subject::Chunk(cursor));
+
+    let other = Take {
+        group: "others".to_owned(),
+        ..take("a", 9)
+    };
+    assert_eq!(
+        here.seqs(&other).await,
+        [(1, 1), (2, 1), (3, 1), (4, 1)],
+        "every group gets all"
+    );
+}
+
+pub async fn a_group_is_done_when_everything_is(world: &World) {
+    let engine = world.engine();
+    let mut producer = engine.produce(&chat()).await;
+    producer.write(&["one", "two"]).await;
+    let items = engine.take(&take("a", 9)).await.items;
+    producer.complete().await;
+    assert_eq!(
+        engine.take(&take("b", 9)).await,
+        Taken::default(),
+        "another has them"
+    );
+    engine.resolve("a", Verdict::Done, &items[..1]).await;
+    assert_eq!(engine.take(&take("b", 9)).await.done, None);
+    engine.resolve("a", Verdict::Done, &items).await;
+    let done = engine.take(&take("b", 9)).await;
+    assert_eq!(done.done, Some(terminal(Outcome::Complete, "")));
+    assert_eq!(done.items, []);
+
+    let fresh = Take {
+        group: "late".to_owned(),
+        ..take("a", 9)
+    };
+    assert_eq!(
+        engine.seqs(&fresh).await,
+        [(1, 1), (2, 1)],
+        "a finished stream is worked through"
+    );
+    let now = Take {
+        group: "later".to_owned(),
+        from: Position::Now,
+        ..take("a", 9)
+    };
+    assert!(engine.take(&now).await.done.is_some());
+}
+
+pub async fn what_is_held_too_long_is_handed_on(world: &World) {
+    let engine = world.engine();
+    let mut producer = engine.produce(&chat()).await;
+    producer.write(&["one", "two", "three"]).await;
+    let held = engine.take(&take("a", 2)).await.items;
+    pass(Duration::ZERO).await;
+    assert_eq!(engine.seqs(&take("b", 9)).await, [(3, 1)], "not yet");
+    pass(Duration::ZERO).await;
+    assert_eq!(engine.seqs(&claim("b", 1)).await, [(1, 2)]);
+    // Whose it was may still be done with it.
+    engine.resolve("a", Verdict::Done, &held[..1]).await;
+    pass(Duration::ZERO).await;
+    assert_eq!(engine.seqs(&claim("c", 9)).await, [(2, 2), (3, 2)]);
+}
+
+pub async fn a_consumer_gets_its_own_back(world: &World) {
+    let engine = world.engine();
+    let mut producer = engine.produce(&chat()).await;
+    producer.write(&["one", "two", "three", "four"]).await;
+    assert_eq!(engine.seqs(&take("a", 2)).await.len(), 2);
+    assert_eq!(engine.seqs(&take("b", 1)).await, [(3, 1)]);
+    let back = |after| Take {
+        own: Some(after),
+        ..take("a", 1)
+    };
+    let first = engine.take(&back(ItemId(0, 0))).await.items;
+    assert_eq!(seqs(&first), [(1, 2)]);
+    let second = engine.take(&back(first[0].id)).await.items;
+    assert_eq!(seqs(&second), [(2, 2)]);
+    assert_eq!(
+        engine.seqs(&back(second[0].id)).await,
+        [(4, 1)],
+        "then what is new"
+    );
+}
+
+pub async fn what_is_given_back_counts_as_never_handed_out(world: &World) {
+    let engine = world.engine();
+    let mut producer = engine.produce(&chat()).await;
+    producer.write(&["one", "two"]).await;
+    let items = engine.take(&take("a", 9)).await.items;
+    engine.resolve("b", Verdict::Back, &items).await;
+    assert_eq!(engine.seqs(&take("b", 9)).await, [], "it is not b's to give");
+    engine.resolve("a", Verdict::Back, &items[1..]).await;
+    assert_eq!(engine.seqs(&take("b", 9)).await, [(2, 1)]);
+}
+
+pub async fn poison_becomes_a_dead_letter(world: &World) {
+    let engine = world.engine();
+    let mut producer = engine.produce(&chat()).await;
+    producer.write(&["one", "two", "three"]).await;
+    for deliveries in 1..=3 {
+        let items = engine.take(&claim("a", 9)).await.items;
+        assert_eq!(items[0].deliveries, deliveries);
+        engine.resolve("a", Verdict::Done, &items[2..]).await;
+        pass(Duration::ZERO).await;
+    }
+    assert_eq!(engine.dead(None, 9).await, []);
+    assert_eq!(engine.seqs(&claim("a", 9)).await, []);
+    let dead = engine.dead(None, 9).await;
+    assert_eq!(seqs(&dead), [(1, 3), (2, 3)]);
+    assert_eq!(seqs(&engine.dead(None, 1).await), [(1, 3)]);
+    assert_eq!(seqs(&engine.dead(Some(dead[0].id), 9).await), [(2, 3)]);
+    producer.complete().await;
+    assert!(
+        engine.take(&claim("a", 9)).await.done.is_some(),
+        "given up is resolved"
+    );
+
+    engine.resolve("a", Verdict::Retry, &dead[..1]).await;
+    engine.resolve("a", Verdict::Drop, &dead[1..]).await;
+    assert_eq!(engine.dead(None, 9).await, []);
+    let again = engine.take(&take("b", 9)).await.items;
+    assert_eq!(seqs(&again), [(1, 1)]);
+    engine.resolve("b", Verdict::Done, &again).await;
+    assert!(engine.take(&take("b", 9)).await.done.is_some());
+}
+
+pub async fn a_late_resolution_of_a_dead_letter_counts(world: &World) {
+    let engine = world.engine();
+    let mut producer = engine.produce(&chat()).await;
+    producer.write(&["one"]).await;
+    let mut once = claim("a", 9);
+    once.max_deliveries = 1;
+    let items = engine.take(&once).await.items;
+    pass(Duration::ZERO).await;
+    assert_eq!(engine.seqs(&once).await, []);
+    assert_eq!(engine.dead(None, 9).await.len(), 1);
+    engine.resolve("a", Verdict::Done, &items).await;
+    assert_eq!(engine.dead(None, 9).await, []);
+}
+
+pub async fn a_group_begins_where_it_is_told(world: &World) {
+    let engine = world.engine();
+    let mut first = engine.produce(&chat()).await;
+    first.write(&["one", "two"]).await;
+    let mut second = engine.produce_as(&chat(), takeover()).await;
+    second.write(&["three", "four"]).await;
+    let after = |generation, seq| Position::After { generation, seq };
+    for (number, (from, expected)) in [
+        (Position::Start, vec![3, 4]),
+        (Position::Now, vec![]),
+        (after(first.generation(), 1), vec![2, 3, 4]),
+        (after(first.generation(), 9), vec![3, 4]),
+        (after(second.generation(), 0), vec![3, 4]),
+        (after(second.generation(), 3), vec![4]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let take = Take {
+            group: format!("group {number}"),
+            from,
+            ..take("a", 9)
+        };
+        let handed: Vec<_> = engine.seqs(&take).await.iter().map(|(seq, _)| *seq).collect();
+        assert_eq!(handed, expected, "{from:?}");
+        assert_eq!(engine.seqs(&take).await, [], "only a new group is told");
+    }
+    let unknown = Take {
+        from: after(Ulid::new(), 1),
+        ..take("a", 9)
+    };
+    let lost = engine.take(&unknown).await;
+    let resume = Cursor {
+        generation: second.generation(),
+        seq: 2,
+    };
+    assert_eq!((lost.lost, lost.items), (Some(resume), vec![]));
+    assert_eq!(engine.seqs(&unknown).await, [(3, 1), (4, 1)]);
+}
+
+pub async fn a_group_goes_on_over_generations_and_tells_what_it_lost(world: &World) {
+    let engine = world.engine();
+    for text in ["one", "two"] {
+        let mut producer = engine.produce(&chat()).await;
+        producer.write(&[text]).await;
+        producer.complete().await;
+        assert_eq!(engine.seqs(&take("a", 9)).await.len(), 1);
+    }
+    // Neither was resolved; the first one goes with its generation.
+    let mut producer = engine.produce(&chat()).await;
+    producer.write(&["three"]).await;
+    let lost = engine.take(&take("a", 9)).await;
+    assert_eq!(lost.lost.map(|cursor| cursor.seq), Some(1));
+    assert_eq!(engine.seqs(&take("a", 9)).await, [(3, 1)]);
+    pass(Duration::ZERO).await;
+    assert_eq!(engine.seqs(&claim("b", 9)).await, [(2, 2), (3, 2)]);
+
+    // What was never handed out is lost as well, and told once.
+    producer.complete().await;
+    for text in ["four", "five"] {
+        let mut producer = engine.produce(&chat()).await;
+        producer.write(&[text]).await;
+        producer.complete().await;
+    }
+    let lost = engine.take(&take("a", 9)).await;
+    assert_eq!(lost.lost.map(|cursor| cursor.seq), Some(3));
+    assert_eq!(engine.seqs(&take("a", 9)).await, [(4, 1), (5, 1)]);
+}
+
+pub async fn only_the_owner_shares(world: &World) {
+    let engine = world.engine();
+    let mut producer = engine.produce_as(&chat(), owned("alice")).await;
+    producer.write(&["one"]).await;
+    for stranger in [caller("bob"), OwnerCheck::Caller(None)] {
+        let request = Take {
+            owner: stranger.clone(),
+            ..take("a", 9)
+        };
+        let refused = engine.store.take(Work::Stream(&chat()), &request).await;
+        assert_eq!(code(refused), "ERR_FORBIDDEN");
+        let request = Resolve {
+            group: "workers".to_owned(),
+            consumer: "a".to_owned(),
+            verdicts: Vec::new(),
+            owner: stranger.clone(),
+        };
+        let refused = engine.store.resolve(Work::Stream(&chat()), &request).await;
+        assert_eq!(code(refused), "ERR_FORBIDDEN");
+        let request = Dead {
+            group: "workers".to_owned(),
+            after: None,
+            count: 1,
+            owner: stranger,
+        };
+        let refused = engine.store.dead(Work::Stream(&chat()), &request).await;
+        assert_eq!(code(refused), "ERR_FORBIDDEN");
+    }
+    let request = Take {
+        owner: caller("alice"),
+        ..take("a", 9)
+    };
+    assert_eq!(engine.seqs(&request).await, [(1, 1)]);
+}
+
+pub async fn groups_are_bounded(world: &World) {
+    let engine = world.engine();
+    engine.produce(&chat()).await.write(&["one"]).await;
+    let named = |number: usize| Take {
+        group: format!("group {number}"),
+        ..take("a", 1)
+    };
+    for number in 0..MAX_GROUPS {
+        assert_eq!(engine.seqs(&named(number)).await, [(1, 1)]);
+    }
+    let refused = engine.store.take(Work::Stream(&chat()), &named(MAX_GROUPS)).await;
+    assert_eq!(code(refused), "ERR_STORE");
+    assert_eq!(engine.seqs(&named(0)).await, []);
+}
+
+pub async fn groups_go_with_their_stream(world: &World) {
+    let engine = world.engine();
+    engine.produce(&chat()).await.write(&["one", "two"]).await;
+    assert_eq!(engine.seqs(&take("a", 9)).await.len(), 2);
+    engine.delete(&chat()).await;
+    engine.produce(&chat()).await.write(&["three"]).await;
+    assert_eq!(engine.seqs(&take("a", 9)).await, [(1, 1)]);
+
+    engine.delete(&chat()).await;
+    let mut short = start();
+    short.ttl.done = SHORT;
+    let mut producer = engine.produce_as(&chat(), short).await;
+    producer.write(&["one", "two"]).await;
+    assert_eq!(engine.seqs(&take("a", 9)).await.len(), 2);
+    producer.complete().await;
+    pass(SHORT).await;
+    engine.produce(&chat()).await.write(&["three"]).await;
+    assert_eq!(engine.seqs(&take("a", 9)).await, [(1, 1)]);
+}
+
+pub async fn what_has_finished_is_queued_once_asked_for(world: &World) {
+    let (here, there) = (world.engine(), world.engine());
+    let announce = async |engine: &Engine, stream: &str, generation, seq, outcome, reason: &str, if_open| {
+        let finished = Finished {
+            stream: id(stream),
+            cursor: Cursor { generation, seq },
+            terminal: terminal(outcome, reason),
+        };
+        engine.store.announce(&finished, if_open).await.expect("announce");
+        finished
+    };
+    let mut early = here.produce(&id("early")).await;
+    early.complete().await;
+    announce(
+        &here,
+        "early",
+        early.generation(),
+        0,
+        Outcome::Complete,
+        "",
+        false,
+    )
+    .await;
+    assert_eq!(there.finished(&take("a", 9)).await, [], "nobody had asked");
+
+    let mut one = here.produce(&id("one")).await;
+    one.write(&["chunk"]).await;
+    one.end(Outcome::Failed, "no more words").await;
+    let first = announce(
+        &here,
+        "one",
+        one.generation(),
+        1,
+        Outcome::Failed,
+        "no more words",
+        false,
+    )
+    .await;
+    announce(
+        &there,
+        "one",
+        one.generation(),
+        1,
+        Outcome::Failed,
+        "no more words",
+        true,
+    )
+    .await;
+    let mut two = there.produce(&id("two {}")).await;
+    two.complete().await;
+    let second = announce(&there, "two {}", two.generation(), 0, Outcome::Complete, "", true).await;
+
+    let items = there.finished(&take("a", 1)).await;
+    assert_eq!(what(&items), [first]);
+    assert_eq!(
+        what(&here.finished(&take("b", 9)).await),
+        std::slice::from_ref(&second)
+    );
+    let other = Take {
+        group: "others".to_owned(),
+        ..take("a", 9)
+    };
+    assert_eq!(
+        there.finished(&other).await.len(),
+        2,
+        "every group gets all that is there"
+    );
+
+    let resolve = Resolve {
+        group: "workers".to_owned(),
+        consumer: "a".to_owned(),
+        verdicts: vec![(items[0].id, Verdict::Done)],
+        owner: OwnerCheck::Internal,
+    };
+    here.store.resolve(Work::Finished, &resolve).await.unwrap();
+    for deliveries in 2..=3 {
+        pass(Duration::ZERO).await;
+        let items = there.finished(&claim("c", 9)).await;
+        assert_eq!(what(&items), std::slice::from_ref(&second));
+        assert_eq!(items[0].deliveries, deliveries);
+    }
+    pass(Duration::ZERO).await;
+    assert_eq!(there.finished(&claim("c", 9)).await, []);
+    let dead = Dead {
+        group: "workers".to_owned(),
+        after: None,
+        count: 9,
+        owner: OwnerCheck::Internal,
+    };
+    let dead = here.store.dead(Work::Finished, &dead).await.unwrap();
+    assert_eq!(what(&dead), [second]);
+}
+
+pub async fn an_end_that_nobody_announced_is_found(world: &World) {
+    let engine = world.engine();
+    assert_eq!(engine.finished(&take("a", 9)).await, []);
+    let mut short = start();
+    short.lease = SHORT;
+    let producer = engine.produce_as(&id("dead"), short).await;
+    engine.produce(&id("alive")).await;
+    let generation = producer.generation();
+    // The memory store finds it by itself, Redis says where to look.
+    let finished = until("the end is queued", async || {
+        let overdue = engine.store.overdue(9, LONG).await.expect("overdue");
+        for (stream, found) in overdue {
+            assert_eq!((stream.as_str(), found), ("dead", generation));
+            assert_eq!(
+                engine.store.overdue(9, LONG).await.expect("overdue"),
+                [],
+                "told once"
+            );
+            let status = engine.status(&stream).await.expect("it is there");
+            assert_eq!(status.state, "interrupted");
+            let finished = Finished {
+                stream,
+                cursor: Cursor { generation, seq: 0 },
+                terminal: terminal(Outcome::Interrupted, "lease"),
+            };
+            engine.store.announce(&finished, true).await.expect("announce");
+            engine.store.announce(&finished, true).await.expect("announce");
+        }
+        let items = engine.finished(&take("a", 9)).await;
+        (!items.is_empty()).then(|| what(&items))
+    })
+    .await;
+    assert_eq!(finished.len(), 1);
+    assert_eq!(finished[0].stream, id("dead"));
+    assert_eq!(finished[0].terminal, terminal(Outcome::Interrupted, "lease"));
+}
