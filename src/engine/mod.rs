@@ -437,12 +437,12 @@ impl Engine {
         });
         // Those that do not make it are told below; their leases tell the rest of the world.
         let _ = tokio::time::timeout(inner.config.command_timeout(), join_all(endings)).await;
+        inner.shut(&producers);
         let rest = async {
             inner.acks.flush(inner, None).await;
             drop(inner.announcing.write().await);
         };
         let _ = tokio::time::timeout(inner.config.command_timeout(), rest).await;
-        inner.shut(&producers);
         inner.store().close().await?;
         Ok(Reply::Unit)
     }

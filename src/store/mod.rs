@@ -11,12 +11,13 @@
 //!   seq + 1. The ordinal counts generations from 1, so seqs go on across generations without a hole and a
 //!   generation's entries are one range. Frames of generations before the previous one are dropped at the next start.
 //!   The log has a *sealed* part, of few large compressed frames, and after it an *open* one, as it was written.
+//! * *Cursors* of consumers and the places of [`groups`], which live and go with the stream.
 //!
 //! # Ending
 //!
 //! Exactly one terminal entry ends a generation. It is appended by its producer ([`Append::terminal`]), by a takeover
-//! (`interrupted`, reason `superseded`), or by whoever calls [`Store::read`], [`Store::start`], [`Store::stop`] or
-//! [`Store::status`] after every producer's lease has lapsed: `stopped` when a stop was requested, else `interrupted`
+//! (`interrupted`, reason `superseded`), or by whoever calls [`Store::read`], [`Store::take`], [`Store::start`],
+//! [`Store::stop`] or [`Store::status`] after every producer's lease has lapsed: `stopped` when a stop was requested, else `interrupted`
 //! with reason `lease`. Whoever appends it tells the listeners in the same step.
 
 pub mod groups;
