@@ -1,0 +1,23 @@
+// Hono.   node examples/servers/hono.mjs
+
+import { serve } from '@hono/node-server'
+import { Hono } from 'hono'
+import { createEngine } from 'tidemark'
+import { answer } from './model.mjs'
+
+const engine = createEngine() // TIDEMARK_URL or REDIS_URL; memory without one
+const app = new Hono()
+
+app.post('/chats/:id', async (c) => {
+  // The answer goes on whoever listens; `cancel` says that this response does not.
+  await engine.pipe(c.req.param('id'), answer).cancel()
+  return c.body(null, 202)
+})
+
+app.get('/chats/:id/stream', (c) => engine.respond(c.req.raw, c.req.param('id')))
+
+app.delete('/chats/:id', async (c) => c.text(await engine.stop(c.req.param('id'))))
+
+serve({ fetch: app.fetch, port: Number(process.env.PORT ?? 3000) }, ({ port }) =>
+  console.log(`listening on ${port}`),
+)

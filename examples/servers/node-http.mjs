@@ -1,0 +1,33 @@
+// Plain node:http.   node examples/servers/node-http.mjs
+
+import { createServer } from 'node:http'
+import { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import { createEngine } from 'tidemark'
+import { answer } from './model.mjs'
+
+const engine = createEngine() // TIDEMARK_URL or REDIS_URL; memory without one
+
+const server = createServer(async (req, res) => {
+  const [, id, stream] = /^\/chats\/([^/?]+)(\/stream)?/.exec(req.url ?? '') ?? []
+  try {
+    if (id && req.method === 'POST') {
+      // The answer goes on whoever listens; `cancel` says that this response does not.
+      await engine.pipe(id, answer).cancel()
+      res.writeHead(202).end()
+    } else if (id && stream && req.method === 'GET') {
+      const response = await engine.respond(req, id)
+      res.writeHead(response.status, Object.fromEntries(response.headers))
+      // A client that leaves is no error, and stops nothing.
+      await pipeline(Readable.fromWeb(response.body), res).catch(() => {})
+    } else if (id && req.method === 'DELETE') {
+      res.end(await engine.stop(id))
+    } else {
+      res.writeHead(404).end()
+    }
+  } catch (error) {
+    console.error(error)
+    res.headersSent ? res.destroy() : res.writeHead(500).end()
+  }
+})
+server.listen(Number(process.env.PORT ?? 3000), () => console.log(`listening on ${server.address().port}`))

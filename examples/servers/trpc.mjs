@@ -1,0 +1,33 @@
+// tRPC 11: an answer as a subscription, which its client resumes by itself.   node examples/servers/trpc.mjs
+
+import { initTRPC, tracked } from '@trpc/server'
+import { createHTTPServer } from '@trpc/server/adapters/standalone'
+import { createEngine } from 'tidemark'
+import { z } from 'zod'
+import { answer } from './model.mjs'
+
+const engine = createEngine() // TIDEMARK_URL or REDIS_URL; memory without one
+const t = initTRPC.create()
+const chat = z.object({ id: z.string() })
+
+const router = t.router({
+  start: t.procedure.input(chat).mutation(async ({ input }) => {
+    // The answer goes on whoever listens; `cancel` says that nobody does here.
+    await engine.pipe(input.id, answer).cancel()
+  }),
+
+  // The client sends the id of the last event it has seen when it comes back.
+  follow: t.procedure
+    .input(chat.extend({ lastEventId: z.string().nullish() }))
+    .subscription(async function* ({ input, signal }) {
+      for await (const chunk of engine.subscribe(input.id, { from: input.lastEventId ?? 'start', signal }))
+        yield tracked(chunk.cursor, chunk.text())
+    }),
+
+  stop: t.procedure.input(chat).mutation(({ input }) => engine.stop(input.id)),
+})
+
+/** @typedef {typeof router} Router for the client's types */
+
+const server = createHTTPServer({ router })
+server.listen(Number(process.env.PORT ?? 3000), () => console.log(`listening on ${server.address().port}`))
