@@ -153,6 +153,48 @@ test('stream ids of the application: one for each answer, until it has ended', a
   assert.equal((await GET(get(), at({ id }))).status, 204)
 })
 
+test('stream ids of the application: the end of an answer that was taken over forgets nothing', async () => {
+  /** @type {string | null} */
+  let column = null
+  const activeStream = {
+    get: () => column,
+    set: (/** @type {string} */ _, /** @type {string | null} */ streamId) => {
+      column = streamId
+    },
+  }
+  let goOn = () => {}
+  const gate = new Promise((/** @type {(value?: unknown) => void} */ resolve) => {
+    goOn = resolve
+  })
+  async function* slowly() {
+    yield CHUNKS[0]
+    await gate
+    yield* CHUNKS.slice(1)
+  }
+  /** @type {Promise<unknown>[]} */
+  const kept = []
+  const { POST, GET } = chatRoutes({
+    engine,
+    authorize,
+    generate: slowly,
+    activeStream,
+    ifActive: 'takeover',
+    waitUntil: (done) => kept.push(done),
+  })
+  const id = randomUUID()
+  const first = await POST(post({}), at({ id }))
+  const second = await POST(post({}), at({ id }))
+  assert.match(await first.text(), /interrupted: superseded/)
+  await kept[0]
+  assert.notEqual(column, null)
+  const resumed = await GET(get(), at({ id }))
+  goOn()
+  assert.equal(await second.text(), BODY)
+  assert.equal((await resumed.text()).match(/"type":"start"/g)?.length, 1, 'the current answer alone')
+  await kept[1]
+  assert.equal(column, null)
+})
+
 test('what the host offers keeps the function alive', async () => {
   const { POST } = chatRoutes({ engine, authorize, generate })
   for (const name of ['@next/request-context', '@vercel/request-context']) {
@@ -200,10 +242,14 @@ test('where there is no Node.js an error says what to do', () => {
   for (const condition of ['edge-light', 'workerd', 'browser']) {
     const script = `
       import { createEngine, GapError } from 'tidemark'
-      import { chatRoutes } from 'tidemark/next'
-      try { createEngine() } catch (error) { console.log(typeof chatRoutes, GapError.name, error.message) }`
+      import { chatRoutes, consumeSseStream, resumeResponse, stopResponse, withTidemark } from 'tidemark/next'
+      console.log(GapError.name, withTidemark().serverExternalPackages)
+      for (const call of [createEngine, chatRoutes, consumeSseStream, resumeResponse, stopResponse]) {
+        try { call() } catch (error) { console.log(error.message) }
+      }`
     const args = [`--conditions=${condition}`, '--input-type=module', '--eval', script]
     const said = execFileSync(process.execPath, args, { cwd, encoding: 'utf8' })
-    assert.match(said, /^function GapError tidemark has native code, so it needs the Node\.js runtime/)
+    assert.match(said, /^GapError \[ 'tidemark' \]\n/)
+    assert.equal(said.match(/^tidemark has native code, so it needs the Node\.js runtime/gm)?.length, 5)
   }
 })

@@ -38,13 +38,19 @@ export interface Started {
   done: Promise<api.Outcome | undefined>
 }
 
+interface Hooks {
+  metadata?: unknown
+  /** Called once the answer has ended, or could not be started. */
+  afterwards?: (() => MaybePromise<unknown>) | undefined
+}
+
 /** Starts a generation; rejects with the reason why it could not. */
 export async function startAnswer(
   engine: api.Engine,
   streamId: string,
   open: (signal: AbortSignal) => MaybePromise<Answer>,
   encode: Encode,
-  { waitUntil = ofHost(), ...options }: AnswerOptions & { metadata?: unknown },
+  { waitUntil = ofHost(), afterwards, ...options }: AnswerOptions & Hooks,
 ): Promise<Started> {
   const started = deferred<void>()
   let done = Promise.resolve<api.Outcome | undefined>(undefined)
@@ -62,7 +68,11 @@ export async function startAnswer(
   })
   // A source that was never begun was stopped before, or refused.
   done.then(() => started.resolve(), started.reject)
-  waitUntil?.(done.catch(ignore).then(() => source?.closed))
+  const closed = done
+    .catch(ignore)
+    .then(() => source?.closed)
+    .then(afterwards)
+  waitUntil?.(closed)
   await started.promise
   return { chunks, done }
 }

@@ -75,15 +75,19 @@ export class AnswerSource implements AsyncIterableIterator<string> {
   }
 }
 
+/** Reads to the end; what takes too long, as a model that is deaf to its signal does, is left alone. */
 async function drain(reading: Reading<unknown>): Promise<void> {
-  const limit = setTimeout(() => leave(reading), CLOSING_MS)
-  try {
+  let limit: NodeJS.Timeout | undefined
+  const late = new Promise<void>((resolve) => {
+    limit = setTimeout(resolve, CLOSING_MS)
+  })
+  const end = (async () => {
     while (!(await reading.next()).done);
-  } catch {
-    // The answer's last words are its own affair.
-  } finally {
-    clearTimeout(limit)
-  }
+  })()
+  // The answer's last words are its own affair.
+  await Promise.race([end.catch(ignore), late])
+  clearTimeout(limit)
+  leave(reading)
 }
 
 /**

@@ -105,7 +105,13 @@ export function chatRoutes<Message = unknown>(options: ChatRoutesOptions<Message
 
   async function answer(input: Omit<GenerateInput<Message>, 'signal'>): Promise<Response> {
     const { chatId, owner, messageId } = input
-    const streamId = (await activeStream.get(chatId)) ?? randomUUID()
+    const known = await activeStream.get(chatId)
+    const streamId = known || randomUUID()
+    if (!known) await activeStream.set(chatId, streamId)
+    // Unless somebody else answers now: after a takeover, or where this answer was refused.
+    const forget = async () => {
+      if ((await engine.status(streamId))?.state !== 'active') await activeStream.set(chatId, null)
+    }
     const open = async (signal: AbortSignal) => {
       try {
         return await generate({ ...input, signal })
@@ -119,12 +125,8 @@ export function chatRoutes<Message = unknown>(options: ChatRoutesOptions<Message
       ...rest,
       owner,
       metadata,
+      afterwards: activeStream === ITSELF ? undefined : () => forget().catch(onError),
     })
-    await activeStream.set(chatId, streamId)
-    answer.done
-      .catch(ignore)
-      .then(() => activeStream.set(chatId, null))
-      .catch(onError)
     return answerResponse(answer.chunks, answer.done)
   }
 

@@ -1,10 +1,17 @@
-import type { Engine } from '../index'
-
-// What `tidemark` is where there is no Node.js (package.json's conditions): an error that says so, in place of a bundler's.
+// What `tidemark` and `tidemark/next` are where there is no Node.js (package.json's conditions): an error that says so, in
+// place of a bundler's.
 
 export * from './errors'
+export { withTidemark } from './with-tidemark'
+export {
+  needsNode as chatRoutes,
+  needsNode as consumeSseStream,
+  needsNode as createEngine,
+  needsNode as resumeResponse,
+  needsNode as stopResponse,
+}
 
-export function createEngine(): Engine {
+function needsNode(): never {
   throw new Error(
     'tidemark has native code, so it needs the Node.js runtime. On the server: remove `export const runtime = "edge"` ' +
       'from the route that imports it. In the browser: import tidemark/schema or tidemark/client instead.',
