@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { describe } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { errorOf, judge, openEngine, openRemote, test } from './children/fault-scene.mjs'
+import { connections, errorOf, judge, openEngine, openRemote, test } from './children/fault-scene.mjs'
 import { histories, startReaders, Writing } from './children/fault-work.mjs'
 import { createRandom } from './support/seed.mjs'
 import { startSentinels } from './support/sentinels.mjs'
@@ -16,15 +16,6 @@ async function openSentinels(t, options) {
   const sentinels = await startSentinels(options)
   t.after(() => sentinels.close())
   return sentinels
-}
-
-/** Tidemark's connections to a server. @param {import('./support/redis-server.mjs').RedisServer} server */
-async function connections(server) {
-  const isOurs = (/** @type {Record<string, string>} */ { name, sub }) =>
-    name === 'tidemark' || (name === '' && sub !== '0')
-  const clients = (await server.admin.clients()).filter(isOurs)
-  const subscribers = clients.filter(({ sub }) => sub !== '0').length
-  return { commands: clients.length - subscribers, subscribers }
 }
 
 /**

@@ -150,6 +150,15 @@ export async function replay(engine, streamId, from = 'start') {
   return { name: 'replay', chunks, outcome: subscription.outcome }
 }
 
+/** Tidemark's connections to a server. @param {import('../support/redis-server.mjs').RedisServer} server */
+export async function connections(server) {
+  const isOurs = (/** @type {Record<string, string>} */ { name, sub }) =>
+    name === 'tidemark' || (name === '' && sub !== '0')
+  const clients = (await server.admin.clients()).filter(isOurs)
+  const subscribers = clients.filter(({ sub }) => sub !== '0').length
+  return { commands: clients.length - subscribers, subscribers }
+}
+
 /** Everything an error shows, however it is logged. @param {any} error */
 export const shown = (error) =>
   [error.message, error.stack, String(error), JSON.stringify(error), inspect(error, { depth: 9 })].join('\n')

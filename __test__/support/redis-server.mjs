@@ -23,16 +23,17 @@ const STOP_TIMEOUT_MS = 10_000
  * @param {object} [options]
  * @param {boolean} [options.aof] keep every write, flushed to disk each second; without it a restart loses all data
  * @param {string} [options.password] asked of every client
+ * @param {number} [options.portBelow] the end of the range that its port is taken from
  * @param {string[]} [options.args] more arguments of `redis-server`
  */
-export async function startRedis({ aof = false, password, args = [] } = {}) {
+export async function startRedis({ aof = false, password, portBelow, args = [] } = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'tidemark-redis-'))
   reapFolder(folder)
   const persistence = aof ? ['--appendonly', 'yes', '--appendfsync', 'everysec'] : ['--appendonly', 'no']
   const auth = password ? ['--requirepass', password] : []
   // Another test file may take a port between its choice and its use, so a server that did not come up gets another.
   for (let attempt = 1; ; attempt++) {
-    const port = await freePort()
+    const port = await freePort(portBelow)
     const own = [
       '--port',
       `${port}`,
@@ -80,6 +81,10 @@ export class RedisServer {
     /** A client that stays usable across restarts. */
     this.admin = new Admin({ port, password })
     this.#args = args
+  }
+
+  get isRunning() {
+    return this.#child !== undefined
   }
 
   /** The running server's process id. */

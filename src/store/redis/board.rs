@@ -144,10 +144,13 @@ fn overall(parts: &BTreeMap<Part, Status>, before: ConnectionState) -> Connectio
         ConnectionState::Ready
     } else if !any(Status::Connecting) && !any(Status::Up) {
         ConnectionState::Idle
-    } else if before == ConnectionState::Ready {
-        // The first subscription of an engine that is at work is nothing to report.
-        ConnectionState::Ready
     } else {
-        ConnectionState::Connecting
+        match before {
+            // The first subscription of an engine that is at work is nothing to report.
+            ConnectionState::Ready => ConnectionState::Ready,
+            // Another server takes a lost one's place.
+            ConnectionState::Reconnecting | ConnectionState::Degraded => ConnectionState::Reconnecting,
+            _ => ConnectionState::Connecting,
+        }
     }
 }

@@ -84,8 +84,11 @@ impl Table {
         (!self.members.is_empty()).then(|| self.members.values().cloned().collect())
     }
 
-    fn is_complete(&self) -> bool {
-        !self.owners.is_empty() && self.owners.iter().all(Option::is_some)
+    /// Every slot has a server, and none of them has been lost.
+    fn is_well(&self) -> bool {
+        !self.owners.is_empty()
+            && self.owners.iter().all(Option::is_some)
+            && self.members.values().all(|member| !member.commands.is_lost())
     }
 }
 
@@ -148,6 +151,7 @@ impl Cluster {
                 None => {
                     let error = refused(job.operation(), &error);
                     if error.is_retryable() {
+                        self.hold_judgement();
                         self.wake.notify_one();
                     }
                     return Err(error);
@@ -222,13 +226,16 @@ impl Cluster {
                 () = sleep(jitter(pause)), if self.has_interest() => false,
             };
             self.board.begin(TABLE);
-            let changed = match self.read().await {
-                Ok(ranges) => self.adopt(ranges),
-                Err(failure) => self.failed(failure),
+            let (is_read, changed) = match self.read().await {
+                Ok(ranges) => (true, self.adopt(ranges)),
+                Err(failure) => {
+                    self.failed(failure);
+                    (false, false)
+                }
             };
-            let is_complete = self.table.borrow().is_complete();
-            pause = if is_complete { READ_EVERY } else { Duration::ZERO };
-            if changed || (is_complete && !woken) {
+            let is_well = is_read && self.table.borrow().is_well();
+            pause = if is_well { READ_EVERY } else { Duration::ZERO };
+            if changed || (is_well && !woken) {
                 backoff = Backoff::default();
             }
             sleep(backoff.next_delay()).await;
@@ -393,16 +400,16 @@ impl Cluster {
         changed
     }
 
-    fn failed(&self, failure: Failure) -> bool {
+    fn failed(&self, failure: Failure) {
+        self.hold_judgement();
         self.board.set(TABLE, Status::Failed, &failure.reason);
         self.table.send_modify(|table| {
             table.failures += 1;
             table.failure = Some(failure);
         });
-        false
     }
 
-    /// Servers change when something was amiss, and producers may not have been able to renew their leases.
+    /// While something is amiss, be it on another server, producers may not be able to renew their leases.
     fn hold_judgement(&self) {
         *lock(&self.judging) = Instant::now() + AMNESTY;
     }

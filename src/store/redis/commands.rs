@@ -144,6 +144,11 @@ impl Commands {
         matches!(&*self.link.borrow(), Link::Up { .. })
     }
 
+    /// Whether there was a connection, or an attempt to make one, and there is none.
+    pub fn is_lost(&self) -> bool {
+        matches!(&*self.link.borrow(), Link::Down { reason, .. } if !reason.is_empty())
+    }
+
     /// Whether a lapsed lease means that its producer is dead. Not so right after an outage, which nobody could renew in.
     pub fn may_judge(&self) -> bool {
         matches!(&*self.link.borrow(), Link::Up { judging, .. } if *judging <= Instant::now())

@@ -1,0 +1,211 @@
+// A cluster: streams on all of its servers, slots that move, servers that fail.
+
+import assert from 'node:assert/strict'
+import { after, before } from 'node:test'
+import {
+  connections,
+  errorOf,
+  judge,
+  openEngine,
+  openRedis,
+  openRemote,
+  replay,
+  test,
+} from './children/fault-scene.mjs'
+import { histories, startReaders, Writing } from './children/fault-work.mjs'
+import { startCluster } from './support/cluster.mjs'
+import { checkHistory } from './support/history.mjs'
+import { createRandom } from './support/seed.mjs'
+import { numbered } from './support/streams.mjs'
+import { until } from './support/wait.mjs'
+
+const PASSWORD = 'correct-horse-battery'
+
+/** @type {import('./support/cluster.mjs').Cluster} */
+let cluster
+before(async () => {
+  cluster = await startCluster({ password: PASSWORD })
+})
+after(() => cluster?.close())
+
+const metaOf = (/** @type {string} */ id) => `{tidemark:${id}}:meta`
+
+/**
+ * Producers and readers, here and in another process, until `finish`.
+ * @param {import('node:test').TestContext} t
+ * @param {string} name
+ * @param {import('..').EngineOptions} [options]
+ */
+async function work(t, name, options) {
+  const streams = Array.from({ length: 9 }, (_, index) => `${name}-${index}`)
+  const engine = openEngine(t, { url: cluster.url, ...options })
+  const remote = await openRemote(t, { url: cluster.url, ...options })
+  remote.read(streams, { each: 1, salt: 1, stay: null })
+  remote.read(streams, { each: 1, salt: 2 })
+  const random = createRandom()
+  const near = startReaders(engine, streams, { each: 1, name: 'near ', random, stay: null })
+  const producers = await Promise.all(streams.map((id) => engine.produce(id)))
+  const writings = producers.map((producer) => new Writing(producer, { random }).start())
+  t.after(() => Promise.allSettled(writings.map((writing) => writing.settle(1_000))))
+  const accepted = () => writings.map((writing) => writing.accepted)
+  const moves = async () => {
+    const before = accepted()
+    await until(() => accepted().every((chunks, index) => chunks > (before[index] ?? 0) + 10), {
+      timeout: 15_000,
+      message: () => `writers go on: ${before} … ${accepted()}, ${engine.states}`,
+    })
+  }
+  await moves()
+  return {
+    streams,
+    engine,
+    writings,
+    accepted,
+    moves,
+    async finish() {
+      await Promise.all(writings.map((writing) => writing.finish()))
+      const parts = await Promise.all([histories(near, 15_000), remote.finish()])
+      t.diagnostic(`states: ${engine.states.join(' ')}; chunks: ${accepted()}`)
+      await judge(engine, writings, ...parts)
+    },
+  }
+}
+
+test('G1 G2 G3 G7: streams on all servers, readers in two processes, one connection to each server and one more', async (t) => {
+  const scene = await work(t, 'all')
+  const owners = await Promise.all(scene.streams.map((id) => cluster.owner(metaOf(id))))
+  assert.equal(new Set(owners.map(({ server }) => server)).size, 3, 'the streams are on all servers')
+  const counts = await Promise.all(cluster.servers.map(connections))
+  t.diagnostic(JSON.stringify(counts))
+  assert.deepEqual(
+    counts.map(({ commands }) => commands),
+    [2, 2, 2, 0, 0, 0],
+    'each process has one connection for commands to each primary',
+  )
+  assert.equal(
+    counts.reduce((sum, { subscribers }) => sum + subscribers, 0),
+    2,
+    'each process has one connection for subscriptions',
+  )
+  const listed = []
+  for await (const { streamId } of scene.engine.streams()) listed.push(streamId)
+  assert.deepEqual(listed.sort(), scene.streams)
+  await scene.finish()
+  assert.deepEqual(scene.engine.states, ['connecting', 'ready'])
+
+  const other = openEngine(t, { url: cluster.url, keyPrefix: 'other' })
+  const producer = await other.produce('stopped')
+  await producer.append('chunk')
+  assert.equal(await other.stop('stopped', 'enough'), 'stopping')
+  await until(() => producer.signal.aborted, { message: 'the stop arrives' })
+  assert.equal(await producer.complete(), 'stopped')
+  assert.equal(await other.delete('stopped'), true)
+  assert.equal(await other.status('stopped'), null)
+})
+
+test('G1 G2 G3: slots move while their streams are written and read', async (t) => {
+  const scene = await work(t, 'move')
+  for (const [index, id] of scene.streams.slice(0, 3).entries()) {
+    const { slot, server } = await cluster.owner(metaOf(id))
+    const to = cluster.otherThan(server)
+    const move = cluster.move(slot, server, to)
+    await move.begin()
+    await move.migrate(':log')
+    // The stream is torn: its writer waits, all others go on.
+    const torn = scene.accepted()
+    await until(() =>
+      scene.accepted().every((chunks, other) => other === index || chunks > (torn[other] ?? 0) + 10),
+    )
+    const progress = (scene.accepted()[index] ?? 0) - (torn[index] ?? 0)
+    assert.ok(progress <= 1, `${progress} accepted on their way`)
+    await move.migrate()
+    await move.end()
+    await scene.moves()
+    assert.equal((await cluster.owner(metaOf(id))).server, to)
+  }
+  await scene.finish()
+  assert.deepEqual(scene.engine.states, ['connecting', 'ready'])
+})
+
+test('G2 G3: a stream is written on while its slot is about to move and when it is there in all but name', async (t) => {
+  // So that no append has to renew it: that would need all keys of a stream, even those that do not exist yet.
+  const engine = openEngine(t, { url: cluster.url, lease: '10m' })
+  const producer = await engine.produce('way')
+  await producer.append('first')
+  const { slot, server } = await cluster.owner(metaOf('way'))
+  const to = cluster.otherThan(server)
+  const move = cluster.move(slot, server, to)
+  await move.begin()
+  await producer.append('where it was')
+  await move.migrate(':log')
+  const torn = producer.append('in between')
+  await move.migrate()
+  await torn
+  await producer.append('where it will be')
+  await to.admin.cmd('ASKING')
+  const [[, fields]] = await to.admin.cmd('XREVRANGE', '{tidemark:way}:log', '+', '-', 'COUNT', 1)
+  assert.ok(fields[1].includes('where it will be'))
+  await move.end()
+  await producer.append('where it is')
+  assert.equal(await producer.complete(), 'complete')
+  const chunks = ['first', 'where it was', 'in between', 'where it will be', 'where it is']
+  checkHistory({ written: numbered(chunks), readers: [await replay(engine, 'way')] })
+  await cluster.settled()
+})
+
+test('G1 G2 G3 G5 G7: a server dies, its replica takes over, and all go on', async (t) => {
+  // The failover takes longer: nobody is taken for dead who could not renew meanwhile.
+  const scene = await work(t, 'die', { lease: '2s' })
+  const victim = (await cluster.owner(metaOf('die-0'))).server
+  const begin = performance.now()
+  await victim.stop('SIGKILL')
+  await until(async () => (await cluster.owner(metaOf('die-0'))).server !== victim, {
+    message: 'the replica has taken over',
+  })
+  const there = performance.now()
+  await scene.moves()
+  const again = Math.round(performance.now() - there)
+  t.diagnostic(`failover ${Math.round(there - begin)} ms, writing again ${again} ms later`)
+  await until(() => scene.engine.state === 'ready', { message: () => `ready, not ${scene.engine.states}` })
+  await scene.finish()
+
+  await victim.start()
+  await cluster.settled()
+  const counts = await Promise.all(cluster.servers.map(connections))
+  t.diagnostic(JSON.stringify(counts))
+})
+
+test('G1 G2 G3: a server hands over to its replica by plan', async (t) => {
+  const scene = await work(t, 'plan')
+  const { server } = await cluster.owner(metaOf('plan-0'))
+  const replicas = []
+  for (const replica of cluster.servers) {
+    const { role, master_port } = await replica.admin.info('replication')
+    if (role === 'slave' && master_port === String(server.port)) replicas.push(replica)
+  }
+  const [replica] = replicas
+  await replica?.admin.cmd('CLUSTER', 'FAILOVER')
+  await until(async () => (await cluster.owner(metaOf('plan-0'))).server === replica)
+  await scene.moves()
+  await scene.finish()
+  await cluster.settled()
+})
+
+test('G10: what cannot be reached is said with the addresses and without the password', async (t) => {
+  const alone = await openRedis(t)
+  const wrong = 'wrong-horse-battery'
+  for (const [url, words] of /** @type {[string, RegExp][]} */ ([
+    [cluster.url.replace(PASSWORD, wrong), /refused the user name or the password/],
+    [
+      `redis+cluster://:${PASSWORD}@127.0.0.1:1,127.0.0.1:2`,
+      /127.0.0.1:1: .*refused.*127.0.0.1:2: .*refused/i,
+    ],
+    [alone.url.replace('redis:', 'redis+cluster:'), /cluster support disabled/],
+  ])) {
+    const engine = openEngine(t, { url, connectTimeout: 500 })
+    const error = await errorOf(engine.connect(), [PASSWORD, wrong])
+    t.diagnostic(error.message)
+    assert.equal(error.code, 'ERR_CONNECTION', String(error))
+    assert.match(error.message, words)
+  }
+})
