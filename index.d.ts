@@ -173,7 +173,7 @@ export interface GroupOptions {
   claimIdleMs?: number | undefined
   /** An item that was handed out so often and never acknowledged becomes a dead letter. Default 5. */
   maxDeliveries?: number | undefined
-  /** The most items that are fetched at once, and become this consumer's. 1 to 500, default 16. */
+  /** The most items that are fetched at once, and become this consumer's. 1 to 100, default 16. */
   batch?: number | undefined
   /** Ends the loop by throwing its reason. */
   signal?: AbortSignal | undefined

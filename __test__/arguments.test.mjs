@@ -498,7 +498,7 @@ describe('methods that return something else throw', () => {
         ),
       ),
       ...[
-        [0, 501, 1.5, '5', null],
+        [0, 101, 1.5, '5', null],
         [0, 86_400_001, '1s'],
         [0, 1_000_001, null],
         [5, {}],

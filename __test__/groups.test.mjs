@@ -101,7 +101,7 @@ eachStore('groups', (store) => {
     const [engine, other] = [open(), open()]
     const chunks = texts(2_000).map((text) => text.padEnd(50, 'x'))
     const producer = await produceAll(engine, 'sealed', chunks)
-    const all = await new Worker(other.consume('sealed', { group, consumer: 'a', batch: 500 })).end()
+    const all = await new Worker(other.consume('sealed', { group, consumer: 'a', batch: 100 })).end()
     const from = `${producer.generation}.1990`
     const late = await new Worker(engine.consume('sealed', { group: 'late', consumer: 'a', from })).end()
     assert.deepEqual(
@@ -362,6 +362,28 @@ describe('groups on Redis', () => {
     await producer.complete()
     assert.equal((await worker.end()).error?.code, undefined)
     checkHistory({ written: numbered(chunks), readers: [together([worker])] })
+    await engine.close()
+    await redis.close()
+  })
+
+  test('G9 items that are acknowledged in one turn go together, a hundred to a command', async () => {
+    const redis = await startRedis()
+    const engine = createEngine({ url: redis.url })
+    await produceAll(engine, 'many', texts(500))
+    const scripts = async () => {
+      const stats = await redis.admin.info('commandstats')
+      return Number(/calls=(\d+)/.exec(stats.cmdstat_evalsha ?? '')?.[1])
+    }
+    /** @type {import('tidemark').GroupItem[]} */
+    const items = []
+    for await (const item of engine.consume('many', { group, consumer: 'a', batch: 100 })) {
+      if (items.push(item) < 500) continue
+      const before = await scripts()
+      await Promise.all(items.map((each) => each.ack()))
+      assert.equal((await scripts()) - before, 5)
+    }
+    assert.equal(items.length, 500)
+    assert.equal(await redis.admin.cmd('XLEN', `{tidemark:many}:work:${group}`), 0)
     await engine.close()
     await redis.close()
   })

@@ -105,7 +105,7 @@ const subscribeOptions = object({ ...followFields, ack: oneOf('auto', 'manual') 
 const consumeFields = {
   group: consumer,
   consumer,
-  batch: integer(1, 500, 'items'),
+  batch: integer(1, 100, 'items'),
   claimIdleMs: integer(1, 86_400_000, 'milliseconds'),
   maxDeliveries: integer(1, 1_000_000, 'deliveries'),
   signal,

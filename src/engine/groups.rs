@@ -32,6 +32,9 @@ const SOON: Duration = Duration::from_millis(20);
 /// The longest pause between two questions: what others give up makes no noise.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// So many items are resolved by one command.
+const AT_ONCE: usize = 100;
+
 /// What a consumer is made with.
 #[derive(Debug, Clone)]
 pub struct Consume {
@@ -391,7 +394,15 @@ impl Engine {
         let inner = &self.inner;
         inner.check_open()?;
         let work = stream.as_ref().map_or(Work::Finished, Work::Stream);
-        inner.retry(|| inner.store().resolve(work, &resolve)).await?;
+        for part in resolve.verdicts.chunks(AT_ONCE) {
+            let part = Resolve {
+                group: resolve.group.clone(),
+                consumer: resolve.consumer.clone(),
+                verdicts: part.to_vec(),
+                owner: resolve.owner.clone(),
+            };
+            inner.retry(|| inner.store().resolve(work, &part)).await?;
+        }
         Ok(Reply::Unit)
     }
 
