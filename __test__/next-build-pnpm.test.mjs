@@ -1,5 +1,6 @@
-// The same application in a pnpm workspace, where nothing is hoisted.
+// The same application in a pnpm workspace, where nothing is hoisted, configured by `withTidemark`.
 
+import assert from 'node:assert/strict'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'node:test'
@@ -18,7 +19,16 @@ test('a pnpm workspace, and the standalone server runs', async (t) => {
   const overrides = { [platform]: `file:../${platform}.tgz` }
   writeFileSync(join(workspace, 'package.json'), JSON.stringify({ private: true, pnpm: { overrides } }))
   writeFileSync(join(workspace, 'pnpm-workspace.yaml'), 'packages:\n  - apps/*\n')
+  const config =
+    "import { withTidemark } from 'tidemark/next'\nexport default withTidemark({ output: 'standalone' })\n"
+  writeFileSync(join(app, 'next.config.mjs'), config)
   await run(workspace, 'npx', '--yes', 'pnpm@10.34.9', 'install')
   await run(app, 'npx', '--no-install', 'next', 'build')
   await chat(await serve(t, join(app, '.next', 'standalone', 'apps', 'web', 'server.js')))
+
+  await t.test('on the Edge runtime the error says what to do', async () => {
+    const route = join(app, 'app', 'api', 'chat', '[id]', 'route.js')
+    writeFileSync(route, `export const runtime = 'edge'\n${readFileSync(route, 'utf8')}`)
+    await assert.rejects(run(app, 'npx', '--no-install', 'next', 'build'), /needs the Node\.js runtime/)
+  })
 })
