@@ -209,3 +209,15 @@ test('G10: what cannot be reached is said with the addresses and without the pas
     assert.match(error.message, words)
   }
 })
+
+test('a server of a cluster that is taken for the only one says which URL it needs', async (t) => {
+  const [first] = cluster.primaries
+  const engine = openEngine(t, { url: first?.url })
+  const attempts = Array.from({ length: 20 }, (_, index) => engine.status(`alone-${index}`))
+  const refused = (await Promise.allSettled(attempts)).filter(({ status }) => status === 'rejected')
+  assert.ok(refused.length > 0, 'most keys are on other servers')
+  for (const { reason } of /** @type {PromiseRejectedResult[]} */ (refused)) {
+    assert.equal(reason.code, 'ERR_STORE', String(reason))
+    assert.match(reason.message, /MOVED .*redis\+cluster:\/\//)
+  }
+})

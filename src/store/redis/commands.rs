@@ -213,11 +213,6 @@ impl Commands {
     /// Returns when the connection has been discarded.
     async fn watch(&self, serial: u64, mut tenure: Tenure) {
         let mut link = self.link.subscribe();
-        let patience = Limits {
-            // What makes connections is this task: it must not wait for one.
-            connect: Duration::ZERO,
-            command: PING_EVERY,
-        };
         loop {
             tokio::select! {
                 _ = link.wait_for(|link| !matches!(link, Link::Up { serial: current, .. } if *current == serial)) => return,
@@ -225,16 +220,24 @@ impl Commands {
                     self.discard(serial, "another server is the primary now");
                     return;
                 }
-                () = tokio::time::sleep(PING_EVERY) => {}
+                () = self.check() => {}
             }
-            if self.listened.load(Ordering::Relaxed) > 0 {
-                // Whatever is wrong shows in the link.
-                let ping = redis::cmd("PING");
-                let _ = tokio::join!(
-                    self.send("ping", &ping, false, patience),
-                    self.primary.look(PING_EVERY)
-                );
-            }
+        }
+    }
+
+    /// After a while, tries the connection and looks for another primary, if somebody counts on it. Whatever is wrong
+    /// shows in the link and the tenure.
+    async fn check(&self) {
+        tokio::time::sleep(PING_EVERY).await;
+        if self.listened.load(Ordering::Relaxed) > 0 {
+            let ping = redis::cmd("PING");
+            let limits = Limits {
+                // What makes connections is the task that waits here: it must not wait for one.
+                connect: Duration::ZERO,
+                command: PING_EVERY,
+            };
+            let ping = self.send("ping", &ping, false, limits);
+            let _ = tokio::join!(ping, self.primary.look(PING_EVERY));
         }
     }
 
@@ -410,9 +413,13 @@ pub(super) fn refused(operation: &'static str, error: &RedisError) -> Error {
         "NOREPLICAS",
         "MISCONF",
     ];
+    let mut reason = words(error);
+    if error.code() == Some("MOVED") {
+        reason.push_str("; this is a server of a cluster, which needs a redis+cluster:// URL");
+    }
     Error::Store {
         operation,
-        reason: words(error),
+        reason,
         retryable: PASSING.iter().any(|code| says(error, code)),
     }
 }
