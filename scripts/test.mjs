@@ -9,6 +9,7 @@ import { readdirSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { launch } from './launch.mjs'
+import { prepareNextChat } from './next-chat.mjs'
 import { findNode22 } from './node22.mjs'
 import { findRedis } from './redis.mjs'
 import { needRust } from './rust.mjs'
@@ -34,6 +35,7 @@ await runMain(async () => {
     'node22',
     ...(needsBrowser ? /** @type {const} */ (['chromium']) : []),
   ])
+  if (files.some((file) => file.includes('next-chat'))) await prepareNextChat()
   process.env.REDIS_SERVER = findRedis()?.path
   process.env.NODE22 = findNode22()
 

@@ -1,0 +1,135 @@
+// The example's production build, as servers of the test's own.
+
+import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { mkdirSync, mkdtempSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { nextServer } from '../../scripts/next-chat.mjs'
+import { freePort } from './free-port.mjs'
+import { reap, reapFolder } from './reaper.mjs'
+import { until } from './wait.mjs'
+
+// Run in the page, whose names this side does not know.
+const COUNT_UPDATES = `
+  globalThis.updates = 0
+  new MutationObserver(({ length }) => { updates += length })
+    .observe(document, { subtree: true, childList: true, characterData: true })`
+const LAST_ANSWER = `
+  [...document.querySelectorAll('article:last-of-type.assistant .text')]
+    .map(({ textContent }) => textContent).join('')`
+
+const artefacts = fileURLToPath(new URL('../artefacts', import.meta.url))
+
+/**
+ * Starts servers that share a Redis and a folder of chats.
+ * @param {number} count
+ * @param {string} redisUrl
+ */
+export async function startServers(count, redisUrl) {
+  const data = mkdtempSync(join(tmpdir(), 'tidemark-chats-'))
+  reapFolder(data)
+  const env = { REDIS_URL: redisUrl, DATA_DIR: data, LEASE: '1s' }
+  return Promise.all(Array.from({ length: count }, () => startServer(env)))
+}
+
+/** @param {Record<string, string>} extra */
+async function startServer(extra) {
+  const port = await freePort()
+  const { program, args, cwd } = nextServer(port)
+  const { NODE_TEST_CONTEXT: _, NODE_ENV: __, ...env } = process.env
+  const child = spawn(program, args, { cwd, env: { ...env, ...extra, NEXT_TELEMETRY_DISABLED: '1' } })
+  reap(child)
+  const server = {
+    port,
+    origin: `http://127.0.0.1:${port}`,
+    output: '',
+    /** How often its model was called, and how these calls ended. @param {'call' | 'done' | 'aborted'} what */
+    model: (what) => server.output.split(`model: ${what}\n`).length - 1,
+    kill: () => child.kill('SIGKILL'),
+  }
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (text) => {
+      server.output += text
+    })
+  }
+  await until(async () => (await fetch(`${server.origin}/api/chats`)).ok, {
+    timeout: 30_000,
+    message: () => `the server answers:\n${server.output}`,
+  })
+  return server
+}
+
+/** A tab of the browser. */
+export class Tab {
+  /** What React and others have complained about. @type {string[]} */
+  errors = []
+
+  /** @param {import('playwright-core').Page} page @param {string} url */
+  constructor(page, url) {
+    this.page = page
+    this.url = url
+    page.on('pageerror', (error) => this.errors.push(String(error)))
+    page.on('console', (message) => message.type() === 'error' && this.errors.push(message.text()))
+  }
+
+  /** @param {import('playwright-core').BrowserContext} browser @param {string} url */
+  static async open(browser, url) {
+    const page = await browser.newPage()
+    await page.addInitScript(COUNT_UPDATES)
+    await page.goto(url)
+    return new Tab(page, url)
+  }
+
+  /** @param {string} question */
+  async ask(question) {
+    await this.page.getByLabel('Message').fill(question)
+    await this.page.getByRole('button', { name: 'Send' }).click()
+  }
+
+  /** The text of the last answer so far. */
+  text() {
+    return /** @type {Promise<string>} */ (this.page.evaluate(LAST_ANSWER))
+  }
+
+  /** How many changes the page's elements have seen. @returns {Promise<number>} */
+  updates() {
+    return this.page.evaluate('updates')
+  }
+
+  /** @returns {Promise<string | null>} that of `useChat` */
+  status() {
+    return this.page.locator('main').getAttribute('data-status')
+  }
+
+  /** Waits for more text than so many characters. @param {number} length */
+  async hasMoreThan(length) {
+    return until(async () => (await this.text()).length > length, {
+      timeout: 15_000,
+      message: `more than ${length} characters`,
+    })
+  }
+
+  /** Waits until the answer is over. @param {string} [status] */
+  async is(status = 'ready') {
+    await until(async () => (await this.status()) === status, {
+      timeout: 30_000,
+      message: `status ${status}`,
+    })
+    return this.text()
+  }
+
+  /** @param {string} name */
+  screenshot(name) {
+    mkdirSync(artefacts, { recursive: true })
+    return this.page.screenshot({ path: join(artefacts, `next-chat-${name}.png`) })
+  }
+
+  noErrors() {
+    assert.deepEqual(
+      this.errors.filter((error) => !/net::ERR_|Failed to load resource/.test(error)),
+      [],
+    )
+  }
+}
