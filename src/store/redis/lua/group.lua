@@ -41,12 +41,14 @@ local function reclaim(items, count, idle, most, own)
     claim(items, redis.call('XPENDING', WORK, TODO, own, '+', count, CONSUMER), most)
     if #items > 0 then return end
   end
+  local from = '-'
   for _ = 1, 8 do
     local left = count - #items
     if left == 0 then return end
-    local found = redis.call('XPENDING', WORK, TODO, 'IDLE', idle, '-', '+', left)
+    local found = redis.call('XPENDING', WORK, TODO, 'IDLE', idle, from, '+', left)
     if #found == 0 then return end
     claim(items, found, most)
+    from = '(' .. found[#found][1]
   end
 end
 
