@@ -1,4 +1,5 @@
-// `npm run bench`: sets up what is missing, Redis included, then runs the benchmarks with these arguments.
+// `npm run bench`: sets up what is missing, Redis included, then runs the benchmarks with these arguments; those of
+// server-sent events when the first one is `sse`.
 
 import { launch } from './launch.mjs'
 import { findRedis } from './redis.mjs'
@@ -7,5 +8,7 @@ import { runMain, setup } from './setup.mjs'
 await runMain(async () => {
   await setup(['npm', 'native', 'typescript', 'redis'])
   process.env.REDIS_SERVER = findRedis()?.path
+  const [first, ...rest] = process.argv.slice(2)
+  if (first === 'sse') return launch(['bench/sse/run.mjs', ...rest])
   return launch(['bench/run.mjs', ...process.argv.slice(2)])
 })
