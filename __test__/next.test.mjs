@@ -104,6 +104,17 @@ eachStore('next', (store) => {
         assert.equal(calls.length, 0)
       })
 
+      test('a stop for which there was nothing is soon forgotten', {
+        skip: store.kind === 'memory',
+      }, async () => {
+        const here = await serve()
+        assert.deepEqual(await (await here.stop(id)).json(), { result: 'kept' })
+        const { admin } = store.redis
+        const [, [key]] = await admin.cmd('SCAN', '0', 'MATCH', `*${id}}:meta`, 'COUNT', '100000')
+        const left = await admin.cmd('PTTL', key)
+        assert.ok(left > 0 && left <= 10_000, `${left} ms`)
+      })
+
       test('a model that does not heed its signal is left alone', async () => {
         const { model, calls } = wordModel(version, WORDS, { pauseAfter: 100, deaf: true })
         const here = await serve({ model })

@@ -30,6 +30,9 @@ export async function resumeResponse(
   })
 }
 
+/** A stop may overtake its answer's start; of a chat that has long been over it must not end the next answer. */
+const KEEP_STOP = '10s'
+
 /** Stops the current answer: `{ result }`, that of `engine.stop`; 403 for another owner. */
 export async function stopResponse(
   engine: api.Engine,
@@ -39,7 +42,7 @@ export async function stopResponse(
   required({ ...options }, 'options', 'owner')
   return refusing(async () => {
     const { owner, reason } = options
-    return Response.json({ result: await engine.stop(streamId, reason, { owner }) })
+    return Response.json({ result: await engine.stop(streamId, reason, { owner, keep: KEEP_STOP }) })
   })
 }
 
