@@ -26,6 +26,7 @@ export const answerFields = { ifActive: oneOf('error', 'takeover'), ttl, waitUnt
 
 /** What a stream says of the answer that it holds. */
 export interface AnswerMetadata {
+  chatId: string
   messageId: string
   /** The message that is answered. */
   after: string | null

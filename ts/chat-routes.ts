@@ -9,6 +9,7 @@ import {
   type MaybePromise,
   startAnswer,
 } from './answer-start'
+import { finisher, type OnFinish } from './chat-finish'
 import { forbidden, nothing, refusing, resumeResponse, stopResponse } from './chat-responses'
 import { callback, methods, object, refuse, required } from './checks'
 import { ignore } from './deferred'
@@ -54,6 +55,12 @@ export interface ChatRoutesOptions<Message = unknown> extends Omit<AnswerOptions
   generate(input: GenerateInput<Message>): MaybePromise<Answer>
   /** For applications that keep stream ids of their own. Default: a chat is one stream, each answer a generation of it. */
   activeStream?: ActiveStream | undefined
+  /**
+   * Called when an answer has ended, by any server that has these routes and has been asked for one of them: also when the
+   * one that called the model was killed. Once, and again a minute later, up to 5 times, if it throws or its server dies
+   * meanwhile. One hook for all routes of a `keyPrefix`.
+   */
+  onFinish?: OnFinish | undefined
   /** What clients are told when `generate` fails. Default: logs the error, and says no more than that there was one. */
   onError?: ((error: unknown) => string) | undefined
 }
@@ -75,6 +82,7 @@ const checkRoutes = object({
   generate: callback,
   activeStream: methods('{ get, set }', 'get', 'set'),
   onError: callback,
+  onFinish: callback,
 })
 
 /**
@@ -91,13 +99,15 @@ const checkRoutes = object({
  */
 export function chatRoutes<Message = unknown>(options: ChatRoutesOptions<Message>): ChatRoutes {
   required(checkRoutes(options, 'options'), 'options', 'engine', 'authorize', 'generate')
-  const { engine, authorize, generate, activeStream = ITSELF, onError = logged, ...rest } = options
+  const { engine, authorize, generate, activeStream = ITSELF, onError = logged, onFinish, ...rest } = options
+  const finish = onFinish && finisher(engine, onFinish, onError)
 
   async function admitted(
     request: Request,
     chatId: string,
     serve: (owner: string) => Promise<Response>,
   ): Promise<Response> {
+    finish?.()
     const owner = await authorize(request, chatId)
     if (owner instanceof Response) return owner
     return typeof owner === 'string' && owner !== '' ? serve(owner) : forbidden()
@@ -120,7 +130,7 @@ export function chatRoutes<Message = unknown>(options: ChatRoutesOptions<Message
         throw new Error(onError(error), { cause: error })
       }
     }
-    const metadata: AnswerMetadata = { messageId, after: idOf(input.messages.at(-1)) }
+    const metadata: AnswerMetadata = { chatId, messageId, after: idOf(input.messages.at(-1)) }
     const answer = await startAnswer(engine, streamId, open, encodeChunks(messageId), {
       ...rest,
       owner,

@@ -19,6 +19,17 @@ chatRoutes<ai5.UIMessage>({
     ai5.streamText({ model: 'm', messages: ai5.convertToModelMessages(messages), abortSignal: signal }),
 })
 
+chatRoutes<ai7.UIMessage>({
+  engine,
+  authorize,
+  generate: () => new ReadableStream<object>(),
+  onFinish: async ({ chatId, generation, outcome, chunks }) => {
+    let message: ai7.UIMessage | undefined
+    for await (message of ai7.readUIMessageStream({ stream: chunks() }));
+    return [chatId, generation, outcome, message?.parts]
+  },
+})
+
 const routes = chatRoutes<ai6.UIMessage>({
   engine,
   authorize,

@@ -1,0 +1,89 @@
+import { randomUUID } from 'node:crypto'
+import type * as api from '../index'
+import type { AnswerMetadata, MaybePromise } from './answer-start'
+import { FailedError, InterruptedError } from './errors'
+
+/** An answer that has ended, however that came about. */
+export interface FinishedAnswer {
+  readonly chatId: string
+  readonly streamId: string
+  /** The answer's own id, a ULID: the key to save it under. */
+  readonly generation: string
+  readonly owner: string
+  /** `'interrupted'`: the server that called the model was killed, or another answer took over. */
+  readonly outcome: api.Outcome
+  readonly reason: string | null
+  /** What there is of it, for `readUIMessageStream` of `ai`: from the log, and to its end without an error. */
+  chunks<Chunk = object>(): ReadableStream<Chunk>
+}
+
+export type OnFinish = (answer: FinishedAnswer) => MaybePromise<unknown>
+
+/** All servers that have such a hook share the work. */
+const GROUP = 'tidemark/next'
+
+/** Works at the queue of finished generations: begins, if that is not under way, when it is called. */
+export function finisher(
+  engine: api.Engine,
+  onFinish: OnFinish,
+  onError: (error: unknown) => unknown,
+): () => void {
+  const consumer = randomUUID()
+  let isWorking = false
+
+  async function work(): Promise<void> {
+    for await (const item of engine.finished({ group: GROUP, consumer, batch: 1 })) {
+      try {
+        const answer = await answerOf(engine, item)
+        if (answer !== undefined) await onFinish(answer)
+        await item.ack()
+      } catch (error) {
+        // Not acknowledged, so it is handed out again.
+        onError(error)
+      }
+    }
+  }
+
+  return () => {
+    if (isWorking) return
+    isWorking = true
+    work()
+      .catch((error) => error?.code === 'ERR_CLOSED' || onError(error))
+      .finally(() => {
+        isWorking = false
+      })
+  }
+}
+
+/** Undefined: the generation of a stream that is no chat, or that is gone. */
+async function answerOf(
+  engine: api.Engine,
+  { streamId, generation, outcome, reason }: api.FinishedGeneration,
+): Promise<FinishedAnswer | undefined> {
+  const status = await engine.status(streamId)
+  const { chatId } = (status?.metadata ?? {}) as Partial<AnswerMetadata>
+  const owner = status?.owner
+  if (chatId === undefined || !owner) return undefined
+  const chunks = <Chunk>() =>
+    chunksOf<Chunk>(engine.subscribe(streamId, { from: `${generation}.0`, owner, wait: 0 }))
+  return { chatId, streamId, generation, owner, outcome, reason, chunks }
+}
+
+function chunksOf<Chunk>(subscription: api.Subscription): ReadableStream<Chunk> {
+  return new ReadableStream<Chunk>({
+    async pull(controller) {
+      try {
+        const { done, value } = await subscription.next()
+        if (done) controller.close()
+        else controller.enqueue(JSON.parse(String(value.data)) as Chunk)
+      } catch (error) {
+        // How it ended is known, and no reason to throw away what there is.
+        if (!(error instanceof FailedError || error instanceof InterruptedError)) throw error
+        controller.close()
+      }
+    },
+    async cancel() {
+      await subscription.return()
+    },
+  })
+}
