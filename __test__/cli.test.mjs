@@ -22,7 +22,8 @@ const COMMANDS = ['ls', 'show', 'tail', 'stop', 'rm', 'cleanup', 'stats', 'docto
 
 /** @param {Record<string, string>} env */
 function environment(env) {
-  const { TIDEMARK_URL, REDIS_URL, KV_URL, NODE_TEST_CONTEXT, FORCE_COLOR, ...inherited } = process.env
+  // Node.js takes `CI` for a terminal without colours.
+  const { TIDEMARK_URL, REDIS_URL, KV_URL, NODE_TEST_CONTEXT, FORCE_COLOR, CI, ...inherited } = process.env
   return { ...inherited, ...env }
 }
 
