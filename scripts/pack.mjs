@@ -14,7 +14,7 @@ import {
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { runMain, setup } from './setup.mjs'
-import { hashOf, isStamped, root, run, SetupError, stamp } from './steps.mjs'
+import { hashOf, isStamped, root, run, runSteps, SetupError, stamp } from './steps.mjs'
 
 const STAGE = join(root, '.cache', 'pack')
 const PACKED = ['package.json', 'README.md', 'LICENSE', 'index.d.ts', 'index.d.mts', 'native.cjs', 'dist']
@@ -35,8 +35,24 @@ export async function pack() {
     file: join(STAGE, `${name}-${manifest.version}.tgz`),
   }))
 
-  const hash = hashOf([...PACKED, binary, 'scripts/pack.mjs'])
-  if (isStamped('pack', hash) && tarballs.every(({ file }) => existsSync(file))) return tarballs
+  const inputs = [...PACKED, binary, 'scripts/pack.mjs']
+  const packed = () => isStamped('pack', hashOf(inputs)) && tarballs.every(({ file }) => existsSync(file))
+  await runSteps([
+    {
+      name: 'tarballs',
+      pending: () => (packed() ? undefined : 'npm pack'),
+      run: async () => {
+        const hash = hashOf(inputs)
+        await stage(manifest, binary, platform)
+        stamp('pack', hash)
+      },
+    },
+  ])
+  return tarballs
+}
+
+/** Makes the two packages and packs them. @param {any} manifest @param {string} binary @param {string} platform */
+async function stage(manifest, binary, platform) {
   rmSync(STAGE, { recursive: true, force: true })
   const main = join(STAGE, 'package')
   mkdirSync(main, { recursive: true })
@@ -53,8 +69,6 @@ export async function pack() {
   )
   for (const folder of [main, join(platforms, platform)])
     await run('npm', ['pack', folder, '--pack-destination', STAGE, '--loglevel=error'])
-  stamp('pack', hash)
-  return tarballs
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
