@@ -83,7 +83,7 @@ test('G6 Stop in a tab on one server ends the model call on the other; the parti
   for (const tab of [first, second]) {
     await tab.page.reload()
     await tab.hasMoreThan(20)
-    assert.ok(partial.startsWith(await tab.is('ready')))
+    assert.equal(await tab.is('ready'), partial, 'after a reload')
     tab.noErrors()
     await tab.page.close()
   }
@@ -119,6 +119,7 @@ test('G10 two users: neither can attach to, stop, list or see what the other has
   assert.equal((await as('/api/chat', { method: 'POST', body })).status, 403)
   assert.equal((await as(`/chat/${id}`)).status, 404)
   assert.deepEqual(await (await as('/api/chats')).json(), [])
+  assert.ok((await (await as('/api/chats', { headers: { cookie: 'user=ann' } })).text()).includes(id))
   const length = (await ann.text()).length
   await ann.hasMoreThan(length)
   await ann.page.getByRole('button', { name: 'Stop' }).click()

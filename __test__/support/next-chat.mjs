@@ -5,6 +5,7 @@ import { spawn } from 'node:child_process'
 import { mkdirSync, mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { after } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { nextServer } from '../../scripts/next-chat.mjs'
 import { freePort } from './free-port.mjs'
@@ -41,6 +42,8 @@ async function startServer(extra) {
   const { NODE_TEST_CONTEXT: _, NODE_ENV: __, ...env } = process.env
   const child = spawn(program, args, { cwd, env: { ...env, ...extra, NEXT_TELEMETRY_DISABLED: '1' } })
   reap(child)
+  // A child that lives keeps the test file from ending.
+  after(() => child.kill('SIGKILL'))
   const server = {
     port,
     origin: `http://127.0.0.1:${port}`,
