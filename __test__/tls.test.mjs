@@ -7,6 +7,7 @@ import { certify } from './support/certificates.mjs'
 import { freePort } from './support/free-port.mjs'
 import { checkHistory } from './support/history.mjs'
 import { numbered, texts } from './support/streams.mjs'
+import { until } from './support/wait.mjs'
 
 const PASSWORD = 'correct-horse-battery'
 
@@ -37,7 +38,7 @@ test('rediss: with the authority that signed the certificate everything works', 
 
   const stopped = await engine.produce('stopped')
   await engine.stop('stopped')
-  assert.ok(stopped.signal.aborted)
+  await until(() => stopped.signal.aborted)
   // Two authorities in one text, of which one is right.
   const theirs = await certify()
   t.after(theirs.close)
