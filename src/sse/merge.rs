@@ -269,15 +269,7 @@ impl<'a> Delta<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const GENERATION: Ulid = Ulid::from_parts(1, 2);
-
-    fn at(seq: u64) -> Cursor {
-        Cursor {
-            generation: GENERATION,
-            seq,
-        }
-    }
+    use crate::sse::tests::at;
 
     /// What comes of the chunks, as `seq text` (`+ text` without a cursor), when the client has seen `seen` of them and
     /// the replay ends with `replay`.

@@ -241,7 +241,7 @@ mod tests {
 
     const GENERATION: Ulid = Ulid::from_parts(1, 2);
 
-    fn at(seq: u64) -> Cursor {
+    pub(super) fn at(seq: u64) -> Cursor {
         Cursor {
             generation: GENERATION,
             seq,
