@@ -347,7 +347,8 @@ impl Writer {
         terminal: Option<Terminal>,
         seal: Option<Seal>,
     ) -> Result<Appended> {
-        self.batch += 1;
+        // As many as it has chunks: what is counted together can be derived from each other.
+        self.batch += frame.as_ref().map_or(1, |frame| frame.count);
         let append = Append {
             generation: self.producer.start.generation,
             producer: self.producer.start.producer,

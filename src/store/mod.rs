@@ -189,7 +189,7 @@ pub struct Append {
     pub generation: Ulid,
     /// The producer.
     pub producer: Ulid,
-    /// Counts the producer's batches from 1.
+    /// Tells the producer's batches apart: each has a larger one than those before.
     pub batch: u64,
     /// The seq the log must end with, known to a generation's only producer; `None` in shared mode.
     pub expected: Option<u64>,

@@ -21,8 +21,9 @@ async fn g3_quick_appends_are_as_exact_as_others() {
     append(&store, &stream, &next(1)).await;
     assert!(hot().await.is_some(), "the next one may be quick");
     assert_eq!(append(&store, &stream, &next(2)).await, done(2));
-    let after_two = hot().await.unwrap();
-    assert!(after_two.contains(" 2 2 "), "{after_two}");
+    let after_two: u64 = hot().await.unwrap().parse().unwrap();
+    assert_eq!(after_two >> 22 & 0x7fff, 1, "chunks since: {after_two:x}");
+    assert_eq!(after_two & 0x3f_ffff, 4, "their bytes: {after_two:x}");
     assert_eq!(append(&store, &stream, &next(2)).await, done(2), "repeated");
     assert_eq!(append(&store, &stream, &next(3)).await, done(3));
     assert_eq!(append(&store, &stream, &next(4)).await, done(4));
@@ -70,6 +71,39 @@ async fn g3_quick_appends_are_as_exact_as_others() {
     let second = batch(&b, b.generation, 2, Some(1), &["y"]);
     assert_eq!(append(&store, &stream, &second).await, done(2));
     server.expect_ttls().await;
+
+    // Nor is a record that has vanished.
+    server.run::<u64>("DEL {tm:other}:meta").await;
+    let third = batch(&b, b.generation, 3, Some(2), &["z"]);
+    assert_eq!(append(&store, &stream, &third).await, Appended::Missing);
+    assert_eq!(server.run::<u64>("EXISTS {tm:other}:meta").await, 0);
+}
+
+#[tokio::test]
+async fn g3_quick_appends_count_as_far_as_their_number_goes() {
+    let server = Server::start();
+    let (store, _) = open(&config(&server.url()));
+    let stream = id("chat");
+    let a = start(IfActive::Error);
+    store.start(&stream, &a).await.unwrap();
+    // 8 times 1,000,002 bytes, of which 2^22 is the most; 80 times 500 chunks, of which 2^15 is the most.
+    let large = "x".repeat(1_000_000);
+    let many = ["y"; 500];
+    let (mut number, mut bytes) = (0, 0);
+    for chunks in std::iter::repeat_n(&[&*large][..], 8).chain(std::iter::repeat_n(&many[..], 80)) {
+        let expected = Some(number);
+        number += chunks.len() as u64;
+        let append = batch(&a, a.generation, number, expected, chunks);
+        bytes += append.frame.as_ref().unwrap().bytes.len() as u64;
+        assert_eq!(store.append(&stream, &append).await.unwrap(), done(number));
+    }
+    let status = store.status(&stream).await.unwrap().unwrap();
+    assert_eq!((status.last_seq, status.bytes), (8 + 80 * 500, bytes));
+    let report: String = server.run("INFO commandstats").await;
+    assert!(
+        report.contains("cmdstat_hincrby"),
+        "most of them were quick: {report}"
+    );
 }
 
 #[tokio::test]

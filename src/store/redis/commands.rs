@@ -40,7 +40,7 @@ pub(super) struct Limits {
 
 /// What a server is to do, with what belongs to one key.
 pub(super) enum Job<'a> {
-    Script(&'a Call<'a>),
+    Script(&'a Call),
     Command {
         operation: &'static str,
         key: &'a str,

@@ -32,7 +32,7 @@ impl RedisStore {
         keys: Option<&'a StreamKeys>,
         (group, consumer): (&'a str, &'a str),
         owner: &OwnerCheck,
-    ) -> Call<'a> {
+    ) -> Call {
         let call = match keys {
             Some(keys) => self.on(of_stream, keys).key(keys.work(group)),
             None => self.on_queue(of_queue).text("").text(""),
@@ -40,7 +40,7 @@ impl RedisStore {
         call.text(check(owner)).text(group).text(consumer)
     }
 
-    fn on_queue(&self, script: &'static Script) -> Call<'_> {
+    fn on_queue(&self, script: &'static Script) -> Call {
         Call::new(script)
             .key(self.keys.finished())
             .key(self.keys.open())
@@ -158,7 +158,7 @@ impl RedisStore {
     }
 
     /// Notes a generation that begins.
-    pub(super) fn enter_open(&self, stream: &StreamId, start: &Start) -> Call<'_> {
+    pub(super) fn enter_open(&self, stream: &StreamId, start: &Start) -> Call {
         self.on_queue(&scripts::ENTER)
             .text(member(&(stream.clone(), start.generation)))
             .show(millis(start.lease + SLACK))

@@ -145,7 +145,7 @@ impl RedisStore {
         }
     }
 
-    async fn call(&self, call: Call<'_>) -> Result<Value> {
+    async fn call(&self, call: Call) -> Result<Value> {
         self.until_closed(async { self.endpoint()?.servers.call(&call, self.limits).await })
             .await
     }
@@ -160,7 +160,7 @@ impl RedisStore {
 
     /// Runs a script that may find that leases have lapsed; its last argument says whether it may end a generation
     /// for that.
-    async fn judging(&self, call: Call<'_>) -> Result<Value> {
+    async fn judging(&self, call: Call) -> Result<Value> {
         self.until_closed(async {
             let servers = &self.endpoint()?.servers;
             let may_judge = servers.may_judge(call.first_key(), self.limits).await?;
@@ -171,7 +171,7 @@ impl RedisStore {
     }
 
     /// A script's call, up to the arguments that all scripts for streams begin with.
-    fn on<'a>(&self, script: &'static Script, keys: &'a StreamKeys) -> Call<'a> {
+    fn on(&self, script: &'static Script, keys: &StreamKeys) -> Call {
         Call::new(script)
             .key(&keys.meta)
             .key(&keys.log)
@@ -183,7 +183,7 @@ impl RedisStore {
             .text(&keys.escaped)
     }
 
-    fn create<'a>(&self, script: &'static Script, keys: &'a StreamKeys, start: &'a Start) -> Call<'a> {
+    fn create(&self, script: &'static Script, keys: &StreamKeys, start: &Start) -> Call {
         self.on(script, keys)
             .show(start.generation)
             .show(start.producer)
@@ -203,7 +203,7 @@ impl RedisStore {
     /// Runs a script that makes a record. Its producer's messages are listened to before, and within the same round trip
     /// the generation is noted as open and the stream enters the index; what that misses now it gets when the TTLs are
     /// refreshed.
-    async fn begin(&self, stream: &StreamId, start: &Start, call: Call<'_>) -> Result<Value> {
+    async fn begin(&self, stream: &StreamId, start: &Start, call: Call) -> Result<Value> {
         // Refused credentials are told at once here; the subscriber goes on trying.
         self.connect().await?;
         self.control
@@ -239,7 +239,8 @@ impl RedisStore {
             .text(terminal.map_or("", |terminal| terminal.outcome.as_str()))
             .text(terminal.map_or("", |terminal| &terminal.reason))
             .show(frame.map_or(0, |frame| frame.count))
-            .bytes(frame.map_or(&[], |frame| &frame.bytes));
+            .bytes(frame.map_or(&[], |frame| &frame.bytes))
+            .show(quick::beginning(append));
         if let Some(seal) = &append.seal {
             call = call
                 .show(seal.after)
@@ -640,7 +641,7 @@ fn number(reply: &Value) -> u64 {
 }
 
 /// The entry of a stream in the index.
-fn enter(key: String, stream: &StreamId, ttl: u64) -> Call<'_> {
+fn enter(key: String, stream: &StreamId, ttl: u64) -> Call {
     Call::new(&scripts::INDEX)
         .key(key)
         .text(stream.as_str())

@@ -5,7 +5,6 @@
 
 use std::{
     collections::HashMap,
-    fmt::Write as _,
     sync::{Arc, Mutex},
 };
 
@@ -33,26 +32,40 @@ const MOST_APPENDS: usize = 64;
 /// … and the bytes of frames that it is not begun to be filled beyond.
 const MOST_BYTES: usize = 64 * 1024;
 
-/// What a stream's record holds as far as its only producer has changed it since Redis last told.
+/// What the parts of `h` are counted in, see `lua/prelude.lua`.
+const CHUNK: u64 = 1 << 22;
+const ERA: u64 = 1 << 37;
+/// The most chunks, and bytes, that `h` can count.
+const MOST_HOT_CHUNKS: u64 = ERA / CHUNK - 1;
+const MOST_HOT_BYTES: u64 = CHUNK - 1;
+
+/// A generation that may be appended to the quick way, by its only producer.
 #[derive(Debug)]
-struct Hot {
-    /// The field `h`.
-    text: Arc<str>,
-    last: u64,
-    bytes: usize,
+struct Lane {
+    keys: StreamKeys,
+    generation: Ulid,
     ordinal: u64,
+    /// What the record held when it was learned.
+    batch: u64,
+    last: u64,
+    h: u64,
     until: Instant,
-    keys: Arc<StreamKeys>,
 }
 
-/// What a quick append compares, replaces and adds.
+/// What the record holds as far as its only producer has changed it since Redis last told.
 #[derive(Debug)]
+struct Hot {
+    lane: Arc<Lane>,
+    chunks: u64,
+    bytes: u64,
+}
+
+/// What a quick append does to `h`, and the seq that it leads to.
+#[derive(Debug, Clone)]
 struct Guess {
-    from: Arc<str>,
-    to: Arc<str>,
-    id: String,
-    message: String,
-    keys: Arc<StreamKeys>,
+    lane: Arc<Lane>,
+    growth: u64,
+    to: u64,
     last: u64,
 }
 
@@ -60,7 +73,7 @@ struct Guess {
 struct Try {
     /// Appends of other slots need a command of their own.
     slot: usize,
-    guess: Arc<Guess>,
+    guess: Guess,
     frame: bytes::Bytes,
     done: oneshot::Sender<Result<bool>>,
 }
@@ -82,21 +95,17 @@ impl Quick {
         limits: Limits,
         closed: &watch::Sender<bool>,
     ) -> Result<Option<u64>> {
-        let Some(guess) = self.guess(append) else {
+        let Some((guess, frame)) = self.guess(append) else {
             return Ok(None);
         };
-        let guess = Arc::new(guess);
+        let last = guess.last;
         let (done, answer) = oneshot::channel();
         let is_first = {
             let mut turn = lock(&self.turn);
             turn.push(Try {
-                slot: endpoint.servers.slot(&guess.keys.meta),
-                guess: Arc::clone(&guess),
-                frame: append
-                    .frame
-                    .as_ref()
-                    .map(|frame| frame.bytes.clone())
-                    .unwrap_or_default(),
+                slot: endpoint.servers.slot(&guess.lane.keys.meta),
+                guess,
+                frame,
                 done,
             });
             turn.len() == 1
@@ -106,43 +115,44 @@ impl Quick {
         }
         // Dropped without an answer only with the runtime.
         if answer.await.unwrap_or(Err(Error::Closed))? {
-            self.advance(append, &guess);
-            return Ok(Some(guess.last));
+            self.advance(append);
+            return Ok(Some(last));
         }
         self.forget(append.producer);
         Ok(None)
     }
 
     /// What to try, if it is worth trying.
-    fn guess(&self, append: &Append) -> Option<Guess> {
+    fn guess(&self, append: &Append) -> Option<(Guess, bytes::Bytes)> {
         let is_plain = append.terminal.is_none() && append.seal.is_none();
         let frame = append.frame.as_ref().filter(|_| is_plain)?;
         let producers = lock(&self.producers);
-        let hot = producers.get(&append.producer)?;
-        if append.expected != Some(hot.last) || Instant::now() >= hot.until {
+        let Hot { lane, chunks, bytes } = producers.get(&append.producer)?;
+        let (chunks, bytes) = (chunks + frame.count, bytes + frame.bytes.len() as u64);
+        let last = lane.last + chunks;
+        let follows = append.expected == Some(last - frame.count) && append.batch == lane.batch + chunks;
+        if !follows || chunks > MOST_HOT_CHUNKS || bytes > MOST_HOT_BYTES || Instant::now() >= lane.until {
             return None;
         }
-        let last = hot.last + frame.count;
-        Some(Guess {
-            from: Arc::clone(&hot.text),
-            to: text(append, last, hot.bytes + frame.bytes.len()),
-            id: format!("{}-{last}", hot.ordinal),
-            message: format!("f {} {last}", append.generation),
-            keys: Arc::clone(&hot.keys),
+        let guess = Guess {
+            lane: Arc::clone(lane),
+            growth: frame.count * CHUNK + frame.bytes.len() as u64,
+            to: lane.h + chunks * CHUNK + bytes,
             last,
-        })
+        };
+        Some((guess, frame.bytes.clone()))
     }
 
     /// The guess was right.
-    fn advance(&self, append: &Append, guess: &Guess) {
-        if let Some(hot) = lock(&self.producers).get_mut(&append.producer) {
-            hot.text = Arc::clone(&guess.to);
-            hot.last = guess.last;
-            hot.bytes += append.frame.as_ref().map_or(0, |frame| frame.bytes.len());
+    fn advance(&self, append: &Append) {
+        if let (Some(hot), Some(frame)) = (lock(&self.producers).get_mut(&append.producer), &append.frame) {
+            hot.chunks += frame.count;
+            hot.bytes += frame.bytes.len() as u64;
         }
     }
 
-    /// The whole script has run. `allowed`: until when the next batch may be quick, and the ordinal.
+    /// The whole script has run, and was given [`beginning`]. `allowed`: until when the next batch may be quick, and the
+    /// ordinal.
     pub fn learn(
         &self,
         append: &Append,
@@ -152,13 +162,19 @@ impl Quick {
     ) {
         match (appended, allowed) {
             (Appended::Done { last, .. }, Some((until, ordinal))) => {
-                let hot = Hot {
-                    text: text(append, *last, 0),
-                    last: *last,
-                    bytes: 0,
+                let lane = Lane {
+                    keys,
+                    generation: append.generation,
                     ordinal,
+                    batch: append.batch,
+                    last: *last,
+                    h: beginning(append),
                     until,
-                    keys: Arc::new(keys),
+                };
+                let hot = Hot {
+                    lane: Arc::new(lane),
+                    chunks: 0,
+                    bytes: 0,
                 };
                 lock(&self.producers).insert(append.producer, hot);
             }
@@ -197,18 +213,7 @@ fn fitting(tries: &[Try]) -> usize {
 
 /// Sends one command and tells everyone whose append it holds.
 async fn settle(tries: Vec<Try>, endpoint: Arc<Endpoint>, limits: Limits, mut closed: watch::Receiver<bool>) {
-    let mut call = Call::new(&scripts::QUICK);
-    for Try { guess, frame, .. } in &tries {
-        call = call
-            .key(&guess.keys.meta)
-            .key(&guess.keys.log)
-            .text(&guess.keys.live)
-            .text(&*guess.from)
-            .text(&*guess.to)
-            .text(&guess.id)
-            .text(&guess.message)
-            .bytes(frame);
-    }
+    let call = command(&tries);
     let reply = tokio::select! {
         biased;
         _ = closed.wait_for(|closed| *closed) => Err(Error::Closed),
@@ -229,9 +234,32 @@ async fn settle(tries: Vec<Try>, endpoint: Arc<Endpoint>, limits: Limits, mut cl
     }
 }
 
-/// What `h` holds after a batch.
-fn text(append: &Append, last: u64, bytes: usize) -> Arc<str> {
-    let mut text = String::with_capacity(64);
-    let _ = write!(text, "{} {} {last} {bytes}", append.producer, append.batch);
-    text.into()
+fn command(tries: &[Try]) -> Call {
+    let frames = tries.iter().map(|Try { frame, .. }| frame.len()).sum();
+    let mut call = Call::for_many(&scripts::QUICK, tries.len(), frames);
+    for Try { guess, frame, .. } in tries {
+        let Guess {
+            lane,
+            growth,
+            to,
+            last,
+        } = guess;
+        call = call
+            .key(&lane.keys.meta)
+            .key(&lane.keys.log)
+            .text(&lane.keys.live)
+            .show(growth)
+            .show(to)
+            .show(format_args!("{}-{last}", lane.ordinal))
+            .show(format_args!("f {} {last}", lane.generation))
+            .bytes(frame);
+    }
+    call
+}
+
+/// What `h` begins with after this batch: what sets it apart from what it was after any other.
+pub(super) fn beginning(append: &Append) -> u64 {
+    // A ULID's low bits are random, and count up within a millisecond.
+    let random = u64::try_from(append.producer.random() & 0xffff).unwrap_or_default();
+    (1 + (random + append.batch) % 0xffff) * ERA
 }

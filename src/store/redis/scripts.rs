@@ -1,6 +1,6 @@
 //! The Lua scripts. Each is one operation; what they share stands in front of them.
 
-use std::{borrow::Cow, sync::LazyLock};
+use std::{io::Write as _, sync::LazyLock};
 
 use redis::Cmd;
 
@@ -60,47 +60,54 @@ scripts! {
 }
 
 /// A script with its keys and arguments.
-pub(super) struct Call<'a> {
+pub(super) struct Call {
     pub script: &'static Script,
-    keys: Vec<Cow<'a, str>>,
-    args: Vec<Cow<'a, [u8]>>,
+    keys: Parts,
+    args: Parts,
 }
 
-impl<'a> Call<'a> {
+impl Call {
     pub fn new(script: &'static Script) -> Self {
         Self {
             script,
-            keys: Vec::with_capacity(4),
-            args: Vec::with_capacity(16),
+            keys: Parts::with_capacity(6, 256),
+            args: Parts::with_capacity(16, 256),
         }
     }
 
-    pub fn key(mut self, key: impl Into<Cow<'a, str>>) -> Self {
-        self.keys.push(key.into());
+    /// With room for the keys and arguments of that many streams, whose frames have that many bytes.
+    pub fn for_many(script: &'static Script, streams: usize, bytes: usize) -> Self {
+        Self {
+            script,
+            keys: Parts::with_capacity(2 * streams, 64 * streams),
+            args: Parts::with_capacity(6 * streams, 128 * streams + bytes),
+        }
+    }
+
+    pub fn key(mut self, key: impl AsRef<str>) -> Self {
+        self.keys.push(key.as_ref().as_bytes());
         self
     }
 
-    pub fn bytes(mut self, bytes: &'a [u8]) -> Self {
-        self.args.push(bytes.into());
+    pub fn bytes(mut self, bytes: &[u8]) -> Self {
+        self.args.push(bytes);
         self
     }
 
-    pub fn text(mut self, text: impl Into<Cow<'a, str>>) -> Self {
-        self.args.push(match text.into() {
-            Cow::Borrowed(text) => text.as_bytes().into(),
-            Cow::Owned(text) => text.into_bytes().into(),
-        });
-        self
+    pub fn text(self, text: impl AsRef<str>) -> Self {
+        self.bytes(text.as_ref().as_bytes())
     }
 
-    /// Anything with a short text form.
-    pub fn show(self, value: impl std::fmt::Display) -> Self {
-        self.text(value.to_string())
+    /// Anything with a text form, `format_args!` among it.
+    pub fn show(mut self, value: impl std::fmt::Display) -> Self {
+        self.args.show(value);
+        self
     }
 
     /// All keys of a call have its hash tag.
     pub fn first_key(&self) -> &str {
-        self.keys.first().map_or("", |key| key)
+        // It was a `str` when it came.
+        std::str::from_utf8(self.keys.iter().next().unwrap_or_default()).unwrap_or_default()
     }
 
     /// The command for a server that has the script.
@@ -114,17 +121,46 @@ impl<'a> Call<'a> {
     }
 
     fn command(&self, name: &str, script: &str) -> Cmd {
-        let bytes: usize = self.keys.iter().map(|key| key.len()).sum::<usize>()
-            + self.args.iter().map(|arg| arg.len()).sum::<usize>();
-        let mut command =
-            Cmd::with_capacity(3 + self.keys.len() + self.args.len(), script.len() + bytes + 16);
-        command.arg(name).arg(script).arg(self.keys.len());
-        for key in &self.keys {
-            command.arg(key.as_bytes());
-        }
-        for arg in &self.args {
-            command.arg(&**arg);
+        let (keys, args) = (&self.keys, &self.args);
+        let bytes = script.len() + keys.bytes.len() + args.bytes.len();
+        let mut command = Cmd::with_capacity(3 + keys.ends.len() + args.ends.len(), bytes + 16);
+        command.arg(name).arg(script).arg(keys.ends.len());
+        for part in keys.iter().chain(args.iter()) {
+            command.arg(part);
         }
         command
+    }
+}
+
+/// Byte strings in one piece of memory: a call has hundreds of short ones.
+struct Parts {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Parts {
+    fn with_capacity(count: usize, bytes: usize) -> Self {
+        Self {
+            bytes: Vec::with_capacity(bytes),
+            ends: Vec::with_capacity(count),
+        }
+    }
+
+    fn push(&mut self, part: &[u8]) {
+        self.bytes.extend_from_slice(part);
+        self.ends.push(self.bytes.len());
+    }
+
+    fn show(&mut self, part: impl std::fmt::Display) {
+        // Writing to memory cannot fail.
+        let _ = write!(self.bytes, "{part}");
+        self.ends.push(self.bytes.len());
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let mut start = 0;
+        self.ends
+            .iter()
+            .map(move |end| &self.bytes[std::mem::replace(&mut start, *end)..*end])
     }
 }

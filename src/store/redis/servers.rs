@@ -47,7 +47,7 @@ impl Servers {
     }
 
     /// Runs a script.
-    pub async fn call(&self, call: &Call<'_>, limits: Limits) -> Result<Value> {
+    pub async fn call(&self, call: &Call, limits: Limits) -> Result<Value> {
         self.perform(Job::Script(call), limits).await
     }
 

@@ -5,7 +5,7 @@
 -- Reply: { 'missing' } | { 'forbidden' } | { 'acked', whether there is room for the consumer, ... }
 local CURSORS, most = KEYS[4], tonumber(ARGV[5])
 
-local names = { 'g', 'o', 'b', 'q', 'n', 's', 'w', 'pg', 'po', 'pb', 'h' }
+local names = { 'g', 'o', 'b', 'q', 'n', 's', 'w', 'pg', 'po', 'pb', 'h', 'hp' }
 local record = {}
 for i, value in ipairs(redis.call('HMGET', META, unpack(names))) do record[names[i]] = value end
 if not exists(record) then return { 'missing' } end

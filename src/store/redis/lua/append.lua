@@ -2,8 +2,9 @@
 --
 -- ARGV[4] generation   ARGV[5] producer   ARGV[6] batch   ARGV[7] the seq the log must end with, or ''   ARGV[8] lease
 -- ARGV[9] outcome, or ''   ARGV[10] its reason   ARGV[11] number of chunks   ARGV[12] frame
--- With a seal: ARGV[13] the seq that the sealed part ends with   ARGV[14] the seq that it is to end with
--- ARGV[15] the frame in between   ARGV[16] bytes of it when inflated   ARGV[17] bytes of the frames that it replaces
+-- ARGV[13] what `h` begins with if the next batch may be quick, see prelude.lua
+-- With a seal: ARGV[14] the seq that the sealed part ends with   ARGV[15] the seq that it is to end with
+-- ARGV[16] the frame in between   ARGV[17] bytes of it when inflated   ARGV[18] bytes of the frames that it replaces
 -- Reply: { 'done', last seq, stop | nil, outcome | nil, reason | nil, the index's TTL if it is due, else 0
 --          [, for how many ms the next batch may be quick, ordinal] }
 --      | { 'hole', last seq } | { 'unsealed' } | { 'fenced' } | { 'ended', outcome, reason } | { 'missing' }
@@ -41,7 +42,7 @@ if batch < own.batch then return { 'fenced' } end
 local last = tonumber(record.q)
 if expected and last < expected then return { 'hole', record.q } end
 if expected and last > expected then return { 'fenced' } end
-if ARGV[13] and (ARGV[13] ~= record.y or tonumber(ARGV[14]) > last + count) then return { 'unsealed' } end
+if ARGV[14] and (ARGV[14] ~= record.y or tonumber(ARGV[15]) > last + count) then return { 'unsealed' } end
 
 commit(record)
 if count > 0 then
@@ -54,7 +55,7 @@ end
 record.q = int(last)
 redis.call('HSET', META, 'q', record.q, 'n', int(record.n + #frame), 'u', int(NOW))
 own.batch, own.last, own.lease = batch, last, NOW + lease
-if ARGV[13] then seal(record, ARGV[14], ARGV[15], ARGV[16], ARGV[17]) end
+if ARGV[14] then seal(record, ARGV[15], ARGV[16], ARGV[17], ARGV[18]) end
 
 if outcome ~= '' then
   local others = {}
@@ -81,7 +82,7 @@ local reply = done(record, last, refresh(record))
 if count > 0 and outcome == '' and record.m == 'x' and not record.x then
   local quick = math.min(lease / 4, record.t + record.ta / 2 - NOW)
   if quick >= 1 then
-    redis.call('HSET', META, 'h', PRODUCER .. ' ' .. int(batch) .. ' ' .. int(last) .. ' 0')
+    redis.call('HSET', META, 'h', ARGV[13], 'hp', PRODUCER)
     reply[7], reply[8] = int(math.floor(quick)), record.o
   end
 end

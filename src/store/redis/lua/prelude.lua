@@ -12,7 +12,9 @@
 --   pg po pb py pt the previous generation: id, ordinal, base, the end of its sealed part, "<outcome> <reason>"
 --   x the reason of a requested stop   k who asked for one that is kept, as `allowed` takes it
 --   w owner   d metadata   c started   u last write   t when the TTLs were set   ta td the TTLs, active and done
---   h what quick appends have done since the rest was written, see quick.lua
+--   h what quick appends have done since the rest was written: encoded bytes + 2^22 * chunks + 2^37 * a number from 1
+--     to 65535 that sets it apart from what it was at other times; a quick batch counts as many as it has chunks
+--   hp the producer that has done it
 --   p:<producer> "<last batch> <the batch's last seq> <lease until, 0 once it has completed> <node>"
 -- A tombstone (s is `deleted`) has g, o and s alone, and maybe a kept stop.
 --
@@ -57,11 +59,12 @@ end
 -- Reads the record as if what quick appends have done stood where it belongs.
 local function fold(record)
   if not record.h then return record end
-  local id, batch, last, bytes = string.match(record.h, '^(%w+) (%d+) (%d+) (%d+)$')
+  local id, done = record.hp, record.h % 2^37
   local own = parse(record['p:' .. id] or redis.call('HGET', META, 'p:' .. id))
-  own.batch, own.last = tonumber(batch), tonumber(last)
+  local chunks = math.floor(done / 2^22)
+  own.batch, own.last = own.batch + chunks, own.last + chunks
   record['p:' .. id] = producer_text(own)
-  record.q, record.n, record.hot = last, int(record.n + bytes), id
+  record.q, record.n, record.hot = int(own.last), int(record.n + done % 2^22), id
   return record
 end
 
@@ -70,7 +73,7 @@ local function commit(record)
   local id = record.hot
   if not id then return end
   redis.call('HSET', META, 'q', record.q, 'n', record.n, 'p:' .. id, record['p:' .. id])
-  redis.call('HDEL', META, 'h')
+  redis.call('HDEL', META, 'h', 'hp')
   record.hot = nil
 end
 
@@ -82,7 +85,8 @@ end
 
 -- The same without what other producers and the caller have put there, which may be much.
 local function load_for(producer)
-  local names = { 'g', 'o', 'q', 's', 'r', 'e', 'm', 'x', 'n', 'y', 'z', 'pg', 't', 'ta', 'td', 'h', 'p:' .. producer }
+  local own = 'p:' .. producer
+  local names = { 'g', 'o', 'q', 's', 'r', 'e', 'm', 'x', 'n', 'y', 'z', 'pg', 't', 'ta', 'td', 'h', 'hp', own }
   local record = {}
   for i, value in ipairs(redis.call('HMGET', META, unpack(names))) do record[names[i]] = value end
   return fold(record)
