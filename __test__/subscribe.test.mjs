@@ -103,6 +103,15 @@ eachStore('subscribe', (store) => {
     checkHistory({ written: numbered(chunks), readers })
   })
 
+  test('three thousand readers that come one after the other: none is woken before it is known', async () => {
+    const engine = open()
+    const chunks = texts(3)
+    await produceAll(engine, 'again', chunks)
+    const readers = []
+    for (let count = 0; count < 3_000; count++) readers.push(await readAll(engine, 'again'))
+    checkHistory({ written: numbered(chunks), readers })
+  })
+
   test("follow: 'all' goes on over generations until it is left", async () => {
     const [writer, other] = [open(), open()]
     const readers = [writer, other].map((engine) => follow(engine, 'all', { follow: 'all' }))

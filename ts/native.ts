@@ -25,12 +25,12 @@ export interface Native {
   credit(engine: number, subscription: number, cost: number): void
   /** Everything up to `seq` has been dealt with: makes room in a subscription's window. */
   acknowledge(engine: number, subscription: number, seq: number): void
-  /** Ends a subscription; no record of it follows. */
+  /** Ends a subscription; what is ready of it already may still follow, and is to be passed over. */
   cancel(engine: number, subscription: number): void
   /** Joins a group and returns the consumer's handle, for `take` and `leave`. `args` is a {@link ConsumeArgs}. */
   consume(engine: number, args: string): number
   /**
-   * Fills `words` with what is ready and returns all its text, one after the other, in the order of the records:
+   * Fills `words`, which has 4,096 elements, with what is ready and returns all its text, one after the other, in the order of the records:
    * `words[0]` is a set of flags ({@link MORE} …), `words[1]` the number of words used, and records follow from `words[2]`.
    */
   drain(engine: number, words: Uint32Array): string

@@ -1,13 +1,16 @@
 //! What is ready, as numbers and one text. The format is documented in `ts/native.ts`.
 
+use std::mem;
+
 use serde_json::{Value, json};
 use ulid::Ulid;
 
 use super::json;
 use crate::{
+    Error, Result,
     engine::{
         Engine,
-        outbox::{End, Event, Handle, Sink},
+        outbox::{End, Event, Handle, Sink, Waits},
     },
     frame::{Chunk, Kind},
 };
@@ -33,39 +36,66 @@ const LARGEST_RECORD: usize = 2 * 512 + 8;
 /// A drain stops here, so that JavaScript gets to its other work.
 const MAX_PAYLOAD: usize = 256 * 1024;
 
+/// Words of a drain.
+const WORDS: usize = 4096;
+
+/// What is ready to be drained, in the form in which JavaScript gets it. The engine's thread puts it there when it wakes
+/// JavaScript, since it has just had all of it in its hands, see `docs/adr/0018-gathered-before-the-wake.md`.
+pub struct Ready {
+    writer: Writer,
+    waits: Waits,
+}
+
 /// What a drain returns beside the words.
 pub struct Drained {
     pub text: String,
     pub bytes: Vec<u8>,
 }
 
-/// Fills `words` with records.
-pub fn drain(engine: &Engine, words: &mut [u32]) -> Drained {
-    let mut writer = Writer {
-        words,
-        used: HEADER,
-        text: String::new(),
-        bytes: Vec::new(),
-        open: None,
-        open_piece: None,
-    };
-    let more = engine.drain(&mut writer);
-    let mut flags = 0;
-    if more {
-        flags |= MORE;
+impl Ready {
+    pub fn new() -> Self {
+        Self {
+            writer: Writer::new(),
+            waits: Waits::new(),
+        }
     }
-    if !writer.bytes.is_empty() {
-        flags |= BYTES;
+
+    /// Makes ready what there is.
+    pub fn gather(&mut self, engine: &Engine) {
+        engine.gather(&mut self.writer, &mut self.waits);
     }
-    if engine.is_idle() {
-        flags |= IDLE;
-    }
-    let used = writer.used;
-    writer.put(0, flags);
-    writer.put(1, word(used));
-    Drained {
-        text: writer.text,
-        bytes: writer.bytes,
+
+    /// Fills `words` with records.
+    pub fn drain(&mut self, engine: &Engine, words: &mut [u32]) -> Result<Drained> {
+        if words.len() < WORDS {
+            return Err(Error::invalid("words", format!("has less than {WORDS} elements")));
+        }
+        let more = engine.drain(&mut self.writer, &mut self.waits);
+        let mut writer = mem::replace(&mut self.writer, Writer::new());
+        let mut flags = 0;
+        if more {
+            flags |= MORE;
+        }
+        if !writer.bytes.is_empty() {
+            flags |= BYTES;
+        }
+        if engine.is_idle() {
+            flags |= IDLE;
+        }
+        writer.put(0, flags);
+        writer.put(1, word(writer.words.len()));
+        for (to, from) in words.iter_mut().zip(&writer.words) {
+            *to = *from;
+        }
+        let Writer {
+            text,
+            bytes,
+            mut words,
+            ..
+        } = writer;
+        words.truncate(HEADER);
+        self.writer.words = words;
+        Ok(Drained { text, bytes })
     }
 }
 
@@ -82,16 +112,25 @@ struct OpenPiece {
     tag_at: usize,
 }
 
-struct Writer<'a> {
-    words: &'a mut [u32],
-    used: usize,
+struct Writer {
+    words: Vec<u32>,
     text: String,
     bytes: Vec<u8>,
     open: Option<OpenRecord>,
     open_piece: Option<OpenPiece>,
 }
 
-impl Writer<'_> {
+impl Writer {
+    fn new() -> Self {
+        Self {
+            words: vec![0; HEADER],
+            text: String::new(),
+            bytes: Vec::new(),
+            open: None,
+            open_piece: None,
+        }
+    }
+
     fn put(&mut self, at: usize, value: u32) {
         if let Some(word) = self.words.get_mut(at) {
             *word = value;
@@ -99,8 +138,7 @@ impl Writer<'_> {
     }
 
     fn push(&mut self, value: u32) {
-        self.put(self.used, value);
-        self.used += 1;
+        self.words.push(value);
     }
 
     fn push_seq(&mut self, seq: u64) {
@@ -130,9 +168,9 @@ impl Writer<'_> {
     }
 }
 
-impl Sink for Writer<'_> {
+impl Sink for Writer {
     fn is_full(&self) -> bool {
-        self.used + LARGEST_RECORD > self.words.len() || self.text.len() + self.bytes.len() >= MAX_PAYLOAD
+        self.words.len() + LARGEST_RECORD > WORDS || self.text.len() + self.bytes.len() >= MAX_PAYLOAD
     }
 
     fn generation(&mut self, subscription: Handle, generation: Ulid) {
@@ -156,7 +194,7 @@ impl Sink for Writer<'_> {
             self.push(subscription);
             self.push_seq(seq);
             self.push(0);
-            self.used - 1
+            self.words.len() - 1
         };
         // Checked when the frame was decoded or made; a chunk that is no text after all is handed over as bytes.
         let text = (chunk.kind == Kind::Text)
@@ -208,7 +246,7 @@ impl Sink for Writer<'_> {
             self.push(0);
             OpenPiece {
                 subscription,
-                tag_at: self.used - 1,
+                tag_at: self.words.len() - 1,
             }
         });
         if let Some(tag) = self.words.get_mut(open.tag_at) {

@@ -15,7 +15,7 @@ mod json;
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, OnceLock, Weak,
         atomic::{AtomicU32, Ordering},
     },
 };
@@ -39,6 +39,7 @@ type Result<T> = napi::Result<T>;
 /// An engine and what its last drain left to be fetched.
 struct Open {
     engine: Engine,
+    ready: Mutex<drain::Ready>,
     bytes: Mutex<Vec<u8>>,
 }
 
@@ -69,15 +70,23 @@ pub fn open(env: Env, config: String, wake: Function<'_, (), ()>) -> Result<u32>
         .callee_handled::<false>()
         .max_queue_size::<1>()
         .build()?;
+    let woken = Arc::new(OnceLock::<Weak<Open>>::new());
+    let wakes = woken.clone();
     let wake = move || {
+        if let Some(open) = wakes.get().and_then(Weak::upgrade) {
+            lock(&open.ready).gather(&open.engine);
+        }
         wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
     };
     let engine = Engine::open(config, Box::new(wake)).map_err(|error| thrown(&error))?;
     let handle = NEXT.fetch_add(1, Ordering::Relaxed);
     let open = Arc::new(Open {
         engine,
+        ready: Mutex::new(drain::Ready::new()),
         bytes: Mutex::default(),
     });
+    // Nothing else sets it.
+    let _ = woken.set(Arc::downgrade(&open));
     lock(&ENGINES).get_or_insert_default().insert(handle, open);
     // A worker that is terminated, or a process that exits, never calls `dispose`.
     env.add_env_cleanup_hook(handle, dispose)?;
@@ -172,7 +181,9 @@ pub fn consume(engine_handle: u32, args: String) -> Result<u32> {
 pub fn drain(engine_handle: u32, mut words: Uint32ArraySlice<'_>) -> Result<String> {
     let open = engine(engine_handle)?;
     // SAFETY: JavaScript is suspended in this call, and nothing else refers to the array's memory.
-    let drained = drain::drain(&open.engine, unsafe { words.as_mut() });
+    let words = unsafe { words.as_mut() };
+    let drained = lock(&open.ready).drain(&open.engine, words);
+    let drained = drained.map_err(|error| thrown(&error))?;
     *lock(&open.bytes) = drained.bytes;
     Ok(drained.text)
 }

@@ -8,7 +8,7 @@ use std::{
 use serde::Serialize;
 use ulid::Ulid;
 
-use super::outbox::{End, Event, Handle, Sink};
+use super::outbox::{End, Event, Handle, Sink, Waits};
 use crate::{
     Error, Result,
     frame::{Chunk, EncodedFrame},
@@ -132,6 +132,13 @@ impl Metrics {
         }
     }
 
+    /// The host has been given what was ready since then.
+    pub fn waited(&self, waits: &mut Waits) {
+        for since in waits.drain(..) {
+            self.delivered.latency.observe(since.elapsed());
+        }
+    }
+
     /// What had been accepted was sealed.
     pub fn sealed(&self, seal: &Seal) {
         let saved = seal.replaced.saturating_sub(seal.frame.bytes.len());
@@ -212,11 +219,6 @@ impl<'a> Counted<'a> {
     /// Chunks delivered so far.
     pub fn chunks(&self) -> u64 {
         self.chunks
-    }
-
-    /// What was delivered had been ready for so long.
-    pub fn waited(&self, latency: Duration) {
-        self.metrics.latency.observe(latency);
     }
 }
 

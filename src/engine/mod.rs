@@ -51,7 +51,7 @@ use crate::{
 use ear::{Ear, pump, renew_leases};
 use hub::Member;
 use metrics::{Counted, Now, Snapshot};
-use outbox::{Event, Handle, Outbox, Reply, Sink};
+use outbox::{Event, Handle, Outbox, Reply, Sink, Waits};
 use producer::Producer;
 use subscription::{Follow, Pulled, Subscription};
 
@@ -268,12 +268,14 @@ impl Engine {
         let inner = &self.inner;
         inner.check_open()?;
         let handle = inner.next_handle();
+        // The engine's thread may have something for it at once, and finds it here when all of it is there.
+        let mut subscriptions = lock(&inner.subscriptions);
         let subscription = inner.with_hub(stream, |hub| {
             let subscription = Arc::new(Subscription::new(handle, Arc::clone(hub), inner, &follow));
             hub.join(inner, handle, Arc::clone(&subscription) as Arc<dyn Member>);
             subscription
         });
-        lock(&inner.subscriptions).insert(handle, Arc::clone(&subscription));
+        subscriptions.insert(handle, Arc::clone(&subscription));
         if let Some(limits) = follow.limits.clone() {
             if let Some(consumer) = subscription.consumer() {
                 inner.acks.join(stream, consumer, &subscription);
@@ -309,7 +311,7 @@ impl Engine {
         }
     }
 
-    /// Ends a subscription; nothing of it is drained any more.
+    /// Ends a subscription; nothing of it becomes ready any more.
     pub fn cancel(&self, subscription: Handle) {
         self.inner.forget_subscription(subscription);
     }
@@ -467,11 +469,19 @@ impl Engine {
         });
     }
 
-    /// Delivers what is ready until the sink is full; whether something is left.
-    pub fn drain(&self, sink: &mut dyn Sink) -> bool {
+    /// Delivers what is ready until the sink is full; whether something is left. What comes from now on is worth a wake of
+    /// its own.
+    pub fn drain(&self, sink: &mut dyn Sink, waits: &mut Waits) -> bool {
+        self.inner.outbox.begin_drain();
+        self.gather(sink, waits);
+        self.inner.metrics.waited(waits);
+        !self.inner.outbox.is_empty()
+    }
+
+    /// Puts what is ready into a sink that the host will be given with its next drain.
+    pub fn gather(&self, sink: &mut dyn Sink, waits: &mut Waits) {
         let outbox = &self.inner.outbox;
         let mut sink = Counted::new(sink, &self.inner.metrics);
-        outbox.begin_drain();
         while !sink.is_full() {
             let Some(event) = outbox.pop_event() else { break };
             sink.event(event);
@@ -487,7 +497,7 @@ impl Engine {
             let before = sink.chunks();
             let pulled = subscription.pull(&mut sink);
             if sink.chunks() > before {
-                sink.waited(since.elapsed());
+                waits.push(since);
             }
             match pulled {
                 Pulled::Dry => {}
@@ -498,7 +508,6 @@ impl Engine {
                 Pulled::Over => self.inner.forget_subscription(handle),
             }
         }
-        !outbox.is_empty()
     }
 
     /// Whether every chunk that crossed has been accepted or refused.

@@ -117,6 +117,9 @@ pub trait Sink {
     fn event(&mut self, event: Event);
 }
 
+/// Since when each thing was ready that has been put into a sink and not been given to the host yet.
+pub type Waits = Vec<Instant>;
+
 /// How long after the last chunk was accepted the host is told that nothing holds its process. Told at once, a steady stream
 /// would wake it for every batch.
 const REST: Duration = Duration::from_millis(20);
