@@ -26,8 +26,9 @@ end
 -- reason of the stop that was kept for it.
 local function create(old, ordinal, base, previous)
   local stop = not exists(old) and old.x and allowed(OWNER, old.k) and old.x
+  -- A small hash is searched from its beginning, and `h` is what is wanted most.
   local fields = {
-    'g', GENERATION, 'o', ordinal, 'b', base, 'q', base, 's', 'active', 'r', '', 'n', '0', 'y', base, 'z', '0',
+    'h', '0', 'g', GENERATION, 'o', ordinal, 'b', base, 'q', base, 's', 'active', 'r', '', 'n', '0', 'y', base, 'z', '0',
     'm', ARGV[7] == 'share' and 's' or 'x', 'c', int(NOW), 'u', int(NOW), 'ta', ARGV[11], 'td', ARGV[12],
   }
   local function also(name, value)

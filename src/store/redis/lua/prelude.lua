@@ -12,8 +12,8 @@
 --   pg po pb py pt the previous generation: id, ordinal, base, the end of its sealed part, "<outcome> <reason>"
 --   x the reason of a requested stop   k who asked for one that is kept, as `allowed` takes it
 --   w owner   d metadata   c started   u last write   t when the TTLs were set   ta td the TTLs, active and done
---   h what quick appends have done since the rest was written: encoded bytes + 2^22 * chunks + 2^37 * a number from 1
---     to 65535 that sets it apart from what it was at other times; a quick batch counts as many as it has chunks
+--   h 0, or what quick appends have done since the rest was written: encoded bytes + 2^22 * chunks + 2^37 * a number from
+--     1 to 65535 that sets it apart from what it was at other times; a quick batch counts as many as it has chunks
 --   hp the producer that has done it
 --   p:<producer> "<last batch> <the batch's last seq> <lease until, 0 once it has completed> <node>"
 -- A tombstone (s is `deleted`) has g, o and s alone, and maybe a kept stop.
@@ -58,7 +58,7 @@ end
 
 -- Reads the record as if what quick appends have done stood where it belongs.
 local function fold(record)
-  if not record.h then return record end
+  if not record.h or record.h == '0' then return record end
   local id, done = record.hp, record.h % 2^37
   local own = parse(record['p:' .. id] or redis.call('HGET', META, 'p:' .. id))
   local chunks = math.floor(done / 2^22)
@@ -72,8 +72,7 @@ end
 local function commit(record)
   local id = record.hot
   if not id then return end
-  redis.call('HSET', META, 'q', record.q, 'n', record.n, 'p:' .. id, record['p:' .. id])
-  redis.call('HDEL', META, 'h', 'hp')
+  redis.call('HSET', META, 'h', '0', 'q', record.q, 'n', record.n, 'p:' .. id, record['p:' .. id])
   record.hot = nil
 end
 

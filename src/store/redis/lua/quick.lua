@@ -32,7 +32,8 @@ for n = 1, #KEYS / 2 do
   end
   if type(grown) == 'number' and not is_done then
     local before = call('HINCRBY', meta, 'h', '-' .. growth)
-    if before == 0 then call('HDEL', meta, 'h') end
+    -- There was no record, and there is to be none.
+    if before == 0 and call('HLEN', meta) == 1 then call('DEL', meta) end
     -- The same batch again is done already.
     is_done = before == to
   end
