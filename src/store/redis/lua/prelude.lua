@@ -16,7 +16,7 @@
 --     1 to 65535 that sets it apart from what it was at other times; a quick batch counts as many as it has chunks
 --   hp the producer that has done it
 --   p:<producer> "<last batch> <the batch's last seq> <lease until, 0 once it has completed> <node>"
--- A tombstone (s is `deleted`) has g, o and s alone, and maybe a kept stop.
+-- A tombstone (s is `deleted`) has g, o and s, and maybe h 0 and a kept stop.
 --
 -- sealed, a stream, up to y: <ordinal>-<last seq> f <frame> n <bytes of it when inflated>
 -- log, a stream, after y: <ordinal>-<last seq> f <frame>, and <ordinal>-<last seq + 1> t "<outcome> <reason>", which is
