@@ -154,7 +154,11 @@ impl Hub {
             // A write renews its producer's lease, so the next look at it can wait as long.
             let lease = state.lease.unwrap_or(lease);
             self.audit_in(&mut state, AUDIT.min(lease + LEASE_SLACK));
-            (state.ring.offer(generation, last, frame), known)
+            let news = state.ring.offer(generation, last, frame);
+            if state.members.is_empty() {
+                state.ring.let_go();
+            }
+            (news, known)
         };
         self.tell(news);
         known

@@ -138,6 +138,15 @@ impl Ring {
         News::Change
     }
 
+    /// Nobody reads here: frames that do not go back to the beginning are of no use, since whoever comes reads the log
+    /// first. From the beginning they serve local readers while the store is away.
+    pub fn let_go(&mut self) {
+        if self.whole().is_none() {
+            self.frames.clear();
+            self.bytes = 0;
+        }
+    }
+
     /// What follows cannot be read here: everybody has to see for themselves.
     pub fn lose_track(&mut self) {
         self.tail = None;
@@ -331,6 +340,28 @@ mod tests {
         assert_eq!(ring.tail(), Some(9));
         assert!(matches!(ring.next(g, 4), Next::Log));
         assert!(matches!(ring.next(g, 9), Next::Wait));
+    }
+
+    #[test]
+    fn without_readers_only_a_whole_ring_is_kept() {
+        let g = generation(1);
+        let mut ring = Ring::default();
+        ring.start(g, 0);
+        for n in 1..=MAX_FRAMES as u64 {
+            ring.offer(g, n, Some(frame(n, 1)));
+            ring.let_go();
+        }
+        assert_eq!(ring.frames.len(), MAX_FRAMES);
+        for n in 257..300 {
+            assert_eq!(ring.offer(g, n, Some(frame(n, 1))), News::Change);
+            ring.let_go();
+            assert_eq!((ring.frames.len(), ring.bytes, ring.tail()), (0, 0, Some(n)));
+        }
+        assert!(ring.whole().is_none());
+        assert!(matches!(ring.next(g, 298), Next::Log));
+        assert!(matches!(ring.next(g, 299), Next::Wait));
+        ring.offer(g, 300, Some(frame(300, 1)));
+        assert!(matches!(ring.next(g, 299), Next::Frame(f) if f.first() == 300));
     }
 
     #[test]
