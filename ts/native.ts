@@ -30,8 +30,9 @@ export interface Native {
   /** Joins a group and returns the consumer's handle, for `take` and `leave`. `args` is a {@link ConsumeArgs}. */
   consume(engine: number, args: string): number
   /**
-   * Fills `words`, which has 4,096 elements, with what is ready and returns all its text, one after the other, in the order of the records:
-   * `words[0]` is a set of flags ({@link MORE} …), `words[1]` the number of words used, and records follow from `words[2]`.
+   * Fills `words`, which has 4,096 elements, with what is ready and returns all its text, one after the other, in the
+   * order of the records: `words[0]` is a set of flags ({@link MORE} …), `words[1]` the number of words used, and records
+   * follow from `words[2]`.
    */
   drain(engine: number, words: Uint32Array): string
   /** The byte chunks of the last drain, one after the other; called when {@link BYTES} was set. */

@@ -71,7 +71,8 @@ impl Ready {
             return Err(Error::invalid("words", format!("has less than {WORDS} elements")));
         }
         let more = engine.drain(&mut self.writer, &mut self.waits);
-        let mut writer = mem::replace(&mut self.writer, Writer::new());
+        let writer = &mut self.writer;
+        writer.close();
         let mut flags = 0;
         if more {
             flags |= MORE;
@@ -87,15 +88,11 @@ impl Ready {
         for (to, from) in words.iter_mut().zip(&writer.words) {
             *to = *from;
         }
-        let Writer {
-            text,
-            bytes,
-            mut words,
-            ..
-        } = writer;
-        words.truncate(HEADER);
-        self.writer.words = words;
-        Ok(Drained { text, bytes })
+        writer.words.truncate(HEADER);
+        Ok(Drained {
+            text: mem::take(&mut writer.text),
+            bytes: mem::take(&mut writer.bytes),
+        })
     }
 }
 

@@ -36,7 +36,7 @@ use crate::{
 
 type Result<T> = napi::Result<T>;
 
-/// An engine and what its last drain left to be fetched.
+/// An engine, what is ready to be drained, and what the last drain left to be fetched.
 struct Open {
     engine: Engine,
     ready: Mutex<drain::Ready>,
