@@ -61,7 +61,7 @@ struct Hot {
 }
 
 /// What a quick append does to `h`, and the seq that it leads to.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Guess {
     lane: Arc<Lane>,
     growth: u64,
