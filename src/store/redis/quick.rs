@@ -219,18 +219,25 @@ async fn settle(tries: Vec<Try>, endpoint: Arc<Endpoint>, limits: Limits, mut cl
         _ = closed.wait_for(|closed| *closed) => Err(Error::Closed),
         reply = endpoint.servers.call(&call, limits) => reply,
     };
-    let mut answers = match &reply {
-        Ok(Value::Array(answers)) => answers.iter(),
-        _ => [].iter(),
-    };
-    for waiting in tries {
+    let count = tries.len();
+    for (waiting, number) in tries.into_iter().zip(1..) {
         let answer = match &reply {
+            Ok(reply) => Ok(is_accepted(reply, number, count)),
             Err(error) => Err(error.clone()),
-            // Whatever else a server may answer: the whole script decides.
-            Ok(_) => Ok(answers.next() == Some(&Value::Int(1))),
         };
         // Who has been cancelled repeats the batch under the same number, or is gone.
         let _ = waiting.done.send(answer);
+    }
+}
+
+/// Whether the append of this number, of so many, was done. Whatever else a server may answer: the whole script decides.
+fn is_accepted(reply: &Value, number: i64, of: usize) -> bool {
+    let Value::Array(reply) = reply else { return false };
+    match reply.split_first() {
+        Some((Value::Int(count), refused)) => {
+            usize::try_from(*count) == Ok(of) && !refused.contains(&Value::Int(number))
+        }
+        _ => false,
     }
 }
 
@@ -251,8 +258,7 @@ fn command(tries: &[Try]) -> Call {
             .show(growth)
             .show(to)
             .show(format_args!("{}-{last}", lane.ordinal))
-            .show(format_args!("f {} {last}", lane.generation))
-            .bytes(frame);
+            .message(format_args!("f {} {last}\n", lane.generation), frame);
     }
     call
 }
@@ -262,4 +268,27 @@ pub(super) fn beginning(append: &Append) -> u64 {
     // A ULID's low bits are random, and count up within a millisecond.
     let random = u64::try_from(append.producer.random() & 0xffff).unwrap_or_default();
     (1 + (random + append.batch) % 0xffff) * ERA
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_reply_about_all_of_them_accepts_any() {
+        let reply = |numbers: &[i64]| Value::Array(numbers.iter().copied().map(Value::Int).collect());
+        let accepted = |reply: &Value| [1, 2, 3].map(|number| is_accepted(reply, number, 3));
+        assert_eq!(accepted(&reply(&[3])), [true, true, true]);
+        assert_eq!(accepted(&reply(&[3, 2])), [true, false, true]);
+        for strange in [
+            reply(&[]),
+            reply(&[2]),
+            reply(&[-1]),
+            Value::Nil,
+            Value::Int(3),
+            Value::Okay,
+        ] {
+            assert_eq!(accepted(&strange), [false; 3], "{strange:?}");
+        }
+    }
 }

@@ -80,7 +80,7 @@ impl Call {
         Self {
             script,
             keys: Parts::with_capacity(2 * streams, 64 * streams),
-            args: Parts::with_capacity(6 * streams, 128 * streams + bytes),
+            args: Parts::with_capacity(5 * streams, 128 * streams + bytes),
         }
     }
 
@@ -101,6 +101,13 @@ impl Call {
     /// Anything with a text form, `format_args!` among it.
     pub fn show(mut self, value: impl std::fmt::Display) -> Self {
         self.args.show(value);
+        self
+    }
+
+    /// One argument of a head and bytes that follow it.
+    pub fn message(mut self, head: impl std::fmt::Display, bytes: &[u8]) -> Self {
+        self.args.show(head);
+        self.args.lengthen(bytes);
         self
     }
 
@@ -155,6 +162,14 @@ impl Parts {
         // Writing to memory cannot fail.
         let _ = write!(self.bytes, "{part}");
         self.ends.push(self.bytes.len());
+    }
+
+    /// Adds to the last part.
+    fn lengthen(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+        if let Some(end) = self.ends.last_mut() {
+            *end = self.bytes.len();
+        }
     }
 
     fn iter(&self) -> impl Iterator<Item = &[u8]> {

@@ -6,28 +6,30 @@
 -- and TTLs need no refresh. Other scripts read the record as if what it says stood where it belongs, and those that change
 -- the record put it there and remove it (`fold` and `commit` in prelude.lua).
 --
--- For each append two keys, meta and log, and six arguments: live channel, what `h` grows by, what it is then, the entry's
--- id, the message up to the frame, the frame.
--- Reply: for each 1, or 0 when nothing was done: the whole of append.lua has to decide, and to say what is wrong
+-- For each append two keys, meta and log, and five arguments: live channel, what `h` grows by, what it is then, the entry's
+-- id, the message with the frame.
+-- Reply: how many there were, then the number of each that was refused: nothing was done, and the whole of append.lua has to
+-- decide, and to say what is wrong
 
 -- As in append.lua, larger frames are announced without their bytes.
 local SENT_ALONG = 16384
 
-local call, try = redis.call, redis.pcall
-local reply = {}
-for n = 1, #KEYS / 2 do
-  local meta, at = KEYS[2 * n - 1], 6 * n - 5
-  local growth, to = ARGV[at + 1], tonumber(ARGV[at + 2])
+local keys, args = KEYS, ARGV
+local call, try, find, sub, number = redis.call, redis.pcall, string.find, string.sub, tonumber
+local reply = { #keys / 2 }
+for n = 1, #keys / 2 do
+  local meta, at = keys[2 * n - 1], 5 * n - 4
+  local growth, to = args[at + 1], number(args[at + 2])
   local is_done = false
   -- What goes wrong with one stream is of no concern to the others.
   local grown = try('HINCRBY', meta, 'h', growth)
   if grown == to then
-    local frame = ARGV[at + 5]
-    local added = try('XADD', KEYS[2 * n], 'NOMKSTREAM', ARGV[at + 3], 'f', frame)
+    local message = args[at + 4]
+    local line = find(message, '\n', 1, true)
+    local added = try('XADD', keys[2 * n], 'NOMKSTREAM', args[at + 3], 'f', sub(message, line + 1))
     is_done = added and not added.err
     if is_done then
-      local message = ARGV[at + 4]
-      call('PUBLISH', ARGV[at], #frame <= SENT_ALONG and message .. '\n' .. frame or message)
+      call('PUBLISH', args[at], #message - line <= SENT_ALONG and message or sub(message, 1, line - 1))
     end
   end
   if type(grown) == 'number' and not is_done then
@@ -37,6 +39,6 @@ for n = 1, #KEYS / 2 do
     -- The same batch again is done already.
     is_done = before == to
   end
-  reply[n] = is_done and 1 or 0
+  if not is_done then reply[#reply + 1] = n end
 end
 return reply
