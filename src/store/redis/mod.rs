@@ -253,7 +253,7 @@ impl RedisStore {
         let reply = self.call(call).await?;
         let answer = reply::appended("append", reply)?;
         // Spread, so that streams that started together do not all need the whole script at the same moment.
-        let until = |time: Duration| sent + jitter(time * 3 / 4);
+        let until = |time: Duration| sent + jitter(time * 4 / 5);
         let allowed = answer.quick.map(|(time, ordinal)| (until(time), ordinal));
         self.quick.learn(append, &answer.appended, allowed, keys);
         if answer.index_ttl > 0 {

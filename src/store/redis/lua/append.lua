@@ -80,7 +80,7 @@ else
 end
 local reply = done(record, last, refresh(record))
 if count > 0 and outcome == '' and record.m == 'x' and not record.x then
-  local quick = math.min(lease / 4, record.t + record.ta / 2 - NOW)
+  local quick = math.min(lease / 3, record.t + record.ta / 2 - NOW)
   if quick >= 1 then
     redis.call('HSET', META, 'h', ARGV[13], 'hp', PRODUCER)
     reply[7], reply[8] = int(math.floor(quick)), record.o
