@@ -123,13 +123,15 @@ impl Commands {
         limits: Limits,
     ) -> Result<Result<Value, RedisError>> {
         let operation = job.operation();
+        let asking = asking.then_some("ASKING");
         let call = match job {
-            Job::Command { command, .. } => return self.send(operation, command, asking, limits).await,
+            Job::Command { command, .. } => return self.send(operation, asking, command, limits).await,
             Job::Script(call) => call,
         };
-        let reply = self.send(operation, &call.by_hash(), asking, limits).await?;
+        let first = asking.or(call.script.publishes().then_some("PING"));
+        let reply = self.send(operation, first, &call.by_hash(), limits).await?;
         if matches!(&reply, Err(error) if error.code() == Some("NOSCRIPT")) {
-            return self.send(operation, &call.by_source(), asking, limits).await;
+            return self.send(operation, first, &call.by_source(), limits).await;
         }
         Ok(reply)
     }
@@ -236,25 +238,25 @@ impl Commands {
                 connect: Duration::ZERO,
                 command: PING_EVERY,
             };
-            let ping = self.send("ping", &ping, false, limits);
+            let ping = self.send("ping", None, &ping, limits);
             let _ = tokio::join!(ping, self.primary.look(PING_EVERY));
         }
     }
 
-    /// The inner result is what the server said; everything else is an error of the connection, which is given up.
+    /// Sends a command, and in front of it the one called `first`, to which nobody wants the answer. The inner result is
+    /// what the server said; everything else is an error of the connection, which is given up.
     async fn send(
         &self,
         operation: &'static str,
+        first: Option<&'static str>,
         command: &Cmd,
-        asking: bool,
         limits: Limits,
     ) -> Result<Result<Value, RedisError>> {
         let (serial, mut connection) = self.connection(limits).await?;
         let answer = async {
-            if asking {
-                ask(&mut connection, command).await
-            } else {
-                connection.send_packed_command(command).await
+            match first {
+                Some(first) => both(&mut connection, first, command).await,
+                None => connection.send_packed_command(command).await,
             }
         };
         let Ok(reply) = timeout(limits.command, answer).await else {
@@ -388,9 +390,13 @@ impl Drop for Waiting<'_> {
 }
 
 /// The two go together: nothing of others comes between them.
-async fn ask(connection: &mut MultiplexedConnection, command: &Cmd) -> RedisResult<Value> {
+async fn both(
+    connection: &mut MultiplexedConnection,
+    first: &'static str,
+    command: &Cmd,
+) -> RedisResult<Value> {
     let mut pipeline = redis::pipe();
-    pipeline.cmd("ASKING").add_command(command.clone());
+    pipeline.cmd(first).add_command(command.clone());
     let replies = connection.send_packed_commands(&pipeline, 1, 1).await?;
     Ok(replies.into_iter().next().unwrap_or(Value::Nil))
 }

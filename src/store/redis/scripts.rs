@@ -21,6 +21,12 @@ impl Script {
             hash: redis::Script::new(source).get_hash().to_owned(),
         }
     }
+
+    /// Whether it sends chunks to readers. Redis writes to the connection that was given something last first; after a
+    /// `PING`, that is the readers' and not the one that waits for the script's reply (ADR 19).
+    pub fn publishes(&self) -> bool {
+        self.operation == "append"
+    }
 }
 
 macro_rules! scripts {
