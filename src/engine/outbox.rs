@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout},
+};
 use ulid::Ulid;
 
 use super::groups::Handed;
@@ -120,7 +123,7 @@ pub trait Sink {
 /// Since when each thing was ready that has been put into a sink and not been given to the host yet.
 pub type Waits = Vec<Instant>;
 
-/// How long after the last chunk was accepted the host is told that nothing holds its process. Told at once, a steady stream
+/// How long after the last chunk was accepted the host is told that nothing holds its process. Told at once, steady streams
 /// would wake it for every batch.
 const REST: Duration = Duration::from_millis(20);
 
@@ -168,7 +171,7 @@ impl Outbox {
     pub async fn rest(self: Arc<Self>) {
         loop {
             self.settled.notified().await;
-            tokio::time::sleep(REST).await;
+            while timeout(REST, self.settled.notified()).await.is_ok() {}
             if self.is_idle() {
                 self.signal();
             }
@@ -241,5 +244,30 @@ impl Outbox {
     /// Whether every chunk that crossed has been accepted or refused.
     pub fn is_idle(&self) -> bool {
         self.unsettled.load(Ordering::Acquire) == 0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_host_is_told_of_rest_once_and_not_while_a_stream_is_steady() {
+        let wakes = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&wakes);
+        let outbox = Arc::new(Outbox::new(Box::new(move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+        })));
+        tokio::spawn(Arc::clone(&outbox).run());
+        tokio::spawn(Arc::clone(&outbox).rest());
+        for _ in 0..100 {
+            outbox.add_unsettled(1);
+            outbox.settle(1);
+            tokio::time::sleep(REST / 2).await;
+        }
+        assert_eq!(wakes.load(Ordering::Relaxed), 0);
+        tokio::time::sleep(REST * 3).await;
+        assert_eq!(wakes.load(Ordering::Relaxed), 1);
+        assert!(outbox.is_idle());
     }
 }
