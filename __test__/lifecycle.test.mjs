@@ -60,6 +60,19 @@ eachStore('lifecycle', (store) => {
     assert.equal(next.outcome, 'complete')
   })
 
+  test('close ends its own subscriptions alike, even one whose generation it has just ended', async () => {
+    for (let round = 0; round < 15; round++) {
+      const engine = open()
+      const names = texts(8, `round ${round}`)
+      const producers = await Promise.all(names.map((name) => engine.produce(name)))
+      const readers = names.map((name) => follow(engine, name))
+      await Promise.all(producers.map((producer) => producer.append('chunk')))
+      await Promise.all(readers.map((reader) => reader.has(1)))
+      await engine.close()
+      for (const reader of readers) assert.equal((await reader.end()).error?.code, 'ERR_CLOSED')
+    }
+  })
+
   test('close of an engine that was never used, and of one that is just being used', async () => {
     await open().close()
     const engine = open()

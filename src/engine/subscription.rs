@@ -405,6 +405,15 @@ impl Subscription {
             state.between = true;
             return Step::Fetch;
         }
+        // Its own engine's close: that ends all its subscriptions alike, whichever of the two is noticed first.
+        let closed = || {
+            self.inner
+                .upgrade()
+                .is_none_or(|inner| inner.check_open().is_err())
+        };
+        if terminal.outcome == Outcome::Interrupted && terminal.reason == "closed" && closed() {
+            return Step::End(End::Error(Error::Closed));
+        }
         Step::End(End::Terminal {
             outcome: terminal.outcome,
             reason: terminal.reason,
