@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { before, describe, test } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
 import { checkHistory } from './support/history.mjs'
 import { startProxy } from './support/proxy.mjs'
 import { startRedis } from './support/redis-server.mjs'
@@ -31,9 +32,24 @@ describe('commands [redis]', () => {
     const named = (/** @type {{ args: string[] }} */ { args }) => (args[0] ?? '').toUpperCase()
     return {
       all: seen.filter(isOwn).map(named),
+      scripts: scripts(seen.filter(isOwn)),
       sent: seen.filter((command) => isOwn(command) && command.source !== 'lua').map(named),
       inside: seen.filter(({ source }) => source === 'lua').map(named),
     }
+  }
+
+  /**
+   * What each script did, as text, one line per command.
+   * @param {{ source: string, args: string[] }[]} seen
+   */
+  function scripts(seen) {
+    /** @type {string[]} */
+    const done = []
+    for (const { source, args } of seen) {
+      if (source !== 'lua') done.push('')
+      else done.push(`${done.pop()}${args.slice(0, 3).join(' ')}\n`)
+    }
+    return done.filter((commands) => commands !== '')
   }
 
   const isScript = (/** @type {string} */ name) => name === 'EVALSHA' || name === 'EVAL'
@@ -126,6 +142,34 @@ describe('commands [redis]', () => {
     await engine.close()
     await until(() => proxy.connections === 0, { message: 'its connections are closed' })
     await proxy.close()
+  })
+
+  test('seals and leases travel without chunks, so that none waits for them (ADR 20)', async () => {
+    const keyPrefix = store.prefix()
+    // A third of it is how long quick appends go on.
+    const engine = open({ keyPrefix, lease: 1_000 })
+    const chunks = texts(1_000)
+    const producer = await engine.produce('tended')
+    await producer.append(chunks[0] ?? '')
+    const watching = await watched(async () => {
+      for (const chunk of chunks.slice(1)) {
+        await producer.append(chunk)
+        // The pace of a model, more or less; the moment in between is what upkeep is for.
+        await setTimeout(1)
+      }
+    })
+    await producer.complete()
+    const adds = (/** @type {string} */ part) => (/** @type {string} */ commands) =>
+      commands.includes(`XADD {${keyPrefix}:tended}:${part} `)
+    const seals = watching.scripts.filter(adds('sealed'))
+    const whole = watching.scripts.filter((commands) => !commands.includes('HINCRBY'))
+    const [bare, full] = [whole.filter((each) => !adds('log')(each)), whole.filter(adds('log'))]
+    assert.ok(seals.length >= 2, `${seals.length} seals`)
+    const counts = `${bare.length} whole appends without chunks, ${full.length} with`
+    assert.ok(bare.length >= 4, counts)
+    // A machine that was busy just then may have had no moment.
+    assert.ok(full.length < bare.length, counts)
+    checkHistory({ written: numbered(chunks), readers: [await readAll(open({ keyPrefix }), 'tended')] })
   })
 
   test('G7 one command connection and one subscriber, however many engines, streams and readers', async () => {

@@ -75,6 +75,7 @@ pub(super) struct State {
 }
 
 /// A batch that leaves the queue.
+#[derive(Default)]
 pub(super) struct Batch {
     /// The chunks, if any.
     pub frame: Option<EncodedFrame>,

@@ -1,9 +1,9 @@
 //! Sealing: open frames become one, compressed, while the stream lives and when it ends.
 //!
-//! A generation's only producer still has the chunks of the open part, and hands their sealed frame to the store with its
-//! next write. Who cannot know them all (one of several producers, or one whose store has lost something) reads the open
-//! part from the log first. Either way the store compares where the sealed part ends, so that it does not matter who
-//! seals, nor how often.
+//! A generation's only producer still has the chunks of the open part, and hands their sealed frame to the store when it
+//! has nothing to write, or else with its next batch. Who cannot know them all (one of several producers, or one whose
+//! store has lost something) reads the open part from the log first. Either way the store compares where the sealed part
+//! ends, so that it does not matter who seals, nor how often.
 
 use std::{future::Future, mem, sync::Arc, time::Duration};
 
@@ -98,8 +98,18 @@ impl Sealing {
         };
         if is_due && self.job.is_none() {
             let work = self.work(None);
-            self.job = Some(self.inner.spawn(work));
+            let producer = Arc::clone(&self.producer);
+            self.job = Some(self.inner.spawn(async move {
+                let seal = work.await;
+                producer.notify.notify_one();
+                seal
+            }));
         }
+    }
+
+    /// Whether something can be sealed.
+    pub fn is_ready(&self) -> bool {
+        self.job.as_ref().is_some_and(JoinHandle::is_finished)
     }
 
     /// What can be sealed with the next batch.

@@ -40,6 +40,7 @@ pub async fn run(producer: Arc<Producer>, hub: Arc<Hub>, inner: Arc<Inner>, star
         kept: VecDeque::new(),
         kept_bytes: 0,
         sealing: Sealing::new(Arc::clone(&inner), Arc::clone(&producer), started.seq),
+        due: false,
     };
     if let Some(reason) = started.stop {
         producer.stop(&inner, &reason, inner.config().stop_grace());
@@ -47,6 +48,7 @@ pub async fn run(producer: Arc<Producer>, hub: Arc<Hub>, inner: Arc<Inner>, star
     while let Some(work) = writer.next_work().await {
         let done = match work {
             Work::Write(batch) => writer.write(batch).await,
+            Work::Tend => writer.write(Batch::default()).await,
             Work::Renew => writer.renew().await,
         };
         match done {
@@ -65,6 +67,8 @@ pub async fn run(producer: Arc<Producer>, hub: Arc<Hub>, inner: Arc<Inner>, star
 
 enum Work {
     Write(Batch),
+    /// A batch without chunks: upkeep that the next ones would have to wait for (ADR 20).
+    Tend,
     Renew,
 }
 
@@ -87,6 +91,8 @@ struct Writer {
     kept: VecDeque<(Instant, Frame)>,
     kept_bytes: usize,
     sealing: Sealing,
+    /// The store has asked for upkeep.
+    due: bool,
 }
 
 impl Writer {
@@ -101,6 +107,7 @@ impl Writer {
                 match state.take(self.producer.flush_interval) {
                     Take::Batch(batch) => return Some(Work::Write(batch)),
                     Take::At(at) => Some(at),
+                    Take::Nothing if self.due || self.sealing.is_ready() => return Some(Work::Tend),
                     Take::Nothing if std::mem::take(&mut state.renew) => return Some(Work::Renew),
                     Take::Nothing => state.stop_deadline,
                 }
@@ -130,7 +137,13 @@ impl Writer {
             let reply = self
                 .send(batch.frame.clone(), batch.terminal.clone(), seal.clone())
                 .await?;
-            let Appended::Done { last, stop, terminal } = reply else {
+            let Appended::Done {
+                last,
+                stop,
+                terminal,
+                due,
+            } = reply
+            else {
                 // Others may be sealing too; what they leave is little.
                 may_seal = reply != Appended::Unsealed;
                 self.recover(reply).await?;
@@ -153,6 +166,7 @@ impl Writer {
             }
             self.log_end = last;
             self.accepted = last;
+            self.due = due;
             self.settle(count, last);
             self.heed(stop);
             if let Some(terminal) = &terminal {

@@ -234,6 +234,9 @@ pub enum Appended {
         stop: Option<String>,
         /// The terminal entry that the batch has written.
         terminal: Option<Terminal>,
+        /// The store has some upkeep to do with one of the producer's next appends. If that is one without chunks, none
+        /// with chunks has to wait for it.
+        due: bool,
     },
     /// The log ends before `expected`: the store has lost accepted entries. Nothing was written.
     Hole {

@@ -110,7 +110,8 @@ async fn g6_a_stop_reaches_the_producer_and_its_next_write() {
         Appended::Done {
             last: 1,
             stop: stop.clone(),
-            terminal: None
+            terminal: None,
+            due: false,
         }
     );
     assert_eq!(store.status(&stream).await.unwrap().unwrap().stop, stop);
@@ -120,7 +121,8 @@ async fn g6_a_stop_reaches_the_producer_and_its_next_write() {
         Appended::Done {
             last: 1,
             stop,
-            terminal: Some(stopped.clone())
+            terminal: Some(stopped.clone()),
+            due: false,
         }
     );
     assert_eq!(

@@ -1,9 +1,11 @@
 //! Quick appends: as exact as others, and sent together.
 
+use std::time::{Duration, Instant};
+
 use futures_util::future::join_all;
 use tidemark::{
     Error,
-    store::{Appended, IfActive, OwnerCheck, Position, Renew},
+    store::{Append, Appended, IfActive, OwnerCheck, Position, Renew},
 };
 
 use super::support::*;
@@ -55,6 +57,7 @@ async fn g3_quick_appends_are_as_exact_as_others() {
         last: 7,
         stop: Some("enough".to_owned()),
         terminal: None,
+        due: false,
     };
     assert_eq!(append(&store, &stream, &next(7)).await, stopping);
     assert_eq!(hot().await, 0, "and none is quick after a stop");
@@ -163,4 +166,44 @@ async fn g3_quick_appends_of_one_turn_travel_together_and_stand_alone() {
         let page = read(&store, stream, Position::Start, 999).await;
         assert_eq!(texts(&page), ["a", "b"], "stream {n}");
     }
+}
+
+#[tokio::test]
+async fn upkeep_is_asked_for_in_time_and_needs_no_chunk() {
+    let server = Server::start();
+    let (store, _) = open(&config(&server.url()));
+    let stream = id("chat");
+    let a = start(IfActive::Error);
+    store.start(&stream, &a).await.unwrap();
+    let counted = async || server.run::<u64>("HGET {tm:chat}:meta h").await & 0x1f_ffff_ffff;
+    // Quick appends go on for a third of it.
+    let lease = Duration::from_millis(1_500);
+    let numbered = |number: u64, expected: u64, chunks: &[&str]| Append {
+        lease,
+        ..batch(&a, a.generation, number, Some(expected), chunks)
+    };
+
+    // The first one is whole, and what follows is quick until upkeep is due; that is said while quick is still possible.
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let mut last = 0;
+    loop {
+        let append = numbered(last + 1, last, &["x"]);
+        let answer = store.append(&stream, &append).await.unwrap();
+        last += 1;
+        let Appended::Done { due, .. } = answer else {
+            panic!("{answer:?}")
+        };
+        if due {
+            break;
+        }
+        assert!(Instant::now() < deadline, "upkeep is never asked for");
+    }
+    assert_ne!(counted().await, 0, "the one that asked was quick");
+
+    let bare = numbered(last + 1, last, &[]);
+    assert_eq!(store.append(&stream, &bare).await.unwrap(), done(last));
+    assert_eq!(counted().await, 0, "it begins to count anew");
+    let next = numbered(last + 2, last, &["x"]);
+    assert_eq!(store.append(&stream, &next).await.unwrap(), done(last + 1));
+    assert_eq!(counted().await, 1 << 22 | 4, "and the next one is quick");
 }

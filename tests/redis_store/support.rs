@@ -331,6 +331,7 @@ pub fn done(last: u64) -> Appended {
         last,
         stop: None,
         terminal: None,
+        due: false,
     }
 }
 
@@ -339,6 +340,7 @@ pub fn ended(last: u64, outcome: Outcome, reason: &str) -> Appended {
         last,
         stop: None,
         terminal: Some(terminal(outcome, reason)),
+        due: false,
     }
 }
 

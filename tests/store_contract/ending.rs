@@ -176,6 +176,7 @@ pub async fn a_lapse_after_a_stop_is_stopped(world: &World) {
         last: 0,
         stop: Some("user".to_owned()),
         terminal: None,
+        due: false,
     };
     assert_eq!(producer.renew(SHORT).await, renewed);
     let found = until("the lease has lapsed", async || {

@@ -19,6 +19,7 @@ fn stopping(last: u64, reason: &str) -> Appended {
         last,
         stop: Some(reason.to_owned()),
         terminal: None,
+        due: false,
     }
 }
 

@@ -280,6 +280,7 @@ impl Stream {
                     last: accepted.last,
                     terminal: accepted.terminal.clone(),
                     stop: self.stop.clone(),
+                    due: false,
                 };
             }
             // A copy of an older batch that was late; its caller has had the answer.
@@ -325,6 +326,7 @@ impl Stream {
             last,
             stop: self.stop.clone(),
             terminal,
+            due: false,
         }
     }
 
@@ -342,6 +344,7 @@ impl Stream {
             last: self.current.seq,
             stop: self.stop.clone(),
             terminal: None,
+            due: false,
         }
     }
 

@@ -252,9 +252,12 @@ impl RedisStore {
         let sent = Instant::now();
         let reply = self.call(call).await?;
         let answer = reply::appended("append", reply)?;
-        // Spread, so that streams that started together do not all need the whole script at the same moment.
-        let until = |time: Duration| sent + jitter(time * 4 / 5);
-        let allowed = answer.quick.map(|(time, ordinal)| (until(time), ordinal));
+        let allowed = answer.quick.map(|(time, ordinal)| quick::Allowed {
+            // Spread, so that streams that started together do not all need the whole script at the same moment.
+            due: sent + jitter(time * 3 / 4),
+            until: sent + time,
+            ordinal,
+        });
         self.quick.learn(append, &answer.appended, allowed, keys);
         if answer.index_ttl > 0 {
             self.touch_index(stream.clone(), answer.index_ttl)?;
@@ -366,12 +369,8 @@ impl Store for RedisStore {
             let quick = self
                 .quick
                 .append(append, self.endpoint()?, self.limits, &self.closed);
-            if let Some(last) = quick.await? {
-                return Ok(Appended::Done {
-                    last,
-                    stop: None,
-                    terminal: None,
-                });
+            if let Some(done) = quick.await? {
+                return Ok(done);
             }
             // Boxed by itself: most batches end above, and need no room for it.
             Box::pin(self.append_whole(stream, append)).await

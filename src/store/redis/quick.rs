@@ -44,12 +44,22 @@ const MOST_HOT_BYTES: u64 = CHUNK - 1;
 struct Lane {
     keys: StreamKeys,
     generation: Ulid,
-    ordinal: u64,
     /// What the record held when it was learned.
     batch: u64,
     last: u64,
     h: u64,
-    until: Instant,
+    allowed: Allowed,
+}
+
+/// What the whole script allows.
+#[derive(Debug)]
+pub(super) struct Allowed {
+    /// From when on it should be run again, if there is a moment for it, …
+    pub due: Instant,
+    /// … and until when the next batch may be quick.
+    pub until: Instant,
+    /// The generation's.
+    pub ordinal: u64,
 }
 
 /// What the record holds as far as its only producer has changed it since Redis last told.
@@ -86,7 +96,7 @@ pub(super) struct Quick {
 }
 
 impl Quick {
-    /// Tries to append the quick way: the batch's last seq if that was right. `None`: the whole script has to decide.
+    /// Tries to append the quick way. `None`: the whole script has to decide.
     /// `closed` becomes true when the store is closed.
     pub async fn append(
         self: &Arc<Self>,
@@ -94,11 +104,11 @@ impl Quick {
         endpoint: Arc<Endpoint>,
         limits: Limits,
         closed: &watch::Sender<bool>,
-    ) -> Result<Option<u64>> {
+    ) -> Result<Option<Appended>> {
         let Some((guess, frame)) = self.guess(append) else {
             return Ok(None);
         };
-        let last = guess.last;
+        let (last, due) = (guess.last, guess.lane.allowed.due);
         let (done, answer) = oneshot::channel();
         let is_first = {
             let mut turn = lock(&self.turn);
@@ -116,7 +126,12 @@ impl Quick {
         // Dropped without an answer only with the runtime.
         if answer.await.unwrap_or(Err(Error::Closed))? {
             self.advance(append);
-            return Ok(Some(last));
+            return Ok(Some(Appended::Done {
+                last,
+                stop: None,
+                terminal: None,
+                due: Instant::now() >= due,
+            }));
         }
         self.forget(append.producer);
         Ok(None)
@@ -131,7 +146,11 @@ impl Quick {
         let (chunks, bytes) = (chunks + frame.count, bytes + frame.bytes.len() as u64);
         let last = lane.last + chunks;
         let follows = append.expected == Some(last - frame.count) && append.batch == lane.batch + chunks;
-        if !follows || chunks > MOST_HOT_CHUNKS || bytes > MOST_HOT_BYTES || Instant::now() >= lane.until {
+        if !follows
+            || chunks > MOST_HOT_CHUNKS
+            || bytes > MOST_HOT_BYTES
+            || Instant::now() >= lane.allowed.until
+        {
             return None;
         }
         let guess = Guess {
@@ -151,25 +170,17 @@ impl Quick {
         }
     }
 
-    /// The whole script has run, and was given [`beginning`]. `allowed`: until when the next batch may be quick, and the
-    /// ordinal.
-    pub fn learn(
-        &self,
-        append: &Append,
-        appended: &Appended,
-        allowed: Option<(Instant, u64)>,
-        keys: StreamKeys,
-    ) {
+    /// The whole script has run, and was given [`beginning`].
+    pub fn learn(&self, append: &Append, appended: &Appended, allowed: Option<Allowed>, keys: StreamKeys) {
         match (appended, allowed) {
-            (Appended::Done { last, .. }, Some((until, ordinal))) => {
+            (Appended::Done { last, .. }, Some(allowed)) => {
                 let lane = Lane {
                     keys,
                     generation: append.generation,
-                    ordinal,
                     batch: append.batch,
                     last: *last,
                     h: beginning(append),
-                    until,
+                    allowed,
                 };
                 let hot = Hot {
                     lane: Arc::new(lane),
@@ -257,7 +268,7 @@ fn command(tries: &[Try]) -> Call {
             .text(&lane.keys.live)
             .show(growth)
             .show(to)
-            .show(format_args!("{}-{last}", lane.ordinal))
+            .show(format_args!("{}-{last}", lane.allowed.ordinal))
             .message(format_args!("f {} {last}\n", lane.generation), frame);
     }
     call

@@ -127,6 +127,7 @@ pub(super) fn appended(operation: &'static str, reply: Value) -> Result<Answer> 
                 last: fields.number()?,
                 stop: fields.option()?,
                 terminal: fields.terminal()?,
+                due: false,
             };
             let index_ttl = fields.number()?;
             let quick = if fields.is_empty() {

@@ -79,7 +79,7 @@ else
   put(PRODUCER, own)
 end
 local reply = done(record, last, refresh(record))
-if count > 0 and outcome == '' and record.m == 'x' and not record.x then
+if outcome == '' and record.m == 'x' and not record.x then
   local quick = math.min(lease / 3, record.t + record.ta / 2 - NOW)
   if quick >= 1 then
     redis.call('HSET', META, 'h', ARGV[13], 'hp', PRODUCER)
