@@ -89,7 +89,7 @@ describe('lease of another process [redis]', () => {
     checkHistory({ written, readers: [live, { ...(await again.end()), to: 100 }] })
   })
 
-  test('G5 whoever comes after the lease finds the end at once, and may start anew', async (t) => {
+  test('G5 whoever comes after the lease finds the end within 2 s, and may start anew', async (t) => {
     for (const arrival of /** @type {const} */ (['read', 'produce', 'stop', 'status'])) {
       const streamId = `dead ${arrival}`
       const victim = await remote(t)
@@ -106,11 +106,12 @@ describe('lease of another process [redis]', () => {
         assert.deepEqual([reader.error?.code, reader.error?.reason], ['ERR_INTERRUPTED', 'lease'])
         checkHistory({ written: numbered(texts(10)), readers: [{ ...reader, to: 10 }] })
       } else if (arrival === 'stop') {
-        assert.equal(await engine.stop(streamId), 'ended')
+        // It does not wait: nobody knows yet that there is nobody left to be stopped.
+        assert.equal(await engine.stop(streamId), 'stopping')
       } else if (arrival === 'status') {
         assert.equal((await engine.status(streamId))?.state, 'interrupted')
       }
-      assert.ok(now() - started < 500, `it took ${now() - started} ms`)
+      assert.ok(now() - started < 2_300, `it took ${now() - started} ms`)
       await produceAll(engine, streamId, texts(10, 'anew'))
       const replay = await readAll(engine, streamId)
       checkHistory({ written: numbered(texts(10, 'anew'), 11), first: 11, readers: [replay] })

@@ -6,13 +6,16 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::join_all;
+use tokio::time::Instant;
+
 use super::{Inner, groups::Consumption};
 use crate::{
     Cursor, StreamId,
     backoff::jitter,
     cursor::MAX_SEQ,
     store::{
-        OwnerCheck, Position, Read, Terminal,
+        GRACE, OwnerCheck, Position, Read, Terminal,
         groups::{Finished, Open},
     },
 };
@@ -54,9 +57,7 @@ pub(super) async fn audit(inner: Weak<Inner>, consumer: Weak<Consumption>) {
         // What fails is found by the next look.
         let overdue = engine.store().overdue(AT_ONCE, AGAIN).await.unwrap_or_default();
         let is_all = overdue.len() < AT_ONCE;
-        for open in overdue {
-            let _ = look(&engine, open).await;
-        }
+        join_all(overdue.into_iter().map(|open| look(&engine, open))).await;
         drop(engine);
         if is_all {
             tokio::time::sleep(jitter(LOOK)).await;
@@ -75,11 +76,18 @@ async fn look(inner: &Inner, open: Open) -> crate::Result<()> {
         max_bytes: 0,
         owner: OwnerCheck::Internal,
     };
-    let permit = inner.reads().acquire().await;
-    let page = inner.store().read(stream, &read).await?;
-    drop(permit);
-    let Some(page) = page.filter(|page| !page.lost) else {
-        return inner.store().forget_open(&open).await;
+    let deadline = Instant::now() + 2 * GRACE;
+    let page = loop {
+        let permit = inner.reads().acquire().await;
+        let page = inner.store().read(stream, &read).await?;
+        drop(permit);
+        let Some(page) = page.filter(|page| !page.lost) else {
+            return inner.store().forget_open(&open).await;
+        };
+        match page.head.doubt {
+            Some(doubt) if Instant::now() < deadline => tokio::time::sleep(doubt).await,
+            _ => break page,
+        }
     };
     let Some(terminal) = page.terminal else {
         return Ok(());

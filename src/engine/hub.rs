@@ -21,16 +21,14 @@ use crate::{
     Error, StreamId,
     backoff::{Backoff, jitter},
     frame::Frame,
-    store::{LiveMessage, Outcome, OwnerCheck, Page, Position, Read, Terminal},
+    store::{GRACE, LiveMessage, Outcome, OwnerCheck, Page, Position, Read, Terminal},
     sync::lock,
 };
 
 /// What pub/sub can never show (a lost last message, a dead producer, a vanished key) is looked for this often.
 const AUDIT: Duration = Duration::from_secs(5);
-/// A lapsed lease is looked at this long after its deadline, by the store's clock.
-const LEASE_SLACK: Duration = Duration::from_millis(30);
-/// The pause between looks at a producer that is about to be given up.
-const SOON: Duration = Duration::from_millis(200);
+/// What is due at some moment is looked at this long after it, by the store's clock.
+const SLACK: Duration = Duration::from_millis(30);
 /// What an audit or a repair reads at most before it leaves the rest to the readers.
 pub(super) const PAGE_BYTES: usize = 256 * 1024;
 
@@ -151,9 +149,9 @@ impl Hub {
             // Local producers' frames come twice.
             let known = state.writers == 0 && state.ring.knows(generation, last);
             state.missing_since = None;
-            // A write renews its producer's lease, so the next look at it can wait as long.
+            // A write renews its producer's lease, so the next look at it can wait for nearly as long.
             let lease = state.lease.unwrap_or(lease);
-            self.audit_in(&mut state, AUDIT.min(lease + LEASE_SLACK));
+            self.audit_in(&mut state, AUDIT.min(until_overdue(lease, lease)));
             let news = state.ring.offer(generation, last, frame);
             if state.members.is_empty() {
                 state.ring.let_go();
@@ -206,9 +204,11 @@ impl Hub {
             if page.head.terminal.is_some() {
                 self.audit_in(&mut state, jitter(AUDIT));
             } else {
-                state.lease = Some(state.lease.map_or(left, |lease| lease.max(left)));
-                // A lease that has lapsed and was not judged yet is looked at again soon.
-                self.audit_in(&mut state, jitter(AUDIT).min((left + LEASE_SLACK).max(SOON)));
+                let lease = state.lease.map_or(left, |lease| lease.max(left));
+                state.lease = Some(lease);
+                let due = page.head.doubt.map(|doubt| doubt + SLACK);
+                let due = due.unwrap_or_else(|| until_overdue(lease, left));
+                self.audit_in(&mut state, jitter(AUDIT).min(due));
             }
             state.ring.observe(page)
         };
@@ -372,6 +372,12 @@ impl Hub {
         inner.store().unlisten(&self.stream);
         Some(state.writers == 0)
     }
+}
+
+/// When to look at a lease with so much left, to have suspected a dead producer for long enough by its end: a live one has
+/// renewed it well before.
+fn until_overdue(lease: Duration, left: Duration) -> Duration {
+    left.saturating_sub(GRACE.min(lease / 3)) + SLACK
 }
 
 fn has_members(hub: &Hub) -> bool {

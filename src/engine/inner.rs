@@ -7,6 +7,7 @@ use std::{
         Arc, Mutex, OnceLock,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
+    time::Duration,
 };
 
 use tokio::{
@@ -232,18 +233,21 @@ impl Inner {
 
     /// A message for producers of this process, or for one that is about to be known.
     pub(super) fn control(self: &Arc<Self>, stream: &StreamId, message: ControlMessage) {
-        let (ControlMessage::Stop { generation, .. } | ControlMessage::Ended { generation, .. }) = &message;
+        let (ControlMessage::Stop { generation, .. }
+        | ControlMessage::Suspected { generation }
+        | ControlMessage::Ended { generation, .. }) = &message;
         let producers = self.producers_of(stream, *generation);
         for producer in &producers {
             match &message {
                 ControlMessage::Stop { reason, .. } => producer.stop(self, reason, self.config.stop_grace()),
+                ControlMessage::Suspected { .. } => producer.renew_if_idle(Duration::ZERO),
                 ControlMessage::Ended { terminal, .. } => producer.cut_off(self, terminal),
             }
         }
         if matches!(message, ControlMessage::Ended { .. }) && !producers.is_empty() {
             finished::check(self, (stream.clone(), *generation));
         }
-        if producers.is_empty() {
+        if producers.is_empty() && !matches!(message, ControlMessage::Suspected { .. }) {
             let mut early = lock(&self.early);
             if early.len() == EARLY {
                 early.pop_front();

@@ -274,6 +274,7 @@ mod tests {
                 seq,
                 terminal: None,
                 lease_left: Duration::from_secs(1),
+                doubt: None,
             },
             generation: g,
             base: 0,

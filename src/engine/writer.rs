@@ -203,27 +203,25 @@ impl Writer {
             lease: self.inner.config().lease(),
         };
         let inner = Arc::clone(&self.inner);
-        let reply = self
-            .attend(inner.store().renew(&self.producer.stream, &renew))
-            .await;
-        match reply {
-            Ok(Appended::Done { last, stop, .. }) => {
-                lock(&self.producer.state).last_sign = Some(Instant::now());
-                self.heed(stop);
-                if self.producer.exclusive && last < self.log_end {
-                    self.log_end = last;
-                    self.sealing.lose_track();
-                    self.refill().await?;
-                }
+        let mut backoff = Backoff::default();
+        let reply = loop {
+            let call = inner.store().renew(&self.producer.stream, &renew);
+            match self.attend(call).await {
+                Ok(reply) => break reply,
+                Err(error) => self.pause(error, &mut backoff).await?,
             }
-            Ok(reply) => {
-                self.recover(reply).await?;
-                self.refill().await?;
+        };
+        if let Appended::Done { last, stop, .. } = reply {
+            lock(&self.producer.state).last_sign = Some(Instant::now());
+            self.heed(stop);
+            if self.producer.exclusive && last < self.log_end {
+                self.log_end = last;
+                self.sealing.lose_track();
             }
-            // The next tick tries again; a write does so without pause.
-            Err(error) if error.is_retryable() => {}
-            Err(error) => return Err(error),
+        } else {
+            self.recover(reply).await?;
         }
+        self.refill().await?;
         Ok(None)
     }
 
@@ -388,14 +386,29 @@ impl Writer {
         }
     }
 
-    /// Waits before the next try, unless trying is useless.
+    /// Waits before the next try, unless trying is useless; no longer than the store is away.
     async fn pause(&self, error: Error, backoff: &mut Backoff) -> Result<()> {
         if !error.is_retryable() || self.producer.has_ended() {
             return Err(error);
         }
         self.inner.metrics().retries.one();
-        self.attend(tokio::time::sleep(backoff.next_delay())).await;
-        Ok(())
+        let was_away = self.is_away();
+        let pause = tokio::time::sleep(backoff.next_delay());
+        tokio::pin!(pause);
+        loop {
+            self.offer();
+            tokio::select! {
+                () = &mut pause => return Ok(()),
+                () = self.producer.notify.notified() => {}
+            }
+            if was_away && !self.is_away() || self.producer.has_ended() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn is_away(&self) -> bool {
+        self.inner.store().state() != ConnectionState::Ready
     }
 
     /// Waits for `call`; meanwhile, if the store is away, local readers get what is written.
@@ -412,8 +425,7 @@ impl Writer {
     }
 
     fn offer(&self) {
-        let away = self.inner.store().state() != ConnectionState::Ready;
-        if !away || !self.producer.exclusive || !self.hub.has_members() {
+        if !self.is_away() || !self.producer.exclusive || !self.hub.has_members() {
             return;
         }
         let mut next = self.accepted + 1;

@@ -17,8 +17,17 @@
 //!
 //! Exactly one terminal entry ends a generation. It is appended by its producer ([`Append::terminal`]), by a takeover
 //! (`interrupted`, reason `superseded`), or by whoever calls [`Store::read`], [`Store::take`], [`Store::start`],
-//! [`Store::stop`] or [`Store::status`] after every producer's lease has lapsed: `stopped` when a stop was requested, else `interrupted`
+//! [`Store::stop`] or [`Store::status`] when its producers are dead: `stopped` when a stop was requested, else `interrupted`
 //! with reason `lease`. Whoever appends it tells the listeners in the same step.
+//!
+//! # Dead producers
+//!
+//! A lease that has lapsed is no proof: nobody can renew one while the store is away, stands still or refuses writes. So a
+//! look at a generation whose last lease has less than [`GRACE`] left puts it under suspicion, and tells its producers
+//! ([`ControlMessage::Suspected`]), who renew it at once. They are dead when every lease has lapsed, nothing was heard of them for
+//! [`GRACE`], and the store was looked at, and could take note of that, all the while, with no pause longer than [`PAUSE`]. Looks that
+//! show a suspicion say when the next one is due ([`Head::doubt`]); [`Store::start`], [`Store::status`] and
+//! [`Store::sweep`] do not answer before they know, and so may take as long as [`GRACE`].
 
 pub mod groups;
 pub mod memory;
@@ -29,6 +38,7 @@ pub mod redis;
 use std::{fmt, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
 use ulid::Ulid;
 
 use groups::{Dead, Finished, Item, Open, Resolve, Take, Taken, Work};
@@ -43,6 +53,16 @@ pub const MAX_CONSUMERS: usize = 1000;
 
 /// So many of them are part of a stream's status.
 pub const SHOWN_CONSUMERS: usize = 100;
+
+/// For so long nothing is heard of a suspected producer before it counts as dead: longer than the longest pause between two
+/// attempts to connect, and short enough for readers to be told within lease + 2 s.
+pub const GRACE: Duration = Duration::from_millis(1750);
+
+/// The longest pause between two looks that show the store to have been there in between.
+pub const PAUSE: Duration = Duration::from_millis(1500);
+
+/// So soon, at the latest, the next look at a suspected producer is due.
+pub const AGAIN: Duration = Duration::from_millis(750);
 
 /// What an asynchronous operation of a store returns.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
@@ -324,6 +344,8 @@ pub struct Head {
     pub terminal: Option<Terminal>,
     /// Until the last of the live producers' leases lapses; zero when the generation has ended.
     pub lease_left: Duration,
+    /// Some: the producers are suspected to be dead, and the next look is due within this.
+    pub doubt: Option<Duration>,
 }
 
 /// The answer to [`Read`].
@@ -539,6 +561,11 @@ pub enum ControlMessage {
         /// Why.
         reason: String,
     },
+    /// The producers are suspected to be dead: they have to renew their lease.
+    Suspected {
+        /// The generation.
+        generation: Ulid,
+    },
     /// The generation was ended by somebody else: taken over, deleted, or its lease had lapsed.
     Ended {
         /// The generation.
@@ -643,6 +670,34 @@ pub trait Store: Send + Sync + 'static {
     fn state(&self) -> ConnectionState;
     /// Gives up the connections; operations after it fail with [`crate::Error::Closed`].
     fn close(&self) -> Pending<'_, ()>;
+}
+
+/// What a look at a stream says, and how soon another one may say something else: leases have lapsed, and it will show whether
+/// the producers are dead.
+struct Look<T> {
+    answer: T,
+    again: Option<Duration>,
+}
+
+impl<T> Look<T> {
+    fn sure(answer: T) -> Self {
+        Self { answer, again: None }
+    }
+}
+
+/// Looks until there is no doubt left; for twice [`GRACE`] at most, where looks take too long to prove anything.
+async fn beyond_doubt<T, F>(look: impl Fn() -> F) -> Result<T>
+where
+    F: Future<Output = Result<Look<T>>>,
+{
+    let deadline = Instant::now() + 2 * GRACE;
+    loop {
+        let Look { answer, again } = look().await?;
+        match again {
+            Some(pause) if Instant::now() + pause < deadline => tokio::time::sleep(pause).await,
+            _ => return Ok(answer),
+        }
+    }
 }
 
 /// A store, shared.

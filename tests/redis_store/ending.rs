@@ -31,6 +31,7 @@ async fn g5_a_lapsed_lease_ends_the_generation() {
     let (store, heard) = open(&config(&server.url()));
     let lapsed = async |name: &str, stop: bool| {
         let stream = id(name);
+        heard.clear();
         store.listen(&stream).await.unwrap();
         let mut a = start(IfActive::Error);
         a.lease = Duration::from_secs(1);
@@ -40,6 +41,10 @@ async fn g5_a_lapsed_lease_ends_the_generation() {
             page.head.lease_left > Duration::ZERO && page.head.lease_left <= a.lease,
             "{page:?}"
         );
+        let suspected = ControlMessage::Suspected {
+            generation: a.generation,
+        };
+        assert_eq!(heard.wait_control().await, (name.to_owned(), suspected));
         if stop {
             // What was heard of the stream before.
             heard.clear();

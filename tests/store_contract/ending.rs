@@ -1,5 +1,7 @@
 //! Terminal entries: one for each generation, whoever writes it.
 
+use std::time::Duration;
+
 use tidemark::store::{Append, Appended, Outcome, Position, StopResult};
 
 use crate::world::{
@@ -118,12 +120,13 @@ pub async fn a_lapse_is_found_by_read(world: &World) {
     let mut producer = engine.produce(&id("chat")).await;
     producer.write(&["one"]).await;
     producer.renew(SHORT).await;
-    let page = until("the lease has lapsed", async || {
+    let page = until("the producer is dead", async || {
         let page = engine.page(&id("chat"), Position::Start).await;
-        page.head.lease_left.is_zero().then_some(page)
+        page.terminal.is_some().then_some(page)
     })
     .await;
     assert_eq!(page.terminal, Some(terminal(Outcome::Interrupted, "lease")));
+    assert_eq!((page.head.lease_left, page.head.doubt), (Duration::ZERO, None));
     assert_eq!(chunks(&page), numbered(&[(1, "one")]));
     is_over(producer, Outcome::Interrupted, "lease").await;
 }
@@ -160,12 +163,18 @@ pub async fn a_lapse_is_found_by_start(world: &World) {
     assert_eq!(producer.try_write(&["late"]).await, Appended::Fenced);
 }
 
+/// A stop does not wait for what becomes of the producer.
 pub async fn a_lapse_is_found_by_stop(world: &World) {
     let engine = world.engine();
     let producer = engine.produce(&id("chat")).await;
     producer.die().await;
-    assert_eq!(engine.stop(&id("chat"), "user").await, StopResult::Ended);
-    is_over(producer, Outcome::Interrupted, "lease").await;
+    assert_eq!(engine.stop(&id("chat"), "user").await, StopResult::Stopping);
+    until("the producer is dead", async || {
+        let stopped = engine.stop(&id("chat"), "again").await;
+        (stopped == StopResult::Ended).then_some(())
+    })
+    .await;
+    is_over(producer, Outcome::Stopped, "user").await;
 }
 
 pub async fn a_lapse_after_a_stop_is_stopped(world: &World) {

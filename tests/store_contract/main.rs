@@ -23,6 +23,7 @@ mod server;
 mod sharing;
 mod starting;
 mod stopping;
+mod suspecting;
 mod telling;
 mod world;
 
@@ -66,6 +67,10 @@ macro_rules! suite {
             ending::a_lapse_is_found_by_stop
             ending::a_lapse_after_a_stop_is_stopped
             ending::a_late_sign_of_life_counts
+            suspecting::a_suspect_is_told_and_goes_on
+            suspecting::a_lease_that_is_about_to_lapse_is_suspected_before
+            suspecting::nobody_is_dead_for_lack_of_looks
+            suspecting::a_chunk_is_a_sign_of_life
             stopping::a_live_generation_is_stopped
             stopping::a_stop_without_a_reason_is_a_stop
             stopping::completion_after_a_stop_is_stopped

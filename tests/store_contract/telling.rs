@@ -130,7 +130,12 @@ pub async fn a_lapse_is_told_once(world: &World) {
     let lapsed = told_ended(generation, Outcome::Interrupted, "lease");
     here.heard.wait(&id("chat"), &lapsed).await;
     settle(&here, &there).await;
-    assert_eq!(here.heard.about(&id("chat")), [lapsed], "the producer's engine");
+    let suspected = Heard::Control(ControlMessage::Suspected { generation });
+    assert_eq!(
+        here.heard.about(&id("chat")),
+        [suspected, lapsed],
+        "the producer's engine"
+    );
     settle(&there, &here).await;
     let ended = Heard::Ended(generation, 0, terminal(Outcome::Interrupted, "lease"));
     assert_eq!(

@@ -18,6 +18,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::join_all;
 use ulid::Ulid;
 
 use self::{
@@ -29,7 +30,7 @@ use self::{
 use super::groups::{Dead, Finished, Item, Open, Resolve, Take, Taken, Work};
 use super::{
     Ack, Append, Appended, ConnectionState, ListCursor, Listener, OwnerCheck, Page, Pending, Read, Renew,
-    Restore, SharedStore, Start, Started, StopResult, Store, StreamStatus, Sweep, Swept,
+    Restore, SharedStore, Start, Started, StopResult, Store, StreamStatus, Sweep, Swept, beyond_doubt,
 };
 use crate::{Cursor, Error, Result, StreamId, sync::lock};
 
@@ -110,7 +111,9 @@ impl Store for MemoryStore {
     }
 
     fn start<'a>(&'a self, stream: &'a StreamId, start: &'a Start) -> Pending<'a, Started> {
-        self.run(stream, |slot, step| slot.start(step, start))
+        Box::pin(async move {
+            beyond_doubt(|| self.run(stream, |slot, step| Ok(slot.start(step, start)))).await?
+        })
     }
 
     fn restore<'a>(&'a self, stream: &'a StreamId, restore: &'a Restore) -> Pending<'a, Appended> {
@@ -158,7 +161,9 @@ impl Store for MemoryStore {
     }
 
     fn status<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, Option<StreamStatus>> {
-        self.run(stream, |slot, step| Ok(slot.status(step)))
+        Box::pin(beyond_doubt(move || {
+            self.run(stream, |slot, step| Ok(slot.status(step)))
+        }))
     }
 
     fn memory<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, Option<u64>> {
@@ -171,9 +176,10 @@ impl Store for MemoryStore {
 
     fn sweep<'a>(&'a self, streams: &'a [StreamId], rule: &'a Sweep) -> Pending<'a, Vec<Swept>> {
         Box::pin(async move {
-            let realm = self.seat()?.realm;
-            let sweep = |stream| realm.run(self.node, stream, |slot, step| slot.sweep(step, rule));
-            Ok(streams.iter().map(sweep).collect())
+            let sweeps = streams
+                .iter()
+                .map(|stream| beyond_doubt(move || self.run(stream, |slot, step| Ok(slot.sweep(step, rule)))));
+            join_all(sweeps).await.into_iter().collect()
         })
     }
 

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     Cursor, Error, Result,
     store::{
-        Ack, Append, Appended, IfActive, IfEnded, LiveMessage, OwnerCheck, Read, Renew, Restore, Start,
+        Ack, Append, Appended, IfActive, IfEnded, LiveMessage, Look, OwnerCheck, Read, Renew, Restore, Start,
         Started, StopResult, StreamStatus, Sweep, Swept,
         groups::{Dead, Item, Resolve, Subject, Take, Taken},
         raw_page::RawPage,
@@ -68,7 +68,16 @@ impl Slot {
         self.stream.is_some()
     }
 
-    pub fn start(&mut self, step: &mut Step, start: &Start) -> Result<Started> {
+    pub fn start(&mut self, step: &mut Step, start: &Start) -> Look<Result<Started>> {
+        let answer = self.try_start(step, start);
+        let stream = self.stream.as_ref().filter(|_| matches!(answer, Err(Error::Active { .. })));
+        Look {
+            again: stream.and_then(|stream| stream.again(step.now)),
+            answer,
+        }
+    }
+
+    fn try_start(&mut self, step: &mut Step, start: &Start) -> Result<Started> {
         if let Some(stream) = &mut self.stream {
             check_owner(step, stream, &OwnerCheck::Caller(start.owner.clone()))?;
             stream.lapse(step);
@@ -77,7 +86,7 @@ impl Slot {
             }
             if stream.is_active() {
                 match start.if_active {
-                    IfActive::Share if stream.is_shared() => return Ok(stream.register(step, start)),
+                    IfActive::Share if stream.is_shared() && stream.again(step.now).is_none() => return Ok(stream.register(step, start)),
                     IfActive::Takeover => stream.end(step, &interrupted("superseded"), None),
                     IfActive::Error | IfActive::Share => {
                         return Err(Error::Active {
@@ -250,29 +259,39 @@ impl Slot {
         self.cursors.get(consumer)
     }
 
-    pub fn status(&mut self, step: &mut Step) -> Option<StreamStatus> {
-        let stream = self.stream.as_mut()?;
+    pub fn status(&mut self, step: &mut Step) -> Look<Option<StreamStatus>> {
+        let Some(stream) = &mut self.stream else {
+            return Look::sure(None);
+        };
         stream.lapse(step);
         let status = stream.status(step);
-        Some(StreamStatus {
-            consumers: self.cursors.show(status.last_seq),
-            ..status
-        })
+        Look {
+            answer: Some(StreamStatus {
+                consumers: self.cursors.show(status.last_seq),
+                ..status
+            }),
+            again: stream.again(step.now),
+        }
     }
 
     pub fn memory(&self) -> Option<u64> {
         self.stream.as_ref().map(Stream::memory)
     }
 
-    pub fn sweep(&mut self, step: &mut Step, rule: &Sweep) -> Swept {
-        let Some(stream) = &self.stream else {
-            return Swept::Gone;
+    pub fn sweep(&mut self, step: &mut Step, rule: &Sweep) -> Look<Swept> {
+        let Some(stream) = &mut self.stream else {
+            return Look::sure(Swept::Gone);
         };
+        stream.examine(step);
         let verdict = stream.judge(step, rule);
+        let again = stream.again(step.now).filter(|_| verdict == Swept::Live);
         if verdict == Swept::Removed && !rule.look {
             self.delete(step);
         }
-        verdict
+        Look {
+            answer: verdict,
+            again,
+        }
     }
 
     pub fn delete(&mut self, step: &mut Step) -> bool {

@@ -16,7 +16,7 @@ use crate::{
     Cursor,
     frame::Frame,
     store::{
-        Append, Appended, ControlMessage, IfActive, LiveMessage, Outcome, OwnerCheck, Seal, Start, Started,
+        AGAIN, Append, Appended, ControlMessage, GRACE, IfActive, LiveMessage, Outcome, OwnerCheck, PAUSE, Seal, Start, Started,
         Terminal, Ttl, groups::Finished,
     },
 };
@@ -35,7 +35,20 @@ pub(super) struct Stream {
     started_at: u64,
     updated_at: u64,
     expires: Instant,
+    suspicion: Option<Suspicion>,
 }
+
+/// That the producers are dead, see [`crate::store`].
+#[derive(Clone, Copy)]
+struct Suspicion {
+    /// What was last heard of them.
+    sign: Sign,
+    since: Instant,
+    looked: Instant,
+}
+
+/// When the last lease ends, and the last seq.
+type Sign = (Option<Instant>, u64);
 
 /// One generation's part of the log.
 struct Generation {
@@ -106,6 +119,7 @@ impl Stream {
             started_at: step.wall_ms,
             updated_at: step.wall_ms,
             expires: step.after(start.ttl.active),
+            suspicion: None,
         };
         stream.register(step, start);
         stream
@@ -186,16 +200,62 @@ impl Stream {
         }
     }
 
-    /// Ends the generation if every lease has lapsed.
+    /// Ends the generation if its producers are dead; suspects them if their leases are about to lapse.
     pub fn lapse(&mut self, step: &mut Step) {
+        self.examine(step);
         if let Some(terminal) = self.lapsed(step.now) {
             self.end(step, &terminal, None);
         }
     }
 
-    /// How the generation has to end, every lease having lapsed.
+    /// Looks at the leases: takes note of a suspicion, and tells the producers of a new one.
+    pub fn examine(&mut self, step: &mut Step) {
+        let sign = self.sign();
+        let is_suspect = self.is_active() && sign.0.is_none_or(|ends| ends <= step.now + GRACE);
+        let known = self.suspicion.take().filter(|suspicion| {
+            suspicion.sign == sign && step.now.saturating_duration_since(suspicion.looked) <= PAUSE
+        });
+        if !is_suspect {
+            return;
+        }
+        self.suspicion = Some(Suspicion {
+            sign,
+            since: known.map_or(step.now, |suspicion| suspicion.since),
+            looked: step.now,
+        });
+        if known.is_none() {
+            let generation = self.current.id;
+            self.tell_producers(step, &ControlMessage::Suspected { generation }, None);
+        }
+    }
+
+    fn sign(&self) -> Sign {
+        let live = self.producers.iter().filter(|producer| !producer.done);
+        (live.map(|producer| producer.lease_ends).max(), self.current.seq)
+    }
+
+    /// When the producers count as dead, if they are suspected and nothing is heard of them.
+    fn dead_at(&self) -> Option<Instant> {
+        let suspicion = self.suspicion.filter(|suspicion| suspicion.sign == self.sign())?;
+        let (ends, _) = suspicion.sign;
+        Some(ends.map_or(suspicion.since, |ends| ends.max(suspicion.since + GRACE)))
+    }
+
+    /// How soon to look again at suspected producers.
+    fn doubt(&self, now: Instant) -> Option<Duration> {
+        let dead_at = self.dead_at().filter(|_| self.is_active())?;
+        Some(dead_at.saturating_duration_since(now).min(AGAIN))
+    }
+
+    /// The same, if every lease has lapsed.
+    pub fn again(&self, now: Instant) -> Option<Duration> {
+        let is_live = self.producers.iter().any(|producer| producer.is_live(now));
+        self.doubt(now).filter(|_| !is_live)
+    }
+
+    /// How the generation has to end, its producers being dead.
     fn lapsed(&self, now: Instant) -> Option<Terminal> {
-        if !self.is_active() || self.producers.iter().any(|producer| producer.is_live(now)) {
+        if !self.is_active() || self.dead_at().is_none_or(|at| at > now) {
             return None;
         }
         Some(match &self.stop {

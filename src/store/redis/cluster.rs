@@ -6,7 +6,7 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -21,13 +21,13 @@ use redis::{Cmd, Value};
 use tokio::{
     sync::{Notify, watch},
     task::AbortHandle,
-    time::{Instant, sleep, timeout},
+    time::{sleep, timeout},
 };
 use ulid::Ulid;
 
 use super::{
     board::{Board, Part, Status},
-    commands::{AMNESTY, Commands, Job, Limits, refused},
+    commands::{Commands, Job, Limits, refused},
     connect::{Failure, Server, words},
     primary::{Primary, Subscription},
     slots::{Address, Redirection, SLOTS, ranges, redirection, slot_of},
@@ -35,7 +35,6 @@ use super::{
 use crate::{
     Error, Result,
     backoff::{Backoff, jitter},
-    sync::lock,
 };
 
 /// How often the table is read while somebody counts on it.
@@ -60,8 +59,6 @@ pub(super) struct Cluster {
     wake: Notify,
     /// Channels that are listened to.
     listened: AtomicUsize,
-    /// Since when leases may be judged.
-    judging: Mutex<Instant>,
 }
 
 /// What is known of the cluster.
@@ -120,7 +117,6 @@ impl Cluster {
             table: watch::Sender::default(),
             wake: Notify::new(),
             listened: AtomicUsize::new(0),
-            judging: Mutex::new(Instant::now()),
         }
     }
 
@@ -151,7 +147,6 @@ impl Cluster {
                 None => {
                     let error = refused(job.operation(), &error);
                     if error.is_retryable() {
-                        self.hold_judgement();
                         self.wake.notify_one();
                     }
                     return Err(error);
@@ -166,13 +161,6 @@ impl Cluster {
         let members = self.find(Table::all, limits.connect).await?;
         let outcomes = join_all(members.iter().map(|member| member.commands.connect(limits))).await;
         outcomes.into_iter().reduce(Result::or).unwrap_or(Ok(()))
-    }
-
-    /// Whether a lapsed lease of the key's stream means that its producer is dead.
-    pub async fn may_judge(&self, key: &str, limits: Limits) -> Result<bool> {
-        let member = self.owner(slot_of(key), limits).await?;
-        member.commands.connect(limits).await?;
-        Ok(member.commands.may_judge() && *lock(&self.judging) <= Instant::now())
     }
 
     /// A connection for subscriptions to any of the servers: what is published on one is heard on all.
@@ -304,7 +292,6 @@ impl Cluster {
             *owner = Some(Arc::clone(&member));
             changed
         });
-        self.hold_judgement();
         self.wake.notify_one();
         Ok(member)
     }
@@ -370,7 +357,6 @@ impl Cluster {
     fn adopt(&self, ranges: Ranges) -> bool {
         // Members that are left out are dropped at the end, when the table is not locked any more.
         let mut before = Table::default();
-        let mut moved = false;
         let changed = self.table.send_if_modified(|table| {
             let mut now = Table {
                 owners: vec![None; SLOTS],
@@ -388,30 +374,21 @@ impl Cluster {
                 (Some(before), Some(now)) => Arc::ptr_eq(before, now),
                 (before, now) => before.is_none() && now.is_none(),
             };
-            moved = !table.owners.is_empty() && !table.owners.iter().zip(&now.owners).all(same);
+            let moved = !table.owners.is_empty() && !table.owners.iter().zip(&now.owners).all(same);
             let changed = moved || table.owners.is_empty() || table.members.len() != now.members.len();
             before = std::mem::replace(table, now);
             changed
         });
-        if moved {
-            self.hold_judgement();
-        }
         self.board.set(TABLE, Status::Up, "");
         changed
     }
 
     fn failed(&self, failure: Failure) {
-        self.hold_judgement();
         self.board.set(TABLE, Status::Failed, &failure.reason);
         self.table.send_modify(|table| {
             table.failures += 1;
             table.failure = Some(failure);
         });
-    }
-
-    /// While something is amiss, be it on another server, producers may not be able to renew their leases.
-    fn hold_judgement(&self) {
-        *lock(&self.judging) = Instant::now() + AMNESTY;
     }
 }
 

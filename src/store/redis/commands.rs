@@ -11,7 +11,7 @@ use std::{
 use redis::{Cmd, ErrorKind, RedisError, RedisResult, Value, aio::MultiplexedConnection};
 use tokio::{
     sync::{Notify, watch},
-    time::{Instant, timeout},
+    time::timeout,
 };
 
 use super::{
@@ -24,10 +24,6 @@ use crate::{Error, Result, backoff::Backoff};
 
 /// How often an otherwise idle connection is tried while somebody counts on it.
 const PING_EVERY: Duration = Duration::from_secs(5);
-
-/// After an outage, leases are not judged for this long: their producers may need it to come back and renew them.
-/// Longer than a pause between two attempts to connect and one of the writers' between two tries.
-pub(super) const AMNESTY: Duration = Duration::from_secs(3);
 
 /// How long an operation waits.
 #[derive(Debug, Clone, Copy)]
@@ -90,8 +86,6 @@ enum Link {
     Up {
         serial: u64,
         connection: MultiplexedConnection,
-        /// Since when leases may be judged.
-        judging: Instant,
     },
     Closed,
 }
@@ -151,11 +145,6 @@ impl Commands {
         matches!(&*self.link.borrow(), Link::Down { reason, .. } if !reason.is_empty())
     }
 
-    /// Whether a lapsed lease means that its producer is dead. Not so right after an outage, which nobody could renew in.
-    pub fn may_judge(&self) -> bool {
-        matches!(&*self.link.borrow(), Link::Up { judging, .. } if *judging <= Instant::now())
-    }
-
     /// Tells how many channels are listened to. While there are any, a lost connection is made again by itself.
     pub fn listened(&self, channels: usize) {
         self.listened.store(channels, Ordering::Relaxed);
@@ -183,14 +172,7 @@ impl Commands {
         self.interest().await;
         for serial in 0.. {
             let (connection, tenure) = self.dial(patience).await;
-            let is_first_attempt =
-                matches!(&*self.link.borrow(), Link::Down { attempts: 0, .. }) && serial == 0;
-            let amnesty = if is_first_attempt { Duration::ZERO } else { AMNESTY };
-            self.link.send_replace(Link::Up {
-                serial,
-                connection,
-                judging: Instant::now() + amnesty,
-            });
+            self.link.send_replace(Link::Up { serial, connection });
             self.board.set(self.part, Status::Up, "");
             self.watch(serial, tenure).await;
         }
@@ -286,9 +268,7 @@ impl Commands {
 
     async fn connection(&self, limits: Limits) -> Result<(u64, MultiplexedConnection)> {
         let tried = match &*self.link.borrow() {
-            Link::Up {
-                serial, connection, ..
-            } => return Ok((*serial, connection.clone())),
+            Link::Up { serial, connection } => return Ok((*serial, connection.clone())),
             Link::Closed => return Err(Error::Closed),
             Link::Down { attempts, .. } => *attempts,
         };
@@ -302,9 +282,7 @@ impl Commands {
         });
         match timeout(limits.connect, settled).await {
             Ok(Ok(link)) => match &*link {
-                Link::Up {
-                    serial, connection, ..
-                } => Ok((*serial, connection.clone())),
+                Link::Up { serial, connection } => Ok((*serial, connection.clone())),
                 // What is waited for is a connection, or a failure that no waiting helps against.
                 Link::Down { reason, .. } => Err(Error::Connection {
                     address: self.address.clone(),

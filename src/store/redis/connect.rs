@@ -139,8 +139,11 @@ impl Server {
     ) -> Result<MultiplexedConnection, Failure> {
         self.attempt(patience, async {
             let mut connection = self.connection().await?;
+            let mut name = redis::cmd("CLIENT");
+            name.arg("SETNAME").arg("tidemark");
+            // By itself: a server that wants a password says so, but hangs up on those who send it a long script before.
+            usable(connection.send_packed_command(&name).await?)?;
             let mut pipeline = redis::pipe();
-            pipeline.cmd("CLIENT").arg("SETNAME").arg("tidemark");
             for script in scripts::all() {
                 pipeline.cmd("SCRIPT").arg("LOAD").arg(script.source);
             }

@@ -69,10 +69,7 @@ impl RedisStore {
             .text(from)
             .text(generation.map_or_else(String::new, |generation| generation.to_string()))
             .show(seq.min(MAX_SEQ));
-        let reply = match work {
-            Work::Stream(_) => self.judging(call).await?,
-            Work::Finished => self.call(call).await?,
-        };
+        let reply = self.call(call).await?;
         if reply == Value::Nil {
             return Ok(None);
         }

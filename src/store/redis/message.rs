@@ -11,6 +11,7 @@
 //! ```text
 //! s␣<generation>\n<escaped stream id>\n<reason>            a stop was requested
 //! e␣<generation>␣<outcome>\n<escaped stream id>\n<reason>  a generation was ended
+//! r␣<generation>\n<escaped stream id>\n                    its producers are suspected to be dead, and are to renew their lease
 //! ```
 //! What cannot be parsed was sent by another version and is left alone: the log says the same.
 
@@ -74,6 +75,7 @@ pub(super) fn control(message: &[u8]) -> Option<(StreamId, ControlMessage)> {
             generation,
             terminal: terminal(words.next()?, reason)?,
         },
+        "r" => ControlMessage::Suspected { generation },
         _ => return None,
     };
     Some((stream, message))

@@ -57,7 +57,7 @@ use super::groups::{Dead, Finished, Item, Open, Resolve, Take, Taken, Work};
 use super::{
     Ack, Append, Appended, ConnectionState, IfActive, IfEnded, ListCursor, Listener, MAX_CONSUMERS,
     OwnerCheck, Page, Pending, Position, Read, Renew, Restore, SHOWN_CONSUMERS, Start, Started, StopResult,
-    Store, StreamStatus, Sweep, Swept, Ttl,
+    Store, StreamStatus, Sweep, Swept, Ttl, beyond_doubt,
     predecessor::{Ask, Left},
 };
 use crate::{Config, Cursor, Error, Result, StreamId, backoff::jitter, cursor::MAX_SEQ, sync::lock};
@@ -146,7 +146,11 @@ impl RedisStore {
     }
 
     async fn call(&self, call: Call) -> Result<Value> {
-        self.until_closed(async { self.endpoint()?.servers.call(&call, self.limits).await })
+        self.call_again(&call).await
+    }
+
+    async fn call_again(&self, call: &Call) -> Result<Value> {
+        self.until_closed(async { self.endpoint()?.servers.call(call, self.limits).await })
             .await
     }
 
@@ -154,18 +158,6 @@ impl RedisStore {
         self.until_closed(async {
             let endpoint = self.endpoint()?;
             endpoint.servers.run(operation, key, command, self.limits).await
-        })
-        .await
-    }
-
-    /// Runs a script that may find that leases have lapsed; its last argument says whether it may end a generation
-    /// for that.
-    async fn judging(&self, call: Call) -> Result<Value> {
-        self.until_closed(async {
-            let servers = &self.endpoint()?.servers;
-            let may_judge = servers.may_judge(call.first_key(), self.limits).await?;
-            let call = call.text(if may_judge { "1" } else { "0" });
-            servers.call(&call, self.limits).await
         })
         .await
     }
@@ -203,7 +195,7 @@ impl RedisStore {
     /// Runs a script that makes a record. Its producer's messages are listened to before, and within the same round trip
     /// the generation is noted as open and the stream enters the index; what that misses now it gets when the TTLs are
     /// refreshed.
-    async fn begin(&self, stream: &StreamId, start: &Start, call: Call) -> Result<Value> {
+    async fn begin(&self, stream: &StreamId, start: &Start, call: &Call) -> Result<Value> {
         // Refused credentials are told at once here; the subscriber goes on trying.
         self.connect().await?;
         self.control
@@ -213,7 +205,7 @@ impl RedisStore {
         let index = enter(self.keys.index_of(stream), stream, ttl);
         let open = self.enter_open(stream, start);
         let noted = futures_util::future::join(self.call(open), self.call(index));
-        tokio::join!(Box::pin(noted), Box::pin(self.judging(call))).1
+        tokio::join!(Box::pin(noted), Box::pin(self.call_again(call))).1
     }
 
     /// Takes a producer's answer apart, and keeps the index alive when the stream's TTLs were set anew.
@@ -347,7 +339,8 @@ impl Store for RedisStore {
                     IfEnded::Restart => "restart",
                     IfEnded::Error => "error",
                 });
-            reply::started(stream, self.begin(stream, start, call).await?)
+            let call = &call;
+            beyond_doubt(|| async move { reply::started(stream, self.begin(stream, start, call).await?) }).await?
         })
     }
 
@@ -359,7 +352,7 @@ impl Store for RedisStore {
                 .show(restore.ordinal)
                 .show(restore.base)
                 .show(restore.seq);
-            let reply = self.begin(stream, &restore.start, call).await?;
+            let reply = self.begin(stream, &restore.start, &call).await?;
             self.appended(stream, "restore", reply)
         })
     }
@@ -401,7 +394,7 @@ impl Store for RedisStore {
                 .show(seq.min(MAX_SEQ))
                 .show(read.max_bytes)
                 .text(check(&read.owner));
-            match reply::page(stream, self.judging(call).await?)? {
+            match reply::page(stream, self.call(call).await?)? {
                 Some(page) => page.decode(stream).await.map(Some),
                 None => Ok(None),
             }
@@ -422,7 +415,7 @@ impl Store for RedisStore {
                 .text(reason)
                 .text(check(owner))
                 .show(millis(keep));
-            reply::stopped(stream, self.judging(call).await?)
+            reply::stopped(stream, self.call(call).await?)
         })
     }
 
@@ -462,7 +455,9 @@ impl Store for RedisStore {
         Box::pin(async move {
             let keys = self.keys.stream(stream);
             let call = self.on(&scripts::STATUS, &keys).show(SHOWN_CONSUMERS);
-            let status = reply::status(stream, self.judging(call).await?)?;
+            let call = &call;
+            let look = || async move { reply::status(stream, self.call_again(call).await?) };
+            let status = beyond_doubt(look).await?;
             if status.is_none() {
                 // Left in the index, it is found again by whoever looks next.
                 let _ = self.forget([stream]).await;
@@ -502,16 +497,18 @@ impl Store for RedisStore {
                 .iter()
                 .fold(" ".to_owned(), |text, outcome| text + outcome.as_str() + " ");
             let calls = keys.iter().map(|keys| {
-                let call = self
+                self
                     .on(&scripts::SWEEP, keys)
                     .show(rule.quiet.as_millis())
                     .text(&*outcomes)
                     .text(if rule.force { "1" } else { "0" })
-                    .text(if rule.look { "1" } else { "0" });
-                self.judging(call)
+                    .text(if rule.look { "1" } else { "0" })
             });
-            let replies = join_all(calls).await.into_iter();
-            let swept: Vec<_> = replies.map(|reply| reply::swept(reply?)).collect::<Result<_>>()?;
+            let calls: Vec<_> = calls.collect();
+            let looks = calls.iter().map(|call| {
+                beyond_doubt(move || async move { reply::swept(self.call_again(call).await?) })
+            });
+            let swept: Vec<_> = join_all(looks).await.into_iter().collect::<Result<_>>()?;
             if !rule.look {
                 let absent = streams.iter().zip(&swept);
                 let absent = absent.filter(|(_, swept)| matches!(swept, Swept::Gone | Swept::Removed));

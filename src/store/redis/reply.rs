@@ -8,7 +8,7 @@ use ulid::Ulid;
 use crate::{
     Cursor, Error, Result, StreamId,
     store::{
-        Appended, ConsumerStatus, Head, Outcome, Page, Started, StopResult, StreamStatus, Swept, Terminal,
+        Appended, ConsumerStatus, Head, Look, Outcome, Page, Started, StopResult, StreamStatus, Swept, Terminal,
         raw_page::RawPage,
     },
 };
@@ -60,6 +60,15 @@ impl Fields {
         Ok(self.text()? == "1")
     }
 
+    /// A duration that may be absent.
+    fn millis(&mut self) -> Result<Option<Duration>> {
+        let Some(text) = self.option()? else {
+            return Ok(None);
+        };
+        let millis = text.parse().map_err(|_| malformed(self.operation))?;
+        Ok(Some(Duration::from_millis(millis)))
+    }
+
     fn ulid(&mut self) -> Result<Ulid> {
         Ulid::from_string(&self.text()?).map_err(|_| malformed(self.operation))
     }
@@ -85,19 +94,23 @@ impl Fields {
     }
 }
 
-/// What `start.lua` says.
-pub(super) fn started(stream: &StreamId, reply: Value) -> Result<Started> {
+/// What `start.lua` says, and when to ask again.
+pub(super) fn started(stream: &StreamId, reply: Value) -> Result<Look<Result<Started>>> {
     let mut fields = Fields::new("start", reply)?;
-    match fields.text()?.as_str() {
+    let mut again = None;
+    let answer = match fields.text()?.as_str() {
         "started" => Ok(Started {
             generation: fields.ulid()?,
             ordinal: fields.number()?,
             seq: fields.number()?,
             stop: fields.option()?,
         }),
-        "active" => Err(Error::Active {
-            stream: stream.to_string(),
-        }),
+        "active" => {
+            again = fields.millis()?;
+            Err(Error::Active {
+                stream: stream.to_string(),
+            })
+        }
         "ended" => match Outcome::parse(&fields.text()?) {
             Some(outcome) => Err(Error::Ended {
                 stream: stream.to_string(),
@@ -107,7 +120,8 @@ pub(super) fn started(stream: &StreamId, reply: Value) -> Result<Started> {
         },
         "forbidden" => Err(forbidden(stream)),
         _ => Err(fields.malformed()),
-    }
+    };
+    Ok(Look { answer, again })
 }
 
 /// What `append.lua`, `renew.lua` and `restore.lua` say.
@@ -175,6 +189,7 @@ pub(super) fn page(stream: &StreamId, reply: Value) -> Result<Option<RawPage>> {
             seq: fields.number()?,
             terminal: fields.terminal()?,
             lease_left: Duration::from_millis(fields.number()?),
+            doubt: fields.millis()?,
         },
         generation: fields.ulid()?,
         base: fields.number()?,
@@ -208,25 +223,27 @@ pub(super) fn info(reply: Value) -> Result<String> {
     Fields::new("info", Value::Array(vec![reply]))?.text()
 }
 
-/// What `sweep.lua` says.
-pub(super) fn swept(reply: Value) -> Result<Swept> {
-    let operation = "cleanup";
-    match Fields::new(operation, Value::Array(vec![reply]))?
-        .text()?
-        .as_str()
-    {
-        "gone" => Ok(Swept::Gone),
-        "live" => Ok(Swept::Live),
-        "kept" => Ok(Swept::Kept),
-        "removed" => Ok(Swept::Removed),
-        _ => Err(malformed(operation)),
-    }
+/// What `sweep.lua` says, and when to ask again.
+pub(super) fn swept(reply: Value) -> Result<Look<Swept>> {
+    let mut fields = Fields::new("cleanup", reply)?;
+    let mut again = None;
+    let answer = match fields.text()?.as_str() {
+        "gone" => Swept::Gone,
+        "live" => {
+            again = fields.millis()?;
+            Swept::Live
+        }
+        "kept" => Swept::Kept,
+        "removed" => Swept::Removed,
+        _ => return Err(fields.malformed()),
+    };
+    Ok(Look { answer, again })
 }
 
-/// What `status.lua` says.
-pub(super) fn status(stream: &StreamId, reply: Value) -> Result<Option<StreamStatus>> {
+/// What `status.lua` says, and when to ask again.
+pub(super) fn status(stream: &StreamId, reply: Value) -> Result<Look<Option<StreamStatus>>> {
     if reply == Value::Nil {
-        return Ok(None);
+        return Ok(Look::sure(None));
     }
     let mut fields = Fields::new("status", reply)?;
     let mut status = StreamStatus {
@@ -257,7 +274,10 @@ pub(super) fn status(stream: &StreamId, reply: Value) -> Result<Option<StreamSta
                 .push(ConsumerStatus::new(consumer, cursor, status.last_seq));
         }
     }
-    Ok(Some(status))
+    Ok(Look {
+        answer: Some(status),
+        again: fields.millis()?,
+    })
 }
 
 /// What `ack.lua` says.

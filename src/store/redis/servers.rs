@@ -93,18 +93,6 @@ impl Servers {
         }
     }
 
-    /// Whether a lapsed lease means that its producer is dead. Not so right after an outage, which nobody could renew in.
-    /// Waits for a connection to the key's server.
-    pub async fn may_judge(&self, key: &str, limits: Limits) -> Result<bool> {
-        match self {
-            Self::One { commands, .. } => {
-                commands.connect(limits).await?;
-                Ok(commands.may_judge())
-            }
-            Self::Cluster(cluster) => cluster.may_judge(key, limits).await,
-        }
-    }
-
     /// A connection for subscriptions; it hears what is published on any server.
     pub async fn subscriber(&self, patience: Duration) -> Result<Subscription, Failure> {
         match self {

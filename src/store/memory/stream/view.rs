@@ -103,6 +103,7 @@ impl Stream {
                 .map(|producer| producer.lease_ends - now)
                 .max()
                 .unwrap_or_default(),
+            doubt: self.doubt(now),
         }
     }
 

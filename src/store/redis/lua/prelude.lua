@@ -12,6 +12,7 @@
 --   pg po pb py pt the previous generation: id, ordinal, base, the end of its sealed part, "<outcome> <reason>"
 --   x the reason of a requested stop   k who asked for one that is kept, as `allowed` takes it
 --   w owner   d metadata   c started   u last write   t when the TTLs were set   ta td the TTLs, active and done
+--   j what is suspected of its last lease: "<lease until>-<last seq> <since when> <the last look>", see `examine`
 --   h 0, or what quick appends have done since the rest was written: encoded bytes + 2^22 * chunks + 2^37 * a number from
 --     1 to 65535 that sets it apart from what it was at other times; a quick batch counts as many as it has chunks
 --   hp the producer that has done it
@@ -172,20 +173,39 @@ local function finish(record, outcome, reason, finisher)
   tell(record, 'e ' .. record.g .. ' ' .. outcome .. '\n' .. STREAM .. '\n' .. reason, finisher)
 end
 
--- How long the last lease of an active generation is still valid.
-local function lease_left(record)
-  local left = 0
-  for _, producer in pairs(producers(record)) do left = math.max(left, producer.lease - NOW) end
-  return left
+-- Whoever wrote last may be dead when its lease has lapsed, or could not renew it: nobody could while this server was away,
+-- stood still or refused writes, and its clock may have jumped. So a lease that is about to lapse is suspected, and its
+-- producers are told, who renew it at once. They are dead when it has lapsed, nothing was heard of them for GRACE, and this
+-- server could note that it was asked about them all the while, with no pause longer than PAUSE (ADR 21).
+local GRACE, PAUSE, AGAIN = 1750, 1500, 750
+
+-- How long the last lease of an active generation is still valid; and, if it is suspected, how soon to look again: 0 if its
+-- producers are dead.
+local function examine(record)
+  local lease = 0
+  for _, producer in pairs(producers(record)) do lease = math.max(lease, producer.lease) end
+  local left = math.max(0, lease - NOW)
+  if left > GRACE then return left end
+  local sign = int(lease) .. '-' .. record.q
+  local of, since, seen = string.match(record.j or '', '^(%S+) (%d+) (%d+)$')
+  local pause = NOW - (tonumber(seen) or 0)
+  local is_known = of == sign and pause >= 0 and pause <= PAUSE
+  if not is_known then since = int(NOW) end
+  -- A server that refuses this refuses renewals too.
+  local noted = redis.pcall('HSET', META, 'j', sign .. ' ' .. since .. ' ' .. int(NOW))
+  if type(noted) ~= 'number' then return left end
+  if not is_known then tell(record, 'r ' .. record.g .. '\n' .. STREAM .. '\n') end
+  return left, math.min(math.max(left, since + GRACE - NOW, 0), AGAIN)
 end
 
--- Ends a generation whose leases have all lapsed; returns how long the last of them is still valid.
--- The script's last argument says whether the caller may judge: '0' while everybody comes back after an outage.
+-- Ends a generation whose producers are all dead. Returns what `examine` does, 0 once it has ended.
 local function settle(record)
   if record.s ~= 'active' then return 0 end
-  local left = lease_left(record)
-  if left == 0 and ARGV[#ARGV] == '1' then
-    if record.x then finish(record, 'stopped', record.x) else finish(record, 'interrupted', 'lease') end
-  end
-  return left
+  local left, doubt = examine(record)
+  if doubt ~= 0 then return left, doubt end
+  if record.x then finish(record, 'stopped', record.x) else finish(record, 'interrupted', 'lease') end
+  return 0
 end
+
+-- Whether an answer is to be asked for again, and how soon, as it is part of replies: only a lapsed lease is worth waiting for.
+local function again(left, doubt) return left == 0 and doubt and int(doubt) or false end

@@ -3,7 +3,7 @@
 -- ARGV[4] `start`, `now`, `open`, `after` or `next`   ARGV[5] generation of the last two   ARGV[6] seq of the last two
 -- ARGV[7] bytes after which no frame is added   ARGV[8] who asks, as `allowed` takes it
 -- Reply: nil | { 'forbidden' }
---      | { 'page', generation, base, seq, state, reason, lease left          (the head)
+--      | { 'page', generation, base, seq, state, reason, lease left, when to look again | nil   (the head)
 --          , generation, base, after, lost?, more?, outcome | nil, reason | nil   (the page)
 --          , { last seq, frame, ... } }
 local position, generation, budget = ARGV[4], ARGV[5], tonumber(ARGV[7])
@@ -11,7 +11,7 @@ local position, generation, budget = ARGV[4], ARGV[5], tonumber(ARGV[7])
 local record = load()
 if not exists(record) then return false end
 if not allowed(record.w, ARGV[8]) then return { 'forbidden' } end
-local left = settle(record)
+local left, doubt = settle(record)
 
 -- Which generation, and what of it: the range (after, to], and its terminal entry.
 local ended, reason = record.s ~= 'active' and record.s, record.r
@@ -68,6 +68,6 @@ take(LOG, page.to)
 if more then ended = false end
 
 return {
-  'page', record.g, record.b, record.q, record.s, record.r, int(left),
+  'page', record.g, record.b, record.q, record.s, record.r, int(left), doubt and int(doubt) or false,
   page.g, page.b, int(after), lost and '1' or '0', more and '1' or '0', ended, ended and reason, frames,
 }

@@ -1,7 +1,7 @@
 -- Begins a generation, or joins a shared one. ARGV: see create.lua, and
 --
 -- ARGV[13] what to do about an ended generation: `restart` or `error`
--- Reply: { 'started', generation, ordinal, seq, stop | nil } | { 'active' } | { 'ended', outcome } | { 'forbidden' }
+-- Reply: { 'started', generation, ordinal, seq, stop | nil } | { 'active', when to ask again | nil } | { 'ended', outcome } | { 'forbidden' }
 local record = load()
 local ordinal, base, previous = 1, '0', nil
 
@@ -12,13 +12,14 @@ if exists(record) then
     local seq = record.m == 's' and int(parse(own).last) or record.b
     return { 'started', record.g, record.o, seq, record.x or false }
   end
-  settle(record)
+  local left, doubt = settle(record)
   if record.s == 'active' then
-    if ARGV[7] == 'share' and record.m == 's' then
+    local soon = again(left, doubt)
+    if ARGV[7] == 'share' and record.m == 's' and not soon then
       join(record)
       return { 'started', record.g, record.o, record.q, record.x or false }
     end
-    if ARGV[7] ~= 'takeover' then return { 'active' } end
+    if ARGV[7] ~= 'takeover' then return { 'active', soon } end
     finish(record, 'interrupted', 'superseded')
   elseif ARGV[13] == 'error' then
     return { 'ended', record.s }

@@ -2,10 +2,11 @@
 --
 -- ARGV[4] how many consumers are shown
 -- Reply: nil | { state, reason, generation, base, seq, bytes, stored bytes, producers, stop | nil, owner | nil
---              , metadata | nil, started, updated, ttl, { consumer, cursor, ... } }
+--              , metadata | nil, started, updated, ttl, { consumer, cursor, ... }
+--              , when to ask again | nil }
 local record = load()
 if not exists(record) then return false end
-settle(record)
+local left, doubt = settle(record)
 local alive = 0
 if record.s == 'active' then
   for _, producer in pairs(producers(record)) do
@@ -19,4 +20,5 @@ for i = #consumers, shown + 1, -1 do consumers[i] = nil end
 return {
   record.s, record.r, record.g, record.b, record.q, record.n, int(record.n - record.z), int(alive), record.x or false,
   record.w or false, record.d or false, record.c, record.u, int(math.max(0, redis.call('PTTL', META))), consumers,
+  again(left, doubt),
 }
