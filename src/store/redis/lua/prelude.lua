@@ -176,7 +176,7 @@ end
 -- Whoever wrote last may be dead when its lease has lapsed, or could not renew it: nobody could while this server was away,
 -- stood still or refused writes, and its clock may have jumped. So a lease that is about to lapse is suspected, and its
 -- producers are told, who renew it at once. They are dead when it has lapsed, nothing was heard of them for GRACE, and this
--- server could note that it was asked about them all the while, with no pause longer than PAUSE (ADR 21).
+-- server could note that it was asked about them all the while, with no pause longer than PAUSE (ADR 30).
 local GRACE, PAUSE, AGAIN = 1750, 1500, 750
 
 -- How long the last lease of an active generation is still valid; and, if it is suspected, how soon to look again: 0 if its
