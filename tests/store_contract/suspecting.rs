@@ -13,7 +13,11 @@ pub async fn a_suspect_is_told_and_goes_on(world: &World) {
     let told = Heard::Control(ControlMessage::Suspected {
         generation: producer.generation(),
     });
-    assert_eq!(there.head(&id("chat")).await.doubt, None, "a lease that is valid for long");
+    assert_eq!(
+        there.head(&id("chat")).await.doubt,
+        None,
+        "a lease that is valid for long"
+    );
     producer.die().await;
     let doubt = there.head(&id("chat")).await.doubt;
     assert!(doubt.is_some_and(|doubt| doubt <= AGAIN), "{doubt:?}");
@@ -22,8 +26,12 @@ pub async fn a_suspect_is_told_and_goes_on(world: &World) {
     let head = there.head(&id("chat")).await;
     assert_eq!((head.terminal, head.doubt), (None, None));
     assert_eq!(producer.write(&["one"]).await, 1);
-    let heard = here.heard.about(&id("chat"));
-    assert_eq!(heard.iter().filter(|message| **message == told).count(), 1, "told once");
+    let messages = here.heard.about(&id("chat"));
+    assert_eq!(
+        heard.iter().filter(|message| **message == told).count(),
+        1,
+        "told once"
+    );
 }
 
 pub async fn a_lease_that_is_about_to_lapse_is_suspected_before(world: &World) {
@@ -31,9 +39,15 @@ pub async fn a_lease_that_is_about_to_lapse_is_suspected_before(world: &World) {
     let producer = engine.produce(&id("chat")).await;
     producer.renew(GRACE).await;
     let since = Instant::now();
-    until("the producer is dead", async || engine.head(&id("chat")).await.terminal).await;
+    until("the producer is dead", async || {
+        engine.head(&id("chat")).await.terminal
+    })
+    .await;
     let took = since.elapsed();
-    assert!(took >= GRACE && took < GRACE * 2, "with its lease, not after it: {took:?}");
+    assert!(
+        took >= GRACE && took < GRACE * 2,
+        "with its lease, not after it: {took:?}"
+    );
 }
 
 pub async fn nobody_is_dead_for_lack_of_looks(world: &World) {
@@ -45,7 +59,10 @@ pub async fn nobody_is_dead_for_lack_of_looks(world: &World) {
     pass(PAUSE + SHORT).await;
     let head = engine.head(&id("chat")).await;
     assert_eq!(head.terminal, None);
-    let found = until("the producer is dead", async || engine.head(&id("chat")).await.terminal).await;
+    let found = until("the producer is dead", async || {
+        engine.head(&id("chat")).await.terminal
+    })
+    .await;
     assert_eq!(found, terminal(Outcome::Interrupted, "lease"));
 }
 

@@ -111,9 +111,9 @@ impl Store for MemoryStore {
     }
 
     fn start<'a>(&'a self, stream: &'a StreamId, start: &'a Start) -> Pending<'a, Started> {
-        Box::pin(async move {
-            beyond_doubt(|| self.run(stream, |slot, step| Ok(slot.start(step, start)))).await?
-        })
+        Box::pin(
+            async move { beyond_doubt(|| self.run(stream, |slot, step| Ok(slot.start(step, start)))).await? },
+        )
     }
 
     fn restore<'a>(&'a self, stream: &'a StreamId, restore: &'a Restore) -> Pending<'a, Appended> {
@@ -176,9 +176,9 @@ impl Store for MemoryStore {
 
     fn sweep<'a>(&'a self, streams: &'a [StreamId], rule: &'a Sweep) -> Pending<'a, Vec<Swept>> {
         Box::pin(async move {
-            let sweeps = streams
-                .iter()
-                .map(|stream| beyond_doubt(move || self.run(stream, |slot, step| Ok(slot.sweep(step, rule)))));
+            let sweeps = streams.iter().map(|stream| {
+                beyond_doubt(move || self.run(stream, |slot, step| Ok(slot.sweep(step, rule))))
+            });
             join_all(sweeps).await.into_iter().collect()
         })
     }

@@ -70,7 +70,10 @@ impl Slot {
 
     pub fn start(&mut self, step: &mut Step, start: &Start) -> Look<Result<Started>> {
         let answer = self.try_start(step, start);
-        let stream = self.stream.as_ref().filter(|_| matches!(answer, Err(Error::Active { .. })));
+        let stream = self
+            .stream
+            .as_ref()
+            .filter(|_| matches!(answer, Err(Error::Active { .. })));
         Look {
             again: stream.and_then(|stream| stream.again(step.now)),
             answer,
@@ -86,7 +89,9 @@ impl Slot {
             }
             if stream.is_active() {
                 match start.if_active {
-                    IfActive::Share if stream.is_shared() && stream.again(step.now).is_none() => return Ok(stream.register(step, start)),
+                    IfActive::Share if stream.is_shared() && stream.again(step.now).is_none() => {
+                        return Ok(stream.register(step, start));
+                    }
                     IfActive::Takeover => stream.end(step, &interrupted("superseded"), None),
                     IfActive::Error | IfActive::Share => {
                         return Err(Error::Active {

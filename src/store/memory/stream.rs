@@ -16,8 +16,8 @@ use crate::{
     Cursor,
     frame::Frame,
     store::{
-        AGAIN, Append, Appended, ControlMessage, GRACE, IfActive, LiveMessage, Outcome, OwnerCheck, PAUSE, Seal, Start, Started,
-        Terminal, Ttl, groups::Finished,
+        AGAIN, Append, Appended, ControlMessage, GRACE, IfActive, LiveMessage, Outcome, OwnerCheck, PAUSE,
+        Seal, Start, Started, Terminal, Ttl, groups::Finished,
     },
 };
 

@@ -340,7 +340,8 @@ impl Store for RedisStore {
                     IfEnded::Error => "error",
                 });
             let call = &call;
-            beyond_doubt(|| async move { reply::started(stream, self.begin(stream, start, call).await?) }).await?
+            beyond_doubt(|| async move { reply::started(stream, self.begin(stream, start, call).await?) })
+                .await?
         })
     }
 
@@ -497,17 +498,16 @@ impl Store for RedisStore {
                 .iter()
                 .fold(" ".to_owned(), |text, outcome| text + outcome.as_str() + " ");
             let calls = keys.iter().map(|keys| {
-                self
-                    .on(&scripts::SWEEP, keys)
+                self.on(&scripts::SWEEP, keys)
                     .show(rule.quiet.as_millis())
                     .text(&*outcomes)
                     .text(if rule.force { "1" } else { "0" })
                     .text(if rule.look { "1" } else { "0" })
             });
             let calls: Vec<_> = calls.collect();
-            let looks = calls.iter().map(|call| {
-                beyond_doubt(move || async move { reply::swept(self.call_again(call).await?) })
-            });
+            let looks = calls
+                .iter()
+                .map(|call| beyond_doubt(move || async move { reply::swept(self.call_again(call).await?) }));
             let swept: Vec<_> = join_all(looks).await.into_iter().collect::<Result<_>>()?;
             if !rule.look {
                 let absent = streams.iter().zip(&swept);

@@ -8,8 +8,8 @@ use ulid::Ulid;
 use crate::{
     Cursor, Error, Result, StreamId,
     store::{
-        Appended, ConsumerStatus, Head, Look, Outcome, Page, Started, StopResult, StreamStatus, Swept, Terminal,
-        raw_page::RawPage,
+        Appended, ConsumerStatus, Head, Look, Outcome, Page, Started, StopResult, StreamStatus, Swept,
+        Terminal, raw_page::RawPage,
     },
 };
 
