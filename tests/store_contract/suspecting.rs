@@ -28,7 +28,7 @@ pub async fn a_suspect_is_told_and_goes_on(world: &World) {
     assert_eq!(producer.write(&["one"]).await, 1);
     let messages = here.heard.about(&id("chat"));
     assert_eq!(
-        heard.iter().filter(|message| **message == told).count(),
+        messages.iter().filter(|message| **message == told).count(),
         1,
         "told once"
     );
