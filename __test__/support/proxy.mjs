@@ -63,6 +63,11 @@ export class FaultProxy {
     for (const link of this.#links) if (link.lossy) link.cut()
   }
 
+  /** From now on every byte of the connections there are is swallowed, and no end sees the other close. New ones are well. */
+  swallow() {
+    for (const link of this.#links) link.isDead = true
+  }
+
   /** While on, new connections are refused; old ones go on. @param {boolean} on */
   async refuse(on) {
     if (on === !this.#server.listening) return
@@ -86,6 +91,8 @@ export class FaultProxy {
 class Link {
   /** Whether bytes or an end were swallowed. */
   lossy = false
+  /** Nothing comes through any more. */
+  isDead = false
   #client
   #upstream
   #faults
@@ -150,6 +157,6 @@ class Link {
 
   #swallows() {
     if (this.#faults.blackhole) this.lossy = true
-    return this.#faults.blackhole
+    return this.isDead || this.#faults.blackhole
   }
 }

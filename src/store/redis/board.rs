@@ -5,6 +5,8 @@ use std::{
     sync::{Arc, Mutex, MutexGuard},
 };
 
+use tokio::sync::Notify;
+
 use crate::{
     store::{ConnectionState, Listener},
     sync::lock,
@@ -35,7 +37,11 @@ pub(super) enum Status {
 /// Who listens, under the id of its store.
 pub(super) type Member = (u64, Arc<dyn Listener>);
 
-pub(super) struct Board(Mutex<Inner>);
+pub(super) struct Board {
+    inner: Mutex<Inner>,
+    /// A connection was silent for long, and is wanted now: the one for live messages has to prove that it is alive.
+    pub doubted: Notify,
+}
 
 struct Inner {
     /// Those that were ever needed.
@@ -48,12 +54,15 @@ struct Inner {
 
 impl Board {
     pub fn new() -> Self {
-        Self(Mutex::new(Inner {
-            parts: BTreeMap::new(),
-            state: ConnectionState::Idle,
-            reason: String::new(),
-            members: Vec::new(),
-        }))
+        Self {
+            inner: Mutex::new(Inner {
+                parts: BTreeMap::new(),
+                state: ConnectionState::Idle,
+                reason: String::new(),
+                members: Vec::new(),
+            }),
+            doubted: Notify::new(),
+        }
     }
 
     pub fn state(&self) -> ConnectionState {
@@ -126,7 +135,7 @@ impl Board {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        lock(&self.0)
+        lock(&self.inner)
     }
 }
 

@@ -30,6 +30,7 @@ use super::{
     commands::{Commands, Job, Limits, refused},
     connect::{Failure, Server, words},
     primary::{Primary, Subscription},
+    pulse::{PING_EVERY, Pulse},
     slots::{Address, Redirection, SLOTS, ranges, redirection, slot_of},
 };
 use crate::{
@@ -37,8 +38,6 @@ use crate::{
     backoff::{Backoff, jitter},
 };
 
-/// How often the table is read while somebody counts on it.
-const READ_EVERY: Duration = Duration::from_secs(5);
 /// How long a server may take to give it.
 const READ_WITHIN: Duration = Duration::from_secs(1);
 /// More redirections of one operation, and the servers disagree; the caller tries again later.
@@ -59,6 +58,7 @@ pub(super) struct Cluster {
     wake: Notify,
     /// Channels that are listened to.
     listened: AtomicUsize,
+    pulse: Pulse,
 }
 
 /// What is known of the cluster.
@@ -117,11 +117,13 @@ impl Cluster {
             table: watch::Sender::default(),
             wake: Notify::new(),
             listened: AtomicUsize::new(0),
+            pulse: Pulse::new(),
         }
     }
 
     /// Does a job on the server that has its key.
     pub async fn perform(&self, job: &Job<'_>, limits: Limits) -> Result<Value> {
+        self.pulse.used();
         let slot = slot_of(job.key());
         let mut member = self.owner(slot, limits).await?;
         let mut asking = false;
@@ -207,7 +209,7 @@ impl Cluster {
     /// Keeps the table as long as somebody needs it.
     pub async fn keep(self: Arc<Self>) {
         let mut backoff = Backoff::default();
-        let mut pause = READ_EVERY;
+        let mut pause = PING_EVERY;
         loop {
             let woken = tokio::select! {
                 () = self.wake.notified() => true,
@@ -222,7 +224,7 @@ impl Cluster {
                 }
             };
             let is_well = is_read && self.table.borrow().is_well();
-            pause = if is_well { READ_EVERY } else { Duration::ZERO };
+            pause = if is_well { self.pulse.pause(pause) } else { Duration::ZERO };
             if changed || (is_well && !woken) {
                 backoff = Backoff::default();
             }

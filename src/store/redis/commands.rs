@@ -11,19 +11,17 @@ use std::{
 use redis::{Cmd, ErrorKind, RedisError, RedisResult, Value, aio::MultiplexedConnection};
 use tokio::{
     sync::{Notify, watch},
-    time::timeout,
+    time::{Instant, timeout},
 };
 
 use super::{
     board::{Board, Part, Status},
     connect::{Failure, words},
     primary::{Primary, Tenure},
+    pulse::{PING_EVERY, PROOF, Pulse, patience},
     scripts::Call,
 };
 use crate::{Error, Result, backoff::Backoff};
-
-/// How often an otherwise idle connection is tried while somebody counts on it.
-const PING_EVERY: Duration = Duration::from_secs(5);
 
 /// How long an operation waits.
 #[derive(Debug, Clone, Copy)]
@@ -74,6 +72,7 @@ pub(super) struct Commands {
     /// Channels that are listened to.
     listened: AtomicUsize,
     wake: Notify,
+    pulse: Pulse,
 }
 
 enum Link {
@@ -105,6 +104,7 @@ impl Commands {
             waiting: AtomicUsize::new(0),
             listened: AtomicUsize::new(0),
             wake: Notify::new(),
+            pulse: Pulse::new(),
         }
     }
 
@@ -172,6 +172,7 @@ impl Commands {
         self.interest().await;
         for serial in 0.. {
             let (connection, tenure) = self.dial(patience).await;
+            self.pulse.heard();
             self.link.send_replace(Link::Up { serial, connection });
             self.board.set(self.part, Status::Up, "");
             self.watch(serial, tenure).await;
@@ -197,6 +198,7 @@ impl Commands {
     /// Returns when the connection has been discarded.
     async fn watch(&self, serial: u64, mut tenure: Tenure) {
         let mut link = self.link.subscribe();
+        let mut pause = Duration::ZERO;
         loop {
             tokio::select! {
                 _ = link.wait_for(|link| !matches!(link, Link::Up { serial: current, .. } if *current == serial)) => return,
@@ -204,24 +206,47 @@ impl Commands {
                     self.discard(serial, "another server is the primary now");
                     return;
                 }
-                () = self.check() => {}
+                () = self.check(&mut pause) => {}
             }
         }
     }
 
     /// After a while, tries the connection and looks for another primary, if somebody counts on it. Whatever is wrong
     /// shows in the link and the tenure.
-    async fn check(&self) {
-        tokio::time::sleep(PING_EVERY).await;
+    async fn check(&self, pause: &mut Duration) {
+        *pause = self.pulse.pause(*pause);
+        let since = Instant::now();
+        tokio::time::sleep(*pause).await;
+        let limit = patience(since, *pause);
         if self.listened.load(Ordering::Relaxed) > 0 {
-            let ping = redis::cmd("PING");
-            let limits = Limits {
-                // What makes connections is the task that waits here: it must not wait for one.
-                connect: Duration::ZERO,
-                command: PING_EVERY,
+            // What makes connections is the task that waits here: it must not wait for one.
+            let up = match &*self.link.borrow() {
+                Link::Up { serial, connection } => Some((*serial, connection.clone())),
+                _ => None,
             };
-            let ping = self.send("ping", None, &ping, limits);
-            let _ = tokio::join!(ping, self.primary.look(PING_EVERY));
+            let ping = redis::cmd("PING");
+            let ping = async {
+                if let Some(up) = up {
+                    let _ = self.exchange(up, "ping", None, &ping, limit).await;
+                }
+            };
+            tokio::join!(ping, self.primary.look(PING_EVERY));
+        }
+    }
+
+    /// Ends, with the reason why, if a connection that was silent does not prove that it is alive. The one for live messages
+    /// is asked too.
+    async fn disproof(&self, serial: u64, mut connection: MultiplexedConnection) -> Error {
+        self.board.doubted.notify_one();
+        let ping = redis::cmd("PING");
+        match timeout(PROOF, connection.send_packed_command(&ping)).await {
+            Err(_) => {
+                let reason = format!("no sign of life within {} ms after a silence", PROOF.as_millis());
+                self.discard(serial, &reason);
+                self.error(reason)
+            }
+            // An error of the connection is one of what was asked at the same time.
+            Ok(_) => std::future::pending().await,
         }
     }
 
@@ -234,22 +259,47 @@ impl Commands {
         command: &Cmd,
         limits: Limits,
     ) -> Result<Result<Value, RedisError>> {
-        let (serial, mut connection) = self.connection(limits).await?;
+        let (serial, connection) = self.connection(limits).await?;
+        self.pulse.used();
+        let is_silent = self.pulse.is_silent();
+        let up = (serial, connection.clone());
+        let exchange = self.exchange(up, operation, first, command, limits.command);
+        if !is_silent {
+            return exchange.await;
+        }
+        tokio::select! {
+            answer = exchange => answer,
+            error = self.disproof(serial, connection) => Err(error),
+        }
+    }
+
+    async fn exchange(
+        &self,
+        (serial, mut connection): (u64, MultiplexedConnection),
+        operation: &'static str,
+        first: Option<&'static str>,
+        command: &Cmd,
+        limit: Duration,
+    ) -> Result<Result<Value, RedisError>> {
         let answer = async {
             match first {
                 Some(first) => both(&mut connection, first, command).await,
                 None => connection.send_packed_command(command).await,
             }
         };
-        let Ok(reply) = timeout(limits.command, answer).await else {
-            let milliseconds = u64::try_from(limits.command.as_millis()).unwrap_or(u64::MAX);
+        let Ok(reply) = timeout(limit, answer).await else {
+            let milliseconds = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
             self.discard(serial, &format!("no answer within {milliseconds} ms"));
             return Err(Error::Timeout {
                 operation,
                 milliseconds,
             });
         };
-        match reply.and_then(Value::extract_error) {
+        let reply = reply.and_then(Value::extract_error);
+        if reply.as_ref().err().is_none_or(is_answer) {
+            self.pulse.heard();
+        }
+        match reply {
             Ok(value) => Ok(Ok(value)),
             Err(error) if is_answer(&error) => {
                 if says(&error, "READONLY") {

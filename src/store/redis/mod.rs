@@ -5,7 +5,7 @@
 //! * [`target`] takes the URL apart, [`connect`] knows how to reach one server, [`primary`] which one, where there is
 //!   one to choose; [`cluster`] and [`slots`] do the same for a cluster, and [`servers`] hides which it is.
 //! * [`commands`] and [`subscriber`] each keep a connection, and an [`endpoint`] shares them among all stores of the
-//!   process. [`board`] tells how they are.
+//!   process. [`board`] tells how they are, [`pulse`] when one of them has to prove that it is alive.
 
 mod board;
 mod cluster;
@@ -17,6 +17,7 @@ mod keys;
 mod message;
 mod predecessor;
 mod primary;
+mod pulse;
 mod quick;
 mod reply;
 mod scripts;

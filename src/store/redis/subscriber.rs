@@ -17,7 +17,7 @@ use redis::{
 };
 use tokio::{
     sync::{mpsc, oneshot},
-    time::{MissedTickBehavior, timeout},
+    time::{Instant, sleep_until, timeout},
 };
 
 use super::{
@@ -26,6 +26,7 @@ use super::{
     connect::{Failure, words},
     message,
     primary::{Subscription, Tenure},
+    pulse::{PING_EVERY, PROOF, Pulse, patience},
     servers::Servers,
 };
 use crate::{Result, StreamId, backoff::Backoff};
@@ -34,8 +35,8 @@ use crate::{Result, StreamId, backoff::Backoff};
 const MESSAGES_AT_ONCE: usize = 64;
 /// Channels in one command.
 const BATCH: usize = 100;
-/// How often the connection is tried, and how long the answer to any command may take.
-const PING_EVERY: Duration = Duration::from_secs(5);
+/// How long the answer to any command may take.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// What comes on a channel.
 #[derive(Debug, Clone)]
@@ -85,6 +86,7 @@ pub(super) struct Subscriber {
     /// Messages have been missed since a connection was lost.
     missed: bool,
     backoff: Backoff,
+    pulse: Pulse,
 }
 
 /// One command under way, and the channels it subscribes.
@@ -108,6 +110,7 @@ impl Subscriber {
             changed: VecDeque::new(),
             missed: false,
             backoff: Backoff::default(),
+            pulse: Pulse::new(),
         }
     }
 
@@ -187,9 +190,11 @@ impl Subscriber {
     ) -> (String, Status) {
         let mut step: Option<Step> = None;
         let mut end = Status::Failed;
-        let mut pings = tokio::time::interval(PING_EVERY);
-        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        pings.reset();
+        // Messages show one direction alone.
+        let mut answered = Instant::now();
+        let mut pause = PING_EVERY;
+        let board = Arc::clone(&self.board);
+        self.pulse.heard();
         loop {
             if step.is_none() {
                 step = self.next_step(sink);
@@ -200,11 +205,13 @@ impl Subscriber {
             }
             tokio::select! {
                 message = messages.next() => {
+                    self.pulse.heard();
                     if self.dispatch_all(message, &mut messages).is_none() {
                         return ("the connection for live messages was closed".to_owned(), end);
                     }
                 }
                 request = next(&mut self.requests) => {
+                    pause = PING_EVERY;
                     self.take(request);
                     while let Ok(request) = self.requests.try_recv() {
                         self.take(request);
@@ -212,12 +219,25 @@ impl Subscriber {
                 }
                 (channels, outcome) = under_way(&mut step), if step.is_some() => {
                     step = None;
+                    answered = Instant::now();
+                    self.pulse.heard();
                     if let Err(reason) = self.subscribed(channels, outcome) {
                         return (reason, end);
                     }
                 }
                 () = &mut tenure => return ("live messages come from another server now".to_owned(), end),
-                _ = pings.tick(), if step.is_none() => step = Some(ping(sink.clone())),
+                () = board.doubted.notified(), if step.is_none() => {
+                    if self.pulse.is_silent() {
+                        step = Some(ping(sink.clone(), PROOF));
+                    }
+                }
+                () = sleep_until(answered + pause), if step.is_none() => {
+                    if self.is_followed() {
+                        self.pulse.used();
+                    }
+                    step = Some(ping(sink.clone(), patience(answered, pause)));
+                    pause = self.pulse.pause(pause);
+                }
             }
         }
     }
@@ -262,6 +282,7 @@ impl Subscriber {
         }
         let join: Vec<_> = join.into_iter().collect();
         let mut sink = sink.clone();
+        let limit = if self.pulse.is_silent() { PROOF } else { ANSWER };
         Some(Box::pin(async move {
             let work = async {
                 if !leave.is_empty() {
@@ -272,7 +293,7 @@ impl Subscriber {
                 }
                 Ok(())
             };
-            let outcome = within_limit(work).await;
+            let outcome = within(limit, work).await;
             (join, outcome)
         }))
     }
@@ -306,6 +327,12 @@ impl Subscriber {
             }
         }
         Ok(())
+    }
+
+    /// Whether messages of streams are waited for: none of them may be missed for long.
+    fn is_followed(&self) -> bool {
+        let mut channels = self.channels.values();
+        channels.any(|channel| matches!(channel.kind, Kind::Live(_)))
     }
 
     fn take(&mut self, request: Request) {
@@ -404,22 +431,22 @@ async fn under_way(step: &mut Option<Step>) -> (Vec<String>, Result<(), Trouble>
     }
 }
 
-fn ping(mut sink: PubSubSink) -> Step {
+fn ping(mut sink: PubSubSink, limit: Duration) -> Step {
     Box::pin(async move {
         // A server that refuses a PING is alive all the same.
-        let outcome = within_limit(async { sink.ping::<Value>().await.map(drop) }).await;
+        let outcome = within(limit, async { sink.ping::<Value>().await.map(drop) }).await;
         (Vec::new(), outcome)
     })
 }
 
-async fn within_limit(work: impl Future<Output = RedisResult<()>>) -> Result<(), Trouble> {
-    match timeout(PING_EVERY, work).await {
+async fn within(limit: Duration, work: impl Future<Output = RedisResult<()>>) -> Result<(), Trouble> {
+    match timeout(limit, work).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(error)) if error.code().is_some_and(|code| code != "NOAUTH") => Err(Trouble::Refused(error)),
         Ok(Err(error)) => Err(Trouble::Broken(words(&error))),
         Err(_) => Err(Trouble::Broken(format!(
             "no answer within {} ms on the connection for live messages",
-            PING_EVERY.as_millis()
+            limit.as_millis()
         ))),
     }
 }

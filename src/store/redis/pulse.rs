@@ -1,0 +1,106 @@
+//! When a connection that says nothing has to prove that it is alive.
+//!
+//! A process that was frozen, a laptop that slept, a balancer that drops what is idle: the connection looks as it did, and
+//! swallows whatever is sent. So the first use after a silence asks for a sign of life beside what it wants, and does not wait for
+//! as long as an answer may take; and a connection that is not used is tried less and less often.
+
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use crate::sync::lock;
+
+/// Of a connection that was not heard for so long nobody knows whether it is still there.
+const SILENCE: Duration = Duration::from_secs(3);
+/// How long the sign of life may take that is asked for then.
+pub(super) const PROOF: Duration = Duration::from_millis(800);
+
+/// How often a connection is tried that is in use, …
+pub(super) const PING_EVERY: Duration = Duration::from_secs(5);
+/// … and at least, while somebody counts on it.
+const PING_AT_LEAST: Duration = Duration::from_secs(60);
+
+/// How long to wait for the answer to what was due so long after `since`: a timer that is late is one that was frozen.
+pub(super) fn patience(since: Instant, pause: Duration) -> Duration {
+    if since.elapsed() > pause + PROOF {
+        PROOF
+    } else {
+        PING_EVERY
+    }
+}
+
+/// What is known of one connection's life.
+pub(super) struct Pulse {
+    heard: Mutex<Instant>,
+    used: AtomicBool,
+}
+
+impl Pulse {
+    pub fn new() -> Self {
+        Self {
+            heard: Mutex::new(Instant::now()),
+            used: AtomicBool::new(true),
+        }
+    }
+
+    /// Something has arrived.
+    pub fn heard(&self) {
+        *lock(&self.heard) = Instant::now();
+    }
+
+    /// Somebody wants something of it.
+    pub fn used(&self) {
+        self.used.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it has to prove that it is alive.
+    pub fn is_silent(&self) -> bool {
+        lock(&self.heard).elapsed() > SILENCE
+    }
+
+    /// How long to wait until it is tried again, given how long that was the last time.
+    pub fn pause(&self, last: Duration) -> Duration {
+        if self.used.swap(false, Ordering::Relaxed) {
+            PING_EVERY
+        } else {
+            (2 * last).clamp(PING_EVERY, PING_AT_LEAST)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_not_used_is_tried_less_and_less_often() {
+        let pulse = Pulse::new();
+        let mut pauses = Vec::new();
+        let mut pause = Duration::ZERO;
+        for round in 0..9 {
+            if round == 6 {
+                pulse.used();
+            }
+            pause = pulse.pause(pause);
+            pauses.push(pause.as_secs());
+        }
+        assert_eq!(pauses, [5, 10, 20, 40, 60, 60, 5, 10, 20]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_is_the_time_since_something_was_heard() {
+        let pulse = Pulse::new();
+        tokio::time::advance(SILENCE).await;
+        assert!(!pulse.is_silent());
+        tokio::time::advance(Duration::from_millis(1)).await;
+        assert!(pulse.is_silent());
+        pulse.heard();
+        assert!(!pulse.is_silent());
+    }
+}
