@@ -499,7 +499,7 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
   /**
    * Writes a source into a stream and returns what the local client should be sent. The client may leave: the source is
    * drained all the same. A stop ends the source. If the store cannot be reached at the start, the source is passed
-   * through without being resumable. With `ifActive: 'share'` the client is sent the whole shared generation.
+   * through without being resumable: at once while the state is `degraded`, else after `connectTimeout`. With `ifActive: 'share'` the client is sent the whole shared generation.
    */
   pipe(streamId: string, source: PipeSource, options?: PipeOptions): ReadableStream<ChunkData>
   /** Follows a stream: every chunk once, in order. */

@@ -174,6 +174,42 @@ test('G8 the answer ends while Redis is away: the end is written later', LIMIT, 
   }
 })
 
+test(
+  'G8 while Redis is known to be away answers begin at once, and are kept again when it is back',
+  LIMIT,
+  async (t) => {
+    const redis = await openRedis(t, { aof: true })
+    const url = redis.url
+    await redis.stop()
+    const engine = openEngine(t, { url })
+    const answer = async (/** @type {string} */ id) => {
+      const started = performance.now()
+      const { stream, done } = pipe(engine, id, new Source(texts(3)).as('function'))
+      const local = new Local(stream)
+      await local.has(1)
+      const took = performance.now() - started
+      await local.end()
+      assert.deepEqual(
+        local.chunks.map(({ data }) => data),
+        texts(3),
+      )
+      return { took, outcome: await done }
+    }
+    // The first one may wait for a connection; nothing has failed yet.
+    assert.equal((await answer('first')).outcome, undefined)
+    assert.equal(engine.state, 'degraded')
+    for (const id of ['second', 'third']) {
+      const { took, outcome } = await answer(id)
+      assert.ok(took < 500, `the first chunk came after ${Math.round(took)} ms`)
+      assert.equal(outcome, undefined)
+    }
+    // Nobody listens and nobody waits: the answers themselves find out that Redis is there again.
+    await redis.start()
+    await until(async () => (await answer('after')).outcome === 'complete')
+    assert.equal(engine.state, 'ready')
+  },
+)
+
 test('G8 Redis cannot be reached: the source is passed through', LIMIT, async (t) => {
   const engine = openEngine(t, { url: `redis://127.0.0.1:${await freePort()}`, connectTimeout: 200 })
   const cause = new Error('the model is gone')

@@ -103,6 +103,8 @@ export interface ProduceArgs {
   ttlDoneMs: number
   /** The engine's when null. */
   flushIntervalMs: number | null
+  /** Whether to wait for a store that is known to be away; else it fails at once. */
+  isPatient: boolean
 }
 
 export interface ConsumeArgs {

@@ -151,16 +151,21 @@ export function engineConfig(given: unknown, environment: Environment): Config {
 
 export function produceArgs(id: unknown, given: unknown, config: Config): ProduceArgs {
   const stream = streamId(id, 'streamId')
-  return started(stream, produceOptions(given, 'options'), config)
+  return started(stream, produceOptions(given, 'options'), config, true)
 }
 
 export function pipeArgs(id: unknown, given: unknown, config: Config): { start: ProduceArgs } & Waiting {
   const stream = streamId(id, 'streamId')
   const options = pipeOptions(given, 'options')
-  return { start: started(stream, options, config), waitUntil: options.waitUntil }
+  return { start: started(stream, options, config, false), waitUntil: options.waitUntil }
 }
 
-function started(stream: string, options: ReturnType<typeof produceOptions>, config: Config): ProduceArgs {
+function started(
+  stream: string,
+  options: ReturnType<typeof produceOptions>,
+  config: Config,
+  isPatient: boolean,
+): ProduceArgs {
   return {
     streamId: stream,
     owner: options.owner ?? null,
@@ -170,6 +175,7 @@ function started(stream: string, options: ReturnType<typeof produceOptions>, con
     ttlActiveMs: options.ttl?.active ?? config.ttlActiveMs,
     ttlDoneMs: options.ttl?.done ?? config.ttlDoneMs,
     flushIntervalMs: options.flushIntervalMs ?? null,
+    isPatient,
   }
 }
 

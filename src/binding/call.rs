@@ -25,6 +25,7 @@ struct ProduceArgs {
     ttl_active_ms: u64,
     ttl_done_ms: u64,
     flush_interval_ms: Option<u64>,
+    is_patient: bool,
 }
 
 #[derive(Deserialize)]
@@ -171,6 +172,7 @@ pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Resu
                     done: Duration::from_millis(args.ttl_done_ms),
                 },
                 flush_interval: args.flush_interval_ms.map(Duration::from_millis),
+                is_patient: args.is_patient,
             };
             engine.produce(request, StreamId::new(&args.stream_id)?, options);
         }

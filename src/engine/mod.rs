@@ -70,6 +70,8 @@ pub struct Produce {
     pub ttl: Ttl,
     /// How long chunks may gather before a batch leaves; else the engine's.
     pub flush_interval: Option<Duration>,
+    /// Whether to wait for a store that cannot be reached; else the start fails at once while that is known.
+    pub is_patient: bool,
 }
 
 /// An engine. Cloning shares it.
@@ -160,6 +162,12 @@ impl Engine {
     async fn start(self, request: u32, stream: StreamId, options: Produce) -> Result<()> {
         let inner = &self.inner;
         inner.check_open()?;
+        if let Some(outage) = inner.store().outage().filter(|_| !options.is_patient) {
+            // Somebody has to try: the next one may find it again.
+            let engine = Arc::clone(inner);
+            inner.spawn(async move { engine.store().connect().await });
+            return Err(outage);
+        }
         let mut start = Start {
             generation: next_ulid(),
             producer: next_ulid(),

@@ -666,6 +666,10 @@ pub trait Store: Send + Sync + 'static {
     fn listen<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, ()>;
     /// Stops listening.
     fn unlisten(&self, stream: &StreamId);
+    /// Why the store cannot be reached, while it is known that it cannot: the last attempt to connect has failed.
+    fn outage(&self) -> Option<crate::Error> {
+        None
+    }
     /// The state of the connection.
     fn state(&self) -> ConnectionState;
     /// Gives up the connections; operations after it fail with [`crate::Error::Closed`].

@@ -614,6 +614,15 @@ impl Store for RedisStore {
         }
     }
 
+    fn outage(&self) -> Option<Error> {
+        match &*self.slot() {
+            Slot::Used(endpoint) if endpoint.board.state() == ConnectionState::Degraded => {
+                Some(endpoint.servers.error(endpoint.board.reason()))
+            }
+            _ => None,
+        }
+    }
+
     fn state(&self) -> ConnectionState {
         match &*self.slot() {
             Slot::Unused => ConnectionState::Idle,
