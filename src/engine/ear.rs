@@ -8,7 +8,7 @@ use std::{
 use super::{Inner, outbox::Event};
 use crate::{
     StreamId,
-    store::{ConnectionState, ControlMessage, Listener, LiveMessage},
+    store::{ConnectionState, ControlMessage, FinishedNews, Listener, LiveMessage},
     sync::lock,
 };
 
@@ -57,8 +57,15 @@ impl Listener for Ear {
         }
     }
 
+    fn on_finished(&self, news: FinishedNews) {
+        if let Some(inner) = self.0.upgrade() {
+            inner.hear_finished(Some(news));
+        }
+    }
+
     fn on_restored(&self) {
         let Some(inner) = self.0.upgrade() else { return };
+        inner.hear_finished(None);
         let hubs: Vec<_> = lock(&inner.hubs).values().cloned().collect();
         for hub in hubs {
             hub.repair();

@@ -12,16 +12,18 @@ use tokio::time::Instant;
 use super::{Inner, groups::Consumption};
 use crate::{
     Cursor, StreamId,
-    backoff::jitter,
+    backoff::{Backoff, jitter},
     cursor::MAX_SEQ,
     store::{
         GRACE, OwnerCheck, Position, Read, Terminal,
-        groups::{Finished, Open},
+        groups::{Finished, Open, Overdue},
     },
 };
 
-/// The pause between two looks.
+/// The pause between two looks, at least, …
 const LOOK: Duration = Duration::from_secs(1);
+/// … and while nothing is open that could end. Whoever opens something says so.
+const REST: Duration = Duration::from_secs(60);
 /// One that is still alive is looked at again after this.
 const AGAIN: Duration = Duration::from_secs(5);
 /// Looked at together.
@@ -52,17 +54,48 @@ pub(super) fn check(inner: &Arc<Inner>, open: Open) {
 
 /// Looks for ends that nobody has announced, for as long as the consumer is there.
 pub(super) async fn audit(inner: Weak<Inner>, consumer: Weak<Consumption>) {
-    while consumer.strong_count() > 0 {
-        let Some(engine) = inner.upgrade() else { return };
+    let is_told = listen(&inner, &consumer).await;
+    let rest = if is_told { REST } else { LOOK };
+    while let (Some(engine), Some(waiting)) = (inner.upgrade(), consumer.upgrade()) {
         // What fails is found by the next look.
-        let overdue = engine.store().overdue(AT_ONCE, AGAIN).await.unwrap_or_default();
-        let is_all = overdue.len() < AT_ONCE;
-        join_all(overdue.into_iter().map(|open| look(&engine, open))).await;
+        let found = engine.store().overdue(AT_ONCE, AGAIN).await;
+        let is_known = found.is_ok();
+        let Overdue { open, next } = found.unwrap_or_default();
+        let is_all = open.len() < AT_ONCE;
+        join_all(open.into_iter().map(|open| look(&engine, open))).await;
         drop(engine);
         if is_all {
+            let pause = match next {
+                Some(next) => next.clamp(LOOK, AGAIN),
+                None if is_known => rest,
+                None => LOOK,
+            };
             tokio::time::sleep(jitter(LOOK)).await;
+            tokio::select! {
+                () = tokio::time::sleep(jitter(pause.saturating_sub(LOOK))) => {}
+                () = waiting.opened.notified() => {}
+            }
         }
     }
+}
+
+/// Listens to the news, for as long as the consumer is there; whether it could.
+async fn listen(inner: &Weak<Inner>, consumer: &Weak<Consumption>) -> bool {
+    let mut backoff = Backoff::default();
+    while let (Some(engine), Some(waiting)) = (inner.upgrade(), consumer.upgrade()) {
+        match engine.store().listen_finished().await {
+            Ok(()) => {
+                waiting.told();
+                return true;
+            }
+            Err(error) if error.is_retryable() => {}
+            // Without the right to listen, it has to look.
+            Err(_) => return false,
+        }
+        drop((engine, waiting));
+        tokio::time::sleep(backoff.next_delay()).await;
+    }
+    false
 }
 
 /// Reading a generation ends it, if its lease has lapsed.

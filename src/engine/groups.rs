@@ -21,7 +21,7 @@ use crate::{
     backoff::{Backoff, jitter},
     frame::{Frame, Kind},
     store::{
-        OwnerCheck, Position, Read, Terminal,
+        FinishedNews, OwnerCheck, Position, Read, Terminal,
         groups::{Dead, Item, ItemId, Resolve, Subject, Take, Verdict, Work},
     },
     sync::lock,
@@ -29,8 +29,12 @@ use crate::{
 
 /// The first pause after news that brought nothing: what a local producer writes is heard of before it is stored.
 const SOON: Duration = Duration::from_millis(20);
-/// The longest pause between two questions: what others give up makes no noise.
+/// The longest pause between two questions: what others give up makes no noise …
 const PAUSE: Duration = Duration::from_secs(1);
+/// … nor does what a consumer of finished generations gives up, who has longer to deal with it.
+const LONG_PAUSE: Duration = Duration::from_secs(30);
+/// News of finished generations that come thick and fast are dealt with together.
+const TOGETHER: Duration = Duration::from_millis(50);
 
 /// So many items are resolved by one command.
 const AT_ONCE: usize = 100;
@@ -70,6 +74,8 @@ pub(super) struct Consumption {
     hub: Option<Arc<Hub>>,
     deadline: Instant,
     news: Notify,
+    /// A generation is open, and none was before.
+    pub(super) opened: Notify,
     left: AtomicBool,
     state: Mutex<State>,
 }
@@ -82,6 +88,8 @@ struct State {
     /// It has had an answer: from now on the store may be away for any time.
     begun: bool,
     error: Option<Error>,
+    /// News of finished generations reach it.
+    is_told: bool,
 }
 
 impl Member for Consumption {
@@ -102,10 +110,12 @@ impl Consumption {
 
     /// The next items, or the end; nothing when the consumer has left.
     async fn next(&self, inner: &Inner) -> Result<Handed> {
-        let longest = jitter((self.consume.take.claim_idle / 2).clamp(SOON, PAUSE));
+        let is_told = self.consume.stream.is_none() && lock(&self.state).is_told;
+        let most = if is_told { LONG_PAUSE } else { PAUSE };
+        let longest = jitter((self.consume.take.claim_idle / 2).clamp(SOON, most));
         let patience = Instant::now() + inner.config().connect_timeout();
         let mut backoff = Backoff::default();
-        let mut pause = SOON;
+        let mut pause = if is_told { longest } else { SOON };
         loop {
             if let Some(error) = lock(&self.state).error.take() {
                 return Err(error);
@@ -126,7 +136,13 @@ impl Consumption {
                 }
             }
             tokio::select! {
-                () = self.news.notified() => pause = SOON,
+                () = self.news.notified() => {
+                    if is_told {
+                        tokio::time::sleep(TOGETHER).await;
+                    } else {
+                        pause = SOON;
+                    }
+                }
                 () = tokio::time::sleep(pause) => pause = (pause * 2).min(longest),
             }
         }
@@ -268,9 +284,29 @@ impl Consumption {
             .map_or_else(String::new, ToString::to_string)
     }
 
+    /// News of finished generations reach it from now on; some may have been missed.
+    pub(super) fn told(&self) {
+        lock(&self.state).is_told = true;
+        self.news.notify_one();
+    }
+
+    /// News of the finished generations, or that some may have been missed.
+    pub(super) fn hear(&self, news: Option<FinishedNews>) {
+        if self.consume.stream.is_some() {
+            return;
+        }
+        if news != Some(FinishedNews::Open) {
+            self.news.notify_one();
+        }
+        if news != Some(FinishedNews::Added) {
+            self.opened.notify_one();
+        }
+    }
+
     pub(super) fn leave(&self) {
         self.left.store(true, Ordering::Release);
         self.news.notify_one();
+        self.opened.notify_one();
     }
 }
 
@@ -338,12 +374,14 @@ impl Engine {
                 consume,
                 hub,
                 news: Notify::new(),
+                opened: Notify::new(),
                 left: AtomicBool::new(false),
                 state: Mutex::new(State {
                     own: Some(ItemId::default()),
                     spare: VecDeque::new(),
                     begun: false,
                     error: None,
+                    is_told: false,
                 }),
             })
         };

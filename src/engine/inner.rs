@@ -30,7 +30,7 @@ use super::{
 use crate::{
     Config, Error, Result, StreamId,
     backoff::Backoff,
-    store::{self, ControlMessage, SharedStore},
+    store::{self, ControlMessage, FinishedNews, SharedStore},
     sync::lock,
 };
 
@@ -228,6 +228,13 @@ impl Inner {
                 }
                 done => return done,
             }
+        }
+    }
+
+    /// News of the finished generations, or that some may have been missed.
+    pub(super) fn hear_finished(&self, news: Option<FinishedNews>) {
+        for consumption in lock(&self.consumptions).values() {
+            consumption.hear(news);
         }
     }
 

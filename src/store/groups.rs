@@ -181,6 +181,15 @@ pub struct Dead {
 /// A generation that began and has not been announced as finished.
 pub type Open = (StreamId, Ulid);
 
+/// The answer to [`Store::overdue`](super::Store::overdue).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Overdue {
+    /// What is to be looked at now.
+    pub open: Vec<Open>,
+    /// When something is to be looked at next; `None` while nothing is open.
+    pub next: Option<Duration>,
+}
+
 /// The error for a group too many.
 pub(super) fn full() -> Error {
     Error::Store {

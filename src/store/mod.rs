@@ -41,7 +41,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 use ulid::Ulid;
 
-use groups::{Dead, Finished, Item, Open, Resolve, Take, Taken, Work};
+use groups::{Dead, Finished, Item, Open, Overdue, Resolve, Take, Taken, Work};
 
 use crate::{
     Cursor, Result, StreamId,
@@ -575,12 +575,23 @@ pub enum ControlMessage {
     },
 }
 
+/// What becomes of [`Work::Finished`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FinishedNews {
+    /// A generation was added to it.
+    Added,
+    /// A generation is open, and none was before.
+    Open,
+}
+
 /// Who is told. Called on the engine's thread; must not block.
 pub trait Listener: Send + Sync + 'static {
     /// A message of a stream that is listened to.
     fn on_live(&self, stream: &StreamId, message: LiveMessage);
     /// A message for the producers of this engine.
     fn on_control(&self, stream: &StreamId, message: ControlMessage);
+    /// News of the finished generations.
+    fn on_finished(&self, news: FinishedNews);
     /// Messages may have been missed on every stream; all of them are listened to again.
     fn on_restored(&self);
     /// The connection's state changed. `reason` is empty or says why, without credentials.
@@ -657,7 +668,9 @@ pub trait Store: Send + Sync + 'static {
     fn forget_open<'a>(&'a self, open: &'a Open) -> Pending<'a, ()>;
     /// Some of the generations that are open although their leases should have been renewed or their ends announced;
     /// nobody else is told of them for the length of the pause.
-    fn overdue(&self, count: usize, pause: Duration) -> Pending<'_, Vec<Open>>;
+    fn overdue(&self, count: usize, pause: Duration) -> Pending<'_, Overdue>;
+    /// Listens to news of [`Work::Finished`] from now on, for as long as the store is open.
+    fn listen_finished(&self) -> Pending<'_, ()>;
     /// Looks at what the [`predecessor`] has left behind, or changes it; `None` where it never was.
     fn predecessor<'a>(&'a self, _ask: &'a predecessor::Ask) -> Pending<'a, Option<predecessor::Left>> {
         Box::pin(std::future::ready(Ok(None)))

@@ -12,8 +12,9 @@ use tidemark::{
     Config, StreamId,
     frame::{EncodedFrame, FrameBuilder, Kind},
     store::{
-        Append, Appended, ConnectionState, ControlMessage, IfActive, IfEnded, Listener, LiveMessage, Outcome,
-        OwnerCheck, Page, Position, Read, Restore, SharedStore, Start, Terminal, Ttl, redis::RedisStore,
+        Append, Appended, ConnectionState, ControlMessage, FinishedNews, IfActive, IfEnded, Listener,
+        LiveMessage, Outcome, OwnerCheck, Page, Position, Read, Restore, SharedStore, Start, Terminal, Ttl,
+        redis::RedisStore,
     },
 };
 use tokio::sync::Notify;
@@ -237,6 +238,7 @@ impl Listener for Recorder {
     fn on_control(&self, stream: &StreamId, message: ControlMessage) {
         self.push(Event::Control(stream.to_string(), message));
     }
+    fn on_finished(&self, _news: FinishedNews) {}
     fn on_restored(&self) {
         self.push(Event::Restored);
     }

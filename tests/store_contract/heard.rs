@@ -4,12 +4,15 @@ use std::{pin::pin, sync::Mutex};
 
 use tidemark::{
     StreamId,
-    store::{ConnectionState, ControlMessage, Listener, LiveMessage, Terminal},
+    store::{ConnectionState, ControlMessage, FinishedNews, Listener, LiveMessage, Terminal},
 };
 use tokio::sync::Notify;
 use ulid::Ulid;
 
-use crate::world::DEADLINE;
+use crate::world::{DEADLINE, id};
+
+/// The name under which news of the queue of finished generations are written down.
+pub const QUEUE: &str = "(finished)";
 
 /// A message, in a form that can be compared.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,11 +22,13 @@ pub enum Heard {
     Started(Ulid, u64),
     Deleted,
     Control(ControlMessage),
+    Finished(FinishedNews),
 }
 
 /// Writes down what it is told.
 #[derive(Default)]
 pub struct Recorder {
+    /// What is about no stream is under the name of the queue.
     messages: Mutex<Vec<(StreamId, Heard)>>,
     more: Notify,
 }
@@ -95,6 +100,10 @@ impl Listener for Recorder {
 
     fn on_control(&self, stream: &StreamId, message: ControlMessage) {
         self.note(stream, Heard::Control(message));
+    }
+
+    fn on_finished(&self, news: FinishedNews) {
+        self.note(&id(QUEUE), Heard::Finished(news));
     }
 
     fn on_restored(&self) {}

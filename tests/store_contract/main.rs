@@ -122,6 +122,7 @@ macro_rules! suite {
             sharing::groups_are_bounded
             sharing::groups_go_with_their_stream
             sharing::what_has_finished_is_queued_once_asked_for
+            sharing::news_of_the_queue_are_told
             sharing::an_end_that_nobody_announced_is_found
             telling::a_listening_store_is_told_everything
             telling::a_takeover_is_told_in_order

@@ -5,12 +5,13 @@ use std::time::Duration;
 use tidemark::{
     Cursor, StreamId,
     store::{
-        Outcome, OwnerCheck, Position,
+        FinishedNews, Outcome, OwnerCheck, Position,
         groups::{Dead, Finished, Item, ItemId, MAX_GROUPS, Resolve, Subject, Take, Taken, Verdict, Work},
     },
 };
 use ulid::Ulid;
 
+use crate::heard::{Heard, QUEUE};
 use crate::world::{
     Engine, LONG, SHORT, World, caller, code, id, owned, pass, start, takeover, terminal, until,
 };
@@ -487,6 +488,36 @@ pub async fn what_has_finished_is_queued_once_asked_for(world: &World) {
     assert_eq!(what(&dead), [second]);
 }
 
+pub async fn news_of_the_queue_are_told(world: &World) {
+    let (here, there) = (world.engine(), world.engine());
+    there.store.listen_finished().await.expect("listen");
+    assert_eq!(there.store.overdue(9, LONG).await.expect("overdue").next, None);
+    assert_eq!(there.finished(&take("a", 9)).await, []);
+    let mut producer = here.produce(&id("chat")).await;
+    let opened = Heard::Finished(FinishedNews::Open);
+    there.heard.wait(&id(QUEUE), &opened).await;
+    let next = there.store.overdue(9, LONG).await.expect("overdue").next;
+    assert!(next.is_some_and(|next| next <= LONG + SHORT * 4), "{next:?}");
+    producer.complete().await;
+    let finished = Finished {
+        stream: id("chat"),
+        cursor: Cursor {
+            generation: producer.generation(),
+            seq: 0,
+        },
+        terminal: terminal(Outcome::Complete, ""),
+    };
+    here.store.announce(&finished, false).await.expect("announce");
+    let added = Heard::Finished(FinishedNews::Added);
+    there.heard.wait(&id(QUEUE), &added).await;
+    assert_eq!(there.finished(&take("a", 9)).await.len(), 1);
+    until("nothing is open", async || {
+        let overdue = there.store.overdue(9, LONG).await.expect("overdue");
+        overdue.next.is_none().then_some(())
+    })
+    .await;
+}
+
 pub async fn an_end_that_nobody_announced_is_found(world: &World) {
     let engine = world.engine();
     assert_eq!(engine.finished(&take("a", 9)).await, []);
@@ -498,10 +529,10 @@ pub async fn an_end_that_nobody_announced_is_found(world: &World) {
     // The memory store finds it by itself, Redis says where to look.
     let finished = until("the end is queued", async || {
         let overdue = engine.store.overdue(9, LONG).await.expect("overdue");
-        for (stream, found) in overdue {
+        for (stream, found) in overdue.open {
             assert_eq!((stream.as_str(), found), ("dead", generation));
             assert_eq!(
-                engine.store.overdue(9, LONG).await.expect("overdue"),
+                engine.store.overdue(9, LONG).await.expect("overdue").open,
                 [],
                 "told once"
             );

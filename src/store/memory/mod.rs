@@ -27,10 +27,10 @@ use self::{
     space::{Realm, Space},
     step::Step,
 };
-use super::groups::{Dead, Finished, Item, Open, Resolve, Take, Taken, Work};
+use super::groups::{Dead, Finished, Item, Open, Overdue, Resolve, Take, Taken, Work};
 use super::{
-    Ack, Append, Appended, ConnectionState, ListCursor, Listener, OwnerCheck, Page, Pending, Read, Renew,
-    Restore, SharedStore, Start, Started, StopResult, Store, StreamStatus, Sweep, Swept, beyond_doubt,
+    AGAIN, Ack, Append, Appended, ConnectionState, ListCursor, Listener, OwnerCheck, Page, Pending, Read,
+    Renew, Restore, SharedStore, Start, Started, StopResult, Store, StreamStatus, Sweep, Swept, beyond_doubt,
 };
 use crate::{Cursor, Error, Result, StreamId, sync::lock};
 
@@ -228,10 +228,21 @@ impl Store for MemoryStore {
     }
 
     /// Every end is seen here, once somebody looks for it.
-    fn overdue(&self, _count: usize, _pause: Duration) -> Pending<'_, Vec<Open>> {
+    fn overdue(&self, _count: usize, pause: Duration) -> Pending<'_, Overdue> {
         Box::pin(async move {
-            self.seat()?.realm.lapse(self.node);
-            Ok(Vec::new())
+            let is_open = self.seat()?.realm.lapse(self.node);
+            Ok(Overdue {
+                open: Vec::new(),
+                next: is_open.then_some(pause.min(AGAIN)),
+            })
+        })
+    }
+
+    fn listen_finished(&self) -> Pending<'_, ()> {
+        Box::pin(async move {
+            let seat = self.seat()?;
+            seat.realm.listen_finished(seat.member);
+            Ok(())
         })
     }
 

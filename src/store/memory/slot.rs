@@ -8,14 +8,14 @@ use ulid::Ulid;
 use super::{
     cursors::Cursors,
     groups::Groups,
-    step::Step,
+    step::{Message, Step},
     stream::{Place, Stream, interrupted},
 };
 use crate::{
     Cursor, Error, Result,
     store::{
-        Ack, Append, Appended, IfActive, IfEnded, LiveMessage, Look, OwnerCheck, Read, Renew, Restore, Start,
-        Started, StopResult, StreamStatus, Sweep, Swept,
+        Ack, Append, Appended, FinishedNews, IfActive, IfEnded, LiveMessage, Look, OwnerCheck, Read, Renew,
+        Restore, Start, Started, StopResult, StreamStatus, Sweep, Swept,
         groups::{Dead, Item, Resolve, Subject, Take, Taken},
         raw_page::RawPage,
     },
@@ -118,6 +118,7 @@ impl Slot {
             generation: stream.generation(),
             base: stream.base(),
         });
+        step.messages.push(Message::Finished(FinishedNews::Open));
         stream.started(start.producer).ok_or_else(|| Error::Internal {
             reason: "a generation without its producer".to_owned(),
         })
@@ -208,11 +209,13 @@ impl Slot {
         self.groups = Groups::default();
     }
 
-    /// Ends the generation if its leases have lapsed.
-    pub fn lapse(&mut self, step: &mut Step) {
-        if let Some(stream) = &mut self.stream {
-            stream.lapse(step);
-        }
+    /// Ends the generation if its producers are dead; whether it goes on.
+    pub fn lapse(&mut self, step: &mut Step) -> bool {
+        let Some(stream) = &mut self.stream else {
+            return false;
+        };
+        stream.lapse(step);
+        stream.is_active()
     }
 
     pub fn take(&mut self, step: &mut Step, take: &Take) -> Result<Option<Taken>> {

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     StreamId,
-    store::{ListCursor, Listener},
+    store::{FinishedNews, ListCursor, Listener},
     sync::lock,
 };
 
@@ -81,6 +81,8 @@ struct Member {
     node: Ulid,
     listener: Arc<dyn Listener>,
     streams: HashSet<StreamId>,
+    /// It wants news of the finished generations.
+    finished: bool,
 }
 
 impl Realm {
@@ -92,6 +94,7 @@ impl Realm {
             node,
             listener,
             streams: HashSet::new(),
+            finished: false,
         });
         id
     }
@@ -108,6 +111,12 @@ impl Realm {
     pub fn listen(&self, member: Ulid, stream: &StreamId) {
         if let Some(member) = lock(&self.state).member(member) {
             member.streams.insert(stream.clone());
+        }
+    }
+
+    pub fn listen_finished(&self, member: Ulid) {
+        if let Some(member) = lock(&self.state).member(member) {
+            member.finished = true;
         }
     }
 
@@ -133,6 +142,9 @@ impl Realm {
         state.outbox.extend(messages);
         for finished in step.finished {
             state.finished.push(finished);
+            state
+                .outbox
+                .push_back((stream.clone(), Message::Finished(FinishedNews::Added)));
         }
         drop(state);
         self.deliver();
@@ -149,12 +161,13 @@ impl Realm {
         operation(&mut lock(&self.state).finished)
     }
 
-    /// Ends the generations whose producers are gone.
-    pub fn lapse(&self, node: Ulid) {
+    /// Ends the generations whose producers are dead; whether any is still active.
+    pub fn lapse(&self, node: Ulid) -> bool {
         let streams: Vec<_> = lock(&self.state).slots.keys().cloned().collect();
-        for stream in streams {
-            self.run(node, &stream, Slot::lapse);
-        }
+        let lapse = |stream: &StreamId| self.run(node, stream, Slot::lapse);
+        streams
+            .iter()
+            .fold(false, |is_active, stream| lapse(stream) | is_active)
     }
 
     /// About `count` streams made after `from`.
@@ -198,6 +211,7 @@ impl Realm {
                     match message.clone() {
                         Message::Live(message) => listener.on_live(&stream, message),
                         Message::Control(_, message) => listener.on_control(&stream, message),
+                        Message::Finished(news) => listener.on_finished(news),
                     }
                 }
             }
@@ -214,6 +228,7 @@ impl State {
         let concerned = self.members.iter().filter(|member| match message {
             Message::Live(_) => member.streams.contains(stream),
             Message::Control(node, _) => member.node == *node,
+            Message::Finished(_) => member.finished,
         });
         concerned.map(|member| member.listener.clone()).collect()
     }

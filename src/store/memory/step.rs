@@ -7,7 +7,7 @@ use ulid::Ulid;
 
 use crate::{
     StreamId,
-    store::{ControlMessage, LiveMessage, groups::Finished},
+    store::{ControlMessage, FinishedNews, LiveMessage, groups::Finished},
 };
 
 /// What a step has to tell.
@@ -17,6 +17,8 @@ pub(super) enum Message {
     Live(LiveMessage),
     /// To the engine with this node id.
     Control(Ulid, ControlMessage),
+    /// To those who listen to the queue of finished generations.
+    Finished(FinishedNews),
 }
 
 /// The circumstances of one operation.

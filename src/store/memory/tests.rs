@@ -8,7 +8,7 @@ use tokio::time::advance;
 use super::*;
 use crate::{
     frame::{FrameBuilder, Kind},
-    store::{ControlMessage, IfActive, IfEnded, LiveMessage, Position, Ttl},
+    store::{ControlMessage, FinishedNews, IfActive, IfEnded, LiveMessage, Position, Ttl},
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -33,6 +33,7 @@ impl Listener for Ear {
     }
 
     fn on_control(&self, _stream: &StreamId, _message: ControlMessage) {}
+    fn on_finished(&self, _news: FinishedNews) {}
     fn on_restored(&self) {}
     fn on_state(&self, _state: ConnectionState, _reason: &str) {}
 }

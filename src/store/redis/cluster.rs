@@ -224,7 +224,11 @@ impl Cluster {
                 }
             };
             let is_well = is_read && self.table.borrow().is_well();
-            pause = if is_well { self.pulse.pause(pause) } else { Duration::ZERO };
+            pause = if is_well {
+                self.pulse.pause()
+            } else {
+                Duration::ZERO
+            };
             if changed || (is_well && !woken) {
                 backoff = Backoff::default();
             }

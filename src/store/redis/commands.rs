@@ -198,7 +198,7 @@ impl Commands {
     /// Returns when the connection has been discarded.
     async fn watch(&self, serial: u64, mut tenure: Tenure) {
         let mut link = self.link.subscribe();
-        let mut pause = Duration::ZERO;
+        let mut pause = PING_EVERY;
         loop {
             tokio::select! {
                 _ = link.wait_for(|link| !matches!(link, Link::Up { serial: current, .. } if *current == serial)) => return,
@@ -214,10 +214,10 @@ impl Commands {
     /// After a while, tries the connection and looks for another primary, if somebody counts on it. Whatever is wrong
     /// shows in the link and the tenure.
     async fn check(&self, pause: &mut Duration) {
-        *pause = self.pulse.pause(*pause);
         let since = Instant::now();
         tokio::time::sleep(*pause).await;
         let limit = patience(since, *pause);
+        *pause = self.pulse.pause();
         if self.listened.load(Ordering::Relaxed) > 0 {
             // What makes connections is the task that waits here: it must not wait for one.
             let up = match &*self.link.borrow() {
@@ -226,7 +226,7 @@ impl Commands {
             };
             let ping = redis::cmd("PING");
             let ping = async {
-                if let Some(up) = up {
+                if let Some(up) = up.filter(|_| self.pulse.is_due(*pause)) {
                     let _ = self.exchange(up, "ping", None, &ping, limit).await;
                 }
             };

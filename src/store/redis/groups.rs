@@ -13,8 +13,8 @@ use crate::{
     Error, Result, StreamId,
     cursor::MAX_SEQ,
     store::groups::{
-        Dead, Finished, Item, ItemId, MAX_FINISHED, MAX_GROUPS, Open, Resolve, Subject, Take, Taken, Work,
-        full,
+        Dead, Finished, Item, ItemId, MAX_FINISHED, MAX_GROUPS, Open, Overdue, Resolve, Subject, Take, Taken,
+        Work, full,
     },
     store::{OwnerCheck, Start},
 };
@@ -140,9 +140,10 @@ impl RedisStore {
         self.call(call).await.map(drop)
     }
 
-    pub(super) async fn overdue_open(&self, count: usize, pause: Duration) -> Result<Vec<Open>> {
+    pub(super) async fn overdue_open(&self, count: usize, pause: Duration) -> Result<Overdue> {
         let call = self.on_queue(&scripts::OVERDUE).show(count).show(millis(pause));
         let mut fields = Fields::new("overdue", self.call(call).await?)?;
+        let next = fields.millis()?;
         let mut found = Vec::new();
         while !fields.is_empty() {
             let member = fields.text()?;
@@ -151,7 +152,7 @@ impl RedisStore {
                 Some((StreamId::new(stream).ok()?, generation.parse().ok()?))
             }));
         }
-        Ok(found)
+        Ok(Overdue { open: found, next })
     }
 
     /// Notes a generation that begins.

@@ -72,6 +72,11 @@ impl Keyspace {
         format!("{}:{{finished}}:queue", self.prefix)
     }
 
+    /// The channel on which is told what becomes of them; `NEWS` in `lua/queue.lua`.
+    pub fn finished_news(&self) -> String {
+        format!("{}:{{finished}}:news", self.prefix)
+    }
+
     /// The generations that have begun and were not announced as finished.
     pub fn open(&self) -> String {
         format!("{}:{{finished}}:open", self.prefix)

@@ -13,6 +13,11 @@
 //! e␣<generation>␣<outcome>\n<escaped stream id>\n<reason>  a generation was ended
 //! r␣<generation>\n<escaped stream id>\n                    its producers are suspected to be dead, and are to renew their lease
 //! ```
+//! The channel of the queue of finished generations:
+//! ```text
+//! f                                                        one was added
+//! o                                                        one is open, and none was before
+//! ```
 //! What cannot be parsed was sent by another version and is left alone: the log says the same.
 
 use bytes::Bytes;
@@ -22,7 +27,7 @@ use super::keys;
 use crate::{
     StreamId,
     frame::Frame,
-    store::{ControlMessage, LiveMessage, Outcome, Terminal},
+    store::{ControlMessage, FinishedNews, LiveMessage, Outcome, Terminal},
 };
 
 /// A message of a stream's live channel. A frame that cannot be decoded counts as not sent along.
@@ -79,6 +84,15 @@ pub(super) fn control(message: &[u8]) -> Option<(StreamId, ControlMessage)> {
         _ => return None,
     };
     Some((stream, message))
+}
+
+/// A message of the channel of finished generations.
+pub(super) fn finished(message: &[u8]) -> Option<FinishedNews> {
+    match message {
+        b"f" => Some(FinishedNews::Added),
+        b"o" => Some(FinishedNews::Open),
+        _ => None,
+    }
 }
 
 fn ulid(text: &str) -> Option<Ulid> {

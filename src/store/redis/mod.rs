@@ -54,7 +54,7 @@ use self::{
     subscriber::Kind,
     target::Target,
 };
-use super::groups::{Dead, Finished, Item, Open, Resolve, Take, Taken, Work};
+use super::groups::{Dead, Finished, Item, Open, Overdue, Resolve, Take, Taken, Work};
 use super::{
     Ack, Append, Appended, ConnectionState, IfActive, IfEnded, ListCursor, Listener, MAX_CONSUMERS,
     OwnerCheck, Page, Pending, Position, Read, Renew, Restore, SHOWN_CONSUMERS, Start, Started, StopResult,
@@ -600,8 +600,12 @@ impl Store for RedisStore {
         Box::pin(self.remove_open(open))
     }
 
-    fn overdue(&self, count: usize, pause: Duration) -> Pending<'_, Vec<Open>> {
+    fn overdue(&self, count: usize, pause: Duration) -> Pending<'_, Overdue> {
         Box::pin(self.overdue_open(count, pause))
+    }
+
+    fn listen_finished(&self) -> Pending<'_, ()> {
+        Box::pin(self.listen_to(self.keys.finished_news(), Kind::Finished))
     }
 
     fn listen<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, ()> {

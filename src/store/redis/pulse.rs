@@ -2,7 +2,7 @@
 //!
 //! A process that was frozen, a laptop that slept, a balancer that drops what is idle: the connection looks as it did, and
 //! swallows whatever is sent. So the first use after a silence asks for a sign of life beside what it wants, and does not wait for
-//! as long as an answer may take; and a connection that is not used is tried less and less often.
+//! as long as an answer may take; and a connection that is not used is hardly ever tried.
 
 use std::{
     sync::{
@@ -24,7 +24,7 @@ pub(super) const PROOF: Duration = Duration::from_millis(800);
 /// How often a connection is tried that is in use, …
 pub(super) const PING_EVERY: Duration = Duration::from_secs(5);
 /// … and at least, while somebody counts on it.
-const PING_AT_LEAST: Duration = Duration::from_secs(60);
+pub(super) const PING_AT_LEAST: Duration = Duration::from_secs(60);
 
 /// How long to wait for the answer to what was due so long after `since`: a timer that is late is one that was frozen.
 pub(super) fn patience(since: Instant, pause: Duration) -> Duration {
@@ -61,16 +61,21 @@ impl Pulse {
 
     /// Whether it has to prove that it is alive.
     pub fn is_silent(&self) -> bool {
-        lock(&self.heard).elapsed() > SILENCE
+        self.is_due(SILENCE)
     }
 
-    /// How long to wait until it is tried again, given how long that was the last time.
-    pub fn pause(&self, last: Duration) -> Duration {
+    /// How long it may say nothing: less if it was used since this was last asked.
+    pub fn pause(&self) -> Duration {
         if self.used.swap(false, Ordering::Relaxed) {
             PING_EVERY
         } else {
-            (2 * last).clamp(PING_EVERY, PING_AT_LEAST)
+            PING_AT_LEAST
         }
+    }
+
+    /// Whether nothing was heard for so long.
+    pub fn is_due(&self, pause: Duration) -> bool {
+        lock(&self.heard).elapsed() >= pause
     }
 }
 
@@ -79,24 +84,23 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_not_used_is_tried_less_and_less_often() {
+    async fn what_is_not_used_is_tried_less_often() {
         let pulse = Pulse::new();
-        let mut pauses = Vec::new();
-        let mut pause = Duration::ZERO;
-        for round in 0..9 {
-            if round == 6 {
-                pulse.used();
-            }
-            pause = pulse.pause(pause);
-            pauses.push(pause.as_secs());
-        }
-        assert_eq!(pauses, [5, 10, 20, 40, 60, 60, 5, 10, 20]);
+        assert_eq!(
+            [pulse.pause(), pulse.pause(), pulse.pause()].map(|pause| pause.as_secs()),
+            [5, 60, 60]
+        );
+        pulse.used();
+        assert_eq!(
+            [pulse.pause(), pulse.pause()].map(|pause| pause.as_secs()),
+            [5, 60]
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn silence_is_the_time_since_something_was_heard() {
         let pulse = Pulse::new();
-        tokio::time::advance(SILENCE).await;
+        tokio::time::advance(SILENCE - Duration::from_millis(1)).await;
         assert!(!pulse.is_silent());
         tokio::time::advance(Duration::from_millis(1)).await;
         assert!(pulse.is_silent());

@@ -61,7 +61,7 @@ impl Fields {
     }
 
     /// A duration that may be absent.
-    fn millis(&mut self) -> Result<Option<Duration>> {
+    pub fn millis(&mut self) -> Result<Option<Duration>> {
         let Some(text) = self.option()? else {
             return Ok(None);
         };

@@ -26,7 +26,7 @@ use super::{
     connect::{Failure, words},
     message,
     primary::{Subscription, Tenure},
-    pulse::{PING_EVERY, PROOF, Pulse, patience},
+    pulse::{PING_AT_LEAST, PING_EVERY, PROOF, Pulse, patience},
     servers::Servers,
 };
 use crate::{Result, StreamId, backoff::Backoff};
@@ -45,6 +45,8 @@ pub(super) enum Kind {
     Live(StreamId),
     /// Messages for the producers of one engine.
     Control,
+    /// News of the finished generations.
+    Finished,
 }
 
 /// What a store asks of the task.
@@ -192,7 +194,7 @@ impl Subscriber {
         let mut end = Status::Failed;
         // Messages show one direction alone.
         let mut answered = Instant::now();
-        let mut pause = PING_EVERY;
+        let mut pause = self.pause();
         let board = Arc::clone(&self.board);
         self.pulse.heard();
         loop {
@@ -211,11 +213,11 @@ impl Subscriber {
                     }
                 }
                 request = next(&mut self.requests) => {
-                    pause = PING_EVERY;
                     self.take(request);
                     while let Ok(request) = self.requests.try_recv() {
                         self.take(request);
                     }
+                    pause = self.pause();
                 }
                 (channels, outcome) = under_way(&mut step), if step.is_some() => {
                     step = None;
@@ -232,11 +234,7 @@ impl Subscriber {
                     }
                 }
                 () = sleep_until(answered + pause), if step.is_none() => {
-                    if self.is_followed() {
-                        self.pulse.used();
-                    }
                     step = Some(ping(sink.clone(), patience(answered, pause)));
-                    pause = self.pulse.pause(pause);
                 }
             }
         }
@@ -329,10 +327,14 @@ impl Subscriber {
         Ok(())
     }
 
-    /// Whether messages of streams are waited for: none of them may be missed for long.
-    fn is_followed(&self) -> bool {
+    /// How often the connection is tried. Messages of streams may not be missed for long.
+    fn pause(&self) -> Duration {
         let mut channels = self.channels.values();
-        channels.any(|channel| matches!(channel.kind, Kind::Live(_)))
+        if channels.any(|channel| matches!(channel.kind, Kind::Live(_))) {
+            PING_EVERY
+        } else {
+            PING_AT_LEAST
+        }
     }
 
     fn take(&mut self, request: Request) {
@@ -402,6 +404,13 @@ impl Subscriber {
                 if let Some(message) = message::live(payload) {
                     for (_, listener) in &channel.members {
                         listener.on_live(stream, message.clone());
+                    }
+                }
+            }
+            Kind::Finished => {
+                if let Some(news) = message::finished(payload) {
+                    for (_, listener) in &channel.members {
+                        listener.on_finished(news);
                     }
                 }
             }

@@ -5,5 +5,8 @@
 local was_open = redis.call('ZREM', OPEN, ARGV[2]) == 1
 if ARGV[7] == '' or (ARGV[3] == '1' and not was_open) then return 0 end
 local fields = { 's', ARGV[5], 'c', ARGV[6], 'o', ARGV[7], 'r', ARGV[8] }
-if redis.call('XADD', WORK, 'NOMKSTREAM', 'MAXLEN', '~', ARGV[4], '*', unpack(fields)) then keep(WORK) end
+if redis.call('XADD', WORK, 'NOMKSTREAM', 'MAXLEN', '~', ARGV[4], '*', unpack(fields)) then
+  keep(WORK)
+  redis.call('PUBLISH', NEWS, 'f')
+end
 return 0

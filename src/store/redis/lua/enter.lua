@@ -2,6 +2,8 @@
 --
 -- ARGV[2] the member of OPEN   ARGV[3] when to look, in ms
 redis.call('ZADD', OPEN, int(NOW + ARGV[3]), ARGV[2])
+-- Whoever looks for ends that nobody has announced does so less often while nothing is open.
+if redis.call('ZCARD', OPEN) == 1 then redis.call('PUBLISH', NEWS, 'o') end
 keep(OPEN)
 -- Where nobody looks, what was left behind goes by itself.
 local stale = redis.call('ZRANGEBYSCORE', OPEN, '-inf', int(NOW - ARGV[1]), 'LIMIT', 0, 16)

@@ -6,6 +6,7 @@
 if redis.replicate_commands then redis.replicate_commands() end
 
 local WORK, OPEN = KEYS[1], KEYS[2]
+local NEWS = string.sub(WORK, 1, -6) .. 'news'
 local time = redis.call('TIME')
 local NOW = time[1] * 1000 + math.floor(time[2] / 1000)
 
