@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { request as httpRequest } from 'node:http'
 import { test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
+import polyfill from 'event-source-polyfill'
 import { EventReader, serve, webRequest } from './support/event-source.mjs'
 import { checkHistory } from './support/history.mjs'
 import { createRandom } from './support/seed.mjs'
@@ -58,6 +59,35 @@ eachStore('sse over HTTP', (store) => {
     const done = await deadline(Promise.all(clients), 15_000, 'the clients end')
     assert.ok(Math.min(...done) > 2, `${done} connections`)
     checkHistory({ written: numbered(chunks), readers })
+  })
+
+  test('G1 a polyfill of EventSource, which sends the last id as a parameter, goes on where it was', async () => {
+    const engine = open()
+    const producer = await engine.produce('polyfill')
+    const { url } = await serveStreams({ maxDurationMs: 100 })
+    const { EventSourcePolyfill } = /** @type {any} */ (polyfill)
+    const source = new EventSourcePolyfill(`${url}/polyfill?cursor=start`)
+    /** @type {{ seq: number, data: string }[]} */
+    const chunks = []
+    let connections = 0
+    source.onopen = () => connections++
+    source.onmessage = (/** @type {{ data: string, lastEventId: string }} */ { data, lastEventId }) =>
+      chunks.push({ seq: Number(lastEventId.split('.')[1]), data })
+    try {
+      for (const text of texts(50)) {
+        await producer.append(text)
+        if (connections < 3)
+          await until(() => connections >= 3 || chunks.at(-1)?.data === text, { interval: 5 })
+      }
+      await until(() => connections >= 3)
+      await producer.append('last')
+      await until(() => chunks.at(-1)?.data === 'last')
+    } finally {
+      source.close()
+    }
+    await producer.complete()
+    const written = numbered([...texts(50), 'last'])
+    checkHistory({ written, readers: [{ name: 'the polyfill', chunks, outcome: 'left' }] })
   })
 
   test('G7 item 7 a client that leaves frees its subscription and stops nothing', async () => {

@@ -112,6 +112,10 @@ eachStore('sse', (store) => {
       [get(), 6, { from: cursor(6) }],
       [get(`?cursor=${cursor(9)}`), 9, { from: cursor(6) }],
       [get('', { 'last-event-id': cursor(10) }), 10],
+      [get(`?lastEventId=${cursor(5)}`), 5],
+      [get(`?cursor=${cursor(4)}&lastEventId=${cursor(5)}`), 5],
+      [get(`?cursor=${cursor(4)}&lastEventId=`), 4],
+      [get(`?lastEventId=${cursor(5)}`, { 'last-event-id': cursor(7) }), 7],
     ]
     const readers = []
     for (const [request, from, options] of table) {
@@ -130,6 +134,8 @@ eachStore('sse', (store) => {
     const bad = ['', '-1', '5', 'end', UNKNOWN, `${UNKNOWN}.`, `${UNKNOWN}.-1`, `${UNKNOWN}.1%20`, 'null']
     const requests = bad.map((value) => get(`?cursor=${value}`))
     requests.push(get(`?cursor=${UNKNOWN}.1&cursor=${UNKNOWN}.1`))
+    requests.push(get(`?lastEventId=${UNKNOWN}.1&lastEventId=${UNKNOWN}.1`))
+    for (const value of ['-1', 'start', 'now', 'null']) requests.push(get(`?lastEventId=${value}`))
     for (const value of ['-1', 'start', 'now', `${UNKNOWN}.01`, `x, ${UNKNOWN}.1`]) {
       requests.push(get('', { 'last-event-id': value }))
       requests.push(get(`?cursor=${UNKNOWN}.1`, { 'last-event-id': value }))
@@ -140,7 +146,7 @@ eachStore('sse', (store) => {
       assert.equal(response.headers.get('content-type'), 'application/json')
       const { code, message } = await response.json()
       assert.equal(code, 'ERR_INVALID_ARGUMENT')
-      assert.match(message, /^(cursor|Last-Event-ID): must be /)
+      assert.match(message, /^(cursor|Last-Event-ID|lastEventId): must be /)
     }
   })
 

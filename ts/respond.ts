@@ -64,17 +64,29 @@ export function refusal(error: unknown, headers?: Headers): Response {
   return response
 }
 
+/** Where polyfills of EventSource put the id that they may not send as a header to other origins. */
+const LAST_ID = 'lastEventId'
+
 /**
  * Where the client wants to go on. A browser's EventSource repeats its URL when it comes back, so its header, which it
- * keeps up to date, comes first.
+ * keeps up to date, comes first, and the parameter in which polyfills do before the one that the page has chosen.
  */
 function placeOf(request: api.StreamRequest): string | undefined {
   const header = headerOf(request, 'last-event-id')
   const query = /\?([^#]*)/.exec(request.url ?? '')?.[1]
-  const places = new URLSearchParams(query).getAll('cursor')
-  if (places.length > 1) throw invalidArgument('cursor', 'must be given once')
-  const place = places[0] === undefined ? undefined : from(places[0], 'cursor')
-  return header === undefined ? place : cursor(header, 'Last-Event-ID')
+  const parameters = new URLSearchParams(query)
+  const given = only(parameters, 'cursor')
+  const place = given === undefined ? undefined : from(given, 'cursor')
+  // Polyfills send an empty one before they have any.
+  const last = only(parameters, LAST_ID) || undefined
+  if (header !== undefined) return cursor(header, 'Last-Event-ID')
+  return last === undefined ? place : cursor(last, LAST_ID)
+}
+
+function only(parameters: URLSearchParams, name: string): string | undefined {
+  const values = parameters.getAll(name)
+  if (values.length > 1) throw invalidArgument(name, 'must be given once')
+  return values[0]
 }
 
 function checkRequest(request: Partial<api.StreamRequest> | null | undefined): void {
