@@ -527,7 +527,8 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
   respond(request: StreamRequest, streamId: string, options?: RespondOptions): Promise<Response>
   /**
    * Answers the requests with which `tidemark/client` acknowledges what it has got, as {@link Engine.ack} does. 204: it is
-   * stored. The other statuses, and their bodies, are those of {@link Engine.respond}.
+   * stored. 400: it is no acknowledgement. 413: it is longer than 4 KiB. The other statuses, and the bodies, are those of
+   * {@link Engine.respond}.
    */
   acknowledge(request: AcknowledgeRequest, streamId: string, options?: AcknowledgeOptions): Promise<Response>
   /** Joins a group that shares the chunks of a stream: each goes to one of its consumers, who acknowledges it. */

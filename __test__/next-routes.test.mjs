@@ -42,6 +42,7 @@ test('options are checked when the routes are made', () => {
     ['options.ttl.done', { ...good, ttl: { done: 0 } }],
     ['options.waitUntil', { ...good, waitUntil: true }],
     ['options.onError', { ...good, onError: null }],
+    ['options.maxBodyBytes', { ...good, maxBodyBytes: '16mb' }],
     ['options.onFinish', { ...good, onFinish: {} }],
     ['options.onFinished', { ...good, onFinished() {} }],
   ])

@@ -1,8 +1,7 @@
 import type * as api from '../index'
+import { jsonOf, type Received } from './body'
 import type { Bridge } from './bridge'
-import { refuse } from './checks'
 import { ignore } from './deferred'
-import { invalidArgument } from './errors'
 import type { AckArgs } from './native'
 import { ackArgs } from './options'
 import { refusal } from './respond'
@@ -33,21 +32,9 @@ export async function acknowledge(
 }
 
 async function read(request: api.AcknowledgeRequest): Promise<{ cursor?: unknown; consumer?: unknown }> {
-  const body = 'body' in request ? request.body : request
+  const { body = request, headers, bodyUsed } = request as Partial<Received>
   if (isParsed(body)) return body
-  let text = ''
-  const decoder = new TextDecoder()
-  for await (const bytes of (body ?? []) as AsyncIterable<Uint8Array>) {
-    text += decoder.decode(bytes, { stream: true })
-    if (text.length > MAX_BODY_BYTES) throw invalidArgument('body', `must be at most ${MAX_BODY_BYTES} bytes`)
-  }
-  try {
-    const value: unknown = JSON.parse(text)
-    if (typeof value === 'object' && value !== null) return value
-  } catch {
-    // Refused below.
-  }
-  return refuse('body', 'JSON: { cursor, consumer }', text)
+  return jsonOf({ body, headers, bodyUsed }, MAX_BODY_BYTES, 'JSON: { cursor, consumer }')
 }
 
 /** Whether a body parser was here before. */

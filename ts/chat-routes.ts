@@ -9,12 +9,15 @@ import {
   type MaybePromise,
   startAnswer,
 } from './answer-start'
+import { jsonOf, spared } from './body'
 import { finisher, type OnFinish } from './chat-finish'
 import { forbidden, nothing, refusing, resumeResponse, stopResponse } from './chat-responses'
-import { callback, methods, object, refuse, required } from './checks'
+import { callback, integer, methods, object, required } from './checks'
 import { ignore } from './deferred'
-import { invalidArgument } from './errors'
 import { streamId as checkStreamId } from './options'
+
+const MIB = 1 << 20
+const DEFAULT_BODY_BYTES = 16 * MIB
 
 /** What Next.js gives to a route handler beside the request; other frameworks' parameters fit in. */
 export interface RouteContext {
@@ -55,6 +58,8 @@ export interface ChatRoutesOptions<Message = unknown> extends Omit<AnswerOptions
   generate(input: GenerateInput<Message>): MaybePromise<Answer>
   /** For applications that keep stream ids of their own. Default: a chat is one stream, each answer a generation of it. */
   activeStream?: ActiveStream | undefined
+  /** The largest body of a `POST`, in bytes; more is 413. 1 to 134,217,728, default 16,777,216. */
+  maxBodyBytes?: number | undefined
   /**
    * Called when an answer has ended, by any server that has these routes and has been asked for one of them: also when the
    * one that called the model was killed. Once, and again a minute later, up to 5 times, if it throws or its server dies
@@ -67,7 +72,11 @@ export interface ChatRoutesOptions<Message = unknown> extends Omit<AnswerOptions
 
 /** Each takes a web `Request` and gives a `Response`, so they fit other frameworks too. */
 export interface ChatRoutes {
-  /** Answers the chat named by `params.id`, or else by the body's `id`. 409: it is being answered already. */
+  /**
+   * Answers the chat named by `params.id`, or else by the body's `id`. 409: it is being answered already. 413: the body is
+   * larger than `maxBodyBytes`, or holds more than a million values. With `params.id` nothing of the body is read before
+   * `authorize` has let the request in.
+   */
   POST(request: Request, context?: RouteContext): Promise<Response>
   /** The current answer, from its beginning to its end; 204 when there is none. */
   GET(request: Request, context: RouteContext): Promise<Response>
@@ -81,6 +90,7 @@ const checkRoutes = object({
   authorize: callback,
   generate: callback,
   activeStream: methods('{ get, set }', 'get', 'set'),
+  maxBodyBytes: integer(1, 128 * MIB, 'bytes'),
   onError: callback,
   onFinish: callback,
 })
@@ -99,7 +109,8 @@ const checkRoutes = object({
  */
 export function chatRoutes<Message = unknown>(options: ChatRoutesOptions<Message>): ChatRoutes {
   required(checkRoutes(options, 'options'), 'options', 'engine', 'authorize', 'generate')
-  const { engine, authorize, generate, activeStream = ITSELF, onError = logged, onFinish, ...rest } = options
+  const { engine, authorize, generate, activeStream = ITSELF, onError = logged, onFinish } = options
+  const { maxBodyBytes = DEFAULT_BODY_BYTES, ifActive, ttl, waitUntil } = options
   const finish = onFinish && finisher(engine, onFinish, onError)
 
   async function admitted(
@@ -108,13 +119,15 @@ export function chatRoutes<Message = unknown>(options: ChatRoutesOptions<Message
     serve: (owner: string) => Promise<Response>,
   ): Promise<Response> {
     finish?.()
-    const owner = await authorize(request, chatId)
+    const owner = await spared(request, () => authorize(request, chatId))
     if (owner instanceof Response) return owner
     return typeof owner === 'string' && owner !== '' ? serve(owner) : forbidden()
   }
 
-  async function answer(input: Omit<GenerateInput<Message>, 'signal'>): Promise<Response> {
-    const { chatId, owner, messageId } = input
+  async function answer(input: Omit<GenerateInput<Message>, 'signal' | 'messages' | 'messageId'>) {
+    const { chatId, owner, body } = input
+    const messages = Array.isArray(body.messages) ? body.messages : []
+    const messageId = answeredIn(messages.at(-1)) ?? randomUUID()
     const known = await activeStream.get(chatId)
     const streamId = known || randomUUID()
     if (!known) await activeStream.set(chatId, streamId)
@@ -124,15 +137,17 @@ export function chatRoutes<Message = unknown>(options: ChatRoutesOptions<Message
     }
     const open = async (signal: AbortSignal) => {
       try {
-        return await generate({ ...input, signal })
+        return await generate({ ...input, messages, messageId, signal })
       } catch (error) {
         if (signal.aborted) throw error
         throw new Error(onError(error), { cause: error })
       }
     }
-    const metadata: AnswerMetadata = { chatId, messageId, after: idOf(input.messages.at(-1)) }
+    const metadata: AnswerMetadata = { chatId, messageId, after: idOf(messages.at(-1)) }
     const answer = await startAnswer(engine, streamId, open, encodeChunks(messageId), {
-      ...rest,
+      ifActive,
+      ttl,
+      waitUntil,
       owner,
       metadata,
       afterwards: activeStream === ITSELF ? undefined : () => forget().catch(onError),
@@ -140,15 +155,18 @@ export function chatRoutes<Message = unknown>(options: ChatRoutesOptions<Message
     return answerResponse(answer.chunks, answer.done)
   }
 
+  const bodyOf = async (request: Request) =>
+    (await jsonOf(request, maxBodyBytes, 'a JSON object')) as Record<string, unknown>
+
   return {
     POST: (request, context) =>
       refusing(async () => {
-        const body = await bodyOf(request)
-        const chatId = (await paramOf(context)) ?? checkStreamId(body.id, 'body.id')
-        const messages = Array.isArray(body.messages) ? body.messages : []
-        const messageId = answeredIn(messages.at(-1)) ?? randomUUID()
-        return admitted(request, chatId, (owner) =>
-          answer({ request, chatId, owner, messages, body, messageId }),
+        const named = await paramOf(context)
+        // Where the body has the chat's id, there is nothing to ask about before it has been read.
+        const early = named === undefined ? await bodyOf(request) : undefined
+        const chatId = named ?? checkStreamId(early?.id, 'body.id')
+        return admitted(request, chatId, async (owner) =>
+          answer({ request, chatId, owner, body: early ?? (await bodyOf(request)) }),
         )
       }),
     GET: (request, context) =>
@@ -181,15 +199,6 @@ function answeredIn(message: unknown): string | undefined {
 function idOf(message: unknown): string | null {
   const { id } = (message ?? {}) as { id?: unknown }
   return typeof id === 'string' && id.length <= 512 ? id : null
-}
-
-async function bodyOf(request: Request): Promise<Record<string, unknown>> {
-  const body: unknown = await request.json().catch((cause: unknown) => {
-    throw invalidArgument('body', 'must be JSON', { cause })
-  })
-  return typeof body === 'object' && body !== null
-    ? (body as Record<string, unknown>)
-    : refuse('body', 'an object', body)
 }
 
 async function paramOf(context: RouteContext | undefined): Promise<string | undefined> {

@@ -1,4 +1,5 @@
 import type * as api from '../index'
+import { headerOf, TooLargeError } from './body'
 import type { Bridge } from './bridge'
 import { refuse } from './checks'
 import { GapError, invalidArgument, origin, TidemarkError } from './errors'
@@ -52,7 +53,7 @@ export function headersFor(format: RespondArgs['format'], given: Headers): Heade
 
 /** An error as a response: only those that {@link respond} documents, the others are thrown. */
 export function refusal(error: unknown, headers?: Headers): Response {
-  const status = error instanceof TidemarkError ? STATUS[error.code] : undefined
+  const status = statusOf(error)
   if (status === undefined) throw error
   const { code, message } = error as TidemarkError
   const resume = error instanceof GapError ? { resume: error.resume } : {}
@@ -64,6 +65,11 @@ export function refusal(error: unknown, headers?: Headers): Response {
   return response
 }
 
+function statusOf(error: unknown): number | undefined {
+  if (error instanceof TooLargeError) return 413
+  return error instanceof TidemarkError ? STATUS[error.code] : undefined
+}
+
 /** Where polyfills of EventSource put the id that they may not send as a header to other origins. */
 const LAST_ID = 'lastEventId'
 
@@ -72,7 +78,7 @@ const LAST_ID = 'lastEventId'
  * keeps up to date, comes first, and the parameter in which polyfills do before the one that the page has chosen.
  */
 function placeOf(request: api.StreamRequest): string | undefined {
-  const header = headerOf(request, 'last-event-id')
+  const header = headerOf(request.headers, 'last-event-id')
   const query = /\?([^#]*)/.exec(request.url ?? '')?.[1]
   const parameters = new URLSearchParams(query)
   const given = only(parameters, 'cursor')
@@ -93,10 +99,3 @@ function checkRequest(request: Partial<api.StreamRequest> | null | undefined): v
   if (typeof request?.headers === 'object' && request.headers !== null) return
   refuse('request', 'a Request, or what node:http calls one', request)
 }
-
-function headerOf({ headers }: api.StreamRequest, name: string): string | undefined {
-  const value = typeof headers.get === 'function' ? headers.get(name) : (headers as NodeHeaders)[name]
-  return typeof value === 'string' ? value : undefined
-}
-
-type NodeHeaders = Readonly<Record<string, string | string[] | undefined>>

@@ -29,5 +29,5 @@ const router = t.router({
 
 /** @typedef {typeof router} Router for the client's types */
 
-const server = createHTTPServer({ router })
+const server = createHTTPServer({ router, maxBodySize: 64 * 1024 })
 server.listen(Number(process.env.PORT ?? 3000), () => console.log(`listening on ${server.address().port}`))
