@@ -264,6 +264,11 @@ export interface DeadFinished extends DeadLetter, Omit<FinishedGeneration, 'ack'
 export interface PipeOptions extends ProduceOptions {
   /** Called with a promise that settles when the source is drained and the stream has ended; for serverless hosts. */
   waitUntil?: ((done: Promise<unknown>) => void) | undefined
+  /**
+   * Called once when the source fails, for the reason that readers get with {@link FailedError}, at most 1 KiB; the client
+   * that reads the returned stream gets the error itself. Default: logs it, and says no more than `'An error occurred.'`.
+   */
+  onError?: ((error: unknown) => string) | undefined
 }
 
 /** How a subscription is written as server-sent events (docs/sse.md). */
@@ -286,6 +291,11 @@ export interface SseOptions {
   retryMs?: number | undefined
   /** Ends the response after so long, without a terminal event, so that the client comes back. 1 ms to 1 day. */
   maxDurationMs?: number | undefined
+  /**
+   * Called with an error of the store (`ERR_CONNECTION`, `ERR_TIMEOUT`, `ERR_STORE`) that ends or refuses the response: the
+   * client is told its code, and in neutral words what it means. Default: logs it.
+   */
+  onError?: ((error: unknown) => unknown) | undefined
 }
 
 export interface RespondOptions extends Omit<SubscribeOptions, 'ack'>, SseOptions {
@@ -308,6 +318,8 @@ export interface AcknowledgeOptions {
   owner?: string | undefined
   /** Whose progress it is. Default: who the request's body says, which only fits where anybody may speak for anybody. */
   consumer?: string | undefined
+  /** Called with an error of the store that refuses the request, as in {@link SseOptions}. Default: logs it. */
+  onError?: ((error: unknown) => unknown) | undefined
 }
 
 /**
@@ -521,7 +533,8 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
    * response follows the stream; it has no further chunks to tell of after an `end` event, and is to be resumed when it
    * ends without one. 400: the cursor is malformed. 403: another owner's stream. 404: it did not appear within `wait`.
    * 410: chunks after the cursor are gone; the body's `resume` is the cursor of what is left. 503: the store cannot be
-   * reached. The body of all but 200 is JSON with the error's `code` and `message`. A cursor of a generation that is no
+   * reached. The body of all but 200 is JSON with the error's `code` and a `message`, which for 503 does not say more than the
+   * code does: see {@link SseOptions.onError}. A cursor of a generation that is no
    * longer kept is answered with a `reset` event and everything there is. A client that leaves stops nothing.
    */
   respond(request: StreamRequest, streamId: string, options?: RespondOptions): Promise<Response>

@@ -54,6 +54,7 @@ test('options are checked when the routes are made', () => {
     ['options.owner', { controller }],
     ['options.controller', { owner: 'ann' }],
     ['options.controller', { owner: 'ann', controller: controller.signal }],
+    ['options.onError', { owner: 'ann', controller, onError: 'log' }],
   ])
   for (const [field, options] of own) {
     assert.throws(
@@ -218,7 +219,7 @@ test('what the host offers keeps the function alive', async () => {
 test('G8 without its Redis the client is answered all the same', async () => {
   const away = createEngine({ url: `redis://127.0.0.1:${await freePort()}`, connectTimeout: 50 })
   after(() => away.close())
-  const { POST, GET } = chatRoutes({ engine: away, authorize, generate })
+  const { POST, GET } = chatRoutes({ engine: away, authorize, generate, onError: () => '' })
   const response = await POST(post({}), at({ id: 'x' }))
   assert.equal(response.status, 200)
   assert.equal(response.headers.get('x-vercel-ai-ui-message-stream'), 'v1')

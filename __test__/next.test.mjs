@@ -221,6 +221,46 @@ eachStore('next', (store) => {
         assert.equal((await here.engine.status(id))?.state, 'failed')
       })
 
+      test('G10 what a model or a tool throws is told in the words of onError, now and later', async () => {
+        const failure = new Error('401 from https://api.example.org: key sk-SECRET')
+        const sdk = await loadSdk(version)
+        const broken = wordModel(version, WORDS, { breaksWith: failure })
+        const refused = { ...broken.model, doStream: () => Promise.reject(failure) }
+        const calling = wordModel(version, WORDS, { calls: 'weather' })
+        const weather = sdk.tool({
+          inputSchema: sdk.jsonSchema({ type: 'object' }),
+          execute: () => Promise.reject(failure),
+        })
+        for (const [name, model, kind] of [
+          ['breaks', broken.model, 'error'],
+          ['refuses', refused, 'error'],
+          ['calls', calling.model, 'tool-output-error'],
+        ]) {
+          const seen = []
+          const here = await serve({
+            generate: async ({ messages, signal }) =>
+              sdk.streamText({
+                model,
+                tools: { weather },
+                maxRetries: 0,
+                messages: await sdk.convertToModelMessages(messages),
+                abortSignal: signal,
+                onError() {},
+              }),
+            onError: (error) => `sorry ${seen.push(error)}`,
+          })
+          const chat = `${id} ${name}`
+          const first = await here.follow(await here.post(chat)).end()
+          const replay = await here.follow(await here.get(chat, { query: '?after=user-hello' })).end()
+          for (const { chunks } of [first, replay]) {
+            assert.doesNotMatch(JSON.stringify(chunks), /SECRET/)
+            const told = chunks.filter(({ type }) => type === kind).map(({ errorText }) => errorText)
+            assert.deepEqual(told, ['sorry 1'], name)
+          }
+          assert.deepEqual(seen, [failure], name)
+        }
+      })
+
       test('consumeSseStream makes a route of your own resumable and stoppable', async () => {
         const { model, calls } = wordModel(version, WORDS, { pauseAfter: 100 })
         const sdk = await loadSdk(version)

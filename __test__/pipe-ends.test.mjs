@@ -103,7 +103,7 @@ eachStore('pipe ends', (store) => {
     }
   })
 
-  test('a source that fails: its own error for the client, ERR_FAILED with its words for the others', async () => {
+  test('G10 a source that fails: its own error for the client, ERR_FAILED with the words of onError for the others', async () => {
     const engine = open()
     const causes = [
       new TypeError('the model is gone'),
@@ -122,7 +122,10 @@ eachStore('pipe ends', (store) => {
             failing.opened.then(() => Promise.reject(cause)),
           ),
         )
-        const { stream, done } = pipe(engine, id, source.as(kind))
+        /** @type {unknown[]} */
+        const told = []
+        const onError = (/** @type {unknown} */ error) => `sorry ${told.push(error)}`
+        const { stream, done } = pipe(engine, id, source.as(kind), { onError })
         const settled = done.then(
           () => assert.fail('it failed'),
           (error) => assert.equal(error, cause),
@@ -136,13 +139,58 @@ eachStore('pipe ends', (store) => {
         assert.equal(local.error, cause)
         for (const other of [await reader.end(), await readAll(engine, id)]) {
           assert.deepEqual([other.outcome, other.error.code], ['failed', 'ERR_FAILED'])
-          assert.equal(other.error.reason, cause instanceof Error ? cause.message : String(cause))
+          assert.equal(other.error.reason, 'sorry 1')
           checkHistory({ written: numbered(texts(20, id)), readers: [local, { ...other, to: 20 }] })
         }
+        assert.deepEqual(told, [cause])
         assert.equal(source.ended, 'failed')
         assert.equal(source.signal?.aborted, kind.endsWith('function') ? false : undefined)
       }
     }
+  })
+
+  test('G10 by default a failure is logged, and its words reach nobody; no onError breaks the end', async (t) => {
+    const log = t.mock.method(console, 'error', () => {})
+    const engine = open()
+    const secret = new Error('401: key sk-secret is wrong')
+    const failure = new Error('onError has failed')
+    async function* broken() {
+      yield* texts(3)
+      throw secret
+    }
+    /** @type {[any, string, unknown[]][]} */
+    const table = [
+      [undefined, 'An error occurred.', [secret]],
+      [() => undefined, 'An error occurred.', []],
+      [() => 5, 'An error occurred.', []],
+      [async () => Promise.reject(failure), 'An error occurred.', [failure]],
+      [
+        () => {
+          throw failure
+        },
+        'An error occurred.',
+        [failure],
+      ],
+      [() => '', '', []],
+      [() => `${'x'.repeat(2000)}\uD800`, `${'x'.repeat(1021)}…`, []],
+    ]
+    for (const [index, [onError, reason, logged]] of table.entries()) {
+      log.mock.resetCalls()
+      const id = `masked ${index}`
+      const { stream, done } = pipe(engine, id, broken(), { onError })
+      await assert.rejects(done, secret)
+      assert.equal((await new Local(stream).end()).error, secret)
+      const replay = await readAll(open(), id)
+      assert.deepEqual([replay.outcome, replay.error.reason], ['failed', reason])
+      await turn()
+      assert.deepEqual(
+        log.mock.calls.map((call) => call.arguments[0]),
+        logged,
+      )
+    }
+    assert.throws(() => engine.pipe('x', broken(), /** @type {any} */ ({ onError: 'sorry' })), {
+      field: 'options.onError',
+    })
   })
 
   test('a function that throws, or returns no source', async () => {
@@ -158,14 +206,14 @@ eachStore('pipe ends', (store) => {
     ]
     for (const [index, source] of functions.entries()) {
       const id = `no source ${index}`
-      const { stream, done } = pipe(engine, id, /** @type {any} */ (source))
+      const { stream, done } = pipe(engine, id, /** @type {any} */ (source), { onError: () => 'sorry' })
       const expected = index === 0 ? cause : { code: 'ERR_INVALID_ARGUMENT', field: 'the result of source' }
       await assert.rejects(done, expected)
       const local = await new Local(stream).end()
       assert.throws(() => {
         throw local.error
       }, expected)
-      assert.equal((await readAll(open(), id)).error?.reason, local.error.message)
+      assert.equal((await readAll(open(), id)).error?.reason, 'sorry')
     }
   })
 
@@ -176,12 +224,12 @@ eachStore('pipe ends', (store) => {
       for (const kind of KINDS) {
         const id = `no chunk ${index} ${kind}`
         const source = new Source(/** @type {any} */ (['good', chunk, 'never read']))
-        const { stream, done } = pipe(engine, id, source.as(kind))
+        const { stream, done } = pipe(engine, id, source.as(kind), { onError: () => 'sorry' })
         const local = await new Local(stream).end()
         assert.deepEqual([local.outcome, local.error.field], ['ERR_INVALID_ARGUMENT', 'chunk'])
         await assert.rejects(done, local.error)
         const replay = await readAll(open(), id)
-        assert.deepEqual([replay.outcome, replay.error.reason], ['failed', local.error.message])
+        assert.deepEqual([replay.outcome, replay.error.reason], ['failed', 'sorry'])
         checkHistory({ written: numbered(['good']), readers: [local, { ...replay, to: 1 }] })
         assert.deepEqual([await source.end(), source.taken], ['left', 2])
       }

@@ -385,7 +385,7 @@ eachStore('sse', (store) => {
 
 test('a store that cannot be reached is a 503', async () => {
   const engine = createEngine({ url: `redis://127.0.0.1:${await freePort()}`, connectTimeout: '50ms' })
-  const response = await engine.respond(get(), 'away', { wait: 0 })
+  const response = await engine.respond(get(), 'away', { wait: 0, onError: () => {} })
   assert.equal(response.status, 503)
   assert.equal((await response.json()).code, 'ERR_CONNECTION')
   await engine.close()

@@ -4,7 +4,8 @@ import type { Bridge } from './bridge'
 import { ignore } from './deferred'
 import type { AckArgs } from './native'
 import { ackArgs } from './options'
-import { refusal } from './respond'
+import { refusal } from './refusal'
+import type { OnError } from './wording'
 
 /** A cursor and a consumer are far shorter. */
 const MAX_BODY_BYTES = 4096
@@ -13,13 +14,14 @@ export interface AcknowledgeArgs {
   streamId: string
   owner: string | undefined
   consumer: string | undefined
+  onError: OnError | undefined
 }
 
 /** `Engine.acknowledge`, its options checked. */
 export async function acknowledge(
   bridge: Bridge,
   request: api.AcknowledgeRequest,
-  { streamId, owner, consumer }: AcknowledgeArgs,
+  { streamId, owner, consumer, onError }: AcknowledgeArgs,
 ): Promise<Response> {
   try {
     const body = await read(request)
@@ -27,7 +29,7 @@ export async function acknowledge(
     await bridge.request('ack', args, ignore)
     return new Response(null, { status: 204 })
   } catch (error) {
-    return refusal(error)
+    return refusal(error, onError)
   }
 }
 

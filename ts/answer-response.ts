@@ -1,15 +1,19 @@
 import { clearTimeout, setTimeout } from 'node:timers'
 import type { ChunkData, Outcome } from '../index'
-import { InterruptedError } from './errors'
+import { ClosedError, InterruptedError } from './errors'
 import { headersFor } from './respond'
 
 const HEARTBEAT_MS = 15_000
 const encoder = new TextEncoder()
 
-/** What the client is sent that has asked for the answer: the same events as `engine.respond` sends to others. */
+/**
+ * What the client is sent that has asked for the answer: the same events as `engine.respond` sends to others. `wording` has
+ * the words for what ends it.
+ */
 export function answerResponse(
   chunks: ReadableStream<ChunkData>,
   done: Promise<Outcome | undefined>,
+  wording: (error: unknown) => string,
 ): Response {
   const reader = chunks.getReader()
   let reading: ReturnType<typeof reader.read> | undefined
@@ -28,7 +32,8 @@ export function answerResponse(
         }
         if ((await done) === 'stopped' && !hasEnded(last)) send(JSON.stringify({ type: 'abort' }))
       } catch (error) {
-        if (!hasEnded(last)) send(JSON.stringify({ type: 'error', errorText: textOf(error) }))
+        const errorText = interruption(error) ?? wording(error)
+        if (!hasEnded(last)) send(JSON.stringify({ type: 'error', errorText }))
       }
       send('[DONE]')
       controller.close()
@@ -52,6 +57,8 @@ function hasEnded(last: string): boolean {
   return /^\{"type":"(abort|error)"/.test(last)
 }
 
-function textOf(error: unknown): string {
-  return error instanceof InterruptedError ? `interrupted: ${error.reason}` : (error as Error).message
+/** The words that those get who resume it. */
+function interruption(error: unknown): string | undefined {
+  if (error instanceof InterruptedError) return `interrupted: ${error.reason}`
+  return error instanceof ClosedError ? 'interrupted: closed' : undefined
 }

@@ -41,6 +41,8 @@ export interface Started {
 
 interface Hooks {
   metadata?: unknown
+  /** The words for what ends the answer, and for the errors within it. */
+  wording: (error: unknown) => string
   /** Called once the answer has ended, or could not be started. */
   afterwards?: (() => MaybePromise<unknown>) | undefined
 }
@@ -51,18 +53,19 @@ export async function startAnswer(
   streamId: string,
   open: (signal: AbortSignal) => MaybePromise<Answer>,
   encode: Encode,
-  { waitUntil = ofHost(), afterwards, ...options }: AnswerOptions & Hooks,
+  { waitUntil = ofHost(), afterwards, wording, ...options }: AnswerOptions & Hooks,
 ): Promise<Started> {
   const started = deferred<void>()
   let done = Promise.resolve<api.Outcome | undefined>(undefined)
   let source: AnswerSource | undefined
   const begin = (signal: AbortSignal) => {
-    source = new AnswerSource(() => open(signal), encode, signal)
+    source = new AnswerSource(() => open(signal), encode, signal, wording)
     started.resolve()
     return source
   }
   const chunks = engine.pipe(streamId, begin, {
     ...options,
+    onError: wording,
     waitUntil: (ended) => {
       done = ended as typeof done
     },

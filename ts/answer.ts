@@ -7,7 +7,9 @@ import { begin, leave, type Reading } from './source'
 export type UIMessageChunks = ReadableStream<object> | AsyncIterable<object>
 
 /** What `streamText` of `ai` 5, 6 and 7 returns, or the UI message stream that was made of it. */
-export type Answer = UIMessageChunks | { toUIMessageStream(): UIMessageChunks }
+export type Answer =
+  | UIMessageChunks
+  | { toUIMessageStream(options: { onError(error: unknown): string }): UIMessageChunks }
 
 /** How long an answer that was told to stop may take for its last words, in milliseconds. */
 const CLOSING_MS = 1000
@@ -20,14 +22,22 @@ export class AnswerSource implements AsyncIterableIterator<string> {
   readonly #open: () => Answer | PromiseLike<Answer>
   readonly #encode: Encode
   readonly #signal: AbortSignal
+  readonly #wording: (error: unknown) => string
   readonly #closed = deferred<void>()
   #reading: Promise<Reading<unknown>> | undefined
   #texts: string[] = []
 
-  constructor(open: () => Answer | PromiseLike<Answer>, encode: Encode, signal: AbortSignal) {
+  /** `wording` has the words for the errors that the SDK makes chunks of. */
+  constructor(
+    open: () => Answer | PromiseLike<Answer>,
+    encode: Encode,
+    signal: AbortSignal,
+    wording: (error: unknown) => string,
+  ) {
     this.#open = open
     this.#encode = encode
     this.#signal = signal
+    this.#wording = wording
   }
 
   /** Settles when nothing is left of the source, its hooks included. */
@@ -70,9 +80,17 @@ export class AnswerSource implements AsyncIterableIterator<string> {
 
   async #start(): Promise<Reading<unknown>> {
     const answer = await this.#open()
-    const made = (answer as { toUIMessageStream?: unknown } | null | undefined)?.toUIMessageStream
-    return begin(typeof made === 'function' ? made.call(answer) : answer, 'the result of generate')
+    // After a stop an error says no more than that.
+    const onError = (error: unknown) => (this.#signal.aborted ? 'stopped' : this.#wording(error))
+    const chunks = isResult(answer) ? answer.toUIMessageStream({ onError }) : answer
+    return begin(chunks, 'the result of generate')
   }
+}
+
+function isResult(answer: Answer): answer is Exclude<Answer, UIMessageChunks> {
+  return (
+    typeof (answer as { toUIMessageStream?: unknown } | null | undefined)?.toUIMessageStream === 'function'
+  )
 }
 
 /** Reads to the end; what takes too long, as a model that is deaf to its signal does, is left alone. */

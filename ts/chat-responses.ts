@@ -1,10 +1,11 @@
 import type * as api from '../index'
 import type { AnswerMetadata } from './answer-start'
 import { required } from './checks'
-import { refusal } from './respond'
+import { refusal } from './refusal'
+import type { OnError } from './wording'
 
 export interface ResumeOptions
-  extends Pick<api.RespondOptions, 'headers' | 'heartbeatMs' | 'maxDurationMs' | 'signal'> {
+  extends Pick<api.RespondOptions, 'headers' | 'heartbeatMs' | 'maxDurationMs' | 'signal' | 'onError'> {
   owner: string
 }
 
@@ -27,7 +28,7 @@ export async function resumeResponse(
     const { after } = (status.metadata ?? {}) as Partial<AnswerMetadata>
     if (status.state !== 'active' && (asked === null || asked !== after)) return nothing()
     return engine.respond(request, streamId, { ...options, format: 'ui-messages', wait: 0 })
-  })
+  }, options.onError)
 }
 
 /** A stop may overtake its answer's start; of a chat that has long been over it must not end the next answer. */
@@ -37,21 +38,24 @@ const KEEP_STOP = '10s'
 export async function stopResponse(
   engine: api.Engine,
   streamId: string,
-  options: { owner: string; reason?: string | undefined },
+  options: { owner: string; reason?: string | undefined } & Pick<api.RespondOptions, 'onError'>,
 ): Promise<Response> {
   required({ ...options }, 'options', 'owner')
   return refusing(async () => {
     const { owner, reason } = options
     return Response.json({ result: await engine.stop(streamId, reason, { owner, keep: KEEP_STOP }) })
-  })
+  }, options.onError)
 }
 
 /** What the engine refuses, as a response. */
-export async function refusing(serve: () => Promise<Response>): Promise<Response> {
+export async function refusing(
+  serve: () => Promise<Response>,
+  onError: OnError | undefined,
+): Promise<Response> {
   try {
     return await serve()
   } catch (error) {
-    return refusal(error)
+    return refusal(error, onError)
   }
 }
 

@@ -14,7 +14,9 @@ import { finisher, type OnFinish } from './chat-finish'
 import { forbidden, nothing, refusing, resumeResponse, stopResponse } from './chat-responses'
 import { callback, integer, methods, object, required } from './checks'
 import { ignore } from './deferred'
+import { ClosedError, FencedError, InterruptedError } from './errors'
 import { streamId as checkStreamId } from './options'
+import { wording as wordingOf, wordsOf } from './wording'
 
 const MIB = 1 << 20
 const DEFAULT_BODY_BYTES = 16 * MIB
@@ -66,7 +68,11 @@ export interface ChatRoutesOptions<Message = unknown> extends Omit<AnswerOptions
    * meanwhile. One hook for all routes of a `keyPrefix`.
    */
   onFinish?: OnFinish | undefined
-  /** What clients are told when `generate` fails. Default: logs the error, and says no more than that there was one. */
+  /**
+   * What clients are told, now and later, of an error of `generate` and of the stream that it returns: asked once for each.
+   * Is also told, and its answer ignored, of errors that only you need to know of: the store's, and those of `onFinish`.
+   * Default: logs the error, and says no more than that there was one.
+   */
   onError?: ((error: unknown) => string) | undefined
 }
 
@@ -91,7 +97,7 @@ const checkRoutes = object({
   generate: callback,
   activeStream: methods('{ get, set }', 'get', 'set'),
   maxBodyBytes: integer(1, 128 * MIB, 'bytes'),
-  onError: callback,
+  onError: callback<unknown>,
   onFinish: callback,
 })
 
@@ -109,9 +115,17 @@ const checkRoutes = object({
  */
 export function chatRoutes<Message = unknown>(options: ChatRoutesOptions<Message>): ChatRoutes {
   required(checkRoutes(options, 'options'), 'options', 'engine', 'authorize', 'generate')
-  const { engine, authorize, generate, activeStream = ITSELF, onError = logged, onFinish } = options
-  const { maxBodyBytes = DEFAULT_BODY_BYTES, ifActive, ttl, waitUntil } = options
-  const finish = onFinish && finisher(engine, onFinish, onError)
+  const {
+    engine,
+    authorize,
+    generate,
+    activeStream = ITSELF,
+    onError,
+    onFinish,
+    maxBodyBytes,
+    ...rest
+  } = options
+  const finish = onFinish && finisher(engine, onFinish, (error) => wordsOf(error, onError))
 
   async function admitted(
     request: Request,
@@ -135,28 +149,22 @@ export function chatRoutes<Message = unknown>(options: ChatRoutesOptions<Message
     const forget = async () => {
       if ((await engine.status(streamId))?.state !== 'active') await activeStream.set(chatId, null)
     }
-    const open = async (signal: AbortSignal) => {
-      try {
-        return await generate({ ...input, messages, messageId, signal })
-      } catch (error) {
-        if (signal.aborted) throw error
-        throw new Error(onError(error), { cause: error })
-      }
-    }
+    const wording = wordingOf(onError)
+    const open = (signal: AbortSignal) => generate({ ...input, messages, messageId, signal })
     const metadata: AnswerMetadata = { chatId, messageId, after: idOf(messages.at(-1)) }
-    const answer = await startAnswer(engine, streamId, open, encodeChunks(messageId), {
-      ifActive,
-      ttl,
-      waitUntil,
+    const { chunks, done } = await startAnswer(engine, streamId, open, encodeChunks(messageId), {
+      ...rest,
       owner,
       metadata,
-      afterwards: activeStream === ITSELF ? undefined : () => forget().catch(onError),
+      wording,
+      afterwards: activeStream === ITSELF ? undefined : () => forget().catch(wording),
     })
-    return answerResponse(answer.chunks, answer.done)
+    done.catch((error) => isInterruption(error) || wording(error))
+    return answerResponse(chunks, done, wording)
   }
 
   const bodyOf = async (request: Request) =>
-    (await jsonOf(request, maxBodyBytes, 'a JSON object')) as Record<string, unknown>
+    (await jsonOf(request, maxBodyBytes ?? DEFAULT_BODY_BYTES, 'a JSON object')) as Record<string, unknown>
 
   return {
     POST: (request, context) =>
@@ -168,23 +176,25 @@ export function chatRoutes<Message = unknown>(options: ChatRoutesOptions<Message
         return admitted(request, chatId, async (owner) =>
           answer({ request, chatId, owner, body: early ?? (await bodyOf(request)) }),
         )
-      }),
+      }, onError),
     GET: (request, context) =>
       refusing(async () => {
         const chatId = checkStreamId(await paramOf(context), 'params.id')
         return admitted(request, chatId, async (owner) => {
           const streamId = await activeStream.get(chatId)
-          return streamId ? resumeResponse(engine, request, streamId, { owner }) : nothing()
+          return streamId ? resumeResponse(engine, request, streamId, { owner, onError }) : nothing()
         })
-      }),
+      }, onError),
     DELETE: (request, context) =>
       refusing(async () => {
         const chatId = checkStreamId(await paramOf(context), 'params.id')
         return admitted(request, chatId, async (owner) => {
           const streamId = await activeStream.get(chatId)
-          return streamId ? stopResponse(engine, streamId, { owner }) : Response.json({ result: 'ended' })
+          return streamId
+            ? stopResponse(engine, streamId, { owner, onError })
+            : Response.json({ result: 'ended' })
         })
-      }),
+      }, onError),
   }
 }
 
@@ -206,7 +216,7 @@ async function paramOf(context: RouteContext | undefined): Promise<string | unde
   return id === undefined ? undefined : checkStreamId(id, 'params.id')
 }
 
-function logged(error: unknown): string {
-  console.error(error)
-  return 'An error occurred.'
+/** Ends that readers are told of as such, and that are nobody's failure. */
+function isInterruption(error: unknown): boolean {
+  return error instanceof FencedError || error instanceof InterruptedError || error instanceof ClosedError
 }

@@ -4,12 +4,13 @@ import { type AnswerOptions, answerFields, startAnswer } from './answer-start'
 import { callback, methods, object, required, text } from './checks'
 import { ignore } from './deferred'
 import { streamId as checkStreamId } from './options'
+import { type OnError, wording as wordingOf } from './wording'
 
 const checkOptions = object({
   ...answerFields,
   owner: text(1, 512),
   controller: methods('an AbortController', 'abort'),
-  onError: callback,
+  onError: callback<unknown>,
 })
 
 /**
@@ -25,28 +26,30 @@ const checkOptions = object({
  * ```
  *
  * The controller is aborted by a stop. The client is sent its answer even if it cannot be kept; the error goes to
- * `onError`, by default to the console.
+ * `onError`, by default to the console. What that returns is what clients are told who resume an answer whose stream has
+ * broken; by default no more than that there was an error.
  */
 export function consumeSseStream(
   engine: api.Engine,
   streamId: string,
-  options: AnswerOptions & { controller: AbortController; onError?: ((error: unknown) => void) | undefined },
+  options: AnswerOptions & { controller: AbortController; onError?: OnError | undefined },
 ): (source: { stream: ReadableStream<string> }) => Promise<void> {
   checkStreamId(streamId, 'streamId')
-  const { onError = console.error, ...given } = options ?? {}
-  required(checkOptions(given, 'options'), 'options', 'owner', 'controller')
-  const { controller, ...rest } = given
+  required(checkOptions(options, 'options'), 'options', 'owner', 'controller')
+  const { onError, controller, ...rest } = options
   return async ({ stream }) => {
     const open = (signal: AbortSignal) => {
       signal.addEventListener('abort', () => controller.abort(signal.reason), { once: true })
       return stream as ReadableStream<never>
     }
+    const wording = wordingOf(onError)
     try {
-      const { chunks, done } = await startAnswer(engine, streamId, open, decodeEvents(), rest)
-      await chunks.cancel()
+      const { chunks, done } = await startAnswer(engine, streamId, open, decodeEvents(), { ...rest, wording })
+      // What ends it is told by the other promise.
+      chunks.cancel().catch(ignore)
       if ((await done) === 'stopped') controller.abort()
     } catch (error) {
-      onError(error)
+      wording(error)
       // The SDK reads both halves of its stream at the pace of the faster one: an unread half would pile up.
       if (!stream.locked) await stream.cancel().catch(ignore)
     }

@@ -71,8 +71,8 @@ export class Engine extends EventEmitter<api.EngineEvents> implements api.Engine
   }
 
   pipe(streamId: string, source: api.PipeSource, options?: api.PipeOptions): ReadableStream<api.ChunkData> {
-    const { start, waitUntil } = pipeArgs(streamId, options, this.#config)
-    return pipe(this.#bridge, start, this.#config.maxQueueBytes, source, waitUntil)
+    const args = pipeArgs(streamId, options, this.#config)
+    return pipe(this.#bridge, args, this.#config.maxQueueBytes, source)
   }
 
   subscribe(streamId: string, options?: api.SubscribeOptions): api.Subscription {

@@ -6,6 +6,8 @@ import { closedError, fromNative, type Origin } from './errors'
 import { Fifo } from './fifo'
 import { type End, Intake, type Receiver } from './intake'
 import type { SubscribeArgs } from './native'
+import { report } from './refusal'
+import type { OnError } from './wording'
 
 const HEARTBEAT = new TextEncoder().encode(': heartbeat\n\n')
 
@@ -14,6 +16,8 @@ export interface Pace {
   /** 0: none. */
   heartbeatMs: number
   maxDurationMs: number | undefined
+  /** Is told of errors whose words are not for clients. */
+  onError: OnError | undefined
 }
 
 type Controller = ReadableStreamDefaultController<Uint8Array>
@@ -30,6 +34,7 @@ export class EventStream implements Receiver {
   readonly #bridge: Bridge
   readonly #intake: Intake
   readonly #from: Origin
+  readonly #onError: OnError | undefined
   readonly #pieces = new Fifo<Uint8Array>()
   readonly #signals: WeakRef<AbortSignal>[] = []
   #isOpen = false
@@ -40,9 +45,10 @@ export class EventStream implements Receiver {
   #heartbeat: NodeJS.Timeout | undefined
   #limit: NodeJS.Timeout | undefined
 
-  private constructor(bridge: Bridge, from: Origin) {
+  private constructor(bridge: Bridge, from: Origin, onError: OnError | undefined) {
     this.#bridge = bridge
     this.#from = from
+    this.#onError = onError
     this.#intake = new Intake(bridge)
     this.#opened.promise.catch(ignore)
   }
@@ -51,11 +57,11 @@ export class EventStream implements Receiver {
   static open(
     bridge: Bridge,
     args: SubscribeArgs,
-    { heartbeatMs, maxDurationMs }: Pace,
+    { heartbeatMs, maxDurationMs, onError }: Pace,
     signals: readonly (AbortSignal | undefined)[],
     from: Origin,
   ): { stream: EventStream; body: ReadableStream<Uint8Array> } {
-    const stream = new EventStream(bridge, from)
+    const stream = new EventStream(bridge, from, onError)
     const source = {
       pull: (controller: Controller) => stream.#pull(controller),
       cancel: () => stream.leave(),
@@ -110,8 +116,10 @@ export class EventStream implements Receiver {
   enter(): void {}
 
   /** Once it is open, the native side has written what the client should know; the rest is for it to come back. */
-  ended({ error }: End): void {
-    this.#settle(error === undefined || this.#isOpen ? {} : { error: fromNative(error, this.#from) })
+  ended({ error: native }: End): void {
+    const error = native && fromNative(native, this.#from)
+    this.#settle(error === undefined || this.#isOpen ? {} : { error })
+    if (this.#isOpen) report(error, this.#onError)
   }
 
   broken(error: unknown): void {

@@ -5,6 +5,7 @@ import { type Check, callback, duration, flag, integer, listOf, object, oneOf, r
 import { invalidArgument } from './errors'
 import type { Pace } from './event-stream'
 import type { AckArgs, ConsumeArgs, ProduceArgs, SseArgs, SubscribeArgs, SweepArgs } from './native'
+import type { PipeArgs } from './pipe'
 import { url as checkUrl } from './url'
 import type { Owned } from './verdicts'
 
@@ -41,7 +42,6 @@ export interface Config {
 
 type Environment = Readonly<Record<string, string | undefined>>
 type Signalled = { signal: AbortSignal | undefined }
-type Waiting = { waitUntil: ((done: Promise<unknown>) => unknown) | undefined }
 
 export const owner: Check<string> = text(1, 512)
 export const consumer: Check<string> = text(1, 256)
@@ -74,7 +74,11 @@ const produceFields = {
   flushIntervalMs,
 }
 const produceOptions = object(produceFields)
-const pipeOptions = object({ ...produceFields, waitUntil: callback<Promise<unknown>> })
+const pipeOptions = object({
+  ...produceFields,
+  waitUntil: callback<Promise<unknown>>,
+  onError: callback<unknown>,
+})
 const OUTCOMES = ['complete', 'failed', 'stopped', 'interrupted'] as const
 const cleanupOptions = object({
   olderThan: duration('0ms', '365d'),
@@ -89,7 +93,7 @@ const metricsOptions = object({ format: oneOf('object', 'prometheus') })
 const memoryOptions = object({ streams: integer(1, 64, 'streams') })
 const stopOptions = object({ owner, keep: duration('1s', '365d') })
 const ackOptions = object({ owner })
-const acknowledgeOptions = object({ owner, consumer })
+const acknowledgeOptions = object({ owner, consumer, onError: callback<unknown> })
 const deadOptions = object({ group: consumer, streamId: text(1, 512), owner })
 const followFields = {
   from,
@@ -118,6 +122,7 @@ const sseFields = {
   heartbeatMs: integer(0, 3_600_000, 'milliseconds'),
   retryMs: integer(0, 3_600_000, 'milliseconds'),
   maxDurationMs: integer(1, 86_400_000, 'milliseconds'),
+  onError: callback<unknown>,
 }
 const checkSse = object(sseFields)
 const respondOptions = object({ ...followFields, ...sseFields, headers })
@@ -154,10 +159,14 @@ export function produceArgs(id: unknown, given: unknown, config: Config): Produc
   return started(stream, produceOptions(given, 'options'), config, true)
 }
 
-export function pipeArgs(id: unknown, given: unknown, config: Config): { start: ProduceArgs } & Waiting {
+export function pipeArgs(id: unknown, given: unknown, config: Config): PipeArgs {
   const stream = streamId(id, 'streamId')
   const options = pipeOptions(given, 'options')
-  return { start: started(stream, options, config, false), waitUntil: options.waitUntil }
+  return {
+    start: started(stream, options, config, false),
+    waitUntil: options.waitUntil,
+    onError: options.onError,
+  }
 }
 
 function started(
@@ -257,8 +266,8 @@ export function ackArgs(id: unknown, who: unknown, seen: unknown, given: unknown
 
 export function acknowledgeArgs(id: unknown, given: unknown): AcknowledgeArgs {
   const stream = streamId(id, 'streamId')
-  const { owner, consumer } = acknowledgeOptions(given, 'options')
-  return { streamId: stream, owner, consumer }
+  const { owner, consumer, onError } = acknowledgeOptions(given, 'options')
+  return { streamId: stream, owner, consumer, onError }
 }
 
 /** What a group's consumer is made with. */
@@ -309,7 +318,11 @@ function framed(options: ReturnType<typeof checkSse>): { sse: SseArgs; pace: Pac
   const { format = 'events', replay = format === 'events' ? 'exact' : 'merged', retryMs = 1000 } = options
   return {
     sse: { format, retryMs, isMerged: replay === 'merged' },
-    pace: { heartbeatMs: options.heartbeatMs ?? 15_000, maxDurationMs: options.maxDurationMs },
+    pace: {
+      heartbeatMs: options.heartbeatMs ?? 15_000,
+      maxDurationMs: options.maxDurationMs,
+      onError: options.onError,
+    },
   }
 }
 

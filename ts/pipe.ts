@@ -1,12 +1,13 @@
 import type { ChunkData, Outcome, PipeSource } from '../index'
 import type { Bridge } from './bridge'
-import { deferred, ignore } from './deferred'
-import { FailedError, origin, TidemarkError } from './errors'
+import { type Deferred, deferred, ignore } from './deferred'
+import { ClosedError, FailedError, origin, TidemarkError } from './errors'
 import type { ProduceArgs } from './native'
 import { checkChunk } from './options'
 import { type Producer, produce } from './producer'
 import { checkSource, copyUntilAborted, leave, put, type Reading, read } from './source'
 import { Subscription } from './subscription'
+import { type OnError, wordsOf } from './wording'
 
 /** What the local client reads through. */
 interface Local {
@@ -14,28 +15,33 @@ interface Local {
   leave(): void
 }
 
-type Settle = (done: Outcome | undefined | Promise<Outcome | undefined>) => void
-type WaitUntil = ((done: Promise<unknown>) => void) | undefined
+type Done = Deferred<Outcome | undefined>
+
+/** What `Engine.pipe` was asked for, checked. */
+export interface PipeArgs {
+  start: ProduceArgs
+  waitUntil: ((done: Promise<unknown>) => unknown) | undefined
+  onError: OnError | undefined
+}
 
 /** `Engine.pipe`, its arguments checked but for the source. */
 export function pipe(
   bridge: Bridge,
-  start: ProduceArgs,
+  { start, waitUntil, onError }: PipeArgs,
   maxQueueBytes: number,
   source: PipeSource,
-  waitUntil: WaitUntil,
 ): ReadableStream<ChunkData> {
   if (typeof source !== 'function') checkSource(source, 'source')
-  const done = deferred<Outcome | undefined>()
+  const done: Done = deferred()
   // Whoever wants to know is told; nobody has to.
   done.promise.catch(ignore)
   waitUntil?.(done.promise)
-  const opening = open(bridge, start, maxQueueBytes, source, done.resolve)
+  const failure = new Failure(onError)
+  const opening = open(bridge, start, maxQueueBytes, source, failure, done)
   opening.catch(done.reject)
   return new ReadableStream<ChunkData>({
     async pull(controller) {
-      const local = await opening
-      const result = await local.next()
+      const result = await (await opening).next()
       if (result.done) controller.close()
       else controller.enqueue(result.value)
     },
@@ -51,13 +57,14 @@ async function open(
   start: ProduceArgs,
   maxQueueBytes: number,
   source: PipeSource,
-  settle: Settle,
+  failure: Failure,
+  done: Done,
 ): Promise<Local> {
   let producer: Producer
   try {
     producer = await produce(bridge, start, maxQueueBytes)
   } catch (error) {
-    if (isUnreachable(error)) return new PassThrough(source, settle)
+    if (isUnreachable(error)) return new PassThrough(source, failure, done)
     if (typeof source !== 'function') leave(read(source))
     throw error
   }
@@ -72,10 +79,9 @@ async function open(
     ackTimeoutMs: null,
     sse: null,
   }
-  const failure = new Failure()
   const following = { args, signal: undefined, isAuto: false }
   const local = new Follower(new Subscription(bridge, following, origin(open)), failure)
-  settle(run(source, producer, failure))
+  done.resolve(run(bridge, source, producer, failure))
   return local
 }
 
@@ -83,9 +89,22 @@ function isUnreachable(error: unknown): boolean {
   return error instanceof TidemarkError && (error.code === 'ERR_CONNECTION' || error.code === 'ERR_TIMEOUT')
 }
 
-/** The source's own error, which the local client gets instead of the words that other readers get. */
+/** The source's own error, which the local client gets, and the words for it that other readers get. */
 class Failure {
   error: { is: unknown } | undefined
+  words = ''
+  readonly #onError: OnError | undefined
+
+  constructor(onError: OnError | undefined) {
+    this.#onError = onError
+  }
+
+  /** The first one counts: what a source throws after its end is of no concern. */
+  set(error: unknown): void {
+    if (this.error !== undefined) return
+    this.error = { is: error }
+    this.words = wordsOf(error, this.#onError)
+  }
 }
 
 class Follower implements Local {
@@ -114,23 +133,31 @@ class Follower implements Local {
 /** Reads at the client's pace; what is left when the client leaves is read to its end all the same. */
 class PassThrough implements Local {
   readonly #reading: Reading
-  readonly #settle: Settle
+  readonly #failure: Failure
+  readonly #done: Done
 
-  constructor(source: PipeSource, settle: Settle) {
-    this.#settle = settle
-    // Nobody can stop a stream that is in no store.
-    this.#reading = read(source, new AbortController().signal)
+  constructor(source: PipeSource, failure: Failure, done: Done) {
+    this.#failure = failure
+    this.#done = done
+    try {
+      // Nobody can stop a stream that is in no store.
+      this.#reading = read(source, new AbortController().signal)
+    } catch (error) {
+      failure.set(error)
+      throw error
+    }
   }
 
   async next(): Promise<IteratorResult<ChunkData, unknown>> {
     try {
       const result = await this.#reading.next()
-      if (result.done) this.#settle(undefined)
+      if (result.done) this.#done.resolve(undefined)
       else checkChunk(result.value)
       return result
     } catch (error) {
       leave(this.#reading)
-      this.#settle(Promise.reject(error))
+      this.#failure.set(error)
+      this.#done.reject(error)
       throw error
     }
   }
@@ -145,7 +172,12 @@ class PassThrough implements Local {
 }
 
 /** Copies the source and ends the generation accordingly. */
-async function run(source: PipeSource, producer: Producer, failure: Failure): Promise<Outcome> {
+async function run(
+  bridge: Bridge,
+  source: PipeSource,
+  producer: Producer,
+  failure: Failure,
+): Promise<Outcome> {
   let reading: Reading | undefined
   try {
     if (!producer.signal.aborted) {
@@ -154,10 +186,12 @@ async function run(source: PipeSource, producer: Producer, failure: Failure): Pr
     } else if (typeof source !== 'function') leave(read(source))
   } catch (error) {
     if (reading !== undefined) leave(reading)
-    if (!producer.signal.aborted || error !== producer.signal.reason) {
-      failure.error = { is: error }
+    const isLost = producer.signal.aborted && error === producer.signal.reason
+    // Neither a loss nor the end of this engine is the source's doing, and readers are told of both.
+    if (!isLost && !(bridge.closing && error instanceof ClosedError)) {
+      failure.set(error)
       // Why it failed matters more than that this could not be written down: readers are told when the lease lapses.
-      await producer.fail(error).catch(ignore)
+      await producer.fail(failure.words).catch(ignore)
     }
     throw error
   }

@@ -246,7 +246,7 @@ export function produce(bridge: Bridge, args: ProduceArgs, maxQueueBytes: number
 }
 
 /** An error's words for the readers, within the bound of a reason. */
-function messageOf(error: unknown): string {
+export function messageOf(error: unknown): string {
   let message: string
   try {
     message = error instanceof Error ? error.message || error.name : String(error)

@@ -1,28 +1,17 @@
 import type * as api from '../index'
-import { headerOf, TooLargeError } from './body'
+import { headerOf } from './body'
 import type { Bridge } from './bridge'
 import { refuse } from './checks'
-import { GapError, invalidArgument, origin, TidemarkError } from './errors'
+import { invalidArgument, origin } from './errors'
 import { EventStream } from './event-stream'
 import { cursor, from, type RespondArgs } from './options'
+import { refusal } from './refusal'
 
 /** What keeps proxies and browsers from holding back, changing or keeping an event stream. */
 const HEADERS = {
   'content-type': 'text/event-stream; charset=utf-8',
   'cache-control': 'no-cache, no-store, no-transform',
   'x-accel-buffering': 'no',
-}
-
-const STATUS: Partial<Record<api.ErrorCode, number>> = {
-  ERR_INVALID_ARGUMENT: 400,
-  ERR_FORBIDDEN: 403,
-  ERR_NOT_FOUND: 404,
-  ERR_ACTIVE: 409,
-  ERR_GAP: 410,
-  ERR_CONNECTION: 503,
-  ERR_TIMEOUT: 503,
-  ERR_STORE: 503,
-  ERR_CLOSED: 503,
 }
 
 /** `Engine.respond`, its options checked. */
@@ -40,7 +29,7 @@ export async function respond(
     await stream.opened()
     return new Response(body, { headers: headersFor(format, headers) })
   } catch (error) {
-    return refusal(error, headers)
+    return refusal(error, pace.onError, headers)
   }
 }
 
@@ -49,25 +38,6 @@ export function headersFor(format: RespondArgs['format'], given: Headers): Heade
   if (format === 'ui-messages') all.set('x-vercel-ai-ui-message-stream', 'v1')
   for (const [name, value] of given) all.set(name, value)
   return all
-}
-
-/** An error as a response: only those that {@link respond} documents, the others are thrown. */
-export function refusal(error: unknown, headers?: Headers): Response {
-  const status = statusOf(error)
-  if (status === undefined) throw error
-  const { code, message } = error as TidemarkError
-  const resume = error instanceof GapError ? { resume: error.resume } : {}
-  const response = Response.json({ code, message, ...resume }, { status })
-  for (const [name, value] of headers ?? []) response.headers.set(name, value)
-  response.headers.set('content-type', 'application/json')
-  response.headers.set('cache-control', 'no-store')
-  if (status === 503) response.headers.set('retry-after', '1')
-  return response
-}
-
-function statusOf(error: unknown): number | undefined {
-  if (error instanceof TooLargeError) return 413
-  return error instanceof TidemarkError ? STATUS[error.code] : undefined
 }
 
 /** Where polyfills of EventSource put the id that they may not send as a header to other origins. */

@@ -43,10 +43,10 @@ export class Call {
  * A model that thinks once and then says these words.
  * @param {Version} version
  * @param {readonly string[]} words
- * @param {{ pauseAfter?: number, deaf?: boolean }} [options] `pauseAfter`: waits there for {@link Call.allow}; `deaf`: does
- *   not heed its signal
+ * @param {{ pauseAfter?: number, deaf?: boolean, breaksWith?: Error, calls?: string }} [options] `pauseAfter`: waits there
+ *   for {@link Call.allow}; `deaf`: does not heed its signal; `breaksWith`: its stream fails after the words; `calls`: a tool
  */
-export function wordModel(version, words, { pauseAfter, deaf = false } = {}) {
+export function wordModel(version, words, { pauseAfter, deaf = false, breaksWith, calls: tool } = {}) {
   /** @type {Call[]} */
   const calls = []
   const isOld = version === 5
@@ -72,6 +72,8 @@ export function wordModel(version, words, { pauseAfter, deaf = false } = {}) {
           yield { type: 'text-delta', id: 't', delta }
         }
         yield { type: 'text-end', id: 't' }
+        if (breaksWith) throw breaksWith
+        if (tool) yield { type: 'tool-call', toolCallId: 'c', toolName: tool, input: '{}' }
         const none = { total: 0, noCache: 0, cacheRead: 0, cacheWrite: 0, text: 0, reasoning: 0 }
         yield {
           type: 'finish',

@@ -27,6 +27,16 @@ const RETRY_MS = 500
 /** How long a stream that nobody has started yet is waited for. */
 const WAIT_MS = 3000
 
+/** Errors that speak of the client's own doing, or of a stream. */
+const HARMLESS = new Set([
+  'ERR_INVALID_ARGUMENT',
+  'ERR_ACTIVE',
+  'ERR_NOT_FOUND',
+  'ERR_GAP',
+  'ERR_FAILED',
+  'ERR_INTERRUPTED',
+])
+
 const PAGE = new URL('page.html', import.meta.url)
 
 /** @param {Options} options */
@@ -36,8 +46,7 @@ export async function serve({ engine, source, rate, ports, host, store, say, onW
   /** @type {Map<string, Promise<void>>} */
   const answers = new Map()
   let port = 0
-  let reason = ''
-  const stateEvent = () => event('state', { store, state: engine.state, reason })
+  const stateEvent = () => event('state', { store, state: engine.state })
 
   /** Starts an answer on a stream. Once this resolves, the stream is there to be followed. */
   async function start(/** @type {string} */ id) {
@@ -64,7 +73,8 @@ export async function serve({ engine, source, rate, ports, host, store, say, onW
       await producer.complete()
     } catch (error) {
       if (!producer.signal.aborted) {
-        await producer.fail(error)
+        // Its own words are for this server's output.
+        await producer.fail('its source has failed')
         throw error
       }
       // Fenced, or the stream is lost: there is nothing left to write to.
@@ -104,12 +114,19 @@ export async function serve({ engine, source, rate, ports, host, store, say, onW
       }
       response.write(event('end', { outcome: chunks.outcome, reason: chunks.reason }))
     } catch (error) {
-      if (!gone.signal.aborted && error.code !== 'ERR_CLOSED') response.write(ending(error))
+      if (!gone.signal.aborted && error.code !== 'ERR_CLOSED') response.write(ending(error, told(error)))
     } finally {
       clearInterval(heartbeat)
       readers.delete(response)
       response.end()
     }
+  }
+
+  /** What a client is told of an error: the words of ours and of the store's servers are for this server's output. */
+  function told(/** @type {any} */ error) {
+    if (HARMLESS.has(error.code) || error instanceof URIError) return error.message
+    say(String(error))
+    return error.retryable ? 'The store cannot be reached' : 'Something went wrong'
   }
 
   /** @type {import('node:http').RequestListener} */
@@ -136,14 +153,14 @@ export async function serve({ engine, source, rate, ports, host, store, say, onW
 
   const server = createServer((request, response) => {
     Promise.resolve(route(request, response)).catch((error) => {
-      if (!response.headersSent) json(response, statusOf(error), { message: error.message })
+      if (!response.headersSent) json(response, statusOf(error), { code: error.code, message: told(error) })
       else response.destroy()
     })
   })
   port = await listen(server, host, ports)
 
-  engine.on('state', (_state, why) => {
-    reason = why
+  engine.on('state', (state, why) => {
+    if (why) say(`${state}: ${why}`)
     for (const response of readers) response.write(stateEvent())
   })
 
@@ -172,9 +189,9 @@ function statusOf(/** @type {any} */ error) {
 }
 
 /** How a loop that threw ended: for good, or until the reader tries again. */
-function ending(/** @type {any} */ error) {
+function ending(/** @type {any} */ error, /** @type {string} */ message) {
   const outcome = { ERR_FAILED: 'failed', ERR_INTERRUPTED: 'interrupted' }[error.code] ?? null
-  const { code, message, retryable, reason = message } = error
+  const { code, retryable, reason = message } = error
   return retryable ? event('problem', { code, message }) : event('end', { outcome, reason, code })
 }
 

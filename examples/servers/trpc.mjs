@@ -7,7 +7,13 @@ import { z } from 'zod'
 import { answer } from './model.mjs'
 
 const engine = createEngine() // TIDEMARK_URL or REDIS_URL; memory without one
-const t = initTRPC.create()
+const t = initTRPC.create({
+  // An error's own words may name the store's server; they are for the log.
+  errorFormatter: ({ shape, error }) =>
+    error.code === 'INTERNAL_SERVER_ERROR'
+      ? { ...shape, message: 'internal error', data: { ...shape.data, stack: undefined } }
+      : shape,
+})
 const chat = z.object({ id: z.string() })
 
 const router = t.router({
@@ -29,5 +35,9 @@ const router = t.router({
 
 /** @typedef {typeof router} Router for the client's types */
 
-const server = createHTTPServer({ router, maxBodySize: 64 * 1024 })
+const server = createHTTPServer({
+  router,
+  maxBodySize: 64 * 1024,
+  onError: ({ error }) => console.error(error),
+})
 server.listen(Number(process.env.PORT ?? 3000), () => console.log(`listening on ${server.address().port}`))

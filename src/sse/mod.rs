@@ -6,7 +6,7 @@
 
 mod merge;
 
-use std::{io::Write as _, time::Duration};
+use std::{borrow::Cow, io::Write as _, time::Duration};
 
 use serde::Deserialize;
 use serde_json::json;
@@ -173,13 +173,13 @@ impl Framing {
         };
         match self.format {
             Format::Events => {
-                let mut value = json!({ "code": error.code(), "message": error.to_string() });
+                let mut value = json!({ "code": error.code(), "message": told(error) });
                 if let Error::Gap { resume, .. } = error {
                     value["resume"] = json!(resume);
                 }
                 put(out, format_args!("event: end\ndata: {value}\n\n"));
             }
-            Format::UiMessages => put_done(out, "error", "errorText", &error.to_string()),
+            Format::UiMessages => put_done(out, "error", "errorText", &told(error)),
         }
     }
 
@@ -200,6 +200,18 @@ impl Framing {
             }
             (Format::UiMessages, _) => out.extend_from_slice(b"data: [DONE]\n\n"),
         }
+    }
+}
+
+/// What a client is told of an error. Those of the store name servers, users and commands, which is for the host to know:
+/// `ts/refusal.ts` has the same words.
+fn told(error: &Error) -> Cow<'static, str> {
+    match error {
+        Error::Connection { .. } => "the store cannot be reached".into(),
+        Error::Timeout { .. } => "the store did not answer in time".into(),
+        Error::Store { .. } => "the store refused".into(),
+        Error::Internal { .. } => "internal error".into(),
+        error => error.to_string().into(),
     }
 }
 
@@ -313,6 +325,34 @@ mod tests {
         );
         assert!(text.ends_with(",\"resume\":\"c\"}\n\n"), "{text}");
         assert_eq!(text.lines().count(), 3);
+    }
+
+    #[test]
+    fn a_client_is_not_told_the_stores_own_words() {
+        let secret = "NOPERM User secret has no permissions";
+        let errors = [
+            Error::Connection {
+                address: "secret:6379".into(),
+                reason: secret.into(),
+                permanent: true,
+            },
+            Error::Store {
+                operation: "read",
+                reason: secret.into(),
+                retryable: false,
+            },
+            Error::Internal {
+                reason: secret.into(),
+            },
+        ];
+        for error in errors {
+            for format in [Format::Events, Format::UiMessages] {
+                let mut out = Vec::new();
+                Framing::new(format, Duration::ZERO, false).end(&mut out, &End::Error(error.clone()));
+                let text = String::from_utf8(out).unwrap();
+                assert!(!text.is_empty() && !text.contains("secret"), "{text}");
+            }
+        }
     }
 
     #[test]

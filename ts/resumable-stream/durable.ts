@@ -1,6 +1,7 @@
 import type { Engine, PipeOptions } from '../../index'
 import { ignore } from '../deferred'
 import { TidemarkError } from '../errors'
+import { messageOf } from '../producer'
 import { Chunks, textOf, unitsToSkip } from './text'
 import type { MakeStream, TidemarkStreamContext } from './types'
 
@@ -94,6 +95,8 @@ function create(
     }
     const stream = engine.pipe(streamId, source, {
       ...options,
+      // Readers are programs, and get the error as the creator does.
+      onError: messageOf,
       waitUntil(done) {
         ended = done.then(ignore, ignore)
         // Without effect once the source was asked for. A stop that was kept ends the stream before that.
