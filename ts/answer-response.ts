@@ -1,5 +1,6 @@
 import { clearTimeout, setTimeout } from 'node:timers'
 import type { ChunkData, Outcome } from '../index'
+import { ignore } from './deferred'
 import { ClosedError, InterruptedError } from './errors'
 import { headersFor } from './respond'
 
@@ -18,27 +19,36 @@ export function answerResponse(
   const reader = chunks.getReader()
   let reading: ReturnType<typeof reader.read> | undefined
   let last = ''
+  let isLeft = false
   const body = new ReadableStream<Uint8Array>({
     async pull(controller) {
       const send = (data: string) => controller.enqueue(encoder.encode(`data: ${data}\n\n`))
       try {
         reading ??= reader.read()
         const result = await beforeHeartbeat(reading)
+        if (isLeft) return
         if (result === undefined) return controller.enqueue(encoder.encode(': heartbeat\n\n'))
         reading = undefined
         if (!result.done) {
           last = String(result.value)
           return send(last)
         }
-        if ((await done) === 'stopped' && !hasEnded(last)) send(JSON.stringify({ type: 'abort' }))
+        const outcome = await done
+        if (isLeft) return
+        if (outcome === 'stopped' && !hasEnded(last)) send(JSON.stringify({ type: 'abort' }))
       } catch (error) {
+        if (isLeft) return
         const errorText = interruption(error) ?? wording(error)
         if (!hasEnded(last)) send(JSON.stringify({ type: 'error', errorText }))
       }
       send('[DONE]')
       controller.close()
     },
-    cancel: () => reader.cancel(),
+    cancel() {
+      isLeft = true
+      // What has ended the answer is the client's business no more.
+      return reader.cancel().catch(ignore)
+    },
   })
   return new Response(body, { headers: headersFor('ui-messages', new Headers()) })
 }

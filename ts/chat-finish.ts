@@ -70,8 +70,8 @@ async function answerOf(
 }
 
 function chunksOf<Chunk>(subscription: api.Subscription): ReadableStream<Chunk> {
-  return new ReadableStream<Chunk>({
-    async pull(controller) {
+  const source = {
+    async pull(controller: ReadableStreamDefaultController<Chunk>) {
       try {
         const { done, value } = await subscription.next()
         if (done) controller.close()
@@ -85,5 +85,6 @@ function chunksOf<Chunk>(subscription: api.Subscription): ReadableStream<Chunk> 
     async cancel() {
       await subscription.return()
     },
-  })
+  }
+  return new ReadableStream<Chunk>(source, { highWaterMark: 0 })
 }

@@ -64,7 +64,7 @@ export class EventStream implements Receiver {
     const stream = new EventStream(bridge, from, onError)
     const source = {
       pull: (controller: Controller) => stream.#pull(controller),
-      cancel: () => stream.leave(),
+      cancel: () => stream.#cancelled(),
     }
     // Nothing is taken before it is asked for: what waits, waits where it is counted.
     const body = new ReadableStream<Uint8Array>(source, { highWaterMark: 0 })
@@ -130,6 +130,12 @@ export class EventStream implements Receiver {
   readonly leave = (): void => {
     this.#intake.cancel()
     this.#settle({})
+  }
+
+  /** Nobody reads on: a read that waits was answered by the stream itself, whose controller takes nothing any more. */
+  #cancelled(): void {
+    this.#answer(ignore)
+    this.leave()
   }
 
   #pull(controller: Controller): Promise<void> | undefined {

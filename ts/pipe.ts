@@ -39,8 +39,8 @@ export function pipe(
   const failure = new Failure(onError)
   const opening = open(bridge, start, maxQueueBytes, source, failure, done)
   opening.catch(done.reject)
-  return new ReadableStream<ChunkData>({
-    async pull(controller) {
+  const local = {
+    async pull(controller: ReadableStreamDefaultController<ChunkData>) {
       const result = await (await opening).next()
       if (result.done) controller.close()
       else controller.enqueue(result.value)
@@ -48,7 +48,9 @@ export function pipe(
     cancel() {
       opening.then((local) => local.leave(), ignore)
     },
-  })
+  }
+  // A failure is for who reads that far, not for who has left before.
+  return new ReadableStream<ChunkData>(local, { highWaterMark: 0 })
 }
 
 /** Starts the generation and the copying; without a store, what the client reads is the source itself. */

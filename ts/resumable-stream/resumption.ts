@@ -12,6 +12,7 @@ import {
   sentinelKey,
   type Wire,
 } from './protocol'
+import { Pushed } from './pushed'
 
 /** How long a producer has to answer. */
 const ACK_MS = 1000
@@ -22,9 +23,8 @@ export class Resumption {
   readonly #sentinel: string
   readonly #requests: string
   readonly #watchdogMs: number
-  readonly #stream: ReadableStream<string>
+  readonly #text = new Pushed(() => this.#end())
   readonly #answered: Deferred<ReadableStream<string> | null> = deferred()
-  #controller: ReadableStreamDefaultController<string> | undefined
   #timer: NodeJS.Timeout | undefined
   #leave: () => Promise<unknown> = async () => {}
   #isAnswered = false
@@ -35,12 +35,8 @@ export class Resumption {
     this.#sentinel = sentinelKey(wire.prefix, streamId)
     this.#requests = requestChannel(wire.prefix, streamId)
     this.#watchdogMs = watchdogMs
-    this.#stream = new ReadableStream<string>({
-      start: (controller) => {
-        this.#controller = controller
-      },
-      cancel: () => this.#end(),
-    })
+    // It may be given up while the request is still being sent, when nobody awaits it yet.
+    this.#answered.promise.catch(ignore)
   }
 
   /** Resolves once the producer has answered: null when it has just finished. */
@@ -65,14 +61,14 @@ export class Resumption {
     if (this.#isOver) return
     if (!this.#isAnswered) {
       this.#isAnswered = true
-      this.#answered.resolve(this.#stream)
+      this.#answered.resolve(this.#text.stream)
       this.#watch(0)
     }
     if (message === DONE_MESSAGE) this.#close()
     else if (message.startsWith(FAILED_MESSAGE)) {
-      this.#controller?.error(new Error(message.slice(FAILED_MESSAGE.length)))
+      this.#text.fail(new Error(message.slice(FAILED_MESSAGE.length)))
       this.#end()
-    } else this.#controller?.enqueue(message)
+    } else this.#text.write(message)
   }
 
   /** Nobody has answered. */
@@ -102,7 +98,7 @@ export class Resumption {
   }
 
   #close(): void {
-    this.#controller?.close()
+    this.#text.close()
     this.#end()
   }
 

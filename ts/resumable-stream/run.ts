@@ -12,6 +12,7 @@ import {
   stopKey,
   type Wire,
 } from './protocol'
+import { Pushed } from './pushed'
 import { pieces } from './text'
 import type { MakeStream, Publisher } from './types'
 
@@ -93,37 +94,34 @@ export class Run {
       throw error
     }
     const renewal = setInterval(() => this.#renew(), RENEW_MS).unref()
-    return new ReadableStream<string>({
-      start: (controller) => {
-        this.#copy(controller)
-          .catch(ignore)
-          .finally(() => {
-            clearInterval(renewal)
-            settle()
-          })
-      },
-    })
+    const local = new Pushed()
+    this.#copy(local)
+      .catch(ignore)
+      .finally(() => {
+        clearInterval(renewal)
+        settle()
+      })
+    return local.stream
   }
 
   /** Reads the source to its end, whoever listens. */
-  async #copy(local: ReadableStreamDefaultController<string>): Promise<void> {
+  async #copy(local: Pushed): Promise<void> {
     try {
       while (this.#reader !== undefined && !this.#abort.signal.aborted) {
         const { done, value } = await this.#reader.read()
         if (done) break
         this.#text += value
         this.#listeners = this.#listeners.filter((listener) => !listener.isGone)
-        // The local client may have left.
-        attempt(() => local.enqueue(value))
+        local.write(value)
         await Promise.all(this.#listeners.map((listener) => listener.send(value)))
       }
     } catch (error) {
       const finished = this.#finish({ failure: error })
-      attempt(() => local.error(error))
+      local.fail(error)
       return finished
     }
     const finished = this.#finish('done')
-    attempt(() => local.close())
+    local.close()
     return finished
   }
 
@@ -186,14 +184,5 @@ function parsed(message: string): Request {
     return (JSON.parse(message) as Request | null) ?? {}
   } catch {
     return {}
-  }
-}
-
-/** For a controller whose stream may be over already. */
-function attempt(action: () => void): void {
-  try {
-    action()
-  } catch {
-    // Nobody is there to care.
   }
 }

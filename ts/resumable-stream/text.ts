@@ -73,8 +73,8 @@ export class Chunks implements AsyncIterableIterator<ChunkData, undefined> {
 /** A subscription's chunks as the text that they are, without the first `skip` UTF-16 units. */
 export function textOf(subscription: Subscription, skip: number): ReadableStream<string> {
   const decoder = new TextDecoder()
-  return new ReadableStream<string>({
-    async pull(controller) {
+  const source = {
+    async pull(controller: ReadableStreamDefaultController<string>) {
       for (;;) {
         const { done, value } = await subscription.next()
         if (done) return controller.close()
@@ -89,5 +89,7 @@ export function textOf(subscription: Subscription, skip: number): ReadableStream
     async cancel() {
       await subscription.return()
     },
-  })
+  }
+  // A failure is for who reads that far, not for who has left before.
+  return new ReadableStream<string>(source, { highWaterMark: 0 })
 }
