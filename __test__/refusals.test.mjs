@@ -42,6 +42,7 @@ function handlers(engine, onError) {
     DELETE: () => routes.DELETE(get(), { params }),
     'GET with activeStream': () => streamed.GET(get(), { params }),
     'DELETE with activeStream': () => streamed.DELETE(get(), { params }),
+    'POST with activeStream': () => streamed.POST(post({}), { params }),
   }
 }
 

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type * as api from '../index'
+import { type ActiveStream, RememberedStreams } from './active-stream'
 import { type Answer, encodeChunks } from './answer'
 import { answerResponse } from './answer-response'
 import {
@@ -42,13 +43,6 @@ export interface GenerateInput<Message = unknown> {
   signal: AbortSignal
 }
 
-/** Remembers which stream holds a chat's current answer. */
-export interface ActiveStream {
-  get(chatId: string): MaybePromise<string | null | undefined>
-  /** `null` once the answer has ended. */
-  set(chatId: string, streamId: string | null): MaybePromise<unknown>
-}
-
 export interface ChatRoutesOptions<Message = unknown> extends Omit<AnswerOptions, 'owner'> {
   engine: api.Engine
   /**
@@ -58,7 +52,10 @@ export interface ChatRoutesOptions<Message = unknown> extends Omit<AnswerOptions
   authorize(request: Request, chatId: string): MaybePromise<string | Response | null | undefined>
   /** Calls the model: once for each answer, and to its end, whatever becomes of the client. */
   generate(input: GenerateInput<Message>): MaybePromise<Answer>
-  /** For applications that keep stream ids of their own. Default: a chat is one stream, each answer a generation of it. */
+  /**
+   * For applications that keep in their database which stream holds a chat's current answer. All answers of a chat and owner
+   * get the same id, a UUID. Default: the chat's own id.
+   */
   activeStream?: ActiveStream | undefined
   /** The largest body of a `POST`, in bytes; more is 413. 1 to 134,217,728, default 16,777,216. */
   maxBodyBytes?: number | undefined
@@ -115,16 +112,8 @@ const checkRoutes = object({
  */
 export function chatRoutes<Message = unknown>(options: ChatRoutesOptions<Message>): ChatRoutes {
   required(checkRoutes(options, 'options'), 'options', 'engine', 'authorize', 'generate')
-  const {
-    engine,
-    authorize,
-    generate,
-    activeStream = ITSELF,
-    onError,
-    onFinish,
-    maxBodyBytes,
-    ...rest
-  } = options
+  const { engine, authorize, generate, activeStream, onError, onFinish, maxBodyBytes, ...rest } = options
+  const streams = activeStream && new RememberedStreams(engine, activeStream)
   const finish = onFinish && finisher(engine, onFinish, (error) => wordsOf(error, onError))
 
   async function admitted(
@@ -142,23 +131,21 @@ export function chatRoutes<Message = unknown>(options: ChatRoutesOptions<Message
     const { chatId, owner, body } = input
     const messages = Array.isArray(body.messages) ? body.messages : []
     const messageId = answeredIn(messages.at(-1)) ?? randomUUID()
-    const known = await activeStream.get(chatId)
-    const streamId = known || randomUUID()
-    if (!known) await activeStream.set(chatId, streamId)
-    // Unless somebody else answers now: after a takeover, or where this answer was refused.
-    const forget = async () => {
-      if ((await engine.status(streamId))?.state !== 'active') await activeStream.set(chatId, null)
-    }
+    const streamId = streams === undefined ? chatId : await streams.next(chatId, owner)
     const wording = wordingOf(onError)
     const open = (signal: AbortSignal) => generate({ ...input, messages, messageId, signal })
     const metadata: AnswerMetadata = { chatId, messageId, after: idOf(messages.at(-1)) }
-    const { chunks, done } = await startAnswer(engine, streamId, open, encodeChunks(messageId), {
+    const starting = startAnswer(engine, streamId, open, encodeChunks(messageId), {
       ...rest,
       owner,
       metadata,
       wording,
-      afterwards: activeStream === ITSELF ? undefined : () => forget().catch(wording),
+      afterwards: () => remembering.then(() => streams?.ended(chatId, streamId)).catch(wording),
     })
+    // An answer that cannot be found again is one all the same.
+    const remembering = starting.then(() => streams?.begun(chatId, streamId).catch(wording), ignore)
+    const { chunks, done } = await starting
+    await remembering
     done.catch((error) => isInterruption(error) || wording(error))
     return answerResponse(chunks, done, wording)
   }
@@ -181,24 +168,24 @@ export function chatRoutes<Message = unknown>(options: ChatRoutesOptions<Message
       refusing(async () => {
         const chatId = checkStreamId(await paramOf(context), 'params.id')
         return admitted(request, chatId, async (owner) => {
-          const streamId = await activeStream.get(chatId)
-          return streamId ? resumeResponse(engine, request, streamId, { owner, onError }) : nothing()
+          const streamId = streams === undefined ? chatId : await streams.current(chatId)
+          return streamId === undefined
+            ? nothing()
+            : resumeResponse(engine, request, streamId, { owner, onError })
         })
       }, onError),
     DELETE: (request, context) =>
       refusing(async () => {
         const chatId = checkStreamId(await paramOf(context), 'params.id')
         return admitted(request, chatId, async (owner) => {
-          const streamId = await activeStream.get(chatId)
-          return streamId
-            ? stopResponse(engine, streamId, { owner, onError })
-            : Response.json({ result: 'ended' })
+          const streamId = streams === undefined ? chatId : await streams.stoppable(chatId, owner)
+          return streamId === undefined
+            ? Response.json({ result: 'ended' })
+            : stopResponse(engine, streamId, { owner, onError })
         })
       }, onError),
   }
 }
-
-const ITSELF: ActiveStream = { get: (chatId) => chatId, set: ignore }
 
 /** The id of a message of the assistant that the client wants continued. */
 function answeredIn(message: unknown): string | undefined {

@@ -5,12 +5,12 @@
  * @packageDocumentation
  */
 
+export type { ActiveStream } from './active-stream.js'
 export type { Answer, UIMessageChunks } from './answer.js'
 export type { AnswerOptions } from './answer-start.js'
 export type { FinishedAnswer, OnFinish } from './chat-finish.js'
 export { type ResumeOptions, resumeResponse, stopResponse } from './chat-responses.js'
 export {
-  type ActiveStream,
   type ChatRoutes,
   type ChatRoutesOptions,
   chatRoutes,
