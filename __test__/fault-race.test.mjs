@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { openEngine, openProxy, openRedis, test } from './children/fault-scene.mjs'
-import { digest, seqOf, Writing, wordFor } from './children/fault-work.mjs'
+import { digest, Reading, seqOf, Writing, wordFor } from './children/fault-work.mjs'
 import { checkHistory } from './support/history.mjs'
 import { createRandom } from './support/seed.mjs'
 import { deadline, until } from './support/wait.mjs'
@@ -142,3 +142,62 @@ test('G4: a taken over producer that Redis cannot be reached from is fenced when
   await assert.rejects(reading(), { code: 'ERR_INTERRUPTED', reason: 'superseded' })
   assert.deepEqual(first, [1])
 })
+
+/** @type {{ name: string, oldFirst: boolean, isIdle: boolean }[]} */
+const RETURNS = [
+  { name: 'its successor is the first to come back', oldFirst: false, isIdle: false },
+  { name: 'it comes back first, and its successor writes on', oldFirst: true, isIdle: false },
+  { name: 'it comes back first, and its successor is idle', oldFirst: true, isIdle: true },
+]
+
+for (const { name, oldFirst, isIdle } of RETURNS) {
+  test(`G1 G4: a producer is taken over without hearing of it, Redis loses everything: ${name}`, async (t) => {
+    const redis = await openRedis(t)
+    const proxy = await openProxy(t, redis.url)
+    const away = openEngine(t, { url: proxy.url, lease: '3s' })
+    const here = openEngine(t, { url: redis.url, lease: '3s' })
+    const there = openEngine(t, { url: redis.url, lease: '3s', connectTimeout: '6s' })
+    const old = new Writing(await away.produce('lost'), { random: createRandom() })
+    await Promise.all([old.append(), old.append()])
+    await proxy.refuse(true)
+    proxy.cut()
+    await until(() => away.state !== 'ready')
+    const next = new Writing(await here.produce('lost', { ifActive: 'takeover' }), {
+      random: createRandom(1),
+    })
+    await Promise.all([next.append(), next.append()])
+    const readings = [here, there].map((engine, index) =>
+      new Reading(engine, 'lost', { name: `reader ${index}`, random: createRandom(2), stay: null }).start(),
+    )
+    await until(() => readings.every(({ chunks }) => chunks === 2))
+
+    await redis.admin.cmd('FLUSHALL')
+    const current = async () => (await there.status('lost'))?.generation
+    if (oldFirst) {
+      await proxy.refuse(false)
+      await old.append()
+      const since = performance.now()
+      // The successor may be faster to find it out than this test.
+      assert.ok([old.producer.generation, next.producer.generation].includes((await current()) ?? ''))
+      if (!isIdle) await next.append()
+      await until(async () => (await current()) === next.producer.generation)
+      t.diagnostic(`its successor is back after ${Math.round(performance.now() - since)} ms`)
+    } else {
+      await next.append()
+      await proxy.refuse(false)
+    }
+    await until(() => old.producer.signal.aborted, { message: 'the old producer is told' })
+    assert.equal(old.producer.signal.reason.code, 'ERR_FENCED')
+    await old.append()
+    assert.equal(old.errors.at(-1)?.code, 'ERR_FENCED')
+    await next.append()
+    assert.equal(await next.finish(), 'complete')
+    assert.deepEqual(next.errors, [])
+    const found = await generation(there, next.producer, 2)
+    assert.equal(found.outcome, 'complete')
+    await deadline(Promise.all(readings.map(({ done }) => done)), 10_000, 'the readers end')
+    const readers = [found, ...readings.flatMap(({ sessions }) => sessions)]
+    for (const { outcome } of readers) assert.equal(outcome, 'complete')
+    checkHistory({ written: next.written, first: 3, readers })
+  })
+}

@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::task::AbortHandle;
+use tokio::{task::AbortHandle, time::Instant};
 use ulid::Ulid;
 
 use super::{
@@ -553,11 +553,15 @@ async fn fetch(subscription: Arc<Subscription>, inner: Arc<Inner>, position: Pos
         owner: subscription.owner.clone(),
     };
     tokio::time::sleep(delay).await;
+    let patience = Instant::now() + inner.config().lease();
     loop {
         let permit = inner.reads().acquire().await;
         let page = inner.store().read(subscription.hub.stream(), &read).await;
         drop(permit);
         match page {
+            // The store has lost the generation, and the producer of an older one was the first to come back. The later
+            // one's may follow.
+            Ok(Some(page)) if is_older(&page, position) && Instant::now() < patience => {}
             Ok(Some(page)) => {
                 subscription.hub.observe(&page);
                 return subscription.accept(page);
@@ -581,6 +585,15 @@ async fn fetch(subscription: Arc<Subscription>, inner: Arc<Inner>, position: Pos
             Err(error) => return subscription.stop_fetching(Some(End::Error(error))),
         }
         tokio::time::sleep(backoff.next_delay()).await;
+    }
+}
+
+fn is_older(page: &Page, position: Position) -> bool {
+    match position {
+        Position::After { generation, .. } | Position::Next { generation, .. } => {
+            page.lost && page.head.generation < generation
+        }
+        Position::Start | Position::Now | Position::Open => false,
     }
 }
 

@@ -35,6 +35,7 @@ pub async fn run(producer: Arc<Producer>, hub: Arc<Hub>, inner: Arc<Inner>, star
         log_end: started.seq,
         accepted: started.seq,
         repeated: false,
+        appealed: false,
         pending: None,
         ending: None,
         kept: VecDeque::new(),
@@ -85,6 +86,8 @@ struct Writer {
     accepted: u64,
     /// The last batch was sent more than once: the answer to it was lost at least once.
     repeated: bool,
+    /// The producer was fenced and has come back, and nothing was accepted since.
+    appealed: bool,
     /// What has left the queue and is not accepted yet, and the end that goes with it.
     pending: Option<EncodedFrame>,
     ending: Option<Terminal>,
@@ -277,10 +280,7 @@ impl Writer {
             Appended::Missing if self.producer.exclusive => self.restore().await,
             Appended::Missing => Err(self.lost()),
             Appended::Ended(terminal) => Err(self.producer.cut_off_error(&terminal)),
-            Appended::Fenced => Err(Error::Fenced {
-                stream: self.producer.stream.to_string(),
-                in_doubt: self.repeated,
-            }),
+            Appended::Fenced => self.appeal().await,
             Appended::Hole { .. } | Appended::Done { .. } => Err(Error::Internal {
                 reason: format!(
                     "stream {:?}: the log and its producer disagree",
@@ -288,6 +288,24 @@ impl Writer {
                 ),
             }),
         }
+    }
+
+    fn fenced(&self) -> Error {
+        Error::Fenced {
+            stream: self.producer.stream.to_string(),
+            in_doubt: self.repeated,
+        }
+    }
+
+    /// Another generation stands where this producer's should. If that is an older one, which came back after the store
+    /// had lost the takeover, this one is put in its place.
+    async fn appeal(&mut self) -> Result<()> {
+        let is_told = lock(&self.producer.state).cut_off.is_some();
+        if is_told || self.appealed || !self.producer.exclusive {
+            return Err(self.fenced());
+        }
+        self.appealed = true;
+        self.restore().await
     }
 
     /// The store has lost the whole stream: puts it back as far as it is still kept here.
@@ -308,19 +326,14 @@ impl Writer {
                 .attend(inner.store().restore(&self.producer.stream, &restore))
                 .await
             {
-                Ok(Appended::Done { last, stop, .. }) => {
+                Ok(Appended::Done { last, stop, .. }) if last <= self.accepted => {
                     self.log_end = last;
                     self.sealing.lose_track();
                     self.heed(stop);
                     return Ok(());
                 }
                 Ok(Appended::Ended(terminal)) => return Err(self.producer.cut_off_error(&terminal)),
-                Ok(_) => {
-                    return Err(Error::Fenced {
-                        stream: self.producer.stream.to_string(),
-                        in_doubt: false,
-                    });
-                }
+                Ok(_) => return Err(self.fenced()),
                 Err(error) => self.pause(error, &mut backoff).await?,
             }
         }
@@ -377,7 +390,10 @@ impl Writer {
         loop {
             let call = inner.store().append(&self.producer.stream, &append);
             match self.attend(call).await {
-                Ok(reply) => return Ok(reply),
+                Ok(reply) => {
+                    self.appealed &= !matches!(reply, Appended::Done { .. });
+                    return Ok(reply);
+                }
                 Err(error) => {
                     self.repeated |= !error.has_no_side_effects();
                     self.pause(error, &mut backoff).await?;

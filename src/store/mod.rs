@@ -153,7 +153,8 @@ pub struct Ttl {
 /// Idempotent by `producer`: the same request again returns the same answer as long as that producer is registered.
 #[derive(Debug, Clone)]
 pub struct Start {
-    /// The id of the generation that begins; ignored when a shared one is joined.
+    /// The id of the generation that begins; ignored when a shared one is joined. Its time is replaced by that of the
+    /// generation before it, if that names a later one.
     pub generation: Ulid,
     /// The id of the producer.
     pub producer: Ulid,
@@ -174,7 +175,7 @@ pub struct Start {
 /// The answer to [`Start`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Started {
-    /// The generation: the requested one, or the shared one that was joined.
+    /// The generation: the requested one, maybe under a later id, or the shared one that was joined.
     pub generation: Ulid,
     /// Its ordinal.
     pub ordinal: u64,
@@ -186,7 +187,12 @@ pub struct Started {
 
 /// Puts back a generation whose record the store has lost (a restart without persistence, a failover, an eviction).
 ///
-/// Does nothing and answers as [`Store::append`] would when the record is there after all.
+/// If an older generation is there, because its producer, which was taken over, was faster to put it back, or because the
+/// takeover itself was lost, that one is ended as `interrupted` / `superseded`. Of two generations the older one has the
+/// lower ordinal, or with the same ordinal the lower id; but one whose id names a later time is not older, whatever its
+/// ordinal: it began when there was nothing left to count on from.
+///
+/// Does nothing and answers as [`Store::append`] would when the generation itself, or a later one, is there after all.
 #[derive(Debug, Clone)]
 pub struct Restore {
     /// What the generation was started with; `if_active` and `if_ended` are ignored.

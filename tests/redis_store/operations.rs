@@ -356,11 +356,10 @@ async fn a_lost_record_is_put_back() {
     );
     server.expect_ttls().await;
 
+    let mut earlier = start(IfActive::Error);
+    earlier.generation = Ulid::from_parts(1, 2);
     assert_eq!(
-        store
-            .restore(&stream, &restore(&start(IfActive::Error), 2))
-            .await
-            .unwrap(),
+        store.restore(&stream, &restore(&earlier, 2)).await.unwrap(),
         Appended::Fenced
     );
     append(&store, &stream, &end(&a, g, 5, Outcome::Complete, "")).await;

@@ -17,6 +17,7 @@ mod keeping;
 mod noise;
 mod random;
 mod reading;
+mod restoring;
 mod sealing;
 #[path = "redis.rs"]
 mod server;
@@ -55,6 +56,14 @@ macro_rules! suite {
             appending::a_lost_record_is_put_back
             appending::a_record_that_is_there_is_not_put_back
             appending::shared_producers_interleave
+            restoring::g4_a_later_generation_is_put_back_over_an_older_one
+            restoring::g4_an_older_generation_is_not_put_back_over_a_later_one
+            restoring::g4_a_later_generation_is_put_back_over_the_end_of_an_older_one
+            restoring::g4_a_takeover_that_was_lost_is_put_back
+            restoring::g4_of_two_that_began_without_a_record_the_later_one_counts
+            restoring::g4_whoever_has_begun_anew_is_not_replaced
+            restoring::g4_a_deletion_of_what_came_back_first_is_meant_for_all
+            restoring::generations_are_in_the_order_of_their_starts_whatever_the_clocks
             ending::every_outcome_is_kept_with_its_reason
             ending::a_final_batch_is_written_once
             ending::nothing_follows_the_end

@@ -108,12 +108,19 @@ impl Slot {
                 });
             }
         }
+        let mut start = start.clone();
         let place = match (self.stream.take(), self.tombstone.take()) {
-            (Some(stream), _) => stream.into_place(),
-            (None, Some(tombstone)) => Place::new(tombstone.ordinal + 1, 0),
+            (Some(stream), _) => {
+                start.generation = following(stream.generation(), start.generation);
+                stream.into_place()
+            }
+            (None, Some(tombstone)) => {
+                start.generation = following(tombstone.generation, start.generation);
+                Place::new(tombstone.ordinal + 1, 0)
+            }
             (None, None) => Place::new(1, 0),
         };
-        let stream = self.begin(step, start, place);
+        let stream = self.begin(step, &start, place);
         step.tell(LiveMessage::Started {
             generation: stream.generation(),
             base: stream.base(),
@@ -141,11 +148,42 @@ impl Slot {
             producer: start.producer,
             lease: start.lease,
         };
-        if self.stream.is_none() && self.tombstone.is_none() {
+        let known = self
+            .tombstone
+            .as_ref()
+            .map(|left| (left.ordinal, left.generation));
+        let known = self.stream.as_ref().map(Stream::name).or(known);
+        let own = (restore.ordinal, start.generation);
+        let is_later = known.is_none_or(|known| known.1 != own.1 && is_later(own, known));
+        if is_later && self.tombstone.is_some() {
+            return Appended::Ended(interrupted("deleted"));
+        }
+        if is_later {
             let place = Place::restored(restore.ordinal, restore.base, restore.seq);
-            self.begin(step, start, place);
+            self.put_back(step, start, place);
         }
         self.renew(step, &renew)
+    }
+
+    /// Begins a generation again, in the place of an older one if one was faster to be put back.
+    fn put_back(&mut self, step: &mut Step, start: &Start, mut place: Place) {
+        let is_first = self.stream.is_none();
+        if let Some(mut older) = self.stream.take() {
+            if older.is_active() {
+                older.end(step, &interrupted("superseded"), None);
+            }
+            place = place.after(older);
+            if !place.has_previous() {
+                self.groups = Groups::default();
+            }
+        }
+        let stream = self.begin(step, start, place);
+        if !is_first {
+            step.tell(LiveMessage::Started {
+                generation: stream.generation(),
+                base: stream.base(),
+            });
+        }
     }
 
     pub fn append(&mut self, step: &mut Step, append: &Append) -> Appended {
@@ -319,6 +357,20 @@ impl Slot {
         step.tell(LiveMessage::Deleted);
         true
     }
+}
+
+/// Whether a generation, named by its ordinal and its id, is later than another. The ordinals tell, unless somebody has
+/// begun to count anew since it began.
+fn is_later((ordinal, id): (u64, Ulid), than: (u64, Ulid)) -> bool {
+    if ordinal == than.0 {
+        return id > than.1;
+    }
+    ordinal > than.0 && id.timestamp_ms() >= than.1.timestamp_ms()
+}
+
+/// The id of a generation that follows another: however the servers' clocks differ, it names no earlier time.
+fn following(before: Ulid, id: Ulid) -> Ulid {
+    Ulid::from_parts(id.timestamp_ms().max(before.timestamp_ms()), id.random())
 }
 
 fn check_owner(step: &Step, stream: &Stream, check: &OwnerCheck) -> Result<()> {

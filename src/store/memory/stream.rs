@@ -185,6 +185,11 @@ impl Stream {
         self.current.ordinal
     }
 
+    /// What tells the current generation from earlier and later ones: its ordinal and its id.
+    pub fn name(&self) -> (u64, Ulid) {
+        (self.current.ordinal, self.current.id)
+    }
+
     pub fn base(&self) -> u64 {
         self.current.base
     }
@@ -523,6 +528,19 @@ impl Place {
             seq,
             previous: None,
         }
+    }
+
+    /// The same with the stream's current generation before it, if the one ends where the other can begin.
+    pub fn after(self, stream: Stream) -> Self {
+        let fits = stream.current.ordinal < self.ordinal && stream.current.seq <= self.base;
+        Self {
+            previous: fits.then_some(stream.current),
+            ..self
+        }
+    }
+
+    pub fn has_previous(&self) -> bool {
+        self.previous.is_some()
     }
 }
 

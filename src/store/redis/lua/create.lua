@@ -22,6 +22,16 @@ local function join(record)
   register(record.q)
 end
 
+-- When a generation began, by the clock of its producer's server: the part of its ULID that is a time.
+local function began(generation) return string.sub(generation, 1, 10) end
+
+-- Drops what no generation is read of any more once the record's becomes the previous one.
+local function drop_before(record)
+  for _, key in ipairs({ LOG, SEALED }) do
+    redis.call('XTRIM', key, 'MINID', '~', record.o .. '-0', 'LIMIT', '10000')
+  end
+end
+
 -- Replaces `old` by the record of an active generation; `previous` is `old` when it was a generation. Returns the
 -- reason of the stop that was kept for it.
 local function create(old, ordinal, base, previous)

@@ -3,13 +3,44 @@
 -- ARGV[13] ordinal   ARGV[14] the seq before the generation's first chunk
 -- ARGV[15] the seq before the first chunk that can be written again
 -- Reply: see append.lua
+local ordinal, base = tonumber(ARGV[13]), tonumber(ARGV[14])
 local record = load()
+
+-- Whether this generation is later than the record's. The ordinals tell, unless somebody has begun to count anew since
+-- this one began.
+local function is_later()
+  local theirs = tonumber(record.o)
+  if ordinal == theirs then return GENERATION > record.g end
+  return ordinal > theirs and began(GENERATION) >= began(record.g)
+end
+
+local function put_back(previous)
+  local stop = create(record, ARGV[13], ARGV[14], previous)
+  redis.call('HSET', META, 'q', ARGV[15], 'y', ARGV[15])
+  return done({ x = stop }, ARGV[15], '0')
+end
 
 if not record.s then
   redis.call('UNLINK', LOG, SEALED)
-  record.x = create(record, ARGV[13], ARGV[14])
-  redis.call('HSET', META, 'q', ARGV[15], 'y', ARGV[15])
-  return done(record, ARGV[15], '0')
+  return put_back()
+end
+
+if record.g ~= GENERATION and is_later() then
+  if record.s == 'deleted' then return { 'ended', 'interrupted', 'deleted' } end
+  -- A producer that was taken over was faster, or the takeover itself was lost.
+  if record.s == 'active' then finish(record, 'interrupted', 'superseded') end
+  local previous
+  if ordinal > tonumber(record.o) and tonumber(record.q) <= base then
+    previous = record
+    drop_before(record)
+  else
+    -- What it has written cannot stand before what this one has.
+    redis.call('UNLINK', LOG, SEALED, unpack(works()))
+    redis.call('UNLINK', KEYS[5])
+  end
+  local reply = put_back(previous)
+  redis.call('PUBLISH', LIVE, 's ' .. GENERATION .. ' ' .. ARGV[14])
+  return reply
 end
 
 local own, refusal = standing(record, GENERATION, PRODUCER)

@@ -25,9 +25,7 @@ if exists(record) then
     return { 'ended', record.s }
   end
   ordinal, base, previous = record.o + 1, record.q, record
-  for _, key in ipairs({ LOG, SEALED }) do
-    redis.call('XTRIM', key, 'MINID', '~', record.o .. '-0', 'LIMIT', '10000')
-  end
+  drop_before(record)
 else
   -- Ordinals go on across a deletion, so that a generation that was deleted is not taken for the new one.
   if record.o then ordinal = record.o + 1 end
@@ -37,6 +35,10 @@ else
   redis.call('UNLINK', KEYS[5])
 end
 
+-- However the servers' clocks differ, a generation is not named after an earlier time than the one that it follows.
+if record.g and began(GENERATION) < began(record.g) then
+  GENERATION = began(record.g) .. string.sub(GENERATION, 11)
+end
 local stop = create(record, int(ordinal), base, previous)
 redis.call('PUBLISH', LIVE, 's ' .. GENERATION .. ' ' .. base)
 return { 'started', GENERATION, int(ordinal), base, stop or false }
