@@ -198,3 +198,63 @@ test('G2: Redis is out of memory for a while', async (t) => {
   await judge(here, [writing], ...(await parts()), await histories(late, 10_000))
   assert.equal(await waiting.stop('other'), 'kept')
 })
+
+/** Takes a copy of a stream; the function that is returned puts it in the place of what has become of it since. */
+async function snapshot(
+  /** @type {import('./support/redis-server.mjs').RedisServer} */ { admin },
+  /** @type {string} */ id,
+) {
+  const parts = ['meta', 'log', 'sealed'].map((part) => `{data:${id}}:${part}`)
+  const copied = []
+  for (const key of parts) copied.push(await admin.cmd('COPY', key, `${key}-then`))
+  return async () => {
+    await admin.cmd('MULTI')
+    for (const [index, key] of parts.entries()) {
+      if (copied[index] === 1) await admin.cmd('COPY', `${key}-then`, key, 'REPLACE')
+      else await admin.cmd('DEL', key)
+    }
+    await admin.cmd('EXEC')
+  }
+}
+
+for (const { name, finds } of [
+  { name: 'who has written what is lost', finds: (/** @type {Writing[]} */ [first]) => first?.append() },
+  { name: 'who has only heard of it', finds: (/** @type {Writing[]} */ [, , third]) => third?.append() },
+  { name: 'who wants to end', finds: (/** @type {Writing[]} */ [first]) => first?.producer.complete() },
+  { name: 'who is idle', finds: () => {} },
+]) {
+  test(`G1 G2: the last chunks of a shared generation are lost: nobody goes on, as soon as one finds it out ${name}`, async (t) => {
+    const redis = await openRedis(t)
+    const options = { url: redis.url, keyPrefix: 'data', lease: 2_000 }
+    const engines = [openEngine(t, options), openEngine(t, options), openEngine(t, options)]
+    const produced = engines.map((engine) => engine.produce('shared', { ifActive: 'share' }))
+    const random = createRandom()
+    const writings = (await Promise.all(produced)).map((producer) => new Writing(producer, { random }))
+    const [first, second] = /** @type {[Writing, Writing, Writing]} */ (writings)
+    const reader = /** @type {import('..').Engine} */ (engines[2])
+    const early = startReaders(reader, ['shared'], { each: 1, name: 'early ', random, stay: null })
+    for (const writing of writings) await writing.append()
+    const revert = await snapshot(redis, 'shared')
+    for (let count = 0; count < 3; count++) for (const writing of [first, second]) await writing.append()
+    await until(() => early.get('shared')?.[0]?.chunks === 9)
+
+    await revert()
+    await Promise.resolve(finds(writings)).catch((error) => assert.equal(error.code, 'ERR_INTERRUPTED'))
+    for (const { producer } of writings) {
+      await until(() => producer.signal.aborted, { message: 'every producer is told' })
+      assert.equal(producer.signal.reason.code, 'ERR_INTERRUPTED')
+      assert.equal(producer.signal.reason.reason, 'lost')
+      await assert.rejects(producer.append('late'), { code: 'ERR_INTERRUPTED', reason: 'lost' })
+    }
+    const { state, reason, lastSeq } = (await reader.status('shared')) ?? {}
+    assert.deepEqual({ state, reason, lastSeq }, { state: 'interrupted', reason: 'lost', lastSeq: 3 })
+    const parts = await histories(early, 10_000)
+    const late = startReaders(openEngine(t, options), ['shared'], { each: 1, name: 'late ', random, stay: null })
+    const readers = [...(parts.shared ?? []), ...((await histories(late, 10_000)).shared ?? [])]
+    assert.deepEqual(
+      readers.map(({ outcome }) => outcome),
+      ['interrupted: lost', 'interrupted: lost'],
+    )
+    assert.deepEqual(readers[1]?.chunks, readers[0]?.chunks.slice(0, 3), 'no cursor stands for two chunks')
+  })
+}

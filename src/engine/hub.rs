@@ -137,6 +137,13 @@ impl Hub {
         lock(&self.state).ring.tail()
     }
 
+    /// The last chunk of this generation that was heard of.
+    pub fn tail_of(&self, generation: Ulid) -> Option<u64> {
+        let state = lock(&self.state);
+        let is_known = state.ring.generation() == Some(generation);
+        state.ring.tail().filter(|_| is_known)
+    }
+
     /// Whether a local reader could make use of a frame before the store has it.
     pub fn has_members(&self) -> bool {
         !lock(&self.state).members.is_empty()

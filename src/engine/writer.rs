@@ -156,9 +156,8 @@ impl Writer {
                 self.inner.metrics().sealed(&seal);
                 self.sealing.sealed(&seal);
             }
-            // A shared generation's numbers are the store's to give; going back means that it has lost some.
             if last < self.accepted + count {
-                return Err(self.lost());
+                return Err(self.disagreement());
             }
             if let Some(frame) = self.pending.take() {
                 let latency = batch.since.map(|since| since.elapsed());
@@ -206,6 +205,7 @@ impl Writer {
             lease: self.inner.config().lease(),
         };
         let inner = Arc::clone(&self.inner);
+        let known_end = self.known_end();
         let mut backoff = Backoff::default();
         let reply = loop {
             let call = inner.store().renew(&self.producer.stream, &renew);
@@ -217,9 +217,10 @@ impl Writer {
         if let Appended::Done { last, stop, .. } = reply {
             lock(&self.producer.state).last_sign = Some(Instant::now());
             self.heed(stop);
-            if self.producer.exclusive && last < self.log_end {
+            if last < known_end {
+                self.recover(Appended::Hole { seq: last }).await?;
+            } else if !self.producer.exclusive {
                 self.log_end = last;
-                self.sealing.lose_track();
             }
         } else {
             self.recover(reply).await?;
@@ -268,6 +269,11 @@ impl Writer {
                 self.sealing.lose_track();
                 Ok(())
             }
+            // Others may have written what is lost, so nobody can write all of it again.
+            Appended::Hole { .. } if !self.producer.exclusive => {
+                self.give_up().await;
+                Err(self.lost())
+            }
             Appended::Hole { seq } if seq < self.log_end => {
                 self.log_end = seq;
                 self.sealing.lose_track();
@@ -281,13 +287,27 @@ impl Writer {
             Appended::Missing => Err(self.lost()),
             Appended::Ended(terminal) => Err(self.producer.cut_off_error(&terminal)),
             Appended::Fenced => self.appeal().await,
-            Appended::Hole { .. } | Appended::Done { .. } => Err(Error::Internal {
-                reason: format!(
-                    "stream {:?}: the log and its producer disagree",
-                    self.producer.stream.as_str()
-                ),
-            }),
+            Appended::Hole { .. } | Appended::Done { .. } => Err(self.disagreement()),
         }
+    }
+
+    fn disagreement(&self) -> Error {
+        Error::Internal {
+            reason: format!(
+                "stream {:?}: the log and its producer disagree",
+                self.producer.stream.as_str()
+            ),
+        }
+    }
+
+    /// What the log must not end before. Of a shared generation that is all that local readers have been given, too: the
+    /// same number must not be given again.
+    fn known_end(&self) -> u64 {
+        if self.producer.exclusive {
+            return self.log_end;
+        }
+        let heard = self.hub.tail_of(self.producer.start.generation);
+        self.log_end.max(heard.unwrap_or_default())
     }
 
     fn fenced(&self) -> Error {
@@ -378,7 +398,7 @@ impl Writer {
             generation: self.producer.start.generation,
             producer: self.producer.start.producer,
             batch: self.batch,
-            expected: self.producer.exclusive.then_some(self.log_end),
+            expected: Some(self.known_end()),
             frame,
             terminal,
             seal,

@@ -217,7 +217,8 @@ pub struct Append {
     pub producer: Ulid,
     /// Tells the producer's batches apart: each has a larger one than those before.
     pub batch: u64,
-    /// The seq the log must end with, known to a generation's only producer; `None` in shared mode.
+    /// The seq that the log must end with, as a generation's only producer knows it. In shared mode it may end later, but
+    /// not before. `None`: wherever it ends.
     pub expected: Option<u64>,
     /// The chunks, if any.
     pub frame: Option<EncodedFrame>,

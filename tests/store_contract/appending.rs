@@ -6,7 +6,7 @@ use tidemark::{
 };
 use ulid::Ulid;
 
-use crate::world::{LONG, SHORT, World, chunks, done, frame, id, numbered, owned, pass, share, start};
+use crate::world::{LONG, Producer, SHORT, World, chunks, done, frame, id, numbered, owned, pass, share, start};
 
 pub async fn an_append_takes_the_next_seqs(world: &World) {
     let engine = world.engine();
@@ -230,4 +230,32 @@ pub async fn shared_producers_interleave(world: &World) {
         chunks(&page),
         numbered(&[(1, "l1"), (2, "r1"), (3, "r2"), (4, "l2")])
     );
+}
+
+pub async fn g1_what_is_shared_does_not_go_on_where_chunks_were_lost(world: &World) {
+    let engine = world.engine();
+    let mut left = engine.produce_as(&id("chat"), share()).await;
+    let mut right = engine.produce_as(&id("chat"), share()).await;
+    left.write(&["l1"]).await;
+    right.write(&["r1"]).await;
+    // What a failover does to a log cannot be asked of a store; a producer that knows of more chunks is the same.
+    let after = |producer: &mut Producer<'_>, expected| Append {
+        expected: Some(expected),
+        frame: Some(frame(&["x"])),
+        ..producer.next()
+    };
+    let ahead = after(&mut left, 3);
+    for append in [
+        ahead.clone(),
+        Append { frame: None, ..ahead },
+    ] {
+        assert_eq!(left.send(&append).await, Appended::Hole { seq: 2 });
+    }
+    assert_eq!(engine.head(&id("chat")).await.seq, 2, "nothing was written");
+    for expected in [1, 3] {
+        let append = after(&mut left, expected);
+        let last = if expected == 1 { 3 } else { 4 };
+        assert_eq!(left.send(&append).await, done(last), "others may have written since");
+        assert_eq!(left.send(&append).await, done(last), "and it is written once");
+    }
 }

@@ -56,6 +56,7 @@ macro_rules! suite {
             appending::a_lost_record_is_put_back
             appending::a_record_that_is_there_is_not_put_back
             appending::shared_producers_interleave
+            appending::g1_what_is_shared_does_not_go_on_where_chunks_were_lost
             restoring::g4_a_later_generation_is_put_back_over_an_older_one
             restoring::g4_an_older_generation_is_not_put_back_over_a_later_one
             restoring::g4_a_later_generation_is_put_back_over_the_end_of_an_older_one

@@ -359,7 +359,7 @@ impl Stream {
         match append.expected {
             Some(expected) if seq < expected => return Appended::Hole { seq },
             // Somebody else has written after this producer's last chunk, so it is not the only one any more.
-            Some(expected) if seq > expected => return Appended::Fenced,
+            Some(expected) if seq > expected && !self.shared => return Appended::Fenced,
             _ => {}
         }
         let last = seq + append.frame.as_ref().map_or(0, |frame| frame.count);

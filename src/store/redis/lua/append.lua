@@ -1,6 +1,7 @@
 -- Appends one batch of one producer, exactly once.
 --
--- ARGV[4] generation   ARGV[5] producer   ARGV[6] batch   ARGV[7] the seq the log must end with, or ''   ARGV[8] lease
+-- ARGV[4] generation   ARGV[5] producer   ARGV[6] batch
+-- ARGV[7] the seq that the log must end with, or if the generation is shared, not before; or ''   ARGV[8] lease
 -- ARGV[9] outcome, or ''   ARGV[10] its reason   ARGV[11] number of chunks   ARGV[12] frame
 -- ARGV[13] what `h` begins with if the next batch may be quick, see prelude.lua
 -- With a seal: ARGV[14] the seq that the sealed part ends with   ARGV[15] the seq that it is to end with
@@ -41,7 +42,7 @@ if refusal then return refusal end
 if batch < own.batch then return { 'fenced' } end
 local last = tonumber(record.q)
 if expected and last < expected then return { 'hole', record.q } end
-if expected and last > expected then return { 'fenced' } end
+if expected and last > expected and record.m == 'x' then return { 'fenced' } end
 if ARGV[14] and (ARGV[14] ~= record.y or tonumber(ARGV[15]) > last + count) then return { 'unsealed' } end
 
 commit(record)
