@@ -223,7 +223,7 @@ for (const { name, finds } of [
   { name: 'who wants to end', finds: (/** @type {Writing[]} */ [first]) => first?.producer.complete() },
   { name: 'who is idle', finds: () => {} },
 ]) {
-  test(`G1 G2: the last chunks of a shared generation are lost: nobody goes on, as soon as one finds it out ${name}`, async (t) => {
+  test(`G1 G2: the last chunks of a shared generation are lost: nobody goes on, found out by one ${name}`, async (t) => {
     const redis = await openRedis(t)
     const options = { url: redis.url, keyPrefix: 'data', lease: 2_000 }
     const engines = [openEngine(t, options), openEngine(t, options), openEngine(t, options)]

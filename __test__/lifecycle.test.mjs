@@ -2,14 +2,17 @@
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
-import { describe, test } from 'node:test'
+import { before, describe, test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
 import { inspect } from 'node:util'
+import { Worker } from 'node:worker_threads'
 import { createEngine } from '../dist/index.mjs'
 import { freePort } from './support/free-port.mjs'
 import { checkHistory } from './support/history.mjs'
+import { startProxy } from './support/proxy.mjs'
 import { startRedis } from './support/redis-server.mjs'
-import { eachStore } from './support/stores.mjs'
+import { createRandom } from './support/seed.mjs'
+import { eachStore, TestStore } from './support/stores.mjs'
 import { follow, numbered, produceAll, readAll, texts, useEngines, writeAll } from './support/streams.mjs'
 import { deadline, until } from './support/wait.mjs'
 
@@ -86,6 +89,49 @@ eachStore('lifecycle', (store) => {
     for (const code of await Promise.all(calls)) assert.match(code, /^(done|ERR_CLOSED|ERR_NOT_FOUND)$/)
   })
 
+  test('G5 close leaves no generation behind whose start is under way', async () => {
+    const other = open()
+    const random = createRandom(21)
+    for (let round = 0; round < 40; round++) {
+      const engine = open()
+      const streamId = `starting ${round}`
+      const ifActive = random.pick(/** @type {const} */ (['error', 'takeover', 'share']))
+      const start = engine.produce(streamId, { ifActive }).then(
+        () => 'started',
+        ({ code }) => code,
+      )
+      for (let turns = random.int(0, 8); turns > 0; turns--) await turn()
+      await engine.close()
+      assert.match(await start, /^(started|ERR_CLOSED)$/)
+      const status = await other.status(streamId)
+      if (status) assert.deepEqual([status.state, status.reason], ['interrupted', 'closed'], `round ${round}`)
+    }
+  })
+
+  test('G5 close leaves a shared generation that is just being joined to the others', async () => {
+    const other = open()
+    const random = createRandom(22)
+    for (let round = 0; round < 40; round++) {
+      const engine = open()
+      const streamId = `joining ${round}`
+      const first = await other.produce(streamId, { ifActive: 'share' })
+      const join = engine.produce(streamId, { ifActive: 'share' }).then(
+        () => 'joined',
+        ({ code }) => code,
+      )
+      for (let turns = random.int(0, 8); turns > 0; turns--) await turn()
+      await engine.close()
+      const status = await other.status(streamId)
+      if ((await join) === 'joined') {
+        assert.deepEqual([status?.state, status?.reason], ['interrupted', 'closed'], `round ${round}`)
+      } else {
+        assert.deepEqual([status?.state, status?.producers], ['active', 1], `round ${round}`)
+        assert.equal(await first.complete(), 'complete')
+        assert.equal((await other.status(streamId))?.state, 'complete')
+      }
+    }
+  })
+
   test('engines are closed one by one, and the others go on', async () => {
     const engines = Array.from({ length: 6 }, () => open())
     const [reader] = engines.splice(0, 1)
@@ -144,6 +190,52 @@ eachStore('lifecycle', (store) => {
         return !inspect(error).includes('s3cret')
       },
     )
+  })
+})
+
+describe('close while a start is under way [redis]', () => {
+  const store = new TestStore('redis')
+  const open = useEngines(store)
+  before(() => store.start())
+  /** A lease that is not what ends anything here. */
+  const lease = '60s'
+
+  for (const ifActive of /** @type {const} */ (['error', 'share'])) {
+    for (const isLost of [false, true]) {
+      test(`G5 ${ifActive}: the answer ${isLost ? 'is lost' : 'comes late'}`, async () => {
+        const proxy = await startProxy({ target: store.url })
+        const [far, near] = [open({ url: proxy.url, lease }), open()]
+        const streamId = `${ifActive} ${isLost}`
+        await far.connect()
+        // The engine's control channel is listened to.
+        await (await far.produce('before')).complete()
+        proxy.delay(200)
+        const refused = assert.rejects(far.produce(streamId, { ifActive }), { code: 'ERR_CLOSED' })
+        await until(() => near.status(streamId), { message: 'it has begun' })
+        proxy.delay(0)
+        if (isLost) proxy.cut()
+        await deadline(far.close(), 5_000, 'the engine closes')
+        await refused
+        const status = await near.status(streamId)
+        assert.deepEqual([status?.state, status?.reason], ['interrupted', 'closed'])
+        await proxy.close()
+      })
+    }
+  }
+
+  test('G5 a thread that is terminated leaves no generation behind whose start is under way', async () => {
+    const proxy = await startProxy({ target: store.url })
+    const keyPrefix = store.prefix()
+    const near = open({ keyPrefix })
+    const options = { url: proxy.url, keyPrefix, lease }
+    proxy.delay(100)
+    const file = new URL('./children/starting.mjs', import.meta.url)
+    const worker = new Worker(file, { workerData: { streamId: 'thread', options } })
+    await until(() => near.status('thread'), { message: 'it has begun' })
+    await worker.terminate()
+    const ended = async () => (await near.status('thread'))?.reason === 'closed'
+    await until(ended, { message: 'it has ended' })
+    await proxy.close()
   })
 })
 

@@ -56,6 +56,8 @@ pub struct Inner {
     pub(super) written: Mutex<Vec<Arc<Producer>>>,
     pub(super) pump: Notify,
     pub(super) acks: Acks,
+    /// Held by the starts under way.
+    pub(super) starting: tokio::sync::RwLock<()>,
     /// Held by the announcements under way.
     pub(super) announcing: tokio::sync::RwLock<()>,
     pub(super) consumptions: Mutex<HashMap<Handle, Arc<Consumption>>>,
@@ -80,6 +82,7 @@ impl Inner {
             written: Mutex::default(),
             pump: Notify::new(),
             acks: Acks::default(),
+            starting: tokio::sync::RwLock::default(),
             announcing: tokio::sync::RwLock::default(),
             consumptions: Mutex::default(),
             next_handle: AtomicU32::new(1),

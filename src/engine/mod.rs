@@ -40,11 +40,11 @@ use ulid::Ulid;
 pub use inner::Inner;
 
 use crate::{
-    Config, Error, Result, StreamId,
+    Config, Cursor, Error, Result, StreamId,
     frame::Kind,
     store::{
-        self, Ack, ConnectionState, IfActive, IfEnded, ListCursor, Outcome, OwnerCheck, Start, StopResult,
-        StreamStatus, Sweep, Terminal, Ttl, predecessor::Ask,
+        self, Ack, Append, Appended, ConnectionState, IfActive, IfEnded, ListCursor, Outcome, OwnerCheck,
+        Start, StopResult, StreamStatus, Sweep, Terminal, Ttl, predecessor::Ask,
     },
     sync::lock,
 };
@@ -78,6 +78,14 @@ pub struct Produce {
 #[derive(Clone)]
 pub struct Engine {
     inner: Arc<Inner>,
+}
+
+/// How a closing engine's producers end.
+fn closed() -> Terminal {
+    Terminal {
+        outcome: Outcome::Interrupted,
+        reason: "closed".into(),
+    }
 }
 
 fn internal(panic: &tokio::task::JoinError) -> Error {
@@ -161,6 +169,7 @@ impl Engine {
 
     async fn start(self, request: u32, stream: StreamId, options: Produce) -> Result<()> {
         let inner = &self.inner;
+        let _under_way = inner.starting.read().await;
         inner.check_open()?;
         if let Some(outage) = inner.store().outage().filter(|_| !options.is_patient) {
             // Somebody has to try: the next one may find it again.
@@ -168,8 +177,9 @@ impl Engine {
             inner.spawn(async move { engine.store().connect().await });
             return Err(outage);
         }
+        let requested = next_ulid();
         let mut start = Start {
-            generation: next_ulid(),
+            generation: requested,
             producer: next_ulid(),
             if_active: options.if_active,
             if_ended: options.if_ended,
@@ -180,6 +190,8 @@ impl Engine {
         };
         let started = inner.retry(|| inner.store().start(&stream, &start)).await?;
         start.generation = started.generation;
+        // Its time may be another.
+        let has_joined = started.generation.random() != requested.random();
         let producer = Arc::new(Producer {
             handle: inner.next_handle(),
             stream: stream.clone(),
@@ -201,11 +213,20 @@ impl Engine {
             generation: started.generation,
             stop: started.stop.clone(),
         };
-        {
+        let is_open = {
             // Whoever has news of the producer finds it here, and so after its host has been told of it.
             let mut producers = lock(&inner.producers);
-            inner.outbox.push(Event::Reply(request, Ok(reply)));
-            producers.insert(producer.handle, Arc::clone(&producer));
+            let is_open = inner.check_open().is_ok();
+            if is_open {
+                inner.outbox.push(Event::Reply(request, Ok(reply)));
+                producers.insert(producer.handle, Arc::clone(&producer));
+            }
+            is_open
+        };
+        if !is_open {
+            inner.forget_producer(&producer, &hub);
+            self.take_back(&producer, has_joined).await;
+            return Err(Error::Closed);
         }
         inner.recall(&stream);
         let writer = inner.spawn(writer::run(
@@ -221,6 +242,46 @@ impl Engine {
             }
         });
         Ok(())
+    }
+
+    /// Ends what was started while the engine was closed: nobody knows of the producer. One that has joined others only
+    /// leaves them.
+    async fn take_back(&self, producer: &Producer, has_joined: bool) {
+        let inner = &self.inner;
+        let terminal = if has_joined {
+            Terminal {
+                outcome: Outcome::Complete,
+                reason: String::new(),
+            }
+        } else {
+            closed()
+        };
+        let append = Append {
+            generation: producer.start.generation,
+            producer: producer.start.producer,
+            batch: 1,
+            expected: None,
+            frame: None,
+            terminal: Some(terminal),
+            seal: None,
+            lease: producer.start.lease,
+        };
+        // Should it fail, the lease tells the rest of the world.
+        let ended = inner
+            .retry(|| inner.store().append(&producer.stream, &append))
+            .await;
+        if let Ok(Appended::Done {
+            last,
+            terminal: Some(terminal),
+            ..
+        }) = ended
+        {
+            let end = Cursor {
+                generation: producer.start.generation,
+                seq: last,
+            };
+            finished::announce(inner, &producer.stream, end, terminal);
+        }
     }
 
     /// Queues a chunk of a producer and returns the bytes in its queue. Call [`Engine::written`] after the last one.
@@ -431,22 +492,18 @@ impl Engine {
         ))
     }
 
-    /// Ends producers (everything written first, for at most the command timeout; then, for as long, what consumers have
-    /// seen and what has finished is stored), subscriptions and connections.
+    /// Ends producers (everything written first, for at most the command timeout, in which those that are being started end
+    /// too; then, for as long, what consumers have seen and what has finished is stored), subscriptions and connections.
     pub async fn close(self) -> Result<Reply> {
         let inner = &self.inner;
         if inner.closed.swap(true, Ordering::AcqRel) {
             return Ok(Reply::Unit);
         }
         let producers: Vec<_> = lock(&inner.producers).values().cloned().collect();
-        let endings = producers.iter().map(|producer| {
-            producer.finish(Terminal {
-                outcome: Outcome::Interrupted,
-                reason: "closed".into(),
-            })
-        });
+        let endings = producers.iter().map(|producer| producer.finish(closed()));
         // Those that do not make it are told below; their leases tell the rest of the world.
-        let _ = tokio::time::timeout(inner.config.command_timeout(), join_all(endings)).await;
+        let endings = async { tokio::join!(join_all(endings), inner.starting.write()) };
+        let _ = tokio::time::timeout(inner.config.command_timeout(), endings).await;
         inner.shut(&producers);
         let rest = async {
             inner.acks.flush(inner, None).await;
@@ -472,6 +529,7 @@ impl Engine {
         }
         let inner = Arc::clone(inner);
         self.inner.spawn(async move {
+            let _ = tokio::time::timeout(inner.config.command_timeout(), inner.starting.write()).await;
             // Nobody is left to be told of a failure.
             let _ = inner.store().close().await;
         });
