@@ -249,7 +249,12 @@ for (const { name, finds } of [
     const { state, reason, lastSeq } = (await reader.status('shared')) ?? {}
     assert.deepEqual({ state, reason, lastSeq }, { state: 'interrupted', reason: 'lost', lastSeq: 3 })
     const parts = await histories(early, 10_000)
-    const late = startReaders(openEngine(t, options), ['shared'], { each: 1, name: 'late ', random, stay: null })
+    const late = startReaders(openEngine(t, options), ['shared'], {
+      each: 1,
+      name: 'late ',
+      random,
+      stay: null,
+    })
     const readers = [...(parts.shared ?? []), ...((await histories(late, 10_000)).shared ?? [])]
     assert.deepEqual(
       readers.map(({ outcome }) => outcome),

@@ -303,10 +303,13 @@ impl Consumption {
         }
     }
 
-    pub(super) fn leave(&self) {
+    pub(super) fn leave(&self, handle: Handle) {
         self.left.store(true, Ordering::Release);
         self.news.notify_one();
         self.opened.notify_one();
+        if let Some(hub) = &self.hub {
+            hub.leave(handle);
+        }
     }
 }
 
@@ -416,10 +419,7 @@ impl Engine {
         let inner = &self.inner;
         let consumption = lock(&inner.consumptions).remove(&consumer);
         if let Some(consumption) = consumption {
-            consumption.leave();
-            if let Some(hub) = &consumption.hub {
-                hub.leave(consumer);
-            }
+            consumption.leave(consumer);
             let spare = std::mem::take(&mut lock(&consumption.state).spare);
             untouched.extend(spare.into_iter().map(|item| item.id));
             consumption.give_back(inner, untouched).await;

@@ -165,6 +165,7 @@ impl Inner {
 
     pub(crate) fn forget_producer(&self, producer: &Arc<Producer>, hub: &Arc<Hub>) {
         lock(&self.producers).remove(&producer.handle);
+        self.store().release(producer.start.producer);
         let mut hubs = lock(&self.hubs);
         hub.writer_leaves();
         if hub.is_unused() {
@@ -214,8 +215,8 @@ impl Inner {
         for subscription in subscriptions {
             subscription.fail(Error::Closed);
         }
-        for consumption in std::mem::take(&mut *lock(&self.consumptions)).into_values() {
-            consumption.leave();
+        for (handle, consumption) in std::mem::take(&mut *lock(&self.consumptions)) {
+            consumption.leave(handle);
         }
     }
 

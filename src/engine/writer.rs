@@ -24,11 +24,29 @@ const KEEP_FOR: Duration = Duration::from_secs(15);
 /// … as long as they take no more than this.
 const KEEP_BYTES: usize = 1 << 20;
 
+/// A producer that is known to its engine, as long as it has a writer: also one that panics comes to an end.
+struct Known<'a> {
+    producer: &'a Arc<Producer>,
+    hub: &'a Arc<Hub>,
+    inner: &'a Inner,
+}
+
+impl Drop for Known<'_> {
+    fn drop(&mut self) {
+        self.inner.forget_producer(self.producer, self.hub);
+    }
+}
+
 /// Runs until the producer has ended.
 pub async fn run(producer: Arc<Producer>, hub: Arc<Hub>, inner: Arc<Inner>, started: Started) {
+    let _known = Known {
+        producer: &producer,
+        hub: &hub,
+        inner: &inner,
+    };
     let mut writer = Writer {
         producer: Arc::clone(&producer),
-        hub,
+        hub: Arc::clone(&hub),
         inner: Arc::clone(&inner),
         batch: 0,
         base: started.seq,
@@ -63,7 +81,6 @@ pub async fn run(producer: Arc<Producer>, hub: Arc<Hub>, inner: Arc<Inner>, star
             Err(error) => producer.close(&inner, Err(error)),
         }
     }
-    inner.forget_producer(&producer, &writer.hub);
 }
 
 enum Work {

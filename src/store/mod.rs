@@ -622,6 +622,9 @@ pub trait Store: Send + Sync + 'static {
     fn append<'a>(&'a self, stream: &'a StreamId, append: &'a Append) -> Pending<'a, Appended>;
     /// Prolongs a lease.
     fn renew<'a>(&'a self, stream: &'a StreamId, renew: &'a Renew) -> Pending<'a, Appended>;
+    /// A producer of this engine has ended, whether or not the store has heard of it: nothing that was noted here to write
+    /// for it is of use any more.
+    fn release(&self, _producer: Ulid) {}
     /// Reads a page; `None` when the stream does not exist (or holds nothing but a kept stop).
     /// Errors: [`crate::Error::Forbidden`], [`crate::Error::Corrupt`].
     fn read<'a>(&'a self, stream: &'a StreamId, read: &'a Read) -> Pending<'a, Option<Page>>;

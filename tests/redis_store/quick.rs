@@ -83,6 +83,31 @@ async fn g3_quick_appends_are_as_exact_as_others() {
 }
 
 #[tokio::test]
+async fn g7_nothing_is_kept_for_a_producer_that_has_ended() {
+    let server = Server::start();
+    let (store, _) = open(&config(&server.url()));
+    let stream = id("chat");
+    let a = start(IfActive::Error);
+    store.start(&stream, &a).await.unwrap();
+    let next = |number: u64| batch(&a, a.generation, number, Some(number - 1), &["x"]);
+    let whole = async |number| {
+        append(&store, &stream, &next(number)).await;
+        let hot = server.run::<u64>("HGET {tm:chat}:meta h").await;
+        let chunks = hot / (1 << 22) % (1 << 15);
+        // The whole script leaves none there.
+        chunks == 0
+    };
+    assert!(whole(1).await);
+    assert!(!whole(2).await);
+    store.release(a.producer);
+    assert!(
+        whole(3).await,
+        "it is not known any more that this one may be quick"
+    );
+    assert!(!whole(4).await);
+}
+
+#[tokio::test]
 async fn g3_quick_appends_count_as_far_as_their_number_goes() {
     let server = Server::start();
     let (store, _) = open(&config(&server.url()));

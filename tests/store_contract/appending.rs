@@ -6,7 +6,9 @@ use tidemark::{
 };
 use ulid::Ulid;
 
-use crate::world::{LONG, Producer, SHORT, World, chunks, done, frame, id, numbered, owned, pass, share, start};
+use crate::world::{
+    LONG, Producer, SHORT, World, chunks, done, frame, id, numbered, owned, pass, share, start,
+};
 
 pub async fn an_append_takes_the_next_seqs(world: &World) {
     let engine = world.engine();
@@ -245,17 +247,18 @@ pub async fn g1_what_is_shared_does_not_go_on_where_chunks_were_lost(world: &Wor
         ..producer.next()
     };
     let ahead = after(&mut left, 3);
-    for append in [
-        ahead.clone(),
-        Append { frame: None, ..ahead },
-    ] {
+    for append in [ahead.clone(), Append { frame: None, ..ahead }] {
         assert_eq!(left.send(&append).await, Appended::Hole { seq: 2 });
     }
     assert_eq!(engine.head(&id("chat")).await.seq, 2, "nothing was written");
     for expected in [1, 3] {
         let append = after(&mut left, expected);
         let last = if expected == 1 { 3 } else { 4 };
-        assert_eq!(left.send(&append).await, done(last), "others may have written since");
+        assert_eq!(
+            left.send(&append).await,
+            done(last),
+            "others may have written since"
+        );
         assert_eq!(left.send(&append).await, done(last), "and it is written once");
     }
 }

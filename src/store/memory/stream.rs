@@ -50,6 +50,9 @@ struct Suspicion {
 /// When the last lease ends, and the last seq.
 type Sign = (Option<Instant>, u64);
 
+/// Past so many producers, those that are gone are forgotten, and fenced should they come back.
+const REMEMBERED: usize = 64;
+
 /// One generation's part of the log.
 struct Generation {
     id: Ulid,
@@ -137,9 +140,11 @@ impl Stream {
 
     /// Adds a producer to the current generation.
     pub fn register(&mut self, step: &Step, start: &Start) -> Started {
-        // Nobody repeats a request longer than a lease: those who are done need not be remembered any more.
+        // Nobody repeats a request longer than a lease: those who are done need not be remembered any more, nor, when they
+        // are many, those who are gone.
+        let are_many = self.producers.len() >= REMEMBERED;
         self.producers
-            .retain(|producer| !producer.done || producer.lease_ends > step.now);
+            .retain(|producer| producer.lease_ends > step.now || !producer.done && !are_many);
         let started = Started {
             generation: self.current.id,
             ordinal: self.current.ordinal,

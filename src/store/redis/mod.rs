@@ -372,6 +372,10 @@ impl Store for RedisStore {
         })
     }
 
+    fn release(&self, producer: Ulid) {
+        self.quick.forget(producer);
+    }
+
     fn renew<'a>(&'a self, stream: &'a StreamId, renew: &'a Renew) -> Pending<'a, Appended> {
         Box::pin(async move {
             let keys = self.keys.stream(stream);

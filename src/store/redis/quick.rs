@@ -194,7 +194,7 @@ impl Quick {
     }
 
     /// Nothing is known of the record any more.
-    fn forget(&self, producer: Ulid) {
+    pub fn forget(&self, producer: Ulid) {
         lock(&self.producers).remove(&producer);
     }
 

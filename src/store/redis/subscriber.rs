@@ -83,8 +83,9 @@ pub(super) struct Subscriber {
     channels: HashMap<String, Channel>,
     /// What is subscribed.
     subscribed: HashSet<String>,
-    /// Channels that may be in one of the two and not in the other.
+    /// Channels that may be in one of the two and not in the other, once there is a connection.
     changed: VecDeque<String>,
+    is_connected: bool,
     /// Messages have been missed since a connection was lost.
     missed: bool,
     backoff: Backoff,
@@ -110,6 +111,7 @@ impl Subscriber {
             channels: HashMap::new(),
             subscribed: HashSet::new(),
             changed: VecDeque::new(),
+            is_connected: false,
             missed: false,
             backoff: Backoff::default(),
             pulse: Pulse::new(),
@@ -127,10 +129,13 @@ impl Subscriber {
                 self.board.set(Part::Subscriber, Status::Unused, "");
                 continue;
             };
+            self.is_connected = true;
+            self.changed = self.channels.keys().cloned().collect();
             let (reason, status) = self.serve(&sink, stream, tenure).await;
+            self.is_connected = false;
+            self.changed = VecDeque::new();
             self.missed |= !self.subscribed.is_empty();
             self.subscribed.clear();
-            self.changed = self.channels.keys().cloned().collect();
             if self.channels.is_empty() {
                 self.board.set(Part::Subscriber, Status::Unused, "");
                 continue;
@@ -356,8 +361,10 @@ impl Subscriber {
                 if self.subscribed.contains(&name) {
                     let _ = done.send(Ok(()));
                 } else {
+                    // Those who have given up meanwhile may have been many, if there is no connection for long.
+                    channel.waiting.retain(|done| !done.is_closed());
                     channel.waiting.push(done);
-                    self.changed.push_back(name);
+                    self.note(name);
                 }
             }
             Request::Unlisten { channel, store } => self.remove(channel, store),
@@ -378,6 +385,13 @@ impl Subscriber {
         channel.members.retain(|(member, _)| *member != store);
         if channel.members.is_empty() {
             self.channels.remove(&name);
+            self.note(name);
+        }
+    }
+
+    /// Something has changed about a channel. A new connection looks at all of them.
+    fn note(&mut self, name: String) {
+        if self.is_connected {
             self.changed.push_back(name);
         }
     }
