@@ -178,14 +178,38 @@ test('G1 G2 G3 G5 G7: a server dies, its replica takes over, and all go on', asy
 test('G1 G2 G3: a server hands over to its replica by plan', async (t) => {
   const scene = await work(t, 'plan')
   const { server } = await cluster.owner(metaOf('plan-0'))
-  const replicas = []
-  for (const replica of cluster.servers) {
-    const { role, master_port } = await replica.admin.info('replication')
-    if (role === 'slave' && master_port === String(server.port)) replicas.push(replica)
-  }
-  const [replica] = replicas
-  await replica?.admin.cmd('CLUSTER', 'FAILOVER')
+  const replica = await cluster.replicaOf(server)
+  await replica.admin.cmd('CLUSTER', 'FAILOVER')
   await until(async () => (await cluster.owner(metaOf('plan-0'))).server === replica)
+  await scene.moves()
+  await scene.finish()
+  await cluster.settled()
+})
+
+test('G8: a server that takes over refuses the user at first', async (t) => {
+  const rules = ['on', `>${PASSWORD}`, '~*', '&*', '+@all']
+  const user = (/** @type {import('./support/redis-server.mjs').RedisServer} */ { admin }) =>
+    admin.cmd('ACL', 'SETUSER', 'app', ...rules)
+  const { server } = await cluster.owner(metaOf('late-0'))
+  const replica = await cluster.replicaOf(server)
+  await Promise.all(cluster.servers.filter((each) => each !== replica).map(user))
+  const url = cluster.url.replace('://:', '://app:')
+  const scene = await work(t, 'late', { url, connectTimeout: 500 })
+  await replica.admin.cmd('CLUSTER', 'FAILOVER')
+  await until(async () => (await cluster.owner(metaOf('late-0'))).server === replica)
+  await until(() => scene.engine.state === 'degraded', {
+    message: () => `degraded, not ${scene.engine.states}`,
+  })
+  const [first] = scene.writings
+  const written = first?.written.length ?? 0
+  await until(() => (first?.written.length ?? 0) > written + 30)
+  await assert.rejects(scene.engine.status('late-0'), {
+    code: 'ERR_CONNECTION',
+    retryable: true,
+    message: /refused the user name or the password/,
+  })
+  await user(replica)
+  await until(() => scene.engine.state === 'ready', { message: () => `ready, not ${scene.engine.states}` })
   await scene.moves()
   await scene.finish()
   await cluster.settled()

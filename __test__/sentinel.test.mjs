@@ -91,6 +91,32 @@ describe('G1 G2 G3 G7: all follow when the primary is', { concurrency: true }, (
   }
 })
 
+test('G8: the primary that takes over refuses the user at first', async (t) => {
+  const scene = await openSentinels(t)
+  const [primary, replica] = scene.servers
+  const user = (/** @type {import('./support/redis-server.mjs').RedisServer} */ { admin }) =>
+    admin.cmd('ACL', 'SETUSER', 'app', 'on', '>correct-horse', '~*', '&*', '+@all')
+  await user(primary)
+  const url = scene.url.replace('://', '://app:correct-horse@')
+  const engine = openEngine(t, { url, connectTimeout: 500 })
+  const random = createRandom()
+  const readers = startReaders(engine, ['late'], { each: 2, name: 'near ', random, stay: null })
+  const writing = new Writing(await engine.produce('late'), { random }).start()
+  t.after(() => writing.settle(1_000).catch(() => {}))
+  await until(() => writing.accepted > 20)
+  await primary.stop('SIGKILL')
+  await scene.becomes(replica)
+  const written = writing.written.length
+  await until(() => writing.written.length > written + 50)
+  const error = await errorOf(engine.status('late'), ['correct-horse'])
+  assert.match(error.message, /refused the user name or the password/)
+  assert.equal(error.retryable, true)
+  await user(replica)
+  await until(() => writing.accepted > written)
+  await writing.finish()
+  await judge(engine, [writing], await histories(readers, 15_000))
+})
+
 test('G10: what sentinels refuse is said with their addresses and without passwords', async (t) => {
   const password = 'correct-horse'
   const sentinelPassword = 'battery-staple'

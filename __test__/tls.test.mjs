@@ -2,10 +2,12 @@
 
 import assert from 'node:assert/strict'
 import { after, before } from 'node:test'
-import { connections, errorOf, openEngine, openRedis, replay, test } from './children/fault-scene.mjs'
+import { connections, errorOf, judge, openEngine, openRedis, replay, test } from './children/fault-scene.mjs'
+import { histories, startReaders, Writing } from './children/fault-work.mjs'
 import { certify } from './support/certificates.mjs'
 import { freePort } from './support/free-port.mjs'
 import { checkHistory } from './support/history.mjs'
+import { createRandom } from './support/seed.mjs'
 import { numbered, texts } from './support/streams.mjs'
 import { until } from './support/wait.mjs'
 
@@ -43,6 +45,30 @@ test('rediss: with the authority that signed the certificate everything works', 
   const theirs = await certify()
   t.after(theirs.close)
   await openEngine(t, { url, tls: { ca: theirs.ca + ours.ca } }).connect()
+})
+
+test('G8: for a while the server has a certificate that is not trusted', async (t) => {
+  const { redis, url } = await openSecure(t)
+  const theirs = await certify()
+  t.after(theirs.close)
+  const engine = openEngine(t, { url, tls: { ca: ours.ca }, connectTimeout: 500 })
+  const random = createRandom()
+  const readers = startReaders(engine, ['rotated'], { each: 2, name: 'near ', random, stay: null })
+  const writing = new Writing(await engine.produce('rotated'), { random }).start()
+  t.after(() => writing.settle(1_000).catch(() => {}))
+  await until(() => writing.accepted > 20)
+  const { admin } = redis
+  await admin.cmd('CONFIG', 'SET', ...theirs.settings)
+  await admin.cmd('CLIENT', 'KILL', 'TYPE', 'pubsub')
+  await admin.cmd('CLIENT', 'KILL', 'TYPE', 'normal')
+  await until(() => engine.state === 'degraded')
+  const written = writing.written.length
+  await until(() => writing.written.length > written + 50)
+  assert.match((await errorOf(engine.status('rotated'), [PASSWORD])).message, /certificate/)
+  await admin.cmd('CONFIG', 'SET', ...ours.settings)
+  await until(() => writing.accepted > written)
+  await writing.finish()
+  await judge(engine, [writing], await histories(readers, 10_000))
 })
 
 test('G10: a certificate that is not trusted is ERR_CONNECTION, says so, and shows no password', async (t) => {

@@ -33,7 +33,7 @@ pub enum Error {
         address: String,
         /// The operating system's or the server's words.
         reason: String,
-        /// Trying again is useless: the credentials were refused.
+        /// Trying again is useless: the credentials were refused, and never accepted before.
         permanent: bool,
     },
     /// `ERR_TIMEOUT`: no answer in time. The operation may have taken effect.

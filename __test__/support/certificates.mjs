@@ -49,6 +49,8 @@ export async function certify() {
   return {
     /** The authority's certificate, as PEM. */
     ca: await readFile(file('ca.pem'), 'utf8'),
+    /** Settings that make a running redis-server use the server's. */
+    settings: ['tls-cert-file', file('server.pem'), 'tls-key-file', file('server.key')],
     /** Arguments that make redis-server use the server's. */
     args: [
       '--tls-cert-file',

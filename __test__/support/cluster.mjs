@@ -90,6 +90,15 @@ export class Cluster {
     throw new Error(`nobody has the slot of ${key}`)
   }
 
+  /** A replica of a server. @param {RedisServer} server */
+  async replicaOf(server) {
+    for (const replica of this.servers) {
+      const { role, master_port } = await replica.admin.info('replication')
+      if (role === 'slave' && master_port === String(server.port)) return replica
+    }
+    throw new Error(`port ${server.port} has no replica`)
+  }
+
   /** Another of the first primaries. @param {RedisServer} server */
   otherThan(server) {
     return /** @type {RedisServer} */ (this.primaries.find((primary) => primary !== server))

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard},
+    sync::{Arc, Mutex, MutexGuard, OnceLock},
 };
 
 use tokio::sync::Notify;
@@ -38,9 +38,19 @@ pub(super) enum Status {
 pub(super) type Member = (u64, Arc<dyn Listener>);
 
 pub(super) struct Board {
-    inner: Mutex<Inner>,
+    state: Mutex<Inner>,
     /// A connection was silent for long, and is wanted now: the one for live messages has to prove that it is alive.
     pub doubted: Notify,
+    proof: Proof,
+}
+
+/// What the server has let us do: the first time that something was done, and so what it must let us do again.
+#[derive(Default)]
+pub(super) struct Proof {
+    /// A script was run for this key.
+    pub key: OnceLock<String>,
+    /// Something was published on this channel.
+    pub channel: OnceLock<String>,
 }
 
 struct Inner {
@@ -49,19 +59,23 @@ struct Inner {
     state: ConnectionState,
     /// What went wrong last, since everything was well.
     reason: String,
+    /// There was a connection.
+    has_worked: bool,
     members: Vec<Member>,
 }
 
 impl Board {
     pub fn new() -> Self {
         Self {
-            inner: Mutex::new(Inner {
+            doubted: Notify::new(),
+            state: Mutex::new(Inner {
                 parts: BTreeMap::new(),
                 state: ConnectionState::Idle,
                 reason: String::new(),
+                has_worked: false,
                 members: Vec::new(),
             }),
-            doubted: Notify::new(),
+            proof: Proof::default(),
         }
     }
 
@@ -72,6 +86,16 @@ impl Board {
     /// What went wrong last; empty when everything is well.
     pub fn reason(&self) -> String {
         self.lock().reason.clone()
+    }
+
+    /// Whether there ever was a connection: then whatever is refused now may be accepted again.
+    pub fn has_worked(&self) -> bool {
+        self.lock().has_worked
+    }
+
+    /// What the server is known to let us do.
+    pub fn proof(&self) -> &Proof {
+        &self.proof
     }
 
     /// Shows a store the state from now on, beginning with the present one.
@@ -100,6 +124,9 @@ impl Board {
 
     /// Notes a change and tells the stores if it makes a difference.
     pub fn set(&self, part: Part, status: Status, reason: &str) {
+        if status == Status::Up {
+            self.lock().has_worked = true;
+        }
         self.change(reason, |parts| {
             parts.insert(part, status);
         });
@@ -135,7 +162,7 @@ impl Board {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        lock(&self.inner)
+        lock(&self.state)
     }
 }
 

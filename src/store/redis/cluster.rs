@@ -389,8 +389,9 @@ impl Cluster {
         changed
     }
 
-    fn failed(&self, failure: Failure) {
+    fn failed(&self, mut failure: Failure) {
         self.board.set(TABLE, Status::Failed, &failure.reason);
+        failure.permanent &= !self.board.has_worked();
         self.table.send_modify(|table| {
             table.failures += 1;
             table.failure = Some(failure);

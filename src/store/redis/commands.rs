@@ -17,9 +17,10 @@ use tokio::{
 use super::{
     board::{Board, Part, Status},
     connect::{Failure, words},
+    keys::channel_of,
     primary::{Primary, Tenure},
     pulse::{PING_EVERY, PROOF, Pulse, patience},
-    scripts::Call,
+    scripts::{self, Call},
 };
 use crate::{Error, Result, backoff::Backoff};
 
@@ -123,9 +124,16 @@ impl Commands {
             Job::Script(call) => call,
         };
         let first = asking.or(call.script.publishes().then_some("PING"));
-        let reply = self.send(operation, first, &call.by_hash(), limits).await?;
+        let mut reply = self.send(operation, first, &call.by_hash(), limits).await?;
         if matches!(&reply, Err(error) if error.code() == Some("NOSCRIPT")) {
-            return self.send(operation, first, &call.by_source(), limits).await;
+            reply = self.send(operation, first, &call.by_source(), limits).await?;
+        }
+        if reply.is_ok() {
+            let proof = self.board.proof();
+            proof.key.get_or_init(|| call.first_key().to_owned());
+            if call.script.publishes() {
+                proof.channel.get_or_init(|| channel_of(call.first_key()));
+            }
         }
         Ok(reply)
     }
@@ -183,7 +191,11 @@ impl Commands {
         self.board.begin(self.part);
         let mut backoff = Backoff::default();
         loop {
-            match self.primary.commands(patience).await {
+            let attempt = match self.primary.commands(patience).await {
+                Ok(made) => self.tried(made, patience).await,
+                failed => failed,
+            };
+            match attempt {
                 Ok(connection) => return connection,
                 Err(failure) => self.failed(failure),
             }
@@ -193,6 +205,36 @@ impl Commands {
                 self.interest().await;
             }
         }
+    }
+
+    /// Makes sure that what the server has let us do before it still lets us do: where users are set anew, they may have
+    /// their passwords before their rights.
+    async fn tried(
+        &self,
+        (mut connection, tenure): (MultiplexedConnection, Tenure),
+        patience: Duration,
+    ) -> Result<(MultiplexedConnection, Tenure), Failure> {
+        let proof = self.board.proof();
+        let Some(key) = proof.key.get() else {
+            return Ok((connection, tenure));
+        };
+        let mut probe = redis::pipe();
+        // For a single key nothing is done.
+        probe.add_command(Call::new(&scripts::QUICK).key(key).by_hash());
+        if let Some(channel) = proof.channel.get() {
+            // Whoever hears it knows no such message.
+            probe.cmd("PUBLISH").arg(channel).arg("");
+        }
+        let replies = connection.send_packed_commands(&probe, 0, probe.len());
+        let replies = timeout(patience, replies)
+            .await
+            .map_err(|_| Failure::late(patience))?;
+        let refused = |reply: Value| reply.extract_error().err().filter(|error| says(error, "NOPERM"));
+        // Should the connection be lost again, whoever uses it finds out.
+        if let Some(error) = replies.unwrap_or_default().into_iter().find_map(refused) {
+            return Err(Failure::passing(words(&error)));
+        }
+        Ok((connection, tenure))
     }
 
     /// Returns when the connection has been discarded.
@@ -383,7 +425,7 @@ impl Commands {
                 return false;
             };
             *attempts += 1;
-            *permanent = failure.permanent;
+            *permanent = failure.permanent && !self.board.has_worked();
             *reason = failure.reason;
             true
         });

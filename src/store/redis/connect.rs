@@ -29,7 +29,7 @@ pub(super) struct Server {
 #[derive(Debug, Clone)]
 pub(super) struct Failure {
     pub reason: String,
-    /// Trying again does not help: the credentials are wrong.
+    /// The credentials were refused: if they never were accepted, trying again does not help.
     pub permanent: bool,
 }
 

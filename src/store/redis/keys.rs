@@ -91,6 +91,11 @@ impl Keyspace {
     }
 }
 
+/// The channel of the stream whose record this is the key of.
+pub(super) fn channel_of(meta: &str) -> String {
+    format!("{}live", meta.trim_end_matches("meta"))
+}
+
 /// FNV-1a: short, and the same in every version and on every machine.
 fn shard(id: &StreamId) -> u8 {
     let hash = id.as_str().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {

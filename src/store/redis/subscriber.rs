@@ -179,7 +179,7 @@ impl Subscriber {
 
     fn failed(&mut self, failure: &Failure) {
         self.board.set(Part::Subscriber, Status::Failed, &failure.reason);
-        if failure.permanent {
+        if failure.permanent && !self.board.has_worked() {
             for channel in self.channels.values_mut() {
                 for done in channel.waiting.drain(..) {
                     let _ = done.send(Err(self.servers.error(failure.reason.clone())));
