@@ -1,7 +1,7 @@
 // Generations: who may start one, what becomes of the one before, and how seqs and ids go on.
 
 import assert from 'node:assert/strict'
-import { describe, test } from 'node:test'
+import { before, describe, test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
 import { startChild } from './support/child.mjs'
 import { checkHistory } from './support/history.mjs'
@@ -204,6 +204,7 @@ describe('takeover of a producer that is not told [redis]', () => {
     for (const settled of await Promise.allSettled(late)) {
       assert.equal(settled.status, 'rejected')
       assert.equal(settled.reason.code, 'ERR_FENCED')
+      assert.match(settled.reason.message, /was not written/)
     }
     proxy.delay(0)
     assert.equal(old.signal.aborted, true)
@@ -213,6 +214,46 @@ describe('takeover of a producer that is not told [redis]', () => {
     await until(() => proxy.connections === 0, { message: 'its connections are closed' })
     await proxy.close()
   })
+})
+
+describe('takeover of a producer that waits for an answer [redis]', () => {
+  const store = new TestStore('redis')
+  const open = useEngines(store)
+  before(() => store.start())
+
+  for (const isWritten of [true, false]) {
+    test(`G3 G4 what it is not told of is in doubt, ${isWritten ? 'and' : 'though not'} written`, async () => {
+      const proxy = await startProxy({ target: store.url })
+      const [far, near] = [open({ url: proxy.url }), open()]
+      const streamId = `in doubt ${isWritten}`
+      const old = await far.produce(streamId)
+      await old.append('before')
+      if (isWritten) proxy.mute(true)
+      else proxy.blackhole(true)
+      const late = old.append('late')
+      late.catch(() => {})
+      const last = isWritten ? 2 : 1
+      await until(async () => (await near.status(streamId))?.lastSeq === last)
+      const young = await near.produce(streamId, { ifActive: 'takeover' })
+      await young.append('after')
+      // The answer is lost with its connection, and the repetition meets the successor.
+      if (isWritten) proxy.mute(false)
+      else proxy.blackhole(false)
+      await assert.rejects(deadline(late, 10_000, 'the append settles'), (/** @type {any} */ error) => {
+        assert.equal(error.code, 'ERR_FENCED')
+        assert.match(error.message, /may have been written/)
+        return true
+      })
+      assert.match(old.signal.reason.message, /may have been written/)
+      await young.complete()
+      const written = numbered(isWritten ? ['before', 'late'] : ['before'])
+      const seen = await readAll(near, streamId, { from: `${old.generation}.0` })
+      assert.equal(seen.error?.reason, 'superseded')
+      checkHistory({ written, readers: [{ ...seen, to: last }] })
+      await far.close()
+      await proxy.close()
+    })
+  }
 })
 
 describe('takeover, again and again [redis]', () => {

@@ -21,7 +21,7 @@ export class FaultProxy {
   #links = new Set()
   #server
   #target
-  #faults = { delayMs: 0, blackhole: false }
+  #faults = { delayMs: 0, blackhole: false, mute: false }
 
   /** @param {URL} target @param {number} port */
   constructor(target, port) {
@@ -68,6 +68,17 @@ export class FaultProxy {
     for (const link of this.#links) link.isDead = true
   }
 
+  /**
+   * While on, what the server says is swallowed; what it is told arrives. Turning it off cuts the connections that have
+   * lost something.
+   * @param {boolean} on
+   */
+  mute(on) {
+    this.#faults.mute = on
+    if (on) return
+    for (const link of this.#links) if (link.lossy) link.cut()
+  }
+
   /** While on, new connections are refused; old ones go on. @param {boolean} on */
   async refuse(on) {
     if (on === !this.#server.listening) return
@@ -100,7 +111,7 @@ class Link {
   /**
    * @param {import('node:net').Socket} client
    * @param {{ host: string, port: number }} target
-   * @param {{ delayMs: number, blackhole: boolean }} faults
+   * @param {{ delayMs: number, blackhole: boolean, mute: boolean }} faults
    */
   constructor(client, target, faults) {
     this.#client = client
@@ -138,16 +149,16 @@ class Link {
       if (queue.length === 1) pump()
     }
     from.on('data', (data) => {
-      if (this.#swallows()) return
+      if (this.#swallows(from)) return
       later(() => {
-        if (this.#swallows() || to.destroyed) return
+        if (this.#swallows(from) || to.destroyed) return
         if (!to.write(data)) from.pause()
       })
     })
     to.on('drain', () => from.resume())
     from.on('error', () => {})
     from.on('close', (failed) => {
-      if (this.#swallows()) return
+      if (this.#swallows(from)) return
       later(() => {
         if (failed) to.destroy()
         else to.end()
@@ -155,8 +166,10 @@ class Link {
     })
   }
 
-  #swallows() {
-    if (this.#faults.blackhole) this.lossy = true
-    return this.isDead || this.#faults.blackhole
+  /** @param {import('node:net').Socket} from */
+  #swallows(from) {
+    const swallows = this.#faults.blackhole || (this.#faults.mute && from === this.#upstream)
+    if (swallows) this.lossy = true
+    return this.isDead || swallows
   }
 }
