@@ -15,6 +15,7 @@ import { until } from './support/wait.mjs'
 /** Both generations of what it leaves behind. */
 const writers = { 'a sorted set': OldSetWriter, 'a stream': OldStreamWriter }
 let count = 0
+const newChatOf = (/** @type {string} */ name) => `${name} ${++count}`
 
 /** @param {string} chatId @param {number} pieces @returns {StreamMessage[]} */
 function oldRun(chatId, pieces) {
@@ -62,7 +63,7 @@ describe('message-stream, upgrading in place', () => {
     delete process.env.TIDEMARK_URL
   })
 
-  const newChat = () => `old ${++count}`
+  const newChat = () => newChatOf('old')
   const start = (/** @type {string} */ chatId, /** @type {chats.StartOptions} */ options) =>
     chats.startMessageChunkStream({ chatId, userContent: 'Hello', type: 'ai', intervalMs: 0 }, options)
 
@@ -294,6 +295,77 @@ describe('message-stream, upgrading in place', () => {
     assert.deepEqual(await chats.getActiveMessageChunkStreams(), [])
     await redis.admin.cmd('DEL', key)
     assert.equal(await engine.status(chatId), null)
+  })
+})
+
+describe('message-stream, old events that were made up', () => {
+  /** What they could reach through an object of theirs; the arrays of properties are the whole process'. */
+  const shared = [Object.prototype, Array.prototype, String.prototype, Object, Function.prototype]
+  const look = () => shared.map((each) => Object.entries(Object.getOwnPropertyDescriptors(each)))
+
+  after(async () => {
+    await chats.cleanup()
+    delete process.env.TIDEMARK_URL
+  })
+
+  test('none of them changes what all objects inherit', async () => {
+    const redis = await sharedRedis()
+    process.env.TIDEMARK_URL = redis.url
+    const chatId = newChatOf('made up')
+    const key = `message-stream-${chatId}:stream`
+    const heads = ['', 'message.', 'list.', 'list.0.', 'chunk.', 'own.']
+    const tails = [
+      '__proto__.isPrototypeOf',
+      '__proto__.toString',
+      '__proto__.__proto__.hasOwnProperty',
+      'constructor.prototype.valueOf',
+      'constructor.keys',
+      'constructor.constructor.prototype.call',
+      'toString.__proto__.apply',
+      'map.name',
+      'prototype.x',
+    ]
+    const json = {
+      type: 'aiMessageChunk',
+      chatId,
+      chunk: 'text',
+      message: { id: 'm', chatId },
+      list: [{ x: 1 }],
+      // A field that is called like that is the event's own.
+      own: { constructor: { at: '2026-01-02T03:04:05.678Z' } },
+    }
+    /** @type {object[]} */
+    const notes = heads.flatMap((head) =>
+      tails.flatMap((tail) => [
+        { [`${head}${tail}`]: ['undefined'] },
+        { [`${head}${tail}`]: ['Date'] },
+        // The same as a tree, whose branches are followed one by one.
+        tail.split('.').reduceRight((/** @type {any} */ inner, field) => ({ [field]: inner }), ['undefined']),
+        { [head.slice(0, -1) || 'message']: [['set'], { [tail]: ['undefined'] }] },
+      ]),
+    )
+    notes.push(JSON.parse('{"__proto__":{"isPrototypeOf":["undefined"]}}'))
+    notes.push({ 'own.constructor.at': ['Date'] })
+    const before = look()
+    for (const values of notes) {
+      await redis.admin.cmd('XADD', key, '*', 'event', JSON.stringify({ json, meta: { values } }))
+    }
+    const end = { json: { type: 'messageComplete', chatId } }
+    await redis.admin.cmd('XADD', key, '*', 'event', JSON.stringify(end))
+    try {
+      const reader = await new ChatReader(chatId).end()
+      assert.equal(reader.events.length, notes.length + 1)
+      for (const event of reader.events.slice(0, -2)) assert.deepEqual(event, json)
+      const revived = /** @type {any} */ (reader.events.at(-2))
+      assert.deepEqual(revived.own.constructor.at, new Date(json.own.constructor.at))
+      assert.deepEqual(look(), before)
+    } finally {
+      // Whatever failed is told: the runner itself must not trip over it.
+      for (const [index, properties] of before.entries()) {
+        for (const [name, is] of properties) Object.defineProperty(shared[index] ?? {}, name, is)
+      }
+      await redis.admin.cmd('DEL', key)
+    }
   })
 })
 

@@ -115,12 +115,18 @@ function revive(target: Json, tree: Json): void {
     // Dots within a field's name are escaped.
     const fields = path.split(/(?<!\\)\./).map((field) => field.replace(/\\(.)/g, '$1'))
     const last = fields.pop() as string
-    const holder = fields.reduce<unknown>((value, field) => (value as Json | undefined)?.[field], target)
-    if (typeof holder !== 'object' || holder === null || !Object.hasOwn(holder, last)) continue
+    const holder = fields.reduce<unknown>(ownField, target)
+    const value = ownField(holder, last)
+    if (value === undefined) continue
     const [kind, children] = Array.isArray(note) ? note : [undefined, note]
-    const value = (holder as Json)[last]
     if (isObject(children) && typeof value === 'object' && value !== null) revive(value as Json, children)
     if (kind === 'Date') (holder as Json)[last] = new Date(value as string)
     else if (kind === 'undefined') (holder as Json)[last] = undefined
   }
+}
+
+/** What was in the event's JSON, and never what objects inherit: that belongs to the whole process. */
+function ownField(holder: unknown, field: string): unknown {
+  if (typeof holder !== 'object' || holder === null || !Object.hasOwn(holder, field)) return undefined
+  return (holder as Json)[field]
 }
