@@ -33,6 +33,47 @@ eachStore('subscribe', (store) => {
     checkHistory({ written: numbered(chunks), readers })
   })
 
+  test('G1 many readers of each stream, each at a pace of its own: all get the same, whoever leaves between', async () => {
+    const random = createRandom(2)
+    const engine = open()
+    const names = ['one', 'two', 'three']
+    const producers = await Promise.all(names.map((name) => engine.produce(`many ${name}`)))
+    /** Few texts, so that the same one comes again and again: for this reader, for the next, and for another stream. */
+    const words = ['', 'a', 'é', 'a text that is long enough to be a view', 'žluťoučký kůň pěl ďábelské ódy']
+    const chunks = names.map(() => /** @type {(string | Uint8Array)[]} */ ([]))
+    const readers = names.map((name) =>
+      Array.from({ length: 12 }, (_, index) => {
+        const pause = index % 3 === 0 ? 0 : index % 3 === 1 ? 0.1 : 0.7
+        const leavesAt = index % 4 === 3 ? random.int(1, 300) : 0
+        return follow(engine, `many ${name}`, {
+          name: `${name} ${index}`,
+          each: async ({ seq }) => {
+            if (random.chance(pause)) await turn()
+            return seq !== leavesAt
+          },
+        })
+      }),
+    )
+    for (let round = 0; round < 400; round++) {
+      const same = random.pick(words)
+      for (const [index, producer] of producers.entries()) {
+        for (let count = random.int(0, 3); count > 0; count--) {
+          const text = random.chance(0.5) ? same : random.pick(words)
+          const chunk = random.chance(0.1) ? new TextEncoder().encode(text) : text
+          chunks[index]?.push(chunk)
+          producer.write(chunk)
+        }
+      }
+      if (random.chance(0.7)) await turn()
+    }
+    await Promise.all(producers.map((producer) => producer.complete()))
+    for (const [index, group] of readers.entries()) {
+      await Promise.all(group.map((reader) => reader.end()))
+      assert.equal(group.filter(({ outcome }) => outcome === 'left').length, 3)
+      checkHistory({ written: numbered(chunks[index] ?? []), readers: group })
+    }
+  })
+
   test('G1 from now: nothing of what was there, everything that comes', async () => {
     const [writer, other] = [open(), open()]
     const producer = await writer.produce('now')

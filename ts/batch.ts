@@ -1,9 +1,8 @@
 import type { ChunkData } from '../index'
-import { type Drained, own } from './drained'
+import type { Drained } from './drained'
+import { ownBytes, ownText } from './own'
 
 const NOTHING = new Uint8Array(0)
-/** Runs are joined in this number, so that what a slow reader holds is its own text and not that of whole drains. */
-const MAX_RUNS = 16
 
 /** Consecutive chunks of one generation that wait to be read: lengths, text and bytes, cut up when they are. */
 export class Batch {
@@ -40,11 +39,7 @@ export class Batch {
   /** Takes over the rest of the run. */
   add(drained: Drained): void {
     const { text, bytes } = drained.rest(this.#tags)
-    if (text !== '') {
-      this.#texts.push(text)
-      // `join` copies: a single string of our own instead of slices of many large ones.
-      if (this.#texts.length === MAX_RUNS) this.#texts = [this.#texts.join('')]
-    }
+    if (text !== '') this.#texts.push(text)
     if (bytes.byteLength > 0) this.#blobs.push(bytes)
   }
 
@@ -57,15 +52,15 @@ export class Batch {
     if ((tag & 1) === 1) {
       const start = this.#textAt
       this.#textAt = start + length
-      return this.#text.slice(start, start + length)
+      return ownText(this.#text.slice(start, this.#textAt), this.#text)
     }
     const start = this.#bytesAt
     this.#bytesAt = start + length
-    return own(this.#bytes, start, start + length)
+    return ownBytes(this.#bytes, start, this.#bytesAt)
   }
 
   #seal(): void {
-    this.#text = this.#texts.length === 1 ? (this.#texts[0] as string) : this.#texts.join('')
+    this.#text = this.#texts.join('')
     if (this.#blobs.length > 0) this.#bytes = Buffer.concat(this.#blobs)
     this.#texts = []
     this.#blobs = []

@@ -192,7 +192,7 @@ export class Bridge {
           break
         }
         case abi.GENERATION: {
-          const generation = drained.take(words[at + 2] as number)
+          const generation = drained.own(words[at + 2] as number)
           at += 3
           this.receivers.get(id)?.enter(generation)
           break

@@ -1,3 +1,5 @@
+import { ownText } from './own.js'
+
 /** A server-sent event. */
 export interface Event {
   type: string
@@ -17,22 +19,23 @@ export class EventParser {
   /** The events that these bytes complete. */
   push(bytes: Uint8Array): Event[] {
     const events: Event[] = []
-    const lines = (this.#rest + this.#decoder.decode(bytes, { stream: true })).split(/\r\n|\n|\r(?!$)/)
+    const text = this.#rest + this.#decoder.decode(bytes, { stream: true })
+    const lines = text.split(/\r\n|\n|\r(?!$)/)
     this.#rest = lines.pop() ?? ''
     for (const line of lines) {
       if (line === '') this.#dispatch(events)
-      else this.#field(line)
+      else this.#field(line, text)
     }
     return events
   }
 
-  #field(line: string): void {
+  #field(line: string, text: string): void {
     const colon = line.indexOf(':')
     const name = colon < 0 ? line : line.slice(0, colon)
     const value = colon < 0 ? '' : line.slice(line[colon + 1] === ' ' ? colon + 2 : colon + 1)
-    if (name === 'data') this.#data.push(value)
+    if (name === 'data') this.#data.push(ownText(value, text))
     else if (name === 'event') this.#type = value
-    else if (name === 'id') this.#id = value
+    else if (name === 'id') this.#id = ownText(value, text)
   }
 
   #dispatch(events: Event[]): void {

@@ -181,6 +181,9 @@ export interface SseArgs {
 /** Added to a chunk's encoded length when its cost is counted, so that empty chunks are bounded too; not to a piece's. */
 export const CHUNK_COST = 32
 
+/** See {@link DATA}. */
+export const AGAIN = 2 ** 32 - 1
+
 /** Flags of a drain. */
 /** Not everything fitted: drain again. */
 export const MORE = 1
@@ -190,7 +193,10 @@ export const BYTES = 2
 export const IDLE = 4
 
 /** Records of a drain; `units` counts UTF-16 code units of the drained text. */
-/** subscription, seq low, seq high, count, then count × (length << 1 | isText): chunks; text in units, bytes in bytes. */
+/**
+ * subscription, seq low, seq high, count, then count × (length << 1 | isText): chunks; text in units, bytes in bytes. The
+ * first may be {@link AGAIN} instead: the same text as the last chunk of text in the drain, whosever that was.
+ */
 export const DATA = 1
 /** producer, count, then count × (seq low, seq high): acknowledged appends, oldest first. */
 export const SETTLED = 2

@@ -1,6 +1,6 @@
 //! What is ready, as numbers and one text. The format is documented in `ts/native.ts`.
 
-use std::mem;
+use std::{mem, ops::Range};
 
 use serde_json::{Value, json};
 use ulid::Ulid;
@@ -27,6 +27,8 @@ const REPLY: u32 = 5;
 const PRODUCER: u32 = 6;
 const STATE: u32 = 7;
 
+/// In place of a chunk's tag: the same text as the chunk before, so that many readers of a stream share it.
+const AGAIN: u32 = u32::MAX;
 /// Added to a chunk's length when its cost is counted.
 const CHUNK_COST: u64 = 32;
 /// Flags and length come first.
@@ -89,6 +91,7 @@ impl Ready {
             *to = *from;
         }
         writer.words.truncate(HEADER);
+        writer.last_text = 0..0;
         Ok(Drained {
             text: mem::take(&mut writer.text),
             bytes: mem::take(&mut writer.bytes),
@@ -112,6 +115,9 @@ struct OpenPiece {
 struct Writer {
     words: Vec<u32>,
     text: String,
+    /// Where the last chunk of text is in it, and its length in UTF-16.
+    last_text: Range<usize>,
+    last_units: u32,
     bytes: Vec<u8>,
     open: Option<OpenRecord>,
     open_piece: Option<OpenPiece>,
@@ -122,6 +128,8 @@ impl Writer {
         Self {
             words: vec![0; HEADER],
             text: String::new(),
+            last_text: 0..0,
+            last_units: 0,
             bytes: Vec::new(),
             open: None,
             open_piece: None,
@@ -147,6 +155,11 @@ impl Writer {
     fn push_text(&mut self, text: &str) -> u32 {
         self.text.push_str(text);
         utf16_units(text)
+    }
+
+    /// Whether the last chunk of text was the same, which other readers of its stream get one after the other.
+    fn is_last(&self, text: &str) -> bool {
+        !text.is_empty() && self.text.get(self.last_text.clone()) == Some(text)
     }
 
     /// What comes next joins no record.
@@ -184,6 +197,7 @@ impl Sink for Writer {
             .open
             .take()
             .filter(|open| open.subscription == subscription && open.next == seq);
+        let is_first = open.is_none();
         let count_at = if let Some(open) = open {
             open.count_at
         } else {
@@ -198,9 +212,15 @@ impl Sink for Writer {
             .then(|| std::str::from_utf8(chunk.data).ok())
             .flatten();
         let length = if let Some(text) = text {
-            let units = self.push_text(text);
-            self.push(units << 1 | 1);
-            units
+            if is_first && self.is_last(text) {
+                self.push(AGAIN);
+            } else {
+                let at = self.text.len();
+                self.last_units = self.push_text(text);
+                self.last_text = at..self.text.len();
+                self.push(self.last_units << 1 | 1);
+            }
+            self.last_units
         } else {
             self.bytes.extend_from_slice(chunk.data);
             let length = word(chunk.data.len());

@@ -1,5 +1,6 @@
 import type { ChunkData, Subscription } from '../../index'
 import { refuse } from '../checks'
+import { ownText } from '../own'
 
 /** Longer chunks are cut: in UTF-8 they would not fit into one. */
 const MAX_UNITS = 256 * 1024
@@ -81,7 +82,7 @@ export function textOf(subscription: Subscription, skip: number): ReadableStream
         const { data } = value
         const text = typeof data === 'string' ? data : decoder.decode(data, { stream: true })
         if (skip === 0) return controller.enqueue(text)
-        const rest = text.slice(skip)
+        const rest = ownText(text.slice(skip), text)
         skip = Math.max(0, skip - text.length)
         if (rest !== '') return controller.enqueue(rest)
       }
