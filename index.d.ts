@@ -24,7 +24,13 @@ import type { EventEmitter } from 'node:events'
 /** Milliseconds, or a number with a unit: `'250ms'`, `'90s'`, `'30m'`, `'1h'`, `'7d'`. */
 export type Duration = number | string
 
-/** What one `write` publishes: text or bytes, at most 1 MiB (text is counted in UTF-8 and must be well-formed). */
+/**
+ * What one `write` publishes: text or bytes, at most 1 MiB (text is counted in UTF-8).
+ *
+ * Any string is text, cut anywhere. Half a surrogate pair at a chunk's end is kept and begins the same producer's next chunk
+ * of text, so that readers never get half a character. If that does not begin with the other half, or bytes or the end come
+ * first, the half becomes U+FFFD, as every other lone half does. A chunk of nothing but a first half is an empty chunk.
+ */
 export type ChunkData = string | Uint8Array
 
 /** How a generation ended. */
@@ -594,11 +600,14 @@ export interface Producer extends AsyncDisposable {
    * `ERR_BACKPRESSURE` when the queue is full, `ERR_FENCED` or `ERR_ENDED` when nothing can be written any more.
    */
   write(chunk: ChunkData): boolean
-  /** As `write`, with a promise for the chunk's cursor that settles once the store has accepted it. */
+  /**
+   * As `write`, with a promise for the chunk's cursor that settles once the store has accepted it. Half a character at its
+   * end is not part of it yet: the cursor of the next chunk says that it is durable.
+   */
   append(chunk: ChunkData): Promise<string>
   /** Resolves while the queue is below the high-water mark. */
   readonly ready: Promise<void>
-  /** Resolves when everything written so far has been accepted. */
+  /** Resolves when everything written so far has been accepted, but for half a character that waits for its other half. */
   flush(): Promise<void>
   /** Ends the generation after everything written: `complete`, or `stopped` when a stop was requested. */
   complete(): Promise<Outcome>
@@ -614,7 +623,7 @@ export interface Chunk {
   /** Pass it as `from` to go on after this chunk. */
   readonly cursor: string
   readonly data: ChunkData
-  /** The data as text; bytes are decoded as UTF-8. */
+  /** The data as text; bytes are decoded as UTF-8, each chunk by itself. */
   text(): string
   /** The data parsed as JSON. */
   json<T = unknown>(): T

@@ -8,6 +8,7 @@ import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { createEngine } from 'tidemark'
 import output from '../dist/cli/output.js'
+import { tail } from '../dist/cli/tail.js'
 import { produceMany } from './support/many.mjs'
 import { reap } from './support/reaper.mjs'
 import { startRedis } from './support/redis-server.mjs'
@@ -370,6 +371,32 @@ describe('the command line [redis]', () => {
     const [report] = lines((await run('cleanup', '--older-than', '0ms', '--batch', '50', '--json')).stdout)
     assert.deepEqual([report.removed, report.total, report.dryRun], [301, 301, false])
     assert.match((await run('ls')).stderr, /No streams/)
+  })
+
+  test('tail shows bytes on a terminal as the text that they are, without what could command it', async () => {
+    const engine = createEngine({ url: (await sharedRedis()).url, keyPrefix: 'tail-bytes' })
+    const evil = Buffer.from('\u001b]0;owned\u0007 a\u0000\n')
+    const euro = Buffer.from('€')
+    await produceAll(engine, 's', [
+      evil,
+      euro.subarray(0, 1),
+      euro.subarray(1),
+      '\u001b[2J',
+      euro.subarray(0, 2),
+    ])
+    let text = ''
+    /** @param {string | Uint8Array} piece @param {(error?: Error) => void} [done] */
+    const write = (piece, done) => {
+      text += piece
+      done?.()
+      return true
+    }
+    const screen = { isTTY: true, write }
+    const out = new output.Output(screen, screen, false)
+    const { signal } = new AbortController()
+    assert.equal(await tail.run(/** @type {any} */ ({ engine, args: ['s'], out, values: {}, signal })), 0)
+    assert.equal(text, '\\u{1b}]0;owned\\u{7} a\\u{0}\n€\\u{1b}[2J\ufffd\n')
+    await engine.close()
   })
 
   test('colours appear on a terminal, and not with NO_COLOR', async (t) => {

@@ -210,7 +210,7 @@ eachStore('client', (store) => {
     const request = (body) =>
       new Request('http://localhost/', {
         method: 'POST',
-        body: typeof body === 'string' ? body : JSON.stringify(body),
+        body: typeof body === 'string' || body instanceof Uint8Array ? body : JSON.stringify(body),
       })
     const good = { cursor, consumer: 'me' }
     for (const body of [
@@ -222,6 +222,8 @@ eachStore('client', (store) => {
       { cursor },
       { ...good, cursor: '1' },
       { ...good, consumer: 5 },
+      // It ends in the middle of a character.
+      Buffer.concat([Buffer.from(JSON.stringify(good)), Uint8Array.of(0xe2)]),
     ]) {
       const response = await engine.acknowledge(request(body), 'bad acks', { owner: 'me' })
       assert.equal(response.status, 400, `${body}`)

@@ -219,7 +219,7 @@ eachStore('pipe ends', (store) => {
 
   test('a source that yields what is no chunk is left, and fails as if it had thrown', async () => {
     const engine = open()
-    const bad = [5, null, undefined, {}, 'a\uD800', 'a'.repeat((1 << 20) + 1), new Uint16Array(2)]
+    const bad = [5, null, undefined, {}, 'a'.repeat((1 << 20) + 1), new Uint16Array(2)]
     for (const [index, chunk] of bad.entries()) {
       for (const kind of KINDS) {
         const id = `no chunk ${index} ${kind}`

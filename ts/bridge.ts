@@ -124,6 +124,7 @@ export class Bridge {
   close(): Promise<void> {
     if (this.#closing === undefined) {
       for (const progress of this.progress) progress.tell()
+      for (const producer of this.producers.values()) producer.endText()
       const from = origin(this.close)
       const over = () => this.#end(closedError(from))
       const failed = (error: Error) => {

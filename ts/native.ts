@@ -73,7 +73,7 @@ export type Operation =
   | 'ack'
   /** { streamId, reason, owner, keepMs: number | null } → StopResult */
   | 'stop'
-  /** { streamId } → status | null; `metadata` is the parsed JSON */
+  /** { streamId } → status | null; `metadata` is the JSON that `produce` was given, or null */
   | 'status'
   /** { shard, scan: string, count } → { ids: string[], next: { shard, scan: string } | null } */
   | 'list'

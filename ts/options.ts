@@ -355,7 +355,7 @@ export function memoryArgs(given: unknown): { streams: number } {
 /** For a chunk that goes nowhere near a producer, which checks as it writes. */
 export function checkChunk(chunk: unknown): void {
   if (typeof chunk === 'string') {
-    if (!chunk.isWellFormed() || Buffer.byteLength(chunk) > MAX_CHUNK_BYTES) refuseChunk(chunk)
+    if (Buffer.byteLength(chunk) > MAX_CHUNK_BYTES) refuseChunk(chunk)
   } else if (!types.isUint8Array(chunk) || chunk.byteLength > MAX_CHUNK_BYTES) refuseChunk(chunk)
 }
 
@@ -363,9 +363,6 @@ export function checkChunk(chunk: unknown): void {
 export function refuseChunk(chunk: unknown): never {
   if (typeof chunk !== 'string' && !types.isUint8Array(chunk)) {
     return refuse('chunk', 'a string or a Uint8Array', chunk)
-  }
-  if (typeof chunk === 'string' && !chunk.isWellFormed()) {
-    throw invalidArgument('chunk', 'must be well-formed text, got a lone surrogate')
   }
   throw invalidArgument('chunk', `must be at most ${MAX_CHUNK_BYTES} bytes, got ${Buffer.byteLength(chunk)}`)
 }

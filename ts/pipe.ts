@@ -7,6 +7,7 @@ import { checkChunk } from './options'
 import { type Producer, produce } from './producer'
 import { checkSource, copyUntilAborted, leave, put, type Reading, read } from './source'
 import { Subscription } from './subscription'
+import { Halves } from './text'
 import { type OnError, wordsOf } from './wording'
 
 /** What the local client reads through. */
@@ -137,6 +138,9 @@ class PassThrough implements Local {
   readonly #reading: Reading
   readonly #failure: Failure
   readonly #done: Done
+  readonly #halves = new Halves()
+  /** Chunks that come before the next one of the source. */
+  readonly #made: ChunkData[] = []
 
   constructor(source: PipeSource, failure: Failure, done: Done) {
     this.#failure = failure
@@ -152,15 +156,28 @@ class PassThrough implements Local {
 
   async next(): Promise<IteratorResult<ChunkData, unknown>> {
     try {
-      const result = await this.#reading.next()
-      if (result.done) this.#done.resolve(undefined)
-      else checkChunk(result.value)
-      return result
+      if (this.#made.length === 0) await this.#read()
+      const value = this.#made.shift()
+      if (value !== undefined) return { done: false, value }
+      this.#done.resolve(undefined)
+      return { done: true, value }
     } catch (error) {
       leave(this.#reading)
       this.#failure.set(error)
       this.#done.reject(error)
       throw error
+    }
+  }
+
+  /** The same chunks as a stream's readers would get; none at the source's end. */
+  async #read(): Promise<void> {
+    const { done, value } = await this.#reading.next()
+    if (!done) checkChunk(value)
+    if (!done && typeof value === 'string') this.#made.push(this.#halves.join(value))
+    else {
+      const rest = this.#halves.end()
+      if (rest !== '') this.#made.push(rest)
+      if (!done) this.#made.push(value)
     }
   }
 

@@ -6,6 +6,7 @@ import { backpressureError, closedError, endedError, outcomeError } from './erro
 import { Fifo } from './fifo'
 import type { ProduceArgs } from './native'
 import { MAX_CHUNK_BYTES, MAX_REASON_BYTES, refuseChunk } from './options'
+import { Halves } from './text'
 import { BYTES_PER_UNIT, type Queue } from './writes'
 
 const HIGH = 2 ** 32
@@ -27,6 +28,7 @@ export class Producer implements api.Producer, Queue {
   readonly #limit: number
   readonly #highWater: number
   readonly #appends = new Fifo<Deferred<string>>()
+  readonly #halves = new Halves()
   #controller: AbortController | undefined
   #abortReason: Error | undefined
   #isStopped = false
@@ -143,15 +145,33 @@ export class Producer implements api.Producer, Queue {
     if (this.#loss !== undefined || this.#ending !== undefined || this.#bridge.closing) this.#refuse()
     if (typeof chunk === 'string') {
       const most = chunk.length * BYTES_PER_UNIT
-      if (!chunk.isWellFormed()) refuseChunk(chunk)
       if (most > MAX_CHUNK_BYTES && Buffer.byteLength(chunk) > MAX_CHUNK_BYTES) refuseChunk(chunk)
       if (this.depth + this.gathered + most > this.#limit) this.#checkRoom(Buffer.byteLength(chunk))
-      this.#bridge.writes.text(this, chunk, wantsAck)
+      const isWhole = this.#halves.isEmpty && chunk.isWellFormed()
+      if (isWhole) this.#bridge.writes.text(this, chunk, wantsAck)
+      else this.#putWhole(this.#halves.join(chunk), wantsAck)
     } else if (types.isUint8Array(chunk)) {
       if (chunk.byteLength > MAX_CHUNK_BYTES) refuseChunk(chunk)
       if (this.depth + this.gathered + chunk.byteLength > this.#limit) this.#checkRoom(chunk.byteLength)
+      this.endText()
       this.#bridge.writes.bytes(this, chunk, wantsAck)
     } else refuseChunk(chunk)
+  }
+
+  /** A half that was kept may make a chunk too long: then its character is one of its own. */
+  #putWhole(text: string, wantsAck: boolean): void {
+    const { writes } = this.#bridge
+    const isTooLong =
+      text.length * BYTES_PER_UNIT > MAX_CHUNK_BYTES && Buffer.byteLength(text) > MAX_CHUNK_BYTES
+    const head = isTooLong ? String.fromCodePoint(text.codePointAt(0) as number) : ''
+    if (isTooLong) writes.text(this, head, false)
+    writes.text(this, text.slice(head.length), wantsAck)
+  }
+
+  /** @internal No text follows: half a character that was kept will not find its other half. */
+  endText(): void {
+    const rest = this.#halves.end()
+    if (rest !== '' && this.#loss === undefined) this.#bridge.writes.text(this, rest, false)
   }
 
   #refuse(): never {
@@ -194,6 +214,7 @@ export class Producer implements api.Producer, Queue {
       }
     }
     this.#ending ??= { outcome, reason }
+    if (!this.#bridge.closing) this.endText()
     this.#finish = this.#bridge.request(
       'finish',
       { producer: this.handle, ...this.#ending },

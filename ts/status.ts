@@ -5,7 +5,8 @@ import { pages } from './pages'
 /** Ids asked for at once, and statuses after them. */
 const PAGE = 64
 
-type NativeStatus = Omit<api.StreamStatus, 'startedAt' | 'updatedAt'> & {
+type NativeStatus = Omit<api.StreamStatus, 'metadata' | 'startedAt' | 'updatedAt'> & {
+  metadata: string | null
   startedAt: number
   updatedAt: number
 }
@@ -14,8 +15,22 @@ export function status(bridge: Bridge, streamId: string): Promise<api.StreamStat
   return bridge.request('status', { streamId }, (answer: NativeStatus | null) =>
     answer === null
       ? null
-      : { ...answer, startedAt: new Date(answer.startedAt), updatedAt: new Date(answer.updatedAt) },
+      : {
+          ...answer,
+          metadata: answer.metadata === null ? null : parsed(answer.metadata),
+          startedAt: new Date(answer.startedAt),
+          updatedAt: new Date(answer.updatedAt),
+        },
   )
+}
+
+/** A foreign writer's nonsense is shown as the text it is. */
+function parsed(metadata: string): unknown {
+  try {
+    return JSON.parse(metadata)
+  } catch {
+    return metadata
+  }
 }
 
 export async function* list(bridge: Bridge): AsyncGenerator<api.StreamStatus, undefined> {

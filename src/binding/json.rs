@@ -9,7 +9,7 @@ use crate::{
         outbox::{End, Reply},
     },
     frame::Kind,
-    store::{ListCursor, StreamStatus, Terminal, groups::Subject},
+    store::{ListCursor, Terminal, groups::Subject},
 };
 
 /// A `NativeError`.
@@ -56,7 +56,7 @@ pub fn reply(reply: Reply) -> Value {
         } => json!({ "producer": producer, "generation": generation.to_string(), "stop": stop }),
         Reply::Finished { outcome, reason } => json!({ "outcome": outcome, "reason": reason }),
         Reply::Stop(result) => json!(result),
-        Reply::Status(status) => status.map_or(Value::Null, |status| self::status(&status)),
+        Reply::Status(status) => json!(status),
         Reply::List(ids, next) => {
             let ids: Vec<_> = ids.iter().map(crate::StreamId::as_str).collect();
             let next =
@@ -108,15 +108,5 @@ fn loaded(Loaded { item, data }: Loaded) -> Value {
             value["bytes"] = json!(data.into_iter().map(char::from).collect::<String>());
         }
     }
-    value
-}
-
-fn status(status: &StreamStatus) -> Value {
-    let mut value = json!(status);
-    // Written by us from JSON.stringify; a foreign writer's nonsense is shown as the text it is.
-    value["metadata"] = match &status.metadata {
-        Some(text) => serde_json::from_str(text).unwrap_or_else(|_| json!(text)),
-        None => Value::Null,
-    };
     value
 }

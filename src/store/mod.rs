@@ -487,7 +487,6 @@ pub struct StreamStatus {
     /// The owner.
     pub owner: Option<String>,
     /// The JSON text given at the start.
-    #[serde(skip)]
     pub metadata: Option<String>,
     /// When the generation started, in milliseconds since 1970.
     pub started_at: u64,

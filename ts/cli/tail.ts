@@ -1,4 +1,5 @@
 import type { Chunk, StreamStatus } from '../../index'
+import { WholeText } from '../text'
 import { type Command, type Context, count, EXIT, text, UsageError } from './command'
 import { printable } from './output'
 
@@ -43,11 +44,12 @@ failed or was interrupted.`,
       owner: status?.owner ?? undefined,
       signal,
     })
+    const screen = out.isTerminal && !out.json ? new WholeText() : undefined
     for await (const chunk of subscription) {
-      await print(context, chunk)
+      await (screen === undefined ? print(context, chunk) : out.raw(shown(screen.push(chunk.data))))
       if (chunk.seq >= until) break
     }
-    if (out.isTerminal && !out.json) out.line()
+    if (screen !== undefined) out.line(screen.end())
     if (follow) out.note(`The stream is ${subscription.outcome}.`)
     return EXIT.ok
   },
@@ -66,17 +68,15 @@ function isBeyond(start: string, until: number, status: StreamStatus | null): bo
 }
 
 async function print({ out }: Context, { seq, cursor, data }: Chunk): Promise<void> {
-  if (out.json) {
-    const shown = typeof data === 'string' ? { data } : { base64: Buffer.from(data).toString('base64') }
-    await out.raw(`${JSON.stringify({ seq, cursor, ...shown })}\n`)
-  } else if (typeof data === 'string' && out.isTerminal) {
-    await out.raw(
-      data
-        .split(/([\n\t])/)
-        .map((part) => (/[\n\t]/.test(part) ? part : printable(part)))
-        .join(''),
-    )
-  } else {
-    await out.raw(data)
-  }
+  if (!out.json) return out.raw(data)
+  const given = typeof data === 'string' ? { data } : { base64: Buffer.from(data).toString('base64') }
+  await out.raw(`${JSON.stringify({ seq, cursor, ...given })}\n`)
+}
+
+/** For a terminal: lines stay lines, whatever else is in them. */
+function shown(text: string): string {
+  return text
+    .split(/([\n\t])/)
+    .map((part) => (/[\n\t]/.test(part) ? part : printable(part)))
+    .join('')
 }

@@ -1,10 +1,11 @@
 import type { ChunkData, Outcome } from '../../index'
-import { integer, oneOf, refuse, text } from '../checks'
+import { type Check, integer, oneOf, refuse, text } from '../checks'
 import { deferred, ignore } from '../deferred'
 import { EndedError, StoppedError } from '../errors'
 import type { MessageType, StreamMessage } from '../message-events'
 import { streamId } from '../options'
 import { copyUntilAborted, leave, type Reading, read } from '../source'
+import { Halves } from '../text'
 import { generateContent, paced, splitIntoChunks } from './content'
 import { home, newId } from './home'
 import { reasonOf, startOptions } from './options'
@@ -14,7 +15,10 @@ import type { MessageChunkStreamData, MessageChunkStreamRun, MessageSource, Star
 const DEFAULT_MAX_CHUNKS = 20
 const MAX_CONTENT_BYTES = 256 * 1024
 
-const userContent = text(0, MAX_CONTENT_BYTES)
+const content = text(0, MAX_CONTENT_BYTES)
+/** Whatever was typed: half a character is no reason to refuse a message. */
+const userContent: Check<string> = (value, field) =>
+  content(typeof value === 'string' ? value.toWellFormed() : value, field)
 const type = oneOf('demo', 'ai', 'conversation')
 const maxChunks = integer(1, 1_000_000, 'pieces')
 
@@ -86,6 +90,7 @@ class Run {
   // In the order of the messages, which their ids sort by.
   readonly #questionId = newId('msg')
   readonly #messageId = newId('msg')
+  readonly #halves = new Halves()
   #answer = ''
   #pieces = 0
 
@@ -112,6 +117,7 @@ class Run {
       if (!signal.aborted) {
         reading = read(this.#source, signal)
         await copyUntilAborted(reading, signal, (piece) => this.#take(publisher, piece))
+        await this.#add(publisher, this.#halves.end())
       } else this.leaveSource()
       const message = this.#message(this.#messageId, 'ai', this.#answer)
       await publisher.write(this.#event({ type: 'aiMessageComplete', messageId: this.#messageId, message }))
@@ -135,6 +141,10 @@ class Run {
   #take(publisher: Publisher, piece: ChunkData): Promise<void> | undefined {
     if (this.#data.shouldStop) return publisher.stop('shouldStop')
     if (typeof piece !== 'string') return refuse('options.source', 'a source of strings', piece)
+    return this.#add(publisher, this.#halves.join(piece))
+  }
+
+  #add(publisher: Publisher, piece: string): Promise<void> | undefined {
     if (piece === '') return undefined
     const full = publisher.write(
       this.#event({

@@ -1,5 +1,7 @@
 import { randomUUID } from 'node:crypto'
+import { types } from 'node:util'
 import { ignore } from '../deferred'
+import { WholeText } from '../text'
 import { Channels } from './channels'
 import {
   chunkChannel,
@@ -65,6 +67,7 @@ export class Run {
   readonly #streamId: string
   readonly #id = randomUUID()
   readonly #abort = new AbortController()
+  readonly #whole = new WholeText()
   #text = ''
   #listeners: Listener[] = []
   #end: { failure: unknown } | 'done' | undefined
@@ -110,12 +113,12 @@ export class Run {
       while (this.#reader !== undefined && !this.#abort.signal.aborted) {
         const { done, value } = await this.#reader.read()
         if (done) break
-        this.#text += value
-        this.#listeners = this.#listeners.filter((listener) => !listener.isGone)
-        local.write(value)
-        await Promise.all(this.#listeners.map((listener) => listener.send(value)))
+        // Bytes are not what the type allows, and no reason to lose them.
+        await this.#add(this.#whole.push(types.isUint8Array(value) ? value : String(value)), local)
       }
+      await this.#addRest(local)
     } catch (error) {
+      await this.#addRest(local)
       const finished = this.#finish({ failure: error })
       local.fail(error)
       return finished
@@ -123,6 +126,18 @@ export class Run {
     const finished = this.#finish('done')
     local.close()
     return finished
+  }
+
+  async #add(text: string, local: Pushed): Promise<void> {
+    this.#text += text
+    this.#listeners = this.#listeners.filter((listener) => !listener.isGone)
+    local.write(text)
+    await Promise.all(this.#listeners.map((listener) => listener.send(text)))
+  }
+
+  async #addRest(local: Pushed): Promise<void> {
+    const rest = this.#whole.end()
+    if (rest !== '') await this.#add(rest, local)
   }
 
   async #finish(end: { failure: unknown } | 'done'): Promise<void> {
