@@ -93,8 +93,9 @@ export interface EngineOptions {
   /** Extra milliseconds for chunks to gather before they are sent; 0 (the default) sends at once. At most 10,000. */
   flushIntervalMs?: number | undefined
   /**
-   * Bytes that may wait in one producer's queue, for instance while Redis is away. Past a quarter `write` returns false,
-   * past all of it throws `ERR_BACKPRESSURE`. 1 MiB to 1 GiB, default 8 MiB.
+   * Bytes that may wait in one producer's queue, for instance while Redis is away; each chunk counts 32 more than its own,
+   * and one of `append` another 256, which is about what it costs to keep. Past a quarter `write` returns false, past all
+   * of it throws `ERR_BACKPRESSURE`. 1 MiB to 1 GiB, default 8 MiB.
    */
   maxQueueBytes?: number | undefined
   /**
@@ -412,8 +413,9 @@ export interface Metrics {
   producers: number
   readers: number
   streams: number
-  /** Bytes that wait to be accepted by the store: of all producers, and of the one with most of them. */
+  /** Bytes that wait to be accepted by the store, of all producers. */
   queuedBytes: number
+  /** Of the producer with most of them, as `maxQueueBytes` counts: with what each chunk costs beside its own bytes. */
   longestQueueBytes: number
   /** Subscriptions with something to deliver, and events, that wait for the event loop. */
   undelivered: number

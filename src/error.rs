@@ -92,7 +92,8 @@ pub enum Error {
     },
     /// `ERR_BACKPRESSURE`: the producer's queue is full. The chunk was not taken.
     #[error(
-        "stream {stream:?}: {queued} bytes wait to be written, the limit is {limit}; await producer.ready before writing on"
+        "stream {stream:?}: the queue holds {queued} of at most {limit} bytes, with what each chunk costs beside its own; \
+         await producer.ready before writing on"
     )]
     Backpressure {
         /// The stream.

@@ -124,7 +124,7 @@ impl FrameBuilder {
             encoded.extend(self.payload.drain(..bytes));
         }
         // A burst must not leave its high-water allocation behind for the life of the stream.
-        if self.tags.is_empty() && self.payload.capacity() > 1 << 16 {
+        if self.tags.is_empty() && self.payload.capacity() + 4 * self.tags.capacity() > 1 << 16 {
             *self = Self::default();
         }
         Some(EncodedFrame {

@@ -191,8 +191,8 @@ export function endedError(streamId: string, how: string): TidemarkError {
 
 export function backpressureError(streamId: string, queued: number, limit: number): TidemarkError {
   const message =
-    `stream ${JSON.stringify(streamId)}: ${queued} bytes wait to be written, the limit is ${limit}; ` +
-    'await producer.ready before writing on'
+    `stream ${JSON.stringify(streamId)}: the queue holds ${queued} of at most ${limit} bytes, with what each chunk ` +
+    'costs beside its own; await producer.ready before writing on'
   return create('ERR_BACKPRESSURE', message, streamId)
 }
 

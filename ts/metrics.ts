@@ -41,7 +41,11 @@ export const FAMILIES: readonly Family[] = [
   gauge('tidemark_readers', 'Open subscriptions.', (m) => m.readers),
   gauge('tidemark_streams', 'Streams with a producer or a reader here.', (m) => m.streams),
   gauge('tidemark_queued_bytes', 'Written bytes that wait for the store.', (m) => m.queuedBytes),
-  gauge('tidemark_longest_queue_bytes', 'The same of the longest queue.', (m) => m.longestQueueBytes),
+  gauge(
+    'tidemark_longest_queue_bytes',
+    'The longest queue, with the cost of its chunks.',
+    (m) => m.longestQueueBytes,
+  ),
   gauge('tidemark_undelivered', 'Deliveries that wait for the event loop.', (m) => m.undelivered),
   counter('tidemark_written_chunks_total', 'Chunks accepted by the store.', (m) => m.chunksIn),
   counter('tidemark_written_bytes_total', 'Their payloads.', (m) => m.bytesIn),

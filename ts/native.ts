@@ -13,11 +13,14 @@ export interface Native {
   call(engine: number, request: number, operation: Operation, args: string): void
   /**
    * Queues chunks. `words` holds two per chunk: the producer's handle, and `length << 2 | isText << 1 | wantsAck`;
-   * `arena` holds the payloads one after the other. The first word of each pair is overwritten with the number of bytes
-   * in the producer's queue afterwards.
+   * `arena` holds the payloads one after the other. The first word of each pair is overwritten with the producer's `depth`
+   * afterwards.
    */
   write(engine: number, words: Uint32Array, chunks: number, arena: Uint8Array): void
-  /** Bytes in a producer's queue. */
+  /**
+   * What a producer's queue holds: the bytes of its chunks, {@link CHUNK_COST} for each of them, and {@link ACK_COST} for
+   * those that `wantsAck`.
+   */
   depth(engine: number, producer: number): number
   /** Opens a subscription and returns its handle; its records follow. `args` is a {@link SubscribeArgs}, and its first credit. */
   subscribe(engine: number, args: string): number
@@ -180,6 +183,8 @@ export interface SseArgs {
 
 /** Added to a chunk's encoded length when its cost is counted, so that empty chunks are bounded too; not to a piece's. */
 export const CHUNK_COST = 32
+/** Added for one whose acknowledgement is waited for: a promise and the functions that settle it. */
+export const ACK_COST = 256
 
 /** See {@link DATA}. */
 export const AGAIN = 2 ** 32 - 1

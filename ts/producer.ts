@@ -7,7 +7,7 @@ import { Fifo } from './fifo'
 import type { ProduceArgs } from './native'
 import { MAX_CHUNK_BYTES, MAX_REASON_BYTES, refuseChunk } from './options'
 import { Halves } from './text'
-import { BYTES_PER_UNIT, type Queue } from './writes'
+import { BYTES_PER_UNIT, costOf, type Queue } from './writes'
 
 const HIGH = 2 ** 32
 const READY = Promise.resolve()
@@ -39,6 +39,8 @@ export class Producer implements api.Producer, Queue {
   #ending: { outcome: 'complete' | 'failed'; reason: string } | undefined
   #finish: Promise<api.Outcome> | undefined
   #ready: Promise<void> | undefined
+  /** Whether a chunk found no room since `ready` was asked for. */
+  #wasRefused = false
 
   constructor(bridge: Bridge, streamId: string, limit: number, started: Started) {
     this.streamId = streamId
@@ -89,8 +91,11 @@ export class Producer implements api.Producer, Queue {
       return refused
     }
     if (this.#ready === undefined) {
-      if (this.#isBelowHighWater()) return READY
-      this.#ready = this.#wait('ready')
+      const isBelow = this.#isBelowHighWater()
+      if (isBelow && !this.#wasRefused) return READY
+      // A chunk that found no room below the mark fits once nothing is before it.
+      this.#ready = this.#wait(isBelow ? 'flush' : 'ready')
+      this.#wasRefused = false
       const over = () => {
         this.#ready = undefined
       }
@@ -146,13 +151,14 @@ export class Producer implements api.Producer, Queue {
     if (typeof chunk === 'string') {
       const most = chunk.length * BYTES_PER_UNIT
       if (most > MAX_CHUNK_BYTES && Buffer.byteLength(chunk) > MAX_CHUNK_BYTES) refuseChunk(chunk)
-      if (this.depth + this.gathered + most > this.#limit) this.#checkRoom(Buffer.byteLength(chunk))
+      if (this.#isFull(costOf(most, wantsAck))) this.#checkRoom(costOf(Buffer.byteLength(chunk), wantsAck))
       const isWhole = this.#halves.isEmpty && chunk.isWellFormed()
       if (isWhole) this.#bridge.writes.text(this, chunk, wantsAck)
       else this.#putWhole(this.#halves.join(chunk), wantsAck)
     } else if (types.isUint8Array(chunk)) {
       if (chunk.byteLength > MAX_CHUNK_BYTES) refuseChunk(chunk)
-      if (this.depth + this.gathered + chunk.byteLength > this.#limit) this.#checkRoom(chunk.byteLength)
+      const cost = costOf(chunk.byteLength, wantsAck)
+      if (this.#isFull(cost)) this.#checkRoom(cost)
       this.endText()
       this.#bridge.writes.bytes(this, chunk, wantsAck)
     } else refuseChunk(chunk)
@@ -190,10 +196,16 @@ export class Producer implements api.Producer, Queue {
     return this.depth + this.gathered < this.#highWater || this.#measure() < this.#highWater
   }
 
-  #checkRoom(bytes: number): void {
+  #isFull(cost: number): boolean {
+    return this.depth + this.gathered + cost > this.#limit
+  }
+
+  #checkRoom(cost: number): void {
     this.#bridge.writes.cross()
     const queued = this.#measure()
-    if (queued + bytes > this.#limit) throw backpressureError(this.streamId, queued, this.#limit)
+    // An empty queue takes the longest chunk, whatever the bound.
+    this.#wasRefused = queued > 0 && this.#isFull(cost)
+    if (this.#wasRefused) throw backpressureError(this.streamId, queued, this.#limit)
   }
 
   #wait(operation: 'ready' | 'flush'): Promise<void> {

@@ -1,6 +1,6 @@
 import { fromThrown } from './errors'
 import type { KeepAlive } from './keep-alive'
-import type { Native } from './native'
+import { ACK_COST, CHUNK_COST, type Native } from './native'
 
 /** Longer gatherings cross at once, longer chunks cross alone. */
 const ARENA_BYTES = 64 * 1024
@@ -9,7 +9,12 @@ const MAX_CHUNKS = 16
 /** UTF-8 takes at most three bytes for each UTF-16 unit. */
 export const BYTES_PER_UNIT = 3
 
-/** What a producer's queue holds: `depth` bytes at the last crossing, and `gathered` bytes since. */
+/** What a chunk of so many bytes takes of a queue's bound. */
+export function costOf(bytes: number, wantsAck: boolean): number {
+  return bytes + CHUNK_COST + (wantsAck ? ACK_COST : 0)
+}
+
+/** What a producer's queue holds, in costs: `depth` at the last crossing, and `gathered` since. */
 export interface Queue {
   readonly handle: number
   depth: number
@@ -94,7 +99,7 @@ export class Writes {
   #gather(queue: Queue, length: number, isText: number, wantsAck: boolean): void {
     this.#put(queue, length, isText, wantsAck)
     this.#used += length
-    queue.gathered += length
+    queue.gathered += costOf(length, wantsAck)
     if (this.#scheduled) return
     this.#scheduled = true
     process.nextTick(this.#turn)

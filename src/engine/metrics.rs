@@ -285,7 +285,7 @@ pub struct Now {
     pub streams: usize,
     /// Bytes that wait to be accepted, of all producers.
     pub queued_bytes: usize,
-    /// The same, of the one with most of them.
+    /// The longest depth of a producer: its bytes, and what its chunks cost beside them.
     pub longest_queue_bytes: usize,
     /// Events, and subscriptions with something to deliver, that wait for the host.
     pub undelivered: usize,

@@ -585,14 +585,17 @@ impl Engine {
     pub fn metrics(&self) -> Snapshot {
         let inner = &self.inner;
         let producers: Vec<_> = lock(&inner.producers).values().cloned().collect();
-        let depths: Vec<_> = producers.iter().map(|producer| producer.depth()).collect();
         inner.metrics.snapshot(Now {
             state: inner.store().state(),
             producers: producers.len(),
             readers: lock(&inner.subscriptions).len(),
             streams: lock(&inner.hubs).len(),
-            queued_bytes: depths.iter().sum(),
-            longest_queue_bytes: depths.into_iter().max().unwrap_or_default(),
+            queued_bytes: producers.iter().map(|producer| producer.queued()).sum(),
+            longest_queue_bytes: producers
+                .iter()
+                .map(|producer| producer.depth())
+                .max()
+                .unwrap_or_default(),
             undelivered: inner.outbox.len(),
         })
     }

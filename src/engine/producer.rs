@@ -42,6 +42,12 @@ pub struct Producer {
     pub(super) state: Mutex<State>,
 }
 
+/// What a chunk costs beside its payload while it waits, so that empty ones are bounded too: its tag, as often as that is
+/// kept or copied, and a vector's room to grow. `ts/native.ts` counts the same.
+const CHUNK_COST: usize = 32;
+/// What somebody who waits for its acknowledgement costs, most of it on the host's side. `ts/native.ts` counts the same.
+const ACK_COST: usize = 256;
+
 /// What host and writer share.
 #[derive(Default)]
 pub(super) struct State {
@@ -86,7 +92,7 @@ pub(super) struct Batch {
 }
 
 impl Producer {
-    /// Takes a chunk and returns the bytes that wait now. A chunk that comes after the end is dropped: the host has been,
+    /// Takes a chunk and returns the [depth](Self::depth) now. A chunk that comes after the end is dropped: the host has been,
     /// or is just being, told of the end.
     pub fn write(&self, inner: &Inner, kind: Kind, data: &[u8], wants_ack: bool) -> usize {
         let mut state = lock(&self.state);
@@ -112,11 +118,16 @@ impl Producer {
     }
 
     /// Bytes that wait to be accepted.
+    pub fn queued(&self) -> usize {
+        lock(&self.state).queued()
+    }
+
+    /// The same and what keeping them costs: what the queue's bound is compared with.
     pub fn depth(&self) -> usize {
         lock(&self.state).depth()
     }
 
-    /// Resolves when less than `mark` bytes wait.
+    /// Resolves when the [depth](Self::depth) is below `mark`.
     pub async fn ready(&self, mark: usize) -> Result<()> {
         let receiver = {
             let mut state = lock(&self.state);
@@ -279,8 +290,13 @@ impl State {
         self.outcome.is_some()
     }
 
-    fn depth(&self) -> usize {
+    fn queued(&self) -> usize {
         self.queue.payload_len() + self.in_flight
+    }
+
+    fn depth(&self) -> usize {
+        let chunks = count(self.crossed - self.settled);
+        self.queued() + chunks * CHUNK_COST + self.acks.len() * ACK_COST
     }
 
     /// The next batch; `None` when there is nothing to send yet.
@@ -357,6 +373,10 @@ impl State {
         {
             self.acks.pop_front();
             seqs.push(last - (self.settled - number));
+        }
+        // As with the queue: a burst must not leave its room behind.
+        if self.acks.is_empty() && self.acks.capacity() > MAX_FRAME_CHUNKS {
+            self.acks = VecDeque::new();
         }
         while self
             .flushes
