@@ -115,7 +115,8 @@ export interface ProduceOptions {
   metadata?: unknown
   /**
    * If the stream has a live producer: `'error'` (default) rejects with `ERR_ACTIVE`; `'takeover'` ends its generation as
-   * interrupted and fences it; `'share'` joins it, when it too was started with `'share'`: each chunk gets its own seq.
+   * interrupted and fences it; `'share'` joins it, when it too was started with `'share'`: each chunk gets its own seq. At most
+   * 1,000 producers share a generation (`ERR_STORE`).
    */
   ifActive?: 'error' | 'takeover' | 'share' | undefined
   /** If the stream has ended: `'restart'` (default) starts another generation, `'error'` rejects with `ERR_ENDED`. */

@@ -13,7 +13,11 @@
 #[cfg(test)]
 mod tests;
 
-use std::io::{Read as _, Write as _};
+use std::{
+    collections::VecDeque,
+    io::{Read as _, Write as _},
+    ops::Range,
+};
 
 use bytes::Bytes;
 use flate2::{Compression, bufread::GzDecoder, write::GzEncoder};
@@ -25,6 +29,13 @@ const GZIP: u8 = 1;
 
 /// The longest body that is inflated: whatever a frame declares, it costs its reader no more.
 pub const MAX_BODY: usize = 4 << 20;
+
+/// Sealing puts no more than this together: bytes of bodies, unless one frame alone has more, …
+const MAX_SEALED_BODY: usize = 256 * 1024;
+/// … frames …
+const MAX_SEALED_FRAMES: usize = 512;
+/// … and chunks, unless one frame alone has more.
+const MAX_SEALED_CHUNKS: u64 = 1 << 16;
 
 /// The largest chunk, in bytes.
 pub const MAX_CHUNK: usize = 1 << 20;
@@ -47,11 +58,11 @@ pub struct Chunk<'a> {
     pub data: &'a [u8],
 }
 
-/// Collects chunks until they are encoded as one frame.
+/// Collects chunks until they are encoded as one frame, or as several: taking one does not move what stays.
 #[derive(Debug, Default, Clone)]
 pub struct FrameBuilder {
-    tags: Vec<u32>,
-    payload: Vec<u8>,
+    tags: VecDeque<u32>,
+    payload: VecDeque<u8>,
 }
 
 impl FrameBuilder {
@@ -60,8 +71,8 @@ impl FrameBuilder {
         // A chunk is at most 1 MiB, so its length shifted by one fits 32 bits with room to spare.
         #[allow(clippy::cast_possible_truncation, reason = "bounded by MAX_CHUNK")]
         self.tags
-            .push((data.len() as u32) << 1 | u32::from(kind == Kind::Text));
-        self.payload.extend_from_slice(data);
+            .push_back((data.len() as u32) << 1 | u32::from(kind == Kind::Text));
+        self.payload.extend(data);
     }
 
     /// The number of chunks.
@@ -81,20 +92,30 @@ impl FrameBuilder {
 
     /// A copy of the chunks after the first `skip_count`, whose payloads take `skip_bytes`, as an encoded frame.
     pub fn peek(&self, skip_count: usize, skip_bytes: usize) -> Option<EncodedFrame> {
-        let tags = self.tags.get(skip_count..).filter(|tags| !tags.is_empty())?;
-        let payload = self.payload.get(skip_bytes..)?;
-        let mut encoded = Vec::with_capacity(payload.len() + 2 * tags.len() + 4);
+        if skip_count >= self.tags.len() || skip_bytes > self.payload.len() {
+            return None;
+        }
+        Some(self.encode(skip_count..self.tags.len(), skip_bytes..self.payload.len()))
+    }
+
+    fn encode(&self, tags: Range<usize>, payload: Range<usize>) -> EncodedFrame {
+        let (count, payload_len) = (tags.len(), payload.len());
+        let mut encoded = Vec::with_capacity(payload_len + 2 * count + 4);
         encoded.push(PLAIN);
-        put_varint(&mut encoded, tags.len() as u64);
-        for tag in tags {
+        put_varint(&mut encoded, count as u64);
+        for tag in self.tags.range(tags) {
             put_varint(&mut encoded, u64::from(*tag));
         }
-        encoded.extend_from_slice(payload);
-        Some(EncodedFrame {
-            count: tags.len() as u64,
-            payload_len: payload.len(),
+        let (front, back) = self.payload.as_slices();
+        let split = front.len();
+        encoded.extend_from_slice(&front[payload.start.min(split)..payload.end.min(split)]);
+        encoded
+            .extend_from_slice(&back[payload.start.saturating_sub(split)..payload.end.saturating_sub(split)]);
+        EncodedFrame {
+            count: count as u64,
+            payload_len,
             bytes: encoded.into(),
-        })
+        }
     }
 
     /// Takes at most `max_count` chunks and, past the first one, at most `max_bytes` of payload, as an encoded frame.
@@ -112,26 +133,14 @@ impl FrameBuilder {
         if count == 0 {
             return None;
         }
-        let mut encoded = Vec::with_capacity(bytes + 2 * count + 4);
-        encoded.push(PLAIN);
-        put_varint(&mut encoded, count as u64);
-        for tag in self.tags.drain(..count) {
-            put_varint(&mut encoded, u64::from(tag));
-        }
-        if bytes == self.payload.len() {
-            encoded.append(&mut self.payload);
-        } else {
-            encoded.extend(self.payload.drain(..bytes));
-        }
+        let encoded = self.encode(0..count, 0..bytes);
+        self.tags.drain(..count);
+        self.payload.drain(..bytes);
         // A burst must not leave its high-water allocation behind for the life of the stream.
         if self.tags.is_empty() && self.payload.capacity() + 4 * self.tags.capacity() > 1 << 16 {
             *self = Self::default();
         }
-        Some(EncodedFrame {
-            count: count as u64,
-            payload_len: bytes,
-            bytes: encoded.into(),
-        })
+        Some(encoded)
     }
 }
 
@@ -172,21 +181,23 @@ pub struct SealedFrame {
 }
 
 impl SealedFrame {
-    /// Seals frames that follow each other, as many of them as [`MAX_BODY`] has room for; `None` when there are none.
-    /// `level` is gzip's, 1 to 9.
+    /// Seals frames that follow each other, as many of them as a store takes at once and a reader decodes at once; `None`
+    /// when there are none. `level` is gzip's, 1 to 9.
     pub fn of(frames: &[Frame], level: u32) -> Option<Self> {
         let mut fit = 0;
         let mut body_len = 0;
-        for frame in frames {
+        let mut count = 0;
+        for frame in frames.iter().take(MAX_SEALED_FRAMES) {
             let longer = body_len + frame.bytes.len() - frame.tags_at;
-            if fit > 0 && longer > MAX_BODY {
+            let more = count + frame.count;
+            if fit > 0 && (longer > MAX_SEALED_BODY || more > MAX_SEALED_CHUNKS) {
                 break;
             }
             body_len = longer;
+            count = more;
             fit += 1;
         }
         let frames = &frames[..fit];
-        let count = frames.iter().map(|frame| frame.count).sum();
         let mut plain = Vec::with_capacity(body_len + 10);
         plain.push(PLAIN);
         put_varint(&mut plain, count);
@@ -296,33 +307,51 @@ impl Frame {
 
     /// The chunks, in order.
     pub fn chunks(&self) -> Chunks<'_> {
-        Chunks {
-            frame: self,
+        self.chunks_from(Mark {
             left: self.count,
             tag_at: self.tags_at,
             data_at: self.payload_at,
-        }
+        })
     }
+
+    /// The chunks from a place on that [`Chunks::mark`] of the same frame has told.
+    pub fn chunks_from(&self, mark: Mark) -> Chunks<'_> {
+        Chunks { frame: self, mark }
+    }
+}
+
+/// A place within a frame.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark {
+    left: u64,
+    tag_at: usize,
+    data_at: usize,
 }
 
 /// Iterates over the chunks of a frame.
 #[derive(Debug)]
 pub struct Chunks<'a> {
     frame: &'a Frame,
-    left: u64,
-    tag_at: usize,
-    data_at: usize,
+    mark: Mark,
+}
+
+impl Chunks<'_> {
+    /// Where the next chunk is.
+    pub fn mark(&self) -> Mark {
+        self.mark
+    }
 }
 
 impl<'a> Iterator for Chunks<'a> {
     type Item = Chunk<'a>;
 
     fn next(&mut self) -> Option<Chunk<'a>> {
-        self.left = self.left.checked_sub(1)?;
-        let tag = take_varint(&self.frame.bytes, &mut self.tag_at)?;
+        let mark = &mut self.mark;
+        mark.left = mark.left.checked_sub(1)?;
+        let tag = take_varint(&self.frame.bytes, &mut mark.tag_at)?;
         let length = usize::try_from(tag >> 1).ok()?;
-        let data = self.frame.bytes.get(self.data_at..self.data_at + length)?;
-        self.data_at += length;
+        let data = self.frame.bytes.get(mark.data_at..mark.data_at + length)?;
+        mark.data_at += length;
         Some(Chunk {
             kind: if tag & 1 == 1 { Kind::Text } else { Kind::Bytes },
             data,
@@ -330,9 +359,16 @@ impl<'a> Iterator for Chunks<'a> {
     }
 }
 
-/// Whether decoding it takes its time.
-pub fn is_compressed(bytes: &[u8]) -> bool {
-    bytes.first() == Some(&GZIP)
+/// The bytes that decoding it inflates, as it declares; 0 when it is plain.
+pub fn inflates_to(bytes: &[u8]) -> usize {
+    if bytes.first() != Some(&GZIP) {
+        return 0;
+    }
+    let mut at = 1;
+    let declared = take_varint(bytes, &mut at).and_then(|_| take_varint(bytes, &mut at));
+    declared
+        .and_then(|length| usize::try_from(length).ok())
+        .map_or(0, |length| length.min(MAX_BODY))
 }
 
 /// The plain frame that a compressed one holds.

@@ -31,7 +31,8 @@ fn damaged_frames_are_refused_or_frames() {
             frames.push(frame.at(last + 1));
             last += frame.count;
         }
-        let good = SealedFrame::of(&frames, 6).unwrap().bytes.to_vec();
+        let sealed = SealedFrame::of(&frames, 6).unwrap();
+        let (last, good) = (sealed.count, sealed.bytes.to_vec());
         assert_eq!(Frame::decode(last, good.clone().into()).unwrap().first(), 1);
         for _ in 0..10 {
             let mut bytes = good.clone();

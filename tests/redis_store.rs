@@ -7,10 +7,14 @@
     reason = "producers a, b, c and a generation g, in one story per test"
 )]
 
+#[path = "redis_store/bounds.rs"]
+mod bounds;
 #[path = "redis_store/connections.rs"]
 mod connections;
 #[path = "redis_store/ending.rs"]
 mod ending;
+#[path = "redis_store/evicted.rs"]
+mod evicted;
 #[path = "redis_store/operations.rs"]
 mod operations;
 #[path = "redis_store/quick.rs"]

@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, Mutex, Weak},
 };
 
-use futures_util::future::join_all;
+use futures_util::{StreamExt as _, stream};
 use tokio::{sync::Notify, time::Instant};
 use ulid::Ulid;
 
@@ -26,6 +26,8 @@ use crate::{
 
 /// The consumers that one call of the store takes.
 const AT_ONCE: usize = 128;
+/// The streams that are written for at the same time.
+const STREAMS_AT_ONCE: usize = 64;
 
 /// Those who are asked for with the same right.
 type Group = (StreamId, Option<String>);
@@ -108,10 +110,12 @@ impl Acks {
         let taken: Vec<_> = lock(&self.waiting)
             .extract_if(|(stream, _), _| only.is_none_or(|only| only == stream))
             .collect();
-        let groups = taken.into_iter().map(|(group, entries)| async move {
-            self.write(inner, &group, entries).await;
-        });
-        join_all(groups).await;
+        let groups = stream::iter(taken);
+        groups
+            .for_each_concurrent(STREAMS_AT_ONCE, |(group, entries)| async move {
+                self.write(inner, &group, entries).await;
+            })
+            .await;
     }
 
     async fn write(&self, inner: &Inner, group: &Group, entries: Entries) {

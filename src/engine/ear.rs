@@ -22,16 +22,14 @@ pub(super) async fn pump(inner: Arc<Inner>) {
     }
 }
 
-/// Renews the leases of all idle producers together, so that they share a round trip.
+/// Renews the leases of all idle producers together, so that they share round trips.
 pub(super) async fn renew_leases(inner: Weak<Inner>) {
     loop {
         let Some(strong) = inner.upgrade() else { return };
         let lease = strong.config.lease();
-        let producers: Vec<_> = lock(&strong.producers).values().cloned().collect();
+        let producers = lock(&strong.producers).all();
+        strong.in_turns(producers, move |producer| producer.renew_if_idle(lease / 3));
         drop(strong);
-        for producer in producers {
-            producer.renew_if_idle(lease / 3);
-        }
         tokio::time::sleep((lease / 6).max(Duration::from_millis(50))).await;
     }
 }
@@ -67,22 +65,17 @@ impl Listener for Ear {
         let Some(inner) = self.0.upgrade() else { return };
         inner.hear_finished(None);
         let hubs: Vec<_> = lock(&inner.hubs).values().cloned().collect();
-        for hub in hubs {
-            hub.repair();
-        }
-        let producers: Vec<_> = lock(&inner.producers).values().cloned().collect();
-        for producer in producers {
-            // A stop may have been missed, or the log may have lost its end.
-            producer.renew_if_idle(Duration::ZERO);
-        }
+        inner.in_turns(hubs, |hub| hub.repair());
+        let producers = lock(&inner.producers).all();
+        // A stop may have been missed, or the log may have lost its end.
+        inner.in_turns(producers, |producer| producer.renew_if_idle(Duration::ZERO));
     }
 
     fn on_state(&self, state: ConnectionState, reason: &str) {
         let Some(inner) = self.0.upgrade() else { return };
         inner.metrics.entered(state);
         inner.outbox.push(Event::State(state, reason.into()));
-        for producer in lock(&inner.producers).values() {
-            producer.notify.notify_one();
-        }
+        let producers = lock(&inner.producers).all();
+        inner.in_turns(producers, |producer| producer.notify.notify_one());
     }
 }

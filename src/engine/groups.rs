@@ -10,6 +10,7 @@ use std::{
 };
 
 use tokio::{sync::Notify, time::Instant};
+use ulid::Ulid;
 
 use super::{
     Engine, Inner, finished,
@@ -19,7 +20,7 @@ use super::{
 use crate::{
     Cursor, Error, Result, StreamId,
     backoff::{Backoff, jitter},
-    frame::{Frame, Kind},
+    frame::{Frame, Kind, Mark},
     store::{
         FinishedNews, OwnerCheck, Position, Read, Terminal,
         groups::{Dead, Item, ItemId, Resolve, Subject, Take, Verdict, Work},
@@ -85,8 +86,10 @@ struct State {
     own: Option<ItemId>,
     /// Items that are its own and wait for the next turn.
     spare: VecDeque<Item>,
-    /// It has had an answer: from now on the store may be away for any time.
+    /// It has had an answer: from now on the store may be away for any time, …
     begun: bool,
+    /// … and the stream for the length of a lease.
+    missing_since: Option<Instant>,
     error: Option<Error>,
     /// News of finished generations reach it.
     is_told: bool,
@@ -157,16 +160,11 @@ impl Consumption {
                 ..self.consume.take.clone()
             };
             let Some(taken) = inner.store().take(self.work(), &take).await? else {
-                return if Instant::now() < self.deadline {
-                    Ok(None)
-                } else {
-                    Err(Error::NotFound {
-                        stream: self.stream_name(),
-                    })
-                };
+                return self.missed(inner.config().lease()).map(|()| None);
             };
             let mut state = lock(&self.state);
             state.begun = true;
+            state.missing_since = None;
             if state.own.is_some() {
                 state.own = taken
                     .items
@@ -199,6 +197,24 @@ impl Consumption {
         self.load(inner, items).await.map(Some)
     }
 
+    /// The stream is not there: it may still come, or its producer may put it back if the store has lost it.
+    fn missed(&self, lease: Duration) -> Result<()> {
+        let now = Instant::now();
+        let mut state = lock(&self.state);
+        let is_deleted = self
+            .hub
+            .as_ref()
+            .and_then(|hub| hub.terminal())
+            .is_some_and(|terminal| terminal.reason == "deleted");
+        let may_return = state.begun && !is_deleted && now < *state.missing_since.get_or_insert(now) + lease;
+        if now < self.deadline || may_return {
+            return Ok(());
+        }
+        Err(Error::NotFound {
+            stream: self.stream_name(),
+        })
+    }
+
     /// Reads the data of as many items as go together; the others are spared.
     async fn load(&self, inner: &Inner, items: Vec<Item>) -> Result<Handed> {
         let Some(stream) = &self.consume.stream else {
@@ -226,10 +242,21 @@ impl Consumption {
                     return Err(error);
                 }
                 missing => {
-                    self.spare(handed.items.into_iter().map(|loaded| loaded.item).chain(items));
+                    let is_gone = |item: &Item| match item.subject {
+                        Subject::Chunk(cursor) => missing.is_ok() && reader.is_gone(cursor),
+                        Subject::Finished(_) => false,
+                    };
+                    let (gone, rest): (VecDeque<_>, VecDeque<_>) = items.into_iter().partition(is_gone);
+                    self.spare(handed.items.into_iter().map(|loaded| loaded.item).chain(rest));
                     missing?;
-                    self.resolve(inner, vec![(item.id, Verdict::Done)]).await;
-                    return Err(self.gap(cursor));
+                    let resume = gone.back().map_or(cursor, |last| match last.subject {
+                        Subject::Chunk(cursor) => cursor,
+                        Subject::Finished(_) => cursor,
+                    });
+                    let gone = std::iter::once(&item).chain(&gone);
+                    let done = gone.map(|item| (item.id, Verdict::Done)).collect();
+                    self.resolve(inner, done).await;
+                    return Err(self.gap(resume));
                 }
             };
             bytes += data.1.len();
@@ -253,17 +280,16 @@ impl Consumption {
 
     /// A failure is of no consequence: what is not resolved is handed out again in time.
     async fn resolve(&self, inner: &Inner, verdicts: Vec<(ItemId, Verdict)>) {
-        if verdicts.is_empty() {
-            return;
-        }
         let take = &self.consume.take;
-        let resolve = Resolve {
-            group: take.group.clone(),
-            consumer: take.consumer.clone(),
-            verdicts,
-            owner: take.owner.clone(),
-        };
-        let _ = inner.store().resolve(self.work(), &resolve).await;
+        for part in verdicts.chunks(AT_ONCE) {
+            let resolve = Resolve {
+                group: take.group.clone(),
+                consumer: take.consumer.clone(),
+                verdicts: part.to_vec(),
+                owner: take.owner.clone(),
+            };
+            let _ = inner.store().resolve(self.work(), &resolve).await;
+        }
     }
 
     fn gap(&self, resume: Cursor) -> Error {
@@ -316,8 +342,11 @@ impl Consumption {
 /// Reads single chunks, which mostly follow each other.
 #[derive(Default)]
 struct Reader {
+    /// Of the page that was read last.
+    generation: Option<Ulid>,
     frames: Vec<Frame>,
-    of: Option<Cursor>,
+    /// After the chunk that was found last: its frame, the next seq and where that is.
+    at: Option<(usize, u64, Mark)>,
 }
 
 impl Reader {
@@ -342,25 +371,35 @@ impl Reader {
         let permit = inner.reads().acquire().await;
         let page = inner.store().read(stream, &read).await;
         drop(permit);
-        let Some(page) = page?.filter(|page| !page.lost) else {
-            return Ok(None);
-        };
-        self.of = Some(cursor);
-        self.frames = page.frames;
+        self.generation = Some(cursor.generation);
+        self.at = None;
+        let page = page?.filter(|page| !page.lost);
+        self.frames = page.map(|page| page.frames).unwrap_or_default();
         Ok(self.find(cursor))
     }
 
-    fn find(&self, cursor: Cursor) -> Option<(Kind, Vec<u8>)> {
-        if self.of?.generation != cursor.generation {
+    fn find(&mut self, cursor: Cursor) -> Option<(Kind, Vec<u8>)> {
+        let Cursor { generation, seq } = cursor;
+        if self.generation? != generation {
             return None;
         }
-        let frame = self
-            .frames
-            .iter()
-            .find(|frame| frame.first() <= cursor.seq && cursor.seq <= frame.last())?;
-        let at = usize::try_from(cursor.seq - frame.first()).ok()?;
-        let chunk = frame.chunks().nth(at)?;
-        Some((chunk.kind, chunk.data.to_vec()))
+        let index = self.frames.partition_point(|frame| frame.last() < seq);
+        let frame = self.frames.get(index).filter(|frame| frame.first() <= seq)?;
+        let near = self.at.filter(|(frame, next, _)| *frame == index && *next <= seq);
+        let (next, mut chunks) = match near {
+            Some((_, next, mark)) => (next, frame.chunks_from(mark)),
+            None => (frame.first(), frame.chunks()),
+        };
+        let chunk = chunks.nth(usize::try_from(seq - next).ok()?)?;
+        let found = (chunk.kind, chunk.data.to_vec());
+        self.at = Some((index, seq + 1, chunks.mark()));
+        Some(found)
+    }
+
+    /// Whether a chunk is gone as well as the one that was just looked for in vain, which comes before it.
+    fn is_gone(&self, cursor: Cursor) -> bool {
+        let first = self.frames.first();
+        self.generation == Some(cursor.generation) && first.is_none_or(|frame| cursor.seq < frame.first())
     }
 }
 
@@ -383,6 +422,7 @@ impl Engine {
                     own: Some(ItemId::default()),
                     spare: VecDeque::new(),
                     begun: false,
+                    missing_since: None,
                     error: None,
                     is_told: false,
                 }),

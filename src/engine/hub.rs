@@ -146,7 +146,12 @@ impl Hub {
 
     /// Whether a local reader could make use of a frame before the store has it.
     pub fn has_members(&self) -> bool {
-        !lock(&self.state).members.is_empty()
+        self.readers() > 0
+    }
+
+    /// How many local readers there are.
+    pub fn readers(&self) -> usize {
+        lock(&self.state).members.len()
     }
 
     /// A frame, from the store or from a local producer. Returns whether it was known.

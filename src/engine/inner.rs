@@ -25,6 +25,7 @@ use super::{
     metrics::Metrics,
     outbox::{Handle, Outbox},
     producer::Producer,
+    producers::Producers,
     subscription::Subscription,
 };
 use crate::{
@@ -36,6 +37,9 @@ use crate::{
 
 /// This many messages for unknown generations are remembered.
 const EARLY: usize = 64;
+
+/// Of many small things, so many are done in one turn of the engine's thread.
+const IN_A_TURN: usize = 256;
 
 /// This many pages are read at the same time, so that ten thousand repairs after a reconnect do not flood the store.
 const CONCURRENT_READS: usize = 64;
@@ -49,7 +53,7 @@ pub struct Inner {
     pub(super) metrics: Metrics,
     pub(super) hubs: Mutex<HashMap<StreamId, Arc<Hub>>>,
     pub(super) subscriptions: Mutex<HashMap<Handle, Arc<Subscription>>>,
-    pub(super) producers: Mutex<HashMap<Handle, Arc<Producer>>>,
+    pub(super) producers: Mutex<Producers>,
     /// Messages for generations that no producer here has, the latest last: a stop may overtake the answer to a start.
     pub(super) early: Mutex<VecDeque<(StreamId, ControlMessage)>>,
     /// Producers that were written to since the pump last ran.
@@ -124,6 +128,18 @@ impl Inner {
         &self.reads
     }
 
+    /// Does something with each, a few in one turn of the thread: others get theirs in between.
+    pub(super) fn in_turns<T: Send + 'static>(&self, all: Vec<T>, each: impl Fn(T) + Send + 'static) {
+        self.spawn(async move {
+            for (count, one) in (1..).zip(all) {
+                each(one);
+                if count % IN_A_TURN == 0 {
+                    tokio::task::yield_now().await;
+                }
+            }
+        });
+    }
+
     pub(super) fn check_open(&self) -> Result<()> {
         if self.closed.load(Ordering::Acquire) {
             Err(Error::Closed)
@@ -164,7 +180,7 @@ impl Inner {
     }
 
     pub(crate) fn forget_producer(&self, producer: &Arc<Producer>, hub: &Arc<Hub>) {
-        lock(&self.producers).remove(&producer.handle);
+        lock(&self.producers).remove(producer.handle);
         self.store().release(producer.start.producer);
         let mut hubs = lock(&self.hubs);
         hub.writer_leaves();
@@ -187,8 +203,10 @@ impl Inner {
 
     /// Whether a producer of this process would let this owner follow and stop the stream.
     pub(crate) fn owns(&self, stream: &StreamId, owner: Option<&String>) -> bool {
-        lock(&self.producers)
-            .values()
+        let producers = lock(&self.producers);
+        producers
+            .of(stream)
+            .iter()
             .any(|producer| producer.is_open_to(stream, owner))
     }
 
@@ -196,7 +214,8 @@ impl Inner {
         let producers: Vec<_> = {
             let producers = lock(&self.producers);
             producers
-                .values()
+                .of(stream)
+                .iter()
                 .filter(|producer| producer.is_open_to(stream, owner))
                 .cloned()
                 .collect()
@@ -280,8 +299,10 @@ impl Inner {
 
     pub(super) fn producers_of(&self, stream: &StreamId, generation: Ulid) -> Vec<Arc<Producer>> {
         let producers = lock(&self.producers);
-        let theirs =
-            |producer: &&Arc<Producer>| producer.stream == *stream && producer.start.generation == generation;
-        producers.values().filter(theirs).cloned().collect()
+        let theirs = producers.of(stream).iter();
+        theirs
+            .filter(|producer| producer.start.generation == generation)
+            .cloned()
+            .collect()
     }
 }

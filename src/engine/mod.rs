@@ -20,6 +20,7 @@ mod inner;
 pub mod metrics;
 pub mod outbox;
 pub mod producer;
+mod producers;
 pub mod ring;
 pub mod runtime;
 mod sealing;
@@ -219,7 +220,7 @@ impl Engine {
             let is_open = inner.check_open().is_ok();
             if is_open {
                 inner.outbox.push(Event::Reply(request, Ok(reply)));
-                producers.insert(producer.handle, Arc::clone(&producer));
+                producers.insert(Arc::clone(&producer));
             }
             is_open
         };
@@ -499,7 +500,7 @@ impl Engine {
         if inner.closed.swap(true, Ordering::AcqRel) {
             return Ok(Reply::Unit);
         }
-        let producers: Vec<_> = lock(&inner.producers).values().cloned().collect();
+        let producers = lock(&inner.producers).all();
         let endings = producers.iter().map(|producer| producer.finish(closed()));
         // Those that do not make it are told below; their leases tell the rest of the world.
         let endings = async { tokio::join!(join_all(endings), inner.starting.write()) };
@@ -518,7 +519,7 @@ impl Engine {
     pub fn dispose(&self) {
         let inner = &self.inner;
         inner.closed.store(true, Ordering::Release);
-        let producers: Vec<_> = lock(&inner.producers).values().cloned().collect();
+        let producers = lock(&inner.producers).all();
         inner.shut(&producers);
         let handles: Vec<_> = lock(&inner.subscriptions).keys().copied().collect();
         for handle in handles {
@@ -584,7 +585,7 @@ impl Engine {
     /// What the engine has counted, and what there is now.
     pub fn metrics(&self) -> Snapshot {
         let inner = &self.inner;
-        let producers: Vec<_> = lock(&inner.producers).values().cloned().collect();
+        let producers = lock(&inner.producers).all();
         inner.metrics.snapshot(Now {
             state: inner.store().state(),
             producers: producers.len(),
@@ -601,7 +602,7 @@ impl Engine {
     }
 
     fn producer(&self, handle: Handle) -> Option<Arc<Producer>> {
-        lock(&self.inner.producers).get(&handle).cloned()
+        lock(&self.inner.producers).get(handle).cloned()
     }
 
     fn known(&self, handle: Handle) -> Result<Arc<Producer>> {

@@ -20,8 +20,10 @@ use crate::{
 const OPEN_FRAMES: usize = 256;
 /// … or bytes. Most of what a longer frame could still save is saved at this length (`docs/adr/0009-sealing.md`).
 const OPEN_BYTES: usize = 16 * 1024;
-/// Past this, a producer waits for its sealing before it writes on.
+/// Past this, a producer waits for its sealing before it writes on: bytes …
 const MOST_OPEN_BYTES: usize = 1 << 20;
+/// … or frames, several times as many as are sealed at once.
+const MOST_OPEN_FRAMES: usize = 2048;
 /// What is read from the log to be sealed, at most.
 const READ_BYTES: usize = 64 * 1024;
 /// How long the end of a generation waits for that.
@@ -121,7 +123,11 @@ impl Sealing {
     /// What is being prepared, when nothing should be written before it is ready.
     pub fn overdue(&mut self) -> Option<JoinHandle<Option<Seal>>> {
         match &self.open {
-            Open::Known { bytes, .. } if *bytes >= MOST_OPEN_BYTES => self.job.take(),
+            Open::Known { bytes, frames, .. }
+                if *bytes >= MOST_OPEN_BYTES || frames.len() >= MOST_OPEN_FRAMES =>
+            {
+                self.job.take()
+            }
             _ => None,
         }
     }

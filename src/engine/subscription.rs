@@ -31,6 +31,9 @@ use crate::{
     sync::lock,
 };
 
+/// Of chunks that are read for what follows them alone, so many are passed in one turn.
+const MOST_PASSED: usize = 4096;
+
 /// A page without progress is not asked for again at once.
 const IDLE_PAGE: Duration = Duration::from_millis(100);
 
@@ -92,6 +95,8 @@ struct State {
     window: Option<Window>,
     page: LogPage,
     framing: Option<Framing>,
+    /// How many chunks were passed since the last pull began.
+    passed: usize,
     /// The generation has been read to its end; the next one is awaited.
     between: bool,
     /// The generation that had a later one already when the reader came to it.
@@ -283,11 +288,12 @@ impl Subscription {
     pub fn pull(self: &Arc<Self>, sink: &mut dyn Sink) -> Pulled {
         self.queued.store(false, Ordering::Release);
         let mut state = lock(&self.state);
+        state.passed = 0;
         loop {
             if state.over {
                 return Pulled::Over;
             }
-            if sink.is_full() {
+            if sink.is_full() || state.passed >= MOST_PASSED {
                 self.queued.store(true, Ordering::Release);
                 return Pulled::Full;
             }
@@ -375,11 +381,12 @@ impl Subscription {
                 }
                 return false;
             }
-            if sink.is_full() {
+            if sink.is_full() || state.passed >= MOST_PASSED {
                 return false;
             }
             let at = Cursor { seq, ..place };
             let is_new = state.framing.as_ref().is_none_or(|framing| !framing.has_seen(at));
+            state.passed += usize::from(!is_new);
             let cost = match &mut state.framing {
                 None => sink.chunk(self.handle, seq, chunk),
                 Some(framing) => {

@@ -37,6 +37,19 @@ impl Drop for Known<'_> {
     }
 }
 
+/// Telling so many readers counts as one step of a task's turn.
+const READERS_IN_A_TURN: usize = 256;
+
+/// What is longer than this is long for one command of the store.
+const LONG: usize = 64 * 1024;
+
+/// The open part is sealed in so many parts at the end, beside the last one.
+const MOST_PARTS: usize = 8;
+
+fn is_long(bytes: &[u8]) -> bool {
+    bytes.len() > LONG
+}
+
 /// Runs until the producer has ended.
 pub async fn run(producer: Arc<Producer>, hub: Arc<Hub>, inner: Arc<Inner>, started: Started) {
     let _known = Known {
@@ -65,6 +78,10 @@ pub async fn run(producer: Arc<Producer>, hub: Arc<Hub>, inner: Arc<Inner>, star
         producer.stop(&inner, &reason, inner.config().stop_grace());
     }
     while let Some(work) = writer.next_work().await {
+        // A store that answers at once makes nobody wait, and nobody else get a turn.
+        for _ in 0..=writer.hub.readers() / READERS_IN_A_TURN {
+            tokio::task::coop::consume_budget().await;
+        }
         let done = match work {
             Work::Write(batch) => writer.write(batch).await,
             Work::Tend => writer.write(Batch::default()).await,
@@ -149,11 +166,27 @@ impl Writer {
     async fn write(&mut self, batch: Batch) -> Result<Option<Terminal>> {
         self.pending.clone_from(&batch.frame);
         self.ending.clone_from(&batch.terminal);
-        let mut may_seal = true;
+        let (mut may_seal, mut parts) = (true, 0);
         loop {
             self.refill().await?;
             let count = batch.frame.as_ref().map_or(0, |frame| frame.count);
             let seal = if may_seal { self.seal(&batch).await } else { None };
+            if let Some(part) = seal
+                .as_ref()
+                .filter(|seal| parts < MOST_PARTS && self.goes_first(&batch, seal))
+            {
+                parts += 1;
+                let reply = self.send(None, None, Some(part.clone())).await?;
+                if let Appended::Done { stop, .. } = reply {
+                    self.inner.metrics().sealed(part);
+                    self.sealing.sealed(part);
+                    self.heed(stop);
+                } else {
+                    may_seal = reply != Appended::Unsealed;
+                    self.recover(reply).await?;
+                }
+                continue;
+            }
             let reply = self
                 .send(batch.frame.clone(), batch.terminal.clone(), seal.clone())
                 .await?;
@@ -202,10 +235,18 @@ impl Writer {
         }
     }
 
+    /// Whether a seal does not go with its batch: it would make a long one longer, or there is more to be sealed at the end.
+    fn goes_first(&self, batch: &Batch, seal: &Seal) -> bool {
+        let is_long_batch = batch.frame.as_ref().is_some_and(|frame| is_long(&frame.bytes));
+        let is_part = batch.terminal.is_some() && seal.last() < self.log_end;
+        seal.last() <= self.log_end && (is_part || is_long_batch && is_long(&seal.frame.bytes))
+    }
+
     /// What the store can seal with this batch: all of it at the end.
     async fn seal(&mut self, batch: &Batch) -> Option<Seal> {
         if batch.terminal.is_some() {
-            let frame = batch.frame.as_ref().filter(|_| self.producer.exclusive);
+            let is_known = |frame: &&EncodedFrame| self.producer.exclusive && !is_long(&frame.bytes);
+            let frame = batch.frame.as_ref().filter(is_known);
             let rest = self.sealing.rest(frame.map(|frame| frame.at(self.log_end + 1)));
             return self.attend(rest).await;
         }
@@ -270,10 +311,13 @@ impl Writer {
         if self.log_end >= self.accepted {
             return Ok(None);
         }
+        let at = self
+            .kept
+            .partition_point(|(_, frame)| frame.first() <= self.log_end);
         let found = self
             .kept
-            .iter()
-            .find(|(_, frame)| frame.first() == self.log_end + 1);
+            .get(at)
+            .filter(|(_, frame)| frame.first() == self.log_end + 1);
         found
             .map(|(_, frame)| Some(frame.clone()))
             .ok_or_else(|| self.lost())

@@ -90,13 +90,58 @@ fn a_frame_that_gzip_makes_larger_stays_plain() {
 }
 
 #[test]
-fn a_sealed_frame_holds_what_can_be_inflated() {
+fn a_sealed_frame_is_bounded() {
+    let frame = |chunks: usize, length: usize| {
+        let mut builder = FrameBuilder::default();
+        for _ in 0..chunks {
+            builder.push(Kind::Bytes, &vec![0; length]);
+        }
+        builder.take(usize::MAX, usize::MAX).unwrap().at(1)
+    };
+    let sealed = |frame, count| SealedFrame::of(&vec![frame; count], 1).unwrap();
+    for (what, sealed, count) in [
+        ("a fourth would pass 256 KiB", sealed(frame(1, 80_000), 6), 3),
+        ("frames", sealed(frame(1, 0), 600), 512),
+        ("chunks", sealed(frame(512, 0), 200), 1 << 16),
+        ("the longest chunk", sealed(frame(1, MAX_CHUNK), 2), 1),
+        ("a frame of many chunks", sealed(frame(100_000, 1), 2), 100_000),
+    ] {
+        assert_eq!(sealed.count, count, "{what}");
+        assert_eq!(inflates_to(&sealed.bytes), sealed.body_len, "{what}");
+        assert!(Frame::decode(1 << 20, sealed.bytes).is_ok(), "{what}");
+    }
+}
+
+#[test]
+fn what_is_taken_and_looked_at_is_what_was_pushed() {
     let mut builder = FrameBuilder::default();
-    builder.push(Kind::Bytes, &vec![0; MAX_CHUNK]);
-    let frame = builder.take(1, 1).unwrap().at(1);
-    let sealed = SealedFrame::of(&vec![frame; 6], 1).unwrap();
-    assert_eq!(sealed.count, 3, "a fourth would pass 4 MiB with its length");
-    assert!(Frame::decode(9, sealed.bytes).is_ok());
+    let (mut pushed, mut taken) = (0_u32, 0_u32);
+    // The queue wraps around within its memory, again and again.
+    for round in 0..2000_u32 {
+        for _ in 0..round % 7 {
+            builder.push(Kind::Bytes, &vec![pushed.to_le_bytes()[0]; pushed as usize % 50]);
+            pushed += 1;
+        }
+        let skipped = builder.count().min(round as usize % 3);
+        let skipped_bytes = (taken..).take(skipped).map(|number| number as usize % 50).sum();
+        let rest = builder.peek(skipped, skipped_bytes);
+        let rest = rest.map(|frame| frame.at(1));
+        let expected = |number: u32| vec![number.to_le_bytes()[0]; number as usize % 50];
+        let seen: Vec<_> = rest
+            .iter()
+            .flat_map(Frame::chunks)
+            .map(|chunk| chunk.data.to_vec())
+            .collect();
+        let first = taken + u32::try_from(skipped).unwrap();
+        assert_eq!(seen, (first..pushed).map(expected).collect::<Vec<_>>());
+        if let Some(frame) = builder.take(2, usize::MAX) {
+            for chunk in frame.at(1).chunks() {
+                assert_eq!(chunk.data, expected(taken));
+                taken += 1;
+            }
+        }
+    }
+    assert!(taken > 3000, "{taken}");
 }
 
 #[test]

@@ -5,7 +5,10 @@
 //! inside a part, whose deltas mean nothing to a client without the part's start: so what comes before the cursor is read
 //! too, for the starts that have no end yet.
 
-use std::borrow::Cow;
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+};
 
 use serde::Deserialize;
 use serde_json::json;
@@ -19,6 +22,11 @@ use crate::{
 /// Joined deltas are not made longer than this.
 const MAX_TEXT: usize = 64 * 1024;
 
+/// So many texts, and as many tools, can be open at a cursor; of more, the first ones count as closed. …
+const MAX_OPEN: usize = 512;
+/// … And no more than these bytes of their starts, but for the last one's.
+const MAX_OPEN_BYTES: usize = 256 * 1024;
+
 /// Takes the chunk that is to be written, with its cursor unless it is a repeated start.
 pub type Write<'a> = dyn FnMut(Option<Cursor>, Chunk<'_>) + 'a;
 
@@ -29,20 +37,30 @@ pub struct Merge {
     seen: Option<Cursor>,
     /// Chunks up to here are the replay; known once the log has been looked at.
     replay: Option<Cursor>,
-    /// The starts of parts that are open at `seen`, in their order.
-    open: Vec<Start>,
+    /// The parts that are open at `seen`.
+    open: Open,
     /// Deltas that further ones can join.
     joined: Option<Joined>,
 }
 
-#[derive(Debug, Clone)]
-struct Start {
-    part: Part,
-    chunk: Vec<u8>,
+/// Tools outlive a step, texts do not.
+#[derive(Debug, Clone, Default)]
+struct Open {
+    texts: Starts,
+    tools: Starts,
+    count: u64,
+}
+
+/// The starts of parts, in their order.
+#[derive(Debug, Clone, Default)]
+struct Starts {
+    chunks: BTreeMap<u64, (Part, Vec<u8>)>,
+    by_part: HashMap<Part, u64>,
+    bytes: usize,
 }
 
 /// What makes a part: two kinds of them may share an id.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Part {
     kind: &'static str,
     id: String,
@@ -89,8 +107,10 @@ impl Merge {
             self.note(chunk);
             return;
         }
-        for start in self.open.drain(..) {
-            write(None, text(&start.chunk));
+        if !self.open.is_empty() {
+            for start in self.open.take() {
+                write(None, text(&start));
+            }
         }
         let is_replay = covers(self.replay, at.generation, at.seq);
         if let Some(delta) = Delta::of(chunk).filter(|_| is_replay) {
@@ -160,29 +180,64 @@ impl Merge {
             id: id.unwrap_or_default().into_owned(),
         };
         match &*kind {
-            "text-start" => self.begin(part(TEXT, id), chunk),
-            "reasoning-start" => self.begin(part(REASONING, id), chunk),
-            "tool-input-start" => self.begin(part(TOOL, tool), chunk),
-            "text-end" => self.finish(&part(TEXT, id)),
-            "reasoning-end" => self.finish(&part(REASONING, id)),
-            "tool-input-available" | "tool-input-error" => self.finish(&part(TOOL, tool)),
+            "text-start" => self.open.begin(part(TEXT, id), chunk),
+            "reasoning-start" => self.open.begin(part(REASONING, id), chunk),
+            "tool-input-start" => self.open.begin(part(TOOL, tool), chunk),
+            "text-end" => self.open.texts.finish(&part(TEXT, id)),
+            "reasoning-end" => self.open.texts.finish(&part(REASONING, id)),
+            "tool-input-available" | "tool-input-error" => self.open.tools.finish(&part(TOOL, tool)),
             // These end all texts, said or not.
-            "finish-step" => self.open.retain(|start| start.part.kind == TOOL),
-            "start" | "reset-step" | "finish" | "abort" => self.open.clear(),
+            "finish-step" => self.open.texts = Starts::default(),
+            "start" | "reset-step" | "finish" | "abort" => self.open = Open::default(),
             _ => {}
         }
     }
+}
+
+impl Open {
+    fn is_empty(&self) -> bool {
+        self.texts.chunks.is_empty() && self.tools.chunks.is_empty()
+    }
 
     fn begin(&mut self, part: Part, chunk: Chunk<'_>) {
+        self.count += 1;
+        let starts = if part.kind == TOOL {
+            &mut self.tools
+        } else {
+            &mut self.texts
+        };
+        starts.begin(self.count, part, chunk.data);
+    }
+
+    /// All of them, in their order.
+    fn take(&mut self) -> impl Iterator<Item = Vec<u8>> + use<> {
+        let Self { texts, tools, .. } = std::mem::take(self);
+        let mut chunks = texts.chunks;
+        chunks.extend(tools.chunks);
+        chunks.into_values().map(|(_, chunk)| chunk)
+    }
+}
+
+impl Starts {
+    fn begin(&mut self, number: u64, part: Part, chunk: &[u8]) {
         self.finish(&part);
-        self.open.push(Start {
-            part,
-            chunk: chunk.data.to_vec(),
-        });
+        self.bytes += chunk.len();
+        self.by_part.insert(part.clone(), number);
+        self.chunks.insert(number, (part, chunk.to_vec()));
+        while self.chunks.len() > MAX_OPEN || self.chunks.len() > 1 && self.bytes > MAX_OPEN_BYTES {
+            let Some((_, (part, chunk))) = self.chunks.pop_first() else {
+                break;
+            };
+            self.by_part.remove(&part);
+            self.bytes -= chunk.len();
+        }
     }
 
     fn finish(&mut self, part: &Part) {
-        self.open.retain(|start| start.part != *part);
+        let started = self.by_part.remove(part);
+        if let Some((_, chunk)) = started.and_then(|number| self.chunks.remove(&number)) {
+            self.bytes -= chunk.len();
+        }
     }
 }
 
@@ -384,6 +439,35 @@ mod tests {
         assert_eq!(merged(&chunks, 0, 6).len(), 6);
         let short = vec![r#"{"type":"text-delta","id":"1","delta":"0123456789"}"#; 10_000];
         assert_eq!(merged(&short, 0, 10_000).len(), 2);
+    }
+
+    #[test]
+    fn open_parts_are_bounded() {
+        let starts: Vec<_> = (0..2000)
+            .map(|id| format!(r#"{{"type":"text-start","id":"{id}"}}"#))
+            .collect();
+        let tool = r#"{"type":"tool-input-start","toolCallId":"t","toolName":"look"}"#;
+        let chunks: Vec<_> = [tool]
+            .into_iter()
+            .chain(starts.iter().map(String::as_str))
+            .collect();
+        let written = merged(&[&chunks[..], &["more"]].concat(), 2001, 2001);
+        assert_eq!(written[0], format!("+ {tool}"), "texts do not crowd out tools");
+        assert_eq!(written.len(), 1 + MAX_OPEN + 1);
+        assert_eq!(
+            written[1],
+            format!("+ {}", starts[2000 - MAX_OPEN]),
+            "the last ones"
+        );
+
+        let long = format!(
+            r#"{{"type":"text-start","id":"0","x":"{}"}}"#,
+            "x".repeat(MAX_OPEN_BYTES)
+        );
+        let written = merged(&[&starts[0], &long, "more"], 2, 2);
+        assert_eq!(written, [format!("+ {long}"), "3 more".to_owned()]);
+        let ended = r#"{"type":"text-end","id":"0"}"#;
+        assert_eq!(merged(&[&long, ended, &starts[1], "more"], 3, 3).len(), 2);
     }
 
     #[test]

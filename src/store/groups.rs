@@ -15,6 +15,9 @@ use crate::{Cursor, Error, StreamId};
 /// A stream, and the queue of finished generations, has at most this many groups.
 pub const MAX_GROUPS: usize = 100;
 
+/// A group is handed nothing new while it holds this many items that are neither resolved nor given up.
+pub const MAX_HELD: usize = 10_000;
+
 /// About so many finished generations are remembered.
 pub const MAX_FINISHED: usize = 1 << 16;
 

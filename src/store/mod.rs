@@ -44,7 +44,7 @@ use ulid::Ulid;
 use groups::{Dead, Finished, Item, Open, Overdue, Resolve, Take, Taken, Work};
 
 use crate::{
-    Cursor, Result, StreamId,
+    Cursor, Error, Result, StreamId,
     frame::{EncodedFrame, Frame, SealedFrame},
 };
 
@@ -63,6 +63,12 @@ pub const PAUSE: Duration = Duration::from_millis(1500);
 
 /// So soon, at the latest, the next look at a suspected producer is due.
 pub const AGAIN: Duration = Duration::from_millis(750);
+
+/// A shared generation has at most this many producers. Those whose leases have lapsed make room.
+pub const MAX_PRODUCERS: usize = 1000;
+
+/// A page has at most this many frames.
+pub const MAX_PAGE_FRAMES: usize = 1024;
 
 /// What an asynchronous operation of a store returns.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
@@ -323,7 +329,8 @@ pub enum Position {
 pub struct Read {
     /// Where from.
     pub position: Position,
-    /// Frames are added until their sizes, inflated, reach this; one is always returned if there is one. 0 reads none.
+    /// Frames are added until their sizes, inflated, reach this, or until there are [`MAX_PAGE_FRAMES`]; one is always
+    /// returned if there is one. 0 reads none.
     pub max_bytes: usize,
     /// Compared with the stream's owner, if it has one. `None`: the engine itself reads, nothing is compared.
     pub owner: OwnerCheck,
@@ -371,7 +378,7 @@ pub struct Page {
     pub frames: Vec<Frame>,
     /// The generation's terminal entry, if everything before it is in this page.
     pub terminal: Option<Terminal>,
-    /// Whether there are further entries of this generation.
+    /// Whether the page was full before the generation's last chunk.
     pub more: bool,
     /// The position's generation is neither the current nor the previous one; the page is otherwise empty.
     pub lost: bool,
@@ -613,7 +620,8 @@ pub trait Store: Send + Sync + 'static {
     /// Connects, if there is something to connect to. Every other operation does so by itself.
     fn connect(&self) -> Pending<'_, ()>;
     /// Begins or joins a generation; the stream enters the index. Producers' control messages are listened to before.
-    /// Errors: [`crate::Error::Active`], [`crate::Error::Forbidden`].
+    /// Errors: [`crate::Error::Active`], [`crate::Error::Forbidden`], [`crate::Error::Store`] for more than
+    /// [`MAX_PRODUCERS`] producers.
     fn start<'a>(&'a self, stream: &'a StreamId, start: &'a Start) -> Pending<'a, Started>;
     /// Puts back what was lost.
     fn restore<'a>(&'a self, stream: &'a StreamId, restore: &'a Restore) -> Pending<'a, Appended>;
@@ -728,6 +736,15 @@ where
 
 /// A store, shared.
 pub type SharedStore = Arc<dyn Store>;
+
+/// The error for a producer too many.
+fn crowded() -> Error {
+    Error::Store {
+        operation: "start",
+        reason: format!("the generation has {MAX_PRODUCERS} producers already"),
+        retryable: false,
+    }
+}
 
 /// The store that the configuration's URL names.
 pub fn open(config: &crate::Config, node: Ulid, listener: Arc<dyn Listener>) -> Result<SharedStore> {

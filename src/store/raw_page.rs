@@ -5,11 +5,11 @@ use bytes::Bytes;
 use super::Page;
 use crate::{
     Error, Result, StreamId,
-    frame::{Frame, is_compressed},
+    frame::{Frame, inflates_to},
 };
 
-/// Inflating more than this is left to another thread: several times as much comes of it.
-const INLINE_BYTES: usize = 4 * 1024;
+/// Inflating more than this is left to another thread, and so is looking through many times as much.
+const INLINE_BYTES: usize = 32 * 1024;
 
 /// See the module.
 pub(super) struct RawPage {
@@ -28,8 +28,11 @@ impl RawPage {
 
     /// The page. A frame that cannot be decoded ends it there; as the first one it is the reader's error.
     pub async fn decode(self, stream: &StreamId) -> Result<Page> {
-        let compressed = self.kept.iter().filter(|(_, bytes)| is_compressed(bytes));
-        if compressed.map(|(_, bytes)| bytes.len()).sum::<usize>() <= INLINE_BYTES {
+        let work = self
+            .kept
+            .iter()
+            .map(|(_, bytes)| inflates_to(bytes) + bytes.len() / 16);
+        if work.sum::<usize>() <= INLINE_BYTES {
             return self.decode_here(stream);
         }
         let stream = stream.clone();

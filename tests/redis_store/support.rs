@@ -60,6 +60,24 @@ impl Server {
         client.get_multiplexed_async_connection().await.unwrap()
     }
 
+    /// The time that the server has been at work, whatever else the machine had to do.
+    pub fn busy(&self) -> Duration {
+        let mut clock = 0;
+        let mut time = libc::timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        // SAFETY: both calls fill in the one value that they are given a pointer to.
+        unsafe {
+            assert_eq!(
+                libc::clock_getcpuclockid(self.child.id().cast_signed(), &raw mut clock),
+                0
+            );
+            assert_eq!(libc::clock_gettime(clock, &raw mut time), 0);
+        }
+        Duration::new(time.tv_sec.cast_unsigned(), u32::try_from(time.tv_nsec).unwrap())
+    }
+
     /// Runs a command given as words.
     pub async fn run<T: FromRedisValue>(&self, words: &str) -> T {
         let mut command = redis::Cmd::new();

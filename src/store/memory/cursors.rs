@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use ulid::Ulid;
+
 use super::stream::Stream;
 use crate::{
     Cursor,
@@ -9,11 +11,15 @@ use crate::{
 };
 
 #[derive(Default)]
-pub(super) struct Cursors(BTreeMap<String, Cursor>);
+pub(super) struct Cursors {
+    of: BTreeMap<String, Cursor>,
+    /// The generation in which those of older ones have made room.
+    cleared_in: Option<Ulid>,
+}
 
 impl Cursors {
     pub fn get(&self, consumer: &str) -> Option<Cursor> {
-        self.0.get(consumer).copied()
+        self.of.get(consumer).copied()
     }
 
     /// Moves a cursor forward; whether there is room for its consumer.
@@ -21,7 +27,7 @@ impl Cursors {
         let Some((ordinal, cursor)) = stream.bound(ack.cursor) else {
             return true;
         };
-        if let Some(standing) = self.0.get_mut(&ack.consumer) {
+        if let Some(standing) = self.of.get_mut(&ack.consumer) {
             let before = stream
                 .bound(*standing)
                 .map(|(ordinal, cursor)| (ordinal, cursor.seq));
@@ -30,18 +36,20 @@ impl Cursors {
             }
             return true;
         }
-        if self.0.len() >= MAX_CONSUMERS {
-            self.0.retain(|_, cursor| stream.bound(*cursor).is_some());
+        let is_cleared = self.cleared_in == Some(stream.generation());
+        if self.of.len() >= MAX_CONSUMERS && !is_cleared {
+            self.of.retain(|_, cursor| stream.bound(*cursor).is_some());
+            self.cleared_in = Some(stream.generation());
         }
-        let has_room = self.0.len() < MAX_CONSUMERS;
+        let has_room = self.of.len() < MAX_CONSUMERS;
         if has_room {
-            self.0.insert(ack.consumer.clone(), cursor);
+            self.of.insert(ack.consumer.clone(), cursor);
         }
         has_room
     }
 
     pub fn show(&self, last_seq: u64) -> Vec<ConsumerStatus> {
-        let shown = self.0.iter().take(SHOWN_CONSUMERS);
+        let shown = self.of.iter().take(SHOWN_CONSUMERS);
         shown
             .map(|(consumer, cursor)| ConsumerStatus::new(consumer.clone(), *cursor, last_seq))
             .collect()

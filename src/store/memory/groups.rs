@@ -13,8 +13,8 @@ use crate::{
     store::{
         Position, Terminal,
         groups::{
-            Dead, Finished, Item, ItemId, MAX_FINISHED, MAX_GROUPS, Resolve, Subject, Take, Taken, Verdict,
-            full,
+            Dead, Finished, Item, ItemId, MAX_FINISHED, MAX_GROUPS, MAX_HELD, Resolve, Subject, Take, Taken,
+            Verdict, full,
         },
     },
 };
@@ -248,7 +248,7 @@ impl Group {
                 self.at = kept.start();
             }
             while self.at.0 == kept.ordinal && self.at.1 < kept.last {
-                if handed.len() == take.count {
+                if handed.len() == take.count || self.held.len() >= MAX_HELD {
                     return handed;
                 }
                 let id = ItemId(kept.ordinal, self.at.1 + 1);
@@ -321,7 +321,7 @@ impl Queue {
         group.forget_before(ItemId(0, first + 1));
         let mut items = group.reclaim(take, now);
         if take.own.is_none() || items.is_empty() {
-            while items.len() < take.count && group.at.1.max(first) < next {
+            while items.len() < take.count && group.held.len() < MAX_HELD && group.at.1.max(first) < next {
                 let id = ItemId(0, group.at.1.max(first) + 1);
                 group.hand(id, take, now);
                 items.push((id, 1));

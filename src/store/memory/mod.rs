@@ -230,7 +230,13 @@ impl Store for MemoryStore {
     /// Every end is seen here, once somebody looks for it.
     fn overdue(&self, _count: usize, pause: Duration) -> Pending<'_, Overdue> {
         Box::pin(async move {
-            let is_open = self.seat()?.realm.lapse(self.node);
+            let (mut next, mut is_open) = (Some(0), false);
+            while let Some(from) = next {
+                let (is_active, after) = self.seat()?.realm.lapse(self.node, from);
+                is_open |= is_active;
+                next = after;
+                tokio::task::yield_now().await;
+            }
             Ok(Overdue {
                 open: Vec::new(),
                 next: is_open.then_some(pause.min(AGAIN)),

@@ -90,7 +90,7 @@ impl Slot {
             if stream.is_active() {
                 match start.if_active {
                     IfActive::Share if stream.is_shared() && stream.again(step.now).is_none() => {
-                        return Ok(stream.register(step, start));
+                        return stream.join(step, start);
                     }
                     IfActive::Takeover => stream.end(step, &interrupted("superseded"), None),
                     IfActive::Error | IfActive::Share => {

@@ -23,6 +23,9 @@ use crate::{
 /// How many slots every operation looks at for expiry: more than it can add, so that the dead never pile up.
 const SWEEP: usize = 4;
 
+/// How many streams are looked at in one turn by whoever looks at all.
+const LAPSE: usize = 256;
+
 static SPACES: LazyLock<Mutex<HashMap<String, Weak<Space>>>> = LazyLock::new(Mutex::default);
 
 /// Everything under one name. It lives as long as one store holds it.
@@ -161,13 +164,21 @@ impl Realm {
         operation(&mut lock(&self.state).finished)
     }
 
-    /// Ends the generations whose producers are dead; whether any is still active.
-    pub fn lapse(&self, node: Ulid) -> bool {
-        let streams: Vec<_> = lock(&self.state).slots.keys().cloned().collect();
+    /// Ends the generations whose producers are dead, of some streams made after `from`: whether any is still active, and
+    /// where to go on.
+    pub fn lapse(&self, node: Ulid, from: u64) -> (bool, Option<u64>) {
+        let rest = (Bound::Excluded(from), Bound::Unbounded);
+        let some: Vec<_> = lock(&self.state)
+            .order
+            .range(rest)
+            .take(LAPSE)
+            .map(|(number, stream)| (*number, stream.clone()))
+            .collect();
         let lapse = |stream: &StreamId| self.run(node, stream, Slot::lapse);
-        streams
+        let is_active = some
             .iter()
-            .fold(false, |is_active, stream| lapse(stream) | is_active)
+            .fold(false, |is_active, (_, stream)| lapse(stream) | is_active);
+        (is_active, some.last().map(|(number, _)| *number))
     }
 
     /// About `count` streams made after `from`.

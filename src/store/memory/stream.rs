@@ -2,10 +2,10 @@
 
 mod view;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, mem, time::Duration};
 
 use bytes::Bytes;
-use tokio::time::Instant;
+use tokio::{runtime::Handle, time::Instant};
 use ulid::Ulid;
 
 use super::{
@@ -13,13 +13,21 @@ use super::{
     step::{Message, Step},
 };
 use crate::{
-    Cursor,
+    Cursor, Result,
     frame::Frame,
     store::{
-        AGAIN, Append, Appended, ControlMessage, GRACE, IfActive, LiveMessage, Outcome, OwnerCheck, PAUSE,
-        Seal, Start, Started, Terminal, Ttl, groups::Finished,
+        AGAIN, Append, Appended, ControlMessage, GRACE, IfActive, LiveMessage, MAX_PRODUCERS, Outcome,
+        OwnerCheck, PAUSE, Seal, Start, Started, Terminal, Ttl, crowded, groups::Finished,
     },
 };
+
+/// More frames, …
+const LONG_LOG: usize = 4096;
+/// … or bytes, are given back elsewhere.
+const LARGE_LOG: usize = 16 << 20;
+
+/// More producers than these, and those whose leases have lapsed are forgotten.
+const REMEMBERED: usize = 64;
 
 /// The current or last generation, what belongs to it alone, and the generation before it.
 pub(super) struct Stream {
@@ -50,9 +58,6 @@ struct Suspicion {
 /// When the last lease ends, and the last seq.
 type Sign = (Option<Instant>, u64);
 
-/// Past so many producers, those that are gone are forgotten, and fenced should they come back.
-const REMEMBERED: usize = 64;
-
 /// One generation's part of the log.
 struct Generation {
     id: Ulid,
@@ -64,6 +69,8 @@ struct Generation {
     sealed_to: u64,
     /// The open part.
     frames: Vec<Frame>,
+    /// The bytes of both parts.
+    stored: usize,
     terminal: Option<Terminal>,
 }
 
@@ -109,6 +116,7 @@ impl Stream {
                 sealed: Vec::new(),
                 sealed_to: place.seq,
                 frames: Vec::new(),
+                stored: 0,
                 terminal: None,
             },
             previous: place.previous,
@@ -138,13 +146,20 @@ impl Stream {
         }
     }
 
-    /// Adds a producer to the current generation.
-    pub fn register(&mut self, step: &Step, start: &Start) -> Started {
-        // Nobody repeats a request longer than a lease: those who are done need not be remembered any more, nor, when they
-        // are many, those who are gone.
-        let are_many = self.producers.len() >= REMEMBERED;
+    /// Adds another producer to the current generation, if there is room.
+    pub fn join(&mut self, step: &Step, start: &Start) -> Result<Started> {
+        // Nobody repeats a request longer than a lease: those who are done need not be remembered any more, and those
+        // who are dead not when there are many.
+        let is_crowded = self.producers.len() >= REMEMBERED;
         self.producers
-            .retain(|producer| producer.lease_ends > step.now || !producer.done && !are_many);
+            .retain(|producer| producer.lease_ends > step.now || !producer.done && !is_crowded);
+        if self.producers.len() >= MAX_PRODUCERS {
+            return Err(crowded());
+        }
+        Ok(self.register(step, start))
+    }
+
+    fn register(&mut self, step: &Step, start: &Start) -> Started {
         let started = Started {
             generation: self.current.id,
             ordinal: self.current.ordinal,
@@ -454,6 +469,7 @@ impl Stream {
             last: frame.last(),
             frame: Some(frame.clone()),
         });
+        self.current.stored += frame.size();
         self.current.frames.push(frame);
     }
 
@@ -501,13 +517,20 @@ impl Generation {
             body_len: seal.frame.body_len,
             bytes: seal.frame.bytes.clone(),
         });
-        self.frames.retain(|frame| frame.last() > seal.last());
+        let replaced = self.frames.partition_point(|frame| frame.last() <= seal.last());
+        let replaced: usize = self.frames.drain(..replaced).map(|frame| frame.size()).sum();
+        self.stored = self.stored + seal.frame.bytes.len() - replaced;
     }
+}
 
-    /// The bytes that are kept.
-    fn stored(&self) -> usize {
-        let sealed = self.sealed.iter().map(|sealed| sealed.bytes.len());
-        sealed.chain(self.frames.iter().map(Frame::size)).sum()
+impl Drop for Generation {
+    /// Giving back the memory of a long log takes its time, which another thread has.
+    fn drop(&mut self) {
+        let log = (mem::take(&mut self.frames), mem::take(&mut self.sealed));
+        let is_long = log.0.len() + log.1.len() > LONG_LOG || self.stored > LARGE_LOG;
+        if is_long && let Ok(runtime) = Handle::try_current() {
+            runtime.spawn_blocking(move || drop(log));
+        }
     }
 }
 

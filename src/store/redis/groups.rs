@@ -13,8 +13,8 @@ use crate::{
     Error, Result, StreamId,
     cursor::MAX_SEQ,
     store::groups::{
-        Dead, Finished, Item, ItemId, MAX_FINISHED, MAX_GROUPS, Open, Overdue, Resolve, Subject, Take, Taken,
-        Work, full,
+        Dead, Finished, Item, ItemId, MAX_FINISHED, MAX_GROUPS, MAX_HELD, Open, Overdue, Resolve, Subject, Take,
+        Taken, Work, full,
     },
     store::{OwnerCheck, Start},
 };
@@ -68,7 +68,8 @@ impl RedisStore {
             .show(MAX_GROUPS)
             .text(from)
             .text(generation.map_or_else(String::new, |generation| generation.to_string()))
-            .show(seq.min(MAX_SEQ));
+            .show(seq.min(MAX_SEQ))
+            .show(MAX_HELD);
         let reply = self.call(call).await?;
         if reply == Value::Nil {
             return Ok(None);

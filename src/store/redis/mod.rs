@@ -57,8 +57,8 @@ use self::{
 use super::groups::{Dead, Finished, Item, Open, Overdue, Resolve, Take, Taken, Work};
 use super::{
     Ack, Append, Appended, ConnectionState, IfActive, IfEnded, ListCursor, Listener, MAX_CONSUMERS,
-    OwnerCheck, Page, Pending, Position, Read, Renew, Restore, SHOWN_CONSUMERS, Start, Started, StopResult,
-    Store, StreamStatus, Sweep, Swept, Ttl, beyond_doubt,
+    MAX_PAGE_FRAMES, OwnerCheck, Page, Pending, Position, Read, Renew, Restore, SHOWN_CONSUMERS, Start,
+    Started, StopResult, Store, StreamStatus, Sweep, Swept, Ttl, beyond_doubt,
     predecessor::{Ask, Left},
 };
 use crate::{Config, Cursor, Error, Result, StreamId, backoff::jitter, cursor::MAX_SEQ, sync::lock};
@@ -399,7 +399,8 @@ impl Store for RedisStore {
                 .text(generation.map_or_else(String::new, |generation| generation.to_string()))
                 .show(seq.min(MAX_SEQ))
                 .show(read.max_bytes)
-                .text(check(&read.owner));
+                .text(check(&read.owner))
+                .show(MAX_PAGE_FRAMES);
             match reply::page(stream, self.call(call).await?)? {
                 Some(page) => page.decode(stream).await.map(Some),
                 None => Ok(None),

@@ -8,8 +8,10 @@ use crate::{
     store::predecessor::{Ask, Chat, Left},
 };
 
-/// Entries or keys that one command asks for or names.
+/// Keys that one command names.
 const AT_ONCE: usize = 100;
+/// Events that one command asks for: nothing bounds their length.
+const EVENTS_AT_ONCE: usize = 16;
 /// Keys that one `SCAN` looks at: most of the instance may belong to somebody else.
 const SCANNED_AT_ONCE: usize = 500;
 /// The predecessor's numbering starts anew with each run; a score beyond this is not its own.
@@ -96,7 +98,7 @@ impl Keys<'_> {
             Some(Kind::SortedSet) => {
                 let from: usize = after.parse().unwrap_or(0);
                 let mut command = cmd("ZRANGE");
-                command.arg(stream(chat)).arg(from).arg(from + AT_ONCE - 1);
+                command.arg(stream(chat)).arg(from).arg(from + EVENTS_AT_ONCE - 1);
                 let events = texts(&mut self.fields(&command).await?)?;
                 let next = (from + events.len()).to_string();
                 (events, next)
@@ -107,7 +109,7 @@ impl Keys<'_> {
                 } else {
                     format!("({after}")
                 };
-                let entries = self.entries("XRANGE", chat, &from, "+", AT_ONCE).await?;
+                let entries = self.entries("XRANGE", chat, &from, "+", EVENTS_AT_ONCE).await?;
                 let next = entries
                     .last()
                     .map_or_else(|| after.to_owned(), |(id, _)| id.clone());
@@ -115,7 +117,7 @@ impl Keys<'_> {
             }
             None => (Vec::new(), after.to_owned()),
         };
-        let more = events.len() == AT_ONCE;
+        let more = events.len() == EVENTS_AT_ONCE;
         Ok(Left::Events { events, next, more })
     }
 
@@ -211,17 +213,21 @@ impl Keys<'_> {
 
     async fn clean(&self, chat: &str) -> Result<u64> {
         let key = stream(chat);
-        let mut names = Vec::new();
+        let mut copies = 0..0;
         if let Some(Kind::SortedSet) = self.kind(chat).await?
             && let Some((last, _)) = self.scored(&key, -1).await?
         {
-            names.extend((0..=last.min(MAX_EVENTS)).map(|seq| copy(chat, seq)));
+            copies = 0..last.min(MAX_EVENTS) + 1;
         }
-        names.extend([key, flag(chat)]);
         let mut removed = 0;
-        for names in names.chunks(AT_ONCE) {
+        for from in copies.clone().step_by(AT_ONCE) {
+            let names: Vec<_> = (from..copies.end)
+                .take(AT_ONCE)
+                .map(|seq| copy(chat, seq))
+                .collect();
             removed += self.number(cmd("UNLINK").arg(names)).await?;
         }
+        removed += self.number(cmd("UNLINK").arg(&[key, flag(chat)])).await?;
         Ok(u64::try_from(removed).unwrap_or(0))
     }
 

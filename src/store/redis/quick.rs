@@ -4,7 +4,7 @@
 //! one turn of the engine's thread bring as one command.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{Arc, Mutex},
 };
 
@@ -31,6 +31,9 @@ use crate::{
 const MOST_APPENDS: usize = 64;
 /// … and the bytes of frames that it is not begun to be filled beyond.
 const MOST_BYTES: usize = 64 * 1024;
+
+/// A longer frame is not sent along with its message, and the record has to tell of it.
+const MOST_FRAME: usize = 16 * 1024;
 
 /// What the parts of `h` are counted in, see `lua/prelude.lua`.
 const CHUNK: u64 = 1 << 22;
@@ -141,6 +144,9 @@ impl Quick {
     fn guess(&self, append: &Append) -> Option<(Guess, bytes::Bytes)> {
         let is_plain = append.terminal.is_none() && append.seal.is_none();
         let frame = append.frame.as_ref().filter(|_| is_plain)?;
+        if frame.bytes.len() > MOST_FRAME {
+            return None;
+        }
         let producers = lock(&self.producers);
         let Hot { lane, chunks, bytes } = producers.get(&append.producer)?;
         let (chunks, bytes) = (chunks + frame.count, bytes + frame.bytes.len() as u64);
@@ -203,18 +209,19 @@ impl Quick {
         tokio::task::yield_now().await;
         let mut tries = std::mem::take(&mut *lock(&self.turn));
         tries.sort_by_key(|waiting| waiting.slot);
+        let mut tries = VecDeque::from(tries);
         while !tries.is_empty() {
-            let rest = tries.split_off(fitting(&tries));
-            let together = std::mem::replace(&mut tries, rest);
+            let fitting = fitting(&tries);
+            let together = tries.drain(..fitting).collect();
             tokio::spawn(settle(together, Arc::clone(&endpoint), limits, closed.clone()));
         }
     }
 }
 
 /// How many of these go into one command, which is for one slot.
-fn fitting(tries: &[Try]) -> usize {
+fn fitting(tries: &VecDeque<Try>) -> usize {
     let mut bytes = 0;
-    let slot = tries.first().map(|waiting| waiting.slot);
+    let slot = tries.front().map(|waiting| waiting.slot);
     let more = |waiting: &&Try| {
         bytes += waiting.frame.len();
         bytes <= MOST_BYTES && Some(waiting.slot) == slot

@@ -9,7 +9,7 @@ use crate::{
     Cursor, Error, Result, StreamId,
     store::{
         Appended, ConsumerStatus, Head, Look, Outcome, Page, Started, StopResult, StreamStatus, Swept,
-        Terminal, raw_page::RawPage,
+        Terminal, crowded, raw_page::RawPage,
     },
 };
 
@@ -111,6 +111,7 @@ pub(super) fn started(stream: &StreamId, reply: Value) -> Result<Look<Result<Sta
                 stream: stream.to_string(),
             })
         }
+        "crowded" => Err(crowded()),
         "ended" => match Outcome::parse(&fields.text()?) {
             Some(outcome) => Err(Error::Ended {
                 stream: stream.to_string(),

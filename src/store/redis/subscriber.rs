@@ -31,8 +31,12 @@ use super::{
 };
 use crate::{Result, StreamId, backoff::Backoff};
 
-/// Messages in a row before the task sees to anything else.
+/// Messages in a row before the task sees to anything else, …
 const MESSAGES_AT_ONCE: usize = 64;
+/// … or for so long.
+const TURN: Duration = Duration::from_millis(2);
+/// Requests in a row, likewise.
+const REQUESTS_AT_ONCE: usize = 256;
 /// Channels in one command.
 const BATCH: usize = 100;
 /// How long the answer to any command may take.
@@ -213,13 +217,16 @@ impl Subscriber {
             tokio::select! {
                 message = messages.next() => {
                     self.pulse.heard();
-                    if self.dispatch_all(message, &mut messages).is_none() {
-                        return ("the connection for live messages was closed".to_owned(), end);
+                    match self.dispatch_all(message, &mut messages) {
+                        None => return ("the connection for live messages was closed".to_owned(), end),
+                        Some(true) => tokio::task::yield_now().await,
+                        Some(false) => {}
                     }
                 }
                 request = next(&mut self.requests) => {
                     self.take(request);
-                    while let Ok(request) = self.requests.try_recv() {
+                    for _ in 1..REQUESTS_AT_ONCE {
+                        let Ok(request) = self.requests.try_recv() else { break };
                         self.take(request);
                     }
                     pause = self.pause();
@@ -396,16 +403,22 @@ impl Subscriber {
         }
     }
 
-    /// Hands on a message and those that have arrived with it; `None` when the connection is closed.
-    fn dispatch_all(&self, first: Option<Msg>, messages: &mut PubSubStream) -> Option<()> {
+    /// Hands on a message and those that have arrived with it; whether there may be more, `None` when the connection is
+    /// closed.
+    fn dispatch_all(&self, first: Option<Msg>, messages: &mut PubSubStream) -> Option<bool> {
+        let begin = Instant::now();
         self.dispatch(&first?);
         for _ in 1..MESSAGES_AT_ONCE {
-            let Some(message) = messages.next().now_or_never() else {
+            // One message alone takes its time when a stream has many readers.
+            if begin.elapsed() >= TURN {
                 break;
+            }
+            let Some(message) = messages.next().now_or_never() else {
+                return Some(false);
             };
             self.dispatch(&message?);
         }
-        Some(())
+        Some(true)
     }
 
     fn dispatch(&self, message: &Msg) {

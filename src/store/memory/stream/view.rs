@@ -6,7 +6,10 @@ use ulid::Ulid;
 use super::{Producer, Stream};
 use crate::{
     Cursor,
-    store::{Head, Page, Position, Read, StreamStatus, Sweep, Swept, memory::step::Step, raw_page::RawPage},
+    store::{
+        Head, MAX_PAGE_FRAMES, Page, Position, Read, StreamStatus, Sweep, Swept, memory::step::Step,
+        raw_page::RawPage,
+    },
 };
 
 impl Stream {
@@ -33,10 +36,11 @@ impl Stream {
         let Some((generation, after)) = found else {
             return RawPage::plain(self.empty_page(step, true));
         };
-        let mut size = 0;
+        let (mut size, mut count) = (0, 0);
         let mut fits = |more: usize| {
-            let fits = size < read.max_bytes;
+            let fits = size < read.max_bytes && count < MAX_PAGE_FRAMES;
             size += more;
+            count += 1;
             fits
         };
         let from = generation.sealed.partition_point(|sealed| sealed.last <= after);
@@ -122,7 +126,7 @@ impl Stream {
             first_seq: self.current.base + 1,
             last_seq: self.current.seq,
             bytes: self.bytes,
-            stored_bytes: self.current.stored() as u64,
+            stored_bytes: self.current.stored as u64,
             producers: u32::try_from(live.count()).unwrap_or(u32::MAX),
             stop: self.stop.clone(),
             owner: self.owner.clone(),
@@ -137,7 +141,7 @@ impl Stream {
     /// What the frames hold, which is nearly all.
     pub fn memory(&self) -> u64 {
         let generations = std::iter::once(&self.current).chain(&self.previous);
-        generations.map(|generation| generation.stored() as u64).sum()
+        generations.map(|generation| generation.stored as u64).sum()
     }
 
     /// What a clean-up has to do.

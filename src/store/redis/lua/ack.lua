@@ -5,7 +5,7 @@
 -- Reply: { 'missing' } | { 'forbidden' } | { 'acked', whether there is room for the consumer, ... }
 local CURSORS, most = KEYS[4], tonumber(ARGV[5])
 
-local names = { 'g', 'o', 'b', 'q', 'n', 's', 'w', 'pg', 'po', 'pb', 'h', 'hp' }
+local names = { 'g', 'o', 'b', 'q', 'n', 's', 'w', 'cg', 'pg', 'po', 'pb', 'h', 'hp' }
 local record = {}
 for i, value in ipairs(redis.call('HMGET', META, unpack(names))) do record[names[i]] = value end
 if not exists(record) then return { 'missing' } end
@@ -20,16 +20,21 @@ end
 
 local function split(cursor) return string.match(cursor, '^(%w+)%.(%d+)$') end
 
--- Drops the consumers whose cursors are in no generation that is kept.
+local count = redis.call('HLEN', CURSORS)
+
+-- Drops the consumers whose cursors are in no generation that is kept: once in a generation, after which there are none.
 local function make_room()
-  local flat = redis.call('HGETALL', CURSORS)
+  if record.cg == record.g then return end
+  record.cg = record.g
+  redis.call('HSET', META, 'cg', record.cg)
+  local flat, gone = redis.call('HGETALL', CURSORS), {}
   for i = 1, #flat, 2 do
-    if not kept(split(flat[i + 1])) then redis.call('HDEL', CURSORS, flat[i]) end
+    if not kept(split(flat[i + 1])) then gone[#gone + 1] = flat[i] end
   end
+  if #gone > 0 then count = count - redis.call('HDEL', CURSORS, unpack(gone)) end
 end
 
-local count = redis.call('HLEN', CURSORS)
-local fresh, reply = count == 0, { 'acked' }
+local reply = { 'acked' }
 for i = 6, #ARGV, 3 do
   local ordinal, base, last = kept(ARGV[i + 1])
   local cursor = redis.call('HGET', CURSORS, ARGV[i])
@@ -38,10 +43,7 @@ for i = 6, #ARGV, 3 do
     local seq = math.min(math.max(tonumber(ARGV[i + 2]), base), last)
     local generation, before = split(cursor or '')
     local standing = cursor and kept(generation) or 0
-    if not cursor and count >= most then
-      make_room()
-      count = redis.call('HLEN', CURSORS)
-    end
+    if not cursor and count >= most then make_room() end
     if not cursor and count >= most then
       taken = '0'
     elseif ordinal > standing or ordinal == standing and seq > tonumber(before) then
@@ -51,5 +53,6 @@ for i = 6, #ARGV, 3 do
   end
   reply[#reply + 1] = taken
 end
-if fresh and count > 0 then redis.call('PEXPIRE', CURSORS, redis.call('PTTL', META)) end
+-- The first one has made the key, or the first after all others have made room.
+if count > 0 and redis.call('PTTL', CURSORS) < 0 then redis.call('PEXPIRE', CURSORS, redis.call('PTTL', META)) end
 return reply

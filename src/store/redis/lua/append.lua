@@ -12,19 +12,30 @@
 local PRODUCER, batch, expected, lease = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
 local outcome, reason, count, frame = ARGV[9], ARGV[10], tonumber(ARGV[11]), ARGV[12]
 
--- Larger frames are announced without their bytes.
-local SENT_ALONG = 16384
+-- One seal replaces no more frames than these.
+local MOST_SEALED = 512
+
+-- Keeps account of the longest frame: pages are asked for by it.
+local function measure(record, frame)
+  if record.v and #frame > math.max(SENT_ALONG, tonumber(record.v)) then
+    record.v = int(#frame)
+    redis.call('HSET', META, 'v', record.v)
+  end
+end
 
 -- Puts one frame in the place of the open ones up to `to`.
 local function seal(record, to, frame, inflated, replaced)
+  measure(record, frame)
   add(record, SEALED, to, 'f', frame, 'n', inflated)
-  if record.pg and #redis.call('XRANGE', LOG, '-', int(record.o - 1), 'COUNT', 1) > 0 then
-    -- What the previous generation has left open stands in front, and may still be read.
-    repeat
-      local open = redis.call('XRANGE', LOG, record.o .. '-0', record.o .. '-' .. to, 'COUNT', 64)
-      for _, entry in ipairs(open) do redis.call('XDEL', LOG, entry[1]) end
-    until #open == 0
-  else
+  local before = record.pg and record.po .. '-' .. int(record.b + 1)
+  if before and #redis.call('XRANGE', LOG, before, before, 'COUNT', 1) > 0 then
+    -- What the previous generation has left open stands in front, and may still be read. What is not deleted, should
+    -- there be more, nobody reads, and the next seal deletes it.
+    local ids = {}
+    local open = redis.call('XRANGE', LOG, record.o .. '-0', record.o .. '-' .. to, 'COUNT', MOST_SEALED)
+    for i, entry in ipairs(open) do ids[i] = entry[1] end
+    if #ids > 0 then redis.call('XDEL', LOG, unpack(ids)) end
+  elseif not record.l then
     redis.call('XTRIM', LOG, 'MINID', record.o .. '-' .. int(to + 1))
   end
   record.y, record.z = to, int(record.z + replaced - #frame)
@@ -48,6 +59,7 @@ if ARGV[14] and (ARGV[14] ~= record.y or tonumber(ARGV[15]) > last + count) then
 commit(record)
 if count > 0 then
   last = last + count
+  measure(record, frame)
   add(record, LOG, last, 'f', frame)
   local message = 'f ' .. record.g .. ' ' .. int(last)
   if #frame <= SENT_ALONG then message = message .. '\n' .. frame end
@@ -56,18 +68,21 @@ end
 record.q = int(last)
 redis.call('HSET', META, 'q', record.q, 'n', int(record.n + #frame), 'u', int(NOW))
 own.batch, own.last, own.lease = batch, last, NOW + lease
+if record.l and drop(record.po, tonumber(record.l)) then
+  redis.call('HDEL', META, 'l')
+  record.l = nil
+end
 if ARGV[14] then seal(record, ARGV[15], ARGV[16], ARGV[17], ARGV[18]) end
 
 if outcome ~= '' then
-  local others = {}
-  if record.m == 's' then
-    others = load()
-    others['p:' .. PRODUCER] = nil
-  end
   local alone = true
-  for id, producer in pairs(producers(others)) do
-    record['p:' .. id] = others['p:' .. id]
-    if producer.lease > NOW then alone = false end
+  if record.m == 's' then
+    for field, text in pairs(load()) do
+      if is_producer(field) and field ~= 'p:' .. PRODUCER then
+        record[field] = text
+        alone = alone and lease_of(text) <= NOW
+      end
+    end
   end
   own.lease = 0
   put(PRODUCER, own)

@@ -6,30 +6,38 @@ local GENERATION, PRODUCER, OWNER = ARGV[4], ARGV[5], option(ARGV[8])
 
 -- More producers than these, and those that are gone lose the answer to a batch they might repeat.
 local REMEMBERED = 64
+-- A shared generation has room for no more than these.
+local MOST_PRODUCERS = 1000
 
 local function register(batch_base)
   put(PRODUCER, { batch = 0, last = batch_base, lease = NOW + ARGV[10], node = ARGV[6] })
 end
 
--- Joins a shared generation.
+-- Joins a shared generation; whether there is room.
 local function join(record)
-  local known = producers(record)
+  local known, gone = producers(record), {}
   local count = 0
-  for _ in pairs(known) do count = count + 1 end
   for id, producer in pairs(known) do
-    if count >= REMEMBERED and producer.lease <= NOW then redis.call('HDEL', META, 'p:' .. id) end
+    count = count + 1
+    if producer.lease <= NOW and #gone < MOST_PRODUCERS then gone[#gone + 1] = 'p:' .. id end
   end
+  if count >= REMEMBERED and #gone > 0 then
+    redis.call('HDEL', META, unpack(gone))
+    count = count - #gone
+  end
+  if count >= MOST_PRODUCERS then return false end
   register(record.q)
+  return true
 end
 
 -- When a generation began, by the clock of its producer's server: the part of its ULID that is a time.
 local function began(generation) return string.sub(generation, 1, 10) end
 
--- Drops what no generation is read of any more once the record's becomes the previous one.
+-- Drops what no generation is read of any more once the record's becomes the previous one. Returns what `l` has to be if
+-- that was not all.
 local function drop_before(record)
-  for _, key in ipairs({ LOG, SEALED }) do
-    redis.call('XTRIM', key, 'MINID', '~', record.o .. '-0', 'LIMIT', '10000')
-  end
+  local longest = record.pv and math.max(tonumber(record.pv), tonumber(record.l or 0)) or nil
+  if not drop(record.o, longest) then return int(longest or 2^20) end
 end
 
 -- Replaces `old` by the record of an active generation; `previous` is `old` when it was a generation. Returns the
@@ -38,7 +46,7 @@ local function create(old, ordinal, base, previous)
   local stop = not exists(old) and old.x and allowed(OWNER, old.k) and old.x
   -- A small hash is searched from its beginning, and `h` is what is wanted most.
   local fields = {
-    'h', '0', 'g', GENERATION, 'o', ordinal, 'b', base, 'q', base, 's', 'active', 'r', '', 'n', '0', 'y', base, 'z', '0',
+    'h', '0', 'g', GENERATION, 'o', ordinal, 'b', base, 'q', base, 's', 'active', 'r', '', 'n', '0', 'y', base, 'z', '0', 'v', '0',
     'm', ARGV[7] == 'share' and 's' or 'x', 'c', int(NOW), 'u', int(NOW), 'ta', ARGV[11], 'td', ARGV[12],
   }
   local function also(name, value)
@@ -55,6 +63,7 @@ local function create(old, ordinal, base, previous)
     also('po', previous.o)
     also('pb', previous.b)
     also('py', previous.y)
+    also('pv', previous.v)
     also('pt', previous.s .. ' ' .. previous.r)
   end
   if next(old) then redis.call('DEL', META) end

@@ -6,15 +6,31 @@ local TODO, DEAD, CONSUMER = 'g ' .. ARGV[5], 'd ' .. ARGV[5], ARGV[6]
 -- Older than any time after which items are claimed: whoever takes next gets it.
 local FREE = '10000000000'
 
-local function is_group()
-  local summary = redis.pcall('XPENDING', WORK, TODO)
-  return not summary.err and summary
+-- What there is of the group, each half by its name: how many items it `holds`, and the `last` one that it was given. And
+-- how many halves of all groups there are.
+local function halves()
+  local groups, found = redis.pcall('XINFO', 'GROUPS', WORK), {}
+  if groups.err then return found, 0 end
+  for _, flat in ipairs(groups) do
+    local half = {}
+    for i = 1, #flat, 2 do half[flat[i]] = flat[i + 1] end
+    if half.name == TODO or half.name == DEAD then
+      found[half.name] = { holds = half.pending, last = half['last-delivered-id'] }
+    end
+  end
+  return found, #groups
 end
 
-local function make(from)
-  redis.call('XGROUP', 'CREATE', WORK, TODO, from, 'MKSTREAM')
-  redis.call('XGROUP', 'CREATE', WORK, DEAD, 0)
+local function is_group() return halves()[TODO] end
+
+-- Makes what there is not.
+local function make(found, from)
+  if not found[TODO] then redis.call('XGROUP', 'CREATE', WORK, TODO, from, 'MKSTREAM') end
+  if not found[DEAD] then redis.call('XGROUP', 'CREATE', WORK, DEAD, 0) end
 end
+
+-- So many items are looked at by one take.
+local MOST_CLAIMED = 256
 
 -- Hands over what `found` (of XPENDING) names, unless it was handed out too often.
 local function claim(items, found, most)
@@ -41,15 +57,22 @@ local function reclaim(items, count, idle, most, own)
     claim(items, redis.call('XPENDING', WORK, TODO, own, '+', count, CONSUMER), most)
     if #items > 0 then return end
   end
-  local from = '-'
-  for _ = 1, 8 do
-    local left = count - #items
+  local from, claimed = '-', 0
+  while claimed < MOST_CLAIMED do
+    local left = math.min(count - #items, MOST_CLAIMED - claimed)
     if left == 0 then return end
     local found = redis.call('XPENDING', WORK, TODO, 'IDLE', idle, from, '+', left)
     if #found == 0 then return end
     claim(items, found, most)
-    from = '(' .. found[#found][1]
+    from, claimed = '(' .. found[#found][1], claimed + #found
   end
+end
+
+-- How many items may be handed out for the first time. What is handed out and not resolved is bounded: it is looked
+-- through for what was held for too long.
+local function room(items, count, own, holds, most)
+  if own ~= '' and #items > 0 then return 0 end
+  return math.max(0, math.min(count - #items, most - holds))
 end
 
 -- Hands out the next entries of WORK.

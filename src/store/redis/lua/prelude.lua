@@ -9,7 +9,10 @@
 --   s `active`, an outcome, or `deleted`; absent when the record is nothing but a kept stop
 --   r the outcome's reason   e the producer whose last batch wrote the terminal entry, if one did
 --   m `x` exclusive, `s` shared
---   pg po pb py pt the previous generation: id, ordinal, base, the end of its sealed part, "<outcome> <reason>"
+--   v 0, or the length of the longest frame that is kept, if that is above SENT_ALONG; absent when nobody has looked
+--   pg po pb py pv pt the previous generation: id, ordinal, base, the end of its sealed part, its v, "<outcome> <reason>"
+--   l the length of the longest frame that older generations have left behind, if there is one
+--   cg the generation in which the consumers of older ones have made room for others, if they had to
 --   x the reason of a requested stop   k who asked for one that is kept, as `allowed` takes it
 --   w owner   d metadata   c started   u last write   t when the TTLs were set   ta td the TTLs, active and done
 --   j what is suspected of its last lease: "<lease until>-<last seq> <since when> <the last look>", see `examine`
@@ -25,6 +28,9 @@
 
 -- Redis 6.2 can be set to replicate a script as its text, which forbids writes after TIME.
 if redis.replicate_commands then redis.replicate_commands() end
+
+-- Longer frames are announced without their bytes, and `v` tells of them.
+local SENT_ALONG = 16384
 
 local META, LOG, SEALED = KEYS[1], KEYS[2], KEYS[3]
 local LIVE, NODES, STREAM = ARGV[1], ARGV[2], ARGV[3]
@@ -86,7 +92,7 @@ end
 -- The same without what other producers and the caller have put there, which may be much.
 local function load_for(producer)
   local own = 'p:' .. producer
-  local names = { 'g', 'o', 'q', 's', 'r', 'e', 'm', 'x', 'n', 'y', 'z', 'pg', 't', 'ta', 'td', 'h', 'hp', own }
+  local names = { 'g', 'o', 'q', 's', 'r', 'e', 'm', 'x', 'n', 'y', 'z', 'v', 'l', 'b', 'pg', 'po', 't', 'ta', 'td', 'h', 'hp', own }
   local record = {}
   for i, value in ipairs(redis.call('HMGET', META, unpack(names))) do record[names[i]] = value end
   return fold(record)
@@ -95,10 +101,19 @@ end
 -- Whether there is a stream, and not just a tombstone or a kept stop.
 local function exists(record) return record.s and record.s ~= 'deleted' end
 
+-- Until when a producer's entry says that it is alive.
+local function lease_of(text) return tonumber(string.match(text, '^%d+ %d+ (%d+)')) end
+
+-- Whether a field is a producer's.
+local function is_producer(field)
+  local first, second = string.byte(field, 1, 2)
+  return first == 112 and second == 58
+end
+
 local function producers(record)
   local found = {}
   for field, text in pairs(record) do
-    if string.sub(field, 1, 2) == 'p:' and text then found[string.sub(field, 3)] = parse(text) end
+    if is_producer(field) and text then found[string.sub(field, 3)] = parse(text) end
   end
   return found
 end
@@ -142,6 +157,19 @@ local function refresh(record)
   return int(2 * math.max(record.ta, record.td))
 end
 
+-- Drops what is older than a generation, about 32 MiB of it at once; whether that was all, but for what shares a node with
+-- what is kept. `longest` is the length of the longest frame, if that is known.
+local function drop(ordinal, longest)
+  local limit, is_all = math.max(100, math.floor(2^25 / math.max(SENT_ALONG, longest or 2^20))), true
+  for _, key in ipairs({ LOG, SEALED }) do
+    local dropped = redis.call('XTRIM', key, 'MINID', '~', ordinal .. '-0', 'LIMIT', limit)
+    -- A server can be set to keep more entries in a node, which are dropped together.
+    if dropped == 0 then dropped = redis.call('XTRIM', key, 'MINID', '~', ordinal .. '-0', 'LIMIT', 300) end
+    if dropped > math.max(0, limit - 300) then is_all = false end
+  end
+  return is_all
+end
+
 local function add(record, key, number, ...)
   redis.call('XADD', key, record.o .. '-' .. int(number), ...)
   if redis.call('XLEN', key) == 1 then redis.call('PEXPIRE', key, record.ta) end
@@ -149,11 +177,14 @@ end
 
 -- Publishes to the nodes of the producers that have not completed, but not for `except`.
 local function tell(record, message, except)
-  local told = {}
-  for id, producer in pairs(producers(record)) do
-    if id ~= except and producer.lease > 0 and not told[producer.node] then
-      told[producer.node] = true
-      redis.call('PUBLISH', NODES .. producer.node, message)
+  local told, own = {}, except and 'p:' .. except
+  for field, text in pairs(record) do
+    if is_producer(field) and field ~= own and text then
+      local lease, node = string.match(text, '^%d+ %d+ (%d+) (%w+)$')
+      if lease ~= '0' and not told[node] then
+        told[node] = true
+        redis.call('PUBLISH', NODES .. node, message)
+      end
     end
   end
 end
@@ -183,7 +214,9 @@ local GRACE, PAUSE, AGAIN = 1750, 1500, 750
 -- producers are dead.
 local function examine(record)
   local lease = 0
-  for _, producer in pairs(producers(record)) do lease = math.max(lease, producer.lease) end
+  for field, text in pairs(record) do
+    if is_producer(field) and text then lease = math.max(lease, lease_of(text)) end
+  end
   local left = math.max(0, lease - NOW)
   if left > GRACE then return left end
   local sign = int(lease) .. '-' .. record.q

@@ -7,12 +7,9 @@
 -- the record put it there and remove it (`fold` and `commit` in prelude.lua).
 --
 -- For each append two keys, meta and log, and five arguments: live channel, what `h` grows by, what it is then, the entry's
--- id, the message with the frame.
+-- id, the message with the frame, which is never too long to be sent along.
 -- Reply: how many there were, then the number of each that was refused: nothing was done, and the whole of append.lua has to
 -- decide, and to say what is wrong
-
--- As in append.lua, larger frames are announced without their bytes.
-local SENT_ALONG = 16384
 
 local keys, args = KEYS, ARGV
 local call, try, find, sub, number = redis.call, redis.pcall, string.find, string.sub, tonumber
@@ -28,9 +25,7 @@ for n = 1, #keys / 2 do
     local line = find(message, '\n', 1, true)
     local added = try('XADD', keys[2 * n], 'NOMKSTREAM', args[at + 3], 'f', sub(message, line + 1))
     is_done = added and not added.err
-    if is_done then
-      call('PUBLISH', args[at], #message - line <= SENT_ALONG and message or sub(message, 1, line - 1))
-    end
+    if is_done then call('PUBLISH', args[at], message) end
   end
   if type(grown) == 'number' and not is_done then
     local before = call('HINCRBY', meta, 'h', '-' .. growth)

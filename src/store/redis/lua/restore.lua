@@ -14,8 +14,9 @@ local function is_later()
   return ordinal > theirs and began(GENERATION) >= began(record.g)
 end
 
-local function put_back(previous)
+local function put_back(previous, leftover)
   local stop = create(record, ARGV[13], ARGV[14], previous)
+  if leftover then redis.call('HSET', META, 'l', leftover) end
   redis.call('HSET', META, 'q', ARGV[15], 'y', ARGV[15])
   return done({ x = stop }, ARGV[15], '0')
 end
@@ -29,16 +30,16 @@ if record.g ~= GENERATION and is_later() then
   if record.s == 'deleted' then return { 'ended', 'interrupted', 'deleted' } end
   -- A producer that was taken over was faster, or the takeover itself was lost.
   if record.s == 'active' then finish(record, 'interrupted', 'superseded') end
-  local previous
+  local previous, leftover
   if ordinal > tonumber(record.o) and tonumber(record.q) <= base then
     previous = record
-    drop_before(record)
+    leftover = drop_before(record)
   else
     -- What it has written cannot stand before what this one has.
     redis.call('UNLINK', LOG, SEALED, unpack(works()))
     redis.call('UNLINK', KEYS[5])
   end
-  local reply = put_back(previous)
+  local reply = put_back(previous, leftover)
   redis.call('PUBLISH', LIVE, 's ' .. GENERATION .. ' ' .. ARGV[14])
   return reply
 end
@@ -46,7 +47,7 @@ end
 local own, refusal = standing(record, GENERATION, PRODUCER)
 if record.s == 'active' and record.g == GENERATION and record.m == 's' and not own then
   -- Another producer of the shared generation was faster.
-  join(record)
+  if not join(record) then return { 'fenced' } end
   return done(record, record.q, refresh(record))
 end
 if refusal then return refusal end

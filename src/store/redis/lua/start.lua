@@ -1,9 +1,10 @@
 -- Begins a generation, or joins a shared one. ARGV: see create.lua, and
 --
 -- ARGV[13] what to do about an ended generation: `restart` or `error`
--- Reply: { 'started', generation, ordinal, seq, stop | nil } | { 'active', when to ask again | nil } | { 'ended', outcome } | { 'forbidden' }
+-- Reply: { 'started', generation, ordinal, seq, stop | nil } | { 'active', when to ask again | nil } | { 'crowded' }
+--      | { 'ended', outcome } | { 'forbidden' }
 local record = load()
-local ordinal, base, previous = 1, '0', nil
+local ordinal, base, previous, leftover = 1, '0', nil, nil
 
 if exists(record) then
   if record.w and record.w ~= OWNER then return { 'forbidden' } end
@@ -16,7 +17,7 @@ if exists(record) then
   if record.s == 'active' then
     local soon = again(left, doubt)
     if ARGV[7] == 'share' and record.m == 's' and not soon then
-      join(record)
+      if not join(record) then return { 'crowded' } end
       return { 'started', record.g, record.o, record.q, record.x or false }
     end
     if ARGV[7] ~= 'takeover' then return { 'active', soon } end
@@ -25,7 +26,7 @@ if exists(record) then
     return { 'ended', record.s }
   end
   ordinal, base, previous = record.o + 1, record.q, record
-  drop_before(record)
+  leftover = drop_before(record)
 else
   -- Ordinals go on across a deletion, so that a generation that was deleted is not taken for the new one.
   if record.o then ordinal = record.o + 1 end
@@ -40,5 +41,6 @@ if record.g and began(GENERATION) < began(record.g) then
   GENERATION = began(record.g) .. string.sub(GENERATION, 11)
 end
 local stop = create(record, int(ordinal), base, previous)
+if leftover then redis.call('HSET', META, 'l', leftover) end
 redis.call('PUBLISH', LIVE, 's ' .. GENERATION .. ' ' .. base)
 return { 'started', GENERATION, int(ordinal), base, stop or false }

@@ -9,8 +9,8 @@ if not exists(record) then return false end
 local left, doubt = settle(record)
 local alive = 0
 if record.s == 'active' then
-  for _, producer in pairs(producers(record)) do
-    if producer.lease > NOW then alive = alive + 1 end
+  for field, text in pairs(record) do
+    if is_producer(field) and lease_of(text) > NOW then alive = alive + 1 end
   end
 end
 -- A small hash is returned whole, whatever the count.

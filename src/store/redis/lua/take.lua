@@ -3,6 +3,7 @@
 -- ARGV[7] the most items   ARGV[8] for how long others keep theirs   ARGV[9] deliveries after which an item is dead
 -- ARGV[10] '' or, to get back what it holds itself, "(<id>" to begin after   ARGV[11] the most groups
 -- ARGV[12] where a new group begins: `start`, `now` or `after`   ARGV[13] generation   ARGV[14] seq
+-- ARGV[15] how many items a group holds at most
 -- Reply: nil | { 'forbidden' } | { 'full' }
 --      | { 'taken', outcome | nil, reason | nil, cursor after which what was lost goes on | nil, { item, ... } }
 local count, own = tonumber(ARGV[7]), ARGV[10]
@@ -21,16 +22,24 @@ if record.pg then
 end
 local oldest = kept[1]
 
+-- A chunk's place, of its id.
+local function place(id)
+  local ordinal, seq = string.match(id or '', '^(%d+)-(%d+)$')
+  return ordinal and { o = tonumber(ordinal), q = tonumber(seq) }
+end
+
+-- Whether a place is after another.
+local function after(one, other) return one.o > other.o or one.o == other.o and one.q > other.q end
+
 -- The last chunk that was added to the group's work.
-local known, at, lost = redis.call('HGET', GROUPS, ARGV[5]), nil, nil
-local pending = is_group()
-if known and pending then
-  local ordinal, seq = string.match(known, '^(%d+)-(%d+)$')
-  at = { o = tonumber(ordinal), q = tonumber(seq) }
-else
+local known, found = redis.call('HGET', GROUPS, ARGV[5]), halves()
+local todo, at, lost = found[TODO], place(known), nil
+-- Redis may have evicted the place and not the work, or the work and not the place, or the stream; and what was put back may
+-- end earlier. What does not go together is of no use.
+if not at or not todo or after(place(todo.last), at) or after(at, current) then
   at = { o = current.o, q = current.b }
-  if known then
-    -- What it has not done was lost with its work: everything comes again.
+  if known or todo then
+    -- What it has not done was lost: everything comes again.
     at = { o = oldest.o, q = oldest.b }
   elseif redis.call('HLEN', GROUPS) >= tonumber(ARGV[11]) then
     return { 'full' }
@@ -45,29 +54,37 @@ else
       end
     end
   end
-  make(0)
-  redis.call('HSET', GROUPS, ARGV[5], int(at.o) .. '-' .. int(at.q))
-  local ttl = redis.call('PTTL', META)
-  redis.call('PEXPIRE', GROUPS, ttl)
-  redis.call('PEXPIRE', WORK, ttl)
+  todo = nil
 end
 
 -- What belongs to older generations cannot be read any more.
 if at.o < oldest.o then
-  if at.q < oldest.b then lost = oldest.g .. '.' .. int(oldest.b) end
-  at = { o = oldest.o, q = oldest.b }
+  if at.q < oldest.b or todo and todo.holds > 0 then lost = oldest.g .. '.' .. int(oldest.b) end
+  at, todo = { o = oldest.o, q = oldest.b }, nil
 end
-for _, entry in ipairs(redis.call('XRANGE', WORK, '-', '(' .. int(oldest.o) .. '-0', 'COUNT', 256)) do
-  if redis.call('XACK', WORK, TODO, entry[1]) == 1 then lost = lost or oldest.g .. '.' .. int(oldest.b) end
-  redis.call('XACK', WORK, DEAD, entry[1])
-  discard(entry[1])
+
+if todo then
+  -- A few of a generation that was current when they were handed out.
+  local ids, old = {}, redis.call('XRANGE', WORK, '-', '(' .. int(oldest.o) .. '-0', 'COUNT', 512)
+  for i, entry in ipairs(old) do ids[i] = entry[1] end
+  if #ids > 0 then
+    if redis.call('XACK', WORK, TODO, unpack(ids)) > 0 then lost = lost or oldest.g .. '.' .. int(oldest.b) end
+    redis.call('XACK', WORK, DEAD, unpack(ids))
+    redis.call('XDEL', WORK, unpack(ids))
+    todo = halves()[TODO]
+  end
+else
+  redis.call('UNLINK', WORK)
+  make({}, 0)
+  todo = { holds = 0 }
+  redis.call('HSET', GROUPS, ARGV[5], int(at.o) .. '-' .. int(at.q))
+  for _, key in ipairs({ GROUPS, WORK }) do redis.call('PEXPIRE', key, redis.call('PTTL', META)) end
 end
 
 local items = {}
 if not lost then
   reclaim(items, count, ARGV[8], tonumber(ARGV[9]), own)
-  local wanted, added = count - #items, 0
-  if own ~= '' and #items > 0 then wanted = 0 end
+  local wanted, added = room(items, count, own, todo.holds, tonumber(ARGV[15])), 0
   for _, each in ipairs(kept) do
     if at.o < each.o then at = { o = each.o, q = each.b } end
     while at.o == each.o and at.q < each.q and added < wanted do
@@ -83,6 +100,6 @@ redis.call('HSET', GROUPS, ARGV[5], int(at.o) .. '-' .. int(at.q))
 
 local outcome, reason = false, false
 if #items == 0 and not lost and record.s ~= 'active' and at.o == current.o and at.q == current.q then
-  if redis.call('XPENDING', WORK, TODO)[1] == 0 then outcome, reason = record.s, record.r end
+  if halves()[TODO].holds == 0 then outcome, reason = record.s, record.r end
 end
 return { 'taken', outcome, reason, lost or false, items }

@@ -1,0 +1,49 @@
+//! The producers of an engine: by their handles, and by their streams, since most news is of one stream.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::Arc,
+};
+
+use super::{outbox::Handle, producer::Producer};
+use crate::StreamId;
+
+/// See the module.
+#[derive(Default)]
+pub(super) struct Producers {
+    by_handle: HashMap<Handle, Arc<Producer>>,
+    by_stream: HashMap<StreamId, Vec<Arc<Producer>>>,
+}
+
+impl Producers {
+    pub fn insert(&mut self, producer: Arc<Producer>) {
+        let theirs = self.by_stream.entry(producer.stream.clone()).or_default();
+        theirs.push(Arc::clone(&producer));
+        self.by_handle.insert(producer.handle, producer);
+    }
+
+    pub fn remove(&mut self, handle: Handle) {
+        let Some(producer) = self.by_handle.remove(&handle) else {
+            return;
+        };
+        if let Entry::Occupied(mut theirs) = self.by_stream.entry(producer.stream.clone()) {
+            theirs.get_mut().retain(|known| known.handle != handle);
+            if theirs.get().is_empty() {
+                theirs.remove();
+            }
+        }
+    }
+
+    pub fn get(&self, handle: Handle) -> Option<&Arc<Producer>> {
+        self.by_handle.get(&handle)
+    }
+
+    /// Those of a stream.
+    pub fn of(&self, stream: &StreamId) -> &[Arc<Producer>] {
+        self.by_stream.get(stream).map_or(&[], Vec::as_slice)
+    }
+
+    pub fn all(&self) -> Vec<Arc<Producer>> {
+        self.by_handle.values().cloned().collect()
+    }
+}
