@@ -39,6 +39,8 @@ test('options are checked when the routes are made', () => {
     ['options.generate', { engine, authorize }],
     ['options.activeStream', { ...good, activeStream: { get() {} } }],
     ['options.ifActive', { ...good, ifActive: 'share' }],
+    ['options.lastMessage', { ...good, lastMessage: {} }],
+    ['options.aiVersion', { ...good, aiVersion: 4 }],
     ['options.ttl.done', { ...good, ttl: { done: 0 } }],
     ['options.waitUntil', { ...good, waitUntil: true }],
     ['options.onError', { ...good, onError: null }],
@@ -55,6 +57,7 @@ test('options are checked when the routes are made', () => {
     ['options.controller', { owner: 'ann' }],
     ['options.controller', { owner: 'ann', controller: controller.signal }],
     ['options.onError', { owner: 'ann', controller, onError: 'log' }],
+    ['options.messages', { owner: 'ann', controller, messages: {} }],
   ])
   for (const [field, options] of own) {
     assert.throws(

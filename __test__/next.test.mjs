@@ -1,14 +1,10 @@
 // `tidemark/next` with the AI SDK in each version, against web requests and responses.
 
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { beforeEach, describe, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
 import { chatRoutes, consumeSseStream, resumeResponse, stopResponse } from 'tidemark/next'
-import { findNode22 } from '../scripts/node22.mjs'
-import { loadSdk, MessageReader, userMessage, VERSIONS, wordModel } from './support/ai.mjs'
+import { alsoWithAi7, loadSdk, MessageReader, userMessage, VERSIONS, wordModel } from './support/ai.mjs'
 import { eachStore } from './support/stores.mjs'
 import { texts, useEngines } from './support/streams.mjs'
 import { until } from './support/wait.mjs'
@@ -307,16 +303,7 @@ eachStore('next', (store) => {
   }
 })
 
-test('all of this with ai 7, on a Node.js that it runs on', { skip: VERSIONS.includes(7) }, async () => {
-  const program = findNode22()
-  assert.ok(program, 'node scripts/setup.mjs node22')
-  // Under `node --test` this process carries a variable that would make the child speak the test runner's protocol.
-  const { NODE_TEST_CONTEXT: _, ...env } = process.env
-  const args = ['--test', '--test-reporter=tap', fileURLToPath(import.meta.url)]
-  const { stdout } = await promisify(execFile)(program, args, { env: { ...env, TIDEMARK_AI: '7' } })
-  assert.match(stdout, /# Subtest: ai 7/)
-  assert.match(stdout, /# fail 0/)
-})
+alsoWithAi7(import.meta.url)
 
 /** @param {import('tidemark/next').ChatRoutes} routes */
 function client(routes) {

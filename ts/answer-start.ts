@@ -1,5 +1,5 @@
 import type * as api from '../index'
-import { type Answer, AnswerSource, type Encode } from './answer'
+import { type Answer, AnswerSource, type Encode, type Prelude } from './answer'
 import { callback, oneOf } from './checks'
 import { deferred, ignore } from './deferred'
 import { ttl } from './options'
@@ -26,20 +26,25 @@ export const answerFields = { ifActive: oneOf('error', 'takeover'), ttl, waitUnt
 
 /** What a stream says of the answer that it holds. */
 export interface AnswerMetadata {
-  chatId: string
-  messageId: string
+  /** Of `chatRoutes` alone. */
+  chatId?: string
+  messageId?: string
   /** The message that is answered. */
   after: string | null
+  /** Whether the answer's message was there before, and its parts so far begin the generation. */
+  isContinued?: boolean | undefined
 }
 
 /** A generation that has begun. */
 export interface Started {
+  /** What the client is sent that has asked. */
   chunks: ReadableStream<api.ChunkData>
   /** Undefined: the store could not be reached, and the client was sent the answer all the same. */
   done: Promise<api.Outcome | undefined>
 }
 
 interface Hooks {
+  prelude?: Prelude | undefined
   metadata?: unknown
   /** The words for what ends the answer, and for the errors within it. */
   wording: (error: unknown) => string
@@ -53,13 +58,13 @@ export async function startAnswer(
   streamId: string,
   open: (signal: AbortSignal) => MaybePromise<Answer>,
   encode: Encode,
-  { waitUntil = ofHost(), afterwards, wording, ...options }: AnswerOptions & Hooks,
+  { waitUntil = ofHost(), afterwards, wording, prelude, ...options }: AnswerOptions & Hooks,
 ): Promise<Started> {
   const started = deferred<void>()
   let done = Promise.resolve<api.Outcome | undefined>(undefined)
   let source: AnswerSource | undefined
   const begin = (signal: AbortSignal) => {
-    source = new AnswerSource(() => open(signal), encode, signal, wording)
+    source = new AnswerSource(() => open(signal), encode, signal, wording, prelude)
     started.resolve()
     return source
   }
@@ -78,7 +83,26 @@ export async function startAnswer(
     .then(afterwards)
   waitUntil?.(closed)
   await started.promise
-  return { chunks, done }
+  return { chunks: rest(chunks, () => source?.hidden ?? 0), done }
+}
+
+/** What follows the first chunks; how many these are is known when the first one comes. */
+function rest(chunks: ReadableStream<api.ChunkData>, hidden: () => number): ReadableStream<api.ChunkData> {
+  const reader = chunks.getReader()
+  let count = 0
+  return new ReadableStream<api.ChunkData>(
+    {
+      async pull(controller) {
+        for (;;) {
+          const { done, value } = await reader.read()
+          if (done) return controller.close()
+          if (++count > hidden()) return controller.enqueue(value)
+        }
+      },
+      cancel: () => reader.cancel(),
+    },
+    { highWaterMark: 0 },
+  )
 }
 
 /** Hosts tell by these names what `after` of Next.js and `waitUntil` of Vercel's package come down to. */

@@ -1,6 +1,7 @@
 import { setTimeout } from 'node:timers'
 import { refuse } from './checks'
 import { deferred, ignore } from './deferred'
+import { MAX_CHUNK_BYTES } from './options'
 import { begin, leave, type Reading } from './source'
 
 /** Chunks of the AI SDK's UI message stream, each an object with a `type`. */
@@ -17,15 +18,27 @@ const CLOSING_MS = 1000
 /** The JSON texts that one value of a source stands for. */
 export type Encode = (value: unknown) => Iterable<string>
 
+/** Texts in front of an answer's own, for readers other than the client that has asked. */
+export interface Prelude {
+  /** As soon as there is an answer; undefined: there will be none. */
+  opened?(answer: Answer | undefined): Iterable<string>
+  /** When the answer's first text has come. */
+  begun?(first: string): PromiseLike<Iterable<string>>
+}
+
 /** What a generation is made of: the JSON texts of UI message chunks, one chunk of the stream each. */
 export class AnswerSource implements AsyncIterableIterator<string> {
   readonly #open: () => Answer | PromiseLike<Answer>
   readonly #encode: Encode
   readonly #signal: AbortSignal
   readonly #wording: (error: unknown) => string
+  readonly #prelude: Prelude
   readonly #closed = deferred<void>()
   #reading: Promise<Reading<unknown>> | undefined
   #texts: string[] = []
+  #hasBegun = false
+  /** How many texts belong to the prelude: all of them come first. */
+  hidden = 0
 
   /** `wording` has the words for the errors that the SDK makes chunks of. */
   constructor(
@@ -33,11 +46,13 @@ export class AnswerSource implements AsyncIterableIterator<string> {
     encode: Encode,
     signal: AbortSignal,
     wording: (error: unknown) => string,
+    prelude: Prelude = {},
   ) {
     this.#open = open
     this.#encode = encode
     this.#signal = signal
     this.#wording = wording
+    this.#prelude = prelude
   }
 
   /** Settles when nothing is left of the source, its hooks included. */
@@ -50,10 +65,17 @@ export class AnswerSource implements AsyncIterableIterator<string> {
       for (;;) {
         const text = this.#texts.shift()
         if (text !== undefined) return { done: false, value: text }
-        this.#reading ??= this.#start()
+        if (this.#reading === undefined) {
+          this.#reading = this.#start()
+          // What precedes an answer that cannot be had is told all the same.
+          await this.#reading.catch(ignore)
+          continue
+        }
         const result = await (await this.#reading).next()
         if (result.done) break
         this.#texts = [...this.#encode(result.value)]
+        const [first] = this.#texts
+        if (first !== undefined && !this.#hasBegun) await this.#begin(first)
       }
     } catch (error) {
       this.#closed.resolve()
@@ -79,11 +101,28 @@ export class AnswerSource implements AsyncIterableIterator<string> {
   }
 
   async #start(): Promise<Reading<unknown>> {
-    const answer = await this.#open()
+    let answer: Answer | undefined
+    try {
+      answer = await this.#open()
+    } finally {
+      this.#precede(this.#prelude.opened?.(answer))
+    }
     // After a stop an error says no more than that.
     const onError = (error: unknown) => (this.#signal.aborted ? 'stopped' : this.#wording(error))
     const chunks = isResult(answer) ? answer.toUIMessageStream({ onError }) : answer
     return begin(chunks, 'the result of generate')
+  }
+
+  async #begin(first: string): Promise<void> {
+    this.#hasBegun = true
+    this.#precede(await this.#prelude.begun?.(first))
+  }
+
+  #precede(texts: Iterable<string> = []): void {
+    // One that no stream takes must not cost the answer.
+    const prelude = [...texts].filter((text) => Buffer.byteLength(text) <= MAX_CHUNK_BYTES)
+    this.hidden += prelude.length
+    this.#texts.unshift(...prelude)
   }
 }
 
@@ -109,10 +148,10 @@ async function drain(reading: Reading<unknown>): Promise<void> {
 }
 
 /**
- * Encodes chunks as they come from the SDK. The first one gets the message's id if it has none, so that every client, and
- * every replay, speaks of the same message.
+ * Encodes chunks as they come from the SDK. The first one gets the message's id, if there is one and it has none, so that
+ * every client, and every replay, speaks of the same message.
  */
-export function encodeChunks(messageId: string): Encode {
+export function encodeChunks(messageId: string | undefined): Encode {
   return (chunk) => {
     if (typeof chunk !== 'object' || chunk === null) return refuse('chunk', 'a UI message chunk', chunk)
     const { type, messageId: given } = chunk as { type?: unknown; messageId?: unknown }

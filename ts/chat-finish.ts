@@ -61,21 +61,29 @@ async function answerOf(
   { streamId, generation, outcome, reason }: api.FinishedGeneration,
 ): Promise<FinishedAnswer | undefined> {
   const status = await engine.status(streamId)
-  const { chatId } = (status?.metadata ?? {}) as Partial<AnswerMetadata>
+  const { chatId, messageId } = (status?.metadata ?? {}) as Partial<AnswerMetadata>
   const owner = status?.owner
   if (chatId === undefined || !owner) return undefined
+  // Of a generation that has a later one, the stream says no more than whose it was.
+  const id = status?.generation === generation ? messageId : undefined
   const chunks = <Chunk>() =>
-    chunksOf<Chunk>(engine.subscribe(streamId, { from: `${generation}.0`, owner, wait: 0 }))
+    chunksOf<Chunk>(engine.subscribe(streamId, { from: `${generation}.0`, owner, wait: 0 }), id)
   return { chatId, streamId, generation, owner, outcome, reason, chunks }
 }
 
-function chunksOf<Chunk>(subscription: api.Subscription): ReadableStream<Chunk> {
+function chunksOf<Chunk>(
+  subscription: api.Subscription,
+  messageId: string | undefined,
+): ReadableStream<Chunk> {
+  // The clients have named the message themselves.
+  const named = (chunk: { type?: unknown; messageId?: unknown }) =>
+    chunk.type === 'start' ? { messageId, ...chunk } : chunk
   const source = {
     async pull(controller: ReadableStreamDefaultController<Chunk>) {
       try {
         const { done, value } = await subscription.next()
         if (done) controller.close()
-        else controller.enqueue(JSON.parse(String(value.data)) as Chunk)
+        else controller.enqueue(named(JSON.parse(String(value.data))) as Chunk)
       } catch (error) {
         // How it ended is known, and no reason to throw away what there is.
         if (!(error instanceof FailedError || error instanceof InterruptedError)) throw error

@@ -25,10 +25,15 @@ export async function resumeResponse(
     if (status === null) return nothing()
     if (status.owner !== options.owner) return forbidden()
     const asked = new URL(request.url).searchParams.get('after')
-    const { after } = (status.metadata ?? {}) as Partial<AnswerMetadata>
-    if (status.state !== 'active' && (asked === null || asked !== after)) return nothing()
+    if (status.state !== 'active' && (asked === null || !isAfter(status, asked))) return nothing()
     return engine.respond(request, streamId, { ...options, format: 'ui-messages', wait: 0 })
   }, options.onError)
+}
+
+/** Whether the answer follows this message: as its answer, or as its continuation. */
+function isAfter({ metadata }: api.StreamStatus, asked: string): boolean {
+  const { after, messageId, isContinued = false } = (metadata ?? {}) as Partial<AnswerMetadata>
+  return asked === after || (isContinued && asked === messageId)
 }
 
 /** A stop may overtake its answer's start; of a chat that has long been over it must not end the next answer. */

@@ -11,6 +11,7 @@ import {
   startAnswer,
 } from './answer-start'
 import { jsonOf, spared } from './body'
+import { aiVersion, askedFor, beginning, messagesIn } from './chat-continue'
 import { finisher, type OnFinish } from './chat-finish'
 import { forbidden, nothing, refusing, resumeResponse, stopResponse } from './chat-responses'
 import { callback, integer, methods, object, required } from './checks'
@@ -33,15 +34,24 @@ export interface GenerateInput<Message = unknown> {
   chatId: string
   /** What `authorize` said. */
   owner: string
-  /** As the client sent them: for other people's clients, `validateUIMessages` of `ai`. */
+  /**
+   * As the client sent them, all or the last one (the body's `messages`, or `message`): for other people's clients,
+   * `validateUIMessages` of `ai`.
+   */
   messages: Message[]
   /** All of the request's JSON. */
   body: Readonly<Record<string, unknown>>
-  /** The id that the answer's message gets, in every client and every replay. */
+  /**
+   * The id that the answer's message gets, in every client and every replay: that of the assistant's message that is
+   * continued, or a new one. If the body has no messages, nobody is told it, since the client may be continuing one.
+   */
   messageId: string
   /** Aborted when somebody presses Stop, on whichever server; never because a client has left. */
   signal: AbortSignal
 }
+
+/** What `lastMessage` is told. */
+export type LastMessageInput<Message = unknown> = Omit<GenerateInput<Message>, 'messageId' | 'signal'>
 
 export interface ChatRoutesOptions<Message = unknown> extends Omit<AnswerOptions, 'owner'> {
   engine: api.Engine
@@ -52,6 +62,16 @@ export interface ChatRoutesOptions<Message = unknown> extends Omit<AnswerOptions
   authorize(request: Request, chatId: string): MaybePromise<string | Response | null | undefined>
   /** Calls the model: once for each answer, and to its end, whatever becomes of the client. */
   generate(input: GenerateInput<Message>): MaybePromise<Answer>
+  /**
+   * The message that is answered, or, if it is the assistant's, continued. Default: the last of the body's `messages`, or its
+   * `message`, which is what the client says. For other bodies, and to take a continued message from a database of yours.
+   */
+  lastMessage?: ((input: LastMessageInput<Message>) => MaybePromise<Message | null | undefined>) | undefined
+  /**
+   * The version of `ai` in the browser. Only the stream of version 7 can tell what was said to a tool's approval, so that a
+   * continued message has it after a reload too. Default: 7 if `generate` returns what `streamText` of version 7 does.
+   */
+  aiVersion?: 5 | 6 | 7 | undefined
   /**
    * For applications that keep in their database which stream holds a chat's current answer. All answers of a chat and owner
    * get the same id, a UUID. Default: the chat's own id.
@@ -92,6 +112,8 @@ const checkRoutes = object({
   engine: methods('an engine', 'pipe', 'respond', 'status', 'stop'),
   authorize: callback,
   generate: callback,
+  lastMessage: callback,
+  aiVersion,
   activeStream: methods('{ get, set }', 'get', 'set'),
   maxBodyBytes: integer(1, 128 * MIB, 'bytes'),
   onError: callback<unknown>,
@@ -112,7 +134,8 @@ const checkRoutes = object({
  */
 export function chatRoutes<Message = unknown>(options: ChatRoutesOptions<Message>): ChatRoutes {
   required(checkRoutes(options, 'options'), 'options', 'engine', 'authorize', 'generate')
-  const { engine, authorize, generate, activeStream, onError, onFinish, maxBodyBytes, ...rest } = options
+  const { engine, authorize, generate, activeStream, onError, onFinish, maxBodyBytes, ...others } = options
+  const { lastMessage, aiVersion: version, ...rest } = others
   const streams = activeStream && new RememberedStreams(engine, activeStream)
   const finish = onFinish && finisher(engine, onFinish, (error) => wordsOf(error, onError))
 
@@ -127,18 +150,24 @@ export function chatRoutes<Message = unknown>(options: ChatRoutesOptions<Message
     return typeof owner === 'string' && owner !== '' ? serve(owner) : forbidden()
   }
 
-  async function answer(input: Omit<GenerateInput<Message>, 'signal' | 'messages' | 'messageId'>) {
-    const { chatId, owner, body } = input
-    const messages = Array.isArray(body.messages) ? body.messages : []
-    const messageId = answeredIn(messages.at(-1)) ?? randomUUID()
+  async function answer(given: Omit<GenerateInput<Message>, 'signal' | 'messages' | 'messageId'>) {
+    const { chatId, owner, body } = given
+    const messages = messagesIn(body) as Message[]
+    const asked = askedFor(
+      lastMessage === undefined ? messages : [await lastMessage({ ...given, messages })],
+      body,
+    )
+    const messageId = asked.continued?.id ?? randomUUID()
     const streamId = streams === undefined ? chatId : await streams.next(chatId, owner)
     const wording = wordingOf(onError)
-    const open = (signal: AbortSignal) => generate({ ...input, messages, messageId, signal })
-    const metadata: AnswerMetadata = { chatId, messageId, after: idOf(messages.at(-1)) }
-    const starting = startAnswer(engine, streamId, open, encodeChunks(messageId), {
+    const open = (signal: AbortSignal) => generate({ ...given, messages, messageId, signal })
+    const { metadata, prelude } = await beginning(engine, streamId, owner, asked, version)
+    const encode = encodeChunks(asked.continued || asked.isNew ? messageId : undefined)
+    const starting = startAnswer(engine, streamId, open, encode, {
       ...rest,
       owner,
-      metadata,
+      metadata: { chatId, messageId, ...metadata } satisfies AnswerMetadata,
+      prelude,
       wording,
       afterwards: () => remembering.then(() => streams?.ended(chatId, streamId)).catch(wording),
     })
@@ -185,17 +214,6 @@ export function chatRoutes<Message = unknown>(options: ChatRoutesOptions<Message
         })
       }, onError),
   }
-}
-
-/** The id of a message of the assistant that the client wants continued. */
-function answeredIn(message: unknown): string | undefined {
-  const { role } = (message ?? {}) as { role?: unknown }
-  return role === 'assistant' ? (idOf(message) ?? undefined) : undefined
-}
-
-function idOf(message: unknown): string | null {
-  const { id } = (message ?? {}) as { id?: unknown }
-  return typeof id === 'string' && id.length <= 512 ? id : null
 }
 
 async function paramOf(context: RouteContext | undefined): Promise<string | undefined> {

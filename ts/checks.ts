@@ -84,9 +84,13 @@ export function listOf<T>(check: Check<T>): Check<T[]> {
   }
 }
 
-/** One of a few words. */
-export function oneOf<T extends string>(...words: readonly T[]): Check<T> {
-  const accepted = words.map((word) => `'${word}'`).join(' or ')
+/** An array, whatever is in it. */
+export const list: Check<readonly unknown[]> = (value, field) =>
+  Array.isArray(value) ? value : refuse(field, 'an array', value)
+
+/** One of a few words, or numbers. */
+export function oneOf<const T extends string | number>(...words: readonly T[]): Check<T> {
+  const accepted = words.map((word) => (typeof word === 'string' ? `'${word}'` : word)).join(' or ')
   return (value, field) => words.find((word) => word === value) ?? refuse(field, accepted, value)
 }
 

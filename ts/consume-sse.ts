@@ -1,7 +1,8 @@
 import type * as api from '../index'
 import { decodeEvents } from './answer'
-import { type AnswerOptions, answerFields, startAnswer } from './answer-start'
-import { callback, methods, object, required, text } from './checks'
+import { type AnswerMetadata, type AnswerOptions, answerFields, startAnswer } from './answer-start'
+import { aiVersion, askedFor, beginning } from './chat-continue'
+import { callback, list, methods, object, required, text } from './checks'
 import { ignore } from './deferred'
 import { streamId as checkStreamId } from './options'
 import { type OnError, wording as wordingOf } from './wording'
@@ -9,9 +10,21 @@ import { type OnError, wording as wordingOf } from './wording'
 const checkOptions = object({
   ...answerFields,
   owner: text(1, 512),
+  messages: list,
+  aiVersion,
   controller: methods('an AbortController', 'abort'),
   onError: callback<unknown>,
 })
+
+export interface ConsumeSseOptions extends AnswerOptions {
+  /** Aborted by a stop. */
+  controller: AbortController
+  /** As given to `toUIMessageStreamResponse` for `originalMessages`; the last one is enough. */
+  messages?: readonly unknown[] | undefined
+  /** As for `chatRoutes`. */
+  aiVersion?: 5 | 6 | 7 | undefined
+  onError?: OnError | undefined
+}
 
 /**
  * Makes an answer of your own route resumable: for `consumeSseStream` of the SDK's response helpers.
@@ -20,10 +33,14 @@ const checkOptions = object({
  * const controller = new AbortController()
  * const result = streamText({ model, messages, abortSignal: controller.signal })
  * return result.toUIMessageStreamResponse({
+ *   originalMessages: messages,
  *   generateMessageId,
- *   consumeSseStream: consumeSseStream(engine, chatId, { owner, controller }),
+ *   consumeSseStream: consumeSseStream(engine, chatId, { owner, controller, messages }),
  * })
  * ```
+ *
+ * With the chat's `messages`, or the last one of them, whoever resumes gets a message that is continued as a whole, and
+ * `?after=` finds the answer. Without them, what the stream keeps of the answer before it serves, if it is of the same message.
  *
  * The controller is aborted by a stop. The client is sent its answer even if it cannot be kept; the error goes to
  * `onError`, by default to the console. What that returns is what clients are told who resume an answer whose stream has
@@ -32,11 +49,11 @@ const checkOptions = object({
 export function consumeSseStream(
   engine: api.Engine,
   streamId: string,
-  options: AnswerOptions & { controller: AbortController; onError?: OnError | undefined },
+  options: ConsumeSseOptions,
 ): (source: { stream: ReadableStream<string> }) => Promise<void> {
   checkStreamId(streamId, 'streamId')
   required(checkOptions(options, 'options'), 'options', 'owner', 'controller')
-  const { onError, controller, ...rest } = options
+  const { onError, controller, messages = [], aiVersion: version, ...rest } = options
   return async ({ stream }) => {
     const open = (signal: AbortSignal) => {
       signal.addEventListener('abort', () => controller.abort(signal.reason), { once: true })
@@ -44,7 +61,15 @@ export function consumeSseStream(
     }
     const wording = wordingOf(onError)
     try {
-      const { chunks, done } = await startAnswer(engine, streamId, open, decodeEvents(), { ...rest, wording })
+      const asked = askedFor(messages)
+      const begun = await beginning(engine, streamId, rest.owner, asked, version)
+      const messageId = asked.continued?.id
+      const { chunks, done } = await startAnswer(engine, streamId, open, decodeEvents(), {
+        ...rest,
+        wording,
+        prelude: begun.prelude,
+        metadata: { ...begun.metadata, messageId } satisfies AnswerMetadata,
+      })
       // What ends it is told by the other promise.
       chunks.cancel().catch(ignore)
       if ((await done) === 'stopped') controller.abort()

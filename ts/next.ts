@@ -15,7 +15,8 @@ export {
   type ChatRoutesOptions,
   chatRoutes,
   type GenerateInput,
+  type LastMessageInput,
   type RouteContext,
 } from './chat-routes.js'
-export { consumeSseStream } from './consume-sse.js'
+export { type ConsumeSseOptions, consumeSseStream } from './consume-sse.js'
 export { withTidemark } from './with-tidemark.js'

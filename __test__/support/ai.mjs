@@ -1,5 +1,12 @@
 // The AI SDK in the versions that `tidemark/next` is tested with, and a model of no intelligence at all.
 
+import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
+import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { findNode22 } from '../../scripts/node22.mjs'
+
 /** @typedef {5 | 6 | 7} Version */
 
 /** Version 7 needs Node.js 22; `TIDEMARK_AI` is the only one. @type {Version[]} */
@@ -14,6 +21,20 @@ const SPECIFICATION = { 5: 'v2', 6: 'v3', 7: 'v4' }
 
 /** @param {Version} version @returns {Promise<any>} the module */
 export const loadSdk = (version) => import(version === 7 ? 'ai' : `ai-${version}`)
+
+/** Registers a test that runs this file again where `ai` 7 runs, if that is not here. @param {string} file its URL */
+export function alsoWithAi7(file) {
+  test('all of this with ai 7, on a Node.js that it runs on', { skip: VERSIONS.includes(7) }, async () => {
+    const program = findNode22()
+    assert.ok(program, 'node scripts/setup.mjs node22')
+    // Under `node --test` this process carries a variable that would make the child speak the test runner's protocol.
+    const { NODE_TEST_CONTEXT: _, ...env } = process.env
+    const args = ['--test', '--test-reporter=tap', fileURLToPath(file)]
+    const { stdout } = await promisify(execFile)(program, args, { env: { ...env, TIDEMARK_AI: '7' } })
+    assert.match(stdout, /# Subtest: ai 7/)
+    assert.match(stdout, /# fail 0/)
+  })
+}
 
 /** How a model call went. */
 export class Call {
@@ -49,7 +70,6 @@ export class Call {
 export function wordModel(version, words, { pauseAfter, deaf = false, breaksWith, calls: tool } = {}) {
   /** @type {Call[]} */
   const calls = []
-  const isOld = version === 5
   const model = {
     specificationVersion: SPECIFICATION[version],
     provider: 'test',
@@ -74,14 +94,7 @@ export function wordModel(version, words, { pauseAfter, deaf = false, breaksWith
         yield { type: 'text-end', id: 't' }
         if (breaksWith) throw breaksWith
         if (tool) yield { type: 'tool-call', toolCallId: 'c', toolName: tool, input: '{}' }
-        const none = { total: 0, noCache: 0, cacheRead: 0, cacheWrite: 0, text: 0, reasoning: 0 }
-        yield {
-          type: 'finish',
-          finishReason: isOld ? 'stop' : { unified: 'stop', raw: undefined },
-          usage: isOld
-            ? { inputTokens: 0, outputTokens: 0, totalTokens: 0 }
-            : { inputTokens: none, outputTokens: none },
-        }
+        yield finishOf(version, 'stop')
       }
       abortSignal?.addEventListener('abort', () => {
         call.aborted = true
@@ -91,6 +104,102 @@ export function wordModel(version, words, { pauseAfter, deaf = false, breaksWith
     },
   }
   return { model, calls }
+}
+
+/** How a model says that it is done. @param {Version} version @param {string} reason */
+function finishOf(version, reason) {
+  const none = { total: 0, noCache: 0, cacheRead: 0, cacheWrite: 0, text: 0, reasoning: 0 }
+  return version === 5
+    ? { type: 'finish', finishReason: reason, usage: { inputTokens: 0, outputTokens: 0, totalTokens: 0 } }
+    : {
+        type: 'finish',
+        finishReason: { unified: reason, raw: undefined },
+        usage: { inputTokens: none, outputTokens: none },
+      }
+}
+
+/**
+ * A model whose calls are written down, one after the other: words to say, calls of tools as `{ tool, input }`, and promises
+ * to wait for.
+ * @param {Version} version
+ * @param {readonly (string | Promise<unknown> | { tool: string, input: object })[][]} script
+ */
+export function scriptedModel(version, script) {
+  let turn = 0
+  const model = {
+    specificationVersion: SPECIFICATION[version],
+    provider: 'test',
+    modelId: 'script',
+    supportedUrls: {},
+    async doStream() {
+      const call = turn++
+      async function* parts() {
+        yield { type: 'stream-start', warnings: [] }
+        let reason = 'stop'
+        for (const [index, item] of (script[call] ?? ['no more']).entries()) {
+          const id = `${call}-${index}`
+          if (item instanceof Promise) await item
+          else if (typeof item === 'string') {
+            yield { type: 'text-start', id }
+            for (const delta of item.split(/(?<= )/)) yield { type: 'text-delta', id, delta }
+            yield { type: 'text-end', id }
+          } else {
+            reason = 'tool-calls'
+            const input = JSON.stringify(item.input)
+            yield { type: 'tool-input-start', id, toolName: item.tool }
+            yield { type: 'tool-input-delta', id, delta: input }
+            yield { type: 'tool-input-end', id }
+            yield { type: 'tool-call', toolCallId: id, toolName: item.tool, input }
+          }
+        }
+        yield finishOf(version, reason)
+      }
+      return { stream: ReadableStream.from(parts()) }
+    },
+  }
+  return { model, calls: () => turn }
+}
+
+/**
+ * The SDK's own chat, as `useChat` holds it, with a plain state.
+ * @param {any} sdk
+ * @param {{ fetch: typeof globalThis.fetch, id: string, messages?: any[], transport?: object, [option: string]: any }} options
+ * @returns {any}
+ */
+export function openChat(sdk, { fetch, messages = [], transport, ...options }) {
+  const state = {
+    status: 'ready',
+    error: undefined,
+    messages: structuredClone(messages),
+    pushMessage(/** @type {any} */ message) {
+      state.messages = [...state.messages, message]
+    },
+    popMessage() {
+      state.messages = state.messages.slice(0, -1)
+    },
+    replaceMessage(/** @type {number} */ index, /** @type {any} */ message) {
+      state.messages = state.messages.with(index, structuredClone(message))
+    },
+    snapshot: structuredClone,
+  }
+  /** @type {any} */
+  const Chat = class extends sdk.AbstractChat {}
+  return new Chat({ ...options, state, transport: new sdk.DefaultChatTransport({ fetch, ...transport }) })
+}
+
+/**
+ * What a browser's `fetch` is to routes: the paths that the SDK asks by itself.
+ * @param {import('tidemark/next').ChatRoutes} routes
+ * @returns {typeof fetch}
+ */
+export function fetchOf({ POST, GET, DELETE }) {
+  return async (input, init = {}) => {
+    const request = new Request(new URL(String(input), 'http://localhost'), /** @type {any} */ (init))
+    const id = /^\/api\/chat\/([^/]+)/.exec(new URL(request.url).pathname)?.[1]
+    if (request.method === 'POST') return POST(request)
+    const context = { params: { id: decodeURIComponent(id ?? '') } }
+    return request.method === 'GET' ? GET(request, context) : DELETE(request, context)
+  }
 }
 
 /** A message as `useChat` sends it. @param {string} text @param {string} [id] */

@@ -185,7 +185,11 @@ impl Merge {
             "tool-input-start" => self.open.begin(part(TOOL, tool), chunk),
             "text-end" => self.open.texts.finish(&part(TEXT, id)),
             "reasoning-end" => self.open.texts.finish(&part(REASONING, id)),
-            "tool-input-available" | "tool-input-error" => self.open.tools.finish(&part(TOOL, tool)),
+            "tool-input-available"
+            | "tool-input-error"
+            | "tool-output-available"
+            | "tool-output-error"
+            | "tool-output-denied" => self.open.tools.finish(&part(TOOL, tool)),
             // These end all texts, said or not.
             "finish-step" => self.open.texts = Starts::default(),
             "start" | "reset-step" | "finish" | "abort" => self.open = Open::default(),
@@ -408,6 +412,16 @@ mod tests {
         assert_eq!(merged(&ANSWER, 12, 12), Vec::<String>::new(), "nothing follows");
         let closed = [ANSWER[4], r#"{"type":"finish-step"}"#, r#"{"type":"start-step"}"#];
         assert_eq!(merged(&closed, 2, 3), [format!("3 {}", closed[2])]);
+        let told = [
+            ANSWER[9],
+            r#"{"type":"tool-output-available","toolCallId":"t","output":1}"#,
+            ANSWER[4],
+        ];
+        assert_eq!(
+            merged(&told, 2, 3),
+            [format!("3 {}", told[2])],
+            "its input has an end"
+        );
     }
 
     #[test]

@@ -42,6 +42,8 @@ const routes = chatRoutes<ai6.UIMessage>({
 chatRoutes<ai7.UIMessage>({
   engine,
   authorize,
+  aiVersion: 7,
+  lastMessage: async ({ body, messages }) => (body.message as ai7.UIMessage | undefined) ?? messages.at(-1),
   generate: async ({ messages, signal }) => {
     const messagesOfModel = await ai7.convertToModelMessages(messages)
     const result = ai7.streamText({ model: 'm', messages: messagesOfModel, abortSignal: signal })
@@ -61,7 +63,12 @@ export const ours = (): Response[] => [
   }),
   ai7.createUIMessageStreamResponse({
     stream: new ReadableStream(),
-    consumeSseStream: consumeSseStream(engine, 'chat', { owner: 'ann', controller }),
+    consumeSseStream: consumeSseStream(engine, 'chat', {
+      owner: 'ann',
+      controller,
+      messages: [],
+      aiVersion: 7,
+    }),
   }),
 ]
 

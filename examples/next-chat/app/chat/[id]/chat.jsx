@@ -7,23 +7,23 @@ import { useEffect, useRef, useState } from 'react'
 const RETRY_MS = 1000
 
 export function Chat({ id, saved }) {
-  const seen = useRef(saved)
+  // The last message that is whole: what follows it is sent even if it has ended meanwhile.
+  const whole = useRef(saved.at(-1)?.id)
   const [transport] = useState(
     () =>
       new DefaultChatTransport({
-        // The answer to what was asked last, even if it has ended meanwhile.
-        prepareReconnectToStreamRequest: () => ({
-          api: `/api/chat/${id}/stream?after=${seen.current.findLast(({ role }) => role === 'user')?.id}`,
-        }),
+        prepareReconnectToStreamRequest: () => ({ api: `/api/chat/${id}/stream?after=${whole.current}` }),
       }),
   )
   const { messages, sendMessage, status, error, resumeStream } = useChat({
     id,
     messages: saved,
     transport,
-    resume: saved.at(-1)?.role === 'user',
+    resume: true,
   })
-  seen.current = messages
+  if (status === 'streaming' || status === 'error') {
+    whole.current = messages.findLast(({ role }) => role === 'user')?.id
+  }
   const isBusy = status === 'submitted' || status === 'streaming'
   const isCutOff = status === 'error' && error instanceof TypeError
 
