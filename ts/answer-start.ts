@@ -1,4 +1,5 @@
 import type * as api from '../index'
+import { hasMadeWay } from './after-stop'
 import { type Answer, AnswerSource, type Encode, type Prelude } from './answer'
 import { callback, oneOf } from './checks'
 import { deferred, ignore } from './deferred'
@@ -52,7 +53,7 @@ interface Hooks {
   afterwards?: (() => MaybePromise<unknown>) | undefined
 }
 
-/** Starts a generation; rejects with the reason why it could not. */
+/** Starts a generation, after the one before if that is being stopped; rejects with the reason why it could not. */
 export async function startAnswer(
   engine: api.Engine,
   streamId: string,
@@ -60,7 +61,7 @@ export async function startAnswer(
   encode: Encode,
   { waitUntil = ofHost(), afterwards, wording, prelude, ...options }: AnswerOptions & Hooks,
 ): Promise<Started> {
-  const started = deferred<void>()
+  let started = deferred<void>()
   let done = Promise.resolve<api.Outcome | undefined>(undefined)
   let source: AnswerSource | undefined
   const begin = (signal: AbortSignal) => {
@@ -68,21 +69,31 @@ export async function startAnswer(
     started.resolve()
     return source
   }
-  const chunks = engine.pipe(streamId, begin, {
-    ...options,
-    onError: wording,
-    waitUntil: (ended) => {
-      done = ended as typeof done
-    },
+  const attempt = async () => {
+    started = deferred<void>()
+    const chunks = engine.pipe(streamId, begin, {
+      ...options,
+      onError: wording,
+      waitUntil: (ended) => {
+        done = ended as typeof done
+      },
+    })
+    // A source that was never begun was stopped before, or refused.
+    done.then(() => started.resolve(), started.reject)
+    await started.promise
+    return chunks
+  }
+  const starting = attempt().catch(async (refused) => {
+    if (await hasMadeWay(engine, streamId, options.owner, refused)) return attempt()
+    throw refused
   })
-  // A source that was never begun was stopped before, or refused.
-  done.then(() => started.resolve(), started.reject)
-  const closed = done
+  const closed = starting
+    .then(() => done)
     .catch(ignore)
     .then(() => source?.closed)
     .then(afterwards)
   waitUntil?.(closed)
-  await started.promise
+  const chunks = await starting
   return { chunks: rest(chunks, () => source?.hidden ?? 0), done }
 }
 

@@ -96,9 +96,9 @@ export interface ChatRoutesOptions<Message = unknown> extends Omit<AnswerOptions
 /** Each takes a web `Request` and gives a `Response`, so they fit other frameworks too. */
 export interface ChatRoutes {
   /**
-   * Answers the chat named by `params.id`, or else by the body's `id`. 409: it is being answered already. 413: the body is
-   * larger than `maxBodyBytes`, or holds more than a million values. With `params.id` nothing of the body is read before
-   * `authorize` has let the request in.
+   * Answers the chat named by `params.id`, or else by the body's `id`. 409: it is being answered already, and nobody has stopped
+   * that; the end of a stopped answer is waited for. 413: the body is larger than `maxBodyBytes`, or holds more than a million
+   * values. With `params.id` nothing of the body is read before `authorize` has let the request in.
    */
   POST(request: Request, context?: RouteContext): Promise<Response>
   /** The current answer, from its beginning to its end; 204 when there is none. */

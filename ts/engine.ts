@@ -61,6 +61,11 @@ export class Engine extends EventEmitter<api.EngineEvents> implements api.Engine
     return this.#state
   }
 
+  /** @internal */
+  get stopGraceMs(): number {
+    return this.#config.stopGraceMs
+  }
+
   connect(): Promise<void> {
     return this.#bridge.request('connect', {}, ignore)
   }
