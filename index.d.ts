@@ -103,6 +103,12 @@ export interface EngineOptions {
    * about an eighth of their size. A number from 1 to 9 is gzip's level. Default `true`, which is level 6.
    */
   compression?: boolean | number | undefined
+  /**
+   * Closes the engine when one of these signals tells the process to end, as {@link Engine.close} does: readers are told at
+   * once, and responses end. Afterwards the process ends as it would have without this; if others listen for the signal too, how
+   * and when it ends is theirs to say. In the main thread only. Default: none.
+   */
+  closeOnSignals?: ('SIGTERM' | 'SIGINT' | 'SIGHUP' | 'SIGQUIT' | 'SIGUSR2')[] | undefined
 }
 
 /** Makes an engine. Connects to nothing until it is first used; engines with the same URL share their connections. */

@@ -15,6 +15,7 @@ import {
   type Config,
   streamId as checkStreamId,
   cleanupArgs,
+  closingSignals,
   consumeArgs,
   deadArgs,
   engineConfig,
@@ -30,6 +31,7 @@ import {
 import { pipe } from './pipe'
 import { produce } from './producer'
 import { respond } from './respond'
+import { closeOn } from './signals'
 import { list, status } from './status'
 import { Subscription } from './subscription'
 
@@ -39,7 +41,9 @@ export function createEngine(options?: api.EngineOptions): api.Engine {
 
 /** `createEngine`, for the other entry points of this package. */
 export function openEngine(options?: api.EngineOptions): Engine {
-  return new Engine(engineConfig(options, process.env))
+  const engine = new Engine(engineConfig(options, process.env))
+  engine.closeOn(closingSignals(options))
+  return engine
 }
 
 export class Engine extends EventEmitter<api.EngineEvents> implements api.Engine {
@@ -47,6 +51,7 @@ export class Engine extends EventEmitter<api.EngineEvents> implements api.Engine
   readonly #bridge: Bridge
   readonly #memory: MemorySampler
   #state: api.ConnectionState
+  #ignoreSignals: () => void = ignore
 
   constructor(config: Config) {
     super()
@@ -179,7 +184,14 @@ export class Engine extends EventEmitter<api.EngineEvents> implements api.Engine
     return this.#bridge.request('predecessor', ask, (left: T | null) => left)
   }
 
+  /** @internal */
+  closeOn(signals: readonly NodeJS.Signals[]): void {
+    if (signals.length > 0) this.#ignoreSignals = closeOn(signals, () => this.#bridge.close())
+  }
+
   close(): Promise<void> {
+    // The signals have their default effect again, also while it closes.
+    this.#ignoreSignals()
     return this.#bridge.close()
   }
 

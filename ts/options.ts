@@ -63,6 +63,7 @@ const engineOptions = object({
   ackIntervalMs: integer(0, 10_000, 'milliseconds'),
   maxQueueBytes: integer(MIB, 1024 * MIB, 'bytes'),
   compression,
+  closeOnSignals: listOf(oneOf('SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR2')),
 })
 
 const produceFields = {
@@ -129,6 +130,11 @@ const respondOptions = object({ ...followFields, ...sseFields, headers })
 
 /** 1–512 bytes of UTF-8. */
 export const streamId: Check<string> = text(1, 512)
+
+/** The signals that the process closes the engine on; the rest of the options is {@link engineConfig}'s. */
+export function closingSignals(given: unknown): NodeJS.Signals[] {
+  return engineOptions(given, 'options').closeOnSignals ?? []
+}
 
 export function engineConfig(given: unknown, environment: Environment): Config {
   const options = engineOptions(given, 'options')

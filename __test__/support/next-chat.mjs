@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdirSync, mkdtempSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -10,7 +11,7 @@ import { fileURLToPath } from 'node:url'
 import { nextServer } from '../../scripts/next-chat.mjs'
 import { freePort } from './free-port.mjs'
 import { reap, reapFolder } from './reaper.mjs'
-import { until } from './wait.mjs'
+import { deadline, until } from './wait.mjs'
 
 // Run in the page, whose names this side does not know.
 const COUNT_UPDATES = `
@@ -51,6 +52,13 @@ async function startServer(extra) {
     /** How often its model was called, and how these calls ended. @param {'call' | 'done' | 'aborted'} what */
     model: (what) => server.output.split(`model: ${what}\n`).length - 1,
     kill: () => child.kill('SIGKILL'),
+    /** Tells it to end, and gives the milliseconds until it has. */
+    async terminate() {
+      const start = performance.now()
+      child.kill('SIGTERM')
+      await deadline(once(child, 'exit'), 20_000, `the server ends:\n${server.output}`)
+      return performance.now() - start
+    },
   }
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (text) => {

@@ -5,7 +5,8 @@ import { Hono } from 'hono'
 import { createEngine } from 'tidemark'
 import { answer } from './model.mjs'
 
-const engine = createEngine() // TIDEMARK_URL or REDIS_URL; memory without one
+// TIDEMARK_URL or REDIS_URL; memory without one. Told to end, it tells its readers first.
+const engine = createEngine({ closeOnSignals: ['SIGTERM', 'SIGINT'] })
 const app = new Hono()
 
 app.post('/chats/:id', async (c) => {

@@ -6,7 +6,8 @@ import { pipeline } from 'node:stream/promises'
 import { createEngine } from 'tidemark'
 import { answer } from './model.mjs'
 
-const engine = createEngine() // TIDEMARK_URL or REDIS_URL; memory without one
+// TIDEMARK_URL or REDIS_URL; memory without one. Told to end, it tells its readers first.
+const engine = createEngine({ closeOnSignals: ['SIGTERM', 'SIGINT'] })
 
 const server = createServer(async (req, res) => {
   const [, id, stream] = /^\/chats\/([^/?]+)(\/stream)?/.exec(req.url ?? '') ?? []

@@ -6,7 +6,8 @@ import { createEngine } from 'tidemark'
 import { z } from 'zod'
 import { answer } from './model.mjs'
 
-const engine = createEngine() // TIDEMARK_URL or REDIS_URL; memory without one
+// TIDEMARK_URL or REDIS_URL; memory without one. Told to end, it tells its readers first.
+const engine = createEngine({ closeOnSignals: ['SIGTERM', 'SIGINT'] })
 const t = initTRPC.create({
   // An error's own words may name the store's server; they are for the log.
   errorFormatter: ({ shape, error }) =>

@@ -5,8 +5,8 @@ import { storyteller } from './model'
 import { loadChat, saveChat } from './store'
 import { userOf } from './user'
 
-// REDIS_URL; memory without one.
-const engine = createEngine({ lease: process.env.LEASE ?? '10s' })
+// REDIS_URL; memory without one. Told to end, the server tells its readers at once; Next.js waits for that and exits.
+const engine = createEngine({ lease: process.env.LEASE ?? '10s', closeOnSignals: ['SIGTERM', 'SIGINT'] })
 
 // A model of the AI gateway, such as MODEL=openai/gpt-5 with AI_GATEWAY_API_KEY.
 const model = process.env.MODEL ?? storyteller
