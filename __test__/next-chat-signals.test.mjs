@@ -22,9 +22,8 @@ test('G5 SIGTERM: the server is gone within seconds, and its readers are told at
   const path = `/api/chat/${id}/stream`
   const follow = async (/** @type {Response} */ response) => {
     const got = { text: '', end: /** @type {unknown} */ (undefined) }
-    const reader = response.body?.pipeThrough(new TextDecoderStream()).getReader()
     const done = (async () => {
-      for (let piece; (piece = await reader?.read()) && !piece.done; ) got.text += piece.value
+      for await (const text of response.body?.pipeThrough(new TextDecoderStream()) ?? []) got.text += text
       return 'ended'
     })().catch((error) => error)
     done.then((end) => {

@@ -39,8 +39,7 @@ eachStore('next-finish', (store) => {
   const open = useEngines(store)
 
   /** A server of its own. @param {import('tidemark/next').OnFinish} onFinish @param {any} [options] */
-  const serve = (onFinish, options) => {
-    const engine = open()
+  const serve = (onFinish, { engine = open(), ...options } = {}) => {
     const generate = () => ReadableStream.from(chunksOf(WORDS))
     return { engine, ...chatRoutes({ engine, authorize: () => 'ann', generate, onFinish, ...options }) }
   }
@@ -57,7 +56,11 @@ eachStore('next-finish', (store) => {
     }
     const slow = serve(onFinish, { generate: slowly, ifActive: 'takeover' })
 
-    for (const server of [here, there, here]) await (await server.POST(request(), at('asked thrice'))).text()
+    // Of a stream the current and the previous generation are kept: whoever asks more quickly than that loses an answer.
+    for (const [count, server] of [here, there, here].entries()) {
+      await (await server.POST(request(), at('asked thrice'))).text()
+      await until(() => told.length > count)
+    }
     await (await failing.POST(request(), at('fails'))).text()
     const stopped = await slow.POST(request(), at('stopped'))
     await until(async () => (await here.engine.status('stopped'))?.lastSeq === 2)
@@ -71,7 +74,10 @@ eachStore('next-finish', (store) => {
     // A stream that is no chat is nobody's business here.
     await (await here.engine.produce('no chat')).complete()
 
-    await until(() => told.length >= 7, { timeout: 15_000, message: 'the hooks' })
+    await until(() => told.length >= 7, {
+      timeout: 15_000,
+      message: () => `the hooks: ${JSON.stringify(summary(told))}`,
+    })
     // What is told twice comes before what ends now.
     await (await here.POST(request(), at('last'))).text()
     await until(() => told.some(({ answer }) => answer.chatId === 'last'))
@@ -112,6 +118,61 @@ eachStore('next-finish', (store) => {
     await until(() => told.length === 2)
     assert.deepEqual(told, ['fails to be saved', 'saved'])
     assert.deepEqual(errors, [failure])
+  })
+
+  test('hot reload: the newest code is told, and once its engine is closed the code before it', async () => {
+    const keyPrefix = store.prefix()
+    /** @type {Map<number, string[]>} */
+    const told = new Map()
+    const versions = Array.from({ length: 20 }, (_, version) => version + 1)
+    const evaluate = (/** @type {number} */ version) => {
+      told.set(version, [])
+      return serve(({ chatId }) => told.get(version)?.push(chatId), { engine: open({ keyPrefix }) })
+    }
+    const ask = async (/** @type {ReturnType<typeof serve>} */ { POST }, /** @type {string} */ id) => {
+      await (await POST(request(), at(id))).text()
+      return id
+    }
+    const servers = []
+    for (const version of versions) {
+      const server = evaluate(version)
+      servers.push(server)
+      const id = await ask(server, `one of ${version}`)
+      await until(() => told.get(version)?.includes(id))
+    }
+    const last = servers.at(-1)
+    assert.ok(last)
+    const ids = await Promise.all(Array.from({ length: 40 }, (_, index) => ask(last, `many ${index}`)))
+    await until(() => told.get(20)?.length === 41, { timeout: 20_000 })
+    assert.deepEqual(told.get(20)?.toSorted(), ['one of 20', ...ids].sort())
+    for (const version of versions) assert.equal(told.get(version)?.length, version === 20 ? 41 : 1)
+
+    await last.engine.close()
+    const [before] = servers.slice(-2)
+    assert.ok(before)
+    const id = await ask(before, 'after')
+    await until(() => told.get(19)?.includes(id))
+  })
+
+  test('two deployments on one store: each is told of its own answers', async () => {
+    const keyPrefix = store.prefix()
+    /** @type {string[][]} */
+    const told = []
+    const deploy = (/** @type {string | undefined} */ deployment) => {
+      const onFinish = (/** @type {FinishedAnswer} */ { chatId }) => told.push([String(deployment), chatId])
+      return serve(onFinish, { engine: open({ keyPrefix }), ...(deployment && { deployment }) })
+    }
+    const servers = new Map(['production', 'preview', undefined].map((name) => [name, deploy(name)]))
+    const expected = []
+    for (let round = 0; round < 5; round++) {
+      for (const [name, { POST }] of servers) {
+        const id = `${name} ${round}`
+        await (await POST(request(), at(id))).text()
+        expected.push([String(name), id])
+      }
+    }
+    await until(() => told.length >= expected.length)
+    assert.deepEqual(told.sort(), expected.sort())
   })
 
   test('G5 an answer whose server was killed is told by another one, with the part that is there', {

@@ -46,6 +46,7 @@ test('options are checked when the routes are made', () => {
     ['options.onError', { ...good, onError: null }],
     ['options.maxBodyBytes', { ...good, maxBodyBytes: '16mb' }],
     ['options.onFinish', { ...good, onFinish: {} }],
+    ['options.deployment', { ...good, deployment: '' }],
     ['options.onFinished', { ...good, onFinished() {} }],
   ])
   for (const [field, options] of bad) {

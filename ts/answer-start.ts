@@ -29,6 +29,8 @@ export const answerFields = { ifActive: oneOf('error', 'takeover'), ttl, waitUnt
 export interface AnswerMetadata {
   /** Of `chatRoutes` alone. */
   chatId?: string
+  /** Whose hook is told of its end. */
+  deployment?: string | undefined
   messageId?: string
   /** The message that is answered. */
   after: string | null

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type * as api from '../index'
 import type { AnswerMetadata, MaybePromise } from './answer-start'
 import { FailedError, InterruptedError } from './errors'
+import { Hooks } from './finish-hooks'
 
 /** An answer that has ended, however that came about. */
 export interface FinishedAnswer {
@@ -22,20 +23,26 @@ export type OnFinish = (answer: FinishedAnswer) => MaybePromise<unknown>
 /** All servers that have such a hook share the work. */
 const GROUP = 'tidemark/next'
 
-/** Works at the queue of finished generations: begins, if that is not under way, when it is called. */
+/**
+ * Works at the queue of finished generations: begins, if that is not under way, when it is called. What ends is told to the newest
+ * hook of the process.
+ */
 export function finisher(
   engine: api.Engine,
+  deployment: string | undefined,
   onFinish: OnFinish,
   onError: (error: unknown) => unknown,
 ): () => void {
-  const consumer = randomUUID()
-  let isWorking = false
+  const group = deployment === undefined ? GROUP : `${GROUP}/${deployment}`
+  const { home = engine } = engine as { home?: unknown }
+  const hooks = Hooks.of<FinishedAnswer>(home, group)
 
-  async function work(): Promise<void> {
-    for await (const item of engine.finished({ group: GROUP, consumer, batch: 1 })) {
+  async function work(signal: AbortSignal): Promise<void> {
+    const consumer = randomUUID()
+    for await (const item of engine.finished({ group, consumer, batch: 1, signal })) {
       try {
-        const answer = await answerOf(engine, item)
-        if (answer !== undefined) await onFinish(answer)
+        const answer = await answerOf(engine, deployment, item)
+        if (answer !== undefined) await hooks.tell(answer)
         await item.ack()
       } catch (error) {
         // Not acknowledged, so it is handed out again.
@@ -44,26 +51,21 @@ export function finisher(
     }
   }
 
-  return () => {
-    if (isWorking) return
-    isWorking = true
-    work()
-      .catch((error) => error?.code === 'ERR_CLOSED' || onError(error))
-      .finally(() => {
-        isWorking = false
-      })
-  }
+  const hook = { tell: onFinish, work, isClosed: () => engine.state === 'closed', onError }
+  hooks.add(hook)
+  return () => hooks.ask(hook)
 }
 
-/** Undefined: the generation of a stream that is no chat, or that is gone. */
+/** Undefined: the generation of a stream that is no chat, or is gone, or of another deployment. */
 async function answerOf(
   engine: api.Engine,
+  own: string | undefined,
   { streamId, generation, outcome, reason }: api.FinishedGeneration,
 ): Promise<FinishedAnswer | undefined> {
   const status = await engine.status(streamId)
-  const { chatId, messageId } = (status?.metadata ?? {}) as Partial<AnswerMetadata>
+  const { chatId, messageId, deployment } = (status?.metadata ?? {}) as Partial<AnswerMetadata>
   const owner = status?.owner
-  if (chatId === undefined || !owner) return undefined
+  if (chatId === undefined || deployment !== own || !owner) return undefined
   // Of a generation that has a later one, the stream says no more than whose it was.
   const id = status?.generation === generation ? messageId : undefined
   const chunks = <Chunk>() =>

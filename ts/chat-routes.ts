@@ -14,7 +14,7 @@ import { jsonOf, spared } from './body'
 import { aiVersion, askedFor, beginning, messagesIn } from './chat-continue'
 import { finisher, type OnFinish } from './chat-finish'
 import { forbidden, nothing, refusing, resumeResponse, stopResponse } from './chat-responses'
-import { callback, integer, methods, object, required } from './checks'
+import { callback, integer, methods, object, required, text } from './checks'
 import { ignore } from './deferred'
 import { ClosedError, FencedError, InterruptedError } from './errors'
 import { streamId as checkStreamId } from './options'
@@ -82,9 +82,14 @@ export interface ChatRoutesOptions<Message = unknown> extends Omit<AnswerOptions
   /**
    * Called when an answer has ended, by any server that has these routes and has been asked for one of them: also when the
    * one that called the model was killed. Once, and again a minute later, up to 5 times, if it throws or its server dies
-   * meanwhile. One hook for all routes of a `keyPrefix`.
+   * meanwhile. One hook for all routes of a `keyPrefix` and `deployment`: within a process, that of the newest routes.
    */
   onFinish?: OnFinish | undefined
+  /**
+   * Tells apart what shares a store and a `keyPrefix` and has hooks of its own, such as production and preview: `onFinish` is
+   * called for the answers of its own deployment, on any of its servers. A few names, not one for each build. 1–200 bytes.
+   */
+  deployment?: string | undefined
   /**
    * What clients are told, now and later, of an error of `generate` and of the stream that it returns: asked once for each.
    * Is also told, and its answer ignored, of errors that only you need to know of: the store's, and those of `onFinish`.
@@ -116,6 +121,7 @@ const checkRoutes = object({
   aiVersion,
   activeStream: methods('{ get, set }', 'get', 'set'),
   maxBodyBytes: integer(1, 128 * MIB, 'bytes'),
+  deployment: text(1, 200),
   onError: callback<unknown>,
   onFinish: callback,
 })
@@ -135,9 +141,9 @@ const checkRoutes = object({
 export function chatRoutes<Message = unknown>(options: ChatRoutesOptions<Message>): ChatRoutes {
   required(checkRoutes(options, 'options'), 'options', 'engine', 'authorize', 'generate')
   const { engine, authorize, generate, activeStream, onError, onFinish, maxBodyBytes, ...others } = options
-  const { lastMessage, aiVersion: version, ...rest } = others
+  const { lastMessage, aiVersion: version, deployment, ...rest } = others
   const streams = activeStream && new RememberedStreams(engine, activeStream)
-  const finish = onFinish && finisher(engine, onFinish, (error) => wordsOf(error, onError))
+  const finish = onFinish && finisher(engine, deployment, onFinish, (error) => wordsOf(error, onError))
 
   async function admitted(
     request: Request,
@@ -166,7 +172,7 @@ export function chatRoutes<Message = unknown>(options: ChatRoutesOptions<Message
     const starting = startAnswer(engine, streamId, open, encode, {
       ...rest,
       owner,
-      metadata: { chatId, messageId, ...metadata } satisfies AnswerMetadata,
+      metadata: { chatId, messageId, deployment, ...metadata } satisfies AnswerMetadata,
       prelude,
       wording,
       afterwards: () => remembering.then(() => streams?.ended(chatId, streamId)).catch(wording),

@@ -66,6 +66,11 @@ export class Engine extends EventEmitter<api.EngineEvents> implements api.Engine
     return this.#state
   }
 
+  /** @internal Engines with the same one share their streams. */
+  get home(): string {
+    return `${this.#config.keyPrefix} ${this.#config.url}`
+  }
+
   /** @internal */
   get stopGraceMs(): number {
     return this.#config.stopGraceMs

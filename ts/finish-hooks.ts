@@ -1,0 +1,68 @@
+/**
+ * The hooks of a process that wait for the same ended answers. A development server evaluates a route anew on every save, and the
+ * code before it cannot be told that it is not wanted any more: so what ends is told to the newest hook, and only the routes
+ * that were asked last wait at the queue.
+ */
+
+/** Waits for ended answers until the signal is aborted, or it cannot go on. */
+type Work = (signal: AbortSignal) => Promise<void>
+
+/** Shared by all copies of this module in the process. */
+const HOOKS = Symbol.for('tidemark.finish-hooks')
+
+export interface Hook<Answer> {
+  tell(answer: Answer): unknown
+  work: Work
+  /** Whether its engine is closed. */
+  isClosed(): boolean
+  onError(error: unknown): unknown
+}
+
+/** Those of one queue and group. Whoever has dropped the routes has dropped the hook. */
+export class Hooks<Answer> {
+  /** The newest last. */
+  #all: WeakRef<Hook<Answer>>[] = []
+  #working: { hook: Hook<Answer>; end: AbortController } | undefined
+
+  /** `queue` tells queues apart. */
+  static of<Answer>(queue: unknown, group: string): Hooks<Answer> {
+    const shared = globalThis as { [HOOKS]?: Map<unknown, Map<string, Hooks<never>>> }
+    shared[HOOKS] ??= new Map()
+    const groups = shared[HOOKS].get(queue) ?? new Map<string, Hooks<never>>()
+    shared[HOOKS].set(queue, groups)
+    const hooks = groups.get(group) ?? new Hooks<never>()
+    groups.set(group, hooks)
+    return hooks as Hooks<unknown> as Hooks<Answer>
+  }
+
+  add(hook: Hook<Answer>): void {
+    this.#all.push(new WeakRef(hook))
+  }
+
+  /** Tells the newest hook. */
+  tell(answer: Answer): unknown {
+    return this.#newest()?.tell(answer)
+  }
+
+  /** This one's routes were asked for: it works, and what worked before does what it is at, and no more. */
+  ask(hook: Hook<Answer>): void {
+    if (this.#working?.hook === hook) return
+    this.#working?.end.abort()
+    const end = new AbortController()
+    const working = { hook, end }
+    this.#working = working
+    hook
+      .work(end.signal)
+      .catch((error) => {
+        if (!hook.isClosed() && !end.signal.aborted) hook.onError(error)
+      })
+      .finally(() => {
+        if (this.#working === working) this.#working = undefined
+      })
+  }
+
+  #newest(): Hook<Answer> | undefined {
+    this.#all = this.#all.filter((each) => each.deref()?.isClosed() === false)
+    return this.#all.at(-1)?.deref()
+  }
+}
