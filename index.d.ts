@@ -303,7 +303,11 @@ export interface SseOptions {
   heartbeatMs?: number | undefined
   /** The pause that a browser's EventSource makes before it comes back. 0 to 1 h, default 1000. */
   retryMs?: number | undefined
-  /** Ends the response after so long, without a terminal event, so that the client comes back. 1 ms to 1 day. */
+  /**
+   * Ends the response after so long, without a terminal event, so that the client comes back. UI messages break: their body
+   * rejects, which is a lost connection over HTTP, since the AI SDK takes a clean end for the answer's. So does whatever else ends
+   * such a response before the answer. 1 ms to 1 day.
+   */
   maxDurationMs?: number | undefined
   /**
    * Called with an error of the store (`ERR_CONNECTION`, `ERR_TIMEOUT`, `ERR_STORE`) that ends or refuses the response: the

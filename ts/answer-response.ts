@@ -1,7 +1,7 @@
 import { clearTimeout, setTimeout } from 'node:timers'
 import type { ChunkData, Outcome } from '../index'
 import { ignore } from './deferred'
-import { ClosedError, InterruptedError } from './errors'
+import { ClosedError, cutError, InterruptedError, TidemarkError } from './errors'
 import { headersFor } from './respond'
 
 const HEARTBEAT_MS = 15_000
@@ -15,12 +15,27 @@ export function answerResponse(
   chunks: ReadableStream<ChunkData>,
   done: Promise<Outcome | undefined>,
   wording: (error: unknown) => string,
+  maxDurationMs?: number,
 ): Response {
   const reader = chunks.getReader()
   let reading: ReturnType<typeof reader.read> | undefined
   let last = ''
   let isLeft = false
+  let limit: NodeJS.Timeout | undefined
+  const leave = () => {
+    isLeft = true
+    clearTimeout(limit)
+    return reader.cancel().catch(ignore)
+  }
   const body = new ReadableStream<Uint8Array>({
+    start(controller) {
+      if (maxDurationMs === undefined) return
+      const cut = () => {
+        controller.error(cutError(null))
+        leave()
+      }
+      limit = setTimeout(cut, maxDurationMs).unref()
+    },
     async pull(controller) {
       const send = (data: string) => controller.enqueue(encoder.encode(`data: ${data}\n\n`))
       try {
@@ -38,17 +53,16 @@ export function answerResponse(
         if (outcome === 'stopped' && !hasEnded(last)) send(JSON.stringify({ type: 'abort' }))
       } catch (error) {
         if (isLeft) return
-        const errorText = interruption(error) ?? wording(error)
+        clearTimeout(limit)
+        if (isCut(error)) return controller.error(cutError(null))
+        const errorText = error instanceof InterruptedError ? `interrupted: ${error.reason}` : wording(error)
         if (!hasEnded(last)) send(JSON.stringify({ type: 'error', errorText }))
       }
+      clearTimeout(limit)
       send('[DONE]')
       controller.close()
     },
-    cancel() {
-      isLeft = true
-      // What has ended the answer is the client's business no more.
-      return reader.cancel().catch(ignore)
-    },
+    cancel: leave,
   })
   return new Response(body, { headers: headersFor('ui-messages', new Headers()) })
 }
@@ -67,8 +81,7 @@ function hasEnded(last: string): boolean {
   return /^\{"type":"(abort|error)"/.test(last)
 }
 
-/** The words that those get who resume it. */
-function interruption(error: unknown): string | undefined {
-  if (error instanceof InterruptedError) return `interrupted: ${error.reason}`
-  return error instanceof ClosedError ? 'interrupted: closed' : undefined
+/** Whether this says nothing of how the answer has ended, if it has: who asks elsewhere, or again, is told. */
+function isCut(error: unknown): boolean {
+  return error instanceof ClosedError || (error instanceof TidemarkError && error.retryable)
 }

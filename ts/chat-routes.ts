@@ -17,7 +17,7 @@ import { forbidden, nothing, refusing, resumeResponse, stopResponse } from './ch
 import { callback, integer, methods, object, required, text } from './checks'
 import { ignore } from './deferred'
 import { ClosedError, FencedError, InterruptedError } from './errors'
-import { streamId as checkStreamId } from './options'
+import { streamId as checkStreamId, maxDurationMs } from './options'
 import { wording as wordingOf, wordsOf } from './wording'
 
 const MIB = 1 << 20
@@ -91,6 +91,11 @@ export interface ChatRoutesOptions<Message = unknown> extends Omit<AnswerOptions
    */
   deployment?: string | undefined
   /**
+   * Breaks the responses of `POST` and `GET` after so long, for hosts that would do so anyway; the client is to resume. The answer
+   * goes on. 1 ms to 1 day, default never.
+   */
+  maxDurationMs?: number | undefined
+  /**
    * What clients are told, now and later, of an error of `generate` and of the stream that it returns: asked once for each.
    * Is also told, and its answer ignored, of errors that only you need to know of: the store's, and those of `onFinish`.
    * Default: logs the error, and says no more than that there was one.
@@ -122,6 +127,7 @@ const checkRoutes = object({
   activeStream: methods('{ get, set }', 'get', 'set'),
   maxBodyBytes: integer(1, 128 * MIB, 'bytes'),
   deployment: text(1, 200),
+  maxDurationMs,
   onError: callback<unknown>,
   onFinish: callback,
 })
@@ -141,7 +147,7 @@ const checkRoutes = object({
 export function chatRoutes<Message = unknown>(options: ChatRoutesOptions<Message>): ChatRoutes {
   required(checkRoutes(options, 'options'), 'options', 'engine', 'authorize', 'generate')
   const { engine, authorize, generate, activeStream, onError, onFinish, maxBodyBytes, ...others } = options
-  const { lastMessage, aiVersion: version, deployment, ...rest } = others
+  const { lastMessage, aiVersion: version, deployment, maxDurationMs: longest, ...rest } = others
   const streams = activeStream && new RememberedStreams(engine, activeStream)
   const finish = onFinish && finisher(engine, deployment, onFinish, (error) => wordsOf(error, onError))
 
@@ -182,7 +188,7 @@ export function chatRoutes<Message = unknown>(options: ChatRoutesOptions<Message
     const { chunks, done } = await starting
     await remembering
     done.catch((error) => isInterruption(error) || wording(error))
-    return answerResponse(chunks, done, wording)
+    return answerResponse(chunks, done, wording, longest)
   }
 
   const bodyOf = async (request: Request) =>
@@ -206,7 +212,7 @@ export function chatRoutes<Message = unknown>(options: ChatRoutesOptions<Message
           const streamId = streams === undefined ? chatId : await streams.current(chatId)
           return streamId === undefined
             ? nothing()
-            : resumeResponse(engine, request, streamId, { owner, onError })
+            : resumeResponse(engine, request, streamId, { owner, onError, maxDurationMs: longest })
         })
       }, onError),
     DELETE: (request, context) =>

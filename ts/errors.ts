@@ -180,6 +180,16 @@ export function closedError(from?: Origin): TidemarkError {
   return create('ERR_CLOSED', 'the engine is closed', null, from)
 }
 
+/**
+ * What a body ends with whose client would take a clean end for the stream's. Next.js does not report errors of this name: a
+ * response that is cut off on purpose is none of its own.
+ */
+export function cutError(streamId: string | null): TidemarkError {
+  const message = 'the response ends before the stream does; the client is to resume it'
+  const error = fromNative({ code: 'ERR_CLOSED', message, streamId, retryable: true })
+  return Object.defineProperty(error, 'name', { value: 'ResponseAborted', configurable: true })
+}
+
 export function endedError(streamId: string, how: string): TidemarkError {
   const stream = JSON.stringify(streamId)
   return create(

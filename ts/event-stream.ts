@@ -2,7 +2,7 @@ import { clearTimeout, setTimeout } from 'node:timers'
 import type { Bridge } from './bridge'
 import { type Deferred, deferred, ignore } from './deferred'
 import type { Drained } from './drained'
-import { closedError, fromNative, type Origin } from './errors'
+import { closedError, cutError, fromNative, type Origin } from './errors'
 import { Fifo } from './fifo'
 import { type End, Intake, type Receiver } from './intake'
 import type { SubscribeArgs } from './native'
@@ -37,6 +37,9 @@ export class EventStream implements Receiver {
   readonly #onError: OnError | undefined
   readonly #pieces = new Fifo<Uint8Array>()
   readonly #signals: WeakRef<AbortSignal>[] = []
+  readonly #streamId: string
+  /** The AI SDK takes a body's clean end for the answer's: what ends before that has to break. */
+  readonly #breaks: boolean
   #isOpen = false
   /** A read that waits. */
   #waiting: { controller: Controller; answered: Deferred<void> } | undefined
@@ -45,10 +48,17 @@ export class EventStream implements Receiver {
   #heartbeat: NodeJS.Timeout | undefined
   #limit: NodeJS.Timeout | undefined
 
-  private constructor(bridge: Bridge, from: Origin, onError: OnError | undefined) {
+  private constructor(
+    bridge: Bridge,
+    { streamId, sse }: SubscribeArgs,
+    from: Origin,
+    onError: OnError | undefined,
+  ) {
     this.#bridge = bridge
     this.#from = from
     this.#onError = onError
+    this.#streamId = streamId
+    this.#breaks = sse?.format === 'ui-messages'
     this.#intake = new Intake(bridge)
     this.#opened.promise.catch(ignore)
   }
@@ -61,7 +71,7 @@ export class EventStream implements Receiver {
     signals: readonly (AbortSignal | undefined)[],
     from: Origin,
   ): { stream: EventStream; body: ReadableStream<Uint8Array> } {
-    const stream = new EventStream(bridge, from, onError)
+    const stream = new EventStream(bridge, args, from, onError)
     const source = {
       pull: (controller: Controller) => stream.#pull(controller),
       cancel: () => stream.#cancelled(),
@@ -118,18 +128,27 @@ export class EventStream implements Receiver {
   /** Once it is open, the native side has written what the client should know; the rest is for it to come back. */
   ended({ error: native }: End): void {
     const error = native && fromNative(native, this.#from)
-    this.#settle(error === undefined || this.#isOpen ? {} : { error })
+    if (error !== undefined && !this.#isOpen) this.#settle({ error })
+    else if (error?.retryable || error?.code === 'ERR_CLOSED') this.#cut()
+    else this.#settle({})
     if (this.#isOpen) report(error, this.#onError)
   }
 
   broken(error: unknown): void {
-    this.#settle(this.#isOpen ? {} : { error })
+    if (this.#isOpen) this.#cut()
+    else this.#settle({ error })
   }
 
   /** Ends after what has arrived, without a word: the client may come back. */
   readonly leave = (): void => {
     this.#intake.cancel()
-    this.#settle({})
+    this.#cut()
+  }
+
+  #cut(): void {
+    // It is the body that breaks, not its beginning.
+    this.#opened.resolve()
+    this.#settle(this.#breaks ? { error: cutError(this.#streamId) } : {})
   }
 
   /** Nobody reads on: a read that waits was answered by the stream itself, whose controller takes nothing any more. */

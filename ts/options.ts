@@ -117,12 +117,13 @@ const consumeFields = {
 }
 const consumeOptions = object({ ...consumeFields, from, owner, wait: duration('0ms', '1d') })
 const finishedOptions = object({ ...consumeFields, from: oneOf('start', 'now') })
+export const maxDurationMs: Check<number> = integer(1, 86_400_000, 'milliseconds')
 const sseFields = {
   format: oneOf('events', 'ui-messages'),
   replay: oneOf('merged', 'exact'),
   heartbeatMs: integer(0, 3_600_000, 'milliseconds'),
   retryMs: integer(0, 3_600_000, 'milliseconds'),
-  maxDurationMs: integer(1, 86_400_000, 'milliseconds'),
+  maxDurationMs,
   onError: callback<unknown>,
 }
 const checkSse = object(sseFields)
