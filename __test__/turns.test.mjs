@@ -77,7 +77,9 @@ eachStore('turns', (store) => {
   test('G9 an answer of long chunks, written, read and replayed', async (t) => {
     const engine = open()
     await bounded(t, async (run) => {
-      const chunks = Array.from({ length: 12 }, (_, index) => `${index}`.repeat((1 << 20) - 16).slice(0, 1 << 20))
+      const chunks = Array.from({ length: 12 }, (_, index) =>
+        `${index}`.repeat((1 << 20) - 16).slice(0, 1 << 20),
+      )
       const producer = await engine.produce(`long-${run}`)
       for (const chunk of chunks) await producer.append(chunk)
       await producer.complete()

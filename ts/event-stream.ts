@@ -22,6 +22,12 @@ export interface Pace {
 
 type Controller = ReadableStreamDefaultController<Uint8Array>
 
+/** Who may end an event stream: the application, whose client is still there, or the client, who is gone then. */
+export interface Signals {
+  application: AbortSignal | undefined
+  client?: AbortSignal | undefined
+}
+
 /** A body that nobody reads any more must not go on receiving. */
 const dropped = new FinalizationRegistry<EventStream>((stream) => stream.leave())
 
@@ -36,7 +42,7 @@ export class EventStream implements Receiver {
   readonly #from: Origin
   readonly #onError: OnError | undefined
   readonly #pieces = new Fifo<Uint8Array>()
-  readonly #signals: WeakRef<AbortSignal>[] = []
+  readonly #listening: { signal: WeakRef<AbortSignal>; listener: () => void }[] = []
   readonly #streamId: string
   /** The AI SDK takes a body's clean end for the answer's: what ends before that has to break. */
   readonly #breaks: boolean
@@ -68,7 +74,7 @@ export class EventStream implements Receiver {
     bridge: Bridge,
     args: SubscribeArgs,
     { heartbeatMs, maxDurationMs, onError }: Pace,
-    signals: readonly (AbortSignal | undefined)[],
+    { application, client }: Signals,
     from: Origin,
   ): { stream: EventStream; body: ReadableStream<Uint8Array> } {
     const stream = new EventStream(bridge, args, from, onError)
@@ -80,9 +86,11 @@ export class EventStream implements Receiver {
     const body = new ReadableStream<Uint8Array>(source, { highWaterMark: 0 })
     dropped.register(body, stream, stream)
     if (bridge.closing) stream.broken(closedError(from))
-    else if (signals.some((signal) => signal?.aborted)) stream.leave()
+    else if (client?.aborted) stream.leave()
+    else if (application?.aborted) stream.#cut()
     else {
-      stream.#listen(signals)
+      stream.#listen(client, stream.leave)
+      if (application !== client) stream.#listen(application, stream.#cut)
       stream.#start(args, heartbeatMs, maxDurationMs)
     }
     return { stream, body }
@@ -96,7 +104,7 @@ export class EventStream implements Receiver {
       return
     }
     if (heartbeatMs > 0) this.#heartbeat = setTimeout(this.#beat, heartbeatMs).unref()
-    if (maxDurationMs !== undefined) this.#limit = setTimeout(this.leave, maxDurationMs).unref()
+    if (maxDurationMs !== undefined) this.#limit = setTimeout(this.#cut, maxDurationMs).unref()
   }
 
   /** Waits until the stream has its place; rejects with the reason why it has none. */
@@ -139,13 +147,15 @@ export class EventStream implements Receiver {
     else this.#settle({ error })
   }
 
-  /** Ends after what has arrived, without a word: the client may come back. */
+  /** The client is gone. */
   readonly leave = (): void => {
     this.#intake.cancel()
-    this.#cut()
+    this.#settle({})
   }
 
-  #cut(): void {
+  /** Ends after what has arrived, without a word: the client may come back, and has to notice. */
+  readonly #cut = (): void => {
+    this.#intake.cancel()
     // It is the body that breaks, not its beginning.
     this.#opened.resolve()
     this.#settle(this.#breaks ? { error: cutError(this.#streamId) } : {})
@@ -196,7 +206,7 @@ export class EventStream implements Receiver {
     clearTimeout(this.#heartbeat)
     clearTimeout(this.#limit)
     dropped.unregister(this)
-    for (const signal of this.#signals) signal.deref()?.removeEventListener('abort', this.leave)
+    for (const { signal, listener } of this.#listening) signal.deref()?.removeEventListener('abort', listener)
     if ('error' in end) this.#opened.reject(end.error)
     else this.#opened.resolve()
     this.#answer((controller) => this.#finish(controller, end))
@@ -207,11 +217,9 @@ export class EventStream implements Receiver {
     else controller.close()
   }
 
-  #listen(signals: readonly (AbortSignal | undefined)[]): void {
-    for (const signal of signals) {
-      if (signal === undefined) continue
-      this.#signals.push(new WeakRef(signal))
-      signal.addEventListener('abort', this.leave)
-    }
+  #listen(signal: AbortSignal | undefined, listener: () => void): void {
+    if (signal === undefined) return
+    this.#listening.push({ signal: new WeakRef(signal), listener })
+    signal.addEventListener('abort', listener)
   }
 }

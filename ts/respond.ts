@@ -24,7 +24,7 @@ export async function respond(
   checkRequest(request)
   try {
     const place = placeOf(request) ?? args.from
-    const signals = [signal, request.signal]
+    const signals = { application: signal, client: request.signal }
     const { stream, body } = EventStream.open(bridge, { ...args, from: place }, pace, signals, called)
     await stream.opened()
     return new Response(body, { headers: headersFor(format, headers) })

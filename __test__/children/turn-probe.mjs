@@ -14,7 +14,8 @@ let thread
 /** The processor time that the engine's thread has used, in milliseconds; NaN where the system does not tell. */
 function busy() {
   try {
-    const isEngine = (/** @type {string} */ id) => readFileSync(`${TASKS}/${id}/comm`, 'utf8') === 'tidemark\n'
+    const isEngine = (/** @type {string} */ id) =>
+      readFileSync(`${TASKS}/${id}/comm`, 'utf8') === 'tidemark\n'
     thread ??= readdirSync(TASKS).find(isEngine)
     return Number(readFileSync(`${TASKS}/${thread}/schedstat`, 'utf8').split(' ')[0]) / 1e6
   } catch {
