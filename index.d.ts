@@ -510,7 +510,7 @@ export interface CleanupReport {
   live: number
   /** Left because they are too young, or ended otherwise. */
   kept: number
-  /** Ids that were in the index although their streams had expired. */
+  /** Ids that were in the index although their streams are gone. */
   healed: number
   durationMs: number
 }
@@ -584,7 +584,7 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
   delete(streamId: string): Promise<boolean>
   /**
    * Removes finished streams, as `delete` does: a batch at a time, each stream judged and removed in one step, so that
-   * none is removed that has just been started again. Also takes ids from the index whose streams have expired.
+   * none is removed that has just been started again. Also takes ids from the index whose streams are gone.
    */
   cleanup(options?: CleanupOptions): Promise<CleanupReport>
   /** Reads the counters: microseconds, no question to the store. Throws `ERR_CLOSED` when the engine is closed. */

@@ -205,7 +205,7 @@ describe('cleanup in Redis', () => {
     }
     const index = () =>
       Promise.all(
-        Array.from({ length: 16 }, (_, shard) => redis.admin.cmd('SCARD', `tidemark:index:${shard}`)),
+        Array.from({ length: 16 }, (_, shard) => redis.admin.cmd('ZCARD', `tidemark:index:streams:${shard}`)),
       )
     const sum = (/** @type {number[]} */ sizes) => sizes.reduce((total, size) => total + size, 0)
     const look = await engine.cleanup({ dryRun: true })
@@ -247,7 +247,8 @@ describe('cleanup in Redis', () => {
     }
     assert.ok(Math.min(...longest) < 5, `${longest} ms`)
     assert.equal(await redis.admin.cmd('DBSIZE'), 20_000, 'nothing else was touched')
-    const known = ['EVALSHA', 'SSCAN', 'SREM', 'SCARD', 'SADD', 'CONFIG', 'SLOWLOG', 'PING']
+    const index = ['ZSCAN', 'ZCARD', 'ZMSCORE', 'SSCAN', 'SCARD', 'SREM']
+    const known = ['EVALSHA', ...index, 'CONFIG', 'SLOWLOG', 'PING']
     assert.deepEqual(
       [...commands.keys()].filter((name) => !known.includes(name)),
       [],

@@ -78,7 +78,7 @@ export type Operation =
   | 'stop'
   /** { streamId } → status | null; `metadata` is the JSON that `produce` was given, or null */
   | 'status'
-  /** { shard, scan: string, count } → { ids: string[], next: { shard, scan: string } | null } */
+  /** { ...Place, count } → { ids: string[], next: Place | null }, see `pages.ts` */
   | 'list'
   /** { streamId } → bytes in the store's memory, about | null */
   | 'memory'

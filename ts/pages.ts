@@ -8,11 +8,12 @@ interface Page {
 
 export interface Place {
   shard: number
+  old: boolean
   scan: string
 }
 
 /** Where a list begins. */
-export const FIRST: Place = { shard: 0, scan: '0' }
+export const FIRST: Place = { shard: 0, old: false, scan: '0' }
 
 /** About `count` ids; a page may be longer, and name an id again that an earlier one has named. */
 export function page(bridge: Bridge, from: Place, count: number): Promise<Page> {
@@ -25,7 +26,7 @@ export async function* pages(bridge: Bridge, count: number): AsyncGenerator<stri
   let from: Place | null = FIRST
   while (from !== null) {
     const { ids, next }: Page = await page(bridge, from, count)
-    const fresh = ids.filter((id) => !seen.has(id))
+    const fresh = [...new Set(ids)].filter((id) => !seen.has(id))
     if (next?.shard !== from.shard) seen.clear()
     for (const id of ids) seen.add(id)
     if (fresh.length > 0) yield fresh

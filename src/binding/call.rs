@@ -117,6 +117,7 @@ struct StreamArgs {
 #[serde(deny_unknown_fields)]
 struct ListArgs {
     shard: u8,
+    old: bool,
     /// A text: Redis' positions are 64 bits wide.
     scan: String,
     count: usize,
@@ -230,6 +231,7 @@ pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Resu
             let args: ListArgs = parse(args)?;
             let from = ListCursor {
                 shard: args.shard,
+                old: args.old,
                 scan: args
                     .scan
                     .parse()

@@ -59,8 +59,9 @@ pub fn reply(reply: Reply) -> Value {
         Reply::Status(status) => json!(status),
         Reply::List(ids, next) => {
             let ids: Vec<_> = ids.iter().map(crate::StreamId::as_str).collect();
-            let next =
-                next.map(|ListCursor { shard, scan }| json!({ "shard": shard, "scan": scan.to_string() }));
+            let next = next.map(|ListCursor { shard, old, scan }| {
+                json!({ "shard": shard, "old": old, "scan": scan.to_string() })
+            });
             json!({ "ids": ids, "next": next })
         }
         Reply::Handed(handed) => self::handed(handed),

@@ -510,6 +510,8 @@ pub struct StreamStatus {
 pub struct ListCursor {
     /// The index shard, 0–15.
     pub shard: u8,
+    /// Whether it is the set that versions before ADR 24 keep.
+    pub old: bool,
     /// The position within it.
     pub scan: u64,
 }
@@ -655,21 +657,21 @@ pub trait Store: Send + Sync + 'static {
     ) -> Pending<'a, Vec<bool>>;
     /// A consumer's cursor, whose generation may no longer be kept.
     fn cursor<'a>(&'a self, stream: &'a StreamId, consumer: &'a str) -> Pending<'a, Option<Cursor>>;
-    /// What is known of a stream; a stream that is gone also leaves the index.
+    /// What is known of a stream.
     fn status<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, Option<StreamStatus>>;
     /// The bytes that the store's memory holds of a stream, about; `None` when it does not exist.
     fn memory<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, Option<u64>>;
     /// Removes a stream and ends its readers and producers; whether there was one.
     fn delete<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, bool>;
     /// Removes those of these streams that the rule is about, each atomically as [`Store::delete`] does it, and takes
-    /// what is gone from the index.
+    /// what is gone from the index, unless it has been started meanwhile.
     fn sweep<'a>(&'a self, streams: &'a [StreamId], rule: &'a Sweep) -> Pending<'a, Vec<Swept>>;
     /// What the server says of itself (`INFO`), of a cluster one of them; `None` when there is no server.
     fn info(&self) -> Pending<'_, Option<String>>;
     /// How many ids the index holds, gone ones included.
     fn count(&self) -> Pending<'_, u64>;
-    /// About `count` ids of the index, which may name streams that are gone and, across calls, an id twice; and where
-    /// to go on.
+    /// About `count` ids of the index, which may name streams that are gone and, within a shard, an id twice; and where
+    /// to go on. A stream is listed from its start on for as long as it is there.
     fn list(&self, from: ListCursor, count: usize) -> Pending<'_, (Vec<StreamId>, Option<ListCursor>)>;
     /// Hands items to a consumer; `None` when the stream does not exist.
     /// Errors: [`crate::Error::Forbidden`], [`crate::Error::Store`] for more than [`groups::MAX_GROUPS`] groups.

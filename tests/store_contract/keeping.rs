@@ -206,7 +206,11 @@ pub async fn a_stream_that_is_gone_leaves_the_list(world: &World) {
         engine.status(&id("gone")).await.is_none().then_some(())
     })
     .await;
-    assert_eq!(engine.list(10).await, [id("here")]);
+    until("the list has forgotten it", async || {
+        (engine.list(10).await == [id("here")]).then_some(())
+    })
+    .await;
+    assert_eq!(engine.store.count().await, Ok(1));
 }
 
 pub async fn prefixes_are_apart(world: &World) {

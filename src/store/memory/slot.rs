@@ -63,9 +63,9 @@ impl Slot {
         self.stream.is_none() && self.kept.is_none() && self.tombstone.is_none()
     }
 
-    /// Whether the index names it.
-    pub fn is_stream(&self) -> bool {
-        self.stream.is_some()
+    /// Whether the list names it.
+    pub fn is_stream(&self, now: Instant) -> bool {
+        self.stream.as_ref().is_some_and(|stream| stream.expires() > now)
     }
 
     pub fn start(&mut self, step: &mut Step, start: &Start) -> Look<Result<Started>> {

@@ -154,9 +154,12 @@ impl Realm {
         answer
     }
 
-    /// How many streams there are, and kept stops.
+    /// How many streams there are.
     pub fn count(&self) -> u64 {
-        lock(&self.state).slots.len() as u64
+        let state = lock(&self.state);
+        let now = Instant::now();
+        let streams = state.slots.values().filter(|known| known.slot.is_stream(now));
+        streams.count() as u64
     }
 
     /// Does something with the queue of finished generations.
@@ -184,6 +187,7 @@ impl Realm {
     /// About `count` streams made after `from`.
     pub fn list(&self, from: ListCursor, count: usize) -> (Vec<StreamId>, Option<ListCursor>) {
         let state = lock(&self.state);
+        let now = Instant::now();
         let mut rest = state.order.range((Bound::Excluded(from.scan), Bound::Unbounded));
         let mut scan = from.scan;
         let mut streams = Vec::new();
@@ -192,12 +196,15 @@ impl Realm {
             if state
                 .slots
                 .get(stream)
-                .is_some_and(|known| known.slot.is_stream())
+                .is_some_and(|known| known.slot.is_stream(now))
             {
                 streams.push(stream.clone());
             }
         }
-        let next = rest.next().map(|_| ListCursor { shard: 0, scan });
+        let next = rest.next().map(|_| ListCursor {
+            scan,
+            ..ListCursor::default()
+        });
         (streams, next)
     }
 

@@ -41,10 +41,14 @@ impl RedisStore {
     }
 
     fn on_queue(&self, script: &'static Script) -> Call {
+        self.on_queue_for(script, self.queue_ttl)
+    }
+
+    fn on_queue_for(&self, script: &'static Script, ttl: u64) -> Call {
         Call::new(script)
             .key(self.keys.finished())
             .key(self.keys.open())
-            .show(self.queue_ttl)
+            .show(ttl)
     }
 
     fn keys_of(&self, work: Work<'_>) -> Option<StreamKeys> {
@@ -132,13 +136,17 @@ impl RedisStore {
     }
 
     pub(super) async fn remove_open(&self, open: &Open) -> Result<()> {
+        self.call(self.leave_open(open)).await.map(drop)
+    }
+
+    /// Forgets a generation that is not there, or never was.
+    pub(super) fn leave_open(&self, open: &Open) -> Call {
         let call = self
             .on_queue(&scripts::ANNOUNCE)
             .text(member(open))
             .text("1")
             .show(0);
-        let call = call.text("").text("").text("").text("");
-        self.call(call).await.map(drop)
+        call.text("").text("").text("").text("")
     }
 
     pub(super) async fn overdue_open(&self, count: usize, pause: Duration) -> Result<Overdue> {
@@ -158,7 +166,7 @@ impl RedisStore {
 
     /// Notes a generation that begins.
     pub(super) fn enter_open(&self, stream: &StreamId, start: &Start) -> Call {
-        self.on_queue(&scripts::ENTER)
+        self.on_queue_for(&scripts::ENTER, self.queue_ttl.max(queue_ttl(start.ttl)))
             .text(member(&(stream.clone(), start.generation)))
             .show(millis(start.lease + SLACK))
     }

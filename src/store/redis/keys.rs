@@ -4,7 +4,7 @@ use ulid::Ulid;
 
 use crate::StreamId;
 
-/// How many sets the index of streams is spread over.
+/// How many sorted sets the index of streams is spread over.
 pub(super) const SHARDS: u8 = 16;
 
 /// Everything an engine keeps in Redis begins with its prefix.
@@ -82,12 +82,22 @@ impl Keyspace {
         format!("{}:{{finished}}:open", self.prefix)
     }
 
+    /// A sorted set of stream ids, see `lua/index.lua`.
     pub fn index(&self, shard: u8) -> String {
-        format!("{}:index:{shard}", self.prefix)
+        format!("{}:index:streams:{shard}", self.prefix)
     }
 
     pub fn index_of(&self, id: &StreamId) -> String {
         self.index(shard(id))
+    }
+
+    /// What versions before ADR 24 keep instead: a set of stream ids.
+    pub fn old_index(&self, shard: u8) -> String {
+        format!("{}:index:{shard}", self.prefix)
+    }
+
+    pub fn old_index_of(&self, id: &StreamId) -> String {
+        self.old_index(shard(id))
     }
 }
 

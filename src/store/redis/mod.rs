@@ -4,6 +4,7 @@
 //! * [`scripts`] holds the Lua scripts, [`reply`] and [`message`] take apart what comes back and what is published.
 //! * [`target`] takes the URL apart, [`connect`] knows how to reach one server, [`primary`] which one, where there is
 //!   one to choose; [`cluster`] and [`slots`] do the same for a cluster, and [`servers`] hides which it is.
+//! * [`index`] is the list of streams; [`errands`] do what nobody waits for.
 //! * [`commands`] and [`subscriber`] each keep a connection, and an [`endpoint`] shares them among all stores of the
 //!   process. [`board`] tells how they are, [`pulse`] when one of them has to prove that it is alive.
 
@@ -12,7 +13,9 @@ mod cluster;
 mod commands;
 mod connect;
 mod endpoint;
+mod errands;
 mod groups;
+mod index;
 mod keys;
 mod message;
 mod predecessor;
@@ -27,7 +30,6 @@ mod subscriber;
 mod target;
 
 use std::{
-    collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering},
@@ -39,16 +41,17 @@ use futures_util::future::join_all;
 use redis::{Cmd, Value};
 use tokio::{
     sync::{OnceCell, watch},
-    time::Instant,
+    time::{Instant, timeout},
 };
 use ulid::Ulid;
 
 use self::{
     commands::Limits,
     endpoint::Endpoint,
-    keys::{Keyspace, SHARDS, StreamKeys},
+    errands::Errands,
+    index::{Entry, Marks},
+    keys::{Keyspace, StreamKeys},
     quick::Quick,
-    reply::Fields,
     scripts::{Call, Script},
     servers::Servers,
     subscriber::Kind,
@@ -63,8 +66,8 @@ use super::{
 };
 use crate::{Config, Cursor, Error, Result, StreamId, backoff::jitter, cursor::MAX_SEQ, sync::lock};
 
-/// The most ids of the index that one command asks for.
-const LIST_AT_ONCE: usize = 1000;
+/// How long a deletion waits for the index, whose entries go by themselves in the end.
+const INDEX_PATIENCE: Duration = Duration::from_secs(1);
 
 /// A [`Store`] in Redis. Stores with the same connection settings share their connections.
 pub struct RedisStore {
@@ -79,6 +82,7 @@ pub struct RedisStore {
     /// Whether the node's control channel is listened to.
     control: OnceCell<()>,
     quick: Arc<Quick>,
+    errands: Arc<Errands>,
     queue_ttl: u64,
 }
 
@@ -114,6 +118,7 @@ impl RedisStore {
             closed: watch::Sender::new(false),
             control: OnceCell::new(),
             quick: Arc::default(),
+            errands: Arc::default(),
             queue_ttl: groups::queue_ttl(config.ttl()),
         }))
     }
@@ -193,29 +198,64 @@ impl RedisStore {
             .show(millis(start.ttl.done))
     }
 
-    /// Runs a script that makes a record. Its producer's messages are listened to before, and within the same round trip
-    /// the generation is noted as open and the stream enters the index; what that misses now it gets when the TTLs are
-    /// refreshed.
+    /// Runs a script that makes a record. Its producer's messages are listened to before, and the generation is noted as open
+    /// in the same round trip.
     async fn begin(&self, stream: &StreamId, start: &Start, call: &Call) -> Result<Value> {
         // Refused credentials are told at once here; the subscriber goes on trying.
         self.connect().await?;
         self.control
             .get_or_try_init(|| self.listen_to(self.keys.node(self.node), Kind::Control))
             .await?;
-        let ttl = 2 * millis(start.ttl.active).max(millis(start.ttl.done));
-        let index = enter(self.keys.index_of(stream), stream, ttl);
         let open = self.enter_open(stream, start);
-        let noted = futures_util::future::join(self.call(open), self.call(index));
-        tokio::join!(Box::pin(noted), Box::pin(self.call_again(call))).1
+        tokio::join!(Box::pin(self.call(open)), Box::pin(self.call_again(call))).1
     }
 
-    /// Takes a producer's answer apart, and keeps the index alive when the stream's TTLs were set anew.
-    fn appended(&self, stream: &StreamId, operation: &'static str, reply: Value) -> Result<Appended> {
-        let answer = reply::appended(operation, reply)?;
-        if answer.index_ttl > 0 {
-            self.touch_index(stream.clone(), answer.index_ttl)?;
+    /// Enters a stream into the index once it is there, so that nobody who finds it gone takes it out again. One whose start
+    /// has got no answer may be there. `generation` is the one that has begun or was joined.
+    fn begun(&self, stream: &StreamId, start: &Start, generation: Result<Ulid, &Error>) -> Result<()> {
+        let generation = match generation {
+            Err(error) if error.is_retryable() => Ok(start.generation),
+            other => other,
+        };
+        if generation != Ok(start.generation) {
+            let open = (stream.clone(), start.generation);
+            self.send_along(name_of(&open), self.leave_open(&open))?;
         }
-        Ok(answer.appended)
+        let Ok(generation) = generation else { return Ok(()) };
+        let entry = Entry {
+            generation,
+            ttl: millis(start.ttl.active) + millis(start.ttl.done),
+            is_last: false,
+        };
+        self.enter(stream, &entry)
+    }
+
+    /// Does something that nobody waits for. See [`Errands::run`].
+    fn send_along(&self, name: String, call: Call) -> Result<()> {
+        let servers = &self.endpoint()?.servers;
+        self.errands
+            .run(name, call, servers, self.limits, self.closed.subscribe());
+        Ok(())
+    }
+
+    /// Takes a producer's answer apart, and makes the stream's entry in the index as long as the TTLs that were set.
+    fn appended(&self, stream: &StreamId, generation: Ulid, answer: reply::Answer) -> Result<Appended> {
+        let appended = answer.appended;
+        if answer.index_ttl > 0 {
+            let entry = Entry {
+                generation,
+                ttl: answer.index_ttl,
+                is_last: matches!(
+                    appended,
+                    Appended::Done {
+                        terminal: Some(_),
+                        ..
+                    }
+                ),
+            };
+            self.enter(stream, &entry)?;
+        }
+        Ok(appended)
     }
 
     async fn append_whole(&self, stream: &StreamId, append: &Append) -> Result<Appended> {
@@ -243,8 +283,7 @@ impl RedisStore {
                 .show(seal.replaced);
         }
         let sent = Instant::now();
-        let reply = self.call(call).await?;
-        let answer = reply::appended("append", reply)?;
+        let answer = reply::appended("append", self.call(call).await?)?;
         let allowed = answer.quick.map(|(time, ordinal)| quick::Allowed {
             // Spread, so that streams that started together do not all need the whole script at the same moment.
             due: sent + jitter(time * 3 / 4),
@@ -252,37 +291,7 @@ impl RedisStore {
             ordinal,
         });
         self.quick.learn(append, &answer.appended, allowed, keys);
-        if answer.index_ttl > 0 {
-            self.touch_index(stream.clone(), answer.index_ttl)?;
-        }
-        Ok(answer.appended)
-    }
-
-    /// A failure is of no consequence: the next refresh tries again.
-    fn touch_index(&self, stream: StreamId, ttl: u64) -> Result<()> {
-        let servers = self.endpoint()?.servers.clone();
-        let key = self.keys.index_of(&stream);
-        let limits = self.limits;
-        tokio::spawn(async move {
-            let call = enter(key, &stream, ttl);
-            let _ = servers.call(&call, limits).await;
-        });
-        Ok(())
-    }
-
-    /// Takes streams from the index.
-    async fn forget(&self, streams: impl IntoIterator<Item = &StreamId>) -> Result<()> {
-        let mut shards: HashMap<String, Cmd> = HashMap::new();
-        for stream in streams {
-            let key = self.keys.index_of(stream);
-            let command = shards.entry(key).or_insert_with_key(|key| {
-                let mut command = redis::cmd("SREM");
-                command.arg(key);
-                command
-            });
-            command.arg(stream.as_str());
-        }
-        self.run_all("forget", shards).await.map(drop)
+        self.appended(stream, append.generation, answer)
     }
 
     /// Runs commands, each for its key, without waiting for one before the next is sent.
@@ -341,8 +350,10 @@ impl Store for RedisStore {
                     IfEnded::Error => "error",
                 });
             let call = &call;
-            beyond_doubt(|| async move { reply::started(stream, self.begin(stream, start, call).await?) })
-                .await?
+            let look = || async move { reply::started(stream, self.begin(stream, start, call).await?) };
+            let started = beyond_doubt(look).await.and_then(std::convert::identity);
+            self.begun(stream, start, started.as_ref().map(|started| started.generation))?;
+            started
         })
     }
 
@@ -354,8 +365,14 @@ impl Store for RedisStore {
                 .show(restore.ordinal)
                 .show(restore.base)
                 .show(restore.seq);
-            let reply = self.begin(stream, &restore.start, &call).await?;
-            self.appended(stream, "restore", reply)
+            let reply = self.begin(stream, &restore.start, &call).await;
+            let generation = restore.start.generation;
+            let answer = reply.and_then(|reply| reply::appended("restore", reply));
+            let is_refused = |answer: &reply::Answer| !matches!(answer.appended, Appended::Done { .. });
+            if !answer.as_ref().is_ok_and(is_refused) {
+                self.begun(stream, &restore.start, answer.as_ref().map(|_| generation))?;
+            }
+            self.appended(stream, generation, answer?)
         })
     }
 
@@ -384,8 +401,8 @@ impl Store for RedisStore {
                 .show(renew.generation)
                 .show(renew.producer)
                 .show(millis(renew.lease));
-            let reply = self.call(call).await?;
-            self.appended(stream, "renew", reply)
+            let answer = reply::appended("renew", self.call(call).await?)?;
+            self.appended(stream, renew.generation, answer)
         })
     }
 
@@ -464,12 +481,7 @@ impl Store for RedisStore {
             let call = self.on(&scripts::STATUS, &keys).show(SHOWN_CONSUMERS);
             let call = &call;
             let look = || async move { reply::status(stream, self.call_again(call).await?) };
-            let status = beyond_doubt(look).await?;
-            if status.is_none() {
-                // Left in the index, it is found again by whoever looks next.
-                let _ = self.forget([stream]).await;
-            }
-            Ok(status)
+            beyond_doubt(look).await
         })
     }
 
@@ -490,8 +502,11 @@ impl Store for RedisStore {
     fn delete<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, bool> {
         Box::pin(async move {
             let keys = self.keys.stream(stream);
+            let marks = timeout(INDEX_PATIENCE, self.marks(std::slice::from_ref(stream))).await;
             let reply = self.call(self.on(&scripts::DELETE, &keys)).await?;
-            let _ = self.forget([stream]).await;
+            if let Ok(Ok(marks)) = marks {
+                let _ = timeout(INDEX_PATIENCE, self.forget([stream], &marks)).await;
+            }
             Ok(reply == Value::Int(1))
         })
     }
@@ -511,6 +526,11 @@ impl Store for RedisStore {
                     .text(if rule.look { "1" } else { "0" })
             });
             let calls: Vec<_> = calls.collect();
+            let marks = if rule.look {
+                Marks::default()
+            } else {
+                self.marks(streams).await?
+            };
             let looks = calls
                 .iter()
                 .map(|call| beyond_doubt(move || async move { reply::swept(self.call_again(call).await?) }));
@@ -518,7 +538,7 @@ impl Store for RedisStore {
             if !rule.look {
                 let absent = streams.iter().zip(&swept);
                 let absent = absent.filter(|(_, swept)| matches!(swept, Swept::Gone | Swept::Removed));
-                self.forget(absent.map(|(stream, _)| stream)).await?;
+                self.forget(absent.map(|(stream, _)| stream), &marks).await?;
             }
             Ok(swept)
         })
@@ -532,47 +552,11 @@ impl Store for RedisStore {
     }
 
     fn count(&self) -> Pending<'_, u64> {
-        Box::pin(async move {
-            let commands = (0..SHARDS).map(|shard| {
-                let key = self.keys.index(shard);
-                let mut command = redis::cmd("SCARD");
-                command.arg(&key);
-                (key, command)
-            });
-            Ok(self.run_all("count", commands).await?.iter().map(number).sum())
-        })
+        Box::pin(self.count_ids())
     }
 
     fn list(&self, from: ListCursor, count: usize) -> Pending<'_, (Vec<StreamId>, Option<ListCursor>)> {
-        Box::pin(self.until_closed(async move {
-            let endpoint = self.endpoint()?;
-            let mut ids = Vec::new();
-            let mut at = from;
-            while at.shard < SHARDS {
-                let wanted = count.saturating_sub(ids.len()).clamp(1, LIST_AT_ONCE);
-                let index = self.keys.index(at.shard);
-                let mut command = redis::cmd("SSCAN");
-                command.arg(&index).arg(at.scan).arg("COUNT").arg(wanted);
-                let reply = endpoint
-                    .servers
-                    .run("list", &index, &command, self.limits)
-                    .await?;
-                let mut fields = Fields::new("list", reply)?;
-                at.scan = fields.number()?;
-                let mut members = fields.nested()?;
-                while !members.is_empty() {
-                    let member = members.bytes()?.and_then(|bytes| String::from_utf8(bytes).ok());
-                    ids.extend(member.and_then(|id| StreamId::new(&id).ok()));
-                }
-                if at.scan == 0 {
-                    at.shard += 1;
-                }
-                if ids.len() >= count {
-                    break;
-                }
-            }
-            Ok((ids, (at.shard < SHARDS).then_some(at)))
-        }))
+        Box::pin(self.list_ids(from, count))
     }
 
     fn predecessor<'a>(&'a self, ask: &'a Ask) -> Pending<'a, Option<Left>> {
@@ -642,6 +626,7 @@ impl Store for RedisStore {
 
     fn close(&self) -> Pending<'_, ()> {
         Box::pin(async move {
+            self.errands.settle().await;
             self.shut();
             Ok(())
         })
@@ -655,12 +640,9 @@ fn number(reply: &Value) -> u64 {
     }
 }
 
-/// The entry of a stream in the index.
-fn enter(key: String, stream: &StreamId, ttl: u64) -> Call {
-    Call::new(&scripts::INDEX)
-        .key(key)
-        .text(stream.as_str())
-        .show(ttl)
+/// The errands for a generation's place among the open ones.
+fn name_of((stream, generation): &Open) -> String {
+    format!("open {generation} {stream}")
 }
 
 /// How scripts take a position: a word, a generation and a seq.

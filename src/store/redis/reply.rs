@@ -128,7 +128,7 @@ pub(super) fn started(stream: &StreamId, reply: Value) -> Result<Look<Result<Sta
 /// What `append.lua`, `renew.lua` and `restore.lua` say.
 pub(super) struct Answer {
     pub appended: Appended,
-    /// How long the index has to live if it is due, in milliseconds, else 0.
+    /// For how long something of the stream may be left, in milliseconds, if its TTLs were set; else 0.
     pub index_ttl: u64,
     /// For how long the next batch may be quick, and the generation's ordinal.
     pub quick: Option<(Duration, u64)>,

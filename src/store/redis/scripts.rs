@@ -63,6 +63,7 @@ scripts! {
     ENTER "enter" = "queue.lua" "enter.lua";
     OVERDUE "overdue" = "queue.lua" "overdue.lua";
     INDEX "index" = "index.lua";
+    UNLIST "unlist" = "unlist.lua";
 }
 
 /// A script with its keys and arguments.

@@ -6,7 +6,7 @@
 -- ARGV[13] what `h` begins with if the next batch may be quick, see prelude.lua
 -- With a seal: ARGV[14] the seq that the sealed part ends with   ARGV[15] the seq that it is to end with
 -- ARGV[16] the frame in between   ARGV[17] bytes of it when inflated   ARGV[18] bytes of the frames that it replaces
--- Reply: { 'done', last seq, stop | nil, outcome | nil, reason | nil, the index's TTL if it is due, else 0
+-- Reply: { 'done', last seq, stop | nil, outcome | nil, reason | nil, for how long something may be left if that has changed, else 0
 --          [, for how many ms the next batch may be quick, ordinal] }
 --      | { 'hole', last seq } | { 'unsealed' } | { 'fenced' } | { 'ended', outcome, reason } | { 'missing' }
 local PRODUCER, batch, expected, lease = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
@@ -45,7 +45,7 @@ end
 local record = load_for(PRODUCER)
 local own, refusal = standing(record, ARGV[4], PRODUCER)
 if own and own.batch == batch then
-  if record.e == PRODUCER then return done(record, own.last, '0', record.s, record.r) end
+  if record.e == PRODUCER then return done(record, own.last, record.td, record.s, record.r) end
   return done(record, own.last, '0')
 end
 if refusal then return refusal end
@@ -89,7 +89,7 @@ if outcome ~= '' then
   if outcome ~= 'complete' or alone then
     if record.x and (outcome == 'complete' or outcome == 'failed') then outcome, reason = 'stopped', record.x end
     finish(record, outcome, reason, PRODUCER)
-    return done(record, last, '0', outcome, reason)
+    return done(record, last, record.td, outcome, reason)
   end
 else
   put(PRODUCER, own)

@@ -5,7 +5,7 @@ redis.call('ZADD', OPEN, int(NOW + ARGV[3]), ARGV[2])
 -- Whoever looks for ends that nobody has announced does so less often while nothing is open.
 if redis.call('ZCARD', OPEN) == 1 then redis.call('PUBLISH', NEWS, 'o') end
 keep(OPEN)
--- Where nobody looks, what was left behind goes by itself.
-local stale = redis.call('ZRANGEBYSCORE', OPEN, '-inf', int(NOW - ARGV[1]), 'LIMIT', 0, 16)
+-- Where nobody looks, what was left behind goes by itself: later than any stream that was begun here can still be there.
+local stale = redis.call('ZRANGEBYSCORE', OPEN, '-inf', int(NOW - redis.call('PTTL', OPEN)), 'LIMIT', 0, 16)
 if #stale > 0 then redis.call('ZREM', OPEN, unpack(stale)) end
 return 0

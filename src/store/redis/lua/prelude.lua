@@ -150,11 +150,11 @@ local function expire(record, ttl)
   end
 end
 
--- Sets the TTLs anew past half of their time; returns how long the index has to live then, else '0'.
+-- Sets the TTLs anew past half of their time; returns for how long something of the stream may be left then, else '0'.
 local function refresh(record)
   if NOW - record.t <= record.ta / 2 then return '0' end
   expire(record, record.ta)
-  return int(2 * math.max(record.ta, record.td))
+  return int(record.ta + record.td)
 end
 
 -- Drops what is older than a generation, about 32 MiB of it at once; whether that was all, but for what shares a node with

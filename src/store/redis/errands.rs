@@ -1,0 +1,127 @@
+//! Errands: calls that an operation brings about for the keys of others, in a cluster on other servers. Nobody waits for
+//! them; what fails for a passing reason is tried again.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use futures_util::FutureExt as _;
+use tokio::{
+    sync::{Notify, watch},
+    time::{Instant, sleep, timeout},
+};
+
+use super::{commands::Limits, scripts::Call, servers::Servers};
+use crate::{backoff::Backoff, sync::lock};
+
+/// How long an errand is tried again.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// How many are tried again at the same time; what fails besides is given up.
+const MOST: usize = 10_000;
+/// How long the end of a store waits for those that are under way.
+const LAST: Duration = Duration::from_millis(250);
+
+#[derive(Default)]
+pub(super) struct Errands {
+    state: Mutex<State>,
+    done: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    /// The last errand of each name.
+    latest: HashMap<String, u64>,
+    count: u64,
+    under_way: usize,
+}
+
+impl Errands {
+    /// Does an errand, which takes the place of one with the same name that waits to be tried again.
+    pub fn run(
+        self: &Arc<Self>,
+        name: String,
+        call: Call,
+        servers: &Arc<Servers>,
+        limits: Limits,
+        mut closed: watch::Receiver<bool>,
+    ) {
+        let number = {
+            let mut state = lock(&self.state);
+            state.count += 1;
+            let number = state.count;
+            state.latest.insert(name.clone(), number);
+            number
+        };
+        let (errands, servers) = (Arc::clone(self), Arc::clone(servers));
+        let mut errand = Box::pin(async move {
+            tokio::select! {
+                biased;
+                _ = closed.wait_for(|closed| *closed) => {}
+                () = errands.attempts(&name, number, &call, &servers, limits) => {}
+            }
+            let mut state = lock(&errands.state);
+            if state.latest.get(&name) == Some(&number) {
+                state.latest.remove(&name);
+            }
+        });
+        // Sent now: what the caller asks for next comes after it.
+        if (&mut errand).now_or_never().is_none() {
+            tokio::spawn(errand);
+        }
+    }
+
+    /// Waits for those that are under way for the first time, but not for long.
+    pub async fn settle(&self) {
+        let settled = async {
+            loop {
+                let done = self.done.notified();
+                if lock(&self.state).under_way == 0 {
+                    return;
+                }
+                done.await;
+            }
+        };
+        let _ = timeout(LAST, settled).await;
+    }
+
+    async fn attempts(&self, name: &str, number: u64, call: &Call, servers: &Servers, limits: Limits) {
+        let deadline = Instant::now() + PATIENCE;
+        let mut backoff = Backoff::default();
+        let mut outcome = {
+            let _first = UnderWay::new(self);
+            servers.call(call, limits).await
+        };
+        while outcome.is_err_and(|error| error.is_retryable()) && Instant::now() < deadline {
+            if lock(&self.state).latest.len() > MOST {
+                return;
+            }
+            sleep(backoff.next_delay()).await;
+            if lock(&self.state).latest.get(name) != Some(&number) {
+                return;
+            }
+            outcome = servers.call(call, limits).await;
+        }
+    }
+}
+
+/// Counts a first attempt, also when it is given up.
+struct UnderWay<'a>(&'a Errands);
+
+impl<'a> UnderWay<'a> {
+    fn new(errands: &'a Errands) -> Self {
+        lock(&errands.state).under_way += 1;
+        Self(errands)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        let mut state = lock(&self.0.state);
+        state.under_way -= 1;
+        if state.under_way == 0 {
+            self.0.done.notify_waiters();
+        }
+    }
+}
