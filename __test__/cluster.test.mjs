@@ -215,6 +215,81 @@ test('G8: a server that takes over refuses the user at first', async (t) => {
   await cluster.settled()
 })
 
+test('G8: starts and readers wait for the server of their stream alone, and what belongs to others is made good', async (t) => {
+  const coverage = (/** @type {string} */ wanted) =>
+    Promise.all(
+      cluster.servers.map(({ admin }) => admin.cmd('CONFIG', 'SET', 'cluster-require-full-coverage', wanted)),
+    )
+  await coverage('no')
+  const keyPrefix = 'apart'
+  // Of these the server that dies has some.
+  const others = [
+    `${keyPrefix}:{finished}:open`,
+    ...Array.from({ length: 16 }, (_, n) => `${keyPrefix}:index:streams:${n}`),
+  ]
+  const victim = (await cluster.owner(others[0] ?? '')).server
+  /** @type {import('./support/redis-server.mjs').RedisServer[]} */
+  const down = []
+  for (const server of cluster.servers) {
+    const { role, master_port } = await server.admin.info('replication')
+    if (role === 'slave' && master_port === String(victim.port)) down.push(server)
+  }
+  const names = []
+  for (let n = 0; names.length < 40; n++) {
+    const { server } = await cluster.owner(`{${keyPrefix}:${n}}:meta`)
+    if (server !== victim) names.push(`${n}`)
+  }
+  const engine = openEngine(t, { url: cluster.url, keyPrefix })
+  await engine.connect()
+  down.push(victim)
+  for (const server of down) await server.stop('SIGKILL')
+  // One that has never been connected has no table yet, and no connection.
+  const elsewhere = cluster.primaries.filter((server) => server.isRunning && server !== victim)
+  const addresses = elsewhere.map(({ port }) => `127.0.0.1:${port}`)
+  const [, credentials] = cluster.url.split('//')
+  const seeds = `redis+cluster://${credentials?.split('@')[0]}@${addresses}`
+  const fresh = openEngine(t, { url: seeds, keyPrefix })
+  let longest = 0
+  for (const [index, name] of names.entries()) {
+    const begin = performance.now()
+    const producer = await (index % 2 ? engine : fresh).produce(name)
+    // Reading the table may take one try more.
+    if (index > 1) longest = Math.max(longest, performance.now() - begin)
+    await producer.append('chunk')
+    if (index % 4 < 2) await producer.complete()
+    if (index % 4 === 1) {
+      const begin = performance.now()
+      checkHistory({ written: numbered(['chunk']), readers: [await replay(fresh, name)] })
+      longest = Math.max(longest, performance.now() - begin)
+    }
+    if (index % 8 === 0) assert.equal(await fresh.delete(name), true)
+  }
+  t.diagnostic(`the longest start, or read, took ${Math.round(longest)} ms`)
+  assert.ok(longest < 1_000, `${longest} ms`)
+
+  for (const server of down.reverse()) await server.start()
+  await cluster.settled()
+  await coverage('yes')
+  const left = names.filter((_, index) => index % 8 !== 0).sort()
+  /** @type {string[]} */
+  let listed = []
+  const all = async () => {
+    listed = []
+    for await (const { streamId } of engine.streams()) listed.push(streamId)
+    return listed.sort().join() === left.join()
+  }
+  await until(all, { timeout: 15_000, message: () => `${listed} of ${left} are listed` })
+  const live = names.filter((_, index) => index % 4 >= 2)
+  const open = async () => {
+    const { server } = await cluster.owner(others[0] ?? '')
+    const members = await server.admin.cmd('ZRANGEBYSCORE', others[0], '-inf', '+inf')
+    return members.map((/** @type {string} */ member) => member.split(' ')[1]).sort()
+  }
+  await until(async () => (await open()).join() === live.sort().join(), {
+    message: 'those that are live are looked after',
+  })
+})
+
 test('G10: what cannot be reached is said with the addresses and without the password', async (t) => {
   const alone = await openRedis(t)
   const wrong = 'wrong-horse-battery'

@@ -12,11 +12,7 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{
-    StreamExt as _,
-    future::{BoxFuture, join_all},
-    stream::FuturesUnordered,
-};
+use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
 use redis::{Cmd, Value};
 use tokio::{
     sync::{Notify, watch},
@@ -40,6 +36,8 @@ use crate::{
 
 /// How long a server may take to give it.
 const READ_WITHIN: Duration = Duration::from_secs(1);
+/// What the other servers get to answer when one is connected: all may be as near, and nobody has to wait for one that is down.
+const SOON: Duration = Duration::from_millis(100);
 /// More redirections of one operation, and the servers disagree; the caller tries again later.
 const REDIRECTIONS: usize = 5;
 /// The part of the board that stands for the table.
@@ -158,11 +156,25 @@ impl Cluster {
         Err(self.error("its servers disagree about who has the key".to_owned()))
     }
 
-    /// Waits for a connection to every server, or at least to one.
+    /// Waits for a connection to one server, and for those to the others if they come soon.
     pub async fn connect(&self, limits: Limits) -> Result<()> {
         let members = self.find(Table::all, limits.connect).await?;
-        let outcomes = join_all(members.iter().map(|member| member.commands.connect(limits))).await;
-        outcomes.into_iter().reduce(Result::or).unwrap_or(Ok(()))
+        let attempts = members.iter().map(|member| member.commands.connect(limits));
+        let mut attempts: FuturesUnordered<_> = attempts.collect();
+        let mut connected = attempts.next().await.unwrap_or(Ok(()));
+        loop {
+            let patience = if connected.is_ok() { SOON } else { limits.connect };
+            match timeout(patience, attempts.next()).await {
+                Ok(Some(attempt)) => connected = connected.or(attempt),
+                _ => return connected,
+            }
+        }
+    }
+
+    /// Waits for a connection to the server that has a key.
+    pub async fn connect_for(&self, key: &str, limits: Limits) -> Result<()> {
+        let member = self.owner(slot_of(key), limits).await?;
+        member.commands.connect(limits).await
     }
 
     /// A connection for subscriptions to any of the servers: what is published on one is heard on all.

@@ -2,7 +2,10 @@
 //! them; what fails for a passing reason is tried again.
 
 use std::{
-    collections::HashMap,
+    collections::{
+        HashMap,
+        hash_map::{Entry, OccupiedEntry},
+    },
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -10,6 +13,7 @@ use std::{
 use futures_util::FutureExt as _;
 use tokio::{
     sync::{Notify, watch},
+    task::AbortHandle,
     time::{Instant, sleep, timeout},
 };
 
@@ -32,13 +36,27 @@ pub(super) struct Errands {
 #[derive(Default)]
 struct State {
     /// The last errand of each name.
-    latest: HashMap<String, u64>,
+    latest: HashMap<String, Latest>,
     count: u64,
     under_way: usize,
 }
 
+struct Latest {
+    number: u64,
+    task: Option<AbortHandle>,
+}
+
+impl Drop for Latest {
+    /// What was sent is done all the same.
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}
+
 impl Errands {
-    /// Does an errand, which takes the place of one with the same name that waits to be tried again.
+    /// Does an errand, which takes the place of one with the same name that is not done yet.
     pub fn run(
         self: &Arc<Self>,
         name: String,
@@ -51,24 +69,43 @@ impl Errands {
             let mut state = lock(&self.state);
             state.count += 1;
             let number = state.count;
-            state.latest.insert(name.clone(), number);
+            state.latest.insert(name.clone(), Latest { number, task: None });
             number
         };
-        let (errands, servers) = (Arc::clone(self), Arc::clone(servers));
+        let (errands, servers, known_as) = (Arc::clone(self), Arc::clone(servers), name.clone());
         let mut errand = Box::pin(async move {
             tokio::select! {
                 biased;
                 _ = closed.wait_for(|closed| *closed) => {}
-                () = errands.attempts(&name, number, &call, &servers, limits) => {}
+                () = errands.attempts(&call, &servers, limits) => {}
             }
-            let mut state = lock(&errands.state);
-            if state.latest.get(&name) == Some(&number) {
-                state.latest.remove(&name);
-            }
+            errands.with_latest(&name, number, |latest| latest.remove());
         });
         // Sent now: what the caller asks for next comes after it.
         if (&mut errand).now_or_never().is_none() {
-            tokio::spawn(errand);
+            let task = tokio::spawn(errand).abort_handle();
+            self.with_latest(&known_as, number, |mut latest| {
+                latest.get_mut().task = Some(task);
+            });
+        }
+    }
+
+    /// There is no need for this any more, unless it has been sent.
+    pub fn revoke(&self, name: &str) {
+        lock(&self.state).latest.remove(name);
+    }
+
+    fn with_latest<T>(
+        &self,
+        name: &str,
+        number: u64,
+        change: impl FnOnce(OccupiedEntry<'_, String, Latest>) -> T,
+    ) {
+        let mut state = lock(&self.state);
+        if let Entry::Occupied(latest) = state.latest.entry(name.to_owned())
+            && latest.get().number == number
+        {
+            change(latest);
         }
     }
 
@@ -86,7 +123,7 @@ impl Errands {
         let _ = timeout(LAST, settled).await;
     }
 
-    async fn attempts(&self, name: &str, number: u64, call: &Call, servers: &Servers, limits: Limits) {
+    async fn attempts(&self, call: &Call, servers: &Servers, limits: Limits) {
         let deadline = Instant::now() + PATIENCE;
         let mut backoff = Backoff::default();
         let mut outcome = {
@@ -98,9 +135,6 @@ impl Errands {
                 return;
             }
             sleep(backoff.next_delay()).await;
-            if lock(&self.state).latest.get(name) != Some(&number) {
-                return;
-            }
             outcome = servers.call(call, limits).await;
         }
     }

@@ -5,7 +5,7 @@ use redis::Value;
 use super::{
     RedisStore, Ttl, check,
     keys::StreamKeys,
-    millis, position,
+    millis, name_of, position,
     reply::{self, Fields},
     scripts::{self, Call, Script},
 };
@@ -123,9 +123,11 @@ impl RedisStore {
     pub(super) async fn add_finished(&self, finished: &Finished, if_open: bool) -> Result<()> {
         let terminal = &finished.terminal;
         let stream = finished.stream.as_str();
+        let open = (finished.stream.clone(), finished.cursor.generation);
+        self.errands.revoke(&name_of(&open));
         let call = self
             .on_queue(&scripts::ANNOUNCE)
-            .text(member(&(finished.stream.clone(), finished.cursor.generation)))
+            .text(member(&open))
             .text(if if_open { "1" } else { "0" })
             .show(MAX_FINISHED)
             .text(stream)
@@ -136,6 +138,7 @@ impl RedisStore {
     }
 
     pub(super) async fn remove_open(&self, open: &Open) -> Result<()> {
+        self.errands.revoke(&name_of(open));
         self.call(self.leave_open(open)).await.map(drop)
     }
 

@@ -199,15 +199,20 @@ impl RedisStore {
     }
 
     /// Runs a script that makes a record. Its producer's messages are listened to before, and the generation is noted as open
-    /// in the same round trip.
+    /// meanwhile. Nothing but the server that has the stream is waited for.
     async fn begin(&self, stream: &StreamId, start: &Start, call: &Call) -> Result<Value> {
         // Refused credentials are told at once here; the subscriber goes on trying.
-        self.connect().await?;
+        self.until_closed(async {
+            let servers = &self.endpoint()?.servers;
+            servers.connect_for(call.first_key(), self.limits).await
+        })
+        .await?;
         self.control
             .get_or_try_init(|| self.listen_to(self.keys.node(self.node), Kind::Control))
             .await?;
-        let open = self.enter_open(stream, start);
-        tokio::join!(Box::pin(self.call(open)), Box::pin(self.call_again(call))).1
+        let open = (stream.clone(), start.generation);
+        self.send_along(name_of(&open), self.enter_open(stream, start))?;
+        self.call_again(call).await
     }
 
     /// Enters a stream into the index once it is there, so that nobody who finds it gone takes it out again. One whose start
@@ -640,7 +645,7 @@ fn number(reply: &Value) -> u64 {
     }
 }
 
-/// The errands for a generation's place among the open ones.
+/// Names the errands for a generation's place among the open ones.
 fn name_of((stream, generation): &Open) -> String {
     format!("open {generation} {stream}")
 }

@@ -93,6 +93,14 @@ impl Servers {
         }
     }
 
+    /// Waits until commands for a key can be sent.
+    pub async fn connect_for(&self, key: &str, limits: Limits) -> Result<()> {
+        match self {
+            Self::One { commands, .. } => commands.connect(limits).await,
+            Self::Cluster(cluster) => cluster.connect_for(key, limits).await,
+        }
+    }
+
     /// A connection for subscriptions; it hears what is published on any server.
     pub async fn subscriber(&self, patience: Duration) -> Result<Subscription, Failure> {
         match self {
