@@ -503,13 +503,15 @@ export interface CleanupReport {
   dryRun: boolean
   /** Ids in the index when it began. */
   total: number
-  /** Ids looked at; the sum of the next four. */
+  /** Ids looked at; the sum of the next five. */
   scanned: number
   removed: number
   /** Left because they are live. */
   live: number
   /** Left because they are too young, or ended otherwise. */
   kept: number
+  /** Left because their records make no sense; `delete` removes them. */
+  damaged: number
   /** Ids that were in the index although their streams are gone. */
   healed: number
   durationMs: number
@@ -578,9 +580,15 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
   stop(streamId: string, reason?: string, options?: StopOptions): Promise<StopResult>
   /** What is known of a stream, or null. */
   status(streamId: string): Promise<StreamStatus | null>
-  /** All streams of this `keyPrefix`, in no order, read in pages. */
+  /**
+   * All streams of this `keyPrefix`, in no order, read in pages. One whose record is damaged, or has somebody else's key in its
+   * place, is left out: `status` of it rejects with `ERR_STORE`, `cleanup` counts it, `delete` removes it.
+   */
   streams(): AsyncIterableIterator<StreamStatus>
-  /** Removes a stream; its readers end as interrupted and its producers are fenced. Whether there was one. */
+  /**
+   * Removes a stream, even a damaged one; its readers end as interrupted and its producers are fenced. Whether there was
+   * one.
+   */
   delete(streamId: string): Promise<boolean>
   /**
    * Removes finished streams, as `delete` does: a batch at a time, each stream judged and removed in one step, so that

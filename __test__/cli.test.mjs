@@ -230,6 +230,7 @@ describe('the command line [redis]', () => {
     return {
       engine,
       redis,
+      prefix,
       /** @param {string[]} args */
       run: (...args) => cli([...args, ...own], env),
       /** @param {string[]} args */
@@ -397,6 +398,30 @@ describe('the command line [redis]', () => {
     assert.equal(await tail.run(/** @type {any} */ ({ engine, args: ['s'], out, values: {}, signal })), 0)
     assert.equal(text, '\\u{1b}]0;owned\\u{7} a\\u{0}\n€\\u{1b}[2J\ufffd\n')
     await engine.close()
+  })
+
+  test('what is damaged is named beside the rest, counted, and removed', async (t) => {
+    const { run, engine, redis, prefix } = await scene(t)
+    await Promise.all(['fine', 'bad'].map((name) => produceAll(engine, name, texts(2))))
+    await redis.admin.cmd('SET', `{${prefix}:bad}:meta`, 'not yours', 'PX', 60_000)
+    const [ls, stats, cleanup] = await Promise.all([
+      run('ls', '--json'),
+      run('stats', '--json'),
+      run('cleanup', '--dry-run'),
+    ])
+    for (const { code, stderr } of [ls, stats]) {
+      assert.equal(code, 0)
+      assert.match(stderr, /bad is damaged, and left out: WRONGTYPE .*tidemark rm bad removes it/)
+    }
+    assert.deepEqual(
+      lines(ls.stdout).map(({ streamId }) => streamId),
+      ['fine'],
+    )
+    assert.equal(lines(stats.stdout)[0]?.streams, 1)
+    assert.match(cleanup.stdout, /1 damaged/)
+    assert.match((await run('show', 'bad')).stderr, /damaged/)
+    assert.equal((await run('rm', 'bad')).stdout, 'bad: removed\n')
+    assert.equal((await run('ls', '--json')).stderr, '')
   })
 
   test('colours appear on a terminal, and not with NO_COLOR', async (t) => {

@@ -14,11 +14,11 @@ export async function cleanup(bridge: Bridge, args: CleanupArgs): Promise<Cleanu
   const { sweep, batch, signal, onProgress } = args
   signal?.throwIfAborted()
   const total = await bridge.request('count', {}, (count: number) => count)
-  const counts: Record<Swept, number> = { removed: 0, live: 0, kept: 0, gone: 0 }
+  const counts: Record<Swept, number> = { removed: 0, live: 0, kept: 0, damaged: 0, gone: 0 }
   const begin = performance.now()
   const report = (): CleanupReport => {
     const { gone, ...streams } = counts
-    const scanned = streams.removed + streams.live + streams.kept + gone
+    const scanned = streams.removed + streams.live + streams.kept + streams.damaged + gone
     const durationMs = performance.now() - begin
     return { dryRun: sweep.dryRun, total, scanned, ...streams, healed: gone, durationMs }
   }

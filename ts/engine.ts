@@ -32,7 +32,7 @@ import { pipe } from './pipe'
 import { produce } from './producer'
 import { respond } from './respond'
 import { closeOn } from './signals'
-import { list, status } from './status'
+import { type Found, inspect, list, status } from './status'
 import { Subscription } from './subscription'
 
 export function createEngine(options?: api.EngineOptions): api.Engine {
@@ -145,6 +145,17 @@ export class Engine extends EventEmitter<api.EngineEvents> implements api.Engine
 
   streams(): AsyncIterableIterator<api.StreamStatus> {
     return list(this.#bridge)
+  }
+
+  /** @internal The same, and what it leaves out. */
+  survey(onDamaged: (streamId: string, why: string) => void): AsyncIterableIterator<api.StreamStatus> {
+    return list(this.#bridge, onDamaged)
+  }
+
+  /** @internal What is under a stream's name, even if it is damaged. */
+  async inspect(streamId: string): Promise<Found> {
+    const [found = null] = await inspect(this.#bridge, [checkStreamId(streamId, 'streamId')])
+    return found
   }
 
   async delete(streamId: string): Promise<boolean> {

@@ -78,6 +78,8 @@ export type Operation =
   | 'stop'
   /** { streamId } → status | null; `metadata` is the JSON that `produce` was given, or null */
   | 'status'
+  /** { streamIds } → for each: status, { damaged: why } or null */
+  | 'inspect'
   /** { ...Place, count } → { ids: string[], next: Place | null }, see `pages.ts` */
   | 'list'
   /** { streamId } → bytes in the store's memory, about | null */
@@ -173,7 +175,7 @@ export interface SweepArgs {
   dryRun: boolean
 }
 
-export type Swept = 'gone' | 'live' | 'kept' | 'removed'
+export type Swept = 'gone' | 'live' | 'kept' | 'removed' | 'damaged'
 
 export interface SseArgs {
   format: 'events' | 'ui-messages'

@@ -11,17 +11,38 @@ type NativeStatus = Omit<api.StreamStatus, 'metadata' | 'startedAt' | 'updatedAt
   updatedAt: number
 }
 
+export type Found = NativeStatus | { damaged: string } | null
+
 export function status(bridge: Bridge, streamId: string): Promise<api.StreamStatus | null> {
-  return bridge.request('status', { streamId }, (answer: NativeStatus | null) =>
-    answer === null
-      ? null
-      : {
-          ...answer,
-          metadata: answer.metadata === null ? null : parsed(answer.metadata),
-          startedAt: new Date(answer.startedAt),
-          updatedAt: new Date(answer.updatedAt),
-        },
-  )
+  return bridge.request('status', { streamId }, (answer: NativeStatus | null) => answer && shown(answer))
+}
+
+/** `onDamaged` is told of what is left out. */
+export async function* list(
+  bridge: Bridge,
+  onDamaged?: (streamId: string, why: string) => void,
+): AsyncGenerator<api.StreamStatus, undefined> {
+  for await (const streamIds of pages(bridge, PAGE)) {
+    for (const [index, found] of (await inspect(bridge, streamIds)).entries()) {
+      if (found === null) continue
+      if ('damaged' in found) onDamaged?.(streamIds[index] as string, found.damaged)
+      else yield shown(found)
+    }
+  }
+  return undefined
+}
+
+export function inspect(bridge: Bridge, streamIds: string[]): Promise<Found[]> {
+  return bridge.request('inspect', { streamIds }, (answer: Found[]) => answer)
+}
+
+function shown(status: NativeStatus): api.StreamStatus {
+  return {
+    ...status,
+    metadata: status.metadata === null ? null : parsed(status.metadata),
+    startedAt: new Date(status.startedAt),
+    updatedAt: new Date(status.updatedAt),
+  }
 }
 
 /** A foreign writer's nonsense is shown as the text it is. */
@@ -31,13 +52,4 @@ function parsed(metadata: string): unknown {
   } catch {
     return metadata
   }
-}
-
-export async function* list(bridge: Bridge): AsyncGenerator<api.StreamStatus, undefined> {
-  for await (const ids of pages(bridge, PAGE)) {
-    for (const found of await Promise.all(ids.map((id) => status(bridge, id)))) {
-      if (found !== null) yield found
-    }
-  }
-  return undefined
 }

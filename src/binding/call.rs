@@ -114,6 +114,12 @@ struct StreamArgs {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct InspectArgs {
+    stream_ids: Vec<String>,
+}
+
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ListArgs {
     shard: u8,
@@ -225,6 +231,11 @@ pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Resu
             let keep = args.keep_ms.map(Duration::from_millis);
             let stream = StreamId::new(&args.stream_id)?;
             engine.request(request, target.stop(stream, args.reason, args.owner, keep));
+        }
+        "inspect" => {
+            let args: InspectArgs = parse(args)?;
+            let streams = args.stream_ids.iter().map(|id| StreamId::new(id));
+            engine.request(request, target.inspect(streams.collect::<Result<_>>()?));
         }
         "status" => engine.request(request, target.status(stream(args)?)),
         "list" => {

@@ -9,7 +9,7 @@ use crate::{
         outbox::{End, Reply},
     },
     frame::Kind,
-    store::{ListCursor, Terminal, groups::Subject},
+    store::{Found, ListCursor, Terminal, groups::Subject},
 };
 
 /// A `NativeError`.
@@ -57,6 +57,7 @@ pub fn reply(reply: Reply) -> Value {
         Reply::Finished { outcome, reason } => json!({ "outcome": outcome, "reason": reason }),
         Reply::Stop(result) => json!(result),
         Reply::Status(status) => json!(status),
+        Reply::Found(found) => found.iter().map(self::found).collect(),
         Reply::List(ids, next) => {
             let ids: Vec<_> = ids.iter().map(crate::StreamId::as_str).collect();
             let next = next.map(|ListCursor { shard, old, scan }| {
@@ -110,4 +111,12 @@ fn loaded(Loaded { item, data }: Loaded) -> Value {
         }
     }
     value
+}
+
+fn found(found: &Found) -> Value {
+    match found {
+        Found::Nothing => Value::Null,
+        Found::Stream(status) => json!(status),
+        Found::Damaged(why) => json!({ "damaged": why }),
+    }
 }

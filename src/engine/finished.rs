@@ -15,7 +15,7 @@ use crate::{
     backoff::{Backoff, jitter},
     cursor::MAX_SEQ,
     store::{
-        GRACE, OwnerCheck, Position, Read, Terminal,
+        Found, GRACE, OwnerCheck, Position, Read, Terminal,
         groups::{Finished, Open, Overdue},
     },
 };
@@ -98,8 +98,20 @@ async fn listen(inner: &Weak<Inner>, consumer: &Weak<Consumption>) -> bool {
     false
 }
 
-/// Reading a generation ends it, if its lease has lapsed.
+/// Looks at a generation. One whose record makes no sense has no end that could be announced, and is not looked at again.
 async fn look(inner: &Inner, open: Open) -> crate::Result<()> {
+    let outcome = announce_end(inner, &open).await;
+    if let Err(error) = &outcome
+        && !error.is_retryable()
+        && let Found::Damaged(_) = inner.store().inspect(&open.0).await?
+    {
+        return inner.store().forget_open(&open).await;
+    }
+    outcome
+}
+
+/// Reading a generation ends it, if its lease has lapsed.
+async fn announce_end(inner: &Inner, open: &Open) -> crate::Result<()> {
     let (stream, generation) = &open;
     let read = Read {
         position: Position::After {
@@ -115,7 +127,7 @@ async fn look(inner: &Inner, open: Open) -> crate::Result<()> {
         let page = inner.store().read(stream, &read).await?;
         drop(permit);
         let Some(page) = page.filter(|page| !page.lost) else {
-            return inner.store().forget_open(&open).await;
+            return inner.store().forget_open(open).await;
         };
         match page.head.doubt {
             Some(doubt) if Instant::now() < deadline => tokio::time::sleep(doubt).await,

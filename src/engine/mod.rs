@@ -436,6 +436,18 @@ impl Engine {
         Ok(Reply::Status(status.map(Box::new)))
     }
 
+    /// What is found under the names of streams.
+    pub async fn inspect(self, streams: Vec<StreamId>) -> Result<Reply> {
+        let inner = &self.inner;
+        inner.check_open()?;
+        let found = streams
+            .iter()
+            .map(|stream| inner.retry(|| inner.store().inspect(stream)));
+        Ok(Reply::Found(
+            join_all(found).await.into_iter().collect::<Result<_>>()?,
+        ))
+    }
+
     /// Looks at what the predecessor has left behind, or changes it.
     pub async fn predecessor(self, ask: Ask) -> Result<Reply> {
         let inner = &self.inner;

@@ -19,7 +19,9 @@ use super::groups::Handed;
 use crate::{
     Error, Result, StreamId,
     frame::Chunk,
-    store::{ConnectionState, ListCursor, Outcome, StopResult, StreamStatus, Swept, predecessor::Left},
+    store::{
+        ConnectionState, Found, ListCursor, Outcome, StopResult, StreamStatus, Swept, predecessor::Left,
+    },
     sync::lock,
 };
 
@@ -66,6 +68,8 @@ pub enum Reply {
     Stop(StopResult),
     /// The answer to a status request.
     Status(Option<Box<StreamStatus>>),
+    /// To [`Engine::inspect`](super::Engine::inspect).
+    Found(Vec<Found>),
     /// A page of stream ids.
     List(Vec<StreamId>, Option<ListCursor>),
     /// Items for a consumer of a group, or dead letters.

@@ -465,6 +465,19 @@ pub enum Swept {
     Kept,
     /// It is removed.
     Removed,
+    /// Its record makes no sense, or something else stands in its place; it was left alone.
+    Damaged,
+}
+
+/// What is found under a stream's name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// Nothing, or a kept stop.
+    Nothing,
+    /// A stream.
+    Stream(Box<StreamStatus>),
+    /// A record that makes no sense, or something that is none: why.
+    Damaged(String),
 }
 
 /// What is known of a stream.
@@ -657,11 +670,25 @@ pub trait Store: Send + Sync + 'static {
     ) -> Pending<'a, Vec<bool>>;
     /// A consumer's cursor, whose generation may no longer be kept.
     fn cursor<'a>(&'a self, stream: &'a StreamId, consumer: &'a str) -> Pending<'a, Option<Cursor>>;
-    /// What is known of a stream.
-    fn status<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, Option<StreamStatus>>;
+    /// What is found under a stream's name, as part of a list: what is damaged is no error here.
+    fn inspect<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, Found>;
+    /// What is known of a stream. Errors: [`crate::Error::Store`] for a damaged one.
+    fn status<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, Option<StreamStatus>> {
+        Box::pin(async move {
+            match self.inspect(stream).await? {
+                Found::Nothing => Ok(None),
+                Found::Stream(status) => Ok(Some(*status)),
+                Found::Damaged(why) => Err(Error::Store {
+                    operation: "status",
+                    reason: format!("stream {:?} is damaged, delete it: {why}", stream.as_str()),
+                    retryable: false,
+                }),
+            }
+        })
+    }
     /// The bytes that the store's memory holds of a stream, about; `None` when it does not exist.
     fn memory<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, Option<u64>>;
-    /// Removes a stream and ends its readers and producers; whether there was one.
+    /// Removes a stream, or whatever stands in its place, and ends its readers and producers; whether there was one.
     fn delete<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, bool>;
     /// Removes those of these streams that the rule is about, each atomically as [`Store::delete`] does it, and takes
     /// what is gone from the index, unless it has been started meanwhile.

@@ -40,8 +40,9 @@ export const cleanup: Command = {
   },
 }
 
-function summary({ dryRun, scanned, removed, live, kept, healed, durationMs }: CleanupReport): string {
+function summary(report: CleanupReport): string {
+  const { dryRun, scanned, removed, live, kept, damaged, healed, durationMs } = report
   const done = dryRun ? 'would be removed' : 'removed'
-  const left = `${number(live)} live and ${number(kept)} others left`
+  const left = `${number(live)} live and ${number(kept)} others left${damaged > 0 ? `, ${number(damaged)} damaged (tidemark ls names them)` : ''}`
   return `${number(removed)} of ${number(scanned)} streams ${done}, ${left}, ${number(healed)} expired ids, ${duration(durationMs)}`
 }

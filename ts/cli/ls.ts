@@ -1,6 +1,6 @@
 import { type Command, count, EXIT, texts, UsageError } from './command'
 import { bytes, duration, number, printable } from './output'
-import { chunks, STATES, stateCell } from './state'
+import { chunks, noteDamaged, STATES, stateCell } from './state'
 
 const HEADER = `${'STATE'.padEnd(11)} ${['CHUNKS'.padStart(6), ...['STORED', 'WRITTEN', 'EXPIRES'].map((name) => name.padStart(10))].join('  ')}  STREAM`
 
@@ -20,7 +20,7 @@ export const ls: Command = {
     const limit = count(values, 'limit') ?? Number.POSITIVE_INFINITY
     let scanned = 0
     let listed = 0
-    for await (const status of engine.streams()) {
+    for await (const status of engine.survey(noteDamaged(out))) {
       signal.throwIfAborted()
       out.progress(`${number(++scanned)} streams …`)
       if (states !== undefined && !states.includes(status.state)) continue

@@ -11,7 +11,8 @@ export const rm: Command = {
   async run({ engine, args, out, values }) {
     let code: number = EXIT.ok
     for (const streamId of args) {
-      const isLive = values.force !== true && (await engine.status(streamId))?.state === 'active'
+      const found = values.force === true ? null : await engine.inspect(streamId)
+      const isLive = found !== null && 'state' in found && found.state === 'active'
       const result = isLive ? 'live' : (await engine.delete(streamId)) ? 'removed' : 'not found'
       if (result === 'live') code = EXIT.failed
       if (result === 'not found' && code === EXIT.ok) code = EXIT.notFound

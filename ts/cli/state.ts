@@ -1,5 +1,5 @@
 import type { StreamStatus } from '../../index'
-import type { Output } from './output'
+import { type Output, printable } from './output'
 
 const COLOURS = {
   active: 'cyan',
@@ -14,6 +14,14 @@ export const STATES = Object.keys(COLOURS) as StreamStatus['state'][]
 /** A stream's state in its colour, as wide as the widest. */
 export function stateCell(out: Output, state: StreamStatus['state']): string {
   return out.style(COLOURS[state], state.padEnd(11))
+}
+
+/** For what a list leaves out. */
+export function noteDamaged(out: Output): (streamId: string, why: string) => void {
+  return (streamId, why) => {
+    const name = printable(streamId)
+    out.note(`${name} is damaged, and left out: ${printable(why)}. tidemark rm ${name} removes it.`)
+  }
 }
 
 /** Chunks of the current or last generation. */

@@ -1,6 +1,6 @@
 import { type Command, count, EXIT, UsageError, unlessRefused } from './command'
 import { bytes, number } from './output'
-import { chunks, STATES, stateCell } from './state'
+import { chunks, noteDamaged, STATES, stateCell } from './state'
 
 export const stats: Command = {
   summary: 'Count streams, chunks and bytes.',
@@ -19,7 +19,7 @@ export const stats: Command = {
     const memory = await unlessRefused(engine.sampleMemory({ streams: sample }))
     const states = STATES.map((state) => ({ state, streams: 0, chunks: 0, bytes: 0, storedBytes: 0 }))
     const total = { streams: 0, chunks: 0, bytes: 0, storedBytes: 0, producers: 0 }
-    for await (const status of engine.streams()) {
+    for await (const status of engine.survey(noteDamaged(out))) {
       signal.throwIfAborted()
       total.producers += status.producers
       for (const sum of [total, states.find(({ state }) => state === status.state)]) {

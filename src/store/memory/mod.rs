@@ -29,8 +29,8 @@ use self::{
 };
 use super::groups::{Dead, Finished, Item, Open, Overdue, Resolve, Take, Taken, Work};
 use super::{
-    AGAIN, Ack, Append, Appended, ConnectionState, ListCursor, Listener, OwnerCheck, Page, Pending, Read,
-    Renew, Restore, SharedStore, Start, Started, StopResult, Store, StreamStatus, Sweep, Swept, beyond_doubt,
+    AGAIN, Ack, Append, Appended, ConnectionState, Found, ListCursor, Listener, OwnerCheck, Page, Pending,
+    Read, Renew, Restore, SharedStore, Start, Started, StopResult, Store, Sweep, Swept, beyond_doubt,
 };
 use crate::{Cursor, Error, Result, StreamId, sync::lock};
 
@@ -160,10 +160,12 @@ impl Store for MemoryStore {
         self.run(stream, move |slot, _| Ok(slot.cursor(consumer)))
     }
 
-    fn status<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, Option<StreamStatus>> {
-        Box::pin(beyond_doubt(move || {
-            self.run(stream, |slot, step| Ok(slot.status(step)))
-        }))
+    fn inspect<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, Found> {
+        Box::pin(async move {
+            let look = || self.run(stream, |slot, step| Ok(slot.status(step)));
+            let status = beyond_doubt(look).await?;
+            Ok(status.map_or(Found::Nothing, |status| Found::Stream(Box::new(status))))
+        })
     }
 
     fn memory<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, Option<u64>> {

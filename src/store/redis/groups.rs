@@ -13,8 +13,8 @@ use crate::{
     Error, Result, StreamId,
     cursor::MAX_SEQ,
     store::groups::{
-        Dead, Finished, Item, ItemId, MAX_FINISHED, MAX_GROUPS, MAX_HELD, Open, Overdue, Resolve, Subject, Take,
-        Taken, Work, full,
+        Dead, Finished, Item, ItemId, MAX_FINISHED, MAX_GROUPS, MAX_HELD, Open, Overdue, Resolve, Subject,
+        Take, Taken, Work, full,
     },
     store::{OwnerCheck, Start},
 };
@@ -204,12 +204,11 @@ fn items(work: Work<'_>, mut list: Fields) -> Result<Vec<Item>> {
         let deliveries = fields.number()?;
         let subject = match work {
             Work::Stream(_) => Subject::Chunk(fields.text()?.parse().map_err(|_| fields.malformed())?),
-            Work::Finished => {
-                let (stream, cursor) = (fields.text()?, fields.text()?);
-                let (outcome, reason) = (fields.text()?, fields.text()?);
-                let finished = Finished::parse(&stream, &cursor, &outcome, &reason);
-                Subject::Finished(finished.ok_or_else(|| fields.malformed())?)
-            }
+            Work::Finished => match finished(&mut fields) {
+                Some(finished) => Subject::Finished(finished),
+                // What nobody here understands is in nobody's way.
+                None => continue,
+            },
         };
         items.push(Item {
             id,
@@ -218,4 +217,10 @@ fn items(work: Work<'_>, mut list: Fields) -> Result<Vec<Item>> {
         });
     }
     Ok(items)
+}
+
+fn finished(fields: &mut Fields) -> Option<Finished> {
+    let (stream, cursor) = (fields.text().ok()?, fields.text().ok()?);
+    let (outcome, reason) = (fields.text().ok()?, fields.text().ok()?);
+    Finished::parse(&stream, &cursor, &outcome, &reason)
 }

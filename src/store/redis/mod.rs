@@ -59,9 +59,9 @@ use self::{
 };
 use super::groups::{Dead, Finished, Item, Open, Overdue, Resolve, Take, Taken, Work};
 use super::{
-    Ack, Append, Appended, ConnectionState, IfActive, IfEnded, ListCursor, Listener, MAX_CONSUMERS,
+    Ack, Append, Appended, ConnectionState, Found, IfActive, IfEnded, ListCursor, Listener, MAX_CONSUMERS,
     MAX_PAGE_FRAMES, OwnerCheck, Page, Pending, Position, Read, Renew, Restore, SHOWN_CONSUMERS, Start,
-    Started, StopResult, Store, StreamStatus, Sweep, Swept, Ttl, beyond_doubt,
+    Started, StopResult, Store, Sweep, Swept, Ttl, beyond_doubt,
     predecessor::{Ask, Left},
 };
 use crate::{Config, Cursor, Error, Result, StreamId, backoff::jitter, cursor::MAX_SEQ, sync::lock};
@@ -480,12 +480,12 @@ impl Store for RedisStore {
         }))
     }
 
-    fn status<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, Option<StreamStatus>> {
+    fn inspect<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, Found> {
         Box::pin(async move {
             let keys = self.keys.stream(stream);
             let call = self.on(&scripts::STATUS, &keys).show(SHOWN_CONSUMERS);
             let call = &call;
-            let look = || async move { reply::status(stream, self.call_again(call).await?) };
+            let look = || async move { reply::found(stream, self.call_again(call).await?) };
             beyond_doubt(look).await
         })
     }

@@ -8,7 +8,7 @@ use ulid::Ulid;
 use crate::{
     Cursor, Error, Result, StreamId,
     store::{
-        Appended, ConsumerStatus, Head, Look, Outcome, Page, Started, StopResult, StreamStatus, Swept,
+        Appended, ConsumerStatus, Found, Head, Look, Outcome, Page, Started, StopResult, StreamStatus, Swept,
         Terminal, crowded, raw_page::RawPage,
     },
 };
@@ -236,20 +236,34 @@ pub(super) fn swept(reply: Value) -> Result<Look<Swept>> {
         }
         "kept" => Swept::Kept,
         "removed" => Swept::Removed,
+        "damaged" => Swept::Damaged,
         _ => return Err(fields.malformed()),
     };
     Ok(Look { answer, again })
 }
 
 /// What `status.lua` says, and when to ask again.
-pub(super) fn status(stream: &StreamId, reply: Value) -> Result<Look<Option<StreamStatus>>> {
+pub(super) fn found(stream: &StreamId, reply: Value) -> Result<Look<Found>> {
     if reply == Value::Nil {
-        return Ok(Look::sure(None));
+        return Ok(Look::sure(Found::Nothing));
     }
     let mut fields = Fields::new("status", reply)?;
+    let state = fields.text()?;
+    if state == "damaged" {
+        return Ok(Look::sure(Found::Damaged(fields.text()?)));
+    }
+    // The script has looked at what it counts on itself, and hands the rest over as it is.
+    Ok(known(stream, state, fields).unwrap_or_else(|_| {
+        Look::sure(Found::Damaged(
+            "one of its fields is no text, or no number".to_owned(),
+        ))
+    }))
+}
+
+fn known(stream: &StreamId, state: String, mut fields: Fields) -> Result<Look<Found>> {
     let mut status = StreamStatus {
         stream_id: stream.to_string(),
-        state: fields.text()?,
+        state,
         reason: fields.option()?.filter(|reason| !reason.is_empty()),
         generation: fields.text()?,
         first_seq: fields.number()? + 1,
@@ -267,16 +281,17 @@ pub(super) fn status(stream: &StreamId, reply: Value) -> Result<Look<Option<Stre
     };
     let mut consumers = fields.nested()?;
     while !consumers.is_empty() {
-        let (consumer, cursor) = (consumers.text()?, consumers.text()?);
         // What is no cursor was put there by somebody else.
-        if let Ok(cursor) = cursor.parse() {
+        if let (Ok(consumer), Ok(cursor)) = (consumers.text(), consumers.text())
+            && let Ok(cursor) = cursor.parse()
+        {
             status
                 .consumers
                 .push(ConsumerStatus::new(consumer, cursor, status.last_seq));
         }
     }
     Ok(Look {
-        answer: Some(status),
+        answer: Found::Stream(Box::new(status)),
         again: fields.millis()?,
     })
 }

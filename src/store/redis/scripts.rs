@@ -50,9 +50,9 @@ scripts! {
     READ "read" = "prelude.lua" "read.lua";
     STOP "stop" = "prelude.lua" "stop.lua";
     ACK "ack" = "prelude.lua" "ack.lua";
-    STATUS "status" = "prelude.lua" "status.lua";
-    DELETE "delete" = "prelude.lua" "remove.lua" "delete.lua";
-    SWEEP "cleanup" = "prelude.lua" "remove.lua" "sweep.lua";
+    STATUS "status" = "prelude.lua" "inspect.lua" "status.lua";
+    DELETE "delete" = "prelude.lua" "inspect.lua" "remove.lua" "delete.lua";
+    SWEEP "cleanup" = "prelude.lua" "inspect.lua" "remove.lua" "sweep.lua";
     TAKE "take" = "prelude.lua" "chunks.lua" "group.lua" "take.lua";
     RESOLVE "resolve" = "prelude.lua" "chunks.lua" "group.lua" "resolve.lua";
     DEAD "dead" = "prelude.lua" "chunks.lua" "group.lua" "dead.lua";

@@ -1,7 +1,13 @@
 -- Notes that a generation begins, so that its end is announced even if its producer does not live to do so.
 --
 -- ARGV[2] the member of OPEN   ARGV[3] when to look, in ms
-redis.call('ZADD', OPEN, int(NOW + ARGV[3]), ARGV[2])
+local noted = redis.pcall('ZADD', OPEN, int(NOW + ARGV[3]), ARGV[2])
+if type(noted) == 'table' then
+  -- Whoever has put something else there has not put it there to stay.
+  if not string.find(noted.err, 'WRONGTYPE', 1, true) then return noted end
+  redis.call('UNLINK', OPEN)
+  redis.call('ZADD', OPEN, int(NOW + ARGV[3]), ARGV[2])
+end
 -- Whoever looks for ends that nobody has announced does so less often while nothing is open.
 if redis.call('ZCARD', OPEN) == 1 then redis.call('PUBLISH', NEWS, 'o') end
 keep(OPEN)

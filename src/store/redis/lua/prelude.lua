@@ -50,9 +50,10 @@ local function allowed(owner, check)
   return check == '' or not owner or check == '=' .. owner
 end
 
+-- A producer's entry; nothing if it is none.
 local function parse(text)
   local batch, last, lease, node = string.match(text, '^(%d+) (%d+) (%d+) (%w+)$')
-  return { batch = tonumber(batch), last = tonumber(last), lease = tonumber(lease), node = node }
+  return batch and { batch = tonumber(batch), last = tonumber(last), lease = tonumber(lease), node = node }
 end
 
 local function producer_text(producer)
@@ -137,7 +138,7 @@ end
 
 -- What the groups of the stream work on, see chunks.lua.
 local function works()
-  local groups = redis.call('HKEYS', KEYS[5])
+  local groups = redis.pcall('HKEYS', KEYS[5])
   for i, group in ipairs(groups) do groups[i] = string.sub(META, 1, -5) .. 'work:' .. group end
   return groups
 end
@@ -192,10 +193,12 @@ end
 -- Ends the active generation and tells the listeners, and every producer but the one that does it.
 local function finish(record, outcome, reason, finisher)
   commit(record)
-  if record.y == record.q and redis.call('XLEN', LOG) == 0 then
+  local length = redis.pcall('XLEN', LOG)
+  if record.y == record.q and length == 0 then
     redis.call('UNLINK', LOG)
   else
-    add(record, LOG, record.q + 1, 't', outcome .. ' ' .. reason)
+    -- The record is what counts: whoever has damaged the log does not keep the generation from its end.
+    redis.pcall('XADD', LOG, record.o .. '-' .. int(record.q + 1), 't', outcome .. ' ' .. reason)
   end
   redis.call('HSET', META, 's', outcome, 'r', reason, 'e', finisher or '', 'u', int(NOW))
   record.s, record.r, record.e = outcome, reason, finisher or ''

@@ -27,5 +27,10 @@ local function describe(items, id, deliveries, fields)
   if not entry then return end
   local named = {}
   for i = 1, #entry, 2 do named[entry[i]] = entry[i + 1] end
+  if not (named.s and named.c and named.o and named.r) then
+    -- Somebody else's: there is nothing to be done about it.
+    redis.call('XACK', WORK, 'g ' .. ARGV[5], id)
+    return
+  end
   items[#items + 1] = { id, int(deliveries), named.s, named.c, named.o, named.r }
 end

@@ -1,10 +1,11 @@
 -- What is known of a stream.
 --
 -- ARGV[4] how many consumers are shown
--- Reply: nil | { state, reason, generation, base, seq, bytes, stored bytes, producers, stop | nil, owner | nil
+-- Reply: nil | { 'damaged', why } | { state, reason, generation, base, seq, bytes, stored bytes, producers, stop | nil, owner | nil
 --              , metadata | nil, started, updated, ttl, { consumer, cursor, ... }
 --              , when to ask again | nil }
-local record = load()
+local record, wrong = inspect()
+if wrong then return { 'damaged', wrong } end
 if not exists(record) then return false end
 local left, doubt = settle(record)
 local alive = 0
@@ -15,7 +16,8 @@ if record.s == 'active' then
 end
 -- A small hash is returned whole, whatever the count.
 local shown = 2 * ARGV[4]
-local consumers = redis.call('HSCAN', KEYS[4], 0, 'COUNT', ARGV[4])[2]
+local scanned = redis.pcall('HSCAN', KEYS[4], 0, 'COUNT', ARGV[4])
+local consumers = scanned.err and {} or scanned[2]
 for i = #consumers, shown + 1, -1 do consumers[i] = nil end
 return {
   record.s, record.r, record.g, record.b, record.q, record.n, int(record.n - record.z), int(alive), record.x or false,

@@ -2,8 +2,9 @@
 --
 -- ARGV[4] for how long, in ms   ARGV[5] with which outcomes, each between spaces
 -- ARGV[6] '1' live ones too   ARGV[7] '1' just say what would be done
--- Reply: { 'gone' } | { 'live', when to ask again | nil } | { 'kept' } | { 'removed' }
-local record = load()
+-- Reply: { 'gone' } | { 'damaged' } | { 'live', when to ask again | nil } | { 'kept' } | { 'removed' }
+local record, wrong = inspect()
+if wrong then return { 'damaged' } end
 if not exists(record) then return { 'gone' } end
 local outcome, soon = record.s, false
 if outcome == 'active' then
