@@ -310,8 +310,8 @@ export interface SseOptions {
    */
   maxDurationMs?: number | undefined
   /**
-   * Called with an error of the store (`ERR_CONNECTION`, `ERR_TIMEOUT`, `ERR_STORE`) that ends or refuses the response: the
-   * client is told its code, and in neutral words what it means. Default: logs it.
+   * Called with an error of the store (`ERR_CONNECTION`, `ERR_TIMEOUT`, `ERR_STORE`) that refuses the response, or ends it for
+   * good: the client is told its code, and in neutral words what it means. Default: logs it.
    */
   onError?: ((error: unknown) => unknown) | undefined
 }

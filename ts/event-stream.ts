@@ -139,7 +139,8 @@ export class EventStream implements Receiver {
     if (error !== undefined && !this.#isOpen) this.#settle({ error })
     else if (error?.retryable || error?.code === 'ERR_CLOSED') this.#cut()
     else this.#settle({})
-    if (this.#isOpen) report(error, this.#onError)
+    // What another try may cure ends many responses at once, and is what the engine's state says.
+    if (this.#isOpen && error?.retryable === false) report(error, this.#onError)
   }
 
   broken(error: unknown): void {
