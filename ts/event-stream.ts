@@ -169,6 +169,7 @@ export class EventStream implements Receiver {
   }
 
   #pull(controller: Controller): Promise<void> | undefined {
+    this.#intake.want()
     const piece = this.#pieces.shift()
     if (piece !== undefined) this.#hand(controller, piece)
     else if (this.#end !== undefined) this.#finish(controller, this.#end)

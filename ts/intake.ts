@@ -6,6 +6,9 @@ import type { SubscribeArgs } from './native'
 /** What a subscription may hold unread, in costs: UTF-16 units or bytes, and `CHUNK_COST` for each chunk. */
 const CREDIT = 64 * 1024
 
+/** Before the reader asks for anything it is given one chunk, which says where it stands. */
+const GLANCE = 1
+
 /** How a subscription ended. */
 export interface End {
   outcome?: 'complete' | 'failed' | 'stopped' | 'interrupted'
@@ -31,6 +34,7 @@ export class Intake {
   #handle: number | undefined
   /** Whether the native side counts what is not acknowledged. */
   #counts = false
+  #isWanted = false
   #consumed = 0
 
   constructor(bridge: Bridge) {
@@ -43,12 +47,19 @@ export class Intake {
     // What was written before is there for whoever subscribes after it.
     bridge.writes.cross()
     try {
-      this.#handle = bridge.native.subscribe(bridge.handle, JSON.stringify({ ...args, credit: CREDIT }))
+      this.#handle = bridge.native.subscribe(bridge.handle, JSON.stringify({ ...args, credit: GLANCE }))
     } catch (thrown) {
       throw fromThrown(thrown)
     }
     this.#counts = args.window !== null || args.ackTimeoutMs !== null
     bridge.receivers.set(this.#handle, receiver)
+  }
+
+  /** The reader asks for something: from now on, chunks may wait here for it. */
+  want(): void {
+    if (this.#isWanted || this.#handle === undefined) return
+    this.#isWanted = true
+    this.#bridge.native.credit(this.#bridge.handle, this.#handle, CREDIT)
   }
 
   /** Everything up to this seq has been dealt with. */

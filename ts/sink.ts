@@ -88,6 +88,7 @@ export class Sink implements Receiver {
 
   /** The loop asks for more: it is done with what it was given. */
   pass(): void {
+    this.#intake.want()
     if (this.#isAuto && this.#lastSeq > 0) this.#intake.acknowledge(this.#lastSeq)
     if (this.#lastSeq > 0) this.#progress?.passed(this.#lastGeneration, this.#lastSeq, this.#isReferenced)
     if (this.isExhausted) this.#progress?.tell(this.#isReferenced)

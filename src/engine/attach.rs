@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{
     Inner,
-    hub::{Member, PAGE_BYTES},
+    hub::Member,
     subscription::{Follow, Subscription},
 };
 use crate::{
@@ -102,7 +102,7 @@ async fn first_page(
     let stream = subscription.hub().stream();
     let mut read = Read {
         position: follow.position,
-        max_bytes: PAGE_BYTES,
+        max_bytes: subscription.page_bytes(),
         owner: subscription.owner().clone(),
     };
     if let Some(consumer) = &follow.resume {

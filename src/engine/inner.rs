@@ -5,7 +5,7 @@ use std::{
     future::Future,
     sync::{
         Arc, Mutex, OnceLock,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -67,6 +67,8 @@ pub struct Inner {
     pub(super) consumptions: Mutex<HashMap<Handle, Arc<Consumption>>>,
     next_handle: AtomicU32,
     reads: Semaphore,
+    /// Bytes of pages that wait for readers without credit.
+    held: Arc<AtomicUsize>,
     pub(super) closed: AtomicBool,
     pub(super) background: Mutex<Vec<JoinHandle<()>>>,
 }
@@ -91,6 +93,7 @@ impl Inner {
             consumptions: Mutex::default(),
             next_handle: AtomicU32::new(1),
             reads: Semaphore::new(CONCURRENT_READS),
+            held: Arc::default(),
             closed: AtomicBool::new(false),
             background: Mutex::default(),
         }
@@ -138,6 +141,10 @@ impl Inner {
                 }
             }
         });
+    }
+
+    pub(super) fn held(&self) -> &Arc<AtomicUsize> {
+        &self.held
     }
 
     pub(super) fn check_open(&self) -> Result<()> {

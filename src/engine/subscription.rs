@@ -1,13 +1,14 @@
 //! The subscription: a cursor over the log, woken by its hub.
 //!
 //! It owns no queue. While it keeps up it reads from the hub's ring; when it cannot, for whatever reason, it reads the next
-//! page from the log, and only as long as its reader has credit left.
+//! page from the log, and only as long as its reader has credit left. What a reader that stands still has not taken of its
+//! page is dropped, and read again should it go on: it costs its cursor.
 
 use std::{
     collections::VecDeque,
     sync::{
         Arc, Mutex, Weak,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -36,6 +37,17 @@ const MOST_PASSED: usize = 4096;
 
 /// A page without progress is not asked for again at once.
 const IDLE_PAGE: Duration = Duration::from_millis(100);
+
+/// The first page of a reader that has not asked for anything yet: enough to begin with once it does.
+const FIRST_BYTES: usize = 32 * 1024;
+/// The page after one that was dropped. A further one may be twice as large if the one before was taken so quickly.
+const LEAST_BYTES: usize = 16 * 1024;
+const QUICK: Duration = Duration::from_secs(1);
+/// A reader that has taken nothing for so long stands still; one that has never asked for anything, sooner.
+const STILL: Duration = Duration::from_secs(5);
+const UNASKED: Duration = Duration::from_secs(1);
+/// What all readers that are out of credit may leave of their pages. Beyond, the next one to stop drops its own at once.
+const MOST_HELD: usize = 16 * 1024 * 1024;
 
 /// What a reader asks for.
 #[derive(Debug, Clone)]
@@ -92,8 +104,16 @@ struct State {
     place: Option<Cursor>,
     announced: Option<Ulid>,
     credit: i64,
+    /// The reader has asked for more than it was opened with.
+    has_asked: bool,
     window: Option<Window>,
     page: LogPage,
+    /// How much the next page is to hold.
+    page_bytes: usize,
+    /// When the reader was last given something.
+    moved: Option<Instant>,
+    /// Somebody watches for the reader to stand still.
+    is_watched: bool,
     framing: Option<Framing>,
     /// How many chunks were passed since the last pull began.
     passed: usize,
@@ -116,6 +136,34 @@ struct LogPage {
     more: bool,
     /// It brought nothing.
     idle: bool,
+    /// When it was read.
+    since: Option<Instant>,
+    /// It waits for its reader.
+    held: Option<Held>,
+}
+
+/// A part of what all readers leave of their pages.
+struct Held {
+    all: Arc<AtomicUsize>,
+    bytes: usize,
+}
+
+impl Held {
+    fn new(all: &Arc<AtomicUsize>, bytes: usize) -> Option<Self> {
+        let before = all.fetch_add(bytes, Ordering::Relaxed);
+        // Dropped, it takes back what it has added.
+        let held = Self {
+            all: Arc::clone(all),
+            bytes,
+        };
+        (before + bytes <= MOST_HELD).then_some(held)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
 }
 
 impl Member for Subscription {
@@ -148,6 +196,7 @@ impl Subscription {
             stalled: AtomicBool::new(false),
             state: Mutex::new(State {
                 credit: i64::try_from(follow.credit).unwrap_or(i64::MAX),
+                page_bytes: FIRST_BYTES,
                 framing: follow.framing.clone(),
                 window: follow.limits.as_ref().map(Window::new),
                 ..State::default()
@@ -183,11 +232,20 @@ impl Subscription {
     /// The reader takes `cost` more.
     pub fn credit(&self, cost: u64) {
         let mut state = lock(&self.state);
+        if !state.has_asked {
+            state.has_asked = true;
+            state.page_bytes = PAGE_BYTES;
+        }
         state.credit = state
             .credit
             .saturating_add(i64::try_from(cost).unwrap_or(i64::MAX));
         drop(state);
         self.revive();
+    }
+
+    /// How much its next page is to hold, at most.
+    pub fn page_bytes(&self) -> usize {
+        lock(&self.state).page_bytes
     }
 
     /// Everything up to `seq` is acknowledged; whether that is news.
@@ -231,7 +289,7 @@ impl Subscription {
     pub fn cancel(&self) {
         let mut state = lock(&self.state);
         state.over = true;
-        state.page.frames.clear();
+        state.page = LogPage::default();
         for task in [state.task.take(), state.watch.take()].into_iter().flatten() {
             task.abort();
         }
@@ -289,6 +347,15 @@ impl Subscription {
         self.queued.store(false, Ordering::Release);
         let mut state = lock(&self.state);
         state.passed = 0;
+        let before = state.place;
+        let pulled = self.advance(&mut state, sink);
+        if state.place != before {
+            state.moved = Some(Instant::now());
+        }
+        pulled
+    }
+
+    fn advance(self: &Arc<Self>, state: &mut State, sink: &mut dyn Sink) -> Pulled {
         loop {
             if state.over {
                 return Pulled::Over;
@@ -297,11 +364,18 @@ impl Subscription {
                 self.queued.store(true, Ordering::Release);
                 return Pulled::Full;
             }
-            match self.step(&mut state, sink) {
+            match self.step(state, sink) {
                 Step::Again => {}
-                Step::Dry => return Pulled::Dry,
+                Step::Dry => {
+                    self.watch(state);
+                    return Pulled::Dry;
+                }
+                Step::Fetch if state.has_room() => {
+                    self.fetch(state);
+                    return Pulled::Dry;
+                }
                 Step::Fetch => {
-                    self.fetch(&mut state);
+                    self.stalled.store(true, Ordering::Release);
                     return Pulled::Dry;
                 }
                 Step::End(end) => {
@@ -320,6 +394,9 @@ impl Subscription {
     fn step(&self, state: &mut State, sink: &mut dyn Sink) -> Step {
         state.open(self.handle, sink);
         if let Some(frame) = state.page.frames.pop_front() {
+            if state.has_room() {
+                state.page.held = None;
+            }
             if !self.deliver(state, &frame, sink) {
                 state.page.frames.push_front(frame);
                 return if state.has_room() { Step::Again } else { Step::Dry };
@@ -441,6 +518,10 @@ impl Subscription {
         };
         state.fetching = true;
         state.page.more = false;
+        let is_quick = state.page.since.is_some_and(|since| since.elapsed() < QUICK);
+        if is_quick && inner.held().load(Ordering::Relaxed) < MOST_HELD / 2 {
+            state.page_bytes = PAGE_BYTES.min(2 * state.page_bytes);
+        }
         let position = if state.between {
             Position::Next {
                 generation: place.generation,
@@ -457,8 +538,39 @@ impl Subscription {
         } else {
             Duration::ZERO
         };
-        let task = inner.spawn(fetch(Arc::clone(self), inner.clone(), position, delay));
+        let read = Read {
+            position,
+            max_bytes: state.page_bytes,
+            owner: self.owner.clone(),
+        };
+        let task = inner.spawn(fetch(Arc::clone(self), inner.clone(), read, delay));
         state.task = Some(task.abort_handle());
+    }
+
+    /// Sees to it that a page does not wait for ever for a reader that stands still.
+    fn watch(self: &Arc<Self>, state: &mut State) {
+        if state.page.frames.is_empty() || state.page.held.is_some() {
+            return;
+        }
+        let Some(inner) = self.inner.upgrade() else { return };
+        let bytes = state.page.frames.iter().map(Frame::size).sum();
+        state.page.held = Held::new(inner.held(), bytes);
+        if state.page.held.is_none() {
+            state.drop_page();
+        } else if !state.is_watched {
+            state.is_watched = true;
+            inner.spawn(let_go(Arc::downgrade(self)));
+        }
+    }
+}
+
+/// Drops what is left of a page once its reader has stood still for long enough.
+async fn let_go(subscription: Weak<Subscription>) {
+    loop {
+        let Some(patience) = subscription.upgrade().and_then(|reader| reader.let_go()) else {
+            return;
+        };
+        tokio::time::sleep(patience).await;
     }
 }
 
@@ -479,6 +591,18 @@ impl State {
             && !is_refused
         {
             sink.piece(handle, None, &mut |out| framing.open(out));
+        }
+    }
+
+    /// What is left of the page has to be read again.
+    fn drop_page(&mut self) {
+        // What has gone wrong was found behind what is there, and must not come before it.
+        if !self.page.frames.is_empty() && self.end.is_none() {
+            self.page = LogPage {
+                more: true,
+                ..LogPage::default()
+            };
+            self.page_bytes = LEAST_BYTES;
         }
     }
 
@@ -521,6 +645,7 @@ impl State {
         self.between = false;
         self.place = Some(place);
         self.page.idle = page.frames.is_empty() && page.terminal.is_none();
+        self.page.since = Some(Instant::now());
         let end = page.end().seq;
         for frame in page.frames {
             if frame.first() > place.seq + 1 {
@@ -552,13 +677,8 @@ impl State {
     }
 }
 
-async fn fetch(subscription: Arc<Subscription>, inner: Arc<Inner>, position: Position, delay: Duration) {
+async fn fetch(subscription: Arc<Subscription>, inner: Arc<Inner>, read: Read, delay: Duration) {
     let mut backoff = Backoff::default();
-    let read = Read {
-        position,
-        max_bytes: PAGE_BYTES,
-        owner: subscription.owner.clone(),
-    };
     tokio::time::sleep(delay).await;
     let patience = Instant::now() + inner.config().lease();
     loop {
@@ -568,7 +688,7 @@ async fn fetch(subscription: Arc<Subscription>, inner: Arc<Inner>, position: Pos
         match page {
             // The store has lost the generation, and the producer of an older one was the first to come back. The later
             // one's may follow.
-            Ok(Some(page)) if is_older(&page, position) && Instant::now() < patience => {}
+            Ok(Some(page)) if is_older(&page, read.position) && Instant::now() < patience => {}
             Ok(Some(page)) => {
                 subscription.hub.observe(&page);
                 return subscription.accept(page);
@@ -605,6 +725,22 @@ fn is_older(page: &Page, position: Position) -> bool {
 }
 
 impl Subscription {
+    /// How long to wait before the next look at whether it stands still; `None` when there is nothing to look after.
+    fn let_go(&self) -> Option<Duration> {
+        let mut state = lock(&self.state);
+        let patience = if state.has_asked { STILL } else { UNASKED };
+        let left = state
+            .moved
+            .max(state.page.since)
+            .map(|since| patience.saturating_sub(since.elapsed()));
+        if let Some(left) = left.filter(|left| !state.page.frames.is_empty() && !left.is_zero()) {
+            return Some(left);
+        }
+        state.is_watched = false;
+        state.drop_page();
+        None
+    }
+
     fn stop_fetching(&self, end: Option<End>) {
         let mut state = lock(&self.state);
         state.fetching = false;
