@@ -124,6 +124,20 @@ describe('evicted keys [redis]', () => {
     await until(() => admin.cmd('EXISTS', `${keyPrefix}:{finished}:queue`))
     await (await engine.produce('first')).complete()
     await waiting
+    // Who waits at the queue when it goes gets what is finished afterwards.
+    const waiter = engine.finished({ group: 'waiters', consumer: 'a' })
+    const told = waiter.next()
+    await until(async () => (await admin.cmd('PUBSUB', 'NUMSUB', `${keyPrefix}:{finished}:news`))[1] > 0)
+    await (await engine.produce('told')).complete()
+    for (let { value } = await told; ; value = (await waiter.next()).value) {
+      await value?.ack()
+      if (value?.streamId === 'told') break
+    }
+    await admin.cmd('DEL', `${keyPrefix}:{finished}:queue`)
+    const again = waiter.next()
+    await (await engine.produce('untold')).complete()
+    assert.equal((await deadline(again, 5_000, 'the waiter is told')).value?.streamId, 'untold')
+    await waiter.return?.()
     for (const part of ['queue', 'open']) {
       await admin.cmd('DEL', `${keyPrefix}:{finished}:${part}`)
       const waiting = next()

@@ -5,8 +5,9 @@
 local was_open = redis.pcall('ZREM', OPEN, ARGV[2]) == 1
 if ARGV[7] == '' or (ARGV[3] == '1' and not was_open) then return 0 end
 local fields = { 's', ARGV[5], 'c', ARGV[6], 'o', ARGV[7], 'r', ARGV[8] }
-if redis.call('XADD', WORK, 'NOMKSTREAM', 'MAXLEN', '~', ARGV[4], '*', unpack(fields)) then
-  keep(WORK)
-  redis.call('PUBLISH', NEWS, 'f')
-end
+local is_added = redis.call('XADD', WORK, 'NOMKSTREAM', 'MAXLEN', '~', ARGV[4], '*', unpack(fields))
+local listeners = redis.call('PUBLISH', NEWS, 'f')
+-- Where somebody waits for it there was a queue, which Redis has evicted.
+if not is_added and listeners > 0 then is_added = redis.call('XADD', WORK, '*', unpack(fields)) end
+if is_added then keep(WORK) end
 return 0
