@@ -12,6 +12,7 @@ import { tail } from '../dist/cli/tail.js'
 import { produceMany } from './support/many.mjs'
 import { reap } from './support/reaper.mjs'
 import { startRedis } from './support/redis-server.mjs'
+import { userRules } from './support/rights.mjs'
 import { sharedRedis, TestStore } from './support/stores.mjs'
 import { produceAll, texts } from './support/streams.mjs'
 import { deadline, until } from './support/wait.mjs'
@@ -462,7 +463,7 @@ describe('the doctor [redis]', () => {
   async function doctor(url) {
     const { code, stdout, stderr } = await cli(['doctor', '--json'], { TIDEMARK_URL: url })
     const findings = new Map(lines(stdout).map((finding) => [finding.check, finding]))
-    return { code, findings, output: stdout + stderr }
+    return { code, findings, stdout, output: stdout + stderr }
   }
 
   test('it finds a healthy server healthy, and names what is risky', async (t) => {
@@ -478,6 +479,7 @@ describe('the doctor [redis]', () => {
       'maxmemory-policy',
       'persistence',
       'latency',
+      'rights',
       'scripts',
       'pub/sub',
       'stop',
@@ -506,13 +508,24 @@ describe('the doctor [redis]', () => {
     /** @param {string[]} rules */
     const as = async (...rules) => {
       await redis.admin.cmd('ACL', 'SETUSER', 'bob', 'reset', 'on', '>sesame', ...rules)
-      return doctor(redis.url.replace('//', '//bob:sesame@'))
+      return doctor(redis.adminUrl.replace('//', '//bob:sesame@'))
     }
     const enough = await as('~*', '&*', '+@all', '-info', '-memory')
     assert.equal(enough.code, 0, enough.output)
     assert.deepEqual(
       [...enough.findings.values()].filter(({ status }) => status !== 'ok').map(({ check }) => check),
-      ['server', 'memory usage'],
+      ['server', 'rights', 'memory usage'],
+    )
+    assert.match(enough.findings.get('rights').found, /sampleMemory.*\+memory\|usage/)
+    const slow = await as(...userRules({ password: 'sesame', without: ['hincrby', 'xack'] }))
+    assert.equal(slow.code, 1)
+    const rights = lines(slow.stdout).filter(({ check }) => check === 'rights')
+    assert.deepEqual(
+      rights.map(({ status, advice }) => [status, /^ACL SETUSER <user> (.*), on 127/.exec(advice)?.[1]]),
+      [
+        ['failure', '+hincrby'],
+        ['warning', '+xack'],
+      ],
     )
     const deaf = await as('~*', '&*', '+@all', '-subscribe')
     assert.equal(deaf.code, 1)

@@ -93,7 +93,7 @@ test('G1 G2 G3 G7: streams on all servers, readers in two processes, one connect
   await scene.finish()
   assert.deepEqual(scene.engine.states, ['connecting', 'ready'])
 
-  const other = openEngine(t, { url: cluster.url, keyPrefix: 'other' })
+  const other = openEngine(t, { url: cluster.url, keyPrefix: 'test-other' })
   const producer = await other.produce('stopped')
   await producer.append('chunk')
   assert.equal(await other.stop('stopped', 'enough'), 'stopping')

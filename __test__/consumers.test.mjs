@@ -244,7 +244,7 @@ eachStore('consumers', (store) => {
 describe('consumers on Redis', () => {
   test('checklist 19: the acks of all streams are written together, one script for each', async () => {
     const redis = await sharedRedis()
-    const engine = createEngine({ url: redis.url, keyPrefix: 'batched', ackIntervalMs: 200 })
+    const engine = createEngine({ url: redis.url, keyPrefix: 'test-batched', ackIntervalMs: 200 })
     const names = texts(20, 'stream')
     const producers = await Promise.all(names.map((name) => produceAll(engine, name, texts(50, name))))
     await engine.ack(names[0] ?? '', consumer, `${producers[0]?.generation}.1`)
@@ -268,7 +268,7 @@ describe('consumers on Redis', () => {
 
   test('checklist 19: offsets survive a restart of Redis, and of the reader', async () => {
     const redis = await startRedis({ aof: true })
-    const keyPrefix = 'restart'
+    const keyPrefix = 'test-restart'
     const engine = createEngine({ url: redis.url, keyPrefix })
     const producer = await engine.produce('chat', { owner: 'alice' })
     await writeAll(producer, texts(30))

@@ -15,8 +15,8 @@ import { deadline, until } from './support/wait.mjs'
  */
 async function flow(t, id, options) {
   const redis = await openRedis(t)
-  const here = openEngine(t, { url: redis.url, keyPrefix: 'data', ...options })
-  const there = openEngine(t, { url: redis.url, keyPrefix: 'data', ...options })
+  const here = openEngine(t, { url: redis.url, keyPrefix: 'test-data', ...options })
+  const there = openEngine(t, { url: redis.url, keyPrefix: 'test-data', ...options })
   const random = createRandom()
   const near = startReaders(here, [id], { each: 2, name: 'near ', random, stay: null })
   const far = startReaders(there, [id], { each: 2, name: 'far ', random, stay: null })
@@ -36,8 +36,8 @@ async function flow(t, id, options) {
     there,
     writing,
     moves,
-    log: `{data:${id}}:log`,
-    sealed: `{data:${id}}:sealed`,
+    log: `{test-data:${id}}:log`,
+    sealed: `{test-data:${id}}:sealed`,
     parts: async () => [await histories(near, 10_000), await histories(far, 10_000)],
   }
 }
@@ -169,7 +169,7 @@ test('a damaged frame is ERR_CORRUPT, with stream and seq, for those who read it
 
 test('G2: Redis is out of memory for a while', async (t) => {
   const { redis, here, there, writing, moves, parts } = await flow(t, 'memory')
-  const waiting = openEngine(t, { url: redis.url, keyPrefix: 'data', connectTimeout: 500 })
+  const waiting = openEngine(t, { url: redis.url, keyPrefix: 'test-data', connectTimeout: 500 })
   await redis.admin.cmd('CONFIG', 'SET', 'maxmemory-policy', 'noeviction')
   await redis.admin.cmd('CONFIG', 'SET', 'maxmemory', 1_000)
   await assert.rejects(waiting.stop('other'), (/** @type {any} */ error) => {

@@ -141,7 +141,7 @@ eachStore('finished', (store) => {
 describe('finished on Redis', () => {
   test('checklist 20: the queue survives the death of the web server', async (t) => {
     const redis = await sharedRedis()
-    const options = { url: redis.url, keyPrefix: 'web-server', lease: '1s' }
+    const options = { url: redis.url, keyPrefix: 'test-web-server', lease: '1s' }
     const engine = createEngine(options)
     t.after(() => engine.close())
     await begin(engine)

@@ -262,7 +262,7 @@ describe('message-stream, upgrading in place', () => {
     ]
     await redis.admin.cmd('ACL', 'SETUSER', 'chat', 'reset', 'on', '>sesame', ...rights)
     await chats.cleanup()
-    process.env.TIDEMARK_URL = redis.url.replace('://', '://chat:sesame@')
+    process.env.TIDEMARK_URL = redis.adminUrl.replace('://', '://chat:sesame@')
     try {
       const chatId = newChat()
       const reader = new ChatReader(chatId)

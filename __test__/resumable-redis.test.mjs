@@ -209,8 +209,8 @@ describe('resumable-stream and Redis [redis]', () => {
   const clients = new RedisClients()
   before(async () => {
     await store.start()
-    await clients.open(store.url)
-    environment({ REDIS_URL: store.url })
+    await clients.open(store.adminUrl)
+    environment({ REDIS_URL: store.adminUrl })
   })
   after(() => {
     environment({})
@@ -369,8 +369,8 @@ describe('resumable-stream and Redis [redis]', () => {
   }
 
   test('clients need not be connected, nor are they', async () => {
-    const node = createClient({ url: store.url })
-    const io = new Redis(store.url, { lazyConnect: true })
+    const node = createClient({ url: store.adminUrl })
+    const io = new Redis(store.adminUrl, { lazyConnect: true })
     for (const client of [node, io]) {
       const ctx = drop.createResumableStreamContext({
         waitUntil: null,

@@ -26,7 +26,7 @@ function eachWire(name, define) {
     const clients = new RedisClients()
     before(async () => {
       await store.start()
-      await clients.open(store.url)
+      await clients.open(store.adminUrl)
     })
     after(() => clients.close())
     define(() => clients.pair('redis-6'))

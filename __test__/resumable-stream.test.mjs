@@ -436,7 +436,7 @@ describe('resumable-stream side by side [redis]', () => {
   before(async () => {
     await store.start()
     process.env.REDIS_URL = store.url
-    await clients.open(store.url)
+    await clients.open(store.adminUrl)
   })
   after(async () => {
     delete process.env.REDIS_URL

@@ -19,5 +19,7 @@ mod evicted;
 mod operations;
 #[path = "redis_store/quick.rs"]
 mod quick;
+#[path = "support/rights.rs"]
+mod rights;
 #[path = "redis_store/support.rs"]
 mod support;

@@ -8,6 +8,7 @@ import type { Counted } from './metrics'
 import * as abi from './native'
 import type { Producer } from './producer'
 import type { Progress } from './progress'
+import { warnOnce } from './warnings'
 import { Writes } from './writes'
 
 /** One drain's records; 16 KiB keep the text that a slow reader holds on to small. */
@@ -223,6 +224,12 @@ export class Bridge {
           const { state, reason } = JSON.parse(drained.take(id))
           at += 2
           this.#onState(state, reason)
+          break
+        }
+        case abi.WARNING: {
+          const warning = JSON.parse(drained.take(id))
+          at += 2
+          warnOnce('TIDEMARK_RIGHTS', warning)
           break
         }
         default:

@@ -8,7 +8,7 @@ import { origin } from './errors'
 import { consume, deadLetters, finished } from './group'
 import { MemorySampler, sizeOf } from './memory'
 import { combined, prometheus } from './metrics'
-import { loadNative, type Swept } from './native'
+import { loadNative, type Rights, type Swept } from './native'
 import {
   ackArgs,
   acknowledgeArgs,
@@ -178,6 +178,11 @@ export class Engine extends EventEmitter<api.EngineEvents> implements api.Engine
   /** @internal What the server says of itself (`INFO`); null on memory. */
   info(): Promise<string | null> {
     return this.#bridge.request('info', {}, (text: string | null) => text)
+  }
+
+  /** @internal What the server allows to the user of the URL; null on memory. */
+  rights(): Promise<Rights | null> {
+    return this.#bridge.request('rights', {}, (rights: Rights | null) => rights)
   }
 
   async sampleMemory(options?: { streams?: number }): Promise<api.MemorySample> {

@@ -86,6 +86,8 @@ export type Operation =
   | 'memory'
   /** {} → what the server says of itself (INFO) | null on memory */
   | 'info'
+  /** {} → Rights | null on memory */
+  | 'rights'
   /** {} → number of ids in the index */
   | 'count'
   /** SweepArgs → Swept[], one for each stream */
@@ -177,6 +179,12 @@ export interface SweepArgs {
 
 export type Swept = 'gone' | 'live' | 'kept' | 'removed' | 'damaged'
 
+/** `Rights` of src/store/mod.rs. */
+export interface Rights {
+  tried: number
+  lacking: { need: string; right: string; servers: string[] }[]
+}
+
 export interface SseArgs {
   format: 'events' | 'ui-messages'
   retryMs: number
@@ -217,6 +225,8 @@ export const REPLY = 5
 export const PRODUCER = 6
 /** units: JSON, `{ state, reason }`. */
 export const STATE = 7
+/** units: JSON, a text that whoever runs the store should see. */
+export const WARNING = 8
 
 /**
  * The native library, through the loader that napi-rs generates. The path is written out so that bundlers and file

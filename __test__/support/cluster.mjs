@@ -1,6 +1,6 @@
 // A cluster of three primaries, each with a replica.
 
-import { startRedis } from './redis-server.mjs'
+import { startRedis, userInfo } from './redis-server.mjs'
 import { until } from './wait.mjs'
 
 /** @typedef {import('./redis-server.mjs').RedisServer} RedisServer */
@@ -39,7 +39,7 @@ export class Cluster {
     this.password = password
     this.primaries = servers.slice(0, PRIMARIES)
     this.addresses = this.primaries.map(({ port }) => `127.0.0.1:${port}`).join(',')
-    this.url = `redis+cluster://${password ? `:${encodeURIComponent(password)}@` : ''}${this.addresses}`
+    this.url = `redis+cluster://${userInfo(password)}${this.addresses}`
   }
 
   async form() {

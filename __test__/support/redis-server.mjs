@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { freePort } from './free-port.mjs'
 import { reap, reapFolder } from './reaper.mjs'
 import { Admin } from './resp.mjs'
+import { userRules } from './rights.mjs'
 import { deadline, until } from './wait.mjs'
 
 /**
@@ -15,6 +16,9 @@ import { deadline, until } from './wait.mjs'
  * scripts, where it cannot block.
  */
 const FORBIDDEN = ['KEYS', 'XREAD', 'BLPOP', 'BRPOP', 'BLMOVE', 'BZPOPMIN', 'BZPOPMAX']
+/** The engines' user; the tests' own commands come from the default user, who may do everything. */
+const USER = 'tidemark'
+const USER_PASSWORD = 'tidemarks-own'
 const START_TIMEOUT_MS = 10_000
 const STOP_TIMEOUT_MS = 10_000
 
@@ -22,7 +26,7 @@ const STOP_TIMEOUT_MS = 10_000
  * Starts a server and waits until it answers. It ends with `close()`, or with the test's process.
  * @param {object} [options]
  * @param {boolean} [options.aof] keep every write, flushed to disk each second; without it a restart loses all data
- * @param {string} [options.password] asked of every client
+ * @param {string} [options.password] asked of every client, whoever its user is
  * @param {number} [options.portBelow] the end of the range that its port is taken from
  * @param {string[]} [options.args] more arguments of `redis-server`
  */
@@ -31,6 +35,7 @@ export async function startRedis({ aof = false, password, portBelow, args = [] }
   reapFolder(folder)
   const persistence = aof ? ['--appendonly', 'yes', '--appendfsync', 'everysec'] : ['--appendonly', 'no']
   const auth = password ? ['--requirepass', password] : []
+  auth.push('--user', USER, ...userRules({ password: password ?? USER_PASSWORD }))
   // Another test file may take a port between its choice and its use, so a server that did not come up gets another.
   for (let attempt = 1; ; attempt++) {
     const port = await freePort(portBelow)
@@ -63,10 +68,16 @@ export async function startRedis({ aof = false, password, portBelow, args = [] }
   }
 }
 
+/** The beginning of a URL's authority. @param {string} [password] of the server, if it has one */
+export function userInfo(password = USER_PASSWORD) {
+  return `${USER}:${encodeURIComponent(password)}@`
+}
+
 export class RedisServer {
   /** @type {import('node:child_process').ChildProcess | undefined} */
   #child
   #args
+  #isPaused = false
 
   /**
    * @param {string} folder
@@ -77,7 +88,10 @@ export class RedisServer {
   constructor(folder, port, password, args) {
     this.folder = folder
     this.port = port
-    this.url = `redis://${password ? `:${encodeURIComponent(password)}@` : ''}127.0.0.1:${port}`
+    /** For the engines: as a user who has the documented rights and no others. */
+    this.url = `redis://${userInfo(password)}127.0.0.1:${port}`
+    /** For everybody else. */
+    this.adminUrl = `redis://${password ? `:${encodeURIComponent(password)}@` : ''}127.0.0.1:${port}`
     /** A client that stays usable across restarts. */
     this.admin = new Admin({ port, password })
     this.#args = args
@@ -98,6 +112,7 @@ export class RedisServer {
     if (this.#child) throw new Error('the server is running')
     const child = spawn(process.env.REDIS_SERVER ?? 'redis-server', this.#args, { stdio: 'ignore' })
     this.#child = child
+    this.#isPaused = false
     /** @type {Error | undefined} */
     let failure
     child.once('error', (error) => {
@@ -142,11 +157,23 @@ export class RedisServer {
   /** Freezes the process: connections stay open, nothing is answered. */
   pause() {
     process.kill(this.pid, 'SIGSTOP')
+    this.#isPaused = true
   }
 
   /** Ends a pause. */
   resume() {
     process.kill(this.pid, 'SIGCONT')
+    this.#isPaused = false
+  }
+
+  /** The commands that the engines' user was refused, for want of a right. @returns {Promise<string[]>} */
+  async refused() {
+    const entries = /** @type {any[][]} */ (await this.admin.cmd('ACL', 'LOG', 128))
+    const value = (/** @type {any[]} */ entry, /** @type {string} */ name) => entry[entry.indexOf(name) + 1]
+    const ours = entries.filter(
+      (entry) => value(entry, 'username') === USER && value(entry, 'reason') !== 'auth',
+    )
+    return ours.map((entry) => value(entry, 'object'))
   }
 
   /** What the server has logged since it was first started. */
@@ -154,10 +181,21 @@ export class RedisServer {
     return readFile(join(this.folder, 'redis.log'), 'utf8').catch(() => '')
   }
 
-  /** Ends the server and removes its files. */
+  /** Fails when an engine has tried something that the documented rights do not include. */
+  async checkRights() {
+    if (!this.#child || this.#isPaused) return
+    const refused = await this.refused()
+    if (refused.length > 0) throw new Error(`not in rights.txt: ${[...new Set(refused)].join(', ')}`)
+  }
+
+  /** Ends the server and removes its files. See `checkRights`. */
   async close() {
-    await this.stop('SIGKILL')
-    this.admin.close()
-    await rm(this.folder, { recursive: true, force: true })
+    try {
+      await this.checkRights()
+    } finally {
+      await this.stop('SIGKILL')
+      this.admin.close()
+      await rm(this.folder, { recursive: true, force: true })
+    }
   }
 }

@@ -6,10 +6,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { freePort } from './free-port.mjs'
 import { reapFolder } from './reaper.mjs'
-import { RedisServer, startRedis } from './redis-server.mjs'
+import { RedisServer, startRedis, userInfo } from './redis-server.mjs'
+import { userRules } from './rights.mjs'
 import { until } from './wait.mjs'
 
 const NAME = 'main'
+/** The engines' user at the sentinels, unless they ask everybody for a password. */
+const WATCHER = { name: 'watcher', password: 'watchers-own' }
 /** After which silence the sentinels take the primary for dead. */
 const DOWN_AFTER_MS = 1_000
 
@@ -47,7 +50,11 @@ export async function startSentinels({ password, sentinelPassword } = {}) {
         `sentinel down-after-milliseconds ${NAME} ${DOWN_AFTER_MS}`,
         `sentinel failover-timeout ${NAME} 6000`,
         ...(password ? [`sentinel auth-pass ${NAME} ${password}`] : []),
-        ...(sentinelPassword ? [`requirepass ${sentinelPassword}`] : []),
+        ...(sentinelPassword
+          ? [`requirepass ${sentinelPassword}`]
+          : [
+              `user ${WATCHER.name} ${userRules({ ...WATCHER, needs: (need) => need === 'sentinels' }).join(' ')}`,
+            ]),
         `sentinel known-replica ${NAME} 127.0.0.1 ${replica.port}`,
         ...others.map((other) => `sentinel known-sentinel ${NAME} 127.0.0.1 ${other.port} ${other.id}`),
       ]
@@ -58,7 +65,7 @@ export async function startSentinels({ password, sentinelPassword } = {}) {
       return sentinel
     }),
   )
-  return new Sentinels([primary, replica], sentinels, password)
+  return new Sentinels([primary, replica], sentinels, password, !sentinelPassword)
 }
 
 export class Sentinels {
@@ -66,12 +73,14 @@ export class Sentinels {
    * @param {[RedisServer, RedisServer]} servers the primary at first, and its replica
    * @param {RedisServer[]} sentinels
    * @param {string | undefined} password
+   * @param {boolean} knowUsers whether the sentinels have a user for the engines
    */
-  constructor(servers, sentinels, password) {
+  constructor(servers, sentinels, password, knowUsers) {
     this.servers = servers
     this.sentinels = sentinels
     this.addresses = sentinels.map(({ port }) => `127.0.0.1:${port}`).join(',')
-    this.url = `redis+sentinel://${password ? `:${encodeURIComponent(password)}@` : ''}${this.addresses}/${NAME}`
+    const asWhom = knowUsers ? `?sentinelUser=${WATCHER.name}&sentinelPassword=${WATCHER.password}` : ''
+    this.url = `redis+sentinel://${userInfo(password)}${this.addresses}/${NAME}${asWhom}`
   }
 
   /** Begins a failover though nothing is wrong. */

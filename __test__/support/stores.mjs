@@ -1,7 +1,7 @@
 // One suite for both stores: what holds in memory holds on Redis.
 
 import { randomUUID } from 'node:crypto'
-import { before, describe } from 'node:test'
+import { after, before, describe } from 'node:test'
 import { startRedis } from './redis-server.mjs'
 
 /** @type {Promise<import('./redis-server.mjs').RedisServer> | undefined} */
@@ -32,6 +32,16 @@ export class TestStore {
     return this.kind === 'memory' ? this.#memory : this.redis.url
   }
 
+  /** For clients that are not the engine's. */
+  get adminUrl() {
+    return this.kind === 'memory' ? this.#memory : this.redis.adminUrl
+  }
+
+  /** Fails when an engine has tried something that the documented rights do not include. */
+  async checkRights() {
+    await this.#redis?.checkRights()
+  }
+
   /** The Redis server; throws on the memory store. */
   get redis() {
     if (!this.#redis) throw new Error(`the ${this.kind} store has no running Redis server`)
@@ -54,6 +64,7 @@ export function eachStore(name, define) {
     describe(`${name} [${kind}]`, () => {
       const store = new TestStore(kind)
       before(() => store.start())
+      after(() => store.checkRights())
       define(store)
     })
   }

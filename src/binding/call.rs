@@ -252,6 +252,7 @@ pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Resu
         }
         "memory" => engine.request(request, target.memory(stream(args)?)),
         "info" => engine.request(request, target.info()),
+        "rights" => engine.request(request, target.rights()),
         "count" => engine.request(request, target.count()),
         "sweep" => {
             let args: SweepArgs = parse(args)?;

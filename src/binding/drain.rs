@@ -26,6 +26,7 @@ const END: u32 = 4;
 const REPLY: u32 = 5;
 const PRODUCER: u32 = 6;
 const STATE: u32 = 7;
+const WARNING: u32 = 8;
 
 /// In place of a chunk's tag: the same text as the chunk before, so that many readers of a stream share it.
 const AGAIN: u32 = u32::MAX;
@@ -304,6 +305,7 @@ impl Sink for Writer {
             Event::State(state, reason) => {
                 self.record(&[STATE], &json!({ "state": state, "reason": reason }));
             }
+            Event::Warning(warning) => self.record(&[WARNING], &json!(warning)),
         }
     }
 }

@@ -68,6 +68,7 @@ pub fn reply(reply: Reply) -> Value {
         Reply::Handed(handed) => self::handed(handed),
         Reply::Memory(bytes) => json!(bytes),
         Reply::Info(text) => json!(text),
+        Reply::Rights(rights) => json!(rights),
         Reply::Count(count) => json!(count),
         Reply::Swept(swept) => json!(swept),
         Reply::Deleted(deleted) => json!(deleted),

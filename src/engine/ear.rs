@@ -78,4 +78,10 @@ impl Listener for Ear {
         let producers = lock(&inner.producers).all();
         inner.in_turns(producers, |producer| producer.notify.notify_one());
     }
+
+    fn on_warning(&self, warning: &str) {
+        if let Some(inner) = self.0.upgrade() {
+            inner.outbox.push(Event::Warning(warning.into()));
+        }
+    }
 }

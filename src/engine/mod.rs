@@ -480,6 +480,13 @@ impl Engine {
         Ok(Reply::Info(inner.retry(|| inner.store().info()).await?))
     }
 
+    /// What the store's server allows.
+    pub async fn rights(self) -> Result<Reply> {
+        let inner = &self.inner;
+        inner.check_open()?;
+        Ok(Reply::Rights(inner.retry(|| inner.store().rights()).await?))
+    }
+
     /// How many ids the index holds.
     pub async fn count(self) -> Result<Reply> {
         let inner = &self.inner;

@@ -20,7 +20,8 @@ use crate::{
     Error, Result, StreamId,
     frame::Chunk,
     store::{
-        ConnectionState, Found, ListCursor, Outcome, StopResult, StreamStatus, Swept, predecessor::Left,
+        ConnectionState, Found, ListCursor, Outcome, Rights, StopResult, StreamStatus, Swept,
+        predecessor::Left,
     },
     sync::lock,
 };
@@ -41,6 +42,8 @@ pub enum Event {
     Broken(Handle, Error),
     /// The connection's state changed.
     State(ConnectionState, String),
+    /// Something that whoever runs the store should know.
+    Warning(String),
 }
 
 /// The answer to a request.
@@ -78,6 +81,8 @@ pub enum Reply {
     Memory(Option<u64>),
     /// What the store's server says of itself.
     Info(Option<String>),
+    /// What the store's server allows.
+    Rights(Option<Rights>),
     /// How many streams there are, about.
     Count(u64),
     /// What a clean-up did with each stream.

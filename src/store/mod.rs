@@ -624,6 +624,28 @@ pub trait Listener: Send + Sync + 'static {
     fn on_restored(&self);
     /// The connection's state changed. `reason` is empty or says why, without credentials.
     fn on_state(&self, state: ConnectionState, reason: &str);
+    /// Something works less well than it could, for a reason that whoever runs the store can remove.
+    fn on_warning(&self, _warning: &str) {}
+}
+
+/// What a user of the store's server was tried for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Rights {
+    /// How many rights were tried.
+    pub tried: usize,
+    /// Those that it lacks.
+    pub lacking: Vec<Lack>,
+}
+
+/// A right that the user lacks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Lack {
+    /// What for, a word of `src/store/redis/rights.txt`.
+    pub need: String,
+    /// As `ACL SETUSER` takes it.
+    pub right: String,
+    /// Host and port of those that do not give it.
+    pub servers: Vec<String>,
 }
 
 /// Where chunks are kept. See the module for the model.
@@ -695,6 +717,10 @@ pub trait Store: Send + Sync + 'static {
     fn sweep<'a>(&'a self, streams: &'a [StreamId], rule: &'a Sweep) -> Pending<'a, Vec<Swept>>;
     /// What the server says of itself (`INFO`), of a cluster one of them; `None` when there is no server.
     fn info(&self) -> Pending<'_, Option<String>>;
+    /// Tries everything that the server has to allow; `None` when there is no server.
+    fn rights(&self) -> Pending<'_, Option<Rights>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
     /// How many ids the index holds, gone ones included.
     fn count(&self) -> Pending<'_, u64>;
     /// About `count` ids of the index, which may name streams that are gone and, within a shard, an id twice; and where

@@ -20,6 +20,8 @@ use tidemark::{
 use tokio::sync::Notify;
 use ulid::Ulid;
 
+use crate::rights::{self, USER_INFO};
+
 pub const DEADLINE: Duration = Duration::from_secs(10);
 pub const LEASE: Duration = Duration::from_secs(60);
 
@@ -51,12 +53,13 @@ impl Server {
         self.child = spawn(self.port);
     }
 
+    /// For a store: as a user that has the documented rights and no others.
     pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
+        format!("redis://{USER_INFO}127.0.0.1:{}", self.port)
     }
 
     pub async fn connection(&self) -> MultiplexedConnection {
-        let client = redis::Client::open(self.url()).unwrap();
+        let client = redis::Client::open(format!("redis://127.0.0.1:{}", self.port)).unwrap();
         client.get_multiplexed_async_connection().await.unwrap()
     }
 
@@ -157,6 +160,7 @@ fn spawn(port: u16) -> Child {
             "--appendonly",
             "no",
         ])
+        .args(rights::user(&["tm"]))
         .stdout(Stdio::null())
         .spawn()
         .expect("these tests need redis-server (6.2 or newer) in the PATH");

@@ -18,6 +18,8 @@ mod noise;
 mod random;
 mod reading;
 mod restoring;
+#[path = "../support/rights.rs"]
+mod rights;
 mod sealing;
 #[path = "redis.rs"]
 mod server;

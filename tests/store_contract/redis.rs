@@ -13,6 +13,8 @@ use tidemark::{
 };
 use ulid::Ulid;
 
+use crate::rights;
+
 static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
 
 struct Server {
@@ -47,9 +49,10 @@ impl Server {
         drop(free);
         let server = std::env::var("REDIS_SERVER").unwrap_or_else(|_| "redis-server".to_owned());
         let script =
-            r#""$0" --port "$1" --bind 127.0.0.1 --save '' --appendonly no >/dev/null & read -r _; kill $!"#;
+            r#""$0" "$@" --bind 127.0.0.1 --save '' --appendonly no >/dev/null & read -r _; kill $!"#;
         let shell = Command::new("sh")
-            .args(["-c", script, &server, &port.to_string()])
+            .args(["-c", script, &server, "--port", &port.to_string()])
+            .args(rights::user(&["contract-*"]))
             .stdin(Stdio::piped())
             .spawn()
             .unwrap();
@@ -62,7 +65,7 @@ impl Server {
             std::thread::sleep(Duration::from_millis(5));
         }
         Self {
-            url: format!("redis://127.0.0.1:{port}"),
+            url: format!("redis://{}127.0.0.1:{port}", rights::USER_INFO),
             _shell: shell,
         }
     }

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Producer, Subscription } from '../../index'
 import { Engine } from '../engine'
 import { TidemarkError } from '../errors'
-import { loadNative } from '../native'
+import { loadNative, type Rights } from '../native'
 import { type Command, type Context, EXIT } from './command'
 import { bytes } from './output'
 import { packageInfo } from './package'
@@ -63,6 +63,7 @@ async function* findings(context: Context): AsyncGenerator<Finding> {
   yield* server(context)
   yield await latency(context)
   yield* rights(context)
+  yield* life(context)
 }
 
 function node(): Finding {
@@ -202,8 +203,46 @@ async function latency({ engine }: Context): Promise<Finding> {
 
 const RIGHTS = 'give the user the rights that docs/operations.md lists'
 
-/** A life of a stream, seen from two engines: each step needs other rights. */
-async function* rights({ engine, config }: Context): AsyncGenerator<Finding> {
+/** What does not work without the rights that are for this; the words are of `src/store/redis/rights.txt`. */
+const NEEDS: Record<string, readonly [status: Finding['status'], without: string]> = {
+  groups: ['warning', 'consume, finished, deadLetters and onFinish do not work without'],
+  memory: ['warning', 'sampleMemory does not work without'],
+  doctor: ['warning', 'the server cannot be checked without'],
+  sentinel: ['warning', 'a replica may be taken for the primary without'],
+  sentinels: ['warning', 'a sentinel that has missed a failover is believed without'],
+  upgrade: ['ok', 'only needed where tidemark/message-stream takes over from its predecessor:'],
+}
+
+/** Every command that is ever used, whether it is allowed. */
+async function* rights({ engine }: Context): AsyncGenerator<Finding> {
+  const check = 'rights'
+  let found: Rights | null
+  try {
+    found = await engine.rights()
+  } catch (error) {
+    yield failed(check, error, RIGHTS)
+    return
+  }
+  if (found === null) return
+  const { tried, lacking } = found
+  if (lacking.every(({ need }) => NEEDS[need]?.[0] === 'ok')) {
+    yield { check, status: 'ok', found: `all ${tried - lacking.length} that are needed` }
+  }
+  for (const need of new Set(lacking.map((lack) => lack.need))) {
+    const [status, without] = NEEDS[need] ?? ['failure', 'it does not work without']
+    const missing = lacking.filter((lack) => lack.need === need)
+    const servers = [...new Set(missing.flatMap((lack) => lack.servers))].join(', ')
+    const names = missing.map(({ right }) => right).join(' ')
+    const finding: Finding = { check, status, found: `${without} ${names}` }
+    if (status !== 'ok') {
+      finding.advice = `ACL SETUSER <user> ${names}, on ${servers}; docs/operations.md has the whole list`
+    }
+    yield finding
+  }
+}
+
+/** A life of a stream, seen from two engines: each step needs other rights, on keys and channels too. */
+async function* life({ engine, config }: Context): AsyncGenerator<Finding> {
   const streamId = `tidemark-doctor-${randomUUID()}`
   const other = new Engine(config)
   let producer: Producer | undefined

@@ -2,10 +2,14 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, OnceLock},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
 };
 
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 
 use crate::{
     store::{ConnectionState, Listener},
@@ -34,6 +38,75 @@ pub(super) enum Status {
     Failed,
 }
 
+/// Something that can be done without, where the server does not allow it to this user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Spare {
+    Quick,
+    Name,
+    Load,
+    Ping,
+    Unsubscribe,
+    Role,
+    ClusterInfo,
+    SentinelMaster,
+    Index,
+    Forget,
+    Open,
+    Announce,
+    Overdue,
+}
+
+impl Spare {
+    /// What it is, and what is missing without it.
+    fn words(self) -> [&'static str; 2] {
+        match self {
+            Self::Quick => [
+                "the short form of an append",
+                "each append costs more than twice as much",
+            ],
+            Self::Name => ["CLIENT SETNAME", "its connections have no name in CLIENT LIST"],
+            Self::Load => ["SCRIPT LOAD", "each script is sent whole when it is first needed"],
+            Self::Ping => ["PING", "chunks reach readers a little later"],
+            Self::Unsubscribe => [
+                "UNSUBSCRIBE",
+                "channels that nobody listens to any more stay subscribed",
+            ],
+            Self::Role => [
+                "ROLE",
+                "a replica is taken for the primary until it refuses a write",
+            ],
+            Self::ClusterInfo => ["CLUSTER INFO", "a server that has lost its cluster is believed"],
+            Self::SentinelMaster => [
+                "SENTINEL MASTER",
+                "a sentinel that has missed a failover is believed",
+            ],
+            Self::Index => [
+                "the index of streams",
+                "streams() and cleanup() do not find new streams",
+            ],
+            Self::Forget => [
+                "the index of streams",
+                "ids of streams that are gone stay in it until cleanup()",
+            ],
+            Self::Open => [
+                "the list of open generations",
+                "finished() is not told what becomes of those whose server dies",
+            ],
+            Self::Announce => [
+                "the queue of finished generations",
+                "finished() is not told of them",
+            ],
+            Self::Overdue => [
+                "the list of open generations",
+                "finished() is not told what has become of those whose server died",
+            ],
+        }
+    }
+}
+
+/// What was refused is left out for so long.
+const LEFT_OUT: Duration = Duration::from_secs(60);
+
 /// Who listens, under the id of its store.
 pub(super) type Member = (u64, Arc<dyn Listener>);
 
@@ -42,6 +115,8 @@ pub(super) struct Board {
     /// A connection was silent for long, and is wanted now: the one for live messages has to prove that it is alive.
     pub doubted: Notify,
     proof: Proof,
+    /// What is left out, a bit for each; a look at the clock may end it.
+    left_out: AtomicU32,
 }
 
 /// What the server has let us do: the first time that something was done, and so what it must let us do again.
@@ -62,6 +137,8 @@ struct Inner {
     /// There was a connection.
     has_worked: bool,
     members: Vec<Member>,
+    /// What was refused, and when it was last.
+    refused: BTreeMap<Spare, Instant>,
 }
 
 impl Board {
@@ -74,8 +151,10 @@ impl Board {
                 reason: String::new(),
                 has_worked: false,
                 members: Vec::new(),
+                refused: BTreeMap::new(),
             }),
             proof: Proof::default(),
+            left_out: AtomicU32::new(0),
         }
     }
 
@@ -163,6 +242,39 @@ impl Board {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         lock(&self.state)
+    }
+
+    /// Whether something may be tried: not so for a while after it was refused.
+    pub fn may(&self, spare: Spare) -> bool {
+        let bit = 1 << spare as u32;
+        if self.left_out.load(Ordering::Relaxed) & bit == 0 {
+            return true;
+        }
+        let refused = self.lock().refused.get(&spare).copied();
+        let is_over = refused.is_none_or(|at| at.elapsed() > LEFT_OUT);
+        if is_over {
+            self.left_out.fetch_and(!bit, Ordering::Relaxed);
+        }
+        is_over
+    }
+
+    /// Notes that the server has refused something to this user, and tells the stores when it is the first time.
+    pub fn refused(&self, spare: Spare, by: &str, said: &str) {
+        let members = {
+            let mut inner = self.lock();
+            self.left_out.fetch_or(1 << spare as u32, Ordering::Relaxed);
+            if inner.refused.insert(spare, Instant::now()).is_some() {
+                return;
+            }
+            inner.members.clone()
+        };
+        let [what, without] = spare.words();
+        let warning = format!(
+            "{by} does not allow this user {what} ({said}): {without}. `npx tidemark doctor` tries all rights"
+        );
+        for (_, listener) in members {
+            listener.on_warning(&warning);
+        }
     }
 }
 

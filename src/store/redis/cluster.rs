@@ -22,8 +22,8 @@ use tokio::{
 use ulid::Ulid;
 
 use super::{
-    board::{Board, Part, Status},
-    commands::{Commands, Job, Limits, refused},
+    board::{Board, Part, Spare, Status},
+    commands::{Commands, Job, Limits, is_refusal, refused},
     connect::{Failure, Server, words},
     primary::{Primary, Subscription},
     pulse::{PING_EVERY, Pulse},
@@ -177,6 +177,12 @@ impl Cluster {
         member.commands.connect(limits).await
     }
 
+    /// The connections to all servers.
+    pub async fn all(&self, limits: Limits) -> Result<Vec<Arc<Commands>>> {
+        let members = self.find(Table::all, limits.connect).await?;
+        Ok(members.iter().map(|member| member.commands.clone()).collect())
+    }
+
     /// A connection for subscriptions to any of the servers: what is published on one is heard on all.
     pub async fn subscriber(&self, patience: Duration) -> Result<Subscription, Failure> {
         let members = self.look_up(Table::all, patience).await?;
@@ -207,6 +213,11 @@ impl Cluster {
         for member in self.table.borrow().members.values() {
             member.commands.close();
         }
+    }
+
+    /// What errors name.
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     /// An [`Error::Connection`] that may pass.
@@ -442,7 +453,18 @@ async fn ask_member(member: &Member) -> Result<Ranges, Failure> {
         reply.map_err(|error| Failure::passing(words(&error)))
     };
     let [info, slots] = questions();
-    let (info, slots) = tokio::join!(ask(&info), ask(&slots));
+    let (info, slots) = if member.board.may(Spare::ClusterInfo) {
+        tokio::join!(ask(&info), ask(&slots))
+    } else {
+        (Ok(Value::Nil), ask(&slots).await)
+    };
+    if let Err(Failure { reason, .. }) = &info
+        && is_refusal(reason)
+    {
+        member
+            .board
+            .refused(Spare::ClusterInfo, member.server.address(), reason);
+    }
     table(&info.unwrap_or(Value::Nil), slots?, &member.at.0)
         .map_err(|failure| failure.of(member.server.address()))
 }

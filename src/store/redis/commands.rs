@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use super::{
-    board::{Board, Part, Status},
+    board::{Board, Part, Spare, Status},
     connect::{Failure, words},
     keys::channel_of,
     primary::{Primary, Tenure},
@@ -123,7 +123,8 @@ impl Commands {
             Job::Command { command, .. } => return self.send(operation, asking, command, limits).await,
             Job::Script(call) => call,
         };
-        let first = asking.or(call.script.publishes().then_some("PING"));
+        let pings = || call.script.publishes() && self.board.may(Spare::Ping);
+        let first = asking.or_else(|| pings().then_some("PING"));
         let mut reply = self.send(operation, first, &call.by_hash(), limits).await?;
         if matches!(&reply, Err(error) if error.code() == Some("NOSCRIPT")) {
             reply = self.send(operation, first, &call.by_source(), limits).await?;
@@ -136,6 +137,11 @@ impl Commands {
             }
         }
         Ok(reply)
+    }
+
+    /// What errors name.
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     /// Waits for a connection.
@@ -269,7 +275,10 @@ impl Commands {
             let ping = redis::cmd("PING");
             let ping = async {
                 if let Some(up) = up.filter(|_| self.pulse.is_due(*pause)) {
-                    let _ = self.exchange(up, "ping", None, &ping, limit).await;
+                    // A server that refuses it is there all the same.
+                    if let Ok(Err(error)) = self.exchange(up, "ping", None, &ping, limit).await {
+                        self.heed(Spare::Ping, &error);
+                    }
                 }
             };
             tokio::join!(ping, self.primary.look(PING_EVERY));
@@ -325,7 +334,7 @@ impl Commands {
     ) -> Result<Result<Value, RedisError>> {
         let answer = async {
             match first {
-                Some(first) => both(&mut connection, first, command).await,
+                Some(first) => self.both(&mut connection, first, command).await,
                 None => connection.send_packed_command(command).await,
             }
         };
@@ -413,6 +422,39 @@ impl Commands {
         }
     }
 
+    /// Sends two commands that go together: nothing of others comes between them.
+    async fn both(
+        &self,
+        connection: &mut MultiplexedConnection,
+        first: &'static str,
+        command: &Cmd,
+    ) -> RedisResult<Value> {
+        let mut pipeline = redis::pipe();
+        pipeline.cmd(first).add_command(command.clone());
+        let mut replies = connection
+            .send_packed_commands(&pipeline, 0, 2)
+            .await?
+            .into_iter();
+        match replies.next().map(Value::extract_error) {
+            Some(Err(error)) if is_refusal(&words(&error)) => {
+                if first == "ASKING" {
+                    return Err(error);
+                }
+                self.heed(Spare::Ping, &error);
+            }
+            _ => {}
+        }
+        Ok(replies.next().unwrap_or(Value::Nil))
+    }
+
+    /// Notes what can be done without, if that is what the error says.
+    fn heed(&self, spare: Spare, error: &RedisError) {
+        let said = words(error);
+        if is_refusal(&said) {
+            self.board.refused(spare, &self.address, &said);
+        }
+    }
+
     fn failed(&self, failure: Failure) {
         self.board.set(self.part, Status::Failed, &failure.reason);
         self.link.send_if_modified(|link| {
@@ -459,18 +501,6 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// The two go together: nothing of others comes between them.
-async fn both(
-    connection: &mut MultiplexedConnection,
-    first: &'static str,
-    command: &Cmd,
-) -> RedisResult<Value> {
-    let mut pipeline = redis::pipe();
-    pipeline.cmd(first).add_command(command.clone());
-    let replies = connection.send_packed_commands(&pipeline, 1, 1).await?;
-    Ok(replies.into_iter().next().unwrap_or(Value::Nil))
-}
-
 /// Whether the server has answered, and the connection is fine.
 fn is_answer(error: &RedisError) -> bool {
     matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension) && error.code() != Some("NOAUTH")
@@ -500,6 +530,12 @@ pub(super) fn refused(operation: &'static str, error: &RedisError) -> Error {
     }
 }
 
+/// Whether these words of a server say that the user lacks a right. Inside scripts every version has words of its own.
+pub(super) fn is_refusal(said: &str) -> bool {
+    const WORDS: [&str; 2] = ["The user executing the script", "ACL failure in script"];
+    said.starts_with("NOPERM") || WORDS.iter().any(|words| said.contains(words))
+}
+
 /// Whether the server gives this code. Redis 6.2 wraps what goes wrong inside a script:
 /// `ERR Error running script …: -OOM command not allowed …`.
 fn says(error: &RedisError, code: &str) -> bool {
@@ -514,6 +550,39 @@ mod tests {
     use redis::ServerErrorKind;
 
     use super::*;
+
+    #[test]
+    fn a_missing_right_is_recognised_in_every_version() {
+        for (said, expected) in [
+            (
+                "NOPERM this user has no permissions to run the 'hincrby' command or its subcommand",
+                true,
+            ),
+            (
+                "NOPERM User tm has no permissions to run the 'client|setname' command",
+                true,
+            ),
+            (
+                "@user_script: 1: The user executing the script can't run this command or subcommand",
+                true,
+            ),
+            (
+                "ERR The user executing the script can't access at least one of the keys mentioned",
+                true,
+            ),
+            (
+                "ERR ACL failure in script: User tm has no permissions to run the 'hincrby' command",
+                true,
+            ),
+            (
+                "WRONGTYPE Operation against a key holding the wrong kind of value",
+                false,
+            ),
+            ("NOAUTH Authentication required.", false),
+        ] {
+            assert_eq!(is_refusal(said), expected, "{said}");
+        }
+    }
 
     #[test]
     fn a_passing_refusal_inside_a_script_of_redis_6_is_recognised() {

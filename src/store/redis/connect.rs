@@ -1,6 +1,9 @@
 //! How to connect to one server.
 
-use std::{sync::Once, time::Duration};
+use std::{
+    sync::{Arc, Once},
+    time::Duration,
+};
 
 use redis::{
     AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, Pipeline, ProtocolVersion,
@@ -9,7 +12,11 @@ use redis::{
     io::tcp::{TcpSettings, socket2::TcpKeepalive},
 };
 
-use super::scripts;
+use super::{
+    board::{Board, Spare},
+    commands::is_refusal,
+    scripts,
+};
 
 /// Commands that may wait in the connection's queue, beyond which senders wait in turn.
 const QUEUE: usize = 1024;
@@ -23,6 +30,7 @@ const UNACKNOWLEDGED: Duration = Duration::from_secs(10);
 pub(super) struct Server {
     client: Client,
     address: String,
+    board: Arc<Board>,
 }
 
 /// Why an attempt to connect failed, without credentials.
@@ -69,7 +77,7 @@ impl Failure {
 }
 
 impl Server {
-    pub fn new(info: ConnectionInfo) -> RedisResult<Self> {
+    pub fn new(info: ConnectionInfo, board: &Arc<Board>) -> RedisResult<Self> {
         let address = match info.addr() {
             ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
                 address_of(host, *port)
@@ -80,11 +88,13 @@ impl Server {
             .redis_settings()
             .clone()
             .set_protocol(ProtocolVersion::RESP2)
-            .set_lib_name("tidemark", env!("CARGO_PKG_VERSION"));
+            // Redis knows the command since 7.2 alone, so that no list of rights would fit all versions.
+            .set_skip_set_lib_name();
         let info = info.set_tcp_settings(tcp()).set_redis_settings(settings);
         Ok(Self {
             client: Client::open(info)?,
             address,
+            board: Arc::clone(board),
         })
     }
 
@@ -103,7 +113,7 @@ impl Server {
             },
             _ => ConnectionAddr::Tcp(host, port),
         };
-        Self::new(info.clone().set_addr(addr))
+        Self::new(info.clone().set_addr(addr), &self.board)
     }
 
     /// Host and port.
@@ -142,25 +152,33 @@ impl Server {
             let mut name = redis::cmd("CLIENT");
             name.arg("SETNAME").arg("tidemark");
             // By itself: a server that wants a password says so, but hangs up on those who send it a long script before.
-            usable(connection.send_packed_command(&name).await?)?;
+            if self.board.may(Spare::Name) {
+                self.usable(Spare::Name, connection.send_packed_command(&name).await?)?;
+            }
             let mut pipeline = redis::pipe();
-            for script in scripts::all() {
-                pipeline.cmd("SCRIPT").arg("LOAD").arg(script.source);
-            }
-            let setting_up = pipeline.len();
-            if as_primary {
+            let mut sent = Vec::new();
+            if as_primary && self.board.may(Spare::Role) {
                 pipeline.cmd("ROLE");
+                sent.push(Spare::Role);
             }
-            let mut replies = connection
+            if self.board.may(Spare::Load) {
+                for script in scripts::all() {
+                    pipeline.cmd("SCRIPT").arg("LOAD").arg(script.source);
+                    sent.push(Spare::Load);
+                }
+            }
+            if pipeline.is_empty() {
+                return Ok(connection);
+            }
+            let replies = connection
                 .send_packed_commands(&pipeline, 0, pipeline.len())
                 .await?;
-            let roles = replies.split_off(setting_up.min(replies.len()));
-            if roles.into_iter().any(|role| is_replica(&role)) {
-                let reason = "this server is a replica".to_owned();
-                return Err((ErrorKind::Server(ServerErrorKind::ReadOnly), "", reason).into());
-            }
-            for reply in replies {
-                usable(reply)?;
+            for (spare, reply) in sent.into_iter().zip(replies) {
+                if is_replica(&reply) {
+                    let reason = "this server is a replica".to_owned();
+                    return Err((ErrorKind::Server(ServerErrorKind::ReadOnly), "", reason).into());
+                }
+                self.usable(spare, reply)?;
             }
             Ok(connection)
         })
@@ -171,7 +189,7 @@ impl Server {
     pub async fn subscriber(&self, patience: Duration) -> Result<(PubSubSink, PubSubStream), Failure> {
         self.attempt(patience, async {
             let (mut sink, stream) = self.client.get_async_pubsub().await?.split();
-            usable(sink.ping().await?)?;
+            self.usable(Spare::Ping, sink.ping().await?)?;
             Ok((sink, stream))
         })
         .await
@@ -185,11 +203,32 @@ impl Server {
                 .send_packed_commands(questions, 0, questions.len())
                 .await?;
             for reply in &replies {
-                usable(reply.clone())?;
+                refusing_everything(reply.clone())?;
             }
             Ok(replies)
         })
         .await
+    }
+
+    /// A missing right to name the connection or to load scripts is no obstacle; a server that refuses everything is.
+    fn usable(&self, spare: Spare, reply: Value) -> RedisResult<()> {
+        self.heed(spare, &reply);
+        refusing_everything(reply)
+    }
+
+    /// Notes what can be done without, if that is what a server has refused.
+    pub fn heed(&self, spare: Spare, reply: &Value) {
+        if let Err(error) = reply.clone().extract_error() {
+            let said = words(&error);
+            if is_refusal(&said) {
+                self.board.refused(spare, &self.address, &said);
+            }
+        }
+    }
+
+    /// Whether something may be tried that can be done without.
+    pub fn may(&self, spare: Spare) -> bool {
+        self.board.may(spare)
     }
 
     async fn connection(&self) -> RedisResult<MultiplexedConnection> {
@@ -249,8 +288,8 @@ pub(super) fn words(error: &RedisError) -> String {
     }
 }
 
-/// A missing right to name the connection or to load scripts is no obstacle; a server that refuses everything is.
-fn usable(reply: Value) -> RedisResult<()> {
+/// An error if that is what the server says to everything.
+fn refusing_everything(reply: Value) -> RedisResult<()> {
     match reply.extract_error() {
         Err(error) if matches!(error.code(), Some("NOAUTH" | "LOADING" | "MASTERDOWN")) => Err(error),
         _ => Ok(()),

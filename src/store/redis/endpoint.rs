@@ -47,7 +47,7 @@ impl Endpoint {
         if let Some(endpoint) = endpoints.get(&key).and_then(Weak::upgrade) {
             return endpoint;
         }
-        let board = Arc::new(Board::new());
+        let board = target.board.clone();
         let (servers, keeper) = Servers::new(target, &board, limits.connect);
         let (requests, receiver) = mpsc::unbounded_channel();
         let subscriber = Subscriber::new(servers.clone(), board.clone(), receiver);

@@ -17,7 +17,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::{commands::Limits, scripts::Call, servers::Servers};
+use super::{board::Spare, commands::Limits, endpoint::Endpoint, heed, scripts::Call};
 use crate::{backoff::Backoff, sync::lock};
 
 /// How long an errand is tried again.
@@ -60,8 +60,9 @@ impl Errands {
     pub fn run(
         self: &Arc<Self>,
         name: String,
+        spare: Spare,
         call: Call,
-        servers: &Arc<Servers>,
+        endpoint: Arc<Endpoint>,
         limits: Limits,
         mut closed: watch::Receiver<bool>,
     ) {
@@ -72,12 +73,12 @@ impl Errands {
             state.latest.insert(name.clone(), Latest { number, task: None });
             number
         };
-        let (errands, servers, known_as) = (Arc::clone(self), Arc::clone(servers), name.clone());
+        let (errands, known_as) = (Arc::clone(self), name.clone());
         let mut errand = Box::pin(async move {
             tokio::select! {
                 biased;
                 _ = closed.wait_for(|closed| *closed) => {}
-                () = errands.attempts(&call, &servers, limits) => {}
+                () = errands.attempts(spare, &call, &endpoint, limits) => {}
             }
             errands.with_latest(&name, number, |latest| latest.remove());
         });
@@ -123,14 +124,19 @@ impl Errands {
         let _ = timeout(LAST, settled).await;
     }
 
-    async fn attempts(&self, call: &Call, servers: &Servers, limits: Limits) {
+    async fn attempts(&self, spare: Spare, call: &Call, endpoint: &Endpoint, limits: Limits) {
+        let servers = &endpoint.servers;
         let deadline = Instant::now() + PATIENCE;
         let mut backoff = Backoff::default();
         let mut outcome = {
             let _first = UnderWay::new(self);
             servers.call(call, limits).await
         };
-        while outcome.is_err_and(|error| error.is_retryable()) && Instant::now() < deadline {
+        while let Err(error) = outcome {
+            if !error.is_retryable() || Instant::now() >= deadline {
+                heed(endpoint, spare, &error);
+                return;
+            }
             if lock(&self.state).latest.len() > MOST {
                 return;
             }

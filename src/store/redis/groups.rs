@@ -3,7 +3,9 @@
 use redis::Value;
 
 use super::{
-    RedisStore, Ttl, check,
+    RedisStore, Ttl,
+    board::Spare,
+    check,
     keys::StreamKeys,
     millis, name_of, position,
     reply::{self, Fields},
@@ -134,7 +136,7 @@ impl RedisStore {
             .show(finished.cursor)
             .text(terminal.outcome.as_str())
             .text(terminal.reason.as_str());
-        self.call(call).await.map(drop)
+        self.spare(Spare::Announce, call).await.map(drop)
     }
 
     pub(super) async fn remove_open(&self, open: &Open) -> Result<()> {
@@ -154,7 +156,10 @@ impl RedisStore {
 
     pub(super) async fn overdue_open(&self, count: usize, pause: Duration) -> Result<Overdue> {
         let call = self.on_queue(&scripts::OVERDUE).show(count).show(millis(pause));
-        let mut fields = Fields::new("overdue", self.call(call).await?)?;
+        let Some(reply) = self.spare(Spare::Overdue, call).await? else {
+            return Ok(Overdue::default());
+        };
+        let mut fields = Fields::new("overdue", reply)?;
         let next = fields.millis()?;
         let mut found = Vec::new();
         while !fields.is_empty() {

@@ -13,6 +13,7 @@ use ulid::Ulid;
 
 use super::{
     RedisStore,
+    board::Spare,
     keys::SHARDS,
     number,
     reply::Fields,
@@ -46,7 +47,7 @@ impl RedisStore {
             // A ULID's low bits are random.
             .show(entry.generation.random() & 0x3ff)
             .text(if entry.is_last { "1" } else { "0" });
-        self.send_along(format!("index {stream}"), call)
+        self.send_along(format!("index {stream}"), Spare::Index, call)
     }
 
     /// To be asked for before looking whether streams are gone.

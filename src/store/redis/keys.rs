@@ -44,6 +44,11 @@ impl Keyspace {
         }
     }
 
+    /// Patterns of all keys and channels: of streams, and of what belongs to none.
+    pub fn patterns(&self) -> [String; 2] {
+        [format!("{{{}:*", self.prefix), format!("{}:*", self.prefix)]
+    }
+
     pub fn stream(&self, id: &StreamId) -> StreamKeys {
         let escaped = escape(id.as_str());
         let tag = format!("{{{}:{escaped}}}", self.prefix);

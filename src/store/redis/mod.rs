@@ -23,6 +23,7 @@ mod primary;
 mod pulse;
 mod quick;
 mod reply;
+mod rights;
 mod scripts;
 mod servers;
 mod slots;
@@ -46,7 +47,8 @@ use tokio::{
 use ulid::Ulid;
 
 use self::{
-    commands::Limits,
+    board::Spare,
+    commands::{Limits, is_refusal},
     endpoint::Endpoint,
     errands::Errands,
     index::{Entry, Marks},
@@ -60,8 +62,8 @@ use self::{
 use super::groups::{Dead, Finished, Item, Open, Overdue, Resolve, Take, Taken, Work};
 use super::{
     Ack, Append, Appended, ConnectionState, Found, IfActive, IfEnded, ListCursor, Listener, MAX_CONSUMERS,
-    MAX_PAGE_FRAMES, OwnerCheck, Page, Pending, Position, Read, Renew, Restore, SHOWN_CONSUMERS, Start,
-    Started, StopResult, Store, Sweep, Swept, Ttl, beyond_doubt,
+    MAX_PAGE_FRAMES, OwnerCheck, Page, Pending, Position, Read, Renew, Restore, Rights, SHOWN_CONSUMERS,
+    Start, Started, StopResult, Store, Sweep, Swept, Ttl, beyond_doubt,
     predecessor::{Ask, Left},
 };
 use crate::{Config, Cursor, Error, Result, StreamId, backoff::jitter, cursor::MAX_SEQ, sync::lock};
@@ -168,6 +170,18 @@ impl RedisStore {
         .await
     }
 
+    /// Runs a script that can be done without. What a missing right forbids is told once and left out for a while.
+    async fn spare(&self, spare: Spare, call: Call) -> Result<Option<Value>> {
+        let endpoint = self.endpoint()?;
+        if !endpoint.board.may(spare) {
+            return Ok(None);
+        }
+        match self.call(call).await {
+            Err(error) if heed(&endpoint, spare, &error) => Ok(None),
+            done => done.map(Some),
+        }
+    }
+
     /// A script's call, up to the arguments that all scripts for streams begin with.
     fn on(&self, script: &'static Script, keys: &StreamKeys) -> Call {
         Call::new(script)
@@ -211,7 +225,7 @@ impl RedisStore {
             .get_or_try_init(|| self.listen_to(self.keys.node(self.node), Kind::Control))
             .await?;
         let open = (stream.clone(), start.generation);
-        self.send_along(name_of(&open), self.enter_open(stream, start))?;
+        self.send_along(name_of(&open), Spare::Open, self.enter_open(stream, start))?;
         self.call_again(call).await
     }
 
@@ -224,7 +238,7 @@ impl RedisStore {
         };
         if generation != Ok(start.generation) {
             let open = (stream.clone(), start.generation);
-            self.send_along(name_of(&open), self.leave_open(&open))?;
+            self.send_along(name_of(&open), Spare::Open, self.leave_open(&open))?;
         }
         let Ok(generation) = generation else { return Ok(()) };
         let entry = Entry {
@@ -236,10 +250,12 @@ impl RedisStore {
     }
 
     /// Does something that nobody waits for. See [`Errands::run`].
-    fn send_along(&self, name: String, call: Call) -> Result<()> {
-        let servers = &self.endpoint()?.servers;
-        self.errands
-            .run(name, call, servers, self.limits, self.closed.subscribe());
+    fn send_along(&self, name: String, spare: Spare, call: Call) -> Result<()> {
+        let endpoint = self.endpoint()?;
+        if endpoint.board.may(spare) {
+            self.errands
+                .run(name, spare, call, endpoint, self.limits, self.closed.subscribe());
+        }
         Ok(())
     }
 
@@ -507,10 +523,22 @@ impl Store for RedisStore {
     fn delete<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, bool> {
         Box::pin(async move {
             let keys = self.keys.stream(stream);
-            let marks = timeout(INDEX_PATIENCE, self.marks(std::slice::from_ref(stream))).await;
+            let endpoint = self.endpoint()?;
+            let may_forget = endpoint.board.may(Spare::Forget);
+            let marks = async {
+                let marks = self.marks(std::slice::from_ref(stream));
+                timeout(INDEX_PATIENCE, marks).await.ok()
+            };
+            let marks = if may_forget { marks.await } else { None };
             let reply = self.call(self.on(&scripts::DELETE, &keys)).await?;
-            if let Ok(Ok(marks)) = marks {
-                let _ = timeout(INDEX_PATIENCE, self.forget([stream], &marks)).await;
+            // Left in the index, it goes with its time.
+            let forgotten = match marks {
+                Some(Ok(marks)) => timeout(INDEX_PATIENCE, self.forget([stream], &marks)).await,
+                Some(Err(error)) => Ok(Err(error)),
+                None => Ok(Ok(())),
+            };
+            if let Ok(Err(error)) = forgotten {
+                heed(&endpoint, Spare::Forget, &error);
             }
             Ok(reply == Value::Int(1))
         })
@@ -554,6 +582,26 @@ impl Store for RedisStore {
             let reply = self.run("info", &self.keys.index(0), &redis::cmd("INFO")).await?;
             reply::info(reply).map(Some)
         })
+    }
+
+    fn rights(&self) -> Pending<'_, Option<Rights>> {
+        Box::pin(self.until_closed(async {
+            let id = format!("tidemark-rights-{}", Ulid::new());
+            let keys = self.keys.stream(&StreamId::new(&id)?);
+            let [stream_pattern, plain_pattern] = self.keys.patterns();
+            let (old, old_pattern) = predecessor::stream_and_pattern(&id);
+            let scene = rights::Scene {
+                key: keys.log,
+                channel: keys.live,
+                stream_pattern,
+                plain: self.keys.node(Ulid::new()),
+                plain_pattern,
+                old,
+                old_pattern,
+            };
+            let servers = &self.endpoint()?.servers;
+            rights::lacking(servers, &scene, self.limits).await.map(Some)
+        }))
     }
 
     fn count(&self) -> Pending<'_, u64> {
@@ -648,6 +696,17 @@ fn number(reply: &Value) -> u64 {
 /// Names the errands for a generation's place among the open ones.
 fn name_of((stream, generation): &Open) -> String {
     format!("open {generation} {stream}")
+}
+
+/// Notes something that can be done without, if it failed for a missing right.
+fn heed(endpoint: &Endpoint, spare: Spare, error: &Error) -> bool {
+    match error {
+        Error::Store { reason, .. } if is_refusal(reason) => {
+            endpoint.board.refused(spare, endpoint.servers.address(), reason);
+            true
+        }
+        _ => false,
+    }
 }
 
 /// How scripts take a position: a word, a generation and a seq.

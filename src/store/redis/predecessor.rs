@@ -49,6 +49,11 @@ pub(super) async fn answer(store: &RedisStore, ask: &Ask) -> Result<Left> {
     }
 }
 
+/// The key of a chat's stream, and a pattern for those of all chats.
+pub(super) fn stream_and_pattern(chat: &str) -> (String, String) {
+    (stream(chat), format!("{PREFIX}*"))
+}
+
 fn stream(chat: &str) -> String {
     format!("{PREFIX}{chat}{SUFFIX}")
 }

@@ -9,7 +9,10 @@ use redis::{
 };
 use tokio::sync::watch;
 
-use super::connect::{Failure, Server, address_of};
+use super::{
+    board::Spare,
+    connect::{Failure, Server, address_of},
+};
 
 pub(super) enum Primary {
     Fixed(Server),
@@ -158,12 +161,29 @@ impl Sentinels {
         Err(Failure::all(failures))
     }
 
+    pub fn servers(&self) -> &[Server] {
+        &self.servers
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     async fn ask(&self, sentinel: &Server, patience: Duration) -> Result<Answer, Failure> {
         let mut questions = redis::pipe();
-        for question in ["GET-MASTER-ADDR-BY-NAME", "MASTER"] {
+        let all = ["GET-MASTER-ADDR-BY-NAME", "MASTER"];
+        let asked = if sentinel.may(Spare::SentinelMaster) {
+            &all[..]
+        } else {
+            &all[..1]
+        };
+        for question in asked {
             questions.cmd("SENTINEL").arg(question).arg(&self.name);
         }
         let replies = sentinel.ask(&questions, patience).await?;
+        if let Some(master) = replies.get(1) {
+            sentinel.heed(Spare::SentinelMaster, master);
+        }
         answer(replies).ok_or_else(|| Failure::passing(format!("it does not know {:?}", self.name)))
     }
 }

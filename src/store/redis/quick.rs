@@ -16,7 +16,8 @@ use tokio::{
 use ulid::Ulid;
 
 use super::{
-    commands::Limits,
+    board::Spare,
+    commands::{Limits, is_refusal},
     endpoint::Endpoint,
     keys::StreamKeys,
     scripts::{self, Call},
@@ -108,7 +109,8 @@ impl Quick {
         limits: Limits,
         closed: &watch::Sender<bool>,
     ) -> Result<Option<Appended>> {
-        let Some((guess, frame)) = self.guess(append) else {
+        let guess = endpoint.board.may(Spare::Quick).then(|| self.guess(append));
+        let Some((guess, frame)) = guess.flatten() else {
             return Ok(None);
         };
         let (last, due) = (guess.last, guess.lane.allowed.due);
@@ -237,6 +239,9 @@ async fn settle(tries: Vec<Try>, endpoint: Arc<Endpoint>, limits: Limits, mut cl
         _ = closed.wait_for(|closed| *closed) => Err(Error::Closed),
         reply = endpoint.servers.call(&call, limits) => reply,
     };
+    if let Ok(reply) = &reply {
+        heed(reply, &endpoint);
+    }
     let count = tries.len();
     for (waiting, number) in tries.into_iter().zip(1..) {
         let answer = match &reply {
@@ -245,6 +250,20 @@ async fn settle(tries: Vec<Try>, endpoint: Arc<Endpoint>, limits: Limits, mut cl
         };
         // Who has been cancelled repeats the batch under the same number, or is gone.
         let _ = waiting.done.send(answer);
+    }
+}
+
+/// Without a right to what is done here, every append would cost two scripts.
+fn heed(reply: &Value, endpoint: &Endpoint) {
+    if let Value::Array(reply) = reply
+        && let Some(Value::BulkString(said)) = reply.last()
+    {
+        let said = String::from_utf8_lossy(said);
+        if is_refusal(&said) {
+            endpoint
+                .board
+                .refused(Spare::Quick, endpoint.servers.address(), &said);
+        }
     }
 }
 

@@ -125,6 +125,14 @@ impl Servers {
         }
     }
 
+    /// What errors name.
+    pub fn address(&self) -> &str {
+        match self {
+            Self::One { commands, .. } => commands.address(),
+            Self::Cluster(cluster) => cluster.address(),
+        }
+    }
+
     /// An [`Error::Connection`] that may pass.
     pub fn error(&self, reason: String) -> Error {
         match self {

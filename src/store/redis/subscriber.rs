@@ -21,8 +21,8 @@ use tokio::{
 };
 
 use super::{
-    board::{Board, Member, Part, Status},
-    commands::refused,
+    board::{Board, Member, Part, Spare, Status},
+    commands::{is_refusal, refused},
     connect::{Failure, words},
     message,
     primary::{Subscription, Tenure},
@@ -293,10 +293,16 @@ impl Subscriber {
         let join: Vec<_> = join.into_iter().collect();
         let mut sink = sink.clone();
         let limit = if self.pulse.is_silent() { PROOF } else { ANSWER };
+        let (board, servers) = (self.board.clone(), self.servers.clone());
         Some(Box::pin(async move {
             let work = async {
-                if !leave.is_empty() {
-                    sink.unsubscribe(&leave).await?;
+                if !leave.is_empty() && board.may(Spare::Unsubscribe) {
+                    match sink.unsubscribe(&leave).await {
+                        Err(error) if is_refusal(&words(&error)) => {
+                            board.refused(Spare::Unsubscribe, servers.address(), &words(&error));
+                        }
+                        done => done?,
+                    }
                 }
                 if !join.is_empty() {
                     sink.subscribe(&join).await?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _, TlsCertificates};
 
 use super::{
+    board::Board,
     connect::Server,
     primary::{Primary, Sentinels},
 };
@@ -19,6 +20,8 @@ pub(super) struct Target {
     pub address: String,
     /// The same text for the same connection. Holds the credentials: not to be shown.
     pub identity: String,
+    /// Tells how the servers are.
+    pub board: Arc<Board>,
 }
 
 pub(super) enum Place {
@@ -31,10 +34,11 @@ impl Target {
     /// Takes a URL apart. `ca`: certificates in PEM that are trusted instead of the well-known ones. No error repeats
     /// the URL: it may hold a password.
     pub fn parse(url: &str, ca: Option<&str>) -> Result<Self> {
+        let board = Arc::new(Board::new());
         let (scheme, rest) = url.split_once("://").ok_or_else(refused)?;
         let Some((base, kind)) = scheme.split_once('+').filter(|(_, kind)| *kind != "unix") else {
-            let primary = Primary::Fixed(server(url, ca)?);
-            return Ok(Self::new(Place::Primary(Arc::new(primary)), ca));
+            let primary = Primary::Fixed(server(url, ca, &board)?);
+            return Ok(Self::new(Place::Primary(Arc::new(primary)), ca, board));
         };
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
@@ -45,23 +49,23 @@ impl Target {
         let hosts = hosts.split(',');
         let place = match (kind, path.split_once('/').unwrap_or((path, "")), query) {
             ("cluster", ("" | "0", ""), "") => {
-                let seeds = hosts.map(|host| server(&format!("{base}://{user}{host}"), ca));
+                let seeds = hosts.map(|host| server(&format!("{base}://{user}{host}"), ca, &board));
                 Place::Cluster(seeds.collect::<Result<_>>()?)
             }
             ("sentinel", (name, db), _) if is_name(name) => {
-                let sentinels = hosts.map(|host| sentinel(&format!("{base}://{host}"), query, ca));
+                let sentinels = hosts.map(|host| sentinel(&format!("{base}://{host}"), query, ca, &board));
                 let sentinels = sentinels.collect::<Result<_>>()?;
                 // The host is a stand-in for those that the sentinels will name.
-                let primary = server(&format!("{base}://{user}primary/{db}"), ca)?;
+                let primary = server(&format!("{base}://{user}primary/{db}"), ca, &board)?;
                 let sentinels = Sentinels::new(sentinels, name.to_owned(), primary);
                 Place::Primary(Arc::new(Primary::Watched(sentinels)))
             }
             _ => return Err(refused()),
         };
-        Ok(Self::new(place, ca))
+        Ok(Self::new(place, ca, board))
     }
 
-    fn new(place: Place, ca: Option<&str>) -> Self {
+    fn new(place: Place, ca: Option<&str>, board: Arc<Board>) -> Self {
         let (kind, named) = match &place {
             Place::Primary(primary) => (primary.identity(), primary.named()),
             Place::Cluster(seeds) => ("cluster".to_owned(), &seeds[..]),
@@ -72,6 +76,7 @@ impl Target {
             identity: format!("{kind} {identities:?} {ca:?}"),
             address: addresses.join(","),
             place,
+            board,
         }
     }
 }
@@ -91,9 +96,9 @@ fn is_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(accepted)
 }
 
-fn server(url: &str, ca: Option<&str>) -> Result<Server> {
+fn server(url: &str, ca: Option<&str>, board: &Arc<Board>) -> Result<Server> {
     let info = url.into_connection_info().map_err(|_| refused())?;
-    let server = Server::new(trusting(info, ca)?).map_err(|_| refused())?;
+    let server = Server::new(trusting(info, ca)?, board).map_err(|_| refused())?;
     if server.host().contains(',') {
         return Err(refused());
     }
@@ -101,7 +106,7 @@ fn server(url: &str, ca: Option<&str>) -> Result<Server> {
 }
 
 /// A sentinel has no users of the data's; its own are in the query.
-fn sentinel(url: &str, query: &str, ca: Option<&str>) -> Result<Server> {
+fn sentinel(url: &str, query: &str, ca: Option<&str>, board: &Arc<Board>) -> Result<Server> {
     let parsed = redis::parse_redis_url(&format!("{url}?{query}")).ok_or_else(refused)?;
     let mut info = url.into_connection_info().map_err(|_| refused())?;
     if parsed.port().is_none() {
@@ -130,7 +135,7 @@ fn sentinel(url: &str, query: &str, ca: Option<&str>) -> Result<Server> {
             _ => return Err(refused()),
         };
     }
-    Server::new(trusting(info.set_redis_settings(settings), ca)?).map_err(|_| refused())
+    Server::new(trusting(info.set_redis_settings(settings), ca)?, board).map_err(|_| refused())
 }
 
 fn trusting(info: ConnectionInfo, ca: Option<&str>) -> Result<ConnectionInfo> {

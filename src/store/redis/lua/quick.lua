@@ -9,11 +9,11 @@
 -- For each append two keys, meta and log, and five arguments: live channel, what `h` grows by, what it is then, the entry's
 -- id, the message with the frame, which is never too long to be sent along.
 -- Reply: how many there were, then the number of each that was refused: nothing was done, and the whole of append.lua has to
--- decide, and to say what is wrong
+-- decide, and to say what is wrong; at the end, if there is one, the first error that the server gave
 
 local keys, args = KEYS, ARGV
 local call, try, find, sub, number = redis.call, redis.pcall, string.find, string.sub, tonumber
-local reply = { #keys / 2 }
+local reply, trouble = { #keys / 2 }, nil
 for n = 1, #keys / 2 do
   local meta, at = keys[2 * n - 1], 5 * n - 4
   local growth, to = args[at + 1], number(args[at + 2])
@@ -25,6 +25,7 @@ for n = 1, #keys / 2 do
     local line = find(message, '\n', 1, true)
     local added = try('XADD', keys[2 * n], 'NOMKSTREAM', args[at + 3], 'f', sub(message, line + 1))
     is_done = added and not added.err
+    trouble = trouble or added and added.err
     if is_done then call('PUBLISH', args[at], message) end
   end
   if type(grown) == 'number' and not is_done then
@@ -33,7 +34,10 @@ for n = 1, #keys / 2 do
     if before == 0 and call('HLEN', meta) == 1 then call('DEL', meta) end
     -- The same batch again is done already.
     is_done = before == to
+  elseif not is_done then
+    trouble = trouble or grown.err
   end
   if not is_done then reply[#reply + 1] = n end
 end
+if trouble then reply[#reply + 1] = trouble end
 return reply
