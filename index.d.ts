@@ -50,29 +50,60 @@ export interface Ttl {
   done?: Duration | undefined
 }
 
+/** Certificates or a key in PEM: text or a Buffer, at most 1 MiB; what stands around them is passed over. */
+export type Pem = string | Uint8Array
+
+/** The names and meanings are those of `node:tls`, and what Node.js accepts with the same `ca` is accepted. */
 export interface TlsOptions {
   /**
-   * The certificates that the servers' own have to be signed by, as PEM text, at most 1 MiB:
-   * `readFileSync('ca.pem', 'utf8')`. Default: the well-known authorities (Mozilla's list, compiled in).
+   * Who is trusted instead of the well-known authorities (Mozilla's list, compiled in): authorities that have signed the
+   * servers' certificates, or self-signed ones themselves; or `'system'` for the authorities that the operating system
+   * trusts; or a list of these. The file that `NODE_EXTRA_CA_CERTS` names is added to the well-known ones and to the system's.
    */
-  ca?: string | undefined
+  ca?: Pem | 'system' | readonly (Pem | 'system')[] | undefined
+  /** The client's own certificate, for servers that ask for one, and those between it and its authority. Needs `key`. */
+  cert?: Pem | undefined
+  /** Its private key. */
+  key?: Pem | undefined
+  /** Decrypts `key`. */
+  passphrase?: string | undefined
+  /** The name that the servers' certificates are to have, and that the servers are asked for (SNI). Default: the URL's host. */
+  servername?: string | undefined
+  /** `false` trusts every server, which the process warns of once (`TIDEMARK_TLS`). Default `true`. */
+  rejectUnauthorized?: boolean | undefined
+}
+
+/** As whom to connect to Redis. */
+export interface Credentials {
+  /** Default: the user of the URL, if it has one. */
+  username?: string | undefined
+  /** A password, or a token that is taken for one. */
+  password: string
 }
 
 export interface EngineOptions {
   /**
-   * - `redis://[user:password@]host[:port][/db]`
+   * - `redis://[user[:password]@]host[:port][/db]`
    * - `redis+sentinel://[user:password@]host[:port][,host[:port]…]/<master name>[/db]`: these are sentinels, by default at
    *   port 26379; user and password are those of the primary they name, and the sentinels' own are
    *   `?sentinelUser=…&sentinelPassword=…`
    * - `redis+cluster://[user:password@]host[:port][,host[:port]…]`: a few of the cluster's servers
+   * - `unix:///path/of/a/socket[?db=…]`, or the path alone
    * - `memory:`, one store per process; `memory:name` is another
    *
-   * `rediss` instead of `redis` means TLS, to all servers. Default: the environment's `TIDEMARK_URL`, `REDIS_URL` or
-   * `KV_URL`, else `memory:`.
+   * `rediss` instead of `redis`, or `?tls=true`, means TLS, to all servers; `?family=4` or `6` uses only such addresses of
+   * a name; `?db=` is a database, too. What stands in a query for other clients is passed over, with one warning
+   * (`TIDEMARK_URL`). Default: the environment's `TIDEMARK_URL`, `REDIS_URL` or `KV_URL`, else `memory:`.
    */
   url?: string | undefined
-  /** For a `rediss…` URL. */
+  /** For a URL with TLS. */
   tls?: TlsOptions | undefined
+  /**
+   * Asked for user and password at each connection, for tokens that expire (IAM, Entra ID); of a cluster's servers or the
+   * sentinels' primary alike. What it throws is an `ERR_CONNECTION` that tells the error's name and code alone, and it is
+   * asked again at the next try. Engines that are given the same function share connections.
+   */
+  credentials?: (() => Credentials | Promise<Credentials>) | undefined
   /** Begins every key and channel; 1–64 characters without braces, control characters or white space. Default `'tidemark'`. */
   keyPrefix?: string | undefined
   /** Default for every stream. */

@@ -131,12 +131,36 @@ describe('what a client says of its Redis', () => {
         'TLS',
         redis({ host: 'h', tls: { ca: Buffer.from(pem), servername: 'h' } }),
         'rediss://h:6379',
-        { ca: pem },
+        { tls: { ca: [Buffer.from(pem)], servername: 'h' } },
       ],
-      ['any certificate', redis({ tls: { rejectUnauthorized: false } }), undefined],
-      ['a client certificate', redis({ tls: { key: 'x', cert: 'y' } }), undefined],
-      ['another name', redis({ host: 'h', tls: { servername: 'other' } }), undefined],
-      ['a socket', redis('/tmp/redis.sock'), undefined],
+      [
+        'any certificate',
+        redis({ tls: { rejectUnauthorized: false } }),
+        'rediss://localhost:6379',
+        { tls: { rejectUnauthorized: false } },
+      ],
+      [
+        'a client certificate',
+        redis({ tls: { key: pem, cert: pem, passphrase: 'p' } }),
+        'rediss://localhost:6379',
+        { tls: { key: pem, cert: pem, passphrase: 'p' } },
+      ],
+      ['a certificate in another form', redis({ tls: { key: 'x', cert: 'y' } }), undefined],
+      ['a certificate and key in one', redis({ tls: { pfx: 'x' } }), undefined],
+      [
+        'another name',
+        redis({ host: 'h', tls: { servername: 'other' } }),
+        'rediss://h:6379',
+        { tls: { servername: 'other' } },
+      ],
+      ['a socket', redis({ path: '/tmp/a redis?.sock' }), 'redis+unix:///tmp/a%20redis%3F.sock'],
+      [
+        'a socket with everything',
+        redis({ path: '/r.sock', username: 'u', password: 'p', db: 3 }),
+        'redis+unix://u:p@/r.sock?db=3',
+      ],
+      ['addresses', redis({ host: 'h', family: 6 }), 'redis://h:6379?family=6'],
+      ['addresses in a URL', redis('redis://h?family=0'), 'redis://h:6379'],
       [
         'sentinels',
         redis({ sentinels, name: 'm', sentinelPassword: 's&p', username: 'u', password: 'x', db: 2 }),
@@ -169,29 +193,58 @@ describe('what a client says of its Redis', () => {
           database: 4,
         }),
         'rediss://:z@h:1/4',
-        { ca: pem },
+        { tls: { ca: [pem] } },
       ],
       [
         'any certificate',
         redis.createClient({ url: 'rediss://h', socket: { rejectUnauthorized: false } }),
-        undefined,
+        'rediss://h:6379',
+        { tls: { rejectUnauthorized: false } },
       ],
-      ['a socket', redis.createClient({ socket: { path: '/tmp/redis.sock' } }), undefined],
+      [
+        'a socket',
+        redis.createClient({ socket: { path: '/tmp/redis.sock' }, database: 2 }),
+        'redis+unix:///tmp/redis.sock?db=2',
+      ],
+      ['addresses', redis.createClient({ socket: { host: 'h', family: 6 } }), 'redis://h:6379?family=6'],
       ['a cluster', cluster, hidden ? undefined : 'redis+cluster://u:q@a:1,b:2'],
     )
   }
   const credentialsProvider = { type: 'async-credentials-provider', credentials: async () => ({}) }
+  const streaming = { ...credentialsProvider, type: 'streaming-credentials-provider' }
   expected.push(
-    ['a provider of credentials', redis6.createClient({ credentialsProvider }), undefined],
+    [
+      'changing credentials',
+      redis6.createClient({ credentialsProvider: /** @type {any} */ (streaming) }),
+      undefined,
+    ],
     ['something else', new LocalPubSub(), undefined],
   )
 
   test('an engine connects in the same way, or is not used', () => {
     for (const [label, client, url, more] of expected) {
-      const { ca, ...place } = placeOf(client) ?? {}
-      const found = ca === undefined ? place : { ...place, ca }
-      assert.deepEqual(found, url === undefined ? {} : { url, keyPrefix: '', ...more }, label)
+      assert.deepEqual(placeOf(client) ?? {}, url === undefined ? {} : { url, keyPrefix: '', ...more }, label)
     }
+  })
+
+  test('a provider of credentials is asked by the engine', async () => {
+    const credentials = async () => ({ username: 'u', password: 'p' })
+    for (const { createClient } of [redis5, redis6]) {
+      const provider = /** @type {const} */ ({ type: 'async-credentials-provider', credentials })
+      const clients = [
+        createClient({ credentialsProvider: provider }),
+        createClient({ credentialsProvider: provider }),
+      ]
+      const [one, two] = clients.map((client) => placeOf(client))
+      assert.equal(one?.url, 'redis://localhost:6379')
+      assert.deepEqual(await one?.credentials?.(), { username: 'u', password: 'p' })
+      assert.equal(one?.credentials, two?.credentials, 'one function for one provider')
+    }
+  })
+
+  test('G10: a client whose URL cannot be read is used itself, and nothing shows its password', () => {
+    const cluster = redis6.createCluster({ rootNodes: [{ url: 'redis://u:sesame@h:port' }] })
+    assert.equal(placeOf(cluster), undefined)
   })
 
   test('a client that cannot be replaced is used itself', async () => {

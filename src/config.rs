@@ -12,8 +12,12 @@ use crate::store::Ttl;
 pub struct Config {
     /// A URL of Redis (see `ts/url.ts`) or `memory:`. `memory:` is one store per process, `memory:<name>` another.
     pub url: String,
-    /// Certificates in PEM that are trusted instead of the well-known ones.
-    pub tls_ca: Option<String>,
+    /// For a URL with TLS; what it says of everything but the URL's own way of trusting well-known authorities.
+    #[serde(default)]
+    pub tls: Option<Tls>,
+    /// Which function the host asks for user and password, if it does so; engines with the same share connections.
+    #[serde(default)]
+    pub credentials: Option<u64>,
     /// Begins every key and channel.
     pub key_prefix: String,
     /// TTL of a live stream's keys, in milliseconds.
@@ -36,6 +40,49 @@ pub struct Config {
     pub max_queue_bytes: usize,
     /// Level of gzip, 1 to 9; 0 leaves streams as they were written.
     pub compression: u32,
+}
+
+/// Whom to trust, and as whom to be seen. All certificates and keys are PEM.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Tls {
+    /// Trusted, as authorities or for themselves.
+    pub ca: Vec<String>,
+    /// The authorities that browsers know are trusted too.
+    pub well_known: bool,
+    /// The operating system's authorities are trusted too.
+    pub system: bool,
+    /// Everybody is trusted.
+    pub insecure: bool,
+    /// The client's certificate, followed by those between it and its authority, and its key, not encrypted.
+    pub cert: Option<String>,
+    /// See `cert`.
+    pub key: Option<String>,
+    /// The name to ask for and to be shown, if it is not the URL's host.
+    pub server_name: Option<String>,
+}
+
+impl Default for Tls {
+    fn default() -> Self {
+        Self {
+            ca: Vec::new(),
+            well_known: true,
+            system: false,
+            insecure: false,
+            cert: None,
+            key: None,
+            server_name: None,
+        }
+    }
+}
+
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The rest holds a key.
+        f.debug_struct("Tls")
+            .field("insecure", &self.insecure)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Config {

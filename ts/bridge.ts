@@ -1,11 +1,13 @@
 import type { ConnectionState } from '../index'
-import { type Deferred, deferred } from './deferred'
+import { ask, numberOf, type Provider } from './credentials'
+import { type Deferred, deferred, ignore } from './deferred'
 import { Drained } from './drained'
 import { closedError, fromNative, fromThrown, type NativeError, type Origin, origin } from './errors'
 import type { Receiver } from './intake'
 import { KeepAlive } from './keep-alive'
 import type { Counted } from './metrics'
 import * as abi from './native'
+import type { Config } from './options'
 import type { Producer } from './producer'
 import type { Progress } from './progress'
 import { warnOnce } from './warnings'
@@ -45,16 +47,19 @@ export class Bridge {
   readonly #words = new Uint32Array(WORDS)
   readonly #drained = new Drained(this.#words)
   readonly #onState: (state: ConnectionState, reason: string) => void
+  readonly #provider: Provider | null
   #lastRequest = 0
   #wakes = 0
   #closing: Promise<void> | undefined
   #closed = false
 
-  constructor(native: abi.Native, config: string, onState: (state: ConnectionState, reason: string) => void) {
+  constructor(native: abi.Native, config: Config, onState: (state: ConnectionState, reason: string) => void) {
     this.native = native
     this.#onState = onState
+    this.#provider = config.credentials
+    const credentials = config.credentials && numberOf(config.credentials)
     try {
-      this.handle = native.open(config, this.#wake)
+      this.handle = native.open(JSON.stringify({ ...config, credentials }), this.#wake)
     } catch (thrown) {
       throw fromThrown(thrown)
     }
@@ -232,10 +237,22 @@ export class Bridge {
           warnOnce('TIDEMARK_RIGHTS', warning)
           break
         }
+        case abi.ASK:
+          at += 2
+          this.#answer(id)
+          break
         default:
           throw new Error(`record ${kind} at word ${at}`)
       }
     }
+  }
+
+  /** Says as whom to connect; also while the engine is closing, since what is left to write may need a connection. */
+  async #answer(question: number): Promise<void> {
+    const answer = this.#provider === null ? {} : await ask(this.#provider)
+    if (this.#closed) return
+    const args = { ask: question, given: null, failure: null, ...answer }
+    await this.#call('credentials', args, ignore, ignore, origin(this.request), false)
   }
 
   #reply(request: number, isOk: boolean, answer: unknown): void {

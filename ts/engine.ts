@@ -58,7 +58,7 @@ export class Engine extends EventEmitter<api.EngineEvents> implements api.Engine
     this.#config = config
     // Memory needs no connection.
     this.#state = config.url.startsWith('memory:') ? 'ready' : 'idle'
-    this.#bridge = new Bridge(loadNative(), JSON.stringify(config), this.#enter)
+    this.#bridge = new Bridge(loadNative(), config, this.#enter)
     this.#memory = new MemorySampler(this.#bridge)
   }
 

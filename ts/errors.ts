@@ -165,7 +165,10 @@ export function invalidArgument(
   options?: ErrorOptions,
 ): InvalidArgumentError {
   const fields = { message: `${field}: ${problem}`, streamId: null, retryable: false, field }
-  return new InvalidArgumentError('ERR_INVALID_ARGUMENT', fields, options)
+  const error = new InvalidArgumentError('ERR_INVALID_ARGUMENT', fields, options)
+  // A stack is ten lines long, and the caller's own is to be among them.
+  Error.captureStackTrace(error, invalidArgument)
+  return error
 }
 
 /** An event of this type, if it has one, does not fit; there is at least one issue. */

@@ -86,6 +86,8 @@ export type Operation =
   | 'memory'
   /** {} → what the server says of itself (INFO) | null on memory */
   | 'info'
+  /** { ask, given: Credentials | null, failure: string | null } → null */
+  | 'credentials'
   /** {} → Rights | null on memory */
   | 'rights'
   /** {} → number of ids in the index */
@@ -227,6 +229,8 @@ export const PRODUCER = 6
 export const STATE = 7
 /** units: JSON, a text that whoever runs the store should see. */
 export const WARNING = 8
+/** question: as whom to connect; answered by the call `credentials`. */
+export const ASK = 9
 
 /**
  * The native library, through the loader that napi-rs generates. The path is written out so that bundlers and file

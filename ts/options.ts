@@ -2,11 +2,13 @@ import { types } from 'node:util'
 import type { CleanupReport } from '../index'
 import type { AcknowledgeArgs } from './acknowledge'
 import { type Check, callback, duration, flag, integer, listOf, object, oneOf, refuse, text } from './checks'
+import type { Provider } from './credentials'
 import { invalidArgument } from './errors'
 import type { Pace } from './event-stream'
 import type { AckArgs, ConsumeArgs, ProduceArgs, SseArgs, SubscribeArgs, SweepArgs } from './native'
 import type { PipeArgs } from './pipe'
-import { url as checkUrl } from './url'
+import { checkTls, type Tls, tlsConfig } from './tls'
+import { addressOf, url as checkUrl } from './url'
 import type { Owned } from './verdicts'
 
 const MIB = 1 << 20
@@ -26,7 +28,9 @@ const DEFAULT_AGE_MS = 3_600_000
 /** `src/config.rs`. */
 export interface Config {
   url: string
-  tlsCa: string | null
+  tls: Tls | null
+  /** Crosses as a number. */
+  credentials: Provider | null
   keyPrefix: string
   ttlActiveMs: number
   ttlDoneMs: number
@@ -52,7 +56,8 @@ export const ttl = object({ active: duration('1s', '365d'), done: duration('1s',
 
 const engineOptions = object({
   url: checkUrl,
-  tls: object({ ca: text(1, MIB) }),
+  tls: checkTls,
+  credentials,
   keyPrefix,
   ttl,
   lease: duration('1s', '10m'),
@@ -140,13 +145,18 @@ export function closingSignals(given: unknown): NodeJS.Signals[] {
 export function engineConfig(given: unknown, environment: Environment): Config {
   const options = engineOptions(given, 'options')
   const url = options.url ?? urlFrom(environment) ?? 'memory:'
-  const tlsCa = options.tls?.ca ?? null
-  if (tlsCa !== null && !url.startsWith('rediss')) {
-    throw invalidArgument('options.tls.ca', 'is for a URL that begins with rediss')
+  const isSecure = url.startsWith('rediss')
+  const [forTls] = Object.keys(options.tls ?? {})
+  if (forTls !== undefined && !isSecure) {
+    throw invalidArgument(`options.tls.${forTls}`, 'is for a URL that begins with rediss')
+  }
+  if (options.credentials !== undefined && url.startsWith('memory:')) {
+    throw invalidArgument('options.credentials', 'are for a URL of Redis')
   }
   return {
     url,
-    tlsCa,
+    tls: isSecure ? tlsConfig(options.tls ?? {}, 'options.tls', addressOf(url)) : null,
+    credentials: options.credentials ?? null,
     keyPrefix: options.keyPrefix ?? 'tidemark',
     ttlActiveMs: options.ttl?.active ?? ttlFrom(environment, 'TIDEMARK_TTL_ACTIVE_SECONDS'),
     ttlDoneMs: options.ttl?.done ?? ttlFrom(environment, 'TIDEMARK_TTL_DONE_SECONDS'),
@@ -395,6 +405,10 @@ function ttlFrom(environment: Environment, name: string): number {
 function keyPrefix(value: unknown, field: string): string {
   if (typeof value === 'string' && /^[^\s{}\p{Cc}\p{Cs}]{1,64}$/u.test(value)) return value
   return refuse(field, '1 to 64 characters without braces, control characters or white space', value)
+}
+
+function credentials(value: unknown, field: string): Provider {
+  return typeof value === 'function' ? (value as Provider) : refuse(field, 'a function', value)
 }
 
 /** The level of gzip; 0 is off. */

@@ -6,6 +6,7 @@
  */
 
 import type { Engine } from '../index'
+import { numberOf } from './credentials'
 import { createEngine } from './engine'
 import { urlFrom } from './options'
 import { type Place, placeOf } from './resumable-stream/clients'
@@ -79,11 +80,11 @@ function placeOfEnvironment(): Place {
   return { url, keyPrefix: '' }
 }
 
-function engineAt({ url, ca }: Place): Engine {
-  const key = `${url} ${ca ?? ''}`
+function engineAt({ url, tls, credentials }: Place): Engine {
+  const key = JSON.stringify([url, tls, credentials && numberOf(credentials)])
   let engine = engines.get(key)
   if (engine === undefined) {
-    engine = createEngine({ url, tls: ca === undefined ? undefined : { ca } })
+    engine = createEngine({ url, tls, credentials })
     engines.set(key, engine)
   }
   return engine

@@ -9,7 +9,7 @@ use crate::{
     engine::{Engine, Produce, groups::Consume, outbox::Handle, subscription::Follow, window::Limits},
     sse::{Format, Framing},
     store::{
-        Ack, IfActive, IfEnded, ListCursor, Outcome, OwnerCheck, Position, Sweep, Terminal, Ttl,
+        Ack, Credentials, IfActive, IfEnded, ListCursor, Outcome, OwnerCheck, Position, Sweep, Terminal, Ttl,
         groups::{Dead, ItemId, Resolve, Take, Verdict},
     },
 };
@@ -139,6 +139,36 @@ struct SweepArgs {
     dry_run: bool,
 }
 
+impl ListArgs {
+    fn from(&self) -> Result<ListCursor> {
+        let scan = self.scan.parse();
+        Ok(ListCursor {
+            shard: self.shard,
+            old: self.old,
+            scan: scan.map_err(|_| Error::invalid("scan", "must be a number"))?,
+        })
+    }
+}
+
+impl SweepArgs {
+    fn rule(self) -> Sweep {
+        Sweep {
+            quiet: Duration::from_millis(self.older_than_ms),
+            outcomes: self.outcomes,
+            force: self.force,
+            look: self.dry_run,
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct CredentialsArgs {
+    ask: u32,
+    given: Option<Credentials>,
+    failure: Option<String>,
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct SubscribeArgs {
@@ -240,30 +270,24 @@ pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Resu
         "status" => engine.request(request, target.status(stream(args)?)),
         "list" => {
             let args: ListArgs = parse(args)?;
-            let from = ListCursor {
-                shard: args.shard,
-                old: args.old,
-                scan: args
-                    .scan
-                    .parse()
-                    .map_err(|_| Error::invalid("scan", "must be a number"))?,
-            };
-            engine.request(request, target.list(from, args.count));
+            engine.request(request, target.list(args.from()?, args.count));
         }
         "memory" => engine.request(request, target.memory(stream(args)?)),
         "info" => engine.request(request, target.info()),
+        "credentials" => {
+            let CredentialsArgs { ask, given, failure } = parse(args)?;
+            let answer = given.ok_or_else(|| failure.unwrap_or_default());
+            engine.request(request, target.credentials(ask, answer));
+        }
         "rights" => engine.request(request, target.rights()),
         "count" => engine.request(request, target.count()),
         "sweep" => {
             let args: SweepArgs = parse(args)?;
-            let rule = Sweep {
-                quiet: Duration::from_millis(args.older_than_ms),
-                outcomes: args.outcomes,
-                force: args.force,
-                look: args.dry_run,
-            };
             let streams = args.stream_ids.iter().map(|id| StreamId::new(id));
-            engine.request(request, target.sweep(streams.collect::<Result<_>>()?, rule));
+            engine.request(
+                request,
+                target.sweep(streams.collect::<Result<_>>()?, args.rule()),
+            );
         }
         "delete" => engine.request(request, target.delete(stream(args)?)),
         "predecessor" => engine.request(request, target.predecessor(parse(args)?)),

@@ -27,6 +27,7 @@ const REPLY: u32 = 5;
 const PRODUCER: u32 = 6;
 const STATE: u32 = 7;
 const WARNING: u32 = 8;
+const ASK: u32 = 9;
 
 /// In place of a chunk's tag: the same text as the chunk before, so that many readers of a stream share it.
 const AGAIN: u32 = u32::MAX;
@@ -306,6 +307,11 @@ impl Sink for Writer {
                 self.record(&[STATE], &json!({ "state": state, "reason": reason }));
             }
             Event::Warning(warning) => self.record(&[WARNING], &json!(warning)),
+            Event::Ask(ask) => {
+                self.close();
+                self.push(ASK);
+                self.push(ask);
+            }
         }
     }
 }

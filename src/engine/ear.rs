@@ -8,7 +8,7 @@ use std::{
 use super::{Inner, outbox::Event};
 use crate::{
     StreamId,
-    store::{ConnectionState, ControlMessage, FinishedNews, Listener, LiveMessage},
+    store::{Answer, ConnectionState, ControlMessage, FinishedNews, Listener, LiveMessage},
     sync::lock,
 };
 
@@ -77,6 +77,13 @@ impl Listener for Ear {
         inner.outbox.push(Event::State(state, reason.into()));
         let producers = lock(&inner.producers).all();
         inner.in_turns(producers, |producer| producer.notify.notify_one());
+    }
+
+    fn on_credentials(&self, answer: Answer) {
+        if let Some(inner) = self.0.upgrade() {
+            let ask = inner.ask(answer);
+            inner.outbox.push(Event::Ask(ask));
+        }
     }
 
     fn on_warning(&self, warning: &str) {

@@ -31,7 +31,7 @@ use super::{
 use crate::{
     Config, Error, Result, StreamId,
     backoff::Backoff,
-    store::{self, ControlMessage, FinishedNews, SharedStore},
+    store::{self, Answer, ControlMessage, Credentials, FinishedNews, SharedStore},
     sync::lock,
 };
 
@@ -70,6 +70,8 @@ pub struct Inner {
     /// Bytes of pages that wait for readers without credit.
     held: Arc<AtomicUsize>,
     pub(super) closed: AtomicBool,
+    /// Those that wait for credentials.
+    asks: Mutex<HashMap<u32, Answer>>,
     pub(super) background: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -95,6 +97,7 @@ impl Inner {
             reads: Semaphore::new(CONCURRENT_READS),
             held: Arc::default(),
             closed: AtomicBool::new(false),
+            asks: Mutex::default(),
             background: Mutex::default(),
         }
     }
@@ -157,6 +160,22 @@ impl Inner {
 
     pub(super) fn next_handle(&self) -> Handle {
         self.next_handle.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Gives a question for credentials a number.
+    pub(super) fn ask(&self, answer: Answer) -> u32 {
+        let ask = self.next_handle();
+        let mut asks = lock(&self.asks);
+        asks.retain(|_, waiting| !waiting.is_closed());
+        asks.insert(ask, answer);
+        ask
+    }
+
+    /// Answers it; of no consequence when it was given up meanwhile.
+    pub(super) fn answer(&self, ask: u32, answer: Result<Credentials, String>) {
+        if let Some(waiting) = lock(&self.asks).remove(&ask) {
+            let _ = waiting.send(answer);
+        }
     }
 
     /// The stream's hub, made if there is none. What needs it must join it before the registry is unlocked.
@@ -234,6 +253,7 @@ impl Inner {
     }
 
     pub(super) fn shut(&self, producers: &[Arc<Producer>]) {
+        lock(&self.asks).clear();
         for producer in producers {
             producer.close(self, Err(Error::Closed));
         }

@@ -44,8 +44,8 @@ use crate::{
     Config, Cursor, Error, Result, StreamId,
     frame::Kind,
     store::{
-        self, Ack, Append, Appended, ConnectionState, IfActive, IfEnded, ListCursor, Outcome, OwnerCheck,
-        Start, StopResult, StreamStatus, Sweep, Terminal, Ttl, predecessor::Ask,
+        self, Ack, Append, Appended, ConnectionState, Credentials, IfActive, IfEnded, ListCursor, Outcome,
+        OwnerCheck, Start, StopResult, StreamStatus, Sweep, Terminal, Ttl, predecessor::Ask,
     },
     sync::lock,
 };
@@ -478,6 +478,13 @@ impl Engine {
         let inner = &self.inner;
         inner.check_open()?;
         Ok(Reply::Info(inner.retry(|| inner.store().info()).await?))
+    }
+
+    /// Answers an [`Event::Ask`](outbox::Event::Ask): with credentials, or with why there are none.
+    #[allow(clippy::unused_async, reason = "a request like all others")]
+    pub async fn credentials(self, ask: u32, answer: Result<Credentials, String>) -> Result<Reply> {
+        self.inner.answer(ask, answer);
+        Ok(Reply::Unit)
     }
 
     /// What the store's server allows.

@@ -44,6 +44,8 @@ pub enum Event {
     State(ConnectionState, String),
     /// Something that whoever runs the store should know.
     Warning(String),
+    /// As whom to connect is to be said, under this number.
+    Ask(u32),
 }
 
 /// The answer to a request.

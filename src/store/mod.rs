@@ -624,9 +624,30 @@ pub trait Listener: Send + Sync + 'static {
     fn on_restored(&self);
     /// The connection's state changed. `reason` is empty or says why, without credentials.
     fn on_state(&self, state: ConnectionState, reason: &str);
+    /// A connection is being made, as whom the engine's host has to say; dropped, another engine is asked.
+    fn on_credentials(&self, _answer: Answer) {}
     /// Something works less well than it could, for a reason that whoever runs the store can remove.
     fn on_warning(&self, _warning: &str) {}
 }
+
+/// As whom to connect.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Credentials {
+    /// The URL's user if there is none.
+    pub username: Option<String>,
+    /// A password, or a token that stands for one.
+    pub password: String,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").finish_non_exhaustive()
+    }
+}
+
+/// Takes credentials, or why there are none: words that may be shown to anybody.
+pub type Answer = tokio::sync::oneshot::Sender<Result<Credentials, String>>;
 
 /// What a user of the store's server was tried for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]

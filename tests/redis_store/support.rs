@@ -272,7 +272,8 @@ impl Listener for Recorder {
 pub fn config(url: &str) -> Config {
     Config {
         url: url.to_owned(),
-        tls_ca: None,
+        tls: None,
+        credentials: None,
         key_prefix: "tm".to_owned(),
         ttl_active_ms: 3_600_000,
         ttl_done_ms: 3_600_000,

@@ -26,7 +26,8 @@ struct Server {
 pub fn open(prefix: &str, node: Ulid, listener: Arc<dyn Listener>) -> SharedStore {
     let config = Config {
         url: SERVER.url.clone(),
-        tls_ca: None,
+        tls: None,
+        credentials: None,
         key_prefix: prefix.to_owned(),
         ttl_active_ms: 3_600_000,
         ttl_done_ms: 3_600_000,

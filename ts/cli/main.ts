@@ -5,6 +5,7 @@ import type { EngineOptions } from '../../index'
 import { Engine } from '../engine'
 import { TidemarkError } from '../errors'
 import { engineConfig } from '../options'
+import { addressOf } from '../url'
 import { cleanup } from './cleanup'
 import { type Command, EXIT, text, UsageError, type Values } from './command'
 import { doctor } from './doctor'
@@ -87,7 +88,7 @@ async function run(command: Command, values: Values, args: string[]): Promise<nu
   const engine = new Engine(config)
   const { signal } = controller
   try {
-    return await command.run({ engine, config, address: address(config.url), values, args, out, signal })
+    return await command.run({ engine, config, address: addressOf(config.url), values, args, out, signal })
   } catch (error) {
     if (signal.aborted) return EXIT.interrupted
     throw error
@@ -95,11 +96,6 @@ async function run(command: Command, values: Values, args: string[]): Promise<nu
     out.clear()
     await engine.close()
   }
-}
-
-/** A URL without user, password and query. */
-function address(url: string): string {
-  return url.replace(/^([^:]*:\/\/)?[^@/?]*@/, '$1').replace(/\?.*$/, '')
 }
 
 function print(text: string): number {

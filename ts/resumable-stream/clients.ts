@@ -3,11 +3,15 @@
  * touched. Neither package is a dependency, so all that is known here is what their objects look like.
  */
 
+import type { TlsOptions } from '../../index'
+import type { Provider } from '../credentials'
+
 /** A Redis, as an engine is told of it, and what the client puts in front of its keys. */
 export interface Place {
   url: string
-  /** Certificates in PEM, if not the well-known authorities are to be trusted. */
-  ca?: string | undefined
+  /** If there is anything to say of TLS but that it is wanted. */
+  tls?: TlsOptions
+  credentials?: Provider
   keyPrefix: string
 }
 
@@ -28,7 +32,11 @@ interface Account {
 interface Description {
   kind?: 'sentinel' | 'cluster'
   servers: Server[]
+  /** Of a Unix socket, instead of servers. */
+  socket?: unknown
   account: Account
+  credentials?: Provider | undefined
+  family?: unknown
   path?: unknown[]
   query?: Record<string, unknown>
   keyPrefix?: unknown
@@ -58,23 +66,25 @@ function ofIoredis(client: Options): Description | undefined {
   if (client.isCluster === true) return ofIoredisCluster(client, options)
   // Look-alikes for tests connect to nothing.
   if (!isObject(client.connector)) return undefined
-  demand(!options.path && !options.Connector && !options.natMap)
-  const { keyPrefix, db } = options
-  if (!options.sentinels)
-    return { servers: [serverOf(options)], account: accountOf(options), path: [db], keyPrefix }
+  demand(!options.Connector && !options.natMap)
+  const { keyPrefix, db, family, path: socket } = options
+  if (!options.sentinels) {
+    const servers = socket ? [] : [serverOf(options)]
+    return { servers, socket, account: accountOf(options), path: [db], family, keyPrefix }
+  }
   demand(Array.isArray(options.sentinels) && options.role !== 'slave')
   const account = accountOf(options)
   // All speak TLS or none, and with the same certificates.
   const sentinelTls =
     options.sentinelTLS ?? (options.enableTLSForSentinelMode === true ? options.tls : undefined)
-  demand(
-    Boolean(sentinelTls) === Boolean(account.tls) && authorities(sentinelTls) === authorities(account.tls),
-  )
+  const same = [sentinelTls, account.tls].map((tls) => JSON.stringify(tls ? tlsOf(tls) : null))
+  demand(same[0] === same[1])
   return {
     kind: 'sentinel',
     servers: options.sentinels.map((node: unknown) => serverOf(record(node), 26379)),
     account,
     path: [options.name, db],
+    family,
     query: { sentinelUser: options.sentinelUsername, sentinelPassword: options.sentinelPassword },
     keyPrefix,
   }
@@ -86,13 +96,14 @@ function ofIoredisCluster(client: Options, options: Options): Description {
   const servers = client.startupNodes.map((node: unknown) => {
     if (isObject(node)) return serverOf(node)
     if (/^\d+$/.test(String(node))) return serverOf({ port: node })
-    const { hostname, port } = new URL(String(node).replace(/^(?!.*:\/\/)/, 'redis://'))
+    const { hostname, port } = parsed(String(node).replace(/^(?!.*:\/\/)/, 'redis://'))
     return serverOf({ host: hostname, port })
   })
   return {
     kind: 'cluster',
     servers,
     account: accountOf(redis),
+    family: redis.family,
     keyPrefix: options.keyPrefix || redis.keyPrefix,
   }
 }
@@ -117,16 +128,41 @@ function ofNodeRedis(client: Options): Description | undefined {
 /** One server's options; a client has taken its URL apart, a cluster has not. */
 function ofNode(options: Options): Description {
   const socket = record(options.socket)
-  const url = typeof options.url === 'string' ? new URL(options.url) : undefined
+  const url = typeof options.url === 'string' ? parsed(options.url) : undefined
   const decoded = (text: string | undefined) => (text ? decodeURIComponent(text) : undefined)
   const account = accountOf({
     tls: (socket.tls ?? url?.protocol === 'rediss:') && socket,
     username: options.username ?? decoded(url?.username),
     password: options.password ?? decoded(url?.password),
   })
+  const servers = socket.path ? [] : [serverOf({ host: url?.hostname, port: url?.port, ...socket })]
   // Versions 5 and 6 make a provider of a user name and a password, too.
-  demand(!socket.path && !(options.credentialsProvider && account.password === undefined))
-  return { servers: [serverOf({ host: url?.hostname, port: url?.port, ...socket })], account }
+  const provider = account.password === undefined ? options.credentialsProvider : undefined
+  return {
+    servers,
+    socket: socket.path,
+    account,
+    credentials: provider ? asking(provider) : undefined,
+    family: socket.family,
+  }
+}
+
+const askers = new WeakMap<object, Provider>()
+
+/** What an engine asks instead: always the same function for the same provider. */
+function asking(provider: unknown): Provider {
+  const { type, credentials } = record(provider)
+  demand(isObject(provider) && type === 'async-credentials-provider' && typeof credentials === 'function')
+  const known = askers.get(provider) ?? ((() => credentials.call(provider)) as Provider)
+  askers.set(provider, known)
+  return known
+}
+
+/** No error of this shows the text: it may hold a password. */
+function parsed(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  demand(url)
+  return url
 }
 
 function accountOf({ tls, username, password }: Options): Account {
@@ -137,8 +173,9 @@ function serverOf({ host, port }: Options, defaultPort = 6379): Server {
   return { host: String(host || 'localhost').replace(/^\[(.*)\]$/, '$1'), port: Number(port || defaultPort) }
 }
 
-function placed({ kind, servers, account, path = [], query = {}, keyPrefix }: Description): Place {
-  const { tls, username, password } = account
+function placed({ kind, servers, socket, account, path = [], query = {}, ...rest }: Description): Place {
+  const { username, password } = account
+  const tls = account.tls ? tlsOf(account.tls) : undefined
   const encoded = (value: unknown) => encodeURIComponent(String(value))
   const user =
     username || password
@@ -146,33 +183,43 @@ function placed({ kind, servers, account, path = [], query = {}, keyPrefix }: De
       : ''
   const hosts = servers.map(({ host, port }) => `${host.includes(':') ? `[${host}]` : host}:${port}`)
   const parts = path.filter((part) => part && part !== '0').map((part) => `/${part}`)
-  const search = Object.entries(query).flatMap(([name, value]) =>
+  // 4 is what ioredis has by default: such a client would do with any address.
+  const family = rest.family === 6 ? 6 : undefined
+  const asked = socket ? { db: path[0] } : { ...query, family }
+  const search = Object.entries(asked).flatMap(([name, value]) =>
     value ? [`${name}=${encoded(value)}`] : [],
   )
-  const scheme = `redis${tls ? 's' : ''}${kind ? `+${kind}` : ''}`
-  demand(servers.every(({ host }) => namesItself(tls, host)))
-  return {
-    url: `${scheme}://${user}${hosts.join(',')}${parts.join('')}${search.length > 0 ? '?' : ''}${search.join('&')}`,
-    ca: authorities(tls),
-    keyPrefix: keyPrefix ? String(keyPrefix) : '',
+  const scheme = `redis${tls ? 's' : ''}${socket ? '+unix' : kind ? `+${kind}` : ''}`
+  demand(!socket || (typeof socket === 'string' && socket.startsWith('/') && !tls))
+  const where = socket ? encodeURI(String(socket)).replace(/[?#]/g, encodeURIComponent) : parts.join('')
+  const place: Place = {
+    url: `${scheme}://${user}${hosts.join(',')}${where}${search.length > 0 ? '?' : ''}${search.join('&')}`,
+    keyPrefix: rest.keyPrefix ? String(rest.keyPrefix) : '',
   }
+  if (tls && Object.keys(tls).length > 0) place.tls = tls
+  if (rest.credentials) place.credentials = rest.credentials
+  return place
 }
 
-/** The authorities that are trusted; an engine has nothing else to say about TLS. */
-function authorities(tls: unknown): string | undefined {
+/** What an engine can do as well. */
+const SHARED = ['ca', 'cert', 'key', 'passphrase', 'servername', 'rejectUnauthorized'] as const
+
+function tlsOf(tls: unknown): TlsOptions {
   const options = record(tls)
-  for (const name of ['cert', 'key', 'pfx', 'checkServerIdentity', 'secureContext']) demand(!options[name])
-  demand(options.rejectUnauthorized !== false)
-  if (!options.ca) return undefined
-  const ca = [options.ca].flat().map(String).join('\n')
-  demand(ca.includes('-----BEGIN CERTIFICATE-----'))
-  return ca
+  for (const name of ['pfx', 'checkServerIdentity', 'secureContext', 'ALPNProtocols']) demand(!options[name])
+  const given = SHARED.filter((name) => options[name] !== undefined && options[name] !== null)
+  const { ca, ...rest } = Object.fromEntries(given.map((name) => [name, options[name]]))
+  if (rest.servername === '') delete rest.servername
+  if (rest.rejectUnauthorized === true) delete rest.rejectUnauthorized
+  for (const name of ['cert', 'key'] as const) demand(!rest[name] || isPem(rest[name]))
+  const authorities = ca ? [ca].flat() : []
+  demand(authorities.every(isPem))
+  return authorities.length > 0 ? { ca: authorities, ...rest } : rest
 }
 
-/** Whether the server's certificate has to show the name that is connected to. */
-function namesItself(tls: unknown, host: string): boolean {
-  const { servername } = record(tls)
-  return !servername || servername === host
+function isPem(value: unknown): value is string | Uint8Array {
+  if (typeof value !== 'string' && !(value instanceof Uint8Array)) return false
+  return Buffer.from(value as string).includes('-----BEGIN ')
 }
 
 function record(value: unknown): Options {

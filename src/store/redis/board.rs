@@ -9,10 +9,13 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    sync::{Notify, oneshot},
+    time::Instant,
+};
 
 use crate::{
-    store::{ConnectionState, Listener},
+    store::{ConnectionState, Credentials, Listener},
     sync::lock,
 };
 
@@ -242,6 +245,19 @@ impl Board {
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
         lock(&self.state)
+    }
+
+    /// As whom to connect, in the words of the first engine that answers.
+    pub async fn credentials(&self) -> Result<Credentials, String> {
+        let members = self.lock().members.clone();
+        for (_, listener) in members {
+            let (answer, answered) = oneshot::channel();
+            listener.on_credentials(answer);
+            if let Ok(answer) = answered.await {
+                return answer;
+            }
+        }
+        Err("there is nobody left to ask for the credentials".to_owned())
     }
 
     /// Whether something may be tried: not so for a while after it was refused.

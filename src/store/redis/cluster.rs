@@ -343,7 +343,7 @@ impl Cluster {
     fn open(&self, at: &Address) -> Option<Arc<Member>> {
         static PARTS: AtomicU64 = AtomicU64::new(1);
         let part = Part::Commands(PARTS.fetch_add(1, Ordering::Relaxed));
-        let server = self.seeds.first()?.at(&at.0, at.1).ok()?;
+        let server = self.seeds.first()?.at(&at.0, at.1);
         let primary = Arc::new(Primary::Fixed(server.clone()));
         let commands = Commands::new(primary, server.address().to_owned(), self.board.clone(), part);
         let commands = Arc::new(commands);

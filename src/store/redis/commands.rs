@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use redis::{Cmd, ErrorKind, RedisError, RedisResult, Value, aio::MultiplexedConnection};
+use redis::{Cmd, ErrorKind, RedisError, RedisResult, Value};
 use tokio::{
     sync::{Notify, watch},
     time::{Instant, timeout},
@@ -16,7 +16,7 @@ use tokio::{
 
 use super::{
     board::{Board, Part, Spare, Status},
-    connect::{Failure, words},
+    connect::{Connection, Failure, words},
     keys::channel_of,
     primary::{Primary, Tenure},
     pulse::{PING_EVERY, PROOF, Pulse, patience},
@@ -85,7 +85,7 @@ enum Link {
     },
     Up {
         serial: u64,
-        connection: MultiplexedConnection,
+        connection: Connection,
     },
     Closed,
 }
@@ -193,7 +193,7 @@ impl Commands {
         }
     }
 
-    async fn dial(&self, patience: Duration) -> (MultiplexedConnection, Tenure) {
+    async fn dial(&self, patience: Duration) -> (Connection, Tenure) {
         self.board.begin(self.part);
         let mut backoff = Backoff::default();
         loop {
@@ -217,9 +217,9 @@ impl Commands {
     /// their passwords before their rights.
     async fn tried(
         &self,
-        (mut connection, tenure): (MultiplexedConnection, Tenure),
+        (mut connection, tenure): (Connection, Tenure),
         patience: Duration,
-    ) -> Result<(MultiplexedConnection, Tenure), Failure> {
+    ) -> Result<(Connection, Tenure), Failure> {
         let proof = self.board.proof();
         let Some(key) = proof.key.get() else {
             return Ok((connection, tenure));
@@ -287,7 +287,7 @@ impl Commands {
 
     /// Ends, with the reason why, if a connection that was silent does not prove that it is alive. The one for live messages
     /// is asked too.
-    async fn disproof(&self, serial: u64, mut connection: MultiplexedConnection) -> Error {
+    async fn disproof(&self, serial: u64, mut connection: Connection) -> Error {
         self.board.doubted.notify_one();
         let ping = redis::cmd("PING");
         match timeout(PROOF, connection.send_packed_command(&ping)).await {
@@ -326,7 +326,7 @@ impl Commands {
 
     async fn exchange(
         &self,
-        (serial, mut connection): (u64, MultiplexedConnection),
+        (serial, mut connection): (u64, Connection),
         operation: &'static str,
         first: Option<&'static str>,
         command: &Cmd,
@@ -367,7 +367,7 @@ impl Commands {
         }
     }
 
-    async fn connection(&self, limits: Limits) -> Result<(u64, MultiplexedConnection)> {
+    async fn connection(&self, limits: Limits) -> Result<(u64, Connection)> {
         let tried = match &*self.link.borrow() {
             Link::Up { serial, connection } => return Ok((*serial, connection.clone())),
             Link::Closed => return Err(Error::Closed),
@@ -425,7 +425,7 @@ impl Commands {
     /// Sends two commands that go together: nothing of others comes between them.
     async fn both(
         &self,
-        connection: &mut MultiplexedConnection,
+        connection: &mut Connection,
         first: &'static str,
         command: &Cmd,
     ) -> RedisResult<Value> {

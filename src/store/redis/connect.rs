@@ -1,36 +1,76 @@
 //! How to connect to one server.
 
 use std::{
-    sync::{Arc, Once},
+    ops::{Deref, DerefMut},
+    sync::Arc,
     time::Duration,
 };
 
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, ConnectionInfo, ErrorKind, Pipeline, ProtocolVersion,
-    RedisError, RedisResult, ServerErrorKind, Value,
-    aio::{MultiplexedConnection, PubSubSink, PubSubStream},
-    io::tcp::{TcpSettings, socket2::TcpKeepalive},
+    AsyncConnectionConfig, ErrorKind, Pipeline, RedisConnectionInfo, RedisError, RedisResult,
+    ServerErrorKind, Value,
+    aio::{MultiplexedConnection, PubSub, PubSubSink, PubSubStream},
 };
+use tokio::task::AbortHandle;
 
 use super::{
     board::{Board, Spare},
     commands::is_refusal,
+    dial::{self, Family, Place, Wire},
     scripts,
+    target::as_user,
+    tls::Tls,
 };
 
 /// Commands that may wait in the connection's queue, beyond which senders wait in turn.
 const QUEUE: usize = 1024;
 
-/// How long sent bytes may stay unacknowledged before the kernel gives the connection up.
-#[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
-const UNACKNOWLEDGED: Duration = Duration::from_secs(10);
+/// How servers are reached, whichever they are.
+#[derive(Clone)]
+pub(super) struct Access {
+    pub tls: Option<Arc<Tls>>,
+    pub family: Family,
+    /// Whether user and password are asked for at each connection.
+    pub asks: bool,
+    pub board: Arc<Board>,
+}
 
 /// One server: where to connect to, and as whom.
 #[derive(Clone)]
 pub(super) struct Server {
-    client: Client,
+    place: Place,
+    settings: RedisConnectionInfo,
+    access: Access,
     address: String,
-    board: Arc<Board>,
+}
+
+/// A connection for commands. It is closed when nobody has it any more, whatever is still to be answered on it.
+#[derive(Clone)]
+pub(super) struct Connection {
+    inner: MultiplexedConnection,
+    _driver: Arc<Driver>,
+}
+
+struct Driver(AbortHandle);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Deref for Connection {
+    type Target = MultiplexedConnection;
+
+    fn deref(&self) -> &Self::Target {
+        &self.inner
+    }
+}
+
+impl DerefMut for Connection {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.inner
+    }
 }
 
 /// Why an attempt to connect failed, without credentials.
@@ -77,64 +117,43 @@ impl Failure {
 }
 
 impl Server {
-    pub fn new(info: ConnectionInfo, board: &Arc<Board>) -> RedisResult<Self> {
-        let address = match info.addr() {
-            ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => {
-                address_of(host, *port)
-            }
-            other => other.to_string(),
+    pub fn new(place: Place, settings: RedisConnectionInfo, access: &Access) -> Self {
+        let address = match &place {
+            Place::Tcp { host, port } => address_of(host, *port),
+            Place::Unix(path) => path.display().to_string(),
         };
-        let settings = info
-            .redis_settings()
-            .clone()
-            .set_protocol(ProtocolVersion::RESP2)
-            // Redis knows the command since 7.2 alone, so that no list of rights would fit all versions.
-            .set_skip_set_lib_name();
-        let info = info.set_tcp_settings(tcp()).set_redis_settings(settings);
-        Ok(Self {
-            client: Client::open(info)?,
+        Self {
+            place,
+            settings,
+            access: access.clone(),
             address,
-            board: Arc::clone(board),
-        })
+        }
     }
 
     /// Another server that is spoken to in the same way.
-    pub fn at(&self, host: &str, port: u16) -> RedisResult<Self> {
+    pub fn at(&self, host: &str, port: u16) -> Self {
         let host = host.to_owned();
-        let info = self.client.get_connection_info();
-        let addr = match info.addr() {
-            ConnectionAddr::TcpTls {
-                insecure, tls_params, ..
-            } => ConnectionAddr::TcpTls {
-                host,
-                port,
-                insecure: *insecure,
-                tls_params: tls_params.clone(),
-            },
-            _ => ConnectionAddr::Tcp(host, port),
-        };
-        Self::new(info.clone().set_addr(addr), &self.board)
+        Self::new(Place::Tcp { host, port }, self.settings.clone(), &self.access)
     }
 
-    /// Host and port.
+    /// Host and port, or the path of a socket.
     pub fn address(&self) -> &str {
         &self.address
     }
 
     pub fn host(&self) -> &str {
-        match self.client.get_connection_info().addr() {
-            ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. } => host,
-            _ => "",
+        match &self.place {
+            Place::Tcp { host, .. } => host,
+            Place::Unix(_) => "",
         }
     }
 
     /// The same text for the same connection. Holds the credentials: not to be shown.
     pub fn identity(&self) -> String {
-        let info = self.client.get_connection_info();
-        let settings = info.redis_settings();
+        let settings = &self.settings;
         format!(
             "{:?} {} {:?} {:?}",
-            info.addr(),
+            self.place,
             settings.db(),
             settings.username(),
             settings.password()
@@ -142,26 +161,22 @@ impl Server {
     }
 
     /// A connection for commands, with the scripts loaded; `as_primary` refuses a replica.
-    pub async fn commands(
-        &self,
-        patience: Duration,
-        as_primary: bool,
-    ) -> Result<MultiplexedConnection, Failure> {
+    pub async fn commands(&self, patience: Duration, as_primary: bool) -> Result<Connection, Failure> {
         self.attempt(patience, async {
             let mut connection = self.connection().await?;
             let mut name = redis::cmd("CLIENT");
             name.arg("SETNAME").arg("tidemark");
             // By itself: a server that wants a password says so, but hangs up on those who send it a long script before.
-            if self.board.may(Spare::Name) {
+            if self.access.board.may(Spare::Name) {
                 self.usable(Spare::Name, connection.send_packed_command(&name).await?)?;
             }
             let mut pipeline = redis::pipe();
             let mut sent = Vec::new();
-            if as_primary && self.board.may(Spare::Role) {
+            if as_primary && self.access.board.may(Spare::Role) {
                 pipeline.cmd("ROLE");
                 sent.push(Spare::Role);
             }
-            if self.board.may(Spare::Load) {
+            if self.access.board.may(Spare::Load) {
                 for script in scripts::all() {
                     pipeline.cmd("SCRIPT").arg("LOAD").arg(script.source);
                     sent.push(Spare::Load);
@@ -188,7 +203,8 @@ impl Server {
     /// A connection for subscriptions.
     pub async fn subscriber(&self, patience: Duration) -> Result<(PubSubSink, PubSubStream), Failure> {
         self.attempt(patience, async {
-            let (mut sink, stream) = self.client.get_async_pubsub().await?.split();
+            let (settings, wire) = self.open().await?;
+            let (mut sink, stream) = PubSub::new(&settings, wire).await?.split();
             self.usable(Spare::Ping, sink.ping().await?)?;
             Ok((sink, stream))
         })
@@ -221,25 +237,47 @@ impl Server {
         if let Err(error) = reply.clone().extract_error() {
             let said = words(&error);
             if is_refusal(&said) {
-                self.board.refused(spare, &self.address, &said);
+                self.access.board.refused(spare, &self.address, &said);
             }
         }
     }
 
     /// Whether something may be tried that can be done without.
     pub fn may(&self, spare: Spare) -> bool {
-        self.board.may(spare)
+        self.access.board.may(spare)
     }
 
-    async fn connection(&self) -> RedisResult<MultiplexedConnection> {
+    async fn connection(&self) -> RedisResult<Connection> {
         // The operations bring their own time limits, which also count the wait in the queue.
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(None)
             .set_response_timeout(None)
             .set_pipeline_buffer_size(QUEUE);
-        self.client
-            .get_multiplexed_async_connection_with_config(&config)
-            .await
+        let (settings, wire) = self.open().await?;
+        let (inner, driver) = MultiplexedConnection::new_with_config(&settings, wire, config).await?;
+        let driver = tokio::spawn(driver).abort_handle();
+        Ok(Connection {
+            inner,
+            _driver: Arc::new(Driver(driver)),
+        })
+    }
+
+    /// A connection on which nothing was said yet, and what is to be said first.
+    async fn open(&self) -> RedisResult<(RedisConnectionInfo, Wire)> {
+        let settings = if self.access.asks {
+            // Before the connection is opened, since servers give those up that say nothing for long.
+            let given = self.access.board.credentials().await;
+            let given = given.map_err(|reason| (ErrorKind::Io, "credentials", reason))?;
+            as_user(
+                self.settings.clone(),
+                given.username.as_deref().unwrap_or_default(),
+                &given.password,
+            )
+        } else {
+            self.settings.clone()
+        };
+        let wire = dial::open(&self.place, self.access.family, self.access.tls.as_deref()).await?;
+        Ok((settings, wire))
     }
 
     async fn attempt<T>(
@@ -247,15 +285,15 @@ impl Server {
         patience: Duration,
         work: impl Future<Output = RedisResult<T>>,
     ) -> Result<T, Failure> {
-        if let ConnectionAddr::TcpTls { .. } = self.client.get_connection_info().addr() {
-            static PROVIDER: Once = Once::new();
-            // Fails when the process has one already, which serves as well.
-            PROVIDER.call_once(|| drop(rustls::crypto::ring::default_provider().install_default()));
-        }
         match tokio::time::timeout(patience, work).await {
-            Ok(outcome) => outcome.map_err(|error| Failure {
-                permanent: error.kind() == ErrorKind::AuthenticationFailed || error.code() == Some("NOAUTH"),
-                reason: words(&error),
+            Ok(outcome) => outcome.map_err(|error| {
+                let refused =
+                    error.kind() == ErrorKind::AuthenticationFailed || error.code() == Some("NOAUTH");
+                Failure {
+                    // Others may be given the next time.
+                    permanent: refused && !self.access.asks,
+                    reason: words(&error),
+                }
             }),
             Err(_) => Err(Failure::late(patience)),
         }
@@ -294,14 +332,4 @@ fn refusing_everything(reply: Value) -> RedisResult<()> {
         Err(error) if matches!(error.code(), Some("NOAUTH" | "LOADING" | "MASTERDOWN")) => Err(error),
         _ => Ok(()),
     }
-}
-
-fn tcp() -> TcpSettings {
-    let keepalive = TcpKeepalive::new()
-        .with_time(Duration::from_secs(30))
-        .with_interval(Duration::from_secs(10));
-    let settings = TcpSettings::default().set_nodelay(true).set_keepalive(keepalive);
-    #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
-    let settings = settings.set_user_timeout(UNACKNOWLEDGED);
-    settings
 }

@@ -2,16 +2,20 @@
 //!
 //! * [`keys`] names things; `lua/prelude.lua` says what is in them.
 //! * [`scripts`] holds the Lua scripts, [`reply`] and [`message`] take apart what comes back and what is published.
-//! * [`target`] takes the URL apart, [`connect`] knows how to reach one server, [`primary`] which one, where there is
-//!   one to choose; [`cluster`] and [`slots`] do the same for a cluster, and [`servers`] hides which it is.
+//! * [`target`] takes the URL apart, [`connect`] knows how to reach one server, [`dial`] and [`tls`] over what; [`primary`]
+//!   knows which one, where there is one to choose; [`cluster`] and [`slots`] do the same for a cluster, and [`servers`]
+//!   hides which it is.
 //! * [`index`] is the list of streams; [`errands`] do what nobody waits for.
 //! * [`commands`] and [`subscriber`] each keep a connection, and an [`endpoint`] shares them among all stores of the
-//!   process. [`board`] tells how they are, [`pulse`] when one of them has to prove that it is alive.
+//!   process. [`board`] tells how they are, [`pulse`] when one of them has to prove that it is alive, and [`rights`] what
+//!   they have to allow.
 
 mod board;
 mod cluster;
 mod commands;
 mod connect;
+mod der;
+mod dial;
 mod endpoint;
 mod errands;
 mod groups;
@@ -29,6 +33,7 @@ mod servers;
 mod slots;
 mod subscriber;
 mod target;
+mod tls;
 
 use std::{
     sync::{
@@ -108,7 +113,7 @@ impl RedisStore {
         }
         Ok(Arc::new(Self {
             id: IDS.fetch_add(1, Ordering::Relaxed),
-            target: Arc::new(Target::parse(&config.url, config.tls_ca.as_deref())?),
+            target: Arc::new(Target::parse(config)?),
             keys: Keyspace::new(&config.key_prefix),
             node,
             listener,

@@ -5,13 +5,13 @@ use std::{pin::Pin, time::Duration};
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use redis::{
     Value,
-    aio::{MultiplexedConnection, PubSubSink, PubSubStream},
+    aio::{PubSubSink, PubSubStream},
 };
 use tokio::sync::watch;
 
 use super::{
     board::Spare,
-    connect::{Failure, Server, address_of},
+    connect::{Connection, Failure, Server},
 };
 
 pub(super) enum Primary {
@@ -43,7 +43,7 @@ impl Primary {
     }
 
     /// A connection for commands, with the scripts loaded.
-    pub async fn commands(&self, patience: Duration) -> Result<(MultiplexedConnection, Tenure), Failure> {
+    pub async fn commands(&self, patience: Duration) -> Result<(Connection, Tenure), Failure> {
         match self {
             Self::Fixed(server) => Ok((server.commands(patience, false).await?, forever())),
             Self::Watched(sentinels) => sentinels.commands(patience).await,
@@ -100,7 +100,7 @@ impl Sentinels {
         }
     }
 
-    async fn commands(&self, patience: Duration) -> Result<(MultiplexedConnection, Tenure), Failure> {
+    async fn commands(&self, patience: Duration) -> Result<(Connection, Tenure), Failure> {
         let primary = self.find(patience).await?;
         let connection = primary.commands(patience, true).await;
         let connection = connection.map_err(|failure| failure.of(primary.address()))?;
@@ -153,10 +153,7 @@ impl Sentinels {
             }
         }
         if let Some(Answer { host, port, .. }) = answers.iter().max_by_key(|answer| answer.epoch) {
-            return self
-                .primary
-                .at(host, *port)
-                .map_err(|_| Failure::passing(format!("{} is no address", address_of(host, *port))));
+            return Ok(self.primary.at(host, *port));
         }
         Err(Failure::all(failures))
     }

@@ -1,16 +1,19 @@
 //! What a URL names: one server, a primary that sentinels know, or a cluster.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
-use redis::{Client, ConnectionAddr, ConnectionInfo, IntoConnectionInfo as _, TlsCertificates};
+use redis::{ProtocolVersion, RedisConnectionInfo};
 
 use super::{
     board::Board,
-    connect::Server,
+    connect::{Access, Server},
+    dial::{self, Family},
     primary::{Primary, Sentinels},
+    tls::Tls,
 };
-use crate::{Error, Result};
+use crate::{Config, Error, Result, config};
 
+const PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
 
 /// Where the keys live.
@@ -30,64 +33,203 @@ pub(super) enum Place {
     Cluster(Vec<Server>),
 }
 
-impl Target {
-    /// Takes a URL apart. `ca`: certificates in PEM that are trusted instead of the well-known ones. No error repeats
-    /// the URL: it may hold a password.
-    pub fn parse(url: &str, ca: Option<&str>) -> Result<Self> {
-        let board = Arc::new(Board::new());
-        let (scheme, rest) = url.split_once("://").ok_or_else(refused)?;
-        let Some((base, kind)) = scheme.split_once('+').filter(|(_, kind)| *kind != "unix") else {
-            let primary = Primary::Fixed(server(url, ca, &board)?);
-            return Ok(Self::new(Place::Primary(Arc::new(primary)), ca, board));
+/// A URL's parts. Which servers it names is in `hosts`, separated by commas, or in `path`.
+struct Parts<'a> {
+    is_secure: bool,
+    kind: &'a str,
+    user: &'a str,
+    hosts: &'a str,
+    path: &'a str,
+    query: Vec<(String, String)>,
+}
+
+impl<'a> Parts<'a> {
+    fn of(url: &'a str) -> Option<Self> {
+        let (scheme, rest) = url.split_once("://")?;
+        let (base, kind) = scheme.split_once('+').unwrap_or((scheme, "server"));
+        let is_secure = match base {
+            "redis" => false,
+            "rediss" => true,
+            _ => return None,
         };
         let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-        let (user, hosts) = match authority.rsplit_once('@') {
-            Some((user, hosts)) => (format!("{user}@"), hosts),
-            None => (String::new(), authority),
-        };
-        let hosts = hosts.split(',');
-        let place = match (kind, path.split_once('/').unwrap_or((path, "")), query) {
-            ("cluster", ("" | "0", ""), "") => {
-                let seeds = hosts.map(|host| server(&format!("{base}://{user}{host}"), ca, &board));
-                Place::Cluster(seeds.collect::<Result<_>>()?)
-            }
-            ("sentinel", (name, db), _) if is_name(name) => {
-                let sentinels = hosts.map(|host| sentinel(&format!("{base}://{host}"), query, ca, &board));
-                let sentinels = sentinels.collect::<Result<_>>()?;
-                // The host is a stand-in for those that the sentinels will name.
-                let primary = server(&format!("{base}://{user}primary/{db}"), ca, &board)?;
-                let sentinels = Sentinels::new(sentinels, name.to_owned(), primary);
-                Place::Primary(Arc::new(Primary::Watched(sentinels)))
-            }
-            _ => return Err(refused()),
-        };
-        Ok(Self::new(place, ca, board))
+        let (user, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
+        let query = query.split('&').filter(|pair| !pair.is_empty());
+        let query = query.map(|pair| {
+            let (name, value) = pair.split_once('=')?;
+            Some((decoded(name)?, decoded(value)?))
+        });
+        Some(Self {
+            is_secure,
+            kind,
+            user,
+            hosts,
+            path,
+            query: query.collect::<Option<_>>()?,
+        })
     }
 
-    fn new(place: Place, ca: Option<&str>, board: Arc<Board>) -> Self {
+    fn value(&self, name: &str) -> Option<&str> {
+        let mut pairs = self.query.iter();
+        pairs.find_map(|(known, value)| (known == name).then_some(&**value))
+    }
+
+    fn has_only(&self, names: &[&str]) -> bool {
+        self.query.iter().all(|(name, _)| names.contains(&&**name))
+    }
+
+    /// A user without a password has an empty one: that is what other clients send.
+    fn settings(&self, db: &str) -> Option<RedisConnectionInfo> {
+        let (user, password) = self.user.split_once(':').unwrap_or((self.user, ""));
+        let settings = as_user(settings(), &decoded(user)?, &decoded(password)?);
+        Some(settings.set_db(match db {
+            "" => 0,
+            number => number.parse().ok().filter(|db| *db >= 0)?,
+        }))
+    }
+}
+
+impl Target {
+    /// Takes the configuration's URL apart. No error repeats it: it may hold a password.
+    pub fn parse(config: &Config) -> Result<Self> {
+        let parts = Parts::of(&config.url).ok_or_else(refused)?;
+        let tls = match (&config.tls, parts.is_secure) {
+            (None, false) => None,
+            (tls, true) => Some(Arc::new(Tls::new(&tls.clone().unwrap_or_default())?)),
+            (Some(_), false) => return Err(Error::invalid("options.tls", "is for a URL with TLS")),
+        };
+        let access = Access {
+            tls,
+            family: match parts.value("family") {
+                None => Family::Any,
+                Some("4") => Family::V4,
+                Some("6") => Family::V6,
+                Some(_) => return Err(refused()),
+            },
+            asks: config.credentials.is_some(),
+            board: Arc::new(Board::new()),
+        };
+        let place = place(&parts, &access).ok_or_else(refused)?;
+        Ok(Self::new(place, access, config))
+    }
+
+    fn new(place: Place, access: Access, config: &Config) -> Self {
         let (kind, named) = match &place {
             Place::Primary(primary) => (primary.identity(), primary.named()),
             Place::Cluster(seeds) => ("cluster".to_owned(), &seeds[..]),
         };
         let identities: Vec<_> = named.iter().map(Server::identity).collect();
         let addresses: Vec<_> = named.iter().map(Server::address).collect();
+        let tls = access.tls.is_some().then(|| identity(config.tls.as_ref()));
         Self {
-            identity: format!("{kind} {identities:?} {ca:?}"),
+            identity: format!(
+                "{kind} {identities:?} {:?} {tls:?} {:?}",
+                access.family, config.credentials
+            ),
             address: addresses.join(","),
             place,
-            board,
+            board: access.board,
         }
     }
+}
+
+/// The same text for the same options.
+fn identity(tls: Option<&config::Tls>) -> String {
+    let config::Tls {
+        ca,
+        well_known,
+        system,
+        insecure,
+        cert,
+        key,
+        server_name,
+    } = tls.cloned().unwrap_or_default();
+    format!("{ca:?} {well_known} {system} {insecure} {cert:?} {key:?} {server_name:?}")
+}
+
+fn place(parts: &Parts<'_>, access: &Access) -> Option<Place> {
+    let hosts = || parts.hosts.split(',');
+    Some(match parts.kind {
+        "server" if parts.has_only(&["family"]) => {
+            let at = tcp(parts.hosts, PORT)?;
+            let server = Server::new(at, parts.settings(parts.path)?, access);
+            Place::Primary(Arc::new(Primary::Fixed(server)))
+        }
+        "unix" if parts.has_only(&["db"]) && parts.hosts.is_empty() && !parts.is_secure => {
+            let at = dial::Place::Unix(PathBuf::from(format!("/{}", decoded(parts.path)?)));
+            let settings = parts.settings(parts.value("db").unwrap_or_default())?;
+            Place::Primary(Arc::new(Primary::Fixed(Server::new(at, settings, access))))
+        }
+        "cluster" if parts.has_only(&["family"]) && matches!(parts.path, "" | "0") => {
+            let settings = parts.settings("")?;
+            let seeds = hosts().map(|host| Some(Server::new(tcp(host, PORT)?, settings.clone(), access)));
+            Place::Cluster(seeds.collect::<Option<_>>()?)
+        }
+        "sentinel" if parts.has_only(&["family", "sentinelUser", "sentinelPassword"]) => {
+            let (name, db) = parts.path.split_once('/').unwrap_or((parts.path, ""));
+            if !is_name(name) {
+                return None;
+            }
+            // Sentinels have no users of the data's; whoever gives those does not know theirs.
+            let own = |name| parts.value(name).unwrap_or_default();
+            let asked = as_user(settings(), own("sentinelUser"), own("sentinelPassword"));
+            let given = Access {
+                asks: false,
+                ..access.clone()
+            };
+            let sentinels =
+                hosts().map(|host| Some(Server::new(tcp(host, SENTINEL_PORT)?, asked.clone(), &given)));
+            let sentinels = sentinels.collect::<Option<_>>()?;
+            // The host is a stand-in for those that the sentinels will name.
+            let primary = Server::new(tcp("primary", PORT)?, parts.settings(db)?, access);
+            let sentinels = Sentinels::new(sentinels, name.to_owned(), primary);
+            Place::Primary(Arc::new(Primary::Watched(sentinels)))
+        }
+        _ => return None,
+    })
 }
 
 fn refused() -> Error {
     Error::invalid(
         "url",
-        "must be redis://[user:password@]host[:port][/db], rediss:// for TLS, redis+unix://, \
+        "must be redis://[user:password@]host[:port][/db], rediss:// for TLS, redis+unix:///path, \
          redis+sentinel://[user:password@]host[:port][,…]/<master name>[/db] or \
          redis+cluster://[user:password@]host[:port][,…]; percent-encode special characters",
     )
+}
+
+fn settings() -> RedisConnectionInfo {
+    RedisConnectionInfo::default()
+        .set_protocol(ProtocolVersion::RESP2)
+        // Redis knows the command since 7.2 alone, so that no list of rights would fit all versions.
+        .set_skip_set_lib_name()
+}
+
+/// Nobody, if both are empty.
+pub(super) fn as_user(settings: RedisConnectionInfo, user: &str, password: &str) -> RedisConnectionInfo {
+    match (user, password) {
+        ("", "") => settings,
+        ("", password) => settings.set_password(password),
+        (user, password) => settings.set_username(user).set_password(password),
+    }
+}
+
+/// A host and its port, as a URL has them.
+fn tcp(text: &str, default_port: u16) -> Option<dial::Place> {
+    let (host, port) = match text.strip_prefix('[') {
+        Some(rest) => rest
+            .split_once(']')
+            .filter(|(host, _)| host.parse::<std::net::Ipv6Addr>().is_ok())?,
+        None => text.find(':').map_or((text, ""), |at| text.split_at(at)),
+    };
+    let port = match port {
+        "" | ":" => default_port,
+        port => port.strip_prefix(':')?.parse().ok()?,
+    };
+    let is_one = |host: &String| !host.is_empty() && !host.contains([',', '/', '@', '\\', ' ']);
+    let host = decoded(host).filter(is_one)?;
+    Some(dial::Place::Tcp { host, port })
 }
 
 /// What a sentinel accepts as the name of a master.
@@ -96,66 +238,17 @@ fn is_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(accepted)
 }
 
-fn server(url: &str, ca: Option<&str>, board: &Arc<Board>) -> Result<Server> {
-    let info = url.into_connection_info().map_err(|_| refused())?;
-    let server = Server::new(trusting(info, ca)?, board).map_err(|_| refused())?;
-    if server.host().contains(',') {
-        return Err(refused());
+/// Without percent-encoding; a percent sign that encodes nothing stands for itself.
+fn decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        let digits = (byte == b'%').then(|| after.get(..2)).flatten();
+        let code = digits.and_then(|digits| u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok());
+        bytes.push(code.unwrap_or(byte));
+        rest = if code.is_some() { &after[2..] } else { after };
     }
-    Ok(server)
-}
-
-/// A sentinel has no users of the data's; its own are in the query.
-fn sentinel(url: &str, query: &str, ca: Option<&str>, board: &Arc<Board>) -> Result<Server> {
-    let parsed = redis::parse_redis_url(&format!("{url}?{query}")).ok_or_else(refused)?;
-    let mut info = url.into_connection_info().map_err(|_| refused())?;
-    if parsed.port().is_none() {
-        let addr = match info.addr().clone() {
-            ConnectionAddr::Tcp(host, _) => ConnectionAddr::Tcp(host, SENTINEL_PORT),
-            ConnectionAddr::TcpTls {
-                host,
-                insecure,
-                tls_params,
-                ..
-            } => ConnectionAddr::TcpTls {
-                host,
-                port: SENTINEL_PORT,
-                insecure,
-                tls_params,
-            },
-            other => other,
-        };
-        info = info.set_addr(addr);
-    }
-    let mut settings = info.redis_settings().clone();
-    for (name, value) in parsed.query_pairs() {
-        settings = match &*name {
-            "sentinelUser" => settings.set_username(value),
-            "sentinelPassword" => settings.set_password(value),
-            _ => return Err(refused()),
-        };
-    }
-    Server::new(trusting(info.set_redis_settings(settings), ca)?, board).map_err(|_| refused())
-}
-
-fn trusting(info: ConnectionInfo, ca: Option<&str>) -> Result<ConnectionInfo> {
-    let Some(ca) = ca else {
-        return Ok(info);
-    };
-    let certificates = TlsCertificates {
-        client_tls: None,
-        root_cert: Some(ca.as_bytes().to_vec()),
-    };
-    let client = Client::build_with_tls(info, certificates)
-        .ok()
-        .filter(|_| ca.contains("-----BEGIN CERTIFICATE-----"))
-        .ok_or_else(|| {
-            Error::invalid(
-                "options.tls.ca",
-                "must be certificates in PEM format, for a URL with TLS",
-            )
-        })?;
-    Ok(client.get_connection_info().clone())
+    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]
@@ -163,7 +256,17 @@ mod tests {
     use super::*;
 
     fn parse(url: &str) -> Result<Target> {
-        Target::parse(url, None)
+        parse_with(url, None)
+    }
+
+    fn parse_with(url: &str, tls: Option<config::Tls>) -> Result<Target> {
+        let config = serde_json::json!({
+            "url": url, "keyPrefix": "tm", "ttlActiveMs": 1, "ttlDoneMs": 1, "leaseMs": 1, "stopGraceMs": 1,
+            "connectTimeoutMs": 1, "commandTimeoutMs": 1, "flushIntervalMs": 0, "ackIntervalMs": 0,
+            "maxQueueBytes": 1, "compression": 0,
+        });
+        let config: Config = serde_json::from_value(config).unwrap();
+        Target::parse(&Config { tls, ..config })
     }
 
     #[test]
@@ -182,6 +285,10 @@ mod tests {
             ),
             ("redis+cluster://:sesame@a,b:1", "a:6379,b:1"),
             ("rediss+cluster://[::1]:7000/0", "[::1]:7000"),
+            ("redis://bob@host?family=6", "host:6379"),
+            ("redis://bob:@host/", "host:6379"),
+            ("redis://:%zz%73@HOST:", "HOST:6379"),
+            ("redis+unix://bob:sesame@/tmp/a%20b.sock?db=3", "/tmp/a b.sock"),
         ] {
             assert_eq!(parse(url).unwrap().address, address);
         }
@@ -199,6 +306,13 @@ mod tests {
             "redis+sentinel://:sesame@h:99999/main",
             "redis+sentinel://:sesame@h/main?password=sesame",
             "redis+cluster://:sesame@h/1",
+            "redis://:sesame@[h]",
+            "redis://:sesame@[::1]x",
+            "redis://:sesame@h/-1",
+            "redis://:sesame@h?family=5",
+            "redis://:sesame@h?db=1",
+            "redis+unix://:sesame@h/x",
+            "rediss+unix://:sesame@/x",
             "redis+cluster://:sesame@h?x=sesame",
             "redis+cluster://:sesame@",
             "redis+other://:sesame@h",
@@ -233,6 +347,10 @@ mod tests {
             "redis+sentinel://host/main/1",
             "redis+sentinel://:a@host/main",
             "redis+sentinel://host/main?sentinelPassword=a",
+            "redis://host?family=4",
+            "redis://bob@host",
+            "redis+unix:///host",
+            "redis+unix:///host?db=1",
         ];
         for (index, url) in all.iter().enumerate() {
             for other in &all[index + 1..] {
@@ -242,17 +360,43 @@ mod tests {
     }
 
     #[test]
-    fn a_ca_is_checked_at_the_door() {
-        for (url, ca) in [
-            ("redis://host", "-----BEGIN CERTIFICATE-----"),
-            ("rediss://host", "sesame"),
+    fn a_user_without_a_password_is_one_with_an_empty_password() {
+        let settings = |url| Parts::of(url).unwrap().settings("").unwrap();
+        for (url, user, password) in [
+            ("redis://host", None, None),
+            ("redis://@host", None, None),
+            ("redis://:@host", None, None),
+            ("redis://:a%40b@host", None, Some("a@b")),
+            ("redis://bob@host", Some("bob"), Some("")),
+            ("redis://bob:@host", Some("bob"), Some("")),
+            ("redis://b%6fb:100%+%@host", Some("bob"), Some("100%+%")),
+        ] {
+            let settings = settings(url);
+            assert_eq!(
+                (settings.username(), settings.password()),
+                (user, password),
+                "{url}"
+            );
+        }
+    }
+
+    #[test]
+    fn certificates_are_checked_at_the_door() {
+        let with = |ca: &str| config::Tls {
+            ca: vec![ca.to_owned()],
+            ..config::Tls::default()
+        };
+        for (url, ca, field) in [
+            ("redis://host", "-----BEGIN CERTIFICATE-----", "options.tls: "),
+            ("rediss://host", "sesame", "options.tls.ca: "),
             (
                 "rediss://host",
                 "-----BEGIN CERTIFICATE-----\nsesame\n-----END CERTIFICATE-----\n",
+                "options.tls.ca: ",
             ),
         ] {
-            let error = Target::parse(url, Some(ca)).err().unwrap();
-            assert!(error.to_string().starts_with("options.tls.ca: "), "{error}");
+            let error = parse_with(url, Some(with(ca))).err().unwrap();
+            assert!(error.to_string().starts_with(field), "{error}");
         }
     }
 }
