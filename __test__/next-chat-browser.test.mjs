@@ -12,7 +12,8 @@ import { startServers, Tab } from './support/next-chat.mjs'
 import { sharedRedis } from './support/stores.mjs'
 import { until } from './support/wait.mjs'
 
-const STORY = 'A story of 160 words, please'
+// Long enough for all those reloads on a slow machine.
+const STORY = 'A story of 160 words at 20/s, please'
 
 await prepareNextChat()
 const browser = await startBrowser()
