@@ -19,6 +19,7 @@ pub mod hub;
 mod inner;
 pub mod metrics;
 pub mod outbox;
+mod page;
 pub mod producer;
 mod producers;
 pub mod ring;

@@ -5,10 +5,9 @@
 //! page is dropped, and read again should it go on: it costs its cursor.
 
 use std::{
-    collections::VecDeque,
     sync::{
         Arc, Mutex, Weak,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
     time::Duration,
 };
@@ -18,8 +17,9 @@ use ulid::Ulid;
 
 use super::{
     Inner,
-    hub::{Hub, Member, PAGE_BYTES},
+    hub::{Hub, Member},
     outbox::{End, Handle, Sink},
+    page::{LogPage, Pace},
     ring::Next,
     window::{Limits, Window},
 };
@@ -37,17 +37,6 @@ const MOST_PASSED: usize = 4096;
 
 /// A page without progress is not asked for again at once.
 const IDLE_PAGE: Duration = Duration::from_millis(100);
-
-/// The first page of a reader that has not asked for anything yet: enough to begin with once it does.
-const FIRST_BYTES: usize = 32 * 1024;
-/// The page after one that was dropped. A further one may be twice as large if the one before was taken so quickly.
-const LEAST_BYTES: usize = 16 * 1024;
-const QUICK: Duration = Duration::from_secs(1);
-/// A reader that has taken nothing for so long stands still; one that has never asked for anything, sooner.
-const STILL: Duration = Duration::from_secs(5);
-const UNASKED: Duration = Duration::from_secs(1);
-/// What all readers that are out of credit may leave of their pages. Beyond, the next one to stop drops its own at once.
-const MOST_HELD: usize = 16 * 1024 * 1024;
 
 /// What a reader asks for.
 #[derive(Debug, Clone)]
@@ -104,16 +93,9 @@ struct State {
     place: Option<Cursor>,
     announced: Option<Ulid>,
     credit: i64,
-    /// The reader has asked for more than it was opened with.
-    has_asked: bool,
     window: Option<Window>,
     page: LogPage,
-    /// How much the next page is to hold.
-    page_bytes: usize,
-    /// When the reader was last given something.
-    moved: Option<Instant>,
-    /// Somebody watches for the reader to stand still.
-    is_watched: bool,
+    pace: Pace,
     framing: Option<Framing>,
     /// How many chunks were passed since the last pull began.
     passed: usize,
@@ -126,44 +108,6 @@ struct State {
     watch: Option<AbortHandle>,
     end: Option<End>,
     over: bool,
-}
-
-/// What is left of the page that was read last.
-#[derive(Default)]
-struct LogPage {
-    frames: VecDeque<Frame>,
-    end: Option<Terminal>,
-    more: bool,
-    /// It brought nothing.
-    idle: bool,
-    /// When it was read.
-    since: Option<Instant>,
-    /// It waits for its reader.
-    held: Option<Held>,
-}
-
-/// A part of what all readers leave of their pages.
-struct Held {
-    all: Arc<AtomicUsize>,
-    bytes: usize,
-}
-
-impl Held {
-    fn new(all: &Arc<AtomicUsize>, bytes: usize) -> Option<Self> {
-        let before = all.fetch_add(bytes, Ordering::Relaxed);
-        // Dropped, it takes back what it has added.
-        let held = Self {
-            all: Arc::clone(all),
-            bytes,
-        };
-        (before + bytes <= MOST_HELD).then_some(held)
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.all.fetch_sub(self.bytes, Ordering::Relaxed);
-    }
 }
 
 impl Member for Subscription {
@@ -196,7 +140,6 @@ impl Subscription {
             stalled: AtomicBool::new(false),
             state: Mutex::new(State {
                 credit: i64::try_from(follow.credit).unwrap_or(i64::MAX),
-                page_bytes: FIRST_BYTES,
                 framing: follow.framing.clone(),
                 window: follow.limits.as_ref().map(Window::new),
                 ..State::default()
@@ -232,10 +175,7 @@ impl Subscription {
     /// The reader takes `cost` more.
     pub fn credit(&self, cost: u64) {
         let mut state = lock(&self.state);
-        if !state.has_asked {
-            state.has_asked = true;
-            state.page_bytes = PAGE_BYTES;
-        }
+        state.pace.ask();
         state.credit = state
             .credit
             .saturating_add(i64::try_from(cost).unwrap_or(i64::MAX));
@@ -245,7 +185,7 @@ impl Subscription {
 
     /// How much its next page is to hold, at most.
     pub fn page_bytes(&self) -> usize {
-        lock(&self.state).page_bytes
+        lock(&self.state).pace.bytes()
     }
 
     /// Everything up to `seq` is acknowledged; whether that is news.
@@ -350,7 +290,7 @@ impl Subscription {
         let before = state.place;
         let pulled = self.advance(&mut state, sink);
         if state.place != before {
-            state.moved = Some(Instant::now());
+            state.pace.moves();
         }
         pulled
     }
@@ -395,7 +335,7 @@ impl Subscription {
         state.open(self.handle, sink);
         if let Some(frame) = state.page.frames.pop_front() {
             if state.has_room() {
-                state.page.held = None;
+                state.page.release();
             }
             if !self.deliver(state, &frame, sink) {
                 state.page.frames.push_front(frame);
@@ -518,10 +458,6 @@ impl Subscription {
         };
         state.fetching = true;
         state.page.more = false;
-        let is_quick = state.page.since.is_some_and(|since| since.elapsed() < QUICK);
-        if is_quick && inner.held().load(Ordering::Relaxed) < MOST_HELD / 2 {
-            state.page_bytes = PAGE_BYTES.min(2 * state.page_bytes);
-        }
         let position = if state.between {
             Position::Next {
                 generation: place.generation,
@@ -540,7 +476,7 @@ impl Subscription {
         };
         let read = Read {
             position,
-            max_bytes: state.page_bytes,
+            max_bytes: state.pace.bytes_after(&state.page, inner.held()),
             owner: self.owner.clone(),
         };
         let task = inner.spawn(fetch(Arc::clone(self), inner.clone(), read, delay));
@@ -549,16 +485,14 @@ impl Subscription {
 
     /// Sees to it that a page does not wait for ever for a reader that stands still.
     fn watch(self: &Arc<Self>, state: &mut State) {
-        if state.page.frames.is_empty() || state.page.held.is_some() {
+        if state.page.frames.is_empty() {
             return;
         }
         let Some(inner) = self.inner.upgrade() else { return };
-        let bytes = state.page.frames.iter().map(Frame::size).sum();
-        state.page.held = Held::new(inner.held(), bytes);
-        if state.page.held.is_none() {
+        if !state.page.hold(inner.held()) {
             state.drop_page();
-        } else if !state.is_watched {
-            state.is_watched = true;
+        } else if !state.pace.is_watched {
+            state.pace.is_watched = true;
             inner.spawn(let_go(Arc::downgrade(self)));
         }
     }
@@ -598,11 +532,8 @@ impl State {
     fn drop_page(&mut self) {
         // What has gone wrong was found behind what is there, and must not come before it.
         if !self.page.frames.is_empty() && self.end.is_none() {
-            self.page = LogPage {
-                more: true,
-                ..LogPage::default()
-            };
-            self.page_bytes = LEAST_BYTES;
+            self.page.let_go();
+            self.pace.falls_back();
         }
     }
 
@@ -728,15 +659,11 @@ impl Subscription {
     /// How long to wait before the next look at whether it stands still; `None` when there is nothing to look after.
     fn let_go(&self) -> Option<Duration> {
         let mut state = lock(&self.state);
-        let patience = if state.has_asked { STILL } else { UNASKED };
-        let left = state
-            .moved
-            .max(state.page.since)
-            .map(|since| patience.saturating_sub(since.elapsed()));
-        if let Some(left) = left.filter(|left| !state.page.frames.is_empty() && !left.is_zero()) {
-            return Some(left);
+        let patience = state.pace.patience(&state.page);
+        if let Some(patience) = patience.filter(|_| !state.page.frames.is_empty()) {
+            return Some(patience);
         }
-        state.is_watched = false;
+        state.pace.is_watched = false;
         state.drop_page();
         None
     }

@@ -1,0 +1,239 @@
+//! The page of the log that a reader is being given, and for how long it may wait for the reader.
+//!
+//! A reader that is slow keeps its page: it would have to be read once more. One that stands still does not.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::hub::PAGE_BYTES;
+use crate::{frame::Frame, store::Terminal};
+
+/// The first page of a reader that has not asked for anything yet: enough to begin with once it does.
+const FIRST_BYTES: usize = 32 * 1024;
+/// The page after one that was dropped. The next one may be twice as large if this one is taken so quickly.
+const LEAST_BYTES: usize = 16 * 1024;
+const QUICK: Duration = Duration::from_secs(1);
+/// A reader that has taken nothing for so long stands still; one that has never asked for anything, sooner.
+const STILL: Duration = Duration::from_secs(5);
+const UNASKED: Duration = Duration::from_secs(1);
+/// What the pages of all readers that are out of credit may hold. Beyond, the next one to stop drops its own at once.
+const MOST_HELD: usize = 16 * 1024 * 1024;
+
+/// What is left of the page that was read last.
+#[derive(Default)]
+pub(super) struct LogPage {
+    pub frames: VecDeque<Frame>,
+    pub end: Option<Terminal>,
+    pub more: bool,
+    /// It brought nothing.
+    pub idle: bool,
+    /// When it was read.
+    pub since: Option<Instant>,
+    held: Option<Held>,
+}
+
+impl LogPage {
+    /// Its reader takes it.
+    pub fn release(&mut self) {
+        self.held = None;
+    }
+
+    /// Its reader has stopped; whether it may wait. `all` counts what all pages hold.
+    pub fn hold(&mut self, all: &Arc<AtomicUsize>) -> bool {
+        if self.held.is_none() {
+            self.held = Held::new(all, self.frames.iter().map(Frame::size).sum());
+        }
+        self.held.is_some()
+    }
+
+    /// Leaves the rest to be read again.
+    pub fn let_go(&mut self) {
+        *self = Self {
+            more: true,
+            ..Self::default()
+        };
+    }
+}
+
+/// A part of what all pages hold.
+struct Held {
+    all: Arc<AtomicUsize>,
+    bytes: usize,
+}
+
+impl Held {
+    fn new(all: &Arc<AtomicUsize>, bytes: usize) -> Option<Self> {
+        let before = all.fetch_add(bytes, Ordering::Relaxed);
+        // Dropped, it takes back what it has added.
+        let held = Self {
+            all: Arc::clone(all),
+            bytes,
+        };
+        (before + bytes <= MOST_HELD).then_some(held)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.all.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// How a reader takes what it is given.
+pub(super) struct Pace {
+    /// How much the next page is to hold.
+    bytes: usize,
+    /// It has asked for more than it was opened with.
+    has_asked: bool,
+    /// When it was last given something.
+    moved: Option<Instant>,
+    /// Somebody watches for it to stand still.
+    pub is_watched: bool,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            bytes: FIRST_BYTES,
+            has_asked: false,
+            moved: None,
+            is_watched: false,
+        }
+    }
+}
+
+impl Pace {
+    /// The reader asks for more.
+    pub fn ask(&mut self) {
+        if !self.has_asked {
+            self.has_asked = true;
+            self.bytes = PAGE_BYTES;
+        }
+    }
+
+    /// It was given something.
+    pub fn moves(&mut self) {
+        self.moved = Some(Instant::now());
+    }
+
+    /// How much its next page is to hold.
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The same once it has taken this one. `all` counts what the pages of all readers hold.
+    pub fn bytes_after(&mut self, page: &LogPage, all: &AtomicUsize) -> usize {
+        let is_quick = page.since.is_some_and(|since| since.elapsed() < QUICK);
+        if is_quick && all.load(Ordering::Relaxed) < MOST_HELD / 2 {
+            self.bytes = PAGE_BYTES.min(2 * self.bytes);
+        }
+        self.bytes
+    }
+
+    /// A page of its was dropped.
+    pub fn falls_back(&mut self) {
+        self.bytes = LEAST_BYTES;
+    }
+
+    /// How long its page may wait from now on; `None`: it stands still.
+    pub fn patience(&self, page: &LogPage) -> Option<Duration> {
+        let patience = if self.has_asked { STILL } else { UNASKED };
+        let since = self.moved.max(page.since)?;
+        let left = patience.saturating_sub(since.elapsed());
+        (!left.is_zero()).then_some(left)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame::{FrameBuilder, Kind};
+
+    fn of(bytes: usize) -> LogPage {
+        let mut builder = FrameBuilder::default();
+        builder.push(Kind::Bytes, &vec![0; bytes]);
+        let frame = builder.take(1, usize::MAX).unwrap().at(1);
+        LogPage {
+            frames: VecDeque::from([frame]),
+            since: Some(Instant::now()),
+            ..LogPage::default()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_that_moves_keeps_its_page_and_one_that_stands_still_does_not() {
+        let page = of(1);
+        let mut reader = Pace::default();
+        assert_eq!(reader.patience(&page), Some(UNASKED), "it has not asked yet");
+        tokio::time::advance(UNASKED).await;
+        assert_eq!(reader.patience(&page), None);
+        reader.ask();
+        assert_eq!(reader.patience(&page), Some(STILL.saturating_sub(UNASKED)));
+        for _ in 0..10 {
+            tokio::time::advance(STILL.mul_f64(0.9)).await;
+            reader.moves();
+            assert_eq!(reader.patience(&page), Some(STILL));
+        }
+        tokio::time::advance(STILL).await;
+        assert_eq!(reader.patience(&page), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pages_are_small_for_those_who_do_not_take_them() {
+        let all = AtomicUsize::new(0);
+        let mut reader = Pace::default();
+        assert_eq!(reader.bytes(), FIRST_BYTES);
+        reader.ask();
+        assert_eq!(reader.bytes(), PAGE_BYTES);
+        reader.falls_back();
+        reader.ask();
+        assert_eq!(reader.bytes(), LEAST_BYTES);
+        let quick = of(1);
+        assert_eq!(reader.bytes_after(&quick, &all), 2 * LEAST_BYTES);
+        tokio::time::advance(QUICK).await;
+        assert_eq!(
+            reader.bytes_after(&quick, &all),
+            2 * LEAST_BYTES,
+            "this one has taken long"
+        );
+        let quick = of(1);
+        all.store(MOST_HELD / 2, Ordering::Relaxed);
+        assert_eq!(
+            reader.bytes_after(&quick, &all),
+            2 * LEAST_BYTES,
+            "others have much"
+        );
+        all.store(0, Ordering::Relaxed);
+        for _ in 0..9 {
+            reader.bytes_after(&quick, &all);
+        }
+        assert_eq!(reader.bytes(), PAGE_BYTES);
+    }
+
+    #[test]
+    fn what_all_readers_leave_is_bounded_and_counted_exactly() {
+        let all = Arc::default();
+        let mut pages: Vec<_> = (0..5).map(|_| of(MOST_HELD / 4 - 100)).collect();
+        let may_wait: Vec<_> = pages.iter_mut().map(|page| page.hold(&all)).collect();
+        assert_eq!(may_wait, [true, true, true, true, false]);
+        assert!(pages[0].hold(&all), "counted once");
+        let each = pages[0].frames[0].size();
+        assert_eq!(all.load(Ordering::Relaxed), 4 * each);
+        pages[0].release();
+        pages[1].let_go();
+        assert!(pages[1].frames.is_empty() && pages[1].more);
+        pages.remove(2);
+        assert_eq!(all.load(Ordering::Relaxed), each);
+        assert!(pages[3].hold(&all), "there is room again");
+        pages.clear();
+        assert_eq!(all.load(Ordering::Relaxed), 0);
+    }
+}
