@@ -156,7 +156,7 @@ impl Scene {
 
 /// The microseconds of a slow log's entry, if it is a script.
 fn script_time(entry: &[Value]) -> Option<i64> {
-    let [_, _, Value::Int(micros), Value::Array(words), ..] = &entry[..] else {
+    let [_, _, Value::Int(micros), Value::Array(words), ..] = entry else {
         return None;
     };
     let name: String = redis::from_redis_value(words.first()?.clone()).ok()?;
@@ -888,6 +888,42 @@ async fn g9_bounds_of_appends_and_seals() {
     assert_eq!(appended, done(514));
     let left: usize = scene.run(&["XLEN", "{tm:chat}:log"]).await;
     assert_eq!(left, 3, "what was left open, its end, and the last chunk");
+
+    let one = async |scene: &mut Scene| {
+        scene.clear().await;
+        let first = scene.start(IfActive::Error).await;
+        let left_open = write(&first, 1, long.clone());
+        scene.store.append(&scene.stream, &left_open).await.unwrap();
+        let start = scene.start(IfActive::Takeover).await;
+        let append = Append {
+            expected: Some(1),
+            ..write(&start, 1, long.clone())
+        };
+        scene.store.append(&scene.stream, &append).await.unwrap();
+        start
+    };
+    let (appended, _) = bounded(
+        &mut scene,
+        "a seal of a long chunk",
+        one,
+        async |store, stream, start: Start| {
+            let seal = Seal {
+                after: 1,
+                frame: SealedFrame::of(&[long.at(2)], 6).unwrap(),
+                replaced: long.bytes.len(),
+            };
+            let append = Append {
+                expected: Some(2),
+                seal: Some(seal),
+                ..batch(&start, start.generation, 2, None, &[])
+            };
+            store.append(stream, &append).await.unwrap()
+        },
+    )
+    .await;
+    assert_eq!(appended, done(2));
+    let left: usize = scene.run(&["XLEN", "{tm:chat}:log"]).await;
+    assert_eq!(left, 2, "what was left open, and its end");
 
     let lanes = async |scene: &mut Scene| {
         scene.clear().await;

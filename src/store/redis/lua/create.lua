@@ -15,11 +15,12 @@ end
 
 -- Joins a shared generation; whether there is room.
 local function join(record)
-  local known, gone = producers(record), {}
-  local count = 0
-  for id, producer in pairs(known) do
-    count = count + 1
-    if producer.lease <= NOW and #gone < MOST_PRODUCERS then gone[#gone + 1] = 'p:' .. id end
+  local count, gone = 0, {}
+  for field, text in pairs(record) do
+    if is_producer(field) then
+      count = count + 1
+      if lease_of(text) <= NOW and #gone < MOST_PRODUCERS then gone[#gone + 1] = field end
+    end
   end
   if count >= REMEMBERED and #gone > 0 then
     redis.call('HDEL', META, unpack(gone))

@@ -111,14 +111,6 @@ local function is_producer(field)
   return first == 112 and second == 58
 end
 
-local function producers(record)
-  local found = {}
-  for field, text in pairs(record) do
-    if is_producer(field) and text then found[string.sub(field, 3)] = parse(text) end
-  end
-  return found
-end
-
 -- A producer's own entry, if any; and the answer it gets if it may not write.
 local function standing(record, generation, id)
   if not record.s then return nil, { 'missing' } end

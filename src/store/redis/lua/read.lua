@@ -49,7 +49,8 @@ local frames, bytes = {}, 0
 local from, count, is_full = after + 1, 0, budget == 0
 -- However long frames may become, those that are asked for together are not much longer than there is room.
 local longest = page.v and math.max(SENT_ALONG, tonumber(page.v))
-if not longest then most = math.min(most, 256) end
+-- Where they are asked for one by one, they are fewer.
+most = math.min(most, not longest and 256 or longest > 2^16 and 512 or most)
 local function take(key, to)
   while from <= to and not is_full do
     local wanted = longest and math.floor((budget - bytes) / longest) + 1 or 1
