@@ -51,19 +51,23 @@ const TEXTS = {
 }
 
 /** What is done beside it; the stream is still one. @type {Record<string, (tag: string) => (string | number)[][]>} */
-const PARTS = Object.fromEntries(
-  ['log', 'sealed', 'cursors', 'groups'].flatMap((part) => [
-    [`a text for ${part}`, (tag) => [['SET', `${tag}:${part}`, 'not yours', 'PX', 60_000]]],
-    [
-      `a sorted set for ${part}`,
-      (tag) => [
-        ['DEL', `${tag}:${part}`],
-        ['ZADD', `${tag}:${part}`, 1, 'not yours'],
-        ['PEXPIRE', `${tag}:${part}`, 60_000],
+const PARTS = {
+  'a broken producer': (tag) => [['HSET', `${tag}:meta`, 'p:nobody', 'not yours', 'p:', '', 'p:x', '1 2 3']],
+  'a broken suspicion': (tag) => [['HSET', `${tag}:meta`, 'j', 'not yours', 'v', 'x', 'l', 'x']],
+  ...Object.fromEntries(
+    ['log', 'sealed', 'cursors', 'groups'].flatMap((part) => [
+      [`a text for ${part}`, (tag) => [['SET', `${tag}:${part}`, 'not yours', 'PX', 60_000]]],
+      [
+        `a sorted set for ${part}`,
+        (tag) => [
+          ['DEL', `${tag}:${part}`],
+          ['ZADD', `${tag}:${part}`, 1, 'not yours'],
+          ['PEXPIRE', `${tag}:${part}`, 60_000],
+        ],
       ],
-    ],
-  ]),
-)
+    ]),
+  ),
+}
 
 describe('damaged [redis]', () => {
   const store = new TestStore('redis')

@@ -103,7 +103,7 @@ end
 local function exists(record) return record.s and record.s ~= 'deleted' end
 
 -- Until when a producer's entry says that it is alive.
-local function lease_of(text) return tonumber(string.match(text, '^%d+ %d+ (%d+)')) end
+local function lease_of(text) return tonumber(string.match(text, '^%d+ %d+ (%d+)') or 0) end
 
 -- Whether a field is a producer's.
 local function is_producer(field)
@@ -174,7 +174,7 @@ local function tell(record, message, except)
   for field, text in pairs(record) do
     if is_producer(field) and field ~= own and text then
       local lease, node = string.match(text, '^%d+ %d+ (%d+) (%w+)$')
-      if lease ~= '0' and not told[node] then
+      if node and lease ~= '0' and not told[node] then
         told[node] = true
         redis.call('PUBLISH', NODES .. node, message)
       end
