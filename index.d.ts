@@ -607,7 +607,10 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
   /** A group's dead letters: chunks of a stream, or, without `streamId`, finished generations. */
   deadLetters(options: DeadLettersOptions & { streamId: string }): AsyncIterableIterator<DeadChunk>
   deadLetters(options: DeadLettersOptions & { streamId?: undefined }): AsyncIterableIterator<DeadFinished>
-  /** Stops a stream's producers wherever they run, or keeps the stop for its start. `reason`: at most 1 KiB. */
+  /**
+   * Stops a stream's producers wherever they run, or keeps the stop for its start. `reason`: at most 1 KiB. A stop that is kept
+   * for an owner is nobody else's to replace; rejects with `ERR_STORE` when those of 1000 others are kept for the stream.
+   */
   stop(streamId: string, reason?: string, options?: StopOptions): Promise<StopResult>
   /** What is known of a stream, or null. */
   status(streamId: string): Promise<StreamStatus | null>

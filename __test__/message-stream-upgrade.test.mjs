@@ -223,6 +223,17 @@ describe('message-stream, upgrading in place', () => {
     assert.ok(left > 290_000 && left <= 300_000, 'for five minutes')
   })
 
+  test('G10 a stranger’s stop that is kept does not stop a run here by way of the flag', async () => {
+    const chatId = newChat()
+    assert.equal(await chats.stopMessageChunkStream(chatId, 'not yours', { owner: 'mallory' }), true)
+    assert.equal(await redis.admin.cmd('EXISTS', `stop-stream:${chatId}`), 0)
+    const run = chats.startMessageChunkStream(
+      { chatId, userContent: 'Hello', type: 'demo', intervalMs: 0 },
+      { owner: 'alice' },
+    )
+    assert.equal(await run.finished, 'complete')
+  })
+
   test('where the old backend is said to be gone, nobody looks for it', async () => {
     process.env.TIDEMARK_PREDECESSOR = 'off'
     try {

@@ -187,6 +187,24 @@ eachStore('stop', (store) => {
     await other.complete()
   })
 
+  test('G6 G10 a stop that is kept is nobody else’s to replace, to prolong or to keep out', async () => {
+    const engine = open()
+    await engine.stop('kept', 'mine', { owner: 'alice', keep: '1h' })
+    for (let index = 0; index < 300; index++) {
+      const by = index % 3 === 0 ? {} : { owner: `mallory ${index}` }
+      assert.equal(await open().stop('kept', `not yours ${index}`, { ...by, keep: '1s' }), 'kept')
+    }
+    const others = await engine.produce('others', { owner: 'alice' })
+    assert.equal(others.signal.aborted, false)
+    const producer = await open().produce('kept', { owner: 'alice' })
+    assert.equal(producer.signal.aborted, true)
+    assert.equal(producer.signal.reason.reason, 'mine')
+    assert.equal(await producer.complete(), 'stopped')
+    const next = await engine.produce('kept', { owner: 'alice' })
+    assert.equal(next.signal.aborted, false)
+    await Promise.all([others, next].map((each) => each.complete()))
+  })
+
   test('what cannot be a stop is refused', async () => {
     const engine = open()
     const calls = [
@@ -236,6 +254,27 @@ describe('stop across processes [redis]', () => {
     const middle = delays[delays.length / 2] ?? Number.POSITIVE_INFINITY
     t.diagnostic(`stop to signal: median ${middle.toFixed(1)} ms, slowest ${delays.at(-1)?.toFixed(1)} ms`)
     assert.ok(middle < 100, `median ${middle} ms`)
+  })
+
+  test('G6 kept stops are bounded, and go by themselves', async () => {
+    const { admin } = store.redis
+    const keyPrefix = store.prefix()
+    const engine = open({ keyPrefix })
+    const reason = 'r'.repeat(1024)
+    const strangers = texts(1_200, 'stranger')
+    const stops = strangers.map((owner) => engine.stop('flooded', reason, { owner, keep: '1m' }))
+    const refused = (await Promise.allSettled(stops)).filter(({ status }) => status === 'rejected')
+    assert.equal(refused.length, 200)
+    for (const { reason: error } of /** @type {PromiseRejectedResult[]} */ (refused)) {
+      assert.deepEqual([error.code, error.retryable], ['ERR_STORE', false])
+    }
+    for (const part of ['meta', 'stops']) {
+      const left = await admin.cmd('PTTL', `{${keyPrefix}:flooded}:${part}`)
+      assert.ok(left > 0 && left <= 60_000, `${part}: ${left}`)
+    }
+    assert.equal(await engine.delete('flooded'), false)
+    const [, keys] = await admin.cmd('SCAN', '0', 'MATCH', `{${keyPrefix}:flooded}*`, 'COUNT', 100_000)
+    assert.deepEqual(keys, [])
   })
 
   test('G6 a producer that is not told of the stop learns of it with its next write', async () => {

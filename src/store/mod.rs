@@ -51,6 +51,9 @@ use crate::{
 /// A stream keeps the cursors of this many consumers. Those in generations that are no longer kept make room.
 pub const MAX_CONSUMERS: usize = 1000;
 
+/// The stops of this many owners are kept for a stream that does not exist yet.
+pub const MAX_KEPT_STOPS: usize = 1000;
+
 /// So many of them are part of a stream's status.
 pub const SHOWN_CONSUMERS: usize = 100;
 
@@ -693,8 +696,10 @@ pub trait Store: Send + Sync + 'static {
     /// Reads a page; `None` when the stream does not exist (or holds nothing but a kept stop).
     /// Errors: [`crate::Error::Forbidden`], [`crate::Error::Corrupt`].
     fn read<'a>(&'a self, stream: &'a StreamId, read: &'a Read) -> Pending<'a, Option<Page>>;
-    /// Requests a stop; `keep` is how long it is kept for a stream that does not exist yet.
-    /// Errors: [`crate::Error::Forbidden`].
+    /// Requests a stop; `keep` is how long it is kept for a stream that does not exist yet. Each owner's own is kept apart from
+    /// those of others, of whom there are at most [`MAX_KEPT_STOPS`]; beside these the last one by anybody. A start is stopped
+    /// by its owner's own, or by the last one if that was by somebody who may stop it.
+    /// Errors: [`crate::Error::Forbidden`], [`crate::Error::Store`] for too many owners.
     fn stop<'a>(
         &'a self,
         stream: &'a StreamId,
@@ -780,6 +785,18 @@ pub trait Store: Send + Sync + 'static {
     fn state(&self) -> ConnectionState;
     /// Gives up the connections; operations after it fail with [`crate::Error::Closed`].
     fn close(&self) -> Pending<'_, ()>;
+}
+
+/// The error for a kept stop too many.
+fn too_many_stops(stream: &StreamId) -> Error {
+    Error::Store {
+        operation: "stop",
+        reason: format!(
+            "stops of {MAX_KEPT_STOPS} owners are kept for stream {stream:?} already",
+            stream = stream.as_str()
+        ),
+        retryable: false,
+    }
 }
 
 /// What a look at a stream says, and how soon another one may say something else: leases have lapsed, and it will show whether

@@ -91,6 +91,9 @@ macro_rules! suite {
             stopping::a_kept_stop_lapses
             stopping::a_kept_stop_meets_a_restore
             stopping::a_kept_stop_is_bound_to_the_owner
+            stopping::a_kept_stop_is_nobody_else_s_to_replace
+            stopping::an_owner_s_kept_stop_lapses_by_itself
+            stopping::kept_stops_are_bounded
             stopping::only_the_owner_stops
             reading::a_missing_stream_has_no_page
             reading::positions_of_the_current_generation

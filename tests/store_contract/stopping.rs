@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tidemark::store::{Appended, ControlMessage, Outcome, OwnerCheck, StopResult};
+use tidemark::store::{Appended, ControlMessage, MAX_KEPT_STOPS, Outcome, OwnerCheck, StopResult};
 
 use crate::{
     heard::Heard,
@@ -172,6 +172,94 @@ pub async fn a_kept_stop_is_bound_to_the_owner(world: &World) {
         let producer = engine.produce_as(&id(stream), request).await;
         assert_eq!(producer.started.stop.is_some(), counts, "{stream}");
     }
+}
+
+pub async fn a_kept_stop_is_nobody_else_s_to_replace(world: &World) {
+    let engine = world.engine();
+    let by = |owner: &str| match owner {
+        "" => OwnerCheck::Caller(None),
+        owner => caller(owner),
+    };
+    for (stream, senders, request, reason) in [
+        ("first", vec!["alice", "mallory"], owned("alice"), Some("alice")),
+        (
+            "last",
+            vec!["mallory", "", "alice"],
+            owned("alice"),
+            Some("alice"),
+        ),
+        (
+            "between",
+            vec!["mallory", "alice", ""],
+            owned("alice"),
+            Some("alice"),
+        ),
+        ("both", vec!["alice", "bob"], owned("bob"), Some("bob")),
+        ("strangers", vec!["mallory", "", "bob"], owned("alice"), None),
+        ("open", vec!["alice", "mallory"], start(), Some("mallory")),
+    ] {
+        for sender in senders {
+            let stopped = engine.store.stop(&id(stream), sender, &by(sender), LONG).await;
+            assert_eq!(stopped.unwrap(), StopResult::Kept);
+        }
+        let mut producer = engine.produce_as(&id(stream), request).await;
+        assert_eq!(producer.started.stop.as_deref(), reason, "{stream}");
+        producer.complete().await;
+        // All of them are used up.
+        for owner in ["alice", "bob", "mallory"] {
+            let other = id(&format!("{stream} of {owner}"));
+            assert_eq!(engine.produce_as(&other, owned(owner)).await.started.stop, None);
+        }
+        assert!(engine.delete(&id(stream)).await);
+        for owner in ["alice", "bob", "mallory"] {
+            let next = engine.produce_as(&id(stream), owned(owner)).await;
+            assert_eq!(next.started.stop, None, "{stream}, {owner}");
+            engine.delete(&id(stream)).await;
+        }
+    }
+}
+
+pub async fn an_owner_s_kept_stop_lapses_by_itself(world: &World) {
+    let engine = world.engine();
+    let anyone = OwnerCheck::Caller(None);
+    // Those who came before and after have theirs kept for longer.
+    for others in [vec![caller("mallory")], vec![anyone.clone()], vec![]] {
+        let stream = id(&format!("chat {}", others.len()));
+        for other in &others {
+            engine.store.stop(&stream, "other", other, LONG).await.unwrap();
+        }
+        let alice = caller("alice");
+        engine.store.stop(&stream, "alice", &alice, SHORT).await.unwrap();
+        pass(SHORT).await;
+        let producer = engine.produce_as(&stream, owned("alice")).await;
+        assert_eq!(producer.started.stop, None);
+        engine.delete(&stream).await;
+    }
+}
+
+pub async fn kept_stops_are_bounded(world: &World) {
+    let engine = world.engine();
+    let stream = id("chat");
+    let stop = async |owner: &str, keep| engine.store.stop(&stream, "user", &caller(owner), keep).await;
+    for number in 1..MAX_KEPT_STOPS {
+        let keep = if number == 7 { SHORT } else { LONG };
+        assert_eq!(
+            stop(&format!("stranger {number}"), keep).await,
+            Ok(StopResult::Kept)
+        );
+    }
+    assert_eq!(stop("alice", LONG).await, Ok(StopResult::Kept));
+    pass(SHORT).await;
+    // One has lapsed, and makes room for one.
+    assert_eq!(stop("bob", LONG).await, Ok(StopResult::Kept));
+    assert_eq!(code(stop("carol", LONG).await), "ERR_STORE");
+    assert_eq!(
+        stop("alice", LONG).await,
+        Ok(StopResult::Kept),
+        "it has its place"
+    );
+    let started = engine.produce_as(&stream, owned("alice")).await.started;
+    assert_eq!(started.stop.as_deref(), Some("user"));
 }
 
 pub async fn only_the_owner_stops(world: &World) {

@@ -41,8 +41,12 @@ export async function stopMessageChunkStream(
   const { owner } = stopOptions(options, 'options')
   const engine = home()
   const result = await engine.stop(id, reason, { owner, keep: STOP_KEPT })
-  // A chat that is unknown here may be run by a server of the previous backend.
-  if (result === 'kept') await setFlag(engine, id, true)
+  if (result === 'kept') {
+    // A chat that is unknown here may be run by a server of the previous backend. That knows no owners: raised for nobody, its
+    // flag would let a stranger stop the next run here.
+    const old = await oldChat(engine, id)
+    if (old !== null && !isOldChatOver(old)) await setFlag(engine, id, true)
+  }
   return result !== 'ended'
 }
 

@@ -5,6 +5,7 @@
 
 mod cursors;
 mod groups;
+mod kept_stops;
 mod slot;
 mod space;
 mod step;

@@ -8,6 +8,7 @@ use ulid::Ulid;
 use super::{
     cursors::Cursors,
     groups::Groups,
+    kept_stops::KeptStops,
     step::{Message, Step},
     stream::{Place, Stream, interrupted},
 };
@@ -30,15 +31,8 @@ pub(super) struct Slot {
     stream: Option<Stream>,
     cursors: Cursors,
     groups: Groups,
-    kept: Option<KeptStop>,
+    kept: KeptStops,
     tombstone: Option<Tombstone>,
-}
-
-/// A stop that came before the start.
-struct KeptStop {
-    reason: String,
-    owner: OwnerCheck,
-    expires: Instant,
 }
 
 /// What a stream that was deleted while active leaves behind.
@@ -54,13 +48,13 @@ impl Slot {
         if self.stream.take_if(|stream| stream.expires() <= now).is_some() {
             self.forget_consumers();
         }
-        self.kept.take_if(|kept| kept.expires <= now);
+        self.kept.prune(now);
         self.tombstone.take_if(|tombstone| tombstone.expires <= now);
         self.is_empty()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.stream.is_none() && self.kept.is_none() && self.tombstone.is_none()
+        self.stream.is_none() && self.kept.is_empty() && self.tombstone.is_none()
     }
 
     /// Whether the list names it.
@@ -131,13 +125,9 @@ impl Slot {
         })
     }
 
-    /// A new generation; a kept stop is used up, and counts if its sender could have stopped this stream.
+    /// A new generation; kept stops are used up.
     fn begin(&mut self, step: &Step, start: &Start, place: Place) -> &mut Stream {
-        let requested = self.kept.take().filter(|kept| match &kept.owner {
-            OwnerCheck::Internal => true,
-            OwnerCheck::Caller(caller) => start.owner.is_none() || *caller == start.owner,
-        });
-        let requested = requested.map(|kept| kept.reason);
+        let requested = std::mem::take(&mut self.kept).reason_for(start.owner.as_ref(), step.now);
         self.stream.insert(Stream::begin(step, start, place, requested))
     }
 
@@ -226,11 +216,7 @@ impl Slot {
         keep: Duration,
     ) -> Result<StopResult> {
         let Some(stream) = &mut self.stream else {
-            self.kept = Some(KeptStop {
-                reason: reason.to_owned(),
-                owner: owner.clone(),
-                expires: step.after(keep),
-            });
+            self.kept.keep(step, reason, owner, keep)?;
             return Ok(StopResult::Kept);
         };
         check_owner(step, stream, owner)?;
@@ -341,7 +327,7 @@ impl Slot {
     }
 
     pub fn delete(&mut self, step: &mut Step) -> bool {
-        self.kept = None;
+        self.kept = KeptStops::default();
         let Some(stream) = self.stream.take() else {
             return false;
         };

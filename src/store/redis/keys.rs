@@ -21,14 +21,22 @@ pub(super) struct StreamKeys {
     pub sealed: String,
     pub cursors: String,
     pub groups: String,
+    pub stops: String,
     pub live: String,
     pub escaped: String,
 }
 
 impl StreamKeys {
     /// All keys; the channel is none.
-    pub fn all(&self) -> [&str; 5] {
-        [&self.meta, &self.log, &self.sealed, &self.cursors, &self.groups]
+    pub fn all(&self) -> [&str; 6] {
+        [
+            &self.meta,
+            &self.log,
+            &self.sealed,
+            &self.cursors,
+            &self.groups,
+            &self.stops,
+        ]
     }
 
     /// What a group works on, as `work_of` in `lua/prelude.lua` names it.
@@ -58,6 +66,7 @@ impl Keyspace {
             sealed: format!("{tag}:sealed"),
             cursors: format!("{tag}:cursors"),
             groups: format!("{tag}:groups"),
+            stops: format!("{tag}:stops"),
             live: format!("{tag}:live"),
             escaped,
         }

@@ -67,8 +67,8 @@ use self::{
 use super::groups::{Dead, Finished, Item, Open, Overdue, Resolve, Take, Taken, Work};
 use super::{
     Ack, Append, Appended, ConnectionState, Found, IfActive, IfEnded, ListCursor, Listener, MAX_CONSUMERS,
-    MAX_PAGE_FRAMES, OwnerCheck, Page, Pending, Position, Read, Renew, Restore, Rights, SHOWN_CONSUMERS,
-    Start, Started, StopResult, Store, Sweep, Swept, Ttl, beyond_doubt,
+    MAX_KEPT_STOPS, MAX_PAGE_FRAMES, OwnerCheck, Page, Pending, Position, Read, Renew, Restore, Rights,
+    SHOWN_CONSUMERS, Start, Started, StopResult, Store, Sweep, Swept, Ttl, beyond_doubt,
     predecessor::{Ask, Left},
 };
 use crate::{Config, Cursor, Error, Result, StreamId, backoff::jitter, cursor::MAX_SEQ, sync::lock};
@@ -202,6 +202,7 @@ impl RedisStore {
 
     fn create(&self, script: &'static Script, keys: &StreamKeys, start: &Start) -> Call {
         self.on(script, keys)
+            .key(&keys.stops)
             .show(start.generation)
             .show(start.producer)
             .show(self.node)
@@ -462,9 +463,11 @@ impl Store for RedisStore {
             let keys = self.keys.stream(stream);
             let call = self
                 .on(&scripts::STOP, &keys)
+                .key(&keys.stops)
                 .text(reason)
                 .text(check(owner))
-                .show(millis(keep));
+                .show(millis(keep))
+                .show(MAX_KEPT_STOPS);
             reply::stopped(stream, self.call(call).await?)
         })
     }
@@ -535,7 +538,8 @@ impl Store for RedisStore {
                 timeout(INDEX_PATIENCE, marks).await.ok()
             };
             let marks = if may_forget { marks.await } else { None };
-            let reply = self.call(self.on(&scripts::DELETE, &keys)).await?;
+            let call = self.on(&scripts::DELETE, &keys).key(&keys.stops);
+            let reply = self.call(call).await?;
             // Left in the index, it goes with its time.
             let forgotten = match marks {
                 Some(Ok(marks)) => timeout(INDEX_PATIENCE, self.forget([stream], &marks)).await,

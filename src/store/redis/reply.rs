@@ -9,7 +9,7 @@ use crate::{
     Cursor, Error, Result, StreamId,
     store::{
         Appended, ConsumerStatus, Found, Head, Look, Outcome, Page, Started, StopResult, StreamStatus, Swept,
-        Terminal, crowded, raw_page::RawPage,
+        Terminal, crowded, raw_page::RawPage, too_many_stops,
     },
 };
 
@@ -213,6 +213,7 @@ pub(super) fn stopped(stream: &StreamId, reply: Value) -> Result<StopResult> {
     match Fields::new("stop", Value::Array(vec![reply]))?.text()?.as_str() {
         "stopping" => Ok(StopResult::Stopping),
         "kept" => Ok(StopResult::Kept),
+        "full" => Err(too_many_stops(stream)),
         "ended" => Ok(StopResult::Ended),
         "forbidden" => Err(forbidden(stream)),
         _ => Err(malformed("stop")),

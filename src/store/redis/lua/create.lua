@@ -1,7 +1,9 @@
 -- Follows the prelude in the scripts that make a record.
 --
+-- KEYS[6] stops
 -- ARGV[4] generation   ARGV[5] producer   ARGV[6] its node   ARGV[7] `error`, `takeover` or `share`
 -- ARGV[8] owner, optional   ARGV[9] metadata, optional   ARGV[10] lease   ARGV[11] TTL active   ARGV[12] TTL done
+local STOPS = KEYS[6]
 local GENERATION, PRODUCER, OWNER = ARGV[4], ARGV[5], option(ARGV[8])
 
 -- More producers than these, and those that are gone lose the answer to a batch they might repeat.
@@ -41,10 +43,23 @@ local function drop_before(record)
   if not drop(record.o, longest) then return int(longest or 2^20) end
 end
 
+-- The reason of the stop that was kept for this start: the owner's own, or else the last one, if that was by somebody who may.
+local function kept_stop(old)
+  if exists(old) or not old.x then return nil end
+  local own = OWNER and redis.pcall('HGET', STOPS, '=' .. OWNER)
+  if type(own) == 'string' then
+    local till, reason = string.match(own, '^(%d+) (.*)$')
+    if till and tonumber(till) > NOW then return reason end
+    if old.k == '=' .. OWNER then return nil end
+  end
+  return allowed(OWNER, old.k) and old.x
+end
+
 -- Replaces `old` by the record of an active generation; `previous` is `old` when it was a generation. Returns the
 -- reason of the stop that was kept for it.
 local function create(old, ordinal, base, previous)
-  local stop = not exists(old) and old.x and allowed(OWNER, old.k) and old.x
+  local stop = kept_stop(old)
+  redis.call('UNLINK', STOPS)
   -- A small hash is searched from its beginning, and `h` is what is wanted most.
   local fields = {
     'h', '0', 'g', GENERATION, 'o', ordinal, 'b', base, 'q', base, 's', 'active', 'r', '', 'n', '0', 'y', base, 'z', '0', 'v', '0',

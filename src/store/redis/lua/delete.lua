@@ -1,4 +1,6 @@
--- Removes a stream, or whatever stands in its place. Reply: 1 if there was one, else 0.
+-- Removes a stream, or whatever stands in its place. KEYS[6] stops
+--
+-- Reply: 1 if there was one, else 0.
 local record, wrong = inspect()
 if wrong then
   -- Whatever else it says: who writes under it, as far as that can be told, must not put it back.
@@ -8,6 +10,7 @@ if wrong then
 end
 if not exists(record) then
   if record.s then redis.call('HDEL', META, 'x', 'k') else redis.call('UNLINK', META) end
+  redis.call('UNLINK', KEYS[6])
   return 0
 end
 remove(record)

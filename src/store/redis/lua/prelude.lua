@@ -1,6 +1,6 @@
 -- Begins every script that works on a stream.
 --
--- KEYS[1] meta   KEYS[2] log   KEYS[3] sealed   KEYS[4] cursors   KEYS[5] groups
+-- KEYS[1] meta   KEYS[2] log   KEYS[3] sealed   KEYS[4] cursors   KEYS[5] groups   KEYS[6] another one, of some scripts
 -- ARGV[1] live channel   ARGV[2] what the channel of every node begins with   ARGV[3] escaped stream id
 --
 -- meta, a hash (times and TTLs in ms, times since 1970):
@@ -13,7 +13,7 @@
 --   pg po pb py pv pt the previous generation: id, ordinal, base, the end of its sealed part, its v, "<outcome> <reason>"
 --   l the length of the longest frame that older generations have left behind, if there is one
 --   cg the generation in which the consumers of older ones have made room for others, if they had to
---   x the reason of a requested stop   k who asked for one that is kept, as `allowed` takes it
+--   x the reason of a requested stop; of the last one, if it is kept   k who asked for that, as `allowed` takes it
 --   w owner   d metadata   c started   u last write   t when the TTLs were set   ta td the TTLs, active and done
 --   j what is suspected of its last lease: "<lease until>-<last seq> <since when> <the last look>", see `examine`
 --   h 0, or what quick appends have done since the rest was written: encoded bytes + 2^22 * chunks + 2^37 * a number from
@@ -25,6 +25,8 @@
 -- sealed, a stream, up to y: <ordinal>-<last seq> f <frame> n <bytes of it when inflated>
 -- log, a stream, after y: <ordinal>-<last seq> f <frame>, and <ordinal>-<last seq + 1> t "<outcome> <reason>", which is
 --   not written when the generation is sealed whole and the log has nothing else
+
+-- stops, a hash beside a kept stop: "=<owner>" -> "<until when> <reason>" of each owner's own; e the earliest of these times
 
 -- Redis 6.2 can be set to replicate a script as its text, which forbids writes after TIME.
 if redis.replicate_commands then redis.replicate_commands() end

@@ -1,13 +1,46 @@
 -- Requests a stop.
 --
+-- KEYS[6] stops
 -- ARGV[4] reason   ARGV[5] who asks, as `allowed` takes it   ARGV[6] how long it is kept for a stream to come
--- Reply: 'stopping' | 'kept' | 'ended' | 'forbidden'
-local reason, check, keep = ARGV[4], ARGV[5], tonumber(ARGV[6])
+-- ARGV[7] the most owners whose stops are kept
+-- Reply: 'stopping' | 'kept' | 'full' | 'ended' | 'forbidden'
+local STOPS, reason, check, keep, most = KEYS[6], ARGV[4], ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
+
+-- Drops the stops whose time is over; returns when the next one's is, if there is room for one more now.
+local function make_room(earliest)
+  if earliest > NOW then return nil end
+  local flat = redis.call('HGETALL', STOPS)
+  earliest = NOW + keep
+  for i = 1, #flat, 2 do
+    local till = tonumber(string.match(flat[i + 1], '^%d+'))
+    if flat[i] ~= 'e' and till and till > NOW then
+      earliest = math.min(earliest, till)
+    elseif flat[i] ~= 'e' then
+      redis.call('HDEL', STOPS, flat[i])
+    end
+  end
+  redis.call('HSET', STOPS, 'e', int(earliest))
+  return redis.call('HLEN', STOPS) <= most and earliest
+end
+
+-- Keeps an owner's own, which nobody else's can replace.
+local function keep_own()
+  local till = NOW + keep
+  local earliest = tonumber(redis.call('HGET', STOPS, 'e') or till)
+  if not redis.call('HGET', STOPS, check) and redis.call('HLEN', STOPS) > most then
+    earliest = make_room(earliest)
+    if not earliest then return false end
+  end
+  redis.call('HSET', STOPS, check, int(till) .. ' ' .. reason, 'e', int(math.min(earliest, till)))
+  return true
+end
 
 local record = load()
 if not exists(record) then
+  if string.sub(check, 1, 1) == '=' and not keep_own() then return 'full' end
   redis.call('HSET', META, 'x', reason, 'k', check)
   redis.call('PEXPIRE', META, int(math.max(keep, redis.call('PTTL', META))))
+  redis.call('PEXPIRE', STOPS, redis.call('PTTL', META))
   return 'kept'
 end
 if not allowed(record.w, check) then return 'forbidden' end
