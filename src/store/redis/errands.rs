@@ -80,7 +80,7 @@ impl Errands {
                 _ = closed.wait_for(|closed| *closed) => {}
                 () = errands.attempts(spare, &call, &endpoint, limits) => {}
             }
-            errands.with_latest(&name, number, |latest| latest.remove());
+            errands.with_latest(&name, number, |latest| drop(latest.remove()));
         });
         // Sent now: what the caller asks for next comes after it.
         if (&mut errand).now_or_never().is_none() {
