@@ -376,7 +376,7 @@ describe('the command line [redis]', () => {
   })
 
   test('tail shows bytes on a terminal as the text that they are, without what could command it', async () => {
-    const engine = createEngine({ url: (await sharedRedis()).url, keyPrefix: 'tail-bytes' })
+    const engine = createEngine({ url: (await sharedRedis()).url, keyPrefix: 'test-tail-bytes' })
     const evil = Buffer.from('\u001b]0;owned\u0007 a\u0000\n')
     const euro = Buffer.from('€')
     await produceAll(engine, 's', [

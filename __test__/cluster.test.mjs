@@ -193,7 +193,7 @@ test('G8: a server that takes over refuses the user at first', async (t) => {
   const { server } = await cluster.owner(metaOf('late-0'))
   const replica = await cluster.replicaOf(server)
   await Promise.all(cluster.servers.filter((each) => each !== replica).map(user))
-  const url = cluster.url.replace('://:', '://app:')
+  const url = cluster.url.replace('//tidemark:', '//app:')
   const scene = await work(t, 'late', { url, connectTimeout: 500 })
   await replica.admin.cmd('CLUSTER', 'FAILOVER')
   await until(async () => (await cluster.owner(metaOf('late-0'))).server === replica)

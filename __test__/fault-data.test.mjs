@@ -204,7 +204,7 @@ async function snapshot(
   /** @type {import('./support/redis-server.mjs').RedisServer} */ { admin },
   /** @type {string} */ id,
 ) {
-  const parts = ['meta', 'log', 'sealed'].map((part) => `{data:${id}}:${part}`)
+  const parts = ['meta', 'log', 'sealed'].map((part) => `{test-data:${id}}:${part}`)
   const copied = []
   for (const key of parts) copied.push(await admin.cmd('COPY', key, `${key}-then`))
   return async () => {
@@ -225,7 +225,7 @@ for (const { name, finds } of [
 ]) {
   test(`G1 G2: the last chunks of a shared generation are lost: nobody goes on, found out by one ${name}`, async (t) => {
     const redis = await openRedis(t)
-    const options = { url: redis.url, keyPrefix: 'data', lease: 2_000 }
+    const options = { url: redis.url, keyPrefix: 'test-data', lease: 2_000 }
     const engines = [openEngine(t, options), openEngine(t, options), openEngine(t, options)]
     const produced = engines.map((engine) => engine.produce('shared', { ifActive: 'share' }))
     const random = createRandom()

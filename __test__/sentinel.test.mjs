@@ -97,7 +97,7 @@ test('G8: the primary that takes over refuses the user at first', async (t) => {
   const user = (/** @type {import('./support/redis-server.mjs').RedisServer} */ { admin }) =>
     admin.cmd('ACL', 'SETUSER', 'app', 'on', '>correct-horse', '~*', '&*', '+@all')
   await user(primary)
-  const url = scene.url.replace('://', '://app:correct-horse@')
+  const url = scene.url.replace(/\/\/[^@]*@/, '//app:correct-horse@')
   const engine = openEngine(t, { url, connectTimeout: 500 })
   const random = createRandom()
   const readers = startReaders(engine, ['late'], { each: 2, name: 'near ', random, stay: null })

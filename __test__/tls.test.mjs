@@ -139,6 +139,12 @@ describe('what Node.js accepts with the same options is accepted, and what it re
       'a signed one with a common name alone',
       () => ours.signed('common-signed', '/CN=localhost', ['keyUsage=digitalSignature']),
     ],
+    ['a signed one of the first version', () => ours.signed('first', '/O=x/CN=localhost')],
+    ['a signed one of the first version, for an address', () => ours.signed('first-ip', '/CN=127.0.0.1')],
+    [
+      'a signed one of the first version, with another name',
+      () => ours.signed('first-other', '/CN=elsewhere'),
+    ],
     [
       'names with a star',
       () => ours.signed('star', '/CN=x', ['subjectAltName=DNS:*.localhost,DNS:localhost']),

@@ -169,6 +169,12 @@ struct CredentialsArgs {
     failure: Option<String>,
 }
 
+impl CredentialsArgs {
+    fn answer(self) -> Result<Credentials, String> {
+        self.given.ok_or_else(|| self.failure.unwrap_or_default())
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct SubscribeArgs {
@@ -275,9 +281,8 @@ pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Resu
         "memory" => engine.request(request, target.memory(stream(args)?)),
         "info" => engine.request(request, target.info()),
         "credentials" => {
-            let CredentialsArgs { ask, given, failure } = parse(args)?;
-            let answer = given.ok_or_else(|| failure.unwrap_or_default());
-            engine.request(request, target.credentials(ask, answer));
+            let args: CredentialsArgs = parse(args)?;
+            engine.request(request, target.credentials(args.ask, args.answer()));
         }
         "rights" => engine.request(request, target.rights()),
         "count" => engine.request(request, target.count()),

@@ -1,15 +1,34 @@
-//! The little of X.509 that no library gives: the common names of a certificate's subject.
+//! The little of X.509 that no library gives: elements, times, and the common names of a certificate's subject.
 
-const SEQUENCE: u8 = 0x30;
+pub(super) const SEQUENCE: u8 = 0x30;
+pub(super) const INTEGER: u8 = 0x02;
+pub(super) const BIT_STRING: u8 = 0x03;
 const SET: u8 = 0x31;
 const OBJECT_IDENTIFIER: u8 = 0x06;
+const UTC_TIME: u8 = 0x17;
+const GENERALIZED_TIME: u8 = 0x18;
 /// `UTF8String`, `PrintableString`, `T61String` and `IA5String`.
 const TEXTS: [u8; 4] = [0x0c, 0x13, 0x14, 0x16];
 /// 2.5.4.3
 const COMMON_NAME: [u8; 3] = [0x55, 0x04, 0x03];
 
 /// Elements that follow each other: their tags and contents. Ends where something is malformed.
-struct Elements<'a>(&'a [u8]);
+pub(super) struct Elements<'a>(pub &'a [u8]);
+
+impl<'a> Elements<'a> {
+    /// The content of the next one, if it has this tag.
+    pub fn content(&mut self, tag: u8) -> Option<&'a [u8]> {
+        self.next()
+            .and_then(|(found, content)| (found == tag).then_some(content))
+    }
+
+    /// The same with its tag and length.
+    pub fn whole(&mut self, tag: u8) -> Option<&'a [u8]> {
+        let before = self.0;
+        self.content(tag)?;
+        Some(&before[..before.len() - self.0.len()])
+    }
+}
 
 impl<'a> Iterator for Elements<'a> {
     type Item = (u8, &'a [u8]);
@@ -29,6 +48,34 @@ impl<'a> Iterator for Elements<'a> {
         self.0 = &rest[length..];
         Some((tag, content))
     }
+}
+
+/// A time, in seconds since 1970.
+pub(super) fn seconds((tag, content): (u8, &[u8])) -> Option<u64> {
+    let digits = std::str::from_utf8(content).ok()?.strip_suffix('Z')?;
+    let (year, rest) = digits.split_at_checked(match tag {
+        UTC_TIME => 2,
+        GENERALIZED_TIME => 4,
+        _ => return None,
+    })?;
+    if rest.len() != 10 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let number = |text: &str| text.parse::<u64>().ok();
+    let part = |at: usize| number(&rest[at..at + 2]);
+    let year = match (tag, number(year)?) {
+        (UTC_TIME, short @ 0..50) => 2000 + short,
+        (UTC_TIME, short) => 1900 + short,
+        (_, year) => year,
+    };
+    let (month, day) = (part(0)?, part(2)?);
+    if year < 1970 || !(1..=12).contains(&month) {
+        return None;
+    }
+    // A year that begins in March has its leap day at its end.
+    let (from_march, year) = ((month + 9) % 12, if month < 3 { year - 1 } else { year });
+    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * from_march + 2) / 5 + day - 1;
+    Some((((days - 719_468) * 24 + part(4)?) * 60 + part(6)?) * 60 + part(8)?)
 }
 
 /// The common names in a subject: the contents of its sequence.
@@ -80,6 +127,25 @@ mod tests {
         }
         assert_eq!(common_names(&[0x31, 0x84, 0xff, 0xff, 0xff, 0xff]).count(), 0);
         assert_eq!(common_names(&[0x31, 0x80]).count(), 0);
+    }
+
+    #[test]
+    fn times_are_counted_from_1970() {
+        for (tag, text, expected) in [
+            (UTC_TIME, "700101000000Z", Some(0)),
+            (UTC_TIME, "491231235959Z", Some(2_524_607_999)),
+            (UTC_TIME, "240229120001Z", Some(1_709_208_001)),
+            (GENERALIZED_TIME, "20240301000000Z", Some(1_709_251_200)),
+            (GENERALIZED_TIME, "21000301000000Z", Some(4_107_542_400)),
+            (GENERALIZED_TIME, "19691231235959Z", None),
+            (GENERALIZED_TIME, "20241301000000Z", None),
+            (UTC_TIME, "2403010000Z", None),
+            (UTC_TIME, "24030100000xZ", None),
+            (UTC_TIME, "240301000000", None),
+            (SEQUENCE, "240301000000Z", None),
+        ] {
+            assert_eq!(seconds((tag, text.as_bytes())), expected, "{text}");
+        }
     }
 
     #[test]

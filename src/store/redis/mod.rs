@@ -18,6 +18,7 @@ mod der;
 mod dial;
 mod endpoint;
 mod errands;
+mod first_version;
 mod groups;
 mod index;
 mod keys;

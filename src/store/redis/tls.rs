@@ -1,7 +1,7 @@
 //! Whom to trust, and as whom to be seen.
 //!
 //! What Node.js takes with the same `ca` is taken here. rustls alone is stricter: it takes no authority's certificate for a
-//! server's own, which a self-signed one is if it is in `ca`, and it knows no common names.
+//! server's own, which a self-signed one is if it is in `ca`, it knows no common names, and no first version of X.509.
 
 use std::{
     fmt, io,
@@ -23,7 +23,7 @@ use rustls::{
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::der;
+use super::{der, first_version};
 use crate::{Error, Result, config};
 
 /// TLS as the options want it.
@@ -170,6 +170,13 @@ impl ServerCertVerifier for Verifier {
         if self.trusts_all {
             return Ok(ServerCertVerified::assertion());
         }
+        if let Some(plain) = first_version::Certificate::of(end_entity) {
+            plain.verify(&self.roots, now, &self.algorithms)?;
+            if is_common_name(plain.subject, server_name) {
+                return Ok(ServerCertVerified::assertion());
+            }
+            return Err(CertificateError::NotValidForName.into());
+        }
         let certificate = ParsedCertificate::try_from(end_entity)?;
         let chain = verify_server_cert_signed_by_trust_anchor(
             &certificate,
@@ -184,7 +191,7 @@ impl ServerCertVerifier for Verifier {
             done => done?,
         }
         match verify_server_name(&certificate, server_name) {
-            Err(_) if is_common_name(end_entity, server_name) => {}
+            Err(_) if has_no_names(end_entity, server_name) => {}
             done => done?,
         }
         Ok(ServerCertVerified::assertion())
@@ -199,7 +206,10 @@ impl ServerCertVerifier for Verifier {
         if self.trusts_all {
             return Ok(HandshakeSignatureValid::assertion());
         }
-        verify_tls12_signature(message, cert, dss, &self.algorithms)
+        match first_version::Certificate::of(cert) {
+            Some(plain) => plain.has_signed_for_12(message, dss, &self.algorithms),
+            None => verify_tls12_signature(message, cert, dss, &self.algorithms),
+        }
     }
 
     fn verify_tls13_signature(
@@ -211,7 +221,10 @@ impl ServerCertVerifier for Verifier {
         if self.trusts_all {
             return Ok(HandshakeSignatureValid::assertion());
         }
-        verify_tls13_signature(message, cert, dss, &self.algorithms)
+        match first_version::Certificate::of(cert) {
+            Some(plain) => plain.has_signed_for_13(message, dss, &self.algorithms),
+            None => verify_tls13_signature(message, cert, dss, &self.algorithms),
+        }
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -230,12 +243,16 @@ fn is_authority(error: &rustls::Error) -> bool {
     }
 }
 
-/// Whether a certificate without names of its own is for this one by its subject's common name.
-fn is_common_name(certificate: &CertificateDer<'_>, name: &ServerName<'_>) -> bool {
-    let (ServerName::DnsName(name), Ok(certificate)) = (name, webpki::EndEntityCert::try_from(certificate))
-    else {
+/// Whether a certificate that has no names of hosts is for this one by its subject's common name.
+fn has_no_names(certificate: &CertificateDer<'_>, name: &ServerName<'_>) -> bool {
+    webpki::EndEntityCert::try_from(certificate).is_ok_and(|certificate| {
+        certificate.valid_dns_names().next().is_none() && is_common_name(certificate.subject(), name)
+    })
+}
+
+fn is_common_name(subject: &[u8], name: &ServerName<'_>) -> bool {
+    let ServerName::DnsName(name) = name else {
         return false;
     };
-    let has_names = certificate.valid_dns_names().next().is_some();
-    !has_names && der::common_names(certificate.subject()).any(|common| der::is_host(common, name.as_ref()))
+    der::common_names(subject).any(|common| der::is_host(common, name.as_ref()))
 }
