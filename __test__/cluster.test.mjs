@@ -221,7 +221,7 @@ test('G8: starts and readers wait for the server of their stream alone, and what
       cluster.servers.map(({ admin }) => admin.cmd('CONFIG', 'SET', 'cluster-require-full-coverage', wanted)),
     )
   await coverage('no')
-  const keyPrefix = 'apart'
+  const keyPrefix = 'test-apart'
   // Of these the server that dies has some.
   const others = [
     `${keyPrefix}:{finished}:open`,
