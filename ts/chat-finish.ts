@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type * as api from '../index'
 import type { AnswerMetadata, MaybePromise } from './answer-start'
 import { FailedError, InterruptedError } from './errors'
-import { Hooks } from './finish-hooks'
+import { type Hook, Hooks } from './finish-hooks'
 
 /** An answer that has ended, however that came about. */
 export interface FinishedAnswer {
@@ -42,7 +42,7 @@ export function finisher(
     for await (const item of engine.finished({ group, consumer, batch: 1, signal })) {
       try {
         const answer = await answerOf(engine, deployment, item)
-        if (answer !== undefined) await hooks.tell(answer)
+        if (answer !== undefined) await hooks.tell(answer, hook)
         await item.ack()
       } catch (error) {
         // Not acknowledged, so it is handed out again.
@@ -51,7 +51,12 @@ export function finisher(
     }
   }
 
-  const hook = { tell: onFinish, work, isClosed: () => engine.state === 'closed', onError }
+  const hook: Hook<FinishedAnswer> = {
+    tell: onFinish,
+    work,
+    isClosed: () => engine.state === 'closed',
+    onError,
+  }
   hooks.add(hook)
   return () => hooks.ask(hook)
 }

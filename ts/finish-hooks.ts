@@ -39,9 +39,9 @@ export class Hooks<Answer> {
     this.#all.push(new WeakRef(hook))
   }
 
-  /** Tells the newest hook. */
-  tell(answer: Answer): unknown {
-    return this.#newest()?.tell(answer)
+  /** Tells the newest hook; `own` is that of whoever has the answer. */
+  tell(answer: Answer, own: Hook<Answer>): unknown {
+    return (this.#newest() ?? own).tell(answer)
   }
 
   /** This one's routes were asked for: it works, and what worked before does what it is at, and no more. */
