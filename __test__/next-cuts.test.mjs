@@ -77,8 +77,10 @@ eachStore('next-cuts', (store) => {
       respond: await engine.respond(get(), id, { owner, format: 'ui-messages', ...limit }),
       toSSE: new Response(engine.subscribe(id, { owner }).toSSE({ format: 'ui-messages', ...limit })),
     }
-    for (const [name, response] of Object.entries(responses)) {
-      const { text, error } = await deadline(read(response), 5000, `${name} ends`)
+    // All at once: to one that does not read nothing is sent.
+    const reading = Object.entries(responses).map(([name, response]) => ({ name, ending: read(response) }))
+    for (const { name, ending } of reading) {
+      const { text, error } = await deadline(ending, 5000, `${name} ends`)
       assert.match(text, /word 9 /, name)
       assert.doesNotMatch(text, /DONE|"(error|abort|finish)"/, name)
       assert.equal(error?.code, 'ERR_CLOSED', name)
