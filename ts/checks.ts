@@ -16,10 +16,11 @@ type Checked<S> = { [K in keyof S]?: S[K] extends Check<infer T> ? T | undefined
 const UNITS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
 const DURATION = /^(\d{1,12})(ms|s|m|h|d)$/
 
-/** A value as an error message may show it: short, and without looking into objects. */
+/** A value as an error message may show it: short, no URL, which may hold a password, and without looking into objects. */
 function shown(value: unknown): string {
   if (typeof value === 'string') {
-    return value.length > 40 ? `a string of ${value.length} characters` : JSON.stringify(value)
+    const isHidden = value.length > 40 || /:\/\/|@/.test(value)
+    return isHidden ? `a string of ${value.length} characters` : JSON.stringify(value)
   }
   if (Array.isArray(value)) return 'an array'
   if (typeof value === 'object' && value !== null) return 'an object'

@@ -461,8 +461,8 @@ function headers(value: unknown, field: string): Headers {
   try {
     if (typeof value === 'object' && value !== null)
       return new Headers(value as ConstructorParameters<typeof Headers>[0])
-  } catch (cause) {
-    throw invalidArgument(field, (cause as Error).message, { cause })
+  } catch {
+    // The error's words would repeat a value, which may be a session's cookie.
   }
-  return refuse(field, 'headers as fetch takes them', value)
+  throw invalidArgument(field, 'must be headers as fetch takes them: valid names, and values of one line')
 }

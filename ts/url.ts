@@ -53,7 +53,11 @@ export function url(value: unknown, field: string): string {
   const normal = scheme + full.slice(scheme.length)
   if (scheme === 'memory') return normal
   const match = SCHEMES.exec(scheme)
-  if (match === null) throw invalidArgument(field, `must begin with ${KNOWN}, got ${scheme}:`)
+  if (match === null) {
+    // Without the slashes it may be anything: the user in front of a password.
+    const got = normal.startsWith(`${scheme}://`) ? `, got ${scheme}:` : ''
+    throw invalidArgument(field, `must begin with ${KNOWN}${got}`)
+  }
   const kind = scheme === 'unix' ? 'unix' : (match[3] ?? 'server')
   const place = KINDS[kind] as Kind
   const canonical = taken(normal, kind, place, match[2] === 's', field)
@@ -64,9 +68,9 @@ export function url(value: unknown, field: string): string {
   )
 }
 
-/** Whom a URL is about, without credentials. */
+/** Whom a URL is about, without credentials; a password may hold an `@`. */
 export function addressOf(url: string): string {
-  return url.replace(/^([^:]*:\/\/)?[^@/?]*@/, '$1').replace(/\?.*$/, '')
+  return url.replace(/^([^:]*:\/\/)?[^/?]*@/, '$1').replace(/\?.*$/, '')
 }
 
 /** Undefined when it cannot be understood. */

@@ -11,7 +11,7 @@ import { type Command, EXIT, text, UsageError, type Values } from './command'
 import { doctor } from './doctor'
 import { commandHelp, GLOBAL, help } from './help'
 import { ls } from './ls'
-import { Output } from './output'
+import { argument, Output } from './output'
 import { packageInfo } from './package'
 import { rm } from './rm'
 import { show } from './show'
@@ -35,7 +35,9 @@ async function main(args: string[]): Promise<number> {
     if (name === 'help' || args.length === 0 || args.includes('--help') || args.includes('-h')) {
       return print(help(COMMANDS))
     }
-    throw new UsageError(name === undefined ? 'a command is missing' : `there is no command ${name}`)
+    throw new UsageError(
+      name === undefined ? 'a command is missing' : `there is no command ${argument(name)}`,
+    )
   }
   const { values, positionals } = parse(rest, command)
   if (values.help === true) return print(commandHelp(name, command))
@@ -59,7 +61,7 @@ function parse(args: string[], command: Command): { values: Values; positionals:
   try {
     return parseArgs({ args, options, allowPositionals: true, strict: true }) as ReturnType<typeof parse>
   } catch (error) {
-    throw new UsageError((error as Error).message.split('. ')[0])
+    throw new UsageError(argument((error as Error).message.split('. ')[0] as string))
   }
 }
 
@@ -117,7 +119,7 @@ function report(error: unknown): number {
   }
   if (error instanceof UsageError) return hint(error.message)
   if (!(error instanceof TidemarkError)) {
-    process.stderr.write(`tidemark: ${error instanceof Error ? error.message : String(error)}\n`)
+    process.stderr.write(`tidemark: ${argument(error instanceof Error ? error.message : String(error))}\n`)
     return EXIT.failed
   }
   if (error.code === 'ERR_INVALID_ARGUMENT') return hint(asOption(error.message))

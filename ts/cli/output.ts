@@ -84,6 +84,11 @@ export function printable(text: string): string {
   })
 }
 
+/** Words of the command line. What stands there by mistake may be a URL, whose password is nobody's to read. */
+export function argument(words: string): string {
+  return printable(words.replace(/[^\s'"/]*:[^\s'"]*@/g, '…@').replace(/(password=)[^&\s]*/gi, '$1…'))
+}
+
 export function bytes(count: number): string {
   const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB']
   let unit = 0

@@ -1,5 +1,5 @@
 import { type Command, EXIT } from './command'
-import { printable } from './output'
+import { argument } from './output'
 
 export const rm: Command = {
   summary: 'Remove streams.',
@@ -17,7 +17,7 @@ export const rm: Command = {
       if (result === 'live') code = EXIT.failed
       if (result === 'not found' && code === EXIT.ok) code = EXIT.notFound
       if (out.json) out.value({ streamId, result })
-      else out.line(`${printable(streamId)}: ${result}${isLive ? ', use --force or stop it first' : ''}`)
+      else out.line(`${argument(streamId)}: ${result}${isLive ? ', use --force or stop it first' : ''}`)
     }
     return code
   },

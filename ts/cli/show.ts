@@ -1,5 +1,5 @@
 import { type Command, EXIT, unlessRefused } from './command'
-import { bytes, duration, number, printable } from './output'
+import { argument, bytes, duration, number, printable } from './output'
 import { chunks, stateCell } from './state'
 
 export const show: Command = {
@@ -11,7 +11,7 @@ export const show: Command = {
     const [streamId = ''] = args
     const status = await engine.status(streamId)
     if (status === null) {
-      out.note(`There is no stream ${printable(streamId)}.`)
+      out.note(`There is no stream ${argument(streamId)}.`)
       return EXIT.notFound
     }
     const memory = await unlessRefused(engine.memoryOf(streamId))

@@ -1,5 +1,5 @@
 import { type Command, EXIT, text } from './command'
-import { printable } from './output'
+import { argument } from './output'
 
 const MEANING = {
   stopping: 'its producers have been told',
@@ -18,7 +18,7 @@ export const stop: Command = {
       const owner = (await engine.status(streamId))?.owner ?? undefined
       const result = await engine.stop(streamId, text(values, 'reason'), { owner })
       if (out.json) out.value({ streamId, result })
-      else out.line(`${printable(streamId)}: ${out.style('bold', result)}, ${MEANING[result]}`)
+      else out.line(`${argument(streamId)}: ${out.style('bold', result)}, ${MEANING[result]}`)
     }
     return EXIT.ok
   },

@@ -1,7 +1,7 @@
 import type { Chunk, StreamStatus } from '../../index'
 import { WholeText } from '../text'
 import { type Command, type Context, count, EXIT, text, UsageError } from './command'
-import { printable } from './output'
+import { argument, printable } from './output'
 
 export const tail: Command = {
   summary: 'Print the chunks of a stream.',
@@ -31,7 +31,7 @@ failed or was interrupted.`,
       throw new UsageError('--lines and --from exclude each other')
     const status = await engine.status(streamId)
     if (status === null && !follow) {
-      out.note(`There is no stream ${printable(streamId)}.`)
+      out.note(`There is no stream ${argument(streamId)}.`)
       return EXIT.notFound
     }
     const until = follow ? Number.POSITIVE_INFINITY : (status?.lastSeq ?? 0)

@@ -129,7 +129,6 @@ function ofNodeRedis(client: Options): Description | undefined {
 function ofNode(options: Options): Description {
   const socket = record(options.socket)
   const url = typeof options.url === 'string' ? parsed(options.url) : undefined
-  const decoded = (text: string | undefined) => (text ? decodeURIComponent(text) : undefined)
   const account = accountOf({
     tls: (socket.tls ?? url?.protocol === 'rediss:') && socket,
     username: options.username ?? decoded(url?.username),
@@ -163,6 +162,15 @@ function parsed(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : undefined
   demand(url)
   return url
+}
+
+/** The same: what cannot be decoded is no error of ours. */
+function decoded(text: string | undefined): string | undefined {
+  try {
+    return text ? decodeURIComponent(text) : undefined
+  } catch {
+    throw new Inexpressible()
+  }
 }
 
 function accountOf({ tls, username, password }: Options): Account {

@@ -100,7 +100,9 @@ export async function resumeRelayed(
 /** Programs look for these texts. */
 function clientsOf({ publisher, subscriber }: Partial<CreateResumableStreamContextOptions>) {
   for (const [name, client] of Object.entries({ subscriber, publisher })) {
-    if (client) continue
+    if (typeof client === 'object' || typeof client === 'function') continue
+    // What was given instead may well be a URL, with a password.
+    if (client) throw invalidArgument(`options.${name}`, 'must be a client')
     throw new Error(
       `Generic mode requires a ${name} to be provided. ` +
         `Please pass a ${name} option to createResumableStreamContext.`,
