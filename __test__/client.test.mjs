@@ -280,6 +280,265 @@ test('the pauses grow while nothing is received, up to the longest', async () =>
   assert.ok(total < 20 + 40 + 5 * 80 + 400, `${total} ms`)
 })
 
+/** Makes the pauses what they are at most. @param {import('node:test').TestContext} t */
+const longestPauses = (t) => t.mock.method(Math, 'random', () => 1)
+
+/** When requests came. */
+class Times {
+  /** @type {number[]} */
+  at = []
+
+  note() {
+    return this.at.push(performance.now())
+  }
+
+  /** Milliseconds between one request and the next, from 0 on. @param {number} index */
+  after(index) {
+    return Number(this.at[index + 1]) - Number(this.at[index])
+  }
+}
+
+const chunk = (/** @type {number} */ seq) => `id: ${UNKNOWN}.${seq}\ndata: ${seq}\n\n`
+
+/** Responses of which nothing is new. @type {Record<string, string>} */
+const idle = {
+  'nothing at all': '',
+  'a comment': ': hello\n\n',
+  'a pause for EventSource': 'retry: 10\n\n',
+  'events without an id': 'data: x\n\nevent: other\ndata: y\n\n',
+  'a reset, and nothing': 'event: reset\ndata: {"reason":"unknown"}\n\n',
+  'a chunk that it has': chunk(1),
+  'half an event': `id: ${UNKNOWN}.2\ndata: 2\n`,
+}
+for (const [name, text] of Object.entries(idle)) {
+  test(`the pauses grow while a server answers with ${name}`, async (t) => {
+    longestPauses(t)
+    const times = new Times()
+    const { url } = await scripted((request) => {
+      const count = times.note()
+      if (count === 1) return events(chunk(1))(request)
+      return count < 7 ? events(text)(request) : new Response('', { status: 404 })
+    })
+    const { chunks } = await read(url, { minRetryMs: 10, maxRetryMs: 70 }).end()
+    assert.deepEqual([chunks.length, times.at.length], [1, 7])
+    for (const [index, least] of [10, 20, 40, 70, 70, 70].entries()) {
+      assert.ok(times.after(index) >= least - 2, `pause ${index}: ${times.after(index)} ms, not ${least}`)
+    }
+  })
+}
+
+test('a chunk makes the pauses short again', async (t) => {
+  longestPauses(t)
+  const times = new Times()
+  const { url } = await scripted((request) => {
+    const count = times.note()
+    if (count === 6) return events(chunk(1))(request)
+    return new Response('', { status: count < 6 ? 500 : 404 })
+  })
+  await read(url, { minRetryMs: 60, maxRetryMs: 100_000 }).end()
+  assert.ok(times.after(4) >= 60 * 2 ** 4 - 2, `${times.after(4)} ms`)
+  assert.ok(times.after(5) < 60 * 2 ** 3, `${times.after(5)} ms`)
+})
+
+const page = '<!doctype html><form action="/login">'
+const kinds = /** @type {const} */ ({
+  'a login page': () => new Response(page, { headers: { 'content-type': 'text/html; charset=utf-8' } }),
+  'a page that looks like events': () => new Response(chunk(1), { headers: { 'content-type': 'text/html' } }),
+  'JSON, even with a code': () => Response.json({ code: 'ERR_GAP', message: 'what?' }),
+  'plain text': () => new Response('data: x\n\n'),
+  'another stream': () => new Response('{}', { headers: { 'content-type': 'text/event-streams' } }),
+})
+for (const [name, answer] of Object.entries(kinds)) {
+  test(`${name} with the status 200 is an error, at once`, async () => {
+    const { url, asked } = await scripted(answer)
+    const { error } = await read(url).end()
+    assert.deepEqual(
+      [error.name, error.code, error.status, asked.length],
+      ['FollowError', 'ERR_HTTP', 200, 1],
+    )
+    const type = answer().headers.get('content-type')
+    assert.equal(error.message, `the server answered with ${type}`)
+  })
+}
+
+test('a redirect to a login page is an error, at once, and one to the stream is followed', async () => {
+  const { url, asked } = await scripted(
+    () => new Response(null, { status: 302, headers: { location: '/login?next=%2F' } }),
+    kinds['a login page'],
+  )
+  assert.equal((await read(url).end()).error?.code, 'ERR_HTTP')
+  assert.deepEqual(asked, ['/', '/login?next=%2F'])
+  const type = { 'content-type': 'Text/Event-Stream;charset=UTF-8' }
+  const moved = await scripted(
+    () => new Response(null, { status: 307, headers: { location: '/there' } }),
+    () => new Response(`${chunk(1)}event: end\ndata: {"outcome":"complete"}\n\n`, { headers: type }),
+  )
+  assert.deepEqual((await read(moved.url).end()).chunks.length, 1)
+  // In circles it is no answer, and one that is asked for ever less often.
+  const circle = await scripted(() => new Response(null, { status: 302, headers: { location: '/' } }))
+  const controller = new AbortController()
+  const lost = read(circle.url, { ...QUICK, signal: controller.signal })
+  await until(() => circle.asked.length > 40)
+  controller.abort('enough')
+  assert.equal((await lost.end()).error, 'enough')
+})
+
+test('a refusal ends the loop, whatever it says', async () => {
+  /** @type {[string, string, string][]} */
+  const bodies = [
+    ['null', 'the server answered with 403', 'ERR_HTTP'],
+    ['[]', 'the server answered with 403', 'ERR_HTTP'],
+    ['"no"', 'the server answered with 403', 'ERR_HTTP'],
+    ['{"code":5,"message":{},"resume":[]}', 'the server answered with 403', 'ERR_HTTP'],
+    ['{"code":"ERR_FORBIDDEN","message":"not yours"}', 'not yours', 'ERR_FORBIDDEN'],
+    ['<html>', 'the server answered with 403', 'ERR_HTTP'],
+    ['', 'the server answered with 403', 'ERR_HTTP'],
+  ]
+  for (const [body, message, code] of bodies) {
+    const { url, asked } = await scripted(() => new Response(body, { status: 403 }))
+    const { error } = await read(url).end()
+    assert.deepEqual(
+      [error?.name, error?.message, error?.code, error?.status, error?.resume, asked.length],
+      ['FollowError', message, code, 403, undefined, 1],
+    )
+  }
+})
+
+test('events that cannot be read end the loop', async () => {
+  for (const bad of [
+    'event: end\ndata: bye\n\n',
+    `event: text\nid: ${UNKNOWN}.1\ndata: {\n\n`,
+    `event: bytes\nid: ${UNKNOWN}.1\ndata: !\n\n`,
+  ]) {
+    const { url, asked } = await scripted(events(bad))
+    const { error } = await read(url).end()
+    assert.deepEqual([error?.name, error?.code, asked.length], ['FollowError', 'ERR_HTTP', 1], bad)
+  }
+  const { url } = await scripted(events('event: end\ndata: null\n\n'))
+  assert.deepEqual((await read(url).end()).error, undefined)
+})
+
+test('what cannot be requested ends the loop; a token that cannot be had is tried again', async () => {
+  const { url, asked } = await scripted(events(`event: end\ndata: {"outcome":"complete"}\n\n`))
+  for (const [at, options] of /** @type {[string, import('tidemark/client').FollowOptions][]} */ ([
+    ['/relative', {}],
+    ['http://[/', {}],
+    [url.replace('//', '//user:password@'), {}],
+    [url, { headers: { 'not a name': 'x' } }],
+    [url, { headers: async () => ({ authorization: 'a\nb' }) }],
+  ])) {
+    const { error } = await read(at, options).end()
+    assert.deepEqual([error?.name, error?.code], ['FollowError', 'ERR_INVALID_ARGUMENT'], at)
+  }
+  assert.equal(asked.length, 0)
+  let calls = 0
+  const headers = async () => {
+    if (++calls < 4) throw new Error('no token yet')
+    return { authorization: 'x' }
+  }
+  assert.equal((await read(url, { headers }).end()).outcome, 'complete')
+  assert.deepEqual([calls, asked.length], [4, 1])
+})
+
+test('throw() rejects with its error, wherever the loop is', async () => {
+  const { url } = await scripted(events(chunk(1)))
+  for (const isBegun of [false, true]) {
+    const loop = follow(url, QUICK)
+    if (isBegun) assert.equal((await loop.next()).value?.data, '1')
+    await assert.rejects(loop.throw(new Error('mine')), /mine/)
+    assert.deepEqual(await loop.next(), { done: true, value: undefined })
+  }
+})
+
+test('Retry-After comes before the next try, however long it is', async (t) => {
+  t.mock.method(Math, 'random', () => 0)
+  const inTwoSeconds = () => new Date(Date.now() + 2_000).toUTCString()
+  /** @type {[status: number, value: () => string, least: number][]} */
+  const answers = [
+    [503, () => '1', 990],
+    [429, () => ' 1 ', 990],
+    // Dates have no milliseconds.
+    [503, inTwoSeconds, 950],
+    [502, () => '0', 0],
+    [503, () => 'soon', 0],
+    [503, () => new Date(0).toUTCString(), 0],
+    [503, () => '-5', 0],
+  ]
+  await Promise.all(
+    answers.map(async ([status, value, least]) => {
+      const times = new Times()
+      const { url } = await scripted(() => {
+        if (times.note() > 1) return new Response('', { status: 404 })
+        return new Response('', { status, headers: { 'retry-after': value() } })
+      })
+      await read(url, { minRetryMs: 1, maxRetryMs: 1 }).end()
+      const pause = times.after(0)
+      assert.ok(pause >= least && pause < least + 1_500, `${status} ${value()}: ${pause} ms`)
+    }),
+  )
+  // More than a timer takes, which would fire at once.
+  const controller = new AbortController()
+  const always = ['99999999', '1e300', new Date(Date.now() + 1e12).toUTCString()].map(async (value) => {
+    const { url, asked } = await scripted(
+      () => new Response('', { status: 503, headers: { 'retry-after': value } }),
+    )
+    await read(url, { minRetryMs: 1, maxRetryMs: 1, signal: controller.signal }).end()
+    return asked.length
+  })
+  const witness = await scripted(() => new Response('', { status: 503 }))
+  const other = read(witness.url, { minRetryMs: 10, maxRetryMs: 10, signal: controller.signal })
+  await until(() => witness.asked.length > 20)
+  controller.abort()
+  await other.end()
+  assert.deepEqual(await Promise.all(always), [1, 1, 1])
+})
+
+test('a page that is looked at again tries at once, but not where the server has asked for a pause', async (t) => {
+  const page = Object.assign(new EventTarget(), { visibilityState: 'visible' })
+  const window = new EventTarget()
+  const global = /** @type {any} */ (globalThis)
+  const own = { document: page, addEventListener: window.addEventListener.bind(window) }
+  Object.assign(global, own, { removeEventListener: window.removeEventListener.bind(window) })
+  t.after(() => {
+    for (const name of ['document', 'addEventListener', 'removeEventListener']) delete global[name]
+  })
+  // The length of a pause is chosen when it begins.
+  const chosen = longestPauses(t)
+  for (const pause of ['', '100']) {
+    const { url, asked } = await scripted(
+      () => new Response('', { status: 503, headers: pause ? { 'retry-after': pause } : {} }),
+      events(`event: end\ndata: {"outcome":"complete"}\n\n`),
+    )
+    const controller = new AbortController()
+    const options = { minRetryMs: 100_000, maxRetryMs: 100_000, signal: controller.signal }
+    chosen.mock.resetCalls()
+    const reader = read(url, options)
+    await until(() => chosen.mock.callCount() > 0)
+    window.dispatchEvent(new Event('online'))
+    if (pause === '') assert.equal((await reader.end()).outcome, 'complete')
+    else await fetch(new URL('/witness', url))
+    assert.equal(asked[1], pause === '' ? '/' : '/witness')
+    controller.abort()
+    await reader.end()
+  }
+})
+
+test('acknowledgements leave a server alone for as long as it wants', async () => {
+  const times = new Times()
+  const { url } = await serve(async (request) => {
+    if (request.method === 'POST') {
+      const headers = times.note() === 1 ? { 'retry-after': '1' } : undefined
+      return new Response('', { status: 429, headers })
+    }
+    const many = Array.from({ length: 60 }, (_, index) => chunk(index + 1)).join('')
+    return events(`${many}event: end\ndata: {"outcome":"complete"}\n\n`)()
+  })
+  const loop = follow(url, { ...QUICK, ack: { url, intervalMs: 10 } })
+  for await (const _ of loop) await new Promise((resolve) => setTimeout(resolve, 30))
+  assert.ok(times.after(0) >= 1_000, `${times.after(0)} ms`)
+  assert.ok(times.at.length > 2)
+})
+
 test('a UI message stream ends with [DONE], and 204 is nothing to follow', async () => {
   const ui = () =>
     new Response(`id: ${UNKNOWN}.1\ndata: {"type":"start"}\n\ndata: [DONE]\n\n`, {

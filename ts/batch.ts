@@ -1,6 +1,6 @@
 import type { ChunkData } from '../index'
-import type { Drained } from './drained'
-import { ownBytes, ownText } from './own'
+import { type Drained, ownBytes } from './drained'
+import { ownText } from './own'
 
 const NOTHING = new Uint8Array(0)
 

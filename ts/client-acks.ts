@@ -1,4 +1,6 @@
+import { clearTimeout, setTimeout } from './browser-timers.js'
 import type { AckOptions } from './client.js'
+import { retryAfter } from './client-responses.js'
 
 /** Tells the server how far a loop has got: the latest cursor, one request at a time. */
 export class Acks {
@@ -7,6 +9,8 @@ export class Acks {
   #latest: string | undefined
   #sent: string | undefined
   #timer: ReturnType<typeof setTimeout> | undefined
+  /** How long the server wants to be left alone, in milliseconds. */
+  #retryAfter = 0
   #sending: Promise<void> = Promise.resolve()
 
   constructor(options: AckOptions, send: (url: string | URL, init: RequestInit) => Promise<Response>) {
@@ -17,7 +21,8 @@ export class Acks {
   /** The loop is done with everything up to here. */
   passed(cursor: string): void {
     this.#latest = cursor
-    this.#timer ??= setTimeout(this.#flush, this.#options.intervalMs ?? 1000)
+    // While one is under way there is a timer, if one that has fired: the answer may ask for a pause.
+    this.#timer ??= setTimeout(this.#flush, (this.#options.intervalMs ?? 1000) + this.#retryAfter)
   }
 
   /** Sends what is left. */
@@ -27,28 +32,31 @@ export class Acks {
   }
 
   readonly #flush = (): void => {
-    clearTimeout(this.#timer)
-    this.#timer = undefined
     this.#sending = this.#sending.then(() => this.#send())
   }
 
   /** What is not accepted is sent with the next one; a cursor that is never stored costs chunks that come again. */
   async #send(): Promise<void> {
+    clearTimeout(this.#timer)
     const cursor = this.#latest
-    if (cursor === this.#sent) return
     const { url, consumer } = this.#options
     try {
-      const { ok, body } = await this.#fetch(url, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify({ cursor, consumer }),
-        // It outlives the page that is being left.
-        keepalive: true,
-      })
-      await body?.cancel()
-      if (ok) this.#sent = cursor
+      if (cursor !== this.#sent) {
+        const response = await this.#fetch(url, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json' },
+          body: JSON.stringify({ cursor, consumer }),
+          // It outlives the page that is being left.
+          keepalive: true,
+        })
+        this.#retryAfter = retryAfter(response)
+        if (response.ok) this.#sent = cursor
+        await response.body?.cancel()
+      }
     } catch {
       // See above.
     }
+    this.#timer = undefined
+    if (this.#latest !== cursor) this.passed(this.#latest as string)
   }
 }

@@ -14,15 +14,26 @@
  * @packageDocumentation
  */
 
+import { clearTimeout, MAX_PAUSE_MS, setTimeout } from './browser-timers.js'
 import { Acks } from './client-acks.js'
+import {
+  FollowError,
+  isEventStream,
+  isPassing,
+  refusal,
+  retryAfter,
+  UI_MESSAGES,
+} from './client-responses.js'
 import { type Event, EventParser } from './event-parser.js'
+
+export { FollowError }
 
 export interface FollowOptions {
   /** `'start'` (default), `'now'`, or the cursor of the last chunk seen. */
   from?: 'start' | 'now' | (string & {}) | undefined
   /** Ends the loop by throwing its reason. The stream is not touched. */
   signal?: AbortSignal | undefined
-  /** Sent with every request; a function is asked each time, for a token that expires. */
+  /** Sent with every request; a function is asked each time, for a token that expires. If it fails, there is another try. */
   headers?: HeadersLike | (() => HeadersLike | Promise<HeadersLike>) | undefined
   /** As for `fetch`; `'include'` sends cookies to another origin. */
   credentials?: 'omit' | 'same-origin' | 'include' | undefined
@@ -30,7 +41,7 @@ export interface FollowOptions {
   fetch?: typeof fetch | undefined
   /** The pause before the second try; it doubles with each one in vain, and is spread by chance. Default 500. */
   minRetryMs?: number | undefined
-  /** The longest pause. Default 30,000. */
+  /** The longest of these pauses. What a server asks for with `Retry-After` comes before it. Default 30,000. */
   maxRetryMs?: number | undefined
   /** Without a byte for so long, not even a heartbeat, the connection counts as lost. Default 45,000. */
   silenceMs?: number | undefined
@@ -62,30 +73,12 @@ export interface FollowedChunk {
   json<T = unknown>(): T
 }
 
-/** Why a loop could not go on, or with what the stream ended. */
-export class FollowError extends Error {
-  /** The server's code (`ERR_FAILED`, `ERR_INTERRUPTED`, `ERR_GAP`, `ERR_FORBIDDEN` …), or `ERR_HTTP` without one. */
-  readonly code: string
-  /** Of the response that refused, else undefined. */
-  readonly status: number | undefined
-  /** With `ERR_GAP`: pass it as `from` to go on with what is left. */
-  readonly resume: string | undefined
-
-  /** @internal */
-  constructor(message: string, code: string, status?: number, resume?: string) {
-    super(message)
-    this.name = 'FollowError'
-    this.code = code
-    this.status = status
-    this.resume = resume
-  }
-}
-
 /**
  * Follows a stream's chunks, every one once and in order. Network errors, timeouts, responses that end before the stream
- * has, and the statuses 408, 425, 429 and 5xx are followed by another try, for ever; when the browser is online again, or
- * the page visible again, at once. The loop ends quietly after `complete` and `stopped`, and throws a {@link FollowError}
- * after `failed` and `interrupted`, or when the server refuses.
+ * has, and the statuses 408, 425, 429 and 5xx are followed by another try, for ever, at pauses that grow until there is a
+ * chunk; when the browser is online again, or the page visible again, at once. The loop ends quietly after `complete` and
+ * `stopped`, and throws a {@link FollowError} after `failed` and `interrupted`, or when the server refuses or answers with
+ * anything but events, as a login page does.
  */
 export function follow(url: string | URL, options: FollowOptions = {}): Follow {
   return new Follow(url, options)
@@ -104,8 +97,10 @@ export class Follow implements AsyncIterableIterator<FollowedChunk> {
   #outcome: string | undefined
   #reason: string | undefined
   #isReset = false
-  /** Tries in vain since something was received. */
+  /** Tries in vain since a chunk was received. */
   #failures = 0
+  /** How long the server wants to be left alone, in milliseconds. */
+  #retryAfter = 0
   #isOver = false
   /** Ends a pause, or a connection that is probably dead. */
   #hurry: (() => void) | undefined
@@ -161,6 +156,7 @@ export class Follow implements AsyncIterableIterator<FollowedChunk> {
     if (signal?.aborted) leave()
     signal?.addEventListener('abort', leave)
     try {
+      this.#checkUrl()
       while (!this.#isOver && !this.#left.signal.aborted) {
         yield* this.#connect()
         if (!this.#isOver) await this.#pause()
@@ -190,30 +186,28 @@ export class Follow implements AsyncIterableIterator<FollowedChunk> {
       heard()
       const response = await this.#open(connection.signal)
       const reader = response?.body?.getReader()
-      if (response === undefined || reader === undefined) return
-      const isEnd = response.headers.has('x-vercel-ai-ui-message-stream') ? isDone : isNothing
+      if (reader === undefined) return
+      const isOfMessages = response?.headers.has(UI_MESSAGES)
       const parser = new EventParser()
       while (!this.#isOver) {
-        const { done, value } = await reader.read()
+        // What the network breaks is what this is here for.
+        const { done, value } = await reader.read().catch(() => LOST)
         if (done) return
         heard()
-        this.#failures = 0
         for (const event of parser.push(value)) {
-          if (isEnd(event)) {
+          if (isOfMessages && event.data === '[DONE]') {
             this.#outcome = 'complete'
             this.#isOver = true
             return
           }
           const chunk = this.#take(event)
           if (chunk === undefined) continue
+          this.#failures = 0
           yield chunk
           this.#acks?.passed(chunk.cursor)
           if (this.#left.signal.aborted) return
         }
       }
-    } catch (error) {
-      // An error of the loop's own, or a refusal, is final; one of the network is what this is here for.
-      if (error instanceof FollowError) throw error
     } finally {
       clearTimeout(silence)
       this.#left.signal.removeEventListener('abort', drop)
@@ -222,31 +216,39 @@ export class Follow implements AsyncIterableIterator<FollowedChunk> {
     }
   }
 
+  /** A response that is worth reading; undefined when there should be another try, or none. */
   async #open(signal: AbortSignal): Promise<Response | undefined> {
     const query = this.#cursor === undefined ? '' : `cursor=${encodeURIComponent(this.#cursor)}`
     const url = query && this.#url + (this.#url.includes('?') ? '&' : '?') + query
     const response = await this.#fetch(url || this.#url, {
       headers: { accept: 'text/event-stream' },
       signal,
+    }).catch((error) => {
+      if (error instanceof FollowError) throw error
     })
+    if (response === undefined) return undefined
     const { status } = response
-    if (status === 200) return response
-    if (status === 204) {
-      this.#isOver = true
-      return undefined
-    }
-    if (status >= 500 || status === 408 || status === 425 || status === 429) {
-      await response.body?.cancel()
-      return undefined
-    }
-    const { code, message, resume } = (await response.json().catch(() => ({}))) as Partial<FollowError>
-    throw new FollowError(message ?? `the server answered with ${status}`, code ?? 'ERR_HTTP', status, resume)
+    if (status === 200 && isEventStream(response)) return response
+    if (status === 204) this.#isOver = true
+    else if (isPassing(status)) this.#retryAfter = retryAfter(response)
+    else throw await refusal(response)
+    await response.body?.cancel().catch(() => {})
+    return undefined
+  }
+
+  /** What `fetch` would refuse each time, and call a network error. */
+  #checkUrl(): void {
+    if (this.#options.fetch !== undefined) return
+    const { location } = globalThis as { location?: { href: string } }
+    const { username, password } = sure(() => new URL(this.#url, location?.href), 'url: is malformed')
+    if (username + password) throw new FollowError('url: holds a user', INVALID)
   }
 
   /** The chunk that an event is, unless it is something else or was seen before. */
   #take({ type, data, id }: Event): FollowedChunk | undefined {
     if (type === 'reset') this.#isReset = true
-    if (type === 'end') this.#end(JSON.parse(data))
+    const content = sure(() => contentOf(type, data), 'the server sent what cannot be read', 'ERR_HTTP')
+    if (type === 'end') this.#end(content ?? {})
     if (id === undefined) return undefined
     const [generation, seq] = parts(id)
     const [lastGeneration, lastSeq] = parts(this.#cursor ?? '')
@@ -254,7 +256,6 @@ export class Follow implements AsyncIterableIterator<FollowedChunk> {
     const isReset = this.#isReset
     this.#isReset = false
     this.#cursor = id
-    const content = type === 'text' ? JSON.parse(data) : type === 'bytes' ? bytes(data) : data
     return { seq, cursor: id, data: content, isReset, json: () => json(content) }
   }
 
@@ -271,9 +272,11 @@ export class Follow implements AsyncIterableIterator<FollowedChunk> {
   /** Waits longer each time, until the page is visible or online again or the loop is left. */
   #pause(): Promise<void> {
     const { minRetryMs = 500, maxRetryMs = 30_000 } = this.#options
-    const longest = Math.min(maxRetryMs, minRetryMs * 2 ** this.#failures++)
-    const pause = this.#isHurried ? 0 : Math.random() * longest
+    const longest = Math.min(maxRetryMs, Math.max(1, minRetryMs) * 2 ** this.#failures++)
+    const least = this.#retryAfter
+    const pause = least + (this.#isHurried ? 0 : Math.random() * longest)
     this.#isHurried = false
+    this.#retryAfter = 0
     return new Promise((resolve) => {
       const done = () => {
         clearTimeout(timer)
@@ -281,8 +284,9 @@ export class Follow implements AsyncIterableIterator<FollowedChunk> {
         this.#left.signal.removeEventListener('abort', done)
         resolve()
       }
-      const timer = setTimeout(done, pause)
-      this.#hurry = done
+      const timer = setTimeout(done, Math.min(pause, MAX_PAUSE_MS))
+      // A server that has asked for its peace gets it.
+      if (least === 0) this.#hurry = done
       this.#left.signal.addEventListener('abort', done)
       if (this.#left.signal.aborted) done()
     })
@@ -296,23 +300,35 @@ export class Follow implements AsyncIterableIterator<FollowedChunk> {
   }
 
   async #fetch(url: string | URL, init: RequestInit): Promise<Response> {
-    const { headers: given, credentials, fetch: own } = this.#options
-    const headers = new Headers(typeof given === 'function' ? await given() : given)
+    const { headers: given, credentials, fetch = globalThis.fetch } = this.#options
+    const wanted = typeof given === 'function' ? await given() : given
+    const headers = sure(() => new Headers(wanted), 'headers: are malformed')
     for (const [name, value] of Object.entries(init.headers ?? {})) headers.set(name, value)
-    return (own ?? globalThis.fetch)(url, { ...init, headers, ...(credentials && { credentials }) })
+    return fetch(url, { ...init, headers, ...(credentials && { credentials }) })
   }
 }
 
-const isDone = ({ data }: Event): boolean => data === '[DONE]'
-const isNothing = (): boolean => false
+const INVALID = 'ERR_INVALID_ARGUMENT'
+/** A read that failed ends the response. */
+const LOST = { done: true, value: undefined } as const
 
 function parts(cursor: string): [generation: string, seq: number] {
   const [generation = '', seq] = cursor.split('.')
   return [generation, Number(seq)]
 }
 
-function bytes(base64: string): Uint8Array {
-  return Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0))
+function contentOf(type: string, data: string) {
+  if (type === 'text' || type === 'end') return JSON.parse(data)
+  return type === 'bytes' ? Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0)) : data
+}
+
+/** What is made, or a final error: the other one's words may repeat a token or a password. */
+function sure<T>(make: () => T, problem: string, code = INVALID): T {
+  try {
+    return make()
+  } catch {
+    throw new FollowError(problem, code)
+  }
 }
 
 function json<T>(data: string | Uint8Array): T {

@@ -1,5 +1,5 @@
 import { AGAIN } from './native'
-import { ownBytes, ownText } from './own'
+import { ownText } from './own'
 
 const NOTHING: Uint8Array = new Uint8Array(0)
 
@@ -112,4 +112,11 @@ export class Drained {
     this.#last ??= ownText(this.#text.slice(this.#lastAt, this.#lastAt + this.#lastUnits), this.#text)
     return this.#last
   }
+}
+
+/** Bytes with memory of their own: a caller that transfers or changes its chunk must not touch anybody else's. */
+export function ownBytes(source: Uint8Array, start: number, end: number): Uint8Array {
+  const copy = new Uint8Array(end - start)
+  copy.set(source.subarray(start, end))
+  return copy
 }

@@ -10,10 +10,3 @@ export function ownText(piece: string, source: string): string {
   // Cutting up a text that was put together makes V8 write it down first.
   return ` ${piece}`.slice(1)
 }
-
-/** Bytes with memory of their own: a caller that transfers or changes its chunk must not touch anybody else's. */
-export function ownBytes(source: Uint8Array, start: number, end: number): Uint8Array {
-  const copy = new Uint8Array(end - start)
-  copy.set(source.subarray(start, end))
-  return copy
-}
