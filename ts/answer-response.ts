@@ -1,8 +1,8 @@
-import { clearTimeout, setTimeout } from 'node:timers'
 import type { ChunkData, Outcome } from '../index'
 import { ignore } from './deferred'
 import { ClosedError, cutError, InterruptedError, TidemarkError } from './errors'
 import { headersFor } from './respond'
+import { clearTimeout, setTimeout } from './timers'
 
 const HEARTBEAT_MS = 15_000
 const encoder = new TextEncoder()

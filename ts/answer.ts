@@ -1,8 +1,8 @@
-import { setTimeout } from 'node:timers'
 import { refuse } from './checks'
 import { deferred, ignore } from './deferred'
 import { MAX_CHUNK_BYTES } from './options'
 import { begin, leave, type Reading } from './source'
+import { clearTimeout, setTimeout } from './timers'
 
 /** Chunks of the AI SDK's UI message stream, each an object with a `type`. */
 export type UIMessageChunks = ReadableStream<object> | AsyncIterable<object>

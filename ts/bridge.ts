@@ -10,6 +10,7 @@ import * as abi from './native'
 import type { Config } from './options'
 import type { Producer } from './producer'
 import type { Progress } from './progress'
+import { setImmediate } from './timers'
 import { warnOnce } from './warnings'
 import { Writes } from './writes'
 

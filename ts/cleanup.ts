@@ -2,6 +2,7 @@ import type { CleanupReport } from '../index'
 import type { Bridge } from './bridge'
 import type { SweepArgs, Swept } from './native'
 import { pages } from './pages'
+import { now } from './timers'
 
 export interface CleanupArgs {
   sweep: Omit<SweepArgs, 'streamIds'>
@@ -15,11 +16,11 @@ export async function cleanup(bridge: Bridge, args: CleanupArgs): Promise<Cleanu
   signal?.throwIfAborted()
   const total = await bridge.request('count', {}, (count: number) => count)
   const counts: Record<Swept, number> = { removed: 0, live: 0, kept: 0, damaged: 0, gone: 0 }
-  const begin = performance.now()
+  const begin = now()
   const report = (): CleanupReport => {
     const { gone, ...streams } = counts
     const scanned = streams.removed + streams.live + streams.kept + streams.damaged + gone
-    const durationMs = performance.now() - begin
+    const durationMs = now() - begin
     return { dryRun: sweep.dryRun, total, scanned, ...streams, healed: gone, durationMs }
   }
   for await (const ids of pages(bridge, batch)) {

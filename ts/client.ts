@@ -156,7 +156,8 @@ export class Follow implements AsyncIterableIterator<FollowedChunk> {
     if (signal?.aborted) leave()
     signal?.addEventListener('abort', leave)
     try {
-      this.#checkUrl()
+      // A URL that is malformed, or holds a password, `fetch` would call a network error each time.
+      if (this.#options.fetch === undefined) sure(() => new Request(this.#url), 'url: cannot be requested')
       while (!this.#isOver && !this.#left.signal.aborted) {
         yield* this.#connect()
         if (!this.#isOver) await this.#pause()
@@ -236,14 +237,6 @@ export class Follow implements AsyncIterableIterator<FollowedChunk> {
     return undefined
   }
 
-  /** What `fetch` would refuse each time, and call a network error. */
-  #checkUrl(): void {
-    if (this.#options.fetch !== undefined) return
-    const { location } = globalThis as { location?: { href: string } }
-    const { username, password } = sure(() => new URL(this.#url, location?.href), 'url: is malformed')
-    if (username + password) throw new FollowError('url: holds a user', INVALID)
-  }
-
   /** The chunk that an event is, unless it is something else or was seen before. */
   #take({ type, data, id }: Event): FollowedChunk | undefined {
     if (type === 'reset') this.#isReset = true
@@ -308,7 +301,6 @@ export class Follow implements AsyncIterableIterator<FollowedChunk> {
   }
 }
 
-const INVALID = 'ERR_INVALID_ARGUMENT'
 /** A read that failed ends the response. */
 const LOST = { done: true, value: undefined } as const
 
@@ -323,7 +315,7 @@ function contentOf(type: string, data: string) {
 }
 
 /** What is made, or a final error: the other one's words may repeat a token or a password. */
-function sure<T>(make: () => T, problem: string, code = INVALID): T {
+function sure<T>(make: () => T, problem: string, code = 'ERR_INVALID_ARGUMENT'): T {
   try {
     return make()
   } catch {

@@ -34,6 +34,7 @@ import { respond } from './respond'
 import { closeOn } from './signals'
 import { type Found, inspect, list, status } from './status'
 import { Subscription } from './subscription'
+import { nextTick } from './timers'
 
 export function createEngine(options?: api.EngineOptions): api.Engine {
   return openEngine(options)
@@ -227,7 +228,7 @@ export class Engine extends EventEmitter<api.EngineEvents> implements api.Engine
       this.emit('state', state, reason)
     } catch (error) {
       // A listener's error is the program's, not the connection's: it surfaces as if the event loop had called it.
-      process.nextTick(() => {
+      nextTick(() => {
         throw error
       })
     }

@@ -140,7 +140,8 @@ export function fromNative(native: NativeError, from?: Origin): TidemarkError {
 
 /** What a native function threw: its message is a {@link NativeError} as JSON, anything else is a defect. */
 export function fromThrown(thrown: unknown, from?: Origin): TidemarkError {
-  const message = thrown instanceof Error ? thrown.message : String(thrown)
+  // Not by its class: a test runner's sandbox has classes of its own.
+  const { message = String(thrown) } = (thrown ?? {}) as { message?: string }
   if (message.startsWith('{')) {
     try {
       return fromNative(JSON.parse(message) as NativeError, from)

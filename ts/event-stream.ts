@@ -1,4 +1,3 @@
-import { clearTimeout, setTimeout } from 'node:timers'
 import type { Bridge } from './bridge'
 import { type Deferred, deferred, ignore } from './deferred'
 import type { Drained } from './drained'
@@ -7,6 +6,7 @@ import { Fifo } from './fifo'
 import { type End, Intake, type Receiver } from './intake'
 import type { SubscribeArgs } from './native'
 import { report } from './refusal'
+import { clearTimeout, setTimeout } from './timers'
 import type { OnError } from './wording'
 
 const HEARTBEAT = new TextEncoder().encode(': heartbeat\n\n')

@@ -1,5 +1,5 @@
-import { clearInterval, setInterval } from 'node:timers'
 import { ignore } from './deferred'
+import { clearInterval, setInterval } from './timers'
 
 /** The longest period a timer takes; that it fires at all is of no importance. */
 const NEVER_MS = 2 ** 31 - 1

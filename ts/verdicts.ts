@@ -1,5 +1,6 @@
 import type { Bridge } from './bridge'
 import { ignore } from './deferred'
+import { nextTick } from './timers'
 
 /** What becomes of an item: `src/store/groups.rs`. */
 export type Verdict = 'done' | 'back' | 'retry' | 'drop'
@@ -26,7 +27,7 @@ export class Verdicts {
   /** Settles once it is stored. */
   give(id: string, verdict: Verdict): Promise<void> {
     this.#verdicts.push([id, verdict])
-    this.#sent ??= new Promise((resolve) => process.nextTick(() => resolve(this.#send())))
+    this.#sent ??= new Promise((resolve) => nextTick(() => resolve(this.#send())))
     return this.#sent
   }
 

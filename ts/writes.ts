@@ -1,6 +1,7 @@
 import { fromThrown } from './errors'
 import type { KeepAlive } from './keep-alive'
 import { ACK_COST, CHUNK_COST, type Native } from './native'
+import { nextTick } from './timers'
 
 /** Longer gatherings cross at once, longer chunks cross alone. */
 const ARENA_BYTES = 64 * 1024
@@ -26,7 +27,7 @@ export interface Queue {
 /**
  * Gathers what all producers write until JavaScript has run out of things to do, and crosses to Rust once.
  *
- * `process.nextTick` from a promise callback runs after all promise callbacks, so a source that yields many chunks at
+ * `nextTick` from a promise callback runs after all promise callbacks, so a source that yields many chunks at
  * once costs one crossing; a lone chunk crosses before the event loop goes on.
  */
 export class Writes {
@@ -102,7 +103,7 @@ export class Writes {
     queue.gathered += costOf(length, wantsAck)
     if (this.#scheduled) return
     this.#scheduled = true
-    process.nextTick(this.#turn)
+    nextTick(this.#turn)
   }
 
   readonly #turn = (): void => {

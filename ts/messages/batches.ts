@@ -34,6 +34,7 @@ class Batches<T> implements BatchedQueue<T> {
     if (this.#isDestroyed) return unheard(Promise.reject(invalidArgument('item', 'the queue is destroyed')))
     this.#batch ??= {
       items: [],
+      // The process' own: whoever tests with fake timers tells them when the time is over.
       timer: setTimeout(() => this.#send(), this.#batchTimeMs),
       done: deferred<void>(),
     }

@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises'
+import { sleep } from '../timers'
 
 /** The text that the built-in producer writes. */
 export function generateContent(type: 'demo' | 'ai' | 'conversation', userContent: string): string {
@@ -41,7 +41,7 @@ export async function* paced(
   signal: AbortSignal,
 ): AsyncGenerator<string, undefined> {
   for (const [index, piece] of pieces.entries()) {
-    if (index > 0 && intervalMs > 0) await sleep(intervalMs, undefined, { signal })
+    if (index > 0 && intervalMs > 0) await sleep(intervalMs, signal)
     yield piece
   }
   return undefined

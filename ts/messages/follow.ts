@@ -1,9 +1,9 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import type { Chunk, Outcome, Subscription } from '../../index'
 import type { Engine } from '../engine'
 import { NotFoundError, outcomeError, SchemaError } from '../errors'
 import { messageEvents, type StreamMessage } from '../message-events'
 import { streamId } from '../options'
+import { now, sleep } from '../timers'
 import { home } from './home'
 import { subscribeOptions } from './options'
 import { isComplete, oldEvents, parseOld } from './predecessor'
@@ -160,14 +160,14 @@ class Follower implements MessageSubscription {
   async *#old(engine: Engine): AsyncGenerator<StreamMessage, boolean, undefined> {
     const { fromTimestamp = 0, wait = OLD_SILENCE_MS } = this.#options
     let after = ''
-    let heard = Date.now()
+    let heard = now()
     for (;;) {
       const page = await oldEvents(engine, this.#chatId, after, fromTimestamp)
       this.#leaving.signal.throwIfAborted()
       if (page === null || (page.next === '' && page.events.length === 0)) return false
       after = page.next
       for (const event of page.events.map(parseOld)) {
-        heard = Date.now()
+        heard = now()
         if (event === undefined) continue
         yield event
         if (isComplete(event)) {
@@ -178,11 +178,11 @@ class Follower implements MessageSubscription {
       if (page.more) continue
       // The chat goes on here.
       if ((await engine.status(this.#chatId)) !== null) return false
-      if (Date.now() - heard > wait) {
+      if (now() - heard > wait) {
         this.#outcome = 'interrupted'
         throw outcomeError('interrupted', this.#chatId, 'lease')
       }
-      await sleep(OLD_EVERY_MS, undefined, { signal: this.#leaving.signal })
+      await sleep(OLD_EVERY_MS, this.#leaving.signal)
     }
   }
 }

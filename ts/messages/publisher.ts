@@ -5,6 +5,7 @@ import { StoppedError } from '../errors'
 import { KeepAlive } from '../keep-alive'
 import { messageEvents, type StreamMessage } from '../message-events'
 import { put } from '../source'
+import { clearTimeout, setTimeout } from '../timers'
 import { readFlag, setFlag } from './predecessor'
 import type { MessageSchema } from './types'
 

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { type Deferred, deferred, ignore } from '../deferred'
+import { clearTimeout, setTimeout } from '../timers'
 import { Channels } from './channels'
 import {
   chunkChannel,

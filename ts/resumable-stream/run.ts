@@ -96,6 +96,7 @@ export class Run {
       this.#finish({ failure: error }).finally(settle)
       throw error
     }
+    // The process' own, fake or not: a mark is kept for longer than tests take.
     const renewal = setInterval(() => this.#renew(), RENEW_MS).unref()
     const local = new Pushed()
     this.#copy(local)
