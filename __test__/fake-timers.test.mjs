@@ -15,7 +15,7 @@ eachStore('fake timers', (store) => {
   ])) {
     test(`those of ${kind}, put in place ${isFakedFirst ? 'before' : 'after'} the package is loaded`, async () => {
       const child = startChild(new URL('children/fake-timers.mjs', import.meta.url), {
-        env: { WORK: JSON.stringify({ kind, isFakedFirst, url: store.url }) },
+        env: { WORK: JSON.stringify({ kind, isFakedFirst, url: store.url, keyPrefix: store.prefix() }) },
       })
       const { code } = await child.exit(30_000).catch(async (error) => {
         await child.kill()
@@ -23,7 +23,7 @@ eachStore('fake timers', (store) => {
           cause: error,
         })
       })
-      assert.equal(code, 0, child.output)
+      assert.equal(code, 0, `${JSON.stringify(child.messages)}\n${child.output}`)
       assert.equal(child.messages.at(-1)?.type, 'done', child.output)
     })
   }

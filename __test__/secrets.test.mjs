@@ -5,7 +5,7 @@ import { execFile } from 'node:child_process'
 import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { inspect, promisify } from 'node:util'
-import { createClient, createCluster } from 'redis'
+import { createCluster } from 'redis'
 import { createEngine } from 'tidemark'
 import { follow } from 'tidemark/client'
 import { createResumableStreamContext, resumeStream } from 'tidemark/resumable-stream'
@@ -115,34 +115,22 @@ describe('secrets', () => {
     })
   }
 
-  test('G10 the malformed URL of a client is refused without it', () => {
+  test('G10 a client whose URL is malformed is used itself, and no error shows it', () => {
     const [port, space, bracket] = /** @type {[string, string, string]} */ (MALFORMED.slice(0, 3))
-    const percent = `redis://user:${SECRET}%@host:6379`
-    for (const url of [port, space, bracket, percent]) {
-      for (const [name, client] of Object.entries(lookAlikes(url))) {
-        for (const clients of [{ publisher: client }, { subscriber: client, publisher: createClient() }]) {
-          const isFine = url === percent && name === 'a cluster of ioredis'
-          // Nobody reads the user and the password of such a node.
-          if (isFine) continue
-          try {
-            createResumableStreamContext(context({ ...clients, subscriber: clients.subscriber ?? client }))
-          } catch (error) {
-            const { code, field, cause } = /** @type {any} */ (error)
-            assert.deepEqual([code, cause], ['ERR_INVALID_ARGUMENT', undefined], name)
-            assert.match(field, /^options\.(publisher|subscriber)$/)
-            assert.ok(!allOf(error).includes(SECRET), allOf(error))
-            continue
-          }
-          assert.fail(`${name} with ${url} was taken`)
+    for (const url of [port, space, bracket, `redis://user:${SECRET}%@host:6379`]) {
+      // A real cluster, too, does not look at its nodes before it connects.
+      const clients = {
+        ...lookAlikes(url),
+        'a cluster that is real': createCluster({ rootNodes: [{ url }] }),
+      }
+      for (const [name, client] of Object.entries(clients)) {
+        try {
+          createResumableStreamContext(context({ publisher: client, subscriber: client }))
+        } catch (error) {
+          assert.fail(`${name}: ${allOf(error)}`)
         }
       }
     }
-    // A real one, which does not look at its nodes before it connects.
-    const cluster = createCluster({ rootNodes: [{ url: port }] })
-    assert.throws(
-      () => createResumableStreamContext(context({ publisher: cluster, subscriber: cluster })),
-      (error) => !allOf(error).includes(SECRET),
-    )
   })
 
   test('G10 the command line prints none, wherever it was written', async () => {

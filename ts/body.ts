@@ -1,3 +1,4 @@
+import { types } from 'node:util'
 import type { StreamRequest } from '../index'
 import type { MaybePromise } from './answer-start'
 import { refuse } from './checks'
@@ -76,7 +77,7 @@ async function bytesOf(body: unknown, maxBytes: number): Promise<Buffer> {
     const { done, value } = await next(reading)
     if (done) return bytes.subarray(0, size)
     const piece = typeof value === 'string' ? Buffer.from(value) : (value as Uint8Array)
-    if (!(piece instanceof Uint8Array)) return refuse('body', 'bytes', piece)
+    if (!types.isUint8Array(piece)) return refuse('body', 'bytes', piece)
     const end = size + piece.byteLength
     // The rest is left unread and not cancelled: servers take that for a reason to hang up before they have answered, and
     // that of Next.js writes on into what was cancelled, which ends the process.

@@ -3,8 +3,10 @@
 import assert from 'node:assert/strict'
 import { fakeLikeNode, fakeLikeVitest, jestLike } from '../support/fake-timers.mjs'
 
-const { kind, isFakedFirst, url } = JSON.parse(process.env.WORK ?? '{}')
+const { kind, isFakedFirst, url, keyPrefix } = JSON.parse(process.env.WORK ?? '{}')
 process.env.TIDEMARK_URL = url
+// Whoever waits for a signal's abort has to stay for it.
+process.on('message', () => {})
 
 const jest = kind === 'jest' ? jestLike() : undefined
 const fake = jest?.fake ?? (kind === 'vitest' ? fakeLikeVitest : fakeLikeNode)
@@ -36,7 +38,7 @@ async function all(chunks) {
 }
 
 /** @type {import('../../index').Engine} */
-const engine = createEngine({ url, keyPrefix: `fake-${process.pid}` })
+const engine = createEngine({ url, keyPrefix })
 
 await step('produce and subscribe', async () => {
   const producer = await engine.produce('s')

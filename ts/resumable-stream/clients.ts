@@ -3,6 +3,7 @@
  * touched. Neither package is a dependency, so all that is known here is what their objects look like.
  */
 
+import { types } from 'node:util'
 import type { TlsOptions } from '../../index'
 import type { Provider } from '../credentials'
 
@@ -226,7 +227,7 @@ function tlsOf(tls: unknown): TlsOptions {
 }
 
 function isPem(value: unknown): value is string | Uint8Array {
-  if (typeof value !== 'string' && !(value instanceof Uint8Array)) return false
+  if (typeof value !== 'string' && !types.isUint8Array(value)) return false
   return Buffer.from(value as string).includes('-----BEGIN ')
 }
 
