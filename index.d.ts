@@ -104,7 +104,10 @@ export interface EngineOptions {
    * asked again at the next try. Engines that are given the same function share connections.
    */
   credentials?: (() => Credentials | Promise<Credentials>) | undefined
-  /** Begins every key and channel; 1–64 characters without braces, control characters or white space. Default `'tidemark'`. */
+  /**
+   * Begins every key and channel; 1–64 characters without braces, control characters or white space. Default `'tidemark'`. In
+   * front of a stream's id `:` and `%` of it are written as `%3A` and `%25`.
+   */
   keyPrefix?: string | undefined
   /** Default for every stream. */
   ttl?: Ttl | undefined

@@ -163,6 +163,18 @@ describe('listing [redis]', () => {
     await until(async () => (await generations()).join() === alive.join(), { message: 'two are open' })
   })
 
+  test('a generation that is named after the one before it, because of the clocks, is looked after', async () => {
+    const { admin } = store.redis
+    const keyPrefix = store.prefix()
+    const engine = open({ keyPrefix })
+    await produceAll(engine, 'one', [])
+    await admin.cmd('HSET', `{${keyPrefix}:one}:meta`, 'g', '7ZZZZZZZZZ0000000000000000')
+    const { generation } = await engine.produce('one')
+    assert.match(generation, /^7ZZZZZZZZZ/)
+    const noted = () => admin.cmd('ZRANGEBYSCORE', `${keyPrefix}:{finished}:open`, '-inf', '+inf')
+    await until(async () => (await noted()).join() === `${generation} one`, { message: 'it is open' })
+  })
+
   test('what is open is not forgotten for an engine with shorter TTLs', async () => {
     const { admin } = store.redis
     const keyPrefix = store.prefix()

@@ -10,7 +10,7 @@ import { numberOf } from './credentials'
 import { createEngine } from './engine'
 import { urlFrom } from './options'
 import { type Place, placeOf } from './resumable-stream/clients'
-import { durableContext, resumeDurable } from './resumable-stream/durable'
+import { durableContext, nameOf, resumeDurable } from './resumable-stream/durable'
 import { NO_ANSWER } from './resumable-stream/protocol'
 import {
   checkTtlSeconds,
@@ -57,7 +57,7 @@ export async function resumeStream(
 ): Promise<ReadableStream<string> | null> {
   const { engine, place } = chosen(ctx)
   if (engine === undefined) return resumeRelayed(ctx, streamId, skipCharacters)
-  const name = `${place?.keyPrefix ?? ''}${ctx.keyPrefix}:${streamId}`
+  const name = nameOf(`${place?.keyPrefix ?? ''}${ctx.keyPrefix}`, streamId)
   const stream = await resumeDurable(engine, name, unitsToSkip(skipCharacters), false)
   if (stream === undefined) throw new Error(NO_ANSWER)
   return stream

@@ -210,6 +210,7 @@ const NEEDS: Record<string, readonly [status: Finding['status'], without: string
   doctor: ['warning', 'the server cannot be checked without'],
   sentinel: ['warning', 'a replica may be taken for the primary without'],
   sentinels: ['warning', 'a sentinel that has missed a failover is believed without'],
+  prefixes: ['ok', 'only needed for a keyPrefix with : or % that older versions have used:'],
   upgrade: ['ok', 'only needed where tidemark/message-stream takes over from its predecessor:'],
 }
 

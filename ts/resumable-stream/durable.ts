@@ -13,10 +13,20 @@ export interface Durable {
   replayAfterDone: boolean
 }
 
+/**
+ * The engine's name of a stream; no prefix and id run together with another's. A prefix that might, because `:rs:` is in it as
+ * well as behind it, is written without colons.
+ */
+export function nameOf(prefix: string, streamId: string): string {
+  if (!/%|:rs:/.test(prefix)) return `${prefix}:${streamId}`
+  const [, own, end = ''] = /^(.*?)(:rs)?$/s.exec(prefix) ?? []
+  return `${own?.replaceAll('%', '%25').replaceAll(':', '%3A')}${end}:${streamId}`
+}
+
 /** A context whose streams an engine keeps. */
 export function durableContext(engine: Engine, options: Durable): TidemarkStreamContext {
   const { waitUntil, replayAfterDone } = options
-  const name = (streamId: string) => `${options.prefix}:${streamId}`
+  const name = (streamId: string) => nameOf(options.prefix, streamId)
   const ttl = { active: options.ttlSeconds * 1000, done: options.ttlSeconds * 1000 }
 
   const resume = (streamId: string, skip: number) =>

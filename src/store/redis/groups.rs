@@ -53,15 +53,15 @@ impl RedisStore {
             .show(ttl)
     }
 
-    fn keys_of(&self, work: Work<'_>) -> Option<StreamKeys> {
+    async fn keys_of(&self, work: Work<'_>) -> Result<Option<StreamKeys>> {
         match work {
-            Work::Stream(stream) => Some(self.keys.stream(stream)),
-            Work::Finished => None,
+            Work::Stream(stream) => Ok(Some(self.names(stream).await?.keys)),
+            Work::Finished => Ok(None),
         }
     }
 
     pub(super) async fn take_items(&self, work: Work<'_>, take: &Take) -> Result<Option<Taken>> {
-        let keys = self.keys_of(work);
+        let keys = self.keys_of(work).await?;
         let (from, generation, seq) = position(take.from);
         let members = (take.group.as_str(), take.consumer.as_str());
         let scripts = [&*scripts::TAKE, &*scripts::TAKE_FINISHED];
@@ -93,7 +93,7 @@ impl RedisStore {
     }
 
     pub(super) async fn resolve_items(&self, work: Work<'_>, resolve: &Resolve) -> Result<()> {
-        let keys = self.keys_of(work);
+        let keys = self.keys_of(work).await?;
         let members = (resolve.group.as_str(), resolve.consumer.as_str());
         let scripts = [&*scripts::RESOLVE, &*scripts::RESOLVE_FINISHED];
         let mut call = self.in_group(scripts, keys.as_ref(), members, &resolve.owner);
@@ -109,7 +109,7 @@ impl RedisStore {
     }
 
     pub(super) async fn dead_items(&self, work: Work<'_>, dead: &Dead) -> Result<Vec<Item>> {
-        let keys = self.keys_of(work);
+        let keys = self.keys_of(work).await?;
         let scripts = [&*scripts::DEAD, &*scripts::DEAD_FINISHED];
         let call = self
             .in_group(scripts, keys.as_ref(), (&dead.group, ""), &dead.owner)
@@ -173,9 +173,9 @@ impl RedisStore {
     }
 
     /// Notes a generation that begins.
-    pub(super) fn enter_open(&self, stream: &StreamId, start: &Start) -> Call {
+    pub(super) fn enter_open(&self, open: &Open, start: &Start) -> Call {
         self.on_queue_for(&scripts::ENTER, self.queue_ttl.max(queue_ttl(start.ttl)))
-            .text(member(&(stream.clone(), start.generation)))
+            .text(member(open))
             .show(millis(start.lease + SLACK))
     }
 }

@@ -11,6 +11,8 @@ pub(super) const SHARDS: u8 = 16;
 #[derive(Debug)]
 pub(super) struct Keyspace {
     prefix: String,
+    /// The prefix as it stands in front of a stream's id. It has no `:`, so that no id runs on with it.
+    written: String,
 }
 
 /// The names of one stream. All keys share one hash tag, and with it one slot of a cluster.
@@ -49,17 +51,32 @@ impl Keyspace {
     pub fn new(prefix: &str) -> Self {
         Self {
             prefix: prefix.to_owned(),
+            written: prefix.replace('%', "%25").replace(':', "%3A"),
         }
     }
 
     /// Patterns of all keys and channels: of streams, and of what belongs to none.
     pub fn patterns(&self) -> [String; 2] {
-        [format!("{{{}:*", self.prefix), format!("{}:*", self.prefix)]
+        [format!("{{{}:*", self.written), format!("{}:*", self.prefix)]
     }
 
     pub fn stream(&self, id: &StreamId) -> StreamKeys {
+        Self::stream_of(&self.written, id)
+    }
+
+    /// Whether versions before ADR 25 gave streams other names.
+    pub fn has_old(&self) -> bool {
+        self.written != self.prefix
+    }
+
+    /// The names that they gave it, if those were others.
+    pub fn old_stream(&self, id: &StreamId) -> Option<StreamKeys> {
+        self.has_old().then(|| Self::stream_of(&self.prefix, id))
+    }
+
+    fn stream_of(prefix: &str, id: &StreamId) -> StreamKeys {
         let escaped = escape(id.as_str());
-        let tag = format!("{{{}:{escaped}}}", self.prefix);
+        let tag = format!("{{{prefix}:{escaped}}}");
         StreamKeys {
             meta: format!("{tag}:meta"),
             log: format!("{tag}:log"),
@@ -175,6 +192,29 @@ mod tests {
         assert_eq!(unescape("%G1"), None);
         assert_eq!(unescape("a%7"), None);
         assert_eq!(unescape(""), None);
+    }
+
+    #[test]
+    fn a_prefix_and_an_id_never_run_together() {
+        let pairs = [
+            ("app", "eu:42"),
+            ("app:eu", "42"),
+            ("app%3Aeu", "42"),
+            ("app%253Aeu", "42"),
+            ("app%", "3Aeu:42"),
+            ("app:", "eu:42"),
+            ("app::eu", "42"),
+            (":", ":"),
+            ("::", ""),
+            ("%3A", ":"),
+        ];
+        let ids =
+            pairs.map(|(prefix, id)| (Keyspace::new(prefix), StreamId::new(&format!("{id}x")).unwrap()));
+        let metas = ids.iter().map(|(keyspace, id)| keyspace.stream(id).meta);
+        let different: std::collections::BTreeSet<_> = metas.collect();
+        assert_eq!(different.len(), pairs.len(), "{different:?}");
+        let plain = Keyspace::new("app").stream(&StreamId::new("eu:42").unwrap());
+        assert_eq!(plain.meta, "{app:eu:42}:meta", "most names stay as they were");
     }
 
     #[test]

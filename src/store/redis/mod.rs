@@ -1,6 +1,6 @@
 //! Streams in Redis 6.2 or newer: a hash and a Redis stream for each, changed by one Lua script per operation.
 //!
-//! * [`keys`] names things; `lua/prelude.lua` says what is in them.
+//! * [`keys`] names things, [`old_names`] finds what older versions have named otherwise; `lua/prelude.lua` says what is in them.
 //! * [`scripts`] holds the Lua scripts, [`reply`] and [`message`] take apart what comes back and what is published.
 //! * [`target`] takes the URL apart, [`connect`] knows how to reach one server, [`dial`] and [`tls`] over what; [`primary`]
 //!   knows which one, where there is one to choose; [`cluster`] and [`slots`] do the same for a cluster, and [`servers`]
@@ -23,6 +23,7 @@ mod groups;
 mod index;
 mod keys;
 mod message;
+mod old_names;
 mod predecessor;
 mod primary;
 mod pulse;
@@ -44,7 +45,7 @@ use std::{
     time::Duration,
 };
 
-use futures_util::future::join_all;
+use futures_util::future::{join_all, try_join_all};
 use redis::{Cmd, Value};
 use tokio::{
     sync::{OnceCell, watch},
@@ -59,6 +60,7 @@ use self::{
     errands::Errands,
     index::{Entry, Marks},
     keys::{Keyspace, StreamKeys},
+    old_names::{Names, OldNames},
     quick::Quick,
     scripts::{Call, Script},
     servers::Servers,
@@ -91,6 +93,7 @@ pub struct RedisStore {
     control: OnceCell<()>,
     quick: Arc<Quick>,
     errands: Arc<Errands>,
+    old_names: OldNames,
     queue_ttl: u64,
 }
 
@@ -127,6 +130,7 @@ impl RedisStore {
             control: OnceCell::new(),
             quick: Arc::default(),
             errands: Arc::default(),
+            old_names: OldNames::default(),
             queue_ttl: groups::queue_ttl(config.ttl()),
         }))
     }
@@ -232,7 +236,7 @@ impl RedisStore {
             .get_or_try_init(|| self.listen_to(self.keys.node(self.node), Kind::Control))
             .await?;
         let open = (stream.clone(), start.generation);
-        self.send_along(name_of(&open), Spare::Open, self.enter_open(stream, start))?;
+        self.send_along(name_of(&open), Spare::Open, self.enter_open(&open, start))?;
         self.call_again(call).await
     }
 
@@ -248,6 +252,11 @@ impl RedisStore {
             self.send_along(name_of(&open), Spare::Open, self.leave_open(&open))?;
         }
         let Ok(generation) = generation else { return Ok(()) };
+        // It has begun under another name, see `start.lua`.
+        if generation != start.generation && generation.random() == start.generation.random() {
+            let open = (stream.clone(), generation);
+            self.send_along(name_of(&open), Spare::Open, self.enter_open(&open, start))?;
+        }
         let entry = Entry {
             generation,
             ttl: millis(start.ttl.active) + millis(start.ttl.done),
@@ -370,14 +379,20 @@ impl Store for RedisStore {
 
     fn start<'a>(&'a self, stream: &'a StreamId, start: &'a Start) -> Pending<'a, Started> {
         Box::pin(async move {
-            let keys = self.keys.stream(stream);
-            let call = self
-                .create(&scripts::START, &keys, start)
-                .text(match start.if_ended {
+            let Names { keys, are_old } = self.names(stream).await?;
+            let on = |keys: &StreamKeys| {
+                let call = self.create(&scripts::START, keys, start);
+                call.text(match start.if_ended {
                     IfEnded::Restart => "restart",
                     IfEnded::Error => "error",
-                });
-            let call = &call;
+                })
+            };
+            if are_old {
+                let call = &on(&keys).text("1");
+                let leave = || async move { reply::left(stream, self.call_again(call).await?) };
+                beyond_doubt(leave).await??;
+            }
+            let call = &on(&self.keys.stream(stream));
             let look = || async move { reply::started(stream, self.begin(stream, start, call).await?) };
             let started = beyond_doubt(look).await.and_then(std::convert::identity);
             self.begun(stream, start, started.as_ref().map(|started| started.generation))?;
@@ -436,7 +451,7 @@ impl Store for RedisStore {
 
     fn read<'a>(&'a self, stream: &'a StreamId, read: &'a Read) -> Pending<'a, Option<Page>> {
         Box::pin(async move {
-            let keys = self.keys.stream(stream);
+            let Names { keys, are_old } = self.names(stream).await?;
             let (position, generation, seq) = position(read.position);
             let call = self
                 .on(&scripts::READ, &keys)
@@ -446,10 +461,13 @@ impl Store for RedisStore {
                 .show(read.max_bytes)
                 .text(check(&read.owner))
                 .show(MAX_PAGE_FRAMES);
-            match reply::page(stream, self.call(call).await?)? {
-                Some(page) => page.decode(stream).await.map(Some),
-                None => Ok(None),
+            let Some(page) = reply::page(stream, self.call(call).await?)? else {
+                return Ok(None);
+            };
+            if are_old {
+                self.hear_old(stream, page.page.head.generation)?;
             }
+            page.decode(stream).await.map(Some)
         })
     }
 
@@ -461,7 +479,7 @@ impl Store for RedisStore {
         keep: Duration,
     ) -> Pending<'a, StopResult> {
         Box::pin(async move {
-            let keys = self.keys.stream(stream);
+            let Names { keys, .. } = self.names(stream).await?;
             let call = self
                 .on(&scripts::STOP, &keys)
                 .key(&keys.stops)
@@ -480,7 +498,7 @@ impl Store for RedisStore {
         owner: &'a OwnerCheck,
     ) -> Pending<'a, Vec<bool>> {
         Box::pin(async move {
-            let keys = self.keys.stream(stream);
+            let Names { keys, .. } = self.names(stream).await?;
             let mut call = self
                 .on(&scripts::ACK, &keys)
                 .text(check(owner))
@@ -497,7 +515,7 @@ impl Store for RedisStore {
 
     fn cursor<'a>(&'a self, stream: &'a StreamId, consumer: &'a str) -> Pending<'a, Option<Cursor>> {
         Box::pin(self.until_closed(async move {
-            let key = self.keys.stream(stream).cursors;
+            let key = self.names(stream).await?.keys.cursors;
             let mut command = redis::cmd("HGET");
             command.arg(&key).arg(consumer);
             let servers = &self.endpoint()?.servers;
@@ -507,7 +525,7 @@ impl Store for RedisStore {
 
     fn inspect<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, Found> {
         Box::pin(async move {
-            let keys = self.keys.stream(stream);
+            let Names { keys, .. } = self.names(stream).await?;
             let call = self.on(&scripts::STATUS, &keys).show(SHOWN_CONSUMERS);
             let call = &call;
             let look = || async move { reply::found(stream, self.call_again(call).await?) };
@@ -517,7 +535,7 @@ impl Store for RedisStore {
 
     fn memory<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, Option<u64>> {
         Box::pin(async move {
-            let keys = self.keys.stream(stream);
+            let Names { keys, .. } = self.names(stream).await?;
             let commands = keys.all().map(|key| {
                 let mut command = redis::cmd("MEMORY");
                 command.arg("USAGE").arg(key);
@@ -539,8 +557,11 @@ impl Store for RedisStore {
                 timeout(INDEX_PATIENCE, marks).await.ok()
             };
             let marks = if may_forget { marks.await } else { None };
-            let call = self.on(&scripts::DELETE, &keys).key(&keys.stops);
-            let reply = self.call(call).await?;
+            let mut existed = false;
+            for keys in [Some(keys), self.old_keys(stream).await?].iter().flatten() {
+                let call = self.on(&scripts::DELETE, keys).key(&keys.stops);
+                existed |= self.call(call).await? == Value::Int(1);
+            }
             // Left in the index, it goes with its time.
             let forgotten = match marks {
                 Some(Ok(marks)) => timeout(INDEX_PATIENCE, self.forget([stream], &marks)).await,
@@ -550,18 +571,18 @@ impl Store for RedisStore {
             if let Ok(Err(error)) = forgotten {
                 heed(&endpoint, Spare::Forget, &error);
             }
-            Ok(reply == Value::Int(1))
+            Ok(existed)
         })
     }
 
     fn sweep<'a>(&'a self, streams: &'a [StreamId], rule: &'a Sweep) -> Pending<'a, Vec<Swept>> {
         Box::pin(async move {
-            let keys: Vec<_> = streams.iter().map(|stream| self.keys.stream(stream)).collect();
+            let names = try_join_all(streams.iter().map(|stream| self.names(stream))).await?;
             let outcomes: String = rule
                 .outcomes
                 .iter()
                 .fold(" ".to_owned(), |text, outcome| text + outcome.as_str() + " ");
-            let calls = keys.iter().map(|keys| {
+            let calls = names.iter().map(|Names { keys, .. }| {
                 self.on(&scripts::SWEEP, keys)
                     .show(rule.quiet.as_millis())
                     .text(&*outcomes)
@@ -580,6 +601,15 @@ impl Store for RedisStore {
             let swept: Vec<_> = join_all(looks).await.into_iter().collect::<Result<_>>()?;
             if !rule.look {
                 let absent = streams.iter().zip(&swept);
+                for (stream, swept) in absent.clone() {
+                    // What stood behind it would come to light.
+                    if let Swept::Removed = swept
+                        && let Some(keys) = self.old_keys(stream).await?
+                    {
+                        let call = self.on(&scripts::DELETE, &keys).key(&keys.stops);
+                        self.call(call).await?;
+                    }
+                }
                 let absent = absent.filter(|(_, swept)| matches!(swept, Swept::Gone | Swept::Removed));
                 self.forget(absent.map(|(stream, _)| stream), &marks).await?;
             }
@@ -661,12 +691,16 @@ impl Store for RedisStore {
     }
 
     fn listen<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, ()> {
+        self.begin_to_hear(stream);
         Box::pin(self.listen_to(self.keys.stream(stream).live, Kind::Live(stream.clone())))
     }
 
     fn unlisten(&self, stream: &StreamId) {
         if let Slot::Used(endpoint) = &*self.slot() {
             endpoint.unlisten(self.keys.stream(stream).live, self.id);
+            if let Some(old) = self.end_to_hear(stream) {
+                endpoint.unlisten(old, self.id);
+            }
         }
     }
 

@@ -125,6 +125,19 @@ pub(super) fn started(stream: &StreamId, reply: Value) -> Result<Look<Result<Sta
     Ok(Look { answer, again })
 }
 
+/// What `start.lua` says where the generation is to begin elsewhere.
+pub(super) fn left(stream: &StreamId, reply: Value) -> Result<Look<Result<()>>> {
+    let is_left = |fields: &[Value]| matches!(fields, [Value::BulkString(word)] if word == b"left");
+    if matches!(&reply, Value::Array(fields) if is_left(fields)) {
+        return Ok(Look::sure(Ok(())));
+    }
+    let Look { answer, again } = started(stream, reply)?;
+    Ok(Look {
+        answer: answer.map(drop),
+        again,
+    })
+}
+
 /// What `append.lua`, `renew.lua` and `restore.lua` say.
 pub(super) struct Answer {
     pub appended: Appended,

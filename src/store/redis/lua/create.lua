@@ -72,6 +72,7 @@ local function create(old, ordinal, base, previous)
     end
   end
   also('x', stop)
+  also('i', '1')
   also('w', OWNER)
   also('d', option(ARGV[9]))
   if previous then

@@ -14,6 +14,7 @@
 --   l the length of the longest frame that older generations have left behind, if there is one
 --   cg the generation in which the consumers of older ones have made room for others, if they had to
 --   x the reason of a requested stop; of the last one, if it is kept   k who asked for that, as `allowed` takes it
+--   i 1: made by a version that writes prefixes apart from ids (ADR 25)
 --   w owner   d metadata   c started   u last write   t when the TTLs were set   ta td the TTLs, active and done
 --   j what is suspected of its last lease: "<lease until>-<last seq> <since when> <the last look>", see `examine`
 --   h 0, or what quick appends have done since the rest was written: encoded bytes + 2^22 * chunks + 2^37 * a number from

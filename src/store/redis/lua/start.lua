@@ -1,7 +1,8 @@
 -- Begins a generation, or joins a shared one. ARGV: see create.lua, and
 --
 -- ARGV[13] what to do about an ended generation: `restart` or `error`
--- Reply: { 'started', generation, ordinal, seq, stop | nil } | { 'active', when to ask again | nil } | { 'crowded' }
+-- ARGV[14] '1': the generation begins elsewhere, and this record ends here
+-- Reply: { 'left' } | { 'started', generation, ordinal, seq, stop | nil } | { 'active', when to ask again | nil } | { 'crowded' }
 --      | { 'ended', outcome } | { 'forbidden' }
 local record = load()
 local ordinal, base, previous, leftover = 1, '0', nil, nil
@@ -16,7 +17,7 @@ if exists(record) then
   local left, doubt = settle(record)
   if record.s == 'active' then
     local soon = again(left, doubt)
-    if ARGV[7] == 'share' and record.m == 's' and not soon then
+    if ARGV[7] == 'share' and record.m == 's' and ARGV[14] ~= '1' and not soon then
       if not join(record) then return { 'crowded' } end
       return { 'started', record.g, record.o, record.q, record.x or false }
     end
@@ -25,8 +26,11 @@ if exists(record) then
   elseif ARGV[13] == 'error' then
     return { 'ended', record.s }
   end
+  if ARGV[14] == '1' then return { 'left' } end
   ordinal, base, previous = record.o + 1, record.q, record
   leftover = drop_before(record)
+elseif ARGV[14] == '1' then
+  return { 'left' }
 else
   -- Ordinals go on across a deletion, so that a generation that was deleted is not taken for the new one.
   if record.o then ordinal = record.o + 1 end
