@@ -25,7 +25,7 @@ import type { EventEmitter } from 'node:events'
 export type Duration = number | string
 
 /**
- * What one `write` publishes: text or bytes, at most 1 MiB (text is counted in UTF-8).
+ * What one `write` publishes: text or bytes, at most 32 MiB (text is counted in UTF-8).
  *
  * Any string is text, cut anywhere. Half a surrogate pair at a chunk's end is kept and begins the same producer's next chunk
  * of text, so that readers never get half a character. If that does not begin with the other half, or bytes or the end come
@@ -129,7 +129,8 @@ export interface EngineOptions {
   /**
    * Bytes that may wait in one producer's queue, for instance while Redis is away; each chunk counts 32 more than its own,
    * and one of `append` another 256, which is about what it costs to keep. Past a quarter `write` returns false, past all
-   * of it throws `ERR_BACKPRESSURE`. 1 MiB to 1 GiB, default 8 MiB.
+   * of it throws `ERR_BACKPRESSURE`; a chunk that is larger than that is taken when nothing else waits. 1 MiB to 1 GiB,
+   * default 8 MiB.
    */
   maxQueueBytes?: number | undefined
   /**

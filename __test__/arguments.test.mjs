@@ -366,9 +366,9 @@ const badChunks = [
   new ArrayBuffer(3),
   new Uint16Array(3),
   new DataView(new ArrayBuffer(3)),
-  'x'.repeat(MIB + 1),
-  'é'.repeat(MIB / 2 + 1),
-  new Uint8Array(MIB + 1),
+  'x'.repeat(32 * MIB + 1),
+  'é'.repeat((32 * MIB) / 2 + 1),
+  new Uint8Array(32 * MIB + 1),
 ]
 
 describe('methods that return something else throw', () => {
@@ -388,9 +388,17 @@ describe('methods that return something else throw', () => {
       '🎉',
     ]
     for (const chunk of good) producer.write(chunk)
+    const largest = ['x'.repeat(32 * MIB), 'é'.repeat(16 * MIB), new Uint8Array(32 * MIB)]
+    for (const chunk of largest) {
+      await producer.flush()
+      producer.write(chunk)
+    }
     await producer.complete()
     const read = []
     for await (const { data } of engine.subscribe('write')) read.push(data)
+    assert.ok(
+      read.splice(good.length).every((data, index) => Buffer.from(data).equals(Buffer.from(largest[index]))),
+    )
     assert.deepEqual(
       read,
       good.map((chunk) => (typeof chunk === 'string' ? chunk : new Uint8Array(chunk))),

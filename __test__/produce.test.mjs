@@ -76,9 +76,9 @@ eachStore('produce', (store) => {
     const engine = open()
     const producer = await engine.produce('refused')
     const bad = [
-      'a'.repeat(MIB + 1),
-      'ü'.repeat(MIB / 2 + 1),
-      new Uint8Array(MIB + 1),
+      'a'.repeat(32 * MIB + 1),
+      'ü'.repeat((32 * MIB) / 2 + 1),
+      new Uint8Array(32 * MIB + 1),
       1,
       null,
       undefined,

@@ -6,10 +6,14 @@
 //! body    count × (length << 1 | is_text): varint | payload
 //! ```
 //!
+//! A chunk that is too large for a frame is kept in pieces, and stands in it as a [`Reference`], whose length has
+//! [`REFERENCE`] added: more than any chunk of a version that knows none.
+//!
 //! Varints are LEB128. The frame does not say its place: the log entry's id carries the last seq, so that a frame can be
 //! built before the store has given it numbers (`docs/adr/0001-log-entry-ids.md`). Producers write plain frames; sealing
 //! puts many into one and compresses it ([`SealedFrame`]). In memory a [`Frame`] is always plain.
 
+mod reference;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +22,8 @@ use std::{
     io::{Read as _, Write as _},
     ops::Range,
 };
+
+pub use reference::{PIECE, Reference};
 
 use bytes::Bytes;
 use flate2::{Compression, bufread::GzDecoder, write::GzEncoder};
@@ -37,8 +43,14 @@ const MAX_SEALED_FRAMES: usize = 512;
 /// … and chunks, unless one frame alone has more.
 const MAX_SEALED_CHUNKS: u64 = 1 << 16;
 
-/// The largest chunk, in bytes.
-pub const MAX_CHUNK: usize = 1 << 20;
+/// The largest chunk, in bytes. `ts/options.ts` refuses larger ones; a test compares the two.
+pub const MAX_CHUNK: usize = 32 << 20;
+
+/// The largest chunk that a frame holds itself, in bytes.
+pub const MAX_INLINE: usize = 1 << 20;
+
+/// Part of a reference's length.
+const REFERENCE: u64 = 1 << 21;
 
 /// What a chunk is for the one who reads it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,12 +59,14 @@ pub enum Kind {
     Bytes,
     /// Well-formed UTF-8.
     Text,
+    /// Kept in pieces: the data is a [`Reference`].
+    Large,
 }
 
 /// One chunk inside a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Chunk<'a> {
-    /// Text or bytes.
+    /// What it is.
     pub kind: Kind,
     /// The payload.
     pub data: &'a [u8],
@@ -66,12 +80,13 @@ pub struct FrameBuilder {
 }
 
 impl FrameBuilder {
-    /// Adds a chunk; the caller has checked it against [`MAX_CHUNK`] and, for text, that it is UTF-8.
+    /// Adds a chunk; the caller has checked it against [`MAX_INLINE`] and, for text, that it is UTF-8.
     pub fn push(&mut self, kind: Kind, data: &[u8]) {
+        let reference = if kind == Kind::Large { REFERENCE } else { 0 };
         // A chunk is at most 1 MiB, so its length shifted by one fits 32 bits with room to spare.
-        #[allow(clippy::cast_possible_truncation, reason = "bounded by MAX_CHUNK")]
+        #[allow(clippy::cast_possible_truncation, reason = "bounded by MAX_INLINE")]
         self.tags
-            .push_back((data.len() as u32) << 1 | u32::from(kind == Kind::Text));
+            .push_back((data.len() as u32 | reference as u32) << 1 | u32::from(kind == Kind::Text));
         self.payload.extend(data);
     }
 
@@ -123,7 +138,9 @@ impl FrameBuilder {
         let mut count = 0;
         let mut bytes = 0;
         for tag in self.tags.iter().take(max_count) {
-            let length = (tag >> 1) as usize;
+            let Some((_, length)) = untag(u64::from(*tag)) else {
+                break;
+            };
             if count > 0 && bytes + length > max_bytes {
                 break;
             }
@@ -256,10 +273,7 @@ impl Frame {
         let mut payload = 0_usize;
         for _ in 0..count {
             let tag = take_varint(&bytes, &mut at).ok_or("a truncated frame")?;
-            let length = usize::try_from(tag >> 1).map_err(|_| "an oversized chunk")?;
-            if length > MAX_CHUNK {
-                return Err("an oversized chunk");
-            }
+            let (_, length) = untag(tag).ok_or("an oversized chunk")?;
             payload += length;
         }
         if bytes.len() - at != payload {
@@ -272,11 +286,12 @@ impl Frame {
             payload_at: at,
             bytes,
         };
-        if frame
-            .chunks()
-            .any(|chunk| chunk.kind == Kind::Text && std::str::from_utf8(chunk.data).is_err())
-        {
-            return Err("text that is not UTF-8");
+        for Chunk { kind, data } in frame.chunks() {
+            match kind {
+                Kind::Text if std::str::from_utf8(data).is_err() => return Err("text that is not UTF-8"),
+                Kind::Large if Reference::decode(data).is_none() => return Err("an impossible reference"),
+                _ => {}
+            }
         }
         Ok(frame)
     }
@@ -349,13 +364,10 @@ impl<'a> Iterator for Chunks<'a> {
         let mark = &mut self.mark;
         mark.left = mark.left.checked_sub(1)?;
         let tag = take_varint(&self.frame.bytes, &mut mark.tag_at)?;
-        let length = usize::try_from(tag >> 1).ok()?;
+        let (kind, length) = untag(tag)?;
         let data = self.frame.bytes.get(mark.data_at..mark.data_at + length)?;
         mark.data_at += length;
-        Some(Chunk {
-            kind: if tag & 1 == 1 { Kind::Text } else { Kind::Bytes },
-            data,
-        })
+        Some(Chunk { kind, data })
     }
 }
 
@@ -391,6 +403,23 @@ fn inflate(bytes: &[u8]) -> std::result::Result<Bytes, &'static str> {
         return Err("a frame that cannot be inflated to what it declares");
     }
     Ok(plain.into())
+}
+
+/// What a tag says: what the chunk is, and the length of its payload.
+fn untag(tag: u64) -> Option<(Kind, usize)> {
+    let length = tag >> 1;
+    let kind = match tag & 1 {
+        1 => Kind::Text,
+        _ if length & REFERENCE != 0 => Kind::Large,
+        _ => Kind::Bytes,
+    };
+    let length = if kind == Kind::Large {
+        length ^ REFERENCE
+    } else {
+        length
+    };
+    let length = usize::try_from(length).ok()?;
+    (length <= MAX_INLINE).then_some((kind, length))
 }
 
 fn header(bytes: &[u8]) -> std::result::Result<(u64, usize), &'static str> {

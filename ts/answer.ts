@@ -162,11 +162,19 @@ export function encodeChunks(messageId: string | undefined): Encode {
 
 /** Takes the texts back out of server-sent events, which arrive as text in pieces of any size. */
 export function decodeEvents(): Encode {
-  let rest = ''
+  // The beginning of an event in the pieces in which it came: looked through again with each, a long one would take ages.
+  let rest: string[] = []
   return (piece) => {
     if (typeof piece !== 'string') return refuse('stream', 'a stream of text', piece)
-    const events = (rest + piece).split('\n\n')
-    rest = events.pop() as string
+    // It may have been half of an event's end.
+    const text = rest.at(-1)?.endsWith('\n') ? rest.pop() + piece : piece
+    const events = text.split('\n\n')
+    const last = events.pop() as string
+    if (events.length > 0) {
+      events[0] = rest.join('') + events[0]
+      rest = []
+    }
+    if (last !== '') rest.push(last)
     return events.map(dataOf).filter((data) => data !== '' && data !== '[DONE]')
   }
 }

@@ -1,5 +1,6 @@
 import type { ChunkData } from '../index'
 import { type Drained, ownBytes } from './drained'
+import type { Large } from './large'
 import { ownText } from './own'
 
 const NOTHING = new Uint8Array(0)
@@ -25,6 +26,11 @@ export class Batch {
 
   get seq(): number {
     return this.#seq
+  }
+
+  /** The next chunk costs its length. */
+  get bytes(): undefined {
+    return undefined
   }
 
   get isEmpty(): boolean {
@@ -64,5 +70,26 @@ export class Batch {
     if (this.#blobs.length > 0) this.#bytes = Buffer.concat(this.#blobs)
     this.#texts = []
     this.#blobs = []
+  }
+}
+
+/** A large chunk that waits to be read. */
+export class LargeBatch {
+  readonly generation: string
+  readonly seq: number
+  readonly bytes: number
+  readonly #large: Large
+  isEmpty = false
+
+  constructor(generation: string, seq: number, large: Large) {
+    this.generation = generation
+    this.seq = seq
+    this.bytes = large.bytes
+    this.#large = large
+  }
+
+  take(): ChunkData {
+    this.isEmpty = true
+    return this.#large.take()
   }
 }

@@ -5,6 +5,7 @@ import { Drained } from './drained'
 import { closedError, fromNative, fromThrown, type NativeError, type Origin, origin } from './errors'
 import type { Receiver } from './intake'
 import { KeepAlive } from './keep-alive'
+import { Large } from './large'
 import type { Counted } from './metrics'
 import * as abi from './native'
 import type { Config } from './options'
@@ -32,6 +33,13 @@ interface Call extends Deferred<unknown> {
 
 function rethrow(error: Error): never {
   throw error
+}
+
+/** Puts parcels where a reply names them by their numbers. */
+function addressed(answer: Partial<abi.Handed> | null, larges: readonly abi.Parcel[]): void {
+  for (const item of answer?.items ?? []) {
+    if (typeof item.large === 'number') item.large = larges[item.large] as abi.Parcel
+  }
 }
 
 /** An engine's side of the boundary: the calls under way, the drain loop, and who gets which record. */
@@ -165,17 +173,18 @@ export class Bridge {
       const text = this.native.drain(this.handle, this.#words)
       const flags = this.#words[0] as number
       const bytes = (flags & abi.BYTES) === 0 ? undefined : this.native.takeBytes(this.handle)
+      const larges = (flags & abi.LARGES) === 0 ? undefined : this.native.takeLarges(this.handle)
       // Before the records: what their receivers write is not covered by the flag.
       if ((flags & abi.IDLE) !== 0) this.writes.idle()
       this.#drained.open(text, bytes)
-      this.#dispatch(this.#drained)
+      this.#dispatch(this.#drained, larges)
       this.#drained.close()
       if ((flags & abi.MORE) === 0) return true
     }
     return false
   }
 
-  #dispatch(drained: Drained): void {
+  #dispatch(drained: Drained, larges: readonly abi.Parcel[] = []): void {
     const words = this.#words
     const end = words[1] as number
     let at = 2
@@ -191,6 +200,14 @@ export class Bridge {
           const receiver = this.receivers.get(id)
           if (receiver === undefined) drained.skip()
           else receiver.push(drained, seq)
+          break
+        }
+        case abi.LARGE: {
+          const seq = (words[at + 2] as number) + (words[at + 3] as number) * HIGH
+          const bytes = words[at + 4] as number
+          const parcel = larges[words[at + 5] as number] as abi.Parcel
+          at += 6
+          this.receivers.get(id)?.pushLarge?.(new Large(this.native, parcel, bytes), seq)
           break
         }
         case abi.SETTLED: {
@@ -215,6 +232,7 @@ export class Bridge {
           const isOk = words[at + 2] === 1
           const answer = JSON.parse(drained.take(words[at + 3] as number))
           at += 4
+          if (larges.length > 0) addressed(answer, larges)
           this.#reply(id, isOk, answer)
           break
         }

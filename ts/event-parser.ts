@@ -11,7 +11,8 @@ export interface Event {
 /** Server-sent events out of the bytes of a response, as the HTML standard has it. */
 export class EventParser {
   readonly #decoder = new TextDecoder()
-  #rest = ''
+  /** The beginning of a line, in the pieces in which it came: looked through again with each, a long one would take ages. */
+  #rest: string[] = []
   #type = ''
   #data: string[] = []
   #id: string | undefined
@@ -19,13 +20,18 @@ export class EventParser {
   /** The events that these bytes complete. */
   push(bytes: Uint8Array): Event[] {
     const events: Event[] = []
-    const text = this.#rest + this.#decoder.decode(bytes, { stream: true })
+    let text = this.#decoder.decode(bytes, { stream: true })
+    // It may have been half of a line's end.
+    if (this.#rest.at(-1)?.endsWith('\r')) text = this.#rest.pop() + text
     const lines = text.split(/\r\n|\n|\r(?!$)/)
-    this.#rest = lines.pop() ?? ''
+    const rest = lines.pop() as string
     for (const line of lines) {
-      if (line === '') this.#dispatch(events)
-      else this.#field(line, text)
+      const whole = this.#rest.length === 0 ? line : this.#rest.join('') + line
+      this.#rest = []
+      if (whole === '') this.#dispatch(events)
+      else this.#field(whole, text)
     }
+    if (rest !== '') this.#rest.push(ownText(rest, text))
     return events
   }
 

@@ -4,7 +4,8 @@ import { Chunk } from './chunk'
 import { ignore } from './deferred'
 import { closedError, fromThrown, type Origin, outcomeError } from './errors'
 import { Fifo } from './fifo'
-import type { ConsumeArgs, Handed, HandedItem } from './native'
+import { unpacked } from './large'
+import type { ConsumeArgs, Handed, HandedItem, Parcel } from './native'
 import type { Consuming } from './options'
 import { type Owned, Verdicts } from './verdicts'
 
@@ -166,7 +167,12 @@ class Consumption<Item> implements AsyncIterableIterator<Item>, AsyncDisposable 
 }
 
 export function consume(bridge: Bridge, consuming: Consuming, from: Origin): api.Consumption {
-  return new Consumption(bridge, consuming, from, (item, ack) => new GroupItem(item, dataOf(item) ?? '', ack))
+  return new Consumption(
+    bridge,
+    consuming,
+    from,
+    (item, ack) => new GroupItem(item, dataOf(bridge, item) ?? '', ack),
+  )
 }
 
 export function finished(bridge: Bridge, consuming: Consuming, from: Origin): api.FinishedQueue {
@@ -198,7 +204,7 @@ export async function* deadLetters(
         drop: () => verdicts.give(id, 'drop'),
       }
       if (args.streamId === null) yield { ...finishedOf(item), ...own }
-      else yield { seq: seqOf(cursor), cursor, data: dataOf(item), ...own }
+      else yield { seq: seqOf(cursor), cursor, data: dataOf(bridge, item), ...own }
     }
     after = items.at(-1)?.id ?? null
     if (after === null) return undefined
@@ -219,6 +225,7 @@ function seqOf(cursor: string): number {
   return Number(cursor.slice(SEQ_AT))
 }
 
-function dataOf({ text, bytes }: HandedItem): api.ChunkData | null {
+function dataOf({ native }: Bridge, { text, bytes, large }: HandedItem): api.ChunkData | null {
+  if (large !== undefined) return unpacked(native, large as Parcel)
   return text ?? (bytes === undefined ? null : new Uint8Array(Buffer.from(bytes, 'latin1')))
 }

@@ -1,6 +1,7 @@
 import type { Bridge } from './bridge'
 import type { Drained } from './drained'
 import { fromThrown, type NativeError } from './errors'
+import type { Large } from './large'
 import type { SubscribeArgs } from './native'
 
 /** What a subscription may hold unread, in costs: UTF-16 units or bytes, and `CHUNK_COST` for each chunk. */
@@ -20,6 +21,8 @@ export interface End {
 export interface Receiver {
   /** A run of chunks, the first of which has this seq. */
   push(drained: Drained, seq: number): void
+  /** A large chunk; event streams get theirs in pieces. */
+  pushLarge?(large: Large, seq: number): void
   /** The following chunks belong to this generation. */
   enter(generation: string): void
   /** The native half is over. */

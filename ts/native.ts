@@ -40,6 +40,12 @@ export interface Native {
   drain(engine: number, words: Uint32Array): string
   /** The byte chunks of the last drain, one after the other; called when {@link BYTES} was set. */
   takeBytes(engine: number): Uint8Array
+  /** The large chunks of the last drain, in the order of their numbers; called when {@link LARGES} was set. */
+  takeLarges(engine: number): Parcel[]
+  /** A large chunk's text or bytes, once: the native side shares it among all who have not unpacked it yet. */
+  unpack(parcel: Parcel): string | Uint8Array
+  /** The largest chunk, in bytes. */
+  maxChunkBytes(): number
   /** What the engine has counted: `Counted` in `ts/metrics.ts`, as JSON. */
   metrics(engine: number): string
   /** Drops an engine at once, without flushing. For the exit of a process or worker; `call('close')` is the polite way. */
@@ -50,6 +56,12 @@ export interface Native {
   version(): string
   /** All error codes, in the order of `src/error.rs`. */
   errorCodes(): string[]
+}
+
+declare const parcel: unique symbol
+/** A large chunk that the native side holds. */
+export interface Parcel {
+  readonly [parcel]: true
 }
 
 /** `call` operations; arguments and answers are JSON. */
@@ -143,6 +155,8 @@ export interface HandedItem {
   /** A chunk's data, unless it cannot be read: its text, or one character for each of its bytes. */
   text?: string
   bytes?: string
+  /** The number of a large chunk, which the bridge replaces by its parcel. */
+  large?: number | Parcel
   /** A finished generation's. */
   streamId?: string
   outcome?: 'complete' | 'failed' | 'stopped' | 'interrupted'
@@ -208,6 +222,8 @@ export const MORE = 1
 export const BYTES = 2
 /** Every chunk that crossed so far has been accepted or refused: nothing holds the process. */
 export const IDLE = 4
+/** There are large chunks: call `takeLarges`. */
+export const LARGES = 8
 
 /** Records of a drain; `units` counts UTF-16 code units of the drained text. */
 /**
@@ -231,6 +247,8 @@ export const STATE = 7
 export const WARNING = 8
 /** question: as whom to connect; answered by the call `credentials`. */
 export const ASK = 9
+/** subscription, seq low, seq high, length in bytes, number among the drain's large chunks: a chunk of its own. */
+export const LARGE = 10
 
 /**
  * The native library, through the loader that napi-rs generates. The path is written out so that bundlers and file

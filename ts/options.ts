@@ -12,8 +12,8 @@ import { addressOf, url as checkUrl } from './url'
 import type { Owned } from './verdicts'
 
 const MIB = 1 << 20
-/** The largest chunk, in bytes of UTF-8. */
-export const MAX_CHUNK_BYTES = MIB
+/** The largest chunk, in bytes of UTF-8: `MAX_CHUNK` of src/frame.rs. */
+export const MAX_CHUNK_BYTES = 32 * MIB
 /** The longest reason of a stop or a failure, in bytes of UTF-8. */
 export const MAX_REASON_BYTES = 1024
 const MAX_METADATA_BYTES = 64 * 1024
@@ -369,11 +369,9 @@ export function memoryArgs(given: unknown): { streams: number } {
   return { streams: memoryOptions(given, 'options').streams ?? 8 }
 }
 
-/** For a chunk that goes nowhere near a producer, which checks as it writes. */
+/** For a chunk that goes nowhere near a producer, which checks as it writes, and no store whose bound it could pass. */
 export function checkChunk(chunk: unknown): void {
-  if (typeof chunk === 'string') {
-    if (Buffer.byteLength(chunk) > MAX_CHUNK_BYTES) refuseChunk(chunk)
-  } else if (!types.isUint8Array(chunk) || chunk.byteLength > MAX_CHUNK_BYTES) refuseChunk(chunk)
+  if (typeof chunk !== 'string' && !types.isUint8Array(chunk)) refuseChunk(chunk)
 }
 
 /** Says what is wrong with a chunk. */
@@ -381,7 +379,21 @@ export function refuseChunk(chunk: unknown): never {
   if (typeof chunk !== 'string' && !types.isUint8Array(chunk)) {
     return refuse('chunk', 'a string or a Uint8Array', chunk)
   }
-  throw invalidArgument('chunk', `must be at most ${MAX_CHUNK_BYTES} bytes, got ${Buffer.byteLength(chunk)}`)
+  throw tooLarge(Buffer.byteLength(chunk))
+}
+
+/** The one sentence about a chunk beyond the limit. */
+function tooLarge(bytes: number): Error {
+  const error = invalidArgument('chunk', `must be at most ${MAX_CHUNK_BYTES} bytes (32 MiB), got ${bytes}`)
+  oversized.add(error)
+  return error
+}
+
+const oversized = new WeakSet<object>()
+
+/** Whether an error says that a chunk is beyond the limit: it cannot be kept, and may be passed on all the same. */
+export function isTooLarge(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && oversized.has(error)
 }
 
 /** The URL that the environment names, if it does. */

@@ -1,5 +1,5 @@
 import type { ChunkData, Outcome } from '../index'
-import { Batch } from './batch'
+import { Batch, LargeBatch } from './batch'
 import type { Bridge } from './bridge'
 import { Chunk } from './chunk'
 import { type Deferred, deferred, ignore } from './deferred'
@@ -7,6 +7,7 @@ import type { Drained } from './drained'
 import { fromNative, invalidArgument, type Origin, outcomeError } from './errors'
 import { Fifo } from './fifo'
 import { type End, Intake, type Receiver } from './intake'
+import type { Large } from './large'
 import { CHUNK_COST } from './native'
 import type { Following } from './options'
 import { Progress } from './progress'
@@ -41,7 +42,7 @@ export class Sink implements Receiver {
   /** Of a consumer whose loop acknowledges by itself. */
   readonly #progress: Progress | undefined
   readonly #waiting = new Fifo<Deferred<Result>>()
-  readonly #batches = new Fifo<Batch>()
+  readonly #batches = new Fifo<Batch | LargeBatch>()
   #generation = ''
   #lastGeneration = ''
   #lastSeq = 0
@@ -110,7 +111,7 @@ export class Sink implements Receiver {
     const batch = this.#batches.first()
     if (batch === undefined) return undefined
     const seq = batch.seq
-    const chunk = this.#hand(batch.generation, seq, batch.take())
+    const chunk = this.#hand(batch.generation, seq, batch.take(), batch.bytes)
     if (batch.isEmpty) {
       this.#batches.shift()
       if (this.isExhausted) this.#release()
@@ -137,11 +138,19 @@ export class Sink implements Receiver {
     if (this.#waiting.size === 0) this.#unwait()
     if (drained.left === 0) return
     let batch = this.#batches.last()
-    if (batch === undefined || !batch.precedes(this.#generation, seq)) {
+    if (!(batch instanceof Batch) || !batch.precedes(this.#generation, seq)) {
       batch = new Batch(this.#generation, seq)
       this.#batches.push(batch)
     }
     batch.add(drained)
+  }
+
+  /** Takes a large chunk, as the other. */
+  pushLarge(large: Large, seq: number): void {
+    const waiter = this.#waiting.shift()
+    if (waiter === undefined) this.#batches.push(new LargeBatch(this.#generation, seq, large))
+    else waiter.resolve({ done: false, value: this.#hand(this.#generation, seq, large.take(), large.bytes) })
+    if (this.#waiting.size === 0) this.#unwait()
   }
 
   /** The following chunks belong to this generation. */
@@ -200,10 +209,11 @@ export class Sink implements Receiver {
     this.#settle(end)
   }
 
-  #hand(generation: string, seq: number, data: ChunkData): Chunk {
+  /** `bytes` is what a large chunk costs. */
+  #hand(generation: string, seq: number, data: ChunkData, bytes?: number): Chunk {
     this.#lastGeneration = generation
     this.#lastSeq = seq
-    this.#intake.consume((typeof data === 'string' ? data.length : data.byteLength) + CHUNK_COST)
+    this.#intake.consume((bytes ?? (typeof data === 'string' ? data.length : data.byteLength)) + CHUNK_COST)
     return new Chunk(generation, seq, data)
   }
 

@@ -1,6 +1,6 @@
 //! What holds for any bytes. Also run by `tests/frame_decoder.rs`, without a fuzzer.
 
-use tidemark::frame::{Frame, MAX_CHUNK, SealedFrame};
+use tidemark::frame::{Frame, MAX_INLINE, SealedFrame};
 
 /// Decodes the bytes, and looks at what comes of it.
 pub fn decode(last: u64, bytes: Vec<u8>) {
@@ -11,7 +11,7 @@ pub fn decode(last: u64, bytes: Vec<u8>) {
     assert!(frame.first() >= 1 && frame.first() <= last);
     let chunks: Vec<_> = frame.chunks().collect();
     assert_eq!(chunks.len() as u64, last - frame.first() + 1);
-    assert!(chunks.iter().all(|chunk| chunk.data.len() <= MAX_CHUNK));
+    assert!(chunks.iter().all(|chunk| chunk.data.len() <= MAX_INLINE));
 
     let sealed = SealedFrame::of(std::slice::from_ref(&frame), 1).expect("there is one");
     assert!(sealed.bytes.len() <= frame.size());

@@ -1,6 +1,6 @@
 //! What is ready, as numbers and one text. The format is documented in `ts/native.ts`.
 
-use std::{mem, ops::Range};
+use std::{mem, ops::Range, sync::Arc};
 
 use serde_json::{Value, json};
 use ulid::Ulid;
@@ -10,6 +10,7 @@ use crate::{
     Error, Result,
     engine::{
         Engine,
+        large::Large,
         outbox::{End, Event, Handle, Sink, Waits},
     },
     frame::{Chunk, Kind},
@@ -18,6 +19,7 @@ use crate::{
 const MORE: u32 = 1;
 const BYTES: u32 = 2;
 const IDLE: u32 = 4;
+const LARGES: u32 = 8;
 
 const DATA: u32 = 1;
 const SETTLED: u32 = 2;
@@ -28,6 +30,7 @@ const PRODUCER: u32 = 6;
 const STATE: u32 = 7;
 const WARNING: u32 = 8;
 const ASK: u32 = 9;
+const LARGE: u32 = 10;
 
 /// In place of a chunk's tag: the same text as the chunk before, so that many readers of a stream share it.
 const AGAIN: u32 = u32::MAX;
@@ -54,6 +57,7 @@ pub struct Ready {
 pub struct Drained {
     pub text: String,
     pub bytes: Vec<u8>,
+    pub larges: Vec<Arc<Large>>,
 }
 
 impl Ready {
@@ -84,6 +88,9 @@ impl Ready {
         if !writer.bytes.is_empty() {
             flags |= BYTES;
         }
+        if !writer.larges.is_empty() {
+            flags |= LARGES;
+        }
         if engine.is_idle() {
             flags |= IDLE;
         }
@@ -97,6 +104,7 @@ impl Ready {
         Ok(Drained {
             text: mem::take(&mut writer.text),
             bytes: mem::take(&mut writer.bytes),
+            larges: mem::take(&mut writer.larges),
         })
     }
 }
@@ -121,6 +129,7 @@ struct Writer {
     last_text: Range<usize>,
     last_units: u32,
     bytes: Vec<u8>,
+    larges: Vec<Arc<Large>>,
     open: Option<OpenRecord>,
     open_piece: Option<OpenPiece>,
 }
@@ -133,6 +142,7 @@ impl Writer {
             last_text: 0..0,
             last_units: 0,
             bytes: Vec::new(),
+            larges: Vec::new(),
             open: None,
             open_piece: None,
         }
@@ -240,6 +250,18 @@ impl Sink for Writer {
         CHUNK_COST + u64::from(length)
     }
 
+    fn large(&mut self, subscription: Handle, seq: u64, large: Arc<Large>) -> u64 {
+        self.close();
+        let length = large.data.len();
+        self.push(LARGE);
+        self.push(subscription);
+        self.push_seq(seq);
+        self.push(word(length));
+        self.push(word(self.larges.len()));
+        self.larges.push(large);
+        CHUNK_COST + length as u64
+    }
+
     fn piece(
         &mut self,
         subscription: Handle,
@@ -281,7 +303,10 @@ impl Sink for Writer {
 
     fn event(&mut self, event: Event) {
         match event {
-            Event::Reply(request, Ok(reply)) => self.record(&[REPLY, request, 1], &json::reply(reply)),
+            Event::Reply(request, Ok(reply)) => {
+                let answer = json::reply(reply, &mut self.larges);
+                self.record(&[REPLY, request, 1], &answer);
+            }
             Event::Reply(request, Err(error)) => {
                 self.record(&[REPLY, request, 0], &json::error(&error, None));
             }

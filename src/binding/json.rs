@@ -1,11 +1,14 @@
 //! Control values as JSON.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use crate::{
     Error,
     engine::{
-        groups::{Handed, Loaded},
+        groups::{Data, Handed, Loaded},
+        large::Large,
         outbox::{End, Reply},
     },
     frame::Kind,
@@ -45,8 +48,8 @@ pub fn error(error: &Error, stream: Option<&str>) -> Value {
     value
 }
 
-/// The answer to a request.
-pub fn reply(reply: Reply) -> Value {
+/// The answer to a request. What is too large for a text goes to `larges`.
+pub fn reply(reply: Reply, larges: &mut Vec<Arc<Large>>) -> Value {
     match reply {
         Reply::Unit => Value::Null,
         Reply::Produced {
@@ -65,7 +68,7 @@ pub fn reply(reply: Reply) -> Value {
             });
             json!({ "ids": ids, "next": next })
         }
-        Reply::Handed(handed) => self::handed(handed),
+        Reply::Handed(handed) => self::handed(handed, larges),
         Reply::Memory(bytes) => json!(bytes),
         Reply::Info(text) => json!(text),
         Reply::Rights(rights) => json!(rights),
@@ -84,15 +87,16 @@ pub fn end(end: &End) -> Value {
     }
 }
 
-fn handed(handed: Handed) -> Value {
+fn handed(handed: Handed, larges: &mut Vec<Arc<Large>>) -> Value {
     let done = handed
         .done
         .map(|Terminal { outcome, reason }| json!({ "outcome": outcome, "reason": reason }));
-    let items: Vec<_> = handed.items.into_iter().map(loaded).collect();
+    let items = handed.items.into_iter().map(|item| loaded(item, larges));
+    let items: Vec<_> = items.collect();
     json!({ "items": items, "done": done })
 }
 
-fn loaded(Loaded { item, data }: Loaded) -> Value {
+fn loaded(Loaded { item, data }: Loaded, larges: &mut Vec<Arc<Large>>) -> Value {
     let mut value = json!({ "id": item.id, "deliveries": item.deliveries });
     match item.subject {
         Subject::Chunk(cursor) => value["cursor"] = json!(cursor.to_string()),
@@ -105,9 +109,13 @@ fn loaded(Loaded { item, data }: Loaded) -> Value {
     }
     match data {
         None => {}
-        Some((Kind::Text, data)) => value["text"] = json!(String::from_utf8_lossy(&data)),
+        Some(Data::Large(large)) => {
+            value["large"] = json!(larges.len());
+            larges.push(large);
+        }
+        Some(Data::Small(Kind::Text, data)) => value["text"] = json!(String::from_utf8_lossy(&data)),
         // One character for each byte.
-        Some((Kind::Bytes, data)) => {
+        Some(Data::Small(_, data)) => {
             value["bytes"] = json!(data.into_iter().map(char::from).collect::<String>());
         }
     }

@@ -21,16 +21,16 @@ use std::{
 };
 
 use napi::{
-    Env,
-    bindgen_prelude::{Function, Uint8ArraySlice, Uint32ArraySlice},
+    Env, JsString,
+    bindgen_prelude::{BufferSlice, Either, External, Function, Uint8ArraySlice, Uint32ArraySlice},
     threadsafe_function::ThreadsafeFunctionCallMode,
 };
 use napi_derive::napi;
 
 use crate::{
     Config, Error,
-    engine::{Engine, next_ulid},
-    frame::Kind,
+    engine::{Engine, large::Large, next_ulid},
+    frame::{Kind, MAX_CHUNK},
     sync::lock,
 };
 
@@ -41,6 +41,7 @@ struct Open {
     engine: Engine,
     ready: Mutex<drain::Ready>,
     bytes: Mutex<Vec<u8>>,
+    larges: Mutex<Vec<Arc<Large>>>,
 }
 
 /// The engines of all JavaScript threads of the process.
@@ -84,6 +85,7 @@ pub fn open(env: Env, config: String, wake: Function<'_, (), ()>) -> Result<u32>
         engine,
         ready: Mutex::new(drain::Ready::new()),
         bytes: Mutex::default(),
+        larges: Mutex::default(),
     });
     // Nothing else sets it.
     let _ = woken.set(Arc::downgrade(&open));
@@ -185,6 +187,7 @@ pub fn drain(engine_handle: u32, mut words: Uint32ArraySlice<'_>) -> Result<Stri
     let drained = lock(&open.ready).drain(&open.engine, words);
     let drained = drained.map_err(|error| thrown(&error))?;
     *lock(&open.bytes) = drained.bytes;
+    *lock(&open.larges) = drained.larges;
     Ok(drained.text)
 }
 
@@ -193,6 +196,46 @@ pub fn drain(engine_handle: u32, mut words: Uint32ArraySlice<'_>) -> Result<Stri
 pub fn take_bytes(env: Env, engine_handle: u32) -> Result<napi::bindgen_prelude::BufferSlice<'static>> {
     let bytes = std::mem::take(&mut *lock(&engine(engine_handle)?.bytes));
     napi::bindgen_prelude::BufferSlice::copy_from(&env, bytes)
+}
+
+/// A large chunk on its way to whoever reads it: JavaScript holds it, and has it copied once, when it is wanted.
+pub struct Parcel(Mutex<Option<Arc<Large>>>);
+
+/// See `ts/native.ts`.
+#[napi(catch_unwind)]
+pub fn take_larges(engine_handle: u32) -> Result<Vec<External<Parcel>>> {
+    let larges = std::mem::take(&mut *lock(&engine(engine_handle)?.larges));
+    let parcels = larges.into_iter().map(|large| {
+        let length = large.data.len();
+        External::new_with_size_hint(Parcel(Mutex::new(Some(large))), length)
+    });
+    Ok(parcels.collect())
+}
+
+/// See `ts/native.ts`.
+#[napi(catch_unwind)]
+pub fn unpack<'env>(
+    env: &'env Env,
+    parcel: &External<Parcel>,
+) -> Result<Either<JsString<'env>, BufferSlice<'env>>> {
+    let large = lock(&parcel.0).take().ok_or_else(|| {
+        thrown(&Error::Internal {
+            reason: "a large chunk that was unpacked twice".into(),
+        })
+    })?;
+    let text = (large.reference.kind == Kind::Text)
+        .then(|| std::str::from_utf8(&large.data).ok())
+        .flatten();
+    match text {
+        Some(text) => env.create_string(text).map(Either::A),
+        None => BufferSlice::copy_from(env, &large.data).map(Either::B),
+    }
+}
+
+/// See `ts/native.ts`.
+#[napi(catch_unwind)]
+pub fn max_chunk_bytes() -> u32 {
+    u32::try_from(MAX_CHUNK).unwrap_or(u32::MAX)
 }
 
 /// See `ts/native.ts`.

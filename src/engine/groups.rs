@@ -15,12 +15,13 @@ use ulid::Ulid;
 use super::{
     Engine, Inner, finished,
     hub::{Hub, Member, PAGE_BYTES},
+    large::{self, Large},
     outbox::{Handle, Reply},
 };
 use crate::{
     Cursor, Error, Result, StreamId,
     backoff::{Backoff, jitter},
-    frame::{Frame, Kind, Mark},
+    frame::{Frame, Kind, Mark, Reference},
     store::{
         FinishedNews, OwnerCheck, Position, Read, Terminal,
         groups::{Dead, Item, ItemId, Resolve, Subject, Take, Verdict, Work},
@@ -57,7 +58,25 @@ pub struct Loaded {
     /// The item.
     pub item: Item,
     /// A chunk's data, if it can still be read.
-    pub data: Option<(Kind, Vec<u8>)>,
+    pub data: Option<Data>,
+}
+
+/// A chunk's data.
+#[derive(Debug)]
+pub enum Data {
+    /// As a frame holds it: text or bytes.
+    Small(Kind, Vec<u8>),
+    /// Kept in pieces.
+    Large(Arc<Large>),
+}
+
+impl Data {
+    fn len(&self) -> usize {
+        match self {
+            Self::Small(_, data) => data.len(),
+            Self::Large(large) => large.data.len(),
+        }
+    }
 }
 
 /// What a consumer gets at once.
@@ -259,7 +278,7 @@ impl Consumption {
                     return Err(self.gap(resume));
                 }
             };
-            bytes += data.1.len();
+            bytes += data.len();
             handed.items.push(Loaded {
                 item,
                 data: Some(data),
@@ -351,15 +370,25 @@ struct Reader {
 
 impl Reader {
     /// A chunk's data; `None` when it is gone.
-    async fn chunk(
-        &mut self,
-        inner: &Inner,
-        stream: &StreamId,
-        cursor: Cursor,
-    ) -> Result<Option<(Kind, Vec<u8>)>> {
-        if let Some(data) = self.find(cursor) {
-            return Ok(Some(data));
+    async fn chunk(&mut self, inner: &Inner, stream: &StreamId, cursor: Cursor) -> Result<Option<Data>> {
+        let mut found = self.find(cursor);
+        if found.is_none() {
+            self.read(inner, stream, cursor).await?;
+            found = self.find(cursor);
         }
+        let Some((kind, data)) = found else {
+            return Ok(None);
+        };
+        match Reference::decode(&data).filter(|_| kind == Kind::Large) {
+            None => Ok(Some(Data::Small(kind, data))),
+            Some(reference) => {
+                let large = large::whole(inner, stream, reference, cursor.seq).await?;
+                Ok(large.map(Data::Large))
+            }
+        }
+    }
+
+    async fn read(&mut self, inner: &Inner, stream: &StreamId, cursor: Cursor) -> Result<()> {
         let read = Read {
             position: Position::After {
                 generation: cursor.generation,
@@ -375,7 +404,7 @@ impl Reader {
         self.at = None;
         let page = page?.filter(|page| !page.lost);
         self.frames = page.map(|page| page.frames).unwrap_or_default();
-        Ok(self.find(cursor))
+        Ok(())
     }
 
     fn find(&mut self, cursor: Cursor) -> Option<(Kind, Vec<u8>)> {
@@ -501,7 +530,7 @@ impl Engine {
                 }
                 _ => None,
             };
-            bytes += data.as_ref().map_or(0, |(_, data)| data.len());
+            bytes += data.as_ref().map_or(0, Data::len);
             handed.items.push(Loaded { item, data });
             if bytes >= PAGE_BYTES {
                 break;

@@ -22,6 +22,7 @@ use super::{
     finished,
     groups::Consumption,
     hub::{Hub, Member},
+    large::Larges,
     metrics::Metrics,
     outbox::{Handle, Outbox},
     producer::Producer,
@@ -52,6 +53,7 @@ pub struct Inner {
     pub(super) outbox: Arc<Outbox>,
     pub(super) metrics: Metrics,
     pub(super) hubs: Mutex<HashMap<StreamId, Arc<Hub>>>,
+    pub(super) larges: Larges,
     pub(super) subscriptions: Mutex<HashMap<Handle, Arc<Subscription>>>,
     pub(super) producers: Mutex<Producers>,
     /// Messages for generations that no producer here has, the latest last: a stop may overtake the answer to a start.
@@ -91,6 +93,7 @@ impl Inner {
             pump: Notify::new(),
             acks: Acks::default(),
             starting: tokio::sync::RwLock::default(),
+            larges: Larges::default(),
             announcing: tokio::sync::RwLock::default(),
             consumptions: Mutex::default(),
             next_handle: AtomicU32::new(1),

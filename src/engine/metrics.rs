@@ -1,14 +1,20 @@
 //! What an engine counts. Whoever does the work adds to it with relaxed atomics; nothing here takes a lock.
 
 use std::{
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use serde::Serialize;
 use ulid::Ulid;
 
-use super::outbox::{End, Event, Handle, Sink, Waits};
+use super::{
+    large::Large,
+    outbox::{End, Event, Handle, Sink, Waits},
+};
 use crate::{
     Error, Result,
     frame::{Chunk, EncodedFrame},
@@ -121,11 +127,12 @@ pub struct Delivered {
 }
 
 impl Metrics {
-    /// A batch was accepted; its oldest chunk had waited so long.
-    pub fn accepted(&self, frame: &EncodedFrame, latency: Option<Duration>) {
+    /// A batch was accepted; its oldest chunk had waited so long. `large` is the length of the chunk that it refers to.
+    pub fn accepted(&self, frame: &EncodedFrame, large: Option<usize>, latency: Option<Duration>) {
         self.chunks_in.add(frame.count);
-        self.bytes_in.add(frame.payload_len as u64);
-        self.encoded_bytes.add(frame.bytes.len() as u64);
+        self.bytes_in.add(large.unwrap_or(frame.payload_len) as u64);
+        self.encoded_bytes
+            .add((frame.bytes.len() + large.unwrap_or_default()) as u64);
         self.batches.one();
         if let Some(latency) = latency {
             self.append.observe(latency);
@@ -244,6 +251,12 @@ impl Sink for Counted<'_> {
         self.chunks += 1;
         self.bytes += chunk.data.len() as u64;
         self.sink.chunk(subscription, seq, chunk)
+    }
+
+    fn large(&mut self, subscription: Handle, seq: u64, large: Arc<Large>) -> u64 {
+        self.chunks += 1;
+        self.bytes += large.data.len() as u64;
+        self.sink.large(subscription, seq, large)
     }
 
     fn piece(

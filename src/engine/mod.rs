@@ -17,11 +17,13 @@ mod finished;
 pub mod groups;
 pub mod hub;
 mod inner;
+pub mod large;
 pub mod metrics;
 pub mod outbox;
 mod page;
 pub mod producer;
 mod producers;
+mod queue;
 pub mod ring;
 pub mod runtime;
 mod sealing;
@@ -264,6 +266,7 @@ impl Engine {
             batch: 1,
             expected: None,
             frame: None,
+            large: None,
             terminal: Some(terminal),
             seal: None,
             lease: producer.start.lease,

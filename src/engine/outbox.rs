@@ -15,7 +15,7 @@ use tokio::{
 };
 use ulid::Ulid;
 
-use super::groups::Handed;
+use super::{groups::Handed, large::Large};
 use crate::{
     Error, Result, StreamId,
     frame::Chunk,
@@ -117,6 +117,8 @@ pub trait Sink {
     fn generation(&mut self, subscription: Handle, generation: Ulid);
     /// A chunk; returns what it costs of the subscription's credit.
     fn chunk(&mut self, subscription: Handle, seq: u64, chunk: Chunk<'_>) -> u64;
+    /// A large chunk; returns what it costs of the subscription's credit.
+    fn large(&mut self, subscription: Handle, seq: u64, large: Arc<Large>) -> u64;
     /// A piece of the subscription's event stream, appended by `write`; returns what it costs of its credit. `chunk` is
     /// the length of the chunk that it is made of, if it is.
     fn piece(

@@ -15,11 +15,13 @@ use tokio::{
 
 use super::{
     Inner,
+    large::Large,
     outbox::{Event, Handle},
+    queue::{Queue, Taken},
 };
 use crate::{
     Error, Result, StreamId,
-    frame::{EncodedFrame, FrameBuilder, Kind},
+    frame::{EncodedFrame, Kind, MAX_INLINE},
     store::{Outcome, Start, Terminal},
     sync::lock,
 };
@@ -51,7 +53,7 @@ const ACK_COST: usize = 256;
 /// What host and writer share.
 #[derive(Default)]
 pub(super) struct State {
-    queue: FrameBuilder,
+    queue: Queue,
     /// Since when the oldest chunk of the queue waits.
     queued_since: Option<Instant>,
     /// How many chunks and bytes of the queue local readers have got already (while the store is away).
@@ -85,6 +87,8 @@ pub(super) struct State {
 pub(super) struct Batch {
     /// The chunks, if any.
     pub frame: Option<EncodedFrame>,
+    /// What the frame refers to: it is that chunk's alone.
+    pub large: Option<Arc<Large>>,
     /// The end, when nothing follows.
     pub terminal: Option<Terminal>,
     /// Since when the oldest of the chunks waits.
@@ -95,6 +99,7 @@ impl Producer {
     /// Takes a chunk and returns the [depth](Self::depth) now. A chunk that comes after the end is dropped: the host has been,
     /// or is just being, told of the end.
     pub fn write(&self, inner: &Inner, kind: Kind, data: &[u8], wants_ack: bool) -> usize {
+        let large = (data.len() > MAX_INLINE).then(|| Large::new(kind, data, self.ordinal));
         let mut state = lock(&self.state);
         if state.outcome.is_some() {
             return 0;
@@ -102,7 +107,12 @@ impl Producer {
         if state.queue.is_empty() {
             state.queued_since = Some(Instant::now());
         }
-        state.queue.push(kind, data);
+        if let Some(large) = large {
+            inner.larges.know(&large);
+            state.queue.push_large(large);
+        } else {
+            state.queue.push(kind, data);
+        }
         state.crossed += 1;
         if wants_ack {
             let number = state.crossed;
@@ -319,21 +329,23 @@ impl State {
             return Take::At(since + flush_interval);
         }
         let since = self.queued_since;
-        let frame = self.queue.take(MAX_FRAME_CHUNKS, MAX_FRAME_BYTES);
-        if let Some(frame) = &frame {
-            self.in_flight = frame.payload_len;
-            let (chunks, bytes) = self.offered;
+        let taken = self.queue.take(MAX_FRAME_CHUNKS, MAX_FRAME_BYTES);
+        if let Some(Taken { frame, bytes, .. }) = &taken {
+            self.in_flight = *bytes;
+            let (offered, offered_bytes) = self.offered;
             self.offered = (
-                chunks.saturating_sub(count(frame.count)),
-                bytes.saturating_sub(frame.payload_len),
+                offered.saturating_sub(count(frame.count)),
+                offered_bytes.saturating_sub(*bytes),
             );
             self.queued_since = (!self.queue.is_empty()).then_some(now);
         }
+        let (frame, large) = taken.map_or((None, None), |taken| (Some(taken.frame), taken.large));
         let terminal = self.ending().filter(|_| self.queue.is_empty());
         if frame.is_some() || terminal.is_some() {
             self.sending = true;
             Take::Batch(Batch {
                 frame,
+                large,
                 terminal,
                 since,
             })
@@ -396,12 +408,12 @@ impl State {
         seqs
     }
 
-    /// What local readers have not got of the queue, and how many chunks of it they have.
+    /// Some of what local readers have not got of the queue, and how many chunks of it they have.
     pub(super) fn offer(&mut self) -> Option<(usize, EncodedFrame)> {
         let (chunks, bytes) = self.offered;
-        let frame = self.queue.peek(chunks, bytes)?;
-        self.offered = (chunks + count(frame.count), bytes + frame.payload_len);
-        Some((chunks, frame))
+        let next = self.queue.peek(chunks, bytes)?;
+        self.offered = (chunks + count(next.frame.count), bytes + next.bytes);
+        Some((chunks, next.frame))
     }
 }
 

@@ -4,6 +4,8 @@
 //! page from the log, and only as long as its reader has credit left. What a reader that stands still has not taken of its
 //! page is dropped, and read again should it go on: it costs its cursor.
 
+mod large;
+
 use std::{
     sync::{
         Arc, Mutex, Weak,
@@ -15,6 +17,7 @@ use std::{
 use tokio::{task::AbortHandle, time::Instant};
 use ulid::Ulid;
 
+use self::large::{Load, Tail};
 use super::{
     Inner,
     hub::{Hub, Member},
@@ -26,7 +29,7 @@ use super::{
 use crate::{
     Cursor, Error,
     backoff::Backoff,
-    frame::Frame,
+    frame::{Frame, Kind},
     sse::Framing,
     store::{Outcome, OwnerCheck, Page, Position, Read, Terminal},
     sync::lock,
@@ -95,6 +98,12 @@ struct State {
     credit: i64,
     window: Option<Window>,
     page: LogPage,
+    /// The large chunk that comes next, when it has to be fetched.
+    load: Option<Load>,
+    /// What has not been delivered yet of the large chunk that was begun.
+    tail: Option<Tail>,
+    /// It ends in the middle of a large chunk.
+    is_cut: bool,
     pace: Pace,
     framing: Option<Framing>,
     /// How many chunks were passed since the last pull began.
@@ -217,6 +226,7 @@ impl Subscription {
         let mut state = lock(&self.state);
         state.page = LogPage::default();
         state.fetching = false;
+        state.drop_load();
         if let Some(task) = state.task.take() {
             task.abort();
         }
@@ -230,6 +240,8 @@ impl Subscription {
         let mut state = lock(&self.state);
         state.over = true;
         state.page = LogPage::default();
+        state.drop_load();
+        state.tail = None;
         for task in [state.task.take(), state.watch.take()].into_iter().flatten() {
             task.abort();
         }
@@ -321,6 +333,7 @@ impl Subscription {
                 Step::End(end) => {
                     if let Some(framing) = &mut state.framing
                         && framing.is_open()
+                        && !state.is_cut
                     {
                         sink.piece(self.handle, None, &mut |out| framing.end(out, &end));
                     }
@@ -331,17 +344,20 @@ impl Subscription {
         }
     }
 
-    fn step(&self, state: &mut State, sink: &mut dyn Sink) -> Step {
+    fn step(self: &Arc<Self>, state: &mut State, sink: &mut dyn Sink) -> Step {
         state.open(self.handle, sink);
+        if state.tail.is_some() {
+            return self.deliver_tail(state, sink);
+        }
         if let Some(frame) = state.page.frames.pop_front() {
             if state.has_room() {
                 state.page.release();
             }
-            if !self.deliver(state, &frame, sink) {
-                state.page.frames.push_front(frame);
-                return if state.has_room() { Step::Again } else { Step::Dry };
-            }
-            return Step::Again;
+            let Some(next) = self.deliver(state, &frame, sink) else {
+                return Step::Again;
+            };
+            state.page.frames.push_front(frame);
+            return next;
         }
         if state.fetching {
             return Step::Dry;
@@ -366,22 +382,16 @@ impl Subscription {
             return if moved { Step::Fetch } else { Step::Dry };
         }
         match self.hub.next(place.generation, place.seq) {
-            Next::Frame(frame) => {
-                if self.deliver(state, &frame, sink) || state.has_room() {
-                    Step::Again
-                } else {
-                    Step::Dry
-                }
-            }
+            Next::Frame(frame) => self.deliver(state, &frame, sink).unwrap_or(Step::Again),
             Next::Terminal(terminal) => self.finish(state, terminal),
             Next::Wait => Step::Dry,
             Next::Log => Step::Fetch,
         }
     }
 
-    /// Whether the frame was delivered to its end.
-    fn deliver(&self, state: &mut State, frame: &Frame, sink: &mut dyn Sink) -> bool {
-        let Some(mut place) = state.place else { return true };
+    /// What to do next when the frame was not delivered to its end.
+    fn deliver(self: &Arc<Self>, state: &mut State, frame: &Frame, sink: &mut dyn Sink) -> Option<Step> {
+        let mut place = state.place?;
         if state.framing.is_none() && state.announced != Some(place.generation) {
             state.announced = Some(place.generation);
             sink.generation(self.handle, place.generation);
@@ -396,15 +406,19 @@ impl Subscription {
                 if let Some(framing) = &mut state.framing {
                     sink.piece(self.handle, None, &mut |out| framing.flush(out));
                 }
-                return false;
+                return Some(Step::Dry);
             }
             if sink.is_full() || state.passed >= MOST_PASSED {
-                return false;
+                return Some(Step::Again);
             }
             let at = Cursor { seq, ..place };
             let is_new = state.framing.as_ref().is_none_or(|framing| !framing.has_seen(at));
             state.passed += usize::from(!is_new);
             let cost = match &mut state.framing {
+                _ if chunk.kind == Kind::Large => match self.deliver_large(state, at, chunk.data, sink) {
+                    Some(cost) => cost,
+                    None => return Some(Step::Dry),
+                },
                 None => sink.chunk(self.handle, seq, chunk),
                 Some(framing) => {
                     let length = is_new.then_some(chunk.data.len());
@@ -417,8 +431,11 @@ impl Subscription {
             state.credit -= i64::try_from(cost).unwrap_or(i64::MAX);
             place.seq = seq;
             state.place = Some(place);
+            if state.tail.is_some() {
+                return Some(Step::Again);
+            }
         }
-        true
+        None
     }
 
     fn finish(&self, state: &mut State, terminal: Terminal) -> Step {
@@ -485,13 +502,11 @@ impl Subscription {
 
     /// Sees to it that a page does not wait for ever for a reader that stands still.
     fn watch(self: &Arc<Self>, state: &mut State) {
-        if state.page.frames.is_empty() {
-            return;
-        }
         let Some(inner) = self.inner.upgrade() else { return };
-        if !state.page.hold(inner.held()) {
+        if !state.page.frames.is_empty() && !state.page.hold(inner.held()) {
             state.drop_page();
-        } else if !state.pace.is_watched {
+        }
+        if !state.pace.is_watched && !state.is_light() {
             state.pace.is_watched = true;
             inner.spawn(let_go(Arc::downgrade(self)));
         }
@@ -535,6 +550,11 @@ impl State {
             self.page.let_go();
             self.pace.falls_back();
         }
+    }
+
+    /// Whether nothing would become free if what it has were read again.
+    fn is_light(&self) -> bool {
+        self.page.frames.is_empty() && self.tail.as_ref().is_none_or(Tail::is_dropped)
     }
 
     /// Whether another chunk may be delivered.
@@ -660,11 +680,12 @@ impl Subscription {
     fn let_go(&self) -> Option<Duration> {
         let mut state = lock(&self.state);
         let patience = state.pace.patience(&state.page);
-        if let Some(patience) = patience.filter(|_| !state.page.frames.is_empty()) {
+        if let Some(patience) = patience.filter(|_| !state.is_light()) {
             return Some(patience);
         }
         state.pace.is_watched = false;
         state.drop_page();
+        state.drop_tail();
         None
     }
 

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use super::{
     Inner, finished,
     hub::Hub,
+    large::Large,
     outbox::Event,
     producer::{Batch, Producer, Take},
     sealing::Sealing,
@@ -14,15 +15,21 @@ use super::{
 use crate::{
     Cursor, Error, Result,
     backoff::Backoff,
-    frame::{EncodedFrame, Frame},
-    store::{Append, Appended, ConnectionState, Outcome, Renew, Restore, Seal, Started, Terminal},
+    frame::{EncodedFrame, Frame, MAX_CHUNK, Reference},
+    store::{Append, Appended, ConnectionState, Outcome, Piece, Renew, Restore, Seal, Started, Terminal},
     sync::lock,
 };
 
 /// Accepted frames are kept this long, in case a restart or a failover of the store loses them …
 const KEEP_FOR: Duration = Duration::from_secs(15);
-/// … as long as they take no more than this.
+/// … as long as they take no more than this …
 const KEEP_BYTES: usize = 1 << 20;
+/// … and the large chunks that they refer to no more than this.
+const KEEP_LARGE_BYTES: usize = MAX_CHUNK;
+
+/// So often in a row pieces may be missing that were written before it counts as lost: a store that evicts what is being
+/// written will go on doing so.
+const MOST_SETBACKS: u32 = 8;
 
 /// A producer that is known to its engine, as long as it has a writer: also one that panics comes to an end.
 struct Known<'a> {
@@ -71,6 +78,8 @@ pub async fn run(producer: Arc<Producer>, hub: Arc<Hub>, inner: Arc<Inner>, star
         ending: None,
         kept: VecDeque::new(),
         kept_bytes: 0,
+        kept_large_bytes: 0,
+        setbacks: 0,
         sealing: Sealing::new(Arc::clone(&inner), Arc::clone(&producer), started.seq),
         due: false,
     };
@@ -107,6 +116,21 @@ enum Work {
     Renew,
 }
 
+/// An accepted frame.
+#[derive(Clone)]
+struct Kept {
+    at: Instant,
+    frame: Frame,
+    /// What it refers to.
+    large: Option<Arc<Large>>,
+}
+
+impl Kept {
+    fn large_bytes(&self) -> usize {
+        self.large.as_ref().map_or(0, |large| large.data.len())
+    }
+}
+
 struct Writer {
     producer: Arc<Producer>,
     hub: Arc<Hub>,
@@ -125,8 +149,11 @@ struct Writer {
     /// What has left the queue and is not accepted yet, and the end that goes with it.
     pending: Option<EncodedFrame>,
     ending: Option<Terminal>,
-    kept: VecDeque<(Instant, Frame)>,
+    kept: VecDeque<Kept>,
     kept_bytes: usize,
+    kept_large_bytes: usize,
+    /// How often pieces of the same large chunk had to be written anew.
+    setbacks: u32,
     sealing: Sealing,
     /// The store has asked for upkeep.
     due: bool,
@@ -167,8 +194,15 @@ impl Writer {
         self.pending.clone_from(&batch.frame);
         self.ending.clone_from(&batch.terminal);
         let (mut may_seal, mut parts) = (true, 0);
+        let mut is_complete = batch.large.is_none();
         loop {
             self.refill().await?;
+            if let Some(large) = batch.large.as_ref().filter(|_| !is_complete) {
+                is_complete = self.upload(large).await?;
+                if !is_complete {
+                    continue;
+                }
+            }
             let count = batch.frame.as_ref().map_or(0, |frame| frame.count);
             let seal = if may_seal { self.seal(&batch).await } else { None };
             if let Some(part) = seal
@@ -176,19 +210,21 @@ impl Writer {
                 .filter(|seal| parts < MOST_PARTS && self.goes_first(&batch, seal))
             {
                 parts += 1;
-                let reply = self.send(None, None, Some(part.clone())).await?;
+                let reply = self.send(None, None, None, Some(part.clone())).await?;
                 if let Appended::Done { stop, .. } = reply {
                     self.inner.metrics().sealed(part);
                     self.sealing.sealed(part);
                     self.heed(stop);
                 } else {
                     may_seal = reply != Appended::Unsealed;
+                    is_complete = batch.large.is_none() || reply == Appended::Unsealed;
                     self.recover(reply).await?;
                 }
                 continue;
             }
+            let large = batch.large.as_ref().map(|large| large.reference);
             let reply = self
-                .send(batch.frame.clone(), batch.terminal.clone(), seal.clone())
+                .send(batch.frame.clone(), large, batch.terminal.clone(), seal.clone())
                 .await?;
             let Appended::Done {
                 last,
@@ -199,6 +235,7 @@ impl Writer {
             else {
                 // Others may be sealing too; what they leave is little.
                 may_seal = reply != Appended::Unsealed;
+                is_complete = batch.large.is_none() || reply == Appended::Unsealed;
                 self.recover(reply).await?;
                 continue;
             };
@@ -211,13 +248,15 @@ impl Writer {
             }
             if let Some(frame) = self.pending.take() {
                 let latency = batch.since.map(|since| since.elapsed());
-                self.inner.metrics().accepted(&frame, latency);
+                let length = batch.large.as_ref().map(|large| large.data.len());
+                self.inner.metrics().accepted(&frame, length, latency);
                 let frame = frame.at(last - count + 1);
-                self.keep(frame.clone());
+                self.keep(frame.clone(), batch.large.clone());
                 self.sealing.add(frame);
             }
             self.log_end = last;
             self.accepted = last;
+            self.setbacks = 0;
             self.due = due;
             self.settle(count, last);
             self.heed(stop);
@@ -257,6 +296,7 @@ impl Writer {
     }
 
     async fn renew(&mut self) -> Result<Option<Terminal>> {
+        self.let_go();
         let renew = Renew {
             generation: self.producer.start.generation,
             producer: self.producer.start.producer,
@@ -288,8 +328,14 @@ impl Writer {
     }
 
     async fn refill(&mut self) -> Result<()> {
-        while let Some(frame) = self.lost_frame()? {
-            let reply = self.send(Some(frame.encoded()), None, None).await?;
+        while let Some(Kept { frame, large, .. }) = self.lost_frame()? {
+            if let Some(large) = &large
+                && !self.upload(large).await?
+            {
+                continue;
+            }
+            let large = large.map(|large| large.reference);
+            let reply = self.send(Some(frame.encoded()), large, None, None).await?;
             self.rewritten(reply, frame.last()).await?;
         }
         Ok(())
@@ -307,20 +353,18 @@ impl Writer {
     }
 
     /// The first accepted frame that the log no longer has.
-    fn lost_frame(&self) -> Result<Option<Frame>> {
+    fn lost_frame(&self) -> Result<Option<Kept>> {
         if self.log_end >= self.accepted {
             return Ok(None);
         }
         let at = self
             .kept
-            .partition_point(|(_, frame)| frame.first() <= self.log_end);
+            .partition_point(|kept| kept.frame.first() <= self.log_end);
         let found = self
             .kept
             .get(at)
-            .filter(|(_, frame)| frame.first() == self.log_end + 1);
-        found
-            .map(|(_, frame)| Some(frame.clone()))
-            .ok_or_else(|| self.lost())
+            .filter(|kept| kept.frame.first() == self.log_end + 1);
+        found.map(|kept| Some(kept.clone())).ok_or_else(|| self.lost())
     }
 
     /// Deals with every answer but `Done`.
@@ -334,6 +378,14 @@ impl Writer {
             Appended::Hole { .. } if !self.producer.exclusive => {
                 self.give_up().await;
                 Err(self.lost())
+            }
+            Appended::Incomplete => {
+                self.setbacks += 1;
+                if self.setbacks > MOST_SETBACKS {
+                    self.give_up().await;
+                    return Err(self.lost());
+                }
+                Ok(())
             }
             Appended::Hole { seq } if seq < self.log_end => {
                 self.log_end = seq;
@@ -398,7 +450,7 @@ impl Writer {
             seq: self
                 .kept
                 .front()
-                .map_or(self.accepted, |(_, frame)| frame.first() - 1),
+                .map_or(self.accepted, |kept| kept.frame.first() - 1),
         };
         let inner = Arc::clone(&self.inner);
         let mut backoff = Backoff::default();
@@ -429,6 +481,7 @@ impl Writer {
             batch: self.batch,
             expected: None,
             frame: None,
+            large: None,
             terminal: Some(Terminal {
                 outcome: Outcome::Interrupted,
                 reason: "lost".into(),
@@ -450,6 +503,7 @@ impl Writer {
     async fn send(
         &mut self,
         frame: Option<EncodedFrame>,
+        large: Option<Reference>,
         terminal: Option<Terminal>,
         seal: Option<Seal>,
     ) -> Result<Appended> {
@@ -461,6 +515,7 @@ impl Writer {
             batch: self.batch,
             expected: Some(self.known_end()),
             frame,
+            large,
             terminal,
             seal,
             lease: self.inner.config().lease(),
@@ -532,13 +587,11 @@ impl Writer {
         }
         let (queued, waiting, ending) = {
             let mut state = lock(&self.producer.state);
-            (
-                state.offer(),
-                state.waiting(),
-                self.ending.clone().or_else(|| state.ending()),
-            )
+            let queued: Vec<_> = std::iter::from_fn(|| state.offer()).collect();
+            let ending = self.ending.clone().or_else(|| state.ending());
+            (queued, state.waiting(), ending)
         };
-        if let Some((skipped, frame)) = queued {
+        for (skipped, frame) in queued {
             self.publish(frame.at(next + skipped as u64));
         }
         if let Some(terminal) = ending {
@@ -553,16 +606,73 @@ impl Writer {
             .offer(self.producer.start.generation, frame.last(), Some(frame), lease);
     }
 
-    fn keep(&mut self, frame: Frame) {
+    fn keep(&mut self, frame: Frame, large: Option<Arc<Large>>) {
         self.publish(frame.clone());
-        self.kept_bytes += frame.size();
-        self.kept.push_back((Instant::now(), frame));
-        while self.kept_bytes > KEEP_BYTES || self.kept.front().is_some_and(|(at, _)| at.elapsed() > KEEP_FOR)
+        let at = Instant::now();
+        let kept = Kept { at, frame, large };
+        self.kept_bytes += kept.frame.size();
+        self.kept_large_bytes += kept.large_bytes();
+        self.kept.push_back(kept);
+        while self.kept_bytes > KEEP_BYTES || self.kept_large_bytes > KEEP_LARGE_BYTES || self.is_oldest_old()
         {
-            let Some((_, frame)) = self.kept.pop_front() else {
-                break;
+            self.drop_oldest();
+        }
+    }
+
+    /// Drops large chunks that were kept for long enough, although nothing has followed them.
+    fn let_go(&mut self) {
+        while self.kept_large_bytes > 0 && self.is_oldest_old() {
+            self.drop_oldest();
+        }
+    }
+
+    fn is_oldest_old(&self) -> bool {
+        self.kept.front().is_some_and(|kept| kept.at.elapsed() > KEEP_FOR)
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some(kept) = self.kept.pop_front() {
+            self.kept_bytes -= kept.frame.size();
+            self.kept_large_bytes -= kept.large_bytes();
+        }
+    }
+
+    /// Writes all pieces of a large chunk. False when the store has lost something meanwhile: then what comes before the
+    /// chunk has to be looked after first.
+    async fn upload(&mut self, large: &Large) -> Result<bool> {
+        self.repeated = false;
+        for index in 0..large.reference.pieces() {
+            let piece = Piece {
+                generation: self.producer.start.generation,
+                producer: self.producer.start.producer,
+                lease: self.inner.config().lease(),
+                large: large.reference,
+                index,
+                data: large.piece(index),
             };
-            self.kept_bytes -= frame.size();
+            match self.put(&piece).await? {
+                Appended::Done { stop, .. } => {
+                    lock(&self.producer.state).last_sign = Some(Instant::now());
+                    self.heed(stop);
+                }
+                other => {
+                    self.recover(other).await?;
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Writes one piece until its outcome is known: the store recognises what it has.
+    async fn put(&self, piece: &Piece) -> Result<Appended> {
+        let mut backoff = Backoff::default();
+        loop {
+            let call = self.inner.store().put(&self.producer.stream, piece);
+            match self.attend(call).await {
+                Ok(reply) => return Ok(reply),
+                Err(error) => self.pause(error, &mut backoff).await?,
+            }
         }
     }
 

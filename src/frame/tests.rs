@@ -103,7 +103,7 @@ fn a_sealed_frame_is_bounded() {
         ("a fourth would pass 256 KiB", sealed(frame(1, 80_000), 6), 3),
         ("frames", sealed(frame(1, 0), 600), 512),
         ("chunks", sealed(frame(512, 0), 200), 1 << 16),
-        ("the longest chunk", sealed(frame(1, MAX_CHUNK), 2), 1),
+        ("the longest chunk", sealed(frame(1, MAX_INLINE), 2), 1),
         ("a frame of many chunks", sealed(frame(100_000, 1), 2), 100_000),
     ] {
         assert_eq!(sealed.count, count, "{what}");

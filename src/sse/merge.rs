@@ -14,6 +14,7 @@ use serde::Deserialize;
 use serde_json::json;
 use ulid::Ulid;
 
+use super::body::{Body, Mark};
 use crate::{
     Cursor,
     frame::{Chunk, Kind},
@@ -51,10 +52,17 @@ struct Open {
     count: u64,
 }
 
+#[derive(Debug, Clone)]
+struct Start {
+    part: Part,
+    kind: Kind,
+    data: Vec<u8>,
+}
+
 /// The starts of parts, in their order.
 #[derive(Debug, Clone, Default)]
 struct Starts {
-    chunks: BTreeMap<u64, (Part, Vec<u8>)>,
+    chunks: BTreeMap<u64, Start>,
     by_part: HashMap<Part, u64>,
     bytes: usize,
 }
@@ -104,14 +112,12 @@ impl Merge {
     /// Takes the next chunk.
     pub fn take(&mut self, at: Cursor, chunk: Chunk<'_>, write: &mut Write<'_>) {
         if self.has_seen(at) {
-            self.note(chunk);
+            if let Some(mark) = Mark::of(chunk.data) {
+                self.note(mark, chunk);
+            }
             return;
         }
-        if !self.open.is_empty() {
-            for start in self.open.take() {
-                write(None, text(&start));
-            }
-        }
+        self.reopen(write);
         let is_replay = covers(self.replay, at.generation, at.seq);
         if let Some(delta) = Delta::of(chunk).filter(|_| is_replay) {
             self.join(at, &delta, chunk, write);
@@ -122,6 +128,37 @@ impl Merge {
         // What comes next may take a while.
         if self.replay == Some(at) {
             self.flush(write);
+        }
+    }
+
+    /// Takes the next chunk, a large one: nothing joins it. Whether it is to be written.
+    pub fn take_large(&mut self, at: Cursor, body: &Body, write: &mut Write<'_>) -> bool {
+        if !self.has_seen(at) {
+            self.reopen(write);
+            self.flush(write);
+            return true;
+        }
+        if let Some(Mark { kind, id, tool }) = &body.mark {
+            let mark = Mark {
+                kind: kind.clone(),
+                id: id.clone(),
+                tool: tool.clone(),
+            };
+            let framed = Chunk {
+                kind: Kind::Large,
+                data: &body.bytes,
+            };
+            self.note(mark, framed);
+        }
+        false
+    }
+
+    /// The client is about to get what follows the starts that it has seen.
+    fn reopen(&mut self, write: &mut Write<'_>) {
+        if !self.open.is_empty() {
+            for Start { kind, data, .. } in self.open.take() {
+                write(None, Chunk { kind, data: &data });
+            }
         }
     }
 
@@ -171,13 +208,10 @@ impl Merge {
     }
 
     /// Keeps account of which parts are open.
-    fn note(&mut self, chunk: Chunk<'_>) {
-        let Ok(Mark { kind, id, tool }) = serde_json::from_slice(chunk.data) else {
-            return;
-        };
-        let part = |kind, id: Option<Cow<'_, str>>| Part {
+    fn note(&mut self, Mark { kind, id, tool }: Mark, chunk: Chunk<'_>) {
+        let part = |kind, id: Option<String>| Part {
             kind,
-            id: id.unwrap_or_default().into_owned(),
+            id: id.unwrap_or_default(),
         };
         match &*kind {
             "text-start" => self.open.begin(part(TEXT, id), chunk),
@@ -210,37 +244,42 @@ impl Open {
         } else {
             &mut self.texts
         };
-        starts.begin(self.count, part, chunk.data);
+        starts.begin(self.count, part, chunk);
     }
 
     /// All of them, in their order.
-    fn take(&mut self) -> impl Iterator<Item = Vec<u8>> + use<> {
+    fn take(&mut self) -> impl Iterator<Item = Start> + use<> {
         let Self { texts, tools, .. } = std::mem::take(self);
         let mut chunks = texts.chunks;
         chunks.extend(tools.chunks);
-        chunks.into_values().map(|(_, chunk)| chunk)
+        chunks.into_values()
     }
 }
 
 impl Starts {
-    fn begin(&mut self, number: u64, part: Part, chunk: &[u8]) {
+    fn begin(&mut self, number: u64, part: Part, chunk: Chunk<'_>) {
         self.finish(&part);
-        self.bytes += chunk.len();
+        self.bytes += chunk.data.len();
         self.by_part.insert(part.clone(), number);
-        self.chunks.insert(number, (part, chunk.to_vec()));
+        let start = Start {
+            part,
+            kind: chunk.kind,
+            data: chunk.data.to_vec(),
+        };
+        self.chunks.insert(number, start);
         while self.chunks.len() > MAX_OPEN || self.chunks.len() > 1 && self.bytes > MAX_OPEN_BYTES {
-            let Some((_, (part, chunk))) = self.chunks.pop_first() else {
+            let Some((_, start)) = self.chunks.pop_first() else {
                 break;
             };
-            self.by_part.remove(&part);
-            self.bytes -= chunk.len();
+            self.by_part.remove(&start.part);
+            self.bytes -= start.data.len();
         }
     }
 
     fn finish(&mut self, part: &Part) {
         let started = self.by_part.remove(part);
-        if let Some((_, chunk)) = started.and_then(|number| self.chunks.remove(&number)) {
-            self.bytes -= chunk.len();
+        if let Some(start) = started.and_then(|number| self.chunks.remove(&number)) {
+            self.bytes -= start.data.len();
         }
     }
 }
@@ -258,17 +297,6 @@ fn text(data: &[u8]) -> Chunk<'_> {
         kind: Kind::Text,
         data,
     }
-}
-
-/// What begins or ends a part.
-#[derive(Deserialize)]
-struct Mark<'a> {
-    #[serde(rename = "type", borrow)]
-    kind: Cow<'a, str>,
-    #[serde(borrow)]
-    id: Option<Cow<'a, str>>,
-    #[serde(rename = "toolCallId", borrow)]
-    tool: Option<Cow<'a, str>>,
 }
 
 /// A delta that can be joined without losing anything: one with further fields, such as a provider's metadata, cannot.

@@ -4,10 +4,12 @@
 //! it has seen. What a chunk holds cannot end its event: a line feed begins another `data:` line, and what such lines
 //! cannot express (bytes, a carriage return, NUL) is sent encoded.
 
+mod body;
 mod merge;
 
 use std::{borrow::Cow, io::Write as _, time::Duration};
 
+pub use body::Body;
 use serde::Deserialize;
 use serde_json::json;
 use ulid::Ulid;
@@ -21,7 +23,7 @@ use crate::{
 use merge::Merge;
 
 /// What the events look like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Format {
     /// Events by name: chunks as messages, `bytes` and `text`, then `reset` and `end`.
@@ -57,6 +59,11 @@ impl Framing {
             merge: is_merged.then(Merge::default),
             has_ended_itself: false,
         }
+    }
+
+    /// What its events look like.
+    pub fn format(&self) -> Format {
+        self.format
     }
 
     /// Whether [`Framing::open`] was called.
@@ -113,11 +120,31 @@ impl Framing {
         self.merge = (!merge.is_over(at)).then_some(merge);
     }
 
+    /// A large chunk, up to its body. Whether that follows: it does not if the chunk is read for what follows it alone.
+    pub fn large(&mut self, out: &mut Vec<u8>, at: Cursor, body: &Body) -> bool {
+        let mut is_new = true;
+        if let Some(mut merge) = self.merge.take() {
+            is_new = merge.take_large(at, body, &mut |at, chunk| self.write(out, at, chunk));
+            self.merge = (!merge.is_over(at)).then_some(merge);
+        }
+        if is_new {
+            self.id(out, at.generation, at.seq);
+            self.has_ended_itself = body.is_ending;
+        }
+        is_new
+    }
+
     fn write(&mut self, out: &mut Vec<u8>, at: Option<Cursor>, chunk: Chunk<'_>) {
         if let Some(Cursor { generation, seq }) = at {
             self.id(out, generation, seq);
         }
-        self.data(out, chunk);
+        // The start of a part that is large itself: kept as it was framed.
+        if chunk.kind == Kind::Large {
+            out.extend_from_slice(chunk.data);
+            return;
+        }
+        body::put(out, self.format, chunk);
+        self.has_ended_itself = body::is_ending(self.format, chunk.data);
     }
 
     fn id(&mut self, out: &mut Vec<u8>, generation: Ulid, seq: u64) {
@@ -127,31 +154,6 @@ impl Framing {
         };
         out.extend_from_slice(cursors.as_bytes());
         put(out, format_args!("{seq}\n"));
-    }
-
-    fn data(&mut self, out: &mut Vec<u8>, chunk: Chunk<'_>) {
-        let text = (chunk.kind == Kind::Text)
-            .then(|| std::str::from_utf8(chunk.data).ok())
-            .flatten();
-        match (self.format, text) {
-            (Format::Events, Some(text)) if text.contains(['\r', '\0']) => {
-                put(out, format_args!("event: text\ndata: {}\n", json!(text)));
-            }
-            (Format::Events, None) => {
-                out.extend_from_slice(b"event: bytes\ndata: ");
-                put_base64(out, chunk.data);
-                out.push(b'\n');
-            }
-            (Format::Events, Some(text)) => put_lines(out, text.as_bytes(), |byte| byte == b'\n'),
-            // Between the tokens of a JSON text a line's end is as good as another, and inside them there is none.
-            (Format::UiMessages, _) => {
-                put_lines(out, chunk.data, |byte| matches!(byte, b'\r' | b'\n' | b'\0'));
-                self.has_ended_itself = [r#"{"type":"abort""#, r#"{"type":"error""#]
-                    .iter()
-                    .any(|ending| chunk.data.starts_with(ending.as_bytes()));
-            }
-        }
-        out.push(b'\n');
     }
 
     /// Writes what is held back.
@@ -224,27 +226,6 @@ fn put_done(out: &mut Vec<u8>, kind: &str, field: &str, text: &str) {
 fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
     // Writing into memory does not fail.
     let _ = out.write_fmt(text);
-}
-
-fn put_lines(out: &mut Vec<u8>, data: &[u8], is_end: impl Fn(u8) -> bool) {
-    for line in data.split(|byte| is_end(*byte)) {
-        out.extend_from_slice(b"data: ");
-        out.extend_from_slice(line);
-        out.push(b'\n');
-    }
-}
-
-fn put_base64(out: &mut Vec<u8>, data: &[u8]) {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for group in data.chunks(3) {
-        let bits = (0..3).fold(0_usize, |bits, at| {
-            bits << 8 | usize::from(group.get(at).copied().unwrap_or(0))
-        });
-        for at in 0..4 {
-            let digit = DIGITS[bits >> (18 - 6 * at) & 63];
-            out.push(if at <= group.len() { digit } else { b'=' });
-        }
-    }
 }
 
 #[cfg(test)]

@@ -11,6 +11,8 @@
 //!   seq + 1. The ordinal counts generations from 1, so seqs go on across generations without a hole and a
 //!   generation's entries are one range. Frames of generations before the previous one are dropped at the next start.
 //!   The log has a *sealed* part, of few large compressed frames, and after it an *open* one, as it was written.
+//! * *Pieces* of chunks that are too large for a frame, which holds a reference in their place; they go with the entries of
+//!   their generation.
 //! * *Cursors* of consumers and the places of [`groups`], which live and go with the stream.
 //!
 //! # Ending
@@ -43,9 +45,11 @@ use ulid::Ulid;
 
 use groups::{Dead, Finished, Item, Open, Overdue, Resolve, Take, Taken, Work};
 
+use bytes::Bytes;
+
 use crate::{
     Cursor, Error, Result, StreamId,
-    frame::{EncodedFrame, Frame, SealedFrame},
+    frame::{EncodedFrame, Frame, Reference, SealedFrame},
 };
 
 /// A stream keeps the cursors of this many consumers. Those in generations that are no longer kept make room.
@@ -231,6 +235,8 @@ pub struct Append {
     pub expected: Option<u64>,
     /// The chunks, if any.
     pub frame: Option<EncodedFrame>,
+    /// The large chunk that the frame refers to, all of whose pieces have to be there.
+    pub large: Option<Reference>,
     /// The end, if this is the producer's last batch. In shared mode `complete` ends the generation only when no other
     /// producer with a valid lease is left; every other outcome ends it at once. When a stop was requested, `complete`
     /// and `failed` are stored as `stopped` with the stop's reason.
@@ -259,7 +265,26 @@ impl Seal {
     }
 }
 
-/// The answer to [`Append`] and [`Renew`].
+/// One piece of a large chunk: written in their order, before the frame that refers to the chunk.
+///
+/// Idempotent: the same piece again is there once.
+#[derive(Debug, Clone)]
+pub struct Piece {
+    /// The generation.
+    pub generation: Ulid,
+    /// The producer.
+    pub producer: Ulid,
+    /// The producer's lease begins anew.
+    pub lease: Duration,
+    /// The chunk.
+    pub large: Reference,
+    /// Which piece of it, from 0.
+    pub index: usize,
+    /// The piece.
+    pub data: Bytes,
+}
+
+/// The answer to [`Append`], [`Piece`] and [`Renew`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Appended {
     /// Accepted.
@@ -279,6 +304,8 @@ pub enum Appended {
         /// The last seq that is left.
         seq: u64,
     },
+    /// Pieces of a large chunk that come before are not there (any more). Nothing was written.
+    Incomplete,
     /// The sealed part does not end where the batch's seal begins. Nothing was written.
     Unsealed,
     /// The producer is not (or no longer) registered in the stream's current generation. Nothing was written.
@@ -688,6 +715,15 @@ pub trait Store: Send + Sync + 'static {
     fn restore<'a>(&'a self, stream: &'a StreamId, restore: &'a Restore) -> Pending<'a, Appended>;
     /// Appends a batch.
     fn append<'a>(&'a self, stream: &'a StreamId, append: &'a Append) -> Pending<'a, Appended>;
+    /// Puts down a piece of a large chunk. The answer's `last` is the log's last seq.
+    fn put<'a>(&'a self, stream: &'a StreamId, piece: &'a Piece) -> Pending<'a, Appended>;
+    /// A piece of a large chunk, if it is there. Whoever was given the reference may read the pieces.
+    fn piece<'a>(
+        &'a self,
+        stream: &'a StreamId,
+        large: &'a Reference,
+        index: usize,
+    ) -> Pending<'a, Option<Bytes>>;
     /// Prolongs a lease.
     fn renew<'a>(&'a self, stream: &'a StreamId, renew: &'a Renew) -> Pending<'a, Appended>;
     /// A producer of this engine has ended, whether or not the store has heard of it: nothing that was noted here to write

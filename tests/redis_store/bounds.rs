@@ -6,10 +6,10 @@ use std::time::Duration;
 use redis::{FromRedisValue, Pipeline, Value, aio::MultiplexedConnection, cmd, pipe};
 use tidemark::{
     Cursor, Error, StreamId,
-    frame::{EncodedFrame, Frame, FrameBuilder, Kind, MAX_CHUNK, SealedFrame},
+    frame::{EncodedFrame, Frame, FrameBuilder, Kind, MAX_CHUNK, MAX_INLINE, PIECE, Reference, SealedFrame},
     store::{
         Ack, Append, Appended, IfActive, MAX_CONSUMERS, MAX_PAGE_FRAMES, MAX_PRODUCERS, Outcome, OwnerCheck,
-        Position, Read, Renew, Seal, SharedStore, Start, Sweep,
+        Piece, Position, Read, Renew, Seal, SharedStore, Start, Sweep,
         groups::{Dead, Finished, ItemId, MAX_GROUPS, MAX_HELD, Resolve, Subject, Take, Verdict, Work},
     },
 };
@@ -248,7 +248,7 @@ async fn crowded(scene: &mut Scene) -> Start {
 async fn g9_bounds_of_a_page_whatever_the_frames_look_like() {
     let mut scene = Scene::new().await;
     let a = scene.start(IfActive::Error).await;
-    let long = chunk(MAX_CHUNK);
+    let long = chunk(MAX_INLINE);
     let append = async |scene: &Scene, number, frame| {
         let appended = scene.store.append(&scene.stream, &write(&a, number, frame)).await;
         assert!(matches!(appended, Ok(Appended::Done { .. })), "{appended:?}");
@@ -841,7 +841,7 @@ async fn g9_bounds_of_the_queue() {
 #[tokio::test]
 async fn g9_bounds_of_appends_and_seals() {
     let mut scene = Scene::new().await;
-    let long = chunk(MAX_CHUNK);
+    let long = chunk(MAX_INLINE);
     // 512 frames of an open part of 0.25 MiB, behind what the previous generation has left open.
     let open = async |scene: &mut Scene| {
         scene.clear().await;
@@ -968,7 +968,7 @@ async fn g9_bounds_of_a_start_that_drops_old_generations() {
     let mut scene = Scene::new().await;
     for (what, count, length) in [
         ("a start after short frames", 12_000, 60),
-        ("a start after long frames", 256, MAX_CHUNK),
+        ("a start after long frames", 256, MAX_INLINE),
     ] {
         let frame = chunk(length);
         let old = async |scene: &mut Scene| {
@@ -1012,5 +1012,63 @@ async fn g9_bounds_of_a_start_that_drops_old_generations() {
         let () = scene.run(&["HSET", "{tm:chat}:meta", "h", "1"]).await;
         left = scene.run(&["XLEN", "{tm:chat}:log"]).await;
         left -= usize::try_from(number).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn g9_bounds_of_large_chunks() {
+    let mut scene = Scene::new().await;
+    let piece = |start: &Start, large, index| Piece {
+        generation: start.generation,
+        producer: start.producer,
+        lease: start.lease,
+        large,
+        index,
+        data: vec![7; PIECE].into(),
+    };
+    let reference = |length| Reference {
+        id: Ulid::new(),
+        ordinal: 1,
+        kind: Kind::Bytes,
+        length,
+    };
+    // Redis frees a hash of 64 fields itself, and leaves a longer one to a thread.
+    for (what, length) in [
+        ("63 pieces", 63 * PIECE),
+        ("64 pieces", 64 * PIECE),
+        ("the largest chunk", MAX_CHUNK),
+    ] {
+        let large = reference(length);
+        let put = async |scene: &mut Scene| {
+            scene.clear().await;
+            let start = scene.start(IfActive::Error).await;
+            for index in 0..large.pieces() - 1 {
+                let put = scene.store.put(&scene.stream, &piece(&start, large, index)).await;
+                assert!(matches!(put, Ok(Appended::Done { .. })), "{put:?}");
+            }
+            piece(&start, large, large.pieces() - 1)
+        };
+        let last =
+            async |store: &SharedStore, stream: &StreamId, last| store.put(stream, &last).await.unwrap();
+        bounded(&mut scene, &format!("{what}, the last one"), put, last).await;
+        let over = async |scene: &mut Scene| {
+            put(scene).await;
+            scene.start(IfActive::Takeover).await;
+        };
+        bounded(
+            &mut scene,
+            &format!("{what}, dropped by a start"),
+            over,
+            async |store, stream, ()| store.start(stream, &start(IfActive::Takeover)).await.unwrap(),
+        )
+        .await;
+        let gone = async |scene: &mut Scene| drop(put(scene).await);
+        bounded(
+            &mut scene,
+            &format!("{what}, deleted"),
+            gone,
+            async |store, stream, ()| store.delete(stream).await.unwrap(),
+        )
+        .await;
     }
 }

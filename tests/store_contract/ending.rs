@@ -39,6 +39,7 @@ pub async fn a_final_batch_is_written_once(world: &World) {
     let mut producer = engine.produce(&id("chat")).await;
     let last = Append {
         frame: Some(frame(&["one", "two"])),
+        large: None,
         terminal: Some(terminal(Outcome::Failed, "why")),
         ..producer.next()
     };

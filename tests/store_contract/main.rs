@@ -15,6 +15,7 @@ mod ending;
 mod heard;
 mod keeping;
 mod noise;
+mod pieces;
 mod random;
 mod reading;
 mod restoring;
@@ -123,6 +124,13 @@ macro_rules! suite {
             sealing::a_restored_stream_is_sealed_from_where_it_begins
             sealing::whoever_shares_may_seal
             sealing::a_deleted_stream_leaves_nothing_sealed
+            pieces::a_large_chunk_is_written_in_pieces
+            pieces::pieces_are_written_once_and_in_their_order
+            pieces::producers_that_share_do_not_mix_their_pieces
+            pieces::whoever_may_not_append_puts_no_pieces
+            pieces::a_piece_is_a_sign_of_life_and_tells_of_a_stop
+            pieces::pieces_go_with_their_generation
+            pieces::a_record_that_is_put_back_takes_pieces_anew
             random::random_lives_match_a_plain_array
             sharing::a_group_shares_the_chunks
             sharing::a_group_is_done_when_everything_is

@@ -117,6 +117,7 @@ async fn write(producer: &mut Producer<'_>, model: &mut Model, random: &mut Rand
     };
     let append = Append {
         frame: Some(frame),
+        large: None,
         seal,
         ..producer.next()
     };

@@ -27,6 +27,7 @@ impl Producer<'_> {
     async fn write_sealing(&mut self, to: u64, chunks: &[&str]) -> Appended {
         let append = Append {
             frame: (!chunks.is_empty()).then(|| frame(chunks)),
+            large: None,
             seal: Some(self.sealed(to).await),
             ..self.next()
         };
@@ -122,6 +123,7 @@ pub async fn a_seal_may_hold_its_own_batch(world: &World) {
     engine.listen(&id("chat")).await;
     let last = Append {
         frame: Some(own),
+        large: None,
         seal: Some(seal(0, &frames)),
         terminal: Some(terminal(Outcome::Complete, "")),
         ..producer.next()
@@ -160,6 +162,7 @@ pub async fn a_seal_that_does_not_fit_changes_nothing(world: &World) {
     for wrong in [early, late] {
         let append = Append {
             frame: Some(frame(&["no"])),
+            large: None,
             seal: Some(wrong),
             terminal: Some(terminal(Outcome::Complete, "")),
             ..producer.next()

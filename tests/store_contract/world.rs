@@ -166,6 +166,7 @@ impl Producer<'_> {
             batch: self.batch,
             expected: (self.start.if_active != IfActive::Share).then_some(self.seq),
             frame: None,
+            large: None,
             terminal: None,
             seal: None,
             lease: self.start.lease,

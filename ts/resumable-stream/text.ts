@@ -3,7 +3,7 @@ import { refuse } from '../checks'
 import { ownText } from '../own'
 import { isHighSurrogate, WholeText } from '../text'
 
-/** Longer chunks are cut: in UTF-8 they would not fit into one. */
+/** Longer texts are cut: they may have any length, and chunks have a limit. */
 const MAX_UNITS = 256 * 1024
 
 /** How many UTF-16 units a reader has already, as liberal as the original about how it is said. */

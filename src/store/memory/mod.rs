@@ -19,6 +19,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use futures_util::future::join_all;
 use ulid::Ulid;
 
@@ -31,9 +32,9 @@ use self::{
 use super::groups::{Dead, Finished, Item, Open, Overdue, Resolve, Take, Taken, Work};
 use super::{
     AGAIN, Ack, Append, Appended, ConnectionState, Found, ListCursor, Listener, OwnerCheck, Page, Pending,
-    Read, Renew, Restore, SharedStore, Start, Started, StopResult, Store, Sweep, Swept, beyond_doubt,
+    Piece, Read, Renew, Restore, SharedStore, Start, Started, StopResult, Store, Sweep, Swept, beyond_doubt,
 };
-use crate::{Cursor, Error, Result, StreamId, sync::lock};
+use crate::{Cursor, Error, Result, StreamId, frame::Reference, sync::lock};
 
 /// The store of engines without Redis.
 pub struct MemoryStore {
@@ -123,6 +124,19 @@ impl Store for MemoryStore {
 
     fn append<'a>(&'a self, stream: &'a StreamId, append: &'a Append) -> Pending<'a, Appended> {
         self.run(stream, |slot, step| Ok(slot.append(step, append)))
+    }
+
+    fn put<'a>(&'a self, stream: &'a StreamId, piece: &'a Piece) -> Pending<'a, Appended> {
+        self.run(stream, |slot, step| Ok(slot.put(step, piece)))
+    }
+
+    fn piece<'a>(
+        &'a self,
+        stream: &'a StreamId,
+        large: &'a Reference,
+        index: usize,
+    ) -> Pending<'a, Option<Bytes>> {
+        self.run(stream, move |slot, _| Ok(slot.piece(large, index)))
     }
 
     fn renew<'a>(&'a self, stream: &'a StreamId, renew: &'a Renew) -> Pending<'a, Appended> {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::time::Instant;
 use ulid::Ulid;
 
@@ -14,9 +15,10 @@ use super::{
 };
 use crate::{
     Cursor, Error, Result,
+    frame::Reference,
     store::{
-        Ack, Append, Appended, FinishedNews, IfActive, IfEnded, LiveMessage, Look, OwnerCheck, Read, Renew,
-        Restore, Start, Started, StopResult, StreamStatus, Sweep, Swept,
+        Ack, Append, Appended, FinishedNews, IfActive, IfEnded, LiveMessage, Look, OwnerCheck, Piece, Read,
+        Renew, Restore, Start, Started, StopResult, StreamStatus, Sweep, Swept,
         groups::{Dead, Item, Resolve, Subject, Take, Taken},
         raw_page::RawPage,
     },
@@ -181,6 +183,17 @@ impl Slot {
             Some(stream) => stream.append(step, append),
             None => self.missing(append.generation),
         }
+    }
+
+    pub fn put(&mut self, step: &mut Step, piece: &Piece) -> Appended {
+        match &mut self.stream {
+            Some(stream) => stream.put(step, piece),
+            None => self.missing(piece.generation),
+        }
+    }
+
+    pub fn piece(&self, large: &Reference, index: usize) -> Option<Bytes> {
+        self.stream.as_ref()?.piece(large, index)
     }
 
     pub fn renew(&mut self, step: &mut Step, renew: &Renew) -> Appended {

@@ -1,8 +1,13 @@
 //! One stream: its record and its log, as a state machine that knows neither locks nor listeners.
 
+mod large;
 mod view;
 
-use std::{collections::BTreeSet, mem, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    mem,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use tokio::{runtime::Handle, time::Instant};
@@ -69,7 +74,9 @@ struct Generation {
     sealed_to: u64,
     /// The open part.
     frames: Vec<Frame>,
-    /// The bytes of both parts.
+    /// Of large chunks.
+    pieces: HashMap<Ulid, Vec<Bytes>>,
+    /// The bytes of all that.
     stored: usize,
     terminal: Option<Terminal>,
 }
@@ -116,6 +123,7 @@ impl Stream {
                 sealed: Vec::new(),
                 sealed_to: place.seq,
                 frames: Vec::new(),
+                pieces: HashMap::new(),
                 stored: 0,
                 terminal: None,
             },
@@ -382,6 +390,9 @@ impl Stream {
             Some(expected) if seq > expected && !self.shared => return Appended::Fenced,
             _ => {}
         }
+        if append.large.is_some_and(|large| !self.current.has(&large)) {
+            return Appended::Incomplete;
+        }
         let last = seq + append.frame.as_ref().map_or(0, |frame| frame.count);
         if let Some(seal) = &append.seal
             && (seal.after != self.current.sealed_to || seal.last() > last)
@@ -526,7 +537,11 @@ impl Generation {
 impl Drop for Generation {
     /// Giving back the memory of a long log takes its time, which another thread has.
     fn drop(&mut self) {
-        let log = (mem::take(&mut self.frames), mem::take(&mut self.sealed));
+        let log = (
+            mem::take(&mut self.frames),
+            mem::take(&mut self.sealed),
+            mem::take(&mut self.pieces),
+        );
         let is_long = log.0.len() + log.1.len() > LONG_LOG || self.stored > LARGE_LOG;
         if is_long && let Ok(runtime) = Handle::try_current() {
             runtime.spawn_blocking(move || drop(log));

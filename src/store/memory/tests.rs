@@ -71,6 +71,7 @@ fn write(started: &Started, producer: Ulid, batch: u64) -> Append {
         batch,
         expected: None,
         frame: builder.take(1, 1),
+        large: None,
         terminal: None,
         seal: None,
         lease: MINUTE * 60,

@@ -24,21 +24,25 @@ pub(super) struct StreamKeys {
     pub cursors: String,
     pub groups: String,
     pub stops: String,
+    /// The pieces of large chunks, of generations with an even ordinal and of those with an odd one.
+    pub large: [String; 2],
     pub live: String,
     pub escaped: String,
 }
 
 impl StreamKeys {
     /// All keys; the channel is none.
-    pub fn all(&self) -> [&str; 6] {
-        [
-            &self.meta,
-            &self.log,
-            &self.sealed,
-            &self.cursors,
-            &self.groups,
-            &self.stops,
-        ]
+    pub fn all(&self) -> [&str; 8] {
+        let [even, odd] = &self.large;
+        let [meta, log, sealed] = [&self.meta, &self.log, &self.sealed];
+        let [cursors, groups, stops] = [&self.cursors, &self.groups, &self.stops];
+        [meta, log, sealed, cursors, groups, stops, even, odd]
+    }
+
+    /// Where the pieces of a generation's large chunks are, as `large` in `lua/prelude.lua` names it.
+    pub fn large(&self, ordinal: u64) -> &str {
+        let [even, odd] = &self.large;
+        if ordinal.is_multiple_of(2) { even } else { odd }
     }
 
     /// What a group works on, as `work_of` in `lua/prelude.lua` names it.
@@ -84,6 +88,7 @@ impl Keyspace {
             cursors: format!("{tag}:cursors"),
             groups: format!("{tag}:groups"),
             stops: format!("{tag}:stops"),
+            large: [0, 1].map(|rest| format!("{tag}:large:{rest}")),
             live: format!("{tag}:live"),
             escaped,
         }

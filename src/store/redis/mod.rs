@@ -22,6 +22,7 @@ mod first_version;
 mod groups;
 mod index;
 mod keys;
+mod large;
 mod message;
 mod old_names;
 mod predecessor;
@@ -45,6 +46,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use futures_util::future::{join_all, try_join_all};
 use redis::{Cmd, Value};
 use tokio::{
@@ -70,11 +72,13 @@ use self::{
 use super::groups::{Dead, Finished, Item, Open, Overdue, Resolve, Take, Taken, Work};
 use super::{
     Ack, Append, Appended, ConnectionState, Found, IfActive, IfEnded, ListCursor, Listener, MAX_CONSUMERS,
-    MAX_KEPT_STOPS, MAX_PAGE_FRAMES, OwnerCheck, Page, Pending, Position, Read, Renew, Restore, Rights,
-    SHOWN_CONSUMERS, Start, Started, StopResult, Store, Sweep, Swept, Ttl, beyond_doubt,
+    MAX_KEPT_STOPS, MAX_PAGE_FRAMES, OwnerCheck, Page, Pending, Piece, Position, Read, Renew, Restore,
+    Rights, SHOWN_CONSUMERS, Start, Started, StopResult, Store, Sweep, Swept, Ttl, beyond_doubt,
     predecessor::{Ask, Left},
 };
-use crate::{Config, Cursor, Error, Result, StreamId, backoff::jitter, cursor::MAX_SEQ, sync::lock};
+use crate::{
+    Config, Cursor, Error, Result, StreamId, backoff::jitter, cursor::MAX_SEQ, frame::Reference, sync::lock,
+};
 
 /// How long a deletion waits for the index, whose entries go by themselves in the end.
 const INDEX_PATIENCE: Duration = Duration::from_secs(1);
@@ -311,6 +315,10 @@ impl RedisStore {
             .show(frame.map_or(0, |frame| frame.count))
             .bytes(frame.map_or(&[], |frame| &frame.bytes))
             .show(quick::beginning(append));
+        call = match &append.large {
+            Some(large) => call.show(large.id).show(large.pieces()),
+            None => call.text("").text(""),
+        };
         if let Some(seal) = &append.seal {
             call = call
                 .show(seal.after)
@@ -434,6 +442,19 @@ impl Store for RedisStore {
 
     fn release(&self, producer: Ulid) {
         self.quick.forget(producer);
+    }
+
+    fn put<'a>(&'a self, stream: &'a StreamId, piece: &'a Piece) -> Pending<'a, Appended> {
+        Box::pin(self.put_piece(stream, piece))
+    }
+
+    fn piece<'a>(
+        &'a self,
+        stream: &'a StreamId,
+        large: &'a Reference,
+        index: usize,
+    ) -> Pending<'a, Option<Bytes>> {
+        Box::pin(self.get_piece(stream, large, index))
     }
 
     fn renew<'a>(&'a self, stream: &'a StreamId, renew: &'a Renew) -> Pending<'a, Appended> {

@@ -144,7 +144,7 @@ impl Quick {
 
     /// What to try, if it is worth trying.
     fn guess(&self, append: &Append) -> Option<(Guess, bytes::Bytes)> {
-        let is_plain = append.terminal.is_none() && append.seal.is_none();
+        let is_plain = append.terminal.is_none() && append.seal.is_none() && append.large.is_none();
         let frame = append.frame.as_ref().filter(|_| is_plain)?;
         if frame.bytes.len() > MOST_FRAME {
             return None;

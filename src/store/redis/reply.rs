@@ -138,7 +138,7 @@ pub(super) fn left(stream: &StreamId, reply: Value) -> Result<Look<Result<()>>> 
     })
 }
 
-/// What `append.lua`, `renew.lua` and `restore.lua` say.
+/// What `append.lua`, `piece.lua`, `renew.lua` and `restore.lua` say.
 pub(super) struct Answer {
     pub appended: Appended,
     /// For how long something of the stream may be left, in milliseconds, if its TTLs were set; else 0.
@@ -172,6 +172,7 @@ pub(super) fn appended(operation: &'static str, reply: Value) -> Result<Answer> 
         "hole" => Appended::Hole {
             seq: fields.number()?,
         },
+        "incomplete" => Appended::Incomplete,
         "unsealed" => Appended::Unsealed,
         "fenced" => Appended::Fenced,
         "ended" => Appended::Ended(fields.terminal()?.ok_or_else(|| fields.malformed())?),

@@ -46,6 +46,7 @@ scripts! {
     RESTORE "restore" = "prelude.lua" "create.lua" "restore.lua";
     APPEND "append" = "prelude.lua" "append.lua";
     QUICK "append" = "quick.lua";
+    PIECE "piece" = "prelude.lua" "piece.lua";
     RENEW "renew" = "prelude.lua" "renew.lua";
     READ "read" = "prelude.lua" "read.lua";
     STOP "stop" = "prelude.lua" "stop.lua";

@@ -4,11 +4,12 @@
 -- ARGV[7] the seq that the log must end with, or if the generation is shared, not before; or ''   ARGV[8] lease
 -- ARGV[9] outcome, or ''   ARGV[10] its reason   ARGV[11] number of chunks   ARGV[12] frame
 -- ARGV[13] what `h` begins with if the next batch may be quick, see prelude.lua
--- With a seal: ARGV[14] the seq that the sealed part ends with   ARGV[15] the seq that it is to end with
--- ARGV[16] the frame in between   ARGV[17] bytes of it when inflated   ARGV[18] bytes of the frames that it replaces
+-- ARGV[14] id of the large chunk that the frame refers to, or ''   ARGV[15] how many pieces it has
+-- With a seal: ARGV[16] the seq that the sealed part ends with   ARGV[17] the seq that it is to end with
+-- ARGV[18] the frame in between   ARGV[19] bytes of it when inflated   ARGV[20] bytes of the frames that it replaces
 -- Reply: { 'done', last seq, stop | nil, outcome | nil, reason | nil, for how long something may be left if that has changed, else 0
 --          [, for how many ms the next batch may be quick, ordinal] }
---      | { 'hole', last seq } | { 'unsealed' } | { 'fenced' } | { 'ended', outcome, reason } | { 'missing' }
+--      | { 'hole', last seq } | { 'incomplete' } | { 'unsealed' } | { 'fenced' } | { 'ended', outcome, reason } | { 'missing' }
 local PRODUCER, batch, expected, lease = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
 local outcome, reason, count, frame = ARGV[9], ARGV[10], tonumber(ARGV[11]), ARGV[12]
 
@@ -56,7 +57,8 @@ if batch < own.batch then return { 'fenced' } end
 local last = tonumber(record.q)
 if expected and last < expected then return { 'hole', record.q } end
 if expected and last > expected and record.m == 'x' then return { 'fenced' } end
-if ARGV[14] and (ARGV[14] ~= record.y or tonumber(ARGV[15]) > last + count) then return { 'unsealed' } end
+if ARGV[14] ~= '' and pieces(record, ARGV[14]) < tonumber(ARGV[15]) then return { 'incomplete' } end
+if ARGV[16] and (ARGV[16] ~= record.y or tonumber(ARGV[17]) > last + count) then return { 'unsealed' } end
 
 commit(record)
 if count > 0 then
@@ -74,7 +76,7 @@ if record.l and drop(record.po, tonumber(record.l)) then
   redis.call('HDEL', META, 'l')
   record.l = nil
 end
-if ARGV[14] then seal(record, ARGV[15], ARGV[16], ARGV[17], ARGV[18]) end
+if ARGV[16] then seal(record, ARGV[17], ARGV[18], ARGV[19], ARGV[20]) end
 
 if outcome ~= '' then
   local alone = true

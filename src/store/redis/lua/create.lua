@@ -39,6 +39,7 @@ local function began(generation) return string.sub(generation, 1, 10) end
 -- Drops what no generation is read of any more once the record's becomes the previous one. Returns what `l` has to be if
 -- that was not all.
 local function drop_before(record)
+  redis.call('UNLINK', large(record.o + 1))
   local longest = record.pv and math.max(tonumber(record.pv), tonumber(record.l or 0)) or nil
   if not drop(record.o, longest) then return int(longest or 2^20) end
 end

@@ -26,6 +26,8 @@
 -- sealed, a stream, up to y: <ordinal>-<last seq> f <frame> n <bytes of it when inflated>
 -- log, a stream, after y: <ordinal>-<last seq> f <frame>, and <ordinal>-<last seq + 1> t "<outcome> <reason>", which is
 --   not written when the generation is sealed whole and the log has nothing else
+-- large:0 and large:1, hashes: of chunks that are too large for a frame, in generations with an even and an odd ordinal:
+--   <id>.<number from 0> a piece   <id> how many of them there are
 
 -- stops, a hash beside a kept stop: "=<owner>" -> "<until when> <reason>" of each owner's own; e the earliest of these times
 
@@ -138,10 +140,18 @@ local function works()
   return groups
 end
 
+-- Where the pieces of a generation's large chunks are; those of the one before it are in the other.
+local function large(ordinal) return string.sub(META, 1, -5) .. 'large:' .. ordinal % 2 end
+
+-- How many pieces there are of a large chunk. One that is lost takes what was written after it along.
+local function pieces(record, id)
+  return tonumber(redis.call('HGET', large(record.o), id) or 0)
+end
+
 local function expire(record, ttl)
   record.t = NOW
   redis.call('HSET', META, 't', int(NOW))
-  for _, keys in ipairs({ KEYS, works() }) do
+  for _, keys in ipairs({ KEYS, works(), { large(0), large(1) } }) do
     for _, key in ipairs(keys) do redis.call('PEXPIRE', key, ttl) end
   end
 end

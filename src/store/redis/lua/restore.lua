@@ -22,7 +22,7 @@ local function put_back(previous, leftover)
 end
 
 if not record.s then
-  redis.call('UNLINK', LOG, SEALED)
+  redis.call('UNLINK', LOG, SEALED, large(0), large(1))
   return put_back()
 end
 
@@ -37,7 +37,7 @@ if record.g ~= GENERATION and is_later() then
   else
     -- What it has written cannot stand before what this one has.
     redis.call('UNLINK', LOG, SEALED, unpack(works()))
-    redis.call('UNLINK', KEYS[5])
+    redis.call('UNLINK', KEYS[5], large(0), large(1))
   end
   local reply = put_back(previous, leftover)
   redis.call('PUBLISH', LIVE, 's ' .. GENERATION .. ' ' .. ARGV[14])

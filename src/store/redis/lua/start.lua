@@ -37,7 +37,7 @@ else
   -- Without its record a log is nothing: its ids could only stand in the way of the new ones. So are cursors
   -- and groups.
   redis.call('UNLINK', LOG, SEALED, KEYS[4], unpack(works()))
-  redis.call('UNLINK', KEYS[5])
+  redis.call('UNLINK', KEYS[5], large(0), large(1))
 end
 
 -- However the servers' clocks differ, a generation is not named after an earlier time than the one that it follows.

@@ -1,0 +1,219 @@
+//! How a subscription delivers large chunks: fetched when it comes to one, and to event streams in parts.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use bytes::Bytes;
+use tokio::task::AbortHandle;
+
+use super::{LogPage, State, Step, Subscription};
+use crate::{
+    Cursor, Error,
+    backoff::Backoff,
+    engine::{
+        Inner,
+        large::{self, Large},
+        outbox::{End, Sink},
+    },
+    frame::Reference,
+    sse::{Body, Format, Framing},
+};
+
+/// So much of a large chunk's body is delivered at once.
+const PART: usize = 64 * 1024;
+
+/// A large chunk that is being fetched.
+pub(super) struct Load {
+    of: Reference,
+    task: AbortHandle,
+    loaded: Option<Loaded>,
+}
+
+/// A large chunk as its reader gets it.
+enum Loaded {
+    Whole(Arc<Large>),
+    Body(Arc<Body>),
+}
+
+/// The body of a large chunk that an event stream has begun with.
+pub(super) struct Tail {
+    of: Reference,
+    at: Cursor,
+    sent: usize,
+    /// What is left; nothing when that has to be fetched again.
+    rest: Bytes,
+}
+
+impl Tail {
+    pub fn is_dropped(&self) -> bool {
+        self.rest.is_empty()
+    }
+}
+
+/// A large chunk that a reader has come to.
+struct Wanted {
+    of: Reference,
+    at: Cursor,
+    /// For an event stream.
+    format: Option<Format>,
+    /// It is read for what follows it alone.
+    is_seen: bool,
+}
+
+impl Subscription {
+    /// Delivers a large chunk, or its beginning, once it is here; returns what that costs.
+    pub(super) fn deliver_large(
+        self: &Arc<Self>,
+        state: &mut State,
+        at: Cursor,
+        data: &[u8],
+        sink: &mut dyn Sink,
+    ) -> Option<u64> {
+        // Every frame is checked when it is decoded.
+        let of = Reference::decode(data)?;
+        let body = match self.take_loaded(state, at, of)? {
+            Loaded::Whole(large) => return Some(sink.large(self.handle, at.seq, large)),
+            Loaded::Body(body) => body,
+        };
+        let framing = state.framing.as_mut()?;
+        let length = (!framing.has_seen(at)).then_some(of.length);
+        let tail = &mut state.tail;
+        Some(sink.piece(self.handle, length, &mut |out| {
+            if framing.large(out, at, &body) {
+                let rest = body.bytes.clone();
+                *tail = Some(Tail {
+                    of,
+                    at,
+                    sent: 0,
+                    rest,
+                });
+            }
+        }))
+    }
+
+    /// Delivers more of the large chunk that was begun.
+    pub(super) fn deliver_tail(self: &Arc<Self>, state: &mut State, sink: &mut dyn Sink) -> Step {
+        if state.credit <= 0 {
+            self.stalled.store(true, Ordering::Release);
+            return Step::Dry;
+        }
+        let Some(mut tail) = state.tail.take() else {
+            return Step::Again;
+        };
+        if tail.is_dropped() {
+            let Some(loaded) = self.take_loaded(state, tail.at, tail.of) else {
+                state.tail = Some(tail);
+                return Step::Dry;
+            };
+            if let Loaded::Body(body) = loaded {
+                tail.rest = body.bytes.slice(tail.sent.min(body.bytes.len())..);
+            }
+        }
+        let part = tail.rest.split_to(tail.rest.len().min(PART));
+        tail.sent += part.len();
+        state.tail = (!tail.is_dropped()).then_some(tail);
+        let cost = sink.piece(self.handle, None, &mut |out| out.extend_from_slice(&part));
+        state.credit -= i64::try_from(cost).unwrap_or(i64::MAX);
+        state.pace.moves();
+        Step::Again
+    }
+
+    /// A large chunk, once it is here.
+    fn take_loaded(self: &Arc<Self>, state: &mut State, at: Cursor, of: Reference) -> Option<Loaded> {
+        if state.load.as_ref().is_none_or(|load| load.of != of) {
+            self.load(state, at, of);
+        }
+        let loaded = state.load.as_mut()?.loaded.take()?;
+        state.load = None;
+        Some(loaded)
+    }
+
+    /// Begins to fetch a large chunk.
+    fn load(self: &Arc<Self>, state: &mut State, at: Cursor, of: Reference) {
+        let Some(inner) = self.inner.upgrade() else { return };
+        state.drop_load();
+        let framing = state.framing.as_ref();
+        let wanted = Wanted {
+            of,
+            at,
+            format: framing.map(Framing::format),
+            is_seen: framing.is_some_and(|framing| framing.has_seen(at)),
+        };
+        let task = inner.spawn(load(Arc::clone(self), inner.clone(), wanted));
+        state.load = Some(Load {
+            of,
+            task: task.abort_handle(),
+            loaded: None,
+        });
+    }
+
+    /// The large chunk is here, or will never be.
+    fn loaded(&self, of: Reference, loaded: Result<Loaded, Error>) {
+        let mut state = crate::sync::lock(&self.state);
+        let Some(load) = state.load.as_mut().filter(|load| load.of == of) else {
+            return;
+        };
+        match loaded {
+            Ok(loaded) => load.loaded = Some(loaded),
+            Err(error) => {
+                state.load = None;
+                state.page = LogPage::default();
+                // Nothing can be said in the middle of an event. Whoever comes back for the chunk is told.
+                state.is_cut = state.tail.take().is_some();
+                state.end.get_or_insert(End::Error(error));
+            }
+        }
+        drop(state);
+        self.queue();
+    }
+}
+
+impl State {
+    pub(super) fn drop_load(&mut self) {
+        if let Some(load) = self.load.take() {
+            load.task.abort();
+        }
+    }
+
+    /// What is left of a large chunk has to be fetched again.
+    pub(super) fn drop_tail(&mut self) {
+        if let Some(tail) = &mut self.tail {
+            tail.rest = Bytes::new();
+        }
+    }
+}
+
+async fn load(subscription: Arc<Subscription>, inner: Arc<Inner>, wanted: Wanted) {
+    let stream = subscription.hub.stream();
+    let Wanted {
+        of,
+        at,
+        format,
+        is_seen,
+    } = wanted;
+    let mut backoff = Backoff::default();
+    let outcome = loop {
+        let loaded = match format {
+            None => large::whole(&inner, stream, of, at.seq)
+                .await
+                .map(|large| large.map(Loaded::Whole)),
+            Some(format) => large::body(&inner, stream, of, at.seq, format)
+                .await
+                .map(|body| body.map(Loaded::Body)),
+        };
+        match loaded {
+            Ok(Some(loaded)) => break Ok(loaded),
+            // Whoever has got it already need not know that it is gone.
+            Ok(None) if is_seen => break Ok(Loaded::Body(Arc::default())),
+            Ok(None) => {
+                break Err(Error::Gap {
+                    stream: stream.to_string(),
+                    reason: format!("pieces of chunk {} are gone", at.seq),
+                    resume: at.to_string(),
+                });
+            }
+            Err(error) if error.is_retryable() => tokio::time::sleep(backoff.next_delay()).await,
+            Err(error) => break Err(error),
+        }
+    };
+    subscription.loaded(of, outcome);
+}
