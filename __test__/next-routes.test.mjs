@@ -260,3 +260,34 @@ test('where there is no Node.js an error says what to do', () => {
     assert.equal(said.match(/^tidemark has native code, so it needs the Node\.js runtime/gm)?.length, 5)
   }
 })
+
+test('a chunk beyond the limit costs the live client nothing: the answer cannot be kept, and onError is told', async () => {
+  const chunks = [CHUNKS[0], { type: 'data-x', data: 'x'.repeat(32 << 20) }, CHUNKS[2]]
+  const errors = /** @type {any[]} */ ([])
+  const onError = (/** @type {unknown} */ error) => {
+    errors.push(error)
+    return 'Sorry.'
+  }
+  const { POST } = chatRoutes({ engine, authorize, onError, generate: () => ReadableStream.from(chunks) })
+  const response = await POST(post({ messages: [] }), at({ id: 'huge' }))
+  const events = (await response.text()).split('\n\n').filter(Boolean)
+  assert.deepEqual(events, [...chunks.map((chunk) => `data: ${JSON.stringify(chunk)}`), 'data: [DONE]'])
+  await until(() => errors.length > 0)
+  assert.deepEqual([errors.length, errors[0].code, errors[0].field], [1, 'ERR_INVALID_ARGUMENT', 'chunk'])
+  assert.equal((await engine.status('huge'))?.state, 'failed')
+
+  const own = /** @type {any[]} */ ([])
+  const [live, kept] = ReadableStream.from(
+    [...chunks.map((chunk) => JSON.stringify(chunk)), '[DONE]'].map((data) => `data: ${data}\n\n`),
+  ).tee()
+  const keeping = consumeSseStream(engine, 'huge own', {
+    owner: 'ann',
+    controller: new AbortController(),
+    onError: (error) => own.push(error),
+  })({ stream: kept })
+  const seen = []
+  for await (const event of live) seen.push(event.length)
+  assert.equal(seen.length, 4)
+  await keeping
+  assert.deepEqual([own.length, own[0].field], [1, 'chunk'])
+})

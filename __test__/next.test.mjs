@@ -257,6 +257,60 @@ eachStore('next', (store) => {
         }
       })
 
+      test('a picture of 2 MB is part of the answer, live and replayed, in its place', async () => {
+        const url = `data:image/png;base64,${'iVBO'.repeat(500_000)}`
+        const parts = () =>
+          ReadableStream.from([
+            { type: 'start', messageId: 'm' },
+            { type: 'text-start', id: '1' },
+            { type: 'text-delta', id: '1', delta: 'Here ' },
+            { type: 'text-delta', id: '1', delta: 'it is: ' },
+            { type: 'text-end', id: '1' },
+            { type: 'file', mediaType: 'image/png', url },
+            { type: 'text-start', id: '2' },
+            { type: 'text-delta', id: '2', delta: 'Enjoy.' },
+            { type: 'text-end', id: '2' },
+            { type: 'finish' },
+          ])
+        const sdk = await loadSdk(version)
+        const shown = ({ message: { id, parts } }) => [
+          id,
+          parts.map(({ type, text, url }) => [type, text ?? url?.length]),
+        ]
+        const expected = [
+          'm',
+          [
+            ['text', 'Here it is: '],
+            ['file', url.length],
+            ['text', 'Enjoy.'],
+          ],
+        ]
+        const [here, there] = [await serve({ generate: parts }), await serve()]
+        assert.deepEqual(shown(await here.follow(await here.post(id)).end()), expected)
+        for (const server of [here, there]) {
+          const replay = await server.follow(await server.get(id, { query: '?after=user-hello' })).end()
+          assert.deepEqual(shown(replay), expected)
+          assert.equal(replay.error, undefined)
+        }
+
+        const engine = open()
+        const own = `${id} own`
+        const response = sdk.createUIMessageStreamResponse({
+          stream: parts(),
+          consumeSseStream: consumeSseStream(engine, own, {
+            owner: 'ann',
+            controller: new AbortController(),
+          }),
+        })
+        assert.deepEqual(shown(await new MessageReader(sdk, response).end()), expected)
+        await until(async () => (await engine.status(own))?.state === 'complete')
+        const replay = await engine.respond(new Request('http://localhost'), own, {
+          owner: 'ann',
+          format: 'ui-messages',
+        })
+        assert.deepEqual(shown(await new MessageReader(sdk, replay).end()), expected)
+      })
+
       test('consumeSseStream makes a route of your own resumable and stoppable', async () => {
         const { model, calls } = wordModel(version, WORDS, { pauseAfter: 100 })
         const sdk = await loadSdk(version)

@@ -219,7 +219,7 @@ eachStore('pipe ends', (store) => {
 
   test('a source that yields what is no chunk is left, and fails as if it had thrown', async () => {
     const engine = open()
-    const bad = [5, null, undefined, {}, 'a'.repeat((1 << 20) + 1), new Uint16Array(2)]
+    const bad = [5, null, undefined, {}, new Uint16Array(2)]
     for (const [index, chunk] of bad.entries()) {
       for (const kind of KINDS) {
         const id = `no chunk ${index} ${kind}`
@@ -234,6 +234,49 @@ eachStore('pipe ends', (store) => {
         assert.deepEqual([await source.end(), source.taken], ['left', 2])
       }
     }
+  })
+
+  test('a chunk beyond the limit fails the stream, and the local client gets it and what follows', async () => {
+    const engine = open()
+    const huge = 'a'.repeat((32 << 20) + 1)
+    for (const kind of KINDS) {
+      const id = `huge ${kind}`
+      // Cut in the middle of a character, twice.
+      const source = new Source(['good\uD83C', `\uDF0A${huge}\uD83C`, '\uDF0Amore', new Uint8Array([1])])
+      const { stream, done } = pipe(engine, id, source.as(kind), { onError: ({ message }) => message })
+      const local = await new Local(stream).end()
+      assert.equal(local.outcome, 'complete', local.error?.stack)
+      assert.deepEqual(
+        local.chunks.map(({ data }) => (data.length > 9 ? data === `🌊${huge}` : data)),
+        ['good', true, '🌊more', new Uint8Array([1])],
+      )
+      const message = 'chunk: must be at most 33554432 bytes (32 MiB), got 33554439'
+      await assert.rejects(done, { code: 'ERR_INVALID_ARGUMENT', field: 'chunk', message })
+      const replay = await readAll(open(), id)
+      assert.deepEqual([replay.outcome, replay.error.reason], ['failed', message])
+      checkHistory({ written: numbered(['good']), readers: [{ ...replay, to: 1 }] })
+      assert.equal(await source.end(), 'drained')
+    }
+  })
+
+  test('a source with a chunk beyond the limit is read to its end, whoever has left, or fails as it does', async () => {
+    const engine = open()
+    const huge = new Uint8Array((32 << 20) + 1)
+    const left = new Source(['good', huge, 'more'])
+    const one = pipe(engine, 'left', left.as('iterable'))
+    const settled = assert.rejects(one.done, { field: 'chunk' })
+    await one.stream.cancel()
+    await settled
+    assert.deepEqual([await left.end(), left.taken], ['drained', 3])
+
+    const failure = new Error('out of words')
+    const broken = Promise.reject(failure)
+    broken.catch(() => {})
+    const failed = new Source(answer([huge, 'more'], broken))
+    const two = pipe(engine, 'failed', failed.as('web'))
+    const local = await new Local(two.stream).end()
+    assert.deepEqual([local.chunks.length, local.error], [2, failure])
+    await assert.rejects(two.done, { field: 'chunk' })
   })
 
   /** @type {[string, (engine: import('tidemark').Engine, id: string) => Promise<unknown>, string, string][]} */

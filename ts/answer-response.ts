@@ -1,6 +1,7 @@
 import type { ChunkData, Outcome } from '../index'
 import { ignore } from './deferred'
 import { ClosedError, cutError, InterruptedError, TidemarkError } from './errors'
+import { isTooLarge } from './options'
 import { headersFor } from './respond'
 import { clearTimeout, setTimeout } from './timers'
 
@@ -48,7 +49,7 @@ export function answerResponse(
           last = String(result.value)
           return send(last)
         }
-        const outcome = await done
+        const outcome = await done.catch(unlessTooLarge)
         if (isLeft) return
         if (outcome === 'stopped' && !hasEnded(last)) send(JSON.stringify({ type: 'abort' }))
       } catch (error) {
@@ -79,6 +80,12 @@ async function beforeHeartbeat<T>(reading: Promise<T>): Promise<T | undefined> {
 /** Whether the SDK has said by itself that its answer was cut short. */
 function hasEnded(last: string): boolean {
   return /^\{"type":"(abort|error)"/.test(last)
+}
+
+/** What could not be kept has been sent all the same. */
+function unlessTooLarge(error: unknown): Outcome {
+  if (isTooLarge(error)) return 'failed'
+  throw error
 }
 
 /** Whether this says nothing of how the answer has ended, if it has: who asks elsewhere, or again, is told. */

@@ -3,7 +3,7 @@ import type { Bridge } from './bridge'
 import { type Deferred, deferred, ignore } from './deferred'
 import { ClosedError, FailedError, origin, TidemarkError } from './errors'
 import type { ProduceArgs } from './native'
-import { checkChunk } from './options'
+import { checkChunk, isTooLarge } from './options'
 import { type Producer, produce } from './producer'
 import { checkSource, copyUntilAborted, leave, put, type Reading, read } from './source'
 import { Subscription } from './subscription'
@@ -67,7 +67,7 @@ async function open(
   try {
     producer = await produce(bridge, start, maxQueueBytes)
   } catch (error) {
-    if (isUnreachable(error)) return new PassThrough(source, failure, done)
+    if (isUnreachable(error)) return passThrough(source, failure, done)
     if (typeof source !== 'function') leave(read(source))
     throw error
   }
@@ -92,10 +92,15 @@ function isUnreachable(error: unknown): boolean {
   return error instanceof TidemarkError && (error.code === 'ERR_CONNECTION' || error.code === 'ERR_TIMEOUT')
 }
 
-/** The source's own error, which the local client gets, and the words for it that other readers get. */
+/** Why a generation has failed, as far as it concerns the local client. */
 class Failure {
+  /** The source's own error, which the local client gets, and the words for it that other readers get. */
   error: { is: unknown } | undefined
   words = ''
+  /** A chunk that is too large to be kept is no failure to the local client: it goes on with that and the source's rest. */
+  rest: PassThrough | undefined
+  /** Nobody reads any more. */
+  isLeft = false
   readonly #onError: OnError | undefined
 
   constructor(onError: OnError | undefined) {
@@ -113,6 +118,7 @@ class Failure {
 class Follower implements Local {
   readonly #subscription: Subscription
   readonly #failure: Failure
+  #isAtRest = false
 
   constructor(subscription: Subscription, failure: Failure) {
     this.#subscription = subscription
@@ -120,16 +126,26 @@ class Follower implements Local {
   }
 
   async next(): Promise<IteratorResult<ChunkData, unknown>> {
+    if (this.#isAtRest) return (this.#failure.rest as PassThrough).next()
     try {
       const result = await this.#subscription.next()
       return result.done ? result : { done: false, value: result.value.data }
     } catch (error) {
-      throw error instanceof FailedError && this.#failure.error !== undefined ? this.#failure.error.is : error
+      const { error: own, rest } = this.#failure
+      if (!(error instanceof FailedError)) {
+        rest?.leave()
+        throw error
+      }
+      if (rest === undefined) throw own === undefined ? error : own.is
+      this.#isAtRest = true
+      return rest.next()
     }
   }
 
   leave(): void {
     this.#subscription.return().catch(ignore)
+    this.#failure.isLeft = true
+    this.#failure.rest?.leave()
   }
 }
 
@@ -138,20 +154,17 @@ class PassThrough implements Local {
   readonly #reading: Reading
   readonly #failure: Failure
   readonly #done: Done
-  readonly #halves = new Halves()
+  readonly #halves: Halves
   /** Chunks that come before the next one of the source. */
   readonly #made: ChunkData[] = []
 
-  constructor(source: PipeSource, failure: Failure, done: Done) {
+  /** `first` comes before what is read, and follows the text that `halves` knows. */
+  constructor(reading: Reading, failure: Failure, done: Done, halves = new Halves(), first?: ChunkData) {
+    this.#reading = reading
     this.#failure = failure
     this.#done = done
-    try {
-      // Nobody can stop a stream that is in no store.
-      this.#reading = read(source, new AbortController().signal)
-    } catch (error) {
-      failure.set(error)
-      throw error
-    }
+    this.#halves = halves
+    if (first !== undefined) this.#make(first)
   }
 
   async next(): Promise<IteratorResult<ChunkData, unknown>> {
@@ -173,11 +186,15 @@ class PassThrough implements Local {
   async #read(): Promise<void> {
     const { done, value } = await this.#reading.next()
     if (!done) checkChunk(value)
-    if (!done && typeof value === 'string') this.#made.push(this.#halves.join(value))
+    this.#make(done ? undefined : value)
+  }
+
+  #make(chunk: ChunkData | undefined): void {
+    if (typeof chunk === 'string') this.#made.push(this.#halves.join(chunk))
     else {
       const rest = this.#halves.end()
       if (rest !== '') this.#made.push(rest)
-      if (!done) this.#made.push(value)
+      if (chunk !== undefined) this.#made.push(chunk)
     }
   }
 
@@ -190,6 +207,16 @@ class PassThrough implements Local {
   }
 }
 
+function passThrough(source: PipeSource, failure: Failure, done: Done): PassThrough {
+  try {
+    // Nobody can stop a stream that is in no store.
+    return new PassThrough(read(source, new AbortController().signal), failure, done)
+  } catch (error) {
+    failure.set(error)
+    throw error
+  }
+}
+
 /** Copies the source and ends the generation accordingly. */
 async function run(
   bridge: Bridge,
@@ -198,12 +225,17 @@ async function run(
   failure: Failure,
 ): Promise<Outcome> {
   let reading: Reading | undefined
+  let last: ChunkData | undefined
   try {
     if (!producer.signal.aborted) {
       reading = read(source, producer.signal)
-      await copyUntilAborted(reading, producer.signal, (chunk) => put(producer, chunk))
+      await copyUntilAborted(reading, producer.signal, (chunk) => {
+        last = chunk
+        return put(producer, chunk)
+      })
     } else if (typeof source !== 'function') leave(read(source))
   } catch (error) {
+    if (reading !== undefined && isTooLarge(error)) return outlive(reading, last, producer, failure, error)
     if (reading !== undefined) leave(reading)
     const isLost = producer.signal.aborted && error === producer.signal.reason
     // Neither a loss nor the end of this engine is the source's doing, and readers are told of both.
@@ -215,4 +247,27 @@ async function run(
     throw error
   }
   return producer.complete()
+}
+
+/** The generation fails for a chunk that is too large, and the local client gets it all the same, and what comes after it. */
+async function outlive(
+  reading: Reading,
+  chunk: ChunkData | undefined,
+  producer: Producer,
+  failure: Failure,
+  error: unknown,
+): Promise<never> {
+  const over: Done = deferred()
+  // The source's own end is told to the local client.
+  const isOver = over.promise.catch(ignore)
+  const rest = new PassThrough(reading, failure, over, producer.takeHalves(), chunk)
+  failure.set(error)
+  failure.rest = rest
+  if ((await producer.fail(failure.words).catch(ignore)) === 'stopped') {
+    leave(reading)
+    throw error
+  }
+  if (failure.isLeft) rest.leave()
+  await isOver
+  throw error
 }

@@ -28,7 +28,7 @@ export class Producer implements api.Producer, Queue {
   readonly #limit: number
   readonly #highWater: number
   readonly #appends = new Fifo<Deferred<string>>()
-  readonly #halves = new Halves()
+  #halves = new Halves()
   #controller: AbortController | undefined
   #abortReason: Error | undefined
   #isStopped = false
@@ -178,6 +178,13 @@ export class Producer implements api.Producer, Queue {
   endText(): void {
     const rest = this.#halves.end()
     if (rest !== '' && this.#loss === undefined) this.#bridge.writes.text(this, rest, false)
+  }
+
+  /** @internal What the next chunk of text begins with is somebody else's to hand on. */
+  takeHalves(): Halves {
+    const halves = this.#halves
+    this.#halves = new Halves()
+    return halves
   }
 
   #refuse(): never {
