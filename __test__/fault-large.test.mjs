@@ -33,7 +33,7 @@ async function pieces(redis, keys, count) {
 async function scene(t) {
   const redis = await openRedis(t)
   const proxy = await openProxy(t, redis.url)
-  const keyPrefix = 'large'
+  const keyPrefix = 'test-large'
   const slow = openEngine(t, { url: proxy.url, keyPrefix })
   const fast = openEngine(t, { url: redis.url, keyPrefix })
   return { redis, proxy, keyPrefix, slow, fast }
@@ -82,7 +82,7 @@ for (const persistence of ['none', 'aof']) {
   test(`G2 G3 G8: Redis restarts between pieces, persistence: ${persistence}`, async (t) => {
     const redis = await openRedis(t, { aof: persistence === 'aof' })
     const proxy = await openProxy(t, redis.url)
-    const keyPrefix = 'large'
+    const keyPrefix = 'test-large'
     const here = openEngine(t, { url: proxy.url, keyPrefix })
     const there = openEngine(t, { url: redis.url, keyPrefix })
     const producer = await here.produce('restart')

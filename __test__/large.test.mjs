@@ -284,7 +284,7 @@ eachStore('large chunks', (store) => {
 
 test('G7: a response that nobody reads lets go of a large chunk, goes on where it was, and is cut when that is gone', async () => {
   const redis = await sharedRedis()
-  const [engine, other] = [1, 2].map(() => createEngine({ url: redis.url, keyPrefix: 'large-still' }))
+  const [engine, other] = [1, 2].map(() => createEngine({ url: redis.url, keyPrefix: 'test-large-still' }))
   const chunk = textOf(6 * MIB)
   for (const id of ['kept', 'gone']) {
     const producer = await engine?.produce(id)
@@ -300,7 +300,7 @@ test('G7: a response that nobody reads lets go of a large chunk, goes on where i
     const before = await reads()
     await sleep(6_000)
     if (id === 'gone')
-      await redis.admin.cmd('DEL', `{large-still:gone}:large:0`, `{large-still:gone}:large:1`)
+      await redis.admin.cmd('DEL', `{test-large-still:gone}:large:0`, `{test-large-still:gone}:large:1`)
     for (;;) {
       const { done, value } = await reader.read()
       if (done) break
@@ -318,12 +318,12 @@ test('G7: a response that nobody reads lets go of a large chunk, goes on where i
 
 test('G1 G9: pieces that are gone are a gap, with a cursor behind it; no command is large', async () => {
   const redis = await sharedRedis()
-  const engine = createEngine({ url: redis.url, keyPrefix: 'large-gap' })
-  const other = createEngine({ url: redis.url, keyPrefix: 'large-gap' })
+  const engine = createEngine({ url: redis.url, keyPrefix: 'test-large-gap' })
+  const other = createEngine({ url: redis.url, keyPrefix: 'test-large-gap' })
   const producer = await engine.produce('gap')
   for (const chunk of ['a', textOf(2 * MIB), 'b']) await producer.append(chunk)
   await producer.complete()
-  const keys = ['{large-gap:gap}:large:0', '{large-gap:gap}:large:1']
+  const keys = ['{test-large-gap:gap}:large:0', '{test-large-gap:gap}:large:1']
   const ttls = await Promise.all(keys.map((key) => redis.admin.cmd('PTTL', key)))
   assert.ok(
     ttls.some((ttl) => ttl > 3_000_000),
@@ -342,7 +342,7 @@ test('G1 G9: pieces that are gone are a gap, with a cursor behind it; no command
 
 test('G7: a chunk beyond the queue is taken when nothing waits, and back-pressure counts its bytes', async () => {
   const redis = await sharedRedis()
-  const engine = createEngine({ url: redis.url, keyPrefix: 'large-queue', maxQueueBytes: MIB })
+  const engine = createEngine({ url: redis.url, keyPrefix: 'test-large-queue', maxQueueBytes: MIB })
   const producer = await engine.produce('queue')
   const chunk = textOf(3 * MIB)
   redis.pause()

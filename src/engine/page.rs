@@ -159,8 +159,10 @@ mod tests {
 
     fn of(bytes: usize) -> LogPage {
         let mut builder = FrameBuilder::default();
-        builder.push(Kind::Bytes, &vec![0; bytes]);
-        let frame = builder.take(1, usize::MAX).unwrap().at(1);
+        for chunk in vec![0; bytes].chunks(1 << 20) {
+            builder.push(Kind::Bytes, chunk);
+        }
+        let frame = builder.take(usize::MAX, usize::MAX).unwrap().at(1);
         LogPage {
             frames: VecDeque::from([frame]),
             since: Some(Instant::now()),
