@@ -33,7 +33,7 @@ describe('exit [redis]', () => {
     return child
   }
 
-  for (const name of ['unused', 'connected', 'produce', 'read', 'write', 'leave']) {
+  for (const name of ['unused', 'connected', 'produce', 'read', 'write', 'refused', 'leave']) {
     for (const close of [[], ['close']]) {
       test(`a script that is done exits: ${[name, ...close].join(', then ')}`, async (t) => {
         const child = script(t, [name, ...close])
@@ -47,7 +47,7 @@ describe('exit [redis]', () => {
   }
 
   test('a script on memory exits as well', async (t) => {
-    for (const name of ['unused', 'connected', 'produce', 'write']) {
+    for (const name of ['unused', 'connected', 'produce', 'write', 'refused']) {
       const child = script(t, [name], { url: 'memory:' })
       await child.next('end')
       assert.deepEqual(await child.exit(EXIT_MS), { code: 0, signal: null })

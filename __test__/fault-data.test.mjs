@@ -1,6 +1,7 @@
 // What is in Redis changes or vanishes underneath: readers get the right data or an error that says so.
 
 import assert from 'node:assert/strict'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { judge, openEngine, openRedis, replay, test } from './children/fault-scene.mjs'
 import { histories, startReaders, Writing } from './children/fault-work.mjs'
 import { checkHistory } from './support/history.mjs'
@@ -217,26 +218,47 @@ async function snapshot(
   }
 }
 
+/** Waits until every producer of a stream has renewed its lease. */
+async function renewed(
+  /** @type {import('./support/redis-server.mjs').RedisServer} */ { admin },
+  /** @type {string} */ id,
+) {
+  const leases = async () => {
+    const fields = await admin.cmd('HGETALL', `{test-data:${id}}:meta`)
+    const at = fields.flatMap((/** @type {string} */ field, /** @type {number} */ index) =>
+      field.startsWith('p:') ? [index + 1] : [],
+    )
+    return at.map((/** @type {number} */ index) => Number(fields[index].split(' ')[2]))
+  }
+  const before = await leases()
+  await until(async () => (await leases()).every((lease, index) => lease > before[index]))
+}
+
 for (const { name, finds } of [
   { name: 'who has written what is lost', finds: (/** @type {Writing[]} */ [first]) => first?.append() },
   { name: 'who has only heard of it', finds: (/** @type {Writing[]} */ [, , third]) => third?.append() },
+  {
+    name: 'who has renewed its lease since',
+    finds: (/** @type {Writing[]} */ [, , , fourth]) => fourth?.append(),
+  },
   { name: 'who wants to end', finds: (/** @type {Writing[]} */ [first]) => first?.producer.complete() },
   { name: 'who is idle', finds: () => {} },
 ]) {
   test(`G1 G2: the last chunks of a shared generation are lost: nobody goes on, found out by one ${name}`, async (t) => {
     const redis = await openRedis(t)
     const options = { url: redis.url, keyPrefix: 'test-data', lease: 2_000 }
-    const engines = [openEngine(t, options), openEngine(t, options), openEngine(t, options)]
+    const engines = Array.from({ length: 4 }, () => openEngine(t, options))
     const produced = engines.map((engine) => engine.produce('shared', { ifActive: 'share' }))
     const random = createRandom()
     const writings = (await Promise.all(produced)).map((producer) => new Writing(producer, { random }))
-    const [first, second] = /** @type {[Writing, Writing, Writing]} */ (writings)
+    const [first, second] = /** @type {[Writing, Writing]} */ (writings.slice(0, 2))
     const reader = /** @type {import('..').Engine} */ (engines[2])
     const early = startReaders(reader, ['shared'], { each: 1, name: 'early ', random, stay: null })
     for (const writing of writings) await writing.append()
     const revert = await snapshot(redis, 'shared')
     for (let count = 0; count < 3; count++) for (const writing of [first, second]) await writing.append()
-    await until(() => early.get('shared')?.[0]?.chunks === 9)
+    await until(() => early.get('shared')?.[0]?.chunks === 10)
+    await renewed(redis, 'shared')
 
     await revert()
     await Promise.resolve(finds(writings)).catch((error) => assert.equal(error.code, 'ERR_INTERRUPTED'))
@@ -247,7 +269,7 @@ for (const { name, finds } of [
       await assert.rejects(producer.append('late'), { code: 'ERR_INTERRUPTED', reason: 'lost' })
     }
     const { state, reason, lastSeq } = (await reader.status('shared')) ?? {}
-    assert.deepEqual({ state, reason, lastSeq }, { state: 'interrupted', reason: 'lost', lastSeq: 3 })
+    assert.deepEqual({ state, reason, lastSeq }, { state: 'interrupted', reason: 'lost', lastSeq: 4 })
     const parts = await histories(early, 10_000)
     const late = startReaders(openEngine(t, options), ['shared'], {
       each: 1,
@@ -260,6 +282,47 @@ for (const { name, finds } of [
       readers.map(({ outcome }) => outcome),
       ['interrupted: lost', 'interrupted: lost'],
     )
-    assert.deepEqual(readers[1]?.chunks, readers[0]?.chunks.slice(0, 3), 'no cursor stands for two chunks')
+    assert.deepEqual(readers[1]?.chunks, readers[0]?.chunks.slice(0, 4), 'no cursor stands for two chunks')
   })
 }
+
+test('G1 G2: more is lost than its only producer has kept: the generation ends, and no chunk is under another number', async (t) => {
+  const redis = await openRedis(t)
+  const engine = openEngine(t, { url: redis.url, keyPrefix: 'test-data', compression: false })
+  const writing = new Writing(await engine.produce('alone'), { random: createRandom() })
+  for (let count = 0; count < 3; count++) await writing.append()
+  const revert = await snapshot(redis, 'alone')
+  for (let count = 0; count < 15; count++) await writing.append(`${count} ${'x'.repeat(100_000)}`)
+  await revert()
+  await writing.append()
+  assert.deepEqual([writing.errors[0]?.code, writing.errors[0]?.reason], ['ERR_INTERRUPTED', 'lost'])
+  const { state, reason, lastSeq } = (await engine.status('alone')) ?? {}
+  assert.deepEqual({ state, reason, lastSeq }, { state: 'interrupted', reason: 'lost', lastSeq: 3 })
+  const { error, chunks } = await failure(
+    openEngine(t, { url: redis.url, keyPrefix: 'test-data' }).subscribe('alone'),
+  )
+  assert.deepEqual([error?.code, error?.reason, chunks], ['ERR_INTERRUPTED', 'lost', [1, 2, 3]])
+})
+
+test('G4: somebody else has written to the generation of an only producer: it is fenced', async (t) => {
+  const redis = await openRedis(t)
+  const engine = openEngine(t, { url: redis.url, keyPrefix: 'test-data' })
+  const producer = await engine.produce('ahead')
+  await producer.append('first')
+  await redis.admin.cmd('HSET', '{test-data:ahead}:meta', 'h', 0, 'q', 9)
+  await assert.rejects(producer.append('second'), { code: 'ERR_FENCED' })
+  assert.equal((await engine.status('ahead'))?.lastSeq, 9, 'nothing was written')
+})
+
+test('G1: a reader that looks after a while is given what is there before it is told of a gap', async (t) => {
+  const redis = await openRedis(t)
+  const engine = openEngine(t, { url: redis.url, keyPrefix: 'test-data', compression: false })
+  const writing = new Writing(await engine.produce('behind'), { random: createRandom() })
+  for (let count = 0; count < 20; count++) await writing.append('chunk')
+  await redis.admin.cmd('XDEL', '{test-data:behind}:log', '1-11')
+  const subscription = openEngine(t, { url: redis.url, keyPrefix: 'test-data' }).subscribe('behind')
+  // Past the time for which a page waits for a reader that has not asked.
+  await sleep(1_500)
+  const { error, chunks } = await failure(subscription)
+  assert.deepEqual([error?.code, chunks.length], ['ERR_GAP', 10])
+})

@@ -201,3 +201,35 @@ for (const { name, oldFirst, isIdle } of RETURNS) {
     checkHistory({ written: next.written, first: 3, readers })
   })
 }
+
+test('G4: two were taken over without hearing of it, and Redis loses everything twice', async (t) => {
+  const redis = await openRedis(t)
+  const here = openEngine(t, { url: redis.url })
+  const random = createRandom()
+  const old = []
+  for (let index = 0; index < 2; index++) {
+    const proxy = await openProxy(t, redis.url)
+    const away = openEngine(t, { url: proxy.url })
+    const producer = await away.produce('twice', { ifActive: 'takeover' })
+    const writing = new Writing(producer, { random })
+    await writing.append()
+    await proxy.refuse(true)
+    proxy.cut()
+    await until(() => away.state !== 'ready')
+    old.push({ proxy, writing })
+  }
+  const next = new Writing(await here.produce('twice', { ifActive: 'takeover' }), { random })
+  await next.append()
+  for (const { proxy, writing } of old) {
+    await redis.admin.cmd('FLUSHALL')
+    await proxy.refuse(false)
+    await writing.append()
+    await next.append()
+    await until(() => writing.producer.signal.aborted)
+    assert.equal(writing.producer.signal.reason.code, 'ERR_FENCED')
+  }
+  assert.equal(await next.finish(), 'complete')
+  assert.deepEqual(next.errors, [])
+  const found = await generation(here, next.producer, 2)
+  checkHistory({ written: next.written, first: 3, readers: [found] })
+})

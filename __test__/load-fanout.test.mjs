@@ -180,3 +180,24 @@ test('G7: a reader that is steady and slow reads no page twice', async (t) => {
   t.diagnostic(`${quick} pages in one go, ${slow} at a slow pace`)
   assert.ok(slow <= quick + 1, `${slow} pages at a slow pace, ${quick} in one go`)
 })
+
+test('G7: what nobody asks for is dropped after a while, and read when somebody does', async (t) => {
+  const redis = await openRedis(t)
+  const writer = openEngine(t, { url: redis.url })
+  const producer = await writer.produce('unasked')
+  const chunks = texts(200).map((text) => text.padEnd(100, '.'))
+  await writeAll(producer, chunks)
+  await producer.complete()
+  const engine = openEngine(t, { url: redis.url })
+  for (const { pause, pages } of [
+    { pause: 0, pages: 0 },
+    { pause: 1_500, pages: 1 },
+  ]) {
+    const response = await engine.respond(new Request('http://host/'), 'unasked')
+    const before = await scripts(redis)
+    await sleep(pause)
+    const text = await response.text()
+    assert.equal((await scripts(redis)) - before, pages, `after ${pause} ms`)
+    assert.ok(chunks.every((chunk) => text.includes(`data: ${chunk}\n`)))
+  }
+})

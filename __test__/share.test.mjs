@@ -1,11 +1,12 @@
 // Several producers on one stream: their chunks interleave and none is lost.
 
 import assert from 'node:assert/strict'
-import { test } from 'node:test'
+import { before, describe, test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
 import { checkHistory } from './support/history.mjs'
+import { startProxy } from './support/proxy.mjs'
 import { createRandom } from './support/seed.mjs'
-import { eachStore } from './support/stores.mjs'
+import { eachStore, TestStore } from './support/stores.mjs'
 import { follow, readAll, texts, useEngines, writeAll } from './support/streams.mjs'
 import { until } from './support/wait.mjs'
 
@@ -163,5 +164,39 @@ eachStore('share', (store) => {
       written: [{ data: 'won', seq: 1 }],
       readers: [await readAll(engine, 'modes')],
     })
+  })
+})
+
+describe('share while Redis is away for one of them', () => {
+  const store = new TestStore('redis')
+  const open = useEngines(store)
+  before(() => store.start())
+
+  test('G1 G8 only Redis numbers what several write: its readers wait until it is back', async () => {
+    const proxy = await startProxy({ target: store.url })
+    const [far, near] = [open({ url: proxy.url }), open()]
+    const away = await far.produce('numbers', share)
+    const here = await near.produce('numbers', share)
+    await away.append('away 0')
+    const reader = follow(far, 'numbers')
+    await reader.has(1)
+    await proxy.refuse(true)
+    proxy.cut()
+    await until(() => far.state !== 'ready')
+    const waiting = texts(5, 'away').map((text) => away.append(text))
+    await writeAll(here, texts(5, 'here'))
+    await here.flush()
+    await proxy.refuse(false)
+    await Promise.all(waiting)
+    await Promise.all([here.complete(), away.complete()])
+    await reader.end()
+    const written = [{ data: 'away 0', producer: 'away' }, ...chunksOf('here', 5), ...chunksOf('away', 5)]
+    checkHistory({ written, readers: [reader, await readAll(near, 'numbers')] })
+    assert.deepEqual(
+      reader.chunks.map(({ data }) => data),
+      written.map(({ data }) => data),
+    )
+    await far.close()
+    await proxy.close()
   })
 })

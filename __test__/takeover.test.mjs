@@ -221,6 +221,23 @@ describe('takeover of a producer that waits for an answer [redis]', () => {
   const open = useEngines(store)
   before(() => store.start())
 
+  test('G2 G4 what was accepted before is acknowledged, though the answer comes after the news', async () => {
+    const proxy = await startProxy({ target: store.url })
+    const [far, near] = [open({ url: proxy.url }), open()]
+    const old = await far.produce('accepted')
+    await old.append('before')
+    proxy.delayOne(0, 200)
+    const late = old.append('late')
+    await until(async () => (await near.status('accepted'))?.lastSeq === 2)
+    const young = await near.produce('accepted', { ifActive: 'takeover' })
+    assert.equal(await late, `${old.generation}.2`)
+    await until(() => old.signal.aborted)
+    assert.equal(old.signal.reason.code, 'ERR_FENCED')
+    await young.complete()
+    await far.close()
+    await proxy.close()
+  })
+
   for (const isWritten of [true, false]) {
     test(`G3 G4 what it is not told of is in doubt, ${isWritten ? 'and' : 'though not'} written`, async () => {
       const proxy = await startProxy({ target: store.url })

@@ -33,6 +33,12 @@ const scripts = {
     const producer = await engine.produce('unfinished', { ifActive: 'takeover' })
     for (let count = 0; count < 3_000; count++) producer.write(`chunk ${count}`)
   },
+  /** A producer whose chunks are refused, since another one has taken over. */
+  async refused() {
+    const producer = await engine.produce('refused', { ifActive: 'takeover' })
+    await (await engine.produce('refused', { ifActive: 'takeover' })).complete()
+    for (let count = 0; count < 100 && !producer.signal.aborted; count++) producer.write(`chunk ${count}`)
+  },
   /** Left in the middle. */
   async leave() {
     for await (const { seq } of engine.subscribe('finished')) if (seq === 2) break

@@ -53,6 +53,17 @@ export class FaultProxy {
   }
 
   /**
+   * The same for one connection alone, by its number among those that there are now. An engine makes that for commands
+   * first.
+   * @param {number} number @param {number} ms
+   */
+  delayOne(number, ms) {
+    const link = [...this.#links][number]
+    if (!link) throw new Error(`there is no connection ${number}`)
+    link.delayMs = ms
+  }
+
+  /**
    * While on, every byte of old and new connections is swallowed, and no end sees the other close. Turning it off cuts
    * the connections that have lost something: a network may drop a connection, never bytes out of its middle.
    * @param {boolean} on
@@ -104,6 +115,8 @@ class Link {
   lossy = false
   /** Nothing comes through any more. */
   isDead = false
+  /** What passes comes so much later than through others. */
+  delayMs = 0
   #client
   #upstream
   #faults
@@ -145,7 +158,7 @@ class Link {
     }
     /** @param {() => void} deliver */
     const later = (deliver) => {
-      queue.push({ due: performance.now() + this.#faults.delayMs, deliver })
+      queue.push({ due: performance.now() + this.#faults.delayMs + this.delayMs, deliver })
       if (queue.length === 1) pump()
     }
     from.on('data', (data) => {
