@@ -284,16 +284,17 @@ eachStore('large chunks', (store) => {
 
 test('G7: a response that nobody reads lets go of a large chunk, goes on where it was, and is cut when that is gone', async () => {
   const redis = await sharedRedis()
-  const [engine, other] = [1, 2].map(() => createEngine({ url: redis.url, keyPrefix: 'test-large-still' }))
+  const options = { url: redis.url, keyPrefix: 'test-large-still' }
+  const [engine, other] = [createEngine(options), createEngine(options)]
   const chunk = textOf(6 * MIB)
   for (const id of ['kept', 'gone']) {
-    const producer = await engine?.produce(id)
-    producer?.write(chunk)
-    await producer?.complete()
+    const producer = await engine.produce(id)
+    producer.write(chunk)
+    await producer.complete()
   }
   /** Lets the client stand still for longer than what is left is held. @param {string} id */
   const interrupted = async (id) => {
-    const { body } = /** @type {Response} */ (await other?.respond(new Request('http://x/'), id))
+    const { body } = await other.respond(new Request('http://x/'), id)
     const reader = /** @type {ReadableStream<Uint8Array>} */ (body).getReader()
     const parts = [(await reader.read()).value, (await reader.read()).value]
     const reads = async () => (await redis.admin.info('commandstats')).cmdstat_hget ?? ''
@@ -310,10 +311,10 @@ test('G7: a response that nobody reads lets go of a large chunk, goes on where i
     return Buffer.concat(parts.map((part) => part ?? new Uint8Array())).toString()
   }
   const [kept, gone] = await Promise.all([interrupted('kept'), interrupted('gone')])
-  const whole = await (await other?.respond(new Request('http://x/'), 'kept'))?.text()
+  const whole = await (await other.respond(new Request('http://x/'), 'kept')).text()
   assert.ok(kept === whole)
   assert.ok(gone.length > 0 && gone.length < chunk.length && !gone.includes('event: end'))
-  await Promise.all([engine?.close(), other?.close()])
+  await Promise.all([engine.close(), other.close()])
 })
 
 test('G1 G9: pieces that are gone are a gap, with a cursor behind it; no command is large', async () => {

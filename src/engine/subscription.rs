@@ -102,8 +102,6 @@ struct State {
     load: Option<Load>,
     /// What has not been delivered yet of the large chunk that was begun.
     tail: Option<Tail>,
-    /// It ends in the middle of a large chunk.
-    is_cut: bool,
     pace: Pace,
     framing: Option<Framing>,
     /// How many chunks were passed since the last pull began.
@@ -333,7 +331,6 @@ impl Subscription {
                 Step::End(end) => {
                     if let Some(framing) = &mut state.framing
                         && framing.is_open()
-                        && !state.is_cut
                     {
                         sink.piece(self.handle, None, &mut |out| framing.end(out, &end));
                     }

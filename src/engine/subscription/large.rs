@@ -158,7 +158,9 @@ impl Subscription {
                 state.load = None;
                 state.page = LogPage::default();
                 // Nothing can be said in the middle of an event. Whoever comes back for the chunk is told.
-                state.is_cut = state.tail.take().is_some();
+                if state.tail.take().is_some() {
+                    state.framing = None;
+                }
                 state.end.get_or_insert(End::Error(error));
             }
         }
