@@ -1,21 +1,13 @@
 import type * as api from '../index'
+import type { AckArgs, AcknowledgeArgs } from './args'
 import { jsonOf, type Received } from './body'
 import type { Bridge } from './bridge'
 import { ignore } from './deferred'
-import type { AckArgs } from './native'
 import { ackArgs } from './options'
 import { refusal } from './refusal'
-import type { OnError } from './wording'
 
 /** A cursor and a consumer are far shorter. */
 const MAX_BODY_BYTES = 4096
-
-export interface AcknowledgeArgs {
-  streamId: string
-  owner: string | undefined
-  consumer: string | undefined
-  onError: OnError | undefined
-}
 
 /** `Engine.acknowledge`, its options checked. */
 export async function acknowledge(

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type * as api from '../index'
-import type { MaybePromise } from './answer-start'
+import type { MaybePromise } from './deferred'
 
 /** Remembers which stream holds a chat's current answer. */
 export interface ActiveStream {

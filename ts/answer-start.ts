@@ -2,10 +2,10 @@ import type * as api from '../index'
 import { hasMadeWay } from './after-stop'
 import { type Answer, AnswerSource, type Encode, type Prelude } from './answer'
 import { callback, oneOf } from './checks'
+import type { MaybePromise } from './deferred'
 import { deferred, ignore } from './deferred'
 import { ttl } from './options'
 
-export type MaybePromise<T> = T | PromiseLike<T>
 type WaitUntil = (done: Promise<unknown>) => void
 
 /** How an answer is kept. */

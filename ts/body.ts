@@ -1,7 +1,7 @@
 import { types } from 'node:util'
 import type { StreamRequest } from '../index'
-import type { MaybePromise } from './answer-start'
 import { refuse } from './checks'
+import type { MaybePromise } from './deferred'
 import { InvalidArgumentError, invalidArgument } from './errors'
 import { begin, type Reading } from './source'
 

@@ -3,14 +3,12 @@ import { ask, numberOf, type Provider } from './credentials'
 import { type Deferred, deferred, ignore } from './deferred'
 import { Drained } from './drained'
 import { closedError, fromNative, fromThrown, type NativeError, type Origin, origin } from './errors'
-import type { Receiver } from './intake'
 import { KeepAlive } from './keep-alive'
 import { Large } from './large'
-import type { Counted } from './metrics'
+import type { Counted } from './native'
 import * as abi from './native'
 import type { Config } from './options'
-import type { Producer } from './producer'
-import type { Progress } from './progress'
+import type { ProducerReceiver, Receiver, Teller } from './records'
 import { setImmediate } from './timers'
 import { warnOnce } from './warnings'
 import { Writes } from './writes'
@@ -48,10 +46,10 @@ export class Bridge {
   readonly handle: number
   readonly keepAlive = new KeepAlive()
   readonly writes: Writes
-  readonly producers = new Map<number, Producer>()
+  readonly producers = new Map<number, ProducerReceiver>()
   readonly receivers = new Map<number, Receiver>()
   /** Those with an acknowledgement under way. */
-  readonly progress = new Set<Progress>()
+  readonly progress = new Set<Teller>()
   readonly #calls = new Map<number, Call>()
   readonly #words = new Uint32Array(WORDS)
   readonly #drained = new Drained(this.#words)

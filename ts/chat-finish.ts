@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type * as api from '../index'
-import type { AnswerMetadata, MaybePromise } from './answer-start'
+import type { AnswerMetadata } from './answer-start'
+import type { MaybePromise } from './deferred'
 import { FailedError, InterruptedError } from './errors'
 import { type Hook, Hooks } from './finish-hooks'
 

@@ -3,19 +3,13 @@ import type * as api from '../index'
 import { type ActiveStream, RememberedStreams } from './active-stream'
 import { type Answer, encodeChunks } from './answer'
 import { answerResponse } from './answer-response'
-import {
-  type AnswerMetadata,
-  type AnswerOptions,
-  answerFields,
-  type MaybePromise,
-  startAnswer,
-} from './answer-start'
+import { type AnswerMetadata, type AnswerOptions, answerFields, startAnswer } from './answer-start'
 import { jsonOf, spared } from './body'
 import { aiVersion, askedFor, beginning, messagesIn } from './chat-continue'
 import { finisher, type OnFinish } from './chat-finish'
 import { forbidden, nothing, refusing, resumeResponse, stopResponse } from './chat-responses'
 import { callback, integer, methods, object, required, text } from './checks'
-import { ignore } from './deferred'
+import { ignore, type MaybePromise } from './deferred'
 import { ClosedError, FencedError, InterruptedError } from './errors'
 import { streamId as checkStreamId, maxDurationMs } from './options'
 import { wording as wordingOf, wordsOf } from './wording'

@@ -1,6 +1,7 @@
 import type { CleanupReport } from '../index'
+import type { SweepArgs } from './args'
 import type { Bridge } from './bridge'
-import type { SweepArgs, Swept } from './native'
+import type { Swept } from './native'
 import { pages } from './pages'
 import { now } from './timers'
 

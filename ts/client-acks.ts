@@ -1,6 +1,14 @@
 import { clearTimeout, setTimeout } from './browser-timers.js'
-import type { AckOptions } from './client.js'
 import { retryAfter } from './client-responses.js'
+
+export interface AckOptions {
+  /** Is sent `POST` requests with the JSON `{ cursor, consumer }`; `engine.acknowledge` answers them. */
+  url: string | URL
+  /** Left out where the server knows whose request it is. */
+  consumer?: string | undefined
+  /** How long acknowledgements gather. Default 1000. */
+  intervalMs?: number | undefined
+}
 
 /** Tells the server how far a loop has got: the latest cursor, one request at a time. */
 export class Acks {

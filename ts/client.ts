@@ -15,7 +15,7 @@
  */
 
 import { clearTimeout, MAX_PAUSE_MS, setTimeout } from './browser-timers.js'
-import { Acks } from './client-acks.js'
+import { type AckOptions, Acks } from './client-acks.js'
 import {
   FollowError,
   isEventStream,
@@ -26,7 +26,7 @@ import {
 } from './client-responses.js'
 import { type Event, EventParser } from './event-parser.js'
 
-export { FollowError }
+export { type AckOptions, FollowError }
 
 export interface FollowOptions {
   /** `'start'` (default), `'now'`, or the cursor of the last chunk seen. */
@@ -47,15 +47,6 @@ export interface FollowOptions {
   silenceMs?: number | undefined
   /** Tells the server what the loop has moved past, for a consumer's cursor. */
   ack?: AckOptions | undefined
-}
-
-export interface AckOptions {
-  /** Is sent `POST` requests with the JSON `{ cursor, consumer }`; `engine.acknowledge` answers them. */
-  url: string | URL
-  /** Left out where the server knows whose request it is. */
-  consumer?: string | undefined
-  /** How long acknowledgements gather. Default 1000. */
-  intervalMs?: number | undefined
 }
 
 export type HeadersLike = ConstructorParameters<typeof Headers>[0]

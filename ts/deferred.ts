@@ -21,3 +21,5 @@ export function deferred<T>(): Deferred<T> {
 
 /** For promises whose failure is reported elsewhere. */
 export function ignore(): void {}
+
+export type MaybePromise<T> = T | PromiseLike<T>

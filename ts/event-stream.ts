@@ -1,24 +1,16 @@
+import type { Pace, SubscribeArgs } from './args'
 import type { Bridge } from './bridge'
 import { type Deferred, deferred, ignore } from './deferred'
 import type { Drained } from './drained'
 import { closedError, cutError, fromNative, type Origin } from './errors'
 import { Fifo } from './fifo'
-import { type End, Intake, type Receiver } from './intake'
-import type { SubscribeArgs } from './native'
+import { Intake } from './intake'
+import type { End, Receiver } from './records'
 import { report } from './refusal'
 import { clearTimeout, setTimeout } from './timers'
 import type { OnError } from './wording'
 
 const HEARTBEAT = new TextEncoder().encode(': heartbeat\n\n')
-
-/** What an event stream is told beside what to follow; `SseOptions`, checked. */
-export interface Pace {
-  /** 0: none. */
-  heartbeatMs: number
-  maxDurationMs: number | undefined
-  /** Is told of errors whose words are not for clients. */
-  onError: OnError | undefined
-}
 
 type Controller = ReadableStreamDefaultController<Uint8Array>
 

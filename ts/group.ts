@@ -1,13 +1,14 @@
 import type * as api from '../index'
+import type { ConsumeArgs, Owned } from './args'
 import type { Bridge } from './bridge'
 import { Chunk } from './chunk'
 import { ignore } from './deferred'
 import { closedError, fromThrown, type Origin, outcomeError } from './errors'
 import { Fifo } from './fifo'
 import { unpacked } from './large'
-import type { ConsumeArgs, Handed, HandedItem, Parcel } from './native'
+import type { Handed, HandedItem, Parcel } from './native'
 import type { Consuming } from './options'
-import { type Owned, Verdicts } from './verdicts'
+import { Verdicts } from './verdicts'
 
 /** The characters of a ULID and the dot after it. */
 const SEQ_AT = 27

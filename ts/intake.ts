@@ -1,35 +1,13 @@
+import type { SubscribeArgs } from './args'
 import type { Bridge } from './bridge'
-import type { Drained } from './drained'
-import { fromThrown, type NativeError } from './errors'
-import type { Large } from './large'
-import type { SubscribeArgs } from './native'
+import { fromThrown } from './errors'
+import type { Receiver } from './records'
 
 /** What a subscription may hold unread, in costs: UTF-16 units or bytes, and `CHUNK_COST` for each chunk. */
 const CREDIT = 64 * 1024
 
 /** Before the reader asks for anything it is given one chunk, which says where it stands. */
 const GLANCE = 1
-
-/** How a subscription ended. */
-export interface End {
-  outcome?: 'complete' | 'failed' | 'stopped' | 'interrupted'
-  reason?: string
-  error?: NativeError
-}
-
-/** Who gets the records of a subscription. */
-export interface Receiver {
-  /** A run of chunks, the first of which has this seq. */
-  push(drained: Drained, seq: number): void
-  /** A large chunk; event streams get theirs in pieces. */
-  pushLarge?(large: Large, seq: number): void
-  /** The following chunks belong to this generation. */
-  enter(generation: string): void
-  /** The native half is over. */
-  ended(end: End): void
-  /** The engine is over: nothing follows what has arrived but this error. */
-  broken(error: unknown): void
-}
 
 /** The native half of a subscription: opened, granted credit as it is consumed, and cancelled. */
 export class Intake {

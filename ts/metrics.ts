@@ -1,7 +1,5 @@
 import type { Histogram, MemorySample, Metrics } from '../index'
-
-/** What the native side counts (`src/engine/metrics.rs`). */
-export type Counted = Omit<Metrics, 'averageChunkBytes' | 'compressionRatio' | 'memory'>
+import type { Counted } from './native'
 
 export function combined(counted: Counted, memory: MemorySample | null): Metrics {
   return {

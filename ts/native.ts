@@ -1,4 +1,4 @@
-import type { Outcome } from '../index'
+import type { Metrics } from '../index'
 
 /**
  * The boundary to Rust, in the order and with the names of `src/binding/mod.rs`.
@@ -46,7 +46,7 @@ export interface Native {
   unpack(parcel: Parcel): string | Uint8Array
   /** The largest chunk, in bytes. */
   maxChunkBytes(): number
-  /** What the engine has counted: `Counted` in `ts/metrics.ts`, as JSON. */
+  /** What the engine has counted: {@link Counted}, as JSON. */
   metrics(engine: number): string
   /** Drops an engine at once, without flushing. For the exit of a process or worker; `call('close')` is the polite way. */
   dispose(engine: number): void
@@ -113,36 +113,10 @@ export type Operation =
   /** {} → null */
   | 'close'
 
-export interface ProduceArgs {
-  streamId: string
-  owner: string | null
-  /** A JSON text. */
-  metadata: string | null
-  ifActive: 'error' | 'takeover' | 'share'
-  ifEnded: 'restart' | 'error'
-  ttlActiveMs: number
-  ttlDoneMs: number
-  /** The engine's when null. */
-  flushIntervalMs: number | null
-  /** Whether to wait for a store that is known to be away; else it fails at once. */
-  isPatient: boolean
-}
-
-export interface ConsumeArgs {
-  /** Null: the finished generations of all streams. */
-  streamId: string | null
-  group: string
-  consumer: string
-  /** 'start', 'now' or a cursor: where the group begins, if it is new. */
-  from: string
-  batch: number
-  claimIdleMs: number
-  maxDeliveries: number
-  owner: string | null
-  waitMs: number
-}
-
 /** Items of a group; `done` is the end, when everything has been dealt with. */
+/** What the native side counts (`src/engine/metrics.rs`). */
+export type Counted = Omit<Metrics, 'averageChunkBytes' | 'compressionRatio' | 'memory'>
+
 export interface Handed {
   items: HandedItem[]
   done: { outcome: 'complete' | 'failed' | 'stopped' | 'interrupted'; reason: string } | null
@@ -163,48 +137,12 @@ export interface HandedItem {
   reason?: string
 }
 
-export interface AckArgs {
-  streamId: string
-  consumer: string
-  cursor: string
-  owner: string | null
-}
-
-export interface SubscribeArgs {
-  streamId: string
-  /** 'start', 'now' or a cursor; null: the consumer's cursor, the start if it has none. */
-  from: string | null
-  consumer: string | null
-  owner: string | null
-  waitMs: number
-  followAll: boolean
-  /** The most chunks that may be delivered and not acknowledged, and for how long some may be; null: any. */
-  window: number | null
-  ackTimeoutMs: number | null
-  /** To be delivered as server-sent events: the chunks of its DATA records are then pieces of the event stream. */
-  sse: SseArgs | null
-}
-
-export interface SweepArgs {
-  streamIds: string[]
-  olderThanMs: number
-  outcomes: Outcome[]
-  force: boolean
-  dryRun: boolean
-}
-
 export type Swept = 'gone' | 'live' | 'kept' | 'removed' | 'damaged'
 
 /** `Rights` of src/store/mod.rs. */
 export interface Rights {
   tried: number
   lacking: { need: string; right: string; servers: string[] }[]
-}
-
-export interface SseArgs {
-  format: 'events' | 'ui-messages'
-  retryMs: number
-  isMerged: boolean
 }
 
 /** Added to a chunk's encoded length when its cost is counted, so that empty chunks are bounded too; not to a piece's. */

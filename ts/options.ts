@@ -1,15 +1,22 @@
 import { types } from 'node:util'
 import type { CleanupReport } from '../index'
-import type { AcknowledgeArgs } from './acknowledge'
+import type {
+  AckArgs,
+  AcknowledgeArgs,
+  ConsumeArgs,
+  Owned,
+  Pace,
+  PipeArgs,
+  ProduceArgs,
+  SseArgs,
+  SubscribeArgs,
+  SweepArgs,
+} from './args'
 import { type Check, callback, duration, flag, integer, listOf, object, oneOf, refuse, text } from './checks'
 import type { Provider } from './credentials'
 import { invalidArgument } from './errors'
-import type { Pace } from './event-stream'
-import type { AckArgs, ConsumeArgs, ProduceArgs, SseArgs, SubscribeArgs, SweepArgs } from './native'
-import type { PipeArgs } from './pipe'
 import { checkTls, type Tls, tlsConfig } from './tls'
 import { addressOf, url as checkUrl } from './url'
-import type { Owned } from './verdicts'
 
 const MIB = 1 << 20
 /** The largest chunk, in bytes of UTF-8: `MAX_CHUNK` of src/frame.rs. */

@@ -1,11 +1,12 @@
 import type { ChunkData, Outcome, PipeSource } from '../index'
+import type { PipeArgs, ProduceArgs } from './args'
 import type { Bridge } from './bridge'
+import { copyUntilAborted, put } from './copy'
 import { type Deferred, deferred, ignore } from './deferred'
 import { ClosedError, FailedError, origin, TidemarkError } from './errors'
-import type { ProduceArgs } from './native'
 import { checkChunk, isTooLarge } from './options'
 import { type Producer, produce } from './producer'
-import { checkSource, copyUntilAborted, leave, put, type Reading, read } from './source'
+import { checkSource, leave, type Reading, read } from './source'
 import { Subscription } from './subscription'
 import { Halves } from './text'
 import { type OnError, wordsOf } from './wording'
@@ -17,13 +18,6 @@ interface Local {
 }
 
 type Done = Deferred<Outcome | undefined>
-
-/** What `Engine.pipe` was asked for, checked. */
-export interface PipeArgs {
-  start: ProduceArgs
-  waitUntil: ((done: Promise<unknown>) => unknown) | undefined
-  onError: OnError | undefined
-}
 
 /** `Engine.pipe`, its arguments checked but for the source. */
 export function pipe(

@@ -1,6 +1,6 @@
+import type { AckArgs } from './args'
 import type { Bridge } from './bridge'
 import { ignore } from './deferred'
-import type { AckArgs } from './native'
 
 /**
  * How far a consumer's loop has come, acknowledged by itself: one request at a time, which the native side answers once

@@ -6,11 +6,12 @@ import { type Deferred, deferred, ignore } from './deferred'
 import type { Drained } from './drained'
 import { fromNative, invalidArgument, type Origin, outcomeError } from './errors'
 import { Fifo } from './fifo'
-import { type End, Intake, type Receiver } from './intake'
+import { Intake } from './intake'
 import type { Large } from './large'
 import { CHUNK_COST } from './native'
 import type { Following } from './options'
 import { Progress } from './progress'
+import type { End, Receiver } from './records'
 
 type Result = IteratorResult<Chunk, undefined>
 

@@ -1,16 +1,10 @@
+import type { Owned } from './args'
 import type { Bridge } from './bridge'
 import { ignore } from './deferred'
 import { nextTick } from './timers'
 
 /** What becomes of an item: `src/store/groups.rs`. */
 export type Verdict = 'done' | 'back' | 'retry' | 'drop'
-
-/** Whose items they are. */
-export interface Owned {
-  streamId: string | null
-  group: string
-  owner: string | null
-}
 
 /** Says what becomes of a group's items: all that is said in one turn crosses together. */
 export class Verdicts {
