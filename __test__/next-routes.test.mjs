@@ -202,6 +202,26 @@ test('stream ids of the application: the end of an answer that was taken over fo
   assert.equal(column, null)
 })
 
+test('consumeSseStream reads events with any line ends, in pieces of any size, and nothing but their data', async () => {
+  for (const [index, end] of ['\n', '\r\n', '\r'].entries()) {
+    const lines = CHUNKS.map((chunk) =>
+      [': comment', `id: 1`, `data:${JSON.stringify(chunk)}`, '', ''].join(end),
+    )
+    const text = `${lines.join('')}data: [DONE]${end}${end}`
+    for (const size of [1, 7, text.length]) {
+      const pieces = text.match(new RegExp(`[^]{1,${size}}`, 'g')) ?? []
+      const id = `line ends ${index} ${size}`
+      await consumeSseStream(engine, id, { owner: 'ann', controller: new AbortController() })({
+        stream: ReadableStream.from(pieces),
+      })
+      const chunks = []
+      for await (const { data } of engine.subscribe(id, { owner: 'ann' }))
+        chunks.push(JSON.parse(String(data)))
+      assert.deepEqual(chunks, CHUNKS, `${JSON.stringify(end)}, ${size}`)
+    }
+  }
+})
+
 test('what the host offers keeps the function alive', async () => {
   const { POST } = chatRoutes({ engine, authorize, generate })
   for (const name of ['@next/request-context', '@vercel/request-context']) {

@@ -1,5 +1,6 @@
 import { refuse } from './checks'
 import { deferred, ignore } from './deferred'
+import { EventParser } from './event-parser'
 import { MAX_CHUNK_BYTES } from './options'
 import { begin, leave, type Reading } from './source'
 import { clearTimeout, setTimeout } from './timers'
@@ -162,25 +163,12 @@ export function encodeChunks(messageId: string | undefined): Encode {
 
 /** Takes the texts back out of server-sent events, which arrive as text in pieces of any size. */
 export function decodeEvents(): Encode {
-  // The beginning of an event in the pieces in which it came: looked through again with each, a long one would take ages.
-  let rest: string[] = []
+  const parser = new EventParser()
   return (piece) => {
     if (typeof piece !== 'string') return refuse('stream', 'a stream of text', piece)
-    // It may have been half of an event's end.
-    const text = rest.at(-1)?.endsWith('\n') ? rest.pop() + piece : piece
-    const events = text.split('\n\n')
-    const last = events.pop() as string
-    if (events.length > 0) {
-      events[0] = rest.join('') + events[0]
-      rest = []
-    }
-    if (last !== '') rest.push(last)
-    return events.map(dataOf).filter((data) => data !== '' && data !== '[DONE]')
+    return parser
+      .pushText(piece)
+      .map(({ data }) => data)
+      .filter((data) => data !== '' && data !== '[DONE]')
   }
-}
-
-/** The `data:` lines of an event; comments and other fields have none. */
-function dataOf(event: string): string {
-  const lines = event.split('\n').filter((line) => line.startsWith('data:'))
-  return lines.map((line) => line.slice(5).trimStart()).join('\n')
 }

@@ -19,19 +19,23 @@ export class EventParser {
 
   /** The events that these bytes complete. */
   push(bytes: Uint8Array): Event[] {
+    return this.pushText(this.#decoder.decode(bytes, { stream: true }))
+  }
+
+  /** The same for what is text already. */
+  pushText(text: string): Event[] {
     const events: Event[] = []
-    let text = this.#decoder.decode(bytes, { stream: true })
     // It may have been half of a line's end.
-    if (this.#rest.at(-1)?.endsWith('\r')) text = this.#rest.pop() + text
-    const lines = text.split(/\r\n|\n|\r(?!$)/)
+    const whole = this.#rest.at(-1)?.endsWith('\r') ? this.#rest.pop() + text : text
+    const lines = whole.split(/\r\n|\n|\r(?!$)/)
     const rest = lines.pop() as string
     for (const line of lines) {
-      const whole = this.#rest.length === 0 ? line : this.#rest.join('') + line
+      const complete = this.#rest.length === 0 ? line : this.#rest.join('') + line
       this.#rest = []
-      if (whole === '') this.#dispatch(events)
-      else this.#field(whole, text)
+      if (complete === '') this.#dispatch(events)
+      else this.#field(complete, whole)
     }
-    if (rest !== '') this.#rest.push(ownText(rest, text))
+    if (rest !== '') this.#rest.push(ownText(rest, whole))
     return events
   }
 
