@@ -17,6 +17,11 @@ import { runMain, setup } from './setup.mjs'
 import { root, run, SetupError, say, seconds } from './steps.mjs'
 
 const FILE_TIMEOUT_MS = 180_000
+/** What each test says, and then the slowest files. */
+const REPORTERS = ['spec', './scripts/slowest.mjs'].flatMap((reporter) => [
+  `--test-reporter=${reporter}`,
+  '--test-reporter-destination=stdout',
+])
 const SOAK_TIMEOUT_MS = 30 * 60_000
 
 await runMain(async () => {
@@ -57,7 +62,7 @@ await runMain(async () => {
   const concurrency = soak ? 1 : Math.max(2, availableParallelism())
   const code = await launch([
     '--test',
-    ...(options.some((option) => option.startsWith('--test-reporter')) ? [] : ['--test-reporter=spec']),
+    ...(options.some((option) => option.startsWith('--test-reporter')) ? [] : REPORTERS),
     `--test-concurrency=${concurrency}`,
     `--test-timeout=${soak ? SOAK_TIMEOUT_MS : FILE_TIMEOUT_MS}`,
     ...options,
