@@ -94,7 +94,8 @@ describe('exit [redis]', () => {
     const producer = await engine.produce('live', { ifActive: 'takeover' })
     await producer.append('first')
     const child = script(t, ['unref'])
-    await child.exit(5_000)
+    assert.equal((await child.next('got')).data, 'first')
+    assert.deepEqual(await child.exit(EXIT_MS), { code: 0, signal: null })
     await producer.complete()
   })
 

@@ -51,7 +51,8 @@ const scripts = {
   /** The same, but nothing to stay for. */
   async unref() {
     const subscription = engine.subscribe('live').unref()
-    await subscription.next()
+    const { value } = await subscription.next()
+    send('got', { data: value?.data })
     void subscription.next()
   },
   /** Ends itself with everything under way. */
