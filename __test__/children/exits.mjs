@@ -50,10 +50,10 @@ const scripts = {
   },
   /** The same, but nothing to stay for. */
   async unref() {
-    const subscription = engine.subscribe('live').unref()
+    const subscription = engine.subscribe('live')
     const { value } = await subscription.next()
     send('got', { data: value?.data })
-    void subscription.next()
+    void subscription.unref().next()
   },
   /** Ends itself with everything under way. */
   async exit() {
