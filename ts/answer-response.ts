@@ -1,4 +1,5 @@
-import type { ChunkData, Outcome } from '../index'
+import type { Outcome } from '../index'
+import type { Started } from './answer-start'
 import { ignore } from './deferred'
 import { ClosedError, cutError, InterruptedError, TidemarkError } from './errors'
 import { isTooLarge } from './options'
@@ -13,8 +14,7 @@ const encoder = new TextEncoder()
  * the words for what ends it.
  */
 export function answerResponse(
-  chunks: ReadableStream<ChunkData>,
-  done: Promise<Outcome | undefined>,
+  { chunks, cursor, done }: Started,
   wording: (error: unknown) => string,
   maxDurationMs?: number,
 ): Response {
@@ -38,7 +38,7 @@ export function answerResponse(
       limit = setTimeout(cut, maxDurationMs).unref()
     },
     async pull(controller) {
-      const send = (data: string) => controller.enqueue(encoder.encode(`data: ${data}\n\n`))
+      const send = (data: string, id = '') => controller.enqueue(encoder.encode(`${id}data: ${data}\n\n`))
       try {
         reading ??= reader.read()
         const result = await beforeHeartbeat(reading)
@@ -47,7 +47,8 @@ export function answerResponse(
         reading = undefined
         if (!result.done) {
           last = String(result.value)
-          return send(last)
+          const place = cursor()
+          return send(last, place && `id: ${place}\n`)
         }
         const outcome = await done.catch(unlessTooLarge)
         if (isLeft) return

@@ -5,6 +5,7 @@ import { callback, oneOf } from './checks'
 import type { MaybePromise } from './deferred'
 import { deferred, ignore } from './deferred'
 import { ttl } from './options'
+import { cursorOf } from './pipe'
 
 type WaitUntil = (done: Promise<unknown>) => void
 
@@ -42,6 +43,8 @@ export interface AnswerMetadata {
 export interface Started {
   /** What the client is sent that has asked. */
   chunks: ReadableStream<api.ChunkData>
+  /** The cursor of the chunk that was read last; nothing of one that is not kept. */
+  cursor: () => string | undefined
   /** Undefined: the store could not be reached, and the client was sent the answer all the same. */
   done: Promise<api.Outcome | undefined>
 }
@@ -96,7 +99,7 @@ export async function startAnswer(
     .then(afterwards)
   waitUntil?.(closed)
   const chunks = await starting
-  return { chunks: rest(chunks, () => source?.hidden ?? 0), done }
+  return { chunks: rest(chunks, () => source?.hidden ?? 0), cursor: () => cursorOf(chunks), done }
 }
 
 /** What follows the first chunks; how many these are is known when the first one comes. */

@@ -2,6 +2,7 @@ import type * as api from '../index'
 import type { AnswerMetadata } from './answer-start'
 import { required } from './checks'
 import { refusal } from './refusal'
+import { placeOf } from './respond'
 import type { OnError } from './wording'
 
 export interface ResumeOptions
@@ -11,7 +12,8 @@ export interface ResumeOptions
 
 /**
  * The current answer as a response to `useChat`'s reconnecting: 204 when nothing is active, 403 for another owner. With
- * `?after=<id of the last message>` an answer to that message is sent although it has ended: no database can be late.
+ * `?after=<id of the last message>` an answer to that message is sent although it has ended: no database can be late. So is
+ * the rest of an answer to a client that has seen its beginning, by the cursor of `Last-Event-ID` or `?cursor=`.
  */
 export async function resumeResponse(
   engine: api.Engine,
@@ -25,7 +27,8 @@ export async function resumeResponse(
     if (status === null) return nothing()
     if (status.owner !== options.owner) return forbidden()
     const asked = new URL(request.url).searchParams.get('after')
-    if (status.state !== 'active' && (asked === null || !isAfter(status, asked))) return nothing()
+    const isWanted = (asked !== null && isAfter(status, asked)) || hasSeen(status, request)
+    if (status.state !== 'active' && !isWanted) return nothing()
     return engine.respond(request, streamId, { ...options, format: 'ui-messages', wait: 0 })
   }, options.onError)
 }
@@ -34,6 +37,11 @@ export async function resumeResponse(
 function isAfter({ metadata }: api.StreamStatus, asked: string): boolean {
   const { after, messageId, isContinued = false } = (metadata ?? {}) as Partial<AnswerMetadata>
   return asked === after || (isContinued && asked === messageId)
+}
+
+/** Whether the client has seen a part of this answer already. */
+function hasSeen({ generation }: api.StreamStatus, request: Request): boolean {
+  return placeOf(request)?.startsWith(`${generation}.`) === true
 }
 
 /** A stop may overtake its answer's start; of a chat that has long been over it must not end the next answer. */

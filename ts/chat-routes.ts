@@ -179,10 +179,10 @@ export function chatRoutes<Message = unknown>(options: ChatRoutesOptions<Message
     })
     // An answer that cannot be found again is one all the same.
     const remembering = starting.then(() => streams?.begun(chatId, streamId).catch(wording), ignore)
-    const { chunks, done } = await starting
+    const started = await starting
     await remembering
-    done.catch((error) => isInterruption(error) || wording(error))
-    return answerResponse(chunks, done, wording, longest)
+    started.done.catch((error) => isInterruption(error) || wording(error))
+    return answerResponse(started, wording, longest)
   }
 
   const bodyOf = async (request: Request) =>

@@ -45,6 +45,8 @@ export interface FollowOptions {
   maxRetryMs?: number | undefined
   /** Without a byte for so long, not even a heartbeat, the connection counts as lost. Default 45,000. */
   silenceMs?: number | undefined
+  /** @internal Is given the data of what a stream of UI messages has beside its chunks: events without a cursor. */
+  onOther?: ((data: string) => void) | undefined
   /** Tells the server what the loop has moved past, for a consumer's cursor. */
   ack?: AckOptions | undefined
 }
@@ -192,6 +194,7 @@ export class Follow implements AsyncIterableIterator<FollowedChunk> {
             this.#isOver = true
             return
           }
+          if (isOfMessages && event.id === undefined) this.#options.onOther?.(event.data)
           const chunk = this.#take(event)
           if (chunk === undefined) continue
           this.#failures = 0

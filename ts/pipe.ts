@@ -1,4 +1,4 @@
-import type { ChunkData, Outcome, PipeSource } from '../index'
+import type { Chunk, ChunkData, Outcome, PipeSource } from '../index'
 import type { PipeArgs, ProduceArgs } from './args'
 import type { Bridge } from './bridge'
 import { copyUntilAborted, put } from './copy'
@@ -13,11 +13,20 @@ import { type OnError, wordsOf } from './wording'
 
 /** What the local client reads through. */
 interface Local {
+  /** The cursor of the last chunk; nothing without a store, and for what is not in it. */
+  readonly cursor?: string | undefined
   next(): Promise<IteratorResult<ChunkData, unknown>>
   leave(): void
 }
 
 type Done = Deferred<Outcome | undefined>
+
+const locals = new WeakMap<ReadableStream, () => Local | undefined>()
+
+/** The cursor of the chunk that was read last from what {@link pipe} has returned, if that chunk is in the stream. */
+export function cursorOf(chunks: ReadableStream): string | undefined {
+  return locals.get(chunks)?.()?.cursor
+}
 
 /** `Engine.pipe`, its arguments checked but for the source. */
 export function pipe(
@@ -32,11 +41,13 @@ export function pipe(
   done.promise.catch(ignore)
   waitUntil?.(done.promise)
   const failure = new Failure(onError)
-  const opening = open(bridge, start, maxQueueBytes, source, failure, done)
+  const opening = begin(bridge, start, maxQueueBytes, source, failure, done)
   opening.catch(done.reject)
+  let open: Local | undefined
   const local = {
     async pull(controller: ReadableStreamDefaultController<ChunkData>) {
-      const result = await (await opening).next()
+      open ??= await opening
+      const result = await open.next()
       if (result.done) controller.close()
       else controller.enqueue(result.value)
     },
@@ -45,11 +56,13 @@ export function pipe(
     },
   }
   // A failure is for who reads that far, not for who has left before.
-  return new ReadableStream<ChunkData>(local, { highWaterMark: 0 })
+  const chunks = new ReadableStream<ChunkData>(local, { highWaterMark: 0 })
+  locals.set(chunks, () => open)
+  return chunks
 }
 
 /** Starts the generation and the copying; without a store, what the client reads is the source itself. */
-async function open(
+async function begin(
   bridge: Bridge,
   start: ProduceArgs,
   maxQueueBytes: number,
@@ -77,7 +90,7 @@ async function open(
     sse: null,
   }
   const following = { args, signal: undefined, isAuto: false }
-  const local = new Follower(new Subscription(bridge, following, origin(open)), failure)
+  const local = new Follower(new Subscription(bridge, following, origin(begin)), failure)
   done.resolve(run(bridge, source, producer, failure))
   return local
 }
@@ -112,6 +125,7 @@ class Failure {
 class Follower implements Local {
   readonly #subscription: Subscription
   readonly #failure: Failure
+  #last: Chunk | undefined
   #isAtRest = false
 
   constructor(subscription: Subscription, failure: Failure) {
@@ -119,11 +133,17 @@ class Follower implements Local {
     this.#failure = failure
   }
 
+  get cursor(): string | undefined {
+    return this.#isAtRest ? undefined : this.#last?.cursor
+  }
+
   async next(): Promise<IteratorResult<ChunkData, unknown>> {
     if (this.#isAtRest) return (this.#failure.rest as PassThrough).next()
     try {
       const result = await this.#subscription.next()
-      return result.done ? result : { done: false, value: result.value.data }
+      if (result.done) return result
+      this.#last = result.value
+      return { done: false, value: result.value.data }
     } catch (error) {
       const { error: own, rest } = this.#failure
       if (!(error instanceof FailedError)) {

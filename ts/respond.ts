@@ -47,7 +47,7 @@ const LAST_ID = 'lastEventId'
  * Where the client wants to go on. A browser's EventSource repeats its URL when it comes back, so its header, which it
  * keeps up to date, comes first, and the parameter in which polyfills do before the one that the page has chosen.
  */
-function placeOf(request: api.StreamRequest): string | undefined {
+export function placeOf(request: api.StreamRequest): string | undefined {
   const header = headerOf(request.headers, 'last-event-id')
   const query = /\?([^#]*)/.exec(request.url ?? '')?.[1]
   const parameters = new URLSearchParams(query)

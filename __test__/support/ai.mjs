@@ -163,7 +163,7 @@ export function scriptedModel(version, script) {
 /**
  * The SDK's own chat, as `useChat` holds it, with a plain state.
  * @param {any} sdk
- * @param {{ fetch: typeof globalThis.fetch, id: string, messages?: any[], transport?: object, [option: string]: any }} options
+ * @param {{ fetch?: typeof globalThis.fetch, id: string, messages?: any[], transport?: object, [option: string]: any }} options
  * @returns {any}
  */
 export function openChat(sdk, { fetch, messages = [], transport, ...options }) {
@@ -184,7 +184,12 @@ export function openChat(sdk, { fetch, messages = [], transport, ...options }) {
   }
   /** @type {any} */
   const Chat = class extends sdk.AbstractChat {}
-  return new Chat({ ...options, state, transport: new sdk.DefaultChatTransport({ fetch, ...transport }) })
+  const isTransport = transport !== undefined && 'sendMessages' in transport
+  return new Chat({
+    ...options,
+    state,
+    transport: isTransport ? transport : new sdk.DefaultChatTransport({ fetch, ...transport }),
+  })
 }
 
 /**

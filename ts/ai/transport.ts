@@ -1,0 +1,286 @@
+import { FollowError, follow } from '../client.js'
+import { refusal } from '../client-responses.js'
+import { messageStream } from './message-stream.js'
+import { jsonHeaders, type Resolvable, resolve } from './resolvable.js'
+
+/** What an error of the transport is. */
+export { FollowError }
+
+/** As for `fetch`, or a function that is asked each time, for a token that expires. */
+type HeadersLike = Record<string, string> | Headers
+
+/** How an answer's connection is. */
+export type Connection = 'connected' | 'reconnecting'
+
+/** The stream of a message's chunks: each of the kind that the SDK's version has, which is not told apart here. */
+export type MessageChunks = ReadableStream<never>
+
+export interface TidemarkChatTransportOptions<Message = unknown> {
+  /**
+   * Where `POST` of `chatRoutes` is; `GET` and `DELETE` are at `<api>/<chat's id>/stream`. Default `/api/chat`.
+   */
+  api?: string | undefined
+  headers?: Resolvable<HeadersLike> | undefined
+  /** As for `fetch`; `'include'` sends cookies to another origin. */
+  credentials?: Resolvable<'omit' | 'same-origin' | 'include'> | undefined
+  /** Fields for the body of every `POST`. */
+  body?: Resolvable<object> | undefined
+  /** Default: the global one. */
+  fetch?: typeof fetch | undefined
+  /**
+   * If a message is sent while the chat is being answered, which another tab may have asked for: `'queue'` waits for that answer's
+   * end, `'interrupt'` stops it, `'refuse'` fails with `ERR_ACTIVE`. Default `'refuse'`.
+   */
+  whileBusy?: 'queue' | 'interrupt' | 'refuse' | undefined
+  /**
+   * The last message that the page has when it is loaded, by which the routes know whether an answer that has ended meanwhile is
+   * missing: its id, or a function that tells it.
+   */
+  after?: string | ((chatId: string) => string | null | undefined) | undefined
+  /** Is told when an answer's connection was lost, and when it is there again. */
+  onConnection?: ((connection: Connection, chatId: string) => void) | undefined
+  /** Without a byte for so long, not even a heartbeat, the connection counts as lost. Default 45,000. */
+  silenceMs?: number | undefined
+  /** The longest pause between two tries. Default 10,000. */
+  maxRetryMs?: number | undefined
+  /** As the SDK's transports have it: makes another request of a `POST`. */
+  prepareSendMessagesRequest?: ((request: PreparedSend<Message>) => Promised<PreparedRequest>) | undefined
+  /** The same for the request that follows an answer. A cursor is added to its URL when an answer goes on. */
+  prepareReconnectToStreamRequest?:
+    | ((request: Prepared) => Promised<Omit<PreparedRequest, 'body'>>)
+    | undefined
+}
+
+type Promised<T> = T | PromiseLike<T>
+
+/** What the `prepare…` functions are given. */
+export interface Prepared {
+  id: string
+  api: string
+  headers: Record<string, string>
+  credentials: 'omit' | 'same-origin' | 'include' | undefined
+  body: object
+  requestMetadata: unknown
+}
+
+export interface PreparedSend<Message> extends Prepared {
+  messages: Message[]
+  trigger: string
+  messageId: string | undefined
+}
+
+/** What they return; what is left out stays as it was. */
+export interface PreparedRequest {
+  api?: string
+  headers?: HeadersLike
+  credentials?: 'omit' | 'same-origin' | 'include'
+  body?: object
+}
+
+/** What the SDK gives to each request. */
+export interface ChatRequest {
+  chatId: string
+  abortSignal?: AbortSignal | undefined
+  headers?: HeadersLike | undefined
+  body?: object | undefined
+  metadata?: unknown
+}
+
+export interface SendRequest<Message> extends ChatRequest {
+  messages: Message[]
+  trigger: string
+  messageId?: string | undefined
+}
+
+/** Most cuts are those of a proxy or a deploy: the next connection is as good as any. */
+const FIRST_RETRY_MS = 100
+
+/** A `transport` of `useChat`, for one chat or many. */
+export class TidemarkChatTransport<Message = unknown> {
+  readonly #options: TidemarkChatTransportOptions<Message>
+
+  constructor(options: TidemarkChatTransportOptions<Message> = {}) {
+    this.#options = options
+  }
+
+  /** Asks for an answer, and follows it to its end. */
+  async sendMessages(request: SendRequest<Message>): Promise<MessageChunks> {
+    const asked = questionOf(request.messages)
+    for (;;) {
+      let response: Response
+      const left = new AbortController()
+      const leave = () => left.abort(request.abortSignal?.reason)
+      request.abortSignal?.addEventListener('abort', leave)
+      if (request.abortSignal?.aborted) leave()
+      try {
+        response = await this.#post(request, left.signal)
+      } catch (error) {
+        if (left.signal.aborted || error instanceof FollowError) throw error
+        // The request may have arrived all the same: then its answer is there.
+        const found = await this.#follow(request, asked).catch(() => null)
+        if (found === null) throw error
+        return found
+      }
+      if (response.ok) {
+        const first = (signal: AbortSignal) => {
+          signal.addEventListener('abort', leave)
+          return response
+        }
+        return this.#stream(await this.#target(request, asked), request, first)
+      }
+      const refused = await refusal(response)
+      if (response.status !== 409 || !(await this.#makesWay(request))) throw refused
+    }
+  }
+
+  /** The answer that the chat is being given; null when there is none. */
+  reconnectToStream(request: ChatRequest): Promise<MessageChunks | null> {
+    const { after } = this.#options
+    return this.#follow(request, typeof after === 'function' ? after(request.chatId) : after)
+  }
+
+  /**
+   * Ends the answer, wherever the model is called; every tab keeps the part that was there. `'stopping'`; `'ended'`: it was over;
+   * `'kept'`: it has yet to start, and will be stopped if it does within 10 s. The hook's own `stop` only stops reading.
+   */
+  async stop(chatId: string): Promise<'stopping' | 'ended' | 'kept'> {
+    const { url, init } = await this.#target({ chatId })
+    const response = await this.#fetch(url, { ...init, method: 'DELETE' })
+    if (!response.ok) throw await refusal(response)
+    return ((await response.json()) as { result: 'stopping' | 'ended' | 'kept' }).result
+  }
+
+  /** Whether another try may be worth it: the answer that was under way is over, or has been told to stop. */
+  async #makesWay(request: ChatRequest): Promise<boolean> {
+    const { whileBusy = 'refuse' } = this.#options
+    if (whileBusy === 'refuse') return false
+    if (whileBusy === 'interrupt') await this.stop(request.chatId)
+    else {
+      const chunks = await this.#follow(request)
+      // Its errors are told to those who wait for it.
+      await chunks?.pipeTo(new WritableStream()).catch(() => {})
+    }
+    request.abortSignal?.throwIfAborted()
+    return true
+  }
+
+  async #post(request: SendRequest<Message>, signal: AbortSignal): Promise<Response> {
+    const { chatId, messages, trigger, messageId, metadata } = request
+    const { api = '/api/chat', prepareSendMessagesRequest: prepare } = this.#options
+    const { headers, credentials, body } = await this.#given(request)
+    const prepared = await prepare?.({
+      id: chatId,
+      api,
+      headers,
+      credentials,
+      body,
+      requestMetadata: metadata,
+      messages,
+      trigger,
+      messageId,
+    })
+    return this.#fetch(prepared?.api ?? api, {
+      method: 'POST',
+      headers: jsonHeaders(prepared?.headers ?? headers),
+      credentials: prepared?.credentials ?? credentials,
+      body: JSON.stringify(prepared?.body ?? { ...body, id: chatId, messages, trigger, messageId }),
+      signal,
+    })
+  }
+
+  /** Where an answer is followed, and with what. */
+  async #target(request: ChatRequest, after?: string | null): Promise<Target> {
+    const { chatId, metadata } = request
+    const { api = '/api/chat', prepareReconnectToStreamRequest: prepare } = this.#options
+    const { headers, credentials, body } = await this.#given(request)
+    const prepared = await prepare?.({
+      id: chatId,
+      api,
+      headers,
+      credentials,
+      body,
+      requestMetadata: metadata,
+    })
+    const [base, query] = (prepared?.api ?? `${api}/${encodeURIComponent(chatId)}/stream`).split('?')
+    const all = new URLSearchParams(query)
+    if (after != null && !all.has('after')) all.set('after', after)
+    const url = all.size > 0 ? `${base}?${all}` : `${base}`
+    return {
+      url,
+      init: {
+        headers: new Headers(prepared?.headers ?? headers),
+        credentials: prepared?.credentials ?? credentials,
+      },
+    }
+  }
+
+  async #given(request: ChatRequest) {
+    const { headers, credentials, body } = this.#options
+    const all = new Headers(await resolve(headers))
+    for (const [name, value] of new Headers(request.headers)) all.set(name, value)
+    return {
+      headers: Object.fromEntries(all),
+      credentials: await resolve(credentials),
+      body: { ...(await resolve(body)), ...request.body },
+    }
+  }
+
+  async #follow(request: ChatRequest, after?: string | null): Promise<MessageChunks | null> {
+    const target = await this.#target(request, after)
+    const response = await this.#fetch(target.url, { ...target.init, signal: request.abortSignal ?? null })
+    if (response.status === 204) return null
+    if (!response.ok) throw await refusal(response)
+    return this.#stream(target, request, () => response)
+  }
+
+  /** The chunks of an answer, of which the first response is there. */
+  #stream(target: Target, request: ChatRequest, first: (signal: AbortSignal) => Response): MessageChunks {
+    const { silenceMs, maxRetryMs = 10_000, onConnection } = this.#options
+    const tell = (connection: Connection) => onConnection?.(connection, request.chatId)
+    let isFirst = true
+    const again = async (url: string, signal: AbortSignal): Promise<Response> => {
+      tell('reconnecting')
+      // What is asked each time may be another one now: a token expires.
+      const { init } = await this.#target(request)
+      const response = await this.#fetch(url, { ...init, signal })
+      if (response.ok) tell('connected')
+      return response
+    }
+    return messageStream((onOther) =>
+      follow(target.url, {
+        silenceMs,
+        minRetryMs: FIRST_RETRY_MS,
+        maxRetryMs,
+        signal: request.abortSignal,
+        onOther,
+        fetch: (url, init) => {
+          const signal = init?.signal as AbortSignal
+          if (!isFirst) return again(String(url), signal)
+          isFirst = false
+          return Promise.resolve(first(signal))
+        },
+      }),
+    )
+  }
+
+  #fetch(url: string, init: Init): Promise<Response> {
+    const { fetch = globalThis.fetch } = this.#options
+    const { credentials, ...rest } = init
+    return fetch(url, { ...rest, ...(credentials && { credentials }) })
+  }
+}
+
+type Init = Omit<RequestInit, 'credentials'> & {
+  credentials?: 'omit' | 'same-origin' | 'include' | undefined
+}
+
+interface Target {
+  url: string
+  init: Init
+}
+
+/** The id of the message that is answered, or continued. */
+function questionOf(messages: readonly unknown[]): string | undefined {
+  const { id } = (messages.at(-1) ?? {}) as { id?: unknown }
+  return typeof id === 'string' ? id : undefined
+}
