@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::store::Ttl;
+use crate::model::ttl::Ttl;
 
 /// An engine's options, complete and checked by the caller (`ts/options.ts` for JavaScript, which documents them).
 #[derive(Debug, Clone, Deserialize)]

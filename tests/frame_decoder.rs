@@ -6,7 +6,7 @@ mod check;
 mod noise;
 
 use noise::Random;
-use tidemark::frame::{Frame, SealedFrame};
+use tidemark::model::frame::{Frame, SealedFrame};
 
 #[test]
 fn noise_is_refused_or_a_frame() {

@@ -1,6 +1,6 @@
 //! What holds for any bytes. Also run by `tests/frame_decoder.rs`, without a fuzzer.
 
-use tidemark::frame::{Frame, MAX_INLINE, SealedFrame};
+use tidemark::model::frame::{Frame, MAX_INLINE, SealedFrame};
 
 /// Decodes the bytes, and looks at what comes of it.
 pub fn decode(last: u64, bytes: Vec<u8>) {

@@ -7,9 +7,14 @@ use serde::{Deserialize, de::DeserializeOwned};
 use crate::{
     Cursor, Error, Result, StreamId,
     engine::{Engine, Produce, groups::Consume, outbox::Handle, subscription::Follow, window::Limits},
+    model::{
+        connection::Credentials,
+        ending::{Outcome, Terminal},
+        ttl::Ttl,
+    },
     sse::{Format, Framing},
     store::{
-        Ack, Credentials, IfActive, IfEnded, ListCursor, Outcome, OwnerCheck, Position, Sweep, Terminal, Ttl,
+        Ack, IfActive, IfEnded, ListCursor, OwnerCheck, Position, Sweep,
         groups::{Dead, ItemId, Resolve, Take, Verdict},
     },
 };

@@ -11,9 +11,12 @@ use crate::{
     engine::{
         Engine,
         large::Large,
-        outbox::{End, Event, Handle, Sink, Waits},
+        outbox::{Event, Handle, Sink, Waits},
     },
-    frame::{Chunk, Kind},
+    model::{
+        ending::End,
+        frame::{Chunk, Kind},
+    },
 };
 
 const MORE: u32 = 1;

@@ -9,10 +9,13 @@ use crate::{
     engine::{
         groups::{Data, Handed, Loaded},
         large::Large,
-        outbox::{End, Reply},
+        outbox::Reply,
     },
-    frame::Kind,
-    store::{Found, ListCursor, Terminal, groups::Subject},
+    model::{
+        ending::{End, Terminal},
+        frame::Kind,
+    },
+    store::{Found, ListCursor, groups::Subject},
 };
 
 /// A `NativeError`.

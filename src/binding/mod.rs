@@ -30,8 +30,8 @@ use napi_derive::napi;
 use crate::{
     Config, Error,
     engine::{Engine, large::Large, next_ulid},
-    frame::{Kind, MAX_CHUNK},
-    sync::lock,
+    model::frame::{Kind, MAX_CHUNK},
+    util::sync::lock,
 };
 
 type Result<T> = napi::Result<T>;

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     Cursor, Error, Result, StreamId,
     store::{Ack, MAX_CONSUMERS, OwnerCheck},
-    sync::lock,
+    util::sync::lock,
 };
 
 /// The consumers that one call of the store takes.

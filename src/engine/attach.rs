@@ -11,8 +11,9 @@ use super::{
 };
 use crate::{
     Cursor, Error,
-    backoff::Backoff,
-    store::{ConnectionState, OwnerCheck, Page, Position, Read},
+    model::connection::ConnectionState,
+    store::{OwnerCheck, Page, Position, Read},
+    util::backoff::Backoff,
 };
 
 /// Runs until the subscription has its place or has ended with the reason why not.

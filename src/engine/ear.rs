@@ -8,8 +8,9 @@ use std::{
 use super::{Inner, outbox::Event};
 use crate::{
     StreamId,
-    store::{Answer, ConnectionState, ControlMessage, FinishedNews, Listener, LiveMessage},
-    sync::lock,
+    model::connection::{Answer, ConnectionState},
+    store::{ControlMessage, FinishedNews, Listener, LiveMessage},
+    util::sync::lock,
 };
 
 /// Wakes the writers of one crossing: one wake of this thread for all of them. Ends with [`Engine::dispose`].

@@ -12,12 +12,12 @@ use tokio::time::Instant;
 use super::{Inner, groups::Consumption};
 use crate::{
     Cursor, StreamId,
-    backoff::{Backoff, jitter},
-    cursor::MAX_SEQ,
+    model::{cursor::MAX_SEQ, ending::Terminal},
     store::{
-        Found, GRACE, OwnerCheck, Position, Read, Terminal,
+        Found, GRACE, OwnerCheck, Position, Read,
         groups::{Finished, Open, Overdue},
     },
+    util::backoff::{Backoff, jitter},
 };
 
 /// The pause between two looks, at least, …

@@ -20,13 +20,18 @@ use super::{
 };
 use crate::{
     Cursor, Error, Result, StreamId,
-    backoff::{Backoff, jitter},
-    frame::{Frame, Kind, Mark, Reference},
+    model::{
+        ending::Terminal,
+        frame::{Frame, Kind, Mark, Reference},
+    },
     store::{
-        FinishedNews, OwnerCheck, Position, Read, Terminal,
+        FinishedNews, OwnerCheck, Position, Read,
         groups::{Dead, Item, ItemId, Resolve, Subject, Take, Verdict, Work},
     },
-    sync::lock,
+    util::{
+        backoff::{Backoff, jitter},
+        sync::lock,
+    },
 };
 
 /// The first pause after news that brought nothing: what a local producer writes is heard of before it is stored.

@@ -19,10 +19,15 @@ use super::{
 };
 use crate::{
     Error, StreamId,
-    backoff::{Backoff, jitter},
-    frame::Frame,
-    store::{GRACE, LiveMessage, Outcome, OwnerCheck, Page, Position, Read, Terminal},
-    sync::lock,
+    model::{
+        ending::{Outcome, Terminal},
+        frame::Frame,
+    },
+    store::{GRACE, LiveMessage, OwnerCheck, Page, Position, Read},
+    util::{
+        backoff::{Backoff, jitter},
+        sync::lock,
+    },
 };
 
 /// What pub/sub can never show (a lost last message, a dead producer, a vanished key) is looked for this often.

@@ -31,9 +31,9 @@ use super::{
 };
 use crate::{
     Config, Error, Result, StreamId,
-    backoff::Backoff,
-    store::{self, Answer, ControlMessage, Credentials, FinishedNews, SharedStore},
-    sync::lock,
+    model::connection::{Answer, Credentials},
+    store::{self, ControlMessage, FinishedNews, SharedStore},
+    util::{backoff::Backoff, sync::lock},
 };
 
 /// This many messages for unknown generations are remembered.

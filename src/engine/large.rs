@@ -16,9 +16,9 @@ use ulid::Ulid;
 use super::Inner;
 use crate::{
     Error, Result, StreamId,
-    frame::{EncodedFrame, FrameBuilder, Kind, PIECE, Reference},
+    model::frame::{EncodedFrame, FrameBuilder, Kind, PIECE, Reference},
     sse::{Body, Format},
-    sync::lock,
+    util::sync::lock,
 };
 
 /// So many pieces of one chunk are asked for at once.

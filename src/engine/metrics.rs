@@ -13,12 +13,17 @@ use ulid::Ulid;
 
 use super::{
     large::Large,
-    outbox::{End, Event, Handle, Sink, Waits},
+    outbox::{Event, Handle, Sink, Waits},
 };
+use crate::model::ending::End;
 use crate::{
     Error, Result,
-    frame::{Chunk, EncodedFrame},
-    store::{ConnectionState, Outcome, Seal, Terminal},
+    model::{
+        connection::ConnectionState,
+        ending::{Outcome, Terminal},
+        frame::{Chunk, EncodedFrame},
+    },
+    store::Seal,
 };
 
 /// Upper bounds of the histograms' buckets, in microseconds. Above the last one there is one bucket more.

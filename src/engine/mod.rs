@@ -45,12 +45,17 @@ pub use inner::Inner;
 
 use crate::{
     Config, Cursor, Error, Result, StreamId,
-    frame::Kind,
-    store::{
-        self, Ack, Append, Appended, ConnectionState, Credentials, IfActive, IfEnded, ListCursor, Outcome,
-        OwnerCheck, Start, StopResult, StreamStatus, Sweep, Terminal, Ttl, predecessor::Ask,
+    model::{
+        connection::{ConnectionState, Credentials},
+        ending::{Outcome, Terminal},
+        frame::Kind,
+        ttl::Ttl,
     },
-    sync::lock,
+    store::{
+        self, Ack, Append, Appended, IfActive, IfEnded, ListCursor, OwnerCheck, Start, StopResult,
+        StreamStatus, Sweep, predecessor::Ask,
+    },
+    util::sync::lock,
 };
 use ear::{Ear, pump, renew_leases};
 use hub::Member;

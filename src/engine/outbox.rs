@@ -18,12 +18,13 @@ use ulid::Ulid;
 use super::{groups::Handed, large::Large};
 use crate::{
     Error, Result, StreamId,
-    frame::Chunk,
-    store::{
-        ConnectionState, Found, ListCursor, Outcome, Rights, StopResult, StreamStatus, Swept,
-        predecessor::Left,
+    model::{
+        connection::ConnectionState,
+        ending::{End, Outcome},
+        frame::Chunk,
     },
-    sync::lock,
+    store::{Found, ListCursor, Rights, StopResult, StreamStatus, Swept, predecessor::Left},
+    util::sync::lock,
 };
 
 /// The host's name for a producer or a subscription; never used twice by one engine.
@@ -93,20 +94,6 @@ pub enum Reply {
     Deleted(bool),
     /// What the predecessor has left behind.
     Predecessor(Option<Left>),
-}
-
-/// How a subscription ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum End {
-    /// With the generation.
-    Terminal {
-        /// How it ended.
-        outcome: Outcome,
-        /// Why.
-        reason: String,
-    },
-    /// With an error of its own.
-    Error(Error),
 }
 
 /// Takes what is ready, in the host's own form.

@@ -14,7 +14,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::hub::PAGE_BYTES;
-use crate::{frame::Frame, store::Terminal};
+use crate::model::{ending::Terminal, frame::Frame};
 
 /// The first page of a reader that has not asked for anything yet: enough to begin with once it does.
 const FIRST_BYTES: usize = 32 * 1024;
@@ -155,7 +155,7 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::{FrameBuilder, Kind};
+    use crate::model::frame::{FrameBuilder, Kind};
 
     fn of(bytes: usize) -> LogPage {
         let mut builder = FrameBuilder::default();

@@ -21,9 +21,12 @@ use super::{
 };
 use crate::{
     Error, Result, StreamId,
-    frame::{EncodedFrame, Kind, MAX_INLINE},
-    store::{Outcome, Start, Terminal},
-    sync::lock,
+    model::{
+        ending::{Outcome, Terminal},
+        frame::{EncodedFrame, Kind, MAX_INLINE},
+    },
+    store::Start,
+    util::sync::lock,
 };
 
 /// See the module.

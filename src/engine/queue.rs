@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use super::large::Large;
-use crate::frame::{EncodedFrame, FrameBuilder, Kind};
+use crate::model::frame::{EncodedFrame, FrameBuilder, Kind};
 
 /// See the module.
 #[derive(Default)]
@@ -133,7 +133,7 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::MAX_INLINE;
+    use crate::model::frame::MAX_INLINE;
 
     fn large(byte: u8) -> Arc<Large> {
         Large::new(Kind::Bytes, &vec![byte; MAX_INLINE + 1], 1)

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use ulid::Ulid;
 
 use crate::{
-    frame::Frame,
-    store::{Head, Page, Terminal},
+    model::{ending::Terminal, frame::Frame},
+    store::{Head, Page},
 };
 
 /// The ring keeps at most this many frames …
@@ -242,9 +242,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::{
+    use crate::model::{
+        ending::Outcome,
         frame::{FrameBuilder, Kind},
-        store::Outcome,
     };
 
     fn frame(first: u64, count: u64) -> Frame {

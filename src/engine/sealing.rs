@@ -12,7 +12,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::{Inner, producer::Producer};
 use crate::{
-    frame::{Frame, SealedFrame},
+    model::frame::{Frame, SealedFrame},
     store::{OwnerCheck, Position, Read, Seal},
 };
 

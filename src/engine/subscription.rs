@@ -21,18 +21,21 @@ use self::large::{Load, Tail};
 use super::{
     Inner,
     hub::{Hub, Member},
-    outbox::{End, Handle, Sink},
+    outbox::{Handle, Sink},
     page::{LogPage, Pace},
     ring::Next,
     window::{Limits, Window},
 };
+use crate::model::ending::End;
 use crate::{
     Cursor, Error,
-    backoff::Backoff,
-    frame::{Frame, Kind},
+    model::{
+        ending::{Outcome, Terminal},
+        frame::{Frame, Kind},
+    },
     sse::Framing,
-    store::{Outcome, OwnerCheck, Page, Position, Read, Terminal},
-    sync::lock,
+    store::{OwnerCheck, Page, Position, Read},
+    util::{backoff::Backoff, sync::lock},
 };
 
 /// Of chunks that are read for what follows them alone, so many are passed in one turn.

@@ -14,10 +14,13 @@ use super::{
 };
 use crate::{
     Cursor, Error, Result,
-    backoff::Backoff,
-    frame::{EncodedFrame, Frame, MAX_CHUNK, Reference},
-    store::{Append, Appended, ConnectionState, Outcome, Piece, Renew, Restore, Seal, Started, Terminal},
-    sync::lock,
+    model::{
+        connection::ConnectionState,
+        ending::{Outcome, Terminal},
+        frame::{EncodedFrame, Frame, MAX_CHUNK, Reference},
+    },
+    store::{Append, Appended, Piece, Renew, Restore, Seal, Started},
+    util::{backoff::Backoff, sync::lock},
 };
 
 /// Accepted frames are kept this long, in case a restart or a failover of the store loses them …

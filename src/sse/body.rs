@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{Format, put as print};
-use crate::frame::{Chunk, Kind};
+use crate::model::frame::{Chunk, Kind};
 
 /// That of a large chunk, made once for all event streams, away from the threads that must not wait.
 #[derive(Debug, Default)]

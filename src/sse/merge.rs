@@ -17,7 +17,7 @@ use ulid::Ulid;
 use super::body::{Body, Mark};
 use crate::{
     Cursor,
-    frame::{Chunk, Kind},
+    model::frame::{Chunk, Kind},
 };
 
 /// Joined deltas are not made longer than this.

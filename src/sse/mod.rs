@@ -16,9 +16,10 @@ use ulid::Ulid;
 
 use crate::{
     Cursor, Error,
-    engine::outbox::End,
-    frame::{Chunk, Kind},
-    store::Outcome,
+    model::{
+        ending::{End, Outcome},
+        frame::{Chunk, Kind},
+    },
 };
 use merge::Merge;
 

@@ -9,7 +9,8 @@ use std::{fmt, str::FromStr, time::Duration};
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
-use super::{Outcome, OwnerCheck, Position, Terminal};
+use super::{OwnerCheck, Position};
+use crate::model::ending::{Outcome, Terminal};
 use crate::{Cursor, Error, StreamId};
 
 /// A stream, and the queue of finished generations, has at most this many groups.

@@ -6,10 +6,15 @@ use std::time::Duration;
 use redis::{FromRedisValue, Pipeline, Value, aio::MultiplexedConnection, cmd, pipe};
 use tidemark::{
     Cursor, Error, StreamId,
-    frame::{EncodedFrame, Frame, FrameBuilder, Kind, MAX_CHUNK, MAX_INLINE, PIECE, Reference, SealedFrame},
+    model::{
+        ending::Outcome,
+        frame::{
+            EncodedFrame, Frame, FrameBuilder, Kind, MAX_CHUNK, MAX_INLINE, PIECE, Reference, SealedFrame,
+        },
+    },
     store::{
-        Ack, Append, Appended, IfActive, MAX_CONSUMERS, MAX_PAGE_FRAMES, MAX_PRODUCERS, Outcome, OwnerCheck,
-        Piece, Position, Read, Renew, Seal, SharedStore, Start, Sweep,
+        Ack, Append, Appended, IfActive, MAX_CONSUMERS, MAX_PAGE_FRAMES, MAX_PRODUCERS, OwnerCheck, Piece,
+        Position, Read, Renew, Seal, SharedStore, Start, Sweep,
         groups::{Dead, Finished, ItemId, MAX_GROUPS, MAX_HELD, Resolve, Subject, Take, Verdict, Work},
     },
 };

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use tidemark::{
     Error,
-    store::{ConnectionState, IfActive, LiveMessage, Position},
+    model::connection::ConnectionState,
+    store::{IfActive, LiveMessage, Position},
 };
 
 use super::support::*;

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use tidemark::{
     Error,
+    model::ending::Outcome,
     store::{
-        Appended, ControlMessage, IfActive, ListCursor, LiveMessage, Outcome, OwnerCheck, Position, Read,
-        Start, StopResult,
+        Appended, ControlMessage, IfActive, ListCursor, LiveMessage, OwnerCheck, Position, Read, Start,
+        StopResult,
     },
 };
 

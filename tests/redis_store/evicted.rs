@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use tidemark::{
     Cursor,
+    model::ending::Outcome,
     store::{
-        Ack, Appended, IfActive, MAX_CONSUMERS, Outcome, OwnerCheck, Position, SharedStore, Sweep,
+        Ack, Appended, IfActive, MAX_CONSUMERS, OwnerCheck, Position, SharedStore, Sweep,
         groups::{Finished, ItemId, Resolve, Subject, Take, Taken, Verdict, Work},
     },
 };

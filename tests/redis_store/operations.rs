@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use tidemark::{
     Error,
+    model::ending::Outcome,
     store::{
-        Append, Appended, ControlMessage, IfActive, ListCursor, LiveMessage, Outcome, OwnerCheck, Position,
-        Read, Renew, Start,
+        Append, Appended, ControlMessage, IfActive, ListCursor, LiveMessage, OwnerCheck, Position, Read,
+        Renew, Start,
     },
 };
 use ulid::Ulid;
@@ -406,7 +407,11 @@ async fn pages_end_at_the_budget_and_at_the_end() {
         let (mut seq, mut seen) = (0, Vec::new());
         loop {
             let page = read(&store, &stream, after(seq), budget).await;
-            let sizes: Vec<_> = page.frames.iter().map(tidemark::frame::Frame::size).collect();
+            let sizes: Vec<_> = page
+                .frames
+                .iter()
+                .map(tidemark::model::frame::Frame::size)
+                .collect();
             let (last, before) = sizes.split_last().unwrap();
             let sum: usize = before.iter().sum();
             assert!(sum < budget && (sum + last >= budget || !page.more), "{sizes:?}");

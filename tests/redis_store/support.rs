@@ -10,11 +10,15 @@ use std::{
 use redis::{FromRedisValue, aio::MultiplexedConnection};
 use tidemark::{
     Config, StreamId,
-    frame::{EncodedFrame, FrameBuilder, Kind},
+    model::{
+        connection::ConnectionState,
+        ending::{Outcome, Terminal},
+        frame::{EncodedFrame, FrameBuilder, Kind},
+        ttl::Ttl,
+    },
     store::{
-        Append, Appended, ConnectionState, ControlMessage, FinishedNews, IfActive, IfEnded, Listener,
-        LiveMessage, Outcome, OwnerCheck, Page, Position, Read, Restore, SharedStore, Start, Terminal, Ttl,
-        redis::RedisStore,
+        Append, Appended, ControlMessage, FinishedNews, IfActive, IfEnded, Listener, LiveMessage, OwnerCheck,
+        Page, Position, Read, Restore, SharedStore, Start, redis::RedisStore,
     },
 };
 use tokio::sync::Notify;

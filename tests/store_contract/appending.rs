@@ -1,7 +1,7 @@
 //! `append` and `restore`: exactly once, in order, or not at all.
 
 use tidemark::{
-    frame::{FrameBuilder, Kind},
+    model::frame::{FrameBuilder, Kind},
     store::{Append, Appended, Position, Start},
 };
 use ulid::Ulid;

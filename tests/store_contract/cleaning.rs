@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use tidemark::store::{ControlMessage, Outcome, Sweep, Swept};
+use tidemark::{
+    model::ending::Outcome,
+    store::{ControlMessage, Sweep, Swept},
+};
 
 use crate::{
     ending::is_over,

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use tidemark::store::{Append, Appended, Outcome, Position, StopResult};
+use tidemark::{
+    model::ending::Outcome,
+    store::{Append, Appended, Position, StopResult},
+};
 
 use crate::world::{
     LONG, Producer, SHORT, World, chunks, done, ended, frame, id, numbered, share, start, terminal, until,

@@ -4,7 +4,8 @@ use std::{pin::pin, sync::Mutex};
 
 use tidemark::{
     StreamId,
-    store::{ConnectionState, ControlMessage, FinishedNews, Listener, LiveMessage, Terminal},
+    model::{connection::ConnectionState, ending::Terminal},
+    store::{ControlMessage, FinishedNews, Listener, LiveMessage},
 };
 use tokio::sync::Notify;
 use ulid::Ulid;

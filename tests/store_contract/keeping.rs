@@ -4,7 +4,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tidemark::{
     StreamId,
-    store::{Appended, Outcome, Position, Start, Ttl},
+    model::{ending::Outcome, ttl::Ttl},
+    store::{Appended, Position, Start},
 };
 
 use crate::{

@@ -1,6 +1,6 @@
 //! Random choices that a failed run can repeat: `TIDEMARK_SEED=<printed seed>`.
 
-use tidemark::frame::{EncodedFrame, FrameBuilder, Kind};
+use tidemark::model::frame::{EncodedFrame, FrameBuilder, Kind};
 
 pub type Chunk = (Kind, Vec<u8>);
 

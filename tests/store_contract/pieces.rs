@@ -2,8 +2,11 @@
 
 use bytes::Bytes;
 use tidemark::{
-    frame::{EncodedFrame, FrameBuilder, Kind, PIECE, Reference},
-    store::{Append, Appended, Outcome, Piece, Position, Start, StopResult},
+    model::{
+        ending::Outcome,
+        frame::{EncodedFrame, FrameBuilder, Kind, PIECE, Reference},
+    },
+    store::{Append, Appended, Piece, Position, Start, StopResult},
 };
 use ulid::Ulid;
 
@@ -93,7 +96,7 @@ pub async fn a_large_chunk_is_written_in_pieces(world: &World) {
     let chunks: Vec<_> = page
         .frames
         .iter()
-        .flat_map(tidemark::frame::Frame::chunks)
+        .flat_map(tidemark::model::frame::Frame::chunks)
         .collect();
     assert_eq!(chunks[1].kind, Kind::Large);
     assert_eq!(Reference::decode(chunks[1].data), Some(large));

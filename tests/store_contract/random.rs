@@ -2,8 +2,11 @@
 //! are lost and batches that are sent again, producers that vanish between any two operations.
 
 use tidemark::{
-    frame::{EncodedFrame, Frame, SealedFrame},
-    store::{Append, Appended, Outcome, Page, Position, Read, Seal},
+    model::{
+        ending::Outcome,
+        frame::{EncodedFrame, Frame, SealedFrame},
+    },
+    store::{Append, Appended, Page, Position, Read, Seal},
 };
 use ulid::Ulid;
 

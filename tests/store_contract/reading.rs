@@ -1,6 +1,9 @@
 //! `read`: positions, pages and owners.
 
-use tidemark::store::{Outcome, OwnerCheck, Page, Position, Read, Terminal};
+use tidemark::{
+    model::ending::{Outcome, Terminal},
+    store::{OwnerCheck, Page, Position, Read},
+};
 use ulid::Ulid;
 
 use crate::world::{LONG, World, caller, chunks, code, id, numbered, owned, read, terminal};
@@ -202,7 +205,11 @@ pub async fn a_cursor_inside_a_frame_gets_the_frame(world: &World) {
         (5, vec![]),
     ] {
         let page = engine.page(&id("chat"), after(generation, seq)).await;
-        let got: Vec<_> = page.frames.iter().map(tidemark::frame::Frame::first).collect();
+        let got: Vec<_> = page
+            .frames
+            .iter()
+            .map(tidemark::model::frame::Frame::first)
+            .collect();
         assert_eq!((page.after, got), (seq, firsts));
     }
 }
@@ -211,7 +218,7 @@ pub async fn a_cursor_ahead_of_the_log_gets_nothing(world: &World) {
     let engine = world.engine();
     let mut producer = engine.produce(&id("chat")).await;
     producer.write(&["one"]).await;
-    for seq in [2, 99, tidemark::cursor::MAX_SEQ] {
+    for seq in [2, 99, tidemark::model::cursor::MAX_SEQ] {
         let page = engine.page(&id("chat"), after(producer.generation(), seq)).await;
         assert_eq!(
             (page.frames.len(), page.more, page.lost, page.after),

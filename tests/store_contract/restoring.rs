@@ -2,7 +2,8 @@
 
 use tidemark::{
     StreamId,
-    store::{Appended, ControlMessage, IfActive, Outcome, Position, Start},
+    model::ending::Outcome,
+    store::{Appended, ControlMessage, IfActive, Position, Start},
 };
 use ulid::Ulid;
 

@@ -2,8 +2,11 @@
 
 use bytes::Bytes;
 use tidemark::{
-    frame::{Frame, SealedFrame},
-    store::{Append, Appended, Outcome, Page, Position, Read, Seal},
+    model::{
+        ending::Outcome,
+        frame::{Frame, SealedFrame},
+    },
+    store::{Append, Appended, Page, Position, Read, Seal},
 };
 use ulid::Ulid;
 

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use tidemark::{
     Cursor, StreamId,
+    model::ending::Outcome,
     store::{
-        FinishedNews, Outcome, OwnerCheck, Position,
+        FinishedNews, OwnerCheck, Position,
         groups::{Dead, Finished, Item, ItemId, MAX_GROUPS, Resolve, Subject, Take, Taken, Verdict, Work},
     },
 };

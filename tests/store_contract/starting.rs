@@ -1,6 +1,9 @@
 //! `start`: generations, ordinals, and what to do about a live producer.
 
-use tidemark::store::{Appended, IfActive, IfEnded, Outcome, Position, Start};
+use tidemark::{
+    model::ending::Outcome,
+    store::{Appended, IfActive, IfEnded, Position, Start},
+};
 
 use crate::world::{World, chunks, code, done, id, numbered, owned, share, start, takeover, terminal};
 

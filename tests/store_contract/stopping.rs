@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use tidemark::store::{Appended, ControlMessage, MAX_KEPT_STOPS, Outcome, OwnerCheck, StopResult};
+use tidemark::{
+    model::ending::Outcome,
+    store::{Appended, ControlMessage, MAX_KEPT_STOPS, OwnerCheck, StopResult},
+};
 
 use crate::{
     heard::Heard,

@@ -2,7 +2,10 @@
 
 use std::time::Instant;
 
-use tidemark::store::{AGAIN, ControlMessage, GRACE, Outcome, PAUSE};
+use tidemark::{
+    model::ending::Outcome,
+    store::{AGAIN, ControlMessage, GRACE, PAUSE},
+};
 
 use crate::heard::Heard;
 use crate::world::{LONG, SHORT, World, done, id, pass, share, terminal, until};

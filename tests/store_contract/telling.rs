@@ -2,8 +2,9 @@
 //!
 //! That something was *not* told is shown by a later message to the same listener, which has to come after it.
 
-use tidemark::store::{
-    ConnectionState, ControlMessage, ListCursor, Outcome, OwnerCheck, Position, StopResult,
+use tidemark::{
+    model::{connection::ConnectionState, ending::Outcome},
+    store::{ControlMessage, ListCursor, OwnerCheck, Position, StopResult},
 };
 use ulid::Ulid;
 

@@ -8,10 +8,14 @@ use std::{
 
 use tidemark::{
     StreamId,
-    frame::{EncodedFrame, FrameBuilder, Kind},
+    model::{
+        ending::{Outcome, Terminal},
+        frame::{EncodedFrame, FrameBuilder, Kind},
+        ttl::Ttl,
+    },
     store::{
-        Append, Appended, Head, IfActive, IfEnded, ListCursor, Listener, Outcome, OwnerCheck, Page, Position,
-        Read, Renew, Restore, SharedStore, Start, Started, StopResult, StreamStatus, Terminal, Ttl,
+        Append, Appended, Head, IfActive, IfEnded, ListCursor, Listener, OwnerCheck, Page, Position, Read,
+        Renew, Restore, SharedStore, Start, Started, StopResult, StreamStatus,
     },
 };
 use ulid::Ulid;

@@ -8,14 +8,14 @@ use tokio::task::AbortHandle;
 use super::{LogPage, State, Step, Subscription};
 use crate::{
     Cursor, Error,
-    backoff::Backoff,
     engine::{
         Inner,
         large::{self, Large},
-        outbox::{End, Sink},
+        outbox::Sink,
     },
-    frame::Reference,
+    model::{ending::End, frame::Reference},
     sse::{Body, Format, Framing},
+    util::backoff::Backoff,
 };
 
 /// So much of a large chunk's body is delivered at once.
@@ -148,7 +148,7 @@ impl Subscription {
 
     /// The large chunk is here, or will never be.
     fn loaded(&self, of: Reference, loaded: Result<Loaded, Error>) {
-        let mut state = crate::sync::lock(&self.state);
+        let mut state = crate::util::sync::lock(&self.state);
         let Some(load) = state.load.as_mut().filter(|load| load.of == of) else {
             return;
         };

@@ -10,8 +10,9 @@ use ulid::Ulid;
 
 use crate::{
     Cursor, Result,
+    model::ending::Terminal,
     store::{
-        Position, Terminal,
+        Position,
         groups::{
             Dead, Finished, Item, ItemId, MAX_FINISHED, MAX_GROUPS, MAX_HELD, Resolve, Subject, Take, Taken,
             Verdict, full,

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::step::Step;
 use crate::{
     Result,
-    store::{MAX_KEPT_STOPS, OwnerCheck, too_many_stops},
+    store::{MAX_KEPT_STOPS, OwnerCheck, values::too_many_stops},
 };
 
 /// The last one, and beside it each owner's own.

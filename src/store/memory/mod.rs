@@ -31,10 +31,11 @@ use self::{
 };
 use super::groups::{Dead, Finished, Item, Open, Overdue, Resolve, Take, Taken, Work};
 use super::{
-    AGAIN, Ack, Append, Appended, ConnectionState, Found, ListCursor, Listener, OwnerCheck, Page, Pending,
-    Piece, Read, Renew, Restore, SharedStore, Start, Started, StopResult, Store, Sweep, Swept, beyond_doubt,
+    AGAIN, Ack, Append, Appended, Found, ListCursor, Listener, OwnerCheck, Page, Pending, Piece, Read, Renew,
+    Restore, SharedStore, Start, Started, StopResult, Store, Sweep, Swept, doubt::beyond_doubt,
 };
-use crate::{Cursor, Error, Result, StreamId, frame::Reference, sync::lock};
+use crate::model::connection::ConnectionState;
+use crate::{Cursor, Error, Result, StreamId, model::frame::Reference, util::sync::lock};
 
 /// The store of engines without Redis.
 pub struct MemoryStore {

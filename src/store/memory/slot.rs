@@ -15,12 +15,13 @@ use super::{
 };
 use crate::{
     Cursor, Error, Result,
-    frame::Reference,
+    model::frame::Reference,
     store::{
-        Ack, Append, Appended, FinishedNews, IfActive, IfEnded, LiveMessage, Look, OwnerCheck, Piece, Read,
-        Renew, Restore, Start, Started, StopResult, StreamStatus, Sweep, Swept,
+        Ack, Append, Appended, FinishedNews, IfActive, IfEnded, LiveMessage, OwnerCheck, Piece, Read, Renew,
+        Restore, Start, Started, StopResult, StreamStatus, Sweep, Swept,
+        doubt::Look,
         groups::{Dead, Item, Resolve, Subject, Take, Taken},
-        raw_page::RawPage,
+        pages::RawPage,
     },
 };
 

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     StreamId,
     store::{FinishedNews, ListCursor, Listener},
-    sync::lock,
+    util::sync::lock,
 };
 
 /// How many slots every operation looks at for expiry: more than it can add, so that the dead never pile up.

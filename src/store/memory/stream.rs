@@ -19,10 +19,14 @@ use super::{
 };
 use crate::{
     Cursor, Result,
-    frame::Frame,
+    model::{
+        ending::{Outcome, Terminal},
+        frame::Frame,
+        ttl::Ttl,
+    },
     store::{
-        AGAIN, Append, Appended, ControlMessage, GRACE, IfActive, LiveMessage, MAX_PRODUCERS, Outcome,
-        OwnerCheck, PAUSE, Seal, Start, Started, Terminal, Ttl, crowded, groups::Finished,
+        AGAIN, Append, Appended, ControlMessage, GRACE, IfActive, LiveMessage, MAX_PRODUCERS, OwnerCheck,
+        PAUSE, Seal, Start, Started, groups::Finished, values::crowded,
     },
 };
 

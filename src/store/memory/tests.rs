@@ -7,8 +7,11 @@ use tokio::time::advance;
 
 use super::*;
 use crate::{
-    frame::{FrameBuilder, Kind},
-    store::{ControlMessage, FinishedNews, IfActive, IfEnded, LiveMessage, Position, Ttl},
+    model::{
+        frame::{FrameBuilder, Kind},
+        ttl::Ttl,
+    },
+    store::{ControlMessage, FinishedNews, IfActive, IfEnded, LiveMessage, Position},
 };
 
 const MINUTE: Duration = Duration::from_secs(60);

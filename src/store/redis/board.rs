@@ -15,8 +15,9 @@ use tokio::{
 };
 
 use crate::{
-    store::{ConnectionState, Credentials, Listener},
-    sync::lock,
+    model::connection::{ConnectionState, Credentials},
+    store::Listener,
+    util::sync::lock,
 };
 
 /// What the state is put together from.

@@ -31,7 +31,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    backoff::{Backoff, jitter},
+    util::backoff::{Backoff, jitter},
 };
 
 /// How long a server may take to give it.

@@ -22,7 +22,7 @@ use super::{
     pulse::{PING_EVERY, PROOF, Pulse, patience},
     scripts::{self, Call},
 };
-use crate::{Error, Result, backoff::Backoff};
+use crate::{Error, Result, util::backoff::Backoff};
 
 /// How long an operation waits.
 #[derive(Debug, Clone, Copy)]

@@ -21,7 +21,7 @@ use super::{
     subscriber::{Kind, Request, Subscriber, Wish},
     target::Target,
 };
-use crate::{Result, sync::lock};
+use crate::{Result, util::sync::lock};
 
 /// By connection settings, and by the runtime that drives the connections.
 type Registry = HashMap<(String, Id), Weak<Endpoint>>;

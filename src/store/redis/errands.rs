@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use super::{board::Spare, commands::Limits, endpoint::Endpoint, heed, scripts::Call};
-use crate::{backoff::Backoff, sync::lock};
+use crate::util::{backoff::Backoff, sync::lock};
 
 /// How long an errand is tried again.
 const PATIENCE: Duration = Duration::from_secs(600);

@@ -13,12 +13,14 @@ use super::{
 };
 use crate::{
     Error, Result, StreamId,
-    cursor::MAX_SEQ,
-    store::groups::{
-        Dead, Finished, Item, ItemId, MAX_FINISHED, MAX_GROUPS, MAX_HELD, Open, Overdue, Resolve, Subject,
-        Take, Taken, Work, full,
+    model::cursor::MAX_SEQ,
+    store::{
+        OwnerCheck, Start,
+        groups::{
+            Dead, Finished, Item, ItemId, MAX_FINISHED, MAX_GROUPS, MAX_HELD, Open, Overdue, Resolve,
+            Subject, Take, Taken, Work, full,
+        },
     },
-    store::{OwnerCheck, Start},
 };
 
 use std::time::Duration;

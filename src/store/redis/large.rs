@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     Result, StreamId,
-    frame::Reference,
+    model::frame::Reference,
     store::{Appended, Piece},
 };
 

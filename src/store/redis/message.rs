@@ -26,8 +26,11 @@ use ulid::Ulid;
 use super::keys;
 use crate::{
     StreamId,
-    frame::Frame,
-    store::{ControlMessage, FinishedNews, LiveMessage, Outcome, Terminal},
+    model::{
+        ending::{Outcome, Terminal},
+        frame::Frame,
+    },
+    store::{ControlMessage, FinishedNews, LiveMessage},
 };
 
 /// A message of a stream's live channel. A frame that cannot be decoded counts as not sent along.
@@ -109,7 +112,7 @@ fn terminal(outcome: &str, reason: &str) -> Option<Terminal> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::{FrameBuilder, Kind};
+    use crate::model::frame::{FrameBuilder, Kind};
 
     #[test]
     fn a_damaged_frame_counts_as_not_sent_along() {

@@ -71,13 +71,17 @@ use self::{
 };
 use super::groups::{Dead, Finished, Item, Open, Overdue, Resolve, Take, Taken, Work};
 use super::{
-    Ack, Append, Appended, ConnectionState, Found, IfActive, IfEnded, ListCursor, Listener, MAX_CONSUMERS,
-    MAX_KEPT_STOPS, MAX_PAGE_FRAMES, OwnerCheck, Page, Pending, Piece, Position, Read, Renew, Restore,
-    Rights, SHOWN_CONSUMERS, Start, Started, StopResult, Store, Sweep, Swept, Ttl, beyond_doubt,
+    Ack, Append, Appended, Found, IfActive, IfEnded, ListCursor, Listener, MAX_CONSUMERS, MAX_KEPT_STOPS,
+    MAX_PAGE_FRAMES, OwnerCheck, Page, Pending, Piece, Position, Read, Renew, Restore, Rights,
+    SHOWN_CONSUMERS, Start, Started, StopResult, Store, Sweep, Swept,
+    doubt::beyond_doubt,
     predecessor::{Ask, Left},
 };
+use crate::model::{connection::ConnectionState, ttl::Ttl};
 use crate::{
-    Config, Cursor, Error, Result, StreamId, backoff::jitter, cursor::MAX_SEQ, frame::Reference, sync::lock,
+    Config, Cursor, Error, Result, StreamId,
+    model::{cursor::MAX_SEQ, frame::Reference},
+    util::{backoff::jitter, sync::lock},
 };
 
 /// How long a deletion waits for the index, whose entries go by themselves in the end.

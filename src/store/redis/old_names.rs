@@ -21,8 +21,9 @@ use ulid::Ulid;
 use super::{RedisStore, keys::StreamKeys, number, subscriber::Kind};
 use crate::{
     Error, Result, StreamId,
-    store::{ConnectionState, ControlMessage, FinishedNews, Listener, LiveMessage},
-    sync::lock,
+    model::connection::ConnectionState,
+    store::{ControlMessage, FinishedNews, Listener, LiveMessage},
+    util::sync::lock,
 };
 
 /// So long a part of the old index that was not there is taken for gone.

@@ -14,7 +14,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::sync::lock;
+use crate::util::sync::lock;
 
 /// Of a connection that was not heard for so long nobody knows whether it is still there.
 const SILENCE: Duration = Duration::from_secs(3);

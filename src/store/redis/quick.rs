@@ -25,7 +25,7 @@ use super::{
 use crate::{
     Error, Result,
     store::{Append, Appended},
-    sync::lock,
+    util::sync::lock,
 };
 
 /// The most appends in one command …

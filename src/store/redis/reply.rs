@@ -7,9 +7,12 @@ use ulid::Ulid;
 
 use crate::{
     Cursor, Error, Result, StreamId,
+    model::ending::{Outcome, Terminal},
     store::{
-        Appended, ConsumerStatus, Found, Head, Look, Outcome, Page, Started, StopResult, StreamStatus, Swept,
-        Terminal, crowded, raw_page::RawPage, too_many_stops,
+        Appended, ConsumerStatus, Found, Head, Page, Started, StopResult, StreamStatus, Swept,
+        doubt::Look,
+        pages::RawPage,
+        values::{crowded, too_many_stops},
     },
 };
 

@@ -29,7 +29,7 @@ use super::{
     pulse::{PING_AT_LEAST, PING_EVERY, PROOF, Pulse, patience},
     servers::Servers,
 };
-use crate::{Result, StreamId, backoff::Backoff};
+use crate::{Result, StreamId, util::backoff::Backoff};
 
 /// Messages in a row before the task sees to anything else, …
 const MESSAGES_AT_ONCE: usize = 64;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{Generation, Stream};
 use crate::{
-    frame::Reference,
+    model::frame::Reference,
     store::{Appended, Piece, memory::step::Step},
 };
 

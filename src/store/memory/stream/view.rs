@@ -8,7 +8,7 @@ use crate::{
     Cursor,
     store::{
         Head, MAX_PAGE_FRAMES, Page, Position, Read, StreamStatus, Sweep, Swept, memory::step::Step,
-        raw_page::RawPage,
+        pages::RawPage,
     },
 };
 

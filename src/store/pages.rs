@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::Page;
 use crate::{
     Error, Result, StreamId,
-    frame::{Frame, inflates_to},
+    model::frame::{Frame, inflates_to},
 };
 
 /// Inflating more than this is left to another thread, and so is looking through many times as much.

@@ -63,7 +63,7 @@ impl Reference {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::{Frame, FrameBuilder, SealedFrame};
+    use crate::model::frame::{Frame, FrameBuilder, SealedFrame};
 
     fn reference(length: usize) -> Reference {
         Reference {

@@ -23,7 +23,7 @@ use std::{
     ops::Range,
 };
 
-pub use reference::{PIECE, Reference};
+pub use self::reference::{PIECE, Reference};
 
 use bytes::Bytes;
 use flate2::{Compression, bufread::GzDecoder, write::GzEncoder};

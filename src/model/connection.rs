@@ -1,0 +1,42 @@
+//! What an engine is told of its connection, and asked for it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The state of the connection to the store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ConnectionState {
+    /// Not used yet.
+    Idle,
+    /// The first connection is being made.
+    Connecting,
+    /// Commands and live messages flow.
+    Ready,
+    /// A connection was lost and is being made again.
+    Reconnecting,
+    /// Reconnecting has failed at least once: live answers go on from memory, writes queue up.
+    Degraded,
+    /// Closed for good.
+    Closed,
+}
+
+/// As whom to connect.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Credentials {
+    /// The URL's user if there is none.
+    pub username: Option<String>,
+    /// A password, or a token that stands for one.
+    pub password: String,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").finish_non_exhaustive()
+    }
+}
+
+/// Takes credentials, or why there are none: words that may be shown to anybody.
+pub type Answer = tokio::sync::oneshot::Sender<Result<Credentials, String>>;

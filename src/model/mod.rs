@@ -1,0 +1,8 @@
+//! What all parts speak of: streams, cursors, frames, ends, the state of the connection.
+
+pub mod connection;
+pub mod cursor;
+pub mod ending;
+pub mod frame;
+pub mod stream_id;
+pub mod ttl;

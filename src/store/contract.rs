@@ -1,0 +1,264 @@
+//! The contract of a store: the [`Store`] trait, and the [`Listener`] that a store tells.
+//!
+//! # What a stream is to a store
+//!
+//! * A *record* (`:meta` in Redis): the current generation and its state, the last seq, the live producers and their
+//!   leases, a stop request, owner, metadata, TTLs, and where the current and the previous generation begin.
+//! * A *log*: entries in the order `(ordinal, number)`. A frame's number is its last seq; a terminal entry's is the last
+//!   seq + 1. The ordinal counts generations from 1, so seqs go on across generations without a hole and a
+//!   generation's entries are one range. Frames of generations before the previous one are dropped at the next start.
+//!   The log has a *sealed* part, of few large compressed frames, and after it an *open* one, as it was written.
+//! * *Pieces* of chunks that are too large for a frame, which holds a reference in their place; they go with the entries of
+//!   their generation.
+//! * *Cursors* of consumers and the places of [`groups`](super::groups), which live and go with the stream.
+//!
+//! # Ending
+//!
+//! Exactly one terminal entry ends a generation. It is appended by its producer ([`Append::terminal`]), by a takeover
+//! (`interrupted`, reason `superseded`), or by whoever calls [`Store::read`], [`Store::take`], [`Store::start`],
+//! [`Store::stop`] or [`Store::status`] when its producers are dead: `stopped` when a stop was requested, else `interrupted`
+//! with reason `lease`. Whoever appends it tells the listeners in the same step.
+//!
+//! # Dead producers
+//!
+//! A lease that has lapsed is no proof: nobody can renew one while the store is away, stands still or refuses writes. So a
+//! look at a generation whose last lease has less than [`GRACE`](super::GRACE) left puts it under suspicion, and tells its producers
+//! ([`ControlMessage::Suspected`]), who renew it at once. They are dead when every lease has lapsed, nothing was heard of them for
+//! [`GRACE`](super::GRACE), and the store was looked at, and could take note of that, all the while, with no pause longer than [`PAUSE`](super::PAUSE). Looks that
+//! show a suspicion say when the next one is due ([`Head::doubt`](super::Head::doubt)); [`Store::start`], [`Store::status`] and
+//! [`Store::sweep`] do not answer before they know, and so may take as long as [`GRACE`](super::GRACE).
+
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use ulid::Ulid;
+
+use super::{
+    groups::{Dead, Finished, Item, Open, Overdue, Resolve, Take, Taken, Work},
+    predecessor,
+    values::{
+        Ack, Append, Appended, Found, ListCursor, OwnerCheck, Page, Piece, Read, Renew, Restore, Rights,
+        Start, Started, StopResult, StreamStatus, Sweep, Swept,
+    },
+};
+use crate::{
+    Cursor, Error, Result, StreamId,
+    model::{
+        connection::{Answer, ConnectionState},
+        ending::Terminal,
+        frame::{Frame, Reference},
+    },
+};
+
+/// What an asynchronous operation of a store returns.
+pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
+
+/// Something happened on a stream that this engine listens to.
+#[derive(Debug, Clone)]
+pub enum LiveMessage {
+    /// A frame was appended; `None` when it was too large to be sent along.
+    Frame {
+        /// Its generation.
+        generation: Ulid,
+        /// Its last seq.
+        last: u64,
+        /// The frame.
+        frame: Option<Frame>,
+    },
+    /// A generation ended after `last`.
+    Ended {
+        /// The generation.
+        generation: Ulid,
+        /// Its last seq.
+        last: u64,
+        /// Its terminal entry.
+        terminal: Terminal,
+    },
+    /// A generation began; its first chunk will be `base + 1`.
+    Started {
+        /// The generation.
+        generation: Ulid,
+        /// The last seq before it.
+        base: u64,
+    },
+    /// The stream was deleted.
+    Deleted,
+}
+
+/// Something a producer of this engine has to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ControlMessage {
+    /// A stop was requested for this generation.
+    Stop {
+        /// The generation.
+        generation: Ulid,
+        /// Why.
+        reason: String,
+    },
+    /// The producers are suspected to be dead: they have to renew their lease.
+    Suspected {
+        /// The generation.
+        generation: Ulid,
+    },
+    /// The generation was ended by somebody else: taken over, deleted, or its lease had lapsed.
+    Ended {
+        /// The generation.
+        generation: Ulid,
+        /// Its terminal entry.
+        terminal: Terminal,
+    },
+}
+
+/// What becomes of [`Work::Finished`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FinishedNews {
+    /// A generation was added to it.
+    Added,
+    /// A generation is open, and none was before.
+    Open,
+}
+
+/// Who is told. Called on the engine's thread; must not block.
+pub trait Listener: Send + Sync + 'static {
+    /// A message of a stream that is listened to.
+    fn on_live(&self, stream: &StreamId, message: LiveMessage);
+    /// A message for the producers of this engine.
+    fn on_control(&self, stream: &StreamId, message: ControlMessage);
+    /// News of the finished generations.
+    fn on_finished(&self, news: FinishedNews);
+    /// Messages may have been missed on every stream; all of them are listened to again.
+    fn on_restored(&self);
+    /// The connection's state changed. `reason` is empty or says why, without credentials.
+    fn on_state(&self, state: ConnectionState, reason: &str);
+    /// A connection is being made, as whom the engine's host has to say; dropped, another engine is asked.
+    fn on_credentials(&self, _answer: Answer) {}
+    /// Something works less well than it could, for a reason that whoever runs the store can remove.
+    fn on_warning(&self, _warning: &str) {}
+}
+
+/// Where chunks are kept. See the module for the model.
+///
+/// Errors: [`crate::Error::Connection`] (within the connect timeout), [`crate::Error::Timeout`],
+/// [`crate::Error::Store`], [`crate::Error::Closed`]; further ones are named at the operation. A store does not
+/// retry: the engine does, since it knows what is safe to repeat (everything here is).
+pub trait Store: Send + Sync + 'static {
+    /// Connects, if there is something to connect to. Every other operation does so by itself.
+    fn connect(&self) -> Pending<'_, ()>;
+    /// Begins or joins a generation; the stream enters the index. Producers' control messages are listened to before.
+    /// Errors: [`crate::Error::Active`], [`crate::Error::Forbidden`], [`crate::Error::Store`] for more than
+    /// [`MAX_PRODUCERS`](super::MAX_PRODUCERS) producers.
+    fn start<'a>(&'a self, stream: &'a StreamId, start: &'a Start) -> Pending<'a, Started>;
+    /// Puts back what was lost.
+    fn restore<'a>(&'a self, stream: &'a StreamId, restore: &'a Restore) -> Pending<'a, Appended>;
+    /// Appends a batch.
+    fn append<'a>(&'a self, stream: &'a StreamId, append: &'a Append) -> Pending<'a, Appended>;
+    /// Puts down a piece of a large chunk. The answer's `last` is the log's last seq.
+    fn put<'a>(&'a self, stream: &'a StreamId, piece: &'a Piece) -> Pending<'a, Appended>;
+    /// A piece of a large chunk, if it is there. Whoever was given the reference may read the pieces.
+    fn piece<'a>(
+        &'a self,
+        stream: &'a StreamId,
+        large: &'a Reference,
+        index: usize,
+    ) -> Pending<'a, Option<Bytes>>;
+    /// Prolongs a lease.
+    fn renew<'a>(&'a self, stream: &'a StreamId, renew: &'a Renew) -> Pending<'a, Appended>;
+    /// A producer of this engine has ended, whether or not the store has heard of it: nothing that was noted here to write
+    /// for it is of use any more.
+    fn release(&self, _producer: Ulid) {}
+    /// Reads a page; `None` when the stream does not exist (or holds nothing but a kept stop).
+    /// Errors: [`crate::Error::Forbidden`], [`crate::Error::Corrupt`].
+    fn read<'a>(&'a self, stream: &'a StreamId, read: &'a Read) -> Pending<'a, Option<Page>>;
+    /// Requests a stop; `keep` is how long it is kept for a stream that does not exist yet. Each owner's own is kept apart from
+    /// those of others, of whom there are at most [`MAX_KEPT_STOPS`](super::MAX_KEPT_STOPS); beside these the last one by anybody. A start is stopped
+    /// by its owner's own, or by the last one if that was by somebody who may stop it.
+    /// Errors: [`crate::Error::Forbidden`], [`crate::Error::Store`] for too many owners.
+    fn stop<'a>(
+        &'a self,
+        stream: &'a StreamId,
+        reason: &'a str,
+        owner: &'a OwnerCheck,
+        keep: Duration,
+    ) -> Pending<'a, StopResult>;
+    /// Moves the cursors of consumers, which live as long as the stream. The answer says for each whether there was room:
+    /// a new consumer is refused when there are [`MAX_CONSUMERS`](super::MAX_CONSUMERS).
+    /// Errors: [`crate::Error::NotFound`], [`crate::Error::Forbidden`].
+    fn ack<'a>(
+        &'a self,
+        stream: &'a StreamId,
+        acks: &'a [Ack],
+        owner: &'a OwnerCheck,
+    ) -> Pending<'a, Vec<bool>>;
+    /// A consumer's cursor, whose generation may no longer be kept.
+    fn cursor<'a>(&'a self, stream: &'a StreamId, consumer: &'a str) -> Pending<'a, Option<Cursor>>;
+    /// What is found under a stream's name, as part of a list: what is damaged is no error here.
+    fn inspect<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, Found>;
+    /// What is known of a stream. Errors: [`crate::Error::Store`] for a damaged one.
+    fn status<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, Option<StreamStatus>> {
+        Box::pin(async move {
+            match self.inspect(stream).await? {
+                Found::Nothing => Ok(None),
+                Found::Stream(status) => Ok(Some(*status)),
+                Found::Damaged(why) => Err(Error::Store {
+                    operation: "status",
+                    reason: format!("stream {:?} is damaged, delete it: {why}", stream.as_str()),
+                    retryable: false,
+                }),
+            }
+        })
+    }
+    /// The bytes that the store's memory holds of a stream, about; `None` when it does not exist.
+    fn memory<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, Option<u64>>;
+    /// Removes a stream, or whatever stands in its place, and ends its readers and producers; whether there was one.
+    fn delete<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, bool>;
+    /// Removes those of these streams that the rule is about, each atomically as [`Store::delete`] does it, and takes
+    /// what is gone from the index, unless it has been started meanwhile.
+    fn sweep<'a>(&'a self, streams: &'a [StreamId], rule: &'a Sweep) -> Pending<'a, Vec<Swept>>;
+    /// What the server says of itself (`INFO`), of a cluster one of them; `None` when there is no server.
+    fn info(&self) -> Pending<'_, Option<String>>;
+    /// Tries everything that the server has to allow; `None` when there is no server.
+    fn rights(&self) -> Pending<'_, Option<Rights>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+    /// How many ids the index holds, gone ones included.
+    fn count(&self) -> Pending<'_, u64>;
+    /// About `count` ids of the index, which may name streams that are gone and, within a shard, an id twice; and where
+    /// to go on. A stream is listed from its start on for as long as it is there.
+    fn list(&self, from: ListCursor, count: usize) -> Pending<'_, (Vec<StreamId>, Option<ListCursor>)>;
+    /// Hands items to a consumer; `None` when the stream does not exist.
+    /// Errors: [`crate::Error::Forbidden`], [`crate::Error::Store`] for more than [`MAX_GROUPS`](super::groups::MAX_GROUPS) groups.
+    fn take<'a>(&'a self, work: Work<'a>, take: &'a Take) -> Pending<'a, Option<Taken>>;
+    /// Says what becomes of items. Errors: [`crate::Error::Forbidden`].
+    fn resolve<'a>(&'a self, work: Work<'a>, resolve: &'a Resolve) -> Pending<'a, ()>;
+    /// Lists dead letters, in the order of the work. Errors: [`crate::Error::Forbidden`].
+    fn dead<'a>(&'a self, work: Work<'a>, dead: &'a Dead) -> Pending<'a, Vec<Item>>;
+    /// Adds a generation to [`Work::Finished`], if a group has ever asked for it; with `if_open` only if nobody has
+    /// announced it yet. A store that sees every end by itself has nothing to do here.
+    fn announce<'a>(&'a self, finished: &'a Finished, if_open: bool) -> Pending<'a, ()>;
+    /// An open generation is not there any more, and will not be announced.
+    fn forget_open<'a>(&'a self, open: &'a Open) -> Pending<'a, ()>;
+    /// Some of the generations that are open although their leases should have been renewed or their ends announced;
+    /// nobody else is told of them for the length of the pause.
+    fn overdue(&self, count: usize, pause: Duration) -> Pending<'_, Overdue>;
+    /// Listens to news of [`Work::Finished`] from now on, for as long as the store is open.
+    fn listen_finished(&self) -> Pending<'_, ()>;
+    /// Looks at what the [`predecessor`] has left behind, or changes it; `None` where it never was.
+    fn predecessor<'a>(&'a self, _ask: &'a predecessor::Ask) -> Pending<'a, Option<predecessor::Left>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+    /// Listens to a stream until [`Store::unlisten`]; resolves once messages published from now on will arrive.
+    fn listen<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, ()>;
+    /// Stops listening.
+    fn unlisten(&self, stream: &StreamId);
+    /// Why the store cannot be reached, while it is known that it cannot: the last attempt to connect has failed.
+    fn outage(&self) -> Option<crate::Error> {
+        None
+    }
+    /// The state of the connection.
+    fn state(&self) -> ConnectionState;
+    /// Gives up the connections; operations after it fail with [`crate::Error::Closed`].
+    fn close(&self) -> Pending<'_, ()>;
+}
+
+/// A store, shared.
+pub type SharedStore = Arc<dyn Store>;

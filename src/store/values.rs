@@ -1,0 +1,494 @@
+//! The values that cross the [`Store`](super::Store) trait.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use ulid::Ulid;
+
+use crate::{
+    Cursor, Error, StreamId,
+    model::{
+        ending::{Outcome, Terminal},
+        frame::{EncodedFrame, Frame, Reference, SealedFrame},
+        ttl::Ttl,
+    },
+};
+
+/// A stream keeps the cursors of this many consumers. Those in generations that are no longer kept make room.
+pub const MAX_CONSUMERS: usize = 1000;
+
+/// The stops of this many owners are kept for a stream that does not exist yet.
+pub const MAX_KEPT_STOPS: usize = 1000;
+
+/// So many of them are part of a stream's status.
+pub const SHOWN_CONSUMERS: usize = 100;
+
+/// A shared generation has at most this many producers. Those whose leases have lapsed make room.
+pub const MAX_PRODUCERS: usize = 1000;
+
+/// A page has at most this many frames.
+pub const MAX_PAGE_FRAMES: usize = 1024;
+
+/// What to do when the stream already has a live producer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IfActive {
+    /// Refuse with [`crate::Error::Active`].
+    #[default]
+    Error,
+    /// End the live generation as `interrupted` / `superseded` and start a new one.
+    Takeover,
+    /// Join the live generation if it was itself started to be shared, else refuse with [`crate::Error::Active`].
+    Share,
+}
+
+/// What to do when the stream has an ended generation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum IfEnded {
+    /// Start another one.
+    #[default]
+    Restart,
+    /// Refuse with [`crate::Error::Ended`].
+    Error,
+}
+
+/// Begins a generation, or joins a shared one.
+///
+/// Idempotent by `producer`: the same request again returns the same answer as long as that producer is registered.
+#[derive(Debug, Clone)]
+pub struct Start {
+    /// The id of the generation that begins; ignored when a shared one is joined. Its time is replaced by that of the
+    /// generation before it, if that names a later one.
+    pub generation: Ulid,
+    /// The id of the producer.
+    pub producer: Ulid,
+    /// What to do about a live producer.
+    pub if_active: IfActive,
+    /// What to do about a generation that has ended.
+    pub if_ended: IfEnded,
+    /// Who may follow, stop and continue the stream. `None` on a stream without an owner.
+    pub owner: Option<String>,
+    /// The caller's metadata, a JSON text kept as it is.
+    pub metadata: Option<String>,
+    /// How long the producer counts as alive after its last write or renewal.
+    pub lease: Duration,
+    /// How long the keys live.
+    pub ttl: Ttl,
+}
+
+/// The answer to [`Start`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Started {
+    /// The generation: the requested one, maybe under a later id, or the shared one that was joined.
+    pub generation: Ulid,
+    /// Its ordinal.
+    pub ordinal: u64,
+    /// The last seq at this moment: before the generation's first chunk, or wherever a shared one stands.
+    pub seq: u64,
+    /// The reason of a stop that was kept for this start, or that a shared generation has already received.
+    pub stop: Option<String>,
+}
+
+/// Puts back a generation whose record the store has lost (a restart without persistence, a failover, an eviction).
+///
+/// If an older generation is there, because its producer, which was taken over, was faster to put it back, or because the
+/// takeover itself was lost, that one is ended as `interrupted` / `superseded`. Of two generations the older one has the
+/// lower ordinal, or with the same ordinal the lower id; but one whose id names a later time is not older, whatever its
+/// ordinal: it began when there was nothing left to count on from.
+///
+/// Does nothing and answers as [`Store::append`] would when the generation itself, or a later one, is there after all.
+#[derive(Debug, Clone)]
+pub struct Restore {
+    /// What the generation was started with; `if_active` and `if_ended` are ignored.
+    pub start: Start,
+    /// The generation's ordinal.
+    pub ordinal: u64,
+    /// The seq before the generation's first chunk.
+    pub base: u64,
+    /// The seq before the first chunk that the producer can still write again. Chunks between `base` and it are gone,
+    /// which readers find out for themselves.
+    pub seq: u64,
+}
+
+/// Appends one batch of one producer.
+///
+/// Exactly once: when `batch` is the producer's last accepted one, nothing is written and the stored answer returned.
+#[derive(Debug, Clone)]
+pub struct Append {
+    /// The generation.
+    pub generation: Ulid,
+    /// The producer.
+    pub producer: Ulid,
+    /// Tells the producer's batches apart: each has a larger one than those before.
+    pub batch: u64,
+    /// The seq that the log must end with, as a generation's only producer knows it. In shared mode it may end later, but
+    /// not before. `None`: wherever it ends.
+    pub expected: Option<u64>,
+    /// The chunks, if any.
+    pub frame: Option<EncodedFrame>,
+    /// The large chunk that the frame refers to, all of whose pieces have to be there.
+    pub large: Option<Reference>,
+    /// The end, if this is the producer's last batch. In shared mode `complete` ends the generation only when no other
+    /// producer with a valid lease is left; every other outcome ends it at once. When a stop was requested, `complete`
+    /// and `failed` are stored as `stopped` with the stop's reason.
+    pub terminal: Option<Terminal>,
+    /// What is sealed in the same step, after the chunks were appended and before the end.
+    pub seal: Option<Seal>,
+    /// The producer's lease begins anew.
+    pub lease: Duration,
+}
+
+/// Puts one frame in the place of open ones.
+#[derive(Debug, Clone)]
+pub struct Seal {
+    /// The seq that the sealed part ends with now.
+    pub after: u64,
+    /// The chunks that follow it, none of them later than the batch's last.
+    pub frame: SealedFrame,
+    /// The bytes of the frames that it replaces, as they were written.
+    pub replaced: usize,
+}
+
+impl Seal {
+    /// The seq that the sealed part ends with afterwards.
+    pub fn last(&self) -> u64 {
+        self.after + self.frame.count
+    }
+}
+
+/// One piece of a large chunk: written in their order, before the frame that refers to the chunk.
+///
+/// Idempotent: the same piece again is there once.
+#[derive(Debug, Clone)]
+pub struct Piece {
+    /// The generation.
+    pub generation: Ulid,
+    /// The producer.
+    pub producer: Ulid,
+    /// The producer's lease begins anew.
+    pub lease: Duration,
+    /// The chunk.
+    pub large: Reference,
+    /// Which piece of it, from 0.
+    pub index: usize,
+    /// The piece.
+    pub data: Bytes,
+}
+
+/// The answer to [`Append`], [`Piece`] and [`Renew`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Appended {
+    /// Accepted.
+    Done {
+        /// The last seq of the batch; of the log when the batch held no chunks.
+        last: u64,
+        /// The reason of the stop that was requested.
+        stop: Option<String>,
+        /// The terminal entry that the batch has written.
+        terminal: Option<Terminal>,
+        /// The store has some upkeep to do with one of the producer's next appends. If that is one without chunks, none
+        /// with chunks has to wait for it.
+        due: bool,
+    },
+    /// The log ends before `expected`: the store has lost accepted entries. Nothing was written.
+    Hole {
+        /// The last seq that is left.
+        seq: u64,
+    },
+    /// Pieces of a large chunk that come before are not there (any more). Nothing was written.
+    Incomplete,
+    /// The sealed part does not end where the batch's seal begins. Nothing was written.
+    Unsealed,
+    /// The producer is not (or no longer) registered in the stream's current generation. Nothing was written.
+    Fenced,
+    /// The generation has this terminal entry. Nothing was written.
+    Ended(Terminal),
+    /// The stream does not exist. Nothing was written.
+    Missing,
+}
+
+/// Prolongs a lease without writing; the answer's `last` is the log's last seq.
+#[derive(Debug, Clone)]
+pub struct Renew {
+    /// The generation.
+    pub generation: Ulid,
+    /// The producer.
+    pub producer: Ulid,
+    /// The lease begins anew.
+    pub lease: Duration,
+}
+
+/// Where to read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Position {
+    /// The first chunk of the current or last generation.
+    Start,
+    /// After its last chunk at this moment.
+    Now,
+    /// After its sealed part.
+    Open,
+    /// After `seq` of `generation`, which is the current or the previous one; any other is [`Page::lost`].
+    After {
+        /// The generation.
+        generation: Ulid,
+        /// The last seq seen.
+        seq: u64,
+    },
+    /// The generation that follows `generation`, which was read up to its last seq: nothing yet when that is the current
+    /// one. A generation that is no longer kept is followed by the one that begins after `seq`; [`Page::lost`] when
+    /// neither the current nor the previous one does.
+    Next {
+        /// The generation that was read to its end.
+        generation: Ulid,
+        /// Its last seq.
+        seq: u64,
+    },
+}
+
+/// Reads one page. Also ends the generation if every lease has lapsed (see the module's *Ending*).
+#[derive(Debug, Clone)]
+pub struct Read {
+    /// Where from.
+    pub position: Position,
+    /// Frames are added until their sizes, inflated, reach this, or until there are [`MAX_PAGE_FRAMES`]; one is always
+    /// returned if there is one. 0 reads none.
+    pub max_bytes: usize,
+    /// Compared with the stream's owner, if it has one. `None`: the engine itself reads, nothing is compared.
+    pub owner: OwnerCheck,
+}
+
+/// Whether a caller has to be the stream's owner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OwnerCheck {
+    /// The engine's own repair and audit.
+    Internal,
+    /// A caller, with the owner it gave. A stream without an owner is open to everyone.
+    Caller(Option<String>),
+}
+
+/// The current or last generation of a stream.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Head {
+    /// Its id.
+    pub generation: Ulid,
+    /// The seq before its first chunk.
+    pub base: u64,
+    /// The last seq.
+    pub seq: u64,
+    /// Its terminal entry.
+    pub terminal: Option<Terminal>,
+    /// Until the last of the live producers' leases lapses; zero when the generation has ended.
+    pub lease_left: Duration,
+    /// Some: the producers are suspected to be dead, and the next look is due within this.
+    pub doubt: Option<Duration>,
+}
+
+/// The answer to [`Read`].
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// The current or last generation.
+    pub head: Head,
+    /// The generation that this page is of.
+    pub generation: Ulid,
+    /// The seq before that generation's first chunk.
+    pub base: u64,
+    /// The seq after which this page begins (resolved for `Start`, `Now` and `Open`).
+    pub after: u64,
+    /// Frames that hold a seq greater than `after`, ascending. The first may begin at or before `after`. The caller
+    /// checks that they are contiguous: a store returns what it has.
+    pub frames: Vec<Frame>,
+    /// The generation's terminal entry, if everything before it is in this page.
+    pub terminal: Option<Terminal>,
+    /// Whether the page was full before the generation's last chunk.
+    pub more: bool,
+    /// The position's generation is neither the current nor the previous one; the page is otherwise empty.
+    pub lost: bool,
+}
+
+impl Page {
+    /// The end of its generation at this moment.
+    pub fn end(&self) -> Cursor {
+        let is_current = self.generation == self.head.generation;
+        Cursor {
+            generation: self.generation,
+            seq: if is_current { self.head.seq } else { self.head.base },
+        }
+    }
+}
+
+/// What a stop request met.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StopResult {
+    /// A live generation has been marked and its producers told.
+    Stopping,
+    /// The stream does not exist; the stop is kept for its start, for the active TTL.
+    Kept,
+    /// The generation has already ended; nothing was done.
+    Ended,
+}
+
+/// How far a consumer has got.
+///
+/// A cursor moves forward only: by the generation's ordinal, then by seq. One beyond the log's end counts as its end, and
+/// one of a generation that is neither the current nor the previous one moves nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ack {
+    /// The consumer.
+    pub consumer: String,
+    /// Everything up to here has been seen.
+    pub cursor: Cursor,
+}
+
+/// A consumer's place, for [`StreamStatus`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ConsumerStatus {
+    /// The consumer.
+    pub consumer: String,
+    /// Its cursor.
+    pub cursor: String,
+    /// The chunks after its cursor, those that are gone included.
+    pub lag: u64,
+}
+
+impl ConsumerStatus {
+    pub(super) fn new(consumer: String, cursor: Cursor, last_seq: u64) -> Self {
+        Self {
+            consumer,
+            cursor: cursor.to_string(),
+            lag: last_seq.saturating_sub(cursor.seq),
+        }
+    }
+}
+
+/// Which streams a clean-up removes.
+#[derive(Debug, Clone)]
+pub struct Sweep {
+    /// Nobody has written to them for so long.
+    pub quiet: Duration,
+    /// They ended like this. A generation whose leases have lapsed counts as ended, as [`Store::read`] would end it.
+    pub outcomes: Vec<Outcome>,
+    /// Live ones too.
+    pub force: bool,
+    /// Nothing is done, only said.
+    pub look: bool,
+}
+
+/// What a clean-up did, or would do, with a stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Swept {
+    /// It does not exist; it has left the index.
+    Gone,
+    /// It is live.
+    Live,
+    /// It is too young, or ended otherwise.
+    Kept,
+    /// It is removed.
+    Removed,
+    /// Its record makes no sense, or something else stands in its place; it was left alone.
+    Damaged,
+}
+
+/// What is found under a stream's name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// Nothing, or a kept stop.
+    Nothing,
+    /// A stream.
+    Stream(Box<StreamStatus>),
+    /// A record that makes no sense, or something that is none: why.
+    Damaged(String),
+}
+
+/// What is known of a stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StreamStatus {
+    /// The stream.
+    pub stream_id: String,
+    /// `active`, or the outcome.
+    pub state: String,
+    /// Why it ended; null while active or when there is nothing to say.
+    pub reason: Option<String>,
+    /// The current or last generation.
+    pub generation: String,
+    /// The first seq of the generation, whether or not it has been written.
+    pub first_seq: u64,
+    /// The last seq of the stream.
+    pub last_seq: u64,
+    /// Encoded bytes appended in this generation.
+    pub bytes: u64,
+    /// Encoded bytes that are kept of them: less, once they are sealed.
+    pub stored_bytes: u64,
+    /// Producers whose leases are valid.
+    pub producers: u32,
+    /// The reason of a stop that was requested.
+    pub stop: Option<String>,
+    /// The owner.
+    pub owner: Option<String>,
+    /// The JSON text given at the start.
+    pub metadata: Option<String>,
+    /// When the generation started, in milliseconds since 1970.
+    pub started_at: u64,
+    /// The last write, in milliseconds since 1970.
+    pub updated_at: u64,
+    /// Until the keys expire, in milliseconds.
+    pub ttl_ms: u64,
+    /// Its consumers, in no order; at most [`SHOWN_CONSUMERS`].
+    pub consumers: Vec<ConsumerStatus>,
+}
+
+/// A place in the list of streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ListCursor {
+    /// The index shard, 0–15.
+    pub shard: u8,
+    /// Whether it is the set that versions before ADR 24 keep.
+    pub old: bool,
+    /// The position within it.
+    pub scan: u64,
+}
+
+/// What a user of the store's server was tried for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Rights {
+    /// How many rights were tried.
+    pub tried: usize,
+    /// Those that it lacks.
+    pub lacking: Vec<Lack>,
+}
+
+/// A right that the user lacks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Lack {
+    /// What for, a word of `src/store/redis/rights.txt`.
+    pub need: String,
+    /// As `ACL SETUSER` takes it.
+    pub right: String,
+    /// Host and port of those that do not give it.
+    pub servers: Vec<String>,
+}
+
+/// The error for a kept stop too many.
+pub(super) fn too_many_stops(stream: &StreamId) -> Error {
+    Error::Store {
+        operation: "stop",
+        reason: format!(
+            "stops of {MAX_KEPT_STOPS} owners are kept for stream {stream:?} already",
+            stream = stream.as_str()
+        ),
+        retryable: false,
+    }
+}
+
+/// The error for a producer too many.
+pub(super) fn crowded() -> Error {
+    Error::Store {
+        operation: "start",
+        reason: format!("the generation has {MAX_PRODUCERS} producers already"),
+        retryable: false,
+    }
+}

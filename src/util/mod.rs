@@ -1,0 +1,4 @@
+//! What knows nothing of streams.
+
+pub mod backoff;
+pub(crate) mod sync;
