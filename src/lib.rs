@@ -13,6 +13,7 @@ pub mod config;
 pub mod engine;
 pub mod error;
 pub mod model;
+mod redis;
 pub mod sse;
 pub mod store;
 pub mod util;

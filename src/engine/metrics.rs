@@ -15,12 +15,11 @@ use super::{
     large::Large,
     outbox::{Event, Handle, Sink, Waits},
 };
-use crate::model::ending::End;
 use crate::{
     Error, Result,
     model::{
         connection::ConnectionState,
-        ending::{Outcome, Terminal},
+        ending::{End, Outcome, Terminal},
         frame::{Chunk, EncodedFrame},
     },
     store::Seal,

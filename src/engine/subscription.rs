@@ -26,11 +26,10 @@ use super::{
     ring::Next,
     window::{Limits, Window},
 };
-use crate::model::ending::End;
 use crate::{
     Cursor, Error,
     model::{
-        ending::{Outcome, Terminal},
+        ending::{End, Outcome, Terminal},
         frame::{Frame, Kind},
     },
     sse::Framing,

@@ -10,8 +10,10 @@ use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
 use super::{OwnerCheck, Position};
-use crate::model::ending::{Outcome, Terminal};
-use crate::{Cursor, Error, StreamId};
+use crate::{
+    Cursor, Error, StreamId,
+    model::ending::{Outcome, Terminal},
+};
 
 /// A stream, and the queue of finished generations, has at most this many groups.
 pub const MAX_GROUPS: usize = 100;

@@ -20,6 +20,6 @@ pub fn open(config: &Config, node: Ulid, listener: Arc<dyn Listener>) -> Result<
             node,
             listener,
         )),
-        None => RedisStore::open(config, node, listener),
+        None => Ok(Arc::new(RedisStore::open(config, node, listener)?)),
     }
 }

@@ -98,7 +98,7 @@ pub struct Started {
 /// lower ordinal, or with the same ordinal the lower id; but one whose id names a later time is not older, whatever its
 /// ordinal: it began when there was nothing left to count on from.
 ///
-/// Does nothing and answers as [`Store::append`] would when the generation itself, or a later one, is there after all.
+/// Does nothing and answers as [`Store::append`](super::Store::append) would when the generation itself, or a later one, is there after all.
 #[derive(Debug, Clone)]
 pub struct Restore {
     /// What the generation was started with; `if_active` and `if_ended` are ignored.
@@ -368,7 +368,7 @@ impl ConsumerStatus {
 pub struct Sweep {
     /// Nobody has written to them for so long.
     pub quiet: Duration,
-    /// They ended like this. A generation whose leases have lapsed counts as ended, as [`Store::read`] would end it.
+    /// They ended like this. A generation whose leases have lapsed counts as ended, as [`Store::read`](super::Store::read) would end it.
     pub outcomes: Vec<Outcome>,
     /// Live ones too.
     pub force: bool,

@@ -295,7 +295,7 @@ pub fn config(url: &str) -> Config {
 pub fn open(config: &Config) -> (SharedStore, Arc<Recorder>) {
     let recorder = Arc::new(Recorder::default());
     let store = RedisStore::open(config, Ulid::new(), recorder.clone()).unwrap();
-    (store, recorder)
+    (Arc::new(store), recorder)
 }
 
 pub fn id(text: &str) -> StreamId {

@@ -40,7 +40,7 @@ pub fn open(prefix: &str, node: Ulid, listener: Arc<dyn Listener>) -> SharedStor
         max_queue_bytes: 1 << 20,
         compression: 6,
     };
-    RedisStore::open(&config, node, listener).unwrap()
+    Arc::new(RedisStore::open(&config, node, listener).unwrap())
 }
 
 impl Server {

@@ -29,13 +29,17 @@ use self::{
     space::{Realm, Space},
     step::Step,
 };
-use super::groups::{Dead, Finished, Item, Open, Overdue, Resolve, Take, Taken, Work};
 use super::{
     AGAIN, Ack, Append, Appended, Found, ListCursor, Listener, OwnerCheck, Page, Pending, Piece, Read, Renew,
-    Restore, SharedStore, Start, Started, StopResult, Store, Sweep, Swept, doubt::beyond_doubt,
+    Restore, SharedStore, Start, Started, StopResult, Store, Sweep, Swept,
+    doubt::beyond_doubt,
+    groups::{Dead, Finished, Item, Open, Overdue, Resolve, Take, Taken, Work},
 };
-use crate::model::connection::ConnectionState;
-use crate::{Cursor, Error, Result, StreamId, model::frame::Reference, util::sync::lock};
+use crate::{
+    Cursor, Error, Result, StreamId,
+    model::{connection::ConnectionState, frame::Reference},
+    util::sync::lock,
+};
 
 /// The store of engines without Redis.
 pub struct MemoryStore {

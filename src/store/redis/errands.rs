@@ -17,8 +17,12 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::{board::Spare, commands::Limits, endpoint::Endpoint, heed, scripts::Call};
-use crate::util::{backoff::Backoff, sync::lock};
+use super::spares::heed;
+use crate::{
+    redis::{commands::Limits, endpoint::Endpoint, script::Call, spare::Spare},
+    store::groups::Open,
+    util::{backoff::Backoff, sync::lock},
+};
 
 /// How long an errand is tried again.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -26,6 +30,11 @@ const PATIENCE: Duration = Duration::from_secs(600);
 const MOST: usize = 10_000;
 /// How long the end of a store waits for those that are under way.
 const LAST: Duration = Duration::from_millis(250);
+
+/// Names the errands for a generation's place among the open ones.
+pub(super) fn name_of((stream, generation): &Open) -> String {
+    format!("open {generation} {stream}")
+}
 
 #[derive(Default)]
 pub(super) struct Errands {

@@ -3,17 +3,17 @@
 use redis::Value;
 
 use super::{
-    RedisStore, Ttl,
-    board::Spare,
-    check,
+    arguments::{check, millis, position, queue_ttl},
+    base::RedisStore,
+    errands::name_of,
     keys::StreamKeys,
-    millis, name_of, position,
     reply::{self, Fields},
-    scripts::{self, Call, Script},
+    scripts, spares,
 };
 use crate::{
     Error, Result, StreamId,
     model::cursor::MAX_SEQ,
+    redis::script::{Call, Script},
     store::{
         OwnerCheck, Start,
         groups::{
@@ -138,7 +138,7 @@ impl RedisStore {
             .show(finished.cursor)
             .text(terminal.outcome.as_str())
             .text(terminal.reason.as_str());
-        self.spare(Spare::Announce, call).await.map(drop)
+        self.spare(spares::ANNOUNCE, call).await.map(drop)
     }
 
     pub(super) async fn remove_open(&self, open: &Open) -> Result<()> {
@@ -158,7 +158,7 @@ impl RedisStore {
 
     pub(super) async fn overdue_open(&self, count: usize, pause: Duration) -> Result<Overdue> {
         let call = self.on_queue(&scripts::OVERDUE).show(count).show(millis(pause));
-        let Some(reply) = self.spare(Spare::Overdue, call).await? else {
+        let Some(reply) = self.spare(spares::OVERDUE, call).await? else {
             return Ok(Overdue::default());
         };
         let mut fields = Fields::new("overdue", reply)?;
@@ -180,11 +180,6 @@ impl RedisStore {
             .text(member(open))
             .show(millis(start.lease + SLACK))
     }
-}
-
-/// How long the queue, and what is open, lives after the last use.
-pub(super) fn queue_ttl(ttl: Ttl) -> u64 {
-    2 * millis(ttl.active).max(millis(ttl.done))
 }
 
 fn member((stream, generation): &Open) -> String {

@@ -11,15 +11,8 @@ use std::collections::HashMap;
 use redis::{Cmd, Value};
 use ulid::Ulid;
 
-use super::{
-    RedisStore,
-    board::Spare,
-    keys::SHARDS,
-    number,
-    reply::Fields,
-    scripts::{self, Call},
-};
-use crate::{Error, Result, StreamId, store::ListCursor};
+use super::{arguments::number, base::RedisStore, keys::SHARDS, reply::Fields, scripts, spares};
+use crate::{Error, Result, StreamId, redis::script::Call, store::ListCursor};
 
 /// The most ids that one command asks for.
 const LIST_AT_ONCE: usize = 1000;
@@ -47,7 +40,7 @@ impl RedisStore {
             // A ULID's low bits are random.
             .show(entry.generation.random() & 0x3ff)
             .text(if entry.is_last { "1" } else { "0" });
-        self.send_along(format!("index {stream}"), Spare::Index, call)
+        self.send_along(format!("index {stream}"), spares::INDEX, call)
     }
 
     /// To be asked for before looking whether streams are gone.

@@ -4,7 +4,8 @@ use bytes::Bytes;
 use redis::Value;
 
 use super::{
-    RedisStore, millis,
+    arguments::millis,
+    base::RedisStore,
     reply::{self, Fields},
     scripts,
 };

@@ -34,16 +34,16 @@ use crate::{
 };
 
 /// A message of a stream's live channel. A frame that cannot be decoded counts as not sent along.
-pub(super) fn live(message: &[u8]) -> Option<LiveMessage> {
+pub(super) fn live(message: &Bytes) -> Option<LiveMessage> {
     if message.starts_with(b"f ") {
         let (line, frame) = match message.iter().position(|byte| *byte == b'\n') {
-            Some(at) => (&message[..at], Some(&message[at + 1..])),
-            None => (message, None),
+            Some(at) => (&message[..at], Some(message.slice(at + 1..))),
+            None => (&message[..], None),
         };
         let mut words = std::str::from_utf8(line).ok()?.split(' ').skip(1);
         let generation = ulid(words.next()?)?;
         let last = words.next()?.parse().ok()?;
-        let frame = frame.and_then(|bytes| Frame::decode(last, Bytes::copy_from_slice(bytes)).ok());
+        let frame = frame.and_then(|bytes| Frame::decode(last, bytes).ok());
         return Some(LiveMessage::Frame {
             generation,
             last,
@@ -126,7 +126,7 @@ mod tests {
             (&whole[..whole.len() - 1], None),
             (head.trim_end().as_bytes(), None),
         ] {
-            let Some(LiveMessage::Frame { last, frame, .. }) = live(bytes) else {
+            let Some(LiveMessage::Frame { last, frame, .. }) = live(&Bytes::copy_from_slice(bytes)) else {
                 panic!("not a frame: {bytes:?}");
             };
             assert_eq!((last, frame.map(|frame| frame.first())), (7, first));
@@ -137,7 +137,7 @@ mod tests {
     fn a_reason_may_hold_anything() {
         let generation = Ulid::from_parts(1, 2);
         let text = format!("e {generation} 9 failed a b\nc");
-        let Some(LiveMessage::Ended { last, terminal, .. }) = live(text.as_bytes()) else {
+        let Some(LiveMessage::Ended { last, terminal, .. }) = live(&Bytes::from(text)) else {
             panic!("not an end");
         };
         assert_eq!((last, terminal.reason.as_str()), (9, "a b\nc"));
@@ -155,7 +155,7 @@ mod tests {
     #[test]
     fn what_is_not_understood_is_left_alone() {
         for bytes in [&b""[..], b"z 1 2", b"f", b"f x 1\n", b"e 1", b"\xff", b"d\0"] {
-            assert!(live(bytes).is_none(), "{bytes:?}");
+            assert!(live(&Bytes::copy_from_slice(bytes)).is_none(), "{bytes:?}");
             assert!(control(bytes).is_none(), "{bytes:?}");
         }
     }

@@ -10,162 +10,43 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
-use futures_util::FutureExt as _;
-use redis::{Cmd, Value};
+use bytes::Bytes;
 use tokio::time::Instant;
 use ulid::Ulid;
 
-use super::{RedisStore, keys::StreamKeys, number, subscriber::Kind};
+use super::message;
 use crate::{
-    Error, Result, StreamId,
-    model::connection::ConnectionState,
-    store::{ControlMessage, FinishedNews, Listener, LiveMessage},
+    StreamId,
+    redis::observer::Inbox,
+    store::{Listener, LiveMessage},
     util::sync::lock,
 };
 
-/// So long a part of the old index that was not there is taken for gone.
-const GONE_FOR: Duration = Duration::from_secs(5);
-
-/// Where a stream is.
-pub(super) struct Names {
-    pub keys: StreamKeys,
-    pub are_old: bool,
-}
-
+/// What is known of old names.
 #[derive(Default)]
 pub(super) struct OldNames {
     /// When parts of the old index were last found to be gone, by their keys.
-    gone: Mutex<HashMap<String, Instant>>,
+    pub gone: Mutex<HashMap<String, Instant>>,
     /// The streams that are listened to; and who listens under the old name, where something was found there.
-    heard: Mutex<HashMap<StreamId, Option<Arc<OldEar>>>>,
-}
-
-impl RedisStore {
-    /// The names that a stream has: the old ones if there is one of them, and none under its own.
-    pub(super) async fn names(&self, stream: &StreamId) -> Result<Names> {
-        let keys = self.keys.stream(stream);
-        if let Some(old) = self.old_keys(stream).await?
-            && !is_stream(&Box::pin(self.ask_key(&keys.meta, "HGET", "s")).await?)
-        {
-            return Ok(Names {
-                keys: old,
-                are_old: true,
-            });
-        }
-        Ok(Names { keys, are_old: false })
-    }
-
-    /// The old names, if there is a stream of this prefix under them.
-    pub(super) async fn old_keys(&self, stream: &StreamId) -> Result<Option<StreamKeys>> {
-        match self.keys.old_stream(stream) {
-            // Boxed: nearly nobody needs room for it.
-            Some(old) => Box::pin(self.look_for_old(stream, old)).await,
-            None => Ok(None),
-        }
-    }
-
-    async fn look_for_old(&self, stream: &StreamId, old: StreamKeys) -> Result<Option<StreamKeys>> {
-        let index = self.keys.old_index_of(stream);
-        let is_gone = |at: &Instant| at.elapsed() < GONE_FOR;
-        if lock(&self.old_names.gone).get(&index).is_some_and(is_gone) {
-            return Ok(None);
-        }
-        let mut scard = redis::cmd("SCARD");
-        scard.arg(&index);
-        let (card, member, state, mark) = tokio::try_join!(
-            self.ask(&index, &scard),
-            self.ask_key(&index, "SISMEMBER", stream.as_str()),
-            self.ask_key(&old.meta, "HGET", "s"),
-            self.ask_key(&old.meta, "HGET", "i"),
-        )?;
-        if number(&card) == 0 {
-            lock(&self.old_names.gone).insert(index, Instant::now());
-        }
-        let is_ours = number(&member) == 1 && is_stream(&state) && mark == Value::Nil;
-        Ok(is_ours.then_some(old))
-    }
-
-    /// What is refused is as good as nothing: a user may have no right to what was, or somebody else's key may be there.
-    async fn ask(&self, key: &str, command: &Cmd) -> Result<Value> {
-        match self.run("names", key, command).await {
-            Err(Error::Store { retryable: false, .. }) => Ok(Value::Nil),
-            answer => answer,
-        }
-    }
-
-    async fn ask_key(&self, key: &str, command: &'static str, argument: &str) -> Result<Value> {
-        self.ask(key, redis::cmd(command).arg(key).arg(argument)).await
-    }
-
-    /// A stream is listened to from now on.
-    pub(super) fn begin_to_hear(&self, stream: &StreamId) {
-        if self.keys.has_old() {
-            lock(&self.old_names.heard).entry(stream.clone()).or_default();
-        }
-    }
-
-    /// Listens under the old name as well, if the stream is listened to: it was found there.
-    pub(super) fn hear_old(&self, stream: &StreamId, generation: Ulid) -> Result<()> {
-        let ear = match lock(&self.old_names.heard).get_mut(stream) {
-            None => return Ok(()),
-            Some(Some(ear)) => {
-                *lock(&ear.generation) = generation;
-                return Ok(());
-            }
-            Some(place) => {
-                let ear = OldEar {
-                    listener: Arc::clone(&self.listener),
-                    generation: Mutex::new(generation),
-                };
-                Arc::clone(place.insert(Arc::new(ear)))
-            }
-        };
-        if let Some(old) = self.keys.old_stream(stream) {
-            let (endpoint, kind, limits) = (self.endpoint()?, Kind::Live(stream.clone()), self.limits);
-            let member = (self.id, ear as Arc<dyn Listener>);
-            let mut listen = Box::pin(async move { endpoint.listen(old.live, kind, member, limits).await });
-            // Asked for now, before anybody may want to end it. What is missed meanwhile, or because it fails, is found in the log.
-            if (&mut listen).now_or_never().is_none() {
-                tokio::spawn(listen);
-            }
-        }
-        Ok(())
-    }
-
-    /// The channel of the old name, if that is listened to, which it need not be any more.
-    pub(super) fn end_to_hear(&self, stream: &StreamId) -> Option<String> {
-        lock(&self.old_names.heard).remove(stream)??;
-        self.keys.old_stream(stream).map(|old| old.live)
-    }
-}
-
-fn is_stream(state: &Value) -> bool {
-    matches!(state, Value::BulkString(state) if state != b"deleted")
+    pub heard: Mutex<HashMap<StreamId, Option<Arc<OldInbox>>>>,
 }
 
 /// Hears no more than the generation that was found: under the same name another prefix may begin its own.
-struct OldEar {
-    listener: Arc<dyn Listener>,
-    generation: Mutex<Ulid>,
+pub(super) struct OldInbox {
+    pub stream: StreamId,
+    pub listener: Arc<dyn Listener>,
+    pub generation: Mutex<Ulid>,
 }
 
-impl Listener for OldEar {
-    fn on_live(&self, stream: &StreamId, message: LiveMessage) {
-        if let LiveMessage::Frame { generation, .. } | LiveMessage::Ended { generation, .. } = &message
+impl Inbox for OldInbox {
+    fn on_message(&self, payload: &Bytes) {
+        if let Some(message) = message::live(payload)
+            && let LiveMessage::Frame { generation, .. } | LiveMessage::Ended { generation, .. } = &message
             && *generation == *lock(&self.generation)
         {
-            self.listener.on_live(stream, message);
+            self.listener.on_live(&self.stream, message);
         }
     }
-
-    fn on_control(&self, _stream: &StreamId, _message: ControlMessage) {}
-    fn on_finished(&self, _news: FinishedNews) {}
-    fn on_restored(&self) {
-        // A store is told once, through any of its channels.
-        self.listener.on_restored();
-    }
-    fn on_state(&self, _state: ConnectionState, _reason: &str) {}
 }

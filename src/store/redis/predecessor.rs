@@ -2,7 +2,7 @@
 
 use redis::{Cmd, Value, cmd};
 
-use super::{RedisStore, reply::Fields};
+use super::{base::RedisStore, reply::Fields};
 use crate::{
     Result,
     store::predecessor::{Ask, Chat, Left},

@@ -15,15 +15,10 @@ use tokio::{
 };
 use ulid::Ulid;
 
-use super::{
-    board::Spare,
-    commands::{Limits, is_refusal},
-    endpoint::Endpoint,
-    keys::StreamKeys,
-    scripts::{self, Call},
-};
+use super::{keys::StreamKeys, scripts, spares};
 use crate::{
     Error, Result,
+    redis::{commands::Limits, endpoint::Endpoint, failure::is_refusal, script::Call},
     store::{Append, Appended},
     util::sync::lock,
 };
@@ -109,7 +104,7 @@ impl Quick {
         limits: Limits,
         closed: &watch::Sender<bool>,
     ) -> Result<Option<Appended>> {
-        let guess = endpoint.board.may(Spare::Quick).then(|| self.guess(append));
+        let guess = endpoint.board.may(spares::QUICK).then(|| self.guess(append));
         let Some((guess, frame)) = guess.flatten() else {
             return Ok(None);
         };
@@ -262,7 +257,7 @@ fn heed(reply: &Value, endpoint: &Endpoint) {
         if is_refusal(&said) {
             endpoint
                 .board
-                .refused(Spare::Quick, endpoint.servers.address(), &said);
+                .refused(spares::QUICK, endpoint.servers.address(), &said);
         }
     }
 }

@@ -5,14 +5,15 @@ use std::{collections::BTreeMap, time::Duration};
 use futures_util::future::join_all;
 use redis::{Cmd, RedisResult, Value};
 
-use super::{
-    commands::{Commands, Job, Limits, is_refusal},
-    connect::{Server, words},
-    primary::{Primary, Sentinels},
-    servers::Servers,
-};
 use crate::{
     Result,
+    redis::{
+        commands::{Commands, Job, Limits},
+        connect::Server,
+        failure::{is_refusal, words},
+        primary::{Primary, Sentinels},
+        servers::Servers,
+    },
     store::{Lack, Rights},
 };
 

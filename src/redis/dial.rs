@@ -22,14 +22,14 @@ const UNACKNOWLEDGED: Duration = Duration::from_secs(10);
 
 /// Where a server listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Place {
+pub enum Place {
     Tcp { host: String, port: u16 },
     Unix(PathBuf),
 }
 
 /// Which addresses of a name are used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Family {
+pub enum Family {
     #[default]
     Any,
     V4,
@@ -47,14 +47,14 @@ impl Family {
 }
 
 /// A connection, whatever it goes over.
-pub(super) type Wire = Box<dyn Duplex>;
+pub type Wire = Box<dyn Duplex>;
 
-pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
+pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Duplex for T {}
 
 /// Opens a connection.
-pub(super) async fn open(place: &Place, family: Family, tls: Option<&Tls>) -> io::Result<Wire> {
+pub async fn open(place: &Place, family: Family, tls: Option<&Tls>) -> io::Result<Wire> {
     match place {
         Place::Unix(path) => unix(path).await,
         Place::Tcp { host, port } => {

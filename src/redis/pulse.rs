@@ -19,15 +19,15 @@ use crate::util::sync::lock;
 /// Of a connection that was not heard for so long nobody knows whether it is still there.
 const SILENCE: Duration = Duration::from_secs(3);
 /// How long the sign of life may take that is asked for then.
-pub(super) const PROOF: Duration = Duration::from_millis(800);
+pub const PROOF: Duration = Duration::from_millis(800);
 
 /// How often a connection is tried that is in use, …
-pub(super) const PING_EVERY: Duration = Duration::from_secs(5);
+pub const PING_EVERY: Duration = Duration::from_secs(5);
 /// … and at least, while somebody counts on it.
-pub(super) const PING_AT_LEAST: Duration = Duration::from_secs(60);
+pub const PING_AT_LEAST: Duration = Duration::from_secs(60);
 
 /// How long to wait for the answer to what was due so long after `since`: a timer that is late is one that was frozen.
-pub(super) fn patience(since: Instant, pause: Duration) -> Duration {
+pub fn patience(since: Instant, pause: Duration) -> Duration {
     if since.elapsed() > pause + PROOF {
         PROOF
     } else {
@@ -36,7 +36,7 @@ pub(super) fn patience(since: Instant, pause: Duration) -> Duration {
 }
 
 /// What is known of one connection's life.
-pub(super) struct Pulse {
+pub struct Pulse {
     heard: Mutex<Instant>,
     used: AtomicBool,
 }

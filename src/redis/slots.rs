@@ -3,13 +3,13 @@
 use redis::{RedisError, Value};
 
 /// A cluster's keys are spread over this many slots.
-pub(super) const SLOTS: usize = 16384;
+pub const SLOTS: usize = 16384;
 
 /// Host and port.
-pub(super) type Address = (String, u16);
+pub type Address = (String, u16);
 
 /// The slot of a key: of its hash tag, if it has one.
-pub(super) fn slot_of(key: &str) -> usize {
+pub fn slot_of(key: &str) -> usize {
     usize::from(crc16(hash_tag(key).unwrap_or(key).as_bytes())) % SLOTS
 }
 
@@ -34,7 +34,7 @@ fn crc16(bytes: &[u8]) -> u16 {
 
 /// The ranges of slots (first, last) and their primaries, out of CLUSTER SLOTS' reply. Where a server leaves its host
 /// out, it is the one that was `asked`.
-pub(super) fn ranges(reply: Value, asked: &str) -> Option<Vec<(usize, usize, Address)>> {
+pub fn ranges(reply: Value, asked: &str) -> Option<Vec<(usize, usize, Address)>> {
     let Value::Array(ranges) = reply else {
         return None;
     };
@@ -75,7 +75,7 @@ fn integer(value: &Value) -> Option<i64> {
 
 /// Where a server sends the caller.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Redirection {
+pub enum Redirection {
     /// For good.
     Moved(Address),
     /// With this one request: the slot is on its way there.
@@ -83,7 +83,7 @@ pub(super) enum Redirection {
 }
 
 /// The redirection that the error is, if it is one; see [`ranges`] for `asked`.
-pub(super) fn redirection(error: &RedisError, asked: &str) -> Option<Redirection> {
+pub fn redirection(error: &RedisError, asked: &str) -> Option<Redirection> {
     let (address, _) = error.redirect_node()?;
     let (host, port) = address.rsplit_once(':')?;
     let host = if host.is_empty() { asked } else { host };

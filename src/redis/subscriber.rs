@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use futures_util::{FutureExt as _, StreamExt as _};
 use redis::{
     Msg, RedisResult, Value,
@@ -21,15 +22,15 @@ use tokio::{
 };
 
 use super::{
-    board::{Board, Member, Part, Spare, Status},
-    commands::{is_refusal, refused},
-    connect::{Failure, words},
-    message,
+    board::{Board, Part, Status},
+    failure::{Failure, is_refusal, refused, words},
+    observer::Inbox,
     primary::{Subscription, Tenure},
     pulse::{PING_AT_LEAST, PING_EVERY, PROOF, Pulse, patience},
     servers::Servers,
+    spare::Spare,
 };
-use crate::{Result, StreamId, util::backoff::Backoff};
+use crate::{Result, util::backoff::Backoff};
 
 /// Messages in a row before the task sees to anything else, …
 const MESSAGES_AT_ONCE: usize = 64;
@@ -42,23 +43,16 @@ const BATCH: usize = 100;
 /// How long the answer to any command may take.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// What comes on a channel.
-#[derive(Debug, Clone)]
-pub(super) enum Kind {
-    /// Messages of a stream.
-    Live(StreamId),
-    /// Messages for the producers of one engine.
-    Control,
-    /// News of the finished generations.
-    Finished,
-}
+/// Who listens, under its id among the observers.
+pub type Member = (u64, Arc<dyn Inbox>);
 
 /// What a store asks of the task.
-pub(super) enum Request {
+pub enum Request {
     /// Answered once messages will arrive; may be repeated.
     Listen {
         channel: String,
-        kind: Kind,
+        /// Its messages may not be missed for long.
+        is_urgent: bool,
         member: Member,
         done: oneshot::Sender<Result<()>>,
     },
@@ -73,13 +67,13 @@ pub(super) enum Request {
 }
 
 struct Channel {
-    kind: Kind,
+    is_urgent: bool,
     members: Vec<Member>,
     /// Answered when the channel is subscribed.
     waiting: Vec<oneshot::Sender<Result<()>>>,
 }
 
-pub(super) struct Subscriber {
+pub struct Subscriber {
     servers: Arc<Servers>,
     board: Arc<Board>,
     requests: mpsc::UnboundedReceiver<Request>,
@@ -257,14 +251,8 @@ impl Subscriber {
         self.backoff = Backoff::default();
         self.board.set(Part::Subscriber, Status::Up, "");
         if std::mem::take(&mut self.missed) {
-            let members: HashMap<_, _> = self
-                .channels
-                .values()
-                .flat_map(|channel| channel.members.iter().cloned())
-                .collect();
-            for listener in members.values() {
-                listener.on_restored();
-            }
+            let members = self.channels.values().flat_map(|channel| &channel.members);
+            self.board.restored(&members.map(|(id, _)| *id).collect());
         }
     }
 
@@ -296,10 +284,10 @@ impl Subscriber {
         let (board, servers) = (self.board.clone(), self.servers.clone());
         Some(Box::pin(async move {
             let work = async {
-                if !leave.is_empty() && board.may(Spare::Unsubscribe) {
+                if !leave.is_empty() && board.may(Spare::UNSUBSCRIBE) {
                     match sink.unsubscribe(&leave).await {
                         Err(error) if is_refusal(&words(&error)) => {
-                            board.refused(Spare::Unsubscribe, servers.address(), &words(&error));
+                            board.refused(Spare::UNSUBSCRIBE, servers.address(), &words(&error));
                         }
                         done => done?,
                     }
@@ -345,10 +333,10 @@ impl Subscriber {
         Ok(())
     }
 
-    /// How often the connection is tried. Messages of streams may not be missed for long.
+    /// How often the connection is tried.
     fn pause(&self) -> Duration {
         let mut channels = self.channels.values();
-        if channels.any(|channel| matches!(channel.kind, Kind::Live(_))) {
+        if channels.any(|channel| channel.is_urgent) {
             PING_EVERY
         } else {
             PING_AT_LEAST
@@ -359,15 +347,16 @@ impl Subscriber {
         match request {
             Request::Listen {
                 channel: name,
-                kind,
+                is_urgent,
                 member,
                 done,
             } => {
                 let channel = self.channels.entry(name.clone()).or_insert_with(|| Channel {
-                    kind,
+                    is_urgent: false,
                     members: Vec::new(),
                     waiting: Vec::new(),
                 });
+                channel.is_urgent |= is_urgent;
                 if channel.members.iter().all(|(store, _)| *store != member.0) {
                     channel.members.push(member);
                 }
@@ -431,29 +420,9 @@ impl Subscriber {
         let Some(channel) = self.channels.get(message.get_channel_name()) else {
             return;
         };
-        let payload = message.get_payload_bytes();
-        match &channel.kind {
-            Kind::Live(stream) => {
-                if let Some(message) = message::live(payload) {
-                    for (_, listener) in &channel.members {
-                        listener.on_live(stream, message.clone());
-                    }
-                }
-            }
-            Kind::Finished => {
-                if let Some(news) = message::finished(payload) {
-                    for (_, listener) in &channel.members {
-                        listener.on_finished(news);
-                    }
-                }
-            }
-            Kind::Control => {
-                if let Some((stream, message)) = message::control(payload) {
-                    for (_, listener) in &channel.members {
-                        listener.on_control(&stream, message.clone());
-                    }
-                }
-            }
+        let payload = Bytes::copy_from_slice(message.get_payload_bytes());
+        for (_, inbox) in &channel.members {
+            inbox.on_message(&payload);
         }
     }
 }
@@ -494,7 +463,7 @@ async fn within(limit: Duration, work: impl Future<Output = RedisResult<()>>) ->
 }
 
 /// A wish to listen, taken back when it is dropped before it came true.
-pub(super) struct Wish {
+pub struct Wish {
     requests: mpsc::UnboundedSender<Request>,
     unlisten: Option<Request>,
     answer: oneshot::Receiver<Result<()>>,
@@ -504,7 +473,7 @@ impl Wish {
     pub fn new(
         requests: mpsc::UnboundedSender<Request>,
         channel: String,
-        kind: Kind,
+        is_urgent: bool,
         member: Member,
     ) -> Self {
         let (done, answer) = oneshot::channel();
@@ -515,7 +484,7 @@ impl Wish {
         // When the task is gone, so is `done`, and the answer says it.
         let _ = requests.send(Request::Listen {
             channel,
-            kind,
+            is_urgent,
             member,
             done,
         });

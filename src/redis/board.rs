@@ -1,7 +1,7 @@
 //! The state of an endpoint, put together from its connections and shown to every store.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock,
         atomic::{AtomicU32, Ordering},
@@ -14,15 +14,15 @@ use tokio::{
     time::Instant,
 };
 
+use super::{observer::Observer, spare::Spare};
 use crate::{
     model::connection::{ConnectionState, Credentials},
-    store::Listener,
     util::sync::lock,
 };
 
 /// What the state is put together from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Part {
+pub enum Part {
     /// A command connection, by a number of its own.
     Commands(u64),
     Subscriber,
@@ -30,7 +30,7 @@ pub(super) enum Part {
 
 /// How a connection is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Status {
+pub enum Status {
     /// Nobody needs it.
     Unused,
     /// It is being made for the first time.
@@ -42,79 +42,13 @@ pub(super) enum Status {
     Failed,
 }
 
-/// Something that can be done without, where the server does not allow it to this user.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Spare {
-    Quick,
-    Name,
-    Load,
-    Ping,
-    Unsubscribe,
-    Role,
-    ClusterInfo,
-    SentinelMaster,
-    Index,
-    Forget,
-    Open,
-    Announce,
-    Overdue,
-}
-
-impl Spare {
-    /// What it is, and what is missing without it.
-    fn words(self) -> [&'static str; 2] {
-        match self {
-            Self::Quick => [
-                "the short form of an append",
-                "each append costs more than twice as much",
-            ],
-            Self::Name => ["CLIENT SETNAME", "its connections have no name in CLIENT LIST"],
-            Self::Load => ["SCRIPT LOAD", "each script is sent whole when it is first needed"],
-            Self::Ping => ["PING", "chunks reach readers a little later"],
-            Self::Unsubscribe => [
-                "UNSUBSCRIBE",
-                "channels that nobody listens to any more stay subscribed",
-            ],
-            Self::Role => [
-                "ROLE",
-                "a replica is taken for the primary until it refuses a write",
-            ],
-            Self::ClusterInfo => ["CLUSTER INFO", "a server that has lost its cluster is believed"],
-            Self::SentinelMaster => [
-                "SENTINEL MASTER",
-                "a sentinel that has missed a failover is believed",
-            ],
-            Self::Index => [
-                "the index of streams",
-                "streams() and cleanup() do not find new streams",
-            ],
-            Self::Forget => [
-                "the index of streams",
-                "ids of streams that are gone stay in it until cleanup()",
-            ],
-            Self::Open => [
-                "the list of open generations",
-                "finished() is not told what becomes of those whose server dies",
-            ],
-            Self::Announce => [
-                "the queue of finished generations",
-                "finished() is not told of them",
-            ],
-            Self::Overdue => [
-                "the list of open generations",
-                "finished() is not told what has become of those whose server died",
-            ],
-        }
-    }
-}
-
 /// What was refused is left out for so long.
 const LEFT_OUT: Duration = Duration::from_secs(60);
 
-/// Who listens, under the id of its store.
-pub(super) type Member = (u64, Arc<dyn Listener>);
+/// Who is told, under an id of its own.
+type Member = (u64, Arc<dyn Observer>);
 
-pub(super) struct Board {
+pub struct Board {
     state: Mutex<Inner>,
     /// A connection was silent for long, and is wanted now: the one for live messages has to prove that it is alive.
     pub doubted: Notify,
@@ -125,7 +59,7 @@ pub(super) struct Board {
 
 /// What the server has let us do: the first time that something was done, and so what it must let us do again.
 #[derive(Default)]
-pub(super) struct Proof {
+pub struct Proof {
     /// A script was run for this key.
     pub key: OnceLock<String>,
     /// Something was published on this channel.
@@ -142,7 +76,7 @@ struct Inner {
     has_worked: bool,
     members: Vec<Member>,
     /// What was refused, and when it was last.
-    refused: BTreeMap<Spare, Instant>,
+    refused: BTreeMap<u32, Instant>,
 }
 
 impl Board {
@@ -182,14 +116,14 @@ impl Board {
     }
 
     /// Shows a store the state from now on, beginning with the present one.
-    pub fn join(&self, id: u64, listener: &Arc<dyn Listener>) {
+    pub fn join(&self, id: u64, observer: &Arc<dyn Observer>) {
         let state = {
             let mut inner = self.lock();
-            inner.members.push((id, listener.clone()));
+            inner.members.push((id, observer.clone()));
             inner.state
         };
         if state != ConnectionState::Idle {
-            listener.on_state(state, "");
+            observer.on_state(state, "");
         }
     }
 
@@ -239,8 +173,16 @@ impl Board {
             }
             (state, inner.members.clone())
         };
-        for (_, listener) in members {
-            listener.on_state(state, reason);
+        for (_, observer) in members {
+            observer.on_state(state, reason);
+        }
+    }
+
+    /// Tells these observers that messages may have been missed.
+    pub fn restored(&self, ids: &HashSet<u64>) {
+        let members = self.lock().members.clone();
+        for (_, observer) in members.iter().filter(|(id, _)| ids.contains(id)) {
+            observer.on_restored();
         }
     }
 
@@ -251,9 +193,9 @@ impl Board {
     /// As whom to connect, in the words of the first engine that answers.
     pub async fn credentials(&self) -> Result<Credentials, String> {
         let members = self.lock().members.clone();
-        for (_, listener) in members {
+        for (_, observer) in members {
             let (answer, answered) = oneshot::channel();
-            listener.on_credentials(answer);
+            observer.on_credentials(answer);
             if let Ok(answer) = answered.await {
                 return answer;
             }
@@ -263,11 +205,11 @@ impl Board {
 
     /// Whether something may be tried: not so for a while after it was refused.
     pub fn may(&self, spare: Spare) -> bool {
-        let bit = 1 << spare as u32;
+        let bit = spare.bit();
         if self.left_out.load(Ordering::Relaxed) & bit == 0 {
             return true;
         }
-        let refused = self.lock().refused.get(&spare).copied();
+        let refused = self.lock().refused.get(&bit).copied();
         let is_over = refused.is_none_or(|at| at.elapsed() > LEFT_OUT);
         if is_over {
             self.left_out.fetch_and(!bit, Ordering::Relaxed);
@@ -279,18 +221,18 @@ impl Board {
     pub fn refused(&self, spare: Spare, by: &str, said: &str) {
         let members = {
             let mut inner = self.lock();
-            self.left_out.fetch_or(1 << spare as u32, Ordering::Relaxed);
-            if inner.refused.insert(spare, Instant::now()).is_some() {
+            self.left_out.fetch_or(spare.bit(), Ordering::Relaxed);
+            if inner.refused.insert(spare.bit(), Instant::now()).is_some() {
                 return;
             }
             inner.members.clone()
         };
-        let [what, without] = spare.words();
+        let Spare { what, without, .. } = spare;
         let warning = format!(
             "{by} does not allow this user {what} ({said}): {without}. `npx tidemark doctor` tries all rights"
         );
-        for (_, listener) in members {
-            listener.on_warning(&warning);
+        for (_, observer) in members {
+            observer.on_warning(&warning);
         }
     }
 }

@@ -8,16 +8,16 @@ use tokio::task::AbortHandle;
 use super::{
     board::{Board, Part},
     cluster::Cluster,
-    commands::{Commands, Job, Limits, refused},
-    connect::Failure,
+    commands::{Commands, Job, Limits},
+    failure::{Failure, refused},
     primary::{Primary, Subscription},
-    scripts::Call,
+    script::Call,
     slots::slot_of,
     target::{Place, Target},
 };
 use crate::{Error, Result};
 
-pub(super) enum Servers {
+pub enum Servers {
     One {
         primary: Arc<Primary>,
         commands: Arc<Commands>,

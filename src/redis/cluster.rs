@@ -22,12 +22,14 @@ use tokio::{
 use ulid::Ulid;
 
 use super::{
-    board::{Board, Part, Spare, Status},
-    commands::{Commands, Job, Limits, is_refusal, refused},
-    connect::{Failure, Server, words},
+    board::{Board, Part, Status},
+    commands::{Commands, Job, Limits},
+    connect::Server,
+    failure::{Failure, is_refusal, refused, words},
     primary::{Primary, Subscription},
     pulse::{PING_EVERY, Pulse},
     slots::{Address, Redirection, SLOTS, ranges, redirection, slot_of},
+    spare::Spare,
 };
 use crate::{
     Error, Result,
@@ -43,7 +45,7 @@ const REDIRECTIONS: usize = 5;
 /// The part of the board that stands for the table.
 const TABLE: Part = Part::Commands(0);
 
-pub(super) struct Cluster {
+pub struct Cluster {
     /// The servers that the URL names.
     seeds: Vec<Server>,
     /// They, as errors name them.
@@ -453,7 +455,7 @@ async fn ask_member(member: &Member) -> Result<Ranges, Failure> {
         reply.map_err(|error| Failure::passing(words(&error)))
     };
     let [info, slots] = questions();
-    let (info, slots) = if member.board.may(Spare::ClusterInfo) {
+    let (info, slots) = if member.board.may(Spare::CLUSTER_INFO) {
         tokio::join!(ask(&info), ask(&slots))
     } else {
         (Ok(Value::Nil), ask(&slots).await)
@@ -463,7 +465,7 @@ async fn ask_member(member: &Member) -> Result<Ranges, Failure> {
     {
         member
             .board
-            .refused(Spare::ClusterInfo, member.server.address(), reason);
+            .refused(Spare::CLUSTER_INFO, member.server.address(), reason);
     }
     table(&info.unwrap_or(Value::Nil), slots?, &member.at.0)
         .map_err(|failure| failure.of(member.server.address()))

@@ -6,9 +6,10 @@ use redis::{ProtocolVersion, RedisConnectionInfo};
 
 use super::{
     board::Board,
-    connect::{Access, Server},
+    connect::{Access, Server, as_user},
     dial::{self, Family},
     primary::{Primary, Sentinels},
+    script::Library,
     tls::Tls,
 };
 use crate::{Config, Error, Result, config};
@@ -17,7 +18,7 @@ const PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
 
 /// Where the keys live.
-pub(super) struct Target {
+pub struct Target {
     pub place: Place,
     /// Host and port of each server that the URL names.
     pub address: String,
@@ -27,7 +28,7 @@ pub(super) struct Target {
     pub board: Arc<Board>,
 }
 
-pub(super) enum Place {
+pub enum Place {
     Primary(Arc<Primary>),
     /// Servers that know the others.
     Cluster(Vec<Server>),
@@ -91,8 +92,8 @@ impl<'a> Parts<'a> {
 }
 
 impl Target {
-    /// Takes the configuration's URL apart. No error repeats it: it may hold a password.
-    pub fn parse(config: &Config) -> Result<Self> {
+    /// Takes the configuration's URL apart; the servers that it names are given these scripts. No error repeats it: it may hold a password.
+    pub fn parse(config: &Config, library: &'static Library) -> Result<Self> {
         let parts = Parts::of(&config.url).ok_or_else(refused)?;
         let tls = match (&config.tls, parts.is_secure) {
             (None, false) => None,
@@ -108,6 +109,7 @@ impl Target {
                 Some(_) => return Err(refused()),
             },
             asks: config.credentials.is_some(),
+            library,
             board: Arc::new(Board::new()),
         };
         let place = place(&parts, &access).ok_or_else(refused)?;
@@ -206,15 +208,6 @@ fn settings() -> RedisConnectionInfo {
         .set_skip_set_lib_name()
 }
 
-/// Nobody, if both are empty.
-pub(super) fn as_user(settings: RedisConnectionInfo, user: &str, password: &str) -> RedisConnectionInfo {
-    match (user, password) {
-        ("", "") => settings,
-        ("", password) => settings.set_password(password),
-        (user, password) => settings.set_username(user).set_password(password),
-    }
-}
-
 /// A host and its port, as a URL has them.
 fn tcp(text: &str, default_port: u16) -> Option<dial::Place> {
     let (host, port) = match text.strip_prefix('[') {
@@ -253,7 +246,19 @@ fn decoded(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use super::*;
+    use crate::redis::script::Script;
+
+    fn library() -> &'static Library {
+        static PROBE: LazyLock<Script> = LazyLock::new(|| Script::new("probe", "return 1"));
+        static LIBRARY: LazyLock<Library> = LazyLock::new(|| Library {
+            scripts: Vec::new(),
+            probe: &PROBE,
+        });
+        &LIBRARY
+    }
 
     fn parse(url: &str) -> Result<Target> {
         parse_with(url, None)
@@ -266,7 +271,7 @@ mod tests {
             "maxQueueBytes": 1, "compression": 0,
         });
         let config: Config = serde_json::from_value(config).unwrap();
-        Target::parse(&Config { tls, ..config })
+        Target::parse(&Config { tls, ..config }, library())
     }
 
     #[test]

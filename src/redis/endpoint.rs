@@ -14,11 +14,11 @@ use tokio::{
 };
 
 use super::{
-    board::{Board, Member},
+    board::Board,
     commands::Limits,
-    connect::Failure,
+    failure::Failure,
     servers::Servers,
-    subscriber::{Kind, Request, Subscriber, Wish},
+    subscriber::{Member, Request, Subscriber, Wish},
     target::Target,
 };
 use crate::{Result, util::sync::lock};
@@ -29,7 +29,7 @@ type Registry = HashMap<(String, Id), Weak<Endpoint>>;
 static ENDPOINTS: LazyLock<Mutex<Registry>> = LazyLock::new(Mutex::default);
 
 /// Closed when the last store lets go of it.
-pub(super) struct Endpoint {
+pub struct Endpoint {
     pub servers: Arc<Servers>,
     pub board: Arc<Board>,
     requests: mpsc::UnboundedSender<Request>,
@@ -65,9 +65,16 @@ impl Endpoint {
         endpoint
     }
 
-    /// Listens to a channel for a store.
-    pub async fn listen(&self, channel: String, kind: Kind, member: Member, limits: Limits) -> Result<()> {
-        let wish = Wish::new(self.requests.clone(), channel, kind, member);
+    /// Listens to a channel for a store, whose id is the one that it has on the board. One that `is_urgent` is listened to over
+    /// a connection that is tried more often.
+    pub async fn listen(
+        &self,
+        channel: String,
+        is_urgent: bool,
+        member: Member,
+        limits: Limits,
+    ) -> Result<()> {
+        let wish = Wish::new(self.requests.clone(), channel, is_urgent, member);
         match timeout(limits.connect, wish.fulfilled()).await {
             Ok(Some(outcome)) => outcome,
             Ok(None) => Err(self

@@ -14,7 +14,7 @@ use super::der::{BIT_STRING, Elements, INTEGER, SEQUENCE, seconds};
 
 type Result<T> = std::result::Result<T, rustls::Error>;
 
-pub(super) struct Certificate<'a> {
+pub struct Certificate<'a> {
     /// What is signed, how, and the signature.
     signed: &'a [u8],
     algorithm: &'a [u8],

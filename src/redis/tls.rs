@@ -27,7 +27,7 @@ use super::{der, first_version};
 use crate::{Error, Result, config};
 
 /// TLS as the options want it.
-pub(super) struct Tls {
+pub struct Tls {
     options: config::Tls,
     trusted: Vec<CertificateDer<'static>>,
     /// Made when it is first needed: the system's authorities are read from files.

@@ -8,25 +8,26 @@ use std::{
     time::Duration,
 };
 
-use redis::{Cmd, ErrorKind, RedisError, RedisResult, Value};
+use redis::{Cmd, RedisError, RedisResult, Value};
 use tokio::{
     sync::{Notify, watch},
     time::{Instant, timeout},
 };
 
 use super::{
-    board::{Board, Part, Spare, Status},
-    connect::{Connection, Failure, words},
-    keys::channel_of,
+    board::{Board, Part, Status},
+    connect::Connection,
+    failure::{Failure, is_answer, is_refusal, says, words},
     primary::{Primary, Tenure},
     pulse::{PING_EVERY, PROOF, Pulse, patience},
-    scripts::{self, Call},
+    script::Call,
+    spare::Spare,
 };
 use crate::{Error, Result, util::backoff::Backoff};
 
 /// How long an operation waits.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
+pub struct Limits {
     /// For a connection.
     pub connect: Duration,
     /// For an answer.
@@ -34,7 +35,7 @@ pub(super) struct Limits {
 }
 
 /// What a server is to do, with what belongs to one key.
-pub(super) enum Job<'a> {
+pub enum Job<'a> {
     Script(&'a Call),
     Command {
         operation: &'static str,
@@ -61,7 +62,7 @@ impl Job<'_> {
     }
 }
 
-pub(super) struct Commands {
+pub struct Commands {
     primary: Arc<Primary>,
     /// What errors name.
     address: String,
@@ -123,7 +124,7 @@ impl Commands {
             Job::Command { command, .. } => return self.send(operation, asking, command, limits).await,
             Job::Script(call) => call,
         };
-        let pings = || call.script.publishes() && self.board.may(Spare::Ping);
+        let pings = || call.script.publishes() && self.board.may(Spare::PING);
         let first = asking.or_else(|| pings().then_some("PING"));
         let mut reply = self.send(operation, first, &call.by_hash(), limits).await?;
         if matches!(&reply, Err(error) if error.code() == Some("NOSCRIPT")) {
@@ -132,8 +133,8 @@ impl Commands {
         if reply.is_ok() {
             let proof = self.board.proof();
             proof.key.get_or_init(|| call.first_key().to_owned());
-            if call.script.publishes() {
-                proof.channel.get_or_init(|| channel_of(call.first_key()));
+            if let Some(channel) = call.channel().filter(|_| proof.channel.get().is_none()) {
+                proof.channel.get_or_init(|| channel);
             }
         }
         Ok(reply)
@@ -226,7 +227,7 @@ impl Commands {
         };
         let mut probe = redis::pipe();
         // For a single key nothing is done.
-        probe.add_command(Call::new(&scripts::QUICK).key(key).by_hash());
+        probe.add_command(Call::new(self.primary.library().probe).key(key).by_hash());
         if let Some(channel) = proof.channel.get() {
             // Whoever hears it knows no such message.
             probe.cmd("PUBLISH").arg(channel).arg("");
@@ -277,7 +278,7 @@ impl Commands {
                 if let Some(up) = up.filter(|_| self.pulse.is_due(*pause)) {
                     // A server that refuses it is there all the same.
                     if let Ok(Err(error)) = self.exchange(up, "ping", None, &ping, limit).await {
-                        self.heed(Spare::Ping, &error);
+                        self.heed(Spare::PING, &error);
                     }
                 }
             };
@@ -440,7 +441,7 @@ impl Commands {
                 if first == "ASKING" {
                     return Err(error);
                 }
-                self.heed(Spare::Ping, &error);
+                self.heed(Spare::PING, &error);
             }
             _ => {}
         }
@@ -498,107 +499,5 @@ impl<'a> Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.waiting.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// Whether the server has answered, and the connection is fine.
-fn is_answer(error: &RedisError) -> bool {
-    matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension) && error.code() != Some("NOAUTH")
-}
-
-/// The error for a command that the server refused.
-pub(super) fn refused(operation: &'static str, error: &RedisError) -> Error {
-    const PASSING: [&str; 9] = [
-        "LOADING",
-        "READONLY",
-        "MASTERDOWN",
-        "BUSY",
-        "TRYAGAIN",
-        "CLUSTERDOWN",
-        "OOM",
-        "NOREPLICAS",
-        "MISCONF",
-    ];
-    let mut reason = words(error);
-    if error.code() == Some("MOVED") {
-        reason.push_str("; this is a server of a cluster, which needs a redis+cluster:// URL");
-    }
-    Error::Store {
-        operation,
-        reason,
-        retryable: PASSING.iter().any(|code| says(error, code)),
-    }
-}
-
-/// Whether these words of a server say that the user lacks a right. Inside scripts every version has words of its own.
-pub(super) fn is_refusal(said: &str) -> bool {
-    const WORDS: [&str; 2] = ["The user executing the script", "ACL failure in script"];
-    said.starts_with("NOPERM") || WORDS.iter().any(|words| said.contains(words))
-}
-
-/// Whether the server gives this code. Redis 6.2 wraps what goes wrong inside a script:
-/// `ERR Error running script …: -OOM command not allowed …`.
-fn says(error: &RedisError, code: &str) -> bool {
-    error.code() == Some(code)
-        || error
-            .detail()
-            .is_some_and(|detail| detail.contains(&format!(": -{code} ")))
-}
-
-#[cfg(test)]
-mod tests {
-    use redis::ServerErrorKind;
-
-    use super::*;
-
-    #[test]
-    fn a_missing_right_is_recognised_in_every_version() {
-        for (said, expected) in [
-            (
-                "NOPERM this user has no permissions to run the 'hincrby' command or its subcommand",
-                true,
-            ),
-            (
-                "NOPERM User tm has no permissions to run the 'client|setname' command",
-                true,
-            ),
-            (
-                "@user_script: 1: The user executing the script can't run this command or subcommand",
-                true,
-            ),
-            (
-                "ERR The user executing the script can't access at least one of the keys mentioned",
-                true,
-            ),
-            (
-                "ERR ACL failure in script: User tm has no permissions to run the 'hincrby' command",
-                true,
-            ),
-            (
-                "WRONGTYPE Operation against a key holding the wrong kind of value",
-                false,
-            ),
-            ("NOAUTH Authentication required.", false),
-        ] {
-            assert_eq!(is_refusal(said), expected, "{said}");
-        }
-    }
-
-    #[test]
-    fn a_passing_refusal_inside_a_script_of_redis_6_is_recognised() {
-        for (detail, retryable) in [
-            (
-                "Error running script (call to f_0a): @user_script:9: @user_script: 9: -OOM command not allowed",
-                true,
-            ),
-            (
-                "Error running script (call to f_0a): @user_script:9: attempt to index a nil value",
-                false,
-            ),
-        ] {
-            let kind = ErrorKind::Server(ServerErrorKind::ResponseError);
-            let error = refused("append", &(kind, "", detail.to_owned()).into());
-            assert_eq!(error.is_retryable(), retryable, "{error}");
-        }
     }
 }

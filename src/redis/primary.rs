@@ -10,20 +10,22 @@ use redis::{
 use tokio::sync::watch;
 
 use super::{
-    board::Spare,
-    connect::{Connection, Failure, Server},
+    connect::{Connection, Server},
+    failure::Failure,
+    script::Library,
+    spare::Spare,
 };
 
-pub(super) enum Primary {
+pub enum Primary {
     Fixed(Server),
     Watched(Sentinels),
 }
 
 /// Ends when another server has taken over, and the connection it came with is to be given up.
-pub(super) type Tenure = Pin<Box<dyn Future<Output = ()> + Send>>;
+pub type Tenure = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A connection for subscriptions.
-pub(super) type Subscription = (PubSubSink, PubSubStream, Tenure);
+pub type Subscription = (PubSubSink, PubSubStream, Tenure);
 
 impl Primary {
     /// The servers that the URL names.
@@ -60,6 +62,14 @@ impl Primary {
         }
     }
 
+    /// The scripts that it is given.
+    pub fn library(&self) -> &'static Library {
+        match self {
+            Self::Fixed(server) => server.library(),
+            Self::Watched(sentinels) => sentinels.primary.library(),
+        }
+    }
+
     /// Looks whether another server has taken over, which ends the tenures.
     pub async fn look(&self, patience: Duration) {
         if let Self::Watched(sentinels) = self {
@@ -73,7 +83,7 @@ fn forever() -> Tenure {
 }
 
 /// Sentinels, and the name under which they watch a primary.
-pub(super) struct Sentinels {
+pub struct Sentinels {
     servers: Vec<Server>,
     name: String,
     /// How the primary is spoken to; its address is what the sentinels say.
@@ -169,7 +179,7 @@ impl Sentinels {
     async fn ask(&self, sentinel: &Server, patience: Duration) -> Result<Answer, Failure> {
         let mut questions = redis::pipe();
         let all = ["GET-MASTER-ADDR-BY-NAME", "MASTER"];
-        let asked = if sentinel.may(Spare::SentinelMaster) {
+        let asked = if sentinel.may(Spare::SENTINEL_MASTER) {
             &all[..]
         } else {
             &all[..1]
@@ -179,7 +189,7 @@ impl Sentinels {
         }
         let replies = sentinel.ask(&questions, patience).await?;
         if let Some(master) = replies.get(1) {
-            sentinel.heed(Spare::SentinelMaster, master);
+            sentinel.heed(Spare::SENTINEL_MASTER, master);
         }
         answer(replies).ok_or_else(|| Failure::passing(format!("it does not know {:?}", self.name)))
     }

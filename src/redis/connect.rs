@@ -7,18 +7,17 @@ use std::{
 };
 
 use redis::{
-    AsyncConnectionConfig, ErrorKind, Pipeline, RedisConnectionInfo, RedisError, RedisResult,
-    ServerErrorKind, Value,
+    AsyncConnectionConfig, ErrorKind, Pipeline, RedisConnectionInfo, RedisResult, ServerErrorKind, Value,
     aio::{MultiplexedConnection, PubSub, PubSubSink, PubSubStream},
 };
 use tokio::task::AbortHandle;
 
 use super::{
-    board::{Board, Spare},
-    commands::is_refusal,
+    board::Board,
     dial::{self, Family, Place, Wire},
-    scripts,
-    target::as_user,
+    failure::{Failure, is_refusal, words},
+    script::Library,
+    spare::Spare,
     tls::Tls,
 };
 
@@ -27,17 +26,18 @@ const QUEUE: usize = 1024;
 
 /// How servers are reached, whichever they are.
 #[derive(Clone)]
-pub(super) struct Access {
+pub struct Access {
     pub tls: Option<Arc<Tls>>,
     pub family: Family,
     /// Whether user and password are asked for at each connection.
     pub asks: bool,
+    pub library: &'static Library,
     pub board: Arc<Board>,
 }
 
 /// One server: where to connect to, and as whom.
 #[derive(Clone)]
-pub(super) struct Server {
+pub struct Server {
     place: Place,
     settings: RedisConnectionInfo,
     access: Access,
@@ -46,7 +46,7 @@ pub(super) struct Server {
 
 /// A connection for commands. It is closed when nobody has it any more, whatever is still to be answered on it.
 #[derive(Clone)]
-pub(super) struct Connection {
+pub struct Connection {
     inner: MultiplexedConnection,
     _driver: Arc<Driver>,
 }
@@ -70,49 +70,6 @@ impl Deref for Connection {
 impl DerefMut for Connection {
     fn deref_mut(&mut self) -> &mut Self::Target {
         &mut self.inner
-    }
-}
-
-/// Why an attempt to connect failed, without credentials.
-#[derive(Debug, Clone)]
-pub(super) struct Failure {
-    pub reason: String,
-    /// The credentials were refused: if they never were accepted, trying again does not help.
-    pub permanent: bool,
-}
-
-impl Failure {
-    /// One that may pass.
-    pub fn passing(reason: impl Into<String>) -> Self {
-        Self {
-            reason: reason.into(),
-            permanent: false,
-        }
-    }
-
-    /// No connection in time.
-    pub fn late(patience: Duration) -> Self {
-        Self::passing(format!("no connection within {} ms", patience.as_millis()))
-    }
-
-    /// That of one of several servers.
-    pub fn of(self, server: &str) -> Self {
-        Self {
-            reason: format!("{server}: {}", self.reason),
-            ..self
-        }
-    }
-
-    /// That of all of them.
-    pub fn all(failures: Vec<Self>) -> Self {
-        Self {
-            permanent: !failures.is_empty() && failures.iter().all(|failure| failure.permanent),
-            reason: failures
-                .into_iter()
-                .map(|failure| failure.reason)
-                .collect::<Vec<_>>()
-                .join("; "),
-        }
     }
 }
 
@@ -148,6 +105,11 @@ impl Server {
         }
     }
 
+    /// The scripts that it is given.
+    pub fn library(&self) -> &'static Library {
+        self.access.library
+    }
+
     /// The same text for the same connection. Holds the credentials: not to be shown.
     pub fn identity(&self) -> String {
         let settings = &self.settings;
@@ -167,19 +129,19 @@ impl Server {
             let mut name = redis::cmd("CLIENT");
             name.arg("SETNAME").arg("tidemark");
             // By itself: a server that wants a password says so, but hangs up on those who send it a long script before.
-            if self.access.board.may(Spare::Name) {
-                self.usable(Spare::Name, connection.send_packed_command(&name).await?)?;
+            if self.access.board.may(Spare::NAME) {
+                self.usable(Spare::NAME, connection.send_packed_command(&name).await?)?;
             }
             let mut pipeline = redis::pipe();
             let mut sent = Vec::new();
-            if as_primary && self.access.board.may(Spare::Role) {
+            if as_primary && self.access.board.may(Spare::ROLE) {
                 pipeline.cmd("ROLE");
-                sent.push(Spare::Role);
+                sent.push(Spare::ROLE);
             }
-            if self.access.board.may(Spare::Load) {
-                for script in scripts::all() {
+            if self.access.board.may(Spare::LOAD) {
+                for script in &self.access.library.scripts {
                     pipeline.cmd("SCRIPT").arg("LOAD").arg(script.source);
-                    sent.push(Spare::Load);
+                    sent.push(Spare::LOAD);
                 }
             }
             if pipeline.is_empty() {
@@ -205,7 +167,7 @@ impl Server {
         self.attempt(patience, async {
             let (settings, wire) = self.open().await?;
             let (mut sink, stream) = PubSub::new(&settings, wire).await?.split();
-            self.usable(Spare::Ping, sink.ping().await?)?;
+            self.usable(Spare::PING, sink.ping().await?)?;
             Ok((sink, stream))
         })
         .await
@@ -301,7 +263,7 @@ impl Server {
 }
 
 /// Host and port as they are shown.
-pub(super) fn address_of(host: &str, port: u16) -> String {
+pub fn address_of(host: &str, port: u16) -> String {
     if host.contains(':') {
         format!("[{host}]:{port}")
     } else {
@@ -314,22 +276,19 @@ fn is_replica(role: &Value) -> bool {
     matches!(role, Value::Array(fields) if matches!(fields.first(), Some(Value::BulkString(name)) if name == b"slave"))
 }
 
-/// What an error says, in the server's words if they are known.
-pub(super) fn words(error: &RedisError) -> String {
-    if error.kind() == ErrorKind::AuthenticationFailed {
-        return "the server refused the user name or the password".to_owned();
-    }
-    match (error.code(), error.detail()) {
-        (Some(code), Some(detail)) => format!("{code} {detail}"),
-        (_, Some(detail)) => detail.to_owned(),
-        _ => error.to_string(),
-    }
-}
-
 /// An error if that is what the server says to everything.
 fn refusing_everything(reply: Value) -> RedisResult<()> {
     match reply.extract_error() {
         Err(error) if matches!(error.code(), Some("NOAUTH" | "LOADING" | "MASTERDOWN")) => Err(error),
         _ => Ok(()),
+    }
+}
+
+/// Nobody, if both are empty.
+pub fn as_user(settings: RedisConnectionInfo, user: &str, password: &str) -> RedisConnectionInfo {
+    match (user, password) {
+        ("", "") => settings,
+        ("", password) => settings.set_password(password),
+        (user, password) => settings.set_username(user).set_password(password),
     }
 }

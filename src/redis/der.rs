@@ -1,8 +1,8 @@
 //! The little of X.509 that no library gives: elements, times, and the common names of a certificate's subject.
 
-pub(super) const SEQUENCE: u8 = 0x30;
-pub(super) const INTEGER: u8 = 0x02;
-pub(super) const BIT_STRING: u8 = 0x03;
+pub const SEQUENCE: u8 = 0x30;
+pub const INTEGER: u8 = 0x02;
+pub const BIT_STRING: u8 = 0x03;
 const SET: u8 = 0x31;
 const OBJECT_IDENTIFIER: u8 = 0x06;
 const UTC_TIME: u8 = 0x17;
@@ -13,7 +13,7 @@ const TEXTS: [u8; 4] = [0x0c, 0x13, 0x14, 0x16];
 const COMMON_NAME: [u8; 3] = [0x55, 0x04, 0x03];
 
 /// Elements that follow each other: their tags and contents. Ends where something is malformed.
-pub(super) struct Elements<'a>(pub &'a [u8]);
+pub struct Elements<'a>(pub &'a [u8]);
 
 impl<'a> Elements<'a> {
     /// The content of the next one, if it has this tag.
@@ -51,7 +51,7 @@ impl<'a> Iterator for Elements<'a> {
 }
 
 /// A time, in seconds since 1970.
-pub(super) fn seconds((tag, content): (u8, &[u8])) -> Option<u64> {
+pub fn seconds((tag, content): (u8, &[u8])) -> Option<u64> {
     let digits = std::str::from_utf8(content).ok()?.strip_suffix('Z')?;
     let (year, rest) = digits.split_at_checked(match tag {
         UTC_TIME => 2,
@@ -79,7 +79,7 @@ pub(super) fn seconds((tag, content): (u8, &[u8])) -> Option<u64> {
 }
 
 /// The common names in a subject: the contents of its sequence.
-pub(super) fn common_names(subject: &[u8]) -> impl Iterator<Item = &str> {
+pub fn common_names(subject: &[u8]) -> impl Iterator<Item = &str> {
     let of = |tag: u8| move |(found, content): (u8, _)| (found == tag).then_some(content);
     let attributes = Elements(subject).filter_map(of(SET)).flat_map(Elements);
     attributes.filter_map(of(SEQUENCE)).filter_map(|attribute| {
@@ -91,7 +91,7 @@ pub(super) fn common_names(subject: &[u8]) -> impl Iterator<Item = &str> {
 }
 
 /// Whether a name of a certificate is a host's; it may begin with `*.`, for one part of the host's name.
-pub(super) fn is_host(name: &str, host: &str) -> bool {
+pub fn is_host(name: &str, host: &str) -> bool {
     let host = host.trim_end_matches('.');
     match name.strip_prefix("*.") {
         Some(domain) => {

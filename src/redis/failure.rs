@@ -1,0 +1,164 @@
+//! What goes wrong, in the server's words, and what it means.
+
+use std::time::Duration;
+
+use redis::{ErrorKind, RedisError};
+
+use crate::Error;
+
+/// Why an attempt to connect failed, without credentials.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    pub reason: String,
+    /// The credentials were refused: if they never were accepted, trying again does not help.
+    pub permanent: bool,
+}
+
+impl Failure {
+    /// One that may pass.
+    pub fn passing(reason: impl Into<String>) -> Self {
+        Self {
+            reason: reason.into(),
+            permanent: false,
+        }
+    }
+
+    /// No connection in time.
+    pub fn late(patience: Duration) -> Self {
+        Self::passing(format!("no connection within {} ms", patience.as_millis()))
+    }
+
+    /// That of one of several servers.
+    pub fn of(self, server: &str) -> Self {
+        Self {
+            reason: format!("{server}: {}", self.reason),
+            ..self
+        }
+    }
+
+    /// That of all of them.
+    pub fn all(failures: Vec<Self>) -> Self {
+        Self {
+            permanent: !failures.is_empty() && failures.iter().all(|failure| failure.permanent),
+            reason: failures
+                .into_iter()
+                .map(|failure| failure.reason)
+                .collect::<Vec<_>>()
+                .join("; "),
+        }
+    }
+}
+
+/// What an error says, in the server's words if they are known.
+pub fn words(error: &RedisError) -> String {
+    if error.kind() == ErrorKind::AuthenticationFailed {
+        return "the server refused the user name or the password".to_owned();
+    }
+    match (error.code(), error.detail()) {
+        (Some(code), Some(detail)) => format!("{code} {detail}"),
+        (_, Some(detail)) => detail.to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+/// Whether the server has answered, and the connection is fine.
+pub fn is_answer(error: &RedisError) -> bool {
+    matches!(error.kind(), ErrorKind::Server(_) | ErrorKind::Extension) && error.code() != Some("NOAUTH")
+}
+
+/// The error for a command that the server refused.
+pub fn refused(operation: &'static str, error: &RedisError) -> Error {
+    const PASSING: [&str; 9] = [
+        "LOADING",
+        "READONLY",
+        "MASTERDOWN",
+        "BUSY",
+        "TRYAGAIN",
+        "CLUSTERDOWN",
+        "OOM",
+        "NOREPLICAS",
+        "MISCONF",
+    ];
+    let mut reason = words(error);
+    if error.code() == Some("MOVED") {
+        reason.push_str("; this is a server of a cluster, which needs a redis+cluster:// URL");
+    }
+    Error::Store {
+        operation,
+        reason,
+        retryable: PASSING.iter().any(|code| says(error, code)),
+    }
+}
+
+/// Whether these words of a server say that the user lacks a right. Inside scripts every version has words of its own.
+pub fn is_refusal(said: &str) -> bool {
+    const WORDS: [&str; 2] = ["The user executing the script", "ACL failure in script"];
+    said.starts_with("NOPERM") || WORDS.iter().any(|words| said.contains(words))
+}
+
+/// Whether the server gives this code. Redis 6.2 wraps what goes wrong inside a script:
+/// `ERR Error running script …: -OOM command not allowed …`.
+pub fn says(error: &RedisError, code: &str) -> bool {
+    error.code() == Some(code)
+        || error
+            .detail()
+            .is_some_and(|detail| detail.contains(&format!(": -{code} ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::ServerErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn a_missing_right_is_recognised_in_every_version() {
+        for (said, expected) in [
+            (
+                "NOPERM this user has no permissions to run the 'hincrby' command or its subcommand",
+                true,
+            ),
+            (
+                "NOPERM User tm has no permissions to run the 'client|setname' command",
+                true,
+            ),
+            (
+                "@user_script: 1: The user executing the script can't run this command or subcommand",
+                true,
+            ),
+            (
+                "ERR The user executing the script can't access at least one of the keys mentioned",
+                true,
+            ),
+            (
+                "ERR ACL failure in script: User tm has no permissions to run the 'hincrby' command",
+                true,
+            ),
+            (
+                "WRONGTYPE Operation against a key holding the wrong kind of value",
+                false,
+            ),
+            ("NOAUTH Authentication required.", false),
+        ] {
+            assert_eq!(is_refusal(said), expected, "{said}");
+        }
+    }
+
+    #[test]
+    fn a_passing_refusal_inside_a_script_of_redis_6_is_recognised() {
+        for (detail, retryable) in [
+            (
+                "Error running script (call to f_0a): @user_script:9: @user_script: 9: -OOM command not allowed",
+                true,
+            ),
+            (
+                "Error running script (call to f_0a): @user_script:9: attempt to index a nil value",
+                false,
+            ),
+        ] {
+            let kind = ErrorKind::Server(ServerErrorKind::ResponseError);
+            let error = refused("append", &(kind, "", detail.to_owned()).into());
+            assert_eq!(error.is_retryable(), retryable, "{error}");
+        }
+    }
+}

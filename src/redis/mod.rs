@@ -1,0 +1,29 @@
+//! How Redis is reached: connections for commands and for subscriptions, to one server, to a primary that sentinels watch or to
+//! a cluster. Knows no stream, no store and no engine.
+//!
+//! * [`target`] takes the URL apart, [`connect`] knows how to reach one server, [`dial`] and [`tls`] (with [`der`] and
+//!   [`first_version`]) over what; [`primary`] knows which one, where there is one to choose; [`cluster`] and [`slots`] do the same
+//!   for a cluster, and [`servers`] hides which it is.
+//! * [`commands`] and [`subscriber`] each keep a connection, and an [`endpoint`] shares them among all stores of the
+//!   process. [`board`] tells an [`observer`] how they are, [`pulse`] when one of them has to prove that it is alive.
+//! * [`script`] is what a server runs, [`failure`] what it says instead, [`spare`] what can be done without.
+
+pub mod board;
+pub mod cluster;
+pub mod commands;
+pub mod connect;
+pub mod der;
+pub mod dial;
+pub mod endpoint;
+pub mod failure;
+pub mod first_version;
+pub mod observer;
+pub mod primary;
+pub mod pulse;
+pub mod script;
+pub mod servers;
+pub mod slots;
+pub mod spare;
+pub mod subscriber;
+pub mod target;
+pub mod tls;

@@ -1,0 +1,78 @@
+//! Appends by the whole script, and what every producer's answer brings about.
+
+use tokio::time::Instant;
+use ulid::Ulid;
+
+use super::{arguments::millis, base::RedisStore, index::Entry, quick, reply, scripts};
+use crate::{
+    Result, StreamId,
+    store::{Append, Appended},
+    util::backoff::jitter,
+};
+
+impl RedisStore {
+    pub(super) async fn append_whole(&self, stream: &StreamId, append: &Append) -> Result<Appended> {
+        let keys = self.keys.stream(stream);
+        let terminal = append.terminal.as_ref();
+        let frame = append.frame.as_ref();
+        let mut call = self
+            .on(&scripts::APPEND, &keys)
+            .show(append.generation)
+            .show(append.producer)
+            .show(append.batch)
+            .text(append.expected.map_or_else(String::new, |seq| seq.to_string()))
+            .show(millis(append.lease))
+            .text(terminal.map_or("", |terminal| terminal.outcome.as_str()))
+            .text(terminal.map_or("", |terminal| &terminal.reason))
+            .show(frame.map_or(0, |frame| frame.count))
+            .bytes(frame.map_or(&[], |frame| &frame.bytes))
+            .show(quick::beginning(append));
+        call = match &append.large {
+            Some(large) => call.show(large.id).show(large.pieces()),
+            None => call.text("").text(""),
+        };
+        if let Some(seal) = &append.seal {
+            call = call
+                .show(seal.after)
+                .show(seal.last())
+                .bytes(&seal.frame.bytes)
+                .show(seal.frame.body_len)
+                .show(seal.replaced);
+        }
+        let sent = Instant::now();
+        let answer = reply::appended("append", self.call(call).await?)?;
+        let allowed = answer.quick.map(|(time, ordinal)| quick::Allowed {
+            // Spread, so that streams that started together do not all need the whole script at the same moment.
+            due: sent + jitter(time * 3 / 4),
+            until: sent + time,
+            ordinal,
+        });
+        self.quick.learn(append, &answer.appended, allowed, keys);
+        self.appended(stream, append.generation, answer)
+    }
+
+    /// Takes a producer's answer apart, and makes the stream's entry in the index as long as the TTLs that were set.
+    pub(super) fn appended(
+        &self,
+        stream: &StreamId,
+        generation: Ulid,
+        answer: reply::Answer,
+    ) -> Result<Appended> {
+        let appended = answer.appended;
+        if answer.index_ttl > 0 {
+            let entry = Entry {
+                generation,
+                ttl: answer.index_ttl,
+                is_last: matches!(
+                    appended,
+                    Appended::Done {
+                        terminal: Some(_),
+                        ..
+                    }
+                ),
+            };
+            self.enter(stream, &entry)?;
+        }
+        Ok(appended)
+    }
+}

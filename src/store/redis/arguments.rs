@@ -1,0 +1,55 @@
+//! How scripts take values, and what numbers they give.
+
+use std::time::Duration;
+
+use redis::Value;
+use ulid::Ulid;
+
+use crate::{
+    model::ttl::Ttl,
+    store::{OwnerCheck, Position},
+};
+
+pub(super) fn number(reply: &Value) -> u64 {
+    match reply {
+        Value::Int(number) => u64::try_from(*number).unwrap_or_default(),
+        _ => 0,
+    }
+}
+
+/// How scripts take text that may be absent.
+pub(super) fn optional(text: Option<&String>) -> String {
+    text.map_or_else(String::new, |text| format!("={text}"))
+}
+
+/// How scripts take the one who asks.
+pub(super) fn check(owner: &OwnerCheck) -> String {
+    match owner {
+        OwnerCheck::Internal => String::new(),
+        OwnerCheck::Caller(None) => "-".to_owned(),
+        OwnerCheck::Caller(Some(owner)) => format!("={owner}"),
+    }
+}
+
+/// Whole milliseconds, at least one; a thousand years at most, which no expiry in Redis overflows.
+pub(super) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis())
+        .unwrap_or(u64::MAX)
+        .clamp(1, 1 << 45)
+}
+
+/// How scripts take a position: a word, a generation and a seq.
+pub(super) fn position(position: Position) -> (&'static str, Option<Ulid>, u64) {
+    match position {
+        Position::Start => ("start", None, 0),
+        Position::Now => ("now", None, 0),
+        Position::Open => ("open", None, 0),
+        Position::After { generation, seq } => ("after", Some(generation), seq),
+        Position::Next { generation, seq } => ("next", Some(generation), seq),
+    }
+}
+
+/// How long the queue, and what is open, lives after the last use.
+pub(super) fn queue_ttl(ttl: Ttl) -> u64 {
+    2 * millis(ttl.active).max(millis(ttl.done))
+}

@@ -1,0 +1,225 @@
+//! The store itself, and what all of its operations are made of.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::future::join_all;
+use redis::{Cmd, Value};
+use tokio::sync::{OnceCell, watch};
+use ulid::Ulid;
+
+use super::{
+    arguments::queue_ttl,
+    errands::Errands,
+    inboxes::Told,
+    keys::{Keyspace, StreamKeys},
+    old_names::OldNames,
+    quick::Quick,
+    scripts::LIBRARY,
+    spares::heed,
+};
+use crate::{
+    Config, Error, Result,
+    model::connection::ConnectionState,
+    redis::{
+        commands::Limits,
+        endpoint::Endpoint,
+        observer::{Inbox, Observer},
+        script::{Call, Script},
+        spare::Spare,
+        target::Target,
+    },
+    store::Listener,
+    util::sync::lock,
+};
+
+/// A [`Store`](crate::store::Store) in Redis. Stores with the same connection settings share their connections.
+pub struct RedisStore {
+    pub(super) id: u64,
+    pub(super) target: Arc<Target>,
+    pub(super) keys: Keyspace,
+    pub(super) node: Ulid,
+    pub(super) listener: Arc<dyn Listener>,
+    pub(super) limits: Limits,
+    pub(super) endpoint: Mutex<Slot>,
+    pub(super) closed: watch::Sender<bool>,
+    /// Whether the node's control channel is listened to.
+    pub(super) control: OnceCell<()>,
+    pub(super) quick: Arc<Quick>,
+    pub(super) errands: Arc<Errands>,
+    pub(super) old_names: OldNames,
+    pub(super) queue_ttl: u64,
+}
+
+pub(super) enum Slot {
+    Unused,
+    Used(Arc<Endpoint>),
+    Closed,
+}
+
+impl RedisStore {
+    /// Prepares a store; it connects when it is first used.
+    ///
+    /// `node` names this engine to the producers' control messages, which reach `listener` with everything else.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for a URL or prefix that cannot be used.
+    pub fn open(config: &Config, node: Ulid, listener: Arc<dyn Listener>) -> Result<Self> {
+        static IDS: AtomicU64 = AtomicU64::new(0);
+        if config.key_prefix.contains(['{', '}']) {
+            return Err(Error::invalid("keyPrefix", "must not contain braces"));
+        }
+        Ok(Self {
+            id: IDS.fetch_add(1, Ordering::Relaxed),
+            target: Arc::new(Target::parse(config, &LIBRARY)?),
+            keys: Keyspace::new(&config.key_prefix),
+            node,
+            listener,
+            limits: Limits {
+                connect: Duration::from_millis(config.connect_timeout_ms),
+                command: Duration::from_millis(config.command_timeout_ms),
+            },
+            endpoint: Mutex::new(Slot::Unused),
+            closed: watch::Sender::new(false),
+            control: OnceCell::new(),
+            quick: Arc::default(),
+            errands: Arc::default(),
+            old_names: OldNames::default(),
+            queue_ttl: queue_ttl(config.ttl()),
+        })
+    }
+
+    pub(super) fn slot(&self) -> MutexGuard<'_, Slot> {
+        lock(&self.endpoint)
+    }
+
+    pub(super) fn endpoint(&self) -> Result<Arc<Endpoint>> {
+        let endpoint = match &mut *self.slot() {
+            Slot::Closed => return Err(Error::Closed),
+            Slot::Used(endpoint) => return Ok(endpoint.clone()),
+            slot @ Slot::Unused => {
+                let endpoint = Endpoint::of(&self.target, self.limits);
+                *slot = Slot::Used(endpoint.clone());
+                endpoint
+            }
+        };
+        let told = Told(Arc::clone(&self.listener));
+        endpoint
+            .board
+            .join(self.id, &(Arc::new(told) as Arc<dyn Observer>));
+        Ok(endpoint)
+    }
+
+    /// Does something until the store is closed.
+    pub(super) async fn until_closed<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        let mut closed = self.closed.subscribe();
+        tokio::select! {
+            biased;
+            _ = closed.wait_for(|closed| *closed) => Err(Error::Closed),
+            outcome = work => outcome,
+        }
+    }
+
+    pub(super) async fn call(&self, call: Call) -> Result<Value> {
+        self.call_again(&call).await
+    }
+
+    pub(super) async fn call_again(&self, call: &Call) -> Result<Value> {
+        self.until_closed(async { self.endpoint()?.servers.call(call, self.limits).await })
+            .await
+    }
+
+    pub(super) async fn run(&self, operation: &'static str, key: &str, command: &Cmd) -> Result<Value> {
+        self.until_closed(async {
+            let endpoint = self.endpoint()?;
+            endpoint.servers.run(operation, key, command, self.limits).await
+        })
+        .await
+    }
+
+    /// Runs commands, each for its key, without waiting for one before the next is sent.
+    pub(super) async fn run_all(
+        &self,
+        operation: &'static str,
+        commands: impl IntoIterator<Item = (String, Cmd)>,
+    ) -> Result<Vec<Value>> {
+        let runs = commands
+            .into_iter()
+            .map(|(key, command)| async move { self.run(operation, &key, &command).await });
+        join_all(runs).await.into_iter().collect()
+    }
+
+    /// Runs a script that can be done without. What a missing right forbids is told once and left out for a while.
+    pub(super) async fn spare(&self, spare: Spare, call: Call) -> Result<Option<Value>> {
+        let endpoint = self.endpoint()?;
+        if !endpoint.board.may(spare) {
+            return Ok(None);
+        }
+        match self.call(call).await {
+            Err(error) if heed(&endpoint, spare, &error) => Ok(None),
+            done => done.map(Some),
+        }
+    }
+
+    /// A script's call, up to the arguments that all scripts for streams begin with.
+    pub(super) fn on(&self, script: &'static Script, keys: &StreamKeys) -> Call {
+        Call::new(script)
+            .key(&keys.meta)
+            .key(&keys.log)
+            .key(&keys.sealed)
+            .key(&keys.cursors)
+            .key(&keys.groups)
+            .text(&keys.live)
+            .text(self.keys.nodes())
+            .text(&keys.escaped)
+    }
+
+    /// Does something that nobody waits for. See [`Errands::run`].
+    pub(super) fn send_along(&self, name: String, spare: Spare, call: Call) -> Result<()> {
+        let endpoint = self.endpoint()?;
+        if endpoint.board.may(spare) {
+            self.errands
+                .run(name, spare, call, endpoint, self.limits, self.closed.subscribe());
+        }
+        Ok(())
+    }
+
+    /// Listens to a channel; to one that `is_urgent` over a connection that is tried more often.
+    pub(super) async fn listen_to(
+        &self,
+        channel: String,
+        is_urgent: bool,
+        inbox: Arc<dyn Inbox>,
+    ) -> Result<()> {
+        self.until_closed(async {
+            let member = (self.id, inbox);
+            let endpoint = self.endpoint()?;
+            endpoint.listen(channel, is_urgent, member, self.limits).await
+        })
+        .await
+    }
+
+    pub(super) fn shut(&self) {
+        let slot = std::mem::replace(&mut *self.slot(), Slot::Closed);
+        self.closed.send_replace(true);
+        if let Slot::Used(endpoint) = &slot {
+            endpoint.leave(self.id);
+        }
+        if !matches!(slot, Slot::Closed) {
+            self.listener.on_state(ConnectionState::Closed, "");
+        }
+    }
+}
+
+impl Drop for RedisStore {
+    fn drop(&mut self) {
+        if let Slot::Used(endpoint) = &*self.slot() {
+            endpoint.leave(self.id);
+        }
+    }
+}

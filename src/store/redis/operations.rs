@@ -1,0 +1,412 @@
+//! The operations of the contract.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::future::{join_all, try_join_all};
+use redis::Value;
+use tokio::time::timeout;
+use ulid::Ulid;
+
+use super::{
+    arguments::{check, millis, number, position},
+    base::{RedisStore, Slot},
+    inboxes,
+    index::Marks,
+    keys::StreamKeys,
+    names::Names,
+    predecessor, reply, rights, scripts,
+    spares::{self, heed},
+};
+use crate::{
+    Cursor, Error, Result, StreamId,
+    model::{connection::ConnectionState, cursor::MAX_SEQ, frame::Reference},
+    redis::servers::Servers,
+    store::{
+        Ack, Append, Appended, Found, IfEnded, ListCursor, MAX_CONSUMERS, MAX_KEPT_STOPS, MAX_PAGE_FRAMES,
+        OwnerCheck, Page, Pending, Piece, Read, Renew, Restore, Rights, SHOWN_CONSUMERS, Start, Started,
+        StopResult, Store, Sweep, Swept,
+        doubt::beyond_doubt,
+        groups::{Dead, Finished, Item, Open, Overdue, Resolve, Take, Taken, Work},
+        predecessor::{Ask, Left},
+    },
+};
+
+/// How long a deletion waits for the index, whose entries go by themselves in the end.
+const INDEX_PATIENCE: Duration = Duration::from_secs(1);
+
+impl Store for RedisStore {
+    fn connect(&self) -> Pending<'_, ()> {
+        Box::pin(self.until_closed(async { self.endpoint()?.servers.connect(self.limits).await }))
+    }
+
+    fn start<'a>(&'a self, stream: &'a StreamId, start: &'a Start) -> Pending<'a, Started> {
+        Box::pin(async move {
+            let Names { keys, are_old } = self.names(stream).await?;
+            let on = |keys: &StreamKeys| {
+                let call = self.create(&scripts::START, keys, start);
+                call.text(match start.if_ended {
+                    IfEnded::Restart => "restart",
+                    IfEnded::Error => "error",
+                })
+            };
+            if are_old {
+                let call = &on(&keys).text("1");
+                let leave = || async move { reply::left(stream, self.call_again(call).await?) };
+                beyond_doubt(leave).await??;
+            }
+            let call = &on(&self.keys.stream(stream));
+            let look = || async move { reply::started(stream, self.begin(stream, start, call).await?) };
+            let started = beyond_doubt(look).await.and_then(std::convert::identity);
+            self.begun(stream, start, started.as_ref().map(|started| started.generation))?;
+            started
+        })
+    }
+
+    fn restore<'a>(&'a self, stream: &'a StreamId, restore: &'a Restore) -> Pending<'a, Appended> {
+        Box::pin(async move {
+            let keys = self.keys.stream(stream);
+            let call = self
+                .create(&scripts::RESTORE, &keys, &restore.start)
+                .show(restore.ordinal)
+                .show(restore.base)
+                .show(restore.seq);
+            let reply = self.begin(stream, &restore.start, &call).await;
+            let generation = restore.start.generation;
+            let answer = reply.and_then(|reply| reply::appended("restore", reply));
+            let is_refused = |answer: &reply::Answer| !matches!(answer.appended, Appended::Done { .. });
+            if !answer.as_ref().is_ok_and(is_refused) {
+                self.begun(stream, &restore.start, answer.as_ref().map(|_| generation))?;
+            }
+            self.appended(stream, generation, answer?)
+        })
+    }
+
+    fn append<'a>(&'a self, stream: &'a StreamId, append: &'a Append) -> Pending<'a, Appended> {
+        Box::pin(async move {
+            let quick = self
+                .quick
+                .append(append, self.endpoint()?, self.limits, &self.closed);
+            if let Some(done) = quick.await? {
+                return Ok(done);
+            }
+            // Boxed by itself: most batches end above, and need no room for it.
+            Box::pin(self.append_whole(stream, append)).await
+        })
+    }
+
+    fn release(&self, producer: Ulid) {
+        self.quick.forget(producer);
+    }
+
+    fn put<'a>(&'a self, stream: &'a StreamId, piece: &'a Piece) -> Pending<'a, Appended> {
+        Box::pin(self.put_piece(stream, piece))
+    }
+
+    fn piece<'a>(
+        &'a self,
+        stream: &'a StreamId,
+        large: &'a Reference,
+        index: usize,
+    ) -> Pending<'a, Option<Bytes>> {
+        Box::pin(self.get_piece(stream, large, index))
+    }
+
+    fn renew<'a>(&'a self, stream: &'a StreamId, renew: &'a Renew) -> Pending<'a, Appended> {
+        Box::pin(async move {
+            let keys = self.keys.stream(stream);
+            let call = self
+                .on(&scripts::RENEW, &keys)
+                .show(renew.generation)
+                .show(renew.producer)
+                .show(millis(renew.lease));
+            let answer = reply::appended("renew", self.call(call).await?)?;
+            self.appended(stream, renew.generation, answer)
+        })
+    }
+
+    fn read<'a>(&'a self, stream: &'a StreamId, read: &'a Read) -> Pending<'a, Option<Page>> {
+        Box::pin(async move {
+            let Names { keys, are_old } = self.names(stream).await?;
+            let (position, generation, seq) = position(read.position);
+            let call = self
+                .on(&scripts::READ, &keys)
+                .text(position)
+                .text(generation.map_or_else(String::new, |generation| generation.to_string()))
+                .show(seq.min(MAX_SEQ))
+                .show(read.max_bytes)
+                .text(check(&read.owner))
+                .show(MAX_PAGE_FRAMES);
+            let Some(page) = reply::page(stream, self.call(call).await?)? else {
+                return Ok(None);
+            };
+            if are_old {
+                self.hear_old(stream, page.page.head.generation)?;
+            }
+            page.decode(stream).await.map(Some)
+        })
+    }
+
+    fn stop<'a>(
+        &'a self,
+        stream: &'a StreamId,
+        reason: &'a str,
+        owner: &'a OwnerCheck,
+        keep: Duration,
+    ) -> Pending<'a, StopResult> {
+        Box::pin(async move {
+            let Names { keys, .. } = self.names(stream).await?;
+            let call = self
+                .on(&scripts::STOP, &keys)
+                .key(&keys.stops)
+                .text(reason)
+                .text(check(owner))
+                .show(millis(keep))
+                .show(MAX_KEPT_STOPS);
+            reply::stopped(stream, self.call(call).await?)
+        })
+    }
+
+    fn ack<'a>(
+        &'a self,
+        stream: &'a StreamId,
+        acks: &'a [Ack],
+        owner: &'a OwnerCheck,
+    ) -> Pending<'a, Vec<bool>> {
+        Box::pin(async move {
+            let Names { keys, .. } = self.names(stream).await?;
+            let mut call = self
+                .on(&scripts::ACK, &keys)
+                .text(check(owner))
+                .show(MAX_CONSUMERS);
+            for Ack { consumer, cursor } in acks {
+                call = call
+                    .text(consumer.as_str())
+                    .show(cursor.generation)
+                    .show(cursor.seq);
+            }
+            reply::acked(stream, self.call(call).await?)
+        })
+    }
+
+    fn cursor<'a>(&'a self, stream: &'a StreamId, consumer: &'a str) -> Pending<'a, Option<Cursor>> {
+        Box::pin(self.until_closed(async move {
+            let key = self.names(stream).await?.keys.cursors;
+            let mut command = redis::cmd("HGET");
+            command.arg(&key).arg(consumer);
+            let servers = &self.endpoint()?.servers;
+            reply::cursor(servers.run("cursor", &key, &command, self.limits).await?)
+        }))
+    }
+
+    fn inspect<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, Found> {
+        Box::pin(async move {
+            let Names { keys, .. } = self.names(stream).await?;
+            let call = self.on(&scripts::STATUS, &keys).show(SHOWN_CONSUMERS);
+            let call = &call;
+            let look = || async move { reply::found(stream, self.call_again(call).await?) };
+            beyond_doubt(look).await
+        })
+    }
+
+    fn memory<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, Option<u64>> {
+        Box::pin(async move {
+            let Names { keys, .. } = self.names(stream).await?;
+            let commands = keys.all().map(|key| {
+                let mut command = redis::cmd("MEMORY");
+                command.arg("USAGE").arg(key);
+                (key.to_owned(), command)
+            });
+            let sizes = self.run_all("memory", commands).await?;
+            let known = sizes.iter().filter(|size| **size != Value::Nil);
+            Ok(known.map(number).reduce(|sum, size| sum + size))
+        })
+    }
+
+    fn delete<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, bool> {
+        Box::pin(async move {
+            let keys = self.keys.stream(stream);
+            let endpoint = self.endpoint()?;
+            let may_forget = endpoint.board.may(spares::FORGET);
+            let marks = async {
+                let marks = self.marks(std::slice::from_ref(stream));
+                timeout(INDEX_PATIENCE, marks).await.ok()
+            };
+            let marks = if may_forget { marks.await } else { None };
+            let mut existed = false;
+            for keys in [Some(keys), self.old_keys(stream).await?].iter().flatten() {
+                let call = self.on(&scripts::DELETE, keys).key(&keys.stops);
+                existed |= self.call(call).await? == Value::Int(1);
+            }
+            // Left in the index, it goes with its time.
+            let forgotten = match marks {
+                Some(Ok(marks)) => timeout(INDEX_PATIENCE, self.forget([stream], &marks)).await,
+                Some(Err(error)) => Ok(Err(error)),
+                None => Ok(Ok(())),
+            };
+            if let Ok(Err(error)) = forgotten {
+                heed(&endpoint, spares::FORGET, &error);
+            }
+            Ok(existed)
+        })
+    }
+
+    fn sweep<'a>(&'a self, streams: &'a [StreamId], rule: &'a Sweep) -> Pending<'a, Vec<Swept>> {
+        Box::pin(async move {
+            let names = try_join_all(streams.iter().map(|stream| self.names(stream))).await?;
+            let outcomes: String = rule
+                .outcomes
+                .iter()
+                .fold(" ".to_owned(), |text, outcome| text + outcome.as_str() + " ");
+            let calls = names.iter().map(|Names { keys, .. }| {
+                self.on(&scripts::SWEEP, keys)
+                    .show(rule.quiet.as_millis())
+                    .text(&*outcomes)
+                    .text(if rule.force { "1" } else { "0" })
+                    .text(if rule.look { "1" } else { "0" })
+            });
+            let calls: Vec<_> = calls.collect();
+            let marks = if rule.look {
+                Marks::default()
+            } else {
+                self.marks(streams).await?
+            };
+            let looks = calls
+                .iter()
+                .map(|call| beyond_doubt(move || async move { reply::swept(self.call_again(call).await?) }));
+            let swept: Vec<_> = join_all(looks).await.into_iter().collect::<Result<_>>()?;
+            if !rule.look {
+                let absent = streams.iter().zip(&swept);
+                for (stream, swept) in absent.clone() {
+                    // What stood behind it would come to light.
+                    if let Swept::Removed = swept
+                        && let Some(keys) = self.old_keys(stream).await?
+                    {
+                        let call = self.on(&scripts::DELETE, &keys).key(&keys.stops);
+                        self.call(call).await?;
+                    }
+                }
+                let absent = absent.filter(|(_, swept)| matches!(swept, Swept::Gone | Swept::Removed));
+                self.forget(absent.map(|(stream, _)| stream), &marks).await?;
+            }
+            Ok(swept)
+        })
+    }
+
+    fn info(&self) -> Pending<'_, Option<String>> {
+        Box::pin(async move {
+            let reply = self.run("info", &self.keys.index(0), &redis::cmd("INFO")).await?;
+            reply::info(reply).map(Some)
+        })
+    }
+
+    fn rights(&self) -> Pending<'_, Option<Rights>> {
+        Box::pin(self.until_closed(async {
+            let id = format!("tidemark-rights-{}", Ulid::new());
+            let keys = self.keys.stream(&StreamId::new(&id)?);
+            let [stream_pattern, plain_pattern] = self.keys.patterns();
+            let (old, old_pattern) = predecessor::stream_and_pattern(&id);
+            let scene = rights::Scene {
+                key: keys.log,
+                channel: keys.live,
+                stream_pattern,
+                plain: self.keys.node(Ulid::new()),
+                plain_pattern,
+                old,
+                old_pattern,
+            };
+            let servers = &self.endpoint()?.servers;
+            rights::lacking(servers, &scene, self.limits).await.map(Some)
+        }))
+    }
+
+    fn count(&self) -> Pending<'_, u64> {
+        Box::pin(self.count_ids())
+    }
+
+    fn list(&self, from: ListCursor, count: usize) -> Pending<'_, (Vec<StreamId>, Option<ListCursor>)> {
+        Box::pin(self.list_ids(from, count))
+    }
+
+    fn predecessor<'a>(&'a self, ask: &'a Ask) -> Pending<'a, Option<Left>> {
+        Box::pin(async move {
+            // It knew no clusters.
+            if let Servers::Cluster(_) = &*self.endpoint()?.servers {
+                return Ok(None);
+            }
+            predecessor::answer(self, ask).await.map(Some)
+        })
+    }
+
+    fn take<'a>(&'a self, work: Work<'a>, take: &'a Take) -> Pending<'a, Option<Taken>> {
+        Box::pin(self.take_items(work, take))
+    }
+
+    fn resolve<'a>(&'a self, work: Work<'a>, resolve: &'a Resolve) -> Pending<'a, ()> {
+        Box::pin(self.resolve_items(work, resolve))
+    }
+
+    fn dead<'a>(&'a self, work: Work<'a>, dead: &'a Dead) -> Pending<'a, Vec<Item>> {
+        Box::pin(self.dead_items(work, dead))
+    }
+
+    fn announce<'a>(&'a self, finished: &'a Finished, if_open: bool) -> Pending<'a, ()> {
+        Box::pin(self.add_finished(finished, if_open))
+    }
+
+    fn forget_open<'a>(&'a self, open: &'a Open) -> Pending<'a, ()> {
+        Box::pin(self.remove_open(open))
+    }
+
+    fn overdue(&self, count: usize, pause: Duration) -> Pending<'_, Overdue> {
+        Box::pin(self.overdue_open(count, pause))
+    }
+
+    fn listen_finished(&self) -> Pending<'_, ()> {
+        Box::pin(self.listen_to(
+            self.keys.finished_news(),
+            false,
+            inboxes::finished(&self.listener),
+        ))
+    }
+
+    fn listen<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, ()> {
+        self.begin_to_hear(stream);
+        let inbox = inboxes::live(stream, &self.listener);
+        Box::pin(self.listen_to(self.keys.stream(stream).live, true, inbox))
+    }
+
+    fn unlisten(&self, stream: &StreamId) {
+        if let Slot::Used(endpoint) = &*self.slot() {
+            endpoint.unlisten(self.keys.stream(stream).live, self.id);
+            if let Some(old) = self.end_to_hear(stream) {
+                endpoint.unlisten(old, self.id);
+            }
+        }
+    }
+
+    fn outage(&self) -> Option<Error> {
+        match &*self.slot() {
+            Slot::Used(endpoint) if endpoint.board.state() == ConnectionState::Degraded => {
+                Some(endpoint.servers.error(endpoint.board.reason()))
+            }
+            _ => None,
+        }
+    }
+
+    fn state(&self) -> ConnectionState {
+        match &*self.slot() {
+            Slot::Unused => ConnectionState::Idle,
+            Slot::Used(endpoint) => endpoint.board.state(),
+            Slot::Closed => ConnectionState::Closed,
+        }
+    }
+
+    fn close(&self) -> Pending<'_, ()> {
+        Box::pin(async move {
+            self.errands.settle().await;
+            self.shut();
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,48 @@
+//! What the store can do without, where the server does not allow it to this user.
+
+use crate::{
+    Error,
+    redis::{endpoint::Endpoint, failure::is_refusal, spare::Spare},
+};
+
+pub(super) const QUICK: Spare = Spare::of_user(
+    0,
+    "the short form of an append",
+    "each append costs more than twice as much",
+);
+pub(super) const INDEX: Spare = Spare::of_user(
+    1,
+    "the index of streams",
+    "streams() and cleanup() do not find new streams",
+);
+pub(super) const FORGET: Spare = Spare::of_user(
+    2,
+    "the index of streams",
+    "ids of streams that are gone stay in it until cleanup()",
+);
+pub(super) const OPEN: Spare = Spare::of_user(
+    3,
+    "the list of open generations",
+    "finished() is not told what becomes of those whose server dies",
+);
+pub(super) const ANNOUNCE: Spare = Spare::of_user(
+    4,
+    "the queue of finished generations",
+    "finished() is not told of them",
+);
+pub(super) const OVERDUE: Spare = Spare::of_user(
+    5,
+    "the list of open generations",
+    "finished() is not told what has become of those whose server died",
+);
+
+/// Notes something that can be done without, if it failed for a missing right.
+pub(super) fn heed(endpoint: &Endpoint, spare: Spare, error: &Error) -> bool {
+    match error {
+        Error::Store { reason, .. } if is_refusal(reason) => {
+            endpoint.board.refused(spare, endpoint.servers.address(), reason);
+            true
+        }
+        _ => false,
+    }
+}

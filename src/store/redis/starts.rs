@@ -1,0 +1,88 @@
+//! How generations begin.
+
+use redis::Value;
+use ulid::Ulid;
+
+use super::{
+    arguments::{millis, optional},
+    base::RedisStore,
+    errands::name_of,
+    inboxes,
+    index::Entry,
+    keys::StreamKeys,
+    spares,
+};
+use crate::{
+    Error, Result, StreamId,
+    redis::script::{Call, Script},
+    store::{IfActive, Start},
+};
+
+impl RedisStore {
+    pub(super) fn create(&self, script: &'static Script, keys: &StreamKeys, start: &Start) -> Call {
+        self.on(script, keys)
+            .key(&keys.stops)
+            .show(start.generation)
+            .show(start.producer)
+            .show(self.node)
+            .text(match start.if_active {
+                IfActive::Error => "error",
+                IfActive::Takeover => "takeover",
+                IfActive::Share => "share",
+            })
+            .text(optional(start.owner.as_ref()))
+            .text(optional(start.metadata.as_ref()))
+            .show(millis(start.lease))
+            .show(millis(start.ttl.active))
+            .show(millis(start.ttl.done))
+    }
+
+    /// Runs a script that makes a record. Its producer's messages are listened to before, and the generation is noted as open
+    /// meanwhile. Nothing but the server that has the stream is waited for.
+    pub(super) async fn begin(&self, stream: &StreamId, start: &Start, call: &Call) -> Result<Value> {
+        // Refused credentials are told at once here; the subscriber goes on trying.
+        self.until_closed(async {
+            let servers = &self.endpoint()?.servers;
+            servers.connect_for(call.first_key(), self.limits).await
+        })
+        .await?;
+        self.control
+            .get_or_try_init(|| {
+                self.listen_to(self.keys.node(self.node), false, inboxes::control(&self.listener))
+            })
+            .await?;
+        let open = (stream.clone(), start.generation);
+        self.send_along(name_of(&open), spares::OPEN, self.enter_open(&open, start))?;
+        self.call_again(call).await
+    }
+
+    /// Enters a stream into the index once it is there, so that nobody who finds it gone takes it out again. One whose start
+    /// has got no answer may be there. `generation` is the one that has begun or was joined.
+    pub(super) fn begun(
+        &self,
+        stream: &StreamId,
+        start: &Start,
+        generation: Result<Ulid, &Error>,
+    ) -> Result<()> {
+        let generation = match generation {
+            Err(error) if error.is_retryable() => Ok(start.generation),
+            other => other,
+        };
+        if generation != Ok(start.generation) {
+            let open = (stream.clone(), start.generation);
+            self.send_along(name_of(&open), spares::OPEN, self.leave_open(&open))?;
+        }
+        let Ok(generation) = generation else { return Ok(()) };
+        // It has begun under another name, see `start.lua`.
+        if generation != start.generation && generation.random() == start.generation.random() {
+            let open = (stream.clone(), generation);
+            self.send_along(name_of(&open), spares::OPEN, self.enter_open(&open, start))?;
+        }
+        let entry = Entry {
+            generation,
+            ttl: millis(start.ttl.active) + millis(start.ttl.done),
+            is_last: false,
+        };
+        self.enter(stream, &entry)
+    }
+}
