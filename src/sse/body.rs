@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Format, put as print};
+use super::format::{Format, put as print};
 use crate::model::frame::{Chunk, Kind};
 
 /// That of a large chunk, made once for all event streams, away from the threads that must not wait.

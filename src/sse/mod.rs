@@ -5,12 +5,13 @@
 //! cannot express (bytes, a carriage return, NUL) is sent encoded.
 
 mod body;
+mod format;
 mod merge;
 
-use std::{borrow::Cow, io::Write as _, time::Duration};
+use std::{borrow::Cow, time::Duration};
 
 pub use body::Body;
-use serde::Deserialize;
+pub use format::Format;
 use serde_json::json;
 use ulid::Ulid;
 
@@ -21,17 +22,8 @@ use crate::{
         frame::{Chunk, Kind},
     },
 };
+use format::put;
 use merge::Merge;
-
-/// What the events look like.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Format {
-    /// Events by name: chunks as messages, `bytes` and `text`, then `reset` and `end`.
-    Events,
-    /// The AI SDK's UI message stream: every chunk is a JSON text, the end is `[DONE]`.
-    UiMessages,
-}
 
 /// Writes one subscription's events.
 #[derive(Debug, Clone)]
@@ -222,11 +214,6 @@ fn told(error: &Error) -> Cow<'static, str> {
 fn put_done(out: &mut Vec<u8>, kind: &str, field: &str, text: &str) {
     let value = json!({ "type": kind, field: text });
     put(out, format_args!("data: {value}\n\ndata: [DONE]\n\n"));
-}
-
-fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
-    // Writing into memory does not fail.
-    let _ = out.write_fmt(text);
 }
 
 #[cfg(test)]

@@ -7,29 +7,29 @@
 //! ```
 //!
 //! A chunk that is too large for a frame is kept in pieces, and stands in it as a [`Reference`], whose length has
-//! [`REFERENCE`] added: more than any chunk of a version that knows none.
+//! 2 MiB (`REFERENCE`) added: more than any chunk of a version that knows none.
 //!
 //! Varints are LEB128. The frame does not say its place: the log entry's id carries the last seq, so that a frame can be
 //! built before the store has given it numbers (`docs/adr/0001-log-entry-ids.md`). Producers write plain frames; sealing
 //! puts many into one and compresses it ([`SealedFrame`]). In memory a [`Frame`] is always plain.
 
+mod builder;
+mod chunk;
 mod reference;
 #[cfg(test)]
 mod tests;
 
-use std::{
-    collections::VecDeque,
-    io::{Read as _, Write as _},
-    ops::Range,
-};
+use std::io::{Read as _, Write as _};
 
-pub use self::reference::{PIECE, Reference};
+pub use builder::{EncodedFrame, FrameBuilder};
+pub use chunk::{Chunk, Kind, MAX_CHUNK, MAX_INLINE};
+pub use reference::{PIECE, Reference};
 
+use builder::PLAIN;
 use bytes::Bytes;
+use chunk::{put_varint, take_varint, untag};
 use flate2::{Compression, bufread::GzDecoder, write::GzEncoder};
 
-/// Chunks are stored as they came.
-const PLAIN: u8 = 0;
 /// Chunks are stored compressed.
 const GZIP: u8 = 1;
 
@@ -42,135 +42,6 @@ const MAX_SEALED_BODY: usize = 256 * 1024;
 const MAX_SEALED_FRAMES: usize = 512;
 /// … and chunks, unless one frame alone has more.
 const MAX_SEALED_CHUNKS: u64 = 1 << 16;
-
-/// The largest chunk, in bytes. `ts/options.ts` refuses larger ones; a test compares the two.
-pub const MAX_CHUNK: usize = 32 << 20;
-
-/// The largest chunk that a frame holds itself, in bytes.
-pub const MAX_INLINE: usize = 1 << 20;
-
-/// Part of a reference's length.
-const REFERENCE: u64 = 1 << 21;
-
-/// What a chunk is for the one who reads it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Arbitrary bytes.
-    Bytes,
-    /// Well-formed UTF-8.
-    Text,
-    /// Kept in pieces: the data is a [`Reference`].
-    Large,
-}
-
-/// One chunk inside a frame.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Chunk<'a> {
-    /// What it is.
-    pub kind: Kind,
-    /// The payload.
-    pub data: &'a [u8],
-}
-
-/// Collects chunks until they are encoded as one frame, or as several: taking one does not move what stays.
-#[derive(Debug, Default, Clone)]
-pub struct FrameBuilder {
-    tags: VecDeque<u32>,
-    payload: VecDeque<u8>,
-}
-
-impl FrameBuilder {
-    /// Adds a chunk; the caller has checked it against [`MAX_INLINE`] and, for text, that it is UTF-8.
-    pub fn push(&mut self, kind: Kind, data: &[u8]) {
-        let reference = if kind == Kind::Large { REFERENCE } else { 0 };
-        // A chunk is at most 1 MiB, so its length shifted by one fits 32 bits with room to spare.
-        #[allow(clippy::cast_possible_truncation, reason = "bounded by MAX_INLINE")]
-        self.tags
-            .push_back((data.len() as u32 | reference as u32) << 1 | u32::from(kind == Kind::Text));
-        self.payload.extend(data);
-    }
-
-    /// The number of chunks.
-    pub fn count(&self) -> usize {
-        self.tags.len()
-    }
-
-    /// The bytes of all chunks, without their lengths.
-    pub fn payload_len(&self) -> usize {
-        self.payload.len()
-    }
-
-    /// Whether there is nothing to send.
-    pub fn is_empty(&self) -> bool {
-        self.tags.is_empty()
-    }
-
-    /// A copy of the chunks after the first `skip_count`, whose payloads take `skip_bytes`, as an encoded frame.
-    pub fn peek(&self, skip_count: usize, skip_bytes: usize) -> Option<EncodedFrame> {
-        if skip_count >= self.tags.len() || skip_bytes > self.payload.len() {
-            return None;
-        }
-        Some(self.encode(skip_count..self.tags.len(), skip_bytes..self.payload.len()))
-    }
-
-    fn encode(&self, tags: Range<usize>, payload: Range<usize>) -> EncodedFrame {
-        let (count, payload_len) = (tags.len(), payload.len());
-        let mut encoded = Vec::with_capacity(payload_len + 2 * count + 4);
-        encoded.push(PLAIN);
-        put_varint(&mut encoded, count as u64);
-        for tag in self.tags.range(tags) {
-            put_varint(&mut encoded, u64::from(*tag));
-        }
-        let (front, back) = self.payload.as_slices();
-        let split = front.len();
-        encoded.extend_from_slice(&front[payload.start.min(split)..payload.end.min(split)]);
-        encoded
-            .extend_from_slice(&back[payload.start.saturating_sub(split)..payload.end.saturating_sub(split)]);
-        EncodedFrame {
-            count: count as u64,
-            payload_len,
-            bytes: encoded.into(),
-        }
-    }
-
-    /// Takes at most `max_count` chunks and, past the first one, at most `max_bytes` of payload, as an encoded frame.
-    pub fn take(&mut self, max_count: usize, max_bytes: usize) -> Option<EncodedFrame> {
-        let mut count = 0;
-        let mut bytes = 0;
-        for tag in self.tags.iter().take(max_count) {
-            let Some((_, length)) = untag(u64::from(*tag)) else {
-                break;
-            };
-            if count > 0 && bytes + length > max_bytes {
-                break;
-            }
-            count += 1;
-            bytes += length;
-        }
-        if count == 0 {
-            return None;
-        }
-        let encoded = self.encode(0..count, 0..bytes);
-        self.tags.drain(..count);
-        self.payload.drain(..bytes);
-        // A burst must not leave its high-water allocation behind for the life of the stream.
-        if self.tags.is_empty() && self.payload.capacity() + 4 * self.tags.capacity() > 1 << 16 {
-            *self = Self::default();
-        }
-        Some(encoded)
-    }
-}
-
-/// A frame that has no place in a stream yet.
-#[derive(Debug, Clone)]
-pub struct EncodedFrame {
-    /// The number of chunks.
-    pub count: u64,
-    /// The bytes of all chunks.
-    pub payload_len: usize,
-    /// What is stored.
-    pub bytes: Bytes,
-}
 
 impl EncodedFrame {
     /// The same frame at its place.
@@ -405,23 +276,6 @@ fn inflate(bytes: &[u8]) -> std::result::Result<Bytes, &'static str> {
     Ok(plain.into())
 }
 
-/// What a tag says: what the chunk is, and the length of its payload.
-fn untag(tag: u64) -> Option<(Kind, usize)> {
-    let length = tag >> 1;
-    let kind = match tag & 1 {
-        1 => Kind::Text,
-        _ if length & REFERENCE != 0 => Kind::Large,
-        _ => Kind::Bytes,
-    };
-    let length = if kind == Kind::Large {
-        length ^ REFERENCE
-    } else {
-        length
-    };
-    let length = usize::try_from(length).ok()?;
-    (length <= MAX_INLINE).then_some((kind, length))
-}
-
 fn header(bytes: &[u8]) -> std::result::Result<(u64, usize), &'static str> {
     match bytes.first() {
         None => return Err("an empty frame"),
@@ -431,27 +285,4 @@ fn header(bytes: &[u8]) -> std::result::Result<(u64, usize), &'static str> {
     let mut at = 1;
     let count = take_varint(bytes, &mut at).ok_or("a truncated frame")?;
     Ok((count, at))
-}
-
-fn put_varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        #[allow(clippy::cast_possible_truncation, reason = "the low seven bits are meant")]
-        out.push(value as u8 | 0x80);
-        value >>= 7;
-    }
-    #[allow(clippy::cast_possible_truncation, reason = "below 0x80 here")]
-    out.push(value as u8);
-}
-
-fn take_varint(bytes: &[u8], at: &mut usize) -> Option<u64> {
-    let mut value = 0_u64;
-    for shift in (0..35).step_by(7) {
-        let byte = *bytes.get(*at)?;
-        *at += 1;
-        value |= u64::from(byte & 0x7f) << shift;
-        if byte < 0x80 {
-            return Some(value);
-        }
-    }
-    None
 }

@@ -6,7 +6,7 @@
 
 use ulid::Ulid;
 
-use super::{Kind, MAX_CHUNK, MAX_INLINE, put_varint, take_varint};
+use super::chunk::{Kind, MAX_CHUNK, MAX_INLINE, put_varint, take_varint};
 
 /// The length of every piece but the last, which may be shorter.
 pub const PIECE: usize = 256 * 1024;

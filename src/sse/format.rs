@@ -1,0 +1,20 @@
+//! What the events look like.
+
+use std::io::Write as _;
+
+use serde::Deserialize;
+
+/// What the events look like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Format {
+    /// Events by name: chunks as messages, `bytes` and `text`, then `reset` and `end`.
+    Events,
+    /// The AI SDK's UI message stream: every chunk is a JSON text, the end is `[DONE]`.
+    UiMessages,
+}
+
+pub(super) fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+    // Writing into memory does not fail.
+    let _ = out.write_fmt(text);
+}
