@@ -6,7 +6,13 @@ use serde::{Deserialize, de::DeserializeOwned};
 
 use crate::{
     Cursor, Error, Result, StreamId,
-    engine::{Engine, Produce, groups::Consume, outbox::Handle, subscription::Follow, window::Limits},
+    engine::{
+        Engine,
+        events::Handle,
+        groups::consumption::Consume,
+        produce::Produce,
+        read::{subscription::Follow, window::Limits},
+    },
     model::{
         connection::Credentials,
         ending::{Outcome, Terminal},

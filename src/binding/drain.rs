@@ -10,8 +10,9 @@ use crate::{
     Error, Result,
     engine::{
         Engine,
+        events::{Event, Handle},
         large::Large,
-        outbox::{Event, Handle, Sink, Waits},
+        sink::{Sink, Waits},
     },
     model::{
         ending::End,

@@ -7,9 +7,8 @@ use serde_json::{Value, json};
 use crate::{
     Error,
     engine::{
-        groups::{Data, Handed, Loaded},
+        events::{Data, Handed, Loaded, Reply},
         large::Large,
-        outbox::Reply,
     },
     model::{
         ending::{End, Terminal},

@@ -29,9 +29,9 @@ use napi_derive::napi;
 
 use crate::{
     Config, Error,
-    engine::{Engine, large::Large, next_ulid},
+    engine::{Engine, large::Large},
     model::frame::{Kind, MAX_CHUNK},
-    util::sync::lock,
+    util::{sync::lock, ulids::next_ulid},
 };
 
 type Result<T> = napi::Result<T>;

@@ -9,20 +9,15 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures_util::future::try_join_all;
-use tokio::{sync::Semaphore, task::spawn_blocking};
+use tokio::sync::Semaphore;
 use ulid::Ulid;
 
-use super::Inner;
 use crate::{
-    Error, Result, StreamId,
     model::frame::{EncodedFrame, FrameBuilder, Kind, PIECE, Reference},
     sse::{Body, Format},
-    util::sync::lock,
+    util::{sync::lock, ulids::next_ulid},
 };
 
-/// So many pieces of one chunk are asked for at once.
-const AT_ONCE: usize = 4;
 /// So many chunks are joined at once.
 const LOADS: usize = 4;
 
@@ -40,7 +35,7 @@ impl Large {
     pub fn new(kind: Kind, data: &[u8], ordinal: u64) -> Arc<Self> {
         Arc::new(Self {
             reference: Reference {
-                id: super::next_ulid(),
+                id: next_ulid(),
                 ordinal,
                 kind,
                 length: data.len(),
@@ -66,17 +61,17 @@ impl Large {
 /// The large chunks that somebody in this process has at the moment.
 pub struct Larges {
     entries: Mutex<HashMap<Ulid, Arc<Entry>>>,
-    loads: Semaphore,
+    pub(super) loads: Semaphore,
 }
 
 #[derive(Default)]
-struct Entry {
+pub(super) struct Entry {
     /// Held by the one who joins it.
-    joining: tokio::sync::Mutex<()>,
+    pub(super) joining: tokio::sync::Mutex<()>,
     /// Held by the one who frames it.
-    framing: tokio::sync::Mutex<()>,
-    whole: Mutex<Weak<Large>>,
-    bodies: Mutex<HashMap<Format, Weak<Body>>>,
+    pub(super) framing: tokio::sync::Mutex<()>,
+    pub(super) whole: Mutex<Weak<Large>>,
+    pub(super) bodies: Mutex<HashMap<Format, Weak<Body>>>,
 }
 
 impl Entry {
@@ -103,90 +98,15 @@ impl Larges {
     }
 
     /// It will not be asked for any more, unless by somebody who has it.
-    fn entry(&self, id: Ulid) -> Arc<Entry> {
+    pub(super) fn entry(&self, id: Ulid) -> Arc<Entry> {
         let mut entries = lock(&self.entries);
         entries.retain(|known, entry| *known == id || !entry.is_unused());
         Arc::clone(entries.entry(id).or_default())
     }
 }
 
-/// A large chunk; `None` when pieces of it are gone.
-///
-/// # Errors
-/// The store's, and [`Error::Corrupt`] for text that is none.
-pub async fn whole(
-    inner: &Inner,
-    stream: &StreamId,
-    reference: Reference,
-    seq: u64,
-) -> Result<Option<Arc<Large>>> {
-    let entry = inner.larges.entry(reference.id);
-    let _turn = entry.joining.lock().await;
-    let known = lock(&entry.whole).upgrade();
-    if known.is_some() {
-        return Ok(known);
-    }
-    // Closed with the engine at the earliest.
-    let _permit = inner.larges.loads.acquire().await;
-    let Some(pieces) = fetch(inner, stream, &reference).await? else {
-        return Ok(None);
-    };
-    let joined = spawn_blocking(move || join(&pieces, &reference)).await;
-    let data = joined
-        .map_err(|panic| super::internal(&panic))?
-        .map_err(|reason| Error::Corrupt {
-            stream: stream.to_string(),
-            seq,
-            reason: reason.to_owned(),
-        })?;
-    let large = Arc::new(Large { reference, data });
-    *lock(&entry.whole) = Arc::downgrade(&large);
-    Ok(Some(large))
-}
-
-/// A large chunk as it is sent to event streams; `None` when pieces of it are gone.
-///
-/// # Errors
-/// As those of [`whole`].
-pub async fn body(
-    inner: &Inner,
-    stream: &StreamId,
-    reference: Reference,
-    seq: u64,
-    format: Format,
-) -> Result<Option<Arc<Body>>> {
-    let entry = inner.larges.entry(reference.id);
-    let _turn = entry.framing.lock().await;
-    let known = lock(&entry.bodies).get(&format).and_then(Weak::upgrade);
-    if known.is_some() {
-        return Ok(known);
-    }
-    let Some(large) = whole(inner, stream, reference, seq).await? else {
-        return Ok(None);
-    };
-    let framed = spawn_blocking(move || Body::of(format, reference.kind, &large.data)).await;
-    let body = Arc::new(framed.map_err(|panic| super::internal(&panic))?);
-    lock(&entry.bodies).insert(format, Arc::downgrade(&body));
-    Ok(Some(body))
-}
-
-async fn fetch(inner: &Inner, stream: &StreamId, reference: &Reference) -> Result<Option<Vec<Bytes>>> {
-    let mut pieces = Vec::with_capacity(reference.pieces());
-    while pieces.len() < reference.pieces() {
-        let end = reference.pieces().min(pieces.len() + AT_ONCE);
-        let wanted = (pieces.len()..end).map(|index| async move {
-            let _permit = inner.reads().acquire().await;
-            inner.store().piece(stream, reference, index).await
-        });
-        for piece in try_join_all(wanted).await? {
-            let Some(piece) = piece else { return Ok(None) };
-            pieces.push(piece);
-        }
-    }
-    Ok(Some(pieces))
-}
-
-fn join(pieces: &[Bytes], reference: &Reference) -> std::result::Result<Bytes, &'static str> {
+/// What the pieces of a large chunk make together.
+pub(super) fn join(pieces: &[Bytes], reference: &Reference) -> std::result::Result<Bytes, &'static str> {
     let data = pieces.concat();
     if data.len() != reference.length {
         return Err("a large chunk whose pieces do not add up");

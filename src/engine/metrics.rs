@@ -12,8 +12,9 @@ use serde::Serialize;
 use ulid::Ulid;
 
 use super::{
+    events::{Event, Handle},
     large::Large,
-    outbox::{Event, Handle, Sink, Waits},
+    sink::{Sink, Waits},
 };
 use crate::{
     Error, Result,

@@ -33,3 +33,10 @@ fn start() -> std::io::Result<Handle> {
         .spawn(move || runtime.block_on(std::future::pending::<()>()))?;
     Ok(handle)
 }
+
+/// The error for a task that has panicked.
+pub(super) fn internal(panic: &tokio::task::JoinError) -> Error {
+    Error::Internal {
+        reason: panic.to_string(),
+    }
+}

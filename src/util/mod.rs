@@ -2,3 +2,4 @@
 
 pub mod backoff;
 pub(crate) mod sync;
+pub mod ulids;

@@ -5,48 +5,48 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::{
-    Inner,
     hub::Member,
     subscription::{Follow, Subscription},
 };
 use crate::{
     Cursor, Error,
+    engine::registry::Registry,
     model::connection::ConnectionState,
     store::{OwnerCheck, Page, Position, Read},
     util::backoff::Backoff,
 };
 
 /// Runs until the subscription has its place or has ended with the reason why not.
-pub async fn attach(subscription: Arc<Subscription>, inner: Arc<Inner>, mut follow: Follow) {
+pub async fn attach(subscription: Arc<Subscription>, registry: Arc<Registry>, mut follow: Follow) {
     follow.position = subscription.read_after(follow.position);
-    match find(&subscription, &inner, &follow).await {
+    match find(&subscription, &registry, &follow).await {
         Ok(()) => {}
         Err(error) => subscription.fail(error),
     }
 }
 
-async fn find(subscription: &Arc<Subscription>, inner: &Arc<Inner>, follow: &Follow) -> Result<(), Error> {
+async fn find(subscription: &Arc<Subscription>, registry: &Registry, follow: &Follow) -> Result<(), Error> {
     let hub = subscription.hub();
     let is_resume = matches!(follow.position, Position::After { .. });
     let deadline = Instant::now() + follow.wait;
-    let patience = deadline.max(Instant::now() + inner.config().connect_timeout());
+    let patience = deadline.max(Instant::now() + registry.context.config().connect_timeout());
     let mut changes = hub.changes();
     let mut backoff = Backoff::default();
     loop {
-        if let Some(place) = place_in_ring(inner, subscription, follow) {
+        if let Some(place) = place_in_ring(registry, subscription, follow) {
             if is_resume {
-                inner.metrics().resume_hits.one();
+                registry.context.metrics().resume_hits.one();
             }
             subscription.place(place);
             return Ok(());
         }
-        match inner.store().connect().await {
+        match registry.context.store().connect().await {
             Ok(()) => break,
-            Err(error) => pause(inner, error, patience, &mut backoff).await?,
+            Err(error) => pause(registry, error, patience, &mut backoff).await?,
         }
     }
     if is_resume {
-        inner.metrics().resume_misses.one();
+        registry.context.metrics().resume_misses.one();
     }
     let listening = tokio::time::timeout_at(patience, async {
         // An error would mean that the hub is gone, and the subscription holds it.
@@ -55,12 +55,12 @@ async fn find(subscription: &Arc<Subscription>, inner: &Arc<Inner>, follow: &Fol
     if listening.await.is_err() {
         return Err(Error::Timeout {
             operation: "listening",
-            milliseconds: millis(follow.wait.max(inner.config().connect_timeout())),
+            milliseconds: millis(follow.wait.max(registry.context.config().connect_timeout())),
         });
     }
     loop {
-        let permit = inner.reads().acquire().await;
-        let page = first_page(inner, subscription, follow).await;
+        let permit = registry.context.reads().acquire().await;
+        let page = first_page(registry, subscription, follow).await;
         drop(permit);
         match page {
             Ok(Some(page)) => {
@@ -77,14 +77,14 @@ async fn find(subscription: &Arc<Subscription>, inner: &Arc<Inner>, follow: &Fol
                     });
                 }
             }
-            Err(error) => pause(inner, error, patience, &mut backoff).await?,
+            Err(error) => pause(registry, error, patience, &mut backoff).await?,
         }
     }
 }
 
-fn place_in_ring(inner: &Inner, subscription: &Subscription, follow: &Follow) -> Option<Cursor> {
-    if inner.store().state() != ConnectionState::Ready {
-        return local_place(inner, subscription, follow);
+fn place_in_ring(registry: &Registry, subscription: &Subscription, follow: &Follow) -> Option<Cursor> {
+    if registry.context.store().state() != ConnectionState::Ready {
+        return local_place(registry, subscription, follow);
     }
     let Position::After { generation, seq } = follow.position else {
         return None;
@@ -96,7 +96,7 @@ fn place_in_ring(inner: &Inner, subscription: &Subscription, follow: &Follow) ->
 /// The page at the reader's place. A consumer's is where it has got to, and if that generation is no longer kept but was
 /// read to its end, where the next one begins. An event stream whose place is gone begins anew, and says so.
 async fn first_page(
-    inner: &Inner,
+    registry: &Registry,
     subscription: &Subscription,
     follow: &Follow,
 ) -> Result<Option<Page>, Error> {
@@ -107,26 +107,26 @@ async fn first_page(
         owner: subscription.owner().clone(),
     };
     if let Some(consumer) = &follow.resume {
-        inner.acks.flush(inner, Some(stream)).await;
-        if let Some(Cursor { generation, seq }) = inner.store().cursor(stream, consumer).await? {
+        registry.acks.flush(&registry.context, Some(stream)).await;
+        if let Some(Cursor { generation, seq }) = registry.context.store().cursor(stream, consumer).await? {
             read.position = subscription.read_after(Position::After { generation, seq });
-            let page = inner.store().read(stream, &read).await?;
+            let page = registry.context.store().read(stream, &read).await?;
             if page.as_ref().is_none_or(|page| !page.lost) {
                 return Ok(page);
             }
             read.position = Position::Next { generation, seq };
         }
     }
-    let page = inner.store().read(stream, &read).await?;
+    let page = registry.context.store().read(stream, &read).await?;
     if page.as_ref().is_some_and(|page| page.lost) && subscription.reset() {
         read.position = Position::Start;
-        return inner.store().read(stream, &read).await;
+        return registry.context.store().read(stream, &read).await;
     }
     Ok(page)
 }
 
 /// While the store is away, a stream that is produced here can still be followed from memory.
-fn local_place(inner: &Inner, subscription: &Subscription, follow: &Follow) -> Option<Cursor> {
+fn local_place(registry: &Registry, subscription: &Subscription, follow: &Follow) -> Option<Cursor> {
     let hub = subscription.hub();
     if follow.resume.is_some() {
         return None;
@@ -135,7 +135,7 @@ fn local_place(inner: &Inner, subscription: &Subscription, follow: &Follow) -> O
     let OwnerCheck::Caller(owner) = subscription.owner() else {
         return None;
     };
-    if !inner.owns(hub.stream(), owner.as_ref()) {
+    if !registry.owns(hub.stream(), owner.as_ref()) {
         return None;
     }
     let seq = match follow.position {
@@ -151,11 +151,16 @@ fn local_place(inner: &Inner, subscription: &Subscription, follow: &Follow) -> O
 }
 
 /// Waits before the next try, or gives the error up to the reader.
-async fn pause(inner: &Inner, error: Error, patience: Instant, backoff: &mut Backoff) -> Result<(), Error> {
+async fn pause(
+    registry: &Registry,
+    error: Error,
+    patience: Instant,
+    backoff: &mut Backoff,
+) -> Result<(), Error> {
     if !error.is_retryable() || Instant::now() >= patience {
         return Err(error);
     }
-    inner.metrics().retries.one();
+    registry.context.metrics().retries.one();
     tokio::time::sleep(backoff.next_delay()).await;
     Ok(())
 }

@@ -2,12 +2,14 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use super::large::Large;
-use crate::model::frame::{EncodedFrame, FrameBuilder, Kind};
+use crate::{
+    engine::large::Large,
+    model::frame::{EncodedFrame, FrameBuilder, Kind},
+};
 
 /// See the module.
 #[derive(Default)]
-pub(super) struct Queue {
+pub(crate) struct Queue {
     parts: VecDeque<Part>,
     chunks: usize,
     bytes: usize,
@@ -35,7 +37,7 @@ impl Part {
 }
 
 /// What leaves the queue, or may be looked at before.
-pub(super) struct Taken {
+pub(crate) struct Taken {
     pub frame: EncodedFrame,
     /// What the frame refers to.
     pub large: Option<Arc<Large>>,

@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, Weak},
+    sync::{Arc, Mutex},
     time::Duration,
 };
 
@@ -12,30 +12,24 @@ use tokio::{
 };
 use ulid::Ulid;
 
-use super::{
-    Inner,
-    outbox::Handle,
-    ring::{News, Next, Ring},
-};
+use super::ring::{News, Next, Ring};
 use crate::{
     Error, StreamId,
+    engine::{context::Context, events::Handle},
     model::{
         ending::{Outcome, Terminal},
         frame::Frame,
     },
-    store::{GRACE, LiveMessage, OwnerCheck, Page, Position, Read},
-    util::{
-        backoff::{Backoff, jitter},
-        sync::lock,
-    },
+    store::{GRACE, LiveMessage, OwnerCheck, Page},
+    util::{backoff::jitter, sync::lock},
 };
 
 /// What pub/sub can never show (a lost last message, a dead producer, a vanished key) is looked for this often.
-const AUDIT: Duration = Duration::from_secs(5);
+pub(crate) const AUDIT: Duration = Duration::from_secs(5);
 /// What is due at some moment is looked at this long after it, by the store's clock.
 const SLACK: Duration = Duration::from_millis(30);
 /// What an audit or a repair reads at most before it leaves the rest to the readers.
-pub(super) const PAGE_BYTES: usize = 256 * 1024;
+pub(crate) const PAGE_BYTES: usize = 256 * 1024;
 
 /// Who is told of news.
 pub trait Member: Send + Sync {
@@ -47,29 +41,29 @@ pub trait Member: Send + Sync {
 
 /// See the module. Kept by its readers (`members`) and by local producers (`writers`).
 pub struct Hub {
-    stream: StreamId,
-    state: Mutex<State>,
+    pub(crate) stream: StreamId,
+    pub(crate) state: Mutex<State>,
     /// Something is missing, or membership has changed.
-    work: Notify,
+    pub(crate) work: Notify,
     /// Counts changes; an attaching reader waits for the next one.
-    changed: watch::Sender<u64>,
+    pub(crate) changed: watch::Sender<u64>,
     /// Whether messages published from now on arrive.
-    listening: watch::Sender<bool>,
+    pub(crate) listening: watch::Sender<bool>,
 }
 
 #[derive(Default)]
-struct State {
-    ring: Ring,
-    members: HashMap<Handle, Arc<dyn Member>>,
-    writers: usize,
-    task_runs: bool,
-    hole: bool,
-    audit_at: Option<Instant>,
+pub(crate) struct State {
+    pub(crate) ring: Ring,
+    pub(crate) members: HashMap<Handle, Arc<dyn Member>>,
+    pub(crate) writers: usize,
+    pub(crate) task_runs: bool,
+    pub(crate) hole: bool,
+    pub(crate) audit_at: Option<Instant>,
     /// The longest lease that a page has shown; the producer's own may be longer.
-    lease: Option<Duration>,
-    missing_since: Option<Instant>,
+    pub(crate) lease: Option<Duration>,
+    pub(crate) missing_since: Option<Instant>,
     /// Who was last let in, and to what: need not be asked again of the store.
-    admitted: Option<(Ulid, OwnerCheck)>,
+    pub(crate) admitted: Option<(Ulid, OwnerCheck)>,
 }
 
 impl Hub {
@@ -89,14 +83,11 @@ impl Hub {
         &self.stream
     }
 
-    /// Adds a reader; the first one starts the listening task.
-    pub fn join(self: &Arc<Self>, inner: &Arc<Inner>, handle: Handle, member: Arc<dyn Member>) {
+    /// Adds a reader; whether it is the first one, for which somebody has to listen.
+    pub(crate) fn join(&self, handle: Handle, member: Arc<dyn Member>) -> bool {
         let mut state = lock(&self.state);
         state.members.insert(handle, member);
-        if !state.task_runs {
-            state.task_runs = true;
-            inner.spawn(run(Arc::clone(self), Arc::downgrade(inner)));
-        }
+        !std::mem::replace(&mut state.task_runs, true)
     }
 
     /// Removes a reader.
@@ -284,7 +275,7 @@ impl Hub {
         }
     }
 
-    fn tell(&self, news: News) {
+    pub(crate) fn tell(&self, news: News) {
         if news == News::Nothing {
             return;
         }
@@ -305,7 +296,7 @@ impl Hub {
     }
 
     /// The stream is gone: whoever follows it has seen all there will be.
-    fn abandon(&self, reason: &str) {
+    pub(crate) fn abandon(&self, reason: &str) {
         let news = {
             let mut state = lock(&self.state);
             let Some(tail) = state.ring.tail() else { return };
@@ -319,74 +310,17 @@ impl Hub {
     }
 }
 
-/// Listens, repairs and audits until the last reader has left.
-async fn run(hub: Arc<Hub>, inner: Weak<Inner>) {
-    loop {
-        if listen(&hub, &inner).await {
-            hub.listening.send_replace(true);
-            hub.tell(News::Change);
-            follow(&hub, &inner).await;
-        }
-        let Some(inner) = inner.upgrade() else { return };
-        if inner.retire_hub(&hub) {
-            return;
-        }
-    }
-}
-
-/// Whether the hub listens now; false when its readers have left or cannot be served.
-async fn listen(hub: &Hub, inner: &Weak<Inner>) -> bool {
-    let mut backoff = Backoff::default();
-    while has_members(hub) {
-        let Some(inner) = inner.upgrade() else {
-            return false;
-        };
-        match inner.store().listen(&hub.stream).await {
-            Ok(()) => return true,
-            Err(error) if error.is_retryable() => {
-                tokio::select! {
-                    () = tokio::time::sleep(backoff.next_delay()) => {}
-                    () = hub.work.notified() => {}
-                }
-            }
-            Err(error) => {
-                let members: Vec<_> = lock(&hub.state)
-                    .members
-                    .drain()
-                    .map(|(_, member)| member)
-                    .collect();
-                for member in members {
-                    member.fail(error.clone());
-                }
-            }
-        }
-    }
-    false
-}
-
-async fn follow(hub: &Hub, inner: &Weak<Inner>) {
-    let mut backoff = Backoff::default();
-    while wait(hub).await {
-        let Some(inner) = inner.upgrade() else { return };
-        if audit(hub, &inner).await {
-            backoff = Backoff::default();
-        } else {
-            tokio::time::sleep(backoff.next_delay()).await;
-        }
-    }
-}
-
 impl Hub {
     /// Called with the registry locked, when the last reader has left: stops listening unless one has come back
     /// (`None`), and says whether the hub may leave the registry.
-    pub(super) fn retire(&self, inner: &Inner) -> Option<bool> {
+    pub(crate) fn retire(&self, context: &Context) -> Option<bool> {
         let mut state = lock(&self.state);
         if !state.members.is_empty() {
             return None;
         }
         state.task_runs = false;
         self.listening.send_replace(false);
-        inner.store().unlisten(&self.stream);
+        context.store().unlisten(&self.stream);
         Some(state.writers == 0)
     }
 }
@@ -395,90 +329,4 @@ impl Hub {
 /// renewed it well before.
 fn until_overdue(lease: Duration, left: Duration) -> Duration {
     left.saturating_sub(GRACE.min(lease / 3)) + SLACK
-}
-
-fn has_members(hub: &Hub) -> bool {
-    !lock(&hub.state).members.is_empty()
-}
-
-/// Waits for a hole or for the next audit; false when the last reader has left.
-async fn wait(hub: &Hub) -> bool {
-    loop {
-        let due = {
-            let mut state = lock(&hub.state);
-            if state.members.is_empty() {
-                return false;
-            }
-            if std::mem::take(&mut state.hole) {
-                return true;
-            }
-            *state
-                .audit_at
-                .get_or_insert_with(|| Instant::now() + jitter(AUDIT))
-        };
-        tokio::select! {
-            () = hub.work.notified() => {}
-            () = tokio::time::sleep_until(due) => {
-                let mut state = lock(&hub.state);
-                if state.audit_at.is_some_and(|at| at <= Instant::now()) {
-                    state.audit_at = None;
-                    return !state.members.is_empty();
-                }
-            }
-        }
-    }
-}
-
-/// Reads what the hub has not seen; false when the store could not be read.
-async fn audit(hub: &Hub, inner: &Inner) -> bool {
-    let position = {
-        let state = lock(&hub.state);
-        match (state.ring.generation(), state.ring.tail()) {
-            (Some(generation), Some(seq)) => Position::After { generation, seq },
-            _ => Position::Now,
-        }
-    };
-    let read = Read {
-        position,
-        max_bytes: PAGE_BYTES,
-        owner: OwnerCheck::Internal,
-    };
-    let permit = inner.reads().acquire().await;
-    let page = inner.store().read(&hub.stream, &read).await;
-    drop(permit);
-    match page {
-        Ok(Some(page)) => {
-            if !page.frames.is_empty() {
-                inner.metrics().gaps_repaired.one();
-            }
-            hub.observe(&page);
-        }
-        Ok(None) => miss(hub, inner.config().lease()),
-        Err(error) if error.is_retryable() => {
-            lock(&hub.state).hole = true;
-            return false;
-        }
-        // A frame that cannot be decoded, or missing rights: whoever reads it gets the error.
-        Err(_) => {
-            lock(&hub.state).ring.lose_track();
-            hub.tell(News::Change);
-        }
-    }
-    true
-}
-
-/// The stream is not there. Its producer may put it back, so readers are given up only after a lease.
-fn miss(hub: &Hub, lease: Duration) {
-    let lost = {
-        let mut state = lock(&hub.state);
-        let now = Instant::now();
-        let since = *state.missing_since.get_or_insert(now);
-        let left = (since + lease).saturating_duration_since(now);
-        let lost = left.is_zero() && state.ring.tail().is_some();
-        state.audit_at = Some(now + if left.is_zero() { AUDIT } else { left.min(AUDIT) });
-        lost
-    };
-    if lost {
-        hub.abandon("lost");
-    }
 }

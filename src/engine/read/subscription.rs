@@ -4,8 +4,6 @@
 //! page from the log, and only as long as its reader has credit left. What a reader that stands still has not taken of its
 //! page is dropped, and read again should it go on: it costs its cursor.
 
-mod large;
-
 use std::{
     sync::{
         Arc, Mutex, Weak,
@@ -17,17 +15,16 @@ use std::{
 use tokio::{task::AbortHandle, time::Instant};
 use ulid::Ulid;
 
-use self::large::{Load, Tail};
 use super::{
-    Inner,
     hub::{Hub, Member},
-    outbox::{Handle, Sink},
+    loading::{Load, Tail},
     page::{LogPage, Pace},
     ring::Next,
     window::{Limits, Window},
 };
 use crate::{
     Cursor, Error,
+    engine::{context::Context, events::Handle, sink::Sink},
     model::{
         ending::{End, Outcome, Terminal},
         frame::{Frame, Kind},
@@ -78,45 +75,45 @@ pub enum Pulled {
 
 /// See the module.
 pub struct Subscription {
-    handle: Handle,
-    hub: Arc<Hub>,
-    inner: Weak<Inner>,
-    owner: OwnerCheck,
-    all: bool,
-    resumes: bool,
+    pub(crate) handle: Handle,
+    pub(crate) hub: Arc<Hub>,
+    pub(crate) context: Weak<Context>,
+    pub(crate) owner: OwnerCheck,
+    pub(crate) all: bool,
+    pub(crate) resumes: bool,
     /// Whose acknowledgements it waits for.
-    consumer: Option<String>,
+    pub(crate) consumer: Option<String>,
     /// It stands in the outbox.
-    queued: AtomicBool,
+    pub(crate) queued: AtomicBool,
     /// It has no credit, or too much that is not acknowledged: waking it is useless.
-    stalled: AtomicBool,
-    state: Mutex<State>,
+    pub(crate) stalled: AtomicBool,
+    pub(crate) state: Mutex<State>,
 }
 
 #[derive(Default)]
-struct State {
-    place: Option<Cursor>,
-    announced: Option<Ulid>,
-    credit: i64,
-    window: Option<Window>,
-    page: LogPage,
+pub(crate) struct State {
+    pub(crate) place: Option<Cursor>,
+    pub(crate) announced: Option<Ulid>,
+    pub(crate) credit: i64,
+    pub(crate) window: Option<Window>,
+    pub(crate) page: LogPage,
     /// The large chunk that comes next, when it has to be fetched.
-    load: Option<Load>,
+    pub(crate) load: Option<Load>,
     /// What has not been delivered yet of the large chunk that was begun.
-    tail: Option<Tail>,
-    pace: Pace,
-    framing: Option<Framing>,
+    pub(crate) tail: Option<Tail>,
+    pub(crate) pace: Pace,
+    pub(crate) framing: Option<Framing>,
     /// How many chunks were passed since the last pull began.
-    passed: usize,
+    pub(crate) passed: usize,
     /// The generation has been read to its end; the next one is awaited.
-    between: bool,
+    pub(crate) between: bool,
     /// The generation that had a later one already when the reader came to it.
-    outdated: Option<Ulid>,
-    fetching: bool,
-    task: Option<AbortHandle>,
-    watch: Option<AbortHandle>,
-    end: Option<End>,
-    over: bool,
+    pub(crate) outdated: Option<Ulid>,
+    pub(crate) fetching: bool,
+    pub(crate) task: Option<AbortHandle>,
+    pub(crate) watch: Option<AbortHandle>,
+    pub(crate) end: Option<End>,
+    pub(crate) over: bool,
 }
 
 impl Member for Subscription {
@@ -136,11 +133,11 @@ impl Member for Subscription {
 
 impl Subscription {
     /// A subscription that has no place yet; see [`attach`](super::attach).
-    pub fn new(handle: Handle, hub: Arc<Hub>, inner: &Arc<Inner>, follow: &Follow) -> Self {
+    pub fn new(handle: Handle, hub: Arc<Hub>, context: &Arc<Context>, follow: &Follow) -> Self {
         Self {
             handle,
             hub,
-            inner: Arc::downgrade(inner),
+            context: Arc::downgrade(context),
             owner: OwnerCheck::Caller(follow.owner.clone()),
             all: follow.all,
             resumes: follow.resume.is_some(),
@@ -217,12 +214,12 @@ impl Subscription {
         }
     }
 
-    pub(super) fn with_window<T: Default>(&self, look: impl FnOnce(&Window) -> T) -> T {
+    pub(crate) fn with_window<T: Default>(&self, look: impl FnOnce(&Window) -> T) -> T {
         lock(&self.state).window.as_ref().map(look).unwrap_or_default()
     }
 
     /// Ends it with an error, before what it has.
-    pub(super) fn give_up(&self, error: Error) {
+    pub(crate) fn give_up(&self, error: Error) {
         let mut state = lock(&self.state);
         state.page = LogPage::default();
         state.fetching = false;
@@ -447,9 +444,9 @@ impl Subscription {
         }
         // Its own engine's close: that ends all its subscriptions alike, whichever of the two is noticed first.
         let closed = || {
-            self.inner
+            self.context
                 .upgrade()
-                .is_none_or(|inner| inner.check_open().is_err())
+                .is_none_or(|context| context.check_open().is_err())
         };
         if terminal.outcome == Outcome::Interrupted && terminal.reason == "closed" && closed() {
             return Step::End(End::Error(Error::Closed));
@@ -460,16 +457,16 @@ impl Subscription {
         })
     }
 
-    fn queue(&self) {
+    pub(crate) fn queue(&self) {
         if !self.queued.swap(true, Ordering::AcqRel)
-            && let Some(inner) = self.inner.upgrade()
+            && let Some(context) = self.context.upgrade()
         {
-            inner.outbox().push_ready(self.handle);
+            context.outbox().push_ready(self.handle);
         }
     }
 
     fn fetch(self: &Arc<Self>, state: &mut State) {
-        let (Some(inner), Some(place)) = (self.inner.upgrade(), state.place) else {
+        let (Some(context), Some(place)) = (self.context.upgrade(), state.place) else {
             return;
         };
         state.fetching = true;
@@ -492,22 +489,24 @@ impl Subscription {
         };
         let read = Read {
             position,
-            max_bytes: state.pace.bytes_after(&state.page, inner.held()),
+            max_bytes: state.pace.bytes_after(&state.page, context.held()),
             owner: self.owner.clone(),
         };
-        let task = inner.spawn(fetch(Arc::clone(self), inner.clone(), read, delay));
+        let task = context.spawn(fetch(Arc::clone(self), context.clone(), read, delay));
         state.task = Some(task.abort_handle());
     }
 
     /// Sees to it that a page does not wait for ever for a reader that stands still.
     fn watch(self: &Arc<Self>, state: &mut State) {
-        let Some(inner) = self.inner.upgrade() else { return };
-        if !state.page.frames.is_empty() && !state.page.hold(inner.held()) {
+        let Some(context) = self.context.upgrade() else {
+            return;
+        };
+        if !state.page.frames.is_empty() && !state.page.hold(context.held()) {
             state.drop_page();
         }
         if !state.pace.is_watched && !state.is_light() {
             state.pace.is_watched = true;
-            inner.spawn(let_go(Arc::downgrade(self)));
+            context.spawn(let_go(Arc::downgrade(self)));
         }
     }
 }
@@ -522,7 +521,7 @@ async fn let_go(subscription: Weak<Subscription>) {
     }
 }
 
-enum Step {
+pub(crate) enum Step {
     Again,
     Dry,
     Fetch,
@@ -627,13 +626,13 @@ impl State {
     }
 }
 
-async fn fetch(subscription: Arc<Subscription>, inner: Arc<Inner>, read: Read, delay: Duration) {
+async fn fetch(subscription: Arc<Subscription>, context: Arc<Context>, read: Read, delay: Duration) {
     let mut backoff = Backoff::default();
     tokio::time::sleep(delay).await;
-    let patience = Instant::now() + inner.config().lease();
+    let patience = Instant::now() + context.config().lease();
     loop {
-        let permit = inner.reads().acquire().await;
-        let page = inner.store().read(subscription.hub.stream(), &read).await;
+        let permit = context.reads().acquire().await;
+        let page = context.store().read(subscription.hub.stream(), &read).await;
         drop(permit);
         match page {
             // The store has lost the generation, and the producer of an older one was the first to come back. The later

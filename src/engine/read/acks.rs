@@ -13,13 +13,13 @@ use futures_util::{StreamExt as _, stream};
 use tokio::{sync::Notify, time::Instant};
 use ulid::Ulid;
 
-use super::{
-    Inner,
-    outbox::{Event, Reply},
-    subscription::Subscription,
-};
+use super::subscription::Subscription;
 use crate::{
     Cursor, Error, Result, StreamId,
+    engine::{
+        context::Context,
+        events::{Event, Reply},
+    },
     store::{Ack, MAX_CONSUMERS, OwnerCheck},
     util::sync::lock,
 };
@@ -36,7 +36,7 @@ type Group = (StreamId, Option<String>);
 type Readers = HashMap<(StreamId, String), Vec<Weak<Subscription>>>;
 
 #[derive(Default)]
-pub(super) struct Acks {
+pub(crate) struct Acks {
     waiting: Mutex<HashMap<Group, Entries>>,
     work: Notify,
     /// Those that count what their consumer has acknowledged.
@@ -105,7 +105,7 @@ impl Acks {
     }
 
     /// Writes what waits, or what waits for one stream.
-    pub async fn flush(&self, inner: &Inner, only: Option<&StreamId>) {
+    pub async fn flush(&self, context: &Context, only: Option<&StreamId>) {
         let _turn = self.round.lock().await;
         let taken: Vec<_> = lock(&self.waiting)
             .extract_if(|(stream, _), _| only.is_none_or(|only| only == stream))
@@ -113,12 +113,12 @@ impl Acks {
         let groups = stream::iter(taken);
         groups
             .for_each_concurrent(STREAMS_AT_ONCE, |(group, entries)| async move {
-                self.write(inner, &group, entries).await;
+                self.write(context, &group, entries).await;
             })
             .await;
     }
 
-    async fn write(&self, inner: &Inner, group: &Group, entries: Entries) {
+    async fn write(&self, context: &Context, group: &Group, entries: Entries) {
         let owner = OwnerCheck::Caller(group.1.clone());
         let mut entries = entries.into_iter();
         loop {
@@ -134,22 +134,22 @@ impl Acks {
             if acks.is_empty() {
                 return;
             }
-            match inner.store().ack(&group.0, &acks, &owner).await {
+            match context.store().ack(&group.0, &acks, &owner).await {
                 Ok(taken) => {
                     for (entry, taken) in entries.into_iter().zip(taken) {
-                        answer(inner, entry, &if taken { Ok(()) } else { Err(full()) });
+                        answer(context, entry, &if taken { Ok(()) } else { Err(full()) });
                     }
                 }
                 Err(error) => {
                     for (ack, entry) in acks.into_iter().zip(entries) {
-                        let patience = entry.since + inner.config().connect_timeout();
+                        let patience = entry.since + context.config().connect_timeout();
                         if error.is_retryable() && Instant::now() < patience {
                             let mut waiting = lock(&self.waiting);
                             let key = (ack.consumer, ack.cursor.generation);
                             put(waiting.entry(group.clone()).or_default(), key, entry);
                             self.work.notify_one();
                         } else {
-                            answer(inner, entry, &Err(error.clone()));
+                            answer(context, entry, &Err(error.clone()));
                         }
                     }
                 }
@@ -172,10 +172,10 @@ fn put(entries: &mut Entries, key: (String, Ulid), mut entry: Entry) {
     }
 }
 
-fn answer(inner: &Inner, entry: Entry, outcome: &Result<()>) {
+fn answer(context: &Context, entry: Entry, outcome: &Result<()>) {
     for request in entry.requests {
         let reply = outcome.as_ref().map(|()| Reply::Unit).map_err(Error::clone);
-        inner.outbox().push(Event::Reply(request, reply));
+        context.outbox().push(Event::Reply(request, reply));
     }
 }
 
@@ -187,11 +187,11 @@ fn full() -> Error {
     }
 }
 
-/// Writes round after round. Ends with [`Engine::dispose`](super::Engine::dispose).
-pub(super) async fn run(inner: Arc<Inner>) {
+/// Writes round after round. Ends with `Engine::dispose`.
+pub async fn run(acks: Arc<Acks>, context: Arc<Context>) {
     loop {
-        inner.acks.work.notified().await;
-        tokio::time::sleep(inner.config.ack_interval()).await;
-        inner.acks.flush(&inner, None).await;
+        acks.work.notified().await;
+        tokio::time::sleep(context.config.ack_interval()).await;
+        acks.flush(&context, None).await;
     }
 }

@@ -13,14 +13,14 @@ use tokio::{
     time::Instant,
 };
 
-use super::{
-    Inner,
-    large::Large,
-    outbox::{Event, Handle},
-    queue::{Queue, Taken},
-};
+use super::queue::{Queue, Taken};
 use crate::{
     Error, Result, StreamId,
+    engine::{
+        context::Context,
+        events::{Event, Handle},
+        large::Large,
+    },
     model::{
         ending::{Outcome, Terminal},
         frame::{EncodedFrame, Kind, MAX_INLINE},
@@ -43,8 +43,8 @@ pub struct Producer {
     pub exclusive: bool,
     /// How long its chunks may gather before a batch leaves.
     pub flush_interval: Duration,
-    pub(super) notify: Notify,
-    pub(super) state: Mutex<State>,
+    pub(crate) notify: Notify,
+    pub(crate) state: Mutex<State>,
 }
 
 /// What a chunk costs beside its payload while it waits, so that empty ones are bounded too: its tag, as often as that is
@@ -55,7 +55,7 @@ const ACK_COST: usize = 256;
 
 /// What host and writer share.
 #[derive(Default)]
-pub(super) struct State {
+pub(crate) struct State {
     queue: Queue,
     /// Since when the oldest chunk of the queue waits.
     queued_since: Option<Instant>,
@@ -69,7 +69,7 @@ pub(super) struct State {
     /// Payload bytes of it.
     in_flight: usize,
     /// What is said once it has its answer.
-    pub(super) cut_off: Option<Error>,
+    pub(crate) cut_off: Option<Error>,
     /// Of the chunks that crossed, those whose acknowledgement is asked for, ascending.
     acks: VecDeque<u64>,
     flushes: VecDeque<(u64, oneshot::Sender<Result<()>>)>,
@@ -77,17 +77,17 @@ pub(super) struct State {
     finish: Option<Terminal>,
     finished: Vec<oneshot::Sender<Result<Terminal>>>,
     outcome: Option<Result<Terminal>>,
-    pub(super) stop: Option<String>,
+    pub(crate) stop: Option<String>,
     /// When the writer ends the generation after a stop.
-    pub(super) stop_deadline: Option<Instant>,
+    pub(crate) stop_deadline: Option<Instant>,
     /// Whether the lease has to be renewed.
-    pub(super) renew: bool,
-    pub(super) last_sign: Option<Instant>,
+    pub(crate) renew: bool,
+    pub(crate) last_sign: Option<Instant>,
 }
 
 /// A batch that leaves the queue.
 #[derive(Default)]
-pub(super) struct Batch {
+pub(crate) struct Batch {
     /// The chunks, if any.
     pub frame: Option<EncodedFrame>,
     /// What the frame refers to: it is that chunk's alone.
@@ -101,7 +101,7 @@ pub(super) struct Batch {
 impl Producer {
     /// Takes a chunk and returns the [depth](Self::depth) now. A chunk that comes after the end is dropped: the host has been,
     /// or is just being, told of the end.
-    pub fn write(&self, inner: &Inner, kind: Kind, data: &[u8], wants_ack: bool) -> usize {
+    pub fn write(&self, context: &Context, kind: Kind, data: &[u8], wants_ack: bool) -> usize {
         let large = (data.len() > MAX_INLINE).then(|| Large::new(kind, data, self.ordinal));
         let mut state = lock(&self.state);
         if state.outcome.is_some() {
@@ -111,7 +111,7 @@ impl Producer {
             state.queued_since = Some(Instant::now());
         }
         if let Some(large) = large {
-            inner.larges.know(&large);
+            context.larges.know(&large);
             state.queue.push_large(large);
         } else {
             state.queue.push(kind, data);
@@ -121,12 +121,12 @@ impl Producer {
             let number = state.crossed;
             state.acks.push_back(number);
         }
-        inner.outbox().add_unsettled(1);
+        context.outbox().add_unsettled(1);
         state.depth()
     }
 
     /// Whether it writes to this stream and was started with this owner, or with none.
-    pub(super) fn is_open_to(&self, stream: &StreamId, owner: Option<&String>) -> bool {
+    pub(crate) fn is_open_to(&self, stream: &StreamId, owner: Option<&String>) -> bool {
         self.stream == *stream && (self.start.owner.is_none() || self.start.owner.as_ref() == owner)
     }
 
@@ -192,7 +192,7 @@ impl Producer {
     }
 
     /// A stop was requested; the first one counts.
-    pub fn stop(&self, inner: &Inner, reason: &str, grace: Duration) {
+    pub fn stop(&self, context: &Context, reason: &str, grace: Duration) {
         let mut state = lock(&self.state);
         if state.stop.is_some() || state.outcome.is_some() {
             return;
@@ -200,13 +200,13 @@ impl Producer {
         state.stop = Some(reason.into());
         state.stop_deadline = Some(Instant::now() + grace);
         drop(state);
-        inner.outbox().push(Event::Stopped(self.handle, reason.into()));
+        context.outbox().push(Event::Stopped(self.handle, reason.into()));
         self.notify.notify_one();
     }
 
     /// The generation has ended without this producer's doing. A batch under way may have been accepted before: its own
     /// answer decides, and the writer closes then.
-    pub fn cut_off(&self, inner: &Inner, terminal: &Terminal) {
+    pub fn cut_off(&self, context: &Context, terminal: &Terminal) {
         let error = self.cut_off_error(terminal);
         {
             let mut state = lock(&self.state);
@@ -215,11 +215,11 @@ impl Producer {
                 return;
             }
         }
-        self.close(inner, Err(error));
+        self.close(context, Err(error));
     }
 
     /// Why nothing can be written after this terminal entry.
-    pub(super) fn cut_off_error(&self, terminal: &Terminal) -> Error {
+    pub(crate) fn cut_off_error(&self, terminal: &Terminal) -> Error {
         let stream = self.stream.to_string();
         match (terminal.outcome, terminal.reason.as_str()) {
             (Outcome::Interrupted, "superseded") => Error::Fenced {
@@ -238,7 +238,7 @@ impl Producer {
     }
 
     /// Nothing more will be written: everyone who waits is told, and the host if it did not ask for the end itself.
-    pub(super) fn close(&self, inner: &Inner, outcome: Result<Terminal>) {
+    pub(crate) fn close(&self, context: &Context, outcome: Result<Terminal>) {
         let mut state = lock(&self.state);
         if state.outcome.is_some() {
             return;
@@ -251,12 +251,12 @@ impl Producer {
         };
         let waiting = std::mem::replace(&mut *state, waiting);
         drop(state);
-        inner.metrics().ended(&outcome);
+        context.metrics().ended(&outcome);
         if let Some(deadline) = waiting.stop_deadline {
-            let stopped = deadline - inner.config().stop_grace();
-            inner.metrics().stop.observe(stopped.elapsed());
+            let stopped = deadline - context.config().stop_grace();
+            context.metrics().stop.observe(stopped.elapsed());
         }
-        inner.outbox().settle(count(waiting.crossed - waiting.settled));
+        context.outbox().settle(count(waiting.crossed - waiting.settled));
         let told = outcome.clone().map(|_| ());
         for (_, flush) in waiting.flushes {
             // The one who asked may be gone; then nobody is to be told.
@@ -275,20 +275,20 @@ impl Producer {
                     stream: self.stream.to_string(),
                     outcome: terminal.outcome.as_str(),
                 };
-                inner.outbox().push(Event::Broken(self.handle, error));
+                context.outbox().push(Event::Broken(self.handle, error));
             }
-            Err(error) => inner.outbox().push(Event::Broken(self.handle, error)),
+            Err(error) => context.outbox().push(Event::Broken(self.handle, error)),
         }
         self.notify.notify_one();
     }
 
     /// Whether it has ended.
-    pub(super) fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         lock(&self.state).has_ended()
     }
 
     /// Asks for a renewal if there was no sign of life for `after`.
-    pub(super) fn renew_if_idle(self: &Arc<Self>, after: Duration) {
+    pub(crate) fn renew_if_idle(self: &Arc<Self>, after: Duration) {
         let mut state = lock(&self.state);
         if state.last_sign.is_none_or(|at| at.elapsed() >= after) && !state.renew {
             state.renew = true;
@@ -299,7 +299,7 @@ impl Producer {
 }
 
 impl State {
-    pub(super) fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         self.outcome.is_some()
     }
 
@@ -313,7 +313,7 @@ impl State {
     }
 
     /// The next batch; `None` when there is nothing to send yet.
-    pub(super) fn take(&mut self, flush_interval: Duration) -> Take {
+    pub(crate) fn take(&mut self, flush_interval: Duration) -> Take {
         let now = Instant::now();
         if self.finish.is_none() && self.stop_deadline.is_some_and(|at| at <= now) {
             self.finish = Some(Terminal {
@@ -358,7 +358,7 @@ impl State {
     }
 
     /// How the generation will end, once that was asked for.
-    pub(super) fn ending(&self) -> Option<Terminal> {
+    pub(crate) fn ending(&self) -> Option<Terminal> {
         self.finish.clone().map(|terminal| match &self.stop {
             Some(reason) => Terminal {
                 outcome: Outcome::Stopped,
@@ -369,12 +369,12 @@ impl State {
     }
 
     /// Chunks in the queue.
-    pub(super) fn waiting(&self) -> u64 {
+    pub(crate) fn waiting(&self) -> u64 {
         self.queue.count() as u64
     }
 
     /// A batch was accepted: tells those who waited for it. Returns the seqs of the acknowledgements that are due.
-    pub(super) fn accept(&mut self, chunks: u64, last: u64, mark: usize) -> Vec<u64> {
+    pub(crate) fn accept(&mut self, chunks: u64, last: u64, mark: usize) -> Vec<u64> {
         self.sending = false;
         self.in_flight = 0;
         self.settled += chunks;
@@ -412,7 +412,7 @@ impl State {
     }
 
     /// Some of what local readers have not got of the queue, and how many chunks of it they have.
-    pub(super) fn offer(&mut self) -> Option<(usize, EncodedFrame)> {
+    pub(crate) fn offer(&mut self) -> Option<(usize, EncodedFrame)> {
         let (chunks, bytes) = self.offered;
         let next = self.queue.peek(chunks, bytes)?;
         self.offered = (chunks + count(next.frame.count), bytes + next.bytes);
@@ -421,7 +421,7 @@ impl State {
 }
 
 /// What there is to send.
-pub(super) enum Take {
+pub(crate) enum Take {
     /// This.
     Batch(Batch),
     /// Something, but not before this time.

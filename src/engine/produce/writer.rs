@@ -5,15 +5,12 @@ use std::{collections::VecDeque, future::Future, sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::{
-    Inner, finished,
-    hub::Hub,
-    large::Large,
-    outbox::Event,
     producer::{Batch, Producer, Take},
     sealing::Sealing,
 };
 use crate::{
     Cursor, Error, Result,
+    engine::{context::Context, events::Event, groups::finished, large::Large, read::hub::Hub},
     model::{
         connection::ConnectionState,
         ending::{Outcome, Terminal},
@@ -34,19 +31,6 @@ const KEEP_LARGE_BYTES: usize = MAX_CHUNK;
 /// written will go on doing so.
 const MOST_SETBACKS: u32 = 8;
 
-/// A producer that is known to its engine, as long as it has a writer: also one that panics comes to an end.
-struct Known<'a> {
-    producer: &'a Arc<Producer>,
-    hub: &'a Arc<Hub>,
-    inner: &'a Inner,
-}
-
-impl Drop for Known<'_> {
-    fn drop(&mut self) {
-        self.inner.forget_producer(self.producer, self.hub);
-    }
-}
-
 /// Telling so many readers counts as one step of a task's turn.
 const READERS_IN_A_TURN: usize = 256;
 
@@ -61,16 +45,11 @@ fn is_long(bytes: &[u8]) -> bool {
 }
 
 /// Runs until the producer has ended.
-pub async fn run(producer: Arc<Producer>, hub: Arc<Hub>, inner: Arc<Inner>, started: Started) {
-    let _known = Known {
-        producer: &producer,
-        hub: &hub,
-        inner: &inner,
-    };
+pub async fn run(producer: Arc<Producer>, hub: Arc<Hub>, context: Arc<Context>, started: Started) {
     let mut writer = Writer {
         producer: Arc::clone(&producer),
         hub: Arc::clone(&hub),
-        inner: Arc::clone(&inner),
+        context: Arc::clone(&context),
         batch: 0,
         base: started.seq,
         log_end: started.seq,
@@ -83,11 +62,11 @@ pub async fn run(producer: Arc<Producer>, hub: Arc<Hub>, inner: Arc<Inner>, star
         kept_bytes: 0,
         kept_large_bytes: 0,
         setbacks: 0,
-        sealing: Sealing::new(Arc::clone(&inner), Arc::clone(&producer), started.seq),
+        sealing: Sealing::new(Arc::clone(&context), Arc::clone(&producer), started.seq),
         due: false,
     };
     if let Some(reason) = started.stop {
-        producer.stop(&inner, &reason, inner.config().stop_grace());
+        producer.stop(&context, &reason, context.config().stop_grace());
     }
     while let Some(work) = writer.next_work().await {
         // A store that answers at once makes nobody wait, and nobody else get a turn.
@@ -103,11 +82,11 @@ pub async fn run(producer: Arc<Producer>, hub: Arc<Hub>, inner: Arc<Inner>, star
             Ok(None) => {
                 let cut_off = lock(&producer.state).cut_off.take();
                 if let Some(error) = cut_off {
-                    producer.close(&inner, Err(error));
+                    producer.close(&context, Err(error));
                 }
             }
-            Ok(Some(terminal)) => producer.close(&inner, Ok(terminal)),
-            Err(error) => producer.close(&inner, Err(error)),
+            Ok(Some(terminal)) => producer.close(&context, Ok(terminal)),
+            Err(error) => producer.close(&context, Err(error)),
         }
     }
 }
@@ -137,7 +116,7 @@ impl Kept {
 struct Writer {
     producer: Arc<Producer>,
     hub: Arc<Hub>,
-    inner: Arc<Inner>,
+    context: Arc<Context>,
     batch: u64,
     /// The seq before the generation's first chunk, if it is this producer's alone.
     base: u64,
@@ -215,7 +194,7 @@ impl Writer {
                 parts += 1;
                 let reply = self.send(None, None, None, Some(part.clone())).await?;
                 if let Appended::Done { stop, .. } = reply {
-                    self.inner.metrics().sealed(part);
+                    self.context.metrics().sealed(part);
                     self.sealing.sealed(part);
                     self.heed(stop);
                 } else {
@@ -243,7 +222,7 @@ impl Writer {
                 continue;
             };
             if let Some(seal) = seal {
-                self.inner.metrics().sealed(&seal);
+                self.context.metrics().sealed(&seal);
                 self.sealing.sealed(&seal);
             }
             if last < self.accepted + count {
@@ -252,7 +231,7 @@ impl Writer {
             if let Some(frame) = self.pending.take() {
                 let latency = batch.since.map(|since| since.elapsed());
                 let length = batch.large.as_ref().map(|large| large.data.len());
-                self.inner.metrics().accepted(&frame, length, latency);
+                self.context.metrics().accepted(&frame, length, latency);
                 let frame = frame.at(last - count + 1);
                 self.keep(frame.clone(), batch.large.clone());
                 self.sealing.add(frame);
@@ -270,7 +249,7 @@ impl Writer {
                     generation,
                     seq: last,
                 };
-                finished::announce(&self.inner, &self.producer.stream, end, terminal.clone());
+                finished::announce(&self.context, &self.producer.stream, end, terminal.clone());
             }
             // In shared mode the last producer ends the generation; the others are done when they say so.
             return Ok(terminal.or(batch.terminal));
@@ -303,13 +282,13 @@ impl Writer {
         let renew = Renew {
             generation: self.producer.start.generation,
             producer: self.producer.start.producer,
-            lease: self.inner.config().lease(),
+            lease: self.context.config().lease(),
         };
-        let inner = Arc::clone(&self.inner);
+        let context = Arc::clone(&self.context);
         let known_end = self.known_end();
         let mut backoff = Backoff::default();
         let reply = loop {
-            let call = inner.store().renew(&self.producer.stream, &renew);
+            let call = context.store().renew(&self.producer.stream, &renew);
             match self.attend(call).await {
                 Ok(reply) => break reply,
                 Err(error) => self.pause(error, &mut backoff).await?,
@@ -455,11 +434,11 @@ impl Writer {
                 .front()
                 .map_or(self.accepted, |kept| kept.frame.first() - 1),
         };
-        let inner = Arc::clone(&self.inner);
+        let context = Arc::clone(&self.context);
         let mut backoff = Backoff::default();
         loop {
             match self
-                .attend(inner.store().restore(&self.producer.stream, &restore))
+                .attend(context.store().restore(&self.producer.stream, &restore))
                 .await
             {
                 Ok(Appended::Done { last, stop, .. }) if last <= self.accepted => {
@@ -490,9 +469,9 @@ impl Writer {
                 reason: "lost".into(),
             }),
             seal: None,
-            lease: self.inner.config().lease(),
+            lease: self.context.config().lease(),
         };
-        let _ = self.inner.store().append(&self.producer.stream, &append).await;
+        let _ = self.context.store().append(&self.producer.stream, &append).await;
     }
 
     fn lost(&self) -> Error {
@@ -521,13 +500,13 @@ impl Writer {
             large,
             terminal,
             seal,
-            lease: self.inner.config().lease(),
+            lease: self.context.config().lease(),
         };
-        let inner = Arc::clone(&self.inner);
+        let context = Arc::clone(&self.context);
         let mut backoff = Backoff::default();
         self.repeated = false;
         loop {
-            let call = inner.store().append(&self.producer.stream, &append);
+            let call = context.store().append(&self.producer.stream, &append);
             match self.attend(call).await {
                 Ok(reply) => {
                     self.appealed &= !matches!(reply, Appended::Done { .. });
@@ -546,7 +525,7 @@ impl Writer {
         if !error.is_retryable() || self.producer.has_ended() {
             return Err(error);
         }
-        self.inner.metrics().retries.one();
+        self.context.metrics().retries.one();
         let was_away = self.is_away();
         let pause = tokio::time::sleep(backoff.next_delay());
         tokio::pin!(pause);
@@ -563,7 +542,7 @@ impl Writer {
     }
 
     fn is_away(&self) -> bool {
-        self.inner.store().state() != ConnectionState::Ready
+        self.context.store().state() != ConnectionState::Ready
     }
 
     /// Waits for `call`; meanwhile, if the store is away, local readers get what is written.
@@ -604,7 +583,7 @@ impl Writer {
     }
 
     fn publish(&self, frame: Frame) {
-        let lease = self.inner.config().lease();
+        let lease = self.context.config().lease();
         self.hub
             .offer(self.producer.start.generation, frame.last(), Some(frame), lease);
     }
@@ -648,7 +627,7 @@ impl Writer {
             let piece = Piece {
                 generation: self.producer.start.generation,
                 producer: self.producer.start.producer,
-                lease: self.inner.config().lease(),
+                lease: self.context.config().lease(),
                 large: large.reference,
                 index,
                 data: large.piece(index),
@@ -671,7 +650,7 @@ impl Writer {
     async fn put(&self, piece: &Piece) -> Result<Appended> {
         let mut backoff = Backoff::default();
         loop {
-            let call = self.inner.store().put(&self.producer.stream, piece);
+            let call = self.context.store().put(&self.producer.stream, piece);
             match self.attend(call).await {
                 Ok(reply) => return Ok(reply),
                 Err(error) => self.pause(error, &mut backoff).await?,
@@ -680,14 +659,14 @@ impl Writer {
     }
 
     fn settle(&self, count: u64, last: u64) {
-        let mark = self.inner.config().high_water_mark();
+        let mark = self.context.config().high_water_mark();
         let acks = lock(&self.producer.state).accept(count, last, mark);
         if !acks.is_empty() {
-            self.inner
+            self.context
                 .outbox()
                 .push(Event::Settled(self.producer.handle, acks));
         }
-        self.inner
+        self.context
             .outbox()
             .settle(usize::try_from(count).unwrap_or(usize::MAX));
     }
@@ -695,7 +674,7 @@ impl Writer {
     fn heed(&self, stop: Option<String>) {
         if let Some(reason) = stop {
             self.producer
-                .stop(&self.inner, &reason, self.inner.config().stop_grace());
+                .stop(&self.context, &reason, self.context.config().stop_grace());
         }
     }
 }

@@ -9,9 +9,10 @@ use std::{
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use super::{Inner, groups::Consumption};
+use super::consumption::Consumption;
 use crate::{
     Cursor, StreamId,
+    engine::context::Context,
     model::{cursor::MAX_SEQ, ending::Terminal},
     store::{
         Found, GRACE, OwnerCheck, Position, Read,
@@ -30,33 +31,33 @@ const AGAIN: Duration = Duration::from_secs(5);
 const AT_ONCE: usize = 64;
 
 /// A producer of this process has ended its generation. Should the process die before this is done, the audit does it.
-pub(super) fn announce(inner: &Arc<Inner>, stream: &StreamId, cursor: Cursor, terminal: Terminal) {
+pub(crate) fn announce(context: &Arc<Context>, stream: &StreamId, cursor: Cursor, terminal: Terminal) {
     let finished = Finished {
         stream: stream.clone(),
         cursor,
         terminal,
     };
-    let engine = Arc::clone(inner);
-    inner.spawn(async move {
+    let engine = Arc::clone(context);
+    context.spawn(async move {
         let _under_way = engine.announcing.read().await;
         let _ = engine.retry(|| engine.store().announce(&finished, false)).await;
     });
 }
 
 /// A producer of this process has lost its generation to somebody else, who may not have announced its end.
-pub(super) fn check(inner: &Arc<Inner>, open: Open) {
-    let engine = Arc::clone(inner);
-    inner.spawn(async move {
+pub(crate) fn check(context: &Arc<Context>, open: Open) {
+    let engine = Arc::clone(context);
+    context.spawn(async move {
         let _under_way = engine.announcing.read().await;
         let _ = look(&engine, open).await;
     });
 }
 
 /// Looks for ends that nobody has announced, for as long as the consumer is there.
-pub(super) async fn audit(inner: Weak<Inner>, consumer: Weak<Consumption>) {
-    let is_told = listen(&inner, &consumer).await;
+pub(crate) async fn audit(context: Weak<Context>, consumer: Weak<Consumption>) {
+    let is_told = listen(&context, &consumer).await;
     let rest = if is_told { REST } else { LOOK };
-    while let (Some(engine), Some(waiting)) = (inner.upgrade(), consumer.upgrade()) {
+    while let (Some(engine), Some(waiting)) = (context.upgrade(), consumer.upgrade()) {
         // What fails is found by the next look.
         let found = engine.store().overdue(AT_ONCE, AGAIN).await;
         let is_known = found.is_ok();
@@ -80,9 +81,9 @@ pub(super) async fn audit(inner: Weak<Inner>, consumer: Weak<Consumption>) {
 }
 
 /// Listens to the news, for as long as the consumer is there; whether it could.
-async fn listen(inner: &Weak<Inner>, consumer: &Weak<Consumption>) -> bool {
+async fn listen(context: &Weak<Context>, consumer: &Weak<Consumption>) -> bool {
     let mut backoff = Backoff::default();
-    while let (Some(engine), Some(waiting)) = (inner.upgrade(), consumer.upgrade()) {
+    while let (Some(engine), Some(waiting)) = (context.upgrade(), consumer.upgrade()) {
         match engine.store().listen_finished().await {
             Ok(()) => {
                 waiting.told();
@@ -99,19 +100,19 @@ async fn listen(inner: &Weak<Inner>, consumer: &Weak<Consumption>) -> bool {
 }
 
 /// Looks at a generation. One whose record makes no sense has no end that could be announced, and is not looked at again.
-async fn look(inner: &Inner, open: Open) -> crate::Result<()> {
-    let outcome = announce_end(inner, &open).await;
+async fn look(context: &Context, open: Open) -> crate::Result<()> {
+    let outcome = announce_end(context, &open).await;
     if let Err(error) = &outcome
         && !error.is_retryable()
-        && let Found::Damaged(_) = inner.store().inspect(&open.0).await?
+        && let Found::Damaged(_) = context.store().inspect(&open.0).await?
     {
-        return inner.store().forget_open(&open).await;
+        return context.store().forget_open(&open).await;
     }
     outcome
 }
 
 /// Reading a generation ends it, if its lease has lapsed.
-async fn announce_end(inner: &Inner, open: &Open) -> crate::Result<()> {
+async fn announce_end(context: &Context, open: &Open) -> crate::Result<()> {
     let (stream, generation) = &open;
     let read = Read {
         position: Position::After {
@@ -123,11 +124,11 @@ async fn announce_end(inner: &Inner, open: &Open) -> crate::Result<()> {
     };
     let deadline = Instant::now() + 2 * GRACE;
     let page = loop {
-        let permit = inner.reads().acquire().await;
-        let page = inner.store().read(stream, &read).await?;
+        let permit = context.reads().acquire().await;
+        let page = context.store().read(stream, &read).await?;
         drop(permit);
         let Some(page) = page.filter(|page| !page.lost) else {
-            return inner.store().forget_open(open).await;
+            return context.store().forget_open(open).await;
         };
         match page.head.doubt {
             Some(doubt) if Instant::now() < deadline => tokio::time::sleep(doubt).await,
@@ -147,5 +148,5 @@ async fn announce_end(inner: &Inner, open: &Open) -> crate::Result<()> {
         },
         terminal,
     };
-    inner.store().announce(&finished, true).await
+    context.store().announce(&finished, true).await
 }

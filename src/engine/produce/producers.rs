@@ -5,12 +5,12 @@ use std::{
     sync::Arc,
 };
 
-use super::{outbox::Handle, producer::Producer};
-use crate::StreamId;
+use super::producer::Producer;
+use crate::{StreamId, engine::events::Handle};
 
 /// See the module.
 #[derive(Default)]
-pub(super) struct Producers {
+pub(crate) struct Producers {
     by_handle: HashMap<Handle, Arc<Producer>>,
     by_stream: HashMap<StreamId, Vec<Arc<Producer>>>,
 }

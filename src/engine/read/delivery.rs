@@ -3,65 +3,26 @@
 use std::sync::{Arc, atomic::Ordering};
 
 use bytes::Bytes;
-use tokio::task::AbortHandle;
 
-use super::{LogPage, State, Step, Subscription};
+use super::{
+    loading::{Load, Loaded, Tail, Wanted},
+    page::LogPage,
+    subscription::{State, Step, Subscription},
+};
 use crate::{
     Cursor, Error,
-    engine::{
-        Inner,
-        large::{self, Large},
-        outbox::Sink,
-    },
+    engine::{context::Context, load, sink::Sink},
     model::{ending::End, frame::Reference},
-    sse::{Body, Format, Framing},
-    util::backoff::Backoff,
+    sse::Framing,
+    util::{backoff::Backoff, sync::lock},
 };
 
 /// So much of a large chunk's body is delivered at once.
 const PART: usize = 64 * 1024;
 
-/// A large chunk that is being fetched.
-pub(super) struct Load {
-    of: Reference,
-    task: AbortHandle,
-    loaded: Option<Loaded>,
-}
-
-/// A large chunk as its reader gets it.
-enum Loaded {
-    Whole(Arc<Large>),
-    Body(Arc<Body>),
-}
-
-/// The body of a large chunk that an event stream has begun with.
-pub(super) struct Tail {
-    of: Reference,
-    at: Cursor,
-    sent: usize,
-    /// What is left; nothing when that has to be fetched again.
-    rest: Bytes,
-}
-
-impl Tail {
-    pub fn is_dropped(&self) -> bool {
-        self.rest.is_empty()
-    }
-}
-
-/// A large chunk that a reader has come to.
-struct Wanted {
-    of: Reference,
-    at: Cursor,
-    /// For an event stream.
-    format: Option<Format>,
-    /// It is read for what follows it alone.
-    is_seen: bool,
-}
-
 impl Subscription {
     /// Delivers a large chunk, or its beginning, once it is here; returns what that costs.
-    pub(super) fn deliver_large(
+    pub(crate) fn deliver_large(
         self: &Arc<Self>,
         state: &mut State,
         at: Cursor,
@@ -91,7 +52,7 @@ impl Subscription {
     }
 
     /// Delivers more of the large chunk that was begun.
-    pub(super) fn deliver_tail(self: &Arc<Self>, state: &mut State, sink: &mut dyn Sink) -> Step {
+    pub(crate) fn deliver_tail(self: &Arc<Self>, state: &mut State, sink: &mut dyn Sink) -> Step {
         if state.credit <= 0 {
             self.stalled.store(true, Ordering::Release);
             return Step::Dry;
@@ -129,7 +90,9 @@ impl Subscription {
 
     /// Begins to fetch a large chunk.
     fn load(self: &Arc<Self>, state: &mut State, at: Cursor, of: Reference) {
-        let Some(inner) = self.inner.upgrade() else { return };
+        let Some(context) = self.context.upgrade() else {
+            return;
+        };
         state.drop_load();
         let framing = state.framing.as_ref();
         let wanted = Wanted {
@@ -138,7 +101,7 @@ impl Subscription {
             format: framing.map(Framing::format),
             is_seen: framing.is_some_and(|framing| framing.has_seen(at)),
         };
-        let task = inner.spawn(load(Arc::clone(self), inner.clone(), wanted));
+        let task = context.spawn(load(Arc::clone(self), context.clone(), wanted));
         state.load = Some(Load {
             of,
             task: task.abort_handle(),
@@ -148,7 +111,7 @@ impl Subscription {
 
     /// The large chunk is here, or will never be.
     fn loaded(&self, of: Reference, loaded: Result<Loaded, Error>) {
-        let mut state = crate::util::sync::lock(&self.state);
+        let mut state = lock(&self.state);
         let Some(load) = state.load.as_mut().filter(|load| load.of == of) else {
             return;
         };
@@ -170,21 +133,21 @@ impl Subscription {
 }
 
 impl State {
-    pub(super) fn drop_load(&mut self) {
+    pub(crate) fn drop_load(&mut self) {
         if let Some(load) = self.load.take() {
             load.task.abort();
         }
     }
 
     /// What is left of a large chunk has to be fetched again.
-    pub(super) fn drop_tail(&mut self) {
+    pub(crate) fn drop_tail(&mut self) {
         if let Some(tail) = &mut self.tail {
             tail.rest = Bytes::new();
         }
     }
 }
 
-async fn load(subscription: Arc<Subscription>, inner: Arc<Inner>, wanted: Wanted) {
+async fn load(subscription: Arc<Subscription>, context: Arc<Context>, wanted: Wanted) {
     let stream = subscription.hub.stream();
     let Wanted {
         of,
@@ -195,10 +158,10 @@ async fn load(subscription: Arc<Subscription>, inner: Arc<Inner>, wanted: Wanted
     let mut backoff = Backoff::default();
     let outcome = loop {
         let loaded = match format {
-            None => large::whole(&inner, stream, of, at.seq)
+            None => load::whole(&context, stream, of, at.seq)
                 .await
                 .map(|large| large.map(Loaded::Whole)),
-            Some(format) => large::body(&inner, stream, of, at.seq, format)
+            Some(format) => load::body(&context, stream, of, at.seq, format)
                 .await
                 .map(|body| body.map(Loaded::Body)),
         };

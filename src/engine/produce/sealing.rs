@@ -10,8 +10,9 @@ use std::{future::Future, mem, sync::Arc, time::Duration};
 use futures_util::FutureExt;
 use tokio::task::{JoinHandle, spawn_blocking};
 
-use super::{Inner, producer::Producer};
+use super::producer::Producer;
 use crate::{
+    engine::context::Context,
     model::frame::{Frame, SealedFrame},
     store::{OwnerCheck, Position, Read, Seal},
 };
@@ -32,8 +33,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const INLINE_BYTES: usize = 4 * 1024;
 
 /// One producer's sealing.
-pub(super) struct Sealing {
-    inner: Arc<Inner>,
+pub(crate) struct Sealing {
+    context: Arc<Context>,
     producer: Arc<Producer>,
     open: Open,
     /// How many frames are open when they are sealed. Of streams that started together, each has another number at
@@ -56,7 +57,7 @@ enum Open {
 
 impl Sealing {
     /// Of a generation that `producer` has just begun, or joined.
-    pub fn new(inner: Arc<Inner>, producer: Arc<Producer>, after: u64) -> Self {
+    pub fn new(context: Arc<Context>, producer: Arc<Producer>, after: u64) -> Self {
         let open = if producer.exclusive {
             Open::Known {
                 after,
@@ -68,7 +69,7 @@ impl Sealing {
         };
         let among_others = producer.start.producer.random() % (OPEN_FRAMES as u128 / 2);
         Self {
-            inner,
+            context,
             producer,
             open,
             limit: OPEN_FRAMES - usize::try_from(among_others).unwrap_or_default(),
@@ -77,7 +78,7 @@ impl Sealing {
     }
 
     fn is_off(&self) -> bool {
-        self.inner.config().compression == 0
+        self.context.config().compression == 0
     }
 
     /// A frame was accepted.
@@ -101,7 +102,7 @@ impl Sealing {
         if is_due && self.job.is_none() {
             let work = self.work(None);
             let producer = Arc::clone(&self.producer);
-            self.job = Some(self.inner.spawn(async move {
+            self.job = Some(self.context.spawn(async move {
                 let seal = work.await;
                 producer.notify.notify_one();
                 seal
@@ -156,7 +157,7 @@ impl Sealing {
     }
 
     fn work(&mut self, last: Option<Frame>) -> impl Future<Output = Option<Seal>> + use<> {
-        let inner = Arc::clone(&self.inner);
+        let context = Arc::clone(&self.context);
         let producer = Arc::clone(&self.producer);
         let known = match &mut self.open {
             Open::Known { after, frames, .. } => Some((*after, frames.clone())),
@@ -168,23 +169,23 @@ impl Sealing {
         async move {
             let (after, mut frames) = match known {
                 Some(known) => known,
-                None => read(&inner, &producer).await?,
+                None => read(&context, &producer).await?,
             };
             frames.extend(last.filter(|last| frames.last().map_or(after, Frame::last) + 1 == last.first()));
-            compress(after, frames, inner.config().compression).await
+            compress(after, frames, context.config().compression).await
         }
     }
 }
 
 /// The open part, or its beginning, from the log.
-async fn read(inner: &Inner, producer: &Producer) -> Option<(u64, Vec<Frame>)> {
+async fn read(context: &Context, producer: &Producer) -> Option<(u64, Vec<Frame>)> {
     let read = Read {
         position: Position::Open,
         max_bytes: READ_BYTES,
         owner: OwnerCheck::Internal,
     };
     // Whatever stands against it, the log stays as it is.
-    let page = inner.store().read(&producer.stream, &read).await.ok()??;
+    let page = context.store().read(&producer.stream, &read).await.ok()??;
     let mut next = page.after + 1;
     let follows = page.generation == producer.start.generation
         && page

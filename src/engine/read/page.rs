@@ -29,7 +29,7 @@ const MOST_HELD: usize = 16 * 1024 * 1024;
 
 /// What is left of the page that was read last.
 #[derive(Default)]
-pub(super) struct LogPage {
+pub(crate) struct LogPage {
     pub frames: VecDeque<Frame>,
     pub end: Option<Terminal>,
     pub more: bool,
@@ -88,7 +88,7 @@ impl Drop for Held {
 }
 
 /// How a reader takes what it is given.
-pub(super) struct Pace {
+pub(crate) struct Pace {
     /// How much the next page is to hold.
     bytes: usize,
     /// It has asked for more than it was opened with.

@@ -1,0 +1,138 @@
+//! What every part of an engine gets: its configuration, its store, and where it tells and counts what happens.
+
+use std::{
+    future::Future,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
+    },
+};
+
+use tokio::{
+    sync::{RwLock, Semaphore},
+    task::JoinHandle,
+    time::Instant,
+};
+
+use super::{events::Handle, large::Larges, metrics::Metrics, outbox::Outbox};
+use crate::{
+    Config, Error, Result,
+    store::{self, SharedStore},
+    util::backoff::Backoff,
+};
+
+/// Of many small things, so many are done in one turn of the engine's thread.
+const IN_A_TURN: usize = 256;
+
+/// This many pages are read at the same time, so that ten thousand repairs after a reconnect do not flood the store.
+const CONCURRENT_READS: usize = 64;
+
+/// See the module.
+pub struct Context {
+    pub(super) config: Config,
+    pub(super) store: OnceLock<SharedStore>,
+    pub(super) runtime: &'static tokio::runtime::Handle,
+    pub(super) outbox: Arc<Outbox>,
+    pub(super) metrics: Metrics,
+    pub(super) larges: Larges,
+    /// Held by the announcements under way.
+    pub(super) announcing: RwLock<()>,
+    next_handle: AtomicU32,
+    reads: Semaphore,
+    /// Bytes of pages that wait for readers without credit.
+    held: Arc<AtomicUsize>,
+    pub(super) closed: AtomicBool,
+}
+
+impl Context {
+    pub(super) fn new(config: Config, runtime: &'static tokio::runtime::Handle, outbox: Outbox) -> Self {
+        Self {
+            config,
+            store: OnceLock::new(),
+            runtime,
+            outbox: Arc::new(outbox),
+            metrics: Metrics::default(),
+            larges: Larges::default(),
+            announcing: RwLock::default(),
+            next_handle: AtomicU32::new(1),
+            reads: Semaphore::new(CONCURRENT_READS),
+            held: Arc::default(),
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn spawn<F>(&self, future: F) -> JoinHandle<F::Output>
+    where
+        F: Future + Send + 'static,
+        F::Output: Send + 'static,
+    {
+        self.runtime.spawn(future)
+    }
+
+    pub(super) fn config(&self) -> &Config {
+        &self.config
+    }
+
+    #[allow(
+        clippy::expect_used,
+        reason = "set before the engine is handed out; nothing else can reach it"
+    )]
+    pub(super) fn store(&self) -> &SharedStore {
+        self.store.get().expect("the store is set in Engine::open")
+    }
+
+    pub(super) fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    pub(super) fn reads(&self) -> &Semaphore {
+        &self.reads
+    }
+
+    /// Does something with each, a few in one turn of the thread: others get theirs in between.
+    pub(super) fn in_turns<T: Send + 'static>(&self, all: Vec<T>, each: impl Fn(T) + Send + 'static) {
+        self.spawn(async move {
+            for (count, one) in (1..).zip(all) {
+                each(one);
+                if count % IN_A_TURN == 0 {
+                    tokio::task::yield_now().await;
+                }
+            }
+        });
+    }
+
+    pub(super) fn held(&self) -> &Arc<AtomicUsize> {
+        &self.held
+    }
+
+    pub(super) fn check_open(&self) -> Result<()> {
+        if self.closed.load(Ordering::Acquire) {
+            Err(Error::Closed)
+        } else {
+            Ok(())
+        }
+    }
+
+    pub(super) fn next_handle(&self) -> Handle {
+        self.next_handle.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Repeats what failed for a passing reason, for as long as a connection may take.
+    pub(super) async fn retry<'a, T>(&'a self, operation: impl Fn() -> store::Pending<'a, T>) -> Result<T> {
+        let deadline = Instant::now() + self.config.connect_timeout();
+        let mut backoff = Backoff::default();
+        loop {
+            match operation().await {
+                Err(error) if error.is_retryable() && Instant::now() < deadline => {
+                    self.metrics.retries.one();
+                    tokio::time::sleep(backoff.next_delay()).await;
+                }
+                done => return done,
+            }
+        }
+    }
+}

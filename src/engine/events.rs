@@ -1,0 +1,121 @@
+//! What the host is told of.
+
+use std::sync::Arc;
+
+use ulid::Ulid;
+
+use super::large::Large;
+use crate::{
+    Error, Result, StreamId,
+    model::{
+        connection::ConnectionState,
+        ending::{Outcome, Terminal},
+        frame::Kind,
+    },
+    store::{Found, ListCursor, Rights, StopResult, StreamStatus, Swept, groups::Item, predecessor::Left},
+};
+
+/// The host's name for a producer or a subscription; never used twice by one engine.
+pub type Handle = u32;
+
+/// Something that happened, in the order in which the host must learn of it.
+#[derive(Debug)]
+pub enum Event {
+    /// The answer to a request.
+    Reply(u32, Result<Reply>),
+    /// Chunks whose acknowledgement was asked for, by the seq each was given, oldest first.
+    Settled(Handle, Vec<u64>),
+    /// A stop was requested: the producer may still write closing chunks.
+    Stopped(Handle, String),
+    /// The producer can write no more.
+    Broken(Handle, Error),
+    /// The connection's state changed.
+    State(ConnectionState, String),
+    /// Something that whoever runs the store should know.
+    Warning(String),
+    /// As whom to connect is to be said, under this number.
+    Ask(u32),
+}
+
+/// The answer to a request.
+#[derive(Debug)]
+pub enum Reply {
+    /// Done.
+    Unit,
+    /// A producer has started.
+    Produced {
+        /// Its handle.
+        producer: Handle,
+        /// Its generation.
+        generation: Ulid,
+        /// The reason of a stop that came first.
+        stop: Option<String>,
+    },
+    /// A producer has ended.
+    Finished {
+        /// How.
+        outcome: Outcome,
+        /// Why.
+        reason: String,
+    },
+    /// The answer to a stop.
+    Stop(StopResult),
+    /// The answer to a status request.
+    Status(Option<Box<StreamStatus>>),
+    /// To `Engine::inspect`.
+    Found(Vec<Found>),
+    /// A page of stream ids.
+    List(Vec<StreamId>, Option<ListCursor>),
+    /// Items for a consumer of a group, or dead letters.
+    Handed(Handed),
+    /// The bytes that a stream takes of the store's memory.
+    Memory(Option<u64>),
+    /// What the store's server says of itself.
+    Info(Option<String>),
+    /// What the store's server allows.
+    Rights(Option<Rights>),
+    /// How many streams there are, about.
+    Count(u64),
+    /// What a clean-up did with each stream.
+    Swept(Vec<Swept>),
+    /// Whether there was something to delete.
+    Deleted(bool),
+    /// What the predecessor has left behind.
+    Predecessor(Option<Left>),
+}
+
+/// An item with its data.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The item.
+    pub item: Item,
+    /// A chunk's data, if it can still be read.
+    pub data: Option<Data>,
+}
+
+/// A chunk's data.
+#[derive(Debug)]
+pub enum Data {
+    /// As a frame holds it: text or bytes.
+    Small(Kind, Vec<u8>),
+    /// Kept in pieces.
+    Large(Arc<Large>),
+}
+
+impl Data {
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Small(_, data) => data.len(),
+            Self::Large(large) => large.data.len(),
+        }
+    }
+}
+
+/// What a consumer gets at once.
+#[derive(Debug, Default)]
+pub struct Handed {
+    /// The next items.
+    pub items: Vec<Loaded>,
+    /// There will be no more: the last generation has ended like this.
+    pub done: Option<Terminal>,
+}

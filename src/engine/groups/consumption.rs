@@ -1,0 +1,346 @@
+//! A consumer of a group: asks for the next items of its work and waits until there are any.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{sync::Notify, time::Instant};
+
+use super::reader::Reader;
+use crate::{
+    Cursor, Error, Result, StreamId,
+    engine::{
+        context::Context,
+        events::{Handed, Handle, Loaded},
+        read::hub::{Hub, Member, PAGE_BYTES},
+    },
+    store::{
+        FinishedNews,
+        groups::{Item, ItemId, Resolve, Subject, Take, Verdict, Work},
+    },
+    util::{
+        backoff::{Backoff, jitter},
+        sync::lock,
+    },
+};
+
+/// The first pause after news that brought nothing: what a local producer writes is heard of before it is stored.
+const SOON: Duration = Duration::from_millis(20);
+
+/// The longest pause between two questions: what others give up makes no noise …
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// … nor does what a consumer of finished generations gives up, who has longer to deal with it.
+const LONG_PAUSE: Duration = Duration::from_secs(30);
+
+/// News of finished generations that come thick and fast are dealt with together.
+const TOGETHER: Duration = Duration::from_millis(50);
+
+/// So many items are resolved by one command.
+pub(crate) const AT_ONCE: usize = 100;
+
+/// What a consumer is made with.
+#[derive(Debug, Clone)]
+pub struct Consume {
+    /// The stream; `None` for the finished generations of all.
+    pub stream: Option<StreamId>,
+    /// What to ask for, again and again.
+    pub take: Take,
+    /// How long to wait for a stream that does not exist.
+    pub wait: Duration,
+}
+
+/// One consumer of a group.
+pub(crate) struct Consumption {
+    pub(crate) consume: Consume,
+    pub(crate) hub: Option<Arc<Hub>>,
+    pub(crate) deadline: Instant,
+    pub(crate) news: Notify,
+    /// A generation is open, and none was before.
+    pub(crate) opened: Notify,
+    pub(crate) left: AtomicBool,
+    pub(crate) state: Mutex<State>,
+}
+
+pub(crate) struct State {
+    /// While it gets back what it held in a life before.
+    pub(crate) own: Option<ItemId>,
+    /// Items that are its own and wait for the next turn.
+    pub(crate) spare: VecDeque<Item>,
+    /// It has had an answer: from now on the store may be away for any time, …
+    pub(crate) begun: bool,
+    /// … and the stream for the length of a lease.
+    pub(crate) missing_since: Option<Instant>,
+    pub(crate) error: Option<Error>,
+    /// News of finished generations reach it.
+    pub(crate) is_told: bool,
+}
+
+impl Member for Consumption {
+    fn poke(&self) {
+        self.news.notify_one();
+    }
+
+    fn fail(&self, error: Error) {
+        lock(&self.state).error = Some(error);
+        self.news.notify_one();
+    }
+}
+
+impl Consumption {
+    /// One that asks for nothing yet. `hub` is its stream's.
+    pub fn new(consume: Consume, hub: Option<Arc<Hub>>) -> Self {
+        Self {
+            deadline: Instant::now() + consume.wait,
+            consume,
+            hub,
+            news: Notify::new(),
+            opened: Notify::new(),
+            left: AtomicBool::new(false),
+            state: Mutex::new(State {
+                own: Some(ItemId::default()),
+                spare: VecDeque::new(),
+                begun: false,
+                missing_since: None,
+                error: None,
+                is_told: false,
+            }),
+        }
+    }
+
+    fn work(&self) -> Work<'_> {
+        self.consume.stream.as_ref().map_or(Work::Finished, Work::Stream)
+    }
+
+    /// The next items, or the end; nothing when the consumer has left.
+    pub async fn next(&self, context: &Context) -> Result<Handed> {
+        let is_told = self.consume.stream.is_none() && lock(&self.state).is_told;
+        let most = if is_told { LONG_PAUSE } else { PAUSE };
+        let longest = jitter((self.consume.take.claim_idle / 2).clamp(SOON, most));
+        let patience = Instant::now() + context.config().connect_timeout();
+        let mut backoff = Backoff::default();
+        let mut pause = if is_told { longest } else { SOON };
+        loop {
+            if let Some(error) = lock(&self.state).error.take() {
+                return Err(error);
+            }
+            if self.left.load(Ordering::Acquire) {
+                return Ok(Handed::default());
+            }
+            match self.ask(context).await {
+                Ok(Some(handed)) => return Ok(handed),
+                Ok(None) => {}
+                Err(error) => {
+                    let begun = lock(&self.state).begun;
+                    if !error.is_retryable() || !begun && Instant::now() >= patience {
+                        return Err(error);
+                    }
+                    tokio::time::sleep(backoff.next_delay()).await;
+                    continue;
+                }
+            }
+            tokio::select! {
+                () = self.news.notified() => {
+                    if is_told {
+                        tokio::time::sleep(TOGETHER).await;
+                    } else {
+                        pause = SOON;
+                    }
+                }
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(longest),
+            }
+        }
+    }
+
+    /// `None`: nothing yet.
+    async fn ask(&self, context: &Context) -> Result<Option<Handed>> {
+        let spare: Vec<_> = lock(&self.state).spare.drain(..).collect();
+        let items = if spare.is_empty() {
+            let take = Take {
+                own: lock(&self.state).own,
+                ..self.consume.take.clone()
+            };
+            let Some(taken) = context.store().take(self.work(), &take).await? else {
+                return self.missed(context.config().lease()).map(|()| None);
+            };
+            let mut state = lock(&self.state);
+            state.begun = true;
+            state.missing_since = None;
+            if state.own.is_some() {
+                state.own = taken
+                    .items
+                    .last()
+                    .map(|item| item.id)
+                    .filter(|_| taken.items.len() == take.count);
+            }
+            drop(state);
+            if let Some(resume) = taken.lost {
+                return Err(self.gap(resume));
+            }
+            if taken.done.is_some() {
+                return Ok(Some(Handed {
+                    items: Vec::new(),
+                    done: taken.done,
+                }));
+            }
+            taken.items
+        } else {
+            spare
+        };
+        if self.left.load(Ordering::Acquire) {
+            self.give_back(context, items.iter().map(|item| item.id).collect())
+                .await;
+            return Ok(None);
+        }
+        if items.is_empty() {
+            return Ok(None);
+        }
+        self.load(context, items).await.map(Some)
+    }
+
+    /// The stream is not there: it may still come, or its producer may put it back if the store has lost it.
+    fn missed(&self, lease: Duration) -> Result<()> {
+        let now = Instant::now();
+        let mut state = lock(&self.state);
+        let is_deleted = self
+            .hub
+            .as_ref()
+            .and_then(|hub| hub.terminal())
+            .is_some_and(|terminal| terminal.reason == "deleted");
+        let may_return = state.begun && !is_deleted && now < *state.missing_since.get_or_insert(now) + lease;
+        if now < self.deadline || may_return {
+            return Ok(());
+        }
+        Err(Error::NotFound {
+            stream: self.stream_name(),
+        })
+    }
+
+    /// Reads the data of as many items as go together; the others are spared.
+    async fn load(&self, context: &Context, items: Vec<Item>) -> Result<Handed> {
+        let Some(stream) = &self.consume.stream else {
+            let items = items.into_iter().map(|item| Loaded { item, data: None });
+            return Ok(Handed {
+                items: items.collect(),
+                done: None,
+            });
+        };
+        let mut items = VecDeque::from(items);
+        let mut reader = Reader::default();
+        let mut handed = Handed::default();
+        let mut bytes = 0;
+        while bytes < PAGE_BYTES {
+            let Some(item) = items.pop_front() else { break };
+            let Subject::Chunk(cursor) = item.subject else {
+                continue;
+            };
+            let data = match reader.chunk(context, stream, cursor).await {
+                Ok(Some(data)) => data,
+                // What cannot be read now is asked for again; what is gone will not come back.
+                Err(error) if error.is_retryable() => {
+                    items.push_front(item);
+                    self.spare(handed.items.into_iter().map(|loaded| loaded.item).chain(items));
+                    return Err(error);
+                }
+                missing => {
+                    let is_gone = |item: &Item| match item.subject {
+                        Subject::Chunk(cursor) => missing.is_ok() && reader.is_gone(cursor),
+                        Subject::Finished(_) => false,
+                    };
+                    let (gone, rest): (VecDeque<_>, VecDeque<_>) = items.into_iter().partition(is_gone);
+                    self.spare(handed.items.into_iter().map(|loaded| loaded.item).chain(rest));
+                    missing?;
+                    let resume = gone.back().map_or(cursor, |last| match last.subject {
+                        Subject::Chunk(cursor) => cursor,
+                        Subject::Finished(_) => cursor,
+                    });
+                    let gone = std::iter::once(&item).chain(&gone);
+                    let done = gone.map(|item| (item.id, Verdict::Done)).collect();
+                    self.resolve(context, done).await;
+                    return Err(self.gap(resume));
+                }
+            };
+            bytes += data.len();
+            handed.items.push(Loaded {
+                item,
+                data: Some(data),
+            });
+        }
+        self.spare(items.into_iter());
+        Ok(handed)
+    }
+
+    fn spare(&self, items: impl Iterator<Item = Item>) {
+        lock(&self.state).spare.extend(items);
+    }
+
+    pub async fn give_back(&self, context: &Context, items: Vec<ItemId>) {
+        let verdicts = items.into_iter().map(|id| (id, Verdict::Back)).collect();
+        self.resolve(context, verdicts).await;
+    }
+
+    /// A failure is of no consequence: what is not resolved is handed out again in time.
+    async fn resolve(&self, context: &Context, verdicts: Vec<(ItemId, Verdict)>) {
+        let take = &self.consume.take;
+        for part in verdicts.chunks(AT_ONCE) {
+            let resolve = Resolve {
+                group: take.group.clone(),
+                consumer: take.consumer.clone(),
+                verdicts: part.to_vec(),
+                owner: take.owner.clone(),
+            };
+            let _ = context.store().resolve(self.work(), &resolve).await;
+        }
+    }
+
+    fn gap(&self, resume: Cursor) -> Error {
+        Error::Gap {
+            stream: self.stream_name(),
+            reason: format!(
+                "chunks that group {:?} has not done are gone",
+                self.consume.take.group
+            ),
+            resume: resume.to_string(),
+        }
+    }
+
+    fn stream_name(&self) -> String {
+        self.consume
+            .stream
+            .as_ref()
+            .map_or_else(String::new, ToString::to_string)
+    }
+
+    /// News of finished generations reach it from now on; some may have been missed.
+    pub fn told(&self) {
+        lock(&self.state).is_told = true;
+        self.news.notify_one();
+    }
+
+    /// News of the finished generations, or that some may have been missed.
+    pub fn hear(&self, news: Option<FinishedNews>) {
+        if self.consume.stream.is_some() {
+            return;
+        }
+        if news != Some(FinishedNews::Open) {
+            self.news.notify_one();
+        }
+        if news != Some(FinishedNews::Added) {
+            self.opened.notify_one();
+        }
+    }
+
+    pub fn leave(&self, handle: Handle) {
+        self.left.store(true, Ordering::Release);
+        self.news.notify_one();
+        self.opened.notify_one();
+        if let Some(hub) = &self.hub {
+            hub.leave(handle);
+        }
+    }
+}

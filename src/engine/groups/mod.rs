@@ -1,0 +1,116 @@
+//! Groups: consumers that share the work of a stream, or of all that have finished.
+
+pub mod consumption;
+pub(super) mod finished;
+mod reader;
+
+use std::sync::Arc;
+
+use self::{
+    consumption::{AT_ONCE, Consume, Consumption},
+    reader::Reader,
+};
+use super::{
+    Engine,
+    events::{Data, Handed, Handle, Loaded, Reply},
+    read::hub::{Member, PAGE_BYTES},
+};
+use crate::{
+    Error, Result, StreamId,
+    store::groups::{Dead, ItemId, Resolve, Subject, Work},
+    util::sync::lock,
+};
+
+impl Engine {
+    /// Joins a group; [`Engine::take`] gets its items.
+    pub fn consume(&self, consume: Consume) -> Result<Handle> {
+        self.context.check_open()?;
+        let handle = self.context.next_handle();
+        let stream = consume.stream.clone();
+        let make = |hub| Arc::new(Consumption::new(consume, hub));
+        let consumption = if let Some(stream) = stream {
+            self.registry.hubs.with(&stream, |hub| {
+                let consumption = make(Some(Arc::clone(hub)));
+                let member = Arc::clone(&consumption) as Arc<dyn Member>;
+                self.registry.hubs.join(hub, &self.context, handle, member);
+                consumption
+            })
+        } else {
+            let consumption = make(None);
+            self.context.spawn(finished::audit(
+                Arc::downgrade(&self.context),
+                Arc::downgrade(&consumption),
+            ));
+            consumption
+        };
+        lock(&self.registry.consumptions).insert(handle, consumption);
+        Ok(handle)
+    }
+
+    /// Waits for a consumer's next items.
+    pub async fn take(self, consumer: Handle) -> Result<Reply> {
+        let consumption = lock(&self.registry.consumptions).get(&consumer).cloned();
+        // The host asks no more once it has left.
+        let consumption = consumption.ok_or(Error::Closed)?;
+        consumption.next(&self.context).await.map(Reply::Handed)
+    }
+
+    /// Ends a consumer: what it was handed and has not begun is everybody's again.
+    pub async fn leave(self, consumer: Handle, mut untouched: Vec<ItemId>) -> Result<Reply> {
+        let consumption = lock(&self.registry.consumptions).remove(&consumer);
+        if let Some(consumption) = consumption {
+            consumption.leave(consumer);
+            let spare = std::mem::take(&mut lock(&consumption.state).spare);
+            untouched.extend(spare.into_iter().map(|item| item.id));
+            consumption.give_back(&self.context, untouched).await;
+        }
+        Ok(Reply::Unit)
+    }
+
+    /// Says what becomes of a group's items.
+    pub async fn resolve(self, stream: Option<StreamId>, resolve: Resolve) -> Result<Reply> {
+        self.context.check_open()?;
+        let work = stream.as_ref().map_or(Work::Finished, Work::Stream);
+        for part in resolve.verdicts.chunks(AT_ONCE) {
+            let part = Resolve {
+                group: resolve.group.clone(),
+                consumer: resolve.consumer.clone(),
+                verdicts: part.to_vec(),
+                owner: resolve.owner.clone(),
+            };
+            self.context
+                .retry(|| self.context.store().resolve(work, &part))
+                .await?;
+        }
+        Ok(Reply::Unit)
+    }
+
+    /// A page of a group's dead letters.
+    pub async fn dead(self, stream: Option<StreamId>, dead: Dead) -> Result<Reply> {
+        self.context.check_open()?;
+        let work = stream.as_ref().map_or(Work::Finished, Work::Stream);
+        let items = self
+            .context
+            .retry(|| self.context.store().dead(work, &dead))
+            .await?;
+        let mut reader = Reader::default();
+        let mut handed = Handed::default();
+        let mut bytes = 0;
+        for item in items {
+            let data = match (&stream, &item.subject) {
+                // One that cannot be read is a dead letter nevertheless.
+                (Some(stream), Subject::Chunk(cursor)) => reader
+                    .chunk(&self.context, stream, *cursor)
+                    .await
+                    .unwrap_or_default(),
+                _ => None,
+            };
+            bytes += data.as_ref().map_or(0, Data::len);
+            handed.items.push(Loaded { item, data });
+            if bytes >= PAGE_BYTES {
+                break;
+            }
+        }
+        Ok(Reply::Handed(handed))
+    }
+}

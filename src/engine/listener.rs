@@ -1,0 +1,101 @@
+//! What runs beside the host's calls: the store's messages, the writers' wake-up, the leases.
+
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use super::{events::Event, registry::Registry};
+use crate::{
+    StreamId,
+    model::connection::{Answer, ConnectionState},
+    store::{ControlMessage, FinishedNews, Listener, LiveMessage},
+    util::sync::lock,
+};
+
+/// Wakes the writers of one crossing: one wake of this thread for all of them. Ends with `Engine::dispose`.
+pub(super) async fn pump(registry: Arc<Registry>) {
+    loop {
+        registry.pump.notified().await;
+        for producer in std::mem::take(&mut *lock(&registry.written)) {
+            producer.notify.notify_one();
+        }
+    }
+}
+
+/// Renews the leases of all idle producers together, so that they share round trips.
+pub(super) async fn renew_leases(registry: Weak<Registry>) {
+    loop {
+        let Some(strong) = registry.upgrade() else { return };
+        let lease = strong.context.config.lease();
+        let producers = lock(&strong.producers).all();
+        strong
+            .context
+            .in_turns(producers, move |producer| producer.renew_if_idle(lease / 3));
+        drop(strong);
+        tokio::time::sleep((lease / 6).max(Duration::from_millis(50))).await;
+    }
+}
+
+/// What the store calls.
+pub(super) struct Ear(pub(super) Weak<Registry>);
+
+impl Listener for Ear {
+    fn on_live(&self, stream: &StreamId, message: LiveMessage) {
+        if let Some(registry) = self.0.upgrade()
+            && let Some(hub) = registry.hubs.find(stream)
+        {
+            let was_known = hub.hear(message, registry.context.config.lease());
+            if was_known {
+                registry.context.metrics.duplicates_dropped.one();
+            }
+        }
+    }
+
+    fn on_control(&self, stream: &StreamId, message: ControlMessage) {
+        if let Some(registry) = self.0.upgrade() {
+            registry.control(stream, message);
+        }
+    }
+
+    fn on_finished(&self, news: FinishedNews) {
+        if let Some(registry) = self.0.upgrade() {
+            registry.hear_finished(Some(news));
+        }
+    }
+
+    fn on_restored(&self) {
+        let Some(registry) = self.0.upgrade() else { return };
+        registry.hear_finished(None);
+        let hubs = registry.hubs.all();
+        registry.context.in_turns(hubs, |hub| hub.repair());
+        let producers = lock(&registry.producers).all();
+        // A stop may have been missed, or the log may have lost its end.
+        registry
+            .context
+            .in_turns(producers, |producer| producer.renew_if_idle(Duration::ZERO));
+    }
+
+    fn on_state(&self, state: ConnectionState, reason: &str) {
+        let Some(registry) = self.0.upgrade() else { return };
+        registry.context.metrics.entered(state);
+        registry.context.outbox.push(Event::State(state, reason.into()));
+        let producers = lock(&registry.producers).all();
+        registry
+            .context
+            .in_turns(producers, |producer| producer.notify.notify_one());
+    }
+
+    fn on_credentials(&self, answer: Answer) {
+        if let Some(registry) = self.0.upgrade() {
+            let ask = registry.ask(answer);
+            registry.context.outbox.push(Event::Ask(ask));
+        }
+    }
+
+    fn on_warning(&self, warning: &str) {
+        if let Some(registry) = self.0.upgrade() {
+            registry.context.outbox.push(Event::Warning(warning.into()));
+        }
+    }
+}

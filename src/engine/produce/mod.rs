@@ -1,0 +1,254 @@
+//! Producers: what is written, and how it gets into the store.
+
+pub mod producer;
+pub(super) mod producers;
+mod queue;
+mod sealing;
+mod writer;
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tokio::sync::Notify;
+
+use self::producer::Producer;
+use super::{
+    Engine, closed,
+    events::{Event, Handle, Reply},
+    groups::finished,
+    read::hub::Hub,
+    registry::Registry,
+    runtime::internal,
+};
+use crate::{
+    Cursor, Error, Result, StreamId,
+    model::{
+        ending::{Outcome, Terminal},
+        frame::Kind,
+        ttl::Ttl,
+    },
+    store::{Append, Appended, IfActive, IfEnded, Start},
+    util::{sync::lock, ulids::next_ulid},
+};
+
+/// What a producer is started with.
+#[derive(Debug, Clone)]
+pub struct Produce {
+    /// The stream's owner.
+    pub owner: Option<String>,
+    /// A JSON text.
+    pub metadata: Option<String>,
+    /// What to do about a live producer.
+    pub if_active: IfActive,
+    /// What to do about a generation that has ended.
+    pub if_ended: IfEnded,
+    /// How long the keys live.
+    pub ttl: Ttl,
+    /// How long chunks may gather before a batch leaves; else the engine's.
+    pub flush_interval: Option<Duration>,
+    /// Whether to wait for a store that cannot be reached; else the start fails at once while that is known.
+    pub is_patient: bool,
+}
+
+/// A producer that is known to its engine, as long as it has a writer: also one that panics comes to an end.
+struct Known {
+    producer: Arc<Producer>,
+    hub: Arc<Hub>,
+    registry: Arc<Registry>,
+}
+
+impl Drop for Known {
+    fn drop(&mut self) {
+        self.registry.forget_producer(&self.producer, &self.hub);
+    }
+}
+
+impl Engine {
+    /// Starts a producer; answered by [`Reply::Produced`], before anything else is said of it.
+    pub fn produce(&self, request: u32, stream: StreamId, options: Produce) {
+        self.run(request, self.clone().start(request, stream, options));
+    }
+
+    async fn start(self, request: u32, stream: StreamId, options: Produce) -> Result<()> {
+        let _under_way = self.registry.starting.read().await;
+        self.context.check_open()?;
+        if let Some(outage) = self.context.store().outage().filter(|_| !options.is_patient) {
+            // Somebody has to try: the next one may find it again.
+            let engine = Arc::clone(&self.context);
+            self.context.spawn(async move { engine.store().connect().await });
+            return Err(outage);
+        }
+        let requested = next_ulid();
+        let mut start = Start {
+            generation: requested,
+            producer: next_ulid(),
+            if_active: options.if_active,
+            if_ended: options.if_ended,
+            owner: options.owner,
+            metadata: options.metadata,
+            lease: self.context.config.lease(),
+            ttl: options.ttl,
+        };
+        let started = self
+            .context
+            .retry(|| self.context.store().start(&stream, &start))
+            .await?;
+        start.generation = started.generation;
+        // Its time may be another.
+        let has_joined = started.generation.random() != requested.random();
+        let producer = Arc::new(Producer {
+            handle: self.context.next_handle(),
+            stream: stream.clone(),
+            exclusive: start.if_active != IfActive::Share,
+            flush_interval: options
+                .flush_interval
+                .unwrap_or_else(|| self.context.config.flush_interval()),
+            start,
+            ordinal: started.ordinal,
+            notify: Notify::new(),
+            state: Mutex::default(),
+        });
+        let hub = self.registry.hubs.with(&stream, |hub| {
+            hub.writer_joins(started.generation, started.seq);
+            Arc::clone(hub)
+        });
+        let reply = Reply::Produced {
+            producer: producer.handle,
+            generation: started.generation,
+            stop: started.stop.clone(),
+        };
+        let is_open = {
+            // Whoever has news of the producer finds it here, and so after its host has been told of it.
+            let mut producers = lock(&self.registry.producers);
+            let is_open = self.context.check_open().is_ok();
+            if is_open {
+                self.context.outbox.push(Event::Reply(request, Ok(reply)));
+                producers.insert(Arc::clone(&producer));
+            }
+            is_open
+        };
+        if !is_open {
+            self.registry.forget_producer(&producer, &hub);
+            self.take_back(&producer, has_joined).await;
+            return Err(Error::Closed);
+        }
+        self.registry.recall(&stream);
+        let known = Known {
+            producer: Arc::clone(&producer),
+            hub: Arc::clone(&hub),
+            registry: Arc::clone(&self.registry),
+        };
+        let work = writer::run(Arc::clone(&producer), hub, Arc::clone(&self.context), started);
+        let writer = self.context.spawn(async move {
+            let _known = known;
+            work.await;
+        });
+        let context = Arc::clone(&self.context);
+        self.context.spawn(async move {
+            if let Err(error) = writer.await {
+                producer.close(&context, Err(internal(&error)));
+            }
+        });
+        Ok(())
+    }
+
+    /// Ends what was started while the engine was closed: nobody knows of the producer. One that has joined others only
+    /// leaves them.
+    async fn take_back(&self, producer: &Producer, has_joined: bool) {
+        let terminal = if has_joined {
+            Terminal {
+                outcome: Outcome::Complete,
+                reason: String::new(),
+            }
+        } else {
+            closed()
+        };
+        let append = Append {
+            generation: producer.start.generation,
+            producer: producer.start.producer,
+            batch: 1,
+            expected: None,
+            frame: None,
+            large: None,
+            terminal: Some(terminal),
+            seal: None,
+            lease: producer.start.lease,
+        };
+        // Should it fail, the lease tells the rest of the world.
+        let ended = self
+            .context
+            .retry(|| self.context.store().append(&producer.stream, &append))
+            .await;
+        if let Ok(Appended::Done {
+            last,
+            terminal: Some(terminal),
+            ..
+        }) = ended
+        {
+            let end = Cursor {
+                generation: producer.start.generation,
+                seq: last,
+            };
+            finished::announce(&self.context, &producer.stream, end, terminal);
+        }
+    }
+
+    /// Queues a chunk of a producer and returns the bytes in its queue. Call [`Engine::written`] after the last one.
+    pub fn write(&self, producer: Handle, kind: Kind, data: &[u8], wants_ack: bool) -> usize {
+        let handle = producer;
+        let Some(producer) = self.producer(handle) else {
+            // Its host has been told why, or has made the handle up: it must not wait for an answer.
+            self.context.outbox.push(Event::Broken(handle, Error::Closed));
+            return 0;
+        };
+        let depth = producer.write(&self.context, kind, data, wants_ack);
+        let mut written = lock(&self.registry.written);
+        if written.last().is_none_or(|last| !Arc::ptr_eq(last, &producer)) {
+            written.push(producer);
+        }
+        depth
+    }
+
+    /// Sends what was queued.
+    pub fn written(&self) {
+        self.registry.pump.notify_one();
+    }
+
+    /// Bytes in a producer's queue.
+    pub fn depth(&self, producer: Handle) -> usize {
+        self.producer(producer).map_or(0, |producer| producer.depth())
+    }
+
+    /// Resolves when a producer's queue is below the high-water mark.
+    pub async fn ready(self, producer: Handle) -> Result<Reply> {
+        let producer = self.known(producer)?;
+        producer.ready(self.context.config.high_water_mark()).await?;
+        Ok(Reply::Unit)
+    }
+
+    /// Resolves when everything written so far has been accepted.
+    pub async fn flush(self, producer: Handle) -> Result<Reply> {
+        self.known(producer)?.flush().await?;
+        Ok(Reply::Unit)
+    }
+
+    /// Ends a producer's generation.
+    pub async fn finish(self, producer: Handle, terminal: Terminal) -> Result<Reply> {
+        let terminal = self.known(producer)?.finish(terminal).await?;
+        Ok(Reply::Finished {
+            outcome: terminal.outcome,
+            reason: terminal.reason,
+        })
+    }
+
+    fn producer(&self, handle: Handle) -> Option<Arc<Producer>> {
+        lock(&self.registry.producers).get(handle).cloned()
+    }
+
+    fn known(&self, handle: Handle) -> Result<Arc<Producer>> {
+        // The host forgets a producer when it is told of its end; a call that crossed with that news finds none.
+        self.producer(handle).ok_or(Error::Closed)
+    }
+}

@@ -1,0 +1,75 @@
+//! Watches how long a reader's chunks have been waiting to be acknowledged.
+
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use super::{
+    subscription::Subscription,
+    window::{Limits, Window},
+};
+use crate::{Error, StreamId, engine::context::Context};
+
+/// Acknowledgements that other processes have taken are looked for this often while a reader waits for one.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Watches a reader's window for as long as there is a reader: learns what other processes were told, and ends the reader
+/// when its time is up.
+pub(crate) async fn watch(reader: Weak<Subscription>, context: Weak<Context>, limits: Limits) {
+    let Limits {
+        timeout, consumer, ..
+    } = limits;
+    loop {
+        let Some(pause) = reader
+            .upgrade()
+            .map(|reader| pause(&reader, timeout, consumer.is_some()))
+        else {
+            return;
+        };
+        tokio::time::sleep(pause).await;
+        let (Some(reader), Some(context)) = (reader.upgrade(), context.upgrade()) else {
+            return;
+        };
+        let (is_full, since) = reader.with_window(|window| (window.is_full(), window.waiting_since()));
+        let late = timeout.filter(|timeout| since.is_some_and(|since| since.elapsed() >= *timeout));
+        if let Some(consumer) = &consumer
+            && (is_full || late.is_some())
+            && look(&reader, &context, consumer).await
+        {
+            continue;
+        }
+        if let Some(timeout) = late {
+            reader.give_up(Error::AckTimeout {
+                stream: reader.hub().stream().to_string(),
+                chunks: reader.with_window(Window::unacknowledged),
+                milliseconds: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX),
+            });
+            return;
+        }
+    }
+}
+
+/// Until the next look. What is delivered meanwhile has its whole time from then on.
+fn pause(reader: &Arc<Subscription>, timeout: Option<Duration>, has_consumer: bool) -> Duration {
+    let since = reader.with_window(Window::waiting_since);
+    let left = timeout.map(|timeout| {
+        let waited = since.map(|since| since.elapsed()).unwrap_or_default();
+        timeout.saturating_sub(waited)
+    });
+    match (left, has_consumer) {
+        (Some(left), true) => left.min(LOOK),
+        (Some(left), false) => left,
+        (None, _) => LOOK,
+    }
+}
+
+/// Whether the consumer has acknowledged more meanwhile, somewhere.
+async fn look(reader: &Subscription, context: &Context, consumer: &str) -> bool {
+    let stream: &StreamId = reader.hub().stream();
+    match context.store().cursor(stream, consumer).await {
+        Ok(Some(cursor)) => reader.acknowledge(cursor.seq),
+        // Where the store is away, only time tells.
+        _ => false,
+    }
+}

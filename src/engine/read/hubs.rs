@@ -1,0 +1,235 @@
+//! The hubs of an engine, and what keeps each of them up to date: it listens, repairs and audits.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, Weak},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{
+    hub::{AUDIT, Hub, Member, PAGE_BYTES},
+    ring::News,
+};
+use crate::{
+    StreamId,
+    engine::{context::Context, events::Handle},
+    store::{OwnerCheck, Position, Read},
+    util::{
+        backoff::{Backoff, jitter},
+        sync::lock,
+    },
+};
+
+/// By stream, those that somebody needs.
+#[derive(Default)]
+pub(crate) struct Hubs(Mutex<HashMap<StreamId, Arc<Hub>>>);
+
+impl Hubs {
+    /// The stream's hub, made if there is none. What needs it must join it in `join`, before others can find it unused.
+    pub fn with<T>(&self, stream: &StreamId, join: impl FnOnce(&Arc<Hub>) -> T) -> T {
+        let mut hubs = lock(&self.0);
+        join(
+            hubs.entry(stream.clone())
+                .or_insert_with(|| Arc::new(Hub::new(stream.clone()))),
+        )
+    }
+
+    /// Adds a reader to a hub; the first one starts the listening task.
+    pub fn join(
+        self: &Arc<Self>,
+        hub: &Arc<Hub>,
+        context: &Arc<Context>,
+        handle: Handle,
+        member: Arc<dyn Member>,
+    ) {
+        if hub.join(handle, member) {
+            context.spawn(run(
+                Arc::clone(hub),
+                Arc::downgrade(context),
+                Arc::downgrade(self),
+            ));
+        }
+    }
+
+    pub fn find(&self, stream: &StreamId) -> Option<Arc<Hub>> {
+        lock(&self.0).get(stream).cloned()
+    }
+
+    pub fn all(&self) -> Vec<Arc<Hub>> {
+        lock(&self.0).values().cloned().collect()
+    }
+
+    pub fn len(&self) -> usize {
+        lock(&self.0).len()
+    }
+
+    /// A local producer has left a hub.
+    pub fn without_writer(&self, hub: &Hub) {
+        let mut hubs = lock(&self.0);
+        hub.writer_leaves();
+        if hub.is_unused() {
+            hubs.remove(hub.stream());
+        }
+    }
+
+    /// Whether the hub's task may end: nobody has joined it meanwhile.
+    fn retire(&self, hub: &Hub, context: &Context) -> bool {
+        let mut hubs = lock(&self.0);
+        match hub.retire(context) {
+            None => false,
+            Some(unused) => {
+                if unused {
+                    hubs.remove(hub.stream());
+                }
+                true
+            }
+        }
+    }
+}
+
+/// Listens, repairs and audits until the last reader has left.
+async fn run(hub: Arc<Hub>, context: Weak<Context>, hubs: Weak<Hubs>) {
+    loop {
+        if listen(&hub, &context).await {
+            hub.listening.send_replace(true);
+            hub.tell(News::Change);
+            follow(&hub, &context).await;
+        }
+        let (Some(context), Some(hubs)) = (context.upgrade(), hubs.upgrade()) else {
+            return;
+        };
+        if hubs.retire(&hub, &context) {
+            return;
+        }
+    }
+}
+
+/// Whether the hub listens now; false when its readers have left or cannot be served.
+async fn listen(hub: &Hub, context: &Weak<Context>) -> bool {
+    let mut backoff = Backoff::default();
+    while has_members(hub) {
+        let Some(context) = context.upgrade() else {
+            return false;
+        };
+        match context.store().listen(&hub.stream).await {
+            Ok(()) => return true,
+            Err(error) if error.is_retryable() => {
+                tokio::select! {
+                    () = tokio::time::sleep(backoff.next_delay()) => {}
+                    () = hub.work.notified() => {}
+                }
+            }
+            Err(error) => {
+                let members: Vec<_> = lock(&hub.state)
+                    .members
+                    .drain()
+                    .map(|(_, member)| member)
+                    .collect();
+                for member in members {
+                    member.fail(error.clone());
+                }
+            }
+        }
+    }
+    false
+}
+
+async fn follow(hub: &Hub, context: &Weak<Context>) {
+    let mut backoff = Backoff::default();
+    while wait(hub).await {
+        let Some(context) = context.upgrade() else { return };
+        if audit(hub, &context).await {
+            backoff = Backoff::default();
+        } else {
+            tokio::time::sleep(backoff.next_delay()).await;
+        }
+    }
+}
+
+fn has_members(hub: &Hub) -> bool {
+    !lock(&hub.state).members.is_empty()
+}
+
+/// Waits for a hole or for the next audit; false when the last reader has left.
+async fn wait(hub: &Hub) -> bool {
+    loop {
+        let due = {
+            let mut state = lock(&hub.state);
+            if state.members.is_empty() {
+                return false;
+            }
+            if std::mem::take(&mut state.hole) {
+                return true;
+            }
+            *state
+                .audit_at
+                .get_or_insert_with(|| Instant::now() + jitter(AUDIT))
+        };
+        tokio::select! {
+            () = hub.work.notified() => {}
+            () = tokio::time::sleep_until(due) => {
+                let mut state = lock(&hub.state);
+                if state.audit_at.is_some_and(|at| at <= Instant::now()) {
+                    state.audit_at = None;
+                    return !state.members.is_empty();
+                }
+            }
+        }
+    }
+}
+
+/// Reads what the hub has not seen; false when the store could not be read.
+async fn audit(hub: &Hub, context: &Context) -> bool {
+    let position = {
+        let state = lock(&hub.state);
+        match (state.ring.generation(), state.ring.tail()) {
+            (Some(generation), Some(seq)) => Position::After { generation, seq },
+            _ => Position::Now,
+        }
+    };
+    let read = Read {
+        position,
+        max_bytes: PAGE_BYTES,
+        owner: OwnerCheck::Internal,
+    };
+    let permit = context.reads().acquire().await;
+    let page = context.store().read(&hub.stream, &read).await;
+    drop(permit);
+    match page {
+        Ok(Some(page)) => {
+            if !page.frames.is_empty() {
+                context.metrics().gaps_repaired.one();
+            }
+            hub.observe(&page);
+        }
+        Ok(None) => miss(hub, context.config().lease()),
+        Err(error) if error.is_retryable() => {
+            lock(&hub.state).hole = true;
+            return false;
+        }
+        // A frame that cannot be decoded, or missing rights: whoever reads it gets the error.
+        Err(_) => {
+            lock(&hub.state).ring.lose_track();
+            hub.tell(News::Change);
+        }
+    }
+    true
+}
+
+/// The stream is not there. Its producer may put it back, so readers are given up only after a lease.
+fn miss(hub: &Hub, lease: Duration) {
+    let lost = {
+        let mut state = lock(&hub.state);
+        let now = Instant::now();
+        let since = *state.missing_since.get_or_insert(now);
+        let left = (since + lease).saturating_duration_since(now);
+        let lost = left.is_zero() && state.ring.tail().is_some();
+        state.audit_at = Some(now + if left.is_zero() { AUDIT } else { left.min(AUDIT) });
+        lost
+    };
+    if lost {
+        hub.abandon("lost");
+    }
+}

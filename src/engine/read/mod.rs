@@ -1,0 +1,88 @@
+//! Readers: how each gets every chunk once, in order, from where it stands.
+
+mod ack_watch;
+pub(super) mod acks;
+mod attach;
+mod delivery;
+pub mod hub;
+pub(super) mod hubs;
+mod loading;
+mod page;
+pub mod ring;
+pub mod subscription;
+pub mod window;
+
+use std::sync::Arc;
+
+use self::{
+    hub::Member,
+    subscription::{Follow, Subscription},
+};
+use super::{
+    Engine,
+    events::{Event, Handle},
+};
+use crate::{Result, StreamId, store::Ack, util::sync::lock};
+
+impl Engine {
+    /// Opens a subscription; it reports its end through [`Engine::drain`], whatever happens.
+    pub fn subscribe(&self, stream: &StreamId, follow: Follow) -> Result<Handle> {
+        self.context.check_open()?;
+        let handle = self.context.next_handle();
+        // The engine's thread may have something for it at once, and finds it here when all of it is there.
+        let mut subscriptions = lock(&self.registry.subscriptions);
+        let subscription = self.registry.hubs.with(stream, |hub| {
+            let subscription = Arc::new(Subscription::new(handle, Arc::clone(hub), &self.context, &follow));
+            let member = Arc::clone(&subscription) as Arc<dyn Member>;
+            self.registry.hubs.join(hub, &self.context, handle, member);
+            subscription
+        });
+        subscriptions.insert(handle, Arc::clone(&subscription));
+        if let Some(limits) = follow.limits.clone() {
+            if let Some(consumer) = subscription.consumer() {
+                self.registry.acks.join(stream, consumer, &subscription);
+            }
+            if limits.timeout.is_some() || limits.consumer.is_some() {
+                let (reader, engine) = (Arc::downgrade(&subscription), Arc::downgrade(&self.context));
+                let watch = self.context.spawn(ack_watch::watch(reader, engine, limits));
+                subscription.set_watch(watch.abort_handle());
+            }
+        }
+        let task = self.context.spawn(attach::attach(
+            Arc::clone(&subscription),
+            Arc::clone(&self.registry),
+            follow,
+        ));
+        subscription.set_task(task.abort_handle());
+        Ok(handle)
+    }
+
+    /// Lets a subscription deliver `cost` more.
+    pub fn credit(&self, subscription: Handle, cost: u64) {
+        let subscription = lock(&self.registry.subscriptions).get(&subscription).cloned();
+        if let Some(subscription) = subscription {
+            subscription.credit(cost);
+        }
+    }
+
+    /// Everything up to `seq` needs not to be acknowledged any more.
+    pub fn acknowledge(&self, subscription: Handle, seq: u64) {
+        let subscription = lock(&self.registry.subscriptions).get(&subscription).cloned();
+        if let Some(subscription) = subscription {
+            subscription.acknowledge(seq);
+        }
+    }
+
+    /// Ends a subscription; nothing of it becomes ready any more.
+    pub fn cancel(&self, subscription: Handle) {
+        self.registry.forget_subscription(subscription);
+    }
+
+    /// Moves a consumer's cursor forward; answered when that is stored, together with what comes from others.
+    pub fn ack(&self, request: u32, stream: StreamId, owner: Option<String>, ack: Ack) {
+        match self.context.check_open() {
+            Ok(()) => self.registry.acks.add(request, stream, owner, ack),
+            Err(error) => self.context.outbox.push(Event::Reply(request, Err(error))),
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Who and what an engine has at the moment. Held by the engine itself and by the store's listener; what an engine's parts need of
+//! each other is in the [`Context`].
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Notify, RwLock},
+    task::JoinHandle,
+};
+use ulid::Ulid;
+
+use super::{
+    context::Context,
+    events::Handle,
+    groups::{consumption::Consumption, finished},
+    produce::{producer::Producer, producers::Producers},
+    read::{
+        acks::Acks,
+        hub::{Hub, Member},
+        hubs::Hubs,
+        subscription::Subscription,
+    },
+};
+use crate::{
+    Error, Result, StreamId,
+    model::connection::{Answer, Credentials},
+    store::{ControlMessage, FinishedNews},
+    util::sync::lock,
+};
+
+/// This many messages for unknown generations are remembered.
+const EARLY: usize = 64;
+
+/// See the module.
+pub(super) struct Registry {
+    pub(super) context: Arc<Context>,
+    pub(super) hubs: Arc<Hubs>,
+    pub(super) subscriptions: Mutex<HashMap<Handle, Arc<Subscription>>>,
+    pub(super) producers: Mutex<Producers>,
+    /// Messages for generations that no producer here has, the latest last: a stop may overtake the answer to a start.
+    pub(super) early: Mutex<VecDeque<(StreamId, ControlMessage)>>,
+    /// Producers that were written to since the pump last ran.
+    pub(super) written: Mutex<Vec<Arc<Producer>>>,
+    pub(super) pump: Notify,
+    pub(super) acks: Arc<Acks>,
+    /// Held by the starts under way.
+    pub(super) starting: RwLock<()>,
+    pub(super) consumptions: Mutex<HashMap<Handle, Arc<Consumption>>>,
+    /// Those that wait for credentials.
+    asks: Mutex<HashMap<u32, Answer>>,
+    pub(super) background: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Registry {
+    pub(super) fn new(context: Arc<Context>) -> Self {
+        Self {
+            context,
+            hubs: Arc::default(),
+            subscriptions: Mutex::default(),
+            producers: Mutex::default(),
+            early: Mutex::default(),
+            written: Mutex::default(),
+            pump: Notify::new(),
+            acks: Arc::default(),
+            starting: RwLock::default(),
+            consumptions: Mutex::default(),
+            asks: Mutex::default(),
+            background: Mutex::default(),
+        }
+    }
+
+    /// Gives a question for credentials a number.
+    pub(super) fn ask(&self, answer: Answer) -> u32 {
+        let ask = self.context.next_handle();
+        let mut asks = lock(&self.asks);
+        asks.retain(|_, waiting| !waiting.is_closed());
+        asks.insert(ask, answer);
+        ask
+    }
+
+    /// Answers it; of no consequence when it was given up meanwhile.
+    pub(super) fn answer(&self, ask: u32, answer: Result<Credentials, String>) {
+        if let Some(waiting) = lock(&self.asks).remove(&ask) {
+            let _ = waiting.send(answer);
+        }
+    }
+
+    pub(super) fn forget_producer(&self, producer: &Arc<Producer>, hub: &Arc<Hub>) {
+        lock(&self.producers).remove(producer.handle);
+        self.context.store().release(producer.start.producer);
+        self.hubs.without_writer(hub);
+    }
+
+    pub(super) fn forget_subscription(&self, handle: Handle) {
+        let subscription = lock(&self.subscriptions).remove(&handle);
+        if let Some(subscription) = subscription {
+            subscription.cancel();
+            subscription.hub().leave(handle);
+            if let Some(consumer) = subscription.consumer() {
+                self.acks
+                    .leave(subscription.hub().stream(), consumer, &subscription);
+            }
+        }
+    }
+
+    /// Whether a producer of this process would let this owner follow and stop the stream.
+    pub(super) fn owns(&self, stream: &StreamId, owner: Option<&String>) -> bool {
+        let producers = lock(&self.producers);
+        producers
+            .of(stream)
+            .iter()
+            .any(|producer| producer.is_open_to(stream, owner))
+    }
+
+    pub(super) fn stop_local(&self, stream: &StreamId, reason: &str, owner: Option<&String>) -> bool {
+        let producers: Vec<_> = {
+            let producers = lock(&self.producers);
+            producers
+                .of(stream)
+                .iter()
+                .filter(|producer| producer.is_open_to(stream, owner))
+                .cloned()
+                .collect()
+        };
+        for producer in &producers {
+            producer.stop(&self.context, reason, self.context.config.stop_grace());
+        }
+        !producers.is_empty()
+    }
+
+    pub(super) fn shut(&self, producers: &[Arc<Producer>]) {
+        lock(&self.asks).clear();
+        for producer in producers {
+            producer.close(&self.context, Err(Error::Closed));
+        }
+        let subscriptions: Vec<_> = lock(&self.subscriptions).values().cloned().collect();
+        for subscription in subscriptions {
+            subscription.fail(Error::Closed);
+        }
+        for (handle, consumption) in std::mem::take(&mut *lock(&self.consumptions)) {
+            consumption.leave(handle);
+        }
+    }
+
+    /// News of the finished generations, or that some may have been missed.
+    pub(super) fn hear_finished(&self, news: Option<FinishedNews>) {
+        for consumption in lock(&self.consumptions).values() {
+            consumption.hear(news);
+        }
+    }
+
+    /// A message for producers of this process, or for one that is about to be known.
+    pub(super) fn control(&self, stream: &StreamId, message: ControlMessage) {
+        let (ControlMessage::Stop { generation, .. }
+        | ControlMessage::Suspected { generation }
+        | ControlMessage::Ended { generation, .. }) = &message;
+        let producers = self.producers_of(stream, *generation);
+        for producer in &producers {
+            match &message {
+                ControlMessage::Stop { reason, .. } => {
+                    producer.stop(&self.context, reason, self.context.config.stop_grace());
+                }
+                ControlMessage::Suspected { .. } => producer.renew_if_idle(Duration::ZERO),
+                ControlMessage::Ended { terminal, .. } => producer.cut_off(&self.context, terminal),
+            }
+        }
+        if matches!(message, ControlMessage::Ended { .. }) && !producers.is_empty() {
+            finished::check(&self.context, (stream.clone(), *generation));
+        }
+        if producers.is_empty() && !matches!(message, ControlMessage::Suspected { .. }) {
+            let mut early = lock(&self.early);
+            if early.len() == EARLY {
+                early.pop_front();
+            }
+            early.push_back((stream.clone(), message));
+        }
+    }
+
+    /// Repeats what came for a generation before it was known.
+    pub(super) fn recall(&self, stream: &StreamId) {
+        let (theirs, rest) = std::mem::take(&mut *lock(&self.early))
+            .into_iter()
+            .partition::<VecDeque<_>, _>(|(of, _)| of == stream);
+        *lock(&self.early) = rest;
+        for (stream, message) in theirs {
+            self.control(&stream, message);
+        }
+    }
+
+    pub(super) fn producers_of(&self, stream: &StreamId, generation: Ulid) -> Vec<Arc<Producer>> {
+        let producers = lock(&self.producers);
+        let theirs = producers.of(stream).iter();
+        theirs
+            .filter(|producer| producer.start.generation == generation)
+            .cloned()
+            .collect()
+    }
+}

@@ -1,0 +1,39 @@
+//! Where the host takes what is ready from.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+use ulid::Ulid;
+
+use super::{
+    events::{Event, Handle},
+    large::Large,
+};
+use crate::model::{ending::End, frame::Chunk};
+
+/// Takes what is ready, in the host's own form.
+pub trait Sink {
+    /// Whether there is no room for another chunk or event.
+    fn is_full(&self) -> bool;
+    /// The generation of the subscription's following chunks.
+    fn generation(&mut self, subscription: Handle, generation: Ulid);
+    /// A chunk; returns what it costs of the subscription's credit.
+    fn chunk(&mut self, subscription: Handle, seq: u64, chunk: Chunk<'_>) -> u64;
+    /// A large chunk; returns what it costs of the subscription's credit.
+    fn large(&mut self, subscription: Handle, seq: u64, large: Arc<Large>) -> u64;
+    /// A piece of the subscription's event stream, appended by `write`; returns what it costs of its credit. `chunk` is
+    /// the length of the chunk that it is made of, if it is.
+    fn piece(
+        &mut self,
+        subscription: Handle,
+        chunk: Option<usize>,
+        write: &mut dyn FnMut(&mut Vec<u8>),
+    ) -> u64;
+    /// The subscription is over.
+    fn end(&mut self, subscription: Handle, end: End);
+    /// Something else.
+    fn event(&mut self, event: Event);
+}
+
+/// Since when each thing was ready that has been put into a sink and not been given to the host yet.
+pub type Waits = Vec<Instant>;
