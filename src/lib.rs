@@ -2,6 +2,7 @@
 //!
 //! * [`engine`] is what the product is: producers, hubs, subscriptions, leases. It knows neither Node-API nor Redis.
 //! * [`store`] is where chunks are kept: the [`store::Store`] trait, in memory and in Redis.
+//! * [`legacy`] is what the predecessor of this package has left in Redis.
 //! * [`sse`] writes a subscription as server-sent events.
 //! * [`model`] is what all of them speak of: streams, cursors, frames, ends; [`config`], [`error`] and [`util`] serve them all.
 //! * `binding` (feature `node`) converts between JavaScript and the engine, and does nothing else.
@@ -12,6 +13,7 @@ mod binding;
 pub mod config;
 pub mod engine;
 pub mod error;
+pub mod legacy;
 pub mod model;
 mod redis;
 pub mod sse;

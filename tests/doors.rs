@@ -10,7 +10,7 @@ use std::{
 };
 
 /// Each room, and the rooms, or parts of them, that it may import from.
-const DOORS: [(&str, &[&str]); 13] = [
+const DOORS: [(&str, &[&str]); 14] = [
     ("lib", &["config", "error", "model"]),
     ("error", &[]),
     ("util", &[]),
@@ -27,6 +27,7 @@ const DOORS: [(&str, &[&str]); 13] = [
         "store/open",
         &["store/memory", "store/redis", "store", "config", "error"],
     ),
+    ("legacy", &["store"]),
     ("sse", &["error", "model"]),
     (
         "engine",

@@ -8,7 +8,7 @@
     reason = "a JavaScript string arrives as a String; napi knows no borrowed one"
 )]
 
-mod call;
+mod calls;
 mod drain;
 mod json;
 
@@ -99,7 +99,7 @@ pub fn open(env: Env, config: String, wake: Function<'_, (), ()>) -> Result<u32>
 #[napi(catch_unwind)]
 pub fn call(engine_handle: u32, request: u32, operation: String, args: String) -> Result<()> {
     let open = engine(engine_handle)?;
-    call::start(&open.engine, request, &operation, &args).map_err(|error| thrown(&error))
+    calls::start(&open.engine, request, &operation, &args).map_err(|error| thrown(&error))
 }
 
 /// See `ts/native.ts`.
@@ -143,7 +143,7 @@ pub fn depth(engine_handle: u32, producer: u32) -> Result<f64> {
 #[napi(catch_unwind)]
 pub fn subscribe(engine_handle: u32, args: String) -> Result<u32> {
     let open = engine(engine_handle)?;
-    call::subscribe(&open.engine, &args).map_err(|error| thrown(&error))
+    calls::subscribe(&open.engine, &args).map_err(|error| thrown(&error))
 }
 
 /// See `ts/native.ts`.
@@ -175,7 +175,7 @@ pub fn cancel(engine_handle: u32, subscription: u32) -> Result<()> {
 #[napi(catch_unwind)]
 pub fn consume(engine_handle: u32, args: String) -> Result<u32> {
     let open = engine(engine_handle)?;
-    call::consume(&open.engine, &args).map_err(|error| thrown(&error))
+    calls::consume(&open.engine, &args).map_err(|error| thrown(&error))
 }
 
 /// See `ts/native.ts`.

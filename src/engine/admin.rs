@@ -5,8 +5,9 @@ use futures_util::future::join_all;
 use super::{Engine, events::Reply};
 use crate::{
     Result, StreamId,
+    legacy::Ask,
     model::connection::Credentials,
-    store::{ListCursor, StreamStatus, Sweep, predecessor::Ask},
+    store::{ListCursor, StreamStatus, Sweep},
 };
 
 impl Engine {
@@ -34,10 +35,10 @@ impl Engine {
     /// Looks at what the predecessor has left behind, or changes it.
     pub async fn predecessor(self, ask: Ask) -> Result<Reply> {
         self.context.check_open()?;
-        let answer = self
-            .context
-            .retry(|| self.context.store().predecessor(&ask))
-            .await?;
+        let Some(predecessor) = self.context.predecessor() else {
+            return Ok(Reply::Predecessor(None));
+        };
+        let answer = self.context.retry(|| predecessor.ask(&ask)).await?;
         Ok(Reply::Predecessor(answer))
     }
 

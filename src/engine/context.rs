@@ -17,7 +17,8 @@ use tokio::{
 use super::{events::Handle, large::Larges, metrics::Metrics, outbox::Outbox};
 use crate::{
     Config, Error, Result,
-    store::{self, SharedStore},
+    legacy::Predecessor,
+    store::{self, Opened, SharedStore},
     util::backoff::Backoff,
 };
 
@@ -30,7 +31,7 @@ const CONCURRENT_READS: usize = 64;
 /// See the module.
 pub struct Context {
     pub(super) config: Config,
-    pub(super) store: OnceLock<SharedStore>,
+    pub(super) store: OnceLock<Opened>,
     pub(super) runtime: &'static tokio::runtime::Handle,
     pub(super) outbox: Arc<Outbox>,
     pub(super) metrics: Metrics,
@@ -77,8 +78,16 @@ impl Context {
         clippy::expect_used,
         reason = "set before the engine is handed out; nothing else can reach it"
     )]
-    pub(super) fn store(&self) -> &SharedStore {
+    fn opened(&self) -> &Opened {
         self.store.get().expect("the store is set in Engine::open")
+    }
+
+    pub(super) fn store(&self) -> &SharedStore {
+        &self.opened().store
+    }
+
+    pub(super) fn predecessor(&self) -> Option<&Arc<dyn Predecessor>> {
+        self.opened().predecessor.as_ref()
     }
 
     pub(super) fn outbox(&self) -> &Outbox {

@@ -7,12 +7,13 @@ use ulid::Ulid;
 use super::large::Large;
 use crate::{
     Error, Result, StreamId,
+    legacy::Left,
     model::{
         connection::ConnectionState,
         ending::{Outcome, Terminal},
         frame::Kind,
     },
-    store::{Found, ListCursor, Rights, StopResult, StreamStatus, Swept, groups::Item, predecessor::Left},
+    store::{Found, ListCursor, Rights, StopResult, StreamStatus, Swept, groups::Item},
 };
 
 /// The host's name for a producer or a subscription; never used twice by one engine.

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{events::Event, registry::Registry};
+use super::{events::Event, registry::Registry, stop};
 use crate::{
     StreamId,
     model::connection::{Answer, ConnectionState},
@@ -54,7 +54,7 @@ impl Listener for Ear {
 
     fn on_control(&self, stream: &StreamId, message: ControlMessage) {
         if let Some(registry) = self.0.upgrade() {
-            registry.control(stream, message);
+            stop::control(&registry, stream, message);
         }
     }
 

@@ -24,6 +24,7 @@ pub mod read;
 mod registry;
 pub mod runtime;
 pub mod sink;
+mod stop;
 
 use std::{
     future::Future,
@@ -32,7 +33,6 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use tokio::time::Instant;
 
 use context::Context;
 use events::{Event, Reply};
@@ -46,11 +46,8 @@ use sink::{Sink, Waits};
 
 use crate::{
     Config, Result, StreamId,
-    model::{
-        connection::ConnectionState,
-        ending::{Outcome, Terminal},
-    },
-    store::{self, OwnerCheck, StopResult},
+    model::ending::{Outcome, Terminal},
+    store,
     util::{sync::lock, ulids::next_ulid},
 };
 
@@ -137,30 +134,8 @@ impl Engine {
         owner: Option<String>,
         keep: Option<Duration>,
     ) -> Result<Reply> {
-        self.context.check_open()?;
-        if self.context.store().state() != ConnectionState::Ready
-            && self.registry.stop_local(&stream, &reason, owner.as_ref())
-        {
-            return Ok(Reply::Stop(StopResult::Stopping));
-        }
-        let check = OwnerCheck::Caller(owner.clone());
-        let keep = keep.unwrap_or(self.context.config.ttl().active);
-        let asked = Instant::now();
-        let result = self
-            .context
-            .retry(|| self.context.store().stop(&stream, &reason, &check, keep))
-            .await;
-        if result.is_ok() {
-            self.context.metrics.stop_request.observe(asked.elapsed());
-        }
-        match result {
-            Err(error)
-                if error.is_retryable() && self.registry.stop_local(&stream, &reason, owner.as_ref()) =>
-            {
-                Ok(Reply::Stop(StopResult::Stopping))
-            }
-            other => other.map(Reply::Stop),
-        }
+        let stopped = stop::request(&self.registry, &stream, &reason, owner.as_ref(), keep).await?;
+        Ok(Reply::Stop(stopped))
     }
 
     /// Ends producers (everything written first, for at most the command timeout, in which those that are being started end

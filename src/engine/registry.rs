@@ -4,7 +4,6 @@
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, Mutex},
-    time::Duration,
 };
 
 use tokio::{
@@ -16,7 +15,7 @@ use ulid::Ulid;
 use super::{
     context::Context,
     events::Handle,
-    groups::{consumption::Consumption, finished},
+    groups::consumption::Consumption,
     produce::{producer::Producer, producers::Producers},
     read::{
         acks::Acks,
@@ -31,9 +30,6 @@ use crate::{
     store::{ControlMessage, FinishedNews},
     util::sync::lock,
 };
-
-/// This many messages for unknown generations are remembered.
-const EARLY: usize = 64;
 
 /// See the module.
 pub(super) struct Registry {
@@ -116,22 +112,6 @@ impl Registry {
             .any(|producer| producer.is_open_to(stream, owner))
     }
 
-    pub(super) fn stop_local(&self, stream: &StreamId, reason: &str, owner: Option<&String>) -> bool {
-        let producers: Vec<_> = {
-            let producers = lock(&self.producers);
-            producers
-                .of(stream)
-                .iter()
-                .filter(|producer| producer.is_open_to(stream, owner))
-                .cloned()
-                .collect()
-        };
-        for producer in &producers {
-            producer.stop(&self.context, reason, self.context.config.stop_grace());
-        }
-        !producers.is_empty()
-    }
-
     pub(super) fn shut(&self, producers: &[Arc<Producer>]) {
         lock(&self.asks).clear();
         for producer in producers {
@@ -150,44 +130,6 @@ impl Registry {
     pub(super) fn hear_finished(&self, news: Option<FinishedNews>) {
         for consumption in lock(&self.consumptions).values() {
             consumption.hear(news);
-        }
-    }
-
-    /// A message for producers of this process, or for one that is about to be known.
-    pub(super) fn control(&self, stream: &StreamId, message: ControlMessage) {
-        let (ControlMessage::Stop { generation, .. }
-        | ControlMessage::Suspected { generation }
-        | ControlMessage::Ended { generation, .. }) = &message;
-        let producers = self.producers_of(stream, *generation);
-        for producer in &producers {
-            match &message {
-                ControlMessage::Stop { reason, .. } => {
-                    producer.stop(&self.context, reason, self.context.config.stop_grace());
-                }
-                ControlMessage::Suspected { .. } => producer.renew_if_idle(Duration::ZERO),
-                ControlMessage::Ended { terminal, .. } => producer.cut_off(&self.context, terminal),
-            }
-        }
-        if matches!(message, ControlMessage::Ended { .. }) && !producers.is_empty() {
-            finished::check(&self.context, (stream.clone(), *generation));
-        }
-        if producers.is_empty() && !matches!(message, ControlMessage::Suspected { .. }) {
-            let mut early = lock(&self.early);
-            if early.len() == EARLY {
-                early.pop_front();
-            }
-            early.push_back((stream.clone(), message));
-        }
-    }
-
-    /// Repeats what came for a generation before it was known.
-    pub(super) fn recall(&self, stream: &StreamId) {
-        let (theirs, rest) = std::mem::take(&mut *lock(&self.early))
-            .into_iter()
-            .partition::<VecDeque<_>, _>(|(of, _)| of == stream);
-        *lock(&self.early) = rest;
-        for (stream, message) in theirs {
-            self.control(&stream, message);
         }
     }
 

@@ -35,7 +35,6 @@ use ulid::Ulid;
 
 use super::{
     groups::{Dead, Finished, Item, Open, Overdue, Resolve, Take, Taken, Work},
-    predecessor,
     values::{
         Ack, Append, Appended, Found, ListCursor, OwnerCheck, Page, Piece, Read, Renew, Restore, Rights,
         Start, Started, StopResult, StreamStatus, Sweep, Swept,
@@ -242,10 +241,6 @@ pub trait Store: Send + Sync + 'static {
     fn overdue(&self, count: usize, pause: Duration) -> Pending<'_, Overdue>;
     /// Listens to news of [`Work::Finished`] from now on, for as long as the store is open.
     fn listen_finished(&self) -> Pending<'_, ()>;
-    /// Looks at what the [`predecessor`] has left behind, or changes it; `None` where it never was.
-    fn predecessor<'a>(&'a self, _ask: &'a predecessor::Ask) -> Pending<'a, Option<predecessor::Left>> {
-        Box::pin(std::future::ready(Ok(None)))
-    }
     /// Listens to a stream until [`Store::unlisten`]; resolves once messages published from now on will arrive.
     fn listen<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, ()>;
     /// Stops listening.

@@ -9,13 +9,12 @@ pub mod groups;
 pub mod memory;
 mod open;
 mod pages;
-pub mod predecessor;
 pub mod redis;
 pub mod values;
 
 pub use contract::{ControlMessage, FinishedNews, Listener, LiveMessage, Pending, SharedStore, Store};
 pub use doubt::{AGAIN, GRACE, PAUSE};
-pub use open::open;
+pub use open::{Opened, open};
 pub use values::{
     Ack, Append, Appended, ConsumerStatus, Found, Head, IfActive, IfEnded, Lack, ListCursor, MAX_CONSUMERS,
     MAX_KEPT_STOPS, MAX_PAGE_FRAMES, MAX_PRODUCERS, OwnerCheck, Page, Piece, Position, Read, Renew, Restore,

@@ -21,6 +21,7 @@ use super::{
     read::hub::Hub,
     registry::Registry,
     runtime::internal,
+    stop,
 };
 use crate::{
     Cursor, Error, Result, StreamId,
@@ -134,7 +135,7 @@ impl Engine {
             self.take_back(&producer, has_joined).await;
             return Err(Error::Closed);
         }
-        self.registry.recall(&stream);
+        stop::recall(&self.registry, &stream);
         let known = Known {
             producer: Arc::clone(&producer),
             hub: Arc::clone(&hub),

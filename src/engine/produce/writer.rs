@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     Cursor, Error, Result,
-    engine::{context::Context, events::Event, groups::finished, large::Large, read::hub::Hub},
+    engine::{context::Context, events::Event, groups::finished, large::Large, read::hub::Hub, stop},
     model::{
         connection::ConnectionState,
         ending::{Outcome, Terminal},
@@ -65,9 +65,7 @@ pub async fn run(producer: Arc<Producer>, hub: Arc<Hub>, context: Arc<Context>, 
         sealing: Sealing::new(Arc::clone(&context), Arc::clone(&producer), started.seq),
         due: false,
     };
-    if let Some(reason) = started.stop {
-        producer.stop(&context, &reason, context.config().stop_grace());
-    }
+    stop::answered(&context, &producer, started.stop);
     while let Some(work) = writer.next_work().await {
         // A store that answers at once makes nobody wait, and nobody else get a turn.
         for _ in 0..=writer.hub.readers() / READERS_IN_A_TURN {
@@ -196,7 +194,7 @@ impl Writer {
                 if let Appended::Done { stop, .. } = reply {
                     self.context.metrics().sealed(part);
                     self.sealing.sealed(part);
-                    self.heed(stop);
+                    self.on_stop(stop);
                 } else {
                     may_seal = reply != Appended::Unsealed;
                     is_complete = batch.large.is_none() || reply == Appended::Unsealed;
@@ -241,7 +239,7 @@ impl Writer {
             self.setbacks = 0;
             self.due = due;
             self.settle(count, last);
-            self.heed(stop);
+            self.on_stop(stop);
             if let Some(terminal) = &terminal {
                 let generation = self.producer.start.generation;
                 self.hub.end(generation, last, terminal.clone());
@@ -269,10 +267,10 @@ impl Writer {
             let is_known = |frame: &&EncodedFrame| self.producer.exclusive && !is_long(&frame.bytes);
             let frame = batch.frame.as_ref().filter(is_known);
             let rest = self.sealing.rest(frame.map(|frame| frame.at(self.log_end + 1)));
-            return self.attend(rest).await;
+            return self.while_offering(rest).await;
         }
         match self.sealing.overdue() {
-            Some(job) => self.attend(job).await.ok()?,
+            Some(job) => self.while_offering(job).await.ok()?,
             None => self.sealing.ready(),
         }
     }
@@ -289,14 +287,14 @@ impl Writer {
         let mut backoff = Backoff::default();
         let reply = loop {
             let call = context.store().renew(&self.producer.stream, &renew);
-            match self.attend(call).await {
+            match self.while_offering(call).await {
                 Ok(reply) => break reply,
                 Err(error) => self.pause(error, &mut backoff).await?,
             }
         };
         if let Appended::Done { last, stop, .. } = reply {
             lock(&self.producer.state).last_sign = Some(Instant::now());
-            self.heed(stop);
+            self.on_stop(stop);
             if last < known_end {
                 self.recover(Appended::Hole { seq: last }).await?;
             } else if !self.producer.exclusive {
@@ -327,7 +325,7 @@ impl Writer {
         match reply {
             Appended::Done { stop, .. } => {
                 self.log_end = last;
-                self.heed(stop);
+                self.on_stop(stop);
                 Ok(())
             }
             other => self.recover(other).await,
@@ -438,13 +436,13 @@ impl Writer {
         let mut backoff = Backoff::default();
         loop {
             match self
-                .attend(context.store().restore(&self.producer.stream, &restore))
+                .while_offering(context.store().restore(&self.producer.stream, &restore))
                 .await
             {
                 Ok(Appended::Done { last, stop, .. }) if last <= self.accepted => {
                     self.log_end = last;
                     self.sealing.lose_track();
-                    self.heed(stop);
+                    self.on_stop(stop);
                     return Ok(());
                 }
                 Ok(Appended::Ended(terminal)) => return Err(self.producer.cut_off_error(&terminal)),
@@ -507,7 +505,7 @@ impl Writer {
         self.repeated = false;
         loop {
             let call = context.store().append(&self.producer.stream, &append);
-            match self.attend(call).await {
+            match self.while_offering(call).await {
                 Ok(reply) => {
                     self.appealed &= !matches!(reply, Appended::Done { .. });
                     return Ok(reply);
@@ -546,7 +544,7 @@ impl Writer {
     }
 
     /// Waits for `call`; meanwhile, if the store is away, local readers get what is written.
-    async fn attend<T>(&self, call: impl Future<Output = T>) -> T {
+    async fn while_offering<T>(&self, call: impl Future<Output = T>) -> T {
         tokio::pin!(call);
         loop {
             self.offer();
@@ -635,7 +633,7 @@ impl Writer {
             match self.put(&piece).await? {
                 Appended::Done { stop, .. } => {
                     lock(&self.producer.state).last_sign = Some(Instant::now());
-                    self.heed(stop);
+                    self.on_stop(stop);
                 }
                 other => {
                     self.recover(other).await?;
@@ -651,7 +649,7 @@ impl Writer {
         let mut backoff = Backoff::default();
         loop {
             let call = self.context.store().put(&self.producer.stream, piece);
-            match self.attend(call).await {
+            match self.while_offering(call).await {
                 Ok(reply) => return Ok(reply),
                 Err(error) => self.pause(error, &mut backoff).await?,
             }
@@ -671,10 +669,7 @@ impl Writer {
             .settle(usize::try_from(count).unwrap_or(usize::MAX));
     }
 
-    fn heed(&self, stop: Option<String>) {
-        if let Some(reason) = stop {
-            self.producer
-                .stop(&self.context, &reason, self.context.config().stop_grace());
-        }
+    fn on_stop(&self, stop: Option<String>) {
+        stop::answered(&self.context, &self.producer, stop);
     }
 }

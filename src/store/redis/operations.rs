@@ -21,14 +21,12 @@ use super::{
 use crate::{
     Cursor, Error, Result, StreamId,
     model::{connection::ConnectionState, cursor::MAX_SEQ, frame::Reference},
-    redis::servers::Servers,
     store::{
         Ack, Append, Appended, Found, IfEnded, ListCursor, MAX_CONSUMERS, MAX_KEPT_STOPS, MAX_PAGE_FRAMES,
         OwnerCheck, Page, Pending, Piece, Read, Renew, Restore, Rights, SHOWN_CONSUMERS, Start, Started,
         StopResult, Store, Sweep, Swept,
         doubt::beyond_doubt,
         groups::{Dead, Finished, Item, Open, Overdue, Resolve, Take, Taken, Work},
-        predecessor::{Ask, Left},
     },
 };
 
@@ -326,16 +324,6 @@ impl Store for RedisStore {
 
     fn list(&self, from: ListCursor, count: usize) -> Pending<'_, (Vec<StreamId>, Option<ListCursor>)> {
         Box::pin(self.list_ids(from, count))
-    }
-
-    fn predecessor<'a>(&'a self, ask: &'a Ask) -> Pending<'a, Option<Left>> {
-        Box::pin(async move {
-            // It knew no clusters.
-            if let Servers::Cluster(_) = &*self.endpoint()?.servers {
-                return Ok(None);
-            }
-            predecessor::answer(self, ask).await.map(Some)
-        })
     }
 
     fn take<'a>(&'a self, work: Work<'a>, take: &'a Take) -> Pending<'a, Option<Taken>> {

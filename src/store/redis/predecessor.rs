@@ -5,7 +5,9 @@ use redis::{Cmd, Value, cmd};
 use super::{base::RedisStore, reply::Fields};
 use crate::{
     Result,
-    store::predecessor::{Ask, Chat, Left},
+    legacy::{Ask, Chat, Left, Predecessor},
+    redis::servers::Servers,
+    store::Pending,
 };
 
 /// Keys that one command names.
@@ -26,7 +28,19 @@ enum Kind {
     Stream,
 }
 
-pub(super) async fn answer(store: &RedisStore, ask: &Ask) -> Result<Left> {
+impl Predecessor for RedisStore {
+    fn ask<'a>(&'a self, ask: &'a Ask) -> Pending<'a, Option<Left>> {
+        Box::pin(async move {
+            // It knew no clusters.
+            if let Servers::Cluster(_) = &*self.endpoint()?.servers {
+                return Ok(None);
+            }
+            answer(self, ask).await.map(Some)
+        })
+    }
+}
+
+async fn answer(store: &RedisStore, ask: &Ask) -> Result<Left> {
     let keys = Keys(store);
     match ask {
         Ask::Events { chat, after, since } => keys.events(chat, after, *since).await,

@@ -9,6 +9,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::store::Pending;
+
 /// What one may ask of it. Every question touches a bounded number of entries; large answers come in pages.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(
@@ -102,4 +104,10 @@ pub struct Chat {
     pub since: Option<u64>,
     /// Until the stream expires, in milliseconds; none when it does not.
     pub ttl_ms: Option<u64>,
+}
+
+/// A store in which the predecessor may have left something.
+pub trait Predecessor: Send + Sync + 'static {
+    /// Looks at what it has left behind, or changes it; `None` where it never was. Fails as [`Store`](crate::store::Store) does.
+    fn ask<'a>(&'a self, ask: &'a Ask) -> Pending<'a, Option<Left>>;
 }

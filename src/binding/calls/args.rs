@@ -1,0 +1,24 @@
+//! Arguments that several operations have.
+
+use serde::de::DeserializeOwned;
+
+use crate::{Cursor, Error, Result, StreamId, store::Position};
+
+pub fn position(from: &str) -> Result<Position> {
+    Ok(match from {
+        "start" => Position::Start,
+        "now" => Position::Now,
+        cursor => {
+            let Cursor { generation, seq } = cursor.parse()?;
+            Position::After { generation, seq }
+        }
+    })
+}
+
+pub fn optional(stream_id: Option<String>) -> Result<Option<StreamId>> {
+    stream_id.map(|id| StreamId::new(&id)).transpose()
+}
+
+pub fn parse<T: DeserializeOwned>(args: &str) -> Result<T> {
+    serde_json::from_str(args).map_err(|error| Error::invalid("args", error.to_string()))
+}

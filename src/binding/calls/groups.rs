@@ -1,0 +1,115 @@
+//! Groups.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::args::{optional, parse, position};
+use crate::{
+    Result,
+    engine::{Engine, events::Handle, groups::consumption::Consume},
+    store::{
+        OwnerCheck,
+        groups::{Dead, ItemId, Resolve, Take, Verdict},
+    },
+};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ConsumeArgs {
+    stream_id: Option<String>,
+    group: String,
+    consumer: String,
+    from: String,
+    batch: usize,
+    claim_idle_ms: u64,
+    max_deliveries: u64,
+    owner: Option<String>,
+    wait_ms: u64,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TakeArgs {
+    consumer: Handle,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LeaveArgs {
+    consumer: Handle,
+    untouched: Vec<ItemId>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ResolveArgs {
+    stream_id: Option<String>,
+    group: String,
+    consumer: String,
+    verdicts: Vec<(ItemId, Verdict)>,
+    owner: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct DeadArgs {
+    stream_id: Option<String>,
+    group: String,
+    after: Option<ItemId>,
+    count: usize,
+    owner: Option<String>,
+}
+
+/// Starts an operation; whether it is one of these.
+pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Result<bool> {
+    let target = engine.clone();
+    match operation {
+        "take" => engine.request(request, target.take(parse::<TakeArgs>(args)?.consumer)),
+        "leave" => {
+            let args: LeaveArgs = parse(args)?;
+            engine.request(request, target.leave(args.consumer, args.untouched));
+        }
+        "resolve" => {
+            let args: ResolveArgs = parse(args)?;
+            let resolve = Resolve {
+                group: args.group,
+                consumer: args.consumer,
+                verdicts: args.verdicts,
+                owner: OwnerCheck::Caller(args.owner),
+            };
+            engine.request(request, target.resolve(optional(args.stream_id)?, resolve));
+        }
+        "dead" => {
+            let args: DeadArgs = parse(args)?;
+            let dead = Dead {
+                group: args.group,
+                after: args.after,
+                count: args.count,
+                owner: OwnerCheck::Caller(args.owner),
+            };
+            engine.request(request, target.dead(optional(args.stream_id)?, dead));
+        }
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+/// Joins a group.
+pub fn consume(engine: &Engine, args: &str) -> Result<Handle> {
+    let args: ConsumeArgs = parse(args)?;
+    engine.consume(Consume {
+        stream: optional(args.stream_id)?,
+        take: Take {
+            group: args.group,
+            consumer: args.consumer,
+            from: position(&args.from)?,
+            count: args.batch,
+            claim_idle: Duration::from_millis(args.claim_idle_ms),
+            max_deliveries: args.max_deliveries,
+            own: None,
+            owner: OwnerCheck::Caller(args.owner),
+        },
+        wait: Duration::from_millis(args.wait_ms),
+    })
+}

@@ -1,0 +1,90 @@
+//! Readers, and what they have seen.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::args::{parse, position};
+use crate::{
+    Result, StreamId,
+    engine::{
+        Engine,
+        events::Handle,
+        read::{subscription::Follow, window::Limits},
+    },
+    sse::{Format, Framing},
+    store::{Ack, Position},
+};
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct AckArgs {
+    stream_id: String,
+    consumer: String,
+    cursor: String,
+    owner: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct SubscribeArgs {
+    stream_id: String,
+    from: Option<String>,
+    consumer: Option<String>,
+    owner: Option<String>,
+    wait_ms: u64,
+    follow_all: bool,
+    window: Option<u64>,
+    ack_timeout_ms: Option<u64>,
+    credit: u64,
+    sse: Option<SseArgs>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct SseArgs {
+    format: Format,
+    retry_ms: u64,
+    is_merged: bool,
+}
+
+/// Starts an operation; whether it is one of these.
+pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Result<bool> {
+    match operation {
+        "ack" => {
+            let args: AckArgs = parse(args)?;
+            let ack = Ack {
+                consumer: args.consumer,
+                cursor: args.cursor.parse()?,
+            };
+            engine.ack(request, StreamId::new(&args.stream_id)?, args.owner, ack);
+        }
+        _ => return Ok(false),
+    }
+    Ok(true)
+}
+
+/// Opens a subscription.
+pub fn subscribe(engine: &Engine, args: &str) -> Result<Handle> {
+    let args: SubscribeArgs = parse(args)?;
+    let position = args.from.as_deref().map_or(Ok(Position::Start), position)?;
+    let limits = Limits {
+        window: args.window,
+        timeout: args.ack_timeout_ms.map(Duration::from_millis),
+        consumer: args.consumer.clone(),
+    };
+    let counts = limits.window.is_some() || limits.timeout.is_some();
+    let follow = Follow {
+        position,
+        resume: args.consumer.filter(|_| args.from.is_none()),
+        limits: counts.then_some(limits),
+        owner: args.owner,
+        wait: Duration::from_millis(args.wait_ms),
+        all: args.follow_all,
+        credit: args.credit,
+        framing: args
+            .sse
+            .map(|sse| Framing::new(sse.format, Duration::from_millis(sse.retry_ms), sse.is_merged)),
+    };
+    engine.subscribe(&StreamId::new(&args.stream_id)?, follow)
+}
