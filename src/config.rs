@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::Deserialize;
+use tracing::level_filters::LevelFilter;
 
 use crate::model::ttl::Ttl;
 
@@ -40,6 +41,41 @@ pub struct Config {
     pub max_queue_bytes: usize,
     /// Level of gzip, 1 to 9; 0 leaves streams as they were written.
     pub compression: u32,
+    /// Which events of this process the host is told.
+    #[serde(default)]
+    pub log_level: LogLevel,
+}
+
+/// How grave an event of the log is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// Nothing is told.
+    #[default]
+    Off,
+    /// What has failed, and is somebody's loss.
+    Error,
+    /// What whoever runs the program should look at.
+    Warn,
+    /// What has changed: connections, takeovers, stops, lapsed leases.
+    Info,
+    /// What happens to streams, and what was mended by itself.
+    Debug,
+    /// The same, for each batch.
+    Trace,
+}
+
+impl From<LogLevel> for LevelFilter {
+    fn from(level: LogLevel) -> Self {
+        match level {
+            LogLevel::Off => Self::OFF,
+            LogLevel::Error => Self::ERROR,
+            LogLevel::Warn => Self::WARN,
+            LogLevel::Info => Self::INFO,
+            LogLevel::Debug => Self::DEBUG,
+            LogLevel::Trace => Self::TRACE,
+        }
+    }
 }
 
 /// Whom to trust, and as whom to be seen. All certificates and keys are PEM.

@@ -35,6 +35,7 @@ const STATE: u32 = 7;
 const WARNING: u32 = 8;
 const ASK: u32 = 9;
 const LARGE: u32 = 10;
+const LOG: u32 = 11;
 
 /// In place of a chunk's tag: the same text as the chunk before, so that many readers of a stream share it.
 const AGAIN: u32 = u32::MAX;
@@ -336,6 +337,12 @@ impl Sink for Writer {
                 self.record(&[STATE], &json!({ "state": state, "reason": reason }));
             }
             Event::Warning(warning) => self.record(&[WARNING], &json!(warning)),
+            Event::Log(line) => {
+                self.close();
+                self.push(LOG);
+                let units = self.push_text(&line);
+                self.push(units);
+            }
             Event::Ask(ask) => {
                 self.close();
                 self.push(ASK);

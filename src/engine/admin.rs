@@ -92,7 +92,8 @@ impl Engine {
         Ok(Reply::Swept(
             self.context
                 .retry(|| self.context.store().sweep(&streams, &rule))
-                .await?,
+                .await
+                .inspect(|swept| tracing::info!(looked_at = streams.len(), ?swept, "cleaned up"))?,
         ))
     }
 
@@ -102,7 +103,8 @@ impl Engine {
         Ok(Reply::Deleted(
             self.context
                 .retry(|| self.context.store().delete(&stream))
-                .await?,
+                .await
+                .inspect(|was_there| tracing::info!(%stream, was_there, "deleted"))?,
         ))
     }
 

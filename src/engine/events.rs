@@ -36,6 +36,8 @@ pub enum Event {
     Warning(String),
     /// As whom to connect is to be said, under this number.
     Ask(u32),
+    /// A line of the log: see [`LogSink`](crate::util::log::LogSink).
+    Log(String),
 }
 
 /// The answer to a request.

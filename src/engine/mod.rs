@@ -48,7 +48,11 @@ use crate::{
     Config, Result, StreamId,
     model::ending::{Outcome, Terminal},
     store,
-    util::{sync::lock, ulids::next_ulid},
+    util::{
+        log::{self, LogSink},
+        sync::lock,
+        ulids::next_ulid,
+    },
 };
 
 /// An engine. Cloning shares it.
@@ -73,6 +77,8 @@ impl Engine {
         let runtime = runtime::handle()?;
         let node = next_ulid();
         let context = Arc::new(Context::new(config, runtime, Outbox::new(wake)));
+        let outbox: Arc<dyn LogSink> = context.outbox.clone();
+        log::listen(context.config.log_level.into(), Arc::downgrade(&outbox));
         let registry = Arc::new(Registry::new(Arc::clone(&context)));
         let listener = Arc::new(Ear(Arc::downgrade(&registry)));
         let store = store::open(&context.config, node, listener)?;
@@ -148,7 +154,13 @@ impl Engine {
         let endings = producers.iter().map(|producer| producer.finish(closed()));
         // Those that do not make it are told below; their leases tell the rest of the world.
         let endings = async { tokio::join!(join_all(endings), self.registry.starting.write()) };
-        let _ = tokio::time::timeout(self.context.config.command_timeout(), endings).await;
+        let ended = tokio::time::timeout(self.context.config.command_timeout(), endings).await;
+        if ended.is_err() {
+            tracing::warn!(
+                producers = producers.len(),
+                "closed before everything was written"
+            );
+        }
         self.registry.shut(&producers);
         let rest = async {
             self.registry.acks.flush(&self.context, None).await;
@@ -175,8 +187,10 @@ impl Engine {
         self.context.spawn(async move {
             let context = &registry.context;
             let _ = tokio::time::timeout(context.config.command_timeout(), registry.starting.write()).await;
-            // Nobody is left to be told of a failure.
-            let _ = context.store().close().await;
+            log::dropped(
+                context.store().close().await,
+                "the store was not closed in good order",
+            );
         });
     }
 

@@ -15,11 +15,14 @@ use tokio::{
 };
 
 use super::events::{Event, Handle};
-use crate::util::sync::lock;
+use crate::util::{log::LogSink, sync::lock};
 
 /// How long after the last chunk was accepted the host is told that nothing holds its process. Told at once, steady streams
 /// would wake it for every batch.
 const REST: Duration = Duration::from_millis(20);
+
+/// So many lines of the log wait for the host. A host that is slower than what happens is told how many it has missed.
+const MOST_LINES: usize = 1000;
 
 /// Collects what is ready until the host drains it. At most one wake is in flight.
 pub struct Outbox {
@@ -37,6 +40,9 @@ struct Queues {
     events: VecDeque<Event>,
     /// Since when each has something.
     ready: VecDeque<(Handle, Instant)>,
+    /// Lines of the log among the events, and those that have been left out.
+    lines: usize,
+    missed: u64,
 }
 
 impl Outbox {
@@ -104,7 +110,12 @@ impl Outbox {
 
     /// The next event.
     pub fn pop_event(&self) -> Option<Event> {
-        lock(&self.queues).events.pop_front()
+        let mut queues = lock(&self.queues);
+        let event = queues.events.pop_front();
+        if matches!(event, Some(Event::Log(_))) {
+            queues.lines -= 1;
+        }
+        event
     }
 
     /// The next subscription that has something to deliver, and since when.
@@ -138,6 +149,26 @@ impl Outbox {
     /// Whether every chunk that crossed has been accepted or refused.
     pub fn is_idle(&self) -> bool {
         self.unsettled.load(Ordering::Acquire) == 0
+    }
+}
+
+impl LogSink for Outbox {
+    fn log(&self, line: &str) {
+        let mut queues = lock(&self.queues);
+        if queues.lines >= MOST_LINES {
+            queues.missed += 1;
+            return;
+        }
+        queues.lines += 1;
+        let missed = std::mem::take(&mut queues.missed);
+        // What cannot be read fast enough is not there, and that is said in the line after it.
+        let line = match line.strip_suffix('}') {
+            Some(open) if missed > 0 => format!("{open},\"missed\":{missed}}}"),
+            _ => line.to_owned(),
+        };
+        queues.events.push_back(Event::Log(line));
+        drop(queues);
+        self.signal();
     }
 }
 

@@ -94,7 +94,8 @@ pub(super) async fn request(
     let result = context
         .retry(|| context.store().stop(stream, reason, &check, keep))
         .await;
-    if result.is_ok() {
+    if let Ok(result) = &result {
+        tracing::info!(%stream, ?result, "stop requested");
         context.metrics.stop_request.observe(asked.elapsed());
     }
     match result {

@@ -54,6 +54,13 @@ pub struct Terminal {
     pub reason: String,
 }
 
+impl Terminal {
+    /// Whether the generation's producers have given no sign of life for too long.
+    pub fn is_lapse(&self) -> bool {
+        self.outcome == Outcome::Interrupted && self.reason == "lease"
+    }
+}
+
 /// How a subscription ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum End {

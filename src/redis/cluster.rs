@@ -411,10 +411,21 @@ impl Cluster {
             changed
         });
         self.board.set(TABLE, Status::Up, "");
+        if changed {
+            tracing::info!(
+                server = self.address,
+                "the cluster's slots are on other servers than before"
+            );
+        }
         changed
     }
 
     fn failed(&self, mut failure: Failure) {
+        tracing::warn!(
+            server = self.address,
+            cause = failure.reason,
+            "the cluster does not say where its slots are"
+        );
         self.board.set(TABLE, Status::Failed, &failure.reason);
         failure.permanent &= !self.board.has_worked();
         self.table.send_modify(|table| {

@@ -190,6 +190,7 @@ impl Commands {
             self.pulse.heard();
             self.link.send_replace(Link::Up { serial, connection });
             self.board.set(self.part, Status::Up, "");
+            tracing::info!(server = self.address, connection = "commands", "connected");
             self.watch(serial, tenure).await;
         }
     }
@@ -419,6 +420,12 @@ impl Commands {
             current
         });
         if discarded {
+            tracing::warn!(
+                server = self.address,
+                connection = "commands",
+                cause = why,
+                "connection lost"
+            );
             self.board.set(self.part, Status::Lost, why);
         }
     }
@@ -457,6 +464,12 @@ impl Commands {
     }
 
     fn failed(&self, failure: Failure) {
+        tracing::warn!(
+            server = self.address,
+            connection = "commands",
+            cause = failure.reason,
+            "cannot connect"
+        );
         self.board.set(self.part, Status::Failed, &failure.reason);
         self.link.send_if_modified(|link| {
             let Link::Down {

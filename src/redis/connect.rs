@@ -157,6 +157,7 @@ impl Server {
                 }
                 self.usable(spare, reply)?;
             }
+            tracing::debug!(scripts = self.access.library.scripts.len(), "scripts loaded");
             Ok(connection)
         })
         .await

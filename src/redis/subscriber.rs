@@ -128,6 +128,11 @@ impl Subscriber {
                 continue;
             };
             self.is_connected = true;
+            tracing::info!(
+                server = self.servers.address(),
+                connection = "messages",
+                "connected"
+            );
             self.changed = self.channels.keys().cloned().collect();
             let (reason, status) = self.serve(&sink, stream, tenure).await;
             self.is_connected = false;
@@ -138,6 +143,12 @@ impl Subscriber {
                 self.board.set(Part::Subscriber, Status::Unused, "");
                 continue;
             }
+            tracing::warn!(
+                server = self.servers.address(),
+                connection = "messages",
+                cause = reason,
+                "connection lost"
+            );
             self.board.set(Part::Subscriber, status, &reason);
             if status == Status::Failed {
                 let pause = self.backoff.next_delay();
@@ -176,6 +187,12 @@ impl Subscriber {
     }
 
     fn failed(&mut self, failure: &Failure) {
+        tracing::warn!(
+            server = self.servers.address(),
+            connection = "messages",
+            cause = failure.reason,
+            "cannot connect"
+        );
         self.board.set(Part::Subscriber, Status::Failed, &failure.reason);
         if failure.permanent && !self.board.has_worked() {
             for channel in self.channels.values_mut() {

@@ -1,5 +1,6 @@
 //! What knows nothing of streams.
 
 pub mod backoff;
+pub mod log;
 pub(crate) mod sync;
 pub mod ulids;

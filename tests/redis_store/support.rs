@@ -10,6 +10,7 @@ use std::{
 use redis::{FromRedisValue, aio::MultiplexedConnection};
 use tidemark::{
     Config, StreamId,
+    config::LogLevel,
     model::{
         connection::ConnectionState,
         ending::{Outcome, Terminal},
@@ -289,6 +290,7 @@ pub fn config(url: &str) -> Config {
         ack_interval_ms: 250,
         max_queue_bytes: 1 << 20,
         compression: 6,
+        log_level: LogLevel::Off,
     }
 }
 

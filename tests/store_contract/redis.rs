@@ -9,6 +9,7 @@ use std::{
 
 use tidemark::{
     Config,
+    config::LogLevel,
     store::{Listener, SharedStore, redis::RedisStore},
 };
 use ulid::Ulid;
@@ -39,6 +40,7 @@ pub fn open(prefix: &str, node: Ulid, listener: Arc<dyn Listener>) -> SharedStor
         ack_interval_ms: 250,
         max_queue_bytes: 1 << 20,
         compression: 6,
+        log_level: LogLevel::Off,
     };
     Arc::new(RedisStore::open(&config, node, listener).unwrap())
 }

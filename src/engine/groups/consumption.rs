@@ -25,6 +25,7 @@ use crate::{
     },
     util::{
         backoff::{Backoff, jitter},
+        log::dropped,
         sync::lock,
     },
 };
@@ -294,7 +295,11 @@ impl Consumption {
                 verdicts: part.to_vec(),
                 owner: take.owner.clone(),
             };
-            let _ = context.store().resolve(self.work(), &resolve).await;
+            let outcome = context.store().resolve(self.work(), &resolve).await;
+            dropped(
+                outcome,
+                "items were not given back; they are once they have been held for too long",
+            );
         }
     }
 

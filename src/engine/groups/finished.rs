@@ -18,7 +18,10 @@ use crate::{
         Found, GRACE, OwnerCheck, Position, Read,
         groups::{Finished, Open, Overdue},
     },
-    util::backoff::{Backoff, jitter},
+    util::{
+        backoff::{Backoff, jitter},
+        log::dropped,
+    },
 };
 
 /// The pause between two looks, at least, …
@@ -40,7 +43,8 @@ pub(crate) fn announce(context: &Arc<Context>, stream: &StreamId, cursor: Cursor
     let engine = Arc::clone(context);
     context.spawn(async move {
         let _under_way = engine.announcing.read().await;
-        let _ = engine.retry(|| engine.store().announce(&finished, false)).await;
+        let outcome = engine.retry(|| engine.store().announce(&finished, false)).await;
+        dropped(outcome, "an end was not announced; the audit will");
     });
 }
 
@@ -49,7 +53,10 @@ pub(crate) fn check(context: &Arc<Context>, open: Open) {
     let engine = Arc::clone(context);
     context.spawn(async move {
         let _under_way = engine.announcing.read().await;
-        let _ = look(&engine, open).await;
+        dropped(
+            look(&engine, open).await,
+            "an end was not announced; the audit will",
+        );
     });
 }
 
@@ -148,5 +155,8 @@ async fn announce_end(context: &Context, open: &Open) -> crate::Result<()> {
         },
         terminal,
     };
+    if finished.terminal.is_lapse() {
+        tracing::info!(%stream, %generation, seq, "a lease has lapsed");
+    }
     context.store().announce(&finished, true).await
 }

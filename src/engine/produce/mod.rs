@@ -96,6 +96,7 @@ impl Engine {
             .context
             .retry(|| self.context.store().start(&stream, &start))
             .await?;
+        tracing::debug!(%stream, generation = %started.generation, seq = started.seq, if_active = ?start.if_active, "producer started");
         start.generation = started.generation;
         // Its time may be another.
         let has_joined = started.generation.random() != requested.random();

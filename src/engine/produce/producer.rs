@@ -200,6 +200,7 @@ impl Producer {
         state.stop = Some(reason.into());
         state.stop_deadline = Some(Instant::now() + grace);
         drop(state);
+        tracing::info!(stream = %self.stream, generation = %self.start.generation, "told to stop");
         context.outbox().push(Event::Stopped(self.handle, reason.into()));
         self.notify.notify_one();
     }
@@ -267,6 +268,15 @@ impl Producer {
         }
         for finished in waiting.finished {
             let _ = finished.send(outcome.clone());
+        }
+        let generation = self.start.generation;
+        match &outcome {
+            Ok(terminal) => {
+                tracing::debug!(stream = %self.stream, %generation, outcome = terminal.outcome.as_str(), "ended");
+            }
+            Err(error) => {
+                tracing::warn!(stream = %self.stream, %generation, cause = %error, code = error.code(), "cut off");
+            }
         }
         match outcome {
             Ok(_) if asked => {}

@@ -17,7 +17,7 @@ use crate::{
         frame::{EncodedFrame, Frame, MAX_CHUNK, Reference},
     },
     store::{Append, Appended, Piece, Renew, Restore, Seal, Started},
-    util::{backoff::Backoff, sync::lock},
+    util::{backoff::Backoff, log::dropped, sync::lock},
 };
 
 /// Accepted frames are kept this long, in case a restart or a failover of the store loses them …
@@ -351,6 +351,7 @@ impl Writer {
     async fn recover(&mut self, reply: Appended) -> Result<()> {
         match reply {
             Appended::Unsealed => {
+                tracing::debug!(stream = %self.producer.stream, "a seal was refused: the log is not as it was");
                 self.sealing.lose_track();
                 Ok(())
             }
@@ -368,6 +369,8 @@ impl Writer {
                 Ok(())
             }
             Appended::Hole { seq } if seq < self.log_end => {
+                let (stream, generation) = (&self.producer.stream, self.producer.start.generation);
+                tracing::warn!(%stream, %generation, seq, known = self.log_end, "the store has lost the end of the log");
                 self.log_end = seq;
                 self.sealing.lose_track();
                 if self.lost_frame().is_err() {
@@ -440,6 +443,8 @@ impl Writer {
                 .await
             {
                 Ok(Appended::Done { last, stop, .. }) if last <= self.accepted => {
+                    let (stream, generation) = (&self.producer.stream, self.producer.start.generation);
+                    tracing::warn!(%stream, %generation, seq = last, "the store had lost the stream; it was put back");
                     self.log_end = last;
                     self.sealing.lose_track();
                     self.on_stop(stop);
@@ -469,7 +474,11 @@ impl Writer {
             seal: None,
             lease: self.context.config().lease(),
         };
-        let _ = self.context.store().append(&self.producer.stream, &append).await;
+        let outcome = self.context.store().append(&self.producer.stream, &append).await;
+        dropped(
+            outcome,
+            "the end of a generation that has a hole was not written; its lease will end it",
+        );
     }
 
     fn lost(&self) -> Error {

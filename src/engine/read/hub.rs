@@ -62,6 +62,8 @@ pub(crate) struct State {
     /// The longest lease that a page has shown; the producer's own may be longer.
     pub(crate) lease: Option<Duration>,
     pub(crate) missing_since: Option<Instant>,
+    /// The generation whose lapse the log was told of last.
+    lapsed: Option<Ulid>,
     /// Who was last let in, and to what: need not be asked again of the store.
     pub(crate) admitted: Option<(Ulid, OwnerCheck)>,
 }
@@ -172,6 +174,7 @@ impl Hub {
 
     /// A generation has ended.
     pub fn end(&self, generation: Ulid, last: u64, terminal: Terminal) {
+        self.log_lapse(&terminal, generation, last);
         let news = lock(&self.state).ring.end(generation, last, terminal);
         self.tell(news);
     }
@@ -203,8 +206,18 @@ impl Hub {
         self.tell(News::Hole);
     }
 
+    /// Tells the log, once, that a generation's producers have died.
+    fn log_lapse(&self, terminal: &Terminal, generation: Ulid, seq: u64) {
+        if terminal.is_lapse() && lock(&self.state).lapsed.replace(generation) != Some(generation) {
+            tracing::info!(stream = %self.stream, %generation, seq, "a lease has lapsed");
+        }
+    }
+
     /// A page that was read while listening.
     pub fn observe(&self, page: &Page) {
+        if let Some(terminal) = &page.head.terminal {
+            self.log_lapse(terminal, page.head.generation, page.head.seq);
+        }
         let news = {
             let mut state = lock(&self.state);
             state.missing_since = None;

@@ -200,6 +200,8 @@ async fn audit(hub: &Hub, context: &Context) -> bool {
     match page {
         Ok(Some(page)) => {
             if !page.frames.is_empty() {
+                let (generation, seq) = (page.generation, page.end().seq);
+                tracing::debug!(stream = %hub.stream, %generation, seq, "missed messages were read from the log");
                 context.metrics().gaps_repaired.one();
             }
             hub.observe(&page);
@@ -210,7 +212,8 @@ async fn audit(hub: &Hub, context: &Context) -> bool {
             return false;
         }
         // A frame that cannot be decoded, or missing rights: whoever reads it gets the error.
-        Err(_) => {
+        Err(error) => {
+            tracing::warn!(stream = %hub.stream, cause = %error, "the log cannot be read");
             lock(&hub.state).ring.lose_track();
             hub.tell(News::Change);
         }
@@ -230,6 +233,7 @@ fn miss(hub: &Hub, lease: Duration) {
         lost
     };
     if lost {
+        tracing::warn!(stream = %hub.stream, "the stream is gone, and nobody has put it back");
         hub.abandon("lost");
     }
 }

@@ -563,10 +563,13 @@ impl State {
 
     /// Checks that the page continues where the reader stands: a hole is an error, never a silent skip.
     fn take_page(&mut self, page: Page, stream: &str) -> Result<(), Error> {
-        let gap = |reason: String, generation, seq| Error::Gap {
-            stream: stream.into(),
-            reason,
-            resume: Cursor { generation, seq }.to_string(),
+        let gap = |reason: String, generation, seq| {
+            tracing::warn!(stream, %generation, seq, cause = reason, "a reader is told of a gap");
+            Error::Gap {
+                stream: stream.into(),
+                reason,
+                resume: Cursor { generation, seq }.to_string(),
+            }
         };
         if page.lost {
             return Err(gap(
