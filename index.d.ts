@@ -139,11 +139,44 @@ export interface EngineOptions {
    */
   compression?: boolean | number | undefined
   /**
+   * Tells what happens: connections lost and made, takeovers, lapsed leases, losses that were mended or not, clean-ups, and
+   * errors that nobody waits for; see {@link LogEntry}. Entries name streams, generations and causes, never payloads, owners or
+   * secrets. Also published on the channel `tidemark:log` of `node:diagnostics_channel` (at `info`, if it has subscribers when
+   * the engine is made and nothing else is said). Default: `TIDEMARK_LOG=<level>` writes to stderr; else nothing.
+   */
+  log?: LogOptions | undefined
+  /**
    * Closes the engine when one of these signals tells the process to end, as {@link Engine.close} does: readers are told at
    * once, and responses end. Afterwards the process ends as it would have without this; if others listen for the signal too, how
    * and when it ends is theirs to say. In the main thread only. Default: none.
    */
   closeOnSignals?: ('SIGTERM' | 'SIGINT' | 'SIGHUP' | 'SIGQUIT' | 'SIGUSR2')[] | undefined
+}
+
+export type LogLevel = 'off' | 'error' | 'warn' | 'info' | 'debug' | 'trace'
+
+export interface LogOptions {
+  /** The lightest entries that are wanted. Default `TIDEMARK_LOG`, else `'info'`. */
+  level?: LogLevel | undefined
+  /** Is given each entry, once, whichever engine of the process it is about. Default: writes a line to stderr. */
+  write?: ((entry: LogEntry) => void) | undefined
+}
+
+/** Something that has happened in this process. What else is there depends on the message, and may change. */
+export interface LogEntry {
+  /** Milliseconds since 1970. */
+  time: number
+  level: Exclude<LogLevel, 'off'>
+  message: string
+  streamId?: string
+  generation?: string
+  seq?: number
+  /** Host and port. */
+  server?: string
+  cause?: string
+  /** So many entries before this one were left out, because they came faster than they were read. */
+  missed?: number
+  [field: string]: unknown
 }
 
 /** Makes an engine. Connects to nothing until it is first used; engines with the same URL share their connections. */

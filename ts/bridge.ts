@@ -5,6 +5,7 @@ import { Drained } from './drained'
 import { closedError, fromNative, fromThrown, type NativeError, type Origin, origin } from './errors'
 import { KeepAlive } from './keep-alive'
 import { Large } from './large'
+import type { Log } from './log'
 import type { Counted } from './native'
 import * as abi from './native'
 import type { Config } from './options'
@@ -55,6 +56,7 @@ export class Bridge {
   readonly #drained = new Drained(this.#words)
   readonly #onState: (state: ConnectionState, reason: string) => void
   readonly #provider: Provider | null
+  readonly #log: Log
   #lastRequest = 0
   #wakes = 0
   #closing: Promise<void> | undefined
@@ -64,9 +66,13 @@ export class Bridge {
     this.native = native
     this.#onState = onState
     this.#provider = config.credentials
+    this.#log = config.log
     const credentials = config.credentials && numberOf(config.credentials)
     try {
-      this.handle = native.open(JSON.stringify({ ...config, credentials }), this.#wake)
+      this.handle = native.open(
+        JSON.stringify({ ...config, credentials, log: undefined, logLevel: config.log.level }),
+        this.#wake,
+      )
     } catch (thrown) {
       throw fromThrown(thrown)
     }
@@ -254,6 +260,10 @@ export class Bridge {
           warnOnce('TIDEMARK_RIGHTS', warning)
           break
         }
+        case abi.LOG:
+          this.#log.take(drained.take(id))
+          at += 2
+          break
         case abi.ASK:
           at += 2
           this.#answer(id)

@@ -187,6 +187,8 @@ export const WARNING = 8
 export const ASK = 9
 /** subscription, seq low, seq high, length in bytes, number among the drain's large chunks: a chunk of its own. */
 export const LARGE = 10
+/** units: JSON, an entry of the log with its `id`. */
+export const LOG = 11
 
 /**
  * The native library, through the loader that napi-rs generates. The path is written out so that bundlers and file

@@ -15,6 +15,7 @@ import type {
 import { type Check, callback, duration, flag, integer, listOf, object, oneOf, refuse, text } from './checks'
 import type { Provider } from './credentials'
 import { invalidArgument } from './errors'
+import { LOG_LEVELS, Log } from './log'
 import { checkTls, type Tls, tlsConfig } from './tls'
 import { addressOf, url as checkUrl } from './url'
 
@@ -49,6 +50,8 @@ export interface Config {
   ackIntervalMs: number
   maxQueueBytes: number
   compression: number
+  /** What of it crosses is its level. */
+  log: Log
 }
 
 type Environment = Readonly<Record<string, string | undefined>>
@@ -75,6 +78,7 @@ const engineOptions = object({
   ackIntervalMs: integer(0, 10_000, 'milliseconds'),
   maxQueueBytes: integer(MIB, 1024 * MIB, 'bytes'),
   compression,
+  log: object({ level: oneOf(...LOG_LEVELS), write: callback }),
   closeOnSignals: listOf(oneOf('SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR2')),
 })
 
@@ -175,6 +179,7 @@ export function engineConfig(given: unknown, environment: Environment): Config {
     ackIntervalMs: options.ackIntervalMs ?? 250,
     maxQueueBytes: options.maxQueueBytes ?? 8 * MIB,
     compression: options.compression ?? DEFAULT_LEVEL,
+    log: new Log(options.log, environment),
   }
 }
 

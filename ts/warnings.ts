@@ -1,5 +1,5 @@
 /** A line for whoever runs the program; it begins with what Node.js puts in front of a warning's code. */
-export type WarningCode = 'TIDEMARK_RIGHTS' | 'TIDEMARK_URL' | 'TIDEMARK_TLS'
+export type WarningCode = 'TIDEMARK_RIGHTS' | 'TIDEMARK_URL' | 'TIDEMARK_TLS' | 'TIDEMARK_LOG'
 
 const told = new Set<string>()
 
