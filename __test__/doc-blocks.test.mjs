@@ -7,7 +7,7 @@ import { before, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { build } from 'esbuild'
-import { blocksOf, pages, writePage } from './support/doc-blocks.mjs'
+import { blocksOf, pages, writePage } from '../scripts/doc-blocks.mjs'
 import { unpackedFolder } from './support/unpacked.mjs'
 
 const tsc = fileURLToPath(new URL('../node_modules/typescript/bin/tsc', import.meta.url))

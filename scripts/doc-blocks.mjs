@@ -12,7 +12,7 @@
 
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { root } from '../../scripts/steps.mjs'
+import { root } from './steps.mjs'
 
 /**
  * @typedef {object} Block
