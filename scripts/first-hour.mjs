@@ -32,8 +32,7 @@ async function tell(step, work) {
 /** @param {string} folder @param {string[]} tarballs */
 async function readme(folder, tarballs) {
   const [block] = blocksOf('README.md')
-  if (!block?.pasted.includes('listen(3500'))
-    throw new Error('README begins with a quick start on port 3500')
+  if (!block?.pasted.includes('listen(3500')) throw new Error('README begins with a quick start on port 3500')
   writeFileSync(join(folder, 'package.json'), '{ "private": true }\n')
   await tell('npm install of the tarballs', () => command(folder, 'npm', 'install', ...QUIET, ...tarballs))
 
