@@ -66,6 +66,10 @@ describe('the package', () => {
     assert.equal(manifest.homepage, `${url}#readme`)
     assert.equal(manifest.bugs.url, `${url}/issues`)
     assert.ok(manifest.author)
+    // What is compiled names it too, in errors.
+    for (const file of filesOf(join(folder, 'node_modules/tidemark/dist')))
+      for (const [link] of readFileSync(file, 'utf8').matchAll(/https:\/\/github\.com\/[\w-]+\/tidemark\b/g))
+        assert.equal(link, url, file)
     assert.equal(manifest.sideEffects, false)
     assert.ok(existsSync(join(folder, 'node_modules/tidemark', manifest.bin.tidemark)))
     assert.equal(Object.keys(manifest.optionalDependencies).length, manifest.napi.targets.length)
@@ -124,6 +128,12 @@ describe('the package', () => {
     }
   })
 })
+
+/** @param {string} folder */
+const filesOf = (folder) =>
+  readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map(({ parentPath, name }) => join(parentPath, name))
 
 /** How many cells a row has; GitHub ends a cell at every `|` that has no backslash, code or not. @param {string} line */
 const cells = (line) => line.replaceAll('\\|', '').split('|').length
