@@ -17,9 +17,14 @@ import { wording as wordingOf, wordsOf } from './wording'
 const MIB = 1 << 20
 const DEFAULT_BODY_BYTES = 16 * MIB
 
-/** What Next.js gives to a route handler beside the request; other frameworks' parameters fit in. */
+/**
+ * What Next.js gives to a route handler beside the request: `params`, a record of text or a promise of one, so that other
+ * frameworks' parameters fit in. Not said more exactly, since each version of Next.js checks route files against a type of
+ * its own, and some take nothing but that.
+ */
 export interface RouteContext {
-  params?: MaybePromise<Readonly<Record<string, string | string[] | undefined>>> | undefined
+  // biome-ignore lint/suspicious/noExplicitAny: the one type that all of them take
+  params: any
 }
 
 /** What `generate` is told. */
@@ -104,7 +109,8 @@ export interface ChatRoutes {
    * that; the end of a stopped answer is waited for. 413: the body is larger than `maxBodyBytes`, or holds more than a million
    * values. With `params.id` nothing of the body is read before `authorize` has let the request in.
    */
-  POST(request: Request, context?: RouteContext): Promise<Response>
+  // biome-ignore lint/suspicious/noExplicitAny: see `RouteContext`; here it may be left out, which Next.js 15 has no type for
+  POST(request: Request, context?: any): Promise<Response>
   /** The current answer, from its beginning to its end; 204 when there is none. */
   GET(request: Request, context: RouteContext): Promise<Response>
   /** Stops the current answer, wherever the model is called. */
@@ -222,8 +228,8 @@ export function chatRoutes<Message = unknown>(options: ChatRoutesOptions<Message
   }
 }
 
-async function paramOf(context: RouteContext | undefined): Promise<string | undefined> {
-  const id = (await context?.params)?.id
+async function paramOf(context: Partial<RouteContext> | undefined): Promise<string | undefined> {
+  const id: unknown = (await context?.params)?.id
   return id === undefined ? undefined : checkStreamId(id, 'params.id')
 }
 
