@@ -21,8 +21,8 @@
 
 import type { EventEmitter } from 'node:events'
 
-/** Milliseconds, or a number with a unit: `'250ms'`, `'90s'`, `'30m'`, `'1h'`, `'7d'`. */
-export type Duration = number | string
+/** Whole milliseconds, or a whole number with a unit: `'250ms'`, `'90s'`, `'30m'`, `'1h'`, `'7d'`. */
+export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`
 
 /**
  * What one `write` publishes: text or bytes, at most 32 MiB (text is counted in UTF-8).
@@ -42,7 +42,10 @@ export type Outcome = 'complete' | 'failed' | 'stopped' | 'interrupted'
  */
 export type ConnectionState = 'idle' | 'connecting' | 'ready' | 'reconnecting' | 'degraded' | 'closed'
 
-/** How long a stream's keys live; they are given a TTL by the command that creates them. 1 s to 365 days. */
+/**
+ * How long a stream's keys live; they are given a TTL by the command that creates them. 1 s to 365 days. A number is in
+ * milliseconds, and refused below 60,000, since seconds are meant then: write `'3600s'` or `'1h'`.
+ */
 export interface Ttl {
   /** From the last write of a live stream. Default `'1h'`, or `TIDEMARK_TTL_ACTIVE_SECONDS`. */
   active?: Duration | undefined
@@ -434,13 +437,27 @@ export interface ConsumerStatus {
 }
 
 export interface StopOptions {
+  /** What the producers and the readers are told; at most 1 KiB. Default: nothing. */
+  reason?: string | undefined
   /** Must equal the owner given at the start, if one was. */
   owner?: string | undefined
-  /** How long the stop is kept for the start of a stream that does not exist yet. Default: the engine's `ttl.active`. */
+  /** How long the stop is kept for the start of a stream that does not exist yet. 1 s to 365 days, default `'10s'`. */
   keep?: Duration | undefined
 }
 
-/** `stopping`: a live producer was told. `kept`: no such stream yet, its start will be stopped. `ended`: too late. */
+export interface AckOptions {
+  /** Whose progress it is. */
+  consumer: string
+  /** Everything up to here has been dealt with. */
+  cursor: string
+  /** Must equal the owner given at the start, if one was. */
+  owner?: string | undefined
+}
+
+/**
+ * `stopping`: a live producer was told. `kept`: there is no such stream; if it starts within {@link StopOptions.keep}, it is
+ * stopped. `ended`: too late.
+ */
 export type StopResult = 'stopping' | 'kept' | 'ended'
 
 /** How long something took, in seconds. */
@@ -578,6 +595,8 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
    * nothing. Resolves once it is stored, at most `ackIntervalMs` later with Redis at hand. Rejects with `ERR_NOT_FOUND`,
    * `ERR_FORBIDDEN`, or `ERR_STORE` when the stream has 1000 other consumers.
    */
+  ack(streamId: string, options: AckOptions): Promise<void>
+  /** The same, as earlier versions have it. */
   ack(
     streamId: string,
     consumer: string,
@@ -612,10 +631,17 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
   deadLetters(options: DeadLettersOptions & { streamId: string }): AsyncIterableIterator<DeadChunk>
   deadLetters(options: DeadLettersOptions & { streamId?: undefined }): AsyncIterableIterator<DeadFinished>
   /**
-   * Stops a stream's producers wherever they run, or keeps the stop for its start. `reason`: at most 1 KiB. A stop that is kept
-   * for an owner is nobody else's to replace; rejects with `ERR_STORE` when those of 1000 others are kept for the stream.
+   * Stops a stream's producers wherever they run, or keeps the stop for its start, which it may have overtaken, for 10 s. A stop
+   * that is kept for an owner is nobody else's to replace; rejects with `ERR_STORE` when those of 1000 others are kept for the
+   * stream.
    */
-  stop(streamId: string, reason?: string, options?: StopOptions): Promise<StopResult>
+  stop(streamId: string, options?: StopOptions): Promise<StopResult>
+  /** The same, as earlier versions have it: the reason by itself. */
+  stop(
+    streamId: string,
+    reason: string | undefined,
+    options?: Omit<StopOptions, 'reason'>,
+  ): Promise<StopResult>
   /** What is known of a stream, or null. */
   status(streamId: string): Promise<StreamStatus | null>
   /**

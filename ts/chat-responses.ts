@@ -44,9 +44,6 @@ function hasSeen({ generation }: api.StreamStatus, request: Request): boolean {
   return placeOf(request)?.startsWith(`${generation}.`) === true
 }
 
-/** A stop may overtake its answer's start; of a chat that has long been over it must not end the next answer. */
-const KEEP_STOP = '10s'
-
 /** Stops the current answer: `{ result }`, that of `engine.stop`; 403 for another owner. */
 export async function stopResponse(
   engine: api.Engine,
@@ -56,7 +53,7 @@ export async function stopResponse(
   required({ ...options }, 'options', 'owner')
   return refusing(async () => {
     const { owner, reason } = options
-    return Response.json({ result: await engine.stop(streamId, reason, { owner, keep: KEEP_STOP }) })
+    return Response.json({ result: await engine.stop(streamId, { reason, owner }) })
   }, options.onError)
 }
 

@@ -96,7 +96,12 @@ export class Engine extends EventEmitter<api.EngineEvents> implements api.Engine
     return new Subscription(this.#bridge, following, origin(this.subscribe))
   }
 
-  async ack(streamId: string, consumer: string, cursor: string, options?: { owner?: string }): Promise<void> {
+  async ack(
+    streamId: string,
+    consumer: string | api.AckOptions,
+    cursor?: string,
+    options?: { owner?: string },
+  ): Promise<void> {
     return this.#bridge.request('ack', ackArgs(streamId, consumer, cursor, options), ignore)
   }
 
@@ -132,7 +137,11 @@ export class Engine extends EventEmitter<api.EngineEvents> implements api.Engine
     return acknowledge(this.#bridge, request, acknowledgeArgs(streamId, options))
   }
 
-  async stop(streamId: string, reason?: string, options?: api.StopOptions): Promise<api.StopResult> {
+  async stop(
+    streamId: string,
+    reason?: string | api.StopOptions,
+    options?: api.StopOptions,
+  ): Promise<api.StopResult> {
     return this.#bridge.request(
       'stop',
       stopArgs(streamId, reason, options),

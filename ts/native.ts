@@ -86,7 +86,7 @@ export type Operation =
   | 'dead'
   /** AckArgs → null, when the cursor has been stored together with what comes from others */
   | 'ack'
-  /** { streamId, reason, owner, keepMs: number | null } → StopResult */
+  /** { streamId, reason, owner, keepMs: number, or null for 10 s } → StopResult */
   | 'stop'
   /** { streamId } → status | null; `metadata` is the JSON that `produce` was given, or null */
   | 'status'

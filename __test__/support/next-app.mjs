@@ -33,6 +33,7 @@ const NEXT_15 = '15.5.29'
  * @typedef {object} App
  * @property {string} folder
  * @property {15 | 16} next
+ * @property {boolean} [isUntyped] whether its types are not checked
  */
 
 /**
@@ -50,14 +51,15 @@ export function copyApp(folder, next, dependencies) {
 }
 
 /** @param {App} app @param {'turbopack' | 'webpack'} bundler */
-export function build({ folder, next }, bundler) {
+export function build({ folder, next, isUntyped }, bundler) {
   // It is what Next.js 15 takes by itself, and has no option for.
   const chosen = next === 15 && bundler === 'webpack' ? [] : [`--${bundler}`]
-  return run(folder, 'npx', '--no-install', 'next', 'build', ...chosen)
+  const extra = isUntyped ? { TYPES: 'unchecked' } : {}
+  return runWith(extra, folder, 'npx', '--no-install', 'next', 'build', ...chosen)
 }
 
 /**
- * Builds it with both bundlers, types and all, and runs what they have made.
+ * Builds it with both bundlers, and runs what they have made.
  * @param {import('node:test').TestContext} t @param {App} app
  * @param {string} within where the standalone folder has the application: `''`, or its path in the workspace
  */
@@ -85,8 +87,13 @@ function start(cwd, command, args, extra) {
 }
 
 /** Runs a command to its end. @param {string} cwd @param {string} command @param {string[]} args */
-export async function run(cwd, command, ...args) {
-  const { child, output } = start(cwd, command, args)
+export function run(cwd, command, ...args) {
+  return runWith({}, cwd, command, ...args)
+}
+
+/** @param {NodeJS.ProcessEnv} extra @param {string} cwd @param {string} command @param {string[]} args */
+async function runWith(extra, cwd, command, ...args) {
+  const { child, output } = start(cwd, command, args, extra)
   const what = [command, ...args].join(' ')
   const code = await deadline(once(child, 'close'), 150_000, what)
   if (code[0] !== 0) throw new Error(`${what}: exit code ${code[0]}\n${output.text}`)

@@ -27,7 +27,8 @@ export async function pnpmWorkspace(t, next) {
   writeFileSync(join(workspace, 'package.json'), JSON.stringify({ private: true, pnpm: { overrides } }))
   writeFileSync(join(workspace, 'pnpm-workspace.yaml'), 'packages:\n  - apps/*\n')
   await run(workspace, 'npx', '--yes', 'pnpm@10.34.9', 'install')
-  await buildAndRun(t, app, within)
+  // They are the same, and take a third of the time.
+  await buildAndRun(t, { ...app, isUntyped: true }, within)
   return app
 }
 

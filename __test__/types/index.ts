@@ -36,7 +36,7 @@ const maybe: string | undefined = process.env.MAYBE
 const options: EngineOptions = {
   url: maybe,
   tls: { ca: maybe },
-  ttl: { active: '1h', done: 5000 },
+  ttl: { active: '1h', done: 90_000 },
   lease: undefined,
 }
 const engine: Engine = createEngine(options)
@@ -44,6 +44,10 @@ createEngine()
 
 // @ts-expect-error: not an option
 createEngine({ prefix: 'x' })
+// @ts-expect-error: no unit that there is
+createEngine({ lease: '1 hour' })
+// @ts-expect-error: a text of anything
+createEngine({ lease: process.env.LEASE ?? '1s' })
 // @ts-expect-error: a wrong type
 createEngine({ flushIntervalMs: '5ms' })
 createEngine({ compression: maybe === undefined ? 9 : false })
@@ -157,7 +161,12 @@ export async function serve(request: Request, node: import('node:http').Incoming
 }
 
 export async function operate(): Promise<StreamStatus[]> {
+  equal<StopResult>()(await engine.stop('chat', { reason: maybe, owner: maybe, keep: '1h' }))
   equal<StopResult>()(await engine.stop('chat', 'enough', { owner: maybe }))
+  equal<StopResult>()(await engine.stop('chat', maybe))
+  equal<void>()(await engine.ack('chat', { consumer: 'user', cursor: 'cursor', owner: maybe }))
+  // @ts-expect-error: whose progress it is
+  await engine.ack('chat', { cursor: 'cursor' })
   const status = await engine.status('chat')
   equal<StreamStatus | null>()(status)
   // @ts-expect-error: may be null

@@ -59,6 +59,10 @@ use outbox::{Event, Handle, Outbox, Reply, Sink, Waits};
 use producer::Producer;
 use subscription::{Follow, Pulled, Subscription};
 
+/// How long a stop is kept for a start that it may have overtaken: one that is meant for a stream that has long been gone must
+/// not end the next.
+const KEEP_STOP: Duration = Duration::from_secs(10);
+
 /// What a producer is started with.
 #[derive(Debug, Clone)]
 pub struct Produce {
@@ -400,7 +404,7 @@ impl Engine {
 
     /// Requests a stop. A producer of this very process learns of it even while the store is away.
     ///
-    /// `keep` is how long it is kept for the start of a stream that does not exist yet; by default the active TTL.
+    /// `keep` is how long it is kept for the start of a stream that does not exist yet; by default [`KEEP_STOP`].
     pub async fn stop(
         self,
         stream: StreamId,
@@ -416,7 +420,7 @@ impl Engine {
             return Ok(Reply::Stop(StopResult::Stopping));
         }
         let check = OwnerCheck::Caller(owner.clone());
-        let keep = keep.unwrap_or(inner.config.ttl().active);
+        let keep = keep.unwrap_or(KEEP_STOP);
         let asked = Instant::now();
         let result = inner
             .retry(|| inner.store().stop(&stream, &reason, &check, keep))

@@ -569,7 +569,7 @@ impl State {
         };
         if page.lost {
             return Err(gap(
-                "the cursor's generation is gone".into(),
+                "the cursor's generation is gone, or the cursor is another stream's".into(),
                 page.head.generation,
                 page.head.base,
             ));

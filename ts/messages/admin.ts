@@ -40,7 +40,7 @@ export async function stopMessageChunkStream(
   const id = streamId(chatId, 'chatId')
   const { owner } = stopOptions(options, 'options')
   const engine = home()
-  const result = await engine.stop(id, reason, { owner, keep: STOP_KEPT })
+  const result = await engine.stop(id, { reason, owner, keep: STOP_KEPT })
   if (result === 'kept') {
     // A chat that is unknown here may be run by a server of the previous backend. That knows no owners: raised for nobody, its
     // flag would let a stranger stop the next run here.
