@@ -20,6 +20,8 @@
  */
 
 import type { EventEmitter } from 'node:events'
+import type { ServerResponse as Http1Response } from 'node:http'
+import type { Http2ServerResponse } from 'node:http2'
 
 /** Whole milliseconds, or a whole number with a unit: `'250ms'`, `'90s'`, `'30m'`, `'1h'`, `'7d'`. */
 export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`
@@ -393,6 +395,9 @@ export interface StreamRequest {
   readonly signal?: AbortSignal | undefined
 }
 
+/** What `node:http`, `node:http2` and Express call a response, which has not begun. */
+export type ServerResponse = Http1Response | Http2ServerResponse
+
 /** What {@link Engine.pipe} reads: an async iterable, a web stream, or a function that gets the producer's signal. */
 export type PipeSource =
   | AsyncIterable<ChunkData>
@@ -613,6 +618,24 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
    * longer kept is answered with a `reset` event and everything there is. A client that leaves stops nothing.
    */
   respond(request: StreamRequest, streamId: string, options?: RespondOptions): Promise<Response>
+  /**
+   * The same for servers without web responses: `node:http`, Express, Fastify (`request.raw`, `reply.raw`), over HTTP/1 or 2.
+   *
+   * ```ts
+   * app.get('/chats/:id/stream', (req, res) => engine.send(req, res, req.params.id))
+   * ```
+   *
+   * Sends what {@link Engine.respond} says, at the client's pace, with the headers that the response has already. Resolves when the
+   * response has ended or its client has left, which is no error and stops nothing. A response that ends before its stream does
+   * (a closing engine, `maxDurationMs`) just ends; one of UI messages breaks. Rejects, with nothing sent, for what `respond`
+   * rejects for.
+   */
+  send(
+    request: StreamRequest,
+    response: ServerResponse,
+    streamId: string,
+    options?: RespondOptions,
+  ): Promise<void>
   /**
    * Answers the requests with which `tidemark/client` acknowledges what it has got, as {@link Engine.ack} does. 204: it is
    * stored. 400: it is no acknowledgement. 413: it is longer than 4 KiB. The other statuses, and the bodies, are those of

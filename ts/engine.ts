@@ -31,6 +31,7 @@ import {
 import { pipe } from './pipe'
 import { produce } from './producer'
 import { respond } from './respond'
+import { send } from './send'
 import { closeOn } from './signals'
 import { type Found, inspect, list, status } from './status'
 import { Subscription } from './subscription'
@@ -127,6 +128,15 @@ export class Engine extends EventEmitter<api.EngineEvents> implements api.Engine
     options?: api.RespondOptions,
   ): Promise<Response> {
     return respond(this.#bridge, request, respondArgs(streamId, options))
+  }
+
+  async send(
+    request: api.StreamRequest,
+    response: api.ServerResponse,
+    streamId: string,
+    options?: api.RespondOptions,
+  ): Promise<void> {
+    return send(this.#bridge, request, response, respondArgs(streamId, options))
   }
 
   async acknowledge(

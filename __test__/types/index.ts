@@ -1,4 +1,6 @@
 // Compiled, not run (types.test.mjs): what users may write, and what the compiler must refuse.
+import { createServer, type IncomingMessage, ServerResponse } from 'node:http'
+import { createServer as createHttp2Server } from 'node:http2'
 import {
   type ChunkData,
   type CleanupReport,
@@ -152,6 +154,13 @@ export async function serve(request: Request, node: import('node:http').Incoming
     owner: maybe,
   }
   equal<Response>()(await engine.respond(node, 'chat', options))
+  createServer((req, res) => engine.send(req, res, 'chat', options))
+  createHttp2Server((req, res) => engine.send(req, res, 'chat', options))
+  const fastify = async (request: { raw: IncomingMessage }, reply: { raw: ServerResponse }) =>
+    engine.send(request.raw, reply.raw, 'chat')
+  equal<Promise<void>>()(fastify({ raw: node }, { raw: new ServerResponse(node) }))
+  // @ts-expect-error: a web request has no response to send by
+  await engine.send(request, new Response(), 'chat')
   // @ts-expect-error: not a format
   await engine.respond(request, 'chat', { format: 'json' })
   // @ts-expect-error: a body has no headers
