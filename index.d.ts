@@ -579,9 +579,34 @@ export interface EngineEvents {
   state: [state: ConnectionState, reason: string]
 }
 
+export interface EngineJson {
+  /** Without user and password. */
+  url: string
+  keyPrefix: string
+  state: ConnectionState
+}
+
+export interface ProducerJson {
+  streamId: string
+  generation: string
+  outcome: Outcome | undefined
+}
+
+export interface SubscriptionJson {
+  streamId: string
+  cursor: string | undefined
+  outcome: Outcome | undefined
+  reason: string | undefined
+}
+
+/** Bytes are in base64. */
+export type ChunkJson = { seq: number; cursor: string } & ({ data: string } | { bytes: string })
+
 export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
   /** The connection to the store. */
   readonly state: ConnectionState
+  /** What it is written as by `JSON.stringify`, and printed as. */
+  toJSON(): EngineJson
   /** Connects early. Rejects with `ERR_CONNECTION` within `connectTimeout`. */
   connect(): Promise<void>
   /** Starts a generation on a stream. `streamId`: 1–512 bytes of UTF-8, any characters. */
@@ -703,6 +728,8 @@ export interface Producer extends AsyncDisposable {
   readonly signal: AbortSignal
   /** How the generation ended, once it has. */
   readonly outcome: Outcome | undefined
+  /** What it is written as by `JSON.stringify`, and printed as. */
+  toJSON(): ProducerJson
   /**
    * Queues a chunk and returns at once. False: above the high-water mark, `await producer.ready`. Throws
    * `ERR_BACKPRESSURE` when the queue is full, `ERR_FENCED` or `ERR_ENDED` when nothing can be written any more.
@@ -728,9 +755,11 @@ export interface Producer extends AsyncDisposable {
 export interface Chunk {
   /** 1, 2, 3 … unique and monotonic per stream. */
   readonly seq: number
-  /** Pass it as `from` to go on after this chunk. */
+  /** Pass it as `from` to go on after this chunk. A copy by `{ ...chunk }` has none. */
   readonly cursor: string
   readonly data: ChunkData
+  /** What it is written as by `JSON.stringify`: with its cursor, so that whoever gets it can resume. */
+  toJSON(): ChunkJson
   /** The data as text; bytes are decoded as UTF-8, each chunk by itself. */
   text(): string
   /** The data parsed as JSON. */
@@ -749,6 +778,8 @@ export interface Subscription extends AsyncIterableIterator<Chunk>, AsyncDisposa
   readonly outcome: Outcome | undefined
   /** Why it ended: the stop's reason, the failure's message … */
   readonly reason: string | undefined
+  /** What it is written as by `JSON.stringify`, and printed as. */
+  toJSON(): SubscriptionJson
   next(): Promise<IteratorResult<Chunk, undefined>>
   return(): Promise<IteratorResult<Chunk, undefined>>
   throw(error?: unknown): Promise<IteratorResult<Chunk, undefined>>

@@ -32,10 +32,12 @@ import { pipe } from './pipe'
 import { produce } from './producer'
 import { respond } from './respond'
 import { send } from './send'
+import { show } from './shown'
 import { closeOn } from './signals'
 import { type Found, inspect, list, status } from './status'
 import { Subscription } from './subscription'
 import { nextTick } from './timers'
+import { addressOf } from './url'
 
 export function createEngine(options?: api.EngineOptions): api.Engine {
   return openEngine(options)
@@ -76,6 +78,11 @@ export class Engine extends EventEmitter<api.EngineEvents> implements api.Engine
   /** @internal */
   get stopGraceMs(): number {
     return this.#config.stopGraceMs
+  }
+
+  toJSON(): api.EngineJson {
+    const { url, keyPrefix } = this.#config
+    return { url: addressOf(url), keyPrefix, state: this.#state }
   }
 
   connect(): Promise<void> {
@@ -253,3 +260,5 @@ export class Engine extends EventEmitter<api.EngineEvents> implements api.Engine
     }
   }
 }
+
+show(Engine, 'Engine')

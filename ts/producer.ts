@@ -6,6 +6,7 @@ import { type Deferred, deferred, ignore } from './deferred'
 import { backpressureError, closedError, endedError, outcomeError } from './errors'
 import { Fifo } from './fifo'
 import { MAX_CHUNK_BYTES, MAX_REASON_BYTES, refuseChunk } from './options'
+import { show } from './shown'
 import { Halves } from './text'
 import { BYTES_PER_UNIT, costOf, type Queue } from './writes'
 
@@ -63,6 +64,11 @@ export class Producer implements api.Producer, Queue {
 
   get outcome(): api.Outcome | undefined {
     return this.#outcome
+  }
+
+  toJSON(): api.ProducerJson {
+    const { streamId, generation, outcome } = this
+    return { streamId, generation, outcome }
   }
 
   write(chunk: api.ChunkData): boolean {
@@ -275,6 +281,8 @@ export class Producer implements api.Producer, Queue {
     }
   }
 }
+
+show(Producer, 'Producer')
 
 /** The queue's bound is the engine's: it is told here because the native side does not say it. */
 export function produce(bridge: Bridge, args: ProduceArgs, maxQueueBytes: number): Promise<Producer> {

@@ -4,6 +4,7 @@ import type { Chunk } from './chunk'
 import { closedError, type Origin, origin } from './errors'
 import { EventStream } from './event-stream'
 import { cursor as checkCursor, type Following, sseOptions } from './options'
+import { show } from './shown'
 import { Sink } from './sink'
 
 type Result = IteratorResult<Chunk, undefined>
@@ -42,6 +43,11 @@ export class Subscription implements api.Subscription {
 
   get reason(): string | undefined {
     return this.#sink.isExhausted ? this.#sink.reason : undefined
+  }
+
+  toJSON(): api.SubscriptionJson {
+    const { streamId, cursor, outcome, reason } = this
+    return { streamId, cursor, outcome, reason }
   }
 
   next(): Promise<Result> {
@@ -100,3 +106,5 @@ export class Subscription implements api.Subscription {
     this.#sink.leave()
   }
 }
+
+show(Subscription, 'Subscription')

@@ -1,5 +1,6 @@
 import type * as api from 'tidemark'
 import { SchemaError } from './errors.js'
+import { show } from './shown.js'
 
 /** A producer of typed events: an engine's producer whose `write` and `append` take events. */
 export class EventProducer<Input> implements AsyncDisposable {
@@ -30,6 +31,10 @@ export class EventProducer<Input> implements AsyncDisposable {
 
   get ready(): Promise<void> {
     return this.#producer.ready
+  }
+
+  toJSON(): api.ProducerJson {
+    return this.#producer.toJSON()
   }
 
   /** As `Producer.write`. Throws a `SchemaError`, and writes nothing, when the event does not fit. */
@@ -101,6 +106,10 @@ export class EventSubscription<Output>
     return this.#subscription.reason
   }
 
+  toJSON(): api.SubscriptionJson & { dropped: number } {
+    return { ...this.#subscription.toJSON(), dropped: this.dropped }
+  }
+
   async next(): Promise<IteratorResult<EventChunk<Output>, undefined>> {
     for (;;) {
       const result = await this.#subscription.next()
@@ -153,3 +162,6 @@ export class EventSubscription<Output>
     await this.#subscription.return()
   }
 }
+
+show(EventProducer, 'EventProducer')
+show(EventSubscription, 'EventSubscription')
