@@ -820,6 +820,7 @@ export type ErrorCode =
   | 'ERR_INTERRUPTED'
   | 'ERR_CORRUPT'
   | 'ERR_CLOSED'
+  | 'ERR_PLATFORM'
   | 'ERR_INTERNAL'
 
 /** What every error of this package is. Test `code`, or `instanceof` a subclass. */
@@ -830,6 +831,8 @@ export class TidemarkError extends Error {
   readonly streamId: string | undefined
   /** Whether the same call may succeed later. */
   readonly retryable: boolean
+  /** The address of what is to be known of this code: what it comes from, and what to do. */
+  readonly docs: string
 }
 /** A value was refused at the door; `field` names it. Nothing was done. */
 export class InvalidArgumentError extends TidemarkError {
@@ -894,5 +897,7 @@ export class InterruptedError extends TidemarkError {
 export class CorruptError extends TidemarkError {}
 /** The engine is closed. */
 export class ClosedError extends TidemarkError {}
+/** There is no native library for this operating system and processor, or it was not installed. */
+export class PlatformError extends TidemarkError {}
 /** A defect in Tidemark. */
 export class InternalError extends TidemarkError {}

@@ -10,7 +10,7 @@ import { finisher, type OnFinish } from './chat-finish'
 import { forbidden, nothing, refusing, resumeResponse, stopResponse } from './chat-responses'
 import { callback, integer, methods, object, required, text } from './checks'
 import { ignore, type MaybePromise } from './deferred'
-import { ClosedError, FencedError, InterruptedError } from './errors'
+import { ClosedError, called, FencedError, InterruptedError } from './errors'
 import { streamId as checkStreamId, maxDurationMs } from './options'
 import { wording as wordingOf, wordsOf } from './wording'
 
@@ -145,7 +145,9 @@ const checkRoutes = object({
  * ```
  */
 export function chatRoutes<Message = unknown>(options: ChatRoutesOptions<Message>): ChatRoutes {
-  required(checkRoutes(options, 'options'), 'options', 'engine', 'authorize', 'generate')
+  called(chatRoutes, () =>
+    required(checkRoutes(options, 'options'), 'options', 'engine', 'authorize', 'generate'),
+  )
   const { engine, authorize, generate, activeStream, onError, onFinish, maxBodyBytes, ...others } = options
   const { lastMessage, aiVersion: version, deployment, maxDurationMs: longest, ...rest } = others
   const streams = activeStream && new RememberedStreams(engine, activeStream)

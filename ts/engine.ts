@@ -4,7 +4,7 @@ import { acknowledge } from './acknowledge'
 import { Bridge } from './bridge'
 import { cleanup } from './cleanup'
 import { ignore } from './deferred'
-import { origin } from './errors'
+import { called, origin, publish } from './errors'
 import { consume, deadLetters, finished } from './group'
 import { MemorySampler, sizeOf } from './memory'
 import { combined, prometheus } from './metrics'
@@ -40,7 +40,7 @@ import { nextTick } from './timers'
 import { addressOf } from './url'
 
 export function createEngine(options?: api.EngineOptions): api.Engine {
-  return openEngine(options)
+  return called(createEngine, () => openEngine(options))
 }
 
 /** `createEngine`, for the other entry points of this package. */
@@ -261,4 +261,25 @@ export class Engine extends EventEmitter<api.EngineEvents> implements api.Engine
   }
 }
 
+publish(
+  Engine,
+  'ack',
+  'acknowledge',
+  'cleanup',
+  'close',
+  'connect',
+  'consume',
+  'deadLetters',
+  'delete',
+  'finished',
+  'metrics',
+  'pipe',
+  'produce',
+  'respond',
+  'sampleMemory',
+  'send',
+  'status',
+  'stop',
+  'subscribe',
+)
 show(Engine, 'Engine')

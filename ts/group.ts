@@ -1,4 +1,5 @@
 import type * as api from '../index'
+import { readvised } from './advice'
 import type { ConsumeArgs, Owned } from './args'
 import type { Bridge } from './bridge'
 import { Chunk, fieldsOf } from './chunk'
@@ -135,7 +136,7 @@ class Consumption<Item> implements AsyncIterableIterator<Item>, AsyncDisposable 
       const args = { consumer: this.#handle }
       handed = await this.#bridge.request('take', args, (answer: Handed) => answer)
     } catch (error) {
-      await this.#leave({ error })
+      await this.#leave({ error: readvised(error, this.#args, this.#from) })
       return
     }
     if (this.#end !== undefined) this.#giveBack(handed.items)

@@ -405,7 +405,9 @@ export function checkChunk(chunk: unknown): void {
 /** Says what is wrong with a chunk. */
 export function refuseChunk(chunk: unknown): never {
   if (typeof chunk !== 'string' && !types.isUint8Array(chunk)) {
-    return refuse('chunk', 'a string or a Uint8Array', chunk)
+    const object = typeof chunk === 'object' && chunk !== null && !ArrayBuffer.isView(chunk)
+    const advice = object ? ' (JSON.stringify it, or use tidemark/schema)' : ''
+    return refuse('chunk', 'a string or a Uint8Array', chunk, advice)
   }
   throw tooLarge(Buffer.byteLength(chunk))
 }

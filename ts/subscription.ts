@@ -1,7 +1,7 @@
 import type * as api from '../index'
 import type { Bridge } from './bridge'
 import type { Chunk } from './chunk'
-import { closedError, type Origin, origin } from './errors'
+import { closedError, type Origin, origin, publish } from './errors'
 import { EventStream } from './event-stream'
 import { cursor as checkCursor, type Following, sseOptions } from './options'
 import { show } from './shown'
@@ -107,4 +107,5 @@ export class Subscription implements api.Subscription {
   }
 }
 
+publish(Subscription, 'ack', 'toSSE')
 show(Subscription, 'Subscription')

@@ -1,5 +1,5 @@
 import type * as api from 'tidemark'
-import { SchemaError } from './errors.js'
+import { SchemaError, startingAt } from './errors.js'
 import { show } from './shown.js'
 
 /** A producer of typed events: an engine's producer whose `write` and `append` take events. */
@@ -39,7 +39,11 @@ export class EventProducer<Input> implements AsyncDisposable {
 
   /** As `Producer.write`. Throws a `SchemaError`, and writes nothing, when the event does not fit. */
   write(event: Input): boolean {
-    return this.#producer.write(this.#encode(event))
+    try {
+      return this.#producer.write(this.#encode(event))
+    } catch (error) {
+      throw startingAt(error, EventProducer.prototype.write)
+    }
   }
 
   /** As `Producer.append`. Rejects with a `SchemaError`, and writes nothing, when the event does not fit. */

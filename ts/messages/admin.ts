@@ -1,5 +1,6 @@
 import type { StreamStatus } from '../../index'
 import type { Engine } from '../engine'
+import { called } from '../errors'
 import { streamId } from '../options'
 import { home, keysOf } from './home'
 import { cleanupOptions, stopOptions } from './options'
@@ -37,8 +38,10 @@ export async function stopMessageChunkStream(
   reason?: string,
   options: StopOptions = {},
 ): Promise<boolean> {
-  const id = streamId(chatId, 'chatId')
-  const { owner } = stopOptions(options, 'options')
+  const [id, { owner }] = called(
+    stopMessageChunkStream,
+    () => [streamId(chatId, 'chatId'), stopOptions(options, 'options')] as const,
+  )
   const engine = home()
   const result = await engine.stop(id, { reason, owner, keep: STOP_KEPT })
   if (result === 'kept') {
