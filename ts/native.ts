@@ -1,5 +1,5 @@
 import type { Metrics } from '../index'
-import { platformError } from './errors'
+import { platformError } from './platform'
 
 /**
  * The boundary to Rust, in the order and with the names of `src/binding/mod.rs`.
