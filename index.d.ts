@@ -101,6 +101,12 @@ export interface EngineOptions {
    * (`TIDEMARK_URL`). Default: the environment's `TIDEMARK_URL`, `REDIS_URL` or `KV_URL`, else `memory:`.
    */
   url?: string | undefined
+  /**
+   * In one process, the newest engine of a name replaces the one before, which is closed as soon as no producer writes through it
+   * any more. For development servers, which evaluate a module anew on every save. 1–200 bytes; default: none, so that engines
+   * live side by side.
+   */
+  name?: string | undefined
   /** For a URL with TLS. */
   tls?: TlsOptions | undefined
   /**
@@ -638,7 +644,7 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
    * response follows the stream; it has no further chunks to tell of after an `end` event, and is to be resumed when it
    * ends without one. 400: the cursor is malformed. 403: another owner's stream. 404: it did not appear within `wait`.
    * 410: chunks after the cursor are gone; the body's `resume` is the cursor of what is left. 503: the store cannot be
-   * reached. The body of all but 200 is JSON with the error's `code` and a `message`, which for 503 does not say more than the
+   * reached, said at once while the state is `degraded`, unless the stream is produced in this process. The body of all but 200 is JSON with the error's `code` and a `message`, which for 503 does not say more than the
    * code does: see {@link SseOptions.onError}. A cursor of a generation that is no
    * longer kept is answered with a `reset` event and everything there is. A client that leaves stops nothing.
    */

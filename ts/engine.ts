@@ -8,6 +8,7 @@ import { called, origin, publish } from './errors'
 import { consume, deadLetters, finished } from './group'
 import { MemorySampler, sizeOf } from './memory'
 import { combined, prometheus } from './metrics'
+import { replace } from './names'
 import { loadNative, type Rights, type Swept } from './native'
 import {
   ackArgs,
@@ -19,6 +20,7 @@ import {
   consumeArgs,
   deadArgs,
   engineConfig,
+  engineName,
   finishedArgs,
   memoryArgs,
   metricsArgs,
@@ -47,6 +49,8 @@ export function createEngine(options?: api.EngineOptions): api.Engine {
 export function openEngine(options?: api.EngineOptions): Engine {
   const engine = new Engine(engineConfig(options, process.env))
   engine.closeOn(closingSignals(options))
+  const name = engineName(options)
+  if (name !== undefined) replace(name, engine)
   return engine
 }
 

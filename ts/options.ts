@@ -63,6 +63,7 @@ export const ttl = object({ active: life, done: life })
 
 const engineOptions = object({
   url: checkUrl,
+  name: text(1, 200),
   tls: checkTls,
   credentials,
   keyPrefix,
@@ -150,6 +151,11 @@ export function closingSignals(given: unknown): NodeJS.Signals[] {
   return engineOptions(given, 'options').closeOnSignals ?? []
 }
 
+/** The name of an engine that replaces the one before. */
+export function engineName(given: unknown): string | undefined {
+  return engineOptions(given, 'options').name
+}
+
 export function engineConfig(given: unknown, environment: Environment): Config {
   const options = engineOptions(given, 'options')
   const url = options.url ?? urlFrom(environment) ?? 'memory:'
@@ -229,7 +235,7 @@ export function subscribeArgs(id: unknown, given: unknown): Following {
   if (options.ackTimeoutMs !== undefined && options.ack !== 'manual') {
     throw invalidArgument('options.ackTimeoutMs', "needs ack: 'manual'")
   }
-  const args = followed(stream, options, DEFAULT_WAIT_MS)
+  const args = followed(stream, options, DEFAULT_WAIT_MS, true)
   return { args, signal: options.signal, isAuto: options.ack !== 'manual' }
 }
 
@@ -254,7 +260,7 @@ export function respondArgs(id: unknown, given: unknown): RespondArgs {
   }
   const { sse, pace } = framed(options)
   return {
-    args: { ...followed(stream, options, DEFAULT_RESPOND_WAIT_MS), sse },
+    args: { ...followed(stream, options, DEFAULT_RESPOND_WAIT_MS, false), sse },
     signal: options.signal,
     pace,
     format: sse.format,
@@ -266,6 +272,7 @@ function followed(
   stream: string,
   options: Omit<ReturnType<typeof subscribeOptions>, 'ack'>,
   defaultWaitMs: number,
+  isPatient: boolean,
 ): SubscribeArgs {
   return {
     streamId: stream,
@@ -273,6 +280,7 @@ function followed(
     consumer: options.consumer ?? null,
     owner: options.owner ?? null,
     waitMs: options.wait ?? defaultWaitMs,
+    isPatient,
     followAll: options.follow === 'all',
     window: options.window ?? null,
     ackTimeoutMs: options.ackTimeoutMs ?? null,

@@ -95,7 +95,7 @@ export function run(cwd, command, ...args) {
 async function runWith(extra, cwd, command, ...args) {
   const { child, output } = start(cwd, command, args, extra)
   const what = [command, ...args].join(' ')
-  const code = await deadline(once(child, 'close'), 150_000, what)
+  const code = await deadline(once(child, 'close'), 240_000, what)
   if (code[0] !== 0) throw new Error(`${what}: exit code ${code[0]}\n${output.text}`)
   return output.text
 }

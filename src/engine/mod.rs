@@ -179,10 +179,7 @@ impl Engine {
         let inner = &self.inner;
         let _under_way = inner.starting.read().await;
         inner.check_open()?;
-        if let Some(outage) = inner.store().outage().filter(|_| !options.is_patient) {
-            // Somebody has to try: the next one may find it again.
-            let engine = Arc::clone(inner);
-            inner.spawn(async move { engine.store().connect().await });
+        if let Some(outage) = inner.known_outage(options.is_patient) {
             return Err(outage);
         }
         let requested = next_ulid();
