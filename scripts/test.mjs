@@ -16,7 +16,8 @@ import { needRust } from './rust.mjs'
 import { runMain, setup } from './setup.mjs'
 import { root, run, SetupError, say, seconds } from './steps.mjs'
 
-const FILE_TIMEOUT_MS = 180_000
+/** The builds of Next.js take the longest. */
+const FILE_TIMEOUT_MS = 300_000
 /** What each test says, and then the slowest files. */
 const REPORTERS = ['spec', './scripts/slowest.mjs'].flatMap((reporter) => [
   `--test-reporter=${reporter}`,

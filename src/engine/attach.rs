@@ -39,6 +39,9 @@ async fn find(subscription: &Arc<Subscription>, inner: &Arc<Inner>, follow: &Fol
             subscription.place(place);
             return Ok(());
         }
+        if let Some(outage) = inner.known_outage(follow.is_patient) {
+            return Err(outage);
+        }
         match inner.store().connect().await {
             Ok(()) => break,
             Err(error) => pause(inner, error, patience, &mut backoff).await?,

@@ -269,6 +269,15 @@ impl Inner {
         }
     }
 
+    /// Why the store cannot be reached, for those who do not wait for it.
+    pub(super) fn known_outage(self: &Arc<Self>, is_patient: bool) -> Option<Error> {
+        let outage = self.store().outage().filter(|_| !is_patient)?;
+        // Somebody has to try: the next one may find it again.
+        let engine = Arc::clone(self);
+        self.spawn(async move { engine.store().connect().await });
+        Some(outage)
+    }
+
     /// Repeats what failed for a passing reason, for as long as a connection may take.
     pub(super) async fn retry<'a, T>(&'a self, operation: impl Fn() -> store::Pending<'a, T>) -> Result<T> {
         let deadline = Instant::now() + self.config.connect_timeout();

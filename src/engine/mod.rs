@@ -59,6 +59,10 @@ use outbox::{Event, Handle, Outbox, Reply, Sink, Waits};
 use producer::Producer;
 use subscription::{Follow, Pulled, Subscription};
 
+/// How long a stop is kept for a start that it may have overtaken: one that is meant for a stream that has long been gone must
+/// not end the next.
+const KEEP_STOP: Duration = Duration::from_secs(10);
+
 /// What a producer is started with.
 #[derive(Debug, Clone)]
 pub struct Produce {
@@ -175,10 +179,7 @@ impl Engine {
         let inner = &self.inner;
         let _under_way = inner.starting.read().await;
         inner.check_open()?;
-        if let Some(outage) = inner.store().outage().filter(|_| !options.is_patient) {
-            // Somebody has to try: the next one may find it again.
-            let engine = Arc::clone(inner);
-            inner.spawn(async move { engine.store().connect().await });
+        if let Some(outage) = inner.known_outage(options.is_patient) {
             return Err(outage);
         }
         let requested = next_ulid();
@@ -400,7 +401,7 @@ impl Engine {
 
     /// Requests a stop. A producer of this very process learns of it even while the store is away.
     ///
-    /// `keep` is how long it is kept for the start of a stream that does not exist yet; by default the active TTL.
+    /// `keep` is how long it is kept for the start of a stream that does not exist yet; by default [`KEEP_STOP`].
     pub async fn stop(
         self,
         stream: StreamId,
@@ -416,7 +417,7 @@ impl Engine {
             return Ok(Reply::Stop(StopResult::Stopping));
         }
         let check = OwnerCheck::Caller(owner.clone());
-        let keep = keep.unwrap_or(inner.config.ttl().active);
+        let keep = keep.unwrap_or(KEEP_STOP);
         let asked = Instant::now();
         let result = inner
             .retry(|| inner.store().stop(&stream, &reason, &check, keep))

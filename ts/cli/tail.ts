@@ -1,6 +1,6 @@
 import type { Chunk, StreamStatus } from '../../index'
 import { WholeText } from '../text'
-import { type Command, type Context, count, EXIT, text, UsageError } from './command'
+import { type Command, type Context, count, EXIT, span, text, UsageError } from './command'
 import { argument, printable } from './output'
 
 export const tail: Command = {
@@ -39,7 +39,7 @@ failed or was interrupted.`,
     if (isBeyond(start, until, status)) return EXIT.ok
     const subscription = engine.subscribe(streamId, {
       from: start,
-      wait: text(values, 'wait'),
+      wait: span(values, 'wait'),
       // Whoever can read the store may read the stream.
       owner: status?.owner ?? undefined,
       signal,
