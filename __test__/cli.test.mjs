@@ -23,7 +23,7 @@ import { deadline, until } from './support/wait.mjs'
 const root = new URL('../', import.meta.url)
 const { bin, version } = JSON.parse(await readFile(new URL('package.json', root), 'utf8'))
 const main = fileURLToPath(new URL(bin.tidemark, root))
-const COMMANDS = ['ls', 'top', 'show', 'tail', 'stop', 'rm', 'cleanup', 'stats', 'dead', 'doctor']
+const COMMANDS = ['ls', 'top', 'show', 'tail', 'stop', 'rm', 'cleanup', 'stats', 'groups', 'dead', 'doctor']
 
 /** @param {Record<string, string>} env */
 function environment(env) {
@@ -418,6 +418,17 @@ describe('the command line [redis]', () => {
     const [first, second] = await letters()
     assert.deepEqual([first.seq, first.data, first.deliveries], [1, 'poison \u001b[31m', 1])
     assert.deepEqual([second.seq, second.base64], [2, 'AQI='])
+    const groups = await run('groups', 'jobs')
+    assert.match(groups.stdout, /^ +BEHIND +HELD +DEAD {2}GROUP\n +0 +0 +2 {2}work\n$/)
+    assert.equal((await run('groups', 'none')).code, 3)
+    assert.match((await run('groups')).stderr, /^No groups of finished generations under the prefix /)
+    const finished = engine.finished({ group: 'database', consumer: 'one' })
+    const waiting = finished.next()
+    await until(async () => {
+      const [found] = lines((await run('groups', '--json')).stdout)
+      return found?.group === 'database' && found.held === 0 && found.dead === 0
+    })
+    await Promise.all([finished.return(), waiting])
     const listed = await run('dead', 'work', 'jobs')
     assert.match(listed.stdout, /^handed out 1 times {2}\w+\.1 {2}poison \\u\{1b\}\[31m\n.* 2 B\n$/)
     assert.equal(listed.stderr, '2 dead letters of the group work of jobs.\n')

@@ -100,6 +100,12 @@ struct DeadArgs {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct GroupsArgs {
+    stream_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct StopArgs {
     stream_id: String,
     reason: String,
@@ -261,6 +267,10 @@ pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Resu
                 owner: OwnerCheck::Caller(args.owner),
             };
             engine.request(request, target.dead(optional(args.stream_id)?, dead));
+        }
+        "groups" => {
+            let args: GroupsArgs = parse(args)?;
+            engine.request(request, target.groups(optional(args.stream_id)?));
         }
         "stop" => {
             let args: StopArgs = parse(args)?;

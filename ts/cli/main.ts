@@ -10,6 +10,7 @@ import { cleanup } from './cleanup'
 import { type Command, EXIT, text, UsageError, type Values } from './command'
 import { dead } from './dead'
 import { doctor } from './doctor'
+import { groups } from './groups'
 import { commandHelp, GLOBAL, help } from './help'
 import { ls } from './ls'
 import { argument, Output } from './output'
@@ -22,7 +23,19 @@ import { suggestion } from './suggest'
 import { tail } from './tail'
 import { top } from './top'
 
-const COMMANDS: Record<string, Command> = { ls, top, show, tail, stop, rm, cleanup, stats, dead, doctor }
+const COMMANDS: Record<string, Command> = {
+  ls,
+  top,
+  show,
+  tail,
+  stop,
+  rm,
+  cleanup,
+  stats,
+  groups,
+  dead,
+  doctor,
+}
 
 /** How long the work under way may take after Ctrl-C. */
 const ABORT_MS = 5_000
