@@ -3,16 +3,15 @@
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
-import { createRequire } from 'node:module'
 import { after, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { violations } from './support/axe.mjs'
 import { startBrowser } from './support/browser.mjs'
 import { freePort } from './support/free-port.mjs'
 import { reap } from './support/reaper.mjs'
 import { until } from './support/wait.mjs'
 
 const MAIN = fileURLToPath(new URL('../examples/demo/main.mjs', import.meta.url))
-const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 const RECORDED = readFileSync(new URL('../examples/demo/recording.jsonl', import.meta.url), 'utf8')
 const CHUNKS = RECORDED.trim().split('\n').length
 
@@ -80,14 +79,7 @@ async function open(url) {
     focus: () => page.evaluate('document.activeElement.id'),
     screenshot: (/** @type {string} */ name) =>
       page.screenshot({ path: fileURLToPath(new URL(`artefacts/demo-${name}.png`, import.meta.url)) }),
-    /** What axe finds wrong with it, in a few words. */
-    async violations() {
-      await page.evaluate(AXE)
-      return /** @type {string[]} */ (
-        await page.evaluate(`axe.run().then(({ violations }) =>
-          violations.map(({ id, nodes }) => id + ': ' + nodes.map(({ html }) => html.slice(0, 120)).join(' ')))`)
-      )
-    },
+    violations: () => violations(page),
     async close() {
       assert.deepEqual(errors, [])
       await page.close()
