@@ -665,6 +665,20 @@ describe('the doctor [redis]', () => {
     assert.doesNotMatch(wrong.output, /sesame|mellon/)
   })
 
+  test('groups that may not be looked at are not shown as if they had nothing', async (t) => {
+    const redis = await startRedis()
+    t.after(() => redis.close())
+    const engine = createEngine({ url: redis.url })
+    t.after(() => engine.close())
+    await produceAll(engine, 'jobs', texts(2))
+    await engine.consume('jobs', { group: 'work', consumer: 'one' }).next()
+    await redis.admin.cmd('ACL', 'SETUSER', 'bob', 'reset', 'on', '>sesame', '~*', '&*', '+@all', '-xinfo')
+    const url = redis.adminUrl.replace('//', '//bob:sesame@')
+    const { code, stdout, stderr } = await cli(['groups', 'jobs', '--url', url])
+    assert.deepEqual([code, stdout], [1, ''])
+    assert.match(stderr, /the store refused groups: .*\(ERR_STORE\)/)
+  })
+
   test('it tells which rights are missing', async (t) => {
     const redis = await startRedis()
     t.after(() => redis.close())

@@ -100,6 +100,23 @@ describe('packages of the system', { skip: process.platform !== 'linux' && 'for 
   }
 })
 
+test('npm run demo says whom it tries to reach before one wonders', async () => {
+  const env = {
+    ...process.env,
+    TIDEMARK_URL: '',
+    REDIS_URL: 'redis://bob:sesame@127.0.0.1:1',
+    PORT: String(await freePort()),
+  }
+  const run = start(process.execPath, ['examples/demo/main.mjs', '--headless'], env)
+  await until(() => run.output === 'trying to reach 127.0.0.1:1 …\n', {
+    timeout: 4_000,
+    message: () => run.output,
+  })
+  const [code] = await deadline(run.ended, 20_000, 'it gives up')
+  assert.equal(code, 1)
+  assert.doesNotMatch(run.output, /sesame/)
+})
+
 describe('npm run example', () => {
   for (const [what, offset, env] of /** @type {const} */ ([
     ['its port', 0, {}],

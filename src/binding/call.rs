@@ -268,10 +268,7 @@ pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Resu
             };
             engine.request(request, target.dead(optional(args.stream_id)?, dead));
         }
-        "groups" => {
-            let args: GroupsArgs = parse(args)?;
-            engine.request(request, target.groups(optional(args.stream_id)?));
-        }
+        "groups" => engine.request(request, target.groups(of_work(args)?)),
         "stop" => {
             let args: StopArgs = parse(args)?;
             let keep = args.keep_ms.map(Duration::from_millis);
@@ -280,8 +277,7 @@ pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Resu
         }
         "inspect" => {
             let args: InspectArgs = parse(args)?;
-            let streams = args.stream_ids.iter().map(|id| StreamId::new(id));
-            engine.request(request, target.inspect(streams.collect::<Result<_>>()?));
+            engine.request(request, target.inspect(ids(&args.stream_ids)?));
         }
         "status" => engine.request(request, target.status(stream(args)?)),
         "list" => {
@@ -298,11 +294,7 @@ pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Resu
         "count" => engine.request(request, target.count()),
         "sweep" => {
             let args: SweepArgs = parse(args)?;
-            let streams = args.stream_ids.iter().map(|id| StreamId::new(id));
-            engine.request(
-                request,
-                target.sweep(streams.collect::<Result<_>>()?, args.rule()),
-            );
+            engine.request(request, target.sweep(ids(&args.stream_ids)?, args.rule()));
         }
         "delete" => engine.request(request, target.delete(stream(args)?)),
         "predecessor" => engine.request(request, target.predecessor(parse(args)?)),
@@ -365,6 +357,15 @@ fn position(from: &str) -> Result<Position> {
             Position::After { generation, seq }
         }
     })
+}
+
+/// The stream whose groups are meant; none for those of finished generations.
+fn of_work(args: &str) -> Result<Option<StreamId>> {
+    optional(parse::<GroupsArgs>(args)?.stream_id)
+}
+
+fn ids(names: &[String]) -> Result<Vec<StreamId>> {
+    names.iter().map(|name| StreamId::new(name)).collect()
 }
 
 fn optional(stream_id: Option<String>) -> Result<Option<StreamId>> {

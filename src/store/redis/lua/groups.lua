@@ -8,6 +8,8 @@ local listed, places = {}, redis.call('HGETALL', KEYS[5])
 for i = 1, #places, 2 do
   local group, held, dead = places[i], 0, 0
   local halves = redis.pcall('XINFO', 'GROUPS', string.sub(META, 1, -5) .. 'work:' .. group)
+  -- What is refused must not look like nothing.
+  if halves.err and not string.find(halves.err, 'no such key', 1, true) then return halves end
   for _, flat in ipairs(halves.err and {} or halves) do
     local half = {}
     for at = 1, #flat, 2 do half[flat[at]] = flat[at + 1] end

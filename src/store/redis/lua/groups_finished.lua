@@ -2,6 +2,8 @@
 --
 -- Reply: { { group, held, dead, behind, or '' where the server does not know }, ... }, all of them text
 local listed, named, groups = {}, {}, redis.pcall('XINFO', 'GROUPS', WORK)
+-- What is refused must not look like nothing.
+if groups.err and not string.find(groups.err, 'no such key', 1, true) then return groups end
 for _, flat in ipairs(groups.err and {} or groups) do
   local half = {}
   for at = 1, #flat, 2 do half[flat[at]] = flat[at + 1] end
