@@ -51,7 +51,7 @@ const PAGE = new Map(
 
 /** Other servers are looked for on so many ports below and above, for so long. */
 const NEIGHBOURS = 3
-const NEIGHBOUR_MS = 300
+const NEIGHBOUR_MS = 1000
 
 /** @param {Options} options */
 export async function serve({ engine, source, rate, ports, host, store, say, onWrite, redis, restartRedis }) {

@@ -130,7 +130,9 @@ onPress('stop', async () => {
 
 onPress('drop', () => readers[0]?.drop())
 
-onPress('beside', () => {
+onPress('beside', async () => {
+  // Through another server, if there is one.
+  if (readers.length === 1 && hello.store !== 'memory') await ask()
   if (readers.length > 1) removeReader()
   else addReader(hello.peers[0] ?? hello.port).follow(idInAddress())
   show()
