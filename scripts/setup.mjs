@@ -1,13 +1,15 @@
 // Makes a fresh checkout ready: npm packages, native addon, TypeScript, and, for the tests, a Redis server and a browser.
 //
-//   node scripts/setup.mjs [npm] [native] [typescript] [redis] [chromium] [node22] [--dry-run]
+//   node scripts/setup.mjs [npm] [native] [typescript] [redis] [chromium] [node22] [--dry-run] [--yes]
 //
-// Without names: the first three. Each step is skipped while its inputs are unchanged.
+// Without names: the first three. Each step is skipped while its inputs are unchanged. Packages of the system's (Redis,
+// Chromium) are installed after a question, or with --yes, or where CI is set.
 
 import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { chromiumPackage, findChromium } from './chromium.mjs'
+import { YES } from './consent.mjs'
 import { findNode22, installNode22, node22Installation } from './node22.mjs'
 import { findRedis, redisPackage } from './redis.mjs'
 import { needRust } from './rust.mjs'
@@ -137,7 +139,7 @@ export async function runMain(main) {
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   await runMain(async () => {
-    const names = process.argv.slice(2).filter((arg) => arg !== '--dry-run')
+    const names = process.argv.slice(2).filter((arg) => arg !== '--dry-run' && arg !== YES)
     const unknown = names.find((name) => !Object.hasOwn(steps, name))
     if (unknown) throw new SetupError(`unknown step ${unknown}; there are ${Object.keys(steps).join(', ')}`)
     const dryRun = process.argv.includes('--dry-run')

@@ -9,7 +9,7 @@ import { consume, deadLetters, finished } from './group'
 import { MemorySampler, sizeOf } from './memory'
 import { combined, prometheus } from './metrics'
 import { replace } from './names'
-import { loadNative, type Rights, type Swept } from './native'
+import { type GroupStatus, loadNative, type Rights, type Swept } from './native'
 import {
   ackArgs,
   acknowledgeArgs,
@@ -204,6 +204,12 @@ export class Engine extends EventEmitter<api.EngineEvents> implements api.Engine
     const { format } = metricsArgs(options)
     const metrics = combined(this.#bridge.counted(), this.#memory.last)
     return format === 'prometheus' ? prometheus(metrics) : metrics
+  }
+
+  /** @internal A stream's, if there is one; those of finished generations without an id. */
+  groups(streamId: string | null): Promise<GroupStatus[] | null> {
+    const args = { streamId: streamId === null ? null : checkStreamId(streamId, 'streamId') }
+    return this.#bridge.request('groups', args, (groups: GroupStatus[] | null) => groups)
   }
 
   /** @internal What the server says of itself (`INFO`); null on memory. */

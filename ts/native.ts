@@ -85,6 +85,8 @@ export type Operation =
   | 'resolve'
   /** { streamId | null, group, after: id | null, count, owner } → Handed */
   | 'dead'
+  /** { streamId | null } → { group, held, dead, behind: number | null }[] | null, when there is no such stream */
+  | 'groups'
   /** AckArgs → null, when the cursor has been stored together with what comes from others */
   | 'ack'
   /** { streamId, reason, owner, keepMs: number, or null for 10 s } → StopResult */
@@ -113,6 +115,14 @@ export type Operation =
   | 'predecessor'
   /** {} → null */
   | 'close'
+
+/** A group and how many items it has: handed out and not resolved, dead, and never handed out. */
+export interface GroupStatus {
+  group: string
+  held: number
+  dead: number
+  behind: number | null
+}
 
 /** Items of a group; `done` is the end, when everything has been dealt with. */
 /** What the native side counts (`src/engine/metrics.rs`). */

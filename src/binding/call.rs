@@ -100,6 +100,12 @@ struct DeadArgs {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct GroupsArgs {
+    stream_id: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct StopArgs {
     stream_id: String,
     reason: String,
@@ -263,6 +269,7 @@ pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Resu
             };
             engine.request(request, target.dead(optional(args.stream_id)?, dead));
         }
+        "groups" => engine.request(request, target.groups(of_work(args)?)),
         "stop" => {
             let args: StopArgs = parse(args)?;
             let keep = args.keep_ms.map(Duration::from_millis);
@@ -271,8 +278,7 @@ pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Resu
         }
         "inspect" => {
             let args: InspectArgs = parse(args)?;
-            let streams = args.stream_ids.iter().map(|id| StreamId::new(id));
-            engine.request(request, target.inspect(streams.collect::<Result<_>>()?));
+            engine.request(request, target.inspect(ids(&args.stream_ids)?));
         }
         "status" => engine.request(request, target.status(stream(args)?)),
         "list" => {
@@ -289,11 +295,7 @@ pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Resu
         "count" => engine.request(request, target.count()),
         "sweep" => {
             let args: SweepArgs = parse(args)?;
-            let streams = args.stream_ids.iter().map(|id| StreamId::new(id));
-            engine.request(
-                request,
-                target.sweep(streams.collect::<Result<_>>()?, args.rule()),
-            );
+            engine.request(request, target.sweep(ids(&args.stream_ids)?, args.rule()));
         }
         "delete" => engine.request(request, target.delete(stream(args)?)),
         "predecessor" => engine.request(request, target.predecessor(parse(args)?)),
@@ -357,6 +359,15 @@ fn position(from: &str) -> Result<Position> {
             Position::After { generation, seq }
         }
     })
+}
+
+/// The stream whose groups are meant; none for those of finished generations.
+fn of_work(args: &str) -> Result<Option<StreamId>> {
+    optional(parse::<GroupsArgs>(args)?.stream_id)
+}
+
+fn ids(names: &[String]) -> Result<Vec<StreamId>> {
+    names.iter().map(|name| StreamId::new(name)).collect()
 }
 
 fn optional(stream_id: Option<String>) -> Result<Option<StreamId>> {

@@ -21,7 +21,7 @@ use crate::{
     frame::Chunk,
     store::{
         ConnectionState, Found, ListCursor, Outcome, Rights, StopResult, StreamStatus, Swept,
-        predecessor::Left,
+        groups::GroupStatus, predecessor::Left,
     },
     sync::lock,
 };
@@ -79,6 +79,8 @@ pub enum Reply {
     List(Vec<StreamId>, Option<ListCursor>),
     /// Items for a consumer of a group, or dead letters.
     Handed(Handed),
+    /// The groups of a stream, if there is one, or those that wait for finished generations.
+    Groups(Option<Vec<GroupStatus>>),
     /// The bytes that a stream takes of the store's memory.
     Memory(Option<u64>),
     /// What the store's server says of itself.

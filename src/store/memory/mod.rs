@@ -29,7 +29,7 @@ use self::{
     space::{Realm, Space},
     step::Step,
 };
-use super::groups::{Dead, Finished, Item, Open, Overdue, Resolve, Take, Taken, Work};
+use super::groups::{Dead, Finished, GroupStatus, Item, Open, Overdue, Resolve, Take, Taken, Work};
 use super::{
     AGAIN, Ack, Append, Appended, ConnectionState, Found, ListCursor, Listener, OwnerCheck, Page, Pending,
     Piece, Read, Renew, Restore, SharedStore, Start, Started, StopResult, Store, Sweep, Swept, beyond_doubt,
@@ -233,6 +233,13 @@ impl Store for MemoryStore {
         match work {
             Work::Stream(stream) => self.run(stream, |slot, step| slot.dead(step, dead)),
             Work::Finished => self.on_finished(|queue| Ok(queue.dead(dead))),
+        }
+    }
+
+    fn groups<'a>(&'a self, work: Work<'a>) -> Pending<'a, Option<Vec<GroupStatus>>> {
+        match work {
+            Work::Stream(stream) => self.run(stream, |slot, _| Ok(slot.groups())),
+            Work::Finished => self.on_finished(|queue| Ok(Some(queue.list()))),
         }
     }
 

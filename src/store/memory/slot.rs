@@ -19,7 +19,7 @@ use crate::{
     store::{
         Ack, Append, Appended, FinishedNews, IfActive, IfEnded, LiveMessage, Look, OwnerCheck, Piece, Read,
         Renew, Restore, Start, Started, StopResult, StreamStatus, Sweep, Swept,
-        groups::{Dead, Item, Resolve, Subject, Take, Taken},
+        groups::{Dead, GroupStatus, Item, Resolve, Subject, Take, Taken},
         raw_page::RawPage,
     },
 };
@@ -288,6 +288,12 @@ impl Slot {
                 seq: id.1,
             }))
         }))
+    }
+
+    pub fn groups(&self) -> Option<Vec<GroupStatus>> {
+        let stream = self.stream.as_ref()?;
+        let last = stream.kept().last().map_or(0, |kept| kept.last);
+        Some(self.groups.list(last))
     }
 
     pub fn ack(&mut self, step: &Step, acks: &[Ack], owner: &OwnerCheck) -> Result<Vec<bool>> {

@@ -69,7 +69,7 @@ use self::{
     subscriber::Kind,
     target::Target,
 };
-use super::groups::{Dead, Finished, Item, Open, Overdue, Resolve, Take, Taken, Work};
+use super::groups::{Dead, Finished, GroupStatus, Item, Open, Overdue, Resolve, Take, Taken, Work};
 use super::{
     Ack, Append, Appended, ConnectionState, Found, IfActive, IfEnded, ListCursor, Listener, MAX_CONSUMERS,
     MAX_KEPT_STOPS, MAX_PAGE_FRAMES, OwnerCheck, Page, Pending, Piece, Position, Read, Renew, Restore,
@@ -693,6 +693,10 @@ impl Store for RedisStore {
 
     fn dead<'a>(&'a self, work: Work<'a>, dead: &'a Dead) -> Pending<'a, Vec<Item>> {
         Box::pin(self.dead_items(work, dead))
+    }
+
+    fn groups<'a>(&'a self, work: Work<'a>) -> Pending<'a, Option<Vec<GroupStatus>>> {
+        Box::pin(self.list_groups(work))
     }
 
     fn announce<'a>(&'a self, finished: &'a Finished, if_open: bool) -> Pending<'a, ()> {
