@@ -94,6 +94,15 @@ describe('the package', () => {
     for (const link of links) assert.match(link, /^(https:\/\/|#)/, 'npm shows no relative links')
   })
 
+  test('a release puts the line for npm in the place of how to install tarballs, and changes nothing else', () => {
+    const text = readFileSync(join(root, 'README.md'), 'utf8')
+    const released = readme(text, { isReleased: true })
+    assert.match(released, /^## Install\n\n```sh\nnpm install tidemark\n```\n\nNode\.js 20/m)
+    assert.doesNotMatch(released, /git clone|not on npm|\.tgz/)
+    assert.equal(readme(released, { isReleased: true }), released)
+    assert.ok(text.length - released.length < 700)
+  })
+
   test('links from page to page lead somewhere', () => {
     const pages = [
       'CONTRIBUTING.md',
