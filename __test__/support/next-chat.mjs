@@ -118,7 +118,7 @@ export class Tab {
   /** Waits for more text than so many characters. @param {number} length */
   async hasMoreThan(length) {
     return until(async () => (await this.text()).length > length, {
-      timeout: 15_000,
+      timeout: 30_000,
       message: `more than ${length} characters`,
     })
   }
