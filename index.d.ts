@@ -20,9 +20,11 @@
  */
 
 import type { EventEmitter } from 'node:events'
+import type { ServerResponse as Http1Response } from 'node:http'
+import type { Http2ServerResponse } from 'node:http2'
 
-/** Milliseconds, or a number with a unit: `'250ms'`, `'90s'`, `'30m'`, `'1h'`, `'7d'`. */
-export type Duration = number | string
+/** Whole milliseconds, or a whole number with a unit: `'250ms'`, `'90s'`, `'30m'`, `'1h'`, `'7d'`. */
+export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`
 
 /**
  * What one `write` publishes: text or bytes, at most 32 MiB (text is counted in UTF-8).
@@ -42,7 +44,10 @@ export type Outcome = 'complete' | 'failed' | 'stopped' | 'interrupted'
  */
 export type ConnectionState = 'idle' | 'connecting' | 'ready' | 'reconnecting' | 'degraded' | 'closed'
 
-/** How long a stream's keys live; they are given a TTL by the command that creates them. 1 s to 365 days. */
+/**
+ * How long a stream's keys live; they are given a TTL by the command that creates them. 1 s to 365 days. A number is in
+ * milliseconds, and refused below 60,000, since seconds are meant then: write `'3600s'` or `'1h'`.
+ */
 export interface Ttl {
   /** From the last write of a live stream. Default `'1h'`, or `TIDEMARK_TTL_ACTIVE_SECONDS`. */
   active?: Duration | undefined
@@ -96,6 +101,12 @@ export interface EngineOptions {
    * (`TIDEMARK_URL`). Default: the environment's `TIDEMARK_URL`, `REDIS_URL` or `KV_URL`, else `memory:`.
    */
   url?: string | undefined
+  /**
+   * In one process, the newest engine of a name replaces the one before, which is closed as soon as no producer writes through it
+   * any more. For development servers, which evaluate a module anew on every save. 1–200 bytes; default: none, so that engines
+   * live side by side.
+   */
+  name?: string | undefined
   /** For a URL with TLS. */
   tls?: TlsOptions | undefined
   /**
@@ -423,6 +434,9 @@ export interface StreamRequest {
   readonly signal?: AbortSignal | undefined
 }
 
+/** What `node:http`, `node:http2` and Express call a response, which has not begun. */
+export type ServerResponse = Http1Response | Http2ServerResponse
+
 /** What {@link Engine.pipe} reads: an async iterable, a web stream, or a function that gets the producer's signal. */
 export type PipeSource =
   | AsyncIterable<ChunkData>
@@ -467,13 +481,27 @@ export interface ConsumerStatus {
 }
 
 export interface StopOptions {
+  /** What the producers and the readers are told; at most 1 KiB. Default: nothing. */
+  reason?: string | undefined
   /** Must equal the owner given at the start, if one was. */
   owner?: string | undefined
-  /** How long the stop is kept for the start of a stream that does not exist yet. Default: the engine's `ttl.active`. */
+  /** How long the stop is kept for the start of a stream that does not exist yet. 1 s to 365 days, default `'10s'`. */
   keep?: Duration | undefined
 }
 
-/** `stopping`: a live producer was told. `kept`: no such stream yet, its start will be stopped. `ended`: too late. */
+export interface AckOptions {
+  /** Whose progress it is. */
+  consumer: string
+  /** Everything up to here has been dealt with. */
+  cursor: string
+  /** Must equal the owner given at the start, if one was. */
+  owner?: string | undefined
+}
+
+/**
+ * `stopping`: a live producer was told. `kept`: there is no such stream; if it starts within {@link StopOptions.keep}, it is
+ * stopped. `ended`: too late.
+ */
 export type StopResult = 'stopping' | 'kept' | 'ended'
 
 /** How long something took, in seconds. */
@@ -590,9 +618,34 @@ export interface EngineEvents {
   state: [state: ConnectionState, reason: string]
 }
 
+export interface EngineJson {
+  /** Without user and password. */
+  url: string
+  keyPrefix: string
+  state: ConnectionState
+}
+
+export interface ProducerJson {
+  streamId: string
+  generation: string
+  outcome: Outcome | undefined
+}
+
+export interface SubscriptionJson {
+  streamId: string
+  cursor: string | undefined
+  outcome: Outcome | undefined
+  reason: string | undefined
+}
+
+/** Bytes are in base64. */
+export type ChunkJson = { seq: number; cursor: string } & ({ data: string } | { bytes: string })
+
 export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
   /** The connection to the store. */
   readonly state: ConnectionState
+  /** What it is written as by `JSON.stringify`, and printed as. */
+  toJSON(): EngineJson
   /** Connects early. Rejects with `ERR_CONNECTION` within `connectTimeout`. */
   connect(): Promise<void>
   /** Starts a generation on a stream. `streamId`: 1–512 bytes of UTF-8, any characters. */
@@ -611,6 +664,8 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
    * nothing. Resolves once it is stored, at most `ackIntervalMs` later with Redis at hand. Rejects with `ERR_NOT_FOUND`,
    * `ERR_FORBIDDEN`, or `ERR_STORE` when the stream has 1000 other consumers.
    */
+  ack(streamId: string, options: AckOptions): Promise<void>
+  /** The same, as earlier versions have it. */
   ack(
     streamId: string,
     consumer: string,
@@ -622,11 +677,29 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
    * response follows the stream; it has no further chunks to tell of after an `end` event, and is to be resumed when it
    * ends without one. 400: the cursor is malformed. 403: another owner's stream. 404: it did not appear within `wait`.
    * 410: chunks after the cursor are gone; the body's `resume` is the cursor of what is left. 503: the store cannot be
-   * reached. The body of all but 200 is JSON with the error's `code` and a `message`, which for 503 does not say more than the
+   * reached, said at once while the state is `degraded`, unless the stream is produced in this process. The body of all but 200 is JSON with the error's `code` and a `message`, which for 503 does not say more than the
    * code does: see {@link SseOptions.onError}. A cursor of a generation that is no
    * longer kept is answered with a `reset` event and everything there is. A client that leaves stops nothing.
    */
   respond(request: StreamRequest, streamId: string, options?: RespondOptions): Promise<Response>
+  /**
+   * The same for servers without web responses: `node:http`, Express, Fastify (`request.raw`, `reply.raw`), over HTTP/1 or 2.
+   *
+   * ```ts
+   * app.get('/chats/:id/stream', (req, res) => engine.send(req, res, req.params.id))
+   * ```
+   *
+   * Sends what {@link Engine.respond} says, at the client's pace, with the headers that the response has already. Resolves when the
+   * response has ended or its client has left, which is no error and stops nothing. A response that ends before its stream does
+   * (a closing engine, `maxDurationMs`) just ends; one of UI messages breaks. Rejects, with nothing sent, for what `respond`
+   * rejects for.
+   */
+  send(
+    request: StreamRequest,
+    response: ServerResponse,
+    streamId: string,
+    options?: RespondOptions,
+  ): Promise<void>
   /**
    * Answers the requests with which `tidemark/client` acknowledges what it has got, as {@link Engine.ack} does. 204: it is
    * stored. 400: it is no acknowledgement. 413: it is longer than 4 KiB. The other statuses, and the bodies, are those of
@@ -645,10 +718,17 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
   deadLetters(options: DeadLettersOptions & { streamId: string }): AsyncIterableIterator<DeadChunk>
   deadLetters(options: DeadLettersOptions & { streamId?: undefined }): AsyncIterableIterator<DeadFinished>
   /**
-   * Stops a stream's producers wherever they run, or keeps the stop for its start. `reason`: at most 1 KiB. A stop that is kept
-   * for an owner is nobody else's to replace; rejects with `ERR_STORE` when those of 1000 others are kept for the stream.
+   * Stops a stream's producers wherever they run, or keeps the stop for its start, which it may have overtaken, for 10 s. A stop
+   * that is kept for an owner is nobody else's to replace; rejects with `ERR_STORE` when those of 1000 others are kept for the
+   * stream.
    */
-  stop(streamId: string, reason?: string, options?: StopOptions): Promise<StopResult>
+  stop(streamId: string, options?: StopOptions): Promise<StopResult>
+  /** The same, as earlier versions have it: the reason by itself. */
+  stop(
+    streamId: string,
+    reason: string | undefined,
+    options?: Omit<StopOptions, 'reason'>,
+  ): Promise<StopResult>
   /** What is known of a stream, or null. */
   status(streamId: string): Promise<StreamStatus | null>
   /**
@@ -687,6 +767,8 @@ export interface Producer extends AsyncDisposable {
   readonly signal: AbortSignal
   /** How the generation ended, once it has. */
   readonly outcome: Outcome | undefined
+  /** What it is written as by `JSON.stringify`, and printed as. */
+  toJSON(): ProducerJson
   /**
    * Queues a chunk and returns at once. False: above the high-water mark, `await producer.ready`. Throws
    * `ERR_BACKPRESSURE` when the queue is full, `ERR_FENCED` or `ERR_ENDED` when nothing can be written any more.
@@ -712,9 +794,11 @@ export interface Producer extends AsyncDisposable {
 export interface Chunk {
   /** 1, 2, 3 … unique and monotonic per stream. */
   readonly seq: number
-  /** Pass it as `from` to go on after this chunk. */
+  /** Pass it as `from` to go on after this chunk. A copy by `{ ...chunk }` has none. */
   readonly cursor: string
   readonly data: ChunkData
+  /** What it is written as by `JSON.stringify`: with its cursor, so that whoever gets it can resume. */
+  toJSON(): ChunkJson
   /** The data as text; bytes are decoded as UTF-8, each chunk by itself. */
   text(): string
   /** The data parsed as JSON. */
@@ -733,6 +817,8 @@ export interface Subscription extends AsyncIterableIterator<Chunk>, AsyncDisposa
   readonly outcome: Outcome | undefined
   /** Why it ended: the stop's reason, the failure's message … */
   readonly reason: string | undefined
+  /** What it is written as by `JSON.stringify`, and printed as. */
+  toJSON(): SubscriptionJson
   next(): Promise<IteratorResult<Chunk, undefined>>
   return(): Promise<IteratorResult<Chunk, undefined>>
   throw(error?: unknown): Promise<IteratorResult<Chunk, undefined>>
@@ -773,6 +859,7 @@ export type ErrorCode =
   | 'ERR_INTERRUPTED'
   | 'ERR_CORRUPT'
   | 'ERR_CLOSED'
+  | 'ERR_PLATFORM'
   | 'ERR_INTERNAL'
 
 /** What every error of this package is. Test `code`, or `instanceof` a subclass. */
@@ -783,6 +870,8 @@ export class TidemarkError extends Error {
   readonly streamId: string | undefined
   /** Whether the same call may succeed later. */
   readonly retryable: boolean
+  /** The address of what is to be known of this code: what it comes from, and what to do. */
+  readonly docs: string
 }
 /** A value was refused at the door; `field` names it. Nothing was done. */
 export class InvalidArgumentError extends TidemarkError {
@@ -847,5 +936,7 @@ export class InterruptedError extends TidemarkError {
 export class CorruptError extends TidemarkError {}
 /** The engine is closed. */
 export class ClosedError extends TidemarkError {}
+/** There is no native library for this operating system and processor, or it was not installed. */
+export class PlatformError extends TidemarkError {}
 /** A defect in Tidemark. */
 export class InternalError extends TidemarkError {}

@@ -302,9 +302,14 @@ describe('methods that return promises reject', () => {
 
   test('stop', async () => {
     for (const id of badIds) await assert.rejects(engine.stop(/** @type {any} */ (id)), refusal('streamId'))
-    for (const reason of [null, 5, {}, lone, 'x'.repeat(1025)]) {
+    for (const reason of [null, 5, lone, 'x'.repeat(1025)]) {
       await assert.rejects(engine.stop('unstopped', /** @type {any} */ (reason)), refusal('reason'))
+      const options = /** @type {any} */ ({ reason })
+      await assert.rejects(engine.stop('unstopped', options), refusal('options.reason'))
     }
+    await assert.rejects(engine.stop('unstopped', /** @type {any} */ ([])), refusal('options'))
+    const both = [{ reason: 'x' }, { owner: 'ann' }]
+    await assert.rejects(engine.stop('unstopped', .../** @type {[any]} */ (both)), refusal('options'))
     for (const owner of badOwners) {
       await assert.rejects(
         engine.stop('unstopped', '', /** @type {any} */ ({ owner })),
@@ -338,7 +343,12 @@ describe('methods that return promises reject', () => {
     for (const owner of badOwners) {
       const options = /** @type {any} */ ({ owner })
       await assert.rejects(engine.ack('s', 'c', cursor, options), refusal('options.owner'))
+      const all = /** @type {any} */ ({ owner, cursor, consumer: 'c' })
+      await assert.rejects(engine.ack('s', all), refusal('options.owner'))
     }
+    const lacking = /** @type {any} */ ({ consumer: 'c' })
+    await assert.rejects(engine.ack('s', lacking), refusal('options.cursor'))
+    await assert.rejects(engine.ack('s', /** @type {any} */ ({ cursor })), refusal('options.consumer'))
   })
 
   test('status and delete', async () => {

@@ -11,6 +11,7 @@ import commonjs from '@rollup/plugin-commonjs'
 import nodeResolve from '@rollup/plugin-node-resolve'
 import { build } from 'esbuild'
 import { rollup } from 'rollup'
+import webpack from 'webpack'
 import { packedFolder, run } from './support/next-app.mjs'
 
 const SERVER = `
@@ -54,7 +55,7 @@ describe('bundlers', () => {
     test(`esbuild: ${name}`, async () => {
       const outfile = join(folder, out)
       await build({ ...node, ...options, absWorkingDir: folder, entryPoints: [entry], outfile })
-      assert.equal(await output(outfile), 'bundled\n')
+      assert.equal(await printed(outfile), 'bundled\n')
     })
   }
 
@@ -66,8 +67,36 @@ describe('bundlers', () => {
     })
     const file = join(folder, 'rollup.mjs')
     await bundle.write({ file, format: 'es' })
-    assert.equal(await output(file), 'bundled\n')
+    assert.equal(await printed(file), 'bundled\n')
   })
+
+  /** @type {[name: string, entry: string, filename: string, options: import('webpack').Configuration][]} */
+  const packs = [
+    ['CommonJS', 'common.mjs', 'webpack.cjs', { externals: { tidemark: 'commonjs tidemark' } }],
+    [
+      'ES module',
+      'server.mjs',
+      'webpack.mjs',
+      { externals: { tidemark: 'module tidemark' }, experiments: { outputModule: true } },
+    ],
+  ]
+  for (const [name, entry, filename, options] of packs) {
+    test(`webpack: external, as ${name}`, async () => {
+      const target = /** @type {const} */ ('node20')
+      const output = { path: folder, filename, ...(options.experiments ? { module: true } : {}) }
+      const compiler = webpack({
+        ...options,
+        mode: 'production',
+        target,
+        context: folder,
+        entry: `./${entry}`,
+        output,
+      })
+      const stats = await promisify(compiler.run.bind(compiler))()
+      assert.equal(stats?.hasErrors(), false, stats?.toString())
+      assert.equal(await printed(join(folder, filename)), 'bundled\n')
+    })
+  }
 
   test('what is for the browser is bundled without anything native', async () => {
     const { outputFiles, metafile } = await build({
@@ -91,7 +120,7 @@ describe('bundlers', () => {
 })
 
 /** @param {string} file */
-async function output(file) {
+async function printed(file) {
   const { NODE_TEST_CONTEXT: _, ...env } = process.env
   return (await promisify(execFile)(process.execPath, [file], { env, timeout: 20_000 })).stdout
 }

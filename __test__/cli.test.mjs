@@ -7,8 +7,12 @@ import { readFile } from 'node:fs/promises'
 import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { createEngine } from 'tidemark'
+import { ls } from '../dist/cli/ls.js'
 import output from '../dist/cli/output.js'
+import suggest from '../dist/cli/suggest.js'
+import table from '../dist/cli/table.js'
 import { tail } from '../dist/cli/tail.js'
+import { top } from '../dist/cli/top.js'
 import { produceMany } from './support/many.mjs'
 import { reap } from './support/reaper.mjs'
 import { startRedis } from './support/redis-server.mjs'
@@ -20,7 +24,7 @@ import { deadline, until } from './support/wait.mjs'
 const root = new URL('../', import.meta.url)
 const { bin, version } = JSON.parse(await readFile(new URL('package.json', root), 'utf8'))
 const main = fileURLToPath(new URL(bin.tidemark, root))
-const COMMANDS = ['ls', 'show', 'tail', 'stop', 'rm', 'cleanup', 'stats', 'doctor']
+const COMMANDS = ['ls', 'top', 'show', 'tail', 'stop', 'rm', 'cleanup', 'stats', 'groups', 'dead', 'doctor']
 
 /** @param {Record<string, string>} env */
 function environment(env) {
@@ -73,11 +77,11 @@ describe('the command line without a store', () => {
     assert.equal(all.code, 0)
     for (const command of COMMANDS) {
       assert.match(all.stdout, new RegExp(`^ {2}${command} `, 'm'))
-      const [own, about] = await Promise.all([cli([command, '--help']), cli(['help', command])])
+      const own = await cli([command, '--help'])
       assert.equal(own.code, 0)
       assert.match(own.stdout, new RegExp(`^Usage: tidemark ${command} `, 'm'))
       assert.match(own.stdout, /--url <url>/)
-      assert.equal(about.stdout, own.stdout)
+      if (command === 'ls') assert.equal((await cli(['help', command])).stdout, own.stdout)
     }
     assert.equal((await cli([])).stdout, all.stdout)
     assert.equal((await cli(['--version'])).stdout.trim(), version)
@@ -88,7 +92,18 @@ describe('the command line without a store', () => {
   test('a wrong command line ends with 2 and says what is wrong', async () => {
     /** @type {[args: string[], says: RegExp][]} */
     const table = [
-      [['list'], /no command list/],
+      [['list'], /no command list; see tidemark --help/],
+      [['lss'], /no command lss; did you mean ls\?/],
+      [['ls', '--url', 'memory:', '--stat=active'], /no option --stat; did you mean --state\?/],
+      [['ls', '--prefx', 'x'], /no option --prefx; did you mean --prefix\?; see tidemark ls --help/],
+      [['ls', '-x'], /no option -x; see tidemark ls --help/],
+      [['ls', '--url', 'memory:', '--sort', 'chunk'], /--sort is one of .*; did you mean chunks\?/],
+      [['top', '--url', 'memory:', '--interval', '1ms'], /--interval: must be/],
+      [['dead', '--url', 'memory:'], /<group>/],
+      [
+        ['dead', '--url', 'memory:', 'g', '--retry', '--drop'],
+        /exclude each other; see tidemark dead --help/,
+      ],
       [['--json'], /command is missing/],
       [['ls', '--bad'], /--bad/],
       [['ls', 'stream'], /no arguments/],
@@ -110,7 +125,7 @@ describe('the command line without a store', () => {
         const { code, stdout, stderr } = await cli(args)
         assert.deepEqual([code, stdout], [2, ''], args.join(' '))
         assert.match(stderr, says)
-        assert.match(stderr, /see tidemark --help/)
+        assert.match(stderr, /; see tidemark (?:[a-z]+ )?--help\n$/)
       }),
     )
   })
@@ -129,8 +144,12 @@ describe('the command line without a store', () => {
         ['stats', '--json'],
       ].map((args) => cli([...memory, ...args])),
     )
-    assert.deepEqual([ls?.code, ls?.stdout, ls?.stderr], [0, '', 'No streams.\n'])
-    for (const { code } of [show, tail, rm].map((run) => run ?? { code: undefined })) assert.equal(code, 3)
+    const nowhere = 'under the prefix tidemark (--prefix)'
+    assert.deepEqual([ls?.code, ls?.stdout, ls?.stderr], [0, '', `No streams ${nowhere}.\n`])
+    for (const run of [show, tail, rm]) {
+      assert.equal(run?.code, 3)
+      assert.ok(`${run?.stdout}${run?.stderr}`.includes(nowhere), 'what was looked through is named')
+    }
     assert.deepEqual(lines(stop?.stdout ?? ''), [{ streamId: 'a', result: 'kept' }])
     assert.equal(lines(cleanup?.stdout ?? '')[0]?.removed, 0)
     assert.equal(lines(stats?.stdout ?? '')[0]?.streams, 0)
@@ -168,6 +187,40 @@ describe('the command line without a store', () => {
     const findings = lines((await doctor).stdout)
     assert.equal(findings.at(-1)?.check, 'connection')
     assert.deepEqual([findings.at(-1)?.status, findings.at(-2)?.found], ['failure', 'redis://127.0.0.1:1/2'])
+  })
+
+  test('a server that does not answer is named before one loses patience', async () => {
+    const run = start(['ls', '--url', 'redis://bob:sesame@127.0.0.1:1/2'])
+    await until(() => run.stderr === 'trying to reach 127.0.0.1:1 …\n', { timeout: 4_000 })
+    assert.equal(run.child.exitCode, null, 'before the failure')
+    run.child.kill()
+  })
+
+  test('what was probably meant is said, and nothing where nothing is near', () => {
+    /** @type {[word: string, known: string[], meant: string | undefined][]} */
+    const words = [
+      ['tial', COMMANDS, 'tail'],
+      ['TAIL', COMMANDS, 'tail'],
+      ['clean', COMMANDS, 'cleanup'],
+      ['stat', COMMANDS, 'stats'],
+      ['list', COMMANDS, undefined],
+      ['x', COMMANDS, undefined],
+      ['', COMMANDS, undefined],
+      ['--dryrun', ['--dry-run', '--batch'], '--dry-run'],
+      ['activ', ['active', 'complete'], 'active'],
+    ]
+    for (const [word, known, meant] of words)
+      assert.equal(suggest.suggestion(word, known), meant ? `; did you mean ${meant}?` : '', word)
+  })
+
+  test('long ids lose their middle at the edge of a terminal, wherever they are wide', () => {
+    assert.equal(table.cut('chat-1', 6), 'chat-1')
+    assert.equal(table.cut('chat-0123456789', 9), 'chat…6789')
+    assert.equal(table.cut('0123456789', 4), '01…9')
+    assert.equal(table.cut('日本語テキスト', 8), '日本…ト')
+    assert.equal(table.width('é日😀'), 5)
+    for (let columns = 2; columns < 30; columns++)
+      assert.ok(table.width(table.cut('a日b本c語😀d'.repeat(3), columns)) <= columns)
   })
 
   test('colours and lines that are drawn again are for terminals', () => {
@@ -247,10 +300,11 @@ describe('the command line [redis]', () => {
     await live.append('one')
     const listed = await run('ls')
     assert.equal(listed.code, 0)
-    assert.match(listed.stdout, /^STATE +CHUNKS +STORED +WRITTEN +EXPIRES +STREAM\n/)
-    assert.match(listed.stdout, /^complete +5 .* first$/m)
-    assert.match(listed.stdout, /^failed +0 .* second$/m)
-    assert.match(listed.stdout, /^active +1 .* live \\u\{1b\}\[31m$/m)
+    assert.match(listed.stdout, /^STATE +CHUNKS +STORED +LAST WRITE +EXPIRES +OWNER +STREAM\n/)
+    assert.match(listed.stdout, /^complete +5 .* user-1 +first$/m)
+    assert.match(listed.stdout, /^failed +0 .* – +second$/m)
+    assert.match(listed.stdout, /^active +1 .* – +live \\u\{1b\}\[31m$/m)
+    assert.equal(listed.stderr, '3 streams.\n')
     assert.ok(!listed.stdout.includes('\u001b'), 'no colours in a pipe, and none of others')
     const failed = lines((await run('ls', '--json', '--state', 'failed', '--state', 'stopped')).stdout)
     assert.deepEqual(
@@ -271,9 +325,131 @@ describe('the command line [redis]', () => {
     const [status] = lines((await run('show', '--json', 'first')).stdout)
     assert.deepEqual([status.streamId, status.lastSeq, status.owner], ['first', 5, 'user-1'])
     assert.ok(status.memoryBytes > 0)
+    assert.match(shown.stdout, /^last write +\d{4}-/m)
     const missing = await run('show', 'missing')
     assert.deepEqual([missing.code, missing.stdout], [3, ''])
     await live.complete()
+  })
+
+  test('ls sorts, filters and counts', async (t) => {
+    const { engine, run } = await scene(t)
+    for (const [name, size, owner] of [
+      ['chat-b', 3, 'ann'],
+      ['chat-a', 9, 'bob'],
+      ['note-1', 1, 'ann'],
+    ]) {
+      await produceAll(engine, String(name), texts(Number(size)), { owner: String(owner) })
+      // The next one is written in another millisecond.
+      const now = Date.now()
+      await until(() => Date.now() > now, { interval: 1 })
+    }
+    const names = async (/** @type {string[]} */ ...args) =>
+      lines((await run('ls', '--json', ...args)).stdout).map(({ streamId }) => streamId)
+    assert.deepEqual(await names(), ['note-1', 'chat-a', 'chat-b'], 'the last written first')
+    assert.deepEqual(await names('--reverse'), ['chat-b', 'chat-a', 'note-1'])
+    assert.deepEqual(await names('--sort', 'chunks'), ['chat-a', 'chat-b', 'note-1'])
+    assert.deepEqual(await names('--sort', 'stream', '-n', '1'), ['chat-a'])
+    assert.deepEqual(await names('--sort', 'owner'), ['chat-b', 'note-1', 'chat-a'])
+    assert.deepEqual((await names('--sort', 'none')).sort(), ['chat-a', 'chat-b', 'note-1'])
+    assert.equal((await names('--sort', 'none', '-n', '2')).length, 2)
+    assert.deepEqual(await names('--name', 'chat', '--owner', 'ann'), ['chat-b'])
+    assert.deepEqual(await names('--name', '*-*a'), ['chat-a'])
+    assert.deepEqual(await names('--name', 'hat*'), [])
+    assert.deepEqual(await names('--name', '*1'), ['note-1'])
+    assert.equal((await run('ls', '--name', 'chat')).stderr, '2 of 3 streams.\n')
+    assert.equal((await run('ls', '-n', '1')).stderr, '1 of 3 streams.\n')
+    assert.equal((await run('ls', '--name', 'chat', '-n', '1')).stderr, '1 of 2 streams that match, of 3.\n')
+    const none = await run('ls', '--owner', 'eve')
+    assert.match(none.stderr, /^None of the 3 streams under the prefix test.* \(--prefix\) matches\.\n$/)
+  })
+
+  test('ls and top fit the terminal', async (t) => {
+    const { engine, prefix, redis } = await scene(t)
+    const producer = await engine.produce(`chat-${'0123456789'.repeat(12)}-end`, { owner: 'o'.repeat(60) })
+    await producer.append('one')
+    for (const columns of [80, 120]) {
+      let written = ''
+      const write = (/** @type {string} */ text) => {
+        written += text
+        return true
+      }
+      const screen = { isTTY: true, columns, rows: 24, write }
+      const out = new output.Output(screen, screen, false)
+      const { signal } = new AbortController()
+      const context = { engine, args: [], out, signal, address: redis.url, config: { keyPrefix: prefix } }
+      await ls.run(/** @type {any} */ ({ ...context, values: {} }))
+      assert.match(written, /chat-.*…\d*-end\n/)
+      await top.run(/** @type {any} */ ({ ...context, values: { times: '1' } }))
+      assert.ok(written.includes('\u001b[H'), 'over what was there')
+      const rows = written.replaceAll(/\p{Cc}\[[KHJ]/gu, '').split('\n')
+      assert.equal(rows.filter((row) => /^1 live of 1 streams, 1 producers/.test(row)).length, 1)
+      assert.equal(rows.filter((row) => /chat-.*…\d*-end$/.test(row)).length, 2)
+      for (const row of rows.filter((row) => row.includes('streams') || row.includes('…')))
+        assert.ok(table.width(row) <= columns, row)
+    }
+    await producer.complete()
+  })
+
+  test('top tells what is being written, look after look', async (t) => {
+    const { engine, start, run } = await scene(t)
+    await produceAll(engine, 'over', texts(3))
+    const [busy, idle] = [await engine.produce('busy'), await engine.produce('idle')]
+    await busy.append('0')
+    const looking = start('top', '--json', '--interval', '200ms')
+    await until(async () => {
+      await busy.append('x')
+      return lines(looking.stdout.slice(0, looking.stdout.lastIndexOf('\n'))).some(
+        ({ top }) => top[0].chunksPerSecond > 0,
+      )
+    })
+    looking.child.kill('SIGINT')
+    assert.equal((await deadline(looking.ended, 10_000, 'Ctrl-C'))[0], 130)
+    const last = lines(looking.stdout).at(-1)
+    assert.deepEqual([last.streams, last.active, last.producers], [3, 2, 2])
+    assert.deepEqual(
+      last.top.map(({ streamId }) => streamId),
+      ['busy', 'idle'],
+    )
+    assert.ok(last.chunksPerSecond > 0 && last.bytesPerSecond > 0)
+    const once = await run('top', '--times', '1', '-n', '1')
+    assert.match(
+      once.stdout,
+      /\n2 live of 3 streams, 2 producers, 0\.0 chunks\/s.*\n +CHUNKS\/S.*\n.*(busy|idle)\n\n$/,
+    )
+    await Promise.all([busy.complete(), idle.complete()])
+  })
+
+  test('dead letters are listed, handed out again and given up', async (t) => {
+    const { engine, run } = await scene(t)
+    await produceAll(engine, 'jobs', ['poison \u001b[31m', new Uint8Array([1, 2])], { owner: 'ann' })
+    const group = { group: 'work', consumer: 'one', owner: 'ann', maxDeliveries: 1, batch: 2 }
+    const letters = async () => lines((await run('dead', 'work', 'jobs', '--json')).stdout)
+    const held = engine.consume('jobs', group)
+    await held.next()
+    await held.next()
+    // It comes back under its name, and has had them once already.
+    assert.equal((await engine.consume('jobs', group).next()).done, true)
+    const [first, second] = await letters()
+    assert.deepEqual([first.seq, first.data, first.deliveries], [1, 'poison \u001b[31m', 1])
+    assert.deepEqual([second.seq, second.base64], [2, 'AQI='])
+    const groups = await run('groups', 'jobs')
+    assert.match(groups.stdout, /^ +BEHIND +HELD +DEAD {2}GROUP\n +0 +0 +2 {2}work\n$/)
+    assert.equal((await run('groups', 'none')).code, 3)
+    assert.match((await run('groups')).stderr, /^No groups of finished generations under the prefix /)
+    const finished = engine.finished({ group: 'database', consumer: 'one' })
+    const waiting = finished.next()
+    await until(async () => {
+      const [found] = lines((await run('groups', '--json')).stdout)
+      return found?.group === 'database' && found.held === 0 && found.dead === 0
+    })
+    await Promise.all([finished.return(), waiting])
+    const listed = await run('dead', 'work', 'jobs')
+    assert.match(listed.stdout, /^handed out 1 times {2}\w+\.1 {2}poison \\u\{1b\}\[31m\n.* 2 B\n$/)
+    assert.equal(listed.stderr, '2 dead letters of the group work of jobs.\n')
+    assert.match((await run('dead', 'work', 'jobs', '--drop')).stderr, /given up/)
+    const none = await run('dead', 'work', 'jobs')
+    assert.match(none.stderr, /^No dead letters of the group work of jobs under the prefix /)
+    assert.equal((await run('dead', 'database')).code, 0)
   })
 
   test('tail prints chunks as they are, from where it is told, and follows a live stream', async (t) => {
@@ -358,6 +534,7 @@ describe('the command line [redis]', () => {
     const stats = await run('stats')
     assert.match(stats.stdout, /301 streams, 0 producers\n/)
     assert.match(stats.stdout, /^complete +300 +900 /m)
+    assert.match(stats.stdout, /^STATE +STREAMS +CHUNKS +BYTES +STORED$/m)
     assert.match(stats.stdout, /^Memory of 16 of them: /m)
     const [json] = lines((await run('stats', '--json', '--sample', '4')).stdout)
     assert.deepEqual([json.streams, json.chunks, json.memory.streams], [301, 900, 4])
@@ -500,6 +677,20 @@ describe('the doctor [redis]', () => {
     assert.equal(wrong.code, 1)
     assert.equal(wrong.findings.get('connection').status, 'failure')
     assert.doesNotMatch(wrong.output, /sesame|mellon/)
+  })
+
+  test('groups that may not be looked at are not shown as if they had nothing', async (t) => {
+    const redis = await startRedis()
+    t.after(() => redis.close())
+    const engine = createEngine({ url: redis.url })
+    t.after(() => engine.close())
+    await produceAll(engine, 'jobs', texts(2))
+    await engine.consume('jobs', { group: 'work', consumer: 'one' }).next()
+    await redis.admin.cmd('ACL', 'SETUSER', 'bob', 'reset', 'on', '>sesame', '~*', '&*', '+@all', '-xinfo')
+    const url = redis.adminUrl.replace('//', '//bob:sesame@')
+    const { code, stdout, stderr } = await cli(['groups', 'jobs', '--url', url])
+    assert.deepEqual([code, stdout], [1, ''])
+    assert.match(stderr, /the store refused groups: .*\(ERR_STORE\)/)
   })
 
   test('it tells which rights are missing', async (t) => {

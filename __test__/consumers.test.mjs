@@ -61,6 +61,19 @@ eachStore('consumers', (store) => {
     checkHistory({ written: numbered(texts(20)), readers: [first, second, none, again, stranger] })
   })
 
+  test('ack takes its options second, and the arguments of earlier versions too', async () => {
+    const engine = open()
+    const producer = await engine.produce('two forms', { owner: 'ann' })
+    await writeAll(producer, texts(3))
+    await producer.complete()
+    const seen = `${producer.generation}.1`
+    await assert.rejects(engine.ack('two forms', { consumer, cursor: seen }), { code: 'ERR_FORBIDDEN' })
+    await engine.ack('two forms', { consumer, cursor: seen, owner: 'ann' })
+    await reaches(engine, 'two forms', { lag: 2 })
+    await engine.ack('two forms', consumer, `${producer.generation}.3`, { owner: 'ann' })
+    await reaches(engine, 'two forms', { lag: 0 })
+  })
+
   test('checklist 19: what was seen is stored by close, and known to the engine before', async () => {
     const [engine, other] = [open({ ackIntervalMs: 10_000 }), open()]
     await produceAll(engine, 'closed', texts(10))

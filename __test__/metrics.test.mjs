@@ -1,8 +1,10 @@
 // What the engine counts, and the three ways it is shown: an object, Prometheus' text, OpenTelemetry's instruments.
 
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { describe, test } from 'node:test'
+import { promisify } from 'node:util'
 import {
   AggregationTemporality,
   DataPointType,
@@ -11,6 +13,7 @@ import {
 } from '@opentelemetry/sdk-metrics'
 import { createEngine } from 'tidemark'
 import { observe } from 'tidemark/opentelemetry'
+import { pack } from '../scripts/pack.mjs'
 import { openProxy } from './children/fault-scene.mjs'
 import { checkHistory } from './support/history.mjs'
 import { eachStore, sharedRedis } from './support/stores.mjs'
@@ -310,7 +313,14 @@ test('checklist 11: the Grafana dashboard asks for metrics that there are, and f
   assert.equal(dashboard.id, null, 'an import gives it its number')
   assert.ok(dashboard.schemaVersion >= 36)
   const variables = new Set(dashboard.templating.list.map((/** @type {any} */ each) => each.name))
-  assert.equal(dashboard.templating.list[0].type, 'datasource')
+  const [source] = dashboard.templating.list
+  assert.equal(source.type, 'datasource')
+  const [input] = dashboard.__inputs
+  assert.deepEqual([input.type, input.pluginId], ['datasource', 'prometheus'], 'an import asks for it')
+  assert.equal(source.current.value, `$\{${input.name}}`)
+  const types = new Set(dashboard.panels.map((/** @type {any} */ { type }) => type))
+  const plugins = dashboard.__requires.filter((/** @type {any} */ { type }) => type === 'panel')
+  assert.deepEqual(new Set(plugins.map((/** @type {any} */ { id }) => id)), types)
   const engine = createEngine({ url: 'memory:dashboard' })
   const families = [...parse(engine.metrics({ format: 'prometheus' }))]
   await engine.close()
@@ -364,4 +374,53 @@ test('checklist 11: the table in docs/operations.md has every metric, and no oth
   const exported = [...parse(engine.metrics({ format: 'prometheus' })).keys()]
   await engine.close()
   assert.deepEqual(documented, exported)
+})
+
+test('the alert rules are those that docs/operations.md lists, and ask for metrics that there are', async () => {
+  const read = (/** @type {string} */ path) => readFile(new URL(`../${path}`, import.meta.url), 'utf8')
+  const [rules, guide] = await Promise.all([
+    read('docs/prometheus/tidemark.rules.yml'),
+    read('docs/operations.md'),
+  ])
+  const [, ...alerts] = rules.split(/^ {6}- alert: /m)
+  const inFile = alerts.map((alert) => ({
+    name: alert.split('\n')[0]?.replace('Tidemark', '').toLowerCase(),
+    expr: /^ {8}expr: (.*)$/m.exec(alert)?.[1],
+    for: /^ {8}for: (\d+)m$/m.exec(alert)?.[1],
+    means: JSON.parse(/^ {10}description: (".*")$/m.exec(alert)?.[1] ?? 'null'),
+  }))
+  const table = guide.slice(guide.indexOf('## What to watch'))
+  const inGuide = [...table.matchAll(/^\| ([\w ]+) \| `(.*)`(?: for (\d+) min)? \| (.*) \|$/gm)].map(
+    (row) => ({
+      name: row[1]?.replaceAll(' ', ''),
+      expr: row[2]?.replaceAll('\\|', '|'),
+      for: row[3],
+      means: row[4]?.replaceAll('`', ''),
+    }),
+  )
+  assert.ok(inFile.length >= 8)
+  assert.deepEqual(inFile, inGuide)
+  const engine = createEngine({ url: 'memory:rules' })
+  const exported = parse(engine.metrics({ format: 'prometheus' }))
+  await engine.close()
+  for (const { expr } of inFile) {
+    const [name] = /tidemark_\w+/.exec(expr ?? '') ?? []
+    assert.ok(exported.has(name?.replace(/_bucket$/, '') ?? ''), expr)
+  }
+})
+
+test('the version is a metric, and dashboard and rules come with the package', async () => {
+  const engine = createEngine({ url: 'memory:version' })
+  const manifest = JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8'))
+  assert.match(
+    engine.metrics({ format: 'prometheus' }),
+    new RegExp(`^tidemark_build_info\\{version="${manifest.version.replaceAll('.', '\\.')}"\\} 1$`, 'm'),
+  )
+  await engine.close()
+  for (const { name, file } of await pack()) {
+    if (name !== manifest.name) continue
+    const { stdout } = await promisify(execFile)('tar', ['-tzf', file])
+    for (const path of ['docs/grafana/tidemark.json', 'docs/prometheus/tidemark.rules.yml'])
+      assert.ok(stdout.split('\n').includes(`package/${path}`), path)
+  }
 })

@@ -80,11 +80,13 @@ test('G6 Stop in a tab on one server ends the model call on the other; the parti
   assert.equal(partial, other)
   assert.ok(partial.length > 20 && storyOf('3000 words').startsWith(partial))
   await until(() => here.model('aborted') > aborted, { message: () => here.output })
+  for (const tab of [first, second]) await tab.inView('Stopped.')
   await second.screenshot('3-stop')
   for (const tab of [first, second]) {
     await tab.page.reload()
     await tab.hasMoreThan(20)
     assert.equal(await tab.is('ready'), partial, 'after a reload')
+    await tab.inView('Stopped.')
     tab.noErrors()
     await tab.page.close()
   }
@@ -102,6 +104,33 @@ test('a resumed answer of 5,000 chunks renders without an error of React', async
   const updates = await tab.updates()
   console.log(`5,000 chunks, resumed after 3,000: ${updates} DOM updates`)
   assert.ok(updates < 5000)
+  tab.noErrors()
+  await tab.page.close()
+})
+
+test('a phone has the list and New chat, the page a title and an icon; axe finds nothing', async () => {
+  const tab = await chat(origin, randomUUID())
+  assert.deepEqual(await tab.violations(), [])
+  await tab.ask('A story of 20 words')
+  await tab.is('ready')
+  const title = 'A story of 20 words'
+  assert.equal(await tab.page.getByRole('heading', { level: 1 }).textContent(), title)
+  await tab.page.setViewportSize({ width: 390, height: 700 })
+  await tab.page.reload()
+  await tab.is('ready')
+  assert.ok(await tab.page.getByRole('link', { name: 'New chat' }).isVisible())
+  await tab.page.getByRole('link', { name: title }).first().waitFor()
+  assert.ok(
+    await tab.page.evaluate('document.documentElement.scrollWidth <= innerWidth'),
+    'nothing is cut off',
+  )
+  assert.ok(await tab.page.getByLabel('Message').isVisible())
+  assert.deepEqual(await tab.violations(), [])
+  await tab.screenshot('5-phone')
+  const icon = await tab.page.locator('link[rel=icon]').getAttribute('href')
+  assert.ok((await fetch(new URL(icon ?? '', origin))).ok)
+  await tab.page.getByRole('link', { name: 'New chat' }).click()
+  await tab.page.getByText('Ask for a story').waitFor()
   tab.noErrors()
   await tab.page.close()
 })
@@ -132,8 +161,9 @@ test('G5 the server that answers is killed: the other has the rest, the answer e
   const id = randomUUID()
   const calls = servers.map((server) => server.model('call'))
   const tab = await chat(origin, id)
-  await tab.ask('A story of 3000 words')
-  await tab.hasMoreThan(40)
+  await tab.ask('A story of 3000 words at 500/s')
+  // Longer than the screen.
+  await tab.hasMoreThan(4_000)
   const producing = servers.find((server, index) => server.model('call') > calls[index])
   assert.ok(producing)
   producing.kill()
@@ -141,6 +171,7 @@ test('G5 the server that answers is killed: the other has the rest, the answer e
   await tab.page.getByText('interrupted').waitFor({ timeout: 20_000 })
   const partial = await tab.is('error')
   assert.ok(partial.startsWith(before) && storyOf('3000 words').startsWith(partial))
+  await tab.inView('interrupted')
   await tab.screenshot('4-killed')
   await tab.ask('A story of 20 words')
   assert.equal(await tab.is('ready'), storyOf('20 words'))

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
 import { createEngine } from 'tidemark'
+import { chatRoutes } from 'tidemark/next'
 import { freePort } from './support/free-port.mjs'
 import { checkHistory } from './support/history.mjs'
 import { gate, KINDS, Local, pipe, Source } from './support/pipes.mjs'
@@ -207,6 +208,44 @@ test(
     await redis.start()
     await until(async () => (await answer('after')).outcome === 'complete')
     assert.equal(engine.state, 'ready')
+  },
+)
+
+test(
+  'G8 while Redis is known to be away, responses are refused at once, but for what is produced here; and it is found again',
+  LIMIT,
+  async (t) => {
+    const redis = await openRedis(t, { aof: true })
+    const engine = openEngine(t, { url: redis.url })
+    const routes = chatRoutes({
+      engine,
+      authorize: () => 'ann',
+      onError: () => 'no',
+      generate: () => new ReadableStream(),
+    })
+    const get = (/** @type {string} */ id) =>
+      routes.GET(new Request('http://localhost/'), { params: Promise.resolve({ id }) })
+    const live = await engine.produce('live', { owner: 'ann', metadata: { chatId: 'live' } })
+    await live.append('{"type":"start"}')
+    await redis.stop()
+    await until(() => engine.state === 'degraded')
+    for (const ask of [
+      () => engine.respond(new Request('http://localhost/'), 'there', { onError() {} }),
+      () => get('there'),
+    ]) {
+      const started = performance.now()
+      const { status, headers } = await ask()
+      const took = performance.now() - started
+      assert.deepEqual([status, headers.get('retry-after')], [503, '1'])
+      assert.ok(took < 1000, `it was said after ${Math.round(took)} ms`)
+    }
+    const answer = await get('live')
+    assert.equal(answer.status, 200)
+    live.write('{"type":"finish"}')
+    await redis.start()
+    await until(async () => (await get('there')).status === 204, { message: 'it is found again' })
+    await live.complete()
+    assert.match(await answer.text(), /data: \{"type":"finish"\}\n.*data: \[DONE\]/s)
   },
 )
 

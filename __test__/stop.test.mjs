@@ -81,6 +81,20 @@ eachStore('stop', (store) => {
     assert.equal(next.outcome, 'complete')
   })
 
+  test('G6 its options come second, and the reason by itself is still taken', async () => {
+    const engine = open()
+    const producer = await engine.produce('options', { owner: 'ann' })
+    await assert.rejects(engine.stop('options', { reason: 'no' }), { code: 'ERR_FORBIDDEN' })
+    assert.equal(await engine.stop('options', { reason: 'read enough', owner: 'ann' }), 'stopping')
+    await until(() => producer.signal.aborted)
+    assert.equal(producer.signal.reason.reason, 'read enough')
+    await producer.complete()
+    assert.equal(await engine.stop('before', 'as ever', { owner: 'ann', keep: '1h' }), 'kept')
+    const stopped = await engine.produce('before', { owner: 'ann' })
+    assert.equal(stopped.signal.reason.reason, 'as ever')
+    await stopped.complete()
+  })
+
   test('G6 a stop that crosses with the start is never lost', async () => {
     const [engine, other] = [open(), open()]
     for (let round = 0; round < 50; round++) {

@@ -105,6 +105,23 @@ function nodeAccepts(host, port, options) {
   })
 }
 
+test('TLS where there is none, and none where there is: what the URL should begin with', async (t) => {
+  const { redis, port } = await openSecure(t)
+  for (const [url, words] of /** @type {const} */ ([
+    [`redis://127.0.0.1:${port}`, /if the server speaks TLS, the URL begins with rediss:/],
+    [
+      `rediss://127.0.0.1:${redis.port}`,
+      /it does not answer to TLS; if it speaks none, the URL begins with redis:/,
+    ],
+    [`rediss://127.0.0.1:${port}`, /UnknownIssuer; options\.tls\.ca takes the authority that has signed it/],
+  ])) {
+    const engine = openEngine(t, { url, connectTimeout: '1s' })
+    const { code, message } = await engine.connect().then(assert.fail, (error) => error)
+    assert.equal(code, 'ERR_CONNECTION')
+    assert.match(message, words)
+  }
+})
+
 describe('what Node.js accepts with the same options is accepted, and what it refuses is refused', () => {
   /** @type {[name: string, make: () => Promise<import('./support/certificates.mjs').Pair>][]} */
   const certificates = [

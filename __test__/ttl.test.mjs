@@ -65,6 +65,16 @@ eachStore('ttl', (store) => {
         await assert.rejects(async () => open().produce('bad', { ttl: { [name]: bad } }), refused)
       }
     }
+    for (const [bad, words] of /** @type {const} */ ([
+      [3600, /'3600s' for seconds, '3600ms' for milliseconds/],
+      [59_999, /'59999s' for seconds, '59999ms'/],
+      [90, /'90s' for seconds, '90m' for minutes/],
+    ])) {
+      assert.throws(() => open({ ttl: { done: bad } }), { field: 'options.ttl.done', message: words })
+      const producing = open().produce('bad', { ttl: { active: bad } })
+      await assert.rejects(producing, { field: 'options.ttl.active', message: words })
+    }
+    assert.deepEqual(await ttls({ ttl: { active: 60_000, done: '59999ms' } }), [60, 60])
     // @ts-expect-error no object
     assert.throws(() => open({ ttl: 5_000 }), { field: 'options.ttl' })
     // @ts-expect-error no such TTL
@@ -117,12 +127,12 @@ eachStore('ttl', (store) => {
     checkHistory({ written: numbered(chunks), readers: [await reader.end(), await replayed.end()] })
   })
 
-  test('a kept stop is forgotten after the active TTL', async () => {
-    const engine = open({ ttl: { active: '1s' } })
-    assert.equal(await engine.stop('kept', 'early'), 'kept')
+  test('a kept stop is forgotten after its time', async () => {
+    const engine = open()
+    assert.equal(await engine.stop('kept', { reason: 'early', keep: '1s' }), 'kept')
     const kept = performance.now()
     // Asking changes nothing, so the time is all there is to wait for.
-    await until(() => performance.now() - kept > 1_300, { message: 'the TTL passes' })
+    await until(() => performance.now() - kept > 1_300, { message: 'the time passes' })
     const producer = await engine.produce('kept')
     assert.equal(producer.signal.aborted, false)
     await producer.complete()
@@ -190,6 +200,20 @@ describe('ttl of keys [redis]', () => {
     await watch
     assert.ok((longest.get('meta') ?? 0) > 0 && (longest.get('log') ?? 0) > 0)
     assert.ok((longest.get('meta') ?? 0) <= HOUR_MS && (longest.get('log') ?? 0) <= HOUR_MS)
+  })
+
+  test('a stop of a stream that there is not is kept for 10 s, or for as long as it says', async () => {
+    const { admin } = store.redis
+    for (const [options, atMost] of /** @type {const} */ ([
+      [{}, 10_000],
+      [{ keep: '1h' }, HOUR_MS],
+    ])) {
+      const keyPrefix = store.prefix()
+      assert.equal(await open({ keyPrefix }).stop('unknown', options), 'kept')
+      const keys = [...(await keysOf(admin, keyPrefix))]
+      const ttls = await Promise.all(keys.map((key) => admin.cmd('PTTL', key)))
+      assert.ok(ttls.length > 0 && ttls.every((ttl) => ttl > atMost / 2 && ttl <= atMost), `${keys}: ${ttls}`)
+    }
   })
 
   test('writes refresh the TTL past its half, not each time', async () => {

@@ -11,7 +11,7 @@ const EXAMPLE = join('examples', 'next-chat')
 /** The example's folder. */
 export const example = join(root, EXAMPLE)
 const NEXT = join('node_modules', 'next', 'dist', 'bin', 'next')
-const sources = ['app', 'lib', 'next.config.mjs'].map((name) => join(EXAMPLE, name))
+const sources = ['app', 'lib', 'next.config.ts', 'tsconfig.json'].map((name) => join(EXAMPLE, name))
 const lock = join(EXAMPLE, 'package-lock.json')
 
 /** What starts one instance: a program, its arguments, and its folder. @param {number} port */

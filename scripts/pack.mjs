@@ -17,7 +17,17 @@ import { runMain, setup } from './setup.mjs'
 import { hashOf, isStamped, root, run, runSteps, SetupError, stamp } from './steps.mjs'
 
 const STAGE = join(root, '.cache', 'pack')
-const PACKED = ['package.json', 'README.md', 'LICENSE', 'index.d.ts', 'index.d.mts', 'native.cjs', 'dist']
+const PACKED = [
+  'package.json',
+  'README.md',
+  'LICENSE',
+  'index.d.ts',
+  'index.d.mts',
+  'native.cjs',
+  'dist',
+  'docs/grafana',
+  'docs/prometheus',
+]
 
 /**
  * The tarballs of this platform; made anew when what they hold has changed.

@@ -1,13 +1,15 @@
 // Makes a fresh checkout ready: npm packages, native addon, TypeScript, and, for the tests, a Redis server and a browser.
 //
-//   node scripts/setup.mjs [npm] [native] [typescript] [redis] [chromium] [node22] [--dry-run]
+//   node scripts/setup.mjs [npm] [native] [typescript] [redis] [chromium] [node22] [--dry-run] [--yes]
 //
-// Without names: the first three. Each step is skipped while its inputs are unchanged.
+// Without names: the first three. Each step is skipped while its inputs are unchanged. Packages of the system's (Redis,
+// Chromium) are installed after a question, or with --yes, or where CI is set.
 
 import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { chromiumPackage, findChromium } from './chromium.mjs'
+import { YES } from './consent.mjs'
 import { findNode22, installNode22, node22Installation } from './node22.mjs'
 import { findRedis, redisPackage } from './redis.mjs'
 import { needRust } from './rust.mjs'
@@ -29,6 +31,8 @@ const steps = {
   }),
   native: hashed('native addon', ['src', 'Cargo.toml', 'Cargo.lock', 'build.rs'], {
     exists: () => nativeOutput().length >= 3,
+    // Where another machine has built it, as in CI for its targets.
+    isTaken: () => process.env.TIDEMARK_PREBUILT === '1',
     reason: () =>
       `cargo build${existsSync(join(root, 'target', 'release')) ? '' : ' (the first one takes some minutes)'}`,
     run: async () => {
@@ -88,14 +92,16 @@ const steps = {
  * A step that is due when its output is missing or its inputs have another hash than at its last success.
  * @param {string} name
  * @param {string[]} inputs
- * @param {{ exists: () => boolean, reason: () => string, run: () => Promise<unknown> }} work
+ * @param {{ exists: () => boolean, isTaken?: () => boolean, reason: () => string, run: () => Promise<unknown> }} work `isTaken`
+ *   takes the output that is there, whatever it was made of
  * @returns {import('./steps.mjs').Step}
  */
 function hashed(name, inputs, work) {
   const key = name.toLowerCase().replaceAll(' ', '-')
   return {
     name,
-    pending: () => (work.exists() && isStamped(key, hashOf(inputs)) ? undefined : work.reason()),
+    pending: () =>
+      work.exists() && (work.isTaken?.() || isStamped(key, hashOf(inputs))) ? undefined : work.reason(),
     run: async () => {
       // Hashed first: a file edited during the run makes the step due again.
       const hash = hashOf(inputs)
@@ -133,7 +139,7 @@ export async function runMain(main) {
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
   await runMain(async () => {
-    const names = process.argv.slice(2).filter((arg) => arg !== '--dry-run')
+    const names = process.argv.slice(2).filter((arg) => arg !== '--dry-run' && arg !== YES)
     const unknown = names.find((name) => !Object.hasOwn(steps, name))
     if (unknown) throw new SetupError(`unknown step ${unknown}; there are ${Object.keys(steps).join(', ')}`)
     const dryRun = process.argv.includes('--dry-run')

@@ -1,6 +1,7 @@
 // Programs that the tests need and npm does not have: installed by the system's package manager where there is one.
 
 import { spawnSync } from 'node:child_process'
+import { mayRun } from './consent.mjs'
 import { run, SetupError, say, which } from './steps.mjs'
 
 /** @typedef {'apt-get' | 'dnf' | 'apk' | 'brew'} Manager */
@@ -52,10 +53,13 @@ export class SystemPackage {
       .join(' && ')
   }
 
-  /** Installs it; `isThere` is asked afterwards. @param {() => unknown} isThere */
+  /** Installs it, if that is allowed; `isThere` is asked afterwards. @param {() => unknown} isThere */
   async install(isThere) {
     const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
     const commands = this.commands()
+    if (!(await mayRun(this.plan()))) {
+      throw this.error(`it is not installed unasked; run \`${this.plan()}\`, or allow it with --yes or CI=1`)
+    }
     for (const [index, [program = '', ...args]] of commands.entries()) {
       try {
         await run(program, args, { env })

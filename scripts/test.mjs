@@ -3,11 +3,13 @@
 //   npm test                        everything
 //   npm test -- engine sse          the JavaScript test files whose name contains one of these
 //   npm test -- --test-name-pattern='G4'   options starting with --test go to `node --test`
+//   npm test -- --yes               without asking before a system package (Redis, Chromium) is installed; CI=1 does the same
 //   npm run soak                    the long fault tests, instead of all others
 
 import { readdirSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
+import { YES } from './consent.mjs'
 import { launch } from './launch.mjs'
 import { prepareNextChat } from './next-chat.mjs'
 import { findNode22 } from './node22.mjs'
@@ -16,7 +18,8 @@ import { needRust } from './rust.mjs'
 import { runMain, setup } from './setup.mjs'
 import { root, run, SetupError, say, seconds } from './steps.mjs'
 
-const FILE_TIMEOUT_MS = 180_000
+/** The builds of Next.js take the longest. */
+const FILE_TIMEOUT_MS = 300_000
 /** What each test says, and then the slowest files. */
 const REPORTERS = ['spec', './scripts/slowest.mjs'].flatMap((reporter) => [
   `--test-reporter=${reporter}`,
@@ -25,7 +28,7 @@ const REPORTERS = ['spec', './scripts/slowest.mjs'].flatMap((reporter) => [
 const SOAK_TIMEOUT_MS = 30 * 60_000
 
 await runMain(async () => {
-  const args = process.argv.slice(2)
+  const args = process.argv.slice(2).filter((arg) => arg !== YES)
   const soak = args.includes('--soak')
   const options = args.filter((arg) => arg.startsWith('--') && arg !== '--soak')
   const filters = args.filter((arg) => !arg.startsWith('--'))

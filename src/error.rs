@@ -166,6 +166,12 @@ pub enum Error {
     /// `ERR_CLOSED`: the engine is closed.
     #[error("the engine is closed")]
     Closed,
+    /// `ERR_PLATFORM`: there is no native library here. The host's to raise: this is the library.
+    #[error("there is no native library for {platform}")]
+    Platform {
+        /// Operating system and processor.
+        platform: String,
+    },
     /// `ERR_INTERNAL`: a defect in Tidemark.
     #[error("internal error: {reason}; please report it")]
     Internal {
@@ -179,7 +185,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     /// All codes, in the order of the variants.
-    pub const CODES: [&'static str; 19] = [
+    pub const CODES: [&'static str; 20] = [
         "ERR_INVALID_ARGUMENT",
         "ERR_SCHEMA",
         "ERR_CONNECTION",
@@ -198,6 +204,7 @@ impl Error {
         "ERR_INTERRUPTED",
         "ERR_CORRUPT",
         "ERR_CLOSED",
+        "ERR_PLATFORM",
         "ERR_INTERNAL",
     ];
 
@@ -222,6 +229,7 @@ impl Error {
             Self::Interrupted { .. } => "ERR_INTERRUPTED",
             Self::Corrupt { .. } => "ERR_CORRUPT",
             Self::Closed => "ERR_CLOSED",
+            Self::Platform { .. } => "ERR_PLATFORM",
             Self::Internal { .. } => "ERR_INTERNAL",
         }
     }

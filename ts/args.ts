@@ -46,6 +46,8 @@ export interface SubscribeArgs {
   consumer: string | null
   owner: string | null
   waitMs: number
+  /** Whether to wait for a store that is known to be away; else it fails at once, unless the stream is produced here. */
+  isPatient: boolean
   followAll: boolean
   /** The most chunks that may be delivered and not acknowledged, and for how long some may be; null: any. */
   window: number | null

@@ -1,4 +1,5 @@
 import type { ConnectionState } from '../index'
+import { advised } from './advice'
 import { ask, numberOf, type Provider } from './credentials'
 import { type Deferred, deferred, ignore } from './deferred'
 import { Drained } from './drained'
@@ -23,6 +24,7 @@ const WAKES_IN_A_ROW = 4
 const HIGH = 2 ** 32
 
 interface Call extends Deferred<unknown> {
+  readonly args: object
   readonly from: Origin
   /** Whether the process stays for the answer. */
   readonly holds: boolean
@@ -109,7 +111,7 @@ export class Bridge {
     holds = true,
   ): Promise<T> {
     const { promise, resolve, reject } = deferred<T>()
-    const call = { promise, resolve, reject, from, holds, receive, refused } as Call
+    const call = { promise, resolve, reject, args, from, holds, receive, refused } as Call
     const request = this.#nextRequest()
     this.#calls.set(request, call)
     if (holds) this.keepAlive.hold()
@@ -287,7 +289,7 @@ export class Bridge {
     if (call === undefined) return
     this.#calls.delete(request)
     if (isOk) this.#settle(call, call.receive, answer as never)
-    else this.#refuse(call, fromNative(answer as NativeError, call.from))
+    else this.#refuse(call, fromNative(advised(answer as NativeError, call.args), call.from))
   }
 
   #refuse(call: Call, error: Error): void {

@@ -17,7 +17,7 @@ export async function previousOf(
   streamId: string,
   owner: string,
 ): Promise<api.StreamStatus | null> {
-  const status = await engine.status(streamId).catch(() => null)
+  const status = engine.state === 'degraded' ? null : await engine.status(streamId).catch(() => null)
   return status?.owner === owner ? status : null
 }
 

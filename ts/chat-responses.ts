@@ -23,13 +23,16 @@ export async function resumeResponse(
 ): Promise<Response> {
   required({ ...options }, 'options', 'owner')
   return refusing(async () => {
+    const resumed = () => engine.respond(request, streamId, { ...options, format: 'ui-messages', wait: 0 })
+    // What is written here can be followed all the same, and the rest is not there: nobody is to wait to hear so.
+    if (engine.state === 'degraded') return resumed()
     const status = await engine.status(streamId)
     if (status === null) return nothing()
     if (status.owner !== options.owner) return forbidden()
     const asked = new URL(request.url).searchParams.get('after')
     const isWanted = (asked !== null && isAfter(status, asked)) || hasSeen(status, request)
     if (status.state !== 'active' && !isWanted) return nothing()
-    return engine.respond(request, streamId, { ...options, format: 'ui-messages', wait: 0 })
+    return resumed()
   }, options.onError)
 }
 
@@ -44,9 +47,6 @@ function hasSeen({ generation }: api.StreamStatus, request: Request): boolean {
   return placeOf(request)?.startsWith(`${generation}.`) === true
 }
 
-/** A stop may overtake its answer's start; of a chat that has long been over it must not end the next answer. */
-const KEEP_STOP = '10s'
-
 /** Stops the current answer: `{ result }`, that of `engine.stop`; 403 for another owner. */
 export async function stopResponse(
   engine: api.Engine,
@@ -56,7 +56,7 @@ export async function stopResponse(
   required({ ...options }, 'options', 'owner')
   return refusing(async () => {
     const { owner, reason } = options
-    return Response.json({ result: await engine.stop(streamId, reason, { owner, keep: KEEP_STOP }) })
+    return Response.json({ result: await engine.stop(streamId, { reason, owner }) })
   }, options.onError)
 }
 

@@ -10,16 +10,21 @@ import { finisher, type OnFinish } from './chat-finish'
 import { forbidden, nothing, refusing, resumeResponse, stopResponse } from './chat-responses'
 import { callback, integer, methods, object, required, text } from './checks'
 import { ignore, type MaybePromise } from './deferred'
-import { ClosedError, FencedError, InterruptedError } from './errors'
+import { ClosedError, called, FencedError, InterruptedError } from './errors'
 import { streamId as checkStreamId, maxDurationMs } from './options'
 import { wording as wordingOf, wordsOf } from './wording'
 
 const MIB = 1 << 20
 const DEFAULT_BODY_BYTES = 16 * MIB
 
-/** What Next.js gives to a route handler beside the request; other frameworks' parameters fit in. */
+/**
+ * What Next.js gives to a route handler beside the request: `params`, a record of text or a promise of one, so that other
+ * frameworks' parameters fit in. Not said more exactly, since each version of Next.js checks route files against a type of
+ * its own, and some take nothing but that.
+ */
 export interface RouteContext {
-  params?: MaybePromise<Readonly<Record<string, string | string[] | undefined>>> | undefined
+  // biome-ignore lint/suspicious/noExplicitAny: the one type that all of them take
+  params: any
 }
 
 /** What `generate` is told. */
@@ -104,7 +109,8 @@ export interface ChatRoutes {
    * that; the end of a stopped answer is waited for. 413: the body is larger than `maxBodyBytes`, or holds more than a million
    * values. With `params.id` nothing of the body is read before `authorize` has let the request in.
    */
-  POST(request: Request, context?: RouteContext): Promise<Response>
+  // biome-ignore lint/suspicious/noExplicitAny: see `RouteContext`; here it may be left out, which Next.js 15 has no type for
+  POST(request: Request, context?: any): Promise<Response>
   /** The current answer, from its beginning to its end; 204 when there is none. */
   GET(request: Request, context: RouteContext): Promise<Response>
   /** Stops the current answer, wherever the model is called. */
@@ -139,7 +145,9 @@ const checkRoutes = object({
  * ```
  */
 export function chatRoutes<Message = unknown>(options: ChatRoutesOptions<Message>): ChatRoutes {
-  required(checkRoutes(options, 'options'), 'options', 'engine', 'authorize', 'generate')
+  called(chatRoutes, () =>
+    required(checkRoutes(options, 'options'), 'options', 'engine', 'authorize', 'generate'),
+  )
   const { engine, authorize, generate, activeStream, onError, onFinish, maxBodyBytes, ...others } = options
   const { lastMessage, aiVersion: version, deployment, maxDurationMs: longest, ...rest } = others
   const streams = activeStream && new RememberedStreams(engine, activeStream)
@@ -222,8 +230,8 @@ export function chatRoutes<Message = unknown>(options: ChatRoutesOptions<Message
   }
 }
 
-async function paramOf(context: RouteContext | undefined): Promise<string | undefined> {
-  const id = (await context?.params)?.id
+async function paramOf(context: Partial<RouteContext> | undefined): Promise<string | undefined> {
+  const id: unknown = (await context?.params)?.id
   return id === undefined ? undefined : checkStreamId(id, 'params.id')
 }
 

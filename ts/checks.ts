@@ -27,9 +27,9 @@ function shown(value: unknown): string {
   return typeof value === 'function' ? 'a function' : String(value)
 }
 
-/** The error of every check: what is accepted, and what came instead. */
-export function refuse(field: string, accepted: string, value: unknown): never {
-  throw invalidArgument(field, `must be ${accepted}, got ${shown(value)}`)
+/** The error of every check: what is accepted, what came instead, and what to do about that. */
+export function refuse(field: string, accepted: string, value: unknown, advice = ''): never {
+  throw invalidArgument(field, `must be ${accepted}, got ${shown(value)}${advice}`)
 }
 
 /** A whole number within bounds. */

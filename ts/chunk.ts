@@ -1,4 +1,5 @@
 import type * as api from '../index'
+import { show } from './shown'
 
 // `ignoreBOM` means that a byte order mark is kept: the text is the producer's, not ours to trim.
 const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
@@ -18,6 +19,16 @@ export class Chunk implements api.Chunk {
     return `${this.#generation}.${this.seq}`
   }
 
+  toJSON(): api.ChunkJson {
+    const { seq, cursor, data } = this
+    if (typeof data === 'string') return { seq, cursor, data }
+    return {
+      seq,
+      cursor,
+      bytes: Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('base64'),
+    }
+  }
+
   text(): string {
     return typeof this.data === 'string' ? this.data : decoder.decode(this.data)
   }
@@ -30,3 +41,8 @@ export class Chunk implements api.Chunk {
     }
   }
 }
+
+/** What a chunk is printed with. */
+export const fieldsOf = ({ seq, cursor, data }: Chunk): object => ({ seq, cursor, data })
+
+show(Chunk, 'Chunk', fieldsOf)

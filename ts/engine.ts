@@ -4,11 +4,12 @@ import { acknowledge } from './acknowledge'
 import { Bridge } from './bridge'
 import { cleanup } from './cleanup'
 import { ignore } from './deferred'
-import { origin } from './errors'
+import { called, origin, publish } from './errors'
 import { consume, deadLetters, finished } from './group'
 import { MemorySampler, sizeOf } from './memory'
 import { combined, prometheus } from './metrics'
-import { loadNative, type Rights, type Swept } from './native'
+import { replace } from './names'
+import { type GroupStatus, loadNative, type Rights, type Swept } from './native'
 import {
   ackArgs,
   acknowledgeArgs,
@@ -19,6 +20,7 @@ import {
   consumeArgs,
   deadArgs,
   engineConfig,
+  engineName,
   finishedArgs,
   memoryArgs,
   metricsArgs,
@@ -31,19 +33,24 @@ import {
 import { pipe } from './pipe'
 import { produce } from './producer'
 import { respond } from './respond'
+import { send } from './send'
+import { show } from './shown'
 import { closeOn } from './signals'
 import { type Found, inspect, list, status } from './status'
 import { Subscription } from './subscription'
 import { nextTick } from './timers'
+import { addressOf } from './url'
 
 export function createEngine(options?: api.EngineOptions): api.Engine {
-  return openEngine(options)
+  return called(createEngine, () => openEngine(options))
 }
 
 /** `createEngine`, for the other entry points of this package. */
 export function openEngine(options?: api.EngineOptions): Engine {
   const engine = new Engine(engineConfig(options, process.env))
   engine.closeOn(closingSignals(options))
+  const name = engineName(options)
+  if (name !== undefined) replace(name, engine)
   return engine
 }
 
@@ -77,6 +84,11 @@ export class Engine extends EventEmitter<api.EngineEvents> implements api.Engine
     return this.#config.stopGraceMs
   }
 
+  toJSON(): api.EngineJson {
+    const { url, keyPrefix } = this.#config
+    return { url: addressOf(url), keyPrefix, state: this.#state }
+  }
+
   connect(): Promise<void> {
     return this.#bridge.request('connect', {}, ignore)
   }
@@ -96,7 +108,12 @@ export class Engine extends EventEmitter<api.EngineEvents> implements api.Engine
     return new Subscription(this.#bridge, following, origin(this.subscribe))
   }
 
-  async ack(streamId: string, consumer: string, cursor: string, options?: { owner?: string }): Promise<void> {
+  async ack(
+    streamId: string,
+    consumer: string | api.AckOptions,
+    cursor?: string,
+    options?: { owner?: string },
+  ): Promise<void> {
     return this.#bridge.request('ack', ackArgs(streamId, consumer, cursor, options), ignore)
   }
 
@@ -124,6 +141,15 @@ export class Engine extends EventEmitter<api.EngineEvents> implements api.Engine
     return respond(this.#bridge, request, respondArgs(streamId, options))
   }
 
+  async send(
+    request: api.StreamRequest,
+    response: api.ServerResponse,
+    streamId: string,
+    options?: api.RespondOptions,
+  ): Promise<void> {
+    return send(this.#bridge, request, response, respondArgs(streamId, options))
+  }
+
   async acknowledge(
     request: api.AcknowledgeRequest,
     streamId: string,
@@ -132,7 +158,11 @@ export class Engine extends EventEmitter<api.EngineEvents> implements api.Engine
     return acknowledge(this.#bridge, request, acknowledgeArgs(streamId, options))
   }
 
-  async stop(streamId: string, reason?: string, options?: api.StopOptions): Promise<api.StopResult> {
+  async stop(
+    streamId: string,
+    reason?: string | api.StopOptions,
+    options?: api.StopOptions,
+  ): Promise<api.StopResult> {
     return this.#bridge.request(
       'stop',
       stopArgs(streamId, reason, options),
@@ -174,6 +204,12 @@ export class Engine extends EventEmitter<api.EngineEvents> implements api.Engine
     const { format } = metricsArgs(options)
     const metrics = combined(this.#bridge.counted(), this.#memory.last)
     return format === 'prometheus' ? prometheus(metrics) : metrics
+  }
+
+  /** @internal A stream's, if there is one; those of finished generations without an id. */
+  groups(streamId: string | null): Promise<GroupStatus[] | null> {
+    const args = { streamId: streamId === null ? null : checkStreamId(streamId, 'streamId') }
+    return this.#bridge.request('groups', args, (groups: GroupStatus[] | null) => groups)
   }
 
   /** @internal What the server says of itself (`INFO`); null on memory. */
@@ -234,3 +270,26 @@ export class Engine extends EventEmitter<api.EngineEvents> implements api.Engine
     }
   }
 }
+
+publish(
+  Engine,
+  'ack',
+  'acknowledge',
+  'cleanup',
+  'close',
+  'connect',
+  'consume',
+  'deadLetters',
+  'delete',
+  'finished',
+  'metrics',
+  'pipe',
+  'produce',
+  'respond',
+  'sampleMemory',
+  'send',
+  'status',
+  'stop',
+  'subscribe',
+)
+show(Engine, 'Engine')

@@ -11,16 +11,21 @@ export interface NativeError {
   resume?: string
 }
 
+/** Says of each code what it comes from and what to do. */
+export const DOCS = 'https://github.com/tidemark-dev/tidemark/blob/main/docs/errors.md'
+
 type Fields = Omit<NativeError, 'code'> & { issues?: readonly SchemaIssue[] }
 
 export class TidemarkError extends Error {
   readonly code: ErrorCode
   readonly streamId: string | undefined
   readonly retryable: boolean
+  readonly docs: string
 
   constructor(code: ErrorCode, fields: Fields, options?: ErrorOptions) {
     super(fields.message, options)
     this.code = code
+    this.docs = `${DOCS}#${code.toLowerCase()}`
     this.streamId = fields.streamId ?? undefined
     this.retryable = fields.retryable
   }
@@ -80,12 +85,13 @@ export class FailedError extends ReasonError {}
 export class InterruptedError extends ReasonError {}
 export class CorruptError extends TidemarkError {}
 export class ClosedError extends TidemarkError {}
+export class PlatformError extends TidemarkError {}
 export class InternalError extends TidemarkError {}
 
 type ErrorClass = new (code: ErrorCode, fields: Fields) => TidemarkError
 
 /** In the order of `src/error.rs`; a test compares the two. Names are written out because minifiers rename classes. */
-const TABLE: ReadonlyArray<readonly [ErrorCode, ErrorClass, string]> = [
+export const TABLE: ReadonlyArray<readonly [ErrorCode, ErrorClass, string]> = [
   ['ERR_INVALID_ARGUMENT', InvalidArgumentError, 'InvalidArgumentError'],
   ['ERR_SCHEMA', SchemaError, 'SchemaError'],
   ['ERR_CONNECTION', ConnectionError, 'ConnectionError'],
@@ -104,6 +110,7 @@ const TABLE: ReadonlyArray<readonly [ErrorCode, ErrorClass, string]> = [
   ['ERR_INTERRUPTED', InterruptedError, 'InterruptedError'],
   ['ERR_CORRUPT', CorruptError, 'CorruptError'],
   ['ERR_CLOSED', ClosedError, 'ClosedError'],
+  ['ERR_PLATFORM', PlatformError, 'PlatformError'],
   ['ERR_INTERNAL', InternalError, 'InternalError'],
 ]
 
@@ -120,10 +127,57 @@ export interface Origin {
   stack?: string
 }
 
-/** Costs microseconds, so it is for calls and subscriptions, not for chunks. `above` and what it called are left out. */
-export function origin(above: (...args: never[]) => unknown): Origin {
+type Called = (...args: never[]) => unknown
+
+/** The public function that is being called, as long as what it does at once goes on. */
+let entry: Called | undefined
+
+/** Runs what a public function does: the stacks of its errors begin where that was called. */
+export function called<T>(by: Called, work: () => T): T {
+  const before = entry
+  entry = by
+  try {
+    return work()
+  } catch (error) {
+    throw startingAt(error, by)
+  } finally {
+    entry = before
+  }
+}
+
+/** {@link called} for methods of a class. Costs a little at each call, so it is not for those that every chunk goes through. */
+export function publish<T extends object>(
+  { prototype }: { prototype: T },
+  ...names: (keyof T & string)[]
+): void {
+  for (const name of names) {
+    const method = prototype[name] as (...args: unknown[]) => unknown
+    const value = function (this: T, ...args: unknown[]): unknown {
+      return called(value, () => method.apply(this, args))
+    }
+    Object.defineProperty(value, 'name', { value: name, configurable: true })
+    Object.defineProperty(prototype, name, { value, configurable: true, writable: true })
+  }
+}
+
+/** An error of ours whose stack begins where this function was called, which is still running. Any other as it is. */
+export function startingAt(error: unknown, above: Called | undefined = entry): unknown {
+  if (error instanceof TidemarkError && above !== undefined) capture(error, above)
+  return error
+}
+
+/** Firefox and Safari have had no such function for long. */
+function capture(into: object, above: Called): void {
+  Error.captureStackTrace?.(into, above)
+}
+
+/**
+ * Costs microseconds, so it is for calls and subscriptions, not for chunks. The public function that is being called, or else
+ * `above`, and what it called are left out.
+ */
+export function origin(above: Called): Origin {
   const here: Origin = {}
-  Error.captureStackTrace(here, above)
+  capture(here, entry ?? above)
   return here
 }
 
@@ -167,8 +221,8 @@ export function invalidArgument(
 ): InvalidArgumentError {
   const fields = { message: `${field}: ${problem}`, streamId: null, retryable: false, field }
   const error = new InvalidArgumentError('ERR_INVALID_ARGUMENT', fields, options)
-  // A stack is ten lines long, and the caller's own is to be among them.
-  Error.captureStackTrace(error, invalidArgument)
+  // A stack is ten lines long, and the caller's own is to be the first of them.
+  capture(error, entry ?? invalidArgument)
   return error
 }
 
@@ -177,7 +231,9 @@ export function schemaError(type: string | undefined, issues: readonly SchemaIss
   const event = type === undefined ? 'event' : `event ${JSON.stringify(type)}`
   const problems = issues.map(({ path, message }) => (path === '' ? message : `${path}: ${message}`))
   const message = `${event}: ${problems.join('; ')}`
-  return new SchemaError('ERR_SCHEMA', { message, streamId: null, retryable: false, issues })
+  const error = new SchemaError('ERR_SCHEMA', { message, streamId: null, retryable: false, issues })
+  capture(error, entry ?? schemaError)
+  return error
 }
 
 export function closedError(from?: Origin): TidemarkError {

@@ -1,3 +1,4 @@
+import { advised } from './advice'
 import type { Pace, SubscribeArgs } from './args'
 import type { Bridge } from './bridge'
 import { type Deferred, deferred, ignore } from './deferred'
@@ -36,6 +37,7 @@ export class EventStream implements Receiver {
   readonly #pieces = new Fifo<Uint8Array>()
   readonly #listening: { signal: WeakRef<AbortSignal>; listener: () => void }[] = []
   readonly #streamId: string
+  readonly #asked: Pick<SubscribeArgs, 'owner' | 'waitMs'>
   /** The AI SDK takes a body's clean end for the answer's: what ends before that has to break. */
   readonly #breaks: boolean
   #isOpen = false
@@ -48,7 +50,7 @@ export class EventStream implements Receiver {
 
   private constructor(
     bridge: Bridge,
-    { streamId, sse }: SubscribeArgs,
+    { streamId, sse, owner, waitMs }: SubscribeArgs,
     from: Origin,
     onError: OnError | undefined,
   ) {
@@ -56,6 +58,7 @@ export class EventStream implements Receiver {
     this.#from = from
     this.#onError = onError
     this.#streamId = streamId
+    this.#asked = { owner, waitMs }
     this.#breaks = sse?.format === 'ui-messages'
     this.#intake = new Intake(bridge)
     this.#opened.promise.catch(ignore)
@@ -127,7 +130,7 @@ export class EventStream implements Receiver {
 
   /** Once it is open, the native side has written what the client should know; the rest is for it to come back. */
   ended({ error: native }: End): void {
-    const error = native && fromNative(native, this.#from)
+    const error = native && fromNative(advised(native, this.#asked), this.#from)
     if (error !== undefined && !this.#isOpen) this.#settle({ error })
     else if (error?.retryable || error?.code === 'ERR_CLOSED') this.#cut()
     else this.#settle({})

@@ -1,5 +1,5 @@
 import type * as api from 'tidemark'
-import { invalidArgument, schemaError } from './errors.js'
+import { called, invalidArgument, publish, schemaError } from './errors.js'
 import type { InferInput, InferOutput, StandardIssue, StandardSchema } from './standard-schema.js'
 import { EventProducer, EventSubscription } from './typed-streams.js'
 
@@ -64,9 +64,11 @@ export interface Events<Input, Output> {
 export function defineEvents<const D extends Definition>(
   definition: D,
 ): Events<EventInput<D>, EventOutput<D>> {
-  const parse = isSchema(definition)
-    ? (event: unknown) => validated(definition, event, undefined)
-    : byType(checkedSchemas(definition))
+  const parse = called(defineEvents, () =>
+    isSchema(definition)
+      ? (event: unknown) => validated(definition, event, undefined)
+      : byType(checkedSchemas(definition)),
+  )
   return new Defined(parse as Parse<EventOutput<D>>)
 }
 
@@ -118,6 +120,8 @@ class Defined<Input, Output> implements Events<Input, Output> {
     return new EventSubscription(engine.subscribe(streamId, options), decode, validate === 'drop')
   }
 }
+
+publish(Defined, 'produce', 'subscribe')
 
 function isSchema(value: unknown): value is StandardSchema {
   // Arktype's validators are functions.

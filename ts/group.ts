@@ -1,13 +1,15 @@
 import type * as api from '../index'
+import { readvised } from './advice'
 import type { ConsumeArgs, Owned } from './args'
 import type { Bridge } from './bridge'
-import { Chunk } from './chunk'
+import { Chunk, fieldsOf } from './chunk'
 import { ignore } from './deferred'
 import { closedError, fromThrown, type Origin, outcomeError } from './errors'
 import { Fifo } from './fifo'
 import { unpacked } from './large'
 import type { Handed, HandedItem, Parcel } from './native'
 import type { Consuming } from './options'
+import { show } from './shown'
 import { Verdicts } from './verdicts'
 
 /** The characters of a ULID and the dot after it. */
@@ -27,10 +29,16 @@ class GroupItem extends Chunk implements api.GroupItem {
     this.#ack = ack
   }
 
+  override toJSON(): api.ChunkJson & { deliveries: number } {
+    return { ...super.toJSON(), deliveries: this.deliveries }
+  }
+
   ack(): Promise<void> {
     return this.#ack()
   }
 }
+
+show(GroupItem, 'GroupItem', (item) => ({ ...fieldsOf(item), deliveries: item.deliveries }))
 
 /** A consumer's loop: items come in batches, and those that the loop did not get to are given back when it is left. */
 class Consumption<Item> implements AsyncIterableIterator<Item>, AsyncDisposable {
@@ -128,7 +136,7 @@ class Consumption<Item> implements AsyncIterableIterator<Item>, AsyncDisposable 
       const args = { consumer: this.#handle }
       handed = await this.#bridge.request('take', args, (answer: Handed) => answer)
     } catch (error) {
-      await this.#leave({ error })
+      await this.#leave({ error: readvised(error, this.#args, this.#from) })
       return
     }
     if (this.#end !== undefined) this.#giveBack(handed.items)

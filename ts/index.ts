@@ -15,6 +15,7 @@ export {
   InterruptedError,
   InvalidArgumentError,
   NotFoundError,
+  PlatformError,
   SchemaError,
   StoppedError,
   StoreError,

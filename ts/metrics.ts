@@ -1,5 +1,5 @@
 import type { Histogram, MemorySample, Metrics } from '../index'
-import type { Counted } from './native'
+import { type Counted, loadNative } from './native'
 
 export function combined(counted: Counted, memory: MemorySample | null): Metrics {
   return {
@@ -28,6 +28,13 @@ const STATES = ['idle', 'connecting', 'ready', 'reconnecting', 'degraded', 'clos
 
 /** Every metric, under its name for Prometheus. */
 export const FAMILIES: readonly Family[] = [
+  {
+    name: 'tidemark_build_info',
+    type: 'gauge',
+    help: 'Always 1; the label is the version that runs here.',
+    label: 'version',
+    of: () => [[1, loadNative().version()]],
+  },
   {
     name: 'tidemark_connection_state',
     type: 'gauge',

@@ -1,4 +1,5 @@
 import type { Metrics } from '../index'
+import { platformError } from './platform'
 
 /**
  * The boundary to Rust, in the order and with the names of `src/binding/mod.rs`.
@@ -84,9 +85,11 @@ export type Operation =
   | 'resolve'
   /** { streamId | null, group, after: id | null, count, owner } → Handed */
   | 'dead'
+  /** { streamId | null } → { group, held, dead, behind: number | null }[] | null, when there is no such stream */
+  | 'groups'
   /** AckArgs → null, when the cursor has been stored together with what comes from others */
   | 'ack'
-  /** { streamId, reason, owner, keepMs: number | null } → StopResult */
+  /** { streamId, reason, owner, keepMs: number, or null for 10 s } → StopResult */
   | 'stop'
   /** { streamId } → status | null; `metadata` is the JSON that `produce` was given, or null */
   | 'status'
@@ -112,6 +115,14 @@ export type Operation =
   | 'predecessor'
   /** {} → null */
   | 'close'
+
+/** A group and how many items it has: handed out and not resolved, dead, and never handed out. */
+export interface GroupStatus {
+  group: string
+  held: number
+  dead: number
+  behind: number | null
+}
 
 /** Items of a group; `done` is the end, when everything has been dealt with. */
 /** What the native side counts (`src/engine/metrics.rs`). */
@@ -198,13 +209,6 @@ export function loadNative(): Native {
   try {
     return require('../native.cjs') as Native
   } catch (cause) {
-    throw new Error(
-      `Tidemark's native library for ${process.platform}-${process.arch} (Node-API ${process.versions.napi}) cannot ` +
-        'be loaded. It comes as an optional dependency of tidemark: installing with --omit=optional or --no-optional ' +
-        'leaves it out, and so does a lock file that was made on another platform (npm/cli#4828): delete ' +
-        'node_modules and the lock file and install again. To install for another platform, name it: ' +
-        '`npm ci --os=linux --cpu=x64 --libc=glibc`. The cause says what was tried.',
-      { cause },
-    )
+    throw platformError(`${process.platform}-${process.arch}`, cause)
   }
 }

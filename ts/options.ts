@@ -62,10 +62,11 @@ export const consumer: Check<string> = text(1, 256)
 const reason = text(0, MAX_REASON_BYTES)
 export const wait: Check<number> = duration('0ms', '1d')
 const flushIntervalMs = integer(0, 10_000, 'milliseconds')
-export const ttl = object({ active: duration('1s', '365d'), done: duration('1s', '365d') })
+export const ttl = object({ active: life, done: life })
 
 const engineOptions = object({
   url: checkUrl,
+  name: text(1, 200),
   tls: checkTls,
   credentials,
   keyPrefix,
@@ -108,8 +109,9 @@ const cleanupOptions = object({
 })
 const metricsOptions = object({ format: oneOf('object', 'prometheus') })
 const memoryOptions = object({ streams: integer(1, 64, 'streams') })
-const stopOptions = object({ owner, keep: duration('1s', '365d') })
+const stopOptions = object({ reason, owner, keep: duration('1s', '365d') })
 const ackOptions = object({ owner })
+const ackedOptions = object({ owner, consumer, cursor })
 const acknowledgeOptions = object({ owner, consumer, onError: callback<unknown> })
 const deadOptions = object({ group: consumer, streamId: text(1, 512), owner })
 const followFields = {
@@ -151,6 +153,11 @@ export const streamId: Check<string> = text(1, 512)
 /** The signals that the process closes the engine on; the rest of the options is {@link engineConfig}'s. */
 export function closingSignals(given: unknown): NodeJS.Signals[] {
   return engineOptions(given, 'options').closeOnSignals ?? []
+}
+
+/** The name of an engine that replaces the one before. */
+export function engineName(given: unknown): string | undefined {
+  return engineOptions(given, 'options').name
 }
 
 export function engineConfig(given: unknown, environment: Environment): Config {
@@ -233,7 +240,7 @@ export function subscribeArgs(id: unknown, given: unknown): Following {
   if (options.ackTimeoutMs !== undefined && options.ack !== 'manual') {
     throw invalidArgument('options.ackTimeoutMs', "needs ack: 'manual'")
   }
-  const args = followed(stream, options, DEFAULT_WAIT_MS)
+  const args = followed(stream, options, DEFAULT_WAIT_MS, true)
   return { args, signal: options.signal, isAuto: options.ack !== 'manual' }
 }
 
@@ -258,7 +265,7 @@ export function respondArgs(id: unknown, given: unknown): RespondArgs {
   }
   const { sse, pace } = framed(options)
   return {
-    args: { ...followed(stream, options, DEFAULT_RESPOND_WAIT_MS), sse },
+    args: { ...followed(stream, options, DEFAULT_RESPOND_WAIT_MS, false), sse },
     signal: options.signal,
     pace,
     format: sse.format,
@@ -270,6 +277,7 @@ function followed(
   stream: string,
   options: Omit<ReturnType<typeof subscribeOptions>, 'ack'>,
   defaultWaitMs: number,
+  isPatient: boolean,
 ): SubscribeArgs {
   return {
     streamId: stream,
@@ -277,6 +285,7 @@ function followed(
     consumer: options.consumer ?? null,
     owner: options.owner ?? null,
     waitMs: options.wait ?? defaultWaitMs,
+    isPatient,
     followAll: options.follow === 'all',
     window: options.window ?? null,
     ackTimeoutMs: options.ackTimeoutMs ?? null,
@@ -284,7 +293,18 @@ function followed(
   }
 }
 
+/** `ack(id, options)`, or as it was before: `ack(id, consumer, cursor, options)`. */
 export function ackArgs(id: unknown, who: unknown, seen: unknown, given: unknown): AckArgs {
+  if (typeof who === 'object' && who !== null && seen === undefined) {
+    const stream = streamId(id, 'streamId')
+    const options = ackedOptions(only(who, given), 'options')
+    return {
+      streamId: stream,
+      consumer: consumer(options.consumer, 'options.consumer'),
+      cursor: cursor(options.cursor, 'options.cursor'),
+      owner: options.owner ?? null,
+    }
+  }
   return {
     streamId: streamId(id, 'streamId'),
     consumer: consumer(who, 'consumer'),
@@ -355,11 +375,20 @@ function framed(options: ReturnType<typeof checkSse>): { sse: SseArgs; pace: Pac
   }
 }
 
+/** `stop(id, options)`, or as it was before: `stop(id, reason, options)`. */
 export function stopArgs(id: unknown, why: unknown, given: unknown) {
   const stream = streamId(id, 'streamId')
-  const words = why === undefined ? '' : reason(why, 'reason')
-  const { owner = null, keep = null } = stopOptions(given, 'options')
-  return { streamId: stream, reason: words, owner, keepMs: keep }
+  const isOld = typeof why !== 'object' || why === null
+  const words = isOld && why !== undefined ? reason(why, 'reason') : ''
+  const options = stopOptions(isOld ? given : only(why, given), 'options')
+  const { owner = null, keep = null } = options
+  return { streamId: stream, reason: options.reason ?? words, owner, keepMs: keep }
+}
+
+/** Options that came first; nothing may come after them. */
+function only(options: unknown, after: unknown): unknown {
+  if (after === undefined) return options
+  throw invalidArgument('options', 'must be the last argument')
 }
 
 export function cleanupArgs(given: unknown) {
@@ -389,7 +418,9 @@ export function checkChunk(chunk: unknown): void {
 /** Says what is wrong with a chunk. */
 export function refuseChunk(chunk: unknown): never {
   if (typeof chunk !== 'string' && !types.isUint8Array(chunk)) {
-    return refuse('chunk', 'a string or a Uint8Array', chunk)
+    const object = typeof chunk === 'object' && chunk !== null && !ArrayBuffer.isView(chunk)
+    const advice = object ? ' (JSON.stringify it, or use tidemark/schema)' : ''
+    return refuse('chunk', 'a string or a Uint8Array', chunk, advice)
   }
   throw tooLarge(Buffer.byteLength(chunk))
 }
@@ -424,6 +455,22 @@ function ttlFrom(environment: Environment, name: string): number {
   const seconds = /^\d{1,9}$/.test(value) ? Number(value) : Number.NaN
   if (seconds >= 1 && seconds <= MAX_TTL_SECONDS) return seconds * 1000
   return refuse(name, `a whole number of seconds from 1 to ${MAX_TTL_SECONDS}`, value)
+}
+
+const lifetime = duration('1s', '365d')
+/** The least TTL that a number without a unit is taken for. */
+const LEAST_BARE_TTL_MS = 60_000
+
+/** How long keys live. A small number is refused, since whoever writes it means seconds, as `EX` and `ttlSeconds` take them. */
+function life(value: unknown, field: string): number {
+  if (typeof value === 'number' && Number.isInteger(value) && value > 0 && value < LEAST_BARE_TTL_MS) {
+    const other = value < 1000 ? `'${value}m' for minutes` : `'${value}ms' for milliseconds`
+    throw invalidArgument(
+      field,
+      `needs a unit below ${LEAST_BARE_TTL_MS}, got ${value}: '${value}s' for seconds, ${other}`,
+    )
+  }
+  return lifetime(value, field)
 }
 
 function keyPrefix(value: unknown, field: string): string {

@@ -84,6 +84,7 @@ async function begin(
     consumer: null,
     owner: start.owner,
     waitMs: 0,
+    isPatient: true,
     followAll: false,
     window: null,
     ackTimeoutMs: null,

@@ -3,9 +3,10 @@ import type * as api from '../index'
 import type { ProduceArgs } from './args'
 import type { Bridge } from './bridge'
 import { type Deferred, deferred, ignore } from './deferred'
-import { backpressureError, closedError, endedError, outcomeError } from './errors'
+import { backpressureError, closedError, endedError, outcomeError, publish, startingAt } from './errors'
 import { Fifo } from './fifo'
 import { MAX_CHUNK_BYTES, MAX_REASON_BYTES, refuseChunk } from './options'
+import { show } from './shown'
 import { Halves } from './text'
 import { BYTES_PER_UNIT, costOf, type Queue } from './writes'
 
@@ -65,8 +66,17 @@ export class Producer implements api.Producer, Queue {
     return this.#outcome
   }
 
+  toJSON(): api.ProducerJson {
+    const { streamId, generation, outcome } = this
+    return { streamId, generation, outcome }
+  }
+
   write(chunk: api.ChunkData): boolean {
-    this.#put(chunk, false)
+    try {
+      this.#put(chunk, false)
+    } catch (error) {
+      throw startingAt(error, Producer.prototype.write)
+    }
     return this.#isBelowHighWater()
   }
 
@@ -76,7 +86,7 @@ export class Producer implements api.Producer, Queue {
       // The chunk may have crossed at once, and found out.
       if (this.#loss !== undefined) throw this.#loss
     } catch (error) {
-      return Promise.reject(error)
+      return Promise.reject(startingAt(error, Producer.prototype.append))
     }
     const append = deferred<string>()
     this.#appends.push(append)
@@ -105,7 +115,7 @@ export class Producer implements api.Producer, Queue {
   }
 
   flush(): Promise<void> {
-    if (this.#loss !== undefined) return Promise.reject(this.#loss)
+    if (this.#loss !== undefined) return Promise.reject(startingAt(this.#loss))
     return this.#outcome === undefined ? this.#wait('flush') : READY
   }
 
@@ -229,7 +239,7 @@ export class Producer implements api.Producer, Queue {
       try {
         return Promise.resolve(this.#unasked(this.#loss))
       } catch (error) {
-        return Promise.reject(error)
+        return Promise.reject(startingAt(error))
       }
     }
     this.#ending ??= { outcome, reason }
@@ -275,6 +285,9 @@ export class Producer implements api.Producer, Queue {
     }
   }
 }
+
+publish(Producer, 'flush', 'complete', 'fail')
+show(Producer, 'Producer')
 
 /** The queue's bound is the engine's: it is told here because the native side does not say it. */
 export function produce(bridge: Bridge, args: ProduceArgs, maxQueueBytes: number): Promise<Producer> {

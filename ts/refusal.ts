@@ -33,11 +33,17 @@ export function refusal(error: unknown, onError: OnError | undefined, headers?: 
   const { code, message } = error as TidemarkError
   const resume = error instanceof GapError ? { resume: error.resume } : {}
   const response = Response.json({ code, message: NEUTRAL[code] ?? message, ...resume }, { status })
-  for (const [name, value] of headers ?? []) response.headers.set(name, value)
+  if (headers !== undefined) addHeaders(response.headers, headers)
   response.headers.set('content-type', 'application/json')
   response.headers.set('cache-control', 'no-store')
   if (status === 503) response.headers.set('retry-after', '1')
   return response
+}
+
+/** Each replaces those of its name; cookies, of which there may be many, are one header each. */
+export function addHeaders(all: Headers, given: Headers): void {
+  for (const [name, value] of given) if (name !== 'set-cookie') all.set(name, value)
+  for (const cookie of given.getSetCookie()) all.append('set-cookie', cookie)
 }
 
 /** Tells of an error of which a client learns no more than the code. */

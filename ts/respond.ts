@@ -5,7 +5,7 @@ import { refuse } from './checks'
 import { invalidArgument, origin } from './errors'
 import { EventStream } from './event-stream'
 import { cursor, from, type RespondArgs } from './options'
-import { refusal } from './refusal'
+import { addHeaders, refusal } from './refusal'
 
 /** What keeps proxies and browsers from holding back, changing or keeping an event stream. */
 const HEADERS = {
@@ -36,7 +36,7 @@ export async function respond(
 export function headersFor(format: RespondArgs['format'], given: Headers): Headers {
   const all = new Headers(HEADERS)
   if (format === 'ui-messages') all.set('x-vercel-ai-ui-message-stream', 'v1')
-  for (const [name, value] of given) all.set(name, value)
+  addHeaders(all, given)
   return all
 }
 

@@ -1,4 +1,5 @@
 import type { ChunkData, Outcome } from '../index'
+import { advised } from './advice'
 import { Batch, LargeBatch } from './batch'
 import type { Bridge } from './bridge'
 import { Chunk } from './chunk'
@@ -165,7 +166,7 @@ export class Sink implements Receiver {
     this.outcome = end.outcome
     this.reason = end.reason || undefined
     const { error, outcome, reason = '' } = end
-    if (error !== undefined) this.#settle({ error: (from) => fromNative(error, from) })
+    if (error !== undefined) this.#settle({ error: (from) => fromNative(advised(error, this.#args), from) })
     else if (outcome === 'failed' || outcome === 'interrupted') {
       this.#settle({ error: (from) => outcomeError(outcome, this.streamId, reason, from) })
     } else this.#settle({ quiet: true })

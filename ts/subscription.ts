@@ -1,9 +1,10 @@
 import type * as api from '../index'
 import type { Bridge } from './bridge'
 import type { Chunk } from './chunk'
-import { closedError, type Origin, origin } from './errors'
+import { closedError, type Origin, origin, publish } from './errors'
 import { EventStream } from './event-stream'
 import { cursor as checkCursor, type Following, sseOptions } from './options'
+import { show } from './shown'
 import { Sink } from './sink'
 
 type Result = IteratorResult<Chunk, undefined>
@@ -42,6 +43,11 @@ export class Subscription implements api.Subscription {
 
   get reason(): string | undefined {
     return this.#sink.isExhausted ? this.#sink.reason : undefined
+  }
+
+  toJSON(): api.SubscriptionJson {
+    const { streamId, cursor, outcome, reason } = this
+    return { streamId, cursor, outcome, reason }
   }
 
   next(): Promise<Result> {
@@ -100,3 +106,6 @@ export class Subscription implements api.Subscription {
     this.#sink.leave()
   }
 }
+
+publish(Subscription, 'ack', 'toSSE')
+show(Subscription, 'Subscription')

@@ -1,5 +1,6 @@
 import type * as api from 'tidemark'
-import { SchemaError } from './errors.js'
+import { SchemaError, startingAt } from './errors.js'
+import { show } from './shown.js'
 
 /** A producer of typed events: an engine's producer whose `write` and `append` take events. */
 export class EventProducer<Input> implements AsyncDisposable {
@@ -32,9 +33,17 @@ export class EventProducer<Input> implements AsyncDisposable {
     return this.#producer.ready
   }
 
+  toJSON(): api.ProducerJson {
+    return this.#producer.toJSON()
+  }
+
   /** As `Producer.write`. Throws a `SchemaError`, and writes nothing, when the event does not fit. */
   write(event: Input): boolean {
-    return this.#producer.write(this.#encode(event))
+    try {
+      return this.#producer.write(this.#encode(event))
+    } catch (error) {
+      throw startingAt(error, EventProducer.prototype.write)
+    }
   }
 
   /** As `Producer.append`. Rejects with a `SchemaError`, and writes nothing, when the event does not fit. */
@@ -101,6 +110,10 @@ export class EventSubscription<Output>
     return this.#subscription.reason
   }
 
+  toJSON(): api.SubscriptionJson & { dropped: number } {
+    return { ...this.#subscription.toJSON(), dropped: this.dropped }
+  }
+
   async next(): Promise<IteratorResult<EventChunk<Output>, undefined>> {
     for (;;) {
       const result = await this.#subscription.next()
@@ -153,3 +166,6 @@ export class EventSubscription<Output>
     await this.#subscription.return()
   }
 }
+
+show(EventProducer, 'EventProducer')
+show(EventSubscription, 'EventSubscription')

@@ -20,6 +20,9 @@ const SCHEMES = /^(?:(redis|valkey)(s?)(?:\+(sentinel|cluster|unix))?|unix)$/
 const KNOWN =
   'redis:, rediss:, redis+sentinel:, rediss+sentinel:, redis+cluster:, rediss+cluster:, unix: or memory:'
 
+const REST =
+  '. A service that is asked over HTTP has an address for TCP too: Upstash shows it as "TCP", beginning with rediss:'
+
 /**
  * What other clients and services put into a query. Only these names are ever shown: what else stands there may be part
  * of a password that was not percent-encoded.
@@ -56,6 +59,8 @@ export function url(value: unknown, field: string): string {
   if (match === null) {
     // Without the slashes it may be anything: the user in front of a password.
     const got = normal.startsWith(`${scheme}://`) ? `, got ${scheme}:` : ''
+    if (/^https?$/.test(scheme) && got !== '')
+      throw invalidArgument(field, `must begin with ${KNOWN}${got}${REST}`)
     throw invalidArgument(field, `must begin with ${KNOWN}${got}`)
   }
   const kind = scheme === 'unix' ? 'unix' : (match[3] ?? 'server')

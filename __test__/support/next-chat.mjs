@@ -9,6 +9,7 @@ import { join } from 'node:path'
 import { after } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { nextServer } from '../../scripts/next-chat.mjs'
+import { violations } from './axe.mjs'
 import { freePort } from './free-port.mjs'
 import { reap, reapFolder } from './reaper.mjs'
 import { deadline, until } from './wait.mjs'
@@ -117,7 +118,7 @@ export class Tab {
   /** Waits for more text than so many characters. @param {number} length */
   async hasMoreThan(length) {
     return until(async () => (await this.text()).length > length, {
-      timeout: 15_000,
+      timeout: 30_000,
       message: `more than ${length} characters`,
     })
   }
@@ -129,6 +130,24 @@ export class Tab {
       message: `status ${status}`,
     })
     return this.text()
+  }
+
+  /** Waits until a note is seen without scrolling, above what one writes into. @param {string} text */
+  async inView(text) {
+    const note = this.page.locator('.note', { hasText: text })
+    const form = this.page.locator('form')
+    await until(
+      async () => {
+        const [box, below] = await Promise.all([note.boundingBox(), form.boundingBox()])
+        return box && below && box.y >= 0 && box.y + box.height <= below.y + 1
+      },
+      { message: `"${text}" in view`, timeout: 15_000 },
+    )
+  }
+
+  /** What axe finds wrong with the page. */
+  violations() {
+    return violations(this.page)
   }
 
   /** @param {string} name */

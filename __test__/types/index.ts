@@ -1,4 +1,6 @@
 // Compiled, not run (types.test.mjs): what users may write, and what the compiler must refuse.
+import { createServer, type IncomingMessage, ServerResponse } from 'node:http'
+import { createServer as createHttp2Server } from 'node:http2'
 import {
   type ChunkData,
   type CleanupReport,
@@ -36,7 +38,7 @@ const maybe: string | undefined = process.env.MAYBE
 const options: EngineOptions = {
   url: maybe,
   tls: { ca: maybe },
-  ttl: { active: '1h', done: 5000 },
+  ttl: { active: '1h', done: 90_000 },
   lease: undefined,
 }
 const engine: Engine = createEngine(options)
@@ -44,6 +46,10 @@ createEngine()
 
 // @ts-expect-error: not an option
 createEngine({ prefix: 'x' })
+// @ts-expect-error: no unit that there is
+createEngine({ lease: '1 hour' })
+// @ts-expect-error: a text of anything
+createEngine({ lease: process.env.LEASE ?? '1s' })
 // @ts-expect-error: a wrong type
 createEngine({ flushIntervalMs: '5ms' })
 createEngine({ compression: maybe === undefined ? 9 : false })
@@ -148,6 +154,13 @@ export async function serve(request: Request, node: import('node:http').Incoming
     owner: maybe,
   }
   equal<Response>()(await engine.respond(node, 'chat', options))
+  createServer((req, res) => engine.send(req, res, 'chat', options))
+  createHttp2Server((req, res) => engine.send(req, res, 'chat', options))
+  const fastify = async (request: { raw: IncomingMessage }, reply: { raw: ServerResponse }) =>
+    engine.send(request.raw, reply.raw, 'chat')
+  equal<Promise<void>>()(fastify({ raw: node }, { raw: new ServerResponse(node) }))
+  // @ts-expect-error: a web request has no response to send by
+  await engine.send(request, new Response(), 'chat')
   // @ts-expect-error: not a format
   await engine.respond(request, 'chat', { format: 'json' })
   // @ts-expect-error: a body has no headers
@@ -157,7 +170,12 @@ export async function serve(request: Request, node: import('node:http').Incoming
 }
 
 export async function operate(): Promise<StreamStatus[]> {
+  equal<StopResult>()(await engine.stop('chat', { reason: maybe, owner: maybe, keep: '1h' }))
   equal<StopResult>()(await engine.stop('chat', 'enough', { owner: maybe }))
+  equal<StopResult>()(await engine.stop('chat', maybe))
+  equal<void>()(await engine.ack('chat', { consumer: 'user', cursor: 'cursor', owner: maybe }))
+  // @ts-expect-error: whose progress it is
+  await engine.ack('chat', { cursor: 'cursor' })
   const status = await engine.status('chat')
   equal<StreamStatus | null>()(status)
   // @ts-expect-error: may be null

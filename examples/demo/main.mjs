@@ -10,6 +10,7 @@ const HELP = `Streams a text token by token to a web page that can be reloaded, 
 
   npm run demo                        a recorded answer with reasoning and a tool call
   npm run demo -- file.txt            a text of yours; also: some-program | npm run demo
+  npm run demo -- --redis             with a Redis and two servers of its own, and buttons that kill them
   npm run demo -- --headless          the same without a browser: plays a story, checks it, exits 0 or 1
 
 Options
@@ -29,18 +30,20 @@ const LEASE = '5s'
 
 /** @returns {Promise<number>} the exit code */
 async function main() {
-  const { headless, help, rate, file, ports } = readArguments()
+  const { headless, help, rate, file, ports, redis: ownRedis } = readArguments()
   if (help) {
     console.log(HELP)
     return 0
   }
+  if (ownRedis) return (await import('./fleet.mjs')).runFleet(process.argv.slice(2), ports)
   // npm runs scripts in the package's folder, whatever folder the user is in.
   const directory = process.env.npm_lifecycle_event === 'demo' ? process.env.INIT_CWD : undefined
   const source = await openSource(file, directory ?? process.cwd())
   const engine = createEngine({ lease: LEASE })
   const redis = redisName()
+  const silence = setTimeout(() => console.log(`trying to reach ${redis} …`), 500)
   try {
-    await engine.connect()
+    await engine.connect().finally(() => clearTimeout(silence))
     if (!headless) return await runServer(engine, source, rate ?? 50, ports, redis)
     return (await tell({ engine, source, rate, redis })) ? 0 : 1
   } finally {
@@ -53,7 +56,18 @@ async function runServer(engine, source, rate, ports, redis) {
   const say = (/** @type {string} */ line) => console.log(line)
   const host = process.env.HOST || '127.0.0.1'
   const store = redis === undefined ? 'memory' : 'Redis'
-  const server = await serve({ engine, source, rate, ports, host, store, say })
+  const { send } = process
+  // One of several, which somebody else speaks for.
+  const restartRedis = send && (() => send.call(process, 'restart redis'))
+  const server = await serve({ engine, source, rate, ports, host, store, say, redis, restartRedis })
+  if (send) {
+    send.call(process, { port: server.port, url: server.url, source: source.name })
+    process.on('disconnect', () => process.exit(1))
+    await ending()
+    await server.close()
+    process.disconnect?.()
+    return 0
+  }
   say(`\nTidemark demo  ${server.url}\n`)
   say(`  streams  ${source.name}, about ${rate} tokens/s`)
   if (redis === undefined) {
@@ -66,16 +80,23 @@ async function runServer(engine, source, rate, ports, redis) {
     )
     say('           open the same #id on the other, follow and stop it there')
   }
-  say('  try      reload in the middle, open a second tab, drop the line, press Stop')
+  say('  try      reload in the middle, open a second reader or tab, drop the line, press Stop')
+  if (redis === undefined)
+    say('           npm run demo -- --redis   has a Redis and two servers that you can kill')
   say('  Ctrl-C   closes it\n')
 
+  await ending()
+  say('\nClosing: answers that run here are stopped, their readers are told.')
+  await server.close()
+  return 0
+}
+
+/** Resolves when the process is told to end; told again, it does so at once. */
+async function ending() {
   const signal = await new Promise((resolve) => {
     for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.once(name, resolve)
   })
   process.once(signal, () => process.exit(130))
-  say('\nClosing: answers that run here are stopped, their readers are told.')
-  await server.close()
-  return 0
 }
 
 function readArguments() {
@@ -86,6 +107,7 @@ function readArguments() {
         headless: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
         rate: { type: 'string' },
+        redis: { type: 'boolean' },
       },
     })
     const [file, ...more] = positionals

@@ -16,6 +16,8 @@ import { paced } from './source.mjs'
  * @property {'memory' | 'Redis'} store shown to the readers
  * @property {(line: string) => void} say
  * @property {(id: string, data: string) => void} [onWrite] sees each chunk that was written
+ * @property {string} [redis] the name of the Redis, which tells servers that share their answers
+ * @property {() => void} [restartRedis] if this demo may do that
  */
 
 /** Below the idle time-outs of the usual proxies. */
@@ -37,15 +39,28 @@ const HARMLESS = new Set([
   'ERR_INTERRUPTED',
 ])
 
-const PAGE = new URL('page.html', import.meta.url)
+const TYPES = { html: 'text/html', css: 'text/css', mjs: 'text/javascript' }
+
+/** The page's files, by their paths. */
+const PAGE = new Map(
+  ['index.html', 'style.css', 'main.mjs', 'reader.mjs', 'answer.mjs'].map((name) => [
+    name === 'index.html' ? '/' : `/${name}`,
+    new URL(`page/${name}`, import.meta.url),
+  ]),
+)
+
+/** Other servers are looked for on so many ports below and above, for so long. */
+const NEIGHBOURS = 3
+const NEIGHBOUR_MS = 1000
 
 /** @param {Options} options */
-export async function serve({ engine, source, rate, ports, host, store, say, onWrite }) {
+export async function serve({ engine, source, rate, ports, host, store, say, onWrite, redis, restartRedis }) {
   /** @type {Set<import('node:http').ServerResponse>} */
   const readers = new Set()
   /** @type {Map<string, Promise<void>>} */
   const answers = new Map()
   let port = 0
+  const name = host.includes(':') ? `[${host}]` : host
   const stateEvent = () => event('state', { store, state: engine.state })
 
   /** Starts an answer on a stream. Once this resolves, the stream is there to be followed. */
@@ -97,16 +112,32 @@ export async function serve({ engine, source, rate, ports, host, store, say, onW
     response.write(`retry: ${RETRY_MS}\n\n${stateEvent()}`)
     const heartbeat = setInterval(() => response.write(': still here\n\n'), HEARTBEAT_MS)
     readers.add(response)
+    const introduce = (/** @type {import('../../index.js').StreamStatus} */ status) => {
+      const { firstSeq, lastSeq, state } = status
+      response.write(
+        event('about', {
+          ...metadataOf(status),
+          firstSeq,
+          lastSeq,
+          isLive: state === 'active',
+          readFrom: port,
+        }),
+      )
+    }
     try {
       // A browser that connects again by itself repeats the first address and adds what it has seen since.
       const from = request.headers['last-event-id'] || query || 'start'
+      // What is there before it reads is replayed, the rest is live.
+      const before = await engine.status(id)
+      if (before) introduce(before)
+      else response.write(event('missing', {}))
       const chunks = engine.subscribe(id, { from, signal: gone.signal, wait: WAIT_MS })
-      let isIntroduced = false
+      let isIntroduced = before !== null
       for await (const { seq, cursor, data } of chunks) {
         if (!isIntroduced) {
           isIntroduced = true
           const status = await engine.status(id)
-          response.write(event('about', { ...status?.metadata, firstSeq: status?.firstSeq, readFrom: port }))
+          if (status) introduce({ ...status, lastSeq: seq - 1 })
         }
         if (!response.write(event('chunk', { seq, data }, cursor))) {
           await once(response, 'drain', { signal: gone.signal })
@@ -122,6 +153,31 @@ export async function serve({ engine, source, rate, ports, host, store, say, onW
     }
   }
 
+  const isLocal = ['127.0.0.1', 'localhost', '::1'].includes(host)
+  // A killed server is of interest where another one has its answers, and to nobody but its owner.
+  const controls = { kill: store === 'Redis' && isLocal, restartRedis: restartRedis !== undefined }
+
+  /** What the page knows before it reads: this server, and those that share its answers. */
+  async function hello(/** @type {boolean} */ isAlone) {
+    const peers = isAlone || store === 'memory' ? [] : await neighbours()
+    return { port, store, redis, controls, peers }
+  }
+
+  /** Other servers of this demo on the same Redis. */
+  async function neighbours() {
+    const near = Array.from({ length: NEIGHBOURS }, (_, index) => [port + index + 1, port - index - 1]).flat()
+    const found = near.map(async (each) => {
+      try {
+        const signal = AbortSignal.timeout(NEIGHBOUR_MS)
+        const answer = await (await fetch(`http://${name}:${each}/hello?alone`, { signal })).json()
+        return answer.redis === redis ? [each] : []
+      } catch {
+        return []
+      }
+    })
+    return (await Promise.all(found)).flat()
+  }
+
   /** What a client is told of an error: the words of ours and of the store's servers are for this server's output. */
   function told(/** @type {any} */ error) {
     if (HARMLESS.has(error.code) || error instanceof URIError) return error.message
@@ -133,9 +189,26 @@ export async function serve({ engine, source, rate, ports, host, store, say, onW
   async function route(request, response) {
     const url = new URL(request.url ?? '/', 'http://demo')
     const what = `${request.method} ${url.pathname}`
-    if (what === 'GET /') {
-      const type = { 'content-type': 'text/html; charset=utf-8', 'cache-control': 'no-store' }
-      response.writeHead(200, type).end(await readFile(PAGE))
+    const file = request.method === 'GET' ? PAGE.get(url.pathname) : undefined
+    const origin = request.headers.origin
+    const isOurs = origin === undefined || hostOf(origin) === hostOf(`http://${request.headers.host}`)
+    // A page of another server of this demo may read here, nobody else's may do anything.
+    if (origin !== undefined && isOurs) response.setHeader('access-control-allow-origin', origin)
+    if (!isOurs) {
+      json(response, 403, { message: 'this is another page' })
+    } else if (file !== undefined) {
+      const type = TYPES[/** @type {keyof TYPES} */ (file.pathname.split('.').at(-1))]
+      const headers = { 'content-type': `${type}; charset=utf-8`, 'cache-control': 'no-store' }
+      response.writeHead(200, headers).end(await readFile(file))
+    } else if (what === 'GET /hello') {
+      json(response, 200, await hello(url.searchParams.has('alone')))
+    } else if (what === 'POST /kill' && controls.kill) {
+      // As `kill -9` would: nothing is told to anybody.
+      response.on('finish', () => setTimeout(() => process.kill(process.pid, 'SIGKILL'), 50))
+      json(response, 202, {})
+    } else if (what === 'POST /restart-redis' && restartRedis) {
+      restartRedis()
+      json(response, 202, {})
     } else if (what.startsWith('GET /stream/')) {
       const id = decodeURIComponent(url.pathname.slice('/stream/'.length))
       await follow(request, response, id, url.searchParams.get('cursor'))
@@ -178,8 +251,17 @@ export async function serve({ engine, source, rate, ports, host, store, say, onW
     setTimeout(() => server.closeAllConnections(), 200).unref()
   }
 
-  const name = host.includes(':') ? `[${host}]` : host
   return { url: `http://${name}:${port}`, port, close }
+}
+
+/** The title and so on that `start` has put there. */
+function metadataOf(/** @type {import('../../index.js').StreamStatus} */ { metadata }) {
+  return typeof metadata === 'object' ? metadata : {}
+}
+
+/** Without the port; nothing for what is no address. */
+function hostOf(/** @type {string} */ origin) {
+  return URL.canParse(origin) ? new URL(origin).hostname : ''
 }
 
 function statusOf(/** @type {any} */ error) {

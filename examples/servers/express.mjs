@@ -1,7 +1,5 @@
 // Express 5.   node examples/servers/express.mjs
 
-import { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
 import express from 'express'
 import { createEngine } from 'tidemark'
 import { answer } from './model.mjs'
@@ -16,12 +14,8 @@ app.post('/chats/:id', async (req, res) => {
   res.status(202).end()
 })
 
-app.get('/chats/:id/stream', async (req, res) => {
-  const response = await engine.respond(req, req.params.id)
-  res.writeHead(response.status, Object.fromEntries(response.headers))
-  // A client that leaves is no error, and stops nothing.
-  await pipeline(Readable.fromWeb(response.body), res).catch(() => {})
-})
+// A client that leaves is no error, and stops nothing.
+app.get('/chats/:id/stream', (req, res) => engine.send(req, res, req.params.id))
 
 app.delete('/chats/:id', async (req, res) => res.send(await engine.stop(req.params.id)))
 

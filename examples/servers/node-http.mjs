@@ -1,8 +1,6 @@
 // Plain node:http.   node examples/servers/node-http.mjs
 
 import { createServer } from 'node:http'
-import { Readable } from 'node:stream'
-import { pipeline } from 'node:stream/promises'
 import { createEngine } from 'tidemark'
 import { answer } from './model.mjs'
 
@@ -17,10 +15,8 @@ const server = createServer(async (req, res) => {
       await engine.pipe(id, answer).cancel()
       res.writeHead(202).end()
     } else if (id && stream && req.method === 'GET') {
-      const response = await engine.respond(req, id)
-      res.writeHead(response.status, Object.fromEntries(response.headers))
       // A client that leaves is no error, and stops nothing.
-      await pipeline(Readable.fromWeb(response.body), res).catch(() => {})
+      await engine.send(req, res, id)
     } else if (id && req.method === 'DELETE') {
       res.end(await engine.stop(id))
     } else {

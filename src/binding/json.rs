@@ -71,6 +71,7 @@ pub fn reply(reply: Reply, larges: &mut Vec<Arc<Large>>) -> Value {
             json!({ "ids": ids, "next": next })
         }
         Reply::Handed(handed) => self::handed(handed, larges),
+        Reply::Groups(groups) => json!(groups),
         Reply::Memory(bytes) => json!(bytes),
         Reply::Info(text) => json!(text),
         Reply::Rights(rights) => json!(rights),

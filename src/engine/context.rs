@@ -126,6 +126,15 @@ impl Context {
         }
     }
 
+    /// Why the store cannot be reached, for those who do not wait for it.
+    pub(super) fn known_outage(self: &Arc<Self>, is_patient: bool) -> Option<Error> {
+        let outage = self.store().outage().filter(|_| !is_patient)?;
+        // Somebody has to try: the next one may find it again.
+        let context = Arc::clone(self);
+        self.spawn(async move { context.store().connect().await });
+        Some(outage)
+    }
+
     pub(super) fn next_handle(&self) -> Handle {
         self.next_handle.fetch_add(1, Ordering::Relaxed)
     }

@@ -13,7 +13,10 @@ use crate::{
         ending::{Outcome, Terminal},
         frame::Kind,
     },
-    store::{Found, ListCursor, Rights, StopResult, StreamStatus, Swept, groups::Item},
+    store::{
+        Found, ListCursor, Rights, StopResult, StreamStatus, Swept,
+        groups::{GroupStatus, Item},
+    },
 };
 
 /// The host's name for a producer or a subscription; never used twice by one engine.
@@ -71,6 +74,8 @@ pub enum Reply {
     List(Vec<StreamId>, Option<ListCursor>),
     /// Items for a consumer of a group, or dead letters.
     Handed(Handed),
+    /// The groups of a stream, if there is one, or those that wait for finished generations.
+    Groups(Option<Vec<GroupStatus>>),
     /// The bytes that a stream takes of the store's memory.
     Memory(Option<u64>),
     /// What the store's server says of itself.

@@ -132,7 +132,7 @@ impl Engine {
 
     /// Requests a stop. A producer of this very process learns of it even while the store is away.
     ///
-    /// `keep` is how long it is kept for the start of a stream that does not exist yet; by default the active TTL.
+    /// `keep` is how long it is kept for the start of a stream that does not exist yet; by default 10 s.
     pub async fn stop(
         self,
         stream: StreamId,

@@ -20,6 +20,10 @@ use crate::{
     util::sync::lock,
 };
 
+/// How long a stop is kept for a start that it may have overtaken: one that is meant for a stream that has long been gone must
+/// not end the next.
+const KEEP: Duration = Duration::from_secs(10);
+
 /// This many messages for unknown generations are remembered.
 const EARLY: usize = 64;
 
@@ -89,7 +93,7 @@ pub(super) async fn request(
         return Ok(StopResult::Stopping);
     }
     let check = OwnerCheck::Caller(owner.cloned());
-    let keep = keep.unwrap_or(context.config.ttl().active);
+    let keep = keep.unwrap_or(KEEP);
     let asked = Instant::now();
     let result = context
         .retry(|| context.store().stop(stream, reason, &check, keep))

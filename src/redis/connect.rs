@@ -15,7 +15,7 @@ use tokio::task::AbortHandle;
 use super::{
     board::Board,
     dial::{self, Family, Place, Wire},
-    failure::{Failure, is_refusal, words},
+    failure::{Failure, advised, is_refusal, words},
     script::Library,
     spare::Spare,
     tls::Tls,
@@ -125,7 +125,7 @@ impl Server {
     /// A connection for commands, with the scripts loaded; `as_primary` refuses a replica.
     pub async fn commands(&self, patience: Duration, as_primary: bool) -> Result<Connection, Failure> {
         self.attempt(patience, async {
-            let mut connection = self.connection().await?;
+            let mut connection = self.connection(patience).await?;
             let mut name = redis::cmd("CLIENT");
             name.arg("SETNAME").arg("tidemark");
             // By itself: a server that wants a password says so, but hangs up on those who send it a long script before.
@@ -166,7 +166,7 @@ impl Server {
     /// A connection for subscriptions.
     pub async fn subscriber(&self, patience: Duration) -> Result<(PubSubSink, PubSubStream), Failure> {
         self.attempt(patience, async {
-            let (settings, wire) = self.open().await?;
+            let (settings, wire) = self.open(patience).await?;
             let (mut sink, stream) = PubSub::new(&settings, wire).await?.split();
             self.usable(Spare::PING, sink.ping().await?)?;
             Ok((sink, stream))
@@ -177,7 +177,7 @@ impl Server {
     /// Asks something on a connection that is closed after it.
     pub async fn ask(&self, questions: &Pipeline, patience: Duration) -> Result<Vec<Value>, Failure> {
         self.attempt(patience, async {
-            let mut connection = self.connection().await?;
+            let mut connection = self.connection(patience).await?;
             let replies = connection
                 .send_packed_commands(questions, 0, questions.len())
                 .await?;
@@ -210,13 +210,13 @@ impl Server {
         self.access.board.may(spare)
     }
 
-    async fn connection(&self) -> RedisResult<Connection> {
+    async fn connection(&self, patience: Duration) -> RedisResult<Connection> {
         // The operations bring their own time limits, which also count the wait in the queue.
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(None)
             .set_response_timeout(None)
             .set_pipeline_buffer_size(QUEUE);
-        let (settings, wire) = self.open().await?;
+        let (settings, wire) = self.open(patience).await?;
         let (inner, driver) = MultiplexedConnection::new_with_config(&settings, wire, config).await?;
         let driver = tokio::spawn(driver).abort_handle();
         Ok(Connection {
@@ -226,7 +226,7 @@ impl Server {
     }
 
     /// A connection on which nothing was said yet, and what is to be said first.
-    async fn open(&self) -> RedisResult<(RedisConnectionInfo, Wire)> {
+    async fn open(&self, patience: Duration) -> RedisResult<(RedisConnectionInfo, Wire)> {
         let settings = if self.access.asks {
             // Before the connection is opened, since servers give those up that say nothing for long.
             let given = self.access.board.credentials().await;
@@ -239,7 +239,8 @@ impl Server {
         } else {
             self.settings.clone()
         };
-        let wire = dial::open(&self.place, self.access.family, self.access.tls.as_deref()).await?;
+        let tls = self.access.tls.as_deref();
+        let wire = dial::open(&self.place, self.access.family, tls, patience).await?;
         Ok((settings, wire))
     }
 
@@ -255,7 +256,7 @@ impl Server {
                 Failure {
                     // Others may be given the next time.
                     permanent: refused && !self.access.asks,
-                    reason: words(&error),
+                    reason: advised(&error, self.access.tls.is_some()),
                 }
             }),
             Err(_) => Err(Failure::late(patience)),

@@ -12,9 +12,10 @@ use redis::io::tcp::socket2::{SockRef, TcpKeepalive};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, lookup_host},
+    time::timeout,
 };
 
-use super::tls::Tls;
+use super::tls::{Tls, advised};
 
 /// How long sent bytes may stay unacknowledged before the kernel gives the connection up.
 #[cfg(any(target_os = "android", target_os = "fuchsia", target_os = "linux"))]
@@ -53,14 +54,25 @@ pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Duplex for T {}
 
-/// Opens a connection.
-pub async fn open(place: &Place, family: Family, tls: Option<&Tls>) -> io::Result<Wire> {
+/// Opens a connection. A server that does not answer to TLS is given up before `patience` is over, so that it can be told.
+pub(crate) async fn open(
+    place: &Place,
+    family: Family,
+    tls: Option<&Tls>,
+    patience: Duration,
+) -> io::Result<Wire> {
     match place {
         Place::Unix(path) => unix(path).await,
         Place::Tcp { host, port } => {
             let stream = tcp(host, *port, family).await?;
             match tls {
-                Some(tls) => Ok(Box::new(tls.connect(host, stream).await?)),
+                Some(tls) => match timeout(patience * 4 / 5, tls.connect(host, stream)).await {
+                    Ok(shaken) => Ok(Box::new(shaken.map_err(advised)?)),
+                    Err(_) => Err(io::Error::new(
+                        io::ErrorKind::TimedOut,
+                        "it does not answer to TLS; if it speaks none, the URL begins with redis://",
+                    )),
+                },
                 None => Ok(Box::new(stream)),
             }
         }

@@ -1,6 +1,6 @@
 //! What goes wrong, in the server's words, and what it means.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use redis::{ErrorKind, RedisError};
 
@@ -59,6 +59,33 @@ pub fn words(error: &RedisError) -> String {
         (_, Some(detail)) => detail.to_owned(),
         _ => error.to_string(),
     }
+}
+
+/// What the error of an attempt to connect says, and what may be wrong with the URL.
+pub fn advised(error: &RedisError, has_tls: bool) -> String {
+    let said = words(error);
+    match error.kind() {
+        ErrorKind::Parse => format!("what answers there is no Redis server, or not at this port ({said})"),
+        ErrorKind::Io if !has_tls && was_hung_up(error) => {
+            format!("{said}; if the server speaks TLS, the URL begins with rediss://")
+        }
+        _ => said,
+    }
+}
+
+fn was_hung_up(error: &RedisError) -> bool {
+    use std::error::Error;
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
+    let cause = error
+        .source()
+        .and_then(|cause| cause.downcast_ref::<Arc<dyn Error + Send + Sync>>())
+        .and_then(|cause| cause.downcast_ref::<std::io::Error>());
+    cause.is_some_and(|cause| {
+        matches!(
+            cause.kind(),
+            BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof
+        )
+    })
 }
 
 /// Whether the server has answered, and the connection is fine.

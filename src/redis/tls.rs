@@ -232,6 +232,32 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
+/// The error of a handshake, and what to do about it.
+pub(super) fn advised(error: io::Error) -> io::Error {
+    use rustls::Error::{InvalidCertificate, InvalidMessage};
+    let advice = match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+        Some(InvalidCertificate(CertificateError::UnknownIssuer)) => {
+            "options.tls.ca takes the authority that has signed it"
+        }
+        Some(InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        )) => "options.tls.servername takes the name that it has",
+        Some(error) if is_authority(error) => "it is self-signed: options.tls.ca takes it",
+        Some(InvalidMessage(_)) => PLAIN,
+        None if matches!(
+            error.kind(),
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset
+        ) =>
+        {
+            PLAIN
+        }
+        _ => return error,
+    };
+    io::Error::new(error.kind(), format!("{error}; {advice}"))
+}
+
+const PLAIN: &str = "if the server speaks no TLS, the URL begins with redis://";
+
 /// Whether all that is wrong with a server's certificate is that it may sign others.
 fn is_authority(error: &rustls::Error) -> bool {
     match error {

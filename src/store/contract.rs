@@ -34,7 +34,7 @@ use bytes::Bytes;
 use ulid::Ulid;
 
 use super::{
-    groups::{Dead, Finished, Item, Open, Overdue, Resolve, Take, Taken, Work},
+    groups::{Dead, Finished, GroupStatus, Item, Open, Overdue, Resolve, Take, Taken, Work},
     values::{
         Ack, Append, Appended, Found, ListCursor, OwnerCheck, Page, Piece, Read, Renew, Restore, Rights,
         Start, Started, StopResult, StreamStatus, Sweep, Swept,
@@ -231,6 +231,8 @@ pub trait Store: Send + Sync + 'static {
     fn resolve<'a>(&'a self, work: Work<'a>, resolve: &'a Resolve) -> Pending<'a, ()>;
     /// Lists dead letters, in the order of the work. Errors: [`crate::Error::Forbidden`].
     fn dead<'a>(&'a self, work: Work<'a>, dead: &'a Dead) -> Pending<'a, Vec<Item>>;
+    /// Lists groups, in no order; `None` when the stream does not exist.
+    fn groups<'a>(&'a self, work: Work<'a>) -> Pending<'a, Option<Vec<GroupStatus>>>;
     /// Adds a generation to [`Work::Finished`], if a group has ever asked for it; with `if_open` only if nobody has
     /// announced it yet. A store that sees every end by itself has nothing to do here.
     fn announce<'a>(&'a self, finished: &'a Finished, if_open: bool) -> Pending<'a, ()>;

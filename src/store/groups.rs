@@ -184,6 +184,19 @@ pub struct Dead {
     pub owner: OwnerCheck,
 }
 
+/// A group, as [`Store::groups`](super::Store::groups) lists it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct GroupStatus {
+    /// Its name.
+    pub group: String,
+    /// Items that were handed out and neither resolved nor given up.
+    pub held: u64,
+    /// Dead letters.
+    pub dead: u64,
+    /// Items that were never handed out; `None` where the store cannot tell.
+    pub behind: Option<u64>,
+}
+
 /// A generation that began and has not been announced as finished.
 pub type Open = (StreamId, Ulid);
 

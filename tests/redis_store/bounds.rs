@@ -724,6 +724,11 @@ async fn g9_bounds_of_groups() {
         assert_eq!(store.dead(Work::Stream(stream), &ask).await.unwrap().len(), 100);
     })
     .await;
+    bounded(&mut scene, "list of groups", dead, async |store, stream, ()| {
+        let groups = store.groups(Work::Stream(stream)).await.unwrap().unwrap();
+        assert!(groups.iter().any(|group| group.dead > 0));
+    })
+    .await;
     bounded(
         &mut scene,
         "delete, with groups",

@@ -138,6 +138,7 @@ macro_rules! suite {
             sharing::a_consumer_gets_its_own_back
             sharing::what_is_given_back_counts_as_never_handed_out
             sharing::poison_becomes_a_dead_letter
+            sharing::groups_are_listed
             sharing::a_late_resolution_of_a_dead_letter_counts
             sharing::a_group_begins_where_it_is_told
             sharing::a_group_goes_on_over_generations_and_tells_what_it_lost

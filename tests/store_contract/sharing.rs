@@ -243,6 +243,56 @@ pub async fn poison_becomes_a_dead_letter(world: &World) {
     assert!(engine.take(&take("b", 9)).await.done.is_some());
 }
 
+pub async fn groups_are_listed(world: &World) {
+    let engine = world.engine();
+    let list = async |work| {
+        let mut groups = engine.store.groups(work).await.expect("groups")?;
+        groups.sort_by(|one, other| one.group.cmp(&other.group));
+        let listed = groups
+            .into_iter()
+            .map(|each| (each.group, each.held, each.dead, each.behind));
+        Some(listed.collect::<Vec<_>>())
+    };
+    let stream = chat();
+    assert_eq!(list(Work::Stream(&stream)).await, None, "no stream");
+    assert_eq!(list(Work::Finished).await, Some(vec![]));
+    let mut producer = engine.produce(&stream).await;
+    producer.write(&["one", "two", "three", "four"]).await;
+    assert_eq!(list(Work::Stream(&stream)).await, Some(vec![]));
+    let mut once = claim("a", 2);
+    once.max_deliveries = 1;
+    engine.take(&once).await;
+    let all = Take {
+        group: "all".to_owned(),
+        ..take("a", 9)
+    };
+    engine.take(&all).await;
+    let name = |name: &str| name.to_owned();
+    assert_eq!(
+        list(Work::Stream(&stream)).await,
+        Some(vec![
+            (name("all"), 4, 0, Some(0)),
+            (name("workers"), 2, 0, Some(2))
+        ])
+    );
+    pass(Duration::ZERO).await;
+    engine.take(&once).await;
+    assert_eq!(
+        list(Work::Stream(&stream)).await,
+        Some(vec![
+            (name("all"), 4, 0, Some(0)),
+            (name("workers"), 2, 2, Some(0))
+        ])
+    );
+    assert_eq!(engine.finished(&take("a", 9)).await, []);
+    let queues = list(Work::Finished).await.unwrap_or_default();
+    assert_eq!(queues.len(), 1);
+    assert_eq!(
+        (queues[0].0.as_str(), queues[0].1, queues[0].2),
+        ("workers", 0, 0)
+    );
+}
+
 pub async fn a_late_resolution_of_a_dead_letter_counts(world: &World) {
     let engine = world.engine();
     let mut producer = engine.produce(&chat()).await;

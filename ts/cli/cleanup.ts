@@ -1,5 +1,5 @@
 import type { CleanupReport, Outcome } from '../../index'
-import { type Command, count, EXIT, text, texts } from './command'
+import { type Command, count, EXIT, span, texts } from './command'
 import { duration, number } from './output'
 
 export const cleanup: Command = {
@@ -18,7 +18,7 @@ export const cleanup: Command = {
     let last: CleanupReport | undefined
     try {
       const report = await engine.cleanup({
-        olderThan: text(values, 'older-than'),
+        olderThan: span(values, 'older-than'),
         outcomes: texts(values, 'outcome') as Outcome[] | undefined,
         dryRun: values['dry-run'] === true,
         force: values.force === true,

@@ -1,3 +1,4 @@
+import type { Duration } from '../../index'
 import type { Engine } from '../engine'
 import { StoreError } from '../errors'
 import type { Config } from '../options'
@@ -61,6 +62,11 @@ export class UsageError extends Error {}
 export function text(values: Values, name: string): string | undefined {
   const value = values[name]
   return typeof value === 'string' ? value : undefined
+}
+
+/** A duration, which the engine looks at. */
+export function span(values: Values, name: string): Duration | undefined {
+  return text(values, name) as Duration | undefined
 }
 
 /** An option that may be given more than once. */

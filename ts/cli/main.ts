@@ -8,7 +8,9 @@ import { engineConfig } from '../options'
 import { addressOf } from '../url'
 import { cleanup } from './cleanup'
 import { type Command, EXIT, text, UsageError, type Values } from './command'
+import { dead } from './dead'
 import { doctor } from './doctor'
+import { groups } from './groups'
 import { commandHelp, GLOBAL, help } from './help'
 import { ls } from './ls'
 import { argument, Output } from './output'
@@ -17,12 +19,32 @@ import { rm } from './rm'
 import { show } from './show'
 import { stats } from './stats'
 import { stop } from './stop'
+import { suggestion } from './suggest'
 import { tail } from './tail'
+import { top } from './top'
 
-const COMMANDS: Record<string, Command> = { ls, show, tail, stop, rm, cleanup, stats, doctor }
+const COMMANDS: Record<string, Command> = {
+  ls,
+  top,
+  show,
+  tail,
+  stop,
+  rm,
+  cleanup,
+  stats,
+  groups,
+  dead,
+  doctor,
+}
 
 /** How long the work under way may take after Ctrl-C. */
 const ABORT_MS = 5_000
+
+/** So long nobody wonders why nothing happens. */
+const SILENCE_MS = 500
+
+/** The command whose help says more about what is wrong, and a space; empty before it is known. */
+let helpful = ''
 
 async function main(args: string[]): Promise<number> {
   const { name, rest } = split(args)
@@ -36,9 +58,12 @@ async function main(args: string[]): Promise<number> {
       return print(help(COMMANDS))
     }
     throw new UsageError(
-      name === undefined ? 'a command is missing' : `there is no command ${argument(name)}`,
+      name === undefined
+        ? 'a command is missing'
+        : `there is no command ${argument(name)}${suggestion(name, Object.keys(COMMANDS))}`,
     )
   }
+  helpful = `${name} `
   const { values, positionals } = parse(rest, command)
   if (values.help === true) return print(commandHelp(name, command))
   const [min, max] = command.arity
@@ -57,7 +82,14 @@ function split(args: string[]): { name: string | undefined; rest: string[] } {
 }
 
 function parse(args: string[], command: Command): { values: Values; positionals: string[] } {
-  const options = { ...GLOBAL, ...command.options } as ParseArgsConfig['options']
+  const options = { ...GLOBAL, ...command.options } as NonNullable<ParseArgsConfig['options']>
+  const { tokens } = parseArgs({ args, options, strict: false, allowPositionals: true, tokens: true })
+  for (const token of tokens) {
+    if (token.kind !== 'option' || Object.hasOwn(options, token.name)) continue
+    const known = Object.keys(options).map((name) => `--${name}`)
+    const likely = token.rawName.startsWith('--') ? suggestion(token.rawName, known) : ''
+    throw new UsageError(`there is no option ${argument(token.rawName)}${likely}`)
+  }
   try {
     return parseArgs({ args, options, allowPositionals: true, strict: true }) as ReturnType<typeof parse>
   } catch (error) {
@@ -89,15 +121,25 @@ async function run(command: Command, values: Values, args: string[]): Promise<nu
   })
   const engine = new Engine(config)
   const { signal } = controller
+  const address = addressOf(config.url)
+  const silence = setTimeout(() => {
+    if (engine.state !== 'ready') out.note(`trying to reach ${hostOf(address)} …`)
+  }, SILENCE_MS)
   try {
-    return await command.run({ engine, config, address: addressOf(config.url), values, args, out, signal })
+    return await command.run({ engine, config, address, values, args, out, signal })
   } catch (error) {
     if (signal.aborted) return EXIT.interrupted
     throw error
   } finally {
+    clearTimeout(silence)
     out.clear()
     await engine.close()
   }
+}
+
+/** `host:port` of an address, or the path of a socket. */
+function hostOf(address: string): string {
+  return address.replace(/^[^/]*\/\//, '').replace(/(?<=.)\/.*$/, '')
 }
 
 function print(text: string): number {
@@ -114,7 +156,7 @@ function asOption(message: string): string {
 
 function report(error: unknown): number {
   const hint = (message: string): number => {
-    process.stderr.write(`tidemark: ${message}; see tidemark --help\n`)
+    process.stderr.write(`tidemark: ${message}; see tidemark ${helpful}--help\n`)
     return EXIT.usage
   }
   if (error instanceof UsageError) return hint(error.message)

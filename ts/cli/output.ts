@@ -1,6 +1,8 @@
 /** A stream of the process, or a test's. */
 export interface Stream {
   isTTY?: boolean
+  columns?: number
+  rows?: number
   hasColors?(): boolean
   write(text: string | Uint8Array, done?: (error?: Error | null) => void): boolean
 }
@@ -33,6 +35,16 @@ export class Output {
     return this.#out.isTTY === true
   }
 
+  /** How wide the terminal is; nothing bounds a line that goes elsewhere. */
+  get columns(): number {
+    return this.isTerminal ? this.#out.columns || 80 : Number.POSITIVE_INFINITY
+  }
+
+  /** How many lines the terminal has. */
+  get rows(): number | undefined {
+    return this.isTerminal ? this.#out.rows || undefined : undefined
+  }
+
   style(style: Style, text: string): string {
     return this.#hasColors ? `\u001b[${STYLES[style]}m${text}\u001b[0m` : text
   }
@@ -40,6 +52,13 @@ export class Output {
   line(text = ''): void {
     this.clear()
     this.#out.write(`${text}\n`)
+  }
+
+  /** Lines that take the place of those before on a terminal, and follow them, after an empty line, elsewhere. */
+  screen(lines: readonly string[]): void {
+    if (this.isTerminal)
+      this.#out.write(`\u001b[H${lines.map((text) => `${text}\u001b[K\n`).join('')}\u001b[J`)
+    else this.#out.write(`${lines.join('\n')}\n\n`)
   }
 
   /** One value, on a line of its own. */

@@ -1,4 +1,5 @@
 import { type Command, EXIT } from './command'
+import { under } from './ls'
 import { argument } from './output'
 
 export const rm: Command = {
@@ -8,7 +9,7 @@ export const rm: Command = {
   options: {
     force: { type: 'boolean', help: 'live ones too: readers end as interrupted, producers are fenced' },
   },
-  async run({ engine, args, out, values }) {
+  async run({ engine, args, out, values, config }) {
     let code: number = EXIT.ok
     for (const streamId of args) {
       const found = values.force === true ? null : await engine.inspect(streamId)
@@ -16,8 +17,13 @@ export const rm: Command = {
       const result = isLive ? 'live' : (await engine.delete(streamId)) ? 'removed' : 'not found'
       if (result === 'live') code = EXIT.failed
       if (result === 'not found' && code === EXIT.ok) code = EXIT.notFound
+      const advice = {
+        live: ', use --force or stop it first',
+        'not found': under(config.keyPrefix),
+        removed: '',
+      }
       if (out.json) out.value({ streamId, result })
-      else out.line(`${argument(streamId)}: ${result}${isLive ? ', use --force or stop it first' : ''}`)
+      else out.line(`${argument(streamId)}: ${result}${advice[result]}`)
     }
     return code
   },

@@ -1,4 +1,5 @@
 import { type Command, EXIT, unlessRefused } from './command'
+import { under } from './ls'
 import { argument, bytes, duration, number, printable } from './output'
 import { chunks, stateCell } from './state'
 
@@ -7,11 +8,11 @@ export const show: Command = {
   args: '<stream>',
   arity: [1, 1],
   options: {},
-  async run({ engine, args, out }) {
+  async run({ engine, args, out, config }) {
     const [streamId = ''] = args
     const status = await engine.status(streamId)
     if (status === null) {
-      out.note(`There is no stream ${argument(streamId)}.`)
+      out.note(`There is no stream ${argument(streamId)}${under(config.keyPrefix)}.`)
       return EXIT.notFound
     }
     const memory = await unlessRefused(engine.memoryOf(streamId))
@@ -27,13 +28,13 @@ export const show: Command = {
       ['stop', status.stop],
       ['generation', status.generation],
       ['chunks', `${number(chunks(status))} (seq ${status.firstSeq} to ${status.lastSeq})`],
-      ['bytes', `${bytes(status.bytes)} written, ${bytes(status.storedBytes)} stored`],
+      ['bytes', `${bytes(status.bytes)}, ${bytes(status.storedBytes)} stored`],
       ['memory', memory === null ? null : bytes(memory)],
       ['producers', String(status.producers)],
       ['owner', status.owner],
       ['metadata', status.metadata === null ? null : JSON.stringify(status.metadata)],
       ['started', ago(status.startedAt)],
-      ['written', ago(status.updatedAt)],
+      ['last write', ago(status.updatedAt)],
       ['expires', `in ${duration(status.ttlMs)}`],
     ]
     for (const { consumer, cursor, lag } of status.consumers) {

@@ -1,4 +1,5 @@
 import { type Command, count, EXIT, UsageError, unlessRefused } from './command'
+import { under } from './ls'
 import { bytes, number } from './output'
 import { chunks, noteDamaged, STATES, stateCell } from './state'
 
@@ -13,7 +14,8 @@ export const stats: Command = {
       help: 'streams whose memory is measured, at most 64; default 16',
     },
   },
-  async run({ engine, values, out, signal, address }) {
+  details: 'BYTES is what was written, STORED what the store keeps of it: less, as sealing compresses it.',
+  async run({ engine, values, out, signal, address, config }) {
     const sample = count(values, 'sample') ?? 16
     if (sample > 64) throw new UsageError('--sample takes at most 64')
     const memory = await unlessRefused(engine.sampleMemory({ streams: sample }))
@@ -40,7 +42,7 @@ export const stats: Command = {
     out.line(
       `${out.style('bold', address)}: ${number(total.streams)} streams, ${number(total.producers)} producers`,
     )
-    out.line(out.style('dim', 'STATE           STREAMS      CHUNKS     WRITTEN      STORED'))
+    out.line(out.style('dim', 'STATE           STREAMS      CHUNKS       BYTES      STORED'))
     const row = (name: string, sum: Omit<typeof total, 'producers'>): string =>
       `${name} ${number(sum.streams).padStart(11)} ${number(sum.chunks).padStart(11)} ${bytes(sum.bytes).padStart(11)} ${bytes(sum.storedBytes).padStart(11)}`
     for (const sum of states) out.line(row(stateCell(out, sum.state), sum))
@@ -51,6 +53,7 @@ export const stats: Command = {
         `Memory of ${memory.streams.length} of them: ${bytes(averageBytes)} on average, ${bytes(largestBytes)} at most.`,
       )
     }
+    if (total.streams === 0) out.note(`No streams${under(config.keyPrefix)}.`)
     return EXIT.ok
   },
 }

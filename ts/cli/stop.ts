@@ -3,7 +3,7 @@ import { argument } from './output'
 
 const MEANING = {
   stopping: 'its producers have been told',
-  kept: 'no such stream; kept for its start',
+  kept: 'no such stream; kept for 10 s, for its start',
   ended: 'it had ended before',
 } as const
 
@@ -16,7 +16,7 @@ export const stop: Command = {
     for (const streamId of args) {
       // Whoever can write to the store may stop the stream.
       const owner = (await engine.status(streamId))?.owner ?? undefined
-      const result = await engine.stop(streamId, text(values, 'reason'), { owner })
+      const result = await engine.stop(streamId, { reason: text(values, 'reason'), owner })
       if (out.json) out.value({ streamId, result })
       else out.line(`${argument(streamId)}: ${out.style('bold', result)}, ${MEANING[result]}`)
     }

@@ -1,6 +1,7 @@
 import type { Chunk, StreamStatus } from '../../index'
 import { WholeText } from '../text'
-import { type Command, type Context, count, EXIT, text, UsageError } from './command'
+import { type Command, type Context, count, EXIT, span, text, UsageError } from './command'
+import { under } from './ls'
 import { argument, printable } from './output'
 
 export const tail: Command = {
@@ -22,7 +23,7 @@ export const tail: Command = {
 Ends with 0 when the stream is complete or stopped, or without -f at its last chunk; with 1 when it
 failed or was interrupted.`,
   async run(context) {
-    const { engine, args, out, values, signal } = context
+    const { engine, args, out, values, signal, config } = context
     const [streamId = ''] = args
     const follow = values.follow === true
     const last = count(values, 'lines')
@@ -31,7 +32,7 @@ failed or was interrupted.`,
       throw new UsageError('--lines and --from exclude each other')
     const status = await engine.status(streamId)
     if (status === null && !follow) {
-      out.note(`There is no stream ${argument(streamId)}.`)
+      out.note(`There is no stream ${argument(streamId)}${under(config.keyPrefix)}.`)
       return EXIT.notFound
     }
     const until = follow ? Number.POSITIVE_INFINITY : (status?.lastSeq ?? 0)
@@ -39,7 +40,7 @@ failed or was interrupted.`,
     if (isBeyond(start, until, status)) return EXIT.ok
     const subscription = engine.subscribe(streamId, {
       from: start,
-      wait: text(values, 'wait'),
+      wait: span(values, 'wait'),
       // Whoever can read the store may read the stream.
       owner: status?.owner ?? undefined,
       signal,

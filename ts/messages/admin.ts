@@ -1,5 +1,6 @@
 import type { StreamStatus } from '../../index'
 import type { Engine } from '../engine'
+import { called } from '../errors'
 import { streamId } from '../options'
 import { home, keysOf } from './home'
 import { cleanupOptions, stopOptions } from './options'
@@ -37,10 +38,12 @@ export async function stopMessageChunkStream(
   reason?: string,
   options: StopOptions = {},
 ): Promise<boolean> {
-  const id = streamId(chatId, 'chatId')
-  const { owner } = stopOptions(options, 'options')
+  const [id, { owner }] = called(
+    stopMessageChunkStream,
+    () => [streamId(chatId, 'chatId'), stopOptions(options, 'options')] as const,
+  )
   const engine = home()
-  const result = await engine.stop(id, reason, { owner, keep: STOP_KEPT })
+  const result = await engine.stop(id, { reason, owner, keep: STOP_KEPT })
   if (result === 'kept') {
     // A chat that is unknown here may be run by a server of the previous backend. That knows no owners: raised for nobody, its
     // flag would let a stranger stop the next run here.

@@ -1,6 +1,6 @@
 import type { Chunk, Outcome, Subscription } from '../../index'
 import type { Engine } from '../engine'
-import { NotFoundError, outcomeError, SchemaError } from '../errors'
+import { called, NotFoundError, outcomeError, SchemaError } from '../errors'
 import { messageEvents, type StreamMessage } from '../message-events'
 import { streamId } from '../options'
 import { now, sleep } from '../timers'
@@ -26,7 +26,10 @@ export function subscribeToMessageChunkStream(
   chatId: string,
   options: SubscribeOptions = {},
 ): MessageSubscription {
-  return new Follower(streamId(chatId, 'chatId'), subscribeOptions(options, 'options'))
+  return called(
+    subscribeToMessageChunkStream,
+    () => new Follower(streamId(chatId, 'chatId'), subscribeOptions(options, 'options')),
+  )
 }
 
 class Follower implements MessageSubscription {

@@ -45,7 +45,7 @@ export class Publisher {
 
   static async open(engine: Engine, chatId: string, options: PublisherOptions): Promise<Publisher> {
     const { owner, metadata, ttlSeconds, flushIntervalMs } = options
-    const life = ttlSeconds === undefined ? undefined : ttlSeconds * 1000
+    const life = ttlSeconds === undefined ? undefined : (`${ttlSeconds}s` as const)
     const producer = await engine.produce(chatId, {
       owner,
       metadata,
@@ -66,7 +66,7 @@ export class Publisher {
 
   /** Requests a stop, as anybody might; resolves when the signal is aborted. */
   async stop(reason: string): Promise<void> {
-    const result = await this.#engine.stop(this.#chatId, reason, { owner: this.#owner })
+    const result = await this.#engine.stop(this.#chatId, { reason, owner: this.#owner })
     if (result !== 'stopping' || this.signal.aborted) return
     // Between the answer and the news of it nothing else holds the process.
     const alive = new KeepAlive()

@@ -1,4 +1,5 @@
 import { ignore } from '../deferred'
+import { called } from '../errors'
 import type { StreamMessage } from '../message-events'
 import { streamId } from '../options'
 import { home } from './home'
@@ -14,7 +15,10 @@ const DEFAULT_BATCH_SIZE = 100
  * event after that starts it anew again.
  */
 export function createStreamQueue(chatId: string, options: StreamQueueOptions = {}): StreamQueue {
-  return new ChatQueue(streamId(chatId, 'chatId'), queueOptions(options, 'options'))
+  return called(
+    createStreamQueue,
+    () => new ChatQueue(streamId(chatId, 'chatId'), queueOptions(options, 'options')),
+  )
 }
 
 class ChatQueue implements StreamQueue {

@@ -2,7 +2,7 @@ import type { ChunkData, Outcome } from '../../index'
 import { type Check, integer, oneOf, refuse, text } from '../checks'
 import { copyUntilAborted } from '../copy'
 import { deferred, ignore } from '../deferred'
-import { EndedError, StoppedError } from '../errors'
+import { called, EndedError, StoppedError } from '../errors'
 import type { MessageType, StreamMessage } from '../message-events'
 import { streamId } from '../options'
 import { leave, type Reading, read } from '../source'
@@ -38,7 +38,8 @@ export function startMessageChunkStream(
   const finished = deferred<Outcome>()
   // Whoever wants to know is told; nobody has to.
   finished.promise.catch(ignore)
-  const started = begin(data, options, finished.resolve).catch((error) => {
+  const beginning = called(startMessageChunkStream, () => begin(data, options, finished.resolve))
+  const started = beginning.catch((error) => {
     finished.reject(error)
     throw error
   })

@@ -27,7 +27,8 @@ export function nameOf(prefix: string, streamId: string): string {
 export function durableContext(engine: Engine, options: Durable): TidemarkStreamContext {
   const { waitUntil, replayAfterDone } = options
   const name = (streamId: string) => nameOf(options.prefix, streamId)
-  const ttl = { active: options.ttlSeconds * 1000, done: options.ttlSeconds * 1000 }
+  const life = `${options.ttlSeconds}s` as const
+  const ttl = { active: life, done: life }
 
   const resume = (streamId: string, skip: number) =>
     resumeDurable(engine, name(streamId), skip, replayAfterDone)

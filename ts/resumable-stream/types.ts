@@ -84,7 +84,7 @@ export interface TidemarkStreamContext extends ResumableStreamContext {
   ) => Promise<ReadableStream<string> | null>
   /**
    * Stops a stream, in whichever process it is made: its source's signal is aborted, its readers end quietly with what
-   * was written, and it counts as finished. A stop that comes before the start is kept for it.
+   * was written, and it counts as finished. A stop that comes before the start is kept for it, for 10 s.
    */
   stop: (streamId: string, reason?: string) => Promise<StopResult>
 }

@@ -61,6 +61,12 @@ struct DeadArgs {
     owner: Option<String>,
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct GroupsArgs {
+    stream_id: Option<String>,
+}
+
 /// Starts an operation; whether it is one of these.
 pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Result<bool> {
     let target = engine.clone();
@@ -89,6 +95,10 @@ pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Resu
                 owner: OwnerCheck::Caller(args.owner),
             };
             engine.request(request, target.dead(optional(args.stream_id)?, dead));
+        }
+        "groups" => {
+            let args: GroupsArgs = parse(args)?;
+            engine.request(request, target.groups(optional(args.stream_id)?));
         }
         _ => return Ok(false),
     }

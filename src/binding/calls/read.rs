@@ -33,6 +33,7 @@ struct SubscribeArgs {
     consumer: Option<String>,
     owner: Option<String>,
     wait_ms: u64,
+    is_patient: bool,
     follow_all: bool,
     window: Option<u64>,
     ack_timeout_ms: Option<u64>,
@@ -80,6 +81,7 @@ pub fn subscribe(engine: &Engine, args: &str) -> Result<Handle> {
         limits: counts.then_some(limits),
         owner: args.owner,
         wait: Duration::from_millis(args.wait_ms),
+        is_patient: args.is_patient,
         all: args.follow_all,
         credit: args.credit,
         framing: args

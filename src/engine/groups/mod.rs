@@ -85,6 +85,16 @@ impl Engine {
         Ok(Reply::Unit)
     }
 
+    /// The groups of a stream, or those that wait for finished generations.
+    pub async fn groups(self, stream: Option<StreamId>) -> Result<Reply> {
+        self.context.check_open()?;
+        let work = stream.as_ref().map_or(Work::Finished, Work::Stream);
+        self.context
+            .retry(|| self.context.store().groups(work))
+            .await
+            .map(Reply::Groups)
+    }
+
     /// A page of a group's dead letters.
     pub async fn dead(self, stream: Option<StreamId>, dead: Dead) -> Result<Reply> {
         self.context.check_open()?;

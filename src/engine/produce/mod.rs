@@ -75,10 +75,7 @@ impl Engine {
     async fn start(self, request: u32, stream: StreamId, options: Produce) -> Result<()> {
         let _under_way = self.registry.starting.read().await;
         self.context.check_open()?;
-        if let Some(outage) = self.context.store().outage().filter(|_| !options.is_patient) {
-            // Somebody has to try: the next one may find it again.
-            let engine = Arc::clone(&self.context);
-            self.context.spawn(async move { engine.store().connect().await });
+        if let Some(outage) = self.context.known_outage(options.is_patient) {
             return Err(outage);
         }
         let requested = next_ulid();

@@ -40,6 +40,9 @@ async fn find(subscription: &Arc<Subscription>, registry: &Registry, follow: &Fo
             subscription.place(place);
             return Ok(());
         }
+        if let Some(outage) = registry.context.known_outage(follow.is_patient) {
+            return Err(outage);
+        }
         match registry.context.store().connect().await {
             Ok(()) => break,
             Err(error) => pause(registry, error, patience, &mut backoff).await?,

@@ -52,6 +52,8 @@ pub struct Follow {
     pub owner: Option<String>,
     /// How long to wait for a stream that does not exist.
     pub wait: Duration,
+    /// Whether to wait for a store that is known to be away; else it fails at once.
+    pub is_patient: bool,
     /// Whether to go on into the next generations.
     pub all: bool,
     /// What may be delivered before the reader asks for more.
@@ -573,7 +575,7 @@ impl State {
         };
         if page.lost {
             return Err(gap(
-                "the cursor's generation is gone".into(),
+                "the cursor's generation is gone, or the cursor is another stream's".into(),
                 page.head.generation,
                 page.head.base,
             ));

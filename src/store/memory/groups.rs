@@ -14,8 +14,8 @@ use crate::{
     store::{
         Position,
         groups::{
-            Dead, Finished, Item, ItemId, MAX_FINISHED, MAX_GROUPS, MAX_HELD, Resolve, Subject, Take, Taken,
-            Verdict, full,
+            Dead, Finished, GroupStatus, Item, ItemId, MAX_FINISHED, MAX_GROUPS, MAX_HELD, Resolve, Subject,
+            Take, Taken, Verdict, full,
         },
     },
 };
@@ -118,6 +118,17 @@ impl Groups {
             done: terminal.filter(|_| is_done).cloned(),
             lost: None,
         })
+    }
+
+    /// `last` is the last item that there is.
+    pub fn list(&self, last: u64) -> Vec<GroupStatus> {
+        let listed = self.0.iter().map(|(name, group)| GroupStatus {
+            group: name.clone(),
+            held: group.held.len() as u64,
+            dead: group.dead.len() as u64,
+            behind: Some(last.saturating_sub(group.at.1)),
+        });
+        listed.collect()
     }
 
     fn is_empty(&self) -> bool {
@@ -339,6 +350,10 @@ impl Queue {
             items: items.collect(),
             ..Taken::default()
         })
+    }
+
+    pub fn list(&self) -> Vec<GroupStatus> {
+        self.groups.list(self.first + self.entries.len() as u64)
     }
 
     fn subject(&self, id: ItemId) -> Option<Subject> {

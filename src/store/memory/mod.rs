@@ -33,7 +33,7 @@ use super::{
     AGAIN, Ack, Append, Appended, Found, ListCursor, Listener, OwnerCheck, Page, Pending, Piece, Read, Renew,
     Restore, SharedStore, Start, Started, StopResult, Store, Sweep, Swept,
     doubt::beyond_doubt,
-    groups::{Dead, Finished, Item, Open, Overdue, Resolve, Take, Taken, Work},
+    groups::{Dead, Finished, GroupStatus, Item, Open, Overdue, Resolve, Take, Taken, Work},
 };
 use crate::{
     Cursor, Error, Result, StreamId,
@@ -238,6 +238,13 @@ impl Store for MemoryStore {
         match work {
             Work::Stream(stream) => self.run(stream, |slot, step| slot.dead(step, dead)),
             Work::Finished => self.on_finished(|queue| Ok(queue.dead(dead))),
+        }
+    }
+
+    fn groups<'a>(&'a self, work: Work<'a>) -> Pending<'a, Option<Vec<GroupStatus>>> {
+        match work {
+            Work::Stream(stream) => self.run(stream, |slot, _| Ok(slot.groups())),
+            Work::Finished => self.on_finished(|queue| Ok(Some(queue.list()))),
         }
     }
 

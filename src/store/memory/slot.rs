@@ -20,7 +20,7 @@ use crate::{
         Ack, Append, Appended, FinishedNews, IfActive, IfEnded, LiveMessage, OwnerCheck, Piece, Read, Renew,
         Restore, Start, Started, StopResult, StreamStatus, Sweep, Swept,
         doubt::Look,
-        groups::{Dead, Item, Resolve, Subject, Take, Taken},
+        groups::{Dead, GroupStatus, Item, Resolve, Subject, Take, Taken},
         pages::RawPage,
     },
 };
@@ -289,6 +289,12 @@ impl Slot {
                 seq: id.1,
             }))
         }))
+    }
+
+    pub fn groups(&self) -> Option<Vec<GroupStatus>> {
+        let stream = self.stream.as_ref()?;
+        let last = stream.kept().last().map_or(0, |kept| kept.last);
+        Some(self.groups.list(last))
     }
 
     pub fn ack(&mut self, step: &Step, acks: &[Ack], owner: &OwnerCheck) -> Result<Vec<bool>> {

@@ -17,8 +17,8 @@ use crate::{
     store::{
         OwnerCheck, Start,
         groups::{
-            Dead, Finished, Item, ItemId, MAX_FINISHED, MAX_GROUPS, MAX_HELD, Open, Overdue, Resolve,
-            Subject, Take, Taken, Work, full,
+            Dead, Finished, GroupStatus, Item, ItemId, MAX_FINISHED, MAX_GROUPS, MAX_HELD, Open, Overdue,
+            Resolve, Subject, Take, Taken, Work, full,
         },
     },
 };
@@ -122,6 +122,29 @@ impl RedisStore {
             "dead" => items(work, fields.nested()?),
             refused => Err(refusal(work, refused, &fields)),
         }
+    }
+
+    pub(super) async fn list_groups(&self, work: Work<'_>) -> Result<Option<Vec<GroupStatus>>> {
+        let call = match self.keys_of(work).await? {
+            Some(keys) => self.on(&scripts::GROUPS, &keys),
+            None => self.on_queue(&scripts::GROUPS_FINISHED),
+        };
+        let reply = self.call(call).await?;
+        if reply == Value::Nil {
+            return Ok(None);
+        }
+        let mut fields = Fields::new("groups", reply)?;
+        let mut groups = Vec::new();
+        while !fields.is_empty() {
+            let mut group = fields.nested()?;
+            groups.push(GroupStatus {
+                group: group.text()?,
+                held: group.number()?,
+                dead: group.number()?,
+                behind: group.text()?.parse().ok(),
+            });
+        }
+        Ok(Some(groups))
     }
 
     pub(super) async fn add_finished(&self, finished: &Finished, if_open: bool) -> Result<()> {

@@ -26,7 +26,7 @@ use crate::{
         OwnerCheck, Page, Pending, Piece, Read, Renew, Restore, Rights, SHOWN_CONSUMERS, Start, Started,
         StopResult, Store, Sweep, Swept,
         doubt::beyond_doubt,
-        groups::{Dead, Finished, Item, Open, Overdue, Resolve, Take, Taken, Work},
+        groups::{Dead, Finished, GroupStatus, Item, Open, Overdue, Resolve, Take, Taken, Work},
     },
 };
 
@@ -336,6 +336,10 @@ impl Store for RedisStore {
 
     fn dead<'a>(&'a self, work: Work<'a>, dead: &'a Dead) -> Pending<'a, Vec<Item>> {
         Box::pin(self.dead_items(work, dead))
+    }
+
+    fn groups<'a>(&'a self, work: Work<'a>) -> Pending<'a, Option<Vec<GroupStatus>>> {
+        Box::pin(self.list_groups(work))
     }
 
     fn announce<'a>(&'a self, finished: &'a Finished, if_open: bool) -> Pending<'a, ()> {

@@ -39,6 +39,8 @@ scripts! {
     TAKE_FINISHED "take" = "queue.lua" "group.lua" "take_finished.lua";
     RESOLVE_FINISHED "resolve" = "queue.lua" "group.lua" "resolve.lua";
     DEAD_FINISHED "dead" = "queue.lua" "group.lua" "dead.lua";
+    GROUPS "groups" = "prelude.lua" "groups.lua";
+    GROUPS_FINISHED "groups" = "queue.lua" "groups_finished.lua";
     ANNOUNCE "announce" = "queue.lua" "announce.lua";
     ENTER "enter" = "queue.lua" "enter.lua";
     OVERDUE "overdue" = "queue.lua" "overdue.lua";

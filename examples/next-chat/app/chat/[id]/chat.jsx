@@ -43,9 +43,10 @@ export function Chat({ id, saved }) {
   const stop = () => fetch(`/api/chat/${id}/stream`, { method: 'DELETE' })
 
   const end = useRef(null)
+  // biome-ignore lint/correctness/useExhaustiveDependencies: what is told below the answer is to be seen too
   useEffect(() => {
     if (messages.length > 0) end.current?.scrollIntoView({ block: 'end' })
-  }, [messages])
+  }, [messages, status, error])
 
   return (
     <main data-status={status}>
@@ -56,17 +57,32 @@ export function Chat({ id, saved }) {
             <p>Then reload, open a second tab, go offline, stop it in the other tab, or kill the server.</p>
           </div>
         )}
+        {messages.length > 0 && <h1 className="unseen">{titleOf(messages)}</h1>}
         {messages.map((message) => (
           <Message key={message.id} message={message} />
         ))}
         {status === 'submitted' && <div className="dots" role="status" aria-label="Waiting" />}
-        {isCutOff && <div className="note">Connection lost, trying again …</div>}
-        {error && !isCutOff && <div className="note failed">{wordsFor(error)}</div>}
+        <div role="status">
+          {isCutOff && <div className="note">Connection lost, trying again …</div>}
+          {error && !isCutOff && <div className="note failed">{wordsFor(error)}</div>}
+          {status === 'ready' && isUnfinished(messages.at(-1)) && (
+            <div className="note">Stopped. You can ask again.</div>
+          )}
+        </div>
         <div ref={end} />
       </div>
       <Composer isBusy={isBusy} onSend={(text) => sendMessage({ text })} onStop={stop} />
     </main>
   )
+}
+
+/** An answer that was stopped ends in mid-sentence: in every tab, and where it is saved. */
+function isUnfinished(message) {
+  return message?.parts.some(({ state }) => state === 'streaming' || state === 'input-streaming')
+}
+
+function titleOf([{ parts }]) {
+  return parts.find(({ type }) => type === 'text')?.text ?? 'Chat'
 }
 
 function wordsFor({ message }) {

@@ -1,12 +1,23 @@
-import { convertToModelMessages, isStepCount, jsonSchema, streamText, tool, toUIMessageStream } from 'ai'
-import { createEngine } from 'tidemark'
+import {
+  convertToModelMessages,
+  isStepCount,
+  jsonSchema,
+  streamText,
+  tool,
+  toUIMessageStream,
+  type UIMessage,
+} from 'ai'
+import { createEngine, type Duration } from 'tidemark'
 import { chatRoutes } from 'tidemark/next'
 import { storyteller } from './model'
 import { loadChat, saveChat } from './store'
 import { userOf } from './user'
 
 // REDIS_URL; memory without one. Told to end, the server tells its readers at once; Next.js waits for that and exits.
-const engine = createEngine({ lease: process.env.LEASE ?? '10s', closeOnSignals: ['SIGTERM', 'SIGINT'] })
+const engine = createEngine({
+  lease: (process.env.LEASE ?? '10s') as Duration,
+  closeOnSignals: ['SIGTERM', 'SIGINT'],
+})
 
 // A model of the AI gateway, such as MODEL=openai/gpt-5 with AI_GATEWAY_API_KEY.
 const model = process.env.MODEL ?? storyteller
@@ -14,7 +25,7 @@ const model = process.env.MODEL ?? storyteller
 const tools = {
   tide: tool({
     description: 'The height of the tide in a harbour',
-    inputSchema: jsonSchema({
+    inputSchema: jsonSchema<{ harbour: string }>({
       type: 'object',
       properties: { harbour: { type: 'string' } },
       required: ['harbour'],
@@ -23,7 +34,7 @@ const tools = {
   }),
 }
 
-export const { POST, GET, DELETE } = chatRoutes({
+export const { POST, GET, DELETE } = chatRoutes<UIMessage>({
   engine,
   async authorize(request, chatId) {
     const user = userOf(request.headers.get('cookie'))

@@ -4,7 +4,7 @@ import { listChats, loadChat } from '../../../lib/store'
 import { userOf } from '../../../lib/user'
 import { Chat } from './chat'
 
-export default async function Page({ params }) {
+export default async function Page({ params }: { params: Promise<{ id: string }> }) {
   const { id } = await params
   const user = userOf((await cookies()).toString())
   const chat = await loadChat(id)

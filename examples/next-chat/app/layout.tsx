@@ -2,7 +2,7 @@ import './style.css'
 
 export const metadata = { title: 'Tidemark chat' }
 
-export default function Layout({ children }) {
+export default function Layout({ children }: { children: React.ReactNode }) {
   return (
     <html lang="en">
       <body>{children}</body>

@@ -1,0 +1,122 @@
+// The programs in README and docs, as somebody would paste them.
+//
+// A block stands for itself, or after a comment that GitHub does not show:
+//
+//   <!-- prelude
+//   import { createEngine } from 'tidemark'
+//   declare const chatId: string
+//   -->
+//
+// What the comment holds goes in front of the block. `<!-- prelude run` says that the two together are a program that ends by
+// itself, in success. A block whose first line is `// app/page.tsx`, or another file's name, is that file for the others of its page.
+
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { root } from './steps.mjs'
+
+/**
+ * @typedef {object} Block
+ * @property {string} page its file, from the root
+ * @property {number} line of the page where it begins
+ * @property {'ts' | 'tsx' | 'js'} language
+ * @property {string} file where it is for its page's other blocks
+ * @property {string} code the prelude and the block
+ * @property {string} pasted the block alone
+ * @property {boolean} isRun
+ */
+
+const BLOCK =
+  /(?:<!-- prelude(?<run> run)?\n(?<prelude>[\s\S]*?)-->\s*)?^```(?<language>ts|tsx|js|jsx|mjs)\n(?<pasted>[\s\S]*?)^```$/gm
+
+/** The pages that hold programs. */
+export const pages = [
+  'README.md',
+  'CONTRIBUTING.md',
+  ...readdirSync(join(root, 'docs'))
+    .filter((name) => name.endsWith('.md'))
+    .map((name) => `docs/${name}`),
+]
+
+/** @param {string} page @returns {Block[]} */
+export function blocksOf(page) {
+  const text = readFileSync(join(root, page), 'utf8')
+  return [...text.matchAll(BLOCK)].map(({ index, groups, 0: all }, number) => {
+    const { run, prelude = '', language = '', pasted = '' } = groups ?? {}
+    const isScript = language === 'js' || language === 'mjs' || language === 'jsx'
+    const name = /^\/\/ ([\w./[\]-]+\.[cm]?[jt]sx?)$/m.exec(pasted.slice(0, pasted.indexOf('\n')))?.[1]
+    return {
+      page,
+      line: text.slice(0, index + all.indexOf('```')).split('\n').length,
+      language: isScript ? 'js' : /** @type {'ts' | 'tsx'} */ (language),
+      file: name ?? `block-${number + 1}.${isScript ? 'mjs' : language}`,
+      code: prelude + pasted,
+      pasted,
+      isRun: run !== undefined,
+    }
+  })
+}
+
+const COMPILER = {
+  target: 'es2022',
+  module: 'esnext',
+  moduleResolution: 'bundler',
+  moduleDetection: 'force',
+  jsx: 'react-jsx',
+  types: ['node'],
+  strict: true,
+  skipLibCheck: true,
+  noEmit: true,
+  paths: { '@/*': ['./*'] },
+}
+
+const LOOSE = { allowJs: true, checkJs: true, noImplicitAny: false, strictNullChecks: false }
+
+/** @param {Block} block */
+const imports = ({ code }) => /^import /m.test(code)
+
+/**
+ * Writes the blocks of a page into a folder, with the projects that compile them: strict, with the DOM's types for what is
+ * for the browser; JavaScript without what only annotations could say.
+ * @param {string} folder
+ * @param {Block[]} blocks
+ * @returns {string[]} the projects' files
+ */
+export function writePage(folder, blocks) {
+  mkdirSync(folder, { recursive: true })
+  for (const { file, code } of blocks) {
+    mkdirSync(dirname(join(folder, file)), { recursive: true })
+    writeFileSync(join(folder, file), code)
+  }
+  writeFileSync(join(folder, 'stand-ins.d.ts'), STAND_INS)
+  /** @param {string} name @param {Block[]} chosen @param {object} options */
+  const project = (name, chosen, options) => {
+    if (chosen.length === 0) return []
+    const include = ['stand-ins.d.ts', ...chosen.map(({ file }) => file)]
+    const file = join(folder, `tsconfig.${name}.json`)
+    writeFileSync(file, JSON.stringify({ compilerOptions: { ...COMPILER, ...options }, files: include }))
+    return [file]
+  }
+  const server = ['es2023', 'esnext.disposable']
+  const scripts = blocks.filter(({ language }) => language === 'js')
+  const isPage = blocks.some(({ language }) => language === 'tsx')
+  return [
+    ...project(
+      'ts',
+      blocks.filter(({ language }) => language !== 'js'),
+      { lib: isPage ? [...server, 'dom', 'dom.iterable'] : server },
+    ),
+    // What imports nothing is for a browser's console.
+    ...project('js', scripts.filter(imports), { ...LOOSE, lib: server }),
+    ...project(
+      'browser',
+      scripts.filter((block) => !imports(block)),
+      { ...LOOSE, lib: [...server, 'dom'] },
+    ),
+  ]
+}
+
+// Next.js itself is too large to be had for this; __test__/next-build-*.test.mjs build with it.
+const STAND_INS = `declare module 'next/server' {
+  export function after(task: Promise<unknown> | (() => unknown)): void
+}
+`
