@@ -21,21 +21,39 @@ const DOORS: [(&str, &[&str]); 14] = [
     ("store/memory", &["store", "error", "model", "util"]),
     (
         "store/redis",
-        &["redis", "store", "config", "error", "model", "util"],
+        &["legacy", "redis", "store", "config", "error", "model", "util"],
     ),
     (
         "store/open",
-        &["store/memory", "store/redis", "store", "config", "error"],
+        &[
+            "legacy",
+            "store/memory",
+            "store/redis",
+            "store",
+            "config",
+            "error",
+        ],
     ),
     ("legacy", &["store"]),
     ("sse", &["error", "model"]),
     (
         "engine",
-        &["sse", "store", "store/open", "config", "error", "model", "util"],
+        &[
+            "legacy",
+            "sse",
+            "store",
+            "store/open",
+            "config",
+            "error",
+            "model",
+            "util",
+        ],
     ),
     (
         "binding",
-        &["engine", "sse", "store", "config", "error", "model", "util"],
+        &[
+            "legacy", "engine", "sse", "store", "config", "error", "model", "util",
+        ],
     ),
 ];
 

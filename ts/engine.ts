@@ -237,7 +237,7 @@ export class Engine extends EventEmitter<api.EngineEvents> implements api.Engine
     return sizeOf(this.#bridge, streamId)
   }
 
-  /** @internal A question of `src/store/predecessor.rs`. */
+  /** @internal A question of `src/legacy/mod.rs`. */
   predecessor<T>(ask: object): Promise<T | null> {
     return this.#bridge.request('predecessor', ask, (left: T | null) => left)
   }

@@ -111,7 +111,7 @@ export type Operation =
   | 'sweep'
   /** { streamId } → boolean */
   | 'delete'
-  /** `Ask` → `Left` of src/store/predecessor.rs; null where it never was */
+  /** `Ask` → `Left` of src/legacy/mod.rs; null where it never was */
   | 'predecessor'
   /** {} → null */
   | 'close'
@@ -150,7 +150,7 @@ export interface HandedItem {
 
 export type Swept = 'gone' | 'live' | 'kept' | 'removed' | 'damaged'
 
-/** `Rights` of src/store/mod.rs. */
+/** `Rights` of src/store/values.rs. */
 export interface Rights {
   tried: number
   lacking: { need: string; right: string; servers: string[] }[]

@@ -20,7 +20,7 @@ import { checkTls, type Tls, tlsConfig } from './tls'
 import { addressOf, url as checkUrl } from './url'
 
 const MIB = 1 << 20
-/** The largest chunk, in bytes of UTF-8: `MAX_CHUNK` of src/frame.rs. */
+/** The largest chunk, in bytes of UTF-8: `MAX_CHUNK` of src/model/frame/chunk.rs. */
 export const MAX_CHUNK_BYTES = 32 * MIB
 /** The longest reason of a stop or a failure, in bytes of UTF-8. */
 export const MAX_REASON_BYTES = 1024
@@ -513,7 +513,7 @@ export function cursor(value: unknown, field: string): string {
   return isCursor(value) ? value : refuse(field, 'the cursor of a chunk', value)
 }
 
-/** As strict as `src/cursor.rs`: one text for one cursor. */
+/** As strict as `src/model/cursor.rs`: one text for one cursor. */
 function isCursor(value: unknown): value is string {
   if (typeof value !== 'string') return false
   const seq = /^[0-7][0-9A-HJKMNP-TV-Z]{25}\.(0|[1-9]\d{0,15})$/.exec(value)?.[1]

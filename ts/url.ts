@@ -41,7 +41,7 @@ const ELSEWHERE = new Set(
 )
 
 /**
- * A URL in the form that `src/store/redis/target.rs` takes apart, from any form that other clients and services use. What
+ * A URL in the form that `src/redis/target.rs` takes apart, from any form that other clients and services use. What
  * stands in its query for other clients is left out, which is said once. It may hold a password, so no message repeats
  * more of it than the scheme.
  */

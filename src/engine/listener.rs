@@ -38,9 +38,9 @@ pub(super) async fn renew_leases(registry: Weak<Registry>) {
 }
 
 /// What the store calls.
-pub(super) struct Ear(pub(super) Weak<Registry>);
+pub(super) struct StoreListener(pub(super) Weak<Registry>);
 
-impl Listener for Ear {
+impl Listener for StoreListener {
     fn on_live(&self, stream: &StreamId, message: LiveMessage) {
         if let Some(registry) = self.0.upgrade()
             && let Some(hub) = registry.hubs.find(stream)

@@ -36,7 +36,7 @@ use futures_util::future::join_all;
 
 use context::Context;
 use events::{Event, Reply};
-use listener::{Ear, pump, renew_leases};
+use listener::{StoreListener, pump, renew_leases};
 use metrics::{Counted, Now, Snapshot};
 use outbox::Outbox;
 use read::{acks, subscription::Pulled};
@@ -46,7 +46,7 @@ use sink::{Sink, Waits};
 
 use crate::{
     Config, Result, StreamId,
-    model::ending::{Outcome, Terminal},
+    model::ending::{InterruptReason, Terminal},
     store,
     util::{
         log::{self, LogSink},
@@ -64,10 +64,7 @@ pub struct Engine {
 
 /// How a closing engine's producers end.
 fn closed() -> Terminal {
-    Terminal {
-        outcome: Outcome::Interrupted,
-        reason: "closed".into(),
-    }
+    Terminal::interrupted(InterruptReason::Closed)
 }
 
 impl Engine {
@@ -80,7 +77,7 @@ impl Engine {
         let outbox: Arc<dyn LogSink> = context.outbox.clone();
         log::listen(context.config.log_level.into(), Arc::downgrade(&outbox));
         let registry = Arc::new(Registry::new(Arc::clone(&context)));
-        let listener = Arc::new(Ear(Arc::downgrade(&registry)));
+        let listener = Arc::new(StoreListener(Arc::downgrade(&registry)));
         let store = store::open(&context.config, node, listener)?;
         // Set once, here.
         let _ = context.store.set(store);

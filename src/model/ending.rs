@@ -54,10 +54,46 @@ pub struct Terminal {
     pub reason: String,
 }
 
+/// Why a generation was interrupted, where it is not for its producer to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum InterruptReason {
+    /// Its producers' leases have lapsed.
+    Lease,
+    /// Another generation has taken its place.
+    Superseded,
+    /// The stream was deleted.
+    Deleted,
+    /// The store has lost it.
+    Lost,
+    /// The engine that it was produced with was closed.
+    Closed,
+}
+
+impl InterruptReason {
+    /// The word, as stored and as shown.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Lease => "lease",
+            Self::Superseded => "superseded",
+            Self::Deleted => "deleted",
+            Self::Lost => "lost",
+            Self::Closed => "closed",
+        }
+    }
+}
+
 impl Terminal {
-    /// Whether the generation's producers have given no sign of life for too long.
-    pub fn is_lapse(&self) -> bool {
-        self.outcome == Outcome::Interrupted && self.reason == "lease"
+    /// The end of a generation that was interrupted.
+    pub fn interrupted(reason: InterruptReason) -> Self {
+        Self {
+            outcome: Outcome::Interrupted,
+            reason: reason.as_str().to_owned(),
+        }
+    }
+
+    /// Whether it was interrupted for this reason.
+    pub fn is_interrupted(&self, reason: InterruptReason) -> bool {
+        self.outcome == Outcome::Interrupted && self.reason == reason.as_str()
     }
 }
 

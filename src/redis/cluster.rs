@@ -22,10 +22,10 @@ use tokio::{
 use ulid::Ulid;
 
 use super::{
-    board::{Board, Part, Status},
     commands::{Commands, Job, Limits},
     connect::Server,
     failure::{Failure, is_refusal, refused, words},
+    health::{ConnectionHealth, Part, Status},
     primary::{Primary, Subscription},
     pulse::{PING_EVERY, Pulse},
     slots::{Address, Redirection, SLOTS, ranges, redirection, slot_of},
@@ -42,7 +42,7 @@ const READ_WITHIN: Duration = Duration::from_secs(1);
 const SOON: Duration = Duration::from_millis(100);
 /// More redirections of one operation, and the servers disagree; the caller tries again later.
 const REDIRECTIONS: usize = 5;
-/// The part of the board that stands for the table.
+/// Stands for the table in the connections' health.
 const TABLE: Part = Part::Commands(0);
 
 pub struct Cluster {
@@ -50,7 +50,7 @@ pub struct Cluster {
     seeds: Vec<Server>,
     /// They, as errors name them.
     address: String,
-    board: Arc<Board>,
+    health: Arc<ConnectionHealth>,
     /// For one attempt to connect.
     patience: Duration,
     table: watch::Sender<Table>,
@@ -94,7 +94,7 @@ struct Member {
     at: Address,
     server: Server,
     commands: Arc<Commands>,
-    board: Arc<Board>,
+    health: Arc<ConnectionHealth>,
     part: Part,
     keeper: AbortHandle,
 }
@@ -103,16 +103,21 @@ impl Drop for Member {
     fn drop(&mut self) {
         self.commands.close();
         self.keeper.abort();
-        self.board.remove(self.part);
+        self.health.remove(self.part);
     }
 }
 
 impl Cluster {
-    pub fn new(seeds: Vec<Server>, address: String, board: Arc<Board>, patience: Duration) -> Self {
+    pub fn new(
+        seeds: Vec<Server>,
+        address: String,
+        health: Arc<ConnectionHealth>,
+        patience: Duration,
+    ) -> Self {
         Self {
             seeds,
             address,
-            board,
+            health,
             patience,
             table: watch::Sender::default(),
             wake: Notify::new(),
@@ -195,8 +200,8 @@ impl Cluster {
         let (sink, messages) = connection.map_err(|failure| failure.of(member.server.address()))?;
         let mut table = self.table.subscribe();
         let at = member.at.clone();
-        let tenure = async move { drop(table.wait_for(|table| !table.members.contains_key(&at)).await) };
-        Ok((sink, messages, Box::pin(tenure)))
+        let lease = async move { drop(table.wait_for(|table| !table.members.contains_key(&at)).await) };
+        Ok((sink, messages, Box::pin(lease)))
     }
 
     /// Tells how many channels are listened to. While there are any, lost connections are made again by themselves.
@@ -240,7 +245,7 @@ impl Cluster {
                 () = self.wake.notified() => true,
                 () = sleep(jitter(pause)), if self.has_interest() => false,
             };
-            self.board.begin(TABLE);
+            self.health.begin(TABLE);
             let (is_read, changed) = match self.read().await {
                 Ok(ranges) => (true, self.adopt(ranges)),
                 Err(failure) => {
@@ -347,7 +352,7 @@ impl Cluster {
         let part = Part::Commands(PARTS.fetch_add(1, Ordering::Relaxed));
         let server = self.seeds.first()?.at(&at.0, at.1);
         let primary = Arc::new(Primary::Fixed(server.clone()));
-        let commands = Commands::new(primary, server.address().to_owned(), self.board.clone(), part);
+        let commands = Commands::new(primary, server.address().to_owned(), self.health.clone(), part);
         let commands = Arc::new(commands);
         commands.listened(self.listened.load(Ordering::Relaxed));
         Some(Arc::new(Member {
@@ -355,7 +360,7 @@ impl Cluster {
             server,
             keeper: tokio::spawn(commands.clone().keep(self.patience)).abort_handle(),
             commands,
-            board: self.board.clone(),
+            health: self.health.clone(),
             part,
         }))
     }
@@ -410,7 +415,7 @@ impl Cluster {
             before = std::mem::replace(table, now);
             changed
         });
-        self.board.set(TABLE, Status::Up, "");
+        self.health.set(TABLE, Status::Up, "");
         if changed {
             tracing::info!(
                 server = self.address,
@@ -426,8 +431,8 @@ impl Cluster {
             cause = failure.reason,
             "the cluster does not say where its slots are"
         );
-        self.board.set(TABLE, Status::Failed, &failure.reason);
-        failure.permanent &= !self.board.has_worked();
+        self.health.set(TABLE, Status::Failed, &failure.reason);
+        failure.permanent &= !self.health.has_worked();
         self.table.send_modify(|table| {
             table.failures += 1;
             table.failure = Some(failure);
@@ -466,7 +471,7 @@ async fn ask_member(member: &Member) -> Result<Ranges, Failure> {
         reply.map_err(|error| Failure::passing(words(&error)))
     };
     let [info, slots] = questions();
-    let (info, slots) = if member.board.may(Spare::CLUSTER_INFO) {
+    let (info, slots) = if member.health.may(Spare::CLUSTER_INFO) {
         tokio::join!(ask(&info), ask(&slots))
     } else {
         (Ok(Value::Nil), ask(&slots).await)
@@ -475,7 +480,7 @@ async fn ask_member(member: &Member) -> Result<Ranges, Failure> {
         && is_refusal(reason)
     {
         member
-            .board
+            .health
             .refused(Spare::CLUSTER_INFO, member.server.address(), reason);
     }
     table(&info.unwrap_or(Value::Nil), slots?, &member.at.0)

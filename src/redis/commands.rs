@@ -15,10 +15,10 @@ use tokio::{
 };
 
 use super::{
-    board::{Board, Part, Status},
     connect::Connection,
     failure::{Failure, is_answer, is_refusal, says, words},
-    primary::{Primary, Tenure},
+    health::{ConnectionHealth, Part, Status},
+    primary::{Primary, PrimaryLease},
     pulse::{PING_EVERY, PROOF, Pulse, patience},
     script::Call,
     spare::Spare,
@@ -66,7 +66,7 @@ pub struct Commands {
     primary: Arc<Primary>,
     /// What errors name.
     address: String,
-    board: Arc<Board>,
+    health: Arc<ConnectionHealth>,
     part: Part,
     link: watch::Sender<Link>,
     /// Operations that wait for the connection.
@@ -92,11 +92,11 @@ enum Link {
 }
 
 impl Commands {
-    pub fn new(primary: Arc<Primary>, address: String, board: Arc<Board>, part: Part) -> Self {
+    pub fn new(primary: Arc<Primary>, address: String, health: Arc<ConnectionHealth>, part: Part) -> Self {
         Self {
             primary,
             address,
-            board,
+            health,
             part,
             link: watch::Sender::new(Link::Down {
                 attempts: 0,
@@ -124,14 +124,14 @@ impl Commands {
             Job::Command { command, .. } => return self.send(operation, asking, command, limits).await,
             Job::Script(call) => call,
         };
-        let pings = || call.script.publishes() && self.board.may(Spare::PING);
+        let pings = || call.script.publishes() && self.health.may(Spare::PING);
         let first = asking.or_else(|| pings().then_some("PING"));
         let mut reply = self.send(operation, first, &call.by_hash(), limits).await?;
         if matches!(&reply, Err(error) if error.code() == Some("NOSCRIPT")) {
             reply = self.send(operation, first, &call.by_source(), limits).await?;
         }
         if reply.is_ok() {
-            let proof = self.board.proof();
+            let proof = self.health.proof();
             proof.key.get_or_init(|| call.first_key().to_owned());
             if let Some(channel) = call.channel().filter(|_| proof.channel.get().is_none()) {
                 proof.channel.get_or_init(|| channel);
@@ -186,17 +186,17 @@ impl Commands {
     pub async fn keep(self: Arc<Self>, patience: Duration) {
         self.interest().await;
         for serial in 0.. {
-            let (connection, tenure) = self.dial(patience).await;
+            let (connection, lease) = self.dial(patience).await;
             self.pulse.heard();
             self.link.send_replace(Link::Up { serial, connection });
-            self.board.set(self.part, Status::Up, "");
+            self.health.set(self.part, Status::Up, "");
             tracing::info!(server = self.address, connection = "commands", "connected");
-            self.watch(serial, tenure).await;
+            self.watch(serial, lease).await;
         }
     }
 
-    async fn dial(&self, patience: Duration) -> (Connection, Tenure) {
-        self.board.begin(self.part);
+    async fn dial(&self, patience: Duration) -> (Connection, PrimaryLease) {
+        self.health.begin(self.part);
         let mut backoff = Backoff::default();
         loop {
             let attempt = match self.primary.commands(patience).await {
@@ -219,12 +219,12 @@ impl Commands {
     /// their passwords before their rights.
     async fn tried(
         &self,
-        (mut connection, tenure): (Connection, Tenure),
+        (mut connection, lease): (Connection, PrimaryLease),
         patience: Duration,
-    ) -> Result<(Connection, Tenure), Failure> {
-        let proof = self.board.proof();
+    ) -> Result<(Connection, PrimaryLease), Failure> {
+        let proof = self.health.proof();
         let Some(key) = proof.key.get() else {
-            return Ok((connection, tenure));
+            return Ok((connection, lease));
         };
         let mut probe = redis::pipe();
         // For a single key nothing is done.
@@ -242,17 +242,17 @@ impl Commands {
         if let Some(error) = replies.unwrap_or_default().into_iter().find_map(refused) {
             return Err(Failure::passing(words(&error)));
         }
-        Ok((connection, tenure))
+        Ok((connection, lease))
     }
 
     /// Returns when the connection has been discarded.
-    async fn watch(&self, serial: u64, mut tenure: Tenure) {
+    async fn watch(&self, serial: u64, mut lease: PrimaryLease) {
         let mut link = self.link.subscribe();
         let mut pause = PING_EVERY;
         loop {
             tokio::select! {
                 _ = link.wait_for(|link| !matches!(link, Link::Up { serial: current, .. } if *current == serial)) => return,
-                () = &mut tenure => {
+                () = &mut lease => {
                     self.discard(serial, "another server is the primary now");
                     return;
                 }
@@ -262,7 +262,7 @@ impl Commands {
     }
 
     /// After a while, tries the connection and looks for another primary, if somebody counts on it. Whatever is wrong
-    /// shows in the link and the tenure.
+    /// shows in the link and the lease.
     async fn check(&self, pause: &mut Duration) {
         let since = Instant::now();
         tokio::time::sleep(*pause).await;
@@ -290,7 +290,7 @@ impl Commands {
     /// Ends, with the reason why, if a connection that was silent does not prove that it is alive. The one for live messages
     /// is asked too.
     async fn disproof(&self, serial: u64, mut connection: Connection) -> Error {
-        self.board.doubted.notify_one();
+        self.health.doubted.notify_one();
         let ping = redis::cmd("PING");
         match timeout(PROOF, connection.send_packed_command(&ping)).await {
             Err(_) => {
@@ -426,7 +426,7 @@ impl Commands {
                 cause = why,
                 "connection lost"
             );
-            self.board.set(self.part, Status::Lost, why);
+            self.health.set(self.part, Status::Lost, why);
         }
     }
 
@@ -459,7 +459,7 @@ impl Commands {
     fn heed(&self, spare: Spare, error: &RedisError) {
         let said = words(error);
         if is_refusal(&said) {
-            self.board.refused(spare, &self.address, &said);
+            self.health.refused(spare, &self.address, &said);
         }
     }
 
@@ -470,7 +470,7 @@ impl Commands {
             cause = failure.reason,
             "cannot connect"
         );
-        self.board.set(self.part, Status::Failed, &failure.reason);
+        self.health.set(self.part, Status::Failed, &failure.reason);
         self.link.send_if_modified(|link| {
             let Link::Down {
                 attempts,
@@ -481,7 +481,7 @@ impl Commands {
                 return false;
             };
             *attempts += 1;
-            *permanent = failure.permanent && !self.board.has_worked();
+            *permanent = failure.permanent && !self.health.has_worked();
             *reason = failure.reason;
             true
         });

@@ -13,9 +13,9 @@ use redis::{
 use tokio::task::AbortHandle;
 
 use super::{
-    board::Board,
     dial::{self, Family, Place, Wire},
     failure::{Failure, advised, is_refusal, words},
+    health::ConnectionHealth,
     script::Library,
     spare::Spare,
     tls::Tls,
@@ -32,7 +32,7 @@ pub struct Access {
     /// Whether user and password are asked for at each connection.
     pub asks: bool,
     pub library: &'static Library,
-    pub board: Arc<Board>,
+    pub health: Arc<ConnectionHealth>,
 }
 
 /// One server: where to connect to, and as whom.
@@ -129,16 +129,16 @@ impl Server {
             let mut name = redis::cmd("CLIENT");
             name.arg("SETNAME").arg("tidemark");
             // By itself: a server that wants a password says so, but hangs up on those who send it a long script before.
-            if self.access.board.may(Spare::NAME) {
+            if self.access.health.may(Spare::NAME) {
                 self.usable(Spare::NAME, connection.send_packed_command(&name).await?)?;
             }
             let mut pipeline = redis::pipe();
             let mut sent = Vec::new();
-            if as_primary && self.access.board.may(Spare::ROLE) {
+            if as_primary && self.access.health.may(Spare::ROLE) {
                 pipeline.cmd("ROLE");
                 sent.push(Spare::ROLE);
             }
-            if self.access.board.may(Spare::LOAD) {
+            if self.access.health.may(Spare::LOAD) {
                 for script in &self.access.library.scripts {
                     pipeline.cmd("SCRIPT").arg("LOAD").arg(script.source);
                     sent.push(Spare::LOAD);
@@ -200,14 +200,14 @@ impl Server {
         if let Err(error) = reply.clone().extract_error() {
             let said = words(&error);
             if is_refusal(&said) {
-                self.access.board.refused(spare, &self.address, &said);
+                self.access.health.refused(spare, &self.address, &said);
             }
         }
     }
 
     /// Whether something may be tried that can be done without.
     pub fn may(&self, spare: Spare) -> bool {
-        self.access.board.may(spare)
+        self.access.health.may(spare)
     }
 
     async fn connection(&self, patience: Duration) -> RedisResult<Connection> {
@@ -229,7 +229,7 @@ impl Server {
     async fn open(&self, patience: Duration) -> RedisResult<(RedisConnectionInfo, Wire)> {
         let settings = if self.access.asks {
             // Before the connection is opened, since servers give those up that say nothing for long.
-            let given = self.access.board.credentials().await;
+            let given = self.access.health.credentials().await;
             let given = given.map_err(|reason| (ErrorKind::Io, "credentials", reason))?;
             as_user(
                 self.settings.clone(),

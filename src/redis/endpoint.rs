@@ -14,11 +14,11 @@ use tokio::{
 };
 
 use super::{
-    board::Board,
     commands::Limits,
     failure::Failure,
+    health::ConnectionHealth,
     servers::Servers,
-    subscriber::{Member, Request, Subscriber, Wish},
+    subscriber::{Member, PendingSubscribe, Request, Subscriber},
     target::Target,
 };
 use crate::{Result, util::sync::lock};
@@ -31,7 +31,7 @@ static ENDPOINTS: LazyLock<Mutex<Registry>> = LazyLock::new(Mutex::default);
 /// Closed when the last store lets go of it.
 pub struct Endpoint {
     pub servers: Arc<Servers>,
-    pub board: Arc<Board>,
+    pub health: Arc<ConnectionHealth>,
     requests: mpsc::UnboundedSender<Request>,
     tasks: [AbortHandle; 2],
 }
@@ -47,17 +47,17 @@ impl Endpoint {
         if let Some(endpoint) = endpoints.get(&key).and_then(Weak::upgrade) {
             return endpoint;
         }
-        let board = target.board.clone();
-        let (servers, keeper) = Servers::new(target, &board, limits.connect);
+        let health = target.health.clone();
+        let (servers, keeper) = Servers::new(target, &health, limits.connect);
         let (requests, receiver) = mpsc::unbounded_channel();
-        let subscriber = Subscriber::new(servers.clone(), board.clone(), receiver);
+        let subscriber = Subscriber::new(servers.clone(), health.clone(), receiver);
         let tasks = [
             keeper,
             runtime.spawn(subscriber.run(limits.connect)).abort_handle(),
         ];
         let endpoint = Arc::new(Self {
             servers,
-            board,
+            health,
             requests,
             tasks,
         });
@@ -65,7 +65,7 @@ impl Endpoint {
         endpoint
     }
 
-    /// Listens to a channel for a store, whose id is the one that it has on the board. One that `is_urgent` is listened to over
+    /// Listens to a channel for a store, whose id is the one that it has among the observers. One that `is_urgent` is listened to over
     /// a connection that is tried more often.
     pub async fn listen(
         &self,
@@ -74,14 +74,14 @@ impl Endpoint {
         member: Member,
         limits: Limits,
     ) -> Result<()> {
-        let wish = Wish::new(self.requests.clone(), channel, is_urgent, member);
-        match timeout(limits.connect, wish.fulfilled()).await {
+        let pending = PendingSubscribe::new(self.requests.clone(), channel, is_urgent, member);
+        match timeout(limits.connect, pending.fulfilled()).await {
             Ok(Some(outcome)) => outcome,
             Ok(None) => Err(self
                 .servers
                 .error("the stream is no longer listened to".to_owned())),
             Err(_) => {
-                let reason = Some(self.board.reason()).filter(|reason| !reason.is_empty());
+                let reason = Some(self.health.reason()).filter(|reason| !reason.is_empty());
                 let reason = reason.unwrap_or_else(|| Failure::late(limits.connect).reason);
                 Err(self.servers.error(reason))
             }
@@ -94,7 +94,7 @@ impl Endpoint {
 
     /// Forgets a store.
     pub fn leave(&self, store: u64) {
-        self.board.leave(store);
+        self.health.leave(store);
         let _ = self.requests.send(Request::Leave { store });
     }
 }

@@ -5,10 +5,9 @@
 //!   [`first_version`]) over what; [`primary`] knows which one, where there is one to choose; [`cluster`] and [`slots`] do the same
 //!   for a cluster, and [`servers`] hides which it is.
 //! * [`commands`] and [`subscriber`] each keep a connection, and an [`endpoint`] shares them among all stores of the
-//!   process. [`board`] tells an [`observer`] how they are, [`pulse`] when one of them has to prove that it is alive.
+//!   process. [`health`] tells an [`observer`] how they are, [`pulse`] when one of them has to prove that it is alive.
 //! * [`script`] is what a server runs, [`failure`] what it says instead, [`spare`] what can be done without.
 
-pub mod board;
 pub mod cluster;
 pub mod commands;
 pub mod connect;
@@ -17,6 +16,7 @@ pub mod dial;
 pub mod endpoint;
 pub mod failure;
 pub mod first_version;
+pub mod health;
 pub mod observer;
 pub mod primary;
 pub mod pulse;

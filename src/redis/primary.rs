@@ -22,10 +22,10 @@ pub enum Primary {
 }
 
 /// Ends when another server has taken over, and the connection it came with is to be given up.
-pub type Tenure = Pin<Box<dyn Future<Output = ()> + Send>>;
+pub type PrimaryLease = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// A connection for subscriptions.
-pub type Subscription = (PubSubSink, PubSubStream, Tenure);
+pub type Subscription = (PubSubSink, PubSubStream, PrimaryLease);
 
 impl Primary {
     /// The servers that the URL names.
@@ -45,7 +45,7 @@ impl Primary {
     }
 
     /// A connection for commands, with the scripts loaded.
-    pub async fn commands(&self, patience: Duration) -> Result<(Connection, Tenure), Failure> {
+    pub async fn commands(&self, patience: Duration) -> Result<(Connection, PrimaryLease), Failure> {
         match self {
             Self::Fixed(server) => Ok((server.commands(patience, false).await?, forever())),
             Self::Watched(sentinels) => sentinels.commands(patience).await,
@@ -70,7 +70,7 @@ impl Primary {
         }
     }
 
-    /// Looks whether another server has taken over, which ends the tenures.
+    /// Looks whether another server has taken over, which ends the leases.
     pub async fn look(&self, patience: Duration) {
         if let Self::Watched(sentinels) = self {
             sentinels.look(patience).await;
@@ -78,7 +78,7 @@ impl Primary {
     }
 }
 
-fn forever() -> Tenure {
+fn forever() -> PrimaryLease {
     Box::pin(std::future::pending())
 }
 
@@ -110,22 +110,22 @@ impl Sentinels {
         }
     }
 
-    async fn commands(&self, patience: Duration) -> Result<(Connection, Tenure), Failure> {
+    async fn commands(&self, patience: Duration) -> Result<(Connection, PrimaryLease), Failure> {
         let primary = self.find(patience).await?;
         let connection = primary.commands(patience, true).await;
         let connection = connection.map_err(|failure| failure.of(primary.address()))?;
-        Ok((connection, self.tenure(&primary)))
+        Ok((connection, self.lease(&primary)))
     }
 
     async fn subscriber(&self, patience: Duration) -> Result<Subscription, Failure> {
         let primary = self.find(patience).await?;
         let connection = primary.subscriber(patience).await;
         let (sink, stream) = connection.map_err(|failure| failure.of(primary.address()))?;
-        Ok((sink, stream, self.tenure(&primary)))
+        Ok((sink, stream, self.lease(&primary)))
     }
 
-    /// Ends all other tenures, which were of another server.
-    fn tenure(&self, primary: &Server) -> Tenure {
+    /// Ends all other leases, which were of another server.
+    fn lease(&self, primary: &Server) -> PrimaryLease {
         let address = primary.address().to_owned();
         self.found.send_replace(address.clone());
         let mut found = self.found.subscribe();

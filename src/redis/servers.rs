@@ -6,10 +6,10 @@ use redis::{Cmd, Value};
 use tokio::task::AbortHandle;
 
 use super::{
-    board::{Board, Part},
     cluster::Cluster,
     commands::{Commands, Job, Limits},
     failure::{Failure, refused},
+    health::{ConnectionHealth, Part},
     primary::{Primary, Subscription},
     script::Call,
     slots::slot_of,
@@ -27,18 +27,22 @@ pub enum Servers {
 
 impl Servers {
     /// Also starts the task that keeps the connections.
-    pub fn new(target: &Target, board: &Arc<Board>, patience: Duration) -> (Arc<Self>, AbortHandle) {
+    pub fn new(
+        target: &Target,
+        health: &Arc<ConnectionHealth>,
+        patience: Duration,
+    ) -> (Arc<Self>, AbortHandle) {
         match &target.place {
             Place::Primary(primary) => {
                 let part = Part::Commands(0);
-                let commands = Commands::new(primary.clone(), target.address.clone(), board.clone(), part);
+                let commands = Commands::new(primary.clone(), target.address.clone(), health.clone(), part);
                 let commands = Arc::new(commands);
                 let keeper = tokio::spawn(commands.clone().keep(patience)).abort_handle();
                 let primary = primary.clone();
                 (Arc::new(Self::One { primary, commands }), keeper)
             }
             Place::Cluster(seeds) => {
-                let cluster = Cluster::new(seeds.clone(), target.address.clone(), board.clone(), patience);
+                let cluster = Cluster::new(seeds.clone(), target.address.clone(), health.clone(), patience);
                 let cluster = Arc::new(cluster);
                 let keeper = tokio::spawn(cluster.clone().keep()).abort_handle();
                 (Arc::new(Self::Cluster(cluster)), keeper)

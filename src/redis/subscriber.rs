@@ -22,10 +22,10 @@ use tokio::{
 };
 
 use super::{
-    board::{Board, Part, Status},
     failure::{Failure, is_refusal, refused, words},
+    health::{ConnectionHealth, Part, Status},
     observer::Inbox,
-    primary::{Subscription, Tenure},
+    primary::{PrimaryLease, Subscription},
     pulse::{PING_AT_LEAST, PING_EVERY, PROOF, Pulse, patience},
     servers::Servers,
     spare::Spare,
@@ -75,7 +75,7 @@ struct Channel {
 
 pub struct Subscriber {
     servers: Arc<Servers>,
-    board: Arc<Board>,
+    health: Arc<ConnectionHealth>,
     requests: mpsc::UnboundedReceiver<Request>,
     /// What is wanted.
     channels: HashMap<String, Channel>,
@@ -101,10 +101,14 @@ enum Trouble {
 }
 
 impl Subscriber {
-    pub fn new(servers: Arc<Servers>, board: Arc<Board>, requests: mpsc::UnboundedReceiver<Request>) -> Self {
+    pub fn new(
+        servers: Arc<Servers>,
+        health: Arc<ConnectionHealth>,
+        requests: mpsc::UnboundedReceiver<Request>,
+    ) -> Self {
         Self {
             servers,
-            board,
+            health,
             requests,
             channels: HashMap::new(),
             subscribed: HashSet::new(),
@@ -123,8 +127,8 @@ impl Subscriber {
                 let request = next(&mut self.requests).await;
                 self.take(request);
             }
-            let Some((sink, stream, tenure)) = self.dial(patience).await else {
-                self.board.set(Part::Subscriber, Status::Unused, "");
+            let Some((sink, stream, lease)) = self.dial(patience).await else {
+                self.health.set(Part::Subscriber, Status::Unused, "");
                 continue;
             };
             self.is_connected = true;
@@ -134,13 +138,13 @@ impl Subscriber {
                 "connected"
             );
             self.changed = self.channels.keys().cloned().collect();
-            let (reason, status) = self.serve(&sink, stream, tenure).await;
+            let (reason, status) = self.serve(&sink, stream, lease).await;
             self.is_connected = false;
             self.changed = VecDeque::new();
             self.missed |= !self.subscribed.is_empty();
             self.subscribed.clear();
             if self.channels.is_empty() {
-                self.board.set(Part::Subscriber, Status::Unused, "");
+                self.health.set(Part::Subscriber, Status::Unused, "");
                 continue;
             }
             tracing::warn!(
@@ -149,7 +153,7 @@ impl Subscriber {
                 cause = reason,
                 "connection lost"
             );
-            self.board.set(Part::Subscriber, status, &reason);
+            self.health.set(Part::Subscriber, status, &reason);
             if status == Status::Failed {
                 let pause = self.backoff.next_delay();
                 self.meanwhile(tokio::time::sleep(pause)).await;
@@ -159,7 +163,7 @@ impl Subscriber {
 
     /// Connects; `None` when nobody listens any more.
     async fn dial(&mut self, patience: Duration) -> Option<Subscription> {
-        self.board.begin(Part::Subscriber);
+        self.health.begin(Part::Subscriber);
         let servers = self.servers.clone();
         loop {
             let attempt = self.meanwhile(servers.subscriber(patience)).await?;
@@ -193,8 +197,8 @@ impl Subscriber {
             cause = failure.reason,
             "cannot connect"
         );
-        self.board.set(Part::Subscriber, Status::Failed, &failure.reason);
-        if failure.permanent && !self.board.has_worked() {
+        self.health.set(Part::Subscriber, Status::Failed, &failure.reason);
+        if failure.permanent && !self.health.has_worked() {
             for channel in self.channels.values_mut() {
                 for done in channel.waiting.drain(..) {
                     let _ = done.send(Err(self.servers.error(failure.reason.clone())));
@@ -208,14 +212,14 @@ impl Subscriber {
         &mut self,
         sink: &PubSubSink,
         mut messages: PubSubStream,
-        mut tenure: Tenure,
+        mut lease: PrimaryLease,
     ) -> (String, Status) {
         let mut step: Option<Step> = None;
         let mut end = Status::Failed;
         // Messages show one direction alone.
         let mut answered = Instant::now();
         let mut pause = self.pause();
-        let board = Arc::clone(&self.board);
+        let health = Arc::clone(&self.health);
         self.pulse.heard();
         loop {
             if step.is_none() {
@@ -250,8 +254,8 @@ impl Subscriber {
                         return (reason, end);
                     }
                 }
-                () = &mut tenure => return ("live messages come from another server now".to_owned(), end),
-                () = board.doubted.notified(), if step.is_none() => {
+                () = &mut lease => return ("live messages come from another server now".to_owned(), end),
+                () = health.doubted.notified(), if step.is_none() => {
                     if self.pulse.is_silent() {
                         step = Some(ping(sink.clone(), PROOF));
                     }
@@ -266,10 +270,10 @@ impl Subscriber {
     /// Everything wanted is subscribed for the first time on this connection.
     fn settled(&mut self) {
         self.backoff = Backoff::default();
-        self.board.set(Part::Subscriber, Status::Up, "");
+        self.health.set(Part::Subscriber, Status::Up, "");
         if std::mem::take(&mut self.missed) {
             let members = self.channels.values().flat_map(|channel| &channel.members);
-            self.board.restored(&members.map(|(id, _)| *id).collect());
+            self.health.restored(&members.map(|(id, _)| *id).collect());
         }
     }
 
@@ -298,13 +302,13 @@ impl Subscriber {
         let join: Vec<_> = join.into_iter().collect();
         let mut sink = sink.clone();
         let limit = if self.pulse.is_silent() { PROOF } else { ANSWER };
-        let (board, servers) = (self.board.clone(), self.servers.clone());
+        let (health, servers) = (self.health.clone(), self.servers.clone());
         Some(Box::pin(async move {
             let work = async {
-                if !leave.is_empty() && board.may(Spare::UNSUBSCRIBE) {
+                if !leave.is_empty() && health.may(Spare::UNSUBSCRIBE) {
                     match sink.unsubscribe(&leave).await {
                         Err(error) if is_refusal(&words(&error)) => {
-                            board.refused(Spare::UNSUBSCRIBE, servers.address(), &words(&error));
+                            health.refused(Spare::UNSUBSCRIBE, servers.address(), &words(&error));
                         }
                         done => done?,
                     }
@@ -479,14 +483,14 @@ async fn within(limit: Duration, work: impl Future<Output = RedisResult<()>>) ->
     }
 }
 
-/// A wish to listen, taken back when it is dropped before it came true.
-pub struct Wish {
+/// A pending to listen, taken back when it is dropped before it came true.
+pub struct PendingSubscribe {
     requests: mpsc::UnboundedSender<Request>,
     unlisten: Option<Request>,
     answer: oneshot::Receiver<Result<()>>,
 }
 
-impl Wish {
+impl PendingSubscribe {
     pub fn new(
         requests: mpsc::UnboundedSender<Request>,
         channel: String,
@@ -522,7 +526,7 @@ impl Wish {
     }
 }
 
-impl Drop for Wish {
+impl Drop for PendingSubscribe {
     fn drop(&mut self) {
         if let Some(request) = self.unlisten.take() {
             let _ = self.requests.send(request);

@@ -5,9 +5,9 @@ use std::{path::PathBuf, sync::Arc};
 use redis::{ProtocolVersion, RedisConnectionInfo};
 
 use super::{
-    board::Board,
     connect::{Access, Server, as_user},
     dial::{self, Family},
+    health::ConnectionHealth,
     primary::{Primary, Sentinels},
     script::Library,
     tls::Tls,
@@ -25,7 +25,7 @@ pub struct Target {
     /// The same text for the same connection. Holds the credentials: not to be shown.
     pub identity: String,
     /// Tells how the servers are.
-    pub board: Arc<Board>,
+    pub health: Arc<ConnectionHealth>,
 }
 
 pub enum Place {
@@ -110,7 +110,7 @@ impl Target {
             },
             asks: config.credentials.is_some(),
             library,
-            board: Arc::new(Board::new()),
+            health: Arc::new(ConnectionHealth::new()),
         };
         let place = place(&parts, &access).ok_or_else(refused)?;
         Ok(Self::new(place, access, config))
@@ -131,7 +131,7 @@ impl Target {
             ),
             address: addresses.join(","),
             place,
-            board: access.board,
+            health: access.health,
         }
     }
 }

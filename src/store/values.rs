@@ -367,13 +367,13 @@ impl ConsumerStatus {
 #[derive(Debug, Clone)]
 pub struct Sweep {
     /// Nobody has written to them for so long.
-    pub quiet: Duration,
+    pub older_than: Duration,
     /// They ended like this. A generation whose leases have lapsed counts as ended, as [`Store::read`](super::Store::read) would end it.
     pub outcomes: Vec<Outcome>,
     /// Live ones too.
     pub force: bool,
     /// Nothing is done, only said.
-    pub look: bool,
+    pub dry_run: bool,
 }
 
 /// What a clean-up did, or would do, with a stream.

@@ -737,10 +737,10 @@ async fn g9_bounds_of_groups() {
     )
     .await;
     let rule = Sweep {
-        quiet: Duration::ZERO,
+        older_than: Duration::ZERO,
         outcomes: vec![],
         force: true,
-        look: false,
+        dry_run: false,
     };
     bounded(
         &mut scene,

@@ -156,12 +156,12 @@ async fn g9_every_key_has_a_ttl_however_it_was_made() {
     server.expect_ttls().await;
     for force in [false, true] {
         let outcomes = vec![Outcome::Complete];
-        let quiet = Duration::ZERO;
+        let older_than = Duration::ZERO;
         let rule = Sweep {
-            quiet,
+            older_than,
             outcomes,
             force,
-            look: false,
+            dry_run: false,
         };
         store.sweep(&[stream.clone(), id("other")], &rule).await.unwrap();
         server.expect_ttls().await;

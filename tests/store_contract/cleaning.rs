@@ -15,7 +15,7 @@ use crate::{
 
 fn everything_ended() -> Sweep {
     Sweep {
-        quiet: Duration::ZERO,
+        older_than: Duration::ZERO,
         outcomes: vec![
             Outcome::Complete,
             Outcome::Failed,
@@ -23,7 +23,7 @@ fn everything_ended() -> Sweep {
             Outcome::Interrupted,
         ],
         force: false,
-        look: false,
+        dry_run: false,
     }
 }
 
@@ -44,14 +44,14 @@ pub async fn only_what_the_rule_is_about_is_removed(world: &World) {
     assert_eq!(engine.store.count().await, Ok(3));
 
     let young = Sweep {
-        quiet: LONG,
+        older_than: LONG,
         force: true,
         ..everything_ended()
     };
     let expected = [Swept::Kept, Swept::Kept, Swept::Live, Swept::Gone];
     assert_eq!(sweep(&engine, &names, &young).await, expected);
     let look = Sweep {
-        look: true,
+        dry_run: true,
         force: true,
         ..everything_ended()
     };
@@ -74,7 +74,7 @@ pub async fn a_lapsed_generation_counts_as_ended(world: &World) {
     engine.produce(&id("dead")).await.die().await;
     let names = ["dead"];
     let look = Sweep {
-        look: true,
+        dry_run: true,
         ..everything_ended()
     };
     let others = Sweep {

@@ -2,14 +2,14 @@ import type { Engine } from '../engine'
 import { StoreError } from '../errors'
 import type { StreamMessage } from '../message-events'
 
-/** `src/store/predecessor.rs`. */
+/** `src/legacy/mod.rs`. */
 export interface OldEvents {
   events: string[]
   next: string
   more: boolean
 }
 
-/** `src/store/predecessor.rs`. */
+/** `src/legacy/mod.rs`. */
 export interface OldChat {
   events: number
   first: string

@@ -67,10 +67,10 @@ struct SweepArgs {
 impl SweepArgs {
     fn rule(self) -> Sweep {
         Sweep {
-            quiet: Duration::from_millis(self.older_than_ms),
+            older_than: Duration::from_millis(self.older_than_ms),
             outcomes: self.outcomes,
             force: self.force,
-            look: self.dry_run,
+            dry_run: self.dry_run,
         }
     }
 }

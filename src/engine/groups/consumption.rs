@@ -19,6 +19,7 @@ use crate::{
         events::{Handed, Handle, Loaded},
         read::hub::{Hub, Member, PAGE_BYTES},
     },
+    model::ending::InterruptReason,
     store::{
         FinishedNews,
         groups::{Item, ItemId, Resolve, Subject, Take, Verdict, Work},
@@ -212,7 +213,7 @@ impl Consumption {
             .hub
             .as_ref()
             .and_then(|hub| hub.terminal())
-            .is_some_and(|terminal| terminal.reason == "deleted");
+            .is_some_and(|terminal| terminal.reason == InterruptReason::Deleted.as_str());
         let may_return = state.begun && !is_deleted && now < *state.missing_since.get_or_insert(now) + lease;
         if now < self.deadline || may_return {
             return Ok(());

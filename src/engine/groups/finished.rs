@@ -13,7 +13,10 @@ use super::consumption::Consumption;
 use crate::{
     Cursor, StreamId,
     engine::context::Context,
-    model::{cursor::MAX_SEQ, ending::Terminal},
+    model::{
+        cursor::MAX_SEQ,
+        ending::{InterruptReason, Terminal},
+    },
     store::{
         Found, GRACE, OwnerCheck, Position, Read,
         groups::{Finished, Open, Overdue},
@@ -155,7 +158,7 @@ async fn announce_end(context: &Context, open: &Open) -> crate::Result<()> {
         },
         terminal,
     };
-    if finished.terminal.is_lapse() {
+    if finished.terminal.is_interrupted(InterruptReason::Lease) {
         tracing::info!(%stream, %generation, seq, "a lease has lapsed");
     }
     context.store().announce(&finished, true).await

@@ -22,7 +22,7 @@ use crate::{
         large::Large,
     },
     model::{
-        ending::{Outcome, Terminal},
+        ending::{InterruptReason, Outcome, Terminal},
         frame::{EncodedFrame, Kind, MAX_INLINE},
     },
     store::Start,
@@ -223,7 +223,7 @@ impl Producer {
     pub(crate) fn cut_off_error(&self, terminal: &Terminal) -> Error {
         let stream = self.stream.to_string();
         match (terminal.outcome, terminal.reason.as_str()) {
-            (Outcome::Interrupted, "superseded") => Error::Fenced {
+            _ if terminal.is_interrupted(InterruptReason::Superseded) => Error::Fenced {
                 stream,
                 in_doubt: false,
             },

@@ -13,7 +13,7 @@ use crate::{
     engine::{context::Context, events::Event, groups::finished, large::Large, read::hub::Hub, stop},
     model::{
         connection::ConnectionState,
-        ending::{Outcome, Terminal},
+        ending::{InterruptReason, Terminal},
         frame::{EncodedFrame, Frame, MAX_CHUNK, Reference},
     },
     store::{Append, Appended, Piece, Renew, Restore, Seal, Started},
@@ -467,10 +467,7 @@ impl Writer {
             expected: None,
             frame: None,
             large: None,
-            terminal: Some(Terminal {
-                outcome: Outcome::Interrupted,
-                reason: "lost".into(),
-            }),
+            terminal: Some(Terminal::interrupted(InterruptReason::Lost)),
             seal: None,
             lease: self.context.config().lease(),
         };
@@ -484,7 +481,7 @@ impl Writer {
     fn lost(&self) -> Error {
         Error::Interrupted {
             stream: self.producer.stream.to_string(),
-            reason: "lost".into(),
+            reason: InterruptReason::Lost.as_str().into(),
         }
     }
 

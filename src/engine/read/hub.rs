@@ -17,7 +17,7 @@ use crate::{
     Error, StreamId,
     engine::{context::Context, events::Handle},
     model::{
-        ending::{Outcome, Terminal},
+        ending::{InterruptReason, Terminal},
         frame::Frame,
     },
     store::{GRACE, LiveMessage, OwnerCheck, Page},
@@ -196,7 +196,7 @@ impl Hub {
                 let news = lock(&self.state).ring.start(generation, base);
                 self.tell(news);
             }
-            LiveMessage::Deleted => self.abandon("deleted"),
+            LiveMessage::Deleted => self.abandon(InterruptReason::Deleted),
         }
         false
     }
@@ -208,7 +208,9 @@ impl Hub {
 
     /// Tells the log, once, that a generation's producers have died.
     fn log_lapse(&self, terminal: &Terminal, generation: Ulid, seq: u64) {
-        if terminal.is_lapse() && lock(&self.state).lapsed.replace(generation) != Some(generation) {
+        if terminal.is_interrupted(InterruptReason::Lease)
+            && lock(&self.state).lapsed.replace(generation) != Some(generation)
+        {
             tracing::info!(stream = %self.stream, %generation, seq, "a lease has lapsed");
         }
     }
@@ -309,15 +311,11 @@ impl Hub {
     }
 
     /// The stream is gone: whoever follows it has seen all there will be.
-    pub(crate) fn abandon(&self, reason: &str) {
+    pub(crate) fn abandon(&self, reason: InterruptReason) {
         let news = {
             let mut state = lock(&self.state);
             let Some(tail) = state.ring.tail() else { return };
-            let terminal = Terminal {
-                outcome: Outcome::Interrupted,
-                reason: reason.into(),
-            };
-            state.ring.abandon(tail, terminal)
+            state.ring.abandon(tail, Terminal::interrupted(reason))
         };
         self.tell(news);
     }

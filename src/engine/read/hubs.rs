@@ -15,6 +15,7 @@ use super::{
 use crate::{
     StreamId,
     engine::{context::Context, events::Handle},
+    model::ending::InterruptReason,
     store::{OwnerCheck, Position, Read},
     util::{
         backoff::{Backoff, jitter},
@@ -234,6 +235,6 @@ fn miss(hub: &Hub, lease: Duration) {
     };
     if lost {
         tracing::warn!(stream = %hub.stream, "the stream is gone, and nobody has put it back");
-        hub.abandon("lost");
+        hub.abandon(InterruptReason::Lost);
     }
 }

@@ -26,7 +26,7 @@ use crate::{
     Cursor, Error,
     engine::{context::Context, events::Handle, sink::Sink},
     model::{
-        ending::{End, Outcome, Terminal},
+        ending::{End, InterruptReason, Outcome, Terminal},
         frame::{Frame, Kind},
     },
     sse::Framing,
@@ -437,10 +437,12 @@ impl Subscription {
     }
 
     fn finish(&self, state: &mut State, terminal: Terminal) -> Step {
-        let gone = matches!(terminal.reason.as_str(), "deleted" | "lost");
+        let is_gone = [InterruptReason::Deleted, InterruptReason::Lost]
+            .into_iter()
+            .any(|reason| terminal.is_interrupted(reason));
         let is_outdated = state.outdated.is_some() && state.outdated == state.place.map(|at| at.generation);
         let goes_on = self.all || self.resumes && is_outdated;
-        if goes_on && !(terminal.outcome == Outcome::Interrupted && gone) {
+        if goes_on && !is_gone {
             state.between = true;
             return Step::Fetch;
         }
@@ -450,7 +452,7 @@ impl Subscription {
                 .upgrade()
                 .is_none_or(|context| context.check_open().is_err())
         };
-        if terminal.outcome == Outcome::Interrupted && terminal.reason == "closed" && closed() {
+        if terminal.is_interrupted(InterruptReason::Closed) && closed() {
             return Step::End(End::Error(Error::Closed));
         }
         Step::End(End::Terminal {
@@ -622,10 +624,7 @@ impl State {
         self.page.end = page.terminal;
         if self.page.end.is_none() && !is_current {
             // The previous generation always has a terminal entry, unless the store has lost it.
-            self.page.end = Some(Terminal {
-                outcome: Outcome::Interrupted,
-                reason: "lost".into(),
-            });
+            self.page.end = Some(Terminal::interrupted(InterruptReason::Lost));
         }
         Ok(())
     }
@@ -651,14 +650,15 @@ async fn fetch(subscription: Arc<Subscription>, context: Arc<Context>, read: Rea
             // ended: what is left of it cannot be read any more.
             Ok(None) => {
                 if let Some(terminal) = subscription.hub.terminal() {
-                    let reason = if terminal.reason == "deleted" {
-                        "deleted"
+                    let is_deleted = terminal.reason == InterruptReason::Deleted.as_str();
+                    let reason = if is_deleted {
+                        InterruptReason::Deleted
                     } else {
-                        "lost"
+                        InterruptReason::Lost
                     };
                     return subscription.stop_fetching(Some(End::Terminal {
                         outcome: Outcome::Interrupted,
-                        reason: reason.into(),
+                        reason: reason.as_str().into(),
                     }));
                 }
             }

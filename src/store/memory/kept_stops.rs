@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use tokio::time::Instant;
 
-use super::step::Step;
+use super::transaction::Transaction;
 use crate::{
     Result,
     store::{MAX_KEPT_STOPS, OwnerCheck, values::too_many_stops},
@@ -30,13 +30,19 @@ struct Own {
 }
 
 impl KeptStops {
-    pub fn keep(&mut self, step: &Step, reason: &str, by: &OwnerCheck, keep: Duration) -> Result<()> {
-        let expires = step.after(keep);
+    pub fn keep(
+        &mut self,
+        transaction: &Transaction,
+        reason: &str,
+        by: &OwnerCheck,
+        keep: Duration,
+    ) -> Result<()> {
+        let expires = transaction.after(keep);
         if let OwnerCheck::Caller(Some(owner)) = by {
             if !self.own.contains_key(owner) && self.own.len() >= MAX_KEPT_STOPS {
-                self.own.retain(|_, own| own.expires > step.now);
+                self.own.retain(|_, own| own.expires > transaction.now);
                 if self.own.len() >= MAX_KEPT_STOPS {
-                    return Err(too_many_stops(step.stream));
+                    return Err(too_many_stops(transaction.stream));
                 }
             }
             let own = Own {

@@ -1,17 +1,17 @@
 //! Streams in the memory of this process: for development, tests and single-process servers.
 //!
-//! [`MemoryStore`] is the [`Store`] trait; `space` is what the stores of one process share; `slot` and `stream` are the
-//! state machine of one stream id; `step` is what they are told and what they tell.
+//! [`MemoryStore`] is the [`Store`] trait; `keyspace` is what the stores of one process share; `stream_entry` and `stream` are the
+//! state machine of one stream id; `transaction` is what they are told and what they tell.
 
 mod cursors;
 mod groups;
 mod kept_stops;
-mod slot;
-mod space;
-mod step;
+mod keyspace;
 mod stream;
+mod stream_entry;
 #[cfg(test)]
 mod tests;
+mod transaction;
 
 use std::{
     future::ready,
@@ -25,9 +25,9 @@ use ulid::Ulid;
 
 use self::{
     groups::Queue,
-    slot::Slot,
-    space::{Realm, Space},
-    step::Step,
+    keyspace::{Keyspace, Realm},
+    stream_entry::StreamEntry,
+    transaction::Transaction,
 };
 use super::{
     AGAIN, Ack, Append, Appended, Found, ListCursor, Listener, OwnerCheck, Page, Pending, Piece, Read, Renew,
@@ -50,28 +50,28 @@ pub struct MemoryStore {
 
 #[derive(Clone)]
 struct Seat {
-    /// Keeps the whole space alive, the streams of other prefixes too.
-    _space: Arc<Space>,
+    /// Keeps the whole keyspace alive, the streams of other prefixes too.
+    _space: Arc<Keyspace>,
     realm: Arc<Realm>,
     member: Ulid,
 }
 
 impl MemoryStore {
-    /// Opens a store in the process-wide space called `name`, for the streams under `prefix`.
+    /// Opens a store in the process-wide keyspace called `name`, for the streams under `prefix`.
     ///
     /// Stores with the same name and prefix see each other's streams and messages, as processes see each other's through
-    /// Redis; `node` tells them apart. A space ends with its last store: by [`Store::close`] or by dropping it.
+    /// Redis; `node` tells them apart. A keyspace ends with its last store: by [`Store::close`] or by dropping it.
     ///
     /// A listener is called on the thread of whichever operation delivers, before that operation settles: another
-    /// engine's thread, if several share the space.
+    /// engine's thread, if several share the keyspace.
     pub fn open(name: &str, prefix: &str, node: Ulid, listener: Arc<dyn Listener>) -> SharedStore {
-        let space = Space::named(name);
-        let realm = space.realm(prefix);
+        let keyspace = Keyspace::named(name);
+        let realm = keyspace.realm(prefix);
         let member = realm.join(node, listener);
         Arc::new(Self {
             node,
             seat: Mutex::new(Some(Seat {
-                _space: space,
+                _space: keyspace,
                 realm,
                 member,
             })),
@@ -86,7 +86,7 @@ impl MemoryStore {
     fn run<'a, T: Send + 'a>(
         &'a self,
         stream: &'a StreamId,
-        operation: impl FnOnce(&mut Slot, &mut Step) -> Result<T> + Send + 'a,
+        operation: impl FnOnce(&mut StreamEntry, &mut Transaction) -> Result<T> + Send + 'a,
     ) -> Pending<'a, T> {
         Box::pin(async move { self.seat()?.realm.run(self.node, stream, operation) })
     }
@@ -118,21 +118,21 @@ impl Store for MemoryStore {
     }
 
     fn start<'a>(&'a self, stream: &'a StreamId, start: &'a Start) -> Pending<'a, Started> {
-        Box::pin(
-            async move { beyond_doubt(|| self.run(stream, |slot, step| Ok(slot.start(step, start)))).await? },
-        )
+        Box::pin(async move {
+            beyond_doubt(|| self.run(stream, |slot, transaction| Ok(slot.start(transaction, start)))).await?
+        })
     }
 
     fn restore<'a>(&'a self, stream: &'a StreamId, restore: &'a Restore) -> Pending<'a, Appended> {
-        self.run(stream, |slot, step| Ok(slot.restore(step, restore)))
+        self.run(stream, |slot, transaction| Ok(slot.restore(transaction, restore)))
     }
 
     fn append<'a>(&'a self, stream: &'a StreamId, append: &'a Append) -> Pending<'a, Appended> {
-        self.run(stream, |slot, step| Ok(slot.append(step, append)))
+        self.run(stream, |slot, transaction| Ok(slot.append(transaction, append)))
     }
 
     fn put<'a>(&'a self, stream: &'a StreamId, piece: &'a Piece) -> Pending<'a, Appended> {
-        self.run(stream, |slot, step| Ok(slot.put(step, piece)))
+        self.run(stream, |slot, transaction| Ok(slot.put(transaction, piece)))
     }
 
     fn piece<'a>(
@@ -145,12 +145,15 @@ impl Store for MemoryStore {
     }
 
     fn renew<'a>(&'a self, stream: &'a StreamId, renew: &'a Renew) -> Pending<'a, Appended> {
-        self.run(stream, |slot, step| Ok(slot.renew(step, renew)))
+        self.run(stream, |slot, transaction| Ok(slot.renew(transaction, renew)))
     }
 
     fn read<'a>(&'a self, stream: &'a StreamId, read: &'a Read) -> Pending<'a, Option<Page>> {
         Box::pin(async move {
-            match self.run(stream, |slot, step| slot.read(step, read)).await? {
+            match self
+                .run(stream, |slot, transaction| slot.read(transaction, read))
+                .await?
+            {
                 Some(page) => page.decode(stream).await.map(Some),
                 None => Ok(None),
             }
@@ -164,7 +167,9 @@ impl Store for MemoryStore {
         owner: &'a OwnerCheck,
         keep: Duration,
     ) -> Pending<'a, StopResult> {
-        self.run(stream, move |slot, step| slot.stop(step, reason, owner, keep))
+        self.run(stream, move |slot, transaction| {
+            slot.stop(transaction, reason, owner, keep)
+        })
     }
 
     fn ack<'a>(
@@ -173,7 +178,9 @@ impl Store for MemoryStore {
         acks: &'a [Ack],
         owner: &'a OwnerCheck,
     ) -> Pending<'a, Vec<bool>> {
-        self.run(stream, move |slot, step| slot.ack(step, acks, owner))
+        self.run(stream, move |slot, transaction| {
+            slot.ack(transaction, acks, owner)
+        })
     }
 
     fn cursor<'a>(&'a self, stream: &'a StreamId, consumer: &'a str) -> Pending<'a, Option<Cursor>> {
@@ -182,7 +189,7 @@ impl Store for MemoryStore {
 
     fn inspect<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, Found> {
         Box::pin(async move {
-            let look = || self.run(stream, |slot, step| Ok(slot.status(step)));
+            let look = || self.run(stream, |slot, transaction| Ok(slot.status(transaction)));
             let status = beyond_doubt(look).await?;
             Ok(status.map_or(Found::Nothing, |status| Found::Stream(Box::new(status))))
         })
@@ -193,13 +200,13 @@ impl Store for MemoryStore {
     }
 
     fn delete<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, bool> {
-        self.run(stream, |slot, step| Ok(slot.delete(step)))
+        self.run(stream, |slot, transaction| Ok(slot.delete(transaction)))
     }
 
     fn sweep<'a>(&'a self, streams: &'a [StreamId], rule: &'a Sweep) -> Pending<'a, Vec<Swept>> {
         Box::pin(async move {
             let sweeps = streams.iter().map(|stream| {
-                beyond_doubt(move || self.run(stream, |slot, step| Ok(slot.sweep(step, rule))))
+                beyond_doubt(move || self.run(stream, |slot, transaction| Ok(slot.sweep(transaction, rule))))
             });
             join_all(sweeps).await.into_iter().collect()
         })
@@ -219,14 +226,14 @@ impl Store for MemoryStore {
 
     fn take<'a>(&'a self, work: Work<'a>, take: &'a Take) -> Pending<'a, Option<Taken>> {
         match work {
-            Work::Stream(stream) => self.run(stream, |slot, step| slot.take(step, take)),
+            Work::Stream(stream) => self.run(stream, |slot, transaction| slot.take(transaction, take)),
             Work::Finished => self.on_finished(|queue| queue.take(take).map(Some)),
         }
     }
 
     fn resolve<'a>(&'a self, work: Work<'a>, resolve: &'a Resolve) -> Pending<'a, ()> {
         match work {
-            Work::Stream(stream) => self.run(stream, |slot, step| slot.resolve(step, resolve)),
+            Work::Stream(stream) => self.run(stream, |slot, transaction| slot.resolve(transaction, resolve)),
             Work::Finished => self.on_finished(|queue| {
                 queue.resolve(resolve);
                 Ok(())
@@ -236,7 +243,7 @@ impl Store for MemoryStore {
 
     fn dead<'a>(&'a self, work: Work<'a>, dead: &'a Dead) -> Pending<'a, Vec<Item>> {
         match work {
-            Work::Stream(stream) => self.run(stream, |slot, step| slot.dead(step, dead)),
+            Work::Stream(stream) => self.run(stream, |slot, transaction| slot.dead(transaction, dead)),
             Work::Finished => self.on_finished(|queue| Ok(queue.dead(dead))),
         }
     }

@@ -15,12 +15,12 @@ use ulid::Ulid;
 
 use super::{
     groups::Kept,
-    step::{Message, Step},
+    transaction::{Message, Transaction},
 };
 use crate::{
     Cursor, Result,
     model::{
-        ending::{Outcome, Terminal},
+        ending::{InterruptReason, Outcome, Terminal},
         frame::Frame,
         ttl::Ttl,
     },
@@ -117,7 +117,7 @@ impl Producer {
 
 impl Stream {
     /// Begins a generation, with the stop that was `requested` before it.
-    pub fn begin(step: &Step, start: &Start, place: Place, requested: Option<String>) -> Self {
+    pub fn begin(transaction: &Transaction, start: &Start, place: Place, requested: Option<String>) -> Self {
         let mut stream = Self {
             current: Generation {
                 id: start.generation,
@@ -139,12 +139,12 @@ impl Stream {
             metadata: start.metadata.clone(),
             ttl: start.ttl,
             bytes: 0,
-            started_at: step.wall_ms,
-            updated_at: step.wall_ms,
-            expires: step.after(start.ttl.active),
+            started_at: transaction.wall_ms,
+            updated_at: transaction.wall_ms,
+            expires: transaction.after(start.ttl.active),
             suspicion: None,
         };
-        stream.register(step, start);
+        stream.register(transaction, start);
         stream
     }
 
@@ -159,19 +159,19 @@ impl Stream {
     }
 
     /// Adds another producer to the current generation, if there is room.
-    pub fn join(&mut self, step: &Step, start: &Start) -> Result<Started> {
+    pub fn join(&mut self, transaction: &Transaction, start: &Start) -> Result<Started> {
         // Nobody repeats a request longer than a lease: those who are done need not be remembered any more, and those
         // who are dead not when there are many.
         let is_crowded = self.producers.len() >= REMEMBERED;
         self.producers
-            .retain(|producer| producer.lease_ends > step.now || !producer.done && !is_crowded);
+            .retain(|producer| producer.lease_ends > transaction.now || !producer.done && !is_crowded);
         if self.producers.len() >= MAX_PRODUCERS {
             return Err(crowded());
         }
-        Ok(self.register(step, start))
+        Ok(self.register(transaction, start))
     }
 
-    fn register(&mut self, step: &Step, start: &Start) -> Started {
+    fn register(&mut self, transaction: &Transaction, start: &Start) -> Started {
         let started = Started {
             generation: self.current.id,
             ordinal: self.current.ordinal,
@@ -180,9 +180,9 @@ impl Stream {
         };
         self.producers.push(Producer {
             id: start.producer,
-            node: step.node,
+            node: transaction.node,
             started: started.clone(),
-            lease_ends: step.after(start.lease),
+            lease_ends: transaction.after(start.lease),
             accepted: None,
             done: false,
         });
@@ -238,31 +238,31 @@ impl Stream {
     }
 
     /// Ends the generation if its producers are dead; suspects them if their leases are about to lapse.
-    pub fn lapse(&mut self, step: &mut Step) {
-        self.examine(step);
-        if let Some(terminal) = self.lapsed(step.now) {
-            self.end(step, &terminal, None);
+    pub fn lapse(&mut self, transaction: &mut Transaction) {
+        self.examine(transaction);
+        if let Some(terminal) = self.lapsed(transaction.now) {
+            self.end(transaction, &terminal, None);
         }
     }
 
     /// Looks at the leases: takes note of a suspicion, and tells the producers of a new one.
-    pub fn examine(&mut self, step: &mut Step) {
+    pub fn examine(&mut self, transaction: &mut Transaction) {
         let sign = self.sign();
-        let is_suspect = self.is_active() && sign.0.is_none_or(|ends| ends <= step.now + GRACE);
+        let is_suspect = self.is_active() && sign.0.is_none_or(|ends| ends <= transaction.now + GRACE);
         let known = self.suspicion.take().filter(|suspicion| {
-            suspicion.sign == sign && step.now.saturating_duration_since(suspicion.looked) <= PAUSE
+            suspicion.sign == sign && transaction.now.saturating_duration_since(suspicion.looked) <= PAUSE
         });
         if !is_suspect {
             return;
         }
         self.suspicion = Some(Suspicion {
             sign,
-            since: known.map_or(step.now, |suspicion| suspicion.since),
-            looked: step.now,
+            since: known.map_or(transaction.now, |suspicion| suspicion.since),
+            looked: transaction.now,
         });
         if known.is_none() {
             let generation = self.current.id;
-            self.tell_producers(step, &ControlMessage::Suspected { generation }, None);
+            self.tell_producers(transaction, &ControlMessage::Suspected { generation }, None);
         }
     }
 
@@ -300,7 +300,7 @@ impl Stream {
                 outcome: Outcome::Stopped,
                 reason: reason.clone(),
             },
-            None => interrupted("lease"),
+            None => Terminal::interrupted(InterruptReason::Lease),
         })
     }
 
@@ -321,18 +321,18 @@ impl Stream {
     }
 
     /// Writes the terminal entry; tells the readers, and every producer but the one that ended it.
-    pub fn end(&mut self, step: &mut Step, terminal: &Terminal, by: Option<Ulid>) {
+    pub fn end(&mut self, transaction: &mut Transaction, terminal: &Terminal, by: Option<Ulid>) {
         self.current.terminal = Some(terminal.clone());
-        self.expires = step.after(self.ttl.done);
-        self.updated_at = step.wall_ms;
-        step.tell(LiveMessage::Ended {
+        self.expires = transaction.after(self.ttl.done);
+        self.updated_at = transaction.wall_ms;
+        transaction.tell(LiveMessage::Ended {
             generation: self.current.id,
             last: self.current.seq,
             terminal: terminal.clone(),
         });
-        self.tell_ended(step, terminal, by);
-        step.finished.push(Finished {
-            stream: step.stream.clone(),
+        self.tell_ended(transaction, terminal, by);
+        transaction.finished.push(Finished {
+            stream: transaction.stream.clone(),
             cursor: Cursor {
                 generation: self.current.id,
                 seq: self.current.seq,
@@ -342,9 +342,9 @@ impl Stream {
     }
 
     /// Tells every producer but one that the generation is over.
-    pub fn tell_ended(&self, step: &mut Step, terminal: &Terminal, by: Option<Ulid>) {
+    pub fn tell_ended(&self, transaction: &mut Transaction, terminal: &Terminal, by: Option<Ulid>) {
         self.tell_producers(
-            step,
+            transaction,
             &ControlMessage::Ended {
                 generation: self.current.id,
                 terminal: terminal.clone(),
@@ -353,22 +353,23 @@ impl Stream {
         );
     }
 
-    fn tell_producers(&self, step: &mut Step, message: &ControlMessage, except: Option<Ulid>) {
+    fn tell_producers(&self, transaction: &mut Transaction, message: &ControlMessage, except: Option<Ulid>) {
         let concerned = self
             .producers
             .iter()
             .filter(|producer| !producer.done && Some(producer.id) != except);
         let nodes: BTreeSet<Ulid> = concerned.map(|producer| producer.node).collect();
-        step.messages.extend(
+        transaction.messages.extend(
             nodes
                 .into_iter()
                 .map(|node| Message::Control(node, message.clone())),
         );
     }
 
-    pub fn append(&mut self, step: &mut Step, append: &Append) -> Appended {
+    pub fn append(&mut self, transaction: &mut Transaction, append: &Append) -> Appended {
         let seq = self.current.seq;
-        let Some(producer) = self.sign_of_life(step, append.generation, append.producer, append.lease) else {
+        let Some(producer) = self.sign_of_life(transaction, append.generation, append.producer, append.lease)
+        else {
             return Appended::Fenced;
         };
         if let Some(accepted) = &producer.accepted {
@@ -404,16 +405,16 @@ impl Stream {
             return Appended::Unsealed;
         }
         if let Some(frame) = &append.frame {
-            self.push(step, frame.at(seq + 1));
+            self.push(transaction, frame.at(seq + 1));
         }
         if let Some(seal) = &append.seal {
             self.current.seal(seal);
         }
-        self.touch(step);
+        self.touch(transaction);
         let terminal = append
             .terminal
             .as_ref()
-            .and_then(|asked| self.finish(step, append.producer, asked));
+            .and_then(|asked| self.finish(transaction, append.producer, asked));
         let last = self.current.seq;
         if let Some(producer) = self.producer(append.producer) {
             producer.accepted = Some(Accepted {
@@ -431,15 +432,24 @@ impl Stream {
     }
 
     /// A lease's renewal; also what a restore meets when the record is there after all.
-    pub fn renew(&mut self, step: &Step, generation: Ulid, producer: Ulid, lease: Duration) -> Appended {
-        if self.sign_of_life(step, generation, producer, lease).is_none() {
+    pub fn renew(
+        &mut self,
+        transaction: &Transaction,
+        generation: Ulid,
+        producer: Ulid,
+        lease: Duration,
+    ) -> Appended {
+        if self
+            .sign_of_life(transaction, generation, producer, lease)
+            .is_none()
+        {
             return Appended::Fenced;
         }
         if let Some(refusal) = self.refusal(producer) {
             return refusal;
         }
         // A live answer that is silent for long must not lose its beginning.
-        self.touch(step);
+        self.touch(transaction);
         Appended::Done {
             last: self.current.seq,
             stop: self.stop.clone(),
@@ -454,7 +464,7 @@ impl Stream {
 
     fn sign_of_life(
         &mut self,
-        step: &Step,
+        transaction: &Transaction,
         generation: Ulid,
         id: Ulid,
         lease: Duration,
@@ -463,7 +473,7 @@ impl Stream {
             return None;
         }
         let producer = self.producer(id)?;
-        producer.lease_ends = step.after(lease);
+        producer.lease_ends = transaction.after(lease);
         Some(producer)
     }
 
@@ -475,11 +485,11 @@ impl Stream {
         self.producer(producer)?.done.then_some(Appended::Fenced)
     }
 
-    fn push(&mut self, step: &mut Step, frame: Frame) {
+    fn push(&mut self, transaction: &mut Transaction, frame: Frame) {
         self.current.seq = frame.last();
         self.bytes += frame.size() as u64;
-        self.updated_at = step.wall_ms;
-        step.tell(LiveMessage::Frame {
+        self.updated_at = transaction.wall_ms;
+        transaction.tell(LiveMessage::Frame {
             generation: self.current.id,
             last: frame.last(),
             frame: Some(frame.clone()),
@@ -488,16 +498,16 @@ impl Stream {
         self.current.frames.push(frame);
     }
 
-    fn touch(&mut self, step: &Step) {
-        self.expires = step.after(self.ttl.active);
+    fn touch(&mut self, transaction: &Transaction) {
+        self.expires = transaction.after(self.ttl.active);
     }
 
     /// A producer's end: the generation's too, unless others of a shared one go on.
-    fn finish(&mut self, step: &mut Step, id: Ulid, asked: &Terminal) -> Option<Terminal> {
+    fn finish(&mut self, transaction: &mut Transaction, id: Ulid, asked: &Terminal) -> Option<Terminal> {
         let others = self
             .producers
             .iter()
-            .any(|other| other.id != id && other.is_live(step.now));
+            .any(|other| other.id != id && other.is_live(transaction.now));
         if asked.outcome == Outcome::Complete && others {
             self.producer(id)?.done = true;
             return None;
@@ -509,18 +519,18 @@ impl Stream {
             },
             _ => asked.clone(),
         };
-        self.end(step, &terminal, Some(id));
+        self.end(transaction, &terminal, Some(id));
         Some(terminal)
     }
 
     /// Marks a live generation; the first reason stays, the producers are told again.
-    pub fn request_stop(&mut self, step: &mut Step, reason: &str) {
+    pub fn request_stop(&mut self, transaction: &mut Transaction, reason: &str) {
         let reason = self.stop.get_or_insert_with(|| reason.to_owned()).clone();
         let message = ControlMessage::Stop {
             generation: self.current.id,
             reason,
         };
-        self.tell_producers(step, &message, None);
+        self.tell_producers(transaction, &message, None);
     }
 }
 
@@ -588,13 +598,5 @@ impl Place {
 
     pub fn has_previous(&self) -> bool {
         self.previous.is_some()
-    }
-}
-
-/// An end that the producer has not asked for.
-pub(super) fn interrupted(reason: &str) -> Terminal {
-    Terminal {
-        outcome: Outcome::Interrupted,
-        reason: reason.to_owned(),
     }
 }

@@ -92,7 +92,7 @@ async fn a_space_ends_with_its_last_store() {
     first.start(&id("chat"), &shared(MINUTE)).await.unwrap();
     assert!(exists(&second, "chat").await);
     assert!(!exists(&other, "chat").await, "another prefix");
-    assert!(!exists(&open("another space", "a"), "chat").await);
+    assert!(!exists(&open("another keyspace", "a"), "chat").await);
     first.close().await.unwrap();
     drop(second);
     assert!(exists(&open("ends", "a"), "chat").await, "one store is left");

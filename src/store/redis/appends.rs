@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 use ulid::Ulid;
 
-use super::{arguments::millis, base::RedisStore, index::Entry, quick, reply, scripts};
+use super::{arguments::millis, base::RedisStore, fast_append, index::Entry, reply, scripts};
 use crate::{
     Result, StreamId,
     store::{Append, Appended},
@@ -26,7 +26,7 @@ impl RedisStore {
             .text(terminal.map_or("", |terminal| &terminal.reason))
             .show(frame.map_or(0, |frame| frame.count))
             .bytes(frame.map_or(&[], |frame| &frame.bytes))
-            .show(quick::beginning(append));
+            .show(fast_append::beginning(append));
         call = match &append.large {
             Some(large) => call.show(large.id).show(large.pieces()),
             None => call.text("").text(""),
@@ -41,7 +41,7 @@ impl RedisStore {
         }
         let sent = Instant::now();
         let answer = reply::appended("append", self.call(call).await?)?;
-        let allowed = answer.quick.map(|(time, ordinal)| quick::Allowed {
+        let allowed = answer.quick.map(|(time, ordinal)| fast_append::Allowed {
             // Spread, so that streams that started together do not all need the whole script at the same moment.
             due: sent + jitter(time * 3 / 4),
             until: sent + time,

@@ -16,10 +16,10 @@ use ulid::Ulid;
 use super::{
     arguments::queue_ttl,
     errands::Errands,
+    fast_append::FastAppends,
     inboxes::Told,
     keys::{Keyspace, StreamKeys},
     old_names::OldNames,
-    quick::Quick,
     scripts::LIBRARY,
     spares::heed,
 };
@@ -46,17 +46,17 @@ pub struct RedisStore {
     pub(super) node: Ulid,
     pub(super) listener: Arc<dyn Listener>,
     pub(super) limits: Limits,
-    pub(super) endpoint: Mutex<Slot>,
+    pub(super) endpoint: Mutex<EndpointState>,
     pub(super) closed: watch::Sender<bool>,
     /// Whether the node's control channel is listened to.
     pub(super) control: OnceCell<()>,
-    pub(super) quick: Arc<Quick>,
+    pub(super) quick: Arc<FastAppends>,
     pub(super) errands: Arc<Errands>,
     pub(super) old_names: OldNames,
     pub(super) queue_ttl: u64,
 }
 
-pub(super) enum Slot {
+pub(super) enum EndpointState {
     Unused,
     Used(Arc<Endpoint>),
     Closed,
@@ -84,7 +84,7 @@ impl RedisStore {
                 connect: Duration::from_millis(config.connect_timeout_ms),
                 command: Duration::from_millis(config.command_timeout_ms),
             },
-            endpoint: Mutex::new(Slot::Unused),
+            endpoint: Mutex::new(EndpointState::Unused),
             closed: watch::Sender::new(false),
             control: OnceCell::new(),
             quick: Arc::default(),
@@ -94,23 +94,23 @@ impl RedisStore {
         })
     }
 
-    pub(super) fn slot(&self) -> MutexGuard<'_, Slot> {
+    pub(super) fn endpoint_state(&self) -> MutexGuard<'_, EndpointState> {
         lock(&self.endpoint)
     }
 
     pub(super) fn endpoint(&self) -> Result<Arc<Endpoint>> {
-        let endpoint = match &mut *self.slot() {
-            Slot::Closed => return Err(Error::Closed),
-            Slot::Used(endpoint) => return Ok(endpoint.clone()),
-            slot @ Slot::Unused => {
+        let endpoint = match &mut *self.endpoint_state() {
+            EndpointState::Closed => return Err(Error::Closed),
+            EndpointState::Used(endpoint) => return Ok(endpoint.clone()),
+            slot @ EndpointState::Unused => {
                 let endpoint = Endpoint::of(&self.target, self.limits);
-                *slot = Slot::Used(endpoint.clone());
+                *slot = EndpointState::Used(endpoint.clone());
                 endpoint
             }
         };
         let told = Told(Arc::clone(&self.listener));
         endpoint
-            .board
+            .health
             .join(self.id, &(Arc::new(told) as Arc<dyn Observer>));
         Ok(endpoint)
     }
@@ -157,7 +157,7 @@ impl RedisStore {
     /// Runs a script that can be done without. What a missing right forbids is told once and left out for a while.
     pub(super) async fn spare(&self, spare: Spare, call: Call) -> Result<Option<Value>> {
         let endpoint = self.endpoint()?;
-        if !endpoint.board.may(spare) {
+        if !endpoint.health.may(spare) {
             return Ok(None);
         }
         match self.call(call).await {
@@ -182,7 +182,7 @@ impl RedisStore {
     /// Does something that nobody waits for. See [`Errands::run`].
     pub(super) fn send_along(&self, name: String, spare: Spare, call: Call) -> Result<()> {
         let endpoint = self.endpoint()?;
-        if endpoint.board.may(spare) {
+        if endpoint.health.may(spare) {
             self.errands
                 .run(name, spare, call, endpoint, self.limits, self.closed.subscribe());
         }
@@ -205,12 +205,12 @@ impl RedisStore {
     }
 
     pub(super) fn shut(&self) {
-        let slot = std::mem::replace(&mut *self.slot(), Slot::Closed);
+        let slot = std::mem::replace(&mut *self.endpoint_state(), EndpointState::Closed);
         self.closed.send_replace(true);
-        if let Slot::Used(endpoint) = &slot {
+        if let EndpointState::Used(endpoint) = &slot {
             endpoint.leave(self.id);
         }
-        if !matches!(slot, Slot::Closed) {
+        if !matches!(slot, EndpointState::Closed) {
             self.listener.on_state(ConnectionState::Closed, "");
         }
     }
@@ -218,7 +218,7 @@ impl RedisStore {
 
 impl Drop for RedisStore {
     fn drop(&mut self) {
-        if let Slot::Used(endpoint) = &*self.slot() {
+        if let EndpointState::Used(endpoint) = &*self.endpoint_state() {
             endpoint.leave(self.id);
         }
     }

@@ -2,7 +2,7 @@
 //! reached is for [`crate::redis`] to know.
 //!
 //! * [`base`] is the store and what its [`operations`] are made of, some of which have files of their own: [`starts`],
-//!   [`appends`] with their [`quick`] form, pieces of [`large`] chunks, [`groups`], the [`index`], the [`predecessor`], [`rights`].
+//!   [`appends`] with their [`fast_append`] form, pieces of [`large`] chunks, [`groups`], the [`index`], the [`predecessor`], [`rights`].
 //! * [`keys`] names things, [`old_names`] and [`names`] find what older versions have named otherwise; `lua/prelude.lua` says what is
 //!   in them.
 //! * [`scripts`] holds the Lua scripts, [`arguments`] and [`reply`] say how they take and give values; [`message`] takes apart what they
@@ -13,6 +13,7 @@ mod appends;
 mod arguments;
 mod base;
 mod errands;
+mod fast_append;
 mod groups;
 mod inboxes;
 mod index;
@@ -23,7 +24,6 @@ mod names;
 mod old_names;
 mod operations;
 mod predecessor;
-mod quick;
 mod reply;
 mod rights;
 mod scripts;

@@ -10,7 +10,7 @@ use ulid::Ulid;
 
 use super::{
     arguments::{check, millis, number, position},
-    base::{RedisStore, Slot},
+    base::{EndpointState, RedisStore},
     inboxes,
     index::Marks,
     keys::StreamKeys,
@@ -225,7 +225,7 @@ impl Store for RedisStore {
         Box::pin(async move {
             let keys = self.keys.stream(stream);
             let endpoint = self.endpoint()?;
-            let may_forget = endpoint.board.may(spares::FORGET);
+            let may_forget = endpoint.health.may(spares::FORGET);
             let marks = async {
                 let marks = self.marks(std::slice::from_ref(stream));
                 timeout(INDEX_PATIENCE, marks).await.ok()
@@ -258,13 +258,13 @@ impl Store for RedisStore {
                 .fold(" ".to_owned(), |text, outcome| text + outcome.as_str() + " ");
             let calls = names.iter().map(|Names { keys, .. }| {
                 self.on(&scripts::SWEEP, keys)
-                    .show(rule.quiet.as_millis())
+                    .show(rule.older_than.as_millis())
                     .text(&*outcomes)
                     .text(if rule.force { "1" } else { "0" })
-                    .text(if rule.look { "1" } else { "0" })
+                    .text(if rule.dry_run { "1" } else { "0" })
             });
             let calls: Vec<_> = calls.collect();
-            let marks = if rule.look {
+            let marks = if rule.dry_run {
                 Marks::default()
             } else {
                 self.marks(streams).await?
@@ -273,7 +273,7 @@ impl Store for RedisStore {
                 .iter()
                 .map(|call| beyond_doubt(move || async move { reply::swept(self.call_again(call).await?) }));
             let swept: Vec<_> = join_all(looks).await.into_iter().collect::<Result<_>>()?;
-            if !rule.look {
+            if !rule.dry_run {
                 let absent = streams.iter().zip(&swept);
                 for (stream, swept) in absent.clone() {
                     // What stood behind it would come to light.
@@ -369,7 +369,7 @@ impl Store for RedisStore {
     }
 
     fn unlisten(&self, stream: &StreamId) {
-        if let Slot::Used(endpoint) = &*self.slot() {
+        if let EndpointState::Used(endpoint) = &*self.endpoint_state() {
             endpoint.unlisten(self.keys.stream(stream).live, self.id);
             if let Some(old) = self.end_to_hear(stream) {
                 endpoint.unlisten(old, self.id);
@@ -378,19 +378,19 @@ impl Store for RedisStore {
     }
 
     fn outage(&self) -> Option<Error> {
-        match &*self.slot() {
-            Slot::Used(endpoint) if endpoint.board.state() == ConnectionState::Degraded => {
-                Some(endpoint.servers.error(endpoint.board.reason()))
+        match &*self.endpoint_state() {
+            EndpointState::Used(endpoint) if endpoint.health.state() == ConnectionState::Degraded => {
+                Some(endpoint.servers.error(endpoint.health.reason()))
             }
             _ => None,
         }
     }
 
     fn state(&self) -> ConnectionState {
-        match &*self.slot() {
-            Slot::Unused => ConnectionState::Idle,
-            Slot::Used(endpoint) => endpoint.board.state(),
-            Slot::Closed => ConnectionState::Closed,
+        match &*self.endpoint_state() {
+            EndpointState::Unused => ConnectionState::Idle,
+            EndpointState::Used(endpoint) => endpoint.health.state(),
+            EndpointState::Closed => ConnectionState::Closed,
         }
     }
 

@@ -40,7 +40,7 @@ pub(super) const OVERDUE: Spare = Spare::of_user(
 pub(super) fn heed(endpoint: &Endpoint, spare: Spare, error: &Error) -> bool {
     match error {
         Error::Store { reason, .. } if is_refusal(reason) => {
-            endpoint.board.refused(spare, endpoint.servers.address(), reason);
+            endpoint.health.refused(spare, endpoint.servers.address(), reason);
             true
         }
         _ => false,

@@ -5,12 +5,12 @@ use bytes::Bytes;
 use super::{Generation, Stream};
 use crate::{
     model::frame::Reference,
-    store::{Appended, Piece, memory::step::Step},
+    store::{Appended, Piece, memory::transaction::Transaction},
 };
 
 impl Stream {
-    pub fn put(&mut self, step: &Step, piece: &Piece) -> Appended {
-        let renewed = self.renew(step, piece.generation, piece.producer, piece.lease);
+    pub fn put(&mut self, transaction: &Transaction, piece: &Piece) -> Appended {
+        let renewed = self.renew(transaction, piece.generation, piece.producer, piece.lease);
         if !matches!(renewed, Appended::Done { .. }) {
             return renewed;
         }
@@ -22,7 +22,7 @@ impl Stream {
             pieces.push(piece.data.clone());
             self.current.stored += piece.data.len();
             self.bytes += piece.data.len() as u64;
-            self.updated_at = step.wall_ms;
+            self.updated_at = transaction.wall_ms;
         }
         renewed
     }

@@ -7,13 +7,13 @@ use super::{Producer, Stream};
 use crate::{
     Cursor,
     store::{
-        Head, MAX_PAGE_FRAMES, Page, Position, Read, StreamStatus, Sweep, Swept, memory::step::Step,
-        pages::RawPage,
+        Head, MAX_PAGE_FRAMES, Page, Position, Read, StreamStatus, Sweep, Swept,
+        memory::transaction::Transaction, pages::RawPage,
     },
 };
 
 impl Stream {
-    pub fn read(&self, step: &Step, read: &Read) -> RawPage {
+    pub fn read(&self, transaction: &Transaction, read: &Read) -> RawPage {
         let current = &self.current;
         let previous = |id: Ulid| self.previous.as_ref().filter(|generation| generation.id == id);
         let found = match read.position {
@@ -23,7 +23,7 @@ impl Stream {
             Position::After { generation, seq } if generation == current.id => Some((current, seq)),
             Position::After { generation, seq } => previous(generation).map(|generation| (generation, seq)),
             Position::Next { generation, .. } if generation == current.id => {
-                return RawPage::plain(self.empty_page(step, false));
+                return RawPage::plain(self.empty_page(transaction, false));
             }
             Position::Next { generation, seq } => match &self.previous {
                 Some(kept) if kept.id != generation && kept.base == seq => Some((kept, kept.base)),
@@ -34,7 +34,7 @@ impl Stream {
             },
         };
         let Some((generation, after)) = found else {
-            return RawPage::plain(self.empty_page(step, true));
+            return RawPage::plain(self.empty_page(transaction, true));
         };
         let (mut size, mut count) = (0, 0);
         let mut fits = |more: usize| {
@@ -60,7 +60,7 @@ impl Stream {
             .collect();
         let more = sealed_left + rest.len() > frames.len();
         let page = Page {
-            head: self.head(step.now),
+            head: self.head(transaction.now),
             generation: generation.id,
             base: generation.base,
             after,
@@ -83,9 +83,9 @@ impl Stream {
         Some((generation.ordinal, Cursor { seq, ..cursor }))
     }
 
-    fn empty_page(&self, step: &Step, lost: bool) -> Page {
+    fn empty_page(&self, transaction: &Transaction, lost: bool) -> Page {
         Page {
-            head: self.head(step.now),
+            head: self.head(transaction.now),
             generation: self.current.id,
             base: self.current.base,
             after: self.current.seq,
@@ -111,11 +111,11 @@ impl Stream {
         }
     }
 
-    pub fn status(&self, step: &Step) -> StreamStatus {
+    pub fn status(&self, transaction: &Transaction) -> StreamStatus {
         let terminal = self.current.terminal.as_ref();
-        let live = self.live(step.now);
+        let live = self.live(transaction.now);
         StreamStatus {
-            stream_id: step.stream.to_string(),
+            stream_id: transaction.stream.to_string(),
             state: terminal
                 .map_or("active", |terminal| terminal.outcome.as_str())
                 .to_owned(),
@@ -133,7 +133,7 @@ impl Stream {
             metadata: self.metadata.clone(),
             started_at: self.started_at,
             updated_at: self.updated_at,
-            ttl_ms: u64::try_from((self.expires - step.now).as_millis()).unwrap_or(u64::MAX),
+            ttl_ms: u64::try_from((self.expires - transaction.now).as_millis()).unwrap_or(u64::MAX),
             consumers: Vec::new(),
         }
     }
@@ -145,13 +145,13 @@ impl Stream {
     }
 
     /// What a clean-up has to do.
-    pub fn judge(&self, step: &Step, rule: &Sweep) -> Swept {
-        let lapsed = self.lapsed(step.now);
+    pub fn judge(&self, transaction: &Transaction, rule: &Sweep) -> Swept {
+        let lapsed = self.lapsed(transaction.now);
         let outcome = self.current.terminal.as_ref().or(lapsed.as_ref());
         let outcome = outcome.map(|terminal| terminal.outcome);
         let is_wanted = outcome.map_or(rule.force, |outcome| rule.outcomes.contains(&outcome));
-        let age = step.wall_ms.saturating_sub(self.updated_at);
-        if is_wanted && u128::from(age) >= rule.quiet.as_millis() {
+        let age = transaction.wall_ms.saturating_sub(self.updated_at);
+        if is_wanted && u128::from(age) >= rule.older_than.as_millis() {
             Swept::Removed
         } else if outcome.is_none() {
             Swept::Live

@@ -1,6 +1,6 @@
-//! Quick appends: the other side of `lua/quick.lua`.
+//! Fast appends: the other side of `lua/quick.lua`.
 //!
-//! [`Quick`] knows which producers may append the quick way and what their records hold then, and sends what the batches of
+//! [`FastAppends`] knows which producers may append the fast way and what their records hold then, and sends what the batches of
 //! one turn of the engine's thread bring as one command.
 
 use std::{
@@ -38,9 +38,9 @@ const ERA: u64 = 1 << 37;
 const MOST_HOT_CHUNKS: u64 = ERA / CHUNK - 1;
 const MOST_HOT_BYTES: u64 = CHUNK - 1;
 
-/// A generation that may be appended to the quick way, by its only producer.
+/// A generation that may be appended to the fast way, by its only producer.
 #[derive(Debug)]
-struct Lane {
+struct Tracked {
     keys: StreamKeys,
     generation: Ulid,
     /// What the record held when it was learned.
@@ -55,7 +55,7 @@ struct Lane {
 pub(super) struct Allowed {
     /// From when on it should be run again, if there is a moment for it, …
     pub due: Instant,
-    /// … and until when the next batch may be quick.
+    /// … and until when the next batch may be fast.
     pub until: Instant,
     /// The generation's.
     pub ordinal: u64,
@@ -64,38 +64,38 @@ pub(super) struct Allowed {
 /// What the record holds as far as its only producer has changed it since Redis last told.
 #[derive(Debug)]
 struct Hot {
-    lane: Arc<Lane>,
+    tracked: Arc<Tracked>,
     chunks: u64,
     bytes: u64,
 }
 
-/// What a quick append does to `h`, and the seq that it leads to.
+/// What a fast append does to `h`, and the seq that it leads to.
 #[derive(Debug)]
-struct Guess {
-    lane: Arc<Lane>,
+struct Expected {
+    tracked: Arc<Tracked>,
     growth: u64,
     to: u64,
     last: u64,
 }
 
-/// An append that waits for the turn's end, and who waits for its answer: whether the guess was right.
-struct Try {
+/// An append that waits for the turn's end, and who waits for its answer: whether what was expected was so.
+struct Attempt {
     /// Appends of other slots need a command of their own.
     slot: usize,
-    guess: Guess,
+    expected: Expected,
     frame: bytes::Bytes,
     done: oneshot::Sender<Result<bool>>,
 }
 
 /// See the module.
 #[derive(Default)]
-pub(super) struct Quick {
+pub(super) struct FastAppends {
     producers: Mutex<HashMap<Ulid, Hot>>,
-    turn: Mutex<Vec<Try>>,
+    turn: Mutex<Vec<Attempt>>,
 }
 
-impl Quick {
-    /// Tries to append the quick way. `None`: the whole script has to decide.
+impl FastAppends {
+    /// Tries to append the fast way. `None`: the whole script has to decide.
     /// `closed` becomes true when the store is closed.
     pub async fn append(
         self: &Arc<Self>,
@@ -104,17 +104,17 @@ impl Quick {
         limits: Limits,
         closed: &watch::Sender<bool>,
     ) -> Result<Option<Appended>> {
-        let guess = endpoint.board.may(spares::QUICK).then(|| self.guess(append));
-        let Some((guess, frame)) = guess.flatten() else {
+        let expected = endpoint.health.may(spares::QUICK).then(|| self.expected(append));
+        let Some((expected, frame)) = expected.flatten() else {
             return Ok(None);
         };
-        let (last, due) = (guess.last, guess.lane.allowed.due);
+        let (last, due) = (expected.last, expected.tracked.allowed.due);
         let (done, answer) = oneshot::channel();
         let is_first = {
             let mut turn = lock(&self.turn);
-            turn.push(Try {
-                slot: endpoint.servers.slot(&guess.lane.keys.meta),
-                guess,
+            turn.push(Attempt {
+                slot: endpoint.servers.slot(&expected.tracked.keys.meta),
+                expected,
                 frame,
                 done,
             });
@@ -138,34 +138,38 @@ impl Quick {
     }
 
     /// What to try, if it is worth trying.
-    fn guess(&self, append: &Append) -> Option<(Guess, bytes::Bytes)> {
+    fn expected(&self, append: &Append) -> Option<(Expected, bytes::Bytes)> {
         let is_plain = append.terminal.is_none() && append.seal.is_none() && append.large.is_none();
         let frame = append.frame.as_ref().filter(|_| is_plain)?;
         if frame.bytes.len() > MOST_FRAME {
             return None;
         }
         let producers = lock(&self.producers);
-        let Hot { lane, chunks, bytes } = producers.get(&append.producer)?;
+        let Hot {
+            tracked,
+            chunks,
+            bytes,
+        } = producers.get(&append.producer)?;
         let (chunks, bytes) = (chunks + frame.count, bytes + frame.bytes.len() as u64);
-        let last = lane.last + chunks;
-        let follows = append.expected == Some(last - frame.count) && append.batch == lane.batch + chunks;
+        let last = tracked.last + chunks;
+        let follows = append.expected == Some(last - frame.count) && append.batch == tracked.batch + chunks;
         if !follows
             || chunks > MOST_HOT_CHUNKS
             || bytes > MOST_HOT_BYTES
-            || Instant::now() >= lane.allowed.until
+            || Instant::now() >= tracked.allowed.until
         {
             return None;
         }
-        let guess = Guess {
-            lane: Arc::clone(lane),
+        let expected = Expected {
+            tracked: Arc::clone(tracked),
             growth: frame.count * CHUNK + frame.bytes.len() as u64,
-            to: lane.h + chunks * CHUNK + bytes,
+            to: tracked.h + chunks * CHUNK + bytes,
             last,
         };
-        Some((guess, frame.bytes.clone()))
+        Some((expected, frame.bytes.clone()))
     }
 
-    /// The guess was right.
+    /// What was expected was so.
     fn advance(&self, append: &Append) {
         if let (Some(hot), Some(frame)) = (lock(&self.producers).get_mut(&append.producer), &append.frame) {
             hot.chunks += frame.count;
@@ -177,7 +181,7 @@ impl Quick {
     pub fn learn(&self, append: &Append, appended: &Appended, allowed: Option<Allowed>, keys: StreamKeys) {
         match (appended, allowed) {
             (Appended::Done { last, .. }, Some(allowed)) => {
-                let lane = Lane {
+                let tracked = Tracked {
                     keys,
                     generation: append.generation,
                     batch: append.batch,
@@ -186,7 +190,7 @@ impl Quick {
                     allowed,
                 };
                 let hot = Hot {
-                    lane: Arc::new(lane),
+                    tracked: Arc::new(tracked),
                     chunks: 0,
                     bytes: 0,
                 };
@@ -204,31 +208,36 @@ impl Quick {
     /// Waits for the turn's end and sends what it has brought.
     async fn send(self: Arc<Self>, endpoint: Arc<Endpoint>, limits: Limits, closed: watch::Receiver<bool>) {
         tokio::task::yield_now().await;
-        let mut tries = std::mem::take(&mut *lock(&self.turn));
-        tries.sort_by_key(|waiting| waiting.slot);
-        let mut tries = VecDeque::from(tries);
-        while !tries.is_empty() {
-            let fitting = fitting(&tries);
-            let together = tries.drain(..fitting).collect();
+        let mut attempts = std::mem::take(&mut *lock(&self.turn));
+        attempts.sort_by_key(|waiting| waiting.slot);
+        let mut attempts = VecDeque::from(attempts);
+        while !attempts.is_empty() {
+            let fitting = fitting(&attempts);
+            let together = attempts.drain(..fitting).collect();
             tokio::spawn(settle(together, Arc::clone(&endpoint), limits, closed.clone()));
         }
     }
 }
 
 /// How many of these go into one command, which is for one slot.
-fn fitting(tries: &VecDeque<Try>) -> usize {
+fn fitting(attempts: &VecDeque<Attempt>) -> usize {
     let mut bytes = 0;
-    let slot = tries.front().map(|waiting| waiting.slot);
-    let more = |waiting: &&Try| {
+    let slot = attempts.front().map(|waiting| waiting.slot);
+    let more = |waiting: &&Attempt| {
         bytes += waiting.frame.len();
         bytes <= MOST_BYTES && Some(waiting.slot) == slot
     };
-    tries.iter().take(MOST_APPENDS).take_while(more).count().max(1)
+    attempts.iter().take(MOST_APPENDS).take_while(more).count().max(1)
 }
 
 /// Sends one command and tells everyone whose append it holds.
-async fn settle(tries: Vec<Try>, endpoint: Arc<Endpoint>, limits: Limits, mut closed: watch::Receiver<bool>) {
-    let call = command(&tries);
+async fn settle(
+    attempts: Vec<Attempt>,
+    endpoint: Arc<Endpoint>,
+    limits: Limits,
+    mut closed: watch::Receiver<bool>,
+) {
+    let call = command(&attempts);
     let reply = tokio::select! {
         biased;
         _ = closed.wait_for(|closed| *closed) => Err(Error::Closed),
@@ -237,8 +246,8 @@ async fn settle(tries: Vec<Try>, endpoint: Arc<Endpoint>, limits: Limits, mut cl
     if let Ok(reply) = &reply {
         heed(reply, &endpoint);
     }
-    let count = tries.len();
-    for (waiting, number) in tries.into_iter().zip(1..) {
+    let count = attempts.len();
+    for (waiting, number) in attempts.into_iter().zip(1..) {
         let answer = match &reply {
             Ok(reply) => Ok(is_accepted(reply, number, count)),
             Err(error) => Err(error.clone()),
@@ -256,7 +265,7 @@ fn heed(reply: &Value, endpoint: &Endpoint) {
         let said = String::from_utf8_lossy(said);
         if is_refusal(&said) {
             endpoint
-                .board
+                .health
                 .refused(spares::QUICK, endpoint.servers.address(), &said);
         }
     }
@@ -273,24 +282,24 @@ fn is_accepted(reply: &Value, number: i64, of: usize) -> bool {
     }
 }
 
-fn command(tries: &[Try]) -> Call {
-    let frames = tries.iter().map(|Try { frame, .. }| frame.len()).sum();
-    let mut call = Call::for_many(&scripts::QUICK, tries.len(), frames);
-    for Try { guess, frame, .. } in tries {
-        let Guess {
-            lane,
+fn command(attempts: &[Attempt]) -> Call {
+    let frames = attempts.iter().map(|Attempt { frame, .. }| frame.len()).sum();
+    let mut call = Call::for_many(&scripts::QUICK, attempts.len(), frames);
+    for Attempt { expected, frame, .. } in attempts {
+        let Expected {
+            tracked,
             growth,
             to,
             last,
-        } = guess;
+        } = expected;
         call = call
-            .key(&lane.keys.meta)
-            .key(&lane.keys.log)
-            .text(&lane.keys.live)
+            .key(&tracked.keys.meta)
+            .key(&tracked.keys.log)
+            .text(&tracked.keys.live)
             .show(growth)
             .show(to)
-            .show(format_args!("{}-{last}", lane.allowed.ordinal))
-            .message(format_args!("f {} {last}\n", lane.generation), frame);
+            .show(format_args!("{}-{last}", tracked.allowed.ordinal))
+            .message(format_args!("f {} {last}\n", tracked.generation), frame);
     }
     call
 }

@@ -48,7 +48,7 @@ const LEFT_OUT: Duration = Duration::from_secs(60);
 /// Who is told, under an id of its own.
 type Member = (u64, Arc<dyn Observer>);
 
-pub struct Board {
+pub struct ConnectionHealth {
     state: Mutex<Inner>,
     /// A connection was silent for long, and is wanted now: the one for live messages has to prove that it is alive.
     pub doubted: Notify,
@@ -79,7 +79,7 @@ struct Inner {
     refused: BTreeMap<u32, Instant>,
 }
 
-impl Board {
+impl ConnectionHealth {
     pub fn new() -> Self {
         Self {
             doubted: Notify::new(),

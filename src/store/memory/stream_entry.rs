@@ -10,12 +10,15 @@ use super::{
     cursors::Cursors,
     groups::Groups,
     kept_stops::KeptStops,
-    step::{Message, Step},
-    stream::{Place, Stream, interrupted},
+    stream::{Place, Stream},
+    transaction::{Message, Transaction},
 };
 use crate::{
     Cursor, Error, Result,
-    model::frame::Reference,
+    model::{
+        ending::{InterruptReason, Terminal},
+        frame::Reference,
+    },
     store::{
         Ack, Append, Appended, FinishedNews, IfActive, IfEnded, LiveMessage, OwnerCheck, Piece, Read, Renew,
         Restore, Start, Started, StopResult, StreamStatus, Sweep, Swept,
@@ -30,7 +33,7 @@ const TOMBSTONE: Duration = Duration::from_secs(60);
 
 /// A tombstone and a kept stop exist only while there is no stream, cursors and groups only while there is one.
 #[derive(Default)]
-pub(super) struct Slot {
+pub(super) struct StreamEntry {
     stream: Option<Stream>,
     cursors: Cursors,
     groups: Groups,
@@ -45,7 +48,7 @@ struct Tombstone {
     expires: Instant,
 }
 
-impl Slot {
+impl StreamEntry {
     /// Drops what has expired; whether there is nothing left.
     pub fn prune(&mut self, now: Instant) -> bool {
         if self.stream.take_if(|stream| stream.expires() <= now).is_some() {
@@ -65,34 +68,38 @@ impl Slot {
         self.stream.as_ref().is_some_and(|stream| stream.expires() > now)
     }
 
-    pub fn start(&mut self, step: &mut Step, start: &Start) -> Look<Result<Started>> {
-        let answer = self.try_start(step, start);
+    pub fn start(&mut self, transaction: &mut Transaction, start: &Start) -> Look<Result<Started>> {
+        let answer = self.try_start(transaction, start);
         let stream = self
             .stream
             .as_ref()
             .filter(|_| matches!(answer, Err(Error::Active { .. })));
         Look {
-            again: stream.and_then(|stream| stream.again(step.now)),
+            again: stream.and_then(|stream| stream.again(transaction.now)),
             answer,
         }
     }
 
-    fn try_start(&mut self, step: &mut Step, start: &Start) -> Result<Started> {
+    fn try_start(&mut self, transaction: &mut Transaction, start: &Start) -> Result<Started> {
         if let Some(stream) = &mut self.stream {
-            check_owner(step, stream, &OwnerCheck::Caller(start.owner.clone()))?;
-            stream.lapse(step);
+            check_owner(transaction, stream, &OwnerCheck::Caller(start.owner.clone()))?;
+            stream.lapse(transaction);
             if let Some(started) = stream.started(start.producer) {
                 return Ok(started);
             }
             if stream.is_active() {
                 match start.if_active {
-                    IfActive::Share if stream.is_shared() && stream.again(step.now).is_none() => {
-                        return stream.join(step, start);
+                    IfActive::Share if stream.is_shared() && stream.again(transaction.now).is_none() => {
+                        return stream.join(transaction, start);
                     }
-                    IfActive::Takeover => stream.end(step, &interrupted("superseded"), None),
+                    IfActive::Takeover => stream.end(
+                        transaction,
+                        &Terminal::interrupted(InterruptReason::Superseded),
+                        None,
+                    ),
                     IfActive::Error | IfActive::Share => {
                         return Err(Error::Active {
-                            stream: step.stream.to_string(),
+                            stream: transaction.stream.to_string(),
                         });
                     }
                 }
@@ -100,7 +107,7 @@ impl Slot {
                 && let Some(outcome) = stream.outcome()
             {
                 return Err(Error::Ended {
-                    stream: step.stream.to_string(),
+                    stream: transaction.stream.to_string(),
                     outcome: outcome.as_str(),
                 });
             }
@@ -117,24 +124,25 @@ impl Slot {
             }
             (None, None) => Place::new(1, 0),
         };
-        let stream = self.begin(step, &start, place);
-        step.tell(LiveMessage::Started {
+        let stream = self.begin(transaction, &start, place);
+        transaction.tell(LiveMessage::Started {
             generation: stream.generation(),
             base: stream.base(),
         });
-        step.messages.push(Message::Finished(FinishedNews::Open));
+        transaction.messages.push(Message::Finished(FinishedNews::Open));
         stream.started(start.producer).ok_or_else(|| Error::Internal {
             reason: "a generation without its producer".to_owned(),
         })
     }
 
     /// A new generation; kept stops are used up.
-    fn begin(&mut self, step: &Step, start: &Start, place: Place) -> &mut Stream {
-        let requested = std::mem::take(&mut self.kept).reason_for(start.owner.as_ref(), step.now);
-        self.stream.insert(Stream::begin(step, start, place, requested))
+    fn begin(&mut self, transaction: &Transaction, start: &Start, place: Place) -> &mut Stream {
+        let requested = std::mem::take(&mut self.kept).reason_for(start.owner.as_ref(), transaction.now);
+        self.stream
+            .insert(Stream::begin(transaction, start, place, requested))
     }
 
-    pub fn restore(&mut self, step: &mut Step, restore: &Restore) -> Appended {
+    pub fn restore(&mut self, transaction: &mut Transaction, restore: &Restore) -> Appended {
         let start = &restore.start;
         let renew = Renew {
             generation: start.generation,
@@ -149,46 +157,50 @@ impl Slot {
         let own = (restore.ordinal, start.generation);
         let is_later = known.is_none_or(|known| known.1 != own.1 && is_later(own, known));
         if is_later && self.tombstone.is_some() {
-            return Appended::Ended(interrupted("deleted"));
+            return Appended::Ended(Terminal::interrupted(InterruptReason::Deleted));
         }
         if is_later {
             let place = Place::restored(restore.ordinal, restore.base, restore.seq);
-            self.put_back(step, start, place);
+            self.put_back(transaction, start, place);
         }
-        self.renew(step, &renew)
+        self.renew(transaction, &renew)
     }
 
     /// Begins a generation again, in the place of an older one if one was faster to be put back.
-    fn put_back(&mut self, step: &mut Step, start: &Start, mut place: Place) {
+    fn put_back(&mut self, transaction: &mut Transaction, start: &Start, mut place: Place) {
         let is_first = self.stream.is_none();
         if let Some(mut older) = self.stream.take() {
             if older.is_active() {
-                older.end(step, &interrupted("superseded"), None);
+                older.end(
+                    transaction,
+                    &Terminal::interrupted(InterruptReason::Superseded),
+                    None,
+                );
             }
             place = place.after(older);
             if !place.has_previous() {
                 self.groups = Groups::default();
             }
         }
-        let stream = self.begin(step, start, place);
+        let stream = self.begin(transaction, start, place);
         if !is_first {
-            step.tell(LiveMessage::Started {
+            transaction.tell(LiveMessage::Started {
                 generation: stream.generation(),
                 base: stream.base(),
             });
         }
     }
 
-    pub fn append(&mut self, step: &mut Step, append: &Append) -> Appended {
+    pub fn append(&mut self, transaction: &mut Transaction, append: &Append) -> Appended {
         match &mut self.stream {
-            Some(stream) => stream.append(step, append),
+            Some(stream) => stream.append(transaction, append),
             None => self.missing(append.generation),
         }
     }
 
-    pub fn put(&mut self, step: &mut Step, piece: &Piece) -> Appended {
+    pub fn put(&mut self, transaction: &mut Transaction, piece: &Piece) -> Appended {
         match &mut self.stream {
-            Some(stream) => stream.put(step, piece),
+            Some(stream) => stream.put(transaction, piece),
             None => self.missing(piece.generation),
         }
     }
@@ -197,9 +209,9 @@ impl Slot {
         self.stream.as_ref()?.piece(large, index)
     }
 
-    pub fn renew(&mut self, step: &mut Step, renew: &Renew) -> Appended {
+    pub fn renew(&mut self, transaction: &mut Transaction, renew: &Renew) -> Appended {
         match &mut self.stream {
-            Some(stream) => stream.renew(step, renew.generation, renew.producer, renew.lease),
+            Some(stream) => stream.renew(transaction, renew.generation, renew.producer, renew.lease),
             None => self.missing(renew.generation),
         }
     }
@@ -207,38 +219,40 @@ impl Slot {
     /// A tombstone must not answer `Missing`: the producer would put the deleted stream back.
     fn missing(&self, generation: Ulid) -> Appended {
         match &self.tombstone {
-            Some(tombstone) if tombstone.generation == generation => Appended::Ended(interrupted("deleted")),
+            Some(tombstone) if tombstone.generation == generation => {
+                Appended::Ended(Terminal::interrupted(InterruptReason::Deleted))
+            }
             Some(_) => Appended::Fenced,
             None => Appended::Missing,
         }
     }
 
-    pub fn read(&mut self, step: &mut Step, read: &Read) -> Result<Option<RawPage>> {
+    pub fn read(&mut self, transaction: &mut Transaction, read: &Read) -> Result<Option<RawPage>> {
         let Some(stream) = &mut self.stream else {
             return Ok(None);
         };
-        check_owner(step, stream, &read.owner)?;
-        stream.lapse(step);
-        Ok(Some(stream.read(step, read)))
+        check_owner(transaction, stream, &read.owner)?;
+        stream.lapse(transaction);
+        Ok(Some(stream.read(transaction, read)))
     }
 
     pub fn stop(
         &mut self,
-        step: &mut Step,
+        transaction: &mut Transaction,
         reason: &str,
         owner: &OwnerCheck,
         keep: Duration,
     ) -> Result<StopResult> {
         let Some(stream) = &mut self.stream else {
-            self.kept.keep(step, reason, owner, keep)?;
+            self.kept.keep(transaction, reason, owner, keep)?;
             return Ok(StopResult::Kept);
         };
-        check_owner(step, stream, owner)?;
-        stream.lapse(step);
+        check_owner(transaction, stream, owner)?;
+        stream.lapse(transaction);
         if !stream.is_active() {
             return Ok(StopResult::Ended);
         }
-        stream.request_stop(step, reason);
+        stream.request_stop(transaction, reason);
         Ok(StopResult::Stopping)
     }
 
@@ -248,39 +262,39 @@ impl Slot {
     }
 
     /// Ends the generation if its producers are dead; whether it goes on.
-    pub fn lapse(&mut self, step: &mut Step) -> bool {
+    pub fn lapse(&mut self, transaction: &mut Transaction) -> bool {
         let Some(stream) = &mut self.stream else {
             return false;
         };
-        stream.lapse(step);
+        stream.lapse(transaction);
         stream.is_active()
     }
 
-    pub fn take(&mut self, step: &mut Step, take: &Take) -> Result<Option<Taken>> {
+    pub fn take(&mut self, transaction: &mut Transaction, take: &Take) -> Result<Option<Taken>> {
         let Some(stream) = &mut self.stream else {
             return Ok(None);
         };
-        check_owner(step, stream, &take.owner)?;
-        stream.lapse(step);
+        check_owner(transaction, stream, &take.owner)?;
+        stream.lapse(transaction);
         let taken = self
             .groups
-            .take_chunks(take, &stream.kept(), stream.terminal(), step.now)?;
+            .take_chunks(take, &stream.kept(), stream.terminal(), transaction.now)?;
         Ok(Some(taken))
     }
 
-    pub fn resolve(&mut self, step: &Step, resolve: &Resolve) -> Result<()> {
+    pub fn resolve(&mut self, transaction: &Transaction, resolve: &Resolve) -> Result<()> {
         if let Some(stream) = &self.stream {
-            check_owner(step, stream, &resolve.owner)?;
+            check_owner(transaction, stream, &resolve.owner)?;
         }
         self.groups.resolve(resolve);
         Ok(())
     }
 
-    pub fn dead(&self, step: &Step, dead: &Dead) -> Result<Vec<Item>> {
+    pub fn dead(&self, transaction: &Transaction, dead: &Dead) -> Result<Vec<Item>> {
         let Some(stream) = &self.stream else {
             return Ok(Vec::new());
         };
-        check_owner(step, stream, &dead.owner)?;
+        check_owner(transaction, stream, &dead.owner)?;
         let kept = stream.kept();
         Ok(self.groups.dead(dead, |id| {
             let found = kept.iter().find(|kept| kept.ordinal == id.0)?;
@@ -297,13 +311,13 @@ impl Slot {
         Some(self.groups.list(last))
     }
 
-    pub fn ack(&mut self, step: &Step, acks: &[Ack], owner: &OwnerCheck) -> Result<Vec<bool>> {
+    pub fn ack(&mut self, transaction: &Transaction, acks: &[Ack], owner: &OwnerCheck) -> Result<Vec<bool>> {
         let Some(stream) = &self.stream else {
             return Err(Error::NotFound {
-                stream: step.stream.to_string(),
+                stream: transaction.stream.to_string(),
             });
         };
-        check_owner(step, stream, owner)?;
+        check_owner(transaction, stream, owner)?;
         Ok(acks.iter().map(|ack| self.cursors.ack(stream, ack)).collect())
     }
 
@@ -311,18 +325,18 @@ impl Slot {
         self.cursors.get(consumer)
     }
 
-    pub fn status(&mut self, step: &mut Step) -> Look<Option<StreamStatus>> {
+    pub fn status(&mut self, transaction: &mut Transaction) -> Look<Option<StreamStatus>> {
         let Some(stream) = &mut self.stream else {
             return Look::sure(None);
         };
-        stream.lapse(step);
-        let status = stream.status(step);
+        stream.lapse(transaction);
+        let status = stream.status(transaction);
         Look {
             answer: Some(StreamStatus {
                 consumers: self.cursors.show(status.last_seq),
                 ..status
             }),
-            again: stream.again(step.now),
+            again: stream.again(transaction.now),
         }
     }
 
@@ -330,15 +344,15 @@ impl Slot {
         self.stream.as_ref().map(Stream::memory)
     }
 
-    pub fn sweep(&mut self, step: &mut Step, rule: &Sweep) -> Look<Swept> {
+    pub fn sweep(&mut self, transaction: &mut Transaction, rule: &Sweep) -> Look<Swept> {
         let Some(stream) = &mut self.stream else {
             return Look::sure(Swept::Gone);
         };
-        stream.examine(step);
-        let verdict = stream.judge(step, rule);
-        let again = stream.again(step.now).filter(|_| verdict == Swept::Live);
-        if verdict == Swept::Removed && !rule.look {
-            self.delete(step);
+        stream.examine(transaction);
+        let verdict = stream.judge(transaction, rule);
+        let again = stream.again(transaction.now).filter(|_| verdict == Swept::Live);
+        if verdict == Swept::Removed && !rule.dry_run {
+            self.delete(transaction);
         }
         Look {
             answer: verdict,
@@ -346,21 +360,25 @@ impl Slot {
         }
     }
 
-    pub fn delete(&mut self, step: &mut Step) -> bool {
+    pub fn delete(&mut self, transaction: &mut Transaction) -> bool {
         self.kept = KeptStops::default();
         let Some(stream) = self.stream.take() else {
             return false;
         };
         self.forget_consumers();
         if stream.is_active() {
-            stream.tell_ended(step, &interrupted("deleted"), None);
+            stream.tell_ended(
+                transaction,
+                &Terminal::interrupted(InterruptReason::Deleted),
+                None,
+            );
             self.tombstone = Some(Tombstone {
                 generation: stream.generation(),
                 ordinal: stream.ordinal(),
-                expires: step.after(TOMBSTONE),
+                expires: transaction.after(TOMBSTONE),
             });
         }
-        step.tell(LiveMessage::Deleted);
+        transaction.tell(LiveMessage::Deleted);
         true
     }
 }
@@ -379,11 +397,11 @@ fn following(before: Ulid, id: Ulid) -> Ulid {
     Ulid::from_parts(id.timestamp_ms().max(before.timestamp_ms()), id.random())
 }
 
-fn check_owner(step: &Step, stream: &Stream, check: &OwnerCheck) -> Result<()> {
+fn check_owner(transaction: &Transaction, stream: &Stream, check: &OwnerCheck) -> Result<()> {
     if stream.admits(check) {
         return Ok(());
     }
     Err(Error::Forbidden {
-        stream: step.stream.to_string(),
+        stream: transaction.stream.to_string(),
     })
 }

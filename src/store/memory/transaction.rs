@@ -1,4 +1,4 @@
-//! One atomic step on one stream: when it happens, through which engine, and what has to be told after it.
+//! One atomic transaction on one stream: when it happens, through which engine, and what has to be told after it.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -10,7 +10,7 @@ use crate::{
     store::{ControlMessage, FinishedNews, LiveMessage, groups::Finished},
 };
 
-/// What a step has to tell.
+/// What a transaction has to tell.
 #[derive(Clone)]
 pub(super) enum Message {
     /// To everyone who listens to the stream.
@@ -22,7 +22,7 @@ pub(super) enum Message {
 }
 
 /// The circumstances of one operation.
-pub(super) struct Step<'a> {
+pub(super) struct Transaction<'a> {
     pub stream: &'a StreamId,
     /// The engine that asks.
     pub node: Ulid,
@@ -36,7 +36,7 @@ pub(super) struct Step<'a> {
     pub finished: Vec<Finished>,
 }
 
-impl<'a> Step<'a> {
+impl<'a> Transaction<'a> {
     pub fn new(stream: &'a StreamId, node: Ulid) -> Self {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Self {

@@ -11,8 +11,8 @@ use ulid::Ulid;
 
 use super::{
     groups::Queue,
-    slot::Slot,
-    step::{Message, Step},
+    stream_entry::StreamEntry,
+    transaction::{Message, Transaction},
 };
 use crate::{
     StreamId,
@@ -26,25 +26,25 @@ const SWEEP: usize = 4;
 /// How many streams are looked at in one turn by whoever looks at all.
 const LAPSE: usize = 256;
 
-static SPACES: LazyLock<Mutex<HashMap<String, Weak<Space>>>> = LazyLock::new(Mutex::default);
+static SPACES: LazyLock<Mutex<HashMap<String, Weak<Keyspace>>>> = LazyLock::new(Mutex::default);
 
 /// Everything under one name. It lives as long as one store holds it.
 #[derive(Default)]
-pub(super) struct Space {
+pub(super) struct Keyspace {
     realms: Mutex<HashMap<String, Arc<Realm>>>,
 }
 
-impl Space {
-    /// The space of that name, which is new if no store holds it.
+impl Keyspace {
+    /// The keyspace of that name, which is new if no store holds it.
     pub fn named(name: &str) -> Arc<Self> {
         let mut spaces = lock(&SPACES);
-        spaces.retain(|_, space| space.strong_count() > 0);
-        if let Some(space) = spaces.get(name).and_then(Weak::upgrade) {
-            return space;
+        spaces.retain(|_, keyspace| keyspace.strong_count() > 0);
+        if let Some(keyspace) = spaces.get(name).and_then(Weak::upgrade) {
+            return keyspace;
         }
-        let space = Arc::new(Self::default());
-        spaces.insert(name.to_owned(), Arc::downgrade(&space));
-        space
+        let keyspace = Arc::new(Self::default());
+        spaces.insert(name.to_owned(), Arc::downgrade(&keyspace));
+        keyspace
     }
 
     pub fn realm(&self, prefix: &str) -> Arc<Realm> {
@@ -75,7 +75,7 @@ struct State {
 #[derive(Default)]
 struct Numbered {
     number: u64,
-    slot: Slot,
+    slot: StreamEntry,
 }
 
 /// A store's place in a realm.
@@ -129,21 +129,24 @@ impl Realm {
         }
     }
 
-    /// Runs one atomic step, then delivers what it has to tell.
+    /// Runs one atomic transaction, then delivers what it has to tell.
     pub fn run<T>(
         &self,
         node: Ulid,
         stream: &StreamId,
-        operation: impl FnOnce(&mut Slot, &mut Step) -> T,
+        operation: impl FnOnce(&mut StreamEntry, &mut Transaction) -> T,
     ) -> T {
         let mut state = lock(&self.state);
-        // The time is taken under the lock: a step never happens before the one it follows.
-        let mut step = Step::new(stream, node);
-        state.sweep(step.now);
-        let answer = state.run(&mut step, operation);
-        let messages = step.messages.into_iter().map(|message| (stream.clone(), message));
+        // The time is taken under the lock: a transaction never happens before the one it follows.
+        let mut transaction = Transaction::new(stream, node);
+        state.sweep(transaction.now);
+        let answer = state.run(&mut transaction, operation);
+        let messages = transaction
+            .messages
+            .into_iter()
+            .map(|message| (stream.clone(), message));
         state.outbox.extend(messages);
-        for finished in step.finished {
+        for finished in transaction.finished {
             state.finished.push(finished);
             state
                 .outbox
@@ -177,7 +180,7 @@ impl Realm {
             .take(LAPSE)
             .map(|(number, stream)| (*number, stream.clone()))
             .collect();
-        let lapse = |stream: &StreamId| self.run(node, stream, Slot::lapse);
+        let lapse = |stream: &StreamId| self.run(node, stream, StreamEntry::lapse);
         let is_active = some
             .iter()
             .fold(false, |is_active, (_, stream)| lapse(stream) | is_active);
@@ -251,23 +254,27 @@ impl State {
         concerned.map(|member| member.listener.clone()).collect()
     }
 
-    fn run<T>(&mut self, step: &mut Step, operation: impl FnOnce(&mut Slot, &mut Step) -> T) -> T {
-        match self.slots.entry(step.stream.clone()) {
+    fn run<T>(
+        &mut self,
+        transaction: &mut Transaction,
+        operation: impl FnOnce(&mut StreamEntry, &mut Transaction) -> T,
+    ) -> T {
+        match self.slots.entry(transaction.stream.clone()) {
             Entry::Occupied(mut known) => {
-                known.get_mut().slot.prune(step.now);
-                let answer = operation(&mut known.get_mut().slot, step);
+                known.get_mut().slot.prune(transaction.now);
+                let answer = operation(&mut known.get_mut().slot, transaction);
                 if known.get().slot.is_empty() {
                     self.order.remove(&known.remove().number);
                 }
                 answer
             }
             Entry::Vacant(place) => {
-                let mut slot = Slot::default();
-                let answer = operation(&mut slot, step);
+                let mut slot = StreamEntry::default();
+                let answer = operation(&mut slot, transaction);
                 if !slot.is_empty() {
                     self.next_number += 1;
                     let number = self.next_number;
-                    self.order.insert(number, step.stream.clone());
+                    self.order.insert(number, transaction.stream.clone());
                     place.insert(Numbered { number, slot });
                 }
                 answer
