@@ -2,9 +2,9 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { after, describe, test } from 'node:test'
-import errors from '../dist/errors.js'
+import errors from '../dist/errors/errors.js'
 import { createEngine, InvalidArgumentError, TidemarkError } from '../dist/index.js'
-import native from '../dist/native.js'
+import native from '../dist/native/native.js'
 
 const engine = createEngine({ url: `memory:${randomUUID()}` })
 after(() => engine.close())

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
-import { url } from '../dist/url.js'
+import { url } from '../dist/options/url.js'
 import { connections, errorOf, openEngine, openProxy, openRedis, replay } from './children/fault-scene.mjs'
 import { startCluster } from './support/cluster.mjs'
 import { userRules } from './support/rights.mjs'

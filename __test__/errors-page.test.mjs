@@ -4,8 +4,8 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import * as tidemark from 'tidemark'
-import { DOCS, ERROR_CODES, TABLE } from '../dist/errors.js'
-import { PLATFORMS } from '../dist/platform.js'
+import { DOCS, ERROR_CODES, TABLE } from '../dist/errors/errors.js'
+import { PLATFORMS } from '../dist/errors/platform.js'
 import { errorsFile, isCurrent } from '../scripts/errors.mjs'
 
 const page = readFileSync(errorsFile, 'utf8')

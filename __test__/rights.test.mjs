@@ -206,7 +206,7 @@ describe('what can be done without is done without, and said once', { concurrenc
 })
 
 test('every right is tried, and every single one that is missing is found', async (t) => {
-  const { openEngine } = await import('../dist/engine.js')
+  const { openEngine } = await import('../dist/core/engine.js')
   const { redis, set, url } = await lacking(t, [])
   const engine = openEngine({ url })
   t.after(() => engine.close())

@@ -1,4 +1,4 @@
-// `node scripts/errors.mjs` writes docs/errors.md: what each code of the table in ts/errors.ts comes from, and what to do.
+// `node scripts/errors.mjs` writes docs/errors.md: what each code of the table in ts/errors/errors.ts comes from, and what to do.
 // A test says when it has to be run again.
 
 import { readFileSync, writeFileSync } from 'node:fs'
@@ -318,7 +318,7 @@ Every error of this package is a \`TidemarkError\` with a stable \`code\`, wheth
 export function errorsPage() {
   const require = createRequire(import.meta.url)
   /** @type {readonly [code: string, type: { name: string }, name: string][]} */
-  const table = require('../dist/errors.js').TABLE
+  const table = require('../dist/errors/errors.js').TABLE
   const sections = table.map(([code, { name }]) => {
     const entry = ENTRIES[code]
     if (entry === undefined) throw new Error(`scripts/errors.mjs says nothing of ${code}`)

@@ -7,11 +7,11 @@ use tracing::level_filters::LevelFilter;
 
 use crate::model::ttl::Ttl;
 
-/// An engine's options, complete and checked by the caller (`ts/options.ts` for JavaScript, which documents them).
+/// An engine's options, complete and checked by the caller (`ts/options/options.ts` for JavaScript, which documents them).
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Config {
-    /// A URL of Redis (see `ts/url.ts`) or `memory:`. `memory:` is one store per process, `memory:<name>` another.
+    /// A URL of Redis (see `ts/options/url.ts`) or `memory:`. `memory:` is one store per process, `memory:<name>` another.
     pub url: String,
     /// For a URL with TLS; what it says of everything but the URL's own way of trusting well-known authorities.
     #[serde(default)]

@@ -1,6 +1,6 @@
 //! Every way an operation can fail.
 //!
-//! The table of codes is here and, in the same order, in `ts/errors.ts`; a test compares the two.
+//! The table of codes is here and, in the same order, in `ts/errors/errors.ts`; a test compares the two.
 
 use thiserror::Error;
 

@@ -1,8 +1,8 @@
 // What `tidemark` and `tidemark/next` are where there is no Node.js (package.json's conditions): an error that says so, in
 // place of a bundler's.
 
-export * from './errors'
-export { withTidemark } from './with-tidemark'
+export * from './errors/errors'
+export { withTidemark } from './next/with-tidemark'
 export {
   needsNode as chatRoutes,
   needsNode as consumeSseStream,

@@ -1,4 +1,4 @@
-export { createEngine } from './engine'
+export { createEngine } from './core/engine'
 export {
   AckTimeoutError,
   ActiveError,
@@ -21,7 +21,7 @@ export {
   StoreError,
   TidemarkError,
   TimeoutError,
-} from './errors'
+} from './errors/errors'
 
 type Promised = typeof import('../index')
 type Exported = typeof import('./index')

@@ -15,7 +15,6 @@
  * @packageDocumentation
  */
 
-export type { MessageEventName, MessageType, StreamMessage } from './message-events'
 export {
   cleanupAllInactiveMessageChunkStreams,
   cleanupInactiveMessageChunkStreams,
@@ -23,14 +22,14 @@ export {
   getAllMessageChunkStreamMetrics,
   getMessageChunkStreamMetrics,
   stopMessageChunkStream,
-} from './messages/admin'
-export { createBatchedQueue } from './messages/batches'
-export { generateContent, splitIntoChunks } from './messages/content'
-export { subscribeToMessageChunkStream } from './messages/follow'
+} from './message-stream/admin'
+export { createBatchedQueue } from './message-stream/batches'
+export { generateContent, splitIntoChunks } from './message-stream/content'
 /** Closes the connections; whatever is used after it opens new ones. */
-export { close as cleanup } from './messages/home'
-export { createStreamQueue } from './messages/queue'
-export { startMessageChunkStream } from './messages/run'
+export { close as cleanup } from './message-stream/default-engine'
+export { subscribeToMessageChunkStream } from './message-stream/follow'
+export { createStreamQueue } from './message-stream/queue'
+export { startMessageChunkStream } from './message-stream/run'
 export type {
   ActiveMessageChunkStream,
   AllMessageChunkStreamMetrics,
@@ -50,4 +49,5 @@ export type {
   StreamQueue,
   StreamQueueOptions,
   SubscribeOptions,
-} from './messages/types'
+} from './message-stream/types'
+export type { MessageEventName, MessageType, StreamMessage } from './schema/message-events'

@@ -5,11 +5,12 @@
  * @packageDocumentation
  */
 
-export type { ActiveStream } from './active-stream.js'
-export type { Answer, UIMessageChunks } from './answer.js'
-export type { AnswerOptions } from './answer-start.js'
-export type { FinishedAnswer, OnFinish } from './chat-finish.js'
-export { type ResumeOptions, resumeResponse, stopResponse } from './chat-responses.js'
+export type { ActiveStream } from './next/active-stream.js'
+export type { Answer, UIMessageChunks } from './next/answer.js'
+export type { AnswerOptions } from './next/answer-start.js'
+export { type ConsumeSseOptions, consumeSseStream } from './next/consume-sse.js'
+export type { FinishedAnswer, OnFinish } from './next/finish.js'
+export { type ResumeOptions, resumeResponse, stopResponse } from './next/responses.js'
 export {
   type ChatRoutes,
   type ChatRoutesOptions,
@@ -17,6 +18,5 @@ export {
   type GenerateInput,
   type LastMessageInput,
   type RouteContext,
-} from './chat-routes.js'
-export { type ConsumeSseOptions, consumeSseStream } from './consume-sse.js'
-export { withTidemark } from './with-tidemark.js'
+} from './next/routes.js'
+export { withTidemark } from './next/with-tidemark.js'

@@ -12,7 +12,7 @@
 
 import { type Attributes, type Meter, metrics, type Observable } from '@opentelemetry/api'
 import type { Engine, Metrics } from '../index'
-import { FAMILIES, type Family } from './metrics'
+import { FAMILIES, type Family } from './core/metrics'
 
 export interface ObserveOptions {
   /** Default: `metrics.getMeter('tidemark')`. */

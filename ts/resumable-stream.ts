@@ -6,9 +6,9 @@
  */
 
 import type { Engine } from '../index'
-import { numberOf } from './credentials'
-import { createEngine } from './engine'
-import { urlFrom } from './options'
+import { createEngine } from './core/engine'
+import { numberOf } from './options/credentials'
+import { urlFrom } from './options/options'
 import { type Place, placeOf } from './resumable-stream/clients'
 import { durableContext, nameOf, resumeDurable } from './resumable-stream/durable'
 import { NO_ANSWER } from './resumable-stream/protocol'

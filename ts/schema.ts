@@ -19,7 +19,7 @@
  * @packageDocumentation
  */
 
-export { SchemaError } from './errors.js'
+export { SchemaError } from './errors/errors.js'
 export {
   type Definition,
   defineEvents,
@@ -30,12 +30,12 @@ export {
   type EventSchemas,
   type EventSubscribeOptions,
   type Events,
-} from './events.js'
+} from './schema/events.js'
 export {
   type MessageEventName,
   type MessageType,
   messageEvents,
   type StreamMessage,
-} from './message-events.js'
-export type { StandardSchema } from './standard-schema.js'
-export type { EventChunk, EventProducer, EventSubscription } from './typed-streams.js'
+} from './schema/message-events.js'
+export type { StandardSchema } from './schema/standard-schema.js'
+export type { EventChunk, EventProducer, EventSubscription } from './schema/typed-streams.js'

@@ -1,4 +1,4 @@
-//! What is ready, as numbers and one text. The format is documented in `ts/native.ts`.
+//! What is ready, as numbers and one text. The format is documented in `ts/native/native.ts`.
 
 use std::{mem, ops::Range, sync::Arc};
 

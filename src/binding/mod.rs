@@ -1,4 +1,4 @@
-//! The boundary to JavaScript: conversions and nothing else, in the order and with the names of `ts/native.ts`.
+//! The boundary to JavaScript: conversions and nothing else, in the order and with the names of `ts/native/native.ts`.
 //!
 //! Hot calls are free functions on a numeric handle: a class method costs ten times as much. Nothing asynchronous crosses;
 //! an operation's answer is a record of a later drain.
@@ -58,7 +58,7 @@ fn thrown(error: &Error) -> napi::Error {
     napi::Error::from_reason(json::error(error, None).to_string())
 }
 
-/// See `ts/native.ts`. Errors of this and all functions below carry a `NativeError` JSON as their message.
+/// See `ts/native/native.ts`. Errors of this and all functions below carry a `NativeError` JSON as their message.
 #[napi(catch_unwind)]
 pub fn open(env: Env, config: String, wake: Function<'_, (), ()>) -> Result<u32> {
     static NEXT: AtomicU32 = AtomicU32::new(1);
@@ -95,14 +95,14 @@ pub fn open(env: Env, config: String, wake: Function<'_, (), ()>) -> Result<u32>
     Ok(handle)
 }
 
-/// See `ts/native.ts`.
+/// See `ts/native/native.ts`.
 #[napi(catch_unwind)]
 pub fn call(engine_handle: u32, request: u32, operation: String, args: String) -> Result<()> {
     let open = engine(engine_handle)?;
     calls::start(&open.engine, request, &operation, &args).map_err(|error| thrown(&error))
 }
 
-/// See `ts/native.ts`.
+/// See `ts/native/native.ts`.
 #[napi(catch_unwind)]
 pub fn write(
     engine_handle: u32,
@@ -132,21 +132,21 @@ pub fn write(
     Ok(())
 }
 
-/// See `ts/native.ts`.
+/// See `ts/native/native.ts`.
 #[napi(catch_unwind)]
 pub fn depth(engine_handle: u32, producer: u32) -> Result<f64> {
     #[allow(clippy::cast_precision_loss, reason = "a queue is smaller than 2^53 bytes")]
     Ok(engine(engine_handle)?.engine.depth(producer) as f64)
 }
 
-/// See `ts/native.ts`.
+/// See `ts/native/native.ts`.
 #[napi(catch_unwind)]
 pub fn subscribe(engine_handle: u32, args: String) -> Result<u32> {
     let open = engine(engine_handle)?;
     calls::subscribe(&open.engine, &args).map_err(|error| thrown(&error))
 }
 
-/// See `ts/native.ts`.
+/// See `ts/native/native.ts`.
 #[napi(catch_unwind)]
 pub fn credit(engine_handle: u32, subscription: u32, cost: u32) -> Result<()> {
     engine(engine_handle)?
@@ -155,7 +155,7 @@ pub fn credit(engine_handle: u32, subscription: u32, cost: u32) -> Result<()> {
     Ok(())
 }
 
-/// See `ts/native.ts`.
+/// See `ts/native/native.ts`.
 #[napi(catch_unwind)]
 pub fn acknowledge(engine_handle: u32, subscription: u32, seq: i64) -> Result<()> {
     engine(engine_handle)?
@@ -164,21 +164,21 @@ pub fn acknowledge(engine_handle: u32, subscription: u32, seq: i64) -> Result<()
     Ok(())
 }
 
-/// See `ts/native.ts`.
+/// See `ts/native/native.ts`.
 #[napi(catch_unwind)]
 pub fn cancel(engine_handle: u32, subscription: u32) -> Result<()> {
     engine(engine_handle)?.engine.cancel(subscription);
     Ok(())
 }
 
-/// See `ts/native.ts`.
+/// See `ts/native/native.ts`.
 #[napi(catch_unwind)]
 pub fn consume(engine_handle: u32, args: String) -> Result<u32> {
     let open = engine(engine_handle)?;
     calls::consume(&open.engine, &args).map_err(|error| thrown(&error))
 }
 
-/// See `ts/native.ts`.
+/// See `ts/native/native.ts`.
 #[napi(catch_unwind)]
 pub fn drain(engine_handle: u32, mut words: Uint32ArraySlice<'_>) -> Result<String> {
     let open = engine(engine_handle)?;
@@ -191,7 +191,7 @@ pub fn drain(engine_handle: u32, mut words: Uint32ArraySlice<'_>) -> Result<Stri
     Ok(drained.text)
 }
 
-/// See `ts/native.ts`.
+/// See `ts/native/native.ts`.
 #[napi(catch_unwind)]
 pub fn take_bytes(env: Env, engine_handle: u32) -> Result<napi::bindgen_prelude::BufferSlice<'static>> {
     let bytes = std::mem::take(&mut *lock(&engine(engine_handle)?.bytes));
@@ -201,7 +201,7 @@ pub fn take_bytes(env: Env, engine_handle: u32) -> Result<napi::bindgen_prelude:
 /// A large chunk on its way to whoever reads it: JavaScript holds it, and has it copied once, when it is wanted.
 pub struct Parcel(Mutex<Option<Arc<Large>>>);
 
-/// See `ts/native.ts`.
+/// See `ts/native/native.ts`.
 #[napi(catch_unwind)]
 pub fn take_larges(engine_handle: u32) -> Result<Vec<External<Parcel>>> {
     let larges = std::mem::take(&mut *lock(&engine(engine_handle)?.larges));
@@ -212,7 +212,7 @@ pub fn take_larges(engine_handle: u32) -> Result<Vec<External<Parcel>>> {
     Ok(parcels.collect())
 }
 
-/// See `ts/native.ts`.
+/// See `ts/native/native.ts`.
 #[napi(catch_unwind)]
 pub fn unpack<'env>(
     env: &'env Env,
@@ -232,13 +232,13 @@ pub fn unpack<'env>(
     }
 }
 
-/// See `ts/native.ts`.
+/// See `ts/native/native.ts`.
 #[napi(catch_unwind)]
 pub fn max_chunk_bytes() -> u32 {
     u32::try_from(MAX_CHUNK).unwrap_or(u32::MAX)
 }
 
-/// See `ts/native.ts`.
+/// See `ts/native/native.ts`.
 #[napi(catch_unwind)]
 pub fn metrics(engine_handle: u32) -> Result<String> {
     let snapshot = engine(engine_handle)?.engine.metrics();
@@ -249,7 +249,7 @@ pub fn metrics(engine_handle: u32) -> Result<String> {
     })
 }
 
-/// See `ts/native.ts`.
+/// See `ts/native/native.ts`.
 #[napi(catch_unwind)]
 pub fn dispose(engine_handle: u32) {
     let open = lock(&ENGINES)
@@ -260,19 +260,19 @@ pub fn dispose(engine_handle: u32) {
     }
 }
 
-/// See `ts/native.ts`.
+/// See `ts/native/native.ts`.
 #[napi(catch_unwind)]
 pub fn ulid() -> String {
     next_ulid().to_string()
 }
 
-/// See `ts/native.ts`.
+/// See `ts/native/native.ts`.
 #[napi(catch_unwind)]
 pub fn version() -> &'static str {
     env!("CARGO_PKG_VERSION")
 }
 
-/// See `ts/native.ts`.
+/// See `ts/native/native.ts`.
 #[napi(catch_unwind)]
 pub fn error_codes() -> Vec<&'static str> {
     Error::CODES.to_vec()

@@ -199,7 +199,7 @@ impl Framing {
 }
 
 /// What a client is told of an error. Those of the store name servers, users and commands, which is for the host to know:
-/// `ts/refusal.ts` has the same words.
+/// `ts/http/refusal.ts` has the same words.
 fn told(error: &Error) -> Cow<'static, str> {
     match error {
         Error::Connection { .. } => "the store cannot be reached".into(),

@@ -1,4 +1,4 @@
-import { type Follow, FollowError } from '../client.js'
+import { type Follow, FollowError } from '../client/follow.js'
 
 /**
  * The chunks of an answer for the SDK, which knows nothing of the responses that they came in. `open` begins to follow, and

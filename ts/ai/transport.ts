@@ -1,5 +1,5 @@
-import { FollowError, follow } from '../client.js'
-import { refusal } from '../client-responses.js'
+import { FollowError, follow } from '../client/follow.js'
+import { refusal } from '../client/responses.js'
 import { messageStream } from './message-stream.js'
 import { jsonHeaders, type Resolvable, resolve } from './resolvable.js'
 

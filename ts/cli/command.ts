@@ -1,7 +1,7 @@
 import type { Duration } from '../../index'
-import type { Engine } from '../engine'
-import { StoreError } from '../errors'
-import type { Config } from '../options'
+import type { Engine } from '../core/engine'
+import { StoreError } from '../errors/errors'
+import type { Config } from '../options/options'
 import type { Output } from './output'
 
 /** An option of a command, for `parseArgs` and for its help. */

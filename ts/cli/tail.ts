@@ -1,5 +1,5 @@
 import type { Chunk, StreamStatus } from '../../index'
-import { WholeText } from '../text'
+import { WholeText } from '../util/text'
 import { type Command, type Context, count, EXIT, span, text, UsageError } from './command'
 import { under } from './ls'
 import { argument, printable } from './output'

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { StreamStatus } from '../../index'
-import { duration as durationCheck } from '../checks'
+import { duration as durationCheck } from '../options/checks'
 import { type Command, type Context, count, EXIT, text } from './command'
 import { bytes, duration, number, type Output, printable } from './output'
 import { chunks } from './state'

@@ -5,7 +5,7 @@
 
 import { types } from 'node:util'
 import type { TlsOptions } from '../../index'
-import type { Provider } from '../credentials'
+import type { Provider } from '../options/credentials'
 
 /** A Redis, as an engine is told of it, and what the client puts in front of its keys. */
 export interface Place {

@@ -1,7 +1,7 @@
 import type { Engine, PipeOptions } from '../../index'
-import { ignore } from '../deferred'
-import { TidemarkError } from '../errors'
-import { messageOf } from '../producer'
+import { messageOf } from '../core/producer'
+import { TidemarkError } from '../errors/errors'
+import { ignore } from '../util/deferred'
 import { Chunks, textOf, unitsToSkip } from './text'
 import type { MakeStream, TidemarkStreamContext } from './types'
 

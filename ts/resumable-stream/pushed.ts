@@ -1,4 +1,4 @@
-import { ignore } from '../deferred'
+import { ignore } from '../util/deferred'
 
 /** A stream that is written to from outside. Its failure comes after its text, and to nobody but who reads that far. */
 export class Pushed {

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { type Deferred, deferred, ignore } from '../deferred'
-import { clearTimeout, setTimeout } from '../timers'
+import { type Deferred, deferred, ignore } from '../util/deferred'
+import { clearTimeout, setTimeout } from '../util/timers'
 import { Channels } from './channels'
 import {
   chunkChannel,

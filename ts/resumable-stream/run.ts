@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { types } from 'node:util'
-import { ignore } from '../deferred'
-import { WholeText } from '../text'
+import { ignore } from '../util/deferred'
+import { WholeText } from '../util/text'
 import { Channels } from './channels'
 import {
   chunkChannel,

@@ -1,7 +1,7 @@
 import type { ChunkData, Subscription } from '../../index'
-import { refuse } from '../checks'
-import { ownText } from '../own'
-import { isHighSurrogate, WholeText } from '../text'
+import { refuse } from '../options/checks'
+import { ownText } from '../util/own'
+import { isHighSurrogate, WholeText } from '../util/text'
 
 /** Longer texts are cut: they may have any length, and chunks have a limit. */
 const MAX_UNITS = 256 * 1024

@@ -48,9 +48,9 @@ pub struct Producer {
 }
 
 /// What a chunk costs beside its payload while it waits, so that empty ones are bounded too: its tag, as often as that is
-/// kept or copied, and a vector's room to grow. `ts/native.ts` counts the same.
+/// kept or copied, and a vector's room to grow. `ts/native/native.ts` counts the same.
 const CHUNK_COST: usize = 32;
-/// What somebody who waits for its acknowledgement costs, most of it on the host's side. `ts/native.ts` counts the same.
+/// What somebody who waits for its acknowledgement costs, most of it on the host's side. `ts/native/native.ts` counts the same.
 const ACK_COST: usize = 256;
 
 /// What host and writer share.

@@ -1,0 +1,70 @@
+import { clearTimeout, setTimeout } from '../util/browser-timers.js'
+import { retryAfter } from './responses.js'
+
+export interface AckOptions {
+  /** Is sent `POST` requests with the JSON `{ cursor, consumer }`; `engine.acknowledge` answers them. */
+  url: string | URL
+  /** Left out where the server knows whose request it is. */
+  consumer?: string | undefined
+  /** How long acknowledgements gather. Default 1000. */
+  intervalMs?: number | undefined
+}
+
+/** Tells the server how far a loop has got: the latest cursor, one request at a time. */
+export class Acks {
+  readonly #options: AckOptions
+  readonly #fetch: (url: string | URL, init: RequestInit) => Promise<Response>
+  #latest: string | undefined
+  #sent: string | undefined
+  #timer: ReturnType<typeof setTimeout> | undefined
+  /** How long the server wants to be left alone, in milliseconds. */
+  #retryAfter = 0
+  #sending: Promise<void> = Promise.resolve()
+
+  constructor(options: AckOptions, send: (url: string | URL, init: RequestInit) => Promise<Response>) {
+    this.#options = options
+    this.#fetch = send
+  }
+
+  /** The loop is done with everything up to here. */
+  passed(cursor: string): void {
+    this.#latest = cursor
+    // While one is under way there is a timer, if one that has fired: the answer may ask for a pause.
+    this.#timer ??= setTimeout(this.#flush, (this.#options.intervalMs ?? 1000) + this.#retryAfter)
+  }
+
+  /** Sends what is left. */
+  async close(): Promise<void> {
+    this.#flush()
+    await this.#sending
+  }
+
+  readonly #flush = (): void => {
+    this.#sending = this.#sending.then(() => this.#send())
+  }
+
+  /** What is not accepted is sent with the next one; a cursor that is never stored costs chunks that come again. */
+  async #send(): Promise<void> {
+    clearTimeout(this.#timer)
+    const cursor = this.#latest
+    const { url, consumer } = this.#options
+    try {
+      if (cursor !== this.#sent) {
+        const response = await this.#fetch(url, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json' },
+          body: JSON.stringify({ cursor, consumer }),
+          // It outlives the page that is being left.
+          keepalive: true,
+        })
+        this.#retryAfter = retryAfter(response)
+        if (response.ok) this.#sent = cursor
+        await response.body?.cancel()
+      }
+    } catch {
+      // See above.
+    }
+    this.#timer = undefined
+    if (this.#latest !== cursor) this.passed(this.#latest as string)
+  }
+}

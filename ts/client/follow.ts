@@ -1,0 +1,315 @@
+import { clearTimeout, MAX_PAUSE_MS, setTimeout } from '../util/browser-timers.js'
+import { type Event, EventParser } from '../util/sse-parser.js'
+import { type AckOptions, Acks } from './acks.js'
+import { FollowError, isEventStream, isPassing, refusal, retryAfter, UI_MESSAGES } from './responses.js'
+
+export { type AckOptions, FollowError }
+
+export interface FollowOptions {
+  /** `'start'` (default), `'now'`, or the cursor of the last chunk seen. */
+  from?: 'start' | 'now' | (string & {}) | undefined
+  /** Ends the loop by throwing its reason. The stream is not touched. */
+  signal?: AbortSignal | undefined
+  /** Sent with every request; a function is asked each time, for a token that expires. If it fails, there is another try. */
+  headers?: HeadersLike | (() => HeadersLike | Promise<HeadersLike>) | undefined
+  /** As for `fetch`; `'include'` sends cookies to another origin. */
+  credentials?: 'omit' | 'same-origin' | 'include' | undefined
+  /** Instead of the global one. */
+  fetch?: typeof fetch | undefined
+  /** The pause before the second try; it doubles with each one in vain, and is spread by chance. Default 500. */
+  minRetryMs?: number | undefined
+  /** The longest of these pauses. What a server asks for with `Retry-After` comes before it. Default 30,000. */
+  maxRetryMs?: number | undefined
+  /** Without a byte for so long, not even a heartbeat, the connection counts as lost. Default 45,000. */
+  silenceMs?: number | undefined
+  /** @internal Is given the data of what a stream of UI messages has beside its chunks: events without a cursor. */
+  onOther?: ((data: string) => void) | undefined
+  /** Tells the server what the loop has moved past, for a consumer's cursor. */
+  ack?: AckOptions | undefined
+}
+
+export type HeadersLike = ConstructorParameters<typeof Headers>[0]
+
+export interface FollowedChunk {
+  /** 1, 2, 3 … unique and monotonic per stream. */
+  readonly seq: number
+  /** Everything up to here has been seen. */
+  readonly cursor: string
+  /** Text, or the bytes that were written as such. */
+  readonly data: string | Uint8Array
+  /** The server no longer had what the last cursor belonged to and begins anew with this chunk: drop what you show. */
+  readonly isReset: boolean
+  /** The data parsed as JSON. */
+  json<T = unknown>(): T
+}
+
+/**
+ * Follows a stream's chunks, every one once and in order. Network errors, timeouts, responses that end before the stream
+ * has, and the statuses 408, 425, 429 and 5xx are followed by another try, for ever, at pauses that grow until there is a
+ * chunk; when the browser is online again, or the page visible again, at once. The loop ends quietly after `complete` and
+ * `stopped`, and throws a {@link FollowError} after `failed` and `interrupted`, or when the server refuses or answers with
+ * anything but events, as a login page does.
+ */
+export function follow(url: string | URL, options: FollowOptions = {}): Follow {
+  return new Follow(url, options)
+}
+
+type Result = IteratorResult<FollowedChunk, undefined>
+
+export class Follow implements AsyncIterableIterator<FollowedChunk> {
+  readonly #url: string
+  readonly #options: FollowOptions
+  readonly #chunks: AsyncGenerator<FollowedChunk, undefined>
+  /** Aborted when the loop is left. */
+  readonly #left = new AbortController()
+  readonly #acks: Acks | undefined
+  #cursor: string | undefined
+  #outcome: string | undefined
+  #reason: string | undefined
+  #isReset = false
+  /** Tries in vain since a chunk was received. */
+  #failures = 0
+  /** How long the server wants to be left alone, in milliseconds. */
+  #retryAfter = 0
+  #isOver = false
+  /** Ends a pause, or a connection that is probably dead. */
+  #hurry: (() => void) | undefined
+  #isHurried = false
+  #lastByteAt = 0
+
+  /** @internal */
+  constructor(url: string | URL, options: FollowOptions) {
+    this.#url = String(url).replace(/#.*/, '')
+    this.#options = options
+    this.#cursor = options.from === 'start' ? undefined : options.from
+    this.#acks = options.ack && new Acks(options.ack, (to, init) => this.#fetch(to, init))
+    this.#chunks = this.#run()
+  }
+
+  /** The cursor of the last chunk yielded, else the one it began with. */
+  get cursor(): string | undefined {
+    return this.#cursor
+  }
+
+  /** `complete`, `stopped`, `failed` or `interrupted`, once the stream has ended. */
+  get outcome(): string | undefined {
+    return this.#outcome
+  }
+
+  /** Why it ended, if there is something to say. */
+  get reason(): string | undefined {
+    return this.#reason
+  }
+
+  next(): Promise<Result> {
+    return this.#chunks.next()
+  }
+
+  return(): Promise<Result> {
+    this.#left.abort()
+    return this.#chunks.return(undefined)
+  }
+
+  throw(error?: unknown): Promise<Result> {
+    this.#left.abort()
+    return this.#chunks.throw(error)
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+
+  async *#run(): AsyncGenerator<FollowedChunk, undefined> {
+    const { signal } = this.#options
+    const leave = () => this.#left.abort(signal?.reason)
+    const unwatch = watch(this.#onReturn)
+    if (signal?.aborted) leave()
+    signal?.addEventListener('abort', leave)
+    try {
+      // A URL that is malformed, or holds a password, `fetch` would call a network error each time.
+      if (this.#options.fetch === undefined) sure(() => new Request(this.#url), 'url: cannot be requested')
+      while (!this.#isOver && !this.#left.signal.aborted) {
+        yield* this.#connect()
+        if (!this.#isOver) await this.#pause()
+      }
+      if (signal?.aborted) throw signal.reason
+    } finally {
+      unwatch()
+      signal?.removeEventListener('abort', leave)
+      await this.#acks?.close()
+    }
+    return undefined
+  }
+
+  /** One response, from where the last one was left. Returns when there should be another. */
+  async *#connect(): AsyncGenerator<FollowedChunk, undefined> {
+    const connection = new AbortController()
+    const drop = () => connection.abort()
+    this.#hurry = drop
+    this.#left.signal.addEventListener('abort', drop)
+    let silence: ReturnType<typeof setTimeout> | undefined
+    const heard = () => {
+      clearTimeout(silence)
+      silence = setTimeout(drop, this.#options.silenceMs ?? 45_000)
+      this.#lastByteAt = Date.now()
+    }
+    try {
+      heard()
+      const response = await this.#open(connection.signal)
+      const reader = response?.body?.getReader()
+      if (reader === undefined) return
+      const isOfMessages = response?.headers.has(UI_MESSAGES)
+      const parser = new EventParser()
+      while (!this.#isOver) {
+        // What the network breaks is what this is here for.
+        const { done, value } = await reader.read().catch(() => LOST)
+        if (done) return
+        heard()
+        for (const event of parser.push(value)) {
+          if (isOfMessages && event.data === '[DONE]') {
+            this.#outcome = 'complete'
+            this.#isOver = true
+            return
+          }
+          if (isOfMessages && event.id === undefined) this.#options.onOther?.(event.data)
+          const chunk = this.#take(event)
+          if (chunk === undefined) continue
+          this.#failures = 0
+          yield chunk
+          this.#acks?.passed(chunk.cursor)
+          if (this.#left.signal.aborted) return
+        }
+      }
+    } finally {
+      clearTimeout(silence)
+      this.#left.signal.removeEventListener('abort', drop)
+      this.#hurry = undefined
+      connection.abort()
+    }
+  }
+
+  /** A response that is worth reading; undefined when there should be another try, or none. */
+  async #open(signal: AbortSignal): Promise<Response | undefined> {
+    const query = this.#cursor === undefined ? '' : `cursor=${encodeURIComponent(this.#cursor)}`
+    const url = query && this.#url + (this.#url.includes('?') ? '&' : '?') + query
+    const response = await this.#fetch(url || this.#url, {
+      headers: { accept: 'text/event-stream' },
+      signal,
+    }).catch((error) => {
+      if (error instanceof FollowError) throw error
+    })
+    if (response === undefined) return undefined
+    const { status } = response
+    if (status === 200 && isEventStream(response)) return response
+    if (status === 204) this.#isOver = true
+    else if (isPassing(status)) this.#retryAfter = retryAfter(response)
+    else throw await refusal(response)
+    await response.body?.cancel().catch(() => {})
+    return undefined
+  }
+
+  /** The chunk that an event is, unless it is something else or was seen before. */
+  #take({ type, data, id }: Event): FollowedChunk | undefined {
+    if (type === 'reset') this.#isReset = true
+    const content = sure(() => contentOf(type, data), 'the server sent what cannot be read', 'ERR_HTTP')
+    if (type === 'end') this.#end(content ?? {})
+    if (id === undefined) return undefined
+    const [generation, seq] = parts(id)
+    const [lastGeneration, lastSeq] = parts(this.#cursor ?? '')
+    if (generation === lastGeneration && seq <= lastSeq && !this.#isReset) return undefined
+    const isReset = this.#isReset
+    this.#isReset = false
+    this.#cursor = id
+    return { seq, cursor: id, data: content, isReset, json: () => json(content) }
+  }
+
+  #end({ outcome, reason, code, message, resume }: { [field: string]: string }): void {
+    this.#isOver = true
+    if (code !== undefined) throw new FollowError(message ?? code, code, undefined, resume)
+    this.#outcome = outcome
+    this.#reason = reason || undefined
+    if (outcome === 'failed' || outcome === 'interrupted') {
+      throw new FollowError(`the stream ${outcome}: ${reason}`, `ERR_${outcome.toUpperCase()}`)
+    }
+  }
+
+  /** Waits longer each time, until the page is visible or online again or the loop is left. */
+  #pause(): Promise<void> {
+    const { minRetryMs = 500, maxRetryMs = 30_000 } = this.#options
+    const longest = Math.min(maxRetryMs, Math.max(1, minRetryMs) * 2 ** this.#failures++)
+    const least = this.#retryAfter
+    const pause = least + (this.#isHurried ? 0 : Math.random() * longest)
+    this.#isHurried = false
+    this.#retryAfter = 0
+    return new Promise((resolve) => {
+      const done = () => {
+        clearTimeout(timer)
+        this.#hurry = undefined
+        this.#left.signal.removeEventListener('abort', done)
+        resolve()
+      }
+      const timer = setTimeout(done, Math.min(pause, MAX_PAUSE_MS))
+      // A server that has asked for its peace gets it.
+      if (least === 0) this.#hurry = done
+      this.#left.signal.addEventListener('abort', done)
+      if (this.#left.signal.aborted) done()
+    })
+  }
+
+  /** A connection that a sleeping page or another network has left behind looks like a quiet one. */
+  readonly #onReturn = (isNewNetwork: boolean): void => {
+    if (this.#hurry === undefined || (!isNewNetwork && Date.now() - this.#lastByteAt < 5_000)) return
+    this.#isHurried = true
+    this.#hurry()
+  }
+
+  async #fetch(url: string | URL, init: RequestInit): Promise<Response> {
+    const { headers: given, credentials, fetch = globalThis.fetch } = this.#options
+    const wanted = typeof given === 'function' ? await given() : given
+    const headers = sure(() => new Headers(wanted), 'headers: are malformed')
+    for (const [name, value] of Object.entries(init.headers ?? {})) headers.set(name, value)
+    return fetch(url, { ...init, headers, ...(credentials && { credentials }) })
+  }
+}
+
+/** A read that failed ends the response. */
+const LOST = { done: true, value: undefined } as const
+
+function parts(cursor: string): [generation: string, seq: number] {
+  const [generation = '', seq] = cursor.split('.')
+  return [generation, Number(seq)]
+}
+
+function contentOf(type: string, data: string) {
+  if (type === 'text' || type === 'end') return JSON.parse(data)
+  return type === 'bytes' ? Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0)) : data
+}
+
+/** What is made, or a final error: the other one's words may repeat a token or a password. */
+function sure<T>(make: () => T, problem: string, code = 'ERR_INVALID_ARGUMENT'): T {
+  try {
+    return make()
+  } catch {
+    throw new FollowError(problem, code)
+  }
+}
+
+function json<T>(data: string | Uint8Array): T {
+  return JSON.parse(typeof data === 'string' ? data : new TextDecoder().decode(data)) as T
+}
+
+/** Calls back when the browser has a network again, or the page is looked at again. */
+function watch(callback: (isNewNetwork: boolean) => void): () => void {
+  const { document } = globalThis as { document?: EventTarget & { visibilityState: string } }
+  const target = globalThis as Partial<EventTarget>
+  const onOnline = () => callback(true)
+  const onVisible = () => {
+    if (document?.visibilityState === 'visible') callback(false)
+  }
+  if (document !== undefined) target.addEventListener?.('online', onOnline)
+  document?.addEventListener('visibilitychange', onVisible)
+  return () => {
+    target.removeEventListener?.('online', onOnline)
+    document?.removeEventListener('visibilitychange', onVisible)
+  }
+}

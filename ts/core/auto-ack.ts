@@ -1,0 +1,44 @@
+import type { Bridge } from '../native/bridge'
+import type { AckArgs } from '../options/args'
+import { ignore } from '../util/deferred'
+
+/**
+ * How far a consumer's loop has come, acknowledged by itself: one request at a time, which the native side answers once
+ * it has stored what gathered meanwhile.
+ */
+export class Progress {
+  readonly #bridge: Bridge
+  readonly #args: Omit<AckArgs, 'cursor'>
+  #generation = ''
+  #seq = 0
+  #told = 0
+  #isUnderWay = false
+
+  constructor(bridge: Bridge, args: Omit<AckArgs, 'cursor'>) {
+    this.#bridge = bridge
+    this.#args = args
+  }
+
+  /** The loop has moved past this chunk. `holds`: the process stays until that is stored. */
+  passed(generation: string, seq: number, holds: boolean): void {
+    this.#generation = generation
+    this.#seq = seq
+    if (!this.#isUnderWay) this.tell(holds)
+  }
+
+  /** Passes on what has not been told yet, without waiting for an answer. */
+  tell(holds = true): void {
+    if (this.#seq === this.#told || this.#bridge.closing) return
+    this.#told = this.#seq
+    this.#isUnderWay = true
+    this.#bridge.progress.add(this)
+    const args = { ...this.#args, cursor: `${this.#generation}.${this.#told}` }
+    const over = () => {
+      this.#isUnderWay = false
+      this.#bridge.progress.delete(this)
+      this.tell(holds)
+    }
+    // A refusal costs no more than chunks that are read again; whoever has to know calls `ack` itself.
+    this.#bridge.request('ack', args, over, over, holds).catch(ignore)
+  }
+}

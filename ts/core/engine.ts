@@ -1,0 +1,295 @@
+import { EventEmitter } from 'node:events'
+import type * as api from '../../index'
+import { called, origin, publish } from '../errors/errors'
+import { acknowledge } from '../http/acknowledge'
+import { respond } from '../http/respond'
+import { send } from '../http/send'
+import { Bridge } from '../native/bridge'
+import { type GroupStatus, loadNative, type Rights, type Swept } from '../native/native'
+import {
+  ackArgs,
+  acknowledgeArgs,
+  type Config,
+  streamId as checkStreamId,
+  cleanupArgs,
+  closingSignals,
+  consumeArgs,
+  deadArgs,
+  engineConfig,
+  engineName,
+  finishedArgs,
+  memoryArgs,
+  metricsArgs,
+  pipeArgs,
+  produceArgs,
+  respondArgs,
+  stopArgs,
+  subscribeArgs,
+} from '../options/options'
+import { addressOf } from '../options/url'
+import { ignore } from '../util/deferred'
+import { show } from '../util/shown'
+import { nextTick } from '../util/timers'
+import { cleanup } from './cleanup'
+import { consume, deadLetters, finished } from './group'
+import { MemorySampler, sizeOf } from './memory'
+import { combined, prometheus } from './metrics'
+import { replace } from './names'
+import { pipe } from './pipe'
+import { produce } from './producer'
+import { closeOn } from './signals'
+import { type Found, inspect, list, status } from './status'
+import { Subscription } from './subscription'
+
+export function createEngine(options?: api.EngineOptions): api.Engine {
+  return called(createEngine, () => openEngine(options))
+}
+
+/** `createEngine`, for the other entry points of this package. */
+export function openEngine(options?: api.EngineOptions): Engine {
+  const engine = new Engine(engineConfig(options, process.env))
+  engine.closeOn(closingSignals(options))
+  const name = engineName(options)
+  if (name !== undefined) replace(name, engine)
+  return engine
+}
+
+export class Engine extends EventEmitter<api.EngineEvents> implements api.Engine {
+  readonly #config: Config
+  readonly #bridge: Bridge
+  readonly #memory: MemorySampler
+  #state: api.ConnectionState
+  #ignoreSignals: () => void = ignore
+
+  constructor(config: Config) {
+    super()
+    this.#config = config
+    // Memory needs no connection.
+    this.#state = config.url.startsWith('memory:') ? 'ready' : 'idle'
+    this.#bridge = new Bridge(loadNative(), config, this.#enter)
+    this.#memory = new MemorySampler(this.#bridge)
+  }
+
+  get state(): api.ConnectionState {
+    return this.#state
+  }
+
+  /** @internal Engines with the same one share their streams. */
+  get home(): string {
+    return `${this.#config.keyPrefix} ${this.#config.url}`
+  }
+
+  /** @internal */
+  get stopGraceMs(): number {
+    return this.#config.stopGraceMs
+  }
+
+  toJSON(): api.EngineJson {
+    const { url, keyPrefix } = this.#config
+    return { url: addressOf(url), keyPrefix, state: this.#state }
+  }
+
+  connect(): Promise<void> {
+    return this.#bridge.request('connect', {}, ignore)
+  }
+
+  async produce(streamId: string, options?: api.ProduceOptions): Promise<api.Producer> {
+    const args = produceArgs(streamId, options, this.#config)
+    return produce(this.#bridge, args, this.#config.maxQueueBytes)
+  }
+
+  pipe(streamId: string, source: api.PipeSource, options?: api.PipeOptions): ReadableStream<api.ChunkData> {
+    const args = pipeArgs(streamId, options, this.#config)
+    return pipe(this.#bridge, args, this.#config.maxQueueBytes, source)
+  }
+
+  subscribe(streamId: string, options?: api.SubscribeOptions): api.Subscription {
+    const following = subscribeArgs(streamId, options)
+    return new Subscription(this.#bridge, following, origin(this.subscribe))
+  }
+
+  async ack(
+    streamId: string,
+    consumer: string | api.AckOptions,
+    cursor?: string,
+    options?: { owner?: string },
+  ): Promise<void> {
+    return this.#bridge.request('ack', ackArgs(streamId, consumer, cursor, options), ignore)
+  }
+
+  consume(streamId: string, options: api.ConsumeOptions): api.Consumption {
+    return consume(this.#bridge, consumeArgs(streamId, options), origin(this.consume))
+  }
+
+  finished(options: api.FinishedOptions): api.FinishedQueue {
+    return finished(this.#bridge, finishedArgs(options), origin(this.finished))
+  }
+
+  deadLetters(options: api.DeadLettersOptions & { streamId: string }): AsyncIterableIterator<api.DeadChunk>
+  deadLetters(
+    options: api.DeadLettersOptions & { streamId?: undefined },
+  ): AsyncIterableIterator<api.DeadFinished>
+  deadLetters(options: api.DeadLettersOptions & { streamId?: string }) {
+    return deadLetters(this.#bridge, deadArgs(options)) as AsyncIterableIterator<never>
+  }
+
+  async respond(
+    request: api.StreamRequest,
+    streamId: string,
+    options?: api.RespondOptions,
+  ): Promise<Response> {
+    return respond(this.#bridge, request, respondArgs(streamId, options))
+  }
+
+  async send(
+    request: api.StreamRequest,
+    response: api.ServerResponse,
+    streamId: string,
+    options?: api.RespondOptions,
+  ): Promise<void> {
+    return send(this.#bridge, request, response, respondArgs(streamId, options))
+  }
+
+  async acknowledge(
+    request: api.AcknowledgeRequest,
+    streamId: string,
+    options?: api.AcknowledgeOptions,
+  ): Promise<Response> {
+    return acknowledge(this.#bridge, request, acknowledgeArgs(streamId, options))
+  }
+
+  async stop(
+    streamId: string,
+    reason?: string | api.StopOptions,
+    options?: api.StopOptions,
+  ): Promise<api.StopResult> {
+    return this.#bridge.request(
+      'stop',
+      stopArgs(streamId, reason, options),
+      (result: api.StopResult) => result,
+    )
+  }
+
+  async status(streamId: string): Promise<api.StreamStatus | null> {
+    return status(this.#bridge, checkStreamId(streamId, 'streamId'))
+  }
+
+  streams(): AsyncIterableIterator<api.StreamStatus> {
+    return list(this.#bridge)
+  }
+
+  /** @internal The same, and what it leaves out. */
+  survey(onDamaged: (streamId: string, why: string) => void): AsyncIterableIterator<api.StreamStatus> {
+    return list(this.#bridge, onDamaged)
+  }
+
+  /** @internal What is under a stream's name, even if it is damaged. */
+  async inspect(streamId: string): Promise<Found> {
+    const [found = null] = await inspect(this.#bridge, [checkStreamId(streamId, 'streamId')])
+    return found
+  }
+
+  async delete(streamId: string): Promise<boolean> {
+    const args = { streamId: checkStreamId(streamId, 'streamId') }
+    return this.#bridge.request('delete', args, (existed: boolean) => existed)
+  }
+
+  async cleanup(options?: api.CleanupOptions): Promise<api.CleanupReport> {
+    return cleanup(this.#bridge, cleanupArgs(options))
+  }
+
+  metrics(options?: { format?: 'object' | undefined }): api.Metrics
+  metrics(options: { format: 'prometheus' }): string
+  metrics(options?: { format?: 'object' | 'prometheus' | undefined }): api.Metrics | string {
+    const { format } = metricsArgs(options)
+    const metrics = combined(this.#bridge.counted(), this.#memory.last)
+    return format === 'prometheus' ? prometheus(metrics) : metrics
+  }
+
+  /** @internal A stream's, if there is one; those of finished generations without an id. */
+  groups(streamId: string | null): Promise<GroupStatus[] | null> {
+    const args = { streamId: streamId === null ? null : checkStreamId(streamId, 'streamId') }
+    return this.#bridge.request('groups', args, (groups: GroupStatus[] | null) => groups)
+  }
+
+  /** @internal What the server says of itself (`INFO`); null on memory. */
+  info(): Promise<string | null> {
+    return this.#bridge.request('info', {}, (text: string | null) => text)
+  }
+
+  /** @internal What the server allows to the user of the URL; null on memory. */
+  rights(): Promise<Rights | null> {
+    return this.#bridge.request('rights', {}, (rights: Rights | null) => rights)
+  }
+
+  async sampleMemory(options?: { streams?: number }): Promise<api.MemorySample> {
+    return this.#memory.sample(memoryArgs(options).streams)
+  }
+
+  /** @internal Removes what has ended of these streams, or, by force, all of it. */
+  sweep(streamIds: string[], force: boolean): Promise<Swept[]> {
+    const { sweep } = cleanupArgs({ olderThan: 0, force })
+    return this.#bridge.request('sweep', { ...sweep, streamIds }, (swept: Swept[]) => swept)
+  }
+
+  /** @internal */
+  memoryOf(streamId: string): Promise<number | null> {
+    return sizeOf(this.#bridge, streamId)
+  }
+
+  /** @internal A question of `src/legacy/mod.rs`. */
+  predecessor<T>(ask: object): Promise<T | null> {
+    return this.#bridge.request('predecessor', ask, (left: T | null) => left)
+  }
+
+  /** @internal */
+  closeOn(signals: readonly NodeJS.Signals[]): void {
+    if (signals.length > 0) this.#ignoreSignals = closeOn(signals, () => this.#bridge.close())
+  }
+
+  close(): Promise<void> {
+    // The signals have their default effect again, also while it closes.
+    this.#ignoreSignals()
+    return this.#bridge.close()
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close()
+  }
+
+  readonly #enter = (state: api.ConnectionState, reason: string): void => {
+    if (state === this.#state) return
+    this.#state = state
+    try {
+      this.emit('state', state, reason)
+    } catch (error) {
+      // A listener's error is the program's, not the connection's: it surfaces as if the event loop had called it.
+      nextTick(() => {
+        throw error
+      })
+    }
+  }
+}
+
+publish(
+  Engine,
+  'ack',
+  'acknowledge',
+  'cleanup',
+  'close',
+  'connect',
+  'consume',
+  'deadLetters',
+  'delete',
+  'finished',
+  'metrics',
+  'pipe',
+  'produce',
+  'respond',
+  'sampleMemory',
+  'send',
+  'status',
+  'stop',
+  'subscribe',
+)
+show(Engine, 'Engine')

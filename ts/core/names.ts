@@ -1,0 +1,33 @@
+import { ignore } from '../util/deferred'
+import { setTimeout } from '../util/timers'
+
+/**
+ * Engines by name. A development server evaluates a module anew on every save, and the engine that it had made before cannot be
+ * told that it is not wanted any more.
+ */
+
+interface Named {
+  readonly state: string
+  metrics(): { producers: number }
+  close(): Promise<void>
+}
+
+/** Shared by all copies of this module in the process. */
+const NAMES = Symbol.for('tidemark.engines')
+/** How often a replaced engine that still writes is looked at. */
+const LOOK_MS = 250
+
+/** This one is the newest of its name: the one before is closed, once what is written through it has come to its end. */
+export function replace(name: string, engine: Named): void {
+  const shared = globalThis as { [NAMES]?: Map<string, Named> }
+  shared[NAMES] ??= new Map()
+  const before = shared[NAMES].get(name)
+  shared[NAMES].set(name, engine)
+  if (before !== undefined) retire(before)
+}
+
+function retire(engine: Named): void {
+  if (engine.state === 'closed') return
+  if (engine.metrics().producers === 0) engine.close().catch(ignore)
+  else setTimeout(() => retire(engine), LOOK_MS).unref()
+}

@@ -1,0 +1,36 @@
+import type { Bridge } from '../native/bridge'
+
+/** A page of the index. */
+interface Page {
+  ids: string[]
+  next: Place | null
+}
+
+export interface Place {
+  shard: number
+  old: boolean
+  scan: string
+}
+
+/** Where a list begins. */
+export const FIRST: Place = { shard: 0, old: false, scan: '0' }
+
+/** About `count` ids; a page may be longer, and name an id again that an earlier one has named. */
+export function page(bridge: Bridge, from: Place, count: number): Promise<Page> {
+  return bridge.request('list', { ...from, count }, (answer: Page) => answer)
+}
+
+/** Every id once. A store repeats ids only within a shard: no more than a shard's are remembered. */
+export async function* pages(bridge: Bridge, count: number): AsyncGenerator<string[], undefined> {
+  const seen = new Set<string>()
+  let from: Place | null = FIRST
+  while (from !== null) {
+    const { ids, next }: Page = await page(bridge, from, count)
+    const fresh = [...new Set(ids)].filter((id) => !seen.has(id))
+    if (next?.shard !== from.shard) seen.clear()
+    for (const id of ids) seen.add(id)
+    if (fresh.length > 0) yield fresh
+    from = next
+  }
+  return undefined
+}

@@ -1,0 +1,261 @@
+import type { ChunkData, Outcome } from '../../index'
+import { advised } from '../errors/advice'
+import { fromNative, invalidArgument, type Origin, outcomeError } from '../errors/errors'
+import { Batch, LargeBatch } from '../native/batch'
+import type { Bridge } from '../native/bridge'
+import type { Drained } from '../native/drain-cursor'
+import type { Large } from '../native/large'
+import { CHUNK_COST } from '../native/native'
+import { Intake } from '../native/native-subscription'
+import type { End, Receiver } from '../native/records'
+import type { Following } from '../options/options'
+import { type Deferred, deferred, ignore } from '../util/deferred'
+import { Fifo } from '../util/fifo'
+import { Progress } from './auto-ack'
+import { Chunk } from './chunk'
+
+type Result = IteratorResult<Chunk, undefined>
+
+/** Errors are made when somebody receives them: only the public object knows where it came from. */
+type Ending = { error: (from: Origin | undefined) => unknown } | { quiet: true }
+
+/** The public object, as far as it concerns its inside. */
+interface Reader {
+  /** Where `subscribe` was called. Its frames lead to the caller's variables, so it must not be kept in here. */
+  readonly origin: Origin
+}
+
+/**
+ * The inside of a subscription, which the engine holds. It does not refer to the public object unless somebody waits, so
+ * that a loop that was dropped is noticed and its native half cancelled.
+ */
+export class Sink implements Receiver {
+  readonly streamId: string
+  outcome: Outcome | undefined
+  reason: string | undefined
+  /** The public object, while a `next()` waits. */
+  waitingFor: Reader | undefined
+  readonly #bridge: Bridge
+  readonly #intake: Intake
+  /** Weak: a signal's listeners may well lead to the public object. */
+  readonly #signal: WeakRef<AbortSignal> | undefined
+  readonly #args: Following['args']
+  readonly #isAuto: boolean
+  /** Of a consumer whose loop acknowledges by itself. */
+  readonly #progress: Progress | undefined
+  readonly #waiting = new Fifo<Deferred<Result>>()
+  readonly #batches = new Fifo<Batch | LargeBatch>()
+  #generation = ''
+  #lastGeneration = ''
+  #lastSeq = 0
+  #isReferenced = true
+  #isHeld = false
+  /** What comes after the last chunk; set once. */
+  #end: Ending | undefined
+
+  constructor(bridge: Bridge, { args, signal, isAuto }: Following) {
+    const { streamId, consumer, owner } = args
+    this.streamId = streamId
+    this.#bridge = bridge
+    this.#intake = new Intake(bridge)
+    this.#signal = signal && new WeakRef(signal)
+    this.#args = args
+    this.#isAuto = isAuto
+    if (consumer !== null && isAuto) this.#progress = new Progress(bridge, { streamId, consumer, owner })
+  }
+
+  /** Begins; a failure is what the first `next()` throws. */
+  open(): void {
+    const signal = this.#signal?.deref()
+    if (signal?.aborted) {
+      this.broken(signal.reason)
+      return
+    }
+    try {
+      this.#intake.open(this.#args, this)
+    } catch (error) {
+      this.broken(error)
+      return
+    }
+    signal?.addEventListener('abort', this.#onAbort)
+  }
+
+  get cursor(): string | undefined {
+    return this.#lastSeq === 0 ? undefined : `${this.#lastGeneration}.${this.#lastSeq}`
+  }
+
+  /** Whether what was given to the caller is all there is. */
+  get isExhausted(): boolean {
+    return this.#end !== undefined && this.#batches.size === 0
+  }
+
+  /** The loop asks for more: it is done with what it was given. */
+  pass(): void {
+    this.#intake.want()
+    if (this.#isAuto && this.#lastSeq > 0) this.#intake.acknowledge(this.#lastSeq)
+    if (this.#lastSeq > 0) this.#progress?.passed(this.#lastGeneration, this.#lastSeq, this.#isReferenced)
+    if (this.isExhausted) this.#progress?.tell(this.#isReferenced)
+  }
+
+  /** Everything up to the cursor has been dealt with; settles once that is stored. */
+  ack(cursor: string): Promise<void> {
+    const { streamId, consumer, owner, window } = this.#args
+    this.#intake.acknowledge(Number(cursor.slice(cursor.indexOf('.') + 1)))
+    if (consumer !== null) {
+      return this.#bridge.request('ack', { streamId, consumer, owner, cursor }, ignore)
+    }
+    if (window === null) throw invalidArgument('options.consumer', 'was not given to subscribe')
+    return Promise.resolve()
+  }
+
+  /** The next chunk, if it is there. */
+  take(): Chunk | undefined {
+    const batch = this.#batches.first()
+    if (batch === undefined) return undefined
+    const seq = batch.seq
+    const chunk = this.#hand(batch.generation, seq, batch.take(), batch.bytes)
+    if (batch.isEmpty) {
+      this.#batches.shift()
+      if (this.isExhausted) this.#release()
+    }
+    return chunk
+  }
+
+  /** A promise for what comes when nothing is there yet. */
+  wait(owner: Reader): Promise<Result> {
+    if (this.#end !== undefined) return this.#finish(this.#end, owner.origin)
+    const waiter = deferred<Result>()
+    this.#waiting.push(waiter)
+    this.waitingFor = owner
+    this.#hold()
+    return waiter.promise
+  }
+
+  /** Takes what has arrived; the waiting come first. */
+  push(drained: Drained, seq: number): void {
+    while (this.#waiting.size > 0 && drained.left > 0) {
+      const chunk = this.#hand(this.#generation, seq++, drained.chunk())
+      this.#waiting.shift()?.resolve({ done: false, value: chunk })
+    }
+    if (this.#waiting.size === 0) this.#unwait()
+    if (drained.left === 0) return
+    let batch = this.#batches.last()
+    if (!(batch instanceof Batch) || !batch.precedes(this.#generation, seq)) {
+      batch = new Batch(this.#generation, seq)
+      this.#batches.push(batch)
+    }
+    batch.add(drained)
+  }
+
+  /** Takes a large chunk, as the other. */
+  pushLarge(large: Large, seq: number): void {
+    const waiter = this.#waiting.shift()
+    if (waiter === undefined) this.#batches.push(new LargeBatch(this.#generation, seq, large))
+    else waiter.resolve({ done: false, value: this.#hand(this.#generation, seq, large.take(), large.bytes) })
+    if (this.#waiting.size === 0) this.#unwait()
+  }
+
+  /** The following chunks belong to this generation. */
+  enter(generation: string): void {
+    this.#generation = generation
+  }
+
+  /** The native half is over. */
+  ended(end: End): void {
+    this.#intake.forget()
+    this.outcome = end.outcome
+    this.reason = end.reason || undefined
+    const { error, outcome, reason = '' } = end
+    if (error !== undefined) this.#settle({ error: (from) => fromNative(advised(error, this.#args), from) })
+    else if (outcome === 'failed' || outcome === 'interrupted') {
+      this.#settle({ error: (from) => outcomeError(outcome, this.streamId, reason, from) })
+    } else this.#settle({ quiet: true })
+  }
+
+  /** Ends with an error after what has arrived. */
+  broken(error: unknown): void {
+    this.#intake.forget()
+    if (this.#end === undefined) this.#settle({ error: () => error })
+  }
+
+  /** Ends quietly and at once: what has arrived is dropped. */
+  leave(): void {
+    if (this.isExhausted) {
+      this.#end = { quiet: true }
+      return
+    }
+    this.#drop({ quiet: true })
+  }
+
+  /** Where another subscription goes on if this one is left now; undefined: where this one began. */
+  get place(): string | undefined {
+    const batch = this.#batches.first()
+    return this.cursor ?? (batch && `${batch.generation}.${batch.seq - 1}`)
+  }
+
+  set isReferenced(value: boolean) {
+    this.#isReferenced = value
+    this.#hold()
+  }
+
+  readonly #onAbort = (event: Event): void => {
+    const { reason } = event.target as AbortSignal
+    this.#drop({ error: () => reason })
+  }
+
+  #drop(end: Ending): void {
+    this.#intake.cancel()
+    this.#batches.clear()
+    this.outcome = undefined
+    this.reason = undefined
+    this.#settle(end)
+  }
+
+  /** `bytes` is what a large chunk costs. */
+  #hand(generation: string, seq: number, data: ChunkData, bytes?: number): Chunk {
+    this.#lastGeneration = generation
+    this.#lastSeq = seq
+    this.#intake.consume((bytes ?? (typeof data === 'string' ? data.length : data.byteLength)) + CHUNK_COST)
+    return new Chunk(generation, seq, data)
+  }
+
+  #settle(end: Ending): void {
+    this.#end = end
+    const from = this.waitingFor?.origin
+    for (let waiter = this.#waiting.shift(); waiter !== undefined; waiter = this.#waiting.shift()) {
+      if ('error' in this.#end) waiter.reject(this.#once(this.#end.error(from)))
+      else waiter.resolve({ done: true, value: undefined })
+    }
+    this.#unwait()
+    if (this.#batches.size === 0) this.#release()
+  }
+
+  #finish(end: Ending, from: Origin): Promise<Result> {
+    if ('error' in end) return Promise.reject(this.#once(end.error(from)))
+    return Promise.resolve({ done: true, value: undefined })
+  }
+
+  /** An error is thrown once; a loop that goes on after it is done. */
+  #once(error: unknown): unknown {
+    this.#end = { quiet: true }
+    return error
+  }
+
+  #unwait(): void {
+    this.waitingFor = undefined
+    this.#hold()
+  }
+
+  #hold(): void {
+    const wanted = this.#isReferenced && this.#waiting.size > 0
+    if (wanted === this.#isHeld) return
+    this.#isHeld = wanted
+    if (wanted) this.#bridge.keepAlive.hold()
+    else this.#bridge.keepAlive.release()
+  }
+
+  #release(): void {
+    this.#progress?.tell(this.#isReferenced)
+    this.#signal?.deref()?.removeEventListener('abort', this.#onAbort)
+  }
+}

@@ -1,0 +1,34 @@
+import type { Bridge } from '../native/bridge'
+import type { Owned } from '../options/args'
+import { ignore } from '../util/deferred'
+import { nextTick } from '../util/timers'
+
+/** What becomes of an item: `src/store/groups.rs`. */
+export type Verdict = 'done' | 'back' | 'retry' | 'drop'
+
+/** Says what becomes of a group's items: all that is said in one turn crosses together. */
+export class Verdicts {
+  readonly #bridge: Bridge
+  readonly #args: Owned & { consumer: string }
+  #verdicts: [id: string, verdict: Verdict][] = []
+  #sent: Promise<void> | undefined
+
+  constructor(bridge: Bridge, args: Owned & { consumer: string }) {
+    this.#bridge = bridge
+    this.#args = args
+  }
+
+  /** Settles once it is stored. */
+  give(id: string, verdict: Verdict): Promise<void> {
+    this.#verdicts.push([id, verdict])
+    this.#sent ??= new Promise((resolve) => nextTick(() => resolve(this.#send())))
+    return this.#sent
+  }
+
+  #send(): Promise<void> {
+    const verdicts = this.#verdicts
+    this.#verdicts = []
+    this.#sent = undefined
+    return this.#bridge.request('resolve', { ...this.#args, verdicts }, ignore)
+  }
+}

@@ -1,0 +1,111 @@
+import type * as api from '../../index'
+import { closedError, type Origin, origin, publish } from '../errors/errors'
+import { EventStream } from '../http/event-stream'
+import type { Bridge } from '../native/bridge'
+import { cursor as checkCursor, type Following, sseOptions } from '../options/options'
+import { show } from '../util/shown'
+import type { Chunk } from './chunk'
+import { Sink } from './reader-state'
+
+type Result = IteratorResult<Chunk, undefined>
+
+/** A loop that was dropped without `break` or `return()` must not go on receiving. */
+const dropped = new FinalizationRegistry<Sink>((sink) => sink.leave())
+
+export class Subscription implements api.Subscription {
+  /** @internal */ readonly origin: Origin
+  readonly #bridge: Bridge
+  readonly #following: Following
+  readonly #sink: Sink
+
+  constructor(bridge: Bridge, following: Following, from: Origin) {
+    this.origin = from
+    this.#bridge = bridge
+    this.#following = following
+    const sink = new Sink(bridge, following)
+    this.#sink = sink
+    dropped.register(this, sink, sink)
+    if (bridge.closing) sink.broken(closedError(from))
+    else sink.open()
+  }
+
+  get streamId(): string {
+    return this.#sink.streamId
+  }
+
+  get cursor(): string | undefined {
+    return this.#sink.cursor
+  }
+
+  get outcome(): api.Outcome | undefined {
+    return this.#sink.isExhausted ? this.#sink.outcome : undefined
+  }
+
+  get reason(): string | undefined {
+    return this.#sink.isExhausted ? this.#sink.reason : undefined
+  }
+
+  toJSON(): api.SubscriptionJson {
+    const { streamId, cursor, outcome, reason } = this
+    return { streamId, cursor, outcome, reason }
+  }
+
+  next(): Promise<Result> {
+    this.#sink.pass()
+    const chunk = this.#sink.take()
+    return chunk === undefined ? this.#sink.wait(this) : Promise.resolve({ done: false, value: chunk })
+  }
+
+  return(): Promise<Result> {
+    this.#leave()
+    return Promise.resolve({ done: true, value: undefined })
+  }
+
+  throw(error?: unknown): Promise<Result> {
+    this.#leave()
+    return Promise.reject(error)
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#leave()
+  }
+
+  async ack(cursor: string): Promise<void> {
+    return this.#sink.ack(checkCursor(cursor, 'cursor'))
+  }
+
+  toSSE(options?: api.SseOptions): ReadableStream<Uint8Array> {
+    const { sse, pace } = sseOptions(options, 'options')
+    const { args, signal, isAuto } = this.#following
+    const from = this.#sink.place ?? args.from
+    // Only a consumer can acknowledge what becomes of the body.
+    const isCounted = args.consumer !== null && !isAuto
+    const rest = { ...args, from, sse, ...(isCounted ? {} : { window: null, ackTimeoutMs: null }) }
+    // Before this one is left, so that the stream's hub finds itself wanted all the time.
+    const { body } = EventStream.open(this.#bridge, rest, pace, { application: signal }, origin(this.toSSE))
+    this.#leave()
+    return body
+  }
+
+  ref(): this {
+    this.#sink.isReferenced = true
+    return this
+  }
+
+  unref(): this {
+    this.#sink.isReferenced = false
+    return this
+  }
+
+  #leave(): void {
+    dropped.unregister(this.#sink)
+    this.#sink.leave()
+  }
+}
+
+publish(Subscription, 'ack', 'toSSE')
+show(Subscription, 'Subscription')

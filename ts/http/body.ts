@@ -1,0 +1,149 @@
+import { types } from 'node:util'
+import type { StreamRequest } from '../../index'
+import { InvalidArgumentError, invalidArgument } from '../errors/errors'
+import { refuse } from '../options/checks'
+import { begin, type Reading } from '../options/source'
+import type { MaybePromise } from '../util/deferred'
+
+/** Levels of arrays and objects within each other; code that walks them calls itself for each. */
+const MAX_DEPTH = 1000
+/** Arrays, objects and commas: each costs a few bytes as text, and may cost a hundred as a value. */
+const MAX_VALUES = 1_000_000
+const FIRST_BYTES = 16 * 1024
+
+/** A body that is more than is taken: its status is 413. */
+export class TooLargeError extends InvalidArgumentError {}
+
+type NodeHeaders = Readonly<Record<string, string | string[] | undefined>> | undefined
+
+/** A header of a web request, or of one of `node:http`. */
+export function headerOf(headers: StreamRequest['headers'] | undefined, name: string): string | undefined {
+  const value = typeof headers?.get === 'function' ? headers.get(name) : (headers as NodeHeaders)?.[name]
+  return typeof value === 'string' ? value : undefined
+}
+
+/** A body and what came with it, as web requests and those of `node:http` have them. */
+export interface Received {
+  readonly body: unknown
+  readonly headers?: StreamRequest['headers'] | undefined
+  /** Whether somebody has read it. */
+  readonly bodyUsed?: boolean | undefined
+}
+
+/**
+ * Reads a body as JSON, an object; `shape` says in an error what it should hold. What is larger than the limit is not
+ * read to its end, and not parsed.
+ */
+export async function jsonOf(received: Received, maxBytes: number, shape: string): Promise<object> {
+  if (Number(headerOf(received.headers, 'content-length')) > maxBytes) throw tooLarge(`${maxBytes} bytes`)
+  if (received.bodyUsed)
+    throw invalidArgument('body', 'was read already: read a clone of the request instead')
+  const bytes = await bytesOf(received.body, maxBytes)
+  checkWeight(bytes)
+  let value: unknown
+  try {
+    value = JSON.parse(new TextDecoder().decode(bytes))
+  } catch (cause) {
+    throw invalidArgument('body', `must be ${shape}`, { cause })
+  }
+  return typeof value === 'object' && value !== null ? value : refuse('body', shape, value)
+}
+
+/** The ways in which a request's body is read at once; not every version of Node.js has all. */
+const READINGS = ['arrayBuffer', 'blob', 'bytes', 'formData', 'json', 'text'] as const
+
+/** Lets somebody look at a request whose body is read later: they may read it too, which is then done from a copy. */
+export async function spared<T>(request: Request, look: () => MaybePromise<T>): Promise<T> {
+  if (request.bodyUsed) return look()
+  const shadowed = READINGS.filter((name) => name in request && !Object.hasOwn(request, name))
+  for (const name of shadowed) {
+    const read = async () => (request.clone() as Request & { bytes(): Promise<Uint8Array> })[name]()
+    Reflect.defineProperty(request, name, { configurable: true, value: read })
+  }
+  try {
+    return await look()
+  } finally {
+    for (const name of shadowed) Reflect.deleteProperty(request, name)
+  }
+}
+
+async function bytesOf(body: unknown, maxBytes: number): Promise<Buffer> {
+  if (body === null || body === undefined) return Buffer.alloc(0)
+  const reading = begin(body as AsyncIterable<Uint8Array | string>, 'body')
+  // One buffer however many pieces come: those may be of a single byte.
+  let bytes = Buffer.alloc(Math.min(FIRST_BYTES, maxBytes))
+  let size = 0
+  for (;;) {
+    const { done, value } = await next(reading)
+    if (done) return bytes.subarray(0, size)
+    const piece = typeof value === 'string' ? Buffer.from(value) : (value as Uint8Array)
+    if (!types.isUint8Array(piece)) return refuse('body', 'bytes', piece)
+    const end = size + piece.byteLength
+    // The rest is left unread and not cancelled: servers take that for a reason to hang up before they have answered, and
+    // that of Next.js writes on into what was cancelled, which ends the process.
+    if (end > maxBytes) throw tooLarge(`${maxBytes} bytes`)
+    if (end > bytes.byteLength) {
+      const larger = Buffer.alloc(Math.min(maxBytes, Math.max(end, 2 * bytes.byteLength)))
+      bytes.copy(larger, 0, 0, size)
+      bytes = larger
+    }
+    bytes.set(piece, size)
+    size = end
+  }
+}
+
+async function next(reading: Reading<Uint8Array | string>) {
+  try {
+    return await reading.next()
+  } catch (cause) {
+    // As a rule its sender is gone, and so is nobody's error here.
+    throw invalidArgument('body', 'broke off', { cause })
+  }
+}
+
+function tooLarge(limit: string): TooLargeError {
+  const message = `body: must be at most ${limit}`
+  return new TooLargeError('ERR_INVALID_ARGUMENT', {
+    message,
+    streamId: null,
+    retryable: false,
+    field: 'body',
+  })
+}
+
+/** Refuses a text that would become far larger, or deeper, than what anybody says. */
+function checkWeight(json: Buffer): void {
+  let depth = 0
+  let values = 0
+  for (let at = 0; at < json.length; at++) {
+    switch (json[at]) {
+      case 0x22: // "
+        at = endOfString(json, at)
+        break
+      case 0x5b: // [
+      case 0x7b: // {
+        depth += 1
+        values += 1
+        if (depth > MAX_DEPTH)
+          throw invalidArgument('body', `must be nested at most ${MAX_DEPTH} levels deep`)
+        break
+      case 0x5d: // ]
+      case 0x7d: // }
+        depth -= 1
+        break
+      case 0x2c: // ,
+        values += 1
+    }
+    if (values > MAX_VALUES) throw tooLarge(`${MAX_VALUES} values`)
+  }
+}
+
+/** The quotation mark that closes the string, or the text's end. */
+function endOfString(json: Buffer, start: number): number {
+  for (let end = json.indexOf(0x22, start + 1); end >= 0; end = json.indexOf(0x22, end + 1)) {
+    let slashes = 0
+    while (json[end - 1 - slashes] === 0x5c) slashes += 1
+    if (slashes % 2 === 0) return end
+  }
+  return json.length
+}

@@ -1,0 +1,222 @@
+import { advised } from '../errors/advice'
+import { closedError, cutError, fromNative, type Origin } from '../errors/errors'
+import type { OnError } from '../errors/wording'
+import type { Bridge } from '../native/bridge'
+import type { Drained } from '../native/drain-cursor'
+import { Intake } from '../native/native-subscription'
+import type { End, Receiver } from '../native/records'
+import type { Pace, SubscribeArgs } from '../options/args'
+import { type Deferred, deferred, ignore } from '../util/deferred'
+import { Fifo } from '../util/fifo'
+import { clearTimeout, setTimeout } from '../util/timers'
+import { report } from './refusal'
+
+const HEARTBEAT = new TextEncoder().encode(': heartbeat\n\n')
+
+type Controller = ReadableStreamDefaultController<Uint8Array>
+
+/** Who may end an event stream: the application, whose client is still there, or the client, who is gone then. */
+export interface Signals {
+  application: AbortSignal | undefined
+  client?: AbortSignal | undefined
+}
+
+/** A body that nobody reads any more must not go on receiving. */
+const dropped = new FinalizationRegistry<EventStream>((stream) => stream.leave())
+
+/**
+ * A subscription as the bytes of a `text/event-stream`, which the native side has framed. Like `Sink` it does not refer
+ * to its public object, the body, unless somebody waits.
+ */
+export class EventStream implements Receiver {
+  readonly #opened = deferred<void>()
+  readonly #bridge: Bridge
+  readonly #intake: Intake
+  readonly #from: Origin
+  readonly #onError: OnError | undefined
+  readonly #pieces = new Fifo<Uint8Array>()
+  readonly #listening: { signal: WeakRef<AbortSignal>; listener: () => void }[] = []
+  readonly #streamId: string
+  readonly #asked: Pick<SubscribeArgs, 'owner' | 'waitMs'>
+  /** The AI SDK takes a body's clean end for the answer's: what ends before that has to break. */
+  readonly #breaks: boolean
+  #isOpen = false
+  /** A read that waits. */
+  #waiting: { controller: Controller; answered: Deferred<void> } | undefined
+  /** What follows the last piece. */
+  #end: { error?: unknown } | undefined
+  #heartbeat: NodeJS.Timeout | undefined
+  #limit: NodeJS.Timeout | undefined
+
+  private constructor(
+    bridge: Bridge,
+    { streamId, sse, owner, waitMs }: SubscribeArgs,
+    from: Origin,
+    onError: OnError | undefined,
+  ) {
+    this.#bridge = bridge
+    this.#from = from
+    this.#onError = onError
+    this.#streamId = streamId
+    this.#asked = { owner, waitMs }
+    this.#breaks = sse?.format === 'ui-messages'
+    this.#intake = new Intake(bridge)
+    this.#opened.promise.catch(ignore)
+  }
+
+  /** Begins to follow; what goes wrong is what the body's first read throws. */
+  static open(
+    bridge: Bridge,
+    args: SubscribeArgs,
+    { heartbeatMs, maxDurationMs, onError }: Pace,
+    { application, client }: Signals,
+    from: Origin,
+  ): { stream: EventStream; body: ReadableStream<Uint8Array> } {
+    const stream = new EventStream(bridge, args, from, onError)
+    const source = {
+      pull: (controller: Controller) => stream.#pull(controller),
+      cancel: () => stream.#cancelled(),
+    }
+    // Nothing is taken before it is asked for: what waits, waits where it is counted.
+    const body = new ReadableStream<Uint8Array>(source, { highWaterMark: 0 })
+    dropped.register(body, stream, stream)
+    if (bridge.closing) stream.broken(closedError(from))
+    else if (client?.aborted) stream.leave()
+    else if (application?.aborted) stream.#cut()
+    else {
+      stream.#listen(client, stream.leave)
+      if (application !== client) stream.#listen(application, stream.#cut)
+      stream.#start(args, heartbeatMs, maxDurationMs)
+    }
+    return { stream, body }
+  }
+
+  #start(args: SubscribeArgs, heartbeatMs: number, maxDurationMs: number | undefined): void {
+    try {
+      this.#intake.open(args, this)
+    } catch (error) {
+      this.broken(error)
+      return
+    }
+    if (heartbeatMs > 0) this.#heartbeat = setTimeout(this.#beat, heartbeatMs).unref()
+    if (maxDurationMs !== undefined) this.#limit = setTimeout(this.#cut, maxDurationMs).unref()
+  }
+
+  /** Waits until the stream has its place; rejects with the reason why it has none. */
+  async opened(): Promise<void> {
+    this.#bridge.keepAlive.hold()
+    try {
+      await this.#opened.promise
+    } finally {
+      this.#bridge.keepAlive.release()
+    }
+  }
+
+  /** A drain's events. */
+  push(drained: Drained): void {
+    if (!this.#isOpen) {
+      this.#isOpen = true
+      this.#opened.resolve()
+    }
+    while (drained.left > 0) {
+      const piece = drained.chunk() as Uint8Array
+      if (this.#waiting === undefined) this.#pieces.push(piece)
+      else this.#answer((controller) => this.#hand(controller, piece))
+    }
+  }
+
+  /** Cursors are written by the native side. */
+  enter(): void {}
+
+  /** Once it is open, the native side has written what the client should know; the rest is for it to come back. */
+  ended({ error: native }: End): void {
+    const error = native && fromNative(advised(native, this.#asked), this.#from)
+    if (error !== undefined && !this.#isOpen) this.#settle({ error })
+    else if (error?.retryable || error?.code === 'ERR_CLOSED') this.#cut()
+    else this.#settle({})
+    // What another try may cure ends many responses at once, and is what the engine's state says.
+    if (this.#isOpen && error?.retryable === false) report(error, this.#onError)
+  }
+
+  broken(error: unknown): void {
+    if (this.#isOpen) this.#cut()
+    else this.#settle({ error })
+  }
+
+  /** The client is gone. */
+  readonly leave = (): void => {
+    this.#intake.cancel()
+    this.#settle({})
+  }
+
+  /** Ends after what has arrived, without a word: the client may come back, and has to notice. */
+  readonly #cut = (): void => {
+    this.#intake.cancel()
+    // It is the body that breaks, not its beginning.
+    this.#opened.resolve()
+    this.#settle(this.#breaks ? { error: cutError(this.#streamId) } : {})
+  }
+
+  /** Nobody reads on: a read that waits was answered by the stream itself, whose controller takes nothing any more. */
+  #cancelled(): void {
+    this.#answer(ignore)
+    this.leave()
+  }
+
+  #pull(controller: Controller): Promise<void> | undefined {
+    this.#intake.want()
+    const piece = this.#pieces.shift()
+    if (piece !== undefined) this.#hand(controller, piece)
+    else if (this.#end !== undefined) this.#finish(controller, this.#end)
+    else {
+      this.#waiting = { controller, answered: deferred() }
+      this.#bridge.keepAlive.hold()
+      return this.#waiting.answered.promise
+    }
+    return undefined
+  }
+
+  #hand(controller: Controller, piece: Uint8Array): void {
+    this.#heartbeat?.refresh()
+    this.#intake.consume(piece.byteLength)
+    controller.enqueue(piece)
+  }
+
+  readonly #beat = (): void => {
+    this.#heartbeat?.refresh()
+    if (this.#waiting !== undefined) this.#answer((controller) => controller.enqueue(HEARTBEAT.slice()))
+  }
+
+  #answer(how: (controller: Controller) => void): void {
+    const waiting = this.#waiting
+    if (waiting === undefined) return
+    this.#waiting = undefined
+    this.#bridge.keepAlive.release()
+    how(waiting.controller)
+    waiting.answered.resolve()
+  }
+
+  #settle(end: { error?: unknown }): void {
+    if (this.#end !== undefined) return
+    this.#end = end
+    this.#intake.forget()
+    clearTimeout(this.#heartbeat)
+    clearTimeout(this.#limit)
+    dropped.unregister(this)
+    for (const { signal, listener } of this.#listening) signal.deref()?.removeEventListener('abort', listener)
+    if ('error' in end) this.#opened.reject(end.error)
+    else this.#opened.resolve()
+    this.#answer((controller) => this.#finish(controller, end))
+  }
+
+  #finish(controller: Controller, end: { error?: unknown }): void {
+    if ('error' in end) controller.error(end.error)
+    else controller.close()
+  }
+
+  #listen(signal: AbortSignal | undefined, listener: () => void): void {
+    if (signal === undefined) return
+    this.#listening.push({ signal: new WeakRef(signal), listener })
+    signal.addEventListener('abort', listener)
+  }
+}

@@ -1,0 +1,71 @@
+import type * as api from '../../index'
+import { invalidArgument, origin } from '../errors/errors'
+import type { Bridge } from '../native/bridge'
+import { refuse } from '../options/checks'
+import { cursor, from, type RespondArgs } from '../options/options'
+import { headerOf } from './body'
+import { EventStream } from './event-stream'
+import { addHeaders, refusal } from './refusal'
+
+/** What keeps proxies and browsers from holding back, changing or keeping an event stream. */
+const HEADERS = {
+  'content-type': 'text/event-stream; charset=utf-8',
+  'cache-control': 'no-cache, no-store, no-transform',
+  'x-accel-buffering': 'no',
+}
+
+/** `Engine.respond`, its options checked. */
+export async function respond(
+  bridge: Bridge,
+  request: api.StreamRequest,
+  { args, pace, format, headers, signal }: RespondArgs,
+): Promise<Response> {
+  const called = origin(respond)
+  checkRequest(request)
+  try {
+    const place = placeOf(request) ?? args.from
+    const signals = { application: signal, client: request.signal }
+    const { stream, body } = EventStream.open(bridge, { ...args, from: place }, pace, signals, called)
+    await stream.opened()
+    return new Response(body, { headers: headersFor(format, headers) })
+  } catch (error) {
+    return refusal(error, pace.onError, headers)
+  }
+}
+
+export function headersFor(format: RespondArgs['format'], given: Headers): Headers {
+  const all = new Headers(HEADERS)
+  if (format === 'ui-messages') all.set('x-vercel-ai-ui-message-stream', 'v1')
+  addHeaders(all, given)
+  return all
+}
+
+/** Where polyfills of EventSource put the id that they may not send as a header to other origins. */
+const LAST_ID = 'lastEventId'
+
+/**
+ * Where the client wants to go on. A browser's EventSource repeats its URL when it comes back, so its header, which it
+ * keeps up to date, comes first, and the parameter in which polyfills do before the one that the page has chosen.
+ */
+export function placeOf(request: api.StreamRequest): string | undefined {
+  const header = headerOf(request.headers, 'last-event-id')
+  const query = /\?([^#]*)/.exec(request.url ?? '')?.[1]
+  const parameters = new URLSearchParams(query)
+  const given = only(parameters, 'cursor')
+  const place = given === undefined ? undefined : from(given, 'cursor')
+  // Polyfills send an empty one before they have any.
+  const last = only(parameters, LAST_ID) || undefined
+  if (header !== undefined) return cursor(header, 'Last-Event-ID')
+  return last === undefined ? place : cursor(last, LAST_ID)
+}
+
+function only(parameters: URLSearchParams, name: string): string | undefined {
+  const values = parameters.getAll(name)
+  if (values.length > 1) throw invalidArgument(name, 'must be given once')
+  return values[0]
+}
+
+function checkRequest(request: Partial<api.StreamRequest> | null | undefined): void {
+  if (typeof request?.headers === 'object' && request.headers !== null) return
+  refuse('request', 'a Request, or what node:http calls one', request)
+}

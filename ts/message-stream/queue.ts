@@ -1,0 +1,105 @@
+import { called } from '../errors/errors'
+import { streamId } from '../options/options'
+import type { StreamMessage } from '../schema/message-events'
+import { ignore } from '../util/deferred'
+import { home } from './default-engine'
+import { queueOptions, reasonOf } from './options'
+import { isComplete } from './predecessor'
+import { Publisher } from './publisher'
+import type { StreamQueue, StreamQueueOptions } from './types'
+
+const DEFAULT_BATCH_SIZE = 100
+
+/**
+ * A chat's stream, to be written event by event. The first event starts the stream anew, and a complete event ends it; an
+ * event after that starts it anew again.
+ */
+export function createStreamQueue(chatId: string, options: StreamQueueOptions = {}): StreamQueue {
+  return called(
+    createStreamQueue,
+    () => new ChatQueue(streamId(chatId, 'chatId'), queueOptions(options, 'options')),
+  )
+}
+
+class ChatQueue implements StreamQueue {
+  readonly #chatId: string
+  readonly #options: ReturnType<typeof queueOptions>
+  readonly #controller = new AbortController()
+  /** Settles when everything that was asked for before is done. */
+  #tail: Promise<void> = Promise.resolve()
+  #publisher: Publisher | undefined
+  #unflushed = 0
+
+  constructor(chatId: string, options: ReturnType<typeof queueOptions>) {
+    this.#chatId = chatId
+    this.#options = options
+    if (options.signal?.aborted) this.#onAbort()
+    else options.signal?.addEventListener('abort', this.#onAbort, { once: true })
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal
+  }
+
+  enqueue(event: StreamMessage): Promise<void> {
+    return this.#inTurn(() => this.#put(event))
+  }
+
+  cleanup(): Promise<void> {
+    this.#options.signal?.removeEventListener('abort', this.#onAbort)
+    return this.#inTurn(() => this.#complete())
+  }
+
+  /** The promise may be ignored, as it could be with the previous backend: what it tells, the next one tells again. */
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const turn = this.#tail.then(work)
+    this.#tail = turn.catch(ignore)
+    return turn
+  }
+
+  async #put(event: StreamMessage): Promise<void> {
+    const isLast = isComplete(event)
+    this.#check(isLast)
+    this.#publisher ??= await this.#open()
+    this.#check(isLast)
+    const full = this.#publisher.write(event)
+    if (isLast) return this.#complete()
+    this.#unflushed += 1
+    if (this.#unflushed >= (this.#options.maxBatchSize ?? DEFAULT_BATCH_SIZE)) {
+      this.#unflushed = 0
+      this.#publisher.flush().catch(ignore)
+    }
+    return full
+  }
+
+  /** After a stop, closing words may be written and nothing else. */
+  #check(isLast: boolean): void {
+    if (this.signal.aborted && !(isLast && this.#publisher !== undefined)) throw this.signal.reason
+  }
+
+  async #open(): Promise<Publisher> {
+    const { owner, schema, batchTimeMs, expireAfterSeconds } = this.#options
+    const publisher = await Publisher.open(home(), this.#chatId, {
+      owner,
+      schema,
+      flushIntervalMs: batchTimeMs,
+      ttlSeconds: expireAfterSeconds,
+    })
+    const abort = () => this.#controller.abort(publisher.signal.reason)
+    if (publisher.signal.aborted) abort()
+    else publisher.signal.addEventListener('abort', abort, { once: true })
+    return publisher
+  }
+
+  async #complete(): Promise<void> {
+    const publisher = this.#publisher
+    this.#publisher = undefined
+    await publisher?.complete()
+  }
+
+  readonly #onAbort = (): void => {
+    const reason = this.#options.signal?.reason
+    this.#controller.abort(reason)
+    this.#inTurn(async () => this.#publisher?.stop(reasonOf(reason)))
+  }
+}

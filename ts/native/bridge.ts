@@ -1,0 +1,321 @@
+import type { ConnectionState } from '../../index'
+import { advised } from '../errors/advice'
+import { closedError, fromNative, fromThrown, type NativeError, type Origin, origin } from '../errors/errors'
+import { warnOnce } from '../errors/warnings'
+import { ask, numberOf, type Provider } from '../options/credentials'
+import type { Log } from '../options/log'
+import type { Config } from '../options/options'
+import { type Deferred, deferred, ignore } from '../util/deferred'
+import { setImmediate } from '../util/timers'
+import { Drained } from './drain-cursor'
+import { KeepAlive } from './keep-alive'
+import { Large } from './large'
+import type { Counted } from './native'
+import * as abi from './native'
+import type { ProducerReceiver, Receiver, Teller } from './records'
+import { Writes } from './writes'
+
+/** One drain's records; 16 KiB keep the text that a slow reader holds on to small. */
+const WORDS = 4096
+/** Drains in a row before the event loop gets a turn. */
+const ROUNDS = 16
+/** Every so many wakes, the event loop gets a turn before the drain. */
+const WAKES_IN_A_ROW = 4
+const HIGH = 2 ** 32
+
+interface Call extends Deferred<unknown> {
+  readonly args: object
+  readonly from: Origin
+  /** Whether the process stays for the answer. */
+  readonly holds: boolean
+  readonly receive: (answer: never) => unknown
+  readonly refused: (error: Error) => unknown
+}
+
+function rethrow(error: Error): never {
+  throw error
+}
+
+/** Puts parcels where a reply names them by their numbers. */
+function addressed(answer: Partial<abi.Handed> | null, larges: readonly abi.Parcel[]): void {
+  for (const item of answer?.items ?? []) {
+    if (typeof item.large === 'number') item.large = larges[item.large] as abi.Parcel
+  }
+}
+
+/** An engine's side of the boundary: the calls under way, the drain loop, and who gets which record. */
+export class Bridge {
+  readonly native: abi.Native
+  readonly handle: number
+  readonly keepAlive = new KeepAlive()
+  readonly writes: Writes
+  readonly producers = new Map<number, ProducerReceiver>()
+  readonly receivers = new Map<number, Receiver>()
+  /** Those with an acknowledgement under way. */
+  readonly progress = new Set<Teller>()
+  readonly #calls = new Map<number, Call>()
+  readonly #words = new Uint32Array(WORDS)
+  readonly #drained = new Drained(this.#words)
+  readonly #onState: (state: ConnectionState, reason: string) => void
+  readonly #provider: Provider | null
+  readonly #log: Log
+  #lastRequest = 0
+  #wakes = 0
+  #closing: Promise<void> | undefined
+  #closed = false
+
+  constructor(native: abi.Native, config: Config, onState: (state: ConnectionState, reason: string) => void) {
+    this.native = native
+    this.#onState = onState
+    this.#provider = config.credentials
+    this.#log = config.log
+    const credentials = config.credentials && numberOf(config.credentials)
+    try {
+      this.handle = native.open(
+        JSON.stringify({ ...config, credentials, log: undefined, logLevel: config.log.level }),
+        this.#wake,
+      )
+    } catch (thrown) {
+      throw fromThrown(thrown)
+    }
+    this.writes = new Writes(native, this.handle, this.keepAlive)
+  }
+
+  /** Whether `close` was called: nothing can be begun any more. */
+  get closing(): boolean {
+    return this.#closing !== undefined || this.#closed
+  }
+
+  /**
+   * Starts an operation. `receive` turns the answer into the promise's value, and `refused` an error into a value or
+   * another error. They run within the drain: what they do is done before any later record is handled.
+   */
+  request<T>(
+    operation: abi.Operation,
+    args: object,
+    receive: (answer: never) => T,
+    refused: (error: Error) => T = rethrow,
+    holds = true,
+  ): Promise<T> {
+    const from = origin(this.request)
+    if (this.closing) return Promise.reject(closedError(from))
+    return this.#call(operation, args, receive, refused, from, holds)
+  }
+
+  #call<T>(
+    operation: abi.Operation,
+    args: object,
+    receive: (answer: never) => T,
+    refused: (error: Error) => T,
+    from: Origin,
+    holds = true,
+  ): Promise<T> {
+    const { promise, resolve, reject } = deferred<T>()
+    const call = { promise, resolve, reject, args, from, holds, receive, refused } as Call
+    const request = this.#nextRequest()
+    this.#calls.set(request, call)
+    if (holds) this.keepAlive.hold()
+    this.writes.cross()
+    try {
+      this.native.call(this.handle, request, operation, JSON.stringify(args))
+    } catch (thrown) {
+      this.#calls.delete(request)
+      this.#refuse(call, fromThrown(thrown, from))
+    }
+    return promise
+  }
+
+  #nextRequest(): number {
+    do {
+      this.#lastRequest = (this.#lastRequest + 1) % HIGH
+    } while (this.#calls.has(this.#lastRequest))
+    return this.#lastRequest
+  }
+
+  /** What the native side has counted. */
+  counted(): Counted {
+    try {
+      return JSON.parse(this.native.metrics(this.handle))
+    } catch (thrown) {
+      throw fromThrown(thrown, origin(this.counted))
+    }
+  }
+
+  /** Lets the native side flush and hang up, and settles what is left. */
+  close(): Promise<void> {
+    if (this.#closing === undefined) {
+      for (const progress of this.progress) progress.tell()
+      for (const producer of this.producers.values()) producer.endText()
+      const from = origin(this.close)
+      const over = () => this.#end(closedError(from))
+      const failed = (error: Error) => {
+        over()
+        throw error
+      }
+      this.#closing = this.#closed ? Promise.resolve() : this.#call('close', {}, over, failed, from)
+    }
+    return this.#closing
+  }
+
+  // Node calls this again and again, without a turn of the event loop, as long as calls arrive meanwhile.
+  readonly #wake = (): void => {
+    if (++this.#wakes % WAKES_IN_A_ROW === 0) setImmediate(this.#turn)
+    else this.#turn()
+  }
+
+  // An exception in here would end the process, so there is none: it becomes the error of everything under way.
+  readonly #turn = (): void => {
+    try {
+      if (!this.#drain()) setImmediate(this.#turn)
+    } catch (thrown) {
+      this.#end(fromThrown(thrown))
+    }
+  }
+
+  /** Whether everything was taken. */
+  #drain(): boolean {
+    for (let round = 0; round < ROUNDS; round++) {
+      if (this.#closed) return true
+      const text = this.native.drain(this.handle, this.#words)
+      const flags = this.#words[0] as number
+      const bytes = (flags & abi.BYTES) === 0 ? undefined : this.native.takeBytes(this.handle)
+      const larges = (flags & abi.LARGES) === 0 ? undefined : this.native.takeLarges(this.handle)
+      // Before the records: what their receivers write is not covered by the flag.
+      if ((flags & abi.IDLE) !== 0) this.writes.idle()
+      this.#drained.open(text, bytes)
+      this.#dispatch(this.#drained, larges)
+      this.#drained.close()
+      if ((flags & abi.MORE) === 0) return true
+    }
+    return false
+  }
+
+  #dispatch(drained: Drained, larges: readonly abi.Parcel[] = []): void {
+    const words = this.#words
+    const end = words[1] as number
+    let at = 2
+    while (at < end && !this.#closed) {
+      const kind = words[at] as number
+      const id = words[at + 1] as number
+      switch (kind) {
+        case abi.DATA: {
+          const seq = (words[at + 2] as number) + (words[at + 3] as number) * HIGH
+          const count = words[at + 4] as number
+          drained.run(at + 5, count)
+          at += 5 + count
+          const receiver = this.receivers.get(id)
+          if (receiver === undefined) drained.skip()
+          else receiver.push(drained, seq)
+          break
+        }
+        case abi.LARGE: {
+          const seq = (words[at + 2] as number) + (words[at + 3] as number) * HIGH
+          const bytes = words[at + 4] as number
+          const parcel = larges[words[at + 5] as number] as abi.Parcel
+          at += 6
+          this.receivers.get(id)?.pushLarge?.(new Large(this.native, parcel, bytes), seq)
+          break
+        }
+        case abi.SETTLED: {
+          const count = words[at + 2] as number
+          this.producers.get(id)?.settled(words, at + 3, count)
+          at += 3 + 2 * count
+          break
+        }
+        case abi.GENERATION: {
+          const generation = drained.own(words[at + 2] as number)
+          at += 3
+          this.receivers.get(id)?.enter(generation)
+          break
+        }
+        case abi.END: {
+          const end = JSON.parse(drained.take(words[at + 2] as number))
+          at += 3
+          this.receivers.get(id)?.ended(end)
+          break
+        }
+        case abi.REPLY: {
+          const isOk = words[at + 2] === 1
+          const answer = JSON.parse(drained.take(words[at + 3] as number))
+          at += 4
+          if (larges.length > 0) addressed(answer, larges)
+          this.#reply(id, isOk, answer)
+          break
+        }
+        case abi.PRODUCER: {
+          const notice = JSON.parse(drained.take(words[at + 2] as number))
+          at += 3
+          const producer = this.producers.get(id)
+          if (notice.error === undefined) producer?.stopped(notice.stop)
+          else producer?.lost(fromNative(notice.error))
+          break
+        }
+        case abi.STATE: {
+          const { state, reason } = JSON.parse(drained.take(id))
+          at += 2
+          this.#onState(state, reason)
+          break
+        }
+        case abi.WARNING: {
+          const warning = JSON.parse(drained.take(id))
+          at += 2
+          warnOnce('TIDEMARK_RIGHTS', warning)
+          break
+        }
+        case abi.LOG:
+          this.#log.take(drained.take(id))
+          at += 2
+          break
+        case abi.ASK:
+          at += 2
+          this.#answer(id)
+          break
+        default:
+          throw new Error(`record ${kind} at word ${at}`)
+      }
+    }
+  }
+
+  /** Says as whom to connect; also while the engine is closing, since what is left to write may need a connection. */
+  async #answer(question: number): Promise<void> {
+    const answer = this.#provider === null ? {} : await ask(this.#provider)
+    if (this.#closed) return
+    const args = { ask: question, given: null, failure: null, ...answer }
+    await this.#call('credentials', args, ignore, ignore, origin(this.request), false)
+  }
+
+  #reply(request: number, isOk: boolean, answer: unknown): void {
+    const call = this.#calls.get(request)
+    if (call === undefined) return
+    this.#calls.delete(request)
+    if (isOk) this.#settle(call, call.receive, answer as never)
+    else this.#refuse(call, fromNative(advised(answer as NativeError, call.args), call.from))
+  }
+
+  #refuse(call: Call, error: Error): void {
+    this.#settle(call, call.refused, error)
+  }
+
+  #settle<A>(call: Call, how: (answer: A) => unknown, answer: A): void {
+    if (call.holds) this.keepAlive.release()
+    try {
+      call.resolve(how(answer))
+    } catch (error) {
+      call.reject(error)
+    }
+  }
+
+  #end(error: Error): void {
+    if (this.#closed) return
+    this.#closed = true
+    const calls = [...this.#calls.values()]
+    this.#calls.clear()
+    for (const call of calls) this.#refuse(call, error)
+    for (const producer of [...this.producers.values()]) producer.lost(error)
+    for (const receiver of [...this.receivers.values()]) receiver.broken(error)
+    this.writes.close()
+    this.keepAlive.close()
+    this.native.dispose(this.handle)
+    this.#onState('closed', '')
+  }
+}

@@ -1,0 +1,73 @@
+import { fromThrown } from '../errors/errors'
+import type { SubscribeArgs } from '../options/args'
+import type { Bridge } from './bridge'
+import type { Receiver } from './records'
+
+/** What a subscription may hold unread, in costs: UTF-16 units or bytes, and `CHUNK_COST` for each chunk. */
+const CREDIT = 64 * 1024
+
+/** Before the reader asks for anything it is given one chunk, which says where it stands. */
+const GLANCE = 1
+
+/** The native half of a subscription: opened, granted credit as it is consumed, and cancelled. */
+export class Intake {
+  readonly #bridge: Bridge
+  #handle: number | undefined
+  /** Whether the native side counts what is not acknowledged. */
+  #counts = false
+  #isWanted = false
+  #consumed = 0
+
+  constructor(bridge: Bridge) {
+    this.#bridge = bridge
+  }
+
+  /** Begins; throws what the native side refuses. */
+  open(args: SubscribeArgs, receiver: Receiver): void {
+    const bridge = this.#bridge
+    // What was written before is there for whoever subscribes after it.
+    bridge.writes.cross()
+    try {
+      this.#handle = bridge.native.subscribe(bridge.handle, JSON.stringify({ ...args, credit: GLANCE }))
+    } catch (thrown) {
+      throw fromThrown(thrown)
+    }
+    this.#counts = args.window !== null || args.ackTimeoutMs !== null
+    bridge.receivers.set(this.#handle, receiver)
+  }
+
+  /** The reader asks for something: from now on, chunks may wait here for it. */
+  want(): void {
+    if (this.#isWanted || this.#handle === undefined) return
+    this.#isWanted = true
+    this.#bridge.native.credit(this.#bridge.handle, this.#handle, CREDIT)
+  }
+
+  /** Everything up to this seq has been dealt with. */
+  acknowledge(seq: number): void {
+    if (!this.#counts || this.#handle === undefined) return
+    this.#bridge.native.acknowledge(this.#bridge.handle, this.#handle, seq)
+  }
+
+  /** So much was handed on: as much may come. */
+  consume(cost: number): void {
+    this.#consumed += cost
+    if (this.#consumed < CREDIT / 2) return
+    if (this.#handle !== undefined) {
+      this.#bridge.native.credit(this.#bridge.handle, this.#handle, this.#consumed)
+    }
+    this.#consumed = 0
+  }
+
+  /** No record follows. */
+  forget(): void {
+    if (this.#handle !== undefined) this.#bridge.receivers.delete(this.#handle)
+    this.#handle = undefined
+  }
+
+  /** Ends the native half. */
+  cancel(): void {
+    if (this.#handle !== undefined) this.#bridge.native.cancel(this.#bridge.handle, this.#handle)
+    this.forget()
+  }
+}

@@ -1,0 +1,214 @@
+import type { Metrics } from '../../index'
+import { platformError } from '../errors/platform'
+
+/**
+ * The boundary to Rust, in the order and with the names of `src/binding/mod.rs`.
+ *
+ * Control crosses as JSON, chunks as bytes and numbers. Nothing asynchronous crosses: a `call` is answered by a record of
+ * a later {@link Native.drain}, and JavaScript makes all promises. No function calls back into JavaScript but `wake`.
+ */
+export interface Native {
+  /** Makes an engine from a complete configuration (`src/config.rs`) and returns its handle. `wake` takes no arguments. */
+  open(config: string, wake: () => void): number
+  /** Starts an asynchronous operation; the answer is a REPLY record with this request number. */
+  call(engine: number, request: number, operation: Operation, args: string): void
+  /**
+   * Queues chunks. `words` holds two per chunk: the producer's handle, and `length << 2 | isText << 1 | wantsAck`;
+   * `arena` holds the payloads one after the other. The first word of each pair is overwritten with the producer's `depth`
+   * afterwards.
+   */
+  write(engine: number, words: Uint32Array, chunks: number, arena: Uint8Array): void
+  /**
+   * What a producer's queue holds: the bytes of its chunks, {@link CHUNK_COST} for each of them, and {@link ACK_COST} for
+   * those that `wantsAck`.
+   */
+  depth(engine: number, producer: number): number
+  /** Opens a subscription and returns its handle; its records follow. `args` is a {@link SubscribeArgs}, and its first credit. */
+  subscribe(engine: number, args: string): number
+  /** Allows a subscription to deliver `cost` more; a chunk costs its encoded length + {@link CHUNK_COST}. */
+  credit(engine: number, subscription: number, cost: number): void
+  /** Everything up to `seq` has been dealt with: makes room in a subscription's window. */
+  acknowledge(engine: number, subscription: number, seq: number): void
+  /** Ends a subscription; what is ready of it already may still follow, and is to be passed over. */
+  cancel(engine: number, subscription: number): void
+  /** Joins a group and returns the consumer's handle, for `take` and `leave`. `args` is a {@link ConsumeArgs}. */
+  consume(engine: number, args: string): number
+  /**
+   * Fills `words`, which has 4,096 elements, with what is ready and returns all its text, one after the other, in the
+   * order of the records: `words[0]` is a set of flags ({@link MORE} …), `words[1]` the number of words used, and records
+   * follow from `words[2]`.
+   */
+  drain(engine: number, words: Uint32Array): string
+  /** The byte chunks of the last drain, one after the other; called when {@link BYTES} was set. */
+  takeBytes(engine: number): Uint8Array
+  /** The large chunks of the last drain, in the order of their numbers; called when {@link LARGES} was set. */
+  takeLarges(engine: number): Parcel[]
+  /** A large chunk's text or bytes, once: the native side shares it among all who have not unpacked it yet. */
+  unpack(parcel: Parcel): string | Uint8Array
+  /** The largest chunk, in bytes. */
+  maxChunkBytes(): number
+  /** What the engine has counted: {@link Counted}, as JSON. */
+  metrics(engine: number): string
+  /** Drops an engine at once, without flushing. For the exit of a process or worker; `call('close')` is the polite way. */
+  dispose(engine: number): void
+  /** A ULID, greater than all that this process has made before. */
+  ulid(): string
+  /** The version of the native library. */
+  version(): string
+  /** All error codes, in the order of `src/error.rs`. */
+  errorCodes(): string[]
+}
+
+declare const parcel: unique symbol
+/** A large chunk that the native side holds. */
+export interface Parcel {
+  readonly [parcel]: true
+}
+
+/** `call` operations; arguments and answers are JSON. */
+export type Operation =
+  /** {} → null */
+  | 'connect'
+  /** ProduceArgs → { producer, generation, stop: string | null } */
+  | 'produce'
+  /** { producer } → null, when the queue is below a quarter of its bound */
+  | 'ready'
+  /** { producer } → null, when everything written so far has been accepted */
+  | 'flush'
+  /** { producer, outcome: 'complete' | 'failed', reason } → { outcome, reason } */
+  | 'finish'
+  /** { consumer } → Handed, when there are items or the end; empty when the consumer has left */
+  | 'take'
+  /** { consumer, untouched: ids } → null, when those have been given back */
+  | 'leave'
+  /** { streamId | null, group, consumer, verdicts: [id, Verdict][], owner } → null */
+  | 'resolve'
+  /** { streamId | null, group, after: id | null, count, owner } → Handed */
+  | 'dead'
+  /** { streamId | null } → { group, held, dead, behind: number | null }[] | null, when there is no such stream */
+  | 'groups'
+  /** AckArgs → null, when the cursor has been stored together with what comes from others */
+  | 'ack'
+  /** { streamId, reason, owner, keepMs: number, or null for 10 s } → StopResult */
+  | 'stop'
+  /** { streamId } → status | null; `metadata` is the JSON that `produce` was given, or null */
+  | 'status'
+  /** { streamIds } → for each: status, { damaged: why } or null */
+  | 'inspect'
+  /** { ...Place, count } → { ids: string[], next: Place | null }, see `pages.ts` */
+  | 'list'
+  /** { streamId } → bytes in the store's memory, about | null */
+  | 'memory'
+  /** {} → what the server says of itself (INFO) | null on memory */
+  | 'info'
+  /** { ask, given: Credentials | null, failure: string | null } → null */
+  | 'credentials'
+  /** {} → Rights | null on memory */
+  | 'rights'
+  /** {} → number of ids in the index */
+  | 'count'
+  /** SweepArgs → Swept[], one for each stream */
+  | 'sweep'
+  /** { streamId } → boolean */
+  | 'delete'
+  /** `Ask` → `Left` of src/legacy/mod.rs; null where it never was */
+  | 'predecessor'
+  /** {} → null */
+  | 'close'
+
+/** A group and how many items it has: handed out and not resolved, dead, and never handed out. */
+export interface GroupStatus {
+  group: string
+  held: number
+  dead: number
+  behind: number | null
+}
+
+/** Items of a group; `done` is the end, when everything has been dealt with. */
+/** What the native side counts (`src/engine/metrics.rs`). */
+export type Counted = Omit<Metrics, 'averageChunkBytes' | 'compressionRatio' | 'memory'>
+
+export interface Handed {
+  items: HandedItem[]
+  done: { outcome: 'complete' | 'failed' | 'stopped' | 'interrupted'; reason: string } | null
+}
+
+export interface HandedItem {
+  id: string
+  deliveries: number
+  cursor: string
+  /** A chunk's data, unless it cannot be read: its text, or one character for each of its bytes. */
+  text?: string
+  bytes?: string
+  /** The number of a large chunk, which the bridge replaces by its parcel. */
+  large?: number | Parcel
+  /** A finished generation's. */
+  streamId?: string
+  outcome?: 'complete' | 'failed' | 'stopped' | 'interrupted'
+  reason?: string
+}
+
+export type Swept = 'gone' | 'live' | 'kept' | 'removed' | 'damaged'
+
+/** `Rights` of src/store/values.rs. */
+export interface Rights {
+  tried: number
+  lacking: { need: string; right: string; servers: string[] }[]
+}
+
+/** Added to a chunk's encoded length when its cost is counted, so that empty chunks are bounded too; not to a piece's. */
+export const CHUNK_COST = 32
+/** Added for one whose acknowledgement is waited for: a promise and the functions that settle it. */
+export const ACK_COST = 256
+
+/** See {@link DATA}. */
+export const AGAIN = 2 ** 32 - 1
+
+/** Flags of a drain. */
+/** Not everything fitted: drain again. */
+export const MORE = 1
+/** There are byte chunks: call `takeBytes`. */
+export const BYTES = 2
+/** Every chunk that crossed so far has been accepted or refused: nothing holds the process. */
+export const IDLE = 4
+/** There are large chunks: call `takeLarges`. */
+export const LARGES = 8
+
+/** Records of a drain; `units` counts UTF-16 code units of the drained text. */
+/**
+ * subscription, seq low, seq high, count, then count × (length << 1 | isText): chunks; text in units, bytes in bytes. The
+ * first may be {@link AGAIN} instead: the same text as the last chunk of text in the drain, whosever that was.
+ */
+export const DATA = 1
+/** producer, count, then count × (seq low, seq high): acknowledged appends, oldest first. */
+export const SETTLED = 2
+/** subscription, units: the ULID of the generation that the following chunks belong to. */
+export const GENERATION = 3
+/** subscription, units: JSON, `{ outcome, reason }` or `{ error }`; the subscription is over. */
+export const END = 4
+/** request, ok, units: JSON, the answer or the error. */
+export const REPLY = 5
+/** producer, units: JSON, `{ stop: reason }` or `{ error }`; after an error nothing can be written any more. */
+export const PRODUCER = 6
+/** units: JSON, `{ state, reason }`. */
+export const STATE = 7
+/** units: JSON, a text that whoever runs the store should see. */
+export const WARNING = 8
+/** question: as whom to connect; answered by the call `credentials`. */
+export const ASK = 9
+/** subscription, seq low, seq high, length in bytes, number among the drain's large chunks: a chunk of its own. */
+export const LARGE = 10
+/** units: JSON, an entry of the log with its `id`. */
+export const LOG = 11
+
+/**
+ * The native library, through the loader that napi-rs generates. The path is written out so that bundlers and file
+ * tracers see it.
+ */
+export function loadNative(): Native {
+  try {
+    return require('../../native.cjs') as Native
+  } catch (cause) {
+    throw platformError(`${process.platform}-${process.arch}`, cause)
+  }
+}

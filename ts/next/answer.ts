@@ -1,0 +1,174 @@
+import { refuse } from '../options/checks'
+import { MAX_CHUNK_BYTES } from '../options/options'
+import { begin, leave, type Reading } from '../options/source'
+import { deferred, ignore } from '../util/deferred'
+import { EventParser } from '../util/sse-parser'
+import { clearTimeout, setTimeout } from '../util/timers'
+
+/** Chunks of the AI SDK's UI message stream, each an object with a `type`. */
+export type UIMessageChunks = ReadableStream<object> | AsyncIterable<object>
+
+/** What `streamText` of `ai` 5, 6 and 7 returns, or the UI message stream that was made of it. */
+export type Answer =
+  | UIMessageChunks
+  | { toUIMessageStream(options: { onError(error: unknown): string }): UIMessageChunks }
+
+/** How long an answer that was told to stop may take for its last words, in milliseconds. */
+const CLOSING_MS = 1000
+
+/** The JSON texts that one value of a source stands for. */
+export type Encode = (value: unknown) => Iterable<string>
+
+/** Texts in front of an answer's own, for readers other than the client that has asked. */
+export interface Prelude {
+  /** As soon as there is an answer; undefined: there will be none. */
+  opened?(answer: Answer | undefined): Iterable<string>
+  /** When the answer's first text has come. */
+  begun?(first: string): PromiseLike<Iterable<string>>
+}
+
+/** What a generation is made of: the JSON texts of UI message chunks, one chunk of the stream each. */
+export class AnswerSource implements AsyncIterableIterator<string> {
+  readonly #open: () => Answer | PromiseLike<Answer>
+  readonly #encode: Encode
+  readonly #signal: AbortSignal
+  readonly #wording: (error: unknown) => string
+  readonly #prelude: Prelude
+  readonly #closed = deferred<void>()
+  #reading: Promise<Reading<unknown>> | undefined
+  #texts: string[] = []
+  #hasBegun = false
+  /** How many texts belong to the prelude: all of them come first. */
+  hidden = 0
+
+  /** `wording` has the words for the errors that the SDK makes chunks of. */
+  constructor(
+    open: () => Answer | PromiseLike<Answer>,
+    encode: Encode,
+    signal: AbortSignal,
+    wording: (error: unknown) => string,
+    prelude: Prelude = {},
+  ) {
+    this.#open = open
+    this.#encode = encode
+    this.#signal = signal
+    this.#wording = wording
+    this.#prelude = prelude
+  }
+
+  /** Settles when nothing is left of the source, its hooks included. */
+  get closed(): Promise<void> {
+    return this.#closed.promise
+  }
+
+  async next(): Promise<IteratorResult<string, undefined>> {
+    try {
+      for (;;) {
+        const text = this.#texts.shift()
+        if (text !== undefined) return { done: false, value: text }
+        if (this.#reading === undefined) {
+          this.#reading = this.#start()
+          // What precedes an answer that cannot be had is told all the same.
+          await this.#reading.catch(ignore)
+          continue
+        }
+        const result = await (await this.#reading).next()
+        if (result.done) break
+        this.#texts = [...this.#encode(result.value)]
+        const [first] = this.#texts
+        if (first !== undefined && !this.#hasBegun) await this.#begin(first)
+      }
+    } catch (error) {
+      this.#closed.resolve()
+      throw error
+    }
+    this.#closed.resolve()
+    return { done: true, value: undefined }
+  }
+
+  /** Nobody reads on. An answer that was told to stop is heard out, so that its own hooks learn how it ended. */
+  async return(): Promise<IteratorResult<string, undefined>> {
+    const reading = await this.#reading?.catch(ignore)
+    if (reading !== undefined) {
+      if (this.#signal.aborted) await drain(reading)
+      else leave(reading)
+    }
+    this.#closed.resolve()
+    return { done: true, value: undefined }
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+
+  async #start(): Promise<Reading<unknown>> {
+    let answer: Answer | undefined
+    try {
+      answer = await this.#open()
+    } finally {
+      this.#precede(this.#prelude.opened?.(answer))
+    }
+    // After a stop an error says no more than that.
+    const onError = (error: unknown) => (this.#signal.aborted ? 'stopped' : this.#wording(error))
+    const chunks = isResult(answer) ? answer.toUIMessageStream({ onError }) : answer
+    return begin(chunks, 'the result of generate')
+  }
+
+  async #begin(first: string): Promise<void> {
+    this.#hasBegun = true
+    this.#precede(await this.#prelude.begun?.(first))
+  }
+
+  #precede(texts: Iterable<string> = []): void {
+    // One that no stream takes must not cost the answer.
+    const prelude = [...texts].filter((text) => Buffer.byteLength(text) <= MAX_CHUNK_BYTES)
+    this.hidden += prelude.length
+    this.#texts.unshift(...prelude)
+  }
+}
+
+function isResult(answer: Answer): answer is Exclude<Answer, UIMessageChunks> {
+  return (
+    typeof (answer as { toUIMessageStream?: unknown } | null | undefined)?.toUIMessageStream === 'function'
+  )
+}
+
+/** Reads to the end; what takes too long, as a model that is deaf to its signal does, is left alone. */
+async function drain(reading: Reading<unknown>): Promise<void> {
+  let limit: NodeJS.Timeout | undefined
+  const late = new Promise<void>((resolve) => {
+    limit = setTimeout(resolve, CLOSING_MS)
+  })
+  const end = (async () => {
+    while (!(await reading.next()).done);
+  })()
+  // The answer's last words are its own affair.
+  await Promise.race([end.catch(ignore), late])
+  clearTimeout(limit)
+  leave(reading)
+}
+
+/**
+ * Encodes chunks as they come from the SDK. The first one gets the message's id, if there is one and it has none, so that
+ * every client, and every replay, speaks of the same message.
+ */
+export function encodeChunks(messageId: string | undefined): Encode {
+  return (chunk) => {
+    if (typeof chunk !== 'object' || chunk === null) return refuse('chunk', 'a UI message chunk', chunk)
+    const { type, messageId: given } = chunk as { type?: unknown; messageId?: unknown }
+    const complete = type === 'start' && given === undefined ? { ...chunk, messageId } : chunk
+    return [JSON.stringify(complete)]
+  }
+}
+
+/** Takes the texts back out of server-sent events, which arrive as text in pieces of any size. */
+export function decodeEvents(): Encode {
+  const parser = new EventParser()
+  return (piece) => {
+    if (typeof piece !== 'string') return refuse('stream', 'a stream of text', piece)
+    return parser
+      .pushText(piece)
+      .map(({ data }) => data)
+      .filter((data) => data !== '' && data !== '[DONE]')
+  }
+}

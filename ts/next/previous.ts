@@ -1,0 +1,124 @@
+/**
+ * The answer before this one, for requests that do not say what they continue: the stream knows, as long as it keeps it.
+ */
+import type * as api from '../../index'
+import { FailedError, InterruptedError } from '../errors/errors'
+import type { Prelude } from './answer'
+import type { AnswerMetadata } from './answer-start'
+
+/** Deltas are joined up to this length. */
+const JOINED_UNITS = 64 * 1024
+
+type UIChunk = Readonly<Record<string, unknown>> & { type?: unknown }
+
+/** The answer that the stream holds now; null also if it cannot be had, since the next one is not to wait for it. */
+export async function previousOf(
+  engine: api.Engine,
+  streamId: string,
+  owner: string,
+): Promise<api.StreamStatus | null> {
+  const status = engine.state === 'degraded' ? null : await engine.status(streamId).catch(() => null)
+  return status?.owner === owner ? status : null
+}
+
+/** The message that was answered by a continuation of `messageId`, if the answer before it was of the same message. */
+export function questionBefore(previous: api.StreamStatus | null, messageId: string): string | null {
+  const metadata = (previous?.metadata ?? {}) as Partial<AnswerMetadata>
+  return metadata.messageId === messageId ? (metadata.after ?? null) : null
+}
+
+/**
+ * The chunks of the previous answer, if the answer that begins names the same message, and that one waits for a tool: otherwise
+ * it is a message that is made anew.
+ */
+export function preludeFrom(engine: api.Engine, asked: Promise<api.StreamStatus | null>): Prelude {
+  return {
+    async begun(first) {
+      const { type, messageId } = chunkOf(first)
+      if (type !== 'start' || typeof messageId !== 'string') return []
+      const previous = await asked
+      // An active one may be the very answer that waits for this.
+      if (previous === null || previous.state === 'active') return []
+      try {
+        return await partsOf(engine, previous, messageId)
+      } catch {
+        // What is gone is gone; the answer itself is not.
+        return []
+      }
+    },
+  }
+}
+
+async function partsOf(engine: api.Engine, previous: api.StreamStatus, messageId: string): Promise<string[]> {
+  const { streamId, generation, firstSeq, lastSeq, owner } = previous
+  const texts: string[] = []
+  const waiting = new Set<unknown>()
+  let joined: UIChunk | undefined
+  const flush = () => {
+    if (joined !== undefined) texts.push(JSON.stringify(joined))
+    joined = undefined
+  }
+  const from = `${generation}.0`
+  const chunks = engine.subscribe(streamId, { from, owner: owner ?? undefined, wait: 0 })
+  try {
+    for await (const { seq, data } of chunks) {
+      const chunk = kept(chunkOf(String(data)))
+      if (seq === firstSeq && chunk?.messageId !== messageId) return []
+      if (chunk?.type === 'tool-input-available') waiting.add(chunk.toolCallId)
+      else if (TOLD.has(chunk?.type)) waiting.delete(chunk?.toolCallId)
+      const longer = joined && chunk && join(joined, chunk)
+      if (longer !== undefined) joined = longer
+      else if (chunk !== undefined) {
+        flush()
+        joined = chunk
+      }
+      // The current generation is the one that waits for this.
+      if (seq >= lastSeq) break
+    }
+  } catch (error) {
+    if (!(error instanceof FailedError || error instanceof InterruptedError)) throw error
+  }
+  flush()
+  return waiting.size > 0 ? texts : []
+}
+
+/** After these a call of a tool is over. */
+const TOLD: ReadonlySet<unknown> = new Set([
+  'tool-output-available',
+  'tool-output-error',
+  'tool-output-denied',
+])
+
+/** What a chunk adds to the message: that the answer ended is not part of it. */
+function kept(chunk: UIChunk): UIChunk | undefined {
+  const { type, messageMetadata } = chunk
+  if (type === 'abort' || type === 'error' || chunk.transient === true) return undefined
+  if (type !== 'finish') return chunk
+  return messageMetadata == null ? undefined : { type: 'message-metadata', messageMetadata }
+}
+
+/** Two deltas as one, if nothing is lost by that. */
+function join(first: UIChunk, second: UIChunk): UIChunk | undefined {
+  const name = DELTAS.get(first.type as string)
+  if (name === undefined) return undefined
+  const { [name]: head, ...rest } = first
+  const { [name]: tail, ...others } = second
+  if (JSON.stringify(rest) !== JSON.stringify(others) || `${head}`.length + `${tail}`.length > JOINED_UNITS)
+    return undefined
+  return { ...first, [name]: `${head}${tail}` }
+}
+
+const DELTAS: ReadonlyMap<string, string> = new Map([
+  ['text-delta', 'delta'],
+  ['reasoning-delta', 'delta'],
+  ['tool-input-delta', 'inputTextDelta'],
+])
+
+function chunkOf(text: string): UIChunk {
+  try {
+    const chunk: unknown = JSON.parse(text)
+    return typeof chunk === 'object' && chunk !== null ? (chunk as UIChunk) : {}
+  } catch {
+    return {}
+  }
+}

@@ -1,0 +1,78 @@
+import type * as api from '../../index'
+import type { OnError } from '../errors/wording'
+import { refusal } from '../http/refusal'
+import { placeOf } from '../http/respond'
+import { required } from '../options/checks'
+import type { AnswerMetadata } from './answer-start'
+
+export interface ResumeOptions
+  extends Pick<api.RespondOptions, 'headers' | 'heartbeatMs' | 'maxDurationMs' | 'signal' | 'onError'> {
+  owner: string
+}
+
+/**
+ * The current answer as a response to `useChat`'s reconnecting: 204 when nothing is active, 403 for another owner. With
+ * `?after=<id of the last message>` an answer to that message is sent although it has ended: no database can be late. So is
+ * the rest of an answer to a client that has seen its beginning, by the cursor of `Last-Event-ID` or `?cursor=`.
+ */
+export async function resumeResponse(
+  engine: api.Engine,
+  request: Request,
+  streamId: string,
+  options: ResumeOptions,
+): Promise<Response> {
+  required({ ...options }, 'options', 'owner')
+  return refusing(async () => {
+    const resumed = () => engine.respond(request, streamId, { ...options, format: 'ui-messages', wait: 0 })
+    // What is written here can be followed all the same, and the rest is not there: nobody is to wait to hear so.
+    if (engine.state === 'degraded') return resumed()
+    const status = await engine.status(streamId)
+    if (status === null) return nothing()
+    if (status.owner !== options.owner) return forbidden()
+    const asked = new URL(request.url).searchParams.get('after')
+    const isWanted = (asked !== null && isAfter(status, asked)) || hasSeen(status, request)
+    if (status.state !== 'active' && !isWanted) return nothing()
+    return resumed()
+  }, options.onError)
+}
+
+/** Whether the answer follows this message: as its answer, or as its continuation. */
+function isAfter({ metadata }: api.StreamStatus, asked: string): boolean {
+  const { after, messageId, isContinued = false } = (metadata ?? {}) as Partial<AnswerMetadata>
+  return asked === after || (isContinued && asked === messageId)
+}
+
+/** Whether the client has seen a part of this answer already. */
+function hasSeen({ generation }: api.StreamStatus, request: Request): boolean {
+  return placeOf(request)?.startsWith(`${generation}.`) === true
+}
+
+/** Stops the current answer: `{ result }`, that of `engine.stop`; 403 for another owner. */
+export async function stopResponse(
+  engine: api.Engine,
+  streamId: string,
+  options: { owner: string; reason?: string | undefined } & Pick<api.RespondOptions, 'onError'>,
+): Promise<Response> {
+  required({ ...options }, 'options', 'owner')
+  return refusing(async () => {
+    const { owner, reason } = options
+    return Response.json({ result: await engine.stop(streamId, { reason, owner }) })
+  }, options.onError)
+}
+
+/** What the engine refuses, as a response. */
+export async function refusing(
+  serve: () => Promise<Response>,
+  onError: OnError | undefined,
+): Promise<Response> {
+  try {
+    return await serve()
+  } catch (error) {
+    return refusal(error, onError)
+  }
+}
+
+export const nothing = () => new Response(null, { status: 204 })
+
+export const forbidden = () =>
+  Response.json({ code: 'ERR_FORBIDDEN', message: 'this chat is not yours' }, { status: 403 })

@@ -1,0 +1,168 @@
+import { invalidArgument } from '../errors/errors'
+import { warnOnce } from '../errors/warnings'
+
+const USER = '[user[:password]@]'
+const HOSTS = 'host[:port][,host[:port]…]'
+/** What comes after the scheme: as it is shown, and the path. */
+type Kind = { form: string; path: RegExp; own?: readonly string[]; isOne?: true }
+
+const KINDS: Record<string, Kind> = {
+  server: { form: `//${USER}host[:port][/db]`, path: /^(?:\/(\d{0,9}))?\/*$/, isOne: true },
+  unix: { form: `//${USER}/path/of/a/socket[?db=…]`, path: /^\/.+$/ },
+  sentinel: {
+    form: `//${USER}${HOSTS}/<master name>[/db][?sentinelUser=…&sentinelPassword=…]`,
+    path: /^\/[\w.-]+(?:\/(\d{0,9}))?\/*$/,
+    own: ['sentinelUser', 'sentinelPassword'],
+  },
+  cluster: { form: `//${USER}${HOSTS}`, path: /^(?:\/(0?))?\/*$/ },
+}
+const SCHEMES = /^(?:(redis|valkey)(s?)(?:\+(sentinel|cluster|unix))?|unix)$/
+const KNOWN =
+  'redis:, rediss:, redis+sentinel:, rediss+sentinel:, redis+cluster:, rediss+cluster:, unix: or memory:'
+
+const REST =
+  '. A service that is asked over HTTP has an address for TCP too: Upstash shows it as "TCP", beginning with rediss:'
+
+/**
+ * What other clients and services put into a query. Only these names are ever shown: what else stands there may be part
+ * of a password that was not percent-encoded.
+ */
+const ELSEWHERE = new Set(
+  [
+    'ssl_cert_reqs ssl_ca_certs ssl_check_hostname ssl_certfile ssl_keyfile sslmode verify insecure cert ca',
+    'connectTimeout connect_timeout connection_timeout commandTimeout timeout socket_timeout read_timeout',
+    'write_timeout dial_timeout socket_connect_timeout socket_keepalive keepAlive noDelay health_check_interval',
+    'pool pool_size poolSize pool_timeout max_connections maxConnections connection_limit min_idle_conns',
+    'maxRetriesPerRequest max_retries retry_on_timeout retryStrategy lazyConnect enableReadyCheck',
+    'enableOfflineQueue enableAutoPipelining autoResubscribe readOnly role name client_name clientName',
+    'connectionName keyPrefix prefix stringNumbers showFriendlyErrorStack decode_responses encoding',
+    'client_cache abortConnect allowAdmin sslprotocols virtual_host family tls ssl',
+  ].flatMap((line) => line.split(' ')),
+)
+
+/**
+ * A URL in the form that `src/redis/target.rs` takes apart, from any form that other clients and services use. What
+ * stands in its query for other clients is left out, which is said once. It may hold a password, so no message repeats
+ * more of it than the scheme.
+ */
+export function url(value: unknown, field: string): string {
+  const given = typeof value === 'string' ? value.trim() : ''
+  const full = /^\/[^/]/.test(given) ? `unix://${given}` : given
+  const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(full)?.[1]?.toLowerCase()
+  if (scheme === undefined) throw invalidArgument(field, `must be a URL that begins with ${KNOWN}`)
+  if (/[\s\p{Cc}\p{Cs}]/u.test(full)) {
+    throw invalidArgument(field, 'must not contain white space or control characters, unless percent-encoded')
+  }
+  const normal = scheme + full.slice(scheme.length)
+  if (scheme === 'memory') return normal
+  const match = SCHEMES.exec(scheme)
+  if (match === null) {
+    // Without the slashes it may be anything: the user in front of a password.
+    const got = normal.startsWith(`${scheme}://`) ? `, got ${scheme}:` : ''
+    if (/^https?$/.test(scheme) && got !== '')
+      throw invalidArgument(field, `must begin with ${KNOWN}${got}${REST}`)
+    throw invalidArgument(field, `must begin with ${KNOWN}${got}`)
+  }
+  const kind = scheme === 'unix' ? 'unix' : (match[3] ?? 'server')
+  const place = KINDS[kind] as Kind
+  const canonical = taken(normal, kind, place, match[2] === 's', field)
+  if (canonical !== undefined) return canonical
+  throw invalidArgument(
+    field,
+    `must be ${scheme}:${place.form}; special characters in a password are percent-encoded`,
+  )
+}
+
+/** Whom a URL is about, without credentials; a password may hold an `@`. */
+export function addressOf(url: string): string {
+  return url.replace(/^([^:]*:\/\/)?[^/?]*@/, '$1').replace(/\?.*$/, '')
+}
+
+/** Undefined when it cannot be understood. */
+function taken(
+  text: string,
+  kind: string,
+  { path: known, own = [], isOne }: Kind,
+  isSecure: boolean,
+  field: string,
+): string | undefined {
+  const [, authority = '', path = '', search = ''] =
+    /^[^:]*:\/\/([^/?#]*)([^?#]*)(\?[^#]*)?$/.exec(text) ?? []
+  const at = authority.lastIndexOf('@') + 1
+  const [user, hosts] = [authority.slice(0, at), authority.slice(at)]
+  const query = new Query(search)
+  const places = hosts.split(',')
+  const isFine =
+    known.test(path) &&
+    (kind === 'unix'
+      ? hosts === ''
+      : !(isOne && places.length > 1) &&
+        places.every((host) => host !== '' && URL.canParse(`redis://${user}${host}`)))
+  if (!isFine) return undefined
+  const db = query.take('db', 'database')
+  const family = query.take('family')
+  const secure = isSecure || [query.take('tls'), query.take('ssl')].some(isTrue)
+  const name = query.take('username', 'user')
+  const password = query.take('password', 'pass')
+  query.take('protocol')
+  if ((db !== undefined && !/^\d{0,9}$/.test(db)) || (kind === 'unix' && secure)) return undefined
+  if (kind === 'cluster' && Number(db) > 0) return undefined
+  const kept = new URLSearchParams()
+  const pairs = own.map((each) => [each, query.take(each, each.replace('User', 'Username'))] as const)
+  for (const [each, given] of pairs) if (given) kept.set(each, given)
+  if (family === '4' || family === '6') kept.set('family', family)
+  else if (family !== undefined && family !== '0') query.ignored.add('family')
+  if (kind === 'unix' && Number(db) > 0) kept.set('db', String(Number(db)))
+  query.tell(field)
+  const encoded = (part: string | undefined) => (part ? encodeURIComponent(part) : '')
+  const asked = name || password ? `${encoded(name)}${password ? `:${encoded(password)}` : ''}@` : ''
+  const scheme = `redis${secure ? 's' : ''}${kind === 'server' ? '' : `+${kind}`}`
+  // URLSearchParams writes a space as a plus sign, which is one of forms alone.
+  const rest = kept.size > 0 ? `?${kept.toString().replaceAll('+', '%20')}` : ''
+  return `${scheme}://${user || asked}${hosts}${kind === 'unix' ? path : pathWith(path, known, db)}${rest}`
+}
+
+/** With the database of the query, if the path has none. */
+function pathWith(path: string, known: RegExp, db: string | undefined): string {
+  const bare = path.replace(/\/+$/, '')
+  const own = known.exec(path)?.[1]
+  return own || !db || Number(db) === 0 ? bare : `${bare}/${Number(db)}`
+}
+
+function isTrue(value: string | undefined): boolean {
+  return value !== undefined && /^(|1|true|yes|on|required)$/i.test(value)
+}
+
+/** A URL's query. */
+class Query {
+  readonly ignored = new Set<string>()
+  readonly #pairs = new Map<string, string>()
+
+  constructor(search: string) {
+    // A plus sign stands for itself in a password.
+    for (const [name, value] of new URLSearchParams(search.replaceAll('+', '%2B')))
+      this.#pairs.set(name, value)
+  }
+
+  /** The value of the first of these names that is there. */
+  take(...names: string[]): string | undefined {
+    const name = names.find((each) => this.#pairs.has(each))
+    const value = name === undefined ? undefined : this.#pairs.get(name)
+    for (const each of names) this.#pairs.delete(each)
+    return value
+  }
+
+  /** Says what has not been taken. */
+  tell(field: string): void {
+    for (const name of this.#pairs.keys()) this.ignored.add(name)
+    if (this.ignored.size === 0) return
+    const names = [...this.ignored].filter((name) => ELSEWHERE.has(name))
+    const others = this.ignored.size - names.length
+    const more = others === 0 ? [] : [names.length === 0 ? `${others} that are not known` : `${others} more`]
+    warnOnce(
+      'TIDEMARK_URL',
+      `${field}: these parameters of the URL are for other clients and change nothing here: ` +
+        `${[...names, ...more].join(', ')}. What createEngine takes is an option of it (docs/operations.md)`,
+    )
+  }
+}
