@@ -155,7 +155,7 @@ eachStore('ai transport', (store) => {
           const connections = /** @type {string[]} */ ([])
           const transport = new TidemarkChatTransport({
             api,
-            silenceMs: 250,
+            silenceMs: 1_000,
             maxRetryMs: 20,
             onConnection: (connection) => connections.push(connection),
           })
