@@ -1,9 +1,13 @@
 //! Producers: what is written, and how it gets into the store.
 
+mod keeping;
+mod kept;
 pub mod producer;
 pub(super) mod producers;
 mod queue;
+mod recovery;
 mod sealing;
+mod upload;
 mod writer;
 
 use std::{

@@ -1,35 +1,25 @@
 //! Writes one producer's queue to the store: one batch in flight, retried until its outcome is known.
 
-use std::{collections::VecDeque, future::Future, sync::Arc, time::Duration};
+use std::{collections::VecDeque, future::Future, sync::Arc};
 
 use tokio::time::Instant;
 
 use super::{
+    kept::Kept,
     producer::{Batch, Producer, Take},
     sealing::Sealing,
 };
 use crate::{
     Cursor, Error, Result,
-    engine::{context::Context, events::Event, groups::finished, large::Large, read::hub::Hub, stop},
+    engine::{context::Context, events::Event, groups::finished, read::hub::Hub, stop},
     model::{
         connection::ConnectionState,
-        ending::{InterruptReason, Terminal},
-        frame::{EncodedFrame, Frame, MAX_CHUNK, Reference},
+        ending::Terminal,
+        frame::{EncodedFrame, Frame, Reference},
     },
-    store::{Append, Appended, Piece, Renew, Restore, Seal, Started},
-    util::{backoff::Backoff, log::dropped, sync::lock},
+    store::{Append, Appended, Renew, Seal, Started},
+    util::{backoff::Backoff, sync::lock},
 };
-
-/// Accepted frames are kept this long, in case a restart or a failover of the store loses them …
-const KEEP_FOR: Duration = Duration::from_secs(15);
-/// … as long as they take no more than this …
-const KEEP_BYTES: usize = 1 << 20;
-/// … and the large chunks that they refer to no more than this.
-const KEEP_LARGE_BYTES: usize = MAX_CHUNK;
-
-/// So often in a row pieces may be missing that were written before it counts as lost: a store that evicts what is being
-/// written will go on doing so.
-const MOST_SETBACKS: u32 = 8;
 
 /// Telling so many readers counts as one step of a task's turn.
 const READERS_IN_A_TURN: usize = 256;
@@ -96,47 +86,32 @@ enum Work {
     Renew,
 }
 
-/// An accepted frame.
-#[derive(Clone)]
-struct Kept {
-    at: Instant,
-    frame: Frame,
-    /// What it refers to.
-    large: Option<Arc<Large>>,
-}
-
-impl Kept {
-    fn large_bytes(&self) -> usize {
-        self.large.as_ref().map_or(0, |large| large.data.len())
-    }
-}
-
-struct Writer {
-    producer: Arc<Producer>,
-    hub: Arc<Hub>,
-    context: Arc<Context>,
-    batch: u64,
+pub(super) struct Writer {
+    pub(super) producer: Arc<Producer>,
+    pub(super) hub: Arc<Hub>,
+    pub(super) context: Arc<Context>,
+    pub(super) batch: u64,
     /// The seq before the generation's first chunk, if it is this producer's alone.
-    base: u64,
+    pub(super) base: u64,
     /// The last seq that is in the log, as far as is known. Behind `accepted` while a hole is being filled.
-    log_end: u64,
+    pub(super) log_end: u64,
     /// The last seq that was ever accepted.
-    accepted: u64,
+    pub(super) accepted: u64,
     /// The last batch was sent more than once: the answer to it was lost at least once.
-    repeated: bool,
+    pub(super) repeated: bool,
     /// The producer was fenced and has come back, and nothing was accepted since.
-    appealed: bool,
+    pub(super) appealed: bool,
     /// What has left the queue and is not accepted yet, and the end that goes with it.
-    pending: Option<EncodedFrame>,
-    ending: Option<Terminal>,
-    kept: VecDeque<Kept>,
-    kept_bytes: usize,
-    kept_large_bytes: usize,
+    pub(super) pending: Option<EncodedFrame>,
+    pub(super) ending: Option<Terminal>,
+    pub(super) kept: VecDeque<Kept>,
+    pub(super) kept_bytes: usize,
+    pub(super) kept_large_bytes: usize,
     /// How often pieces of the same large chunk had to be written anew.
-    setbacks: u32,
-    sealing: Sealing,
+    pub(super) setbacks: u32,
+    pub(super) sealing: Sealing,
     /// The store has asked for upkeep.
-    due: bool,
+    pub(super) due: bool,
 }
 
 impl Writer {
@@ -307,186 +282,8 @@ impl Writer {
         Ok(None)
     }
 
-    async fn refill(&mut self) -> Result<()> {
-        while let Some(Kept { frame, large, .. }) = self.lost_frame()? {
-            if let Some(large) = &large
-                && !self.upload(large).await?
-            {
-                continue;
-            }
-            let large = large.map(|large| large.reference);
-            let reply = self.send(Some(frame.encoded()), large, None, None).await?;
-            self.rewritten(reply, frame.last()).await?;
-        }
-        Ok(())
-    }
-
-    async fn rewritten(&mut self, reply: Appended, last: u64) -> Result<()> {
-        match reply {
-            Appended::Done { stop, .. } => {
-                self.log_end = last;
-                self.on_stop(stop);
-                Ok(())
-            }
-            other => self.recover(other).await,
-        }
-    }
-
-    /// The first accepted frame that the log no longer has.
-    fn lost_frame(&self) -> Result<Option<Kept>> {
-        if self.log_end >= self.accepted {
-            return Ok(None);
-        }
-        let at = self
-            .kept
-            .partition_point(|kept| kept.frame.first() <= self.log_end);
-        let found = self
-            .kept
-            .get(at)
-            .filter(|kept| kept.frame.first() == self.log_end + 1);
-        found.map(|kept| Some(kept.clone())).ok_or_else(|| self.lost())
-    }
-
-    /// Deals with every answer but `Done`.
-    async fn recover(&mut self, reply: Appended) -> Result<()> {
-        match reply {
-            Appended::Unsealed => {
-                tracing::debug!(stream = %self.producer.stream, "a seal was refused: the log is not as it was");
-                self.sealing.lose_track();
-                Ok(())
-            }
-            // Others may have written what is lost, so nobody can write all of it again.
-            Appended::Hole { .. } if !self.producer.exclusive => {
-                self.give_up().await;
-                Err(self.lost())
-            }
-            Appended::Incomplete => {
-                self.setbacks += 1;
-                if self.setbacks > MOST_SETBACKS {
-                    self.give_up().await;
-                    return Err(self.lost());
-                }
-                Ok(())
-            }
-            Appended::Hole { seq } if seq < self.log_end => {
-                let (stream, generation) = (&self.producer.stream, self.producer.start.generation);
-                tracing::warn!(%stream, %generation, seq, known = self.log_end, "the store has lost the end of the log");
-                self.log_end = seq;
-                self.sealing.lose_track();
-                if self.lost_frame().is_err() {
-                    self.give_up().await;
-                    return Err(self.lost());
-                }
-                Ok(())
-            }
-            Appended::Missing if self.producer.exclusive => self.restore().await,
-            Appended::Missing => Err(self.lost()),
-            Appended::Ended(terminal) => Err(self.producer.cut_off_error(&terminal)),
-            Appended::Fenced => self.appeal().await,
-            Appended::Hole { .. } | Appended::Done { .. } => Err(self.disagreement()),
-        }
-    }
-
-    fn disagreement(&self) -> Error {
-        Error::Internal {
-            reason: format!(
-                "stream {:?}: the log and its producer disagree",
-                self.producer.stream.as_str()
-            ),
-        }
-    }
-
-    /// What the log must not end before. Of a shared generation that is all that local readers have been given, too: the
-    /// same number must not be given again.
-    fn known_end(&self) -> u64 {
-        if self.producer.exclusive {
-            return self.log_end;
-        }
-        let heard = self.hub.tail_of(self.producer.start.generation);
-        self.log_end.max(heard.unwrap_or_default())
-    }
-
-    fn fenced(&self) -> Error {
-        Error::Fenced {
-            stream: self.producer.stream.to_string(),
-            in_doubt: self.repeated,
-        }
-    }
-
-    /// Another generation stands where this producer's should. If that is an older one, which came back after the store
-    /// had lost the takeover, this one is put in its place.
-    async fn appeal(&mut self) -> Result<()> {
-        let is_told = lock(&self.producer.state).cut_off.is_some();
-        if is_told || self.appealed || !self.producer.exclusive {
-            return Err(self.fenced());
-        }
-        self.appealed = true;
-        self.restore().await
-    }
-
-    /// The store has lost the whole stream: puts it back as far as it is still kept here.
-    async fn restore(&mut self) -> Result<()> {
-        let restore = Restore {
-            start: self.producer.start.clone(),
-            ordinal: self.producer.ordinal,
-            base: self.base,
-            seq: self
-                .kept
-                .front()
-                .map_or(self.accepted, |kept| kept.frame.first() - 1),
-        };
-        let context = Arc::clone(&self.context);
-        let mut backoff = Backoff::default();
-        loop {
-            match self
-                .while_offering(context.store().restore(&self.producer.stream, &restore))
-                .await
-            {
-                Ok(Appended::Done { last, stop, .. }) if last <= self.accepted => {
-                    let (stream, generation) = (&self.producer.stream, self.producer.start.generation);
-                    tracing::warn!(%stream, %generation, seq = last, "the store had lost the stream; it was put back");
-                    self.log_end = last;
-                    self.sealing.lose_track();
-                    self.on_stop(stop);
-                    return Ok(());
-                }
-                Ok(Appended::Ended(terminal)) => return Err(self.producer.cut_off_error(&terminal)),
-                Ok(_) => return Err(self.fenced()),
-                Err(error) => self.pause(error, &mut backoff).await?,
-            }
-        }
-    }
-
-    /// Ends a generation that has a hole nobody can fill. Readers learn of it from the lease if this fails too.
-    async fn give_up(&mut self) {
-        self.batch += 1;
-        let append = Append {
-            generation: self.producer.start.generation,
-            producer: self.producer.start.producer,
-            batch: self.batch,
-            expected: None,
-            frame: None,
-            large: None,
-            terminal: Some(Terminal::interrupted(InterruptReason::Lost)),
-            seal: None,
-            lease: self.context.config().lease(),
-        };
-        let outcome = self.context.store().append(&self.producer.stream, &append).await;
-        dropped(
-            outcome,
-            "the end of a generation that has a hole was not written; its lease will end it",
-        );
-    }
-
-    fn lost(&self) -> Error {
-        Error::Interrupted {
-            stream: self.producer.stream.to_string(),
-            reason: InterruptReason::Lost.as_str().into(),
-        }
-    }
-
     /// Sends one batch until its outcome is known: the store recognises the number of a batch that it has.
-    async fn send(
+    pub(super) async fn send(
         &mut self,
         frame: Option<EncodedFrame>,
         large: Option<Reference>,
@@ -525,7 +322,7 @@ impl Writer {
     }
 
     /// Waits before the next try, unless trying is useless; no longer than the store is away.
-    async fn pause(&self, error: Error, backoff: &mut Backoff) -> Result<()> {
+    pub(super) async fn pause(&self, error: Error, backoff: &mut Backoff) -> Result<()> {
         if !error.is_retryable() || self.producer.has_ended() {
             return Err(error);
         }
@@ -550,7 +347,7 @@ impl Writer {
     }
 
     /// Waits for `call`; meanwhile, if the store is away, local readers get what is written.
-    async fn while_offering<T>(&self, call: impl Future<Output = T>) -> T {
+    pub(super) async fn while_offering<T>(&self, call: impl Future<Output = T>) -> T {
         tokio::pin!(call);
         loop {
             self.offer();
@@ -586,80 +383,10 @@ impl Writer {
         }
     }
 
-    fn publish(&self, frame: Frame) {
+    pub(super) fn publish(&self, frame: Frame) {
         let lease = self.context.config().lease();
         self.hub
             .offer(self.producer.start.generation, frame.last(), Some(frame), lease);
-    }
-
-    fn keep(&mut self, frame: Frame, large: Option<Arc<Large>>) {
-        self.publish(frame.clone());
-        let at = Instant::now();
-        let kept = Kept { at, frame, large };
-        self.kept_bytes += kept.frame.size();
-        self.kept_large_bytes += kept.large_bytes();
-        self.kept.push_back(kept);
-        while self.kept_bytes > KEEP_BYTES || self.kept_large_bytes > KEEP_LARGE_BYTES || self.is_oldest_old()
-        {
-            self.drop_oldest();
-        }
-    }
-
-    /// Drops large chunks that were kept for long enough, although nothing has followed them.
-    fn let_go(&mut self) {
-        while self.kept_large_bytes > 0 && self.is_oldest_old() {
-            self.drop_oldest();
-        }
-    }
-
-    fn is_oldest_old(&self) -> bool {
-        self.kept.front().is_some_and(|kept| kept.at.elapsed() > KEEP_FOR)
-    }
-
-    fn drop_oldest(&mut self) {
-        if let Some(kept) = self.kept.pop_front() {
-            self.kept_bytes -= kept.frame.size();
-            self.kept_large_bytes -= kept.large_bytes();
-        }
-    }
-
-    /// Writes all pieces of a large chunk. False when the store has lost something meanwhile: then what comes before the
-    /// chunk has to be looked after first.
-    async fn upload(&mut self, large: &Large) -> Result<bool> {
-        self.repeated = false;
-        for index in 0..large.reference.pieces() {
-            let piece = Piece {
-                generation: self.producer.start.generation,
-                producer: self.producer.start.producer,
-                lease: self.context.config().lease(),
-                large: large.reference,
-                index,
-                data: large.piece(index),
-            };
-            match self.put(&piece).await? {
-                Appended::Done { stop, .. } => {
-                    lock(&self.producer.state).last_sign = Some(Instant::now());
-                    self.on_stop(stop);
-                }
-                other => {
-                    self.recover(other).await?;
-                    return Ok(false);
-                }
-            }
-        }
-        Ok(true)
-    }
-
-    /// Writes one piece until its outcome is known: the store recognises what it has.
-    async fn put(&self, piece: &Piece) -> Result<Appended> {
-        let mut backoff = Backoff::default();
-        loop {
-            let call = self.context.store().put(&self.producer.stream, piece);
-            match self.while_offering(call).await {
-                Ok(reply) => return Ok(reply),
-                Err(error) => self.pause(error, &mut backoff).await?,
-            }
-        }
     }
 
     fn settle(&self, count: u64, last: u64) {
@@ -675,7 +402,7 @@ impl Writer {
             .settle(usize::try_from(count).unwrap_or(usize::MAX));
     }
 
-    fn on_stop(&self, stop: Option<String>) {
+    pub(super) fn on_stop(&self, stop: Option<String>) {
         stop::answered(&self.context, &self.producer, stop);
     }
 }

@@ -4,6 +4,7 @@ mod ack_watch;
 pub(super) mod acks;
 mod attach;
 mod delivery;
+mod fetching;
 pub mod hub;
 pub(super) mod hubs;
 mod loading;

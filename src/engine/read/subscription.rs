@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{task::AbortHandle, time::Instant};
+use tokio::task::AbortHandle;
 use ulid::Ulid;
 
 use super::{
@@ -26,19 +26,16 @@ use crate::{
     Cursor, Error,
     engine::{context::Context, events::Handle, sink::Sink},
     model::{
-        ending::{End, InterruptReason, Outcome, Terminal},
+        ending::{End, InterruptReason, Terminal},
         frame::{Frame, Kind},
     },
     sse::Framing,
-    store::{OwnerCheck, Page, Position, Read},
-    util::{backoff::Backoff, sync::lock},
+    store::{OwnerCheck, Page, Position},
+    util::sync::lock,
 };
 
 /// Of chunks that are read for what follows them alone, so many are passed in one turn.
 const MOST_PASSED: usize = 4096;
-
-/// A page without progress is not asked for again at once.
-const IDLE_PAGE: Duration = Duration::from_millis(100);
 
 /// What a reader asks for.
 #[derive(Debug, Clone)]
@@ -468,61 +465,6 @@ impl Subscription {
             context.outbox().push_ready(self.handle);
         }
     }
-
-    fn fetch(self: &Arc<Self>, state: &mut State) {
-        let (Some(context), Some(place)) = (self.context.upgrade(), state.place) else {
-            return;
-        };
-        state.fetching = true;
-        state.page.more = false;
-        let position = if state.between {
-            Position::Next {
-                generation: place.generation,
-                seq: place.seq,
-            }
-        } else {
-            Position::After {
-                generation: place.generation,
-                seq: place.seq,
-            }
-        };
-        let delay = if state.page.idle {
-            IDLE_PAGE
-        } else {
-            Duration::ZERO
-        };
-        let read = Read {
-            position,
-            max_bytes: state.pace.bytes_after(&state.page, context.held()),
-            owner: self.owner.clone(),
-        };
-        let task = context.spawn(fetch(Arc::clone(self), context.clone(), read, delay));
-        state.task = Some(task.abort_handle());
-    }
-
-    /// Sees to it that a page does not wait for ever for a reader that stands still.
-    fn watch(self: &Arc<Self>, state: &mut State) {
-        let Some(context) = self.context.upgrade() else {
-            return;
-        };
-        if !state.page.frames.is_empty() && !state.page.hold(context.held()) {
-            state.drop_page();
-        }
-        if !state.pace.is_watched && !state.is_light() {
-            state.pace.is_watched = true;
-            context.spawn(let_go(Arc::downgrade(self)));
-        }
-    }
-}
-
-/// Drops what is left of a page once its reader has stood still for long enough.
-async fn let_go(subscription: Weak<Subscription>) {
-    loop {
-        let Some(patience) = subscription.upgrade().and_then(|reader| reader.let_go()) else {
-            return;
-        };
-        tokio::time::sleep(patience).await;
-    }
 }
 
 pub(crate) enum Step {
@@ -546,7 +488,7 @@ impl State {
     }
 
     /// What is left of the page has to be read again.
-    fn drop_page(&mut self) {
+    pub(super) fn drop_page(&mut self) {
         // What has gone wrong was found behind what is there, and must not come before it.
         if !self.page.frames.is_empty() && self.end.is_none() {
             self.page.let_go();
@@ -555,7 +497,7 @@ impl State {
     }
 
     /// Whether nothing would become free if what it has were read again.
-    fn is_light(&self) -> bool {
+    pub(super) fn is_light(&self) -> bool {
         self.page.frames.is_empty() && self.tail.as_ref().is_none_or(Tail::is_dropped)
     }
 
@@ -563,142 +505,5 @@ impl State {
     fn has_room(&self) -> bool {
         let within = |window: &Window| self.place.is_none_or(|place| window.has_room(place.seq));
         self.credit > 0 && self.window.as_ref().is_none_or(within)
-    }
-
-    /// Checks that the page continues where the reader stands: a hole is an error, never a silent skip.
-    fn take_page(&mut self, page: Page, stream: &str) -> Result<(), Error> {
-        let gap = |reason: String, generation, seq| {
-            tracing::warn!(stream, %generation, seq, cause = reason, "a reader is told of a gap");
-            Error::Gap {
-                stream: stream.into(),
-                reason,
-                resume: Cursor { generation, seq }.to_string(),
-            }
-        };
-        if page.lost {
-            return Err(gap(
-                "the cursor's generation is gone, or the cursor is another stream's".into(),
-                page.head.generation,
-                page.head.base,
-            ));
-        }
-        let mut place = match self.place {
-            Some(place) if place.generation == page.generation => {
-                if self.between {
-                    return Ok(());
-                }
-                place
-            }
-            _ => {
-                self.outdated = (page.generation != page.head.generation).then_some(page.generation);
-                Cursor {
-                    generation: page.generation,
-                    // `<generation>.0` means its beginning, wherever that is.
-                    seq: page.after.max(page.base),
-                }
-            }
-        };
-        self.between = false;
-        self.place = Some(place);
-        self.page.idle = page.frames.is_empty() && page.terminal.is_none();
-        self.page.since = Some(Instant::now());
-        let end = page.end().seq;
-        for frame in page.frames {
-            if frame.first() > place.seq + 1 {
-                self.page.more = false;
-                let reason = format!("chunks {} to {} are gone", place.seq + 1, frame.first() - 1);
-                return Err(gap(reason, page.generation, frame.first() - 1));
-            }
-            place.seq = place.seq.max(frame.last());
-            self.page.frames.push_back(frame);
-        }
-        self.page.more = page.more;
-        if page.more {
-            return Ok(());
-        }
-        let is_current = page.generation == page.head.generation;
-        if place.seq < end {
-            let reason = format!("chunks {} to {end} are gone", place.seq + 1);
-            return Err(gap(reason, page.generation, end));
-        }
-        self.page.end = page.terminal;
-        if self.page.end.is_none() && !is_current {
-            // The previous generation always has a terminal entry, unless the store has lost it.
-            self.page.end = Some(Terminal::interrupted(InterruptReason::Lost));
-        }
-        Ok(())
-    }
-}
-
-async fn fetch(subscription: Arc<Subscription>, context: Arc<Context>, read: Read, delay: Duration) {
-    let mut backoff = Backoff::default();
-    tokio::time::sleep(delay).await;
-    let patience = Instant::now() + context.config().lease();
-    loop {
-        let permit = context.reads().acquire().await;
-        let page = context.store().read(subscription.hub.stream(), &read).await;
-        drop(permit);
-        match page {
-            // The store has lost the generation, and the producer of an older one was the first to come back. The later
-            // one's may follow.
-            Ok(Some(page)) if is_older(&page, read.position) && Instant::now() < patience => {}
-            Ok(Some(page)) => {
-                subscription.hub.observe(&page);
-                return subscription.accept(page);
-            }
-            // Its producer may put it back; the hub says when that is no longer expected. However the generation
-            // ended: what is left of it cannot be read any more.
-            Ok(None) => {
-                if let Some(terminal) = subscription.hub.terminal() {
-                    let is_deleted = terminal.reason == InterruptReason::Deleted.as_str();
-                    let reason = if is_deleted {
-                        InterruptReason::Deleted
-                    } else {
-                        InterruptReason::Lost
-                    };
-                    return subscription.stop_fetching(Some(End::Terminal {
-                        outcome: Outcome::Interrupted,
-                        reason: reason.as_str().into(),
-                    }));
-                }
-            }
-            Err(error) if error.is_retryable() => {}
-            Err(error) => return subscription.stop_fetching(Some(End::Error(error))),
-        }
-        tokio::time::sleep(backoff.next_delay()).await;
-    }
-}
-
-fn is_older(page: &Page, position: Position) -> bool {
-    match position {
-        Position::After { generation, .. } | Position::Next { generation, .. } => {
-            page.lost && page.head.generation < generation
-        }
-        Position::Start | Position::Now | Position::Open => false,
-    }
-}
-
-impl Subscription {
-    /// How long to wait before the next look at whether it stands still; `None` when there is nothing to look after.
-    fn let_go(&self) -> Option<Duration> {
-        let mut state = lock(&self.state);
-        let patience = state.pace.patience(&state.page);
-        if let Some(patience) = patience.filter(|_| !state.is_light()) {
-            return Some(patience);
-        }
-        state.pace.is_watched = false;
-        state.drop_page();
-        state.drop_tail();
-        None
-    }
-
-    fn stop_fetching(&self, end: Option<End>) {
-        let mut state = lock(&self.state);
-        state.fetching = false;
-        if let Some(end) = end {
-            state.end.get_or_insert(end);
-        }
-        drop(state);
-        self.queue();
     }
 }

@@ -1,0 +1,22 @@
+//! An accepted frame, as long as it is kept.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::{engine::large::Large, model::frame::Frame};
+
+/// An accepted frame.
+#[derive(Clone)]
+pub(super) struct Kept {
+    pub at: Instant,
+    pub frame: Frame,
+    /// What it refers to.
+    pub large: Option<Arc<Large>>,
+}
+
+impl Kept {
+    pub fn large_bytes(&self) -> usize {
+        self.large.as_ref().map_or(0, |large| large.data.len())
+    }
+}
