@@ -532,13 +532,13 @@ export interface Metrics {
    */
   chunksIn: number
   bytesIn: number
-  storedBytes: number
+  encodedBytes: number
   savedBytes: number
   batches: number
   /** Handed over to subscriptions: each reader counts. */
   chunksOut: number
   bytesOut: number
-  /** `bytesIn` by `chunksIn`, and by `storedBytes` less `savedBytes`; 0 before the first chunk. */
+  /** `bytesIn` by `chunksIn`, and by `encodedBytes` less `savedBytes`; 0 before the first chunk. */
   averageChunkBytes: number
   compressionRatio: number
   /** Readers that came back with a cursor and were served from memory; those that were served from the log. */

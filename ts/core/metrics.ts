@@ -5,7 +5,7 @@ export function combined(counted: Counted, memory: MemorySample | null): Metrics
   return {
     ...counted,
     averageChunkBytes: counted.bytesIn / (counted.chunksIn || 1),
-    compressionRatio: counted.bytesIn / (counted.storedBytes - counted.savedBytes || 1),
+    compressionRatio: counted.bytesIn / (counted.encodedBytes - counted.savedBytes || 1),
     memory,
   }
 }
@@ -54,7 +54,7 @@ export const FAMILIES: readonly Family[] = [
   gauge('tidemark_undelivered', 'Deliveries that wait for the event loop.', (m) => m.undelivered),
   counter('tidemark_written_chunks_total', 'Chunks accepted by the store.', (m) => m.chunksIn),
   counter('tidemark_written_bytes_total', 'Their payloads.', (m) => m.bytesIn),
-  counter('tidemark_stored_bytes_total', 'The frames they were stored as.', (m) => m.storedBytes),
+  counter('tidemark_encoded_bytes_total', 'The frames they were stored as at first, before sealing.', (m) => m.encodedBytes),
   counter('tidemark_saved_bytes_total', 'What sealing has saved of these.', (m) => m.savedBytes),
   counter('tidemark_written_batches_total', 'The batches they were written in.', (m) => m.batches),
   counter('tidemark_delivered_chunks_total', 'Chunks delivered to readers.', (m) => m.chunksOut),
