@@ -41,7 +41,7 @@ const { url: origin } = await serve(async (request) => {
   if (kind === 'page') return new Response(PAGE, { headers: { 'content-type': 'text/html' } })
   if (kind === 'ack') return engine.acknowledge(request, name)
   if (kind === 'esm') {
-    const code = await readFile(new URL(`../dist/esm/${name}`, import.meta.url))
+    const code = await readFile(new URL(`../dist${pathname}`, import.meta.url))
     return new Response(code, { headers: { 'content-type': 'text/javascript' } })
   }
   if (kind !== 'stream') return new Response('', { status: 404 })

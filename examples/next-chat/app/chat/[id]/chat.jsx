@@ -1,52 +1,28 @@
 'use client'
 
 import { useChat } from '@ai-sdk/react'
-import { DefaultChatTransport } from 'ai'
 import { useEffect, useRef, useState } from 'react'
-
-const RETRY_MS = 1000
+import { TidemarkChatTransport } from 'tidemark/ai'
 
 export function Chat({ id, saved }) {
-  // The last message that is whole: what follows it is sent even if it has ended meanwhile.
-  const whole = useRef(saved.at(-1)?.id)
+  const [isLost, setLost] = useState(false)
   const [transport] = useState(
     () =>
-      new DefaultChatTransport({
-        prepareReconnectToStreamRequest: () => ({ api: `/api/chat/${id}/stream?after=${whole.current}` }),
+      new TidemarkChatTransport({
+        after: saved.at(-1)?.id,
+        onConnection: (connection) => setLost(connection === 'reconnecting'),
       }),
   )
-  const { messages, sendMessage, status, error, resumeStream } = useChat({
-    id,
-    messages: saved,
-    transport,
-    resume: true,
-  })
-  if (status === 'streaming' || status === 'error') {
-    whole.current = messages.findLast(({ role }) => role === 'user')?.id
-  }
+  const { messages, sendMessage, status, error } = useChat({ id, messages: saved, transport, resume: true })
   const isBusy = status === 'submitted' || status === 'streaming'
-  const isCutOff = status === 'error' && error instanceof TypeError
-
-  // A connection that was lost, unlike an answer that has failed, is made again.
-  useEffect(() => {
-    if (!isCutOff) return
-    const again = () => void resumeStream()
-    const timer = setInterval(again, RETRY_MS)
-    window.addEventListener('online', again)
-    return () => {
-      clearInterval(timer)
-      window.removeEventListener('online', again)
-    }
-  }, [isCutOff, resumeStream])
-
   // Ends the model call, wherever it runs; the hook's own `stop` would only close this tab's ears.
-  const stop = () => fetch(`/api/chat/${id}/stream`, { method: 'DELETE' })
+  const stop = () => transport.stop(id)
 
   const end = useRef(null)
   // biome-ignore lint/correctness/useExhaustiveDependencies: what is told below the answer is to be seen too
   useEffect(() => {
     if (messages.length > 0) end.current?.scrollIntoView({ block: 'end' })
-  }, [messages, status, error])
+  }, [messages, status, error, isLost])
 
   return (
     <main data-status={status}>
@@ -63,8 +39,8 @@ export function Chat({ id, saved }) {
         ))}
         {status === 'submitted' && <div className="dots" role="status" aria-label="Waiting" />}
         <div role="status">
-          {isCutOff && <div className="note">Connection lost, trying again …</div>}
-          {error && !isCutOff && <div className="note failed">{wordsFor(error)}</div>}
+          {isBusy && isLost && <div className="note">Connection lost, trying again …</div>}
+          {error && <div className="note failed">{wordsFor(error)}</div>}
           {status === 'ready' && isUnfinished(messages.at(-1)) && (
             <div className="note">Stopped. You can ask again.</div>
           )}
