@@ -15,6 +15,8 @@ after(() => engine.close())
 
 const CHUNKS = [{ type: 'start', messageId: 'm' }, { type: 'data-x', data: 1 }, { type: 'finish' }]
 const BODY = `${CHUNKS.map((chunk) => `data: ${JSON.stringify(chunk)}\n\n`).join('')}data: [DONE]\n\n`
+/** A response's events without the cursors of its chunks. @param {Response} response */
+const eventsOf = async (response) => (await response.text()).replace(/^id: .*\n/gm, '')
 const generate = () => ReadableStream.from(CHUNKS)
 const authorize = () => 'ann'
 
@@ -83,7 +85,7 @@ test('the chat is named by the route or by the body', async () => {
     [{}, at(Promise.resolve({ id: 'by promise' }))],
     [{ id: 'ignored' }, at({ id: 'by object' })],
   ])) {
-    assert.equal(await (await POST(post(body), context)).text(), BODY)
+    assert.equal(await eventsOf(await POST(post(body), context)), BODY)
   }
   for (const id of ['by body', 'by promise', 'by object']) {
     assert.equal((await engine.status(id))?.state, 'complete', id)
@@ -152,7 +154,7 @@ test('stream ids of the application: one for each answer, until it has ended', a
   const resumed = await GET(get(), at({ id }))
   assert.equal(resumed.status, 200)
   goOn()
-  assert.equal(await first.text(), BODY)
+  assert.equal(await eventsOf(first), BODY)
   assert.match(await resumed.text(), /"type":"finish"/)
   await until(() => seen.length === 2)
   assert.equal(seen[1], null)
@@ -196,7 +198,7 @@ test('stream ids of the application: the end of an answer that was taken over fo
   assert.notEqual(column, null)
   const resumed = await GET(get(), at({ id }))
   goOn()
-  assert.equal(await second.text(), BODY)
+  assert.equal(await eventsOf(second), BODY)
   assert.equal((await resumed.text()).match(/"type":"start"/g)?.length, 1, 'the current answer alone')
   await kept[1]
   assert.equal(column, null)
@@ -290,7 +292,7 @@ test('a chunk beyond the limit costs the live client nothing: the answer cannot 
   }
   const { POST } = chatRoutes({ engine, authorize, onError, generate: () => ReadableStream.from(chunks) })
   const response = await POST(post({ messages: [] }), at({ id: 'huge' }))
-  const events = (await response.text()).split('\n\n').filter(Boolean)
+  const events = (await eventsOf(response)).split('\n\n').filter(Boolean)
   assert.deepEqual(events, [...chunks.map((chunk) => `data: ${JSON.stringify(chunk)}`), 'data: [DONE]'])
   await until(() => errors.length > 0)
   assert.deepEqual([errors.length, errors[0].code, errors[0].field], [1, 'ERR_INVALID_ARGUMENT', 'chunk'])

@@ -54,7 +54,11 @@ export const FAMILIES: readonly Family[] = [
   gauge('tidemark_undelivered', 'Deliveries that wait for the event loop.', (m) => m.undelivered),
   counter('tidemark_written_chunks_total', 'Chunks accepted by the store.', (m) => m.chunksIn),
   counter('tidemark_written_bytes_total', 'Their payloads.', (m) => m.bytesIn),
-  counter('tidemark_encoded_bytes_total', 'The frames they were stored as at first, before sealing.', (m) => m.encodedBytes),
+  counter(
+    'tidemark_encoded_bytes_total',
+    'The frames they were stored as at first, before sealing.',
+    (m) => m.encodedBytes,
+  ),
   counter('tidemark_saved_bytes_total', 'What sealing has saved of these.', (m) => m.savedBytes),
   counter('tidemark_written_batches_total', 'The batches they were written in.', (m) => m.batches),
   counter('tidemark_delivered_chunks_total', 'Chunks delivered to readers.', (m) => m.chunksOut),

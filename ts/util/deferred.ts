@@ -5,8 +5,8 @@ export interface Deferred<T> {
   readonly reject: (reason: unknown) => void
 }
 
-let resolveLatest: (value: never) => void
-let rejectLatest: (reason: unknown) => void
+let resolveLatest: (value: never) => void = ignore
+let rejectLatest: (reason: unknown) => void = ignore
 
 // One executor for all promises, which runs within the constructor: no closure is made for each of them.
 function capture(resolve: (value: never) => void, reject: (reason: unknown) => void): void {
@@ -16,7 +16,12 @@ function capture(resolve: (value: never) => void, reject: (reason: unknown) => v
 
 export function deferred<T>(): Deferred<T> {
   const promise = new Promise<T>(capture)
-  return { promise, resolve: resolveLatest as (value: T | PromiseLike<T>) => void, reject: rejectLatest }
+  const resolve = resolveLatest as (value: T | PromiseLike<T>) => void
+  const reject = rejectLatest
+  // They would keep their promise, and with that a chunk of any size, until the next one is made.
+  resolveLatest = ignore
+  rejectLatest = ignore
+  return { promise, resolve, reject }
 }
 
 /** For promises whose failure is reported elsewhere. */
