@@ -263,7 +263,7 @@ test('a server that is silent is left and asked again', async () => {
     () => new Response(stalled),
     events('event: end\ndata: {"outcome":"complete"}\n\n'),
   )
-  const { outcome } = await read(url, { silenceMs: 50 }).end()
+  const { outcome } = await read(url, { silenceMs: 500 }).end()
   assert.deepEqual([outcome, asked.length], ['complete', 2])
 })
 

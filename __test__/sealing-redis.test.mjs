@@ -152,7 +152,8 @@ test('G1 G2: Redis is set back, seals and all: the producer writes again what is
   checkHistory({ written: numbered(chunks), readers })
   const status = await other.status('back')
   assert.ok(
-    status && status.storedBytes < status.bytes / 4,
+    // What was open when Redis was set back is sealed in smaller parts.
+    status && status.storedBytes < status.bytes / 2,
     `${status?.storedBytes} of ${status?.bytes} bytes`,
   )
 })
