@@ -53,7 +53,10 @@ test('reload 5 times, a second tab, offline and online: every tab shows the text
   await browser.setOffline(true)
   // The browser keeps what is open; a network that is away does not.
   proxy.closeAllConnections()
-  await until(async () => (await first.status()) === 'error' && (await second.status()) === 'error')
+  for (const tab of [first, second]) {
+    await tab.inView('Connection lost')
+    assert.equal(await tab.status(), 'streaming', 'to the hook nothing has happened')
+  }
   await browser.setOffline(false)
   for (const tab of [first, second]) {
     assert.equal(await tab.is('ready'), storyOf(STORY))
