@@ -6,16 +6,14 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { Readable } from 'node:stream'
 import { beforeEach, describe, test } from 'node:test'
-import { fileURLToPath } from 'node:url'
-import { gzipSync } from 'node:zlib'
-import { build } from 'esbuild'
 import { TidemarkChatTransport } from 'tidemark/ai'
 import { chatRoutes } from 'tidemark/next'
 import { alsoWithAi7, loadSdk, openChat, textOf, userMessage, VERSIONS } from './support/ai.mjs'
+import { bundled } from './support/bundle.mjs'
 import { createRandom } from './support/seed.mjs'
 import { eachStore } from './support/stores.mjs'
 import { useEngines } from './support/streams.mjs'
-import { until } from './support/wait.mjs'
+import { deadline, until } from './support/wait.mjs'
 
 const owner = 'ann'
 const WORDS = Array.from({ length: 60 }, (_, index) => `wörd ${index} 🌊 `)
@@ -178,7 +176,7 @@ eachStore('ai transport', (store) => {
           const late = openChat(sdk, {
             id,
             messages: [userMessage('hello')],
-            transport: new TidemarkChatTransport({ api, after: 'user-hello' }),
+            transport: new TidemarkChatTransport({ api, after: 'user-hello', silenceMs: 1_000 }),
           })
           await late.resumeStream()
           assert.deepEqual(partsOf(late.messages[1]), expected)
@@ -301,6 +299,26 @@ eachStore('ai transport', (store) => {
     })
   }
 
+  test('a resumed response that falls silent is left, and the answer goes on', async (t) => {
+    const { generate } = answering({ pauseMs: 2 })
+    let gets = 0
+    const { api } = await serve(t, routesOf(generate), (method) =>
+      method === 'GET' && gets++ === 0 ? { after: 300, how: 'silence' } : undefined,
+    )
+    const transport = new TidemarkChatTransport({ api, silenceMs: 500 })
+    const request = { chatId: id, messages: [userMessage('hello')], trigger: 'submit-message' }
+    await (await transport.sendMessages(request)).cancel()
+    const resumed = await transport.reconnectToStream({ chatId: id })
+    let text = ''
+    const reading = (async () => {
+      for await (const { type, delta } of /** @type {any} */ (resumed))
+        if (type === 'text-delta') text += delta
+    })()
+    await deadline(reading, 20_000, 'the end of the answer')
+    assert.equal(text, TEXT)
+    assert.equal(gets, 2)
+  })
+
   test('headers, credentials, body and the SDK’s prepare functions reach every request', async (t) => {
     const { generate } = answering({ pauseMs: 0 })
     const { api, origin } = await serve(t, routesOf(generate))
@@ -353,17 +371,8 @@ eachStore('ai transport', (store) => {
 })
 
 test('it takes less than 5 kB in a bundle, compressed, and imports nothing', async () => {
-  const { outputFiles } = await build({
-    entryPoints: [fileURLToPath(new URL('../dist/esm/ai.js', import.meta.url))],
-    bundle: true,
-    minify: true,
-    format: 'esm',
-    platform: 'browser',
-    write: false,
-  })
-  const code = outputFiles.map(({ text }) => text).join('')
+  const { code, size } = await bundled('ai')
   assert.doesNotMatch(code, /\bimport\b|require\(/)
-  const size = gzipSync(code, { level: 9 }).length
   assert.ok(size < 5_000, `${size} bytes`)
 })
 

@@ -2,10 +2,8 @@
 
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { fileURLToPath } from 'node:url'
-import { gzipSync } from 'node:zlib'
-import { build } from 'esbuild'
 import { follow } from 'tidemark/client'
+import { bundled } from './support/bundle.mjs'
 import { serve } from './support/event-source.mjs'
 import { checkHistory } from './support/history.mjs'
 import { createRandom } from './support/seed.mjs'
@@ -578,17 +576,8 @@ test('item 16 a signal ends the loop with its reason, wherever it is', async () 
 })
 
 test('it takes less than 3 kB in a bundle, compressed, and imports nothing but itself', async () => {
-  const { outputFiles } = await build({
-    entryPoints: [fileURLToPath(new URL('../dist/esm/client.js', import.meta.url))],
-    bundle: true,
-    minify: true,
-    format: 'esm',
-    platform: 'browser',
-    write: false,
-  })
-  const code = outputFiles.map(({ text }) => text).join('')
+  const { code, size } = await bundled('client')
   assert.match(code, /text\/event-stream/)
   assert.doesNotMatch(code, /\bimport\b|require\(/)
-  const size = gzipSync(code, { level: 9 }).length
   assert.ok(size < 3_000, `${size} bytes`)
 })

@@ -4,7 +4,7 @@
 //! never payloads, metadata, owners or secrets.
 
 use std::{
-    fmt::{Debug, Display, Write as _},
+    fmt::{Debug, Display},
     sync::{
         Mutex, OnceLock, Weak,
         atomic::{AtomicU64, Ordering},
@@ -67,13 +67,9 @@ fn most() -> LevelFilter {
     levels.max().unwrap_or(LevelFilter::OFF)
 }
 
-fn is_ours(metadata: &Metadata<'_>) -> bool {
-    metadata.target().starts_with(env!("CARGO_CRATE_NAME"))
-}
-
 impl Subscriber for Dispatch {
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if is_ours(metadata) && *metadata.level() <= most() {
+        if self.enabled(metadata) {
             Interest::always()
         } else {
             Interest::never()
@@ -81,7 +77,7 @@ impl Subscriber for Dispatch {
     }
 
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        is_ours(metadata) && *metadata.level() <= most()
+        metadata.target().starts_with(env!("CARGO_CRATE_NAME")) && *metadata.level() <= most()
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {
@@ -153,10 +149,7 @@ impl Visit for Line {
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        let mut text = String::new();
-        // Writing to memory cannot fail.
-        let _ = write!(text, "{value:?}");
-        self.put(field.name(), json!(text));
+        self.put(field.name(), json!(format!("{value:?}")));
     }
 }
 

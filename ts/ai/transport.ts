@@ -1,7 +1,7 @@
 import { FollowError, follow } from '../client/follow.js'
 import { refusal } from '../client/responses.js'
 import { messageStream } from './message-stream.js'
-import { jsonHeaders, type Resolvable, resolve } from './resolvable.js'
+import { type Resolvable, resolve } from './resolvable.js'
 
 /** What an error of the transport is. */
 export { FollowError }
@@ -108,26 +108,16 @@ export class TidemarkChatTransport<Message = unknown> {
     const asked = questionOf(request.messages)
     for (;;) {
       let response: Response
-      const left = new AbortController()
-      const leave = () => left.abort(request.abortSignal?.reason)
-      request.abortSignal?.addEventListener('abort', leave)
-      if (request.abortSignal?.aborted) leave()
       try {
-        response = await this.#post(request, left.signal)
+        response = await this.#post(request)
       } catch (error) {
-        if (left.signal.aborted || error instanceof FollowError) throw error
+        if (request.abortSignal?.aborted) throw error
         // The request may have arrived all the same: then its answer is there.
         const found = await this.#follow(request, asked).catch(() => null)
         if (found === null) throw error
         return found
       }
-      if (response.ok) {
-        const first = (signal: AbortSignal) => {
-          signal.addEventListener('abort', leave)
-          return response
-        }
-        return this.#stream(await this.#target(request, asked), request, first)
-      }
+      if (response.ok) return this.#stream(await this.#target(request, asked), request, response)
       const refused = await refusal(response)
       if (response.status !== 409 || !(await this.#makesWay(request))) throw refused
     }
@@ -164,64 +154,47 @@ export class TidemarkChatTransport<Message = unknown> {
     return true
   }
 
-  async #post(request: SendRequest<Message>, signal: AbortSignal): Promise<Response> {
-    const { chatId, messages, trigger, messageId, metadata } = request
-    const { api = '/api/chat', prepareSendMessagesRequest: prepare } = this.#options
-    const { headers, credentials, body } = await this.#given(request)
-    const prepared = await prepare?.({
-      id: chatId,
-      api,
-      headers,
-      credentials,
-      body,
-      requestMetadata: metadata,
-      messages,
-      trigger,
-      messageId,
-    })
-    return this.#fetch(prepared?.api ?? api, {
+  async #post(request: SendRequest<Message>): Promise<Response> {
+    const { messages, trigger, messageId, abortSignal = null } = request
+    const given = await this.#given(request)
+    const prepare = this.#options.prepareSendMessagesRequest
+    const prepared = await prepare?.({ ...given, messages, trigger, messageId })
+    const headers = new Headers(prepared?.headers ?? given.headers)
+    if (!headers.has('content-type')) headers.set('content-type', 'application/json')
+    return this.#fetch(prepared?.api ?? given.api, {
       method: 'POST',
-      headers: jsonHeaders(prepared?.headers ?? headers),
-      credentials: prepared?.credentials ?? credentials,
-      body: JSON.stringify(prepared?.body ?? { ...body, id: chatId, messages, trigger, messageId }),
-      signal,
+      headers,
+      credentials: prepared?.credentials ?? given.credentials,
+      body: JSON.stringify(prepared?.body ?? { ...given.body, id: given.id, messages, trigger, messageId }),
+      signal: abortSignal,
     })
   }
 
   /** Where an answer is followed, and with what. */
   async #target(request: ChatRequest, after?: string | null): Promise<Target> {
-    const { chatId, metadata } = request
-    const { api = '/api/chat', prepareReconnectToStreamRequest: prepare } = this.#options
-    const { headers, credentials, body } = await this.#given(request)
-    const prepared = await prepare?.({
-      id: chatId,
-      api,
-      headers,
-      credentials,
-      body,
-      requestMetadata: metadata,
-    })
-    const [base, query] = (prepared?.api ?? `${api}/${encodeURIComponent(chatId)}/stream`).split('?')
+    const given = await this.#given(request)
+    const prepared = await this.#options.prepareReconnectToStreamRequest?.(given)
+    const api = prepared?.api ?? `${given.api}/${encodeURIComponent(given.id)}/stream`
+    const [base, query] = api.split('?')
     const all = new URLSearchParams(query)
     if (after != null && !all.has('after')) all.set('after', after)
-    const url = all.size > 0 ? `${base}?${all}` : `${base}`
-    return {
-      url,
-      init: {
-        headers: new Headers(prepared?.headers ?? headers),
-        credentials: prepared?.credentials ?? credentials,
-      },
-    }
+    const headers = new Headers(prepared?.headers ?? given.headers)
+    const credentials = prepared?.credentials ?? given.credentials
+    return { url: all.size > 0 ? `${base}?${all}` : `${base}`, init: { headers, credentials } }
   }
 
-  async #given(request: ChatRequest) {
-    const { headers, credentials, body } = this.#options
+  /** What the options and the hook say of a request, before it is prepared. */
+  async #given({ chatId, metadata, ...request }: ChatRequest): Promise<Prepared> {
+    const { api = '/api/chat', headers, credentials, body } = this.#options
     const all = new Headers(await resolve(headers))
     for (const [name, value] of new Headers(request.headers)) all.set(name, value)
     return {
+      id: chatId,
+      api,
       headers: Object.fromEntries(all),
       credentials: await resolve(credentials),
       body: { ...(await resolve(body)), ...request.body },
+      requestMetadata: metadata,
     }
   }
 
@@ -230,19 +203,19 @@ export class TidemarkChatTransport<Message = unknown> {
     const response = await this.#fetch(target.url, { ...target.init, signal: request.abortSignal ?? null })
     if (response.status === 204) return null
     if (!response.ok) throw await refusal(response)
-    return this.#stream(target, request, () => response)
+    return this.#stream(target, request, response)
   }
 
   /** The chunks of an answer, of which the first response is there. */
-  #stream(target: Target, request: ChatRequest, first: (signal: AbortSignal) => Response): MessageChunks {
+  #stream(target: Target, request: ChatRequest, response: Response): MessageChunks {
     const { silenceMs, maxRetryMs = 10_000, onConnection } = this.#options
     const tell = (connection: Connection) => onConnection?.(connection, request.chatId)
-    let isFirst = true
-    const again = async (url: string, signal: AbortSignal): Promise<Response> => {
+    let first: Response | undefined = response
+    const again: typeof fetch = async (url, { signal = null } = {}) => {
       tell('reconnecting')
       // What is asked each time may be another one now: a token expires.
       const { init } = await this.#target(request)
-      const response = await this.#fetch(url, { ...init, signal })
+      const response = await this.#fetch(String(url), { ...init, signal })
       if (response.ok) tell('connected')
       return response
     }
@@ -253,11 +226,10 @@ export class TidemarkChatTransport<Message = unknown> {
         maxRetryMs,
         signal: request.abortSignal,
         onOther,
-        fetch: (url, init) => {
-          const signal = init?.signal as AbortSignal
-          if (!isFirst) return again(String(url), signal)
-          isFirst = false
-          return Promise.resolve(first(signal))
+        fetch: async (url, init) => {
+          const response = first ?? (await again(url, init))
+          first = undefined
+          return response
         },
       }),
     )

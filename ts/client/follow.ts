@@ -144,7 +144,12 @@ export class Follow implements AsyncIterableIterator<FollowedChunk> {
   /** One response, from where the last one was left. Returns when there should be another. */
   async *#connect(): AsyncGenerator<FollowedChunk, undefined> {
     const connection = new AbortController()
-    const drop = () => connection.abort()
+    let reader: ReadableStreamDefaultReader<Uint8Array> | undefined
+    const drop = () => {
+      connection.abort()
+      // A `fetch` of the caller's need not heed its signal.
+      reader?.cancel().catch(() => {})
+    }
     this.#hurry = drop
     this.#left.signal.addEventListener('abort', drop)
     let silence: ReturnType<typeof setTimeout> | undefined
@@ -156,7 +161,7 @@ export class Follow implements AsyncIterableIterator<FollowedChunk> {
     try {
       heard()
       const response = await this.#open(connection.signal)
-      const reader = response?.body?.getReader()
+      reader = response?.body?.getReader()
       if (reader === undefined) return
       const isOfMessages = response?.headers.has(UI_MESSAGES)
       const parser = new EventParser()
@@ -184,7 +189,7 @@ export class Follow implements AsyncIterableIterator<FollowedChunk> {
       clearTimeout(silence)
       this.#left.signal.removeEventListener('abort', drop)
       this.#hurry = undefined
-      connection.abort()
+      drop()
     }
   }
 
