@@ -27,8 +27,9 @@ const READERS_IN_A_TURN: usize = 256;
 /// What is longer than this is long for one command of the store.
 const LONG: usize = 64 * 1024;
 
-/// The open part is sealed in so many parts at the end, beside the last one.
-const MOST_PARTS: usize = 8;
+/// The open part is sealed in so many parts at the end, beside the last one: 32,768 frames at 512 a seal, which may be open
+/// when the store was set back behind many seals. Each is a page and an append, a millisecond or two.
+const MOST_PARTS: usize = 64;
 
 fn is_long(bytes: &[u8]) -> bool {
     bytes.len() > LONG
