@@ -8,11 +8,11 @@
 
 import { spawn } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { blocksOf } from './doc-blocks.mjs'
+import { freePort } from './free-port.mjs'
 import { findNode22 } from './node22.mjs'
 import { pack } from './pack.mjs'
 import { runMain, setup } from './setup.mjs'
@@ -268,16 +268,6 @@ async function command(cwd, program, ...args) {
   const child = start(cwd, program, args)
   const code = await child.closed
   check(code === 0, `${program} ${args.join(' ')} ended with ${code}:\n${child.output()}`)
-}
-
-/** @returns {Promise<number>} */
-function freePort() {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, () => {
-      const { port } = /** @type {import('node:net').AddressInfo} */ (server.address())
-      server.close(() => resolve(port))
-    })
-  })
 }
 
 /** @param {(keyof typeof chapters)[]} names */

@@ -1,13 +1,13 @@
-import { FollowError, follow } from '../client/follow.js'
+import { FollowError, follow, type HeadersLike } from '../client/follow.js'
 import { refusal } from '../client/responses.js'
+import type { MaybePromise } from '../util/deferred.js'
 import { messageStream } from './message-stream.js'
 import { type Resolvable, resolve } from './resolvable.js'
 
 /** What an error of the transport is. */
 export { FollowError }
 
-/** As for `fetch`, or a function that is asked each time, for a token that expires. */
-type HeadersLike = Record<string, string> | Headers
+type Credentials = 'omit' | 'same-origin' | 'include'
 
 /** How an answer's connection is. */
 export type Connection = 'connected' | 'reconnecting'
@@ -20,9 +20,10 @@ export interface TidemarkChatTransportOptions<Message = unknown> {
    * Where `POST` of `chatRoutes` is; `GET` and `DELETE` are at `<api>/<chat's id>/stream`. Default `/api/chat`.
    */
   api?: string | undefined
+  /** Of every request; a function is asked each time, for a token that expires. */
   headers?: Resolvable<HeadersLike> | undefined
   /** As for `fetch`; `'include'` sends cookies to another origin. */
-  credentials?: Resolvable<'omit' | 'same-origin' | 'include'> | undefined
+  credentials?: Resolvable<Credentials> | undefined
   /** Fields for the body of every `POST`. */
   body?: Resolvable<object> | undefined
   /** Default: the global one. */
@@ -44,21 +45,19 @@ export interface TidemarkChatTransportOptions<Message = unknown> {
   /** The longest pause between two tries. Default 10,000. */
   maxRetryMs?: number | undefined
   /** As the SDK's transports have it: makes another request of a `POST`. */
-  prepareSendMessagesRequest?: ((request: PreparedSend<Message>) => Promised<PreparedRequest>) | undefined
+  prepareSendMessagesRequest?: ((request: PreparedSend<Message>) => MaybePromise<PreparedRequest>) | undefined
   /** The same for the request that follows an answer. A cursor is added to its URL when an answer goes on. */
   prepareReconnectToStreamRequest?:
-    | ((request: Prepared) => Promised<Omit<PreparedRequest, 'body'>>)
+    | ((request: Prepared) => MaybePromise<Omit<PreparedRequest, 'body'>>)
     | undefined
 }
-
-type Promised<T> = T | PromiseLike<T>
 
 /** What the `prepare…` functions are given. */
 export interface Prepared {
   id: string
   api: string
   headers: Record<string, string>
-  credentials: 'omit' | 'same-origin' | 'include' | undefined
+  credentials: Credentials | undefined
   body: object
   requestMetadata: unknown
 }
@@ -73,7 +72,7 @@ export interface PreparedSend<Message> extends Prepared {
 export interface PreparedRequest {
   api?: string
   headers?: HeadersLike
-  credentials?: 'omit' | 'same-origin' | 'include'
+  credentials?: Credentials
   body?: object
 }
 
@@ -243,7 +242,7 @@ export class TidemarkChatTransport<Message = unknown> {
 }
 
 type Init = Omit<RequestInit, 'credentials'> & {
-  credentials?: 'omit' | 'same-origin' | 'include' | undefined
+  credentials?: Credentials | undefined
 }
 
 interface Target {
