@@ -183,6 +183,22 @@ eachStore('ai transport', (store) => {
         })
       }
 
+      test('a POST whose response never arrives, nor do the next ones: its answer is found', async (t) => {
+        const sdk = await loadSdk(version)
+        const expected = await whole(t, sdk)
+        const { generate, calls } = answering()
+        let count = 0
+        const { api, requests } = await serve(t, routesOf(generate), () =>
+          count++ < 3 ? { after: 0, how: 'reset' } : undefined,
+        )
+        const chat = openChat(sdk, { id, transport: new TidemarkChatTransport({ api }) })
+        await chat.sendMessage(userMessage('hello'))
+        assert.equal(chat.status, 'ready')
+        assert.deepEqual(partsOf(chat.messages[1]), expected)
+        assert.equal(calls(), 1)
+        assert.equal(requests.length, 4)
+      })
+
       test('a reload in mid-answer resumes in one piece, and goes on when that is cut', async (t) => {
         const sdk = await loadSdk(version)
         const expected = await whole(t, sdk)

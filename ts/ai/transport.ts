@@ -1,5 +1,6 @@
 import { FollowError, follow, type HeadersLike } from '../client/follow.js'
-import { refusal } from '../client/responses.js'
+import { isPassing, refusal } from '../client/responses.js'
+import { setTimeout } from '../util/browser-timers.js'
 import type { MaybePromise } from '../util/deferred.js'
 import { messageStream } from './message-stream.js'
 import { type Resolvable, resolve } from './resolvable.js'
@@ -93,6 +94,9 @@ export interface SendRequest<Message> extends ChatRequest {
 
 /** Most cuts are those of a proxy or a deploy: the next connection is as good as any. */
 const FIRST_RETRY_MS = 100
+
+/** So often it is asked whether there is an answer, within three seconds, before that has failed. */
+const TRIES = 5
 
 /** A `transport` of `useChat`, for one chat or many. */
 export class TidemarkChatTransport<Message = unknown> {
@@ -198,11 +202,21 @@ export class TidemarkChatTransport<Message = unknown> {
   }
 
   async #follow(request: ChatRequest, after?: string | null): Promise<MessageChunks | null> {
-    const target = await this.#target(request, after)
-    const response = await this.#fetch(target.url, { ...target.init, signal: request.abortSignal ?? null })
-    if (response.status === 204) return null
-    if (!response.ok) throw await refusal(response)
-    return this.#stream(target, request, response)
+    const { abortSignal: signal = null } = request
+    for (let tries = 1; ; tries++) {
+      const target = await this.#target(request, after)
+      try {
+        const response = await this.#fetch(target.url, { ...target.init, signal })
+        if (response.status === 204) return null
+        if (!response.ok) throw await refusal(response)
+        return this.#stream(target, request, response)
+      } catch (error) {
+        // What broke the connection before may do so again.
+        const mayPass = !(error instanceof FollowError) || isPassing(error.status ?? 0)
+        if (!mayPass || signal?.aborted || tries === TRIES) throw error
+        await new Promise((resolve) => setTimeout(resolve, FIRST_RETRY_MS * 2 ** tries))
+      }
+    }
   }
 
   /** The chunks of an answer, of which the first response is there. */
