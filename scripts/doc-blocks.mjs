@@ -115,7 +115,7 @@ export function writePage(folder, blocks) {
   ]
 }
 
-// Next.js itself is too large to be had for this; __test__/next-build-*.test.mjs build with it.
+// Next.js itself is too large to be had for this; __test__/next/next-build-*.test.mjs build with it.
 const STAND_INS = `declare module 'next/server' {
   export function after(task: Promise<unknown> | (() => unknown)): void
 }

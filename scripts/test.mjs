@@ -1,7 +1,7 @@
 // `npm test`: sets up what is missing, then runs the Rust tests and the JavaScript tests.
 //
 //   npm test                        everything
-//   npm test -- engine sse          the JavaScript test files whose name contains one of these
+//   npm test -- engine sse          the JavaScript test files whose room or name contains one of these
 //   npm test -- --test-name-pattern='G4'   options starting with --test go to `node --test`
 //   npm test -- --yes               without asking before a system package (Redis, Chromium) is installed; CI=1 does the same
 //   npm run soak                    the long fault tests, instead of all others
@@ -33,7 +33,7 @@ await runMain(async () => {
   const options = args.filter((arg) => arg.startsWith('--') && arg !== '--soak')
   const filters = args.filter((arg) => !arg.startsWith('--'))
 
-  const files = testFiles(soak ? '__test__/soak' : '__test__', filters)
+  const files = testFiles(soak, filters)
   const needsBrowser = files.some((file) => file.includes('browser'))
   await setup([
     'npm',
@@ -76,16 +76,19 @@ await runMain(async () => {
 })
 
 /**
- * The test files of a folder, without its sub-folders.
- * @param {string} folder
+ * The test files in the rooms of __test__ (the soak's are asked for by name), whose room or name holds one of the filters.
+ * @param {boolean} soak
  * @param {string[]} filters
  */
-function testFiles(folder, filters) {
-  const files = readdirSync(join(root, folder))
+function testFiles(soak, filters) {
+  const files = readdirSync(join(root, '__test__'), { withFileTypes: true })
+    .filter((room) => room.isDirectory() && (room.name === 'soak') === soak)
+    .flatMap((room) => readdirSync(join(root, '__test__', room.name)).map((name) => `${room.name}/${name}`))
     .filter((name) => name.endsWith('.test.mjs'))
     .filter((name) => filters.length === 0 || filters.some((filter) => name.includes(filter)))
     .sort()
-  if (files.length === 0)
-    throw new SetupError(`no file in ${folder} matches ${filters.join(', ') || '*.test.mjs'}`)
-  return files.map((name) => `${folder}/${name}`)
+  if (files.length === 0) {
+    throw new SetupError(`no file in __test__ matches ${filters.join(', ') || '*/*.test.mjs'}`)
+  }
+  return files.map((name) => `__test__/${name}`)
 }

@@ -1,12 +1,12 @@
 // A process of readers. It is told what to read, asked how far they are, and gives their histories at the end.
 
 import { createEngine } from '../../dist/index.js'
+import { histories, startReaders } from '../support/fault-work.mjs'
 import { createRandom } from '../support/seed.mjs'
-import { histories, startReaders } from './fault-work.mjs'
 
 /** @typedef {import('../support/child.mjs').Message} Message */
 
-/** @type {Map<string, import('./fault-work.mjs').Reading[]>} */
+/** @type {Map<string, import('../support/fault-work.mjs').Reading[]>} */
 const readings = new Map()
 /** @type {string[]} */
 const states = []

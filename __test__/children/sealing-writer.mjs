@@ -1,9 +1,9 @@
 // A producer that takes a stream over and appends as fast as it can, mostly one chunk per batch, until it is killed.
 
 import { createEngine } from '../../dist/index.mjs'
+import { seqOf } from '../support/fault-work.mjs'
 import { createRandom } from '../support/seed.mjs'
 import { texts } from '../support/streams.mjs'
-import { seqOf } from './fault-work.mjs'
 
 const { streamId, round, count, options } = JSON.parse(process.env.WORK ?? '{}')
 const random = createRandom(round)

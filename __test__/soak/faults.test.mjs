@@ -5,8 +5,8 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { openEngine, openProxy, openRedis, openRemote, replay } from '../children/fault-scene.mjs'
-import { histories, startReaders, Writing } from '../children/fault-work.mjs'
+import { openEngine, openProxy, openRedis, openRemote, replay } from '../support/fault-scene.mjs'
+import { histories, startReaders, Writing } from '../support/fault-work.mjs'
 import { checkHistory } from '../support/history.mjs'
 import { createRandom } from '../support/seed.mjs'
 import { deadline } from '../support/wait.mjs'
@@ -170,7 +170,7 @@ test(`G1–G8: a mix of all faults for ${MINUTES} min`, { timeout: (MINUTES + 3)
   for (const remote of remotes) assert.deepEqual(await remote.finish(), {})
 })
 
-/** @param {import('../..').Producer} producer */
+/** @param {import('tidemark').Producer} producer */
 const signalOf = ({ signal }) =>
   new Promise((resolve) => {
     if (signal.aborted) resolve(undefined)

@@ -1,0 +1,395 @@
+// `tidemark/ai`: the SDK's own chat on connections that are cut in every way, in `ai` 5, 6 and 7.
+
+import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import { Readable } from 'node:stream'
+import { beforeEach, describe, test } from 'node:test'
+import { TidemarkChatTransport } from 'tidemark/ai'
+import { chatRoutes } from 'tidemark/next'
+import { alsoWithAi7, loadSdk, openChat, textOf, userMessage, VERSIONS } from '../support/ai.mjs'
+import { bundled } from '../support/bundle.mjs'
+import { createRandom } from '../support/seed.mjs'
+import { eachStore } from '../support/stores.mjs'
+import { useEngines } from '../support/streams.mjs'
+import { deadline, until } from '../support/wait.mjs'
+
+const owner = 'ann'
+const WORDS = Array.from({ length: 60 }, (_, index) => `wörd ${index} 🌊 `)
+const TEXT = WORDS.join('')
+
+/** All kinds of parts, and text that begins and ends more than once. */
+const CHUNKS = [
+  { type: 'start', messageId: 'm' },
+  { type: 'start-step' },
+  { type: 'reasoning-start', id: 'r' },
+  ...WORDS.slice(0, 10).map((delta) => ({ type: 'reasoning-delta', id: 'r', delta })),
+  { type: 'reasoning-end', id: 'r' },
+  { type: 'tool-input-start', toolCallId: 'c', toolName: 'tide' },
+  { type: 'tool-input-delta', toolCallId: 'c', inputTextDelta: '{"harbour":' },
+  { type: 'tool-input-delta', toolCallId: 'c', inputTextDelta: '"Kiel"}' },
+  { type: 'tool-input-available', toolCallId: 'c', toolName: 'tide', input: { harbour: 'Kiel' } },
+  { type: 'tool-output-available', toolCallId: 'c', output: { height: 3 } },
+  { type: 'data-place', id: 'd', data: { at: 1 } },
+  { type: 'file', url: 'data:text/plain,hello', mediaType: 'text/plain' },
+  { type: 'finish-step' },
+  { type: 'start-step' },
+  { type: 'text-start', id: 't' },
+  ...WORDS.slice(0, 40).map((delta) => ({ type: 'text-delta', id: 't', delta })),
+  { type: 'text-end', id: 't' },
+  { type: 'text-start', id: 'u' },
+  ...WORDS.slice(40).map((delta) => ({ type: 'text-delta', id: 'u', delta })),
+  { type: 'text-end', id: 'u' },
+  { type: 'finish-step' },
+  { type: 'finish' },
+]
+
+/** An answer that takes a while, and may be held. @param {{ pauseMs?: number }} [options] */
+function answering({ pauseMs = 3 } = {}) {
+  let calls = 0
+  /** @type {AbortSignal[]} */
+  const signals = []
+  return {
+    calls: () => calls,
+    signals,
+    /** @param {{ signal: AbortSignal, messageId: string }} input */
+    async *generate({ signal, messageId }) {
+      calls++
+      signals.push(signal)
+      for (const chunk of CHUNKS) {
+        if (signal.aborted) return
+        yield chunk.type === 'start' ? { ...chunk, messageId } : chunk
+        await new Promise((resolve) => setTimeout(resolve, pauseMs))
+      }
+    },
+  }
+}
+
+/**
+ * A server whose responses may be cut: `cut` says after how many bytes, and how.
+ * @param {import('node:test').TestContext} t
+ * @param {import('tidemark/next').ChatRoutes} routes
+ * @param {(method: string) => { after: number, how: 'reset' | 'end' | 'silence' } | undefined} [cut]
+ */
+async function serve(t, routes, cut = () => undefined) {
+  const requests = /** @type {string[]} */ ([])
+  const server = createServer(async (incoming, outgoing) => {
+    const { method = 'GET', url = '/' } = incoming
+    requests.push(`${method} ${url}`)
+    const body = method === 'POST' ? Readable.toWeb(incoming) : undefined
+    const request = new Request(
+      `http://localhost${url}`,
+      /** @type {any} */ ({ method, body, duplex: 'half' }),
+    )
+    const params = { id: decodeURIComponent(/^\/api\/chat\/([^/?]+)/.exec(url)?.[1] ?? '') }
+    const call = /** @type {any} */ ({ POST: () => routes.POST(request) })[method]
+    const response = await (call?.() ??
+      (method === 'DELETE' ? routes.DELETE(request, { params }) : routes.GET(request, { params })))
+    outgoing.writeHead(response.status, Object.fromEntries(response.headers))
+    if (response.body === null) return outgoing.end()
+    const end = cut(method)
+    let left = end?.after ?? Number.POSITIVE_INFINITY
+    const reader = response.body.getReader()
+    outgoing.once('close', () => void reader.cancel().catch(() => {}))
+    try {
+      for (;;) {
+        const { done, value } = await reader.read()
+        if (done) return outgoing.end()
+        outgoing.write(value.subarray(0, left))
+        left -= value.length
+        if (left > 0) continue
+        if (end?.how === 'reset') return outgoing.destroy()
+        if (end?.how === 'end') return outgoing.end()
+        return
+      }
+    } catch {
+      outgoing.destroy()
+    }
+  })
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  t.after(() => server.close())
+  t.after(() => server.closeAllConnections())
+  const { port } = /** @type {import('node:net').AddressInfo} */ (server.address())
+  return { requests, origin: `http://127.0.0.1:${port}`, api: `http://127.0.0.1:${port}/api/chat` }
+}
+
+/** What a message is made of, without what differs in each one. @param {any} message */
+const partsOf = (message) => message.parts.filter((/** @type {any} */ part) => part.type !== 'step-start')
+
+eachStore('ai transport', (store) => {
+  const open = useEngines(store)
+  let id = ''
+  beforeEach(() => {
+    id = randomUUID()
+  })
+  const routesOf = (/** @type {any} */ generate, /** @type {object} */ options = {}) =>
+    chatRoutes({ engine: open(), authorize: () => owner, generate, ...options })
+
+  for (const version of VERSIONS) {
+    describe(`ai ${version}`, () => {
+      /** The message that a chat makes whose connection lasts. @param {import('node:test').TestContext} t @param {any} sdk */
+      async function whole(t, sdk) {
+        const { api } = await serve(t, routesOf(answering({ pauseMs: 0 }).generate))
+        const chat = openChat(sdk, { id: randomUUID(), transport: new TidemarkChatTransport({ api }) })
+        await chat.sendMessage(userMessage('hello'))
+        assert.equal(chat.status, 'ready')
+        assert.equal(textOf(chat.messages[1]), TEXT)
+        return partsOf(chat.messages[1])
+      }
+
+      for (const how of /** @type {const} */ (['reset', 'end', 'silence'])) {
+        test(`an answer whose connections end again and again (${how}) goes on, and the chat does not notice`, async (t) => {
+          const sdk = await loadSdk(version)
+          const expected = await whole(t, sdk)
+          const random = createRandom(version)
+          const { generate, calls } = answering()
+          // Anywhere: within a character, a line or an event, and at once.
+          const cuts = how === 'silence' ? 4 : 50
+          let count = 0
+          const { api, requests } = await serve(t, routesOf(generate), () =>
+            count++ < cuts ? { after: random.int(1, how === 'silence' ? 2_500 : 400), how } : undefined,
+          )
+          const connections = /** @type {string[]} */ ([])
+          const transport = new TidemarkChatTransport({
+            api,
+            silenceMs: 1_000,
+            maxRetryMs: 20,
+            onConnection: (connection) => connections.push(connection),
+          })
+          const errors = /** @type {unknown[]} */ ([])
+          const chat = openChat(sdk, {
+            id,
+            transport,
+            onError: (/** @type {unknown} */ error) => errors.push(error),
+          })
+          await chat.sendMessage(userMessage('hello'))
+          assert.deepEqual(errors, [])
+          assert.equal(chat.status, 'ready')
+          assert.equal(chat.messages.length, 2)
+          assert.deepEqual(partsOf(chat.messages[1]), expected)
+          assert.equal(calls(), 1, 'the model was called once')
+          assert.ok(requests.length > (how === 'silence' ? 1 : 3), `${requests.length} requests`)
+          assert.equal(connections[0], 'reconnecting')
+          assert.ok(connections.includes('connected'))
+          // A page that is loaded now, and knows the question, has it all.
+          const late = openChat(sdk, {
+            id,
+            messages: [userMessage('hello')],
+            transport: new TidemarkChatTransport({ api, after: 'user-hello', silenceMs: 1_000 }),
+          })
+          await late.resumeStream()
+          assert.deepEqual(partsOf(late.messages[1]), expected)
+        })
+      }
+
+      test('a POST whose response never arrives, nor do the next ones: its answer is found', async (t) => {
+        const sdk = await loadSdk(version)
+        const expected = await whole(t, sdk)
+        const { generate, calls } = answering()
+        let count = 0
+        const { api, requests } = await serve(t, routesOf(generate), () =>
+          count++ < 3 ? { after: 0, how: 'reset' } : undefined,
+        )
+        const chat = openChat(sdk, { id, transport: new TidemarkChatTransport({ api }) })
+        await chat.sendMessage(userMessage('hello'))
+        assert.equal(chat.status, 'ready')
+        assert.deepEqual(partsOf(chat.messages[1]), expected)
+        assert.equal(calls(), 1)
+        assert.equal(requests.length, 4)
+      })
+
+      test('a reload in mid-answer resumes in one piece, and goes on when that is cut', async (t) => {
+        const sdk = await loadSdk(version)
+        const expected = await whole(t, sdk)
+        const { generate } = answering({ pauseMs: 8 })
+        let gets = 0
+        const { api } = await serve(t, routesOf(generate), (method) =>
+          method === 'GET' && gets++ < 3 ? { after: 900, how: 'end' } : undefined,
+        )
+        const first = openChat(sdk, { id, transport: new TidemarkChatTransport({ api }) })
+        const asked = first.sendMessage(userMessage('hello'))
+        await until(() => textOf(first.messages[1]).length > 50)
+        const second = openChat(sdk, {
+          id,
+          messages: [userMessage('hello')],
+          transport: new TidemarkChatTransport({ api, maxRetryMs: 20 }),
+        })
+        await Promise.all([asked, second.resumeStream()])
+        for (const chat of [first, second]) {
+          assert.equal(chat.status, 'ready')
+          assert.deepEqual(partsOf(chat.messages[1]), expected)
+        }
+        assert.ok(gets >= 3)
+        assert.equal(await new TidemarkChatTransport({ api }).reconnectToStream({ chatId: id }), null)
+      })
+
+      test('G6 stop ends the model call, and every tab keeps what there is; leaving stops nothing', async (t) => {
+        const sdk = await loadSdk(version)
+        const { generate, signals } = answering({ pauseMs: 20 })
+        const { api } = await serve(t, routesOf(generate))
+        const transport = new TidemarkChatTransport({ api })
+        const tabs = [0, 1].map(() => openChat(sdk, { id, messages: [], transport }))
+        const [first, second] = tabs
+        const asked = first.sendMessage(userMessage('hello'))
+        await until(() => first.messages[1]?.parts.length > 0)
+        const following = second.resumeStream()
+        await until(() => second.messages.at(-1)?.parts.length > 0)
+        await first.stop()
+        await asked
+        assert.equal(signals[0]?.aborted, false, 'the hook’s own stop only leaves')
+        const again = first.resumeStream()
+        assert.equal(await transport.stop(id), 'stopping')
+        await Promise.all([following, again])
+        assert.equal(signals[0]?.aborted, true)
+        for (const chat of tabs) assert.equal(chat.status, 'ready')
+        assert.equal(await transport.stop(id), 'ended')
+        await first.sendMessage(userMessage('again'))
+        assert.equal(textOf(first.messages.at(-1)), TEXT, 'a message right after a stop just works')
+      })
+
+      test('whileBusy: refused, queued, or instead of the answer that is under way', async (t) => {
+        const sdk = await loadSdk(version)
+        const { generate, calls, signals } = answering({ pauseMs: 5 })
+        const { api } = await serve(t, routesOf(generate))
+        const chat = (/** @type {any} */ whileBusy) => {
+          const errors = /** @type {any[]} */ ([])
+          const opened = openChat(sdk, {
+            id,
+            transport: new TidemarkChatTransport({ api, whileBusy }),
+            onError: (/** @type {any} */ error) => errors.push(error),
+          })
+          return { opened, errors }
+        }
+        const asking = chat(undefined).opened
+        const asked = asking.sendMessage(userMessage('hello'))
+        await until(() => asking.messages[1]?.parts.length > 0)
+        const refused = chat(undefined)
+        await refused.opened.sendMessage(userMessage('at once'))
+        assert.deepEqual([refused.errors[0]?.code, refused.errors[0]?.status], ['ERR_ACTIVE', 409])
+        const queued = chat('queue').opened
+        await queued.sendMessage(userMessage('then'))
+        await asked
+        assert.equal(textOf(asking.messages[1]), TEXT, 'it was not disturbed')
+        assert.equal(textOf(queued.messages[1]), TEXT)
+        const long = asking.sendMessage(userMessage('once more'))
+        await until(() => calls() === 3)
+        const interrupting = chat('interrupt').opened
+        await interrupting.sendMessage(userMessage('instead'))
+        await long
+        assert.equal(signals[2]?.aborted, true)
+        assert.equal(textOf(interrupting.messages[1]), TEXT)
+      })
+
+      test('an answer that has ended badly is an error, in the words that the routes have for it', async (t) => {
+        const sdk = await loadSdk(version)
+        const { api } = await serve(
+          t,
+          routesOf(
+            async function* () {
+              yield* CHUNKS.slice(0, 5)
+              throw new Error('secret')
+            },
+            { onError: () => 'The model is away.' },
+          ),
+        )
+        const chat = openChat(sdk, { id, transport: new TidemarkChatTransport({ api }) })
+        await chat.sendMessage(userMessage('hello'))
+        assert.equal(chat.status, 'error')
+        assert.equal(chat.error?.message, 'The model is away.')
+        const [locked, gone] = await Promise.all([
+          serve(t, chatRoutes({ engine: open(), authorize: () => null, generate: answering().generate })),
+          serve(t, routesOf(answering().generate)),
+        ])
+        const foreign = openChat(sdk, {
+          id: randomUUID(),
+          transport: new TidemarkChatTransport({ api: locked.api }),
+        })
+        await foreign.sendMessage(userMessage('hello'))
+        assert.deepEqual([foreign.error?.code, foreign.error?.status], ['ERR_FORBIDDEN', 403])
+        assert.equal(
+          await new TidemarkChatTransport({ api: gone.api }).reconnectToStream({ chatId: id }),
+          null,
+        )
+      })
+    })
+  }
+
+  test('a resumed response that falls silent is left, and the answer goes on', async (t) => {
+    const { generate } = answering({ pauseMs: 2 })
+    let gets = 0
+    const { api } = await serve(t, routesOf(generate), (method) =>
+      method === 'GET' && gets++ === 0 ? { after: 300, how: 'silence' } : undefined,
+    )
+    const transport = new TidemarkChatTransport({ api, silenceMs: 500 })
+    const request = { chatId: id, messages: [userMessage('hello')], trigger: 'submit-message' }
+    await (await transport.sendMessages(request)).cancel()
+    const resumed = await transport.reconnectToStream({ chatId: id })
+    let text = ''
+    const reading = (async () => {
+      for await (const { type, delta } of /** @type {any} */ (resumed))
+        if (type === 'text-delta') text += delta
+    })()
+    await deadline(reading, 20_000, 'the end of the answer')
+    assert.equal(text, TEXT)
+    assert.equal(gets, 2)
+  })
+
+  test('headers, credentials, body and the SDK’s prepare functions reach every request', async (t) => {
+    const { generate } = answering({ pauseMs: 0 })
+    const { api, origin } = await serve(t, routesOf(generate))
+    const seen = /** @type {any[]} */ ([])
+    let token = 0
+    const transport = new TidemarkChatTransport({
+      api,
+      headers: async () => ({ authorization: `token ${++token}` }),
+      credentials: 'include',
+      body: { model: 'small' },
+      fetch: (url, init) => {
+        seen.push({ url: String(url), init })
+        return fetch(url, init)
+      },
+    })
+    const request = {
+      chatId: id,
+      messages: [userMessage('hello')],
+      trigger: 'submit-message',
+      body: { extra: 1 },
+    }
+    for await (const _ of await transport.sendMessages({ ...request, headers: { 'x-one': '1' } })) {
+      // Read to its end.
+    }
+    assert.deepEqual(JSON.parse(seen[0].init.body), {
+      model: 'small',
+      extra: 1,
+      id,
+      messages: request.messages,
+      trigger: 'submit-message',
+    })
+    const headers = new Headers(seen[0].init.headers)
+    assert.deepEqual(
+      ['authorization', 'x-one', 'content-type'].map((name) => headers.get(name)),
+      ['token 1', '1', 'application/json'],
+    )
+    assert.equal(seen[0].init.credentials, 'include')
+    const prepared = new TidemarkChatTransport({
+      api: '/nowhere',
+      prepareSendMessagesRequest: ({ id, messages }) => ({ api, body: { id, message: messages.at(-1) } }),
+      prepareReconnectToStreamRequest: ({ id }) => ({
+        api: `${origin}/api/chat/${id}/stream?after=user-hello`,
+      }),
+    })
+    for await (const _ of await prepared.sendMessages(request)) {
+      // Read to its end.
+    }
+    assert.notEqual(await prepared.reconnectToStream({ chatId: id }), null)
+  })
+})
+
+test('it takes less than 5 kB in a bundle, compressed, and imports nothing', async () => {
+  const { code, size } = await bundled('ai')
+  assert.doesNotMatch(code, /\bimport\b|require\(/)
+  assert.ok(size < 5_000, `${size} bytes`)
+})
+
+alsoWithAi7(import.meta.url)

@@ -1,0 +1,225 @@
+// What Redis gets to see: few commands, small ones, and few keys.
+
+import assert from 'node:assert/strict'
+import { before, describe, test } from 'node:test'
+import { setTimeout } from 'node:timers/promises'
+import { checkHistory } from '../support/history.mjs'
+import { startProxy } from '../support/proxy.mjs'
+import { startRedis } from '../support/redis-server.mjs'
+import { TestStore } from '../support/stores.mjs'
+import { follow, numbered, produceAll, readAll, texts, useEngines, writeAll } from '../support/streams.mjs'
+import { until } from '../support/wait.mjs'
+
+describe('commands [redis]', () => {
+  const store = new TestStore('redis')
+  const open = useEngines(store)
+  before(() => store.start())
+
+  /**
+   * Everything that Redis is told while `work` runs.
+   * @param {() => Promise<unknown>} work
+   */
+  async function watched(work) {
+    /** @type {{ source: string, args: string[] }[]} */
+    const seen = []
+    const end = await store.redis.admin.monitor((command) => seen.push(command))
+    await work()
+    const mark = `mark ${Math.random()}`
+    await store.redis.admin.cmd('ECHO', mark)
+    await until(() => seen.some(({ args }) => args[1] === mark), { message: 'the monitor is up to date' })
+    end()
+    const isOwn = ({ args = [''] }) => args[1] !== mark
+    const named = (/** @type {{ args: string[] }} */ { args }) => (args[0] ?? '').toUpperCase()
+    return {
+      all: seen.filter(isOwn).map(named),
+      scripts: scripts(seen.filter(isOwn)),
+      sent: seen.filter((command) => isOwn(command) && command.source !== 'lua').map(named),
+      inside: seen.filter(({ source }) => source === 'lua').map(named),
+    }
+  }
+
+  /**
+   * What each script did, as text, one line per command.
+   * @param {{ source: string, args: string[] }[]} seen
+   */
+  function scripts(seen) {
+    /** @type {string[]} */
+    const done = []
+    for (const { source, args } of seen) {
+      if (source !== 'lua') done.push('')
+      else done.push(`${done.pop()}${args.slice(0, 3).join(' ')}\n`)
+    }
+    return done.filter((commands) => commands !== '')
+  }
+
+  const isScript = (/** @type {string} */ name) => name === 'EVALSHA' || name === 'EVAL'
+
+  test('item 4 no KEYS and nothing else without bound, whatever is done', async () => {
+    const engine = open()
+    const other = open()
+    const { all } = await watched(async () => {
+      for (let generation = 0; generation < 3; generation++) {
+        const producer = await engine.produce('everything')
+        const readers = [follow(engine, 'everything'), follow(other, 'everything', { from: 'now' })]
+        await writeAll(producer, texts(100))
+        await producer.flush()
+        for await (const { streamId } of engine.streams()) await other.status(streamId)
+        if (generation === 1) await other.stop('everything')
+        if (generation === 2) await producer.fail('no')
+        else await producer.complete()
+        for (const reader of readers) await reader.end()
+      }
+      await engine.stop('another')
+      await engine.delete('everything')
+    })
+    const unbounded = ['KEYS', 'SMEMBERS', 'FLUSHDB', 'FLUSHALL', 'XREAD', 'BLPOP', 'SORT', 'LRANGE']
+    for (const name of unbounded) assert.ok(!all.includes(name), name)
+    assert.ok(all.includes('ZSCAN') && all.includes('XADD') && all.includes('PUBLISH'))
+  })
+
+  test('item 5 a stream of 1,000 chunks is at most 3 keys', async () => {
+    const { admin } = store.redis
+    const keyPrefix = store.prefix()
+    const engine = open({ keyPrefix })
+    const producer = await engine.produce('keys')
+    const streamKeys = async () => {
+      const [, keys] = await admin.cmd('SCAN', '0', 'MATCH', `{${keyPrefix}*`, 'COUNT', 100_000)
+      return keys
+    }
+    const chunks = texts(1_000)
+    for (const chunk of chunks) await producer.append(chunk)
+    assert.ok((await streamKeys()).length <= 3, String(await streamKeys()))
+    await producer.complete()
+    assert.ok((await streamKeys()).length <= 3, String(await streamKeys()))
+    // Beside the index there is nothing once the end has been announced.
+    const others = async () => {
+      const [, keys] = await admin.cmd('SCAN', '0', 'MATCH', `${keyPrefix}*`, 'COUNT', 100_000)
+      return keys.map((/** @type {string} */ key) => key.replace(/\d+$/, ''))
+    }
+    await until(async () => (await others()).length === 1, { message: 'the end is announced' })
+    assert.deepEqual(await others(), [`${keyPrefix}:index:streams:`])
+    checkHistory({ written: numbered(chunks), readers: [await readAll(open({ keyPrefix }), 'keys')] })
+    await engine.delete('keys')
+    assert.deepEqual(await streamKeys(), [])
+  })
+
+  test('item 15 a batch is stored and published by one script, in one round trip', async () => {
+    const engine = open()
+    const producer = await engine.produce('one script')
+    await producer.append('warm')
+    const { sent, inside } = await watched(() => producer.append('chunk'))
+    assert.equal(sent.filter(isScript).length, 1)
+    // Beside it stands only the PING that has Redis write to readers first (ADR 19); nobody waits for its reply.
+    assert.deepEqual(
+      sent.filter((name) => !isScript(name)),
+      ['PING'],
+    )
+    for (const name of ['XADD', 'PUBLISH']) {
+      assert.equal(inside.filter((each) => each === name).length, 1, `${name} in the script`)
+    }
+    await producer.complete()
+  })
+
+  test('item 6 chunks are written in batches, and never wait for Redis', async () => {
+    const proxy = await startProxy({ target: store.url })
+    const [engine, reader] = [open({ url: proxy.url }), open()]
+    const producer = await engine.produce('batches')
+    const chunks = texts(5_000)
+    proxy.delay(50)
+    let lasted = 0
+    const { sent } = await watched(async () => {
+      const started = performance.now()
+      for (const chunk of chunks) assert.equal(producer.write(chunk), true)
+      lasted = performance.now() - started
+      await producer.flush()
+    })
+    assert.ok(lasted < 500, `writing took ${lasted} ms`)
+    const scripts = sent.filter(isScript).length
+    assert.ok(scripts <= 30, `${scripts} scripts for 5,000 chunks`)
+    proxy.delay(0)
+    await producer.complete()
+    checkHistory({ written: numbered(chunks), readers: [await readAll(reader, 'batches')] })
+    await engine.close()
+    await until(() => proxy.connections === 0, { message: 'its connections are closed' })
+    await proxy.close()
+  })
+
+  test('seals and leases travel without chunks, so that none waits for them (ADR 20)', async () => {
+    const keyPrefix = store.prefix()
+    // A third of it is how long quick appends go on.
+    const engine = open({ keyPrefix, lease: 1_000 })
+    const chunks = texts(1_000)
+    const producer = await engine.produce('tended')
+    await producer.append(chunks[0] ?? '')
+    const watching = await watched(async () => {
+      for (const chunk of chunks.slice(1)) {
+        await producer.append(chunk)
+        // The pace of a model, more or less; the moment in between is what upkeep is for.
+        await setTimeout(1)
+      }
+    })
+    await producer.complete()
+    const adds = (/** @type {string} */ part) => (/** @type {string} */ commands) =>
+      commands.includes(`XADD {${keyPrefix}:tended}:${part} `)
+    const seals = watching.scripts.filter(adds('sealed'))
+    const whole = watching.scripts.filter((commands) => !commands.includes('HINCRBY'))
+    const [bare, full] = [whole.filter((each) => !adds('log')(each)), whole.filter(adds('log'))]
+    assert.ok(seals.length >= 2, `${seals.length} seals`)
+    const counts = `${bare.length} whole appends without chunks, ${full.length} with`
+    assert.ok(bare.length >= 4, counts)
+    // A machine that was busy just then may have had no moment.
+    assert.ok(full.length < bare.length, counts)
+    checkHistory({ written: numbered(chunks), readers: [await readAll(open({ keyPrefix }), 'tended')] })
+  })
+
+  test('G7 one command connection and one subscriber, however many engines, streams and readers', async () => {
+    const redis = await startRedis()
+    const engines = Array.from({ length: 5 }, () => open({ url: redis.url }))
+    const names = texts(20, 'stream')
+    const producers = await Promise.all(
+      names.map((name, index) => engines[index % 5]?.produce(name) ?? Promise.reject()),
+    )
+    const readers = names.flatMap((name) => engines.map((engine) => follow(engine, name, { name })))
+    for (const producer of producers) await writeAll(producer, texts(10, producer.streamId))
+    for (const reader of readers) await reader.has(10)
+    const clients = (await redis.admin.clients()).filter(({ cmd }) => cmd !== 'client|list')
+    assert.equal(clients.length, 2, JSON.stringify(clients))
+    await Promise.all(producers.map((producer) => producer.complete()))
+    for (const name of names) {
+      const own = readers.filter((reader) => reader.name === name)
+      for (const reader of own) await reader.end()
+      checkHistory({ written: numbered(texts(10, name)), readers: own })
+    }
+    await Promise.all(engines.map((engine) => engine.close()))
+    await until(async () => (await redis.admin.clients()).length === 1, { message: 'no connection is left' })
+    await redis.close()
+  })
+
+  test('item 13 what Redis refuses comes back to the caller', async () => {
+    const { admin } = store.redis
+    const keyPrefix = store.prefix()
+    const engine = open({ keyPrefix })
+    const producer = await engine.produce('refused')
+    await producer.append('good')
+    // A log that is no log any more: every write to it is refused.
+    await admin.cmd('SET', `{${keyPrefix}:refused}:log`, 'broken', 'PX', 60_000)
+    const refused = { code: 'ERR_STORE', name: 'StoreError', retryable: false }
+    await assert.rejects(producer.append('bad'), refused)
+    await until(() => producer.signal.aborted, { message: 'the signal fires' })
+    assert.equal(producer.signal.reason.code, 'ERR_STORE')
+    assert.throws(() => producer.write('worse'), refused)
+    await assert.rejects(producer.complete(), refused)
+    const { error } = await readAll(engine, 'refused')
+    assert.equal(error?.code, 'ERR_STORE')
+    await admin.cmd('SET', `{${keyPrefix}:nothing}:meta`, 'broken', 'PX', 60_000)
+    for (const call of [
+      () => engine.produce('nothing'),
+      () => engine.status('nothing'),
+      () => engine.stop('nothing'),
+    ]) {
+      await assert.rejects(call(), { code: 'ERR_STORE', message: /WRONGTYPE/ })
+    }
+    await produceAll(engine, 'fine', ['as before'])
+    checkHistory({ written: numbered(['as before']), readers: [await readAll(engine, 'fine')] })
+  })
+})

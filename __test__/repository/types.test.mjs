@@ -1,0 +1,50 @@
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import test from 'node:test'
+import { fileURLToPath } from 'node:url'
+
+const tsc = fileURLToPath(new URL('../../node_modules/typescript/bin/tsc', import.meta.url))
+const types = fileURLToPath(new URL('../types', import.meta.url))
+
+/** @param {string} project within the folder of the types */
+function compile(project) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [tsc, '--project', join(types, project)], {
+    encoding: 'utf8',
+  })
+  assert.equal(status, 0, stdout + stderr)
+}
+
+test('the public types accept what they should and refuse what they should', () => compile('.'))
+
+test('code that was written against the types of the message-stream module compiles against ours', () => {
+  compile('predecessor/tsconfig.json')
+  compile('predecessor/tsconfig.tidemark.json')
+})
+
+test('the program that uses npm resumable-stream compiles with the drop-in in its place', (t) => {
+  const source = readFileSync(join(types, 'resumable-stream.ts'), 'utf8')
+  const replaced = source.replaceAll("'resumable-stream", "'tidemark/resumable-stream")
+  assert.notEqual(replaced, source)
+  const folder = mkdtempSync(join(types, 'drop-in-'))
+  t.after(() => rmSync(folder, { recursive: true }))
+  writeFileSync(join(folder, 'resumable-stream.ts'), replaced)
+  const project = { extends: '../tsconfig.json', include: ['*.ts'] }
+  writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(project))
+  compile(folder.slice(types.length))
+})
+
+test('an ES module gets every export of the CommonJS one', async () => {
+  for (const [entry, name] of /** @type {const} */ ([
+    ['index', 'createEngine'],
+    ['resumable-stream', 'createResumableStreamContext'],
+    ['resumable-stream/generic', 'createResumableStreamContext'],
+  ])) {
+    const required = await import(`../../dist/${entry}.js`)
+    const imported = await import(`../../dist/${entry}.mjs`)
+    for (const [name, value] of Object.entries(required.default))
+      assert.equal(imported[name], value, `${entry}: ${name}`)
+    assert.equal(typeof imported[name], 'function')
+  }
+})
