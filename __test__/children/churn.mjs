@@ -8,8 +8,6 @@ import { deadline } from '../support/wait.mjs'
 const LIFE_MS = 60_000
 /** Lives that go on at the same time. */
 const AT_ONCE = 64
-/** Streams that a process leaves behind when it is killed. */
-const LEFT_BEHIND = 500
 const TRICKLE_MS = 50
 /** How a loop may end, beside quietly; on a busy machine a stream's time may be over before it is read. */
 const ENDS = ['ERR_FAILED', 'ERR_INTERRUPTED', 'ERR_NOT_FOUND', 'ERR_GAP']
@@ -239,8 +237,8 @@ const ORDERS = {
   /** How many ids the index has. */
   indexed: async () => ({ ids: (await here.cleanup({ dryRun: true, olderThan: 0 })).total }),
   /** Leaves streams behind for its death. */
-  async leave() {
-    const ids = Array.from({ length: LEFT_BEHIND }, (_, index) => `left ${process.pid}-${index}`)
+  async leave({ count }) {
+    const ids = Array.from({ length: count }, (_, index) => `left ${process.pid}-${index}`)
     await Promise.all(ids.map((id) => begun(id)))
     return { ids }
   },

@@ -8,9 +8,10 @@ import { until } from './wait.mjs'
 const SCRIPT = new URL('../children/churn.mjs', import.meta.url)
 /** As short as they may be, so that what is to go by itself does so soon. */
 const OPTIONS = { lease: '1s', ttl: { active: '4s', done: '2s' }, ackIntervalMs: 20 }
-/** Keys, and ids in the index, that a trickle of twenty streams a second accounts for; ids may stay somewhat longer. */
-const TRICKLE_KEYS = 250
-const TRICKLE_IDS = 1e9
+/** Keys, and as many ids in the index, that a trickle of twenty streams a second accounts for. */
+const TRICKLE = 250
+/** Streams that a killed process leaves behind: their ids stay a while longer than their keys. */
+const LEFT_BEHIND = 500
 /** A live stream that was deleted leaves a mark for its producer, for a minute. */
 const MARK_MS = 60_000
 const QUIET_MS = 60_000
@@ -91,7 +92,7 @@ export async function churn(t, { warmUp, each, rounds, killed, rssBytes, heapByt
   const kill = async () => {
     for (let count = 0; count < killed; count++) {
       const victim = await new Worker(redis.url).ready()
-      const { ids } = await victim.order('leave')
+      const { ids } = await victim.order('leave', { count: LEFT_BEHIND })
       await victim.kill()
       await worker.order('bury', { ids })
     }
@@ -113,7 +114,7 @@ export async function churn(t, { warmUp, each, rounds, killed, rssBytes, heapByt
     let [keys, ids] = [0, 0]
     const areGone = async () => {
       ;[keys, { ids }] = [await size(), await worker.order('indexed')]
-      return keys <= TRICKLE_KEYS + marks && ids <= TRICKLE_IDS
+      return keys <= TRICKLE + marks && ids <= TRICKLE + killed * LEFT_BEHIND
     }
     await until(areGone, {
       timeout: QUIET_MS,
