@@ -135,6 +135,12 @@ export interface EngineOptions {
   commandTimeout?: Duration | undefined
   /** How long consumers' cursors gather, in milliseconds, before they are stored together. 0 to 10,000, default 250. */
   ackIntervalMs?: number | undefined
+  /**
+   * While chunks arrive one by one, how many milliseconds after a delivery those that follow it gather for the next one, for
+   * all readers of the process together: a wake of the event loop costs more than what it brings. A chunk after a pause,
+   * 32 KiB, ends, stops and the answers of calls are delivered at once. 0 wakes for each. 0 to 1000, default 2.
+   */
+  deliveryIntervalMs?: number | undefined
   /** Extra milliseconds for chunks to gather before they are sent; 0 (the default) sends at once. At most 10,000. */
   flushIntervalMs?: number | undefined
   /**

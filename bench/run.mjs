@@ -8,6 +8,7 @@ import { parseArgs } from 'node:util'
 import { findRedis } from '../scripts/redis.mjs'
 import { runMain } from '../scripts/setup.mjs'
 import { hashOf, isStamped, root, run, runSteps, SetupError, say, stamp } from '../scripts/steps.mjs'
+import { loads } from './live/load.mjs'
 import { runOnce } from './live/once.mjs'
 import { report } from './live/report.mjs'
 import { subjects } from './subjects/index.mjs'
@@ -15,6 +16,7 @@ import { subjects } from './subjects/index.mjs'
 const HELP = `npm run bench -- [options]
 
   --rounds <n>        how often each subject is run (5)
+  --load <name,…>     how the chunks come: ${Object.keys(loads).join(',')}
   --fan <n,…>         readers of each stream (1,10)
   --subjects <name,…> ${Object.keys(subjects).join(',')}
   --seconds <n>       measured in each run, after a warm-up (5)`
@@ -24,9 +26,12 @@ const here = fileURLToPath(new URL('.', import.meta.url))
 /** @param {string[]} args */
 function optionsOf(args) {
   const { rounds, fan, seconds, help, ...rest } = parsed(args)
-  const names = rest.subjects.split(',')
-  const unknown = names.find((name) => !Object.hasOwn(subjects, name))
-  if (unknown !== undefined) throw new SetupError(`no subject ${unknown}; there are ${Object.keys(subjects)}`)
+  const known = (/** @type {string} */ what, /** @type {string} */ value, /** @type {object} */ all) => {
+    const names = value.split(',')
+    const unknown = names.find((name) => !Object.hasOwn(all, name))
+    if (unknown !== undefined) throw new SetupError(`no ${what} ${unknown}; there are ${Object.keys(all)}`)
+    return names
+  }
   const whole = (/** @type {string} */ value, /** @type {string} */ name) => {
     if (!/^[1-9]\d*$/.test(value)) throw new SetupError(`--${name} takes whole numbers above 0, not ${value}`)
     return Number(value)
@@ -35,7 +40,8 @@ function optionsOf(args) {
     help,
     rounds: whole(rounds, 'rounds'),
     fans: fan.split(',').map((value) => whole(value, 'fan')),
-    subjects: names,
+    loads: known('load', rest.load, loads),
+    subjects: known('subject', rest.subjects, subjects),
     seconds: whole(seconds, 'seconds'),
   }
 }
@@ -47,6 +53,7 @@ function parsed(args) {
       args,
       options: {
         rounds: { type: 'string', default: '5' },
+        load: { type: 'string', default: Object.keys(loads).join(',') },
         fan: { type: 'string', default: '1,10' },
         subjects: { type: 'string', default: Object.keys(subjects).join(',') },
         seconds: { type: 'string', default: '5' },
@@ -73,16 +80,17 @@ const peers = {
 }
 
 /**
- * In each round every subject is run once for each fan; each round begins with another subject, so that none always
+ * In each round every subject is run once for each load and fan; each round begins with another subject, so that none always
  * follows the same one.
  * @param {ReturnType<typeof optionsOf>} options
  */
-function* planOf({ rounds, fans, subjects }) {
+function* planOf({ rounds, loads, fans, subjects }) {
+  const cases = loads.flatMap((load) => fans.map((fan) => ({ load, fan })))
   for (let round = 0; round < rounds; round++) {
     const first = round % subjects.length
-    for (const fan of fans) {
+    for (const what of cases) {
       for (const subject of [...subjects.slice(first), ...subjects.slice(0, first)])
-        yield { round: round + 1, fan, subject }
+        yield { round: round + 1, ...what, subject }
     }
   }
 }
@@ -115,7 +123,9 @@ await runMain(async () => {
   /** @type {import('./live/report.mjs').Failure[]} */
   const failures = []
   for (const what of planOf(options)) {
-    process.stderr.write(`round ${what.round}/${options.rounds}  fan ${what.fan}  ${what.subject} … `)
+    process.stderr.write(
+      `round ${what.round}/${options.rounds}  ${what.load}, fan ${what.fan}  ${what.subject} … `,
+    )
     const outcome = await runOnce({ ...what, seconds: options.seconds }).catch((error) => ({
       failed: String(error),
     }))

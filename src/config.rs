@@ -35,6 +35,9 @@ pub struct Config {
     pub command_timeout_ms: u64,
     /// Extra time for chunks to gather before a batch leaves, in milliseconds; 0 sends at once.
     pub flush_interval_ms: u64,
+    /// How long after some chunks were delivered further ones may gather before JavaScript is woken for them, in milliseconds;
+    /// 0 wakes at once.
+    pub delivery_interval_ms: u64,
     /// How long consumers' cursors gather before they are written, in milliseconds.
     pub ack_interval_ms: u64,
     /// A producer's queue is full at this many bytes.
@@ -148,6 +151,11 @@ impl Config {
     /// How long chunks may gather.
     pub fn flush_interval(&self) -> Duration {
         Duration::from_millis(self.flush_interval_ms)
+    }
+
+    /// How long after a delivery chunks may gather for the next one.
+    pub fn delivery_interval(&self) -> Duration {
+        Duration::from_millis(self.delivery_interval_ms)
     }
 
     /// How long consumers' cursors gather.

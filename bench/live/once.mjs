@@ -5,18 +5,25 @@ import { until } from '../../__test__/support/wait.mjs'
 import { Cpus } from '../lib/measure.mjs'
 import { Worker } from '../lib/worker.mjs'
 import { subjectNamed } from '../subjects/index.mjs'
-import { GRACE_MS, STREAMS } from './load.mjs'
+import { GRACE_MS, shapeOf } from './load.mjs'
 
 /** @typedef {Awaited<ReturnType<typeof runOnce>>} Run CPU in µs for each chunk written or delivered, or % of a core */
 
-/** @param {{ subject: string, fan: number, seconds: number }} what */
-export async function runOnce({ subject, fan, seconds }) {
+/** @param {Omit<import('./load.mjs').Task, 'url'>} what */
+export async function runOnce({ subject, load, fan, seconds }) {
+  const { streams } = shapeOf({ load })
   const { usesRedis } = subjectNamed(subject)
   const redis = await startRedis()
   /** @type {Worker[]} */
   const workers = []
   const start = async (/** @type {string} */ script) => {
-    const worker = new Worker(new URL(script, import.meta.url), { subject, fan, seconds, url: redis.url })
+    const worker = new Worker(new URL(script, import.meta.url), {
+      subject,
+      load,
+      fan,
+      seconds,
+      url: redis.url,
+    })
     workers.push(worker)
     await worker.answer()
     return worker
@@ -26,7 +33,7 @@ export async function runOnce({ subject, fan, seconds }) {
     const publisher = await start('./publisher.mjs')
     const publisherConnections = (await redis.admin.clients()).length - own
     const reader = await start('./reader.mjs')
-    if (usesRedis) await until(async () => (await redis.admin.channels()).length >= STREAMS)
+    if (usesRedis) await until(async () => (await redis.admin.channels()).length >= streams)
     await reader.ask('settle')
 
     await publisher.ask('warmUp')

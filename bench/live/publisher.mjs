@@ -50,11 +50,11 @@ class Lane {
 }
 
 const given = /** @type {load.Task} */ (task())
+const { streams, streamsPerTurn, turns: turnsPerPeriod, turnMs } = load.shapeOf(given)
 const client = await subjectNamed(given.subject).connect(given.url)
 /** @type {Lane[]} */
 const lanes = []
-for (let index = 0; index < load.STREAMS; index++)
-  lanes.push(new Lane(await client.open(load.streamId(index))))
+for (let index = 0; index < streams; index++) lanes.push(new Lane(await client.open(load.streamId(index))))
 
 /** @type {{ cpu: Cpu, written: number, time: number } | undefined} */
 let measured
@@ -65,15 +65,15 @@ const warmedUp = new Promise((/** @type {(value?: unknown) => void} */ resolve) 
 })
 
 async function publish() {
-  const turns = load.chunksOf(given) * load.TURNS
+  const turns = load.chunksOf(given) * turnsPerPeriod
   const start = now()
   for (let turn = 0; turn < turns; ) {
     const time = now()
-    for (; turn < turns && start + turn * load.TURN_MS <= time; turn++) {
-      if (turn === load.WARM_UP_CHUNKS * load.TURNS) beginMeasuring()
-      offerTurn(turn, start + turn * load.TURN_MS)
+    for (; turn < turns && start + turn * turnMs <= time; turn++) {
+      if (turn === load.WARM_UP_CHUNKS * turnsPerPeriod) beginMeasuring()
+      offerTurn(turn, start + turn * turnMs)
     }
-    await sleep(Math.max(0, Math.ceil(start + turn * load.TURN_MS - now())))
+    await sleep(Math.max(0, Math.ceil(start + turn * turnMs - now())))
   }
   return endMeasuring()
 }
@@ -83,10 +83,10 @@ function offerTurn(turn, due) {
   // A timer is rarely punctual, which is no subject's doing; more than a turn late means that the thread was kept busy,
   // and then the wait is part of the latency.
   const time = now()
-  const offered = Math.round((time - due > load.TURN_MS ? due : time) * 1000) / 1000
-  const n = Math.floor(turn / load.TURNS) + 1
-  const first = (turn % load.TURNS) * load.STREAMS_PER_TURN
-  for (let index = first; index < first + load.STREAMS_PER_TURN; index++)
+  const offered = Math.round((time - due > turnMs ? due : time) * 1000) / 1000
+  const n = Math.floor(turn / turnsPerPeriod) + 1
+  const first = (turn % turnsPerPeriod) * streamsPerTurn
+  for (let index = first; index < first + streamsPerTurn; index++)
     lanes[index]?.offer(timedDelta(index, n, offered))
 }
 

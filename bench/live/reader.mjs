@@ -47,6 +47,7 @@ let measured
 const beginMeasuring = () => ({ cpu: new Cpu(), received: Reader.received, time: now() })
 
 const given = /** @type {load.Task} */ (task())
+const { streams } = load.shapeOf(given)
 const client = await subjectNamed(given.subject).connect(given.url)
 /** @type {Reader[]} */
 const readers = []
@@ -54,7 +55,7 @@ const readers = []
 const loops = []
 /** @type {Set<string>} */
 const errors = new Set()
-for (let index = 0; index < load.STREAMS; index++) {
+for (let index = 0; index < streams; index++) {
   for (let copy = 0; copy < given.fan; copy++) {
     const reader = new Reader()
     readers.push(reader)

@@ -9,30 +9,37 @@ import { completeness, FLOOR, judge, OURS, PEER } from './targets.mjs'
 /** From here on, in percent of a core, others are likely to have held the runs up. */
 const BUSY = 25
 
-/** @typedef {{ round: number, fan: number, subject: string, failed: string }} Failure */
+/** @typedef {{ round: number, load: string, fan: number, subject: string, failed: string }} Failure */
 
 /** @param {Record[]} records of runs that succeeded, in the order of their subjects @param {Failure[]} failures */
 export function report(records, failures) {
+  const loads = [...new Set(records.map(({ load }) => load))]
   const fans = [...new Set(records.map(({ fan }) => fan))]
   const others = records.map(({ othersPercent }) => othersPercent)
   return [
     `Whatever else ran on the machine took ${spread(others, 0)} % of a core during the runs.`,
     ...(median(others) > BUSY ? ['**The machine was busy**: the latencies and their ratio say little.'] : []),
-    ...fans.map((fan) =>
-      reportFan(
-        fan,
-        records.filter((record) => record.fan === fan),
-        failures.some((failure) => failure.fan === fan && failure.subject === OURS),
+    ...loads.flatMap((load) =>
+      fans.map((fan) =>
+        reportCase(
+          load,
+          fan,
+          records.filter((record) => record.load === load && record.fan === fan),
+          failures.some(
+            (failure) => failure.load === load && failure.fan === fan && failure.subject === OURS,
+          ),
+        ),
       ),
     ),
     ...failures.map(
-      ({ round, fan, subject, failed }) => `**Failed**: round ${round}, fan ${fan}, ${subject}: ${failed}`,
+      ({ round, load, fan, subject, failed }) =>
+        `**Failed**: round ${round}, ${load}, fan ${fan}, ${subject}: ${failed}`,
     ),
   ].join('\n\n')
 }
 
-/** @param {number} fan @param {Record[]} records @param {boolean} oursFailed in at least one round */
-function reportFan(fan, records, oursFailed) {
+/** @param {string} load @param {number} fan @param {Record[]} records @param {boolean} oursFailed in at least one round */
+function reportCase(load, fan, records, oursFailed) {
   const rounds = roundsOf(records)
   const rows = [...new Set(records.map(({ subject }) => subject))].map((subject) => ({
     subject,
@@ -40,7 +47,7 @@ function reportFan(fan, records, oursFailed) {
     floors: rounds.flatMap(({ [subject]: run, [FLOOR]: floor }) => (run && floor ? [{ run, floor }] : [])),
   }))
   return [
-    `### ${fan} reader${fan === 1 ? '' : 's'} of each stream`,
+    `### Chunks that come ${load}, ${fan} reader${fan === 1 ? '' : 's'} of each stream`,
     tableOf(latencies, rows),
     tableOf(costs, rows),
     targetTable(fan, rounds, oursFailed),

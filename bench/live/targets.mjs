@@ -6,8 +6,8 @@ export const OURS = 'tidemark'
 export const PEER = 'handmade-ioredis'
 export const FLOOR = 'floor'
 
-/** @typedef {import('./once.mjs').Run & { round: number, fan: number, subject: string }} Record */
-/** @typedef {Partial<{ [subject: string]: Record }>} Round the runs of one round and fan */
+/** @typedef {import('./once.mjs').Run & { round: number, load: string, fan: number, subject: string }} Record */
+/** @typedef {Partial<{ [subject: string]: Record }>} Round the runs of one round, load and fan */
 
 /** @type {{ name: string, limit: number, cost: (run: Record, floor: Record) => number, needsFloor: boolean }[]} */
 const ratios = [
@@ -34,7 +34,7 @@ const ratios = [
  * @property {boolean} reached
  */
 
-/** @param {Round[]} rounds of one fan @returns {Verdict[]} of those targets whose subjects were all run */
+/** @param {Round[]} rounds of one load and fan @returns {Verdict[]} of those targets whose subjects were all run */
 export function judge(rounds) {
   return ratios.flatMap(({ name, limit, cost, needsFloor }) => {
     const values = rounds.flatMap(({ [OURS]: ours, [PEER]: peer, [FLOOR]: floor }) =>

@@ -6,6 +6,7 @@ import { answerWords, task } from '../lib/worker.mjs'
 import * as load from '../live/load.mjs'
 
 const given = /** @type {load.Task} */ (task())
+const { streams } = load.shapeOf(given)
 const engine = createEngine({ url: given.url })
 const encoder = new TextEncoder()
 
@@ -31,8 +32,8 @@ let bytes = 0
 /** Reads a response for each stream, `fan` times. */
 const readAll = () =>
   Promise.all(
-    Array.from({ length: load.STREAMS * given.fan }, async (_, index) => {
-      for await (const piece of make(load.streamId(index % load.STREAMS))) {
+    Array.from({ length: streams * given.fan }, async (_, index) => {
+      for await (const piece of make(load.streamId(index % streams))) {
         pieces++
         bytes += piece.byteLength
       }

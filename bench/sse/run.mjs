@@ -7,11 +7,13 @@ import { runMain } from '../../scripts/setup.mjs'
 import { say } from '../../scripts/steps.mjs'
 import { markdownTable, spread } from '../lib/statistics.mjs'
 import { Worker } from '../lib/worker.mjs'
-import { chunksOf, GRACE_MS, STREAMS } from '../live/load.mjs'
+import { chunksOf, GRACE_MS, shapeOf } from '../live/load.mjs'
 
 const ROUNDS = 3
 const SECONDS = 3
 const FANS = [1, 10]
+const LOAD = 'together'
+const { streams } = shapeOf({ load: LOAD })
 const WAYS = ['by hand', 'toSSE']
 
 /** @param {string} way @param {number} fan */
@@ -19,7 +21,7 @@ async function runOnce(way, fan) {
   const redis = await startRedis()
   /** @type {Worker[]} */
   const workers = []
-  const task = { subject: way, fan, seconds: SECONDS, url: redis.url }
+  const task = { subject: way, load: LOAD, fan, seconds: SECONDS, url: redis.url }
   const start = async (/** @type {string} */ script, /** @type {string} */ subject) => {
     const worker = new Worker(new URL(script, import.meta.url), { ...task, subject })
     workers.push(worker)
@@ -29,7 +31,7 @@ async function runOnce(way, fan) {
   try {
     const publisher = await start('../live/publisher.mjs', 'tidemark')
     const reader = await start('./reader.mjs', way)
-    await until(async () => (await redis.admin.channels()).length >= STREAMS)
+    await until(async () => (await redis.admin.channels()).length >= streams)
     await publisher.ask('warmUp')
     await reader.ask('measure')
     await publisher.ask('finish', SECONDS * 1000 + 30_000)
@@ -40,7 +42,7 @@ async function runOnce(way, fan) {
     ])
     const replay = await reader.ask('replay', 30_000)
     // Chunks are not told apart in an event stream; all of them are as long as each other, but for a few digits.
-    const bytesPerChunk = all.bytes / (chunksOf(task) * STREAMS * fan)
+    const bytesPerChunk = all.bytes / (chunksOf(task) * streams * fan)
     const chunks = live.bytes / bytesPerChunk
     return {
       mainUs: live.mainUs / chunks,

@@ -73,7 +73,8 @@ impl Engine {
     pub fn open(config: Config, wake: Box<dyn Fn() + Send + Sync>) -> Result<Self> {
         let runtime = runtime::handle()?;
         let node = next_ulid();
-        let context = Arc::new(Context::new(config, runtime, Outbox::new(wake)));
+        let pace = config.delivery_interval();
+        let context = Arc::new(Context::new(config, runtime, Outbox::new(wake, pace)));
         let outbox: Arc<dyn LogSink> = context.outbox.clone();
         log::listen(context.config.log_level.into(), Arc::downgrade(&outbox));
         let registry = Arc::new(Registry::new(Arc::clone(&context)));

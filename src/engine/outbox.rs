@@ -1,4 +1,7 @@
 //! What is ready for the host, and the one wake that tells it so.
+//!
+//! A wake costs the host more than what it brings. Where chunks come one by one, those that follow a wake closely gather until
+//! [`Config::delivery_interval`](crate::Config::delivery_interval) has passed since; a lone one is told of at once, and so is all else.
 
 use std::{
     collections::VecDeque,
@@ -11,7 +14,7 @@ use std::{
 
 use tokio::{
     sync::Notify,
-    time::{Instant, timeout},
+    time::{Instant, timeout, timeout_at},
 };
 
 use super::events::{Event, Handle};
@@ -24,11 +27,21 @@ const REST: Duration = Duration::from_millis(20);
 /// So many lines of the log wait for the host. A host that is slower than what happens is told how many it has missed.
 const MOST_LINES: usize = 1000;
 
+/// So much for readers is worth a wake of its own: half of what one of them takes at a time.
+const ENOUGH: usize = 32 * 1024;
+
 /// Collects what is ready until the host drains it. At most one wake is in flight.
 pub struct Outbox {
     wake: Box<dyn Fn() + Send + Sync>,
+    /// How long after a wake the next one may be held back.
+    pace: Duration,
     wake_in_flight: AtomicBool,
     turn_over: Notify,
+    /// The wake in flight is not to be held back.
+    is_urgent: AtomicBool,
+    hurry: Notify,
+    /// Bytes for readers since the last drain.
+    gathered: AtomicUsize,
     settled: Notify,
     queues: Mutex<Queues>,
     /// Chunks that crossed and have neither been accepted nor refused.
@@ -47,11 +60,15 @@ struct Queues {
 
 impl Outbox {
     /// `wake` is called on the engine's thread and must not block.
-    pub fn new(wake: Box<dyn Fn() + Send + Sync>) -> Self {
+    pub fn new(wake: Box<dyn Fn() + Send + Sync>, pace: Duration) -> Self {
         Self {
             wake,
+            pace,
             wake_in_flight: AtomicBool::new(false),
             turn_over: Notify::new(),
+            is_urgent: AtomicBool::new(false),
+            hurry: Notify::new(),
+            gathered: AtomicUsize::new(0),
             settled: Notify::new(),
             queues: Mutex::default(),
             unsettled: AtomicUsize::new(0),
@@ -60,9 +77,14 @@ impl Outbox {
 
     /// Wakes the host at the end of a turn of the engine's thread, so that what one turn brings crosses at once.
     pub async fn run(self: Arc<Self>) {
+        let mut due = Instant::now();
         loop {
             self.turn_over.notified().await;
             tokio::task::yield_now().await;
+            while !self.is_urgent.load(Ordering::Acquire)
+                && timeout_at(due, self.hurry.notified()).await.is_ok()
+            {}
+            due = Instant::now() + self.pace;
             (self.wake)();
         }
     }
@@ -84,11 +106,11 @@ impl Outbox {
         self.signal();
     }
 
-    /// Adds a subscription that has something to deliver.
+    /// Adds a subscription that has something to deliver. A drain follows [soon](Self::gather), or at [once](Self::signal),
+    /// as the caller says next.
     pub fn push_ready(&self, subscription: Handle) {
         let now = Instant::now();
         lock(&self.queues).ready.push_back((subscription, now));
-        self.signal();
     }
 
     /// Puts back a subscription that could not deliver everything.
@@ -96,15 +118,30 @@ impl Outbox {
         lock(&self.queues).ready.push_front((subscription, since));
     }
 
-    /// Makes sure that a drain follows.
+    /// Makes sure that a drain follows, at once.
     pub fn signal(&self) {
-        if !self.wake_in_flight.swap(true, Ordering::AcqRel) {
+        let is_first = !self.wake_in_flight.swap(true, Ordering::AcqRel);
+        self.is_urgent.store(true, Ordering::Release);
+        if is_first {
+            self.turn_over.notify_one();
+        } else {
+            self.hurry.notify_one();
+        }
+    }
+
+    /// Makes sure that a drain follows soon, for so many bytes more that a subscription has to deliver.
+    pub fn gather(&self, bytes: usize) {
+        if self.gathered.fetch_add(bytes, Ordering::AcqRel) + bytes >= ENOUGH {
+            self.signal();
+        } else if !self.wake_in_flight.swap(true, Ordering::AcqRel) {
             self.turn_over.notify_one();
         }
     }
 
     /// A drain begins: what comes from now on needs a wake of its own.
     pub fn begin_drain(&self) {
+        self.gathered.store(0, Ordering::Release);
+        self.is_urgent.store(false, Ordering::Release);
         self.wake_in_flight.store(false, Ordering::Release);
     }
 
@@ -174,17 +211,78 @@ impl LogSink for Outbox {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Weak;
+
     use super::*;
+
+    const PACE: Duration = Duration::from_millis(2);
+
+    /// An outbox at work, and how often it has woken its host, which drains at once.
+    fn at_work() -> (Arc<Outbox>, Arc<AtomicUsize>) {
+        let wakes = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&wakes);
+        let outbox = Arc::new_cyclic(|outbox: &Weak<Outbox>| {
+            let outbox = outbox.clone();
+            let wake = move || {
+                counted.fetch_add(1, Ordering::Relaxed);
+                outbox.upgrade().inspect(|outbox| outbox.begin_drain());
+            };
+            Outbox::new(Box::new(wake), PACE)
+        });
+        tokio::spawn(Arc::clone(&outbox).run());
+        tokio::spawn(Arc::clone(&outbox).rest());
+        (outbox, wakes)
+    }
+
+    /// Lets the outbox do what it has to do now.
+    async fn a_moment() {
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lone_chunk_is_told_of_at_once_and_those_behind_it_gather() {
+        let (outbox, wakes) = at_work();
+        let told = |at: usize| assert_eq!(wakes.load(Ordering::Relaxed), at);
+        for round in 0..3 {
+            outbox.gather(10);
+            a_moment().await;
+            told(2 * round + 1);
+            for _ in 0..5 {
+                outbox.gather(10);
+                a_moment().await;
+            }
+            told(2 * round + 1);
+            tokio::time::sleep(PACE).await;
+            a_moment().await;
+            told(2 * round + 2);
+            tokio::time::sleep(PACE).await;
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn neither_an_event_nor_much_is_held_back() {
+        let (outbox, wakes) = at_work();
+        let mut told = 0;
+        for _ in 0..3 {
+            outbox.gather(10);
+            a_moment().await;
+            outbox.gather(10);
+            a_moment().await;
+            outbox.push(Event::Ask(1));
+            a_moment().await;
+            outbox.gather(ENOUGH);
+            a_moment().await;
+            told += 3;
+            assert_eq!(wakes.load(Ordering::Relaxed), told);
+            tokio::time::sleep(2 * PACE).await;
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn the_host_is_told_of_rest_once_and_not_while_a_stream_is_steady() {
-        let wakes = Arc::new(AtomicUsize::new(0));
-        let counted = Arc::clone(&wakes);
-        let outbox = Arc::new(Outbox::new(Box::new(move || {
-            counted.fetch_add(1, Ordering::Relaxed);
-        })));
-        tokio::spawn(Arc::clone(&outbox).run());
-        tokio::spawn(Arc::clone(&outbox).rest());
+        let (outbox, wakes) = at_work();
         for _ in 0..100 {
             outbox.add_unsettled(1);
             outbox.settle(1);

@@ -35,6 +35,10 @@ pub(crate) const PAGE_BYTES: usize = 256 * 1024;
 pub trait Member: Send + Sync {
     /// There may be something new.
     fn poke(&self);
+    /// There are so many bytes more, which may wait a moment for what follows.
+    fn grow(&self, _bytes: usize) {
+        self.poke();
+    }
     /// There cannot be anything any more.
     fn fail(&self, error: Error);
 }
@@ -154,7 +158,7 @@ impl Hub {
 
     /// A frame, from the store or from a local producer. Returns whether it was known.
     pub fn offer(&self, generation: Ulid, last: u64, frame: Option<Frame>, lease: Duration) -> bool {
-        let (news, known) = {
+        let (news, known, bytes) = {
             let mut state = lock(&self.state);
             // Local producers' frames come twice.
             let known = state.writers == 0 && state.ring.knows(generation, last);
@@ -162,13 +166,17 @@ impl Hub {
             // A write renews its producer's lease, so the next look at it can wait for nearly as long.
             let lease = state.lease.unwrap_or(lease);
             self.audit_in(&mut state, AUDIT.min(until_overdue(lease, lease)));
+            let bytes = frame.as_ref().map_or(0, Frame::size);
             let news = state.ring.offer(generation, last, frame);
             if state.members.is_empty() {
                 state.ring.let_go();
             }
-            (news, known)
+            (news, known, bytes)
         };
-        self.tell(news);
+        match news {
+            News::Change if bytes > 0 => self.tell_each(news, |member| member.grow(bytes)),
+            _ => self.tell(news),
+        }
         known
     }
 
@@ -291,6 +299,10 @@ impl Hub {
     }
 
     pub(crate) fn tell(&self, news: News) {
+        self.tell_each(news, |member| member.poke());
+    }
+
+    fn tell_each(&self, news: News, how: impl Fn(&dyn Member)) {
         if news == News::Nothing {
             return;
         }
@@ -306,7 +318,7 @@ impl Hub {
             self.changed.send_modify(|count| *count += 1);
         }
         for member in members {
-            member.poke();
+            how(&*member);
         }
     }
 

@@ -123,6 +123,16 @@ impl Member for Subscription {
         }
     }
 
+    /// There is more to deliver, which may wait a moment for what follows.
+    fn grow(&self, bytes: usize) {
+        if !self.stalled.load(Ordering::Acquire)
+            && let Some(context) = self.context.upgrade()
+        {
+            self.stand_in(&context);
+            context.outbox().gather(bytes);
+        }
+    }
+
     /// Ends it with an error, after what it has.
     fn fail(&self, error: Error) {
         lock(&self.state).end.get_or_insert(End::Error(error));
@@ -459,9 +469,14 @@ impl Subscription {
     }
 
     pub(crate) fn queue(&self) {
-        if !self.queued.swap(true, Ordering::AcqRel)
-            && let Some(context) = self.context.upgrade()
-        {
+        if let Some(context) = self.context.upgrade() {
+            self.stand_in(&context);
+            context.outbox().signal();
+        }
+    }
+
+    fn stand_in(&self, context: &Context) {
+        if !self.queued.swap(true, Ordering::AcqRel) {
             context.outbox().push_ready(self.handle);
         }
     }

@@ -1,0 +1,93 @@
+// Live chunks gather between wakes of the event loop; nothing else waits for it. The interval is long here, to be seen.
+
+import assert from 'node:assert/strict'
+import { after, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createEngine } from 'tidemark'
+import { eachStore } from '../support/stores.mjs'
+import { deadline } from '../support/wait.mjs'
+
+const INTERVAL_MS = 1000
+const CHUNKS = 40
+
+eachStore('pacing', (store) => {
+  const keyPrefix = store.prefix()
+  /** @type {import('tidemark').Engine[]} */
+  const engines = []
+  const open = (/** @type {import('tidemark').EngineOptions} */ options = {}) => {
+    const engine = createEngine({ url: store.url, keyPrefix, ...options })
+    engines.push(engine)
+    return engine
+  }
+  after(() => Promise.all(engines.map((engine) => engine.close())))
+
+  /** A reader that has just been woken for the first of its chunks. @param {string} id @param {number} deliveryIntervalMs */
+  async function following(id, deliveryIntervalMs) {
+    const [writing, reading] = [open(), open({ deliveryIntervalMs })]
+    const producer = await writing.produce(id)
+    const subscription = reading.subscribe(id)
+    await producer.append('first')
+    await subscription.next()
+    // What came of itself a moment later, such as the producer's acknowledgement, is no part of what is looked at.
+    await producer.append('second')
+    await subscription.next()
+    return { writing, reading, producer, subscription }
+  }
+
+  /** In how many turns of the event loop the chunks came that were written one by one. */
+  async function turnsOf(/** @type {string} */ id, /** @type {number} */ deliveryIntervalMs) {
+    const { producer, subscription } = await following(id, deliveryIntervalMs)
+    /** @type {string[]} */
+    const got = []
+    let turns = 0
+    let isSame = false
+    const reading = (async () => {
+      for await (const chunk of subscription) {
+        got.push(chunk.text())
+        if (isSame) continue
+        turns++
+        isSame = true
+        setImmediate(() => {
+          isSame = false
+        })
+      }
+    })()
+    const wanted = Array.from({ length: CHUNKS }, (_, n) => `${n}`)
+    for (const text of wanted) {
+      await producer.append(text)
+      await sleep(2)
+    }
+    await producer.complete()
+    await deadline(reading, 10_000, 'the end')
+    assert.deepEqual(got, wanted)
+    return turns
+  }
+
+  test('G1 chunks that follow closely are delivered together, each once and in order', async () => {
+    const [together, each] = [await turnsOf('together', INTERVAL_MS), await turnsOf('each', 0)]
+    assert.ok(together <= 4, `${CHUNKS} chunks came in ${together} turns`)
+    assert.ok(each > CHUNKS / 2, `without an interval ${CHUNKS} chunks came in ${each} turns`)
+  })
+
+  test('ends, stops and acknowledgements do not wait for the interval', async () => {
+    const { writing, reading, producer, subscription } = await following('ended', INTERVAL_MS)
+    const other = await following('stopped', INTERVAL_MS)
+    const interval = sleep(INTERVAL_MS, 'the interval')
+    /** @param {Promise<unknown>} operation @param {string} what */
+    const before = async (operation, what) =>
+      assert.notEqual(await Promise.race([operation, interval]), 'the interval', what)
+    await before(producer.append('third'), 'an acknowledgement')
+    await before(producer.complete(), 'the answer of a call')
+    await before(
+      (async () => {
+        for await (const _ of subscription);
+      })(),
+      'the end, and the chunk before it',
+    )
+    await before(reading.stop('stopped'), 'a stop')
+    const stopped = new Promise((resolve) => other.producer.signal.addEventListener('abort', resolve))
+    await before(other.producer.signal.aborted ? Promise.resolve() : stopped, 'its signal')
+    await before(writing.status('ended'), 'another call')
+    await deadline(other.producer.complete(), 5000, 'the producer ends')
+  })
+})
