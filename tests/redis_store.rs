@@ -15,10 +15,10 @@ mod connections;
 mod ending;
 #[path = "redis_store/evicted.rs"]
 mod evicted;
+#[path = "redis_store/fast_append.rs"]
+mod fast_append;
 #[path = "redis_store/operations.rs"]
 mod operations;
-#[path = "redis_store/quick.rs"]
-mod quick;
 #[path = "support/rights.rs"]
 mod rights;
 #[path = "redis_store/support.rs"]

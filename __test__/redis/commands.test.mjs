@@ -146,7 +146,7 @@ describe('commands [redis]', () => {
 
   test('seals and leases travel without chunks, so that none waits for them (ADR 20)', async () => {
     const keyPrefix = store.prefix()
-    // A third of it is how long quick appends go on.
+    // A third of it is how long fast appends go on.
     const engine = open({ keyPrefix, lease: 1_000 })
     const chunks = texts(1_000)
     const producer = await engine.produce('tended')

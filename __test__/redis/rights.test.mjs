@@ -126,7 +126,7 @@ async function lacking(t, without) {
   return { redis, set, refusals, warnings: own, engine, url }
 }
 
-test('G9: quick appends that are not allowed are given up, and that is said once', async (t) => {
+test('G9: fast appends that are not allowed are given up, and that is said once', async (t) => {
   const { redis, engine, warnings, refusals } = await lacking(t, ['hincrby'])
   const chunks = texts(300)
   const producer = await engine.produce('slow')

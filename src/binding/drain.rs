@@ -54,7 +54,7 @@ const WORDS: usize = 4096;
 /// What is ready to be drained, in the form in which JavaScript gets it. The engine's thread puts it there when it wakes
 /// JavaScript, since it has just had all of it in its hands, see `docs/adr/0018-gathered-before-the-wake.md`.
 pub struct Ready {
-    writer: Writer,
+    records: Records,
     waits: Waits,
 }
 
@@ -68,14 +68,14 @@ pub struct Drained {
 impl Ready {
     pub fn new() -> Self {
         Self {
-            writer: Writer::new(),
+            records: Records::new(),
             waits: Waits::new(),
         }
     }
 
     /// Makes ready what there is.
     pub fn gather(&mut self, engine: &Engine) {
-        engine.gather(&mut self.writer, &mut self.waits);
+        engine.gather(&mut self.records, &mut self.waits);
     }
 
     /// Fills `words` with records.
@@ -83,33 +83,33 @@ impl Ready {
         if words.len() < WORDS {
             return Err(Error::invalid("words", format!("has less than {WORDS} elements")));
         }
-        let more = engine.drain(&mut self.writer, &mut self.waits);
-        let writer = &mut self.writer;
-        writer.close();
+        let more = engine.drain(&mut self.records, &mut self.waits);
+        let records = &mut self.records;
+        records.close();
         let mut flags = 0;
         if more {
             flags |= MORE;
         }
-        if !writer.bytes.is_empty() {
+        if !records.bytes.is_empty() {
             flags |= BYTES;
         }
-        if !writer.larges.is_empty() {
+        if !records.larges.is_empty() {
             flags |= LARGES;
         }
         if engine.is_idle() {
             flags |= IDLE;
         }
-        writer.put(0, flags);
-        writer.put(1, word(writer.words.len()));
-        for (to, from) in words.iter_mut().zip(&writer.words) {
+        records.put(0, flags);
+        records.put(1, word(records.words.len()));
+        for (to, from) in words.iter_mut().zip(&records.words) {
             *to = *from;
         }
-        writer.words.truncate(HEADER);
-        writer.last_text = 0..0;
+        records.words.truncate(HEADER);
+        records.last_text = 0..0;
         Ok(Drained {
-            text: mem::take(&mut writer.text),
-            bytes: mem::take(&mut writer.bytes),
-            larges: mem::take(&mut writer.larges),
+            text: mem::take(&mut records.text),
+            bytes: mem::take(&mut records.bytes),
+            larges: mem::take(&mut records.larges),
         })
     }
 }
@@ -127,7 +127,7 @@ struct OpenPiece {
     tag_at: usize,
 }
 
-struct Writer {
+struct Records {
     words: Vec<u32>,
     text: String,
     /// Where the last chunk of text is in it, and its length in UTF-16.
@@ -139,7 +139,7 @@ struct Writer {
     open_piece: Option<OpenPiece>,
 }
 
-impl Writer {
+impl Records {
     fn new() -> Self {
         Self {
             words: vec![0; HEADER],
@@ -195,7 +195,7 @@ impl Writer {
     }
 }
 
-impl Sink for Writer {
+impl Sink for Records {
     fn is_full(&self) -> bool {
         self.words.len() + LARGEST_RECORD > WORDS || self.text.len() + self.bytes.len() >= MAX_PAYLOAD
     }

@@ -37,7 +37,7 @@ use crate::{
 type Result<T> = napi::Result<T>;
 
 /// An engine, what is ready to be drained, and what the last drain left to be fetched.
-struct Open {
+struct OpenEngine {
     engine: Engine,
     ready: Mutex<drain::Ready>,
     bytes: Mutex<Vec<u8>>,
@@ -45,9 +45,9 @@ struct Open {
 }
 
 /// The engines of all JavaScript threads of the process.
-static ENGINES: Mutex<Option<HashMap<u32, Arc<Open>>>> = Mutex::new(None);
+static ENGINES: Mutex<Option<HashMap<u32, Arc<OpenEngine>>>> = Mutex::new(None);
 
-fn engine(handle: u32) -> Result<Arc<Open>> {
+fn engine(handle: u32) -> Result<Arc<OpenEngine>> {
     let found = lock(&ENGINES)
         .as_ref()
         .and_then(|engines| engines.get(&handle).cloned());
@@ -71,7 +71,7 @@ pub fn open(env: Env, config: String, wake: Function<'_, (), ()>) -> Result<u32>
         .callee_handled::<false>()
         .max_queue_size::<1>()
         .build()?;
-    let woken = Arc::new(OnceLock::<Weak<Open>>::new());
+    let woken = Arc::new(OnceLock::<Weak<OpenEngine>>::new());
     let wakes = woken.clone();
     let wake = move || {
         if let Some(open) = wakes.get().and_then(Weak::upgrade) {
@@ -81,7 +81,7 @@ pub fn open(env: Env, config: String, wake: Function<'_, (), ()>) -> Result<u32>
     };
     let engine = Engine::open(config, Box::new(wake)).map_err(|error| thrown(&error))?;
     let handle = NEXT.fetch_add(1, Ordering::Relaxed);
-    let open = Arc::new(Open {
+    let open = Arc::new(OpenEngine {
         engine,
         ready: Mutex::new(drain::Ready::new()),
         bytes: Mutex::default(),

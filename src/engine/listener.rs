@@ -8,7 +8,7 @@ use std::{
 use super::{events::Event, registry::Registry, stop};
 use crate::{
     StreamId,
-    model::connection::{Answer, ConnectionState},
+    model::connection::{ConnectionState, CredentialsSender},
     store::{ControlMessage, FinishedNews, Listener, LiveMessage},
     util::sync::lock,
 };
@@ -86,7 +86,7 @@ impl Listener for StoreListener {
             .in_turns(producers, |producer| producer.notify.notify_one());
     }
 
-    fn on_credentials(&self, answer: Answer) {
+    fn on_credentials(&self, answer: CredentialsSender) {
         if let Some(registry) = self.0.upgrade() {
             let ask = registry.ask(answer);
             registry.context.outbox.push(Event::Ask(ask));

@@ -19,14 +19,14 @@ use super::{
     produce::{producer::Producer, producers::Producers},
     read::{
         acks::Acks,
-        hub::{Hub, Member},
+        hub::{Follower, Hub},
         hubs::Hubs,
         subscription::Subscription,
     },
 };
 use crate::{
     Error, Result, StreamId,
-    model::connection::{Answer, Credentials},
+    model::connection::{Credentials, CredentialsSender},
     store::{ControlMessage, FinishedNews},
     util::sync::lock,
 };
@@ -47,7 +47,7 @@ pub(super) struct Registry {
     pub(super) starting: RwLock<()>,
     pub(super) consumptions: Mutex<HashMap<Handle, Arc<Consumption>>>,
     /// Those that wait for credentials.
-    asks: Mutex<HashMap<u32, Answer>>,
+    asks: Mutex<HashMap<u32, CredentialsSender>>,
     pub(super) background: Mutex<Vec<JoinHandle<()>>>,
 }
 
@@ -70,7 +70,7 @@ impl Registry {
     }
 
     /// Gives a question for credentials a number.
-    pub(super) fn ask(&self, answer: Answer) -> u32 {
+    pub(super) fn ask(&self, answer: CredentialsSender) -> u32 {
         let ask = self.context.next_handle();
         let mut asks = lock(&self.asks);
         asks.retain(|_, waiting| !waiting.is_closed());

@@ -39,4 +39,4 @@ impl fmt::Debug for Credentials {
 }
 
 /// Takes credentials, or why there are none: words that may be shown to anybody.
-pub type Answer = tokio::sync::oneshot::Sender<Result<Credentials, String>>;
+pub type CredentialsSender = tokio::sync::oneshot::Sender<Result<Credentials, String>>;

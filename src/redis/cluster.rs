@@ -22,7 +22,7 @@ use tokio::{
 use ulid::Ulid;
 
 use super::{
-    commands::{Commands, Job, Limits},
+    commands::{Commands, Job, Timeouts},
     connect::Server,
     failure::{Failure, is_refusal, refused, words},
     health::{ConnectionHealth, Part, Status},
@@ -127,14 +127,14 @@ impl Cluster {
     }
 
     /// Does a job on the server that has its key.
-    pub async fn perform(&self, job: &Job<'_>, limits: Limits) -> Result<Value> {
+    pub async fn perform(&self, job: &Job<'_>, timeouts: Timeouts) -> Result<Value> {
         self.pulse.used();
         let slot = slot_of(job.key());
-        let mut member = self.owner(slot, limits).await?;
+        let mut member = self.owner(slot, timeouts).await?;
         let mut asking = false;
         for _ in 0..=REDIRECTIONS {
             let reply = tokio::select! {
-                reply = member.commands.perform(job, asking, limits) => reply,
+                reply = member.commands.perform(job, asking, timeouts) => reply,
                 // The caller repeats it, and whatever this server has done with it counts once.
                 () = self.reassigned(slot, &member), if !asking => {
                     Err(self.error(format!("{} gave way to another server", member.server.address())))
@@ -164,13 +164,13 @@ impl Cluster {
     }
 
     /// Waits for a connection to one server, and for those to the others if they come soon.
-    pub async fn connect(&self, limits: Limits) -> Result<()> {
-        let members = self.find(Table::all, limits.connect).await?;
-        let attempts = members.iter().map(|member| member.commands.connect(limits));
+    pub async fn connect(&self, timeouts: Timeouts) -> Result<()> {
+        let members = self.find(Table::all, timeouts.connect).await?;
+        let attempts = members.iter().map(|member| member.commands.connect(timeouts));
         let mut attempts: FuturesUnordered<_> = attempts.collect();
         let mut connected = attempts.next().await.unwrap_or(Ok(()));
         loop {
-            let patience = if connected.is_ok() { SOON } else { limits.connect };
+            let patience = if connected.is_ok() { SOON } else { timeouts.connect };
             match timeout(patience, attempts.next()).await {
                 Ok(Some(attempt)) => connected = connected.or(attempt),
                 _ => return connected,
@@ -179,14 +179,14 @@ impl Cluster {
     }
 
     /// Waits for a connection to the server that has a key.
-    pub async fn connect_for(&self, key: &str, limits: Limits) -> Result<()> {
-        let member = self.owner(slot_of(key), limits).await?;
-        member.commands.connect(limits).await
+    pub async fn connect_for(&self, key: &str, timeouts: Timeouts) -> Result<()> {
+        let member = self.owner(slot_of(key), timeouts).await?;
+        member.commands.connect(timeouts).await
     }
 
     /// The connections to all servers.
-    pub async fn all(&self, limits: Limits) -> Result<Vec<Arc<Commands>>> {
-        let members = self.find(Table::all, limits.connect).await?;
+    pub async fn all(&self, timeouts: Timeouts) -> Result<Vec<Arc<Commands>>> {
+        let members = self.find(Table::all, timeouts.connect).await?;
         Ok(members.iter().map(|member| member.commands.clone()).collect())
     }
 
@@ -270,11 +270,11 @@ impl Cluster {
         self.listened.load(Ordering::Relaxed) + self.table.receiver_count() > 0
     }
 
-    async fn owner(&self, slot: usize, limits: Limits) -> Result<Arc<Member>> {
+    async fn owner(&self, slot: usize, timeouts: Timeouts) -> Result<Arc<Member>> {
         if let Some(member) = self.table.borrow().owner(slot) {
             return Ok(member);
         }
-        self.find(|table| table.owner(slot), limits.connect).await
+        self.find(|table| table.owner(slot), timeouts.connect).await
     }
 
     async fn find<T>(&self, wanted: impl Fn(&Table) -> Option<T>, patience: Duration) -> Result<T> {
@@ -456,7 +456,7 @@ async fn first(mut questions: FuturesUnordered<Question<'_>>) -> Result<Ranges, 
 }
 
 async fn ask_member(member: &Member) -> Result<Ranges, Failure> {
-    let limits = Limits {
+    let timeouts = Timeouts {
         connect: Duration::ZERO,
         command: READ_WITHIN,
     };
@@ -466,7 +466,7 @@ async fn ask_member(member: &Member) -> Result<Ranges, Failure> {
             key: "",
             command,
         };
-        let reply = member.commands.perform(&job, false, limits).await;
+        let reply = member.commands.perform(&job, false, timeouts).await;
         let reply = reply.map_err(|error| Failure::passing(error.to_string()))?;
         reply.map_err(|error| Failure::passing(words(&error)))
     };

@@ -27,7 +27,7 @@ use crate::{Error, Result, util::backoff::Backoff};
 
 /// How long an operation waits.
 #[derive(Debug, Clone, Copy)]
-pub struct Limits {
+pub struct Timeouts {
     /// For a connection.
     pub connect: Duration,
     /// For an answer.
@@ -116,19 +116,19 @@ impl Commands {
         &self,
         job: &Job<'_>,
         asking: bool,
-        limits: Limits,
+        timeouts: Timeouts,
     ) -> Result<Result<Value, RedisError>> {
         let operation = job.operation();
         let asking = asking.then_some("ASKING");
         let call = match job {
-            Job::Command { command, .. } => return self.send(operation, asking, command, limits).await,
+            Job::Command { command, .. } => return self.send(operation, asking, command, timeouts).await,
             Job::Script(call) => call,
         };
         let pings = || call.script.publishes() && self.health.may(Spare::PING);
         let first = asking.or_else(|| pings().then_some("PING"));
-        let mut reply = self.send(operation, first, &call.by_hash(), limits).await?;
+        let mut reply = self.send(operation, first, &call.by_hash(), timeouts).await?;
         if matches!(&reply, Err(error) if error.code() == Some("NOSCRIPT")) {
-            reply = self.send(operation, first, &call.by_source(), limits).await?;
+            reply = self.send(operation, first, &call.by_source(), timeouts).await?;
         }
         if reply.is_ok() {
             let proof = self.health.proof();
@@ -146,8 +146,8 @@ impl Commands {
     }
 
     /// Waits for a connection.
-    pub async fn connect(&self, limits: Limits) -> Result<()> {
-        self.connection(limits).await.map(drop)
+    pub async fn connect(&self, timeouts: Timeouts) -> Result<()> {
+        self.connection(timeouts).await.map(drop)
     }
 
     /// Whether there is a connection now.
@@ -279,7 +279,7 @@ impl Commands {
                 if let Some(up) = up.filter(|_| self.pulse.is_due(*pause)) {
                     // A server that refuses it is there all the same.
                     if let Ok(Err(error)) = self.exchange(up, "ping", None, &ping, limit).await {
-                        self.heed(Spare::PING, &error);
+                        self.note_refusal(Spare::PING, &error);
                     }
                 }
             };
@@ -310,13 +310,13 @@ impl Commands {
         operation: &'static str,
         first: Option<&'static str>,
         command: &Cmd,
-        limits: Limits,
+        timeouts: Timeouts,
     ) -> Result<Result<Value, RedisError>> {
-        let (serial, connection) = self.connection(limits).await?;
+        let (serial, connection) = self.connection(timeouts).await?;
         self.pulse.used();
         let is_silent = self.pulse.is_silent();
         let up = (serial, connection.clone());
-        let exchange = self.exchange(up, operation, first, command, limits.command);
+        let exchange = self.exchange(up, operation, first, command, timeouts.command);
         if !is_silent {
             return exchange.await;
         }
@@ -369,7 +369,7 @@ impl Commands {
         }
     }
 
-    async fn connection(&self, limits: Limits) -> Result<(u64, Connection)> {
+    async fn connection(&self, timeouts: Timeouts) -> Result<(u64, Connection)> {
         let tried = match &*self.link.borrow() {
             Link::Up { serial, connection } => return Ok((*serial, connection.clone())),
             Link::Closed => return Err(Error::Closed),
@@ -383,7 +383,7 @@ impl Commands {
             } => *permanent && *attempts > tried,
             _ => true,
         });
-        match timeout(limits.connect, settled).await {
+        match timeout(timeouts.connect, settled).await {
             Ok(Ok(link)) => match &*link {
                 Link::Up { serial, connection } => Ok((*serial, connection.clone())),
                 // What is waited for is a connection, or a failure that no waiting helps against.
@@ -398,7 +398,7 @@ impl Commands {
             Err(_) => {
                 let reason = match &*self.link.borrow() {
                     Link::Down { reason, .. } if !reason.is_empty() => reason.clone(),
-                    _ => Failure::late(limits.connect).reason,
+                    _ => Failure::late(timeouts.connect).reason,
                 };
                 Err(self.error(reason))
             }
@@ -448,7 +448,7 @@ impl Commands {
                 if first == "ASKING" {
                     return Err(error);
                 }
-                self.heed(Spare::PING, &error);
+                self.note_refusal(Spare::PING, &error);
             }
             _ => {}
         }
@@ -456,7 +456,7 @@ impl Commands {
     }
 
     /// Notes what can be done without, if that is what the error says.
-    fn heed(&self, spare: Spare, error: &RedisError) {
+    fn note_refusal(&self, spare: Spare, error: &RedisError) {
         let said = words(error);
         if is_refusal(&said) {
             self.health.refused(spare, &self.address, &said);

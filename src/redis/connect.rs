@@ -13,7 +13,7 @@ use redis::{
 use tokio::task::AbortHandle;
 
 use super::{
-    dial::{self, Family, Place, Wire},
+    dial::{self, Family, ServerAddress, Wire},
     failure::{Failure, advised, is_refusal, words},
     health::ConnectionHealth,
     script::Library,
@@ -38,7 +38,7 @@ pub struct Access {
 /// One server: where to connect to, and as whom.
 #[derive(Clone)]
 pub struct Server {
-    place: Place,
+    at: ServerAddress,
     settings: RedisConnectionInfo,
     access: Access,
     address: String,
@@ -74,13 +74,13 @@ impl DerefMut for Connection {
 }
 
 impl Server {
-    pub fn new(place: Place, settings: RedisConnectionInfo, access: &Access) -> Self {
-        let address = match &place {
-            Place::Tcp { host, port } => address_of(host, *port),
-            Place::Unix(path) => path.display().to_string(),
+    pub fn new(at: ServerAddress, settings: RedisConnectionInfo, access: &Access) -> Self {
+        let address = match &at {
+            ServerAddress::Tcp { host, port } => address_of(host, *port),
+            ServerAddress::Unix(path) => path.display().to_string(),
         };
         Self {
-            place,
+            at,
             settings,
             access: access.clone(),
             address,
@@ -90,7 +90,11 @@ impl Server {
     /// Another server that is spoken to in the same way.
     pub fn at(&self, host: &str, port: u16) -> Self {
         let host = host.to_owned();
-        Self::new(Place::Tcp { host, port }, self.settings.clone(), &self.access)
+        Self::new(
+            ServerAddress::Tcp { host, port },
+            self.settings.clone(),
+            &self.access,
+        )
     }
 
     /// Host and port, or the path of a socket.
@@ -99,9 +103,9 @@ impl Server {
     }
 
     pub fn host(&self) -> &str {
-        match &self.place {
-            Place::Tcp { host, .. } => host,
-            Place::Unix(_) => "",
+        match &self.at {
+            ServerAddress::Tcp { host, .. } => host,
+            ServerAddress::Unix(_) => "",
         }
     }
 
@@ -115,7 +119,7 @@ impl Server {
         let settings = &self.settings;
         format!(
             "{:?} {} {:?} {:?}",
-            self.place,
+            self.at,
             settings.db(),
             settings.username(),
             settings.password()
@@ -191,12 +195,12 @@ impl Server {
 
     /// A missing right to name the connection or to load scripts is no obstacle; a server that refuses everything is.
     fn usable(&self, spare: Spare, reply: Value) -> RedisResult<()> {
-        self.heed(spare, &reply);
+        self.note_refusal(spare, &reply);
         refusing_everything(reply)
     }
 
     /// Notes what can be done without, if that is what a server has refused.
-    pub fn heed(&self, spare: Spare, reply: &Value) {
+    pub fn note_refusal(&self, spare: Spare, reply: &Value) {
         if let Err(error) = reply.clone().extract_error() {
             let said = words(&error);
             if is_refusal(&said) {
@@ -240,7 +244,7 @@ impl Server {
             self.settings.clone()
         };
         let tls = self.access.tls.as_deref();
-        let wire = dial::open(&self.place, self.access.family, tls, patience).await?;
+        let wire = dial::open(&self.at, self.access.family, tls, patience).await?;
         Ok((settings, wire))
     }
 

@@ -23,7 +23,7 @@ const UNACKNOWLEDGED: Duration = Duration::from_secs(10);
 
 /// Where a server listens.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum ServerAddress {
     Tcp { host: String, port: u16 },
     Unix(PathBuf),
 }
@@ -56,14 +56,14 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Duplex for T {}
 
 /// Opens a connection. A server that does not answer to TLS is given up before `patience` is over, so that it can be told.
 pub(crate) async fn open(
-    place: &Place,
+    at: &ServerAddress,
     family: Family,
     tls: Option<&Tls>,
     patience: Duration,
 ) -> io::Result<Wire> {
-    match place {
-        Place::Unix(path) => unix(path).await,
-        Place::Tcp { host, port } => {
+    match at {
+        ServerAddress::Unix(path) => unix(path).await,
+        ServerAddress::Tcp { host, port } => {
             let stream = tcp(host, *port, family).await?;
             match tls {
                 Some(tls) => match timeout(patience * 4 / 5, tls.connect(host, stream)).await {

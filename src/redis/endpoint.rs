@@ -14,11 +14,11 @@ use tokio::{
 };
 
 use super::{
-    commands::Limits,
+    commands::Timeouts,
     failure::Failure,
     health::ConnectionHealth,
     servers::Servers,
-    subscriber::{Member, PendingSubscribe, Request, Subscriber},
+    subscriber::{PendingSubscribe, Recipient, Request, Subscriber},
     target::Target,
 };
 use crate::{Result, util::sync::lock};
@@ -37,9 +37,9 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// The endpoint for these settings. Its tasks run on the current runtime; the first store's `limits` bound each
+    /// The endpoint for these settings. Its tasks run on the current runtime; the first store's `timeouts` bound each
     /// attempt to connect.
-    pub fn of(target: &Arc<Target>, limits: Limits) -> Arc<Self> {
+    pub fn of(target: &Arc<Target>, timeouts: Timeouts) -> Arc<Self> {
         let runtime = Handle::current();
         let mut endpoints = lock(&ENDPOINTS);
         endpoints.retain(|_, endpoint| endpoint.strong_count() > 0);
@@ -48,12 +48,12 @@ impl Endpoint {
             return endpoint;
         }
         let health = target.health.clone();
-        let (servers, keeper) = Servers::new(target, &health, limits.connect);
+        let (servers, keeper) = Servers::new(target, &health, timeouts.connect);
         let (requests, receiver) = mpsc::unbounded_channel();
         let subscriber = Subscriber::new(servers.clone(), health.clone(), receiver);
         let tasks = [
             keeper,
-            runtime.spawn(subscriber.run(limits.connect)).abort_handle(),
+            runtime.spawn(subscriber.run(timeouts.connect)).abort_handle(),
         ];
         let endpoint = Arc::new(Self {
             servers,
@@ -71,18 +71,18 @@ impl Endpoint {
         &self,
         channel: String,
         is_urgent: bool,
-        member: Member,
-        limits: Limits,
+        recipient: Recipient,
+        timeouts: Timeouts,
     ) -> Result<()> {
-        let pending = PendingSubscribe::new(self.requests.clone(), channel, is_urgent, member);
-        match timeout(limits.connect, pending.fulfilled()).await {
+        let pending = PendingSubscribe::new(self.requests.clone(), channel, is_urgent, recipient);
+        match timeout(timeouts.connect, pending.fulfilled()).await {
             Ok(Some(outcome)) => outcome,
             Ok(None) => Err(self
                 .servers
                 .error("the stream is no longer listened to".to_owned())),
             Err(_) => {
                 let reason = Some(self.health.reason()).filter(|reason| !reason.is_empty());
-                let reason = reason.unwrap_or_else(|| Failure::late(limits.connect).reason);
+                let reason = reason.unwrap_or_else(|| Failure::late(timeouts.connect).reason);
                 Err(self.servers.error(reason))
             }
         }

@@ -45,8 +45,8 @@ pub enum Status {
 /// What was refused is left out for so long.
 const LEFT_OUT: Duration = Duration::from_secs(60);
 
-/// Who is told, under an id of its own.
-type Member = (u64, Arc<dyn Observer>);
+/// Who is told of changes, under an id of its own.
+type KnownObserver = (u64, Arc<dyn Observer>);
 
 pub struct ConnectionHealth {
     state: Mutex<Inner>,
@@ -74,7 +74,7 @@ struct Inner {
     reason: String,
     /// There was a connection.
     has_worked: bool,
-    members: Vec<Member>,
+    observers: Vec<KnownObserver>,
     /// What was refused, and when it was last.
     refused: BTreeMap<u32, Instant>,
 }
@@ -88,7 +88,7 @@ impl ConnectionHealth {
                 state: ConnectionState::Idle,
                 reason: String::new(),
                 has_worked: false,
-                members: Vec::new(),
+                observers: Vec::new(),
                 refused: BTreeMap::new(),
             }),
             proof: Proof::default(),
@@ -119,7 +119,7 @@ impl ConnectionHealth {
     pub fn join(&self, id: u64, observer: &Arc<dyn Observer>) {
         let state = {
             let mut inner = self.lock();
-            inner.members.push((id, observer.clone()));
+            inner.observers.push((id, observer.clone()));
             inner.state
         };
         if state != ConnectionState::Idle {
@@ -128,7 +128,7 @@ impl ConnectionHealth {
     }
 
     pub fn leave(&self, id: u64) {
-        self.lock().members.retain(|(member, _)| *member != id);
+        self.lock().observers.retain(|(known, _)| *known != id);
     }
 
     /// The first attempt begins; later ones leave the status as it is.
@@ -157,7 +157,7 @@ impl ConnectionHealth {
     }
 
     fn change(&self, reason: &str, change: impl FnOnce(&mut BTreeMap<Part, Status>)) {
-        let (state, members) = {
+        let (state, observers) = {
             let mut inner = self.lock();
             change(&mut inner.parts);
             if !reason.is_empty() {
@@ -171,17 +171,17 @@ impl ConnectionHealth {
             if state == ConnectionState::Ready {
                 inner.reason.clear();
             }
-            (state, inner.members.clone())
+            (state, inner.observers.clone())
         };
-        for (_, observer) in members {
+        for (_, observer) in observers {
             observer.on_state(state, reason);
         }
     }
 
     /// Tells these observers that messages may have been missed.
     pub fn restored(&self, ids: &HashSet<u64>) {
-        let members = self.lock().members.clone();
-        for (_, observer) in members.iter().filter(|(id, _)| ids.contains(id)) {
+        let observers = self.lock().observers.clone();
+        for (_, observer) in observers.iter().filter(|(id, _)| ids.contains(id)) {
             observer.on_restored();
         }
     }
@@ -192,8 +192,8 @@ impl ConnectionHealth {
 
     /// As whom to connect, in the words of the first engine that answers.
     pub async fn credentials(&self) -> Result<Credentials, String> {
-        let members = self.lock().members.clone();
-        for (_, observer) in members {
+        let observers = self.lock().observers.clone();
+        for (_, observer) in observers {
             let (answer, answered) = oneshot::channel();
             observer.on_credentials(answer);
             if let Ok(answer) = answered.await {
@@ -219,19 +219,19 @@ impl ConnectionHealth {
 
     /// Notes that the server has refused something to this user, and tells the stores when it is the first time.
     pub fn refused(&self, spare: Spare, by: &str, said: &str) {
-        let members = {
+        let observers = {
             let mut inner = self.lock();
             self.left_out.fetch_or(spare.bit(), Ordering::Relaxed);
             if inner.refused.insert(spare.bit(), Instant::now()).is_some() {
                 return;
             }
-            inner.members.clone()
+            inner.observers.clone()
         };
         let Spare { what, without, .. } = spare;
         let warning = format!(
             "{by} does not allow this user {what} ({said}): {without}. `npx tidemark doctor` tries all rights"
         );
-        for (_, observer) in members {
+        for (_, observer) in observers {
             observer.on_warning(&warning);
         }
     }

@@ -3,7 +3,7 @@
 
 use bytes::Bytes;
 
-use crate::model::connection::{Answer, ConnectionState};
+use crate::model::connection::{ConnectionState, CredentialsSender};
 
 /// Takes what comes on a channel.
 pub trait Inbox: Send + Sync + 'static {
@@ -18,7 +18,7 @@ pub trait Observer: Send + Sync + 'static {
     /// Messages may have been missed on every channel; all of them are listened to again.
     fn on_restored(&self);
     /// A connection is being made: as whom? Dropped, another observer is asked.
-    fn on_credentials(&self, answer: Answer);
+    fn on_credentials(&self, answer: CredentialsSender);
     /// Something works less well than it could, for a reason that whoever runs the server can remove.
     fn on_warning(&self, warning: &str);
 }

@@ -93,7 +93,7 @@ pub struct Sentinels {
 }
 
 /// What one sentinel says.
-struct Answer {
+struct WatchedPrimary {
     host: String,
     port: u16,
     /// Grows with each failover.
@@ -162,7 +162,7 @@ impl Sentinels {
                 break;
             }
         }
-        if let Some(Answer { host, port, .. }) = answers.iter().max_by_key(|answer| answer.epoch) {
+        if let Some(WatchedPrimary { host, port, .. }) = answers.iter().max_by_key(|answer| answer.epoch) {
             return Ok(self.primary.at(host, *port));
         }
         Err(Failure::all(failures))
@@ -176,7 +176,7 @@ impl Sentinels {
         &self.name
     }
 
-    async fn ask(&self, sentinel: &Server, patience: Duration) -> Result<Answer, Failure> {
+    async fn ask(&self, sentinel: &Server, patience: Duration) -> Result<WatchedPrimary, Failure> {
         let mut questions = redis::pipe();
         let all = ["GET-MASTER-ADDR-BY-NAME", "MASTER"];
         let asked = if sentinel.may(Spare::SENTINEL_MASTER) {
@@ -189,13 +189,13 @@ impl Sentinels {
         }
         let replies = sentinel.ask(&questions, patience).await?;
         if let Some(master) = replies.get(1) {
-            sentinel.heed(Spare::SENTINEL_MASTER, master);
+            sentinel.note_refusal(Spare::SENTINEL_MASTER, master);
         }
         answer(replies).ok_or_else(|| Failure::passing(format!("it does not know {:?}", self.name)))
     }
 }
 
-fn answer(replies: Vec<Value>) -> Option<Answer> {
+fn answer(replies: Vec<Value>) -> Option<WatchedPrimary> {
     let mut replies = replies.into_iter();
     let (host, port) = redis::from_redis_value(replies.next()?).ok()?;
     // Services that stand in for sentinels may know the first question alone.
@@ -208,5 +208,5 @@ fn answer(replies: Vec<Value>) -> Option<Answer> {
         .find(|field| field[0] == "config-epoch")
         .and_then(|field| field[1].parse().ok())
         .unwrap_or(0);
-    Some(Answer { host, port, epoch })
+    Some(WatchedPrimary { host, port, epoch })
 }

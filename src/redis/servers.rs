@@ -7,13 +7,13 @@ use tokio::task::AbortHandle;
 
 use super::{
     cluster::Cluster,
-    commands::{Commands, Job, Limits},
+    commands::{Commands, Job, Timeouts},
     failure::{Failure, refused},
     health::{ConnectionHealth, Part},
     primary::{Primary, Subscription},
     script::Call,
     slots::slot_of,
-    target::{Place, Target},
+    target::{Target, Topology},
 };
 use crate::{Error, Result};
 
@@ -32,8 +32,8 @@ impl Servers {
         health: &Arc<ConnectionHealth>,
         patience: Duration,
     ) -> (Arc<Self>, AbortHandle) {
-        match &target.place {
-            Place::Primary(primary) => {
+        match &target.topology {
+            Topology::Primary(primary) => {
                 let part = Part::Commands(0);
                 let commands = Commands::new(primary.clone(), target.address.clone(), health.clone(), part);
                 let commands = Arc::new(commands);
@@ -41,7 +41,7 @@ impl Servers {
                 let primary = primary.clone();
                 (Arc::new(Self::One { primary, commands }), keeper)
             }
-            Place::Cluster(seeds) => {
+            Topology::Cluster(seeds) => {
                 let cluster = Cluster::new(seeds.clone(), target.address.clone(), health.clone(), patience);
                 let cluster = Arc::new(cluster);
                 let keeper = tokio::spawn(cluster.clone().keep()).abort_handle();
@@ -51,8 +51,8 @@ impl Servers {
     }
 
     /// Runs a script.
-    pub async fn call(&self, call: &Call, limits: Limits) -> Result<Value> {
-        self.perform(Job::Script(call), limits).await
+    pub async fn call(&self, call: &Call, timeouts: Timeouts) -> Result<Value> {
+        self.perform(Job::Script(call), timeouts).await
     }
 
     /// Runs a command on what belongs to a key.
@@ -61,23 +61,23 @@ impl Servers {
         operation: &'static str,
         key: &str,
         command: &Cmd,
-        limits: Limits,
+        timeouts: Timeouts,
     ) -> Result<Value> {
         let job = Job::Command {
             operation,
             key,
             command,
         };
-        self.perform(job, limits).await
+        self.perform(job, timeouts).await
     }
 
-    async fn perform(&self, job: Job<'_>, limits: Limits) -> Result<Value> {
+    async fn perform(&self, job: Job<'_>, timeouts: Timeouts) -> Result<Value> {
         match self {
             Self::One { commands, .. } => {
-                let reply = commands.perform(&job, false, limits).await?;
+                let reply = commands.perform(&job, false, timeouts).await?;
                 reply.map_err(|error| refused(job.operation(), &error))
             }
-            Self::Cluster(cluster) => cluster.perform(&job, limits).await,
+            Self::Cluster(cluster) => cluster.perform(&job, timeouts).await,
         }
     }
 
@@ -90,18 +90,18 @@ impl Servers {
     }
 
     /// Waits until commands can be sent.
-    pub async fn connect(&self, limits: Limits) -> Result<()> {
+    pub async fn connect(&self, timeouts: Timeouts) -> Result<()> {
         match self {
-            Self::One { commands, .. } => commands.connect(limits).await,
-            Self::Cluster(cluster) => cluster.connect(limits).await,
+            Self::One { commands, .. } => commands.connect(timeouts).await,
+            Self::Cluster(cluster) => cluster.connect(timeouts).await,
         }
     }
 
     /// Waits until commands for a key can be sent.
-    pub async fn connect_for(&self, key: &str, limits: Limits) -> Result<()> {
+    pub async fn connect_for(&self, key: &str, timeouts: Timeouts) -> Result<()> {
         match self {
-            Self::One { commands, .. } => commands.connect(limits).await,
-            Self::Cluster(cluster) => cluster.connect_for(key, limits).await,
+            Self::One { commands, .. } => commands.connect(timeouts).await,
+            Self::Cluster(cluster) => cluster.connect_for(key, timeouts).await,
         }
     }
 

@@ -44,7 +44,7 @@ const BATCH: usize = 100;
 const ANSWER: Duration = Duration::from_secs(5);
 
 /// Who listens, under its id among the observers.
-pub type Member = (u64, Arc<dyn Inbox>);
+pub type Recipient = (u64, Arc<dyn Inbox>);
 
 /// What a store asks of the task.
 pub enum Request {
@@ -53,7 +53,7 @@ pub enum Request {
         channel: String,
         /// Its messages may not be missed for long.
         is_urgent: bool,
-        member: Member,
+        recipient: Recipient,
         done: oneshot::Sender<Result<()>>,
     },
     Unlisten {
@@ -68,7 +68,7 @@ pub enum Request {
 
 struct Channel {
     is_urgent: bool,
-    members: Vec<Member>,
+    recipients: Vec<Recipient>,
     /// Answered when the channel is subscribed.
     waiting: Vec<oneshot::Sender<Result<()>>>,
 }
@@ -91,7 +91,7 @@ pub struct Subscriber {
 }
 
 /// One command under way, and the channels it subscribes.
-type Step = Pin<Box<dyn Future<Output = (Vec<String>, Result<(), Trouble>)> + Send>>;
+type PendingCommand = Pin<Box<dyn Future<Output = (Vec<String>, Result<(), Trouble>)> + Send>>;
 
 enum Trouble {
     /// The server said no.
@@ -214,7 +214,7 @@ impl Subscriber {
         mut messages: PubSubStream,
         mut lease: PrimaryLease,
     ) -> (String, Status) {
-        let mut step: Option<Step> = None;
+        let mut command: Option<PendingCommand> = None;
         let mut end = Status::Failed;
         // Messages show one direction alone.
         let mut answered = Instant::now();
@@ -222,12 +222,12 @@ impl Subscriber {
         let health = Arc::clone(&self.health);
         self.pulse.heard();
         loop {
-            if step.is_none() {
-                step = self.next_step(sink);
+            if command.is_none() {
+                command = self.next_command(sink);
             }
-            if step.is_none() && end == Status::Failed {
+            if command.is_none() && end == Status::Failed {
                 end = Status::Lost;
-                self.settled();
+                self.brought_in_line();
             }
             tokio::select! {
                 message = messages.next() => {
@@ -246,8 +246,8 @@ impl Subscriber {
                     }
                     pause = self.pause();
                 }
-                (channels, outcome) = under_way(&mut step), if step.is_some() => {
-                    step = None;
+                (channels, outcome) = under_way(&mut command), if command.is_some() => {
+                    command = None;
                     answered = Instant::now();
                     self.pulse.heard();
                     if let Err(reason) = self.subscribed(channels, outcome) {
@@ -255,30 +255,30 @@ impl Subscriber {
                     }
                 }
                 () = &mut lease => return ("live messages come from another server now".to_owned(), end),
-                () = health.doubted.notified(), if step.is_none() => {
+                () = health.doubted.notified(), if command.is_none() => {
                     if self.pulse.is_silent() {
-                        step = Some(ping(sink.clone(), PROOF));
+                        command = Some(ping(sink.clone(), PROOF));
                     }
                 }
-                () = sleep_until(answered + pause), if step.is_none() => {
-                    step = Some(ping(sink.clone(), patience(answered, pause)));
+                () = sleep_until(answered + pause), if command.is_none() => {
+                    command = Some(ping(sink.clone(), patience(answered, pause)));
                 }
             }
         }
     }
 
     /// Everything wanted is subscribed for the first time on this connection.
-    fn settled(&mut self) {
+    fn brought_in_line(&mut self) {
         self.backoff = Backoff::default();
         self.health.set(Part::Subscriber, Status::Up, "");
         if std::mem::take(&mut self.missed) {
-            let members = self.channels.values().flat_map(|channel| &channel.members);
-            self.health.restored(&members.map(|(id, _)| *id).collect());
+            let recipients = self.channels.values().flat_map(|channel| &channel.recipients);
+            self.health.restored(&recipients.map(|(id, _)| *id).collect());
         }
     }
 
     /// The next command that brings the subscriptions closer to what is wanted.
-    fn next_step(&mut self, sink: &PubSubSink) -> Option<Step> {
+    fn next_command(&mut self, sink: &PubSubSink) -> Option<PendingCommand> {
         let (mut join, mut leave) = (HashSet::new(), Vec::new());
         while join.len() < BATCH && leave.len() < BATCH {
             let Some(channel) = self.changed.pop_front() else {
@@ -369,17 +369,17 @@ impl Subscriber {
             Request::Listen {
                 channel: name,
                 is_urgent,
-                member,
+                recipient,
                 done,
             } => {
                 let channel = self.channels.entry(name.clone()).or_insert_with(|| Channel {
                     is_urgent: false,
-                    members: Vec::new(),
+                    recipients: Vec::new(),
                     waiting: Vec::new(),
                 });
                 channel.is_urgent |= is_urgent;
-                if channel.members.iter().all(|(store, _)| *store != member.0) {
-                    channel.members.push(member);
+                if channel.recipients.iter().all(|(store, _)| *store != recipient.0) {
+                    channel.recipients.push(recipient);
                 }
                 if self.subscribed.contains(&name) {
                     let _ = done.send(Ok(()));
@@ -405,8 +405,8 @@ impl Subscriber {
         let Some(channel) = self.channels.get_mut(&name) else {
             return;
         };
-        channel.members.retain(|(member, _)| *member != store);
-        if channel.members.is_empty() {
+        channel.recipients.retain(|(recipient, _)| *recipient != store);
+        if channel.recipients.is_empty() {
             self.channels.remove(&name);
             self.note(name);
         }
@@ -442,7 +442,7 @@ impl Subscriber {
             return;
         };
         let payload = Bytes::copy_from_slice(message.get_payload_bytes());
-        for (_, inbox) in &channel.members {
+        for (_, inbox) in &channel.recipients {
             inbox.on_message(&payload);
         }
     }
@@ -456,14 +456,14 @@ async fn next(requests: &mut mpsc::UnboundedReceiver<Request>) -> Request {
     }
 }
 
-async fn under_way(step: &mut Option<Step>) -> (Vec<String>, Result<(), Trouble>) {
-    match step {
-        Some(step) => step.await,
+async fn under_way(command: &mut Option<PendingCommand>) -> (Vec<String>, Result<(), Trouble>) {
+    match command {
+        Some(command) => command.await,
         None => std::future::pending().await,
     }
 }
 
-fn ping(mut sink: PubSubSink, limit: Duration) -> Step {
+fn ping(mut sink: PubSubSink, limit: Duration) -> PendingCommand {
     Box::pin(async move {
         // A server that refuses a PING is alive all the same.
         let outcome = within(limit, async { sink.ping::<Value>().await.map(drop) }).await;
@@ -495,18 +495,18 @@ impl PendingSubscribe {
         requests: mpsc::UnboundedSender<Request>,
         channel: String,
         is_urgent: bool,
-        member: Member,
+        recipient: Recipient,
     ) -> Self {
         let (done, answer) = oneshot::channel();
         let unlisten = Request::Unlisten {
             channel: channel.clone(),
-            store: member.0,
+            store: recipient.0,
         };
         // When the task is gone, so is `done`, and the answer says it.
         let _ = requests.send(Request::Listen {
             channel,
             is_urgent,
-            member,
+            recipient,
             done,
         });
         Self {

@@ -19,7 +19,7 @@ const SENTINEL_PORT: u16 = 26379;
 
 /// Where the keys live.
 pub struct Target {
-    pub place: Place,
+    pub topology: Topology,
     /// Host and port of each server that the URL names.
     pub address: String,
     /// The same text for the same connection. Holds the credentials: not to be shown.
@@ -28,7 +28,8 @@ pub struct Target {
     pub health: Arc<ConnectionHealth>,
 }
 
-pub enum Place {
+/// How the servers stand to each other.
+pub enum Topology {
     Primary(Arc<Primary>),
     /// Servers that know the others.
     Cluster(Vec<Server>),
@@ -112,14 +113,14 @@ impl Target {
             library,
             health: Arc::new(ConnectionHealth::new()),
         };
-        let place = place(&parts, &access).ok_or_else(refused)?;
-        Ok(Self::new(place, access, config))
+        let topology = topology(&parts, &access).ok_or_else(refused)?;
+        Ok(Self::new(topology, access, config))
     }
 
-    fn new(place: Place, access: Access, config: &Config) -> Self {
-        let (kind, named) = match &place {
-            Place::Primary(primary) => (primary.identity(), primary.named()),
-            Place::Cluster(seeds) => ("cluster".to_owned(), &seeds[..]),
+    fn new(topology: Topology, access: Access, config: &Config) -> Self {
+        let (kind, named) = match &topology {
+            Topology::Primary(primary) => (primary.identity(), primary.named()),
+            Topology::Cluster(seeds) => ("cluster".to_owned(), &seeds[..]),
         };
         let identities: Vec<_> = named.iter().map(Server::identity).collect();
         let addresses: Vec<_> = named.iter().map(Server::address).collect();
@@ -130,7 +131,7 @@ impl Target {
                 access.family, config.credentials
             ),
             address: addresses.join(","),
-            place,
+            topology,
             health: access.health,
         }
     }
@@ -150,23 +151,23 @@ fn identity(tls: Option<&config::Tls>) -> String {
     format!("{ca:?} {well_known} {system} {insecure} {cert:?} {key:?} {server_name:?}")
 }
 
-fn place(parts: &Parts<'_>, access: &Access) -> Option<Place> {
+fn topology(parts: &Parts<'_>, access: &Access) -> Option<Topology> {
     let hosts = || parts.hosts.split(',');
     Some(match parts.kind {
         "server" if parts.has_only(&["family"]) => {
             let at = tcp(parts.hosts, PORT)?;
             let server = Server::new(at, parts.settings(parts.path)?, access);
-            Place::Primary(Arc::new(Primary::Fixed(server)))
+            Topology::Primary(Arc::new(Primary::Fixed(server)))
         }
         "unix" if parts.has_only(&["db"]) && parts.hosts.is_empty() && !parts.is_secure => {
-            let at = dial::Place::Unix(PathBuf::from(format!("/{}", decoded(parts.path)?)));
+            let at = dial::ServerAddress::Unix(PathBuf::from(format!("/{}", decoded(parts.path)?)));
             let settings = parts.settings(parts.value("db").unwrap_or_default())?;
-            Place::Primary(Arc::new(Primary::Fixed(Server::new(at, settings, access))))
+            Topology::Primary(Arc::new(Primary::Fixed(Server::new(at, settings, access))))
         }
         "cluster" if parts.has_only(&["family"]) && matches!(parts.path, "" | "0") => {
             let settings = parts.settings("")?;
             let seeds = hosts().map(|host| Some(Server::new(tcp(host, PORT)?, settings.clone(), access)));
-            Place::Cluster(seeds.collect::<Option<_>>()?)
+            Topology::Cluster(seeds.collect::<Option<_>>()?)
         }
         "sentinel" if parts.has_only(&["family", "sentinelUser", "sentinelPassword"]) => {
             let (name, db) = parts.path.split_once('/').unwrap_or((parts.path, ""));
@@ -186,7 +187,7 @@ fn place(parts: &Parts<'_>, access: &Access) -> Option<Place> {
             // The host is a stand-in for those that the sentinels will name.
             let primary = Server::new(tcp("primary", PORT)?, parts.settings(db)?, access);
             let sentinels = Sentinels::new(sentinels, name.to_owned(), primary);
-            Place::Primary(Arc::new(Primary::Watched(sentinels)))
+            Topology::Primary(Arc::new(Primary::Watched(sentinels)))
         }
         _ => return None,
     })
@@ -209,7 +210,7 @@ fn settings() -> RedisConnectionInfo {
 }
 
 /// A host and its port, as a URL has them.
-fn tcp(text: &str, default_port: u16) -> Option<dial::Place> {
+fn tcp(text: &str, default_port: u16) -> Option<dial::ServerAddress> {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => rest
             .split_once(']')
@@ -222,7 +223,7 @@ fn tcp(text: &str, default_port: u16) -> Option<dial::Place> {
     };
     let is_one = |host: &String| !host.is_empty() && !host.contains([',', '/', '@', '\\', ' ']);
     let host = decoded(host).filter(is_one)?;
-    Some(dial::Place::Tcp { host, port })
+    Some(dial::ServerAddress::Tcp { host, port })
 }
 
 /// What a sentinel accepts as the name of a master.

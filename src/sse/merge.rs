@@ -39,14 +39,14 @@ pub struct Merge {
     /// Chunks up to here are the replay; known once the log has been looked at.
     replay: Option<Cursor>,
     /// The parts that are open at `seen`.
-    open: Open,
+    open: OpenParts,
     /// Deltas that further ones can join.
     joined: Option<Joined>,
 }
 
 /// Tools outlive a step, texts do not.
 #[derive(Debug, Clone, Default)]
-struct Open {
+struct OpenParts {
     texts: Starts,
     tools: Starts,
     count: u64,
@@ -226,13 +226,13 @@ impl Merge {
             | "tool-output-denied" => self.open.tools.finish(&part(TOOL, tool)),
             // These end all texts, said or not.
             "finish-step" => self.open.texts = Starts::default(),
-            "start" | "reset-step" | "finish" | "abort" => self.open = Open::default(),
+            "start" | "reset-step" | "finish" | "abort" => self.open = OpenParts::default(),
             _ => {}
         }
     }
 }
 
-impl Open {
+impl OpenParts {
     fn is_empty(&self) -> bool {
         self.texts.chunks.is_empty() && self.tools.chunks.is_empty()
     }

@@ -34,7 +34,7 @@ use bytes::Bytes;
 use ulid::Ulid;
 
 use super::{
-    groups::{Dead, Finished, GroupStatus, Item, Open, Overdue, Resolve, Take, Taken, Work},
+    groups::{Dead, Finished, GroupStatus, Item, OpenGeneration, Overdue, Resolve, Take, Taken, Work},
     values::{
         Ack, Append, Appended, Found, ListCursor, OwnerCheck, Page, Piece, Read, Renew, Restore, Rights,
         Start, Started, StopResult, StreamStatus, Sweep, Swept,
@@ -43,7 +43,7 @@ use super::{
 use crate::{
     Cursor, Error, Result, StreamId,
     model::{
-        connection::{Answer, ConnectionState},
+        connection::{ConnectionState, CredentialsSender},
         ending::Terminal,
         frame::{Frame, Reference},
     },
@@ -114,7 +114,7 @@ pub enum FinishedNews {
     /// A generation was added to it.
     Added,
     /// A generation is open, and none was before.
-    Open,
+    Opened,
 }
 
 /// Who is told. Called on the engine's thread; must not block.
@@ -130,7 +130,7 @@ pub trait Listener: Send + Sync + 'static {
     /// The connection's state changed. `reason` is empty or says why, without credentials.
     fn on_state(&self, state: ConnectionState, reason: &str);
     /// A connection is being made, as whom the engine's host has to say; dropped, another engine is asked.
-    fn on_credentials(&self, _answer: Answer) {}
+    fn on_credentials(&self, _answer: CredentialsSender) {}
     /// Something works less well than it could, for a reason that whoever runs the store can remove.
     fn on_warning(&self, _warning: &str) {}
 }
@@ -237,7 +237,7 @@ pub trait Store: Send + Sync + 'static {
     /// announced it yet. A store that sees every end by itself has nothing to do here.
     fn announce<'a>(&'a self, finished: &'a Finished, if_open: bool) -> Pending<'a, ()>;
     /// An open generation is not there any more, and will not be announced.
-    fn forget_open<'a>(&'a self, open: &'a Open) -> Pending<'a, ()>;
+    fn forget_open<'a>(&'a self, open: &'a OpenGeneration) -> Pending<'a, ()>;
     /// Some of the generations that are open although their leases should have been renewed or their ends announced;
     /// nobody else is told of them for the length of the pause.
     fn overdue(&self, count: usize, pause: Duration) -> Pending<'_, Overdue>;

@@ -198,13 +198,13 @@ pub struct GroupStatus {
 }
 
 /// A generation that began and has not been announced as finished.
-pub type Open = (StreamId, Ulid);
+pub type OpenGeneration = (StreamId, Ulid);
 
 /// The answer to [`Store::overdue`](super::Store::overdue).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Overdue {
     /// What is to be looked at now.
-    pub open: Vec<Open>,
+    pub open: Vec<OpenGeneration>,
     /// When something is to be looked at next; `None` while nothing is open.
     pub next: Option<Duration>,
 }

@@ -228,7 +228,7 @@ pub enum Position {
     /// After its last chunk at this moment.
     Now,
     /// After its sealed part.
-    Open,
+    AfterSealed,
     /// After `seq` of `generation`, which is the current or the previous one; any other is [`Page::lost`].
     After {
         /// The generation.
@@ -294,7 +294,7 @@ pub struct Page {
     pub generation: Ulid,
     /// The seq before that generation's first chunk.
     pub base: u64,
-    /// The seq after which this page begins (resolved for `Start`, `Now` and `Open`).
+    /// The seq after which this page begins (resolved for `Start`, `Now` and `AfterSealed`).
     pub after: u64,
     /// Frames that hold a seq greater than `after`, ascending. The first may begin at or before `after`. The caller
     /// checks that they are contiguous: a store returns what it has.

@@ -953,7 +953,7 @@ async fn g9_bounds_of_appends_and_seals() {
     };
     let ((), cost) = bounded(
         &mut scene,
-        "quick appends",
+        "fast appends",
         lanes,
         async |store, _, streams: Vec<(StreamId, Start)>| {
             let appends: Vec<_> = streams

@@ -94,7 +94,10 @@ async fn begin<'a>(engine: &'a Engine, stream: &tidemark::StreamId, model: &mut 
 
 /// A seal of some of what is open, and maybe of the batch's own chunks.
 async fn seal(producer: &Producer<'_>, random: &mut Random, own: Option<&EncodedFrame>) -> Option<Seal> {
-    let page = producer.engine.page(&producer.stream, Position::Open).await;
+    let page = producer
+        .engine
+        .page(&producer.stream, Position::AfterSealed)
+        .await;
     let mut frames = page.frames;
     let is_whole = !page.more;
     if let Some(own) = own.filter(|_| is_whole) {
@@ -156,7 +159,7 @@ async fn write(producer: &mut Producer<'_>, model: &mut Model, random: &mut Rand
 
 /// Reads from random cursors of the two generations that are kept, in pages of random sizes.
 async fn check(engine: &Engine, producer: &Producer<'_>, model: &Model, random: &mut Random) {
-    let open = engine.page(&producer.stream, Position::Open).await;
+    let open = engine.page(&producer.stream, Position::AfterSealed).await;
     assert_eq!(open.after, model.sealed_to);
     let count = model.generations.len();
     for index in count.saturating_sub(2)..count {

@@ -21,7 +21,7 @@ use crate::{
 impl Producer<'_> {
     /// What is open up to `to`, sealed.
     async fn sealed(&self, to: u64) -> Seal {
-        let mut page = self.engine.page(&self.stream, Position::Open).await;
+        let mut page = self.engine.page(&self.stream, Position::AfterSealed).await;
         page.frames.retain(|frame| frame.last() <= to);
         seal(page.after, &page.frames)
     }
@@ -93,7 +93,7 @@ pub async fn a_seal_replaces_open_frames(world: &World) {
     let engine = world.engine();
     let mut producer = engine.produce(&id("chat")).await;
     write_words(&mut producer, 20).await;
-    let open = engine.page(&id("chat"), Position::Open).await;
+    let open = engine.page(&id("chat"), Position::AfterSealed).await;
     assert_eq!((open.after, open.frames.len()), (0, 20));
 
     assert_eq!(producer.write_sealing(16, &[&word(21)]).await, done(21));
@@ -103,7 +103,7 @@ pub async fn a_seal_replaces_open_frames(world: &World) {
         [(1, 16), (17, 17), (18, 18), (19, 19), (20, 20), (21, 21)]
     );
     check_all(&engine, producer.generation(), 0, 21).await;
-    let open = engine.page(&id("chat"), Position::Open).await;
+    let open = engine.page(&id("chat"), Position::AfterSealed).await;
     assert_eq!((open.after, open.frames.len()), (16, 5));
 
     write_words(&mut producer, 3).await;
@@ -120,7 +120,7 @@ pub async fn a_seal_may_hold_its_own_batch(world: &World) {
     let engine = world.engine();
     let mut producer = engine.produce(&id("chat")).await;
     write_words(&mut producer, 3).await;
-    let mut frames = engine.page(&id("chat"), Position::Open).await.frames;
+    let mut frames = engine.page(&id("chat"), Position::AfterSealed).await.frames;
     let own = frame(&[&word(4)]);
     frames.push(own.at(4));
     engine.listen(&id("chat")).await;
@@ -320,7 +320,7 @@ pub async fn status_tells_what_is_kept(world: &World) {
         status.bytes > before.bytes && status.stored_bytes * 4 < status.bytes,
         "{status:?}"
     );
-    let page = engine.page(&id("chat"), Position::Open).await;
+    let page = engine.page(&id("chat"), Position::AfterSealed).await;
     assert!(status.stored_bytes > page.frames[0].size() as u64);
 }
 
@@ -334,7 +334,7 @@ pub async fn a_restored_stream_is_sealed_from_where_it_begins(world: &World) {
     pass(SHORT).await;
     producer.start.ttl.active = LONG;
     assert_eq!(producer.restore(6).await, done(6));
-    assert_eq!(engine.page(&id("chat"), Position::Open).await.after, 6);
+    assert_eq!(engine.page(&id("chat"), Position::AfterSealed).await.after, 6);
     producer.seq = 6;
     write_words(&mut producer, 4).await;
     producer.write_sealing(10, &[]).await;

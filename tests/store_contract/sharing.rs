@@ -545,7 +545,7 @@ pub async fn news_of_the_queue_are_told(world: &World) {
     assert_eq!(there.store.overdue(9, LONG).await.expect("overdue").next, None);
     assert_eq!(there.finished(&take("a", 9)).await, []);
     let mut producer = here.produce(&id("chat")).await;
-    let opened = Heard::Finished(FinishedNews::Open);
+    let opened = Heard::Finished(FinishedNews::Opened);
     there.heard.wait(&id(QUEUE), &opened).await;
     let next = there.store.overdue(9, LONG).await.expect("overdue").next;
     assert!(next.is_some_and(|next| next <= LONG + SHORT * 4), "{next:?}");

@@ -32,16 +32,16 @@ pub const SHORT: Duration = Duration::from_millis(300);
 pub const LONG: Duration = Duration::from_secs(60);
 
 /// Opens a store: prefix, node, listener.
-pub type Open = fn(&str, Ulid, Arc<dyn Listener>) -> SharedStore;
+pub type OpenStore = fn(&str, Ulid, Arc<dyn Listener>) -> SharedStore;
 
 /// A place for streams that no other case uses.
 pub struct World {
     prefix: String,
-    open: Open,
+    open: OpenStore,
 }
 
 impl World {
-    pub fn new(open: Open) -> Self {
+    pub fn new(open: OpenStore) -> Self {
         Self {
             prefix: format!("contract-{}", Ulid::new()),
             open,

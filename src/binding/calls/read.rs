@@ -10,7 +10,7 @@ use crate::{
     engine::{
         Engine,
         events::Handle,
-        read::{subscription::Follow, window::Limits},
+        read::{subscription::Follow, window::AckTerms},
     },
     sse::{Format, Framing},
     store::{Ack, Position},
@@ -69,16 +69,16 @@ pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Resu
 pub fn subscribe(engine: &Engine, args: &str) -> Result<Handle> {
     let args: SubscribeArgs = parse(args)?;
     let position = args.from.as_deref().map_or(Ok(Position::Start), position)?;
-    let limits = Limits {
+    let ack = AckTerms {
         window: args.window,
         timeout: args.ack_timeout_ms.map(Duration::from_millis),
         consumer: args.consumer.clone(),
     };
-    let counts = limits.window.is_some() || limits.timeout.is_some();
+    let counts = ack.window.is_some() || ack.timeout.is_some();
     let follow = Follow {
         position,
         resume: args.consumer.filter(|_| args.from.is_none()),
-        limits: counts.then_some(limits),
+        ack: counts.then_some(ack),
         owner: args.owner,
         wait: Duration::from_millis(args.wait_ms),
         is_patient: args.is_patient,

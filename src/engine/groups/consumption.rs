@@ -17,7 +17,7 @@ use crate::{
     engine::{
         context::Context,
         events::{Handed, Handle, Loaded},
-        read::hub::{Hub, Member, PAGE_BYTES},
+        read::hub::{Follower, Hub, PAGE_BYTES},
     },
     model::ending::InterruptReason,
     store::{
@@ -83,7 +83,7 @@ pub(crate) struct State {
     pub(crate) is_told: bool,
 }
 
-impl Member for Consumption {
+impl Follower for Consumption {
     fn poke(&self) {
         self.news.notify_one();
     }
@@ -333,7 +333,7 @@ impl Consumption {
         if self.consume.stream.is_some() {
             return;
         }
-        if news != Some(FinishedNews::Open) {
+        if news != Some(FinishedNews::Opened) {
             self.news.notify_one();
         }
         if news != Some(FinishedNews::Added) {

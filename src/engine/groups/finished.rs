@@ -19,7 +19,7 @@ use crate::{
     },
     store::{
         Found, GRACE, OwnerCheck, Position, Read,
-        groups::{Finished, Open, Overdue},
+        groups::{Finished, OpenGeneration, Overdue},
     },
     util::{
         backoff::{Backoff, jitter},
@@ -52,7 +52,7 @@ pub(crate) fn announce(context: &Arc<Context>, stream: &StreamId, cursor: Cursor
 }
 
 /// A producer of this process has lost its generation to somebody else, who may not have announced its end.
-pub(crate) fn check(context: &Arc<Context>, open: Open) {
+pub(crate) fn check(context: &Arc<Context>, open: OpenGeneration) {
     let engine = Arc::clone(context);
     context.spawn(async move {
         let _under_way = engine.announcing.read().await;
@@ -110,7 +110,7 @@ async fn listen(context: &Weak<Context>, consumer: &Weak<Consumption>) -> bool {
 }
 
 /// Looks at a generation. One whose record makes no sense has no end that could be announced, and is not looked at again.
-async fn look(context: &Context, open: Open) -> crate::Result<()> {
+async fn look(context: &Context, open: OpenGeneration) -> crate::Result<()> {
     let outcome = announce_end(context, &open).await;
     if let Err(error) = &outcome
         && !error.is_retryable()
@@ -122,7 +122,7 @@ async fn look(context: &Context, open: Open) -> crate::Result<()> {
 }
 
 /// Reading a generation ends it, if its lease has lapsed.
-async fn announce_end(context: &Context, open: &Open) -> crate::Result<()> {
+async fn announce_end(context: &Context, open: &OpenGeneration) -> crate::Result<()> {
     let (stream, generation) = &open;
     let read = Read {
         position: Position::After {

@@ -13,7 +13,7 @@ use self::{
 use super::{
     Engine,
     events::{Data, Handed, Handle, Loaded, Reply},
-    read::hub::{Member, PAGE_BYTES},
+    read::hub::{Follower, PAGE_BYTES},
 };
 use crate::{
     Error, Result, StreamId,
@@ -31,8 +31,8 @@ impl Engine {
         let consumption = if let Some(stream) = stream {
             self.registry.hubs.with(&stream, |hub| {
                 let consumption = make(Some(Arc::clone(hub)));
-                let member = Arc::clone(&consumption) as Arc<dyn Member>;
-                self.registry.hubs.join(hub, &self.context, handle, member);
+                let follower = Arc::clone(&consumption) as Arc<dyn Follower>;
+                self.registry.hubs.join(hub, &self.context, handle, follower);
                 consumption
             })
         } else {

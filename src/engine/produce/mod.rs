@@ -114,7 +114,7 @@ impl Engine {
             state: Mutex::default(),
         });
         let hub = self.registry.hubs.with(&stream, |hub| {
-            hub.writer_joins(started.generation, started.seq);
+            hub.producer_joins(started.generation, started.seq);
             Arc::clone(hub)
         });
         let reply = Reply::Produced {

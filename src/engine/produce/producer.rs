@@ -13,7 +13,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::queue::{Queue, Taken};
+use super::queue::{ChunkQueue, QueuedFrame};
 use crate::{
     Error, Result, StreamId,
     engine::{
@@ -56,7 +56,7 @@ const ACK_COST: usize = 256;
 /// What host and writer share.
 #[derive(Default)]
 pub(crate) struct State {
-    queue: Queue,
+    queue: ChunkQueue,
     /// Since when the oldest chunk of the queue waits.
     queued_since: Option<Instant>,
     /// How many chunks and bytes of the queue local readers have got already (while the store is away).
@@ -322,8 +322,8 @@ impl State {
         self.queued() + chunks * CHUNK_COST + self.acks.len() * ACK_COST
     }
 
-    /// The next batch; `None` when there is nothing to send yet.
-    pub(crate) fn take(&mut self, flush_interval: Duration) -> Take {
+    /// The next batch, if it can leave now.
+    pub(crate) fn next_batch(&mut self, flush_interval: Duration) -> NextBatch {
         let now = Instant::now();
         if self.finish.is_none() && self.stop_deadline.is_some_and(|at| at <= now) {
             self.finish = Some(Terminal {
@@ -339,11 +339,11 @@ impl State {
             && !fills_a_frame
             && since + flush_interval > now
         {
-            return Take::At(since + flush_interval);
+            return NextBatch::At(since + flush_interval);
         }
         let since = self.queued_since;
         let taken = self.queue.take(MAX_FRAME_CHUNKS, MAX_FRAME_BYTES);
-        if let Some(Taken { frame, bytes, .. }) = &taken {
+        if let Some(QueuedFrame { frame, bytes, .. }) = &taken {
             self.in_flight = *bytes;
             let (offered, offered_bytes) = self.offered;
             self.offered = (
@@ -356,14 +356,14 @@ impl State {
         let terminal = self.ending().filter(|_| self.queue.is_empty());
         if frame.is_some() || terminal.is_some() {
             self.sending = true;
-            Take::Batch(Batch {
+            NextBatch::Ready(Batch {
                 frame,
                 large,
                 terminal,
                 since,
             })
         } else {
-            Take::Nothing
+            NextBatch::Nothing
         }
     }
 
@@ -430,13 +430,12 @@ impl State {
     }
 }
 
-/// What there is to send.
-pub(crate) enum Take {
-    /// This.
-    Batch(Batch),
-    /// Something, but not before this time.
+/// Whether a batch can leave.
+pub(crate) enum NextBatch {
+    Ready(Batch),
+    /// Its chunks gather until this time.
     At(Instant),
-    /// Nothing.
+    /// Nothing waits to be sent.
     Nothing,
 }
 

@@ -9,7 +9,7 @@ use crate::{
 
 /// See the module.
 #[derive(Default)]
-pub(crate) struct Queue {
+pub(crate) struct ChunkQueue {
     parts: VecDeque<Part>,
     chunks: usize,
     bytes: usize,
@@ -37,7 +37,7 @@ impl Part {
 }
 
 /// What leaves the queue, or may be looked at before.
-pub(crate) struct Taken {
+pub(crate) struct QueuedFrame {
     pub frame: EncodedFrame,
     /// What the frame refers to.
     pub large: Option<Arc<Large>>,
@@ -45,7 +45,7 @@ pub(crate) struct Taken {
     pub bytes: usize,
 }
 
-impl Taken {
+impl QueuedFrame {
     fn small(frame: EncodedFrame) -> Self {
         Self {
             bytes: frame.payload_len,
@@ -63,7 +63,7 @@ impl Taken {
     }
 }
 
-impl Queue {
+impl ChunkQueue {
     pub fn push(&mut self, kind: Kind, data: &[u8]) {
         self.chunks += 1;
         self.bytes += data.len();
@@ -97,15 +97,15 @@ impl Queue {
     }
 
     /// Takes one large chunk; or of others at most `max_count` and, past the first one, at most `max_bytes`.
-    pub fn take(&mut self, max_count: usize, max_bytes: usize) -> Option<Taken> {
+    pub fn take(&mut self, max_count: usize, max_bytes: usize) -> Option<QueuedFrame> {
         // An empty builder stays for what comes next, unless something has come after it.
         while self.parts.len() > 1 && self.parts.front().is_some_and(|part| part.chunks() == 0) {
             self.parts.pop_front();
         }
         let taken = match self.parts.front_mut()? {
-            Part::Small(builder) => builder.take(max_count, max_bytes).map(Taken::small),
+            Part::Small(builder) => builder.take(max_count, max_bytes).map(QueuedFrame::small),
             Part::Large(large) => {
-                let taken = Taken::large(large);
+                let taken = QueuedFrame::large(large);
                 self.parts.pop_front();
                 taken
             }
@@ -116,7 +116,7 @@ impl Queue {
     }
 
     /// What follows the first `skip_count` chunks, which take `skip_bytes`: one large chunk, or others up to the next.
-    pub fn peek(&self, mut skip_count: usize, mut skip_bytes: usize) -> Option<Taken> {
+    pub fn peek(&self, mut skip_count: usize, mut skip_bytes: usize) -> Option<QueuedFrame> {
         for part in &self.parts {
             if skip_count >= part.chunks() {
                 skip_count -= part.chunks();
@@ -124,8 +124,8 @@ impl Queue {
                 continue;
             }
             return match part {
-                Part::Small(builder) => builder.peek(skip_count, skip_bytes).map(Taken::small),
-                Part::Large(large) => Taken::large(large),
+                Part::Small(builder) => builder.peek(skip_count, skip_bytes).map(QueuedFrame::small),
+                Part::Large(large) => QueuedFrame::large(large),
             };
         }
         None
@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn order_and_bounds_hold_around_large_chunks() {
-        let mut queue = Queue::default();
+        let mut queue = ChunkQueue::default();
         queue.push(Kind::Text, b"one");
         queue.push(Kind::Text, b"two");
         queue.push_large(large(1));
@@ -151,7 +151,7 @@ mod tests {
         queue.push(Kind::Text, b"three");
         assert_eq!((queue.count(), queue.payload_len()), (5, 2 * MAX_INLINE + 13));
 
-        let shape = |part: Taken| {
+        let shape = |part: QueuedFrame| {
             (
                 part.frame.count,
                 part.large.map(|large| large.data[0]),

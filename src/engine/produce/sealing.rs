@@ -36,7 +36,7 @@ const INLINE_BYTES: usize = 4 * 1024;
 pub(crate) struct Sealing {
     context: Arc<Context>,
     producer: Arc<Producer>,
-    open: Open,
+    open: OpenPart,
     /// How many frames are open when they are sealed. Of streams that started together, each has another number at
     /// first, or all would be sealed at the same moment, again and again.
     limit: usize,
@@ -44,7 +44,7 @@ pub(crate) struct Sealing {
 }
 
 /// The part of the log that is not sealed.
-enum Open {
+enum OpenPart {
     /// All of it: what was accepted after this seq.
     Known {
         after: u64,
@@ -59,13 +59,13 @@ impl Sealing {
     /// Of a generation that `producer` has just begun, or joined.
     pub fn new(context: Arc<Context>, producer: Arc<Producer>, after: u64) -> Self {
         let open = if producer.exclusive {
-            Open::Known {
+            OpenPart::Known {
                 after,
                 frames: Vec::new(),
                 bytes: 0,
             }
         } else {
-            Open::InLog { bytes: 0 }
+            OpenPart::InLog { bytes: 0 }
         };
         let among_others = producer.start.producer.random() % (OPEN_FRAMES as u128 / 2);
         Self {
@@ -87,12 +87,12 @@ impl Sealing {
             return;
         }
         let is_due = match &mut self.open {
-            Open::Known { frames, bytes, .. } => {
+            OpenPart::Known { frames, bytes, .. } => {
                 *bytes += frame.size();
                 frames.push(frame);
                 frames.len() >= self.limit || *bytes >= self.limit * OPEN_BYTES / OPEN_FRAMES
             }
-            Open::InLog { bytes } => {
+            OpenPart::InLog { bytes } => {
                 *bytes += frame.size();
                 // Of several producers, the one whose chunk has a round number looks after all.
                 let rounds = |seq: u64| seq / OPEN_FRAMES as u64;
@@ -124,7 +124,7 @@ impl Sealing {
     /// What is being prepared, when nothing should be written before it is ready.
     pub fn overdue(&mut self) -> Option<JoinHandle<Option<Seal>>> {
         match &self.open {
-            Open::Known { bytes, frames, .. }
+            OpenPart::Known { bytes, frames, .. }
                 if *bytes >= MOST_OPEN_BYTES || frames.len() >= MOST_OPEN_FRAMES =>
             {
                 self.job.take()
@@ -143,7 +143,7 @@ impl Sealing {
     /// The store has sealed this.
     pub fn sealed(&mut self, seal: &Seal) {
         self.limit = OPEN_FRAMES;
-        if let Open::Known { after, frames, bytes } = &mut self.open {
+        if let OpenPart::Known { after, frames, bytes } = &mut self.open {
             *after = seal.last();
             frames.retain(|frame| frame.last() > seal.last());
             *bytes = frames.iter().map(Frame::size).sum();
@@ -152,7 +152,7 @@ impl Sealing {
 
     /// The store's sealed part may end elsewhere.
     pub fn lose_track(&mut self) {
-        self.open = Open::InLog { bytes: 0 };
+        self.open = OpenPart::InLog { bytes: 0 };
         self.job = None;
     }
 
@@ -160,8 +160,8 @@ impl Sealing {
         let context = Arc::clone(&self.context);
         let producer = Arc::clone(&self.producer);
         let known = match &mut self.open {
-            Open::Known { after, frames, .. } => Some((*after, frames.clone())),
-            Open::InLog { bytes } => {
+            OpenPart::Known { after, frames, .. } => Some((*after, frames.clone())),
+            OpenPart::InLog { bytes } => {
                 mem::take(bytes);
                 None
             }
@@ -180,7 +180,7 @@ impl Sealing {
 /// The open part, or its beginning, from the log.
 async fn read(context: &Context, producer: &Producer) -> Option<(u64, Vec<Frame>)> {
     let read = Read {
-        position: Position::Open,
+        position: Position::AfterSealed,
         max_bytes: READ_BYTES,
         owner: OwnerCheck::Internal,
     };

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::{
     kept::Kept,
-    producer::{Batch, Producer, Take},
+    producer::{Batch, NextBatch, Producer},
     sealing::Sealing,
 };
 use crate::{
@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Telling so many readers counts as one step of a task's turn.
-const READERS_IN_A_TURN: usize = 256;
+const FOLLOWERS_IN_A_TURN: usize = 256;
 
 /// What is longer than this is long for one command of the store.
 const LONG: usize = 64 * 1024;
@@ -59,12 +59,12 @@ pub async fn run(producer: Arc<Producer>, hub: Arc<Hub>, context: Arc<Context>, 
     stop::answered(&context, &producer, started.stop);
     while let Some(work) = writer.next_work().await {
         // A store that answers at once makes nobody wait, and nobody else get a turn.
-        for _ in 0..=writer.hub.readers() / READERS_IN_A_TURN {
+        for _ in 0..=writer.hub.count_followers() / FOLLOWERS_IN_A_TURN {
             tokio::task::coop::consume_budget().await;
         }
         let done = match work {
             Work::Write(batch) => writer.write(batch).await,
-            Work::Tend => writer.write(Batch::default()).await,
+            Work::Upkeep => writer.write(Batch::default()).await,
             Work::Renew => writer.renew().await,
         };
         match done {
@@ -83,7 +83,7 @@ pub async fn run(producer: Arc<Producer>, hub: Arc<Hub>, context: Arc<Context>, 
 enum Work {
     Write(Batch),
     /// A batch without chunks: upkeep that the next ones would have to wait for (ADR 20).
-    Tend,
+    Upkeep,
     Renew,
 }
 
@@ -124,12 +124,12 @@ impl Writer {
                 if state.has_ended() {
                     return None;
                 }
-                match state.take(self.producer.flush_interval) {
-                    Take::Batch(batch) => return Some(Work::Write(batch)),
-                    Take::At(at) => Some(at),
-                    Take::Nothing if self.due || self.sealing.is_ready() => return Some(Work::Tend),
-                    Take::Nothing if std::mem::take(&mut state.renew) => return Some(Work::Renew),
-                    Take::Nothing => state.stop_deadline,
+                match state.next_batch(self.producer.flush_interval) {
+                    NextBatch::Ready(batch) => return Some(Work::Write(batch)),
+                    NextBatch::At(at) => Some(at),
+                    NextBatch::Nothing if self.due || self.sealing.is_ready() => return Some(Work::Upkeep),
+                    NextBatch::Nothing if std::mem::take(&mut state.renew) => return Some(Work::Renew),
+                    NextBatch::Nothing => state.stop_deadline,
                 }
             };
             let due = async {
@@ -361,7 +361,7 @@ impl Writer {
     }
 
     fn offer(&self) {
-        if !self.is_away() || !self.producer.exclusive || !self.hub.has_members() {
+        if !self.is_away() || !self.producer.exclusive || !self.hub.has_followers() {
             return;
         }
         let mut next = self.accepted + 1;

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     subscription::Subscription,
-    window::{Limits, Window},
+    window::{AckTerms, Window},
 };
 use crate::{Error, StreamId, engine::context::Context};
 
@@ -16,10 +16,10 @@ const LOOK: Duration = Duration::from_millis(500);
 
 /// Watches a reader's window for as long as there is a reader: learns what other processes were told, and ends the reader
 /// when its time is up.
-pub(crate) async fn watch(reader: Weak<Subscription>, context: Weak<Context>, limits: Limits) {
-    let Limits {
+pub(crate) async fn watch(reader: Weak<Subscription>, context: Weak<Context>, ack: AckTerms) {
+    let AckTerms {
         timeout, consumer, ..
-    } = limits;
+    } = ack;
     loop {
         let Some(pause) = reader
             .upgrade()

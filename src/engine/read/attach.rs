@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::Instant;
 
 use super::{
-    hub::Member,
+    hub::Follower,
     subscription::{Follow, Subscription},
 };
 use crate::{
@@ -33,11 +33,11 @@ async fn find(subscription: &Arc<Subscription>, registry: &Registry, follow: &Fo
     let mut changes = hub.changes();
     let mut backoff = Backoff::default();
     loop {
-        if let Some(place) = place_in_ring(registry, subscription, follow) {
+        if let Some(cursor) = cursor_in_ring(registry, subscription, follow) {
             if is_resume {
                 registry.context.metrics().resume_hits.one();
             }
-            subscription.place(place);
+            subscription.begin_at(cursor);
             return Ok(());
         }
         if let Some(outage) = registry.context.known_outage(follow.is_patient) {
@@ -85,7 +85,7 @@ async fn find(subscription: &Arc<Subscription>, registry: &Registry, follow: &Fo
     }
 }
 
-fn place_in_ring(registry: &Registry, subscription: &Subscription, follow: &Follow) -> Option<Cursor> {
+fn cursor_in_ring(registry: &Registry, subscription: &Subscription, follow: &Follow) -> Option<Cursor> {
     if registry.context.store().state() != ConnectionState::Ready {
         return local_place(registry, subscription, follow);
     }
@@ -148,7 +148,7 @@ fn local_place(registry: &Registry, subscription: &Subscription, follow: &Follow
             generation: wanted,
             seq,
         } if wanted == generation => seq.max(base),
-        Position::Open | Position::After { .. } | Position::Next { .. } => return None,
+        Position::AfterSealed | Position::After { .. } | Position::Next { .. } => return None,
     };
     Some(Cursor { generation, seq })
 }

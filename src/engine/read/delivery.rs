@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{
     loading::{Load, Loaded, Tail, Wanted},
     page::LogPage,
-    subscription::{State, Step, Subscription},
+    subscription::{Action, State, Subscription},
 };
 use crate::{
     Cursor, Error,
@@ -52,18 +52,18 @@ impl Subscription {
     }
 
     /// Delivers more of the large chunk that was begun.
-    pub(crate) fn deliver_tail(self: &Arc<Self>, state: &mut State, sink: &mut dyn Sink) -> Step {
+    pub(crate) fn deliver_tail(self: &Arc<Self>, state: &mut State, sink: &mut dyn Sink) -> Action {
         if state.credit <= 0 {
             self.stalled.store(true, Ordering::Release);
-            return Step::Dry;
+            return Action::Wait;
         }
         let Some(mut tail) = state.tail.take() else {
-            return Step::Again;
+            return Action::Continue;
         };
         if tail.is_dropped() {
             let Some(loaded) = self.take_loaded(state, tail.at, tail.of) else {
                 state.tail = Some(tail);
-                return Step::Dry;
+                return Action::Wait;
             };
             if let Loaded::Body(body) = loaded {
                 tail.rest = body.bytes.slice(tail.sent.min(body.bytes.len())..);
@@ -75,7 +75,7 @@ impl Subscription {
         let cost = sink.piece(self.handle, None, &mut |out| out.extend_from_slice(&part));
         state.credit -= i64::try_from(cost).unwrap_or(i64::MAX);
         state.pace.moves();
-        Step::Again
+        Action::Continue
     }
 
     /// A large chunk, once it is here.

@@ -21,20 +21,20 @@ const IDLE_PAGE: Duration = Duration::from_millis(100);
 
 impl Subscription {
     pub(super) fn fetch(self: &Arc<Self>, state: &mut State) {
-        let (Some(context), Some(place)) = (self.context.upgrade(), state.place) else {
+        let (Some(context), Some(cursor)) = (self.context.upgrade(), state.cursor) else {
             return;
         };
         state.fetching = true;
         state.page.more = false;
         let position = if state.between {
             Position::Next {
-                generation: place.generation,
-                seq: place.seq,
+                generation: cursor.generation,
+                seq: cursor.seq,
             }
         } else {
             Position::After {
-                generation: place.generation,
-                seq: place.seq,
+                generation: cursor.generation,
+                seq: cursor.seq,
             }
         };
         let delay = if state.page.idle {
@@ -107,12 +107,12 @@ impl State {
                 page.head.base,
             ));
         }
-        let mut place = match self.place {
-            Some(place) if place.generation == page.generation => {
+        let mut cursor = match self.cursor {
+            Some(cursor) if cursor.generation == page.generation => {
                 if self.between {
                     return Ok(());
                 }
-                place
+                cursor
             }
             _ => {
                 self.outdated = (page.generation != page.head.generation).then_some(page.generation);
@@ -124,17 +124,17 @@ impl State {
             }
         };
         self.between = false;
-        self.place = Some(place);
+        self.cursor = Some(cursor);
         self.page.idle = page.frames.is_empty() && page.terminal.is_none();
         self.page.since = Some(Instant::now());
         let end = page.end().seq;
         for frame in page.frames {
-            if frame.first() > place.seq + 1 {
+            if frame.first() > cursor.seq + 1 {
                 self.page.more = false;
-                let reason = format!("chunks {} to {} are gone", place.seq + 1, frame.first() - 1);
+                let reason = format!("chunks {} to {} are gone", cursor.seq + 1, frame.first() - 1);
                 return Err(gap(reason, page.generation, frame.first() - 1));
             }
-            place.seq = place.seq.max(frame.last());
+            cursor.seq = cursor.seq.max(frame.last());
             self.page.frames.push_back(frame);
         }
         self.page.more = page.more;
@@ -142,8 +142,8 @@ impl State {
             return Ok(());
         }
         let is_current = page.generation == page.head.generation;
-        if place.seq < end {
-            let reason = format!("chunks {} to {end} are gone", place.seq + 1);
+        if cursor.seq < end {
+            let reason = format!("chunks {} to {end} are gone", cursor.seq + 1);
             return Err(gap(reason, page.generation, end));
         }
         self.page.end = page.terminal;
@@ -209,6 +209,6 @@ fn is_older(page: &Page, position: Position) -> bool {
         Position::After { generation, .. } | Position::Next { generation, .. } => {
             page.lost && page.head.generation < generation
         }
-        Position::Start | Position::Now | Position::Open => false,
+        Position::Start | Position::Now | Position::AfterSealed => false,
     }
 }

@@ -31,8 +31,8 @@ const SLACK: Duration = Duration::from_millis(30);
 /// What an audit or a repair reads at most before it leaves the rest to the readers.
 pub(crate) const PAGE_BYTES: usize = 256 * 1024;
 
-/// Who is told of news.
-pub trait Member: Send + Sync {
+/// Whoever follows a stream: is told of its news.
+pub trait Follower: Send + Sync {
     /// There may be something new.
     fn poke(&self);
     /// There are so many bytes more, which may wait a moment for what follows.
@@ -43,11 +43,11 @@ pub trait Member: Send + Sync {
     fn fail(&self, error: Error);
 }
 
-/// See the module. Kept by its readers (`members`) and by local producers (`writers`).
+/// See the module. Kept by its followers and by local producers.
 pub struct Hub {
     pub(crate) stream: StreamId,
     pub(crate) state: Mutex<State>,
-    /// Something is missing, or membership has changed.
+    /// Something is missing, or the followers have changed.
     pub(crate) work: Notify,
     /// Counts changes; an attaching reader waits for the next one.
     pub(crate) changed: watch::Sender<u64>,
@@ -58,8 +58,8 @@ pub struct Hub {
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) ring: Ring,
-    pub(crate) members: HashMap<Handle, Arc<dyn Member>>,
-    pub(crate) writers: usize,
+    pub(crate) followers: HashMap<Handle, Arc<dyn Follower>>,
+    pub(crate) producers: usize,
     pub(crate) task_runs: bool,
     pub(crate) hole: bool,
     pub(crate) audit_at: Option<Instant>,
@@ -73,7 +73,7 @@ pub(crate) struct State {
 }
 
 impl Hub {
-    /// A hub without members.
+    /// A hub without followers.
     pub fn new(stream: StreamId) -> Self {
         Self {
             stream,
@@ -90,38 +90,38 @@ impl Hub {
     }
 
     /// Adds a reader; whether it is the first one, for which somebody has to listen.
-    pub(crate) fn join(&self, handle: Handle, member: Arc<dyn Member>) -> bool {
+    pub(crate) fn join(&self, handle: Handle, follower: Arc<dyn Follower>) -> bool {
         let mut state = lock(&self.state);
-        state.members.insert(handle, member);
+        state.followers.insert(handle, follower);
         !std::mem::replace(&mut state.task_runs, true)
     }
 
     /// Removes a reader.
     pub fn leave(&self, handle: Handle) {
-        lock(&self.state).members.remove(&handle);
+        lock(&self.state).followers.remove(&handle);
         self.work.notify_one();
     }
 
     /// A local producer has started a generation, or joined one that stands at `seq`.
-    pub fn writer_joins(&self, generation: Ulid, seq: u64) {
+    pub fn producer_joins(&self, generation: Ulid, seq: u64) {
         let news = {
             let mut state = lock(&self.state);
-            state.writers += 1;
+            state.producers += 1;
             state.ring.start(generation, seq)
         };
         self.tell(news);
     }
 
     /// A local producer is gone.
-    pub fn writer_leaves(&self) {
-        lock(&self.state).writers -= 1;
+    pub fn producer_leaves(&self) {
+        lock(&self.state).producers -= 1;
         self.work.notify_one();
     }
 
     /// Whether nobody needs it. Called with the registry locked, so that nobody can join meanwhile.
     pub fn is_unused(&self) -> bool {
         let state = lock(&self.state);
-        !state.task_runs && state.writers == 0
+        !state.task_runs && state.producers == 0
     }
 
     /// How the generation ended, as far as is known here.
@@ -147,13 +147,13 @@ impl Hub {
     }
 
     /// Whether a local reader could make use of a frame before the store has it.
-    pub fn has_members(&self) -> bool {
-        self.readers() > 0
+    pub fn has_followers(&self) -> bool {
+        self.count_followers() > 0
     }
 
     /// How many local readers there are.
-    pub fn readers(&self) -> usize {
-        lock(&self.state).members.len()
+    pub fn count_followers(&self) -> usize {
+        lock(&self.state).followers.len()
     }
 
     /// A frame, from the store or from a local producer. Returns whether it was known.
@@ -161,20 +161,20 @@ impl Hub {
         let (news, known, bytes) = {
             let mut state = lock(&self.state);
             // Local producers' frames come twice.
-            let known = state.writers == 0 && state.ring.knows(generation, last);
+            let known = state.producers == 0 && state.ring.knows(generation, last);
             state.missing_since = None;
             // A write renews its producer's lease, so the next look at it can wait for nearly as long.
             let lease = state.lease.unwrap_or(lease);
             self.audit_in(&mut state, AUDIT.min(until_overdue(lease, lease)));
             let bytes = frame.as_ref().map_or(0, Frame::size);
             let news = state.ring.offer(generation, last, frame);
-            if state.members.is_empty() {
+            if state.followers.is_empty() {
                 state.ring.let_go();
             }
             (news, known, bytes)
         };
         match news {
-            News::Change if bytes > 0 => self.tell_each(news, |member| member.grow(bytes)),
+            News::Change if bytes > 0 => self.tell_each(news, |follower| follower.grow(bytes)),
             _ => self.tell(news),
         }
         known
@@ -246,7 +246,7 @@ impl Hub {
         self.tell(news);
     }
 
-    /// What follows a reader's place.
+    /// What follows a reader's cursor.
     pub fn next(&self, generation: Ulid, seq: u64) -> Next {
         lock(&self.state).ring.next(generation, seq)
     }
@@ -273,7 +273,7 @@ impl Hub {
     /// The generation and its base, if the ring holds all of it, fed by a local producer.
     pub fn local_generation(&self) -> Option<(Ulid, u64)> {
         let state = lock(&self.state);
-        if state.writers == 0 {
+        if state.producers == 0 {
             None
         } else {
             state.ring.whole()
@@ -299,26 +299,26 @@ impl Hub {
     }
 
     pub(crate) fn tell(&self, news: News) {
-        self.tell_each(news, |member| member.poke());
+        self.tell_each(news, |follower| follower.poke());
     }
 
-    fn tell_each(&self, news: News, how: impl Fn(&dyn Member)) {
+    fn tell_each(&self, news: News, how: impl Fn(&dyn Follower)) {
         if news == News::Nothing {
             return;
         }
-        let members: Vec<_> = {
+        let followers: Vec<_> = {
             let mut state = lock(&self.state);
             if news == News::Hole {
                 state.hole = true;
                 self.work.notify_one();
             }
-            state.members.values().cloned().collect()
+            state.followers.values().cloned().collect()
         };
-        if !members.is_empty() && self.changed.receiver_count() > 0 {
+        if !followers.is_empty() && self.changed.receiver_count() > 0 {
             self.changed.send_modify(|count| *count += 1);
         }
-        for member in members {
-            how(&*member);
+        for follower in followers {
+            how(&*follower);
         }
     }
 
@@ -338,13 +338,13 @@ impl Hub {
     /// (`None`), and says whether the hub may leave the registry.
     pub(crate) fn retire(&self, context: &Context) -> Option<bool> {
         let mut state = lock(&self.state);
-        if !state.members.is_empty() {
+        if !state.followers.is_empty() {
             return None;
         }
         state.task_runs = false;
         self.listening.send_replace(false);
         context.store().unlisten(&self.stream);
-        Some(state.writers == 0)
+        Some(state.producers == 0)
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    hub::{AUDIT, Hub, Member, PAGE_BYTES},
+    hub::{AUDIT, Follower, Hub, PAGE_BYTES},
     ring::News,
 };
 use crate::{
@@ -43,9 +43,9 @@ impl Hubs {
         hub: &Arc<Hub>,
         context: &Arc<Context>,
         handle: Handle,
-        member: Arc<dyn Member>,
+        follower: Arc<dyn Follower>,
     ) {
-        if hub.join(handle, member) {
+        if hub.join(handle, follower) {
             context.spawn(run(
                 Arc::clone(hub),
                 Arc::downgrade(context),
@@ -69,7 +69,7 @@ impl Hubs {
     /// A local producer has left a hub.
     pub fn without_writer(&self, hub: &Hub) {
         let mut hubs = lock(&self.0);
-        hub.writer_leaves();
+        hub.producer_leaves();
         if hub.is_unused() {
             hubs.remove(hub.stream());
         }
@@ -110,7 +110,7 @@ async fn run(hub: Arc<Hub>, context: Weak<Context>, hubs: Weak<Hubs>) {
 /// Whether the hub listens now; false when its readers have left or cannot be served.
 async fn listen(hub: &Hub, context: &Weak<Context>) -> bool {
     let mut backoff = Backoff::default();
-    while has_members(hub) {
+    while has_followers(hub) {
         let Some(context) = context.upgrade() else {
             return false;
         };
@@ -123,13 +123,13 @@ async fn listen(hub: &Hub, context: &Weak<Context>) -> bool {
                 }
             }
             Err(error) => {
-                let members: Vec<_> = lock(&hub.state)
-                    .members
+                let followers: Vec<_> = lock(&hub.state)
+                    .followers
                     .drain()
-                    .map(|(_, member)| member)
+                    .map(|(_, follower)| follower)
                     .collect();
-                for member in members {
-                    member.fail(error.clone());
+                for follower in followers {
+                    follower.fail(error.clone());
                 }
             }
         }
@@ -149,8 +149,8 @@ async fn follow(hub: &Hub, context: &Weak<Context>) {
     }
 }
 
-fn has_members(hub: &Hub) -> bool {
-    !lock(&hub.state).members.is_empty()
+fn has_followers(hub: &Hub) -> bool {
+    !lock(&hub.state).followers.is_empty()
 }
 
 /// Waits for a hole or for the next audit; false when the last reader has left.
@@ -158,7 +158,7 @@ async fn wait(hub: &Hub) -> bool {
     loop {
         let due = {
             let mut state = lock(&hub.state);
-            if state.members.is_empty() {
+            if state.followers.is_empty() {
                 return false;
             }
             if std::mem::take(&mut state.hole) {
@@ -174,7 +174,7 @@ async fn wait(hub: &Hub) -> bool {
                 let mut state = lock(&hub.state);
                 if state.audit_at.is_some_and(|at| at <= Instant::now()) {
                     state.audit_at = None;
-                    return !state.members.is_empty();
+                    return !state.followers.is_empty();
                 }
             }
         }

@@ -16,7 +16,7 @@ pub mod window;
 use std::sync::Arc;
 
 use self::{
-    hub::Member,
+    hub::Follower,
     subscription::{Follow, Subscription},
 };
 use super::{
@@ -34,18 +34,18 @@ impl Engine {
         let mut subscriptions = lock(&self.registry.subscriptions);
         let subscription = self.registry.hubs.with(stream, |hub| {
             let subscription = Arc::new(Subscription::new(handle, Arc::clone(hub), &self.context, &follow));
-            let member = Arc::clone(&subscription) as Arc<dyn Member>;
-            self.registry.hubs.join(hub, &self.context, handle, member);
+            let follower = Arc::clone(&subscription) as Arc<dyn Follower>;
+            self.registry.hubs.join(hub, &self.context, handle, follower);
             subscription
         });
         subscriptions.insert(handle, Arc::clone(&subscription));
-        if let Some(limits) = follow.limits.clone() {
+        if let Some(terms) = follow.ack.clone() {
             if let Some(consumer) = subscription.consumer() {
                 self.registry.acks.join(stream, consumer, &subscription);
             }
-            if limits.timeout.is_some() || limits.consumer.is_some() {
+            if terms.timeout.is_some() || terms.consumer.is_some() {
                 let (reader, engine) = (Arc::downgrade(&subscription), Arc::downgrade(&self.context));
-                let watch = self.context.spawn(ack_watch::watch(reader, engine, limits));
+                let watch = self.context.spawn(ack_watch::watch(reader, engine, terms));
                 subscription.set_watch(watch.abort_handle());
             }
         }

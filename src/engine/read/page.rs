@@ -20,7 +20,7 @@ use crate::model::{ending::Terminal, frame::Frame};
 const FIRST_BYTES: usize = 32 * 1024;
 /// The page after one that was dropped. The next one may be twice as large if this one is taken so quickly.
 const LEAST_BYTES: usize = 16 * 1024;
-const QUICK: Duration = Duration::from_secs(1);
+const TAKEN_WITHIN: Duration = Duration::from_secs(1);
 /// A reader that has taken nothing for so long stands still; one that has never asked for anything, sooner.
 const STILL: Duration = Duration::from_secs(5);
 const UNASKED: Duration = Duration::from_secs(1);
@@ -131,7 +131,7 @@ impl Pace {
 
     /// The same once it has taken this one. `all` counts what the pages of all readers hold.
     pub fn bytes_after(&mut self, page: &LogPage, all: &AtomicUsize) -> usize {
-        let is_quick = page.since.is_some_and(|since| since.elapsed() < QUICK);
+        let is_quick = page.since.is_some_and(|since| since.elapsed() < TAKEN_WITHIN);
         if is_quick && all.load(Ordering::Relaxed) < MOST_HELD / 2 {
             self.bytes = PAGE_BYTES.min(2 * self.bytes);
         }
@@ -200,7 +200,7 @@ mod tests {
         assert_eq!(reader.bytes(), LEAST_BYTES);
         let quick = of(1);
         assert_eq!(reader.bytes_after(&quick, &all), 2 * LEAST_BYTES);
-        tokio::time::advance(QUICK).await;
+        tokio::time::advance(TAKEN_WITHIN).await;
         assert_eq!(
             reader.bytes_after(&quick, &all),
             2 * LEAST_BYTES,

@@ -16,11 +16,11 @@ use tokio::task::AbortHandle;
 use ulid::Ulid;
 
 use super::{
-    hub::{Hub, Member},
+    hub::{Follower, Hub},
     loading::{Load, Tail},
     page::{LogPage, Pace},
     ring::Next,
-    window::{Limits, Window},
+    window::{AckTerms, Window},
 };
 use crate::{
     Cursor, Error,
@@ -42,7 +42,7 @@ const MOST_PASSED: usize = 4096;
 pub struct Follow {
     /// Where to begin.
     pub position: Position,
-    /// The consumer whose cursor is the place to begin, if it has one. What it has not seen of the generation before the
+    /// The consumer whose cursor is where to begin, if it has one. What it has not seen of the generation before the
     /// current one comes first.
     pub resume: Option<String>,
     /// Who asks.
@@ -58,7 +58,7 @@ pub struct Follow {
     /// To be delivered as server-sent events.
     pub framing: Option<Framing>,
     /// What may be delivered before the reader acknowledges it, if it does.
-    pub limits: Option<Limits>,
+    pub ack: Option<AckTerms>,
 }
 
 /// Whether a pull came to its end.
@@ -91,7 +91,7 @@ pub struct Subscription {
 
 #[derive(Default)]
 pub(crate) struct State {
-    pub(crate) place: Option<Cursor>,
+    pub(crate) cursor: Option<Cursor>,
     pub(crate) announced: Option<Ulid>,
     pub(crate) credit: i64,
     pub(crate) window: Option<Window>,
@@ -115,7 +115,7 @@ pub(crate) struct State {
     pub(crate) over: bool,
 }
 
-impl Member for Subscription {
+impl Follower for Subscription {
     /// There may be something to deliver.
     fn poke(&self) {
         if !self.stalled.load(Ordering::Acquire) {
@@ -141,7 +141,7 @@ impl Member for Subscription {
 }
 
 impl Subscription {
-    /// A subscription that has no place yet; see [`attach`](super::attach).
+    /// A subscription that has no cursor yet; see [`attach`](super::attach).
     pub fn new(handle: Handle, hub: Arc<Hub>, context: &Arc<Context>, follow: &Follow) -> Self {
         Self {
             handle,
@@ -150,13 +150,13 @@ impl Subscription {
             owner: OwnerCheck::Caller(follow.owner.clone()),
             all: follow.all,
             resumes: follow.resume.is_some(),
-            consumer: follow.limits.as_ref().and_then(|limits| limits.consumer.clone()),
+            consumer: follow.ack.as_ref().and_then(|ack| ack.consumer.clone()),
             queued: AtomicBool::new(false),
             stalled: AtomicBool::new(false),
             state: Mutex::new(State {
                 credit: i64::try_from(follow.credit).unwrap_or(i64::MAX),
                 framing: follow.framing.clone(),
-                window: follow.limits.as_ref().map(Window::new),
+                window: follow.ack.as_ref().map(Window::new),
                 ..State::default()
             }),
         }
@@ -177,7 +177,7 @@ impl Subscription {
         self.consumer.as_deref()
     }
 
-    /// The task that finds its place, to be ended with it.
+    /// The task that finds its cursor, to be ended with it.
     pub fn set_task(&self, task: AbortHandle) {
         lock(&self.state).task = Some(task);
     }
@@ -274,19 +274,19 @@ impl Subscription {
         true
     }
 
-    /// Its place was found without a page, in the ring.
-    pub fn place(&self, place: Cursor) {
+    /// Its cursor was found without a page, in the ring.
+    pub fn begin_at(&self, cursor: Cursor) {
         let tail = self.hub.tail();
         let mut state = lock(&self.state);
-        state.place = Some(place);
+        state.cursor = Some(cursor);
         if let (Some(framing), Some(seq)) = (&mut state.framing, tail) {
-            framing.replay_to(Cursor { seq, ..place });
+            framing.replay_to(Cursor { seq, ..cursor });
         }
         drop(state);
         self.queue();
     }
 
-    /// A page from its place.
+    /// A page after its cursor.
     pub fn accept(&self, page: Page) {
         let mut state = lock(&self.state);
         state.fetching = false;
@@ -305,9 +305,9 @@ impl Subscription {
         self.queued.store(false, Ordering::Release);
         let mut state = lock(&self.state);
         state.passed = 0;
-        let before = state.place;
+        let before = state.cursor;
         let pulled = self.advance(&mut state, sink);
-        if state.place != before {
+        if state.cursor != before {
             state.pace.moves();
         }
         pulled
@@ -322,21 +322,21 @@ impl Subscription {
                 self.queued.store(true, Ordering::Release);
                 return Pulled::Full;
             }
-            match self.step(state, sink) {
-                Step::Again => {}
-                Step::Dry => {
+            match self.next_action(state, sink) {
+                Action::Continue => {}
+                Action::Wait => {
                     self.watch(state);
                     return Pulled::Dry;
                 }
-                Step::Fetch if state.has_room() => {
+                Action::Fetch if state.has_room() => {
                     self.fetch(state);
                     return Pulled::Dry;
                 }
-                Step::Fetch => {
+                Action::Fetch => {
                     self.stalled.store(true, Ordering::Release);
                     return Pulled::Dry;
                 }
-                Step::End(end) => {
+                Action::End(end) => {
                     if let Some(framing) = &mut state.framing
                         && framing.is_open()
                     {
@@ -349,7 +349,7 @@ impl Subscription {
         }
     }
 
-    fn step(self: &Arc<Self>, state: &mut State, sink: &mut dyn Sink) -> Step {
+    fn next_action(self: &Arc<Self>, state: &mut State, sink: &mut dyn Sink) -> Action {
         state.open(self.handle, sink);
         if state.tail.is_some() {
             return self.deliver_tail(state, sink);
@@ -359,50 +359,50 @@ impl Subscription {
                 state.page.release();
             }
             let Some(next) = self.deliver(state, &frame, sink) else {
-                return Step::Again;
+                return Action::Continue;
             };
             state.page.frames.push_front(frame);
             return next;
         }
         if state.fetching {
-            return Step::Dry;
+            return Action::Wait;
         }
         if let Some(terminal) = state.page.end.take() {
             return self.finish(state, terminal);
         }
         if let Some(end) = state.end.take() {
-            return Step::End(end);
+            return Action::End(end);
         }
-        let Some(place) = state.place else {
-            return Step::Dry;
+        let Some(cursor) = state.cursor else {
+            return Action::Wait;
         };
         if state.page.more {
-            return Step::Fetch;
+            return Action::Fetch;
         }
         if state.between {
             let moved = self
                 .hub
                 .generation()
-                .is_some_and(|known| known != place.generation);
-            return if moved { Step::Fetch } else { Step::Dry };
+                .is_some_and(|known| known != cursor.generation);
+            return if moved { Action::Fetch } else { Action::Wait };
         }
-        match self.hub.next(place.generation, place.seq) {
-            Next::Frame(frame) => self.deliver(state, &frame, sink).unwrap_or(Step::Again),
+        match self.hub.next(cursor.generation, cursor.seq) {
+            Next::Frame(frame) => self.deliver(state, &frame, sink).unwrap_or(Action::Continue),
             Next::Terminal(terminal) => self.finish(state, terminal),
-            Next::Wait => Step::Dry,
-            Next::Log => Step::Fetch,
+            Next::Wait => Action::Wait,
+            Next::Log => Action::Fetch,
         }
     }
 
     /// What to do next when the frame was not delivered to its end.
-    fn deliver(self: &Arc<Self>, state: &mut State, frame: &Frame, sink: &mut dyn Sink) -> Option<Step> {
-        let mut place = state.place?;
-        if state.framing.is_none() && state.announced != Some(place.generation) {
-            state.announced = Some(place.generation);
-            sink.generation(self.handle, place.generation);
+    fn deliver(self: &Arc<Self>, state: &mut State, frame: &Frame, sink: &mut dyn Sink) -> Option<Action> {
+        let mut cursor = state.cursor?;
+        if state.framing.is_none() && state.announced != Some(cursor.generation) {
+            state.announced = Some(cursor.generation);
+            sink.generation(self.handle, cursor.generation);
         }
         for (seq, chunk) in (frame.first()..).zip(frame.chunks()) {
-            if seq <= place.seq {
+            if seq <= cursor.seq {
                 continue;
             }
             if !state.has_room() {
@@ -411,18 +411,18 @@ impl Subscription {
                 if let Some(framing) = &mut state.framing {
                     sink.piece(self.handle, None, &mut |out| framing.flush(out));
                 }
-                return Some(Step::Dry);
+                return Some(Action::Wait);
             }
             if sink.is_full() || state.passed >= MOST_PASSED {
-                return Some(Step::Again);
+                return Some(Action::Continue);
             }
-            let at = Cursor { seq, ..place };
+            let at = Cursor { seq, ..cursor };
             let is_new = state.framing.as_ref().is_none_or(|framing| !framing.has_seen(at));
             state.passed += usize::from(!is_new);
             let cost = match &mut state.framing {
                 _ if chunk.kind == Kind::Large => match self.deliver_large(state, at, chunk.data, sink) {
                     Some(cost) => cost,
-                    None => return Some(Step::Dry),
+                    None => return Some(Action::Wait),
                 },
                 None => sink.chunk(self.handle, seq, chunk),
                 Some(framing) => {
@@ -431,27 +431,27 @@ impl Subscription {
                 }
             };
             if let Some(window) = state.window.as_mut().filter(|_| is_new) {
-                window.deliver(place.seq);
+                window.deliver(cursor.seq);
             }
             state.credit -= i64::try_from(cost).unwrap_or(i64::MAX);
-            place.seq = seq;
-            state.place = Some(place);
+            cursor.seq = seq;
+            state.cursor = Some(cursor);
             if state.tail.is_some() {
-                return Some(Step::Again);
+                return Some(Action::Continue);
             }
         }
         None
     }
 
-    fn finish(&self, state: &mut State, terminal: Terminal) -> Step {
+    fn finish(&self, state: &mut State, terminal: Terminal) -> Action {
         let is_gone = [InterruptReason::Deleted, InterruptReason::Lost]
             .into_iter()
             .any(|reason| terminal.is_interrupted(reason));
-        let is_outdated = state.outdated.is_some() && state.outdated == state.place.map(|at| at.generation);
+        let is_outdated = state.outdated.is_some() && state.outdated == state.cursor.map(|at| at.generation);
         let goes_on = self.all || self.resumes && is_outdated;
         if goes_on && !is_gone {
             state.between = true;
-            return Step::Fetch;
+            return Action::Fetch;
         }
         // Its own engine's close: that ends all its subscriptions alike, whichever of the two is noticed first.
         let closed = || {
@@ -460,9 +460,9 @@ impl Subscription {
                 .is_none_or(|context| context.check_open().is_err())
         };
         if terminal.is_interrupted(InterruptReason::Closed) && closed() {
-            return Step::End(End::Error(Error::Closed));
+            return Action::End(End::Error(Error::Closed));
         }
-        Step::End(End::Terminal {
+        Action::End(End::Terminal {
             outcome: terminal.outcome,
             reason: terminal.reason,
         })
@@ -482,20 +482,24 @@ impl Subscription {
     }
 }
 
-pub(crate) enum Step {
-    Again,
-    Dry,
+/// What a pull does next.
+pub(crate) enum Action {
+    /// Something was delivered, or found: there may be more.
+    Continue,
+    /// Nothing more, until it is poked or given credit.
+    Wait,
+    /// What follows has to be read from the log.
     Fetch,
     End(End),
 }
 
 impl State {
-    /// An event stream begins once there is a place to read from: until then what goes wrong is its maker's to tell.
+    /// An event stream begins once there is a cursor to read from: until then what goes wrong is its maker's to tell.
     fn open(&mut self, handle: Handle, sink: &mut dyn Sink) {
         let is_refused = self.end.is_some() && self.page.frames.is_empty();
         if let Some(framing) = &mut self.framing
             && !framing.is_open()
-            && self.place.is_some()
+            && self.cursor.is_some()
             && !is_refused
         {
             sink.piece(handle, None, &mut |out| framing.open(out));
@@ -518,7 +522,7 @@ impl State {
 
     /// Whether another chunk may be delivered.
     fn has_room(&self) -> bool {
-        let within = |window: &Window| self.place.is_none_or(|place| window.has_room(place.seq));
+        let within = |window: &Window| self.cursor.is_none_or(|cursor| window.has_room(cursor.seq));
         self.credit > 0 && self.window.as_ref().is_none_or(within)
     }
 }

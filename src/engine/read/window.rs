@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What a reader asks for.
+/// What a reader that acknowledges asks for.
 #[derive(Debug, Clone)]
-pub struct Limits {
+pub struct AckTerms {
     /// The most chunks; `None` counts them without a bound.
     pub window: Option<u64>,
     /// How long chunks may wait for the next acknowledgement.
@@ -27,16 +27,16 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    pub fn new(limits: &Limits) -> Self {
+    pub fn new(ack: &AckTerms) -> Self {
         Self {
-            size: limits.window.unwrap_or(u64::MAX),
+            size: ack.window.unwrap_or(u64::MAX),
             acked: None,
             delivered: 0,
             since: Instant::now(),
         }
     }
 
-    /// Whether the chunk after `seq`, where the reader stands, may be delivered.
+    /// Whether the chunk after `seq`, its reader's cursor, may be delivered.
     pub fn has_room(&self, seq: u64) -> bool {
         seq.saturating_sub(self.acked.unwrap_or(seq)) < self.size
     }

@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// A generation of a stream, as far as it concerns groups.
-pub(super) struct Kept {
+pub(super) struct KeptGeneration {
     pub generation: Ulid,
     pub ordinal: u64,
     /// The seq before its first chunk.
@@ -30,7 +30,7 @@ pub(super) struct Kept {
     pub last: u64,
 }
 
-impl Kept {
+impl KeptGeneration {
     fn start(&self) -> ItemId {
         ItemId(self.ordinal, self.base)
     }
@@ -68,7 +68,7 @@ impl Groups {
     pub fn take_chunks(
         &mut self,
         take: &Take,
-        kept: &[Kept],
+        kept: &[KeptGeneration],
         terminal: Option<&Terminal>,
         now: Instant,
     ) -> Result<Taken> {
@@ -85,7 +85,7 @@ impl Groups {
                 lost = Some(current.cursor(current.base));
                 current.start()
             }
-            Position::Start | Position::Open | Position::Next { .. } => current.start(),
+            Position::Start | Position::AfterSealed | Position::Next { .. } => current.start(),
         })?;
         if group.at.0 < oldest.ordinal {
             if group.at.1 < oldest.base {
@@ -250,7 +250,7 @@ impl Group {
     }
 
     /// Items that come again, then new ones.
-    fn chunks(&mut self, take: &Take, kept: &[Kept], now: Instant) -> Vec<(ItemId, u64)> {
+    fn chunks(&mut self, take: &Take, kept: &[KeptGeneration], now: Instant) -> Vec<(ItemId, u64)> {
         let mut handed = self.reclaim(take, now);
         if take.own.is_some() && !handed.is_empty() {
             return handed;
@@ -304,14 +304,14 @@ impl Group {
 
 /// The finished generations of all streams.
 #[derive(Default)]
-pub(super) struct Queue {
+pub(super) struct FinishedQueue {
     groups: Groups,
     entries: VecDeque<Finished>,
     /// The number of the first entry.
     first: u64,
 }
 
-impl Queue {
+impl FinishedQueue {
     /// Adds a generation, if any group has ever asked.
     pub fn push(&mut self, finished: Finished) {
         if self.groups.is_empty() {

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use ulid::Ulid;
 
 use super::{
-    groups::Queue,
+    groups::FinishedQueue,
     stream_entry::StreamEntry,
     transaction::{Message, Transaction},
 };
@@ -20,7 +20,7 @@ use crate::{
     util::sync::lock,
 };
 
-/// How many slots every operation looks at for expiry: more than it can add, so that the dead never pile up.
+/// How many entries every operation looks at for expiry: more than it can add, so that the dead never pile up.
 const SWEEP: usize = 4;
 
 /// How many streams are looked at in one turn by whoever looks at all.
@@ -62,24 +62,24 @@ pub(super) struct Realm {
 
 #[derive(Default)]
 struct State {
-    slots: HashMap<StreamId, Numbered>,
-    /// The slots in the order of their making: a position that stays valid, for lists and for the sweep.
+    entries: HashMap<StreamId, Numbered>,
+    /// The entries in the order of their making: a position that stays valid, for lists and for the sweep.
     order: BTreeMap<u64, StreamId>,
     next_number: u64,
     swept: u64,
-    members: Vec<Member>,
+    participants: Vec<Participant>,
     outbox: VecDeque<(StreamId, Message)>,
-    finished: Queue,
+    finished: FinishedQueue,
 }
 
 #[derive(Default)]
 struct Numbered {
     number: u64,
-    slot: StreamEntry,
+    entry: StreamEntry,
 }
 
-/// A store's place in a realm.
-struct Member {
+/// A store that takes part in a realm.
+struct Participant {
     id: Ulid,
     node: Ulid,
     listener: Arc<dyn Listener>,
@@ -92,7 +92,7 @@ impl Realm {
     /// Lets a store take part, under an id of its own: two stores may have the same node.
     pub fn join(&self, node: Ulid, listener: Arc<dyn Listener>) -> Ulid {
         let id = Ulid::new();
-        lock(&self.state).members.push(Member {
+        lock(&self.state).participants.push(Participant {
             id,
             node,
             listener,
@@ -102,30 +102,33 @@ impl Realm {
         id
     }
 
-    pub fn leave(&self, member: Ulid) {
+    pub fn leave(&self, participant: Ulid) {
         let mut state = lock(&self.state);
-        let at = state.members.iter().position(|known| known.id == member);
-        let left = at.map(|at| state.members.swap_remove(at));
+        let at = state
+            .participants
+            .iter()
+            .position(|known| known.id == participant);
+        let left = at.map(|at| state.participants.swap_remove(at));
         drop(state);
         // The listener may own what locks this realm when it goes.
         drop(left);
     }
 
-    pub fn listen(&self, member: Ulid, stream: &StreamId) {
-        if let Some(member) = lock(&self.state).member(member) {
-            member.streams.insert(stream.clone());
+    pub fn listen(&self, participant: Ulid, stream: &StreamId) {
+        if let Some(participant) = lock(&self.state).participant(participant) {
+            participant.streams.insert(stream.clone());
         }
     }
 
-    pub fn listen_finished(&self, member: Ulid) {
-        if let Some(member) = lock(&self.state).member(member) {
-            member.finished = true;
+    pub fn listen_finished(&self, participant: Ulid) {
+        if let Some(participant) = lock(&self.state).participant(participant) {
+            participant.finished = true;
         }
     }
 
-    pub fn unlisten(&self, member: Ulid, stream: &StreamId) {
-        if let Some(member) = lock(&self.state).member(member) {
-            member.streams.remove(stream);
+    pub fn unlisten(&self, participant: Ulid, stream: &StreamId) {
+        if let Some(participant) = lock(&self.state).participant(participant) {
+            participant.streams.remove(stream);
         }
     }
 
@@ -161,12 +164,12 @@ impl Realm {
     pub fn count(&self) -> u64 {
         let state = lock(&self.state);
         let now = Instant::now();
-        let streams = state.slots.values().filter(|known| known.slot.is_stream(now));
+        let streams = state.entries.values().filter(|known| known.entry.is_stream(now));
         streams.count() as u64
     }
 
     /// Does something with the queue of finished generations.
-    pub fn with_finished<T>(&self, operation: impl FnOnce(&mut Queue) -> T) -> T {
+    pub fn with_finished<T>(&self, operation: impl FnOnce(&mut FinishedQueue) -> T) -> T {
         operation(&mut lock(&self.state).finished)
     }
 
@@ -197,9 +200,9 @@ impl Realm {
         for (number, stream) in rest.by_ref().take(count.max(1)) {
             scan = *number;
             if state
-                .slots
+                .entries
                 .get(stream)
-                .is_some_and(|known| known.slot.is_stream(now))
+                .is_some_and(|known| known.entry.is_stream(now))
             {
                 streams.push(stream.clone());
             }
@@ -241,17 +244,21 @@ impl Realm {
 }
 
 impl State {
-    fn member(&mut self, id: Ulid) -> Option<&mut Member> {
-        self.members.iter_mut().find(|member| member.id == id)
+    fn participant(&mut self, id: Ulid) -> Option<&mut Participant> {
+        self.participants
+            .iter_mut()
+            .find(|participant| participant.id == id)
     }
 
     fn concerned(&self, stream: &StreamId, message: &Message) -> Vec<Arc<dyn Listener>> {
-        let concerned = self.members.iter().filter(|member| match message {
-            Message::Live(_) => member.streams.contains(stream),
-            Message::Control(node, _) => member.node == *node,
-            Message::Finished(_) => member.finished,
+        let concerned = self.participants.iter().filter(|participant| match message {
+            Message::Live(_) => participant.streams.contains(stream),
+            Message::Control(node, _) => participant.node == *node,
+            Message::Finished(_) => participant.finished,
         });
-        concerned.map(|member| member.listener.clone()).collect()
+        concerned
+            .map(|participant| participant.listener.clone())
+            .collect()
     }
 
     fn run<T>(
@@ -259,30 +266,30 @@ impl State {
         transaction: &mut Transaction,
         operation: impl FnOnce(&mut StreamEntry, &mut Transaction) -> T,
     ) -> T {
-        match self.slots.entry(transaction.stream.clone()) {
+        match self.entries.entry(transaction.stream.clone()) {
             Entry::Occupied(mut known) => {
-                known.get_mut().slot.prune(transaction.now);
-                let answer = operation(&mut known.get_mut().slot, transaction);
-                if known.get().slot.is_empty() {
+                known.get_mut().entry.prune(transaction.now);
+                let answer = operation(&mut known.get_mut().entry, transaction);
+                if known.get().entry.is_empty() {
                     self.order.remove(&known.remove().number);
                 }
                 answer
             }
             Entry::Vacant(place) => {
-                let mut slot = StreamEntry::default();
-                let answer = operation(&mut slot, transaction);
-                if !slot.is_empty() {
+                let mut entry = StreamEntry::default();
+                let answer = operation(&mut entry, transaction);
+                if !entry.is_empty() {
                     self.next_number += 1;
                     let number = self.next_number;
                     self.order.insert(number, transaction.stream.clone());
-                    place.insert(Numbered { number, slot });
+                    place.insert(Numbered { number, entry });
                 }
                 answer
             }
         }
     }
 
-    /// Looks at the next few slots, round and round, and drops those that have expired.
+    /// Looks at the next few entries, round and round, and drops those that have expired.
     fn sweep(&mut self, now: Instant) {
         let after = (Bound::Excluded(self.swept), Bound::Unbounded);
         let batch: Vec<_> = self
@@ -298,11 +305,11 @@ impl State {
         };
         for (number, stream) in batch {
             if self
-                .slots
+                .entries
                 .get_mut(&stream)
-                .is_some_and(|known| known.slot.prune(now))
+                .is_some_and(|known| known.entry.prune(now))
             {
-                self.slots.remove(&stream);
+                self.entries.remove(&stream);
                 self.order.remove(&number);
             }
         }

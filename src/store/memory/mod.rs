@@ -24,7 +24,7 @@ use futures_util::future::join_all;
 use ulid::Ulid;
 
 use self::{
-    groups::Queue,
+    groups::FinishedQueue,
     keyspace::{Keyspace, Realm},
     stream_entry::StreamEntry,
     transaction::Transaction,
@@ -33,7 +33,7 @@ use super::{
     AGAIN, Ack, Append, Appended, Found, ListCursor, Listener, OwnerCheck, Page, Pending, Piece, Read, Renew,
     Restore, SharedStore, Start, Started, StopResult, Store, Sweep, Swept,
     doubt::beyond_doubt,
-    groups::{Dead, Finished, GroupStatus, Item, Open, Overdue, Resolve, Take, Taken, Work},
+    groups::{Dead, Finished, GroupStatus, Item, OpenGeneration, Overdue, Resolve, Take, Taken, Work},
 };
 use crate::{
     Cursor, Error, Result, StreamId,
@@ -45,15 +45,16 @@ use crate::{
 pub struct MemoryStore {
     node: Ulid,
     /// `None` once closed.
-    seat: Mutex<Option<Seat>>,
+    registration: Mutex<Option<Registration>>,
 }
 
+/// A store's part in a realm.
 #[derive(Clone)]
-struct Seat {
+struct Registration {
     /// Keeps the whole keyspace alive, the streams of other prefixes too.
     _space: Arc<Keyspace>,
     realm: Arc<Realm>,
-    member: Ulid,
+    participant: Ulid,
 }
 
 impl MemoryStore {
@@ -67,20 +68,20 @@ impl MemoryStore {
     pub fn open(name: &str, prefix: &str, node: Ulid, listener: Arc<dyn Listener>) -> SharedStore {
         let keyspace = Keyspace::named(name);
         let realm = keyspace.realm(prefix);
-        let member = realm.join(node, listener);
+        let participant = realm.join(node, listener);
         Arc::new(Self {
             node,
-            seat: Mutex::new(Some(Seat {
+            registration: Mutex::new(Some(Registration {
                 _space: keyspace,
                 realm,
-                member,
+                participant,
             })),
         })
     }
 
-    fn seat(&self) -> Result<Seat> {
-        let seat = lock(&self.seat);
-        seat.clone().ok_or(Error::Closed)
+    fn registration(&self) -> Result<Registration> {
+        let registration = lock(&self.registration);
+        registration.clone().ok_or(Error::Closed)
     }
 
     fn run<'a, T: Send + 'a>(
@@ -88,20 +89,20 @@ impl MemoryStore {
         stream: &'a StreamId,
         operation: impl FnOnce(&mut StreamEntry, &mut Transaction) -> Result<T> + Send + 'a,
     ) -> Pending<'a, T> {
-        Box::pin(async move { self.seat()?.realm.run(self.node, stream, operation) })
+        Box::pin(async move { self.registration()?.realm.run(self.node, stream, operation) })
     }
 
     fn on_finished<'a, T: Send + 'a>(
         &'a self,
-        operation: impl FnOnce(&mut Queue) -> Result<T> + Send + 'a,
+        operation: impl FnOnce(&mut FinishedQueue) -> Result<T> + Send + 'a,
     ) -> Pending<'a, T> {
-        Box::pin(async move { self.seat()?.realm.with_finished(operation) })
+        Box::pin(async move { self.registration()?.realm.with_finished(operation) })
     }
 
     fn leave(&self) {
-        let seat = lock(&self.seat).take();
-        if let Some(seat) = seat {
-            seat.realm.leave(seat.member);
+        let registration = lock(&self.registration).take();
+        if let Some(registration) = registration {
+            registration.realm.leave(registration.participant);
         }
     }
 }
@@ -114,25 +115,28 @@ impl Drop for MemoryStore {
 
 impl Store for MemoryStore {
     fn connect(&self) -> Pending<'_, ()> {
-        Box::pin(ready(self.seat().map(drop)))
+        Box::pin(ready(self.registration().map(drop)))
     }
 
     fn start<'a>(&'a self, stream: &'a StreamId, start: &'a Start) -> Pending<'a, Started> {
         Box::pin(async move {
-            beyond_doubt(|| self.run(stream, |slot, transaction| Ok(slot.start(transaction, start)))).await?
+            beyond_doubt(|| self.run(stream, |entry, transaction| Ok(entry.start(transaction, start))))
+                .await?
         })
     }
 
     fn restore<'a>(&'a self, stream: &'a StreamId, restore: &'a Restore) -> Pending<'a, Appended> {
-        self.run(stream, |slot, transaction| Ok(slot.restore(transaction, restore)))
+        self.run(stream, |entry, transaction| {
+            Ok(entry.restore(transaction, restore))
+        })
     }
 
     fn append<'a>(&'a self, stream: &'a StreamId, append: &'a Append) -> Pending<'a, Appended> {
-        self.run(stream, |slot, transaction| Ok(slot.append(transaction, append)))
+        self.run(stream, |entry, transaction| Ok(entry.append(transaction, append)))
     }
 
     fn put<'a>(&'a self, stream: &'a StreamId, piece: &'a Piece) -> Pending<'a, Appended> {
-        self.run(stream, |slot, transaction| Ok(slot.put(transaction, piece)))
+        self.run(stream, |entry, transaction| Ok(entry.put(transaction, piece)))
     }
 
     fn piece<'a>(
@@ -141,17 +145,17 @@ impl Store for MemoryStore {
         large: &'a Reference,
         index: usize,
     ) -> Pending<'a, Option<Bytes>> {
-        self.run(stream, move |slot, _| Ok(slot.piece(large, index)))
+        self.run(stream, move |entry, _| Ok(entry.piece(large, index)))
     }
 
     fn renew<'a>(&'a self, stream: &'a StreamId, renew: &'a Renew) -> Pending<'a, Appended> {
-        self.run(stream, |slot, transaction| Ok(slot.renew(transaction, renew)))
+        self.run(stream, |entry, transaction| Ok(entry.renew(transaction, renew)))
     }
 
     fn read<'a>(&'a self, stream: &'a StreamId, read: &'a Read) -> Pending<'a, Option<Page>> {
         Box::pin(async move {
             match self
-                .run(stream, |slot, transaction| slot.read(transaction, read))
+                .run(stream, |entry, transaction| entry.read(transaction, read))
                 .await?
             {
                 Some(page) => page.decode(stream).await.map(Some),
@@ -167,8 +171,8 @@ impl Store for MemoryStore {
         owner: &'a OwnerCheck,
         keep: Duration,
     ) -> Pending<'a, StopResult> {
-        self.run(stream, move |slot, transaction| {
-            slot.stop(transaction, reason, owner, keep)
+        self.run(stream, move |entry, transaction| {
+            entry.stop(transaction, reason, owner, keep)
         })
     }
 
@@ -178,62 +182,68 @@ impl Store for MemoryStore {
         acks: &'a [Ack],
         owner: &'a OwnerCheck,
     ) -> Pending<'a, Vec<bool>> {
-        self.run(stream, move |slot, transaction| {
-            slot.ack(transaction, acks, owner)
+        self.run(stream, move |entry, transaction| {
+            entry.ack(transaction, acks, owner)
         })
     }
 
     fn cursor<'a>(&'a self, stream: &'a StreamId, consumer: &'a str) -> Pending<'a, Option<Cursor>> {
-        self.run(stream, move |slot, _| Ok(slot.cursor(consumer)))
+        self.run(stream, move |entry, _| Ok(entry.cursor(consumer)))
     }
 
     fn inspect<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, Found> {
         Box::pin(async move {
-            let look = || self.run(stream, |slot, transaction| Ok(slot.status(transaction)));
+            let look = || self.run(stream, |entry, transaction| Ok(entry.status(transaction)));
             let status = beyond_doubt(look).await?;
             Ok(status.map_or(Found::Nothing, |status| Found::Stream(Box::new(status))))
         })
     }
 
     fn memory<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, Option<u64>> {
-        self.run(stream, |slot, _| Ok(slot.memory()))
+        self.run(stream, |entry, _| Ok(entry.memory()))
     }
 
     fn delete<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, bool> {
-        self.run(stream, |slot, transaction| Ok(slot.delete(transaction)))
+        self.run(stream, |entry, transaction| Ok(entry.delete(transaction)))
     }
 
     fn sweep<'a>(&'a self, streams: &'a [StreamId], rule: &'a Sweep) -> Pending<'a, Vec<Swept>> {
         Box::pin(async move {
             let sweeps = streams.iter().map(|stream| {
-                beyond_doubt(move || self.run(stream, |slot, transaction| Ok(slot.sweep(transaction, rule))))
+                beyond_doubt(move || {
+                    self.run(stream, |entry, transaction| Ok(entry.sweep(transaction, rule)))
+                })
             });
             join_all(sweeps).await.into_iter().collect()
         })
     }
 
     fn info(&self) -> Pending<'_, Option<String>> {
-        Box::pin(ready(self.seat().map(|_| None)))
+        Box::pin(ready(self.registration().map(|_| None)))
     }
 
     fn count(&self) -> Pending<'_, u64> {
-        Box::pin(ready(self.seat().map(|seat| seat.realm.count())))
+        Box::pin(ready(
+            self.registration().map(|registration| registration.realm.count()),
+        ))
     }
 
     fn list(&self, from: ListCursor, count: usize) -> Pending<'_, (Vec<StreamId>, Option<ListCursor>)> {
-        Box::pin(async move { Ok(self.seat()?.realm.list(from, count)) })
+        Box::pin(async move { Ok(self.registration()?.realm.list(from, count)) })
     }
 
     fn take<'a>(&'a self, work: Work<'a>, take: &'a Take) -> Pending<'a, Option<Taken>> {
         match work {
-            Work::Stream(stream) => self.run(stream, |slot, transaction| slot.take(transaction, take)),
+            Work::Stream(stream) => self.run(stream, |entry, transaction| entry.take(transaction, take)),
             Work::Finished => self.on_finished(|queue| queue.take(take).map(Some)),
         }
     }
 
     fn resolve<'a>(&'a self, work: Work<'a>, resolve: &'a Resolve) -> Pending<'a, ()> {
         match work {
-            Work::Stream(stream) => self.run(stream, |slot, transaction| slot.resolve(transaction, resolve)),
+            Work::Stream(stream) => {
+                self.run(stream, |entry, transaction| entry.resolve(transaction, resolve))
+            }
             Work::Finished => self.on_finished(|queue| {
                 queue.resolve(resolve);
                 Ok(())
@@ -243,14 +253,14 @@ impl Store for MemoryStore {
 
     fn dead<'a>(&'a self, work: Work<'a>, dead: &'a Dead) -> Pending<'a, Vec<Item>> {
         match work {
-            Work::Stream(stream) => self.run(stream, |slot, transaction| slot.dead(transaction, dead)),
+            Work::Stream(stream) => self.run(stream, |entry, transaction| entry.dead(transaction, dead)),
             Work::Finished => self.on_finished(|queue| Ok(queue.dead(dead))),
         }
     }
 
     fn groups<'a>(&'a self, work: Work<'a>) -> Pending<'a, Option<Vec<GroupStatus>>> {
         match work {
-            Work::Stream(stream) => self.run(stream, |slot, _| Ok(slot.groups())),
+            Work::Stream(stream) => self.run(stream, |entry, _| Ok(entry.groups())),
             Work::Finished => self.on_finished(|queue| Ok(Some(queue.list()))),
         }
     }
@@ -259,7 +269,7 @@ impl Store for MemoryStore {
         Box::pin(ready(Ok(())))
     }
 
-    fn forget_open<'a>(&'a self, _open: &'a Open) -> Pending<'a, ()> {
+    fn forget_open<'a>(&'a self, _open: &'a OpenGeneration) -> Pending<'a, ()> {
         Box::pin(ready(Ok(())))
     }
 
@@ -268,7 +278,7 @@ impl Store for MemoryStore {
         Box::pin(async move {
             let (mut next, mut is_open) = (Some(0), false);
             while let Some(from) = next {
-                let (is_active, after) = self.seat()?.realm.lapse(self.node, from);
+                let (is_active, after) = self.registration()?.realm.lapse(self.node, from);
                 is_open |= is_active;
                 next = after;
                 tokio::task::yield_now().await;
@@ -282,28 +292,28 @@ impl Store for MemoryStore {
 
     fn listen_finished(&self) -> Pending<'_, ()> {
         Box::pin(async move {
-            let seat = self.seat()?;
-            seat.realm.listen_finished(seat.member);
+            let registration = self.registration()?;
+            registration.realm.listen_finished(registration.participant);
             Ok(())
         })
     }
 
     fn listen<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, ()> {
         Box::pin(async move {
-            let seat = self.seat()?;
-            seat.realm.listen(seat.member, stream);
+            let registration = self.registration()?;
+            registration.realm.listen(registration.participant, stream);
             Ok(())
         })
     }
 
     fn unlisten(&self, stream: &StreamId) {
-        if let Ok(seat) = self.seat() {
-            seat.realm.unlisten(seat.member, stream);
+        if let Ok(registration) = self.registration() {
+            registration.realm.unlisten(registration.participant, stream);
         }
     }
 
     fn state(&self) -> ConnectionState {
-        match self.seat() {
+        match self.registration() {
             Ok(_) => ConnectionState::Ready,
             Err(_) => ConnectionState::Closed,
         }

@@ -14,7 +14,7 @@ use tokio::{runtime::Handle, time::Instant};
 use ulid::Ulid;
 
 use super::{
-    groups::Kept,
+    groups::KeptGeneration,
     transaction::{Message, Transaction},
 };
 use crate::{
@@ -117,21 +117,26 @@ impl Producer {
 
 impl Stream {
     /// Begins a generation, with the stop that was `requested` before it.
-    pub fn begin(transaction: &Transaction, start: &Start, place: Place, requested: Option<String>) -> Self {
+    pub fn begin(
+        transaction: &Transaction,
+        start: &Start,
+        beginning: Beginning,
+        requested: Option<String>,
+    ) -> Self {
         let mut stream = Self {
             current: Generation {
                 id: start.generation,
-                ordinal: place.ordinal,
-                base: place.base,
-                seq: place.seq,
+                ordinal: beginning.ordinal,
+                base: beginning.base,
+                seq: beginning.seq,
                 sealed: Vec::new(),
-                sealed_to: place.seq,
+                sealed_to: beginning.seq,
                 frames: Vec::new(),
                 pieces: HashMap::new(),
                 stored: 0,
                 terminal: None,
             },
-            previous: place.previous,
+            previous: beginning.previous,
             producers: Vec::new(),
             shared: start.if_active == IfActive::Share,
             stop: requested,
@@ -149,8 +154,8 @@ impl Stream {
     }
 
     /// Where the next generation begins; what this one leaves behind goes with it.
-    pub fn into_place(self) -> Place {
-        Place {
+    pub fn into_beginning(self) -> Beginning {
+        Beginning {
             ordinal: self.current.ordinal + 1,
             base: self.current.seq,
             seq: self.current.seq,
@@ -305,9 +310,9 @@ impl Stream {
     }
 
     /// The generations that are kept, the oldest first.
-    pub fn kept(&self) -> Vec<Kept> {
+    pub fn kept(&self) -> Vec<KeptGeneration> {
         let kept = self.previous.iter().chain([&self.current]);
-        kept.map(|generation| Kept {
+        kept.map(|generation| KeptGeneration {
             generation: generation.id,
             ordinal: generation.ordinal,
             base: generation.base,
@@ -564,14 +569,14 @@ impl Drop for Generation {
 }
 
 /// Where a generation begins.
-pub(super) struct Place {
+pub(super) struct Beginning {
     ordinal: u64,
     base: u64,
     seq: u64,
     previous: Option<Generation>,
 }
 
-impl Place {
+impl Beginning {
     /// A generation with nothing before it in the log.
     pub fn new(ordinal: u64, base: u64) -> Self {
         Self::restored(ordinal, base, base)

@@ -10,7 +10,7 @@ use super::{
     cursors::Cursors,
     groups::Groups,
     kept_stops::KeptStops,
-    stream::{Place, Stream},
+    stream::{Beginning, Stream},
     transaction::{Message, Transaction},
 };
 use crate::{
@@ -113,33 +113,33 @@ impl StreamEntry {
             }
         }
         let mut start = start.clone();
-        let place = match (self.stream.take(), self.tombstone.take()) {
+        let beginning = match (self.stream.take(), self.tombstone.take()) {
             (Some(stream), _) => {
                 start.generation = following(stream.generation(), start.generation);
-                stream.into_place()
+                stream.into_beginning()
             }
             (None, Some(tombstone)) => {
                 start.generation = following(tombstone.generation, start.generation);
-                Place::new(tombstone.ordinal + 1, 0)
+                Beginning::new(tombstone.ordinal + 1, 0)
             }
-            (None, None) => Place::new(1, 0),
+            (None, None) => Beginning::new(1, 0),
         };
-        let stream = self.begin(transaction, &start, place);
+        let stream = self.begin(transaction, &start, beginning);
         transaction.tell(LiveMessage::Started {
             generation: stream.generation(),
             base: stream.base(),
         });
-        transaction.messages.push(Message::Finished(FinishedNews::Open));
+        transaction.messages.push(Message::Finished(FinishedNews::Opened));
         stream.started(start.producer).ok_or_else(|| Error::Internal {
             reason: "a generation without its producer".to_owned(),
         })
     }
 
     /// A new generation; kept stops are used up.
-    fn begin(&mut self, transaction: &Transaction, start: &Start, place: Place) -> &mut Stream {
+    fn begin(&mut self, transaction: &Transaction, start: &Start, beginning: Beginning) -> &mut Stream {
         let requested = std::mem::take(&mut self.kept).reason_for(start.owner.as_ref(), transaction.now);
         self.stream
-            .insert(Stream::begin(transaction, start, place, requested))
+            .insert(Stream::begin(transaction, start, beginning, requested))
     }
 
     pub fn restore(&mut self, transaction: &mut Transaction, restore: &Restore) -> Appended {
@@ -160,14 +160,14 @@ impl StreamEntry {
             return Appended::Ended(Terminal::interrupted(InterruptReason::Deleted));
         }
         if is_later {
-            let place = Place::restored(restore.ordinal, restore.base, restore.seq);
-            self.put_back(transaction, start, place);
+            let beginning = Beginning::restored(restore.ordinal, restore.base, restore.seq);
+            self.put_back(transaction, start, beginning);
         }
         self.renew(transaction, &renew)
     }
 
     /// Begins a generation again, in the place of an older one if one was faster to be put back.
-    fn put_back(&mut self, transaction: &mut Transaction, start: &Start, mut place: Place) {
+    fn put_back(&mut self, transaction: &mut Transaction, start: &Start, mut beginning: Beginning) {
         let is_first = self.stream.is_none();
         if let Some(mut older) = self.stream.take() {
             if older.is_active() {
@@ -177,12 +177,12 @@ impl StreamEntry {
                     None,
                 );
             }
-            place = place.after(older);
-            if !place.has_previous() {
+            beginning = beginning.after(older);
+            if !beginning.has_previous() {
                 self.groups = Groups::default();
             }
         }
-        let stream = self.begin(transaction, start, place);
+        let stream = self.begin(transaction, start, beginning);
         if !is_first {
             transaction.tell(LiveMessage::Started {
                 generation: stream.generation(),
@@ -349,15 +349,12 @@ impl StreamEntry {
             return Look::sure(Swept::Gone);
         };
         stream.examine(transaction);
-        let verdict = stream.judge(transaction, rule);
-        let again = stream.again(transaction.now).filter(|_| verdict == Swept::Live);
-        if verdict == Swept::Removed && !rule.dry_run {
+        let swept = stream.assess(transaction, rule);
+        let again = stream.again(transaction.now).filter(|_| swept == Swept::Live);
+        if swept == Swept::Removed && !rule.dry_run {
             self.delete(transaction);
         }
-        Look {
-            answer: verdict,
-            again,
-        }
+        Look { answer: swept, again }
     }
 
     pub fn delete(&mut self, transaction: &mut Transaction) -> bool {

@@ -41,13 +41,13 @@ impl RedisStore {
         }
         let sent = Instant::now();
         let answer = reply::appended("append", self.call(call).await?)?;
-        let allowed = answer.quick.map(|(time, ordinal)| fast_append::Allowed {
+        let allowed = answer.fast.map(|(time, ordinal)| fast_append::Allowed {
             // Spread, so that streams that started together do not all need the whole script at the same moment.
             due: sent + jitter(time * 3 / 4),
             until: sent + time,
             ordinal,
         });
-        self.quick.learn(append, &answer.appended, allowed, keys);
+        self.fast.learn(append, &answer.appended, allowed, keys);
         self.appended(stream, append.generation, answer)
     }
 
@@ -56,7 +56,7 @@ impl RedisStore {
         &self,
         stream: &StreamId,
         generation: Ulid,
-        answer: reply::Answer,
+        answer: reply::AppendReply,
     ) -> Result<Appended> {
         let appended = answer.appended;
         if answer.index_ttl > 0 {

@@ -43,7 +43,7 @@ pub(super) fn position(position: Position) -> (&'static str, Option<Ulid>, u64) 
     match position {
         Position::Start => ("start", None, 0),
         Position::Now => ("now", None, 0),
-        Position::Open => ("open", None, 0),
+        Position::AfterSealed => ("open", None, 0),
         Position::After { generation, seq } => ("after", Some(generation), seq),
         Position::Next { generation, seq } => ("next", Some(generation), seq),
     }

@@ -18,16 +18,16 @@ use super::{
     errands::Errands,
     fast_append::FastAppends,
     inboxes::Told,
-    keys::{Keyspace, StreamKeys},
+    keys::{KeyNames, StreamKeys},
     old_names::OldNames,
     scripts::LIBRARY,
-    spares::heed,
+    spares::note_refusal,
 };
 use crate::{
     Config, Error, Result,
     model::connection::ConnectionState,
     redis::{
-        commands::Limits,
+        commands::Timeouts,
         endpoint::Endpoint,
         observer::{Inbox, Observer},
         script::{Call, Script},
@@ -42,15 +42,15 @@ use crate::{
 pub struct RedisStore {
     pub(super) id: u64,
     pub(super) target: Arc<Target>,
-    pub(super) keys: Keyspace,
+    pub(super) keys: KeyNames,
     pub(super) node: Ulid,
     pub(super) listener: Arc<dyn Listener>,
-    pub(super) limits: Limits,
+    pub(super) timeouts: Timeouts,
     pub(super) endpoint: Mutex<EndpointState>,
     pub(super) closed: watch::Sender<bool>,
     /// Whether the node's control channel is listened to.
     pub(super) control: OnceCell<()>,
-    pub(super) quick: Arc<FastAppends>,
+    pub(super) fast: Arc<FastAppends>,
     pub(super) errands: Arc<Errands>,
     pub(super) old_names: OldNames,
     pub(super) queue_ttl: u64,
@@ -77,17 +77,17 @@ impl RedisStore {
         Ok(Self {
             id: IDS.fetch_add(1, Ordering::Relaxed),
             target: Arc::new(Target::parse(config, &LIBRARY)?),
-            keys: Keyspace::new(&config.key_prefix),
+            keys: KeyNames::new(&config.key_prefix),
             node,
             listener,
-            limits: Limits {
+            timeouts: Timeouts {
                 connect: Duration::from_millis(config.connect_timeout_ms),
                 command: Duration::from_millis(config.command_timeout_ms),
             },
             endpoint: Mutex::new(EndpointState::Unused),
             closed: watch::Sender::new(false),
             control: OnceCell::new(),
-            quick: Arc::default(),
+            fast: Arc::default(),
             errands: Arc::default(),
             old_names: OldNames::default(),
             queue_ttl: queue_ttl(config.ttl()),
@@ -102,9 +102,9 @@ impl RedisStore {
         let endpoint = match &mut *self.endpoint_state() {
             EndpointState::Closed => return Err(Error::Closed),
             EndpointState::Used(endpoint) => return Ok(endpoint.clone()),
-            slot @ EndpointState::Unused => {
-                let endpoint = Endpoint::of(&self.target, self.limits);
-                *slot = EndpointState::Used(endpoint.clone());
+            state @ EndpointState::Unused => {
+                let endpoint = Endpoint::of(&self.target, self.timeouts);
+                *state = EndpointState::Used(endpoint.clone());
                 endpoint
             }
         };
@@ -130,14 +130,14 @@ impl RedisStore {
     }
 
     pub(super) async fn call_again(&self, call: &Call) -> Result<Value> {
-        self.until_closed(async { self.endpoint()?.servers.call(call, self.limits).await })
+        self.until_closed(async { self.endpoint()?.servers.call(call, self.timeouts).await })
             .await
     }
 
     pub(super) async fn run(&self, operation: &'static str, key: &str, command: &Cmd) -> Result<Value> {
         self.until_closed(async {
             let endpoint = self.endpoint()?;
-            endpoint.servers.run(operation, key, command, self.limits).await
+            endpoint.servers.run(operation, key, command, self.timeouts).await
         })
         .await
     }
@@ -161,7 +161,7 @@ impl RedisStore {
             return Ok(None);
         }
         match self.call(call).await {
-            Err(error) if heed(&endpoint, spare, &error) => Ok(None),
+            Err(error) if note_refusal(&endpoint, spare, &error) => Ok(None),
             done => done.map(Some),
         }
     }
@@ -183,8 +183,14 @@ impl RedisStore {
     pub(super) fn send_along(&self, name: String, spare: Spare, call: Call) -> Result<()> {
         let endpoint = self.endpoint()?;
         if endpoint.health.may(spare) {
-            self.errands
-                .run(name, spare, call, endpoint, self.limits, self.closed.subscribe());
+            self.errands.run(
+                name,
+                spare,
+                call,
+                endpoint,
+                self.timeouts,
+                self.closed.subscribe(),
+            );
         }
         Ok(())
     }
@@ -197,20 +203,22 @@ impl RedisStore {
         inbox: Arc<dyn Inbox>,
     ) -> Result<()> {
         self.until_closed(async {
-            let member = (self.id, inbox);
+            let recipient = (self.id, inbox);
             let endpoint = self.endpoint()?;
-            endpoint.listen(channel, is_urgent, member, self.limits).await
+            endpoint
+                .listen(channel, is_urgent, recipient, self.timeouts)
+                .await
         })
         .await
     }
 
     pub(super) fn shut(&self) {
-        let slot = std::mem::replace(&mut *self.endpoint_state(), EndpointState::Closed);
+        let before = std::mem::replace(&mut *self.endpoint_state(), EndpointState::Closed);
         self.closed.send_replace(true);
-        if let EndpointState::Used(endpoint) = &slot {
+        if let EndpointState::Used(endpoint) = &before {
             endpoint.leave(self.id);
         }
-        if !matches!(slot, EndpointState::Closed) {
+        if !matches!(before, EndpointState::Closed) {
             self.listener.on_state(ConnectionState::Closed, "");
         }
     }

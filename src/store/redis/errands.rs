@@ -17,10 +17,10 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::spares::heed;
+use super::spares::note_refusal;
 use crate::{
-    redis::{commands::Limits, endpoint::Endpoint, script::Call, spare::Spare},
-    store::groups::Open,
+    redis::{commands::Timeouts, endpoint::Endpoint, script::Call, spare::Spare},
+    store::groups::OpenGeneration,
     util::{backoff::Backoff, sync::lock},
 };
 
@@ -32,7 +32,7 @@ const MOST: usize = 10_000;
 const LAST: Duration = Duration::from_millis(250);
 
 /// Names the errands for a generation's place among the open ones.
-pub(super) fn name_of((stream, generation): &Open) -> String {
+pub(super) fn name_of((stream, generation): &OpenGeneration) -> String {
     format!("open {generation} {stream}")
 }
 
@@ -72,7 +72,7 @@ impl Errands {
         spare: Spare,
         call: Call,
         endpoint: Arc<Endpoint>,
-        limits: Limits,
+        timeouts: Timeouts,
         mut closed: watch::Receiver<bool>,
     ) {
         let number = {
@@ -87,7 +87,7 @@ impl Errands {
             tokio::select! {
                 biased;
                 _ = closed.wait_for(|closed| *closed) => {}
-                () = errands.attempts(spare, &call, &endpoint, limits) => {}
+                () = errands.attempts(spare, &call, &endpoint, timeouts) => {}
             }
             errands.with_latest(&name, number, |latest| drop(latest.remove()));
         });
@@ -120,8 +120,8 @@ impl Errands {
     }
 
     /// Waits for those that are under way for the first time, but not for long.
-    pub async fn settle(&self) {
-        let settled = async {
+    pub async fn finish(&self) {
+        let finished = async {
             loop {
                 let done = self.done.notified();
                 if lock(&self.state).under_way == 0 {
@@ -130,27 +130,27 @@ impl Errands {
                 done.await;
             }
         };
-        let _ = timeout(LAST, settled).await;
+        let _ = timeout(LAST, finished).await;
     }
 
-    async fn attempts(&self, spare: Spare, call: &Call, endpoint: &Endpoint, limits: Limits) {
+    async fn attempts(&self, spare: Spare, call: &Call, endpoint: &Endpoint, timeouts: Timeouts) {
         let servers = &endpoint.servers;
         let deadline = Instant::now() + PATIENCE;
         let mut backoff = Backoff::default();
         let mut outcome = {
             let _first = UnderWay::new(self);
-            servers.call(call, limits).await
+            servers.call(call, timeouts).await
         };
         while let Err(error) = outcome {
             if !error.is_retryable() || Instant::now() >= deadline {
-                heed(endpoint, spare, &error);
+                note_refusal(endpoint, spare, &error);
                 return;
             }
             if lock(&self.state).latest.len() > MOST {
                 return;
             }
             sleep(backoff.next_delay()).await;
-            outcome = servers.call(call, limits).await;
+            outcome = servers.call(call, timeouts).await;
         }
     }
 }

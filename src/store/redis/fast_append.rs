@@ -1,4 +1,4 @@
-//! Fast appends: the other side of `lua/quick.lua`.
+//! Fast appends: the other side of `lua/fast_append.lua`.
 //!
 //! [`FastAppends`] knows which producers may append the fast way and what their records hold then, and sends what the batches of
 //! one turn of the engine's thread bring as one command.
@@ -18,7 +18,7 @@ use ulid::Ulid;
 use super::{keys::StreamKeys, scripts, spares};
 use crate::{
     Error, Result,
-    redis::{commands::Limits, endpoint::Endpoint, failure::is_refusal, script::Call},
+    redis::{commands::Timeouts, endpoint::Endpoint, failure::is_refusal, script::Call},
     store::{Append, Appended},
     util::sync::lock,
 };
@@ -101,10 +101,13 @@ impl FastAppends {
         self: &Arc<Self>,
         append: &Append,
         endpoint: Arc<Endpoint>,
-        limits: Limits,
+        timeouts: Timeouts,
         closed: &watch::Sender<bool>,
     ) -> Result<Option<Appended>> {
-        let expected = endpoint.health.may(spares::QUICK).then(|| self.expected(append));
+        let expected = endpoint
+            .health
+            .may(spares::FAST_APPEND)
+            .then(|| self.expected(append));
         let Some((expected, frame)) = expected.flatten() else {
             return Ok(None);
         };
@@ -121,7 +124,7 @@ impl FastAppends {
             turn.len() == 1
         };
         if is_first {
-            tokio::spawn(Arc::clone(self).send(endpoint, limits, closed.subscribe()));
+            tokio::spawn(Arc::clone(self).send(endpoint, timeouts, closed.subscribe()));
         }
         // Dropped without an answer only with the runtime.
         if answer.await.unwrap_or(Err(Error::Closed))? {
@@ -206,7 +209,12 @@ impl FastAppends {
     }
 
     /// Waits for the turn's end and sends what it has brought.
-    async fn send(self: Arc<Self>, endpoint: Arc<Endpoint>, limits: Limits, closed: watch::Receiver<bool>) {
+    async fn send(
+        self: Arc<Self>,
+        endpoint: Arc<Endpoint>,
+        timeouts: Timeouts,
+        closed: watch::Receiver<bool>,
+    ) {
         tokio::task::yield_now().await;
         let mut attempts = std::mem::take(&mut *lock(&self.turn));
         attempts.sort_by_key(|waiting| waiting.slot);
@@ -214,7 +222,7 @@ impl FastAppends {
         while !attempts.is_empty() {
             let fitting = fitting(&attempts);
             let together = attempts.drain(..fitting).collect();
-            tokio::spawn(settle(together, Arc::clone(&endpoint), limits, closed.clone()));
+            tokio::spawn(perform(together, Arc::clone(&endpoint), timeouts, closed.clone()));
         }
     }
 }
@@ -231,20 +239,20 @@ fn fitting(attempts: &VecDeque<Attempt>) -> usize {
 }
 
 /// Sends one command and tells everyone whose append it holds.
-async fn settle(
+async fn perform(
     attempts: Vec<Attempt>,
     endpoint: Arc<Endpoint>,
-    limits: Limits,
+    timeouts: Timeouts,
     mut closed: watch::Receiver<bool>,
 ) {
     let call = command(&attempts);
     let reply = tokio::select! {
         biased;
         _ = closed.wait_for(|closed| *closed) => Err(Error::Closed),
-        reply = endpoint.servers.call(&call, limits) => reply,
+        reply = endpoint.servers.call(&call, timeouts) => reply,
     };
     if let Ok(reply) = &reply {
-        heed(reply, &endpoint);
+        note_refusal(reply, &endpoint);
     }
     let count = attempts.len();
     for (waiting, number) in attempts.into_iter().zip(1..) {
@@ -258,7 +266,7 @@ async fn settle(
 }
 
 /// Without a right to what is done here, every append would cost two scripts.
-fn heed(reply: &Value, endpoint: &Endpoint) {
+fn note_refusal(reply: &Value, endpoint: &Endpoint) {
     if let Value::Array(reply) = reply
         && let Some(Value::BulkString(said)) = reply.last()
     {
@@ -266,7 +274,7 @@ fn heed(reply: &Value, endpoint: &Endpoint) {
         if is_refusal(&said) {
             endpoint
                 .health
-                .refused(spares::QUICK, endpoint.servers.address(), &said);
+                .refused(spares::FAST_APPEND, endpoint.servers.address(), &said);
         }
     }
 }
@@ -284,7 +292,7 @@ fn is_accepted(reply: &Value, number: i64, of: usize) -> bool {
 
 fn command(attempts: &[Attempt]) -> Call {
     let frames = attempts.iter().map(|Attempt { frame, .. }| frame.len()).sum();
-    let mut call = Call::for_many(&scripts::QUICK, attempts.len(), frames);
+    let mut call = Call::for_many(&scripts::FAST_APPEND, attempts.len(), frames);
     for Attempt { expected, frame, .. } in attempts {
         let Expected {
             tracked,

@@ -17,8 +17,8 @@ use crate::{
     store::{
         OwnerCheck, Start,
         groups::{
-            Dead, Finished, GroupStatus, Item, ItemId, MAX_FINISHED, MAX_GROUPS, MAX_HELD, Open, Overdue,
-            Resolve, Subject, Take, Taken, Work, full,
+            Dead, Finished, GroupStatus, Item, ItemId, MAX_FINISHED, MAX_GROUPS, MAX_HELD, OpenGeneration,
+            Overdue, Resolve, Subject, Take, Taken, Work, full,
         },
     },
 };
@@ -164,13 +164,13 @@ impl RedisStore {
         self.spare(spares::ANNOUNCE, call).await.map(drop)
     }
 
-    pub(super) async fn remove_open(&self, open: &Open) -> Result<()> {
+    pub(super) async fn remove_open(&self, open: &OpenGeneration) -> Result<()> {
         self.errands.revoke(&name_of(open));
         self.call(self.leave_open(open)).await.map(drop)
     }
 
     /// Forgets a generation that is not there, or never was.
-    pub(super) fn leave_open(&self, open: &Open) -> Call {
+    pub(super) fn leave_open(&self, open: &OpenGeneration) -> Call {
         let call = self
             .on_queue(&scripts::ANNOUNCE)
             .text(member(open))
@@ -198,14 +198,14 @@ impl RedisStore {
     }
 
     /// Notes a generation that begins.
-    pub(super) fn enter_open(&self, open: &Open, start: &Start) -> Call {
+    pub(super) fn enter_open(&self, open: &OpenGeneration, start: &Start) -> Call {
         self.on_queue_for(&scripts::ENTER, self.queue_ttl.max(queue_ttl(start.ttl)))
             .text(member(open))
             .show(millis(start.lease + SLACK))
     }
 }
 
-fn member((stream, generation): &Open) -> String {
+fn member((stream, generation): &OpenGeneration) -> String {
     format!("{generation} {stream}")
 }
 

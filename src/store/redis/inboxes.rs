@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::message;
 use crate::{
     StreamId,
-    model::connection::{Answer, ConnectionState},
+    model::connection::{ConnectionState, CredentialsSender},
     redis::observer::{Inbox, Observer},
     store::Listener,
 };
@@ -75,7 +75,7 @@ impl Observer for Told {
         self.0.on_restored();
     }
 
-    fn on_credentials(&self, answer: Answer) {
+    fn on_credentials(&self, answer: CredentialsSender) {
         self.0.on_credentials(answer);
     }
 

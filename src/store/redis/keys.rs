@@ -9,7 +9,7 @@ pub(super) const SHARDS: u8 = 16;
 
 /// Everything an engine keeps in Redis begins with its prefix.
 #[derive(Debug)]
-pub(super) struct Keyspace {
+pub(super) struct KeyNames {
     prefix: String,
     /// The prefix as it stands in front of a stream's id. It has no `:`, so that no id runs on with it.
     written: String,
@@ -45,13 +45,13 @@ impl StreamKeys {
         if ordinal.is_multiple_of(2) { even } else { odd }
     }
 
-    /// What a group works on, as `work_of` in `lua/prelude.lua` names it.
+    /// What a group works on, as `works` in `lua/prelude.lua` names it.
     pub fn work(&self, group: &str) -> String {
         format!("{}work:{group}", self.meta.trim_end_matches("meta"))
     }
 }
 
-impl Keyspace {
+impl KeyNames {
     pub fn new(prefix: &str) -> Self {
         Self {
             prefix: prefix.to_owned(),
@@ -188,7 +188,7 @@ mod tests {
         let longest = "é".repeat(256);
         for text in ["chat-1", "{a}%7B", "a\0b\n\r\x7fc", "ünï 😀", "%", "}{", &longest] {
             let id = StreamId::new(text).unwrap();
-            let keys = Keyspace::new("tm").stream(&id);
+            let keys = KeyNames::new("tm").stream(&id);
             assert_eq!(unescape(&keys.escaped).as_ref(), Some(&id), "{text:?}");
             assert!(!keys.meta.chars().any(|c| c.is_ascii_control()), "{text:?}");
             assert_eq!(keys.meta.matches('{').count(), 1, "{text:?}");
@@ -214,11 +214,11 @@ mod tests {
             ("%3A", ":"),
         ];
         let ids =
-            pairs.map(|(prefix, id)| (Keyspace::new(prefix), StreamId::new(&format!("{id}x")).unwrap()));
+            pairs.map(|(prefix, id)| (KeyNames::new(prefix), StreamId::new(&format!("{id}x")).unwrap()));
         let metas = ids.iter().map(|(keyspace, id)| keyspace.stream(id).meta);
         let different: std::collections::BTreeSet<_> = metas.collect();
         assert_eq!(different.len(), pairs.len(), "{different:?}");
-        let plain = Keyspace::new("app").stream(&StreamId::new("eu:42").unwrap());
+        let plain = KeyNames::new("app").stream(&StreamId::new("eu:42").unwrap());
         assert_eq!(plain.meta, "{app:eu:42}:meta", "most names stay as they were");
     }
 

@@ -93,7 +93,7 @@ pub(super) fn control(message: &[u8]) -> Option<(StreamId, ControlMessage)> {
 pub(super) fn finished(message: &[u8]) -> Option<FinishedNews> {
     match message {
         b"f" => Some(FinishedNews::Added),
-        b"o" => Some(FinishedNews::Open),
+        b"o" => Some(FinishedNews::Opened),
         _ => None,
     }
 }

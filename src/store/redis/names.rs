@@ -104,9 +104,10 @@ impl RedisStore {
             }
         };
         if let Some(old) = self.keys.old_stream(stream) {
-            let (endpoint, limits) = (self.endpoint()?, self.limits);
-            let member = (self.id, inbox as Arc<dyn Inbox>);
-            let mut listen = Box::pin(async move { endpoint.listen(old.live, true, member, limits).await });
+            let (endpoint, timeouts) = (self.endpoint()?, self.timeouts);
+            let recipient = (self.id, inbox as Arc<dyn Inbox>);
+            let mut listen =
+                Box::pin(async move { endpoint.listen(old.live, true, recipient, timeouts).await });
             // Asked for now, before anybody may want to end it. What is missed meanwhile, or because it fails, is found in the log.
             if (&mut listen).now_or_never().is_none() {
                 tokio::spawn(listen);

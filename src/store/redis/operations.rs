@@ -16,7 +16,7 @@ use super::{
     keys::StreamKeys,
     names::Names,
     predecessor, reply, rights, scripts,
-    spares::{self, heed},
+    spares::{self, note_refusal},
 };
 use crate::{
     Cursor, Error, Result, StreamId,
@@ -26,7 +26,7 @@ use crate::{
         OwnerCheck, Page, Pending, Piece, Read, Renew, Restore, Rights, SHOWN_CONSUMERS, Start, Started,
         StopResult, Store, Sweep, Swept,
         doubt::beyond_doubt,
-        groups::{Dead, Finished, GroupStatus, Item, Open, Overdue, Resolve, Take, Taken, Work},
+        groups::{Dead, Finished, GroupStatus, Item, OpenGeneration, Overdue, Resolve, Take, Taken, Work},
     },
 };
 
@@ -35,7 +35,7 @@ const INDEX_PATIENCE: Duration = Duration::from_secs(1);
 
 impl Store for RedisStore {
     fn connect(&self) -> Pending<'_, ()> {
-        Box::pin(self.until_closed(async { self.endpoint()?.servers.connect(self.limits).await }))
+        Box::pin(self.until_closed(async { self.endpoint()?.servers.connect(self.timeouts).await }))
     }
 
     fn start<'a>(&'a self, stream: &'a StreamId, start: &'a Start) -> Pending<'a, Started> {
@@ -72,7 +72,7 @@ impl Store for RedisStore {
             let reply = self.begin(stream, &restore.start, &call).await;
             let generation = restore.start.generation;
             let answer = reply.and_then(|reply| reply::appended("restore", reply));
-            let is_refused = |answer: &reply::Answer| !matches!(answer.appended, Appended::Done { .. });
+            let is_refused = |answer: &reply::AppendReply| !matches!(answer.appended, Appended::Done { .. });
             if !answer.as_ref().is_ok_and(is_refused) {
                 self.begun(stream, &restore.start, answer.as_ref().map(|_| generation))?;
             }
@@ -82,10 +82,10 @@ impl Store for RedisStore {
 
     fn append<'a>(&'a self, stream: &'a StreamId, append: &'a Append) -> Pending<'a, Appended> {
         Box::pin(async move {
-            let quick = self
-                .quick
-                .append(append, self.endpoint()?, self.limits, &self.closed);
-            if let Some(done) = quick.await? {
+            let fast = self
+                .fast
+                .append(append, self.endpoint()?, self.timeouts, &self.closed);
+            if let Some(done) = fast.await? {
                 return Ok(done);
             }
             // Boxed by itself: most batches end above, and need no room for it.
@@ -94,7 +94,7 @@ impl Store for RedisStore {
     }
 
     fn release(&self, producer: Ulid) {
-        self.quick.forget(producer);
+        self.fast.forget(producer);
     }
 
     fn put<'a>(&'a self, stream: &'a StreamId, piece: &'a Piece) -> Pending<'a, Appended> {
@@ -193,7 +193,7 @@ impl Store for RedisStore {
             let mut command = redis::cmd("HGET");
             command.arg(&key).arg(consumer);
             let servers = &self.endpoint()?.servers;
-            reply::cursor(servers.run("cursor", &key, &command, self.limits).await?)
+            reply::cursor(servers.run("cursor", &key, &command, self.timeouts).await?)
         }))
     }
 
@@ -243,7 +243,7 @@ impl Store for RedisStore {
                 None => Ok(Ok(())),
             };
             if let Ok(Err(error)) = forgotten {
-                heed(&endpoint, spares::FORGET, &error);
+                note_refusal(&endpoint, spares::FORGET, &error);
             }
             Ok(existed)
         })
@@ -314,7 +314,7 @@ impl Store for RedisStore {
                 old_pattern,
             };
             let servers = &self.endpoint()?.servers;
-            rights::lacking(servers, &scene, self.limits).await.map(Some)
+            rights::lacking(servers, &scene, self.timeouts).await.map(Some)
         }))
     }
 
@@ -346,7 +346,7 @@ impl Store for RedisStore {
         Box::pin(self.add_finished(finished, if_open))
     }
 
-    fn forget_open<'a>(&'a self, open: &'a Open) -> Pending<'a, ()> {
+    fn forget_open<'a>(&'a self, open: &'a OpenGeneration) -> Pending<'a, ()> {
         Box::pin(self.remove_open(open))
     }
 
@@ -396,7 +396,7 @@ impl Store for RedisStore {
 
     fn close(&self) -> Pending<'_, ()> {
         Box::pin(async move {
-            self.errands.settle().await;
+            self.errands.finish().await;
             self.shut();
             Ok(())
         })

@@ -142,15 +142,15 @@ pub(super) fn left(stream: &StreamId, reply: Value) -> Result<Look<Result<()>>> 
 }
 
 /// What `append.lua`, `piece.lua`, `renew.lua` and `restore.lua` say.
-pub(super) struct Answer {
+pub(super) struct AppendReply {
     pub appended: Appended,
     /// For how long something of the stream may be left, in milliseconds, if its TTLs were set; else 0.
     pub index_ttl: u64,
-    /// For how long the next batch may be quick, and the generation's ordinal.
-    pub quick: Option<(Duration, u64)>,
+    /// For how long the next batch may be fast, and the generation's ordinal.
+    pub fast: Option<(Duration, u64)>,
 }
 
-pub(super) fn appended(operation: &'static str, reply: Value) -> Result<Answer> {
+pub(super) fn appended(operation: &'static str, reply: Value) -> Result<AppendReply> {
     let mut fields = Fields::new(operation, reply)?;
     let appended = match fields.text()?.as_str() {
         "done" => {
@@ -161,15 +161,15 @@ pub(super) fn appended(operation: &'static str, reply: Value) -> Result<Answer> 
                 due: false,
             };
             let index_ttl = fields.number()?;
-            let quick = if fields.is_empty() {
+            let fast = if fields.is_empty() {
                 None
             } else {
                 Some((Duration::from_millis(fields.number()?), fields.number()?))
             };
-            return Ok(Answer {
+            return Ok(AppendReply {
                 appended: done,
                 index_ttl,
-                quick,
+                fast,
             });
         }
         "hole" => Appended::Hole {
@@ -182,10 +182,10 @@ pub(super) fn appended(operation: &'static str, reply: Value) -> Result<Answer> 
         "missing" => Appended::Missing,
         _ => return Err(fields.malformed()),
     };
-    Ok(Answer {
+    Ok(AppendReply {
         appended,
         index_ttl: 0,
-        quick: None,
+        fast: None,
     })
 }
 

@@ -8,7 +8,7 @@ use redis::{Cmd, RedisResult, Value};
 use crate::{
     Result,
     redis::{
-        commands::{Commands, Job, Limits},
+        commands::{Commands, Job, Timeouts},
         connect::Server,
         failure::{is_refusal, words},
         primary::{Primary, Sentinels},
@@ -122,13 +122,13 @@ impl Trial {
 }
 
 /// Tries every right on every server.
-pub(super) async fn lacking(servers: &Servers, scene: &Scene, limits: Limits) -> Result<Rights> {
+pub(super) async fn lacking(servers: &Servers, scene: &Scene, timeouts: Timeouts) -> Result<Rights> {
     let mut trial = Trial::default();
     let (members, place) = match servers {
-        Servers::Cluster(cluster) => (cluster.all(limits).await?, "cluster"),
+        Servers::Cluster(cluster) => (cluster.all(timeouts).await?, "cluster"),
         Servers::One { primary, commands } => match &**primary {
             Primary::Watched(sentinels) => {
-                try_sentinels(&mut trial, sentinels, limits.connect).await;
+                try_sentinels(&mut trial, sentinels, timeouts.connect).await;
                 (vec![commands.clone()], "sentinel")
             }
             Primary::Fixed(_) => (vec![commands.clone()], ""),
@@ -140,9 +140,9 @@ pub(super) async fn lacking(servers: &Servers, scene: &Scene, limits: Limits) ->
     };
     let rights: Vec<_> = list().filter(is_wanted).collect();
     for commands in &members {
-        try_server(&mut trial, commands, &rights, scene, limits).await?;
+        try_server(&mut trial, commands, &rights, scene, timeouts).await?;
     }
-    if let Ok((mut sink, _messages, _)) = servers.subscriber(limits.connect).await {
+    if let Ok((mut sink, _messages, _)) = servers.subscriber(timeouts.connect).await {
         let at = servers.address();
         for channel in [&scene.channel, &scene.plain] {
             let pattern = if channel == &scene.plain {
@@ -164,7 +164,7 @@ async fn try_server(
     commands: &Commands,
     rights: &[Right],
     scene: &Scene,
-    limits: Limits,
+    timeouts: Timeouts,
 ) -> Result<()> {
     let ask = async |command: &Cmd| {
         let job = Job::Command {
@@ -172,7 +172,7 @@ async fn try_server(
             key: "",
             command,
         };
-        commands.perform(&job, false, limits).await
+        commands.perform(&job, false, timeouts).await
     };
     // One after the other, in the list's order: the last ones take everything back.
     for right in rights {

@@ -15,7 +15,7 @@ macro_rules! scripts {
         /// All of them.
         pub(super) static LIBRARY: LazyLock<Library> = LazyLock::new(|| Library {
             scripts: vec![$(&*$name),+],
-            probe: &QUICK,
+            probe: &FAST_APPEND,
         });
     };
 }
@@ -24,7 +24,7 @@ scripts! {
     START "start" = "prelude.lua" "create.lua" "start.lua";
     RESTORE "restore" = "prelude.lua" "create.lua" "restore.lua";
     APPEND "append" on channel_of = "prelude.lua" "append.lua";
-    QUICK "append" on channel_of = "quick.lua";
+    FAST_APPEND "append" on channel_of = "fast_append.lua";
     PIECE "piece" = "prelude.lua" "piece.lua";
     RENEW "renew" = "prelude.lua" "renew.lua";
     READ "read" = "prelude.lua" "read.lua";

@@ -5,7 +5,7 @@ use crate::{
     redis::{endpoint::Endpoint, failure::is_refusal, spare::Spare},
 };
 
-pub(super) const QUICK: Spare = Spare::of_user(
+pub(super) const FAST_APPEND: Spare = Spare::of_user(
     0,
     "the short form of an append",
     "each append costs more than twice as much",
@@ -37,7 +37,7 @@ pub(super) const OVERDUE: Spare = Spare::of_user(
 );
 
 /// Notes something that can be done without, if it failed for a missing right.
-pub(super) fn heed(endpoint: &Endpoint, spare: Spare, error: &Error) -> bool {
+pub(super) fn note_refusal(endpoint: &Endpoint, spare: Spare, error: &Error) -> bool {
     match error {
         Error::Store { reason, .. } if is_refusal(reason) => {
             endpoint.health.refused(spare, endpoint.servers.address(), reason);

@@ -43,7 +43,7 @@ impl RedisStore {
         // Refused credentials are told at once here; the subscriber goes on trying.
         self.until_closed(async {
             let servers = &self.endpoint()?.servers;
-            servers.connect_for(call.first_key(), self.limits).await
+            servers.connect_for(call.first_key(), self.timeouts).await
         })
         .await?;
         self.control

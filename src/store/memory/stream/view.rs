@@ -19,7 +19,7 @@ impl Stream {
         let found = match read.position {
             Position::Start => Some((current, current.base)),
             Position::Now => Some((current, current.seq)),
-            Position::Open => Some((current, current.sealed_to)),
+            Position::AfterSealed => Some((current, current.sealed_to)),
             Position::After { generation, seq } if generation == current.id => Some((current, seq)),
             Position::After { generation, seq } => previous(generation).map(|generation| (generation, seq)),
             Position::Next { generation, .. } if generation == current.id => {
@@ -145,7 +145,7 @@ impl Stream {
     }
 
     /// What a clean-up has to do.
-    pub fn judge(&self, transaction: &Transaction, rule: &Sweep) -> Swept {
+    pub fn assess(&self, transaction: &Transaction, rule: &Sweep) -> Swept {
         let lapsed = self.lapsed(transaction.now);
         let outcome = self.current.terminal.as_ref().or(lapsed.as_ref());
         let outcome = outcome.map(|terminal| terminal.outcome);

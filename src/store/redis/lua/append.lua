@@ -3,12 +3,12 @@
 -- ARGV[4] generation   ARGV[5] producer   ARGV[6] batch
 -- ARGV[7] the seq that the log must end with, or if the generation is shared, not before; or ''   ARGV[8] lease
 -- ARGV[9] outcome, or ''   ARGV[10] its reason   ARGV[11] number of chunks   ARGV[12] frame
--- ARGV[13] what `h` begins with if the next batch may be quick, see prelude.lua
+-- ARGV[13] what `h` begins with if the next batch may be fast, see prelude.lua
 -- ARGV[14] id of the large chunk that the frame refers to, or ''   ARGV[15] how many pieces it has
 -- With a seal: ARGV[16] the seq that the sealed part ends with   ARGV[17] the seq that it is to end with
 -- ARGV[18] the frame in between   ARGV[19] bytes of it when inflated   ARGV[20] bytes of the frames that it replaces
 -- Reply: { 'done', last seq, stop | nil, outcome | nil, reason | nil, for how long something may be left if that has changed, else 0
---          [, for how many ms the next batch may be quick, ordinal] }
+--          [, for how many ms the next batch may be fast, ordinal] }
 --      | { 'hole', last seq } | { 'incomplete' } | { 'unsealed' } | { 'fenced' } | { 'ended', outcome, reason } | { 'missing' }
 local PRODUCER, batch, expected, lease = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
 local outcome, reason, count, frame = ARGV[9], ARGV[10], tonumber(ARGV[11]), ARGV[12]
@@ -100,10 +100,10 @@ else
 end
 local reply = done(record, last, refresh(record))
 if outcome == '' and record.m == 'x' and not record.x then
-  local quick = math.min(lease / 3, record.t + record.ta / 2 - NOW)
-  if quick >= 1 then
+  local fast = math.min(lease / 3, record.t + record.ta / 2 - NOW)
+  if fast >= 1 then
     redis.call('HSET', META, 'h', ARGV[13], 'hp', PRODUCER)
-    reply[7], reply[8] = int(math.floor(quick)), record.o
+    reply[7], reply[8] = int(math.floor(fast)), record.o
   end
 end
 return reply

@@ -17,8 +17,8 @@
 --   i 1: made by a version that writes prefixes apart from ids (ADR 25)
 --   w owner   d metadata   c started   u last write   t when the TTLs were set   ta td the TTLs, active and done
 --   j what is suspected of its last lease: "<lease until>-<last seq> <since when> <the last look>", see `examine`
---   h 0, or what quick appends have done since the rest was written: encoded bytes + 2^22 * chunks + 2^37 * a number from
---     1 to 65535 that sets it apart from what it was at other times; a quick batch counts as many as it has chunks
+--   h 0, or what fast appends have done since the rest was written: encoded bytes + 2^22 * chunks + 2^37 * a number from
+--     1 to 65535 that sets it apart from what it was at other times; a fast batch counts as many as it has chunks
 --   hp the producer that has done it
 --   p:<producer> "<last batch> <the batch's last seq> <lease until, 0 once it has completed> <node>"
 -- A tombstone (s is `deleted`) has g, o and s, and maybe h 0 and a kept stop.
@@ -69,7 +69,7 @@ local function put(id, producer)
   redis.call('HSET', META, 'p:' .. id, producer_text(producer))
 end
 
--- Reads the record as if what quick appends have done stood where it belongs.
+-- Reads the record as if what fast appends have done stood where it belongs.
 local function fold(record)
   if not record.h or record.h == '0' then return record end
   local id, done = record.hp, record.h % 2^37
@@ -182,7 +182,7 @@ local function add(record, key, number, ...)
 end
 
 -- Publishes to the nodes of the producers that have not completed, but not for `except`.
-local function tell(record, message, except)
+local function tell_producers(record, message, except)
   local told, own = {}, except and 'p:' .. except
   for field, text in pairs(record) do
     if is_producer(field) and field ~= own and text then
@@ -209,7 +209,7 @@ local function finish(record, outcome, reason, finisher)
   record.s, record.r, record.e = outcome, reason, finisher or ''
   expire(record, record.td)
   redis.call('PUBLISH', LIVE, 'e ' .. record.g .. ' ' .. record.q .. ' ' .. outcome .. ' ' .. reason)
-  tell(record, 'e ' .. record.g .. ' ' .. outcome .. '\n' .. STREAM .. '\n' .. reason, finisher)
+  tell_producers(record, 'e ' .. record.g .. ' ' .. outcome .. '\n' .. STREAM .. '\n' .. reason, finisher)
 end
 
 -- Whoever wrote last may be dead when its lease has lapsed, or could not renew it: nobody could while this server was away,
@@ -235,12 +235,12 @@ local function examine(record)
   -- A server that refuses this refuses renewals too.
   local noted = redis.pcall('HSET', META, 'j', sign .. ' ' .. since .. ' ' .. int(NOW))
   if type(noted) ~= 'number' then return left end
-  if not is_known then tell(record, 'r ' .. record.g .. '\n' .. STREAM .. '\n') end
+  if not is_known then tell_producers(record, 'r ' .. record.g .. '\n' .. STREAM .. '\n') end
   return left, math.min(math.max(left, since + GRACE - NOW, 0), AGAIN)
 end
 
 -- Ends a generation whose producers are all dead. Returns what `examine` does, 0 once it has ended.
-local function settle(record)
+local function lapse(record)
   if record.s ~= 'active' then return 0 end
   local left, doubt = examine(record)
   if doubt ~= 0 then return left, doubt end

@@ -11,7 +11,7 @@ local position, generation, budget, most = ARGV[4], ARGV[5], tonumber(ARGV[7]), 
 local record = load()
 if not exists(record) then return false end
 if not allowed(record.w, ARGV[8]) then return { 'forbidden' } end
-local left, doubt = settle(record)
+local left, doubt = lapse(record)
 
 -- Which generation, and what of it: the range (after, to], and its terminal entry.
 local ended, reason = record.s ~= 'active' and record.s, record.r

@@ -9,7 +9,7 @@ local function remove(record)
   if record.s == 'active' then
     redis.call('HSET', META, 'g', record.g, 'o', record.o, 's', 'deleted')
     redis.call('PEXPIRE', META, TOMBSTONE)
-    tell(record, 'e ' .. record.g .. ' interrupted\n' .. STREAM .. '\ndeleted')
+    tell_producers(record, 'e ' .. record.g .. ' interrupted\n' .. STREAM .. '\ndeleted')
   end
   redis.call('PUBLISH', LIVE, 'd')
 end

@@ -14,7 +14,7 @@ if exists(record) then
     local seq = record.m == 's' and int(parse(own).last) or record.b
     return { 'started', record.g, record.o, seq, record.x or false }
   end
-  local left, doubt = settle(record)
+  local left, doubt = lapse(record)
   if record.s == 'active' then
     local soon = again(left, doubt)
     if ARGV[7] == 'share' and record.m == 's' and ARGV[14] ~= '1' and not soon then

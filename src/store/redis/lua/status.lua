@@ -7,7 +7,7 @@
 local record, wrong = inspect()
 if wrong then return { 'damaged', wrong } end
 if not exists(record) then return false end
-local left, doubt = settle(record)
+local left, doubt = lapse(record)
 local alive = 0
 if record.s == 'active' then
   for field, text in pairs(record) do

@@ -44,12 +44,12 @@ if not exists(record) then
   return 'kept'
 end
 if not allowed(record.w, check) then return 'forbidden' end
-settle(record)
+lapse(record)
 if record.s ~= 'active' then return 'ended' end
 if not record.x then
   commit(record)
   redis.call('HSET', META, 'x', reason)
   record.x = reason
 end
-tell(record, 's ' .. record.g .. '\n' .. STREAM .. '\n' .. record.x)
+tell_producers(record, 's ' .. record.g .. '\n' .. STREAM .. '\n' .. record.x)
 return 'stopping'

@@ -11,7 +11,7 @@ local count, own = tonumber(ARGV[7]), ARGV[10]
 local record = load()
 if not exists(record) then return false end
 if not allowed(record.w, ARGV[4]) then return { 'forbidden' } end
-settle(record)
+lapse(record)
 
 -- The generations that are kept, in their order.
 local kept = { { g = record.g, o = tonumber(record.o), b = tonumber(record.b), q = tonumber(record.q) } }

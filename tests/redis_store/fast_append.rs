@@ -11,7 +11,7 @@ use tidemark::{
 use super::support::*;
 
 #[tokio::test]
-async fn g3_quick_appends_are_as_exact_as_others() {
+async fn g3_fast_appends_are_as_exact_as_others() {
     let server = Server::start();
     let (store, _) = open(&config(&server.url()));
     let stream = id("chat");
@@ -21,7 +21,7 @@ async fn g3_quick_appends_are_as_exact_as_others() {
     let hot = async || server.run::<u64>("HGET {tm:chat}:meta h").await;
 
     append(&store, &stream, &next(1)).await;
-    assert_ne!(hot().await, 0, "the next one may be quick");
+    assert_ne!(hot().await, 0, "the next one may be fast");
     assert_eq!(append(&store, &stream, &next(2)).await, done(2));
     let after_two = hot().await;
     assert_eq!(after_two >> 22 & 0x7fff, 1, "chunks since: {after_two:x}");
@@ -60,7 +60,7 @@ async fn g3_quick_appends_are_as_exact_as_others() {
         due: false,
     };
     assert_eq!(append(&store, &stream, &next(7)).await, stopping);
-    assert_eq!(hot().await, 0, "and none is quick after a stop");
+    assert_eq!(hot().await, 0, "and none is fast after a stop");
     store.start(&stream, &start(IfActive::Takeover)).await.unwrap();
     assert_eq!(append(&store, &stream, &next(8)).await, Appended::Fenced);
     server.expect_ttls().await;
@@ -102,13 +102,13 @@ async fn g7_nothing_is_kept_for_a_producer_that_has_ended() {
     store.release(a.producer);
     assert!(
         whole(3).await,
-        "it is not known any more that this one may be quick"
+        "it is not known any more that this one may be fast"
     );
     assert!(!whole(4).await);
 }
 
 #[tokio::test]
-async fn g3_quick_appends_count_as_far_as_their_number_goes() {
+async fn g3_fast_appends_count_as_far_as_their_number_goes() {
     let server = Server::start();
     let (store, _) = open(&config(&server.url()));
     let stream = id("chat");
@@ -130,12 +130,12 @@ async fn g3_quick_appends_count_as_far_as_their_number_goes() {
     let report: String = server.run("INFO commandstats").await;
     assert!(
         report.contains("cmdstat_hincrby"),
-        "most of them were quick: {report}"
+        "most of them were fast: {report}"
     );
 }
 
 #[tokio::test]
-async fn g3_quick_appends_of_one_turn_travel_together_and_stand_alone() {
+async fn g3_fast_appends_of_one_turn_travel_together_and_stand_alone() {
     let server = Server::start();
     let (store, _) = open(&config(&server.url()));
     let starts: Vec<_> = (0..100).map(|_| start(IfActive::Error)).collect();
@@ -208,7 +208,7 @@ async fn upkeep_is_asked_for_in_time_and_needs_no_chunk() {
         ..batch(&a, a.generation, number, Some(expected), chunks)
     };
 
-    // The first one is whole, and what follows is quick until upkeep is due; that is said while quick is still possible.
+    // The first one is whole, and what follows is fast until upkeep is due; that is said while that is still possible.
     let deadline = Instant::now() + Duration::from_secs(20);
     let mut last = 0;
     loop {
@@ -223,12 +223,12 @@ async fn upkeep_is_asked_for_in_time_and_needs_no_chunk() {
         }
         assert!(Instant::now() < deadline, "upkeep is never asked for");
     }
-    assert_ne!(counted().await, 0, "the one that asked was quick");
+    assert_ne!(counted().await, 0, "the one that asked was fast");
 
     let bare = numbered(last + 1, last, &[]);
     assert_eq!(store.append(&stream, &bare).await.unwrap(), done(last));
     assert_eq!(counted().await, 0, "it begins to count anew");
     let next = numbered(last + 2, last, &["x"]);
     assert_eq!(store.append(&stream, &next).await.unwrap(), done(last + 1));
-    assert_eq!(counted().await, 1 << 22 | 4, "and the next one is quick");
+    assert_eq!(counted().await, 1 << 22 | 4, "and the next one is fast");
 }
