@@ -81,9 +81,13 @@ impl Outbox {
         loop {
             self.turn_over.notified().await;
             tokio::task::yield_now().await;
-            while !self.is_urgent.load(Ordering::Acquire)
-                && timeout_at(due, self.hurry.notified()).await.is_ok()
-            {}
+            let urgent = async {
+                while !self.is_urgent.load(Ordering::Acquire) {
+                    self.hurry.notified().await;
+                }
+            };
+            // Either way it is time.
+            let _ = timeout_at(due, urgent).await;
             due = Instant::now() + self.pace;
             (self.wake)();
         }
