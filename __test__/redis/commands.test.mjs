@@ -120,6 +120,25 @@ describe('commands [redis]', () => {
     await producer.complete()
   })
 
+  test('a PING goes with what is published on this machine alone (ADR 19)', async () => {
+    // The same server under a name that does not say where it is.
+    const elsewhere = store.url.replace('127.0.0.1', '127.1')
+    assert.notEqual(elsewhere, store.url)
+    for (const [url, pings] of /** @type {const} */ ([
+      [store.url, 10],
+      [elsewhere, 0],
+    ])) {
+      const engine = open({ url })
+      const producer = await engine.produce(`pings ${pings}`)
+      const { sent } = await watched(async () => {
+        for (let count = 0; count < 10; count++) await producer.append('alone')
+      })
+      assert.equal(sent.filter((name) => name === 'PING').length, pings, url)
+      assert.equal(sent.filter(isScript).length, 10, `${sent}`)
+      await producer.complete()
+    }
+  })
+
   test('item 6 chunks are written in batches, and never wait for Redis', async () => {
     const proxy = await startProxy({ target: store.url })
     const [engine, reader] = [open({ url: proxy.url }), open()]

@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use super::{
-    connect::Connection,
+    connect::{Connection, Server},
     failure::{Failure, is_answer, is_refusal, says, words},
     health::{ConnectionHealth, Part, Status},
     primary::{Primary, PrimaryLease},
@@ -67,6 +67,8 @@ pub struct Commands {
     /// What errors name.
     address: String,
     health: Arc<ConnectionHealth>,
+    /// Its server shares this machine's cores.
+    is_here: bool,
     part: Part,
     link: watch::Sender<Link>,
     /// Operations that wait for the connection.
@@ -94,6 +96,7 @@ enum Link {
 impl Commands {
     pub fn new(primary: Arc<Primary>, address: String, health: Arc<ConnectionHealth>, part: Part) -> Self {
         Self {
+            is_here: primary.named().iter().all(Server::is_here),
             primary,
             address,
             health,
@@ -124,7 +127,7 @@ impl Commands {
             Job::Command { command, .. } => return self.send(operation, asking, command, timeouts).await,
             Job::Script(call) => call,
         };
-        let pings = || call.script.publishes() && self.health.may(Spare::PING);
+        let pings = || self.is_here && call.script.publishes() && self.health.may(Spare::PING);
         let first = asking.or_else(|| pings().then_some("PING"));
         let mut reply = self.send(operation, first, &call.by_hash(), timeouts).await?;
         if matches!(&reply, Err(error) if error.code() == Some("NOSCRIPT")) {

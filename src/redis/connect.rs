@@ -1,6 +1,7 @@
 //! How to connect to one server.
 
 use std::{
+    net::IpAddr,
     ops::{Deref, DerefMut},
     sync::Arc,
     time::Duration,
@@ -106,6 +107,17 @@ impl Server {
         match &self.at {
             ServerAddress::Tcp { host, .. } => host,
             ServerAddress::Unix(_) => "",
+        }
+    }
+
+    /// Whether it runs on this machine, as far as its address says.
+    pub fn is_here(&self) -> bool {
+        match &self.at {
+            ServerAddress::Tcp { host, .. } => {
+                host.eq_ignore_ascii_case("localhost")
+                    || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+            }
+            ServerAddress::Unix(_) => true,
         }
     }
 
