@@ -34,7 +34,7 @@ const DOORS: [(&str, &[&str]); 14] = [
             "error",
         ],
     ),
-    ("legacy", &["store"]),
+    ("legacy", &["store", "redis/fields", "error"]),
     ("sse", &["error", "model"]),
     (
         "engine",

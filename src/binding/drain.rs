@@ -5,7 +5,13 @@ use std::{mem, ops::Range, sync::Arc};
 use serde_json::{Value, json};
 use ulid::Ulid;
 
-use super::json;
+use super::{
+    json,
+    shared::{
+        AGAIN, ASK, BYTES, CHUNK_COST, DATA, END, GENERATION, HEADER, IDLE, LARGE, LARGES, LOG, MORE,
+        PRODUCER, REPLY, SETTLED, STATE, WARNING, WORDS,
+    },
+};
 use crate::{
     Error, Result,
     engine::{
@@ -20,36 +26,10 @@ use crate::{
     },
 };
 
-const MORE: u32 = 1;
-const BYTES: u32 = 2;
-const IDLE: u32 = 4;
-const LARGES: u32 = 8;
-
-const DATA: u32 = 1;
-const SETTLED: u32 = 2;
-const GENERATION: u32 = 3;
-const END: u32 = 4;
-const REPLY: u32 = 5;
-const PRODUCER: u32 = 6;
-const STATE: u32 = 7;
-const WARNING: u32 = 8;
-const ASK: u32 = 9;
-const LARGE: u32 = 10;
-const LOG: u32 = 11;
-
-/// In place of a chunk's tag: the same text as the chunk before, so that many readers of a stream share it.
-const AGAIN: u32 = u32::MAX;
-/// Added to a chunk's length when its cost is counted.
-const CHUNK_COST: u64 = 32;
-/// Flags and length come first.
-const HEADER: usize = 2;
 /// The largest record that is written in one piece: the acknowledgements of one batch of 512 chunks.
 const LARGEST_RECORD: usize = 2 * 512 + 8;
 /// A drain stops here, so that JavaScript gets to its other work.
 const MAX_PAYLOAD: usize = 256 * 1024;
-
-/// Words of a drain.
-const WORDS: usize = 4096;
 
 /// What is ready to be drained, in the form in which JavaScript gets it. The engine's thread puts it there when it wakes
 /// JavaScript, since it has just had all of it in its hands, see `docs/adr/0018-gathered-before-the-wake.md`.
@@ -80,7 +60,7 @@ impl Ready {
 
     /// Fills `words` with records.
     pub fn drain(&mut self, engine: &Engine, words: &mut [u32]) -> Result<Drained> {
-        if words.len() < WORDS {
+        if words.len() < WORDS as usize {
             return Err(Error::invalid("words", format!("has less than {WORDS} elements")));
         }
         let more = engine.drain(&mut self.records, &mut self.waits);
@@ -104,7 +84,7 @@ impl Ready {
         for (to, from) in words.iter_mut().zip(&records.words) {
             *to = *from;
         }
-        records.words.truncate(HEADER);
+        records.words.truncate(HEADER as usize);
         records.last_text = 0..0;
         Ok(Drained {
             text: mem::take(&mut records.text),
@@ -142,7 +122,7 @@ struct Records {
 impl Records {
     fn new() -> Self {
         Self {
-            words: vec![0; HEADER],
+            words: vec![0; HEADER as usize],
             text: String::new(),
             last_text: 0..0,
             last_units: 0,
@@ -197,7 +177,8 @@ impl Records {
 
 impl Sink for Records {
     fn is_full(&self) -> bool {
-        self.words.len() + LARGEST_RECORD > WORDS || self.text.len() + self.bytes.len() >= MAX_PAYLOAD
+        self.words.len() + LARGEST_RECORD > WORDS as usize
+            || self.text.len() + self.bytes.len() >= MAX_PAYLOAD
     }
 
     fn generation(&mut self, subscription: Handle, generation: Ulid) {
@@ -252,7 +233,7 @@ impl Sink for Records {
             next: seq + 1,
             count_at,
         });
-        CHUNK_COST + u64::from(length)
+        u64::from(CHUNK_COST) + u64::from(length)
     }
 
     fn large(&mut self, subscription: Handle, seq: u64, large: Arc<Large>) -> u64 {
@@ -264,7 +245,7 @@ impl Sink for Records {
         self.push(word(length));
         self.push(word(self.larges.len()));
         self.larges.push(large);
-        CHUNK_COST + length as u64
+        u64::from(CHUNK_COST) + length as u64
     }
 
     fn piece(

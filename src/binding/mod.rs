@@ -11,6 +11,7 @@
 mod calls;
 mod drain;
 mod json;
+mod shared;
 
 use std::{
     collections::HashMap,
@@ -276,4 +277,13 @@ pub fn version() -> &'static str {
 #[napi(catch_unwind)]
 pub fn error_codes() -> Vec<&'static str> {
     Error::CODES.to_vec()
+}
+
+/// See `ts/native/native.ts`.
+#[napi(catch_unwind)]
+pub fn constants() -> HashMap<String, u32> {
+    shared::ALL
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), *value))
+        .collect()
 }

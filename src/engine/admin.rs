@@ -7,29 +7,23 @@ use crate::{
     Result, StreamId,
     legacy::Ask,
     model::connection::Credentials,
-    store::{ListCursor, StreamStatus, Sweep},
+    store::{ListCursor, Sweep},
 };
 
 impl Engine {
     /// What is known of a stream.
     pub async fn status(self, stream: StreamId) -> Result<Reply> {
-        self.context.check_open()?;
-        let status: Option<StreamStatus> = self
-            .context
-            .retry(|| self.context.store().status(&stream))
-            .await?;
+        let status = self.context.ask(|store| store.status(&stream)).await?;
         Ok(Reply::Status(status.map(Box::new)))
     }
 
     /// What is found under the names of streams.
     pub async fn inspect(self, streams: Vec<StreamId>) -> Result<Reply> {
-        self.context.check_open()?;
         let found = streams
             .iter()
-            .map(|stream| self.context.retry(|| self.context.store().inspect(stream)));
-        Ok(Reply::Found(
-            join_all(found).await.into_iter().collect::<Result<_>>()?,
-        ))
+            .map(|stream| self.context.ask(|store| store.inspect(stream)));
+        let found: Result<_> = join_all(found).await.into_iter().collect();
+        found.map(Reply::Found)
     }
 
     /// Looks at what the predecessor has left behind, or changes it.
@@ -44,68 +38,46 @@ impl Engine {
 
     /// A page of stream ids.
     pub async fn list(self, from: ListCursor, count: usize) -> Result<Reply> {
-        self.context.check_open()?;
-        let (ids, next) = self
-            .context
-            .retry(|| self.context.store().list(from, count))
-            .await?;
+        let (ids, next) = self.context.ask(|store| store.list(from, count)).await?;
         Ok(Reply::List(ids, next))
     }
 
     /// What a stream takes of the store's memory.
     pub async fn memory(self, stream: StreamId) -> Result<Reply> {
-        self.context.check_open()?;
-        Ok(Reply::Memory(
-            self.context
-                .retry(|| self.context.store().memory(&stream))
-                .await?,
-        ))
+        let bytes = self.context.ask(|store| store.memory(&stream)).await?;
+        Ok(Reply::Memory(bytes))
     }
 
     /// What the store's server says of itself.
     pub async fn info(self) -> Result<Reply> {
-        self.context.check_open()?;
-        Ok(Reply::Info(
-            self.context.retry(|| self.context.store().info()).await?,
-        ))
+        let text = self.context.ask(|store| store.info()).await?;
+        Ok(Reply::Info(text))
     }
 
     /// What the store's server allows.
     pub async fn rights(self) -> Result<Reply> {
-        self.context.check_open()?;
-        Ok(Reply::Rights(
-            self.context.retry(|| self.context.store().rights()).await?,
-        ))
+        let rights = self.context.ask(|store| store.rights()).await?;
+        Ok(Reply::Rights(rights))
     }
 
     /// How many ids the index holds.
     pub async fn count(self) -> Result<Reply> {
-        self.context.check_open()?;
-        Ok(Reply::Count(
-            self.context.retry(|| self.context.store().count()).await?,
-        ))
+        let count = self.context.ask(|store| store.count()).await?;
+        Ok(Reply::Count(count))
     }
 
     /// Removes some of these streams.
     pub async fn sweep(self, streams: Vec<StreamId>, rule: Sweep) -> Result<Reply> {
-        self.context.check_open()?;
-        Ok(Reply::Swept(
-            self.context
-                .retry(|| self.context.store().sweep(&streams, &rule))
-                .await
-                .inspect(|swept| tracing::info!(looked_at = streams.len(), ?swept, "cleaned up"))?,
-        ))
+        let swept = self.context.ask(|store| store.sweep(&streams, &rule)).await?;
+        tracing::info!(looked_at = streams.len(), ?swept, "cleaned up");
+        Ok(Reply::Swept(swept))
     }
 
     /// Removes a stream.
     pub async fn delete(self, stream: StreamId) -> Result<Reply> {
-        self.context.check_open()?;
-        Ok(Reply::Deleted(
-            self.context
-                .retry(|| self.context.store().delete(&stream))
-                .await
-                .inspect(|was_there| tracing::info!(%stream, was_there, "deleted"))?,
-        ))
+        let was_there = self.context.ask(|store| store.delete(&stream)).await?;
+        tracing::info!(%stream, was_there, "deleted");
+        Ok(Reply::Deleted(was_there))
     }
 
     /// Answers an [`Event::Ask`](super::events::Event::Ask): with credentials, or with why there are none.

@@ -139,6 +139,15 @@ impl Context {
         self.next_handle.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// Asks the store for somebody who may ask no more once the engine is closed; repeated as [`Self::retry`] does it.
+    pub(super) async fn ask<'a, T>(
+        &'a self,
+        operation: impl Fn(&'a SharedStore) -> store::Pending<'a, T>,
+    ) -> Result<T> {
+        self.check_open()?;
+        self.retry(|| operation(self.store())).await
+    }
+
     /// Repeats what failed for a passing reason, for as long as a connection may take.
     pub(super) async fn retry<'a, T>(&'a self, operation: impl Fn() -> store::Pending<'a, T>) -> Result<T> {
         let deadline = Instant::now() + self.config.connect_timeout();

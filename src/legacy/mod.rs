@@ -7,6 +7,8 @@
 //! | `message-stream-<chat>:events:<seq, 6 digits>` | string | a copy of each event, for an hour (the first) |
 //! | `stop-stream:<chat>` | string | a stop, for five minutes |
 
+pub mod left;
+
 use serde::{Deserialize, Serialize};
 
 use crate::store::Pending;

@@ -6,7 +6,7 @@
 //!   for a cluster, and [`servers`] hides which it is.
 //! * [`commands`] and [`subscriber`] each keep a connection, and an [`endpoint`] shares them among all stores of the
 //!   process. [`health`] tells an [`observer`] how they are, [`pulse`] when one of them has to prove that it is alive.
-//! * [`script`] is what a server runs, [`failure`] what it says instead, [`spare`] what can be done without.
+//! * [`script`] is what a server runs, [`fields`] what it answers, [`failure`] what it says instead, [`spare`] what can be done without.
 
 pub mod cluster;
 pub mod commands;
@@ -15,6 +15,7 @@ pub mod der;
 pub mod dial;
 pub mod endpoint;
 pub mod failure;
+pub mod fields;
 pub mod first_version;
 pub mod health;
 pub mod observer;

@@ -2,7 +2,7 @@ import type { StreamStatus } from '../../index'
 import type { Engine } from '../core/engine'
 import { called } from '../errors/errors'
 import { streamId } from '../options/options'
-import { home, keysOf } from './default-engine'
+import { home, keysOf, oldKeysOf } from './default-engine'
 import { cleanupOptions, stopOptions } from './options'
 import {
   cleanOld,
@@ -171,7 +171,6 @@ function metricsOf(status: StreamStatus): MessageChunkStreamMetrics {
 
 function metricsOfOld(chatId: string, old: OldChat): MessageChunkStreamMetrics {
   const { events, since, idleMs, ttlMs } = old
-  const key = `message-stream-${chatId}`
   return {
     chatId,
     totalEvents: events,
@@ -179,8 +178,7 @@ function metricsOfOld(chatId: string, old: OldChat): MessageChunkStreamMetrics {
     isCompleted: isComplete(parseOld(old.lastEvent)),
     // As Redis says that a key does not expire.
     ttlSeconds: ttlMs === null ? -1 : Math.ceil(ttlMs / 1000),
-    streamKey: `${key}:stream`,
-    channelKey: `${key}:channel`,
+    ...oldKeysOf(chatId),
     firstMessageId: old.first,
     lastMessageId: old.last,
     oldestTimestamp: since === null ? null : new Date(since).toISOString(),

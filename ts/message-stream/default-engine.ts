@@ -33,6 +33,12 @@ export function keysOf(chatId: string): { streamKey: string; channelKey: string 
   return { streamKey: `${tag}:meta`, channelKey: `${tag}:live` }
 }
 
+/** The key of a chat that the predecessor has stored, and the channel it had, as `src/legacy/left.rs` names them. */
+export function oldKeysOf(chatId: string): { streamKey: string; channelKey: string } {
+  const key = `message-stream-${chatId}`
+  return { streamKey: `${key}:stream`, channelKey: `${key}:channel` }
+}
+
 /** A URL wins; else the variables that the previous backend was configured with, and its defaults. */
 function urlFrom(environment: NodeJS.ProcessEnv): string {
   const { TIDEMARK_URL, REDIS_URL, REDIS_HOST, REDIS_PORT, REDIS_PASSWORD } = environment

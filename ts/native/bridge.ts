@@ -15,8 +15,6 @@ import * as abi from './native'
 import type { ProducerReceiver, Receiver, Teller } from './records'
 import { Writes } from './writes'
 
-/** One drain's records; 16 KiB keep the text that a slow reader holds on to small. */
-const WORDS = 4096
 /** Drains in a row before the event loop gets a turn. */
 const ROUNDS = 16
 /** Every so many wakes, the event loop gets a turn before the drain. */
@@ -54,7 +52,7 @@ export class Bridge {
   /** Those with an acknowledgement under way. */
   readonly progress = new Set<Teller>()
   readonly #calls = new Map<number, Call>()
-  readonly #words = new Uint32Array(WORDS)
+  readonly #words = new Uint32Array(abi.WORDS)
   readonly #drained = new Drained(this.#words)
   readonly #onState: (state: ConnectionState, reason: string) => void
   readonly #provider: Provider | null
@@ -193,7 +191,7 @@ export class Bridge {
   #dispatch(drained: Drained, larges: readonly abi.Parcel[] = []): void {
     const words = this.#words
     const end = words[1] as number
-    let at = 2
+    let at = abi.HEADER
     while (at < end && !this.#closed) {
       const kind = words[at] as number
       const id = words[at + 1] as number

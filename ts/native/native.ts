@@ -34,9 +34,9 @@ export interface Native {
   /** Joins a group and returns the consumer's handle, for `take` and `leave`. `args` is a {@link ConsumeArgs}. */
   consume(engine: number, args: string): number
   /**
-   * Fills `words`, which has 4,096 elements, with what is ready and returns all its text, one after the other, in the
+   * Fills `words`, which has {@link WORDS} elements, with what is ready and returns all its text, one after the other, in the
    * order of the records: `words[0]` is a set of flags ({@link MORE} …), `words[1]` the number of words used, and records
-   * follow from `words[2]`.
+   * follow from `words[HEADER]`.
    */
   drain(engine: number, words: Uint32Array): string
   /** The byte chunks of the last drain, one after the other; called when {@link BYTES} was set. */
@@ -57,6 +57,8 @@ export interface Native {
   version(): string
   /** All error codes, in the order of `src/error.rs`. */
   errorCodes(): string[]
+  /** The numbers below, as the native side has them (`src/binding/shared.rs`). */
+  constants(): Record<string, number>
 }
 
 declare const parcel: unique symbol
@@ -161,6 +163,10 @@ export const CHUNK_COST = 32
 /** Added for one whose acknowledgement is waited for: a promise and the functions that settle it. */
 export const ACK_COST = 256
 
+/** The words of a drain: 16 KiB keep the text that a slow reader holds on to small. */
+export const WORDS = 4096
+/** Those that come before the first record. */
+export const HEADER = 2
 /** See {@link DATA}. */
 export const AGAIN = 2 ** 32 - 1
 

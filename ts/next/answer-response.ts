@@ -1,12 +1,11 @@
 import type { Outcome } from '../../index'
 import { ClosedError, cutError, InterruptedError, TidemarkError } from '../errors/errors'
 import { headersFor } from '../http/respond'
-import { isTooLarge } from '../options/options'
+import { HEARTBEAT_MS, isTooLarge } from '../options/options'
 import { ignore } from '../util/deferred'
 import { clearTimeout, setTimeout } from '../util/timers'
 import type { Started } from './answer-start'
 
-const HEARTBEAT_MS = 15_000
 const encoder = new TextEncoder()
 
 /**

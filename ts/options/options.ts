@@ -366,12 +366,15 @@ export function deadArgs(given: unknown): Owned {
   }
 }
 
+/** The default pause between an event stream's keep-alive comments. */
+export const HEARTBEAT_MS = 15_000
+
 function framed(options: ReturnType<typeof checkSse>): { sse: SseArgs; pace: Pace } {
   const { format = 'events', replay = format === 'events' ? 'exact' : 'merged', retryMs = 1000 } = options
   return {
     sse: { format, retryMs, isMerged: replay === 'merged' },
     pace: {
-      heartbeatMs: options.heartbeatMs ?? 15_000,
+      heartbeatMs: options.heartbeatMs ?? HEARTBEAT_MS,
       maxDurationMs: options.maxDurationMs,
       onError: options.onError,
     },

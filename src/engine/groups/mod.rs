@@ -78,6 +78,7 @@ impl Engine {
                 verdicts: part.to_vec(),
                 owner: resolve.owner.clone(),
             };
+            // What was begun is ended, also while the engine closes.
             self.context
                 .retry(|| self.context.store().resolve(work, &part))
                 .await?;
@@ -87,22 +88,15 @@ impl Engine {
 
     /// The groups of a stream, or those that wait for finished generations.
     pub async fn groups(self, stream: Option<StreamId>) -> Result<Reply> {
-        self.context.check_open()?;
         let work = stream.as_ref().map_or(Work::Finished, Work::Stream);
-        self.context
-            .retry(|| self.context.store().groups(work))
-            .await
-            .map(Reply::Groups)
+        let groups = self.context.ask(|store| store.groups(work)).await?;
+        Ok(Reply::Groups(groups))
     }
 
     /// A page of a group's dead letters.
     pub async fn dead(self, stream: Option<StreamId>, dead: Dead) -> Result<Reply> {
-        self.context.check_open()?;
         let work = stream.as_ref().map_or(Work::Finished, Work::Stream);
-        let items = self
-            .context
-            .retry(|| self.context.store().dead(work, &dead))
-            .await?;
+        let items = self.context.ask(|store| store.dead(work, &dead)).await?;
         let mut reader = Reader::default();
         let mut handed = Handed::default();
         let mut bytes = 0;

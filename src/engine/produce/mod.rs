@@ -93,10 +93,7 @@ impl Engine {
             lease: self.context.config.lease(),
             ttl: options.ttl,
         };
-        let started = self
-            .context
-            .retry(|| self.context.store().start(&stream, &start))
-            .await?;
+        let started = self.context.ask(|store| store.start(&stream, &start)).await?;
         tracing::debug!(%stream, generation = %started.generation, seq = started.seq, if_active = ?start.if_active, "producer started");
         start.generation = started.generation;
         // Its time may be another.

@@ -48,10 +48,10 @@ pub struct Producer {
 }
 
 /// What a chunk costs beside its payload while it waits, so that empty ones are bounded too: its tag, as often as that is
-/// kept or copied, and a vector's room to grow. `ts/native/native.ts` counts the same.
-const CHUNK_COST: usize = 32;
-/// What somebody who waits for its acknowledgement costs, most of it on the host's side. `ts/native/native.ts` counts the same.
-const ACK_COST: usize = 256;
+/// kept or copied, and a vector's room to grow. The host counts the same, and so does a reader's credit.
+pub const CHUNK_COST: u32 = 32;
+/// What somebody who waits for its acknowledgement costs, most of it on the host's side, which counts the same.
+pub const ACK_COST: u32 = 256;
 
 /// What host and writer share.
 #[derive(Default)]
@@ -319,7 +319,7 @@ impl State {
 
     fn depth(&self) -> usize {
         let chunks = count(self.crossed - self.settled);
-        self.queued() + chunks * CHUNK_COST + self.acks.len() * ACK_COST
+        self.queued() + chunks * CHUNK_COST as usize + self.acks.len() * ACK_COST as usize
     }
 
     /// The next batch, if it can leave now.

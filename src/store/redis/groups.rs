@@ -7,13 +7,15 @@ use super::{
     base::RedisStore,
     errands::name_of,
     keys::StreamKeys,
-    reply::{self, Fields},
-    scripts, spares,
+    reply, scripts, spares,
 };
 use crate::{
     Error, Result, StreamId,
     model::cursor::MAX_SEQ,
-    redis::script::{Call, Script},
+    redis::{
+        fields::Fields,
+        script::{Call, Script},
+    },
     store::{
         OwnerCheck, Start,
         groups::{
@@ -88,7 +90,7 @@ impl RedisStore {
             "full" => return Err(full()),
             refused => return Err(refusal(work, refused, &fields)),
         }
-        let done = fields.terminal()?;
+        let done = reply::terminal(&mut fields)?;
         let lost = fields.option()?.and_then(|cursor| cursor.parse().ok());
         let items = items(work, fields.nested()?)?;
         Ok(Some(Taken { items, done, lost }))

@@ -11,8 +11,12 @@ use std::collections::HashMap;
 use redis::{Cmd, Value};
 use ulid::Ulid;
 
-use super::{arguments::number, base::RedisStore, keys::SHARDS, reply::Fields, scripts, spares};
-use crate::{Error, Result, StreamId, redis::script::Call, store::ListCursor};
+use super::{arguments::number, base::RedisStore, keys::SHARDS, scripts, spares};
+use crate::{
+    Error, Result, StreamId,
+    redis::{fields::Fields, script::Call},
+    store::ListCursor,
+};
 
 /// The most ids that one command asks for.
 const LIST_AT_ONCE: usize = 1000;

@@ -200,6 +200,17 @@ mod tests {
     }
 
     #[test]
+    fn names_are_those_that_typescript_makes_too() {
+        let vectors: serde_json::Value =
+            serde_json::from_str(include_str!("../../../tests/key_names.json")).unwrap();
+        for vector in vectors.as_array().unwrap() {
+            let text = |field: &str| vector[field].as_str().unwrap();
+            let keys = KeyNames::new("message-stream").stream(&StreamId::new(text("id")).unwrap());
+            assert_eq!((&*keys.meta, &*keys.live), (text("record"), text("channel")));
+        }
+    }
+
+    #[test]
     fn a_prefix_and_an_id_never_run_together() {
         let pairs = [
             ("app", "eu:42"),

@@ -3,15 +3,11 @@
 use bytes::Bytes;
 use redis::Value;
 
-use super::{
-    arguments::millis,
-    base::RedisStore,
-    reply::{self, Fields},
-    scripts,
-};
+use super::{arguments::millis, base::RedisStore, reply, scripts};
 use crate::{
     Result, StreamId,
     model::frame::Reference,
+    redis::fields::Fields,
     store::{Appended, Piece},
 };
 

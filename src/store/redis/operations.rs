@@ -15,11 +15,12 @@ use super::{
     index::Marks,
     keys::StreamKeys,
     names::Names,
-    predecessor, reply, rights, scripts,
+    reply, rights, scripts,
     spares::{self, note_refusal},
 };
 use crate::{
     Cursor, Error, Result, StreamId,
+    legacy::left,
     model::{connection::ConnectionState, cursor::MAX_SEQ, frame::Reference},
     store::{
         Ack, Append, Appended, Found, IfEnded, ListCursor, MAX_CONSUMERS, MAX_KEPT_STOPS, MAX_PAGE_FRAMES,
@@ -303,7 +304,7 @@ impl Store for RedisStore {
             let id = format!("tidemark-rights-{}", Ulid::new());
             let keys = self.keys.stream(&StreamId::new(&id)?);
             let [stream_pattern, plain_pattern] = self.keys.patterns();
-            let (old, old_pattern) = predecessor::stream_and_pattern(&id);
+            let (old, old_pattern) = left::stream_and_pattern(&id);
             let scene = rights::Scene {
                 key: keys.log,
                 channel: keys.live,

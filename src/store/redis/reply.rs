@@ -1,13 +1,13 @@
-//! Takes replies apart. A reply of an unexpected shape is an error, never a panic.
+//! What the replies of scripts and commands mean. A reply of an unexpected shape is an error, never a panic.
 
 use std::time::Duration;
 
 use redis::Value;
-use ulid::Ulid;
 
 use crate::{
     Cursor, Error, Result, StreamId,
     model::ending::{Outcome, Terminal},
+    redis::fields::Fields,
     store::{
         Appended, ConsumerStatus, Found, Head, Page, Started, StopResult, StreamStatus, Swept,
         doubt::Look,
@@ -16,94 +16,13 @@ use crate::{
     },
 };
 
-/// The elements of an array, taken one by one.
-pub(super) struct Fields {
-    operation: &'static str,
-    values: std::vec::IntoIter<Value>,
-}
-
-impl Fields {
-    pub fn new(operation: &'static str, reply: Value) -> Result<Self> {
-        match reply {
-            Value::Array(values) => Ok(Self {
-                operation,
-                values: values.into_iter(),
-            }),
-            _ => Err(malformed(operation)),
-        }
-    }
-
-    pub fn bytes(&mut self) -> Result<Option<Vec<u8>>> {
-        match self.values.next() {
-            Some(Value::BulkString(bytes)) => Ok(Some(bytes)),
-            Some(Value::SimpleString(text)) => Ok(Some(text.into_bytes())),
-            Some(Value::Nil) => Ok(None),
-            _ => Err(malformed(self.operation)),
-        }
-    }
-
-    pub fn option(&mut self) -> Result<Option<String>> {
-        let Some(bytes) = self.bytes()? else {
-            return Ok(None);
-        };
-        String::from_utf8(bytes)
-            .map(Some)
-            .map_err(|_| malformed(self.operation))
-    }
-
-    pub fn text(&mut self) -> Result<String> {
-        self.option()?.ok_or_else(|| malformed(self.operation))
-    }
-
-    pub fn number(&mut self) -> Result<u64> {
-        self.text()?.parse().map_err(|_| malformed(self.operation))
-    }
-
-    pub fn flag(&mut self) -> Result<bool> {
-        Ok(self.text()? == "1")
-    }
-
-    /// A duration that may be absent.
-    pub fn millis(&mut self) -> Result<Option<Duration>> {
-        let Some(text) = self.option()? else {
-            return Ok(None);
-        };
-        let millis = text.parse().map_err(|_| malformed(self.operation))?;
-        Ok(Some(Duration::from_millis(millis)))
-    }
-
-    fn ulid(&mut self) -> Result<Ulid> {
-        Ulid::from_string(&self.text()?).map_err(|_| malformed(self.operation))
-    }
-
-    /// An outcome and its reason; `None` when the outcome is absent or not one.
-    pub fn terminal(&mut self) -> Result<Option<Terminal>> {
-        let outcome = self.option()?.as_deref().and_then(Outcome::parse);
-        let reason = self.option()?.unwrap_or_default();
-        Ok(outcome.map(|outcome| Terminal { outcome, reason }))
-    }
-
-    pub fn nested(&mut self) -> Result<Self> {
-        let value = self.values.next().ok_or_else(|| malformed(self.operation))?;
-        Self::new(self.operation, value)
-    }
-
-    pub fn is_empty(&self) -> bool {
-        self.values.len() == 0
-    }
-
-    pub fn malformed(&self) -> Error {
-        malformed(self.operation)
-    }
-}
-
 /// What `start.lua` says, and when to ask again.
 pub(super) fn started(stream: &StreamId, reply: Value) -> Result<Look<Result<Started>>> {
     let mut fields = Fields::new("start", reply)?;
     let mut again = None;
     let answer = match fields.text()?.as_str() {
         "started" => Ok(Started {
-            generation: fields.ulid()?,
+            generation: fields.parsed()?,
             ordinal: fields.number()?,
             seq: fields.number()?,
             stop: fields.option()?,
@@ -157,7 +76,7 @@ pub(super) fn appended(operation: &'static str, reply: Value) -> Result<AppendRe
             let done = Appended::Done {
                 last: fields.number()?,
                 stop: fields.option()?,
-                terminal: fields.terminal()?,
+                terminal: terminal(&mut fields)?,
                 due: false,
             };
             let index_ttl = fields.number()?;
@@ -178,7 +97,7 @@ pub(super) fn appended(operation: &'static str, reply: Value) -> Result<AppendRe
         "incomplete" => Appended::Incomplete,
         "unsealed" => Appended::Unsealed,
         "fenced" => Appended::Fenced,
-        "ended" => Appended::Ended(fields.terminal()?.ok_or_else(|| fields.malformed())?),
+        "ended" => Appended::Ended(terminal(&mut fields)?.ok_or_else(|| fields.malformed())?),
         "missing" => Appended::Missing,
         _ => return Err(fields.malformed()),
     };
@@ -202,23 +121,23 @@ pub(super) fn page(stream: &StreamId, reply: Value) -> Result<Option<RawPage>> {
     }
     let page = Page {
         head: Head {
-            generation: fields.ulid()?,
+            generation: fields.parsed()?,
             base: fields.number()?,
             seq: fields.number()?,
-            terminal: fields.terminal()?,
+            terminal: terminal(&mut fields)?,
             lease_left: Duration::from_millis(fields.number()?),
             doubt: fields.millis()?,
         },
-        generation: fields.ulid()?,
+        generation: fields.parsed()?,
         base: fields.number()?,
         after: fields.number()?,
         lost: fields.flag()?,
         more: fields.flag()?,
-        terminal: fields.terminal()?,
+        terminal: terminal(&mut fields)?,
         frames: Vec::new(),
     };
     let mut frames = fields.nested()?;
-    let mut kept = Vec::with_capacity(frames.values.len() / 2);
+    let mut kept = Vec::with_capacity(frames.len() / 2);
     while !frames.is_empty() {
         kept.push((frames.number()?, frames.bytes()?.unwrap_or_default().into()));
     }
@@ -227,13 +146,14 @@ pub(super) fn page(stream: &StreamId, reply: Value) -> Result<Option<RawPage>> {
 
 /// What `stop.lua` says.
 pub(super) fn stopped(stream: &StreamId, reply: Value) -> Result<StopResult> {
-    match Fields::new("stop", Value::Array(vec![reply]))?.text()?.as_str() {
+    let mut fields = Fields::new("stop", Value::Array(vec![reply]))?;
+    match fields.text()?.as_str() {
         "stopping" => Ok(StopResult::Stopping),
         "kept" => Ok(StopResult::Kept),
         "full" => Err(too_many_stops(stream)),
         "ended" => Ok(StopResult::Ended),
         "forbidden" => Err(forbidden(stream)),
-        _ => Err(malformed("stop")),
+        _ => Err(fields.malformed()),
     }
 }
 
@@ -346,9 +266,9 @@ pub(super) fn forbidden(stream: &StreamId) -> Error {
     }
 }
 
-/// The error for a reply that no script of this version gives.
-fn malformed(operation: &'static str) -> Error {
-    Error::Internal {
-        reason: format!("a malformed reply to {operation}"),
-    }
+/// An outcome and its reason; `None` when the outcome is absent or not one.
+pub(super) fn terminal(fields: &mut Fields) -> Result<Option<Terminal>> {
+    let outcome = fields.option()?.as_deref().and_then(Outcome::parse);
+    let reason = fields.option()?.unwrap_or_default();
+    Ok(outcome.map(|outcome| Terminal { outcome, reason }))
 }
