@@ -1,6 +1,7 @@
 import { types } from 'node:util'
 import type { CleanupReport } from '../../index'
 import { invalidArgument } from '../errors/errors'
+import { isCursor } from '../util/cursor'
 import type {
   AckArgs,
   AcknowledgeArgs,
@@ -30,6 +31,8 @@ const DEFAULT_TTL_MS = 3_600_000
 const DEFAULT_WAIT_MS = 30_000
 /** Proxies give up on a response that does not begin. */
 const DEFAULT_RESPOND_WAIT_MS = 5_000
+/** Proxies drop connections that are silent for a minute, or half of one. */
+export const DEFAULT_HEARTBEAT_MS = 15_000
 const DEFAULT_LEVEL = 6
 const DEFAULT_AGE_MS = 3_600_000
 
@@ -371,7 +374,7 @@ function framed(options: ReturnType<typeof checkSse>): { sse: SseArgs; pace: Pac
   return {
     sse: { format, retryMs, isMerged: replay === 'merged' },
     pace: {
-      heartbeatMs: options.heartbeatMs ?? 15_000,
+      heartbeatMs: options.heartbeatMs ?? DEFAULT_HEARTBEAT_MS,
       maxDurationMs: options.maxDurationMs,
       onError: options.onError,
     },
@@ -514,13 +517,6 @@ export function from(value: unknown, field: string): string {
 /** The cursor of a chunk. */
 export function cursor(value: unknown, field: string): string {
   return isCursor(value) ? value : refuse(field, 'the cursor of a chunk', value)
-}
-
-/** As strict as `src/model/cursor.rs`: one text for one cursor. */
-function isCursor(value: unknown): value is string {
-  if (typeof value !== 'string') return false
-  const seq = /^[0-7][0-9A-HJKMNP-TV-Z]{25}\.(0|[1-9]\d{0,15})$/.exec(value)?.[1]
-  return seq !== undefined && Number.isSafeInteger(Number(seq))
 }
 
 export function signal(value: unknown, field: string): AbortSignal {
