@@ -14,6 +14,8 @@ import { numbered, readAll, texts } from '../support/streams.mjs'
 import { until } from '../support/wait.mjs'
 
 const MIB = 1 << 20
+/** The default of `connectTimeout`: what does not wait for a connection takes far less, however busy the machine is. */
+const CONNECT_MS = 5_000
 const LIMIT = { timeout: 60_000 }
 
 /** @type {unknown[]} */
@@ -201,7 +203,7 @@ test(
     assert.equal(engine.state, 'degraded')
     for (const id of ['second', 'third']) {
       const { took, outcome } = await answer(id)
-      assert.ok(took < 500, `the first chunk came after ${Math.round(took)} ms`)
+      assert.ok(took < CONNECT_MS / 2, `the first chunk came after ${Math.round(took)} ms`)
       assert.equal(outcome, undefined)
     }
     // Nobody listens and nobody waits: the answers themselves find out that Redis is there again.
@@ -237,7 +239,7 @@ test(
       const { status, headers } = await ask()
       const took = performance.now() - started
       assert.deepEqual([status, headers.get('retry-after')], [503, '1'])
-      assert.ok(took < 1000, `it was said after ${Math.round(took)} ms`)
+      assert.ok(took < CONNECT_MS / 2, `it was said after ${Math.round(took)} ms`)
     }
     const answer = await get('live')
     assert.equal(answer.status, 200)

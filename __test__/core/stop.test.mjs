@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
 import { checkHistory } from '../support/history.mjs'
-import { now, startRemote } from '../support/remote.mjs'
+import { startRemote } from '../support/remote.mjs'
 import { eachStore, TestStore } from '../support/stores.mjs'
 import { follow, numbered, produceAll, readAll, texts, useEngines, writeAll } from '../support/streams.mjs'
 import { until } from '../support/wait.mjs'
@@ -242,32 +242,21 @@ describe('stop across processes [redis]', () => {
 
   test('G6 a stop from another process reaches the signal, and one to another process too', async (t) => {
     await store.start()
-    const keyPrefix = store.prefix()
-    const engine = open({ keyPrefix })
-    const remote = await startRemote(t, { url: store.url, keyPrefix })
-    const delays = []
+    // Nothing is written, and leases are renewed minutes later: what comes in time comes by the stop's own message.
+    const options = { keyPrefix: store.prefix(), lease: '10m' }
+    const engine = open(options)
+    const remote = await startRemote(t, { url: store.url, ...options })
     for (let round = 0; round < 20; round++) {
       const producer = await engine.produce(`here ${round}`)
-      const fired = new Promise((resolve) => {
-        producer.signal.addEventListener('abort', () => resolve(now()), { once: true })
-      })
-      const pressed = now()
       assert.equal((await remote.ask('stop', { streamId: `here ${round}`, reason: 'r' })).result, 'stopping')
       await until(() => producer.signal.aborted)
-      delays.push((await fired) - pressed)
 
       await remote.ask('produce', { streamId: `there ${round}` })
-      const sent = now()
       await engine.stop(`there ${round}`, `reason ${round}`)
-      const { at, code, reason } = await remote.child.next('aborted')
+      const { code, reason } = await remote.child.next('aborted')
       assert.deepEqual([code, reason], ['ERR_STOPPED', `reason ${round}`])
-      delays.push(at - sent)
       assert.equal((await remote.ask('complete', { streamId: `there ${round}` })).outcome, 'stopped')
     }
-    delays.sort((a, b) => a - b)
-    const middle = delays[delays.length / 2] ?? Number.POSITIVE_INFINITY
-    t.diagnostic(`stop to signal: median ${middle.toFixed(1)} ms, slowest ${delays.at(-1)?.toFixed(1)} ms`)
-    assert.ok(middle < 100, `median ${middle} ms`)
   })
 
   test('G6 kept stops are bounded, and go by themselves', async () => {

@@ -145,14 +145,11 @@ describe('commands [redis]', () => {
     const producer = await engine.produce('batches')
     const chunks = texts(5_000)
     proxy.delay(50)
-    let lasted = 0
     const { sent } = await watched(async () => {
-      const started = performance.now()
+      // All in one turn, in which no answer of Redis can come.
       for (const chunk of chunks) assert.equal(producer.write(chunk), true)
-      lasted = performance.now() - started
       await producer.flush()
     })
-    assert.ok(lasted < 500, `writing took ${lasted} ms`)
     const scripts = sent.filter(isScript).length
     assert.ok(scripts <= 30, `${scripts} scripts for 5,000 chunks`)
     proxy.delay(0)

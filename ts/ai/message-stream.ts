@@ -1,4 +1,5 @@
 import { type Follow, FollowError } from '../client/follow.js'
+import { generationOf } from '../util/cursor'
 
 /**
  * The chunks of an answer for the SDK, which knows nothing of the responses that they came in. `open` begins to follow, and
@@ -23,7 +24,7 @@ export function messageStream(open: (onOther: (data: string) => void) => Follow)
         if (following.outcome === undefined) throw new FollowError(CUT, 'ERR_INTERRUPTED')
         return controller.close()
       }
-      const [of] = value.cursor.split('.')
+      const of = generationOf(value.cursor)
       generation ??= of
       // What another answer has taken the place of is over.
       if (of !== generation) throw new FollowError('interrupted: superseded', 'ERR_INTERRUPTED')

@@ -1,4 +1,5 @@
 import type { Chunk, StreamStatus } from '../../index'
+import { cursorAt } from '../util/cursor'
 import { WholeText } from '../util/text'
 import { type Command, type Context, count, EXIT, span, text, UsageError } from './command'
 import { under } from './ls'
@@ -57,7 +58,7 @@ failed or was interrupted.`,
 }
 
 function lastOf({ generation, firstSeq, lastSeq }: StreamStatus, count: number): string {
-  return `${generation}.${Math.max(firstSeq - 1, lastSeq - count)}`
+  return cursorAt(generation, Math.max(firstSeq - 1, lastSeq - count))
 }
 
 /** Whether nothing is left to print, so that waiting for a chunk would be in vain. */

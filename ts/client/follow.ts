@@ -1,4 +1,5 @@
 import { clearTimeout, MAX_PAUSE_MS, setTimeout } from '../util/browser-timers.js'
+import { generationOf, seqOf } from '../util/cursor'
 import { type Event, EventParser } from '../util/sse-parser.js'
 import { type AckOptions, Acks } from './acks.js'
 import { FollowError, isEventStream, isPassing, refusal, retryAfter, UI_MESSAGES } from './responses.js'
@@ -219,9 +220,9 @@ export class Follow implements AsyncIterableIterator<FollowedChunk> {
     const content = sure(() => contentOf(type, data), 'the server sent what cannot be read', 'ERR_HTTP')
     if (type === 'end') this.#end(content ?? {})
     if (id === undefined) return undefined
-    const [generation, seq] = parts(id)
-    const [lastGeneration, lastSeq] = parts(this.#cursor ?? '')
-    if (generation === lastGeneration && seq <= lastSeq && !this.#isReset) return undefined
+    const seq = seqOf(id)
+    const last = this.#cursor ?? ''
+    if (generationOf(id) === generationOf(last) && seq <= seqOf(last) && !this.#isReset) return undefined
     const isReset = this.#isReset
     this.#isReset = false
     this.#cursor = id
@@ -279,11 +280,6 @@ export class Follow implements AsyncIterableIterator<FollowedChunk> {
 
 /** A read that failed ends the response. */
 const LOST = { done: true, value: undefined } as const
-
-function parts(cursor: string): [generation: string, seq: number] {
-  const [generation = '', seq] = cursor.split('.')
-  return [generation, Number(seq)]
-}
 
 function contentOf(type: string, data: string) {
   if (type === 'text' || type === 'end') return JSON.parse(data)

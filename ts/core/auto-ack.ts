@@ -1,12 +1,13 @@
 import type { Bridge } from '../native/bridge'
 import type { AckArgs } from '../options/args'
+import { cursorAt } from '../util/cursor'
 import { ignore } from '../util/deferred'
 
 /**
  * How far a consumer's loop has come, acknowledged by itself: one request at a time, which the native side answers once
  * it has stored what gathered meanwhile.
  */
-export class Progress {
+export class AutoAck {
   readonly #bridge: Bridge
   readonly #args: Omit<AckArgs, 'cursor'>
   #generation = ''
@@ -31,11 +32,11 @@ export class Progress {
     if (this.#seq === this.#told || this.#bridge.closing) return
     this.#told = this.#seq
     this.#isUnderWay = true
-    this.#bridge.progress.add(this)
-    const args = { ...this.#args, cursor: `${this.#generation}.${this.#told}` }
+    this.#bridge.autoAcks.add(this)
+    const args = { ...this.#args, cursor: cursorAt(this.#generation, this.#told) }
     const over = () => {
       this.#isUnderWay = false
-      this.#bridge.progress.delete(this)
+      this.#bridge.autoAcks.delete(this)
       this.tell(holds)
     }
     // A refusal costs no more than chunks that are read again; whoever has to know calls `ack` itself.

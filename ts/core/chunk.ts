@@ -1,4 +1,5 @@
 import type * as api from '../../index'
+import { cursorAt } from '../util/cursor'
 import { show } from '../util/shown'
 
 // `ignoreBOM` means that a byte order mark is kept: the text is the producer's, not ours to trim.
@@ -16,7 +17,7 @@ export class Chunk implements api.Chunk {
   }
 
   get cursor(): string {
-    return `${this.#generation}.${this.seq}`
+    return cursorAt(this.#generation, this.seq)
   }
 
   toJSON(): api.ChunkJson {

@@ -6,14 +6,13 @@ import { unpacked } from '../native/large'
 import type { Handed, HandedItem, Parcel } from '../native/native'
 import type { ConsumeArgs, Owned } from '../options/args'
 import type { Consuming } from '../options/options'
+import { generationOf, seqOf } from '../util/cursor'
 import { ignore } from '../util/deferred'
 import { Fifo } from '../util/fifo'
 import { show } from '../util/shown'
 import { Chunk, fieldsOf } from './chunk'
-import { Verdicts } from './resolutions'
+import { Resolutions } from './resolutions'
 
-/** The characters of a ULID and the dot after it. */
-const SEQ_AT = 27
 /** Dead letters asked for at once. */
 const PAGE = 64
 
@@ -24,7 +23,7 @@ class GroupItem extends Chunk implements api.GroupItem {
   readonly #ack: () => Promise<void>
 
   constructor({ cursor, deliveries }: HandedItem, data: api.ChunkData, ack: () => Promise<void>) {
-    super(cursor.slice(0, SEQ_AT - 1), seqOf(cursor), data)
+    super(generationOf(cursor), seqOf(cursor), data)
     this.deliveries = deliveries
     this.#ack = ack
   }
@@ -49,7 +48,7 @@ class Consumption<Item> implements AsyncIterableIterator<Item>, AsyncDisposable 
   readonly #signal: AbortSignal | undefined
   readonly #from: Origin
   readonly #make: (item: HandedItem, ack: () => Promise<void>) => Item
-  readonly #verdicts: Verdicts
+  readonly #resolutions: Resolutions
   readonly #items = new Fifo<HandedItem>()
   #handle: number | undefined
   /** One `next()` at a time. */
@@ -68,7 +67,7 @@ class Consumption<Item> implements AsyncIterableIterator<Item>, AsyncDisposable 
     this.#from = from
     this.#make = make
     const { streamId, group, consumer, owner } = args
-    this.#verdicts = new Verdicts(bridge, { streamId, group, consumer, owner })
+    this.#resolutions = new Resolutions(bridge, { streamId, group, consumer, owner })
     this.#open()
   }
 
@@ -117,7 +116,7 @@ class Consumption<Item> implements AsyncIterableIterator<Item>, AsyncDisposable 
     for (;;) {
       const item = this.#items.shift()
       if (item !== undefined) {
-        const value = this.#make(item, () => this.#verdicts.give(item.id, 'done'))
+        const value = this.#make(item, () => this.#resolutions.give(item.id, 'done'))
         return { done: false, value }
       }
       const end = this.#end
@@ -153,7 +152,7 @@ class Consumption<Item> implements AsyncIterableIterator<Item>, AsyncDisposable 
 
   /** They were on their way when the loop was left. */
   #giveBack(items: HandedItem[]): void {
-    for (const { id } of items) this.#verdicts.give(id, 'back').catch(ignore)
+    for (const { id } of items) this.#resolutions.give(id, 'back').catch(ignore)
   }
 
   readonly #onAbort = (): void => {
@@ -197,7 +196,7 @@ export async function* deadLetters(
   bridge: Bridge,
   args: Owned,
 ): AsyncGenerator<api.DeadChunk | api.DeadFinished, undefined> {
-  const verdicts = new Verdicts(bridge, { ...args, consumer: '' })
+  const resolutions = new Resolutions(bridge, { ...args, consumer: '' })
   let after: string | null = null
   for (;;) {
     const { items }: Handed = await bridge.request(
@@ -209,8 +208,8 @@ export async function* deadLetters(
       const { id, cursor, deliveries } = item
       const own = {
         deliveries,
-        retry: () => verdicts.give(id, 'retry'),
-        drop: () => verdicts.give(id, 'drop'),
+        retry: () => resolutions.give(id, 'retry'),
+        drop: () => resolutions.give(id, 'drop'),
       }
       if (args.streamId === null) yield { ...finishedOf(item), ...own }
       else yield { seq: seqOf(cursor), cursor, data: dataOf(bridge, item), ...own }
@@ -223,15 +222,11 @@ export async function* deadLetters(
 function finishedOf({ streamId, cursor, outcome, reason }: HandedItem) {
   return {
     streamId: streamId as string,
-    generation: cursor.slice(0, SEQ_AT - 1),
+    generation: generationOf(cursor),
     cursor,
     outcome: outcome as api.Outcome,
     reason: reason || null,
   }
-}
-
-function seqOf(cursor: string): number {
-  return Number(cursor.slice(SEQ_AT))
 }
 
 function dataOf({ native }: Bridge, { text, bytes, large }: HandedItem): api.ChunkData | null {

@@ -5,6 +5,7 @@ import type { Bridge } from '../native/bridge'
 import type { PipeArgs, ProduceArgs } from '../options/args'
 import { checkChunk, isTooLarge } from '../options/options'
 import { checkSource, leave, type Reading, read } from '../options/source'
+import { cursorAt } from '../util/cursor'
 import { type Deferred, deferred, ignore } from '../util/deferred'
 import { Halves } from '../util/text'
 import { copyUntilAborted, put } from './copy'
@@ -24,7 +25,7 @@ type Done = Deferred<Outcome | undefined>
 const locals = new WeakMap<ReadableStream, () => Local | undefined>()
 
 /** The cursor of the chunk that was read last from what {@link pipe} has returned, if that chunk is in the stream. */
-export function cursorOf(chunks: ReadableStream): string | undefined {
+export function lastCursorOf(chunks: ReadableStream): string | undefined {
   return locals.get(chunks)?.()?.cursor
 }
 
@@ -80,7 +81,7 @@ async function begin(
   }
   const args = {
     streamId: start.streamId,
-    from: `${producer.generation}.0`,
+    from: cursorAt(producer.generation, 0),
     consumer: null,
     owner: start.owner,
     waitMs: 0,

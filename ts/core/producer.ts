@@ -12,6 +12,7 @@ import type { Bridge } from '../native/bridge'
 import { BYTES_PER_UNIT, costOf, type Queue } from '../native/writes'
 import type { ProduceArgs } from '../options/args'
 import { MAX_CHUNK_BYTES, MAX_REASON_BYTES, refuseChunk } from '../options/options'
+import { cursorAt } from '../util/cursor'
 import { type Deferred, deferred, ignore } from '../util/deferred'
 import { Fifo } from '../util/fifo'
 import { show } from '../util/shown'
@@ -159,7 +160,7 @@ export class Producer implements api.Producer, Queue {
   settled(words: Uint32Array, at: number, count: number): void {
     for (let i = at; i < at + 2 * count; i += 2) {
       const seq = (words[i] as number) + (words[i + 1] as number) * HIGH
-      this.#appends.shift()?.resolve(`${this.generation}.${seq}`)
+      this.#appends.shift()?.resolve(cursorAt(this.generation, seq))
     }
   }
 

@@ -3,15 +3,16 @@ import { advised } from '../errors/advice'
 import { fromNative, invalidArgument, type Origin, outcomeError } from '../errors/errors'
 import { Batch, LargeBatch } from '../native/batch'
 import type { Bridge } from '../native/bridge'
-import type { Drained } from '../native/drain-cursor'
+import type { DrainCursor } from '../native/drain-cursor'
 import type { Large } from '../native/large'
 import { CHUNK_COST } from '../native/native'
-import { Intake } from '../native/native-subscription'
+import { NativeSubscription } from '../native/native-subscription'
 import type { End, Receiver } from '../native/records'
 import type { Following } from '../options/options'
+import { cursorAt, seqOf } from '../util/cursor'
 import { type Deferred, deferred, ignore } from '../util/deferred'
 import { Fifo } from '../util/fifo'
-import { Progress } from './auto-ack'
+import { AutoAck } from './auto-ack'
 import { Chunk } from './chunk'
 
 type Result = IteratorResult<Chunk, undefined>
@@ -29,20 +30,20 @@ interface Reader {
  * The inside of a subscription, which the engine holds. It does not refer to the public object unless somebody waits, so
  * that a loop that was dropped is noticed and its native half cancelled.
  */
-export class Sink implements Receiver {
+export class ReaderState implements Receiver {
   readonly streamId: string
   outcome: Outcome | undefined
   reason: string | undefined
   /** The public object, while a `next()` waits. */
   waitingFor: Reader | undefined
   readonly #bridge: Bridge
-  readonly #intake: Intake
+  readonly #native: NativeSubscription
   /** Weak: a signal's listeners may well lead to the public object. */
   readonly #signal: WeakRef<AbortSignal> | undefined
   readonly #args: Following['args']
   readonly #isAuto: boolean
   /** Of a consumer whose loop acknowledges by itself. */
-  readonly #progress: Progress | undefined
+  readonly #autoAck: AutoAck | undefined
   readonly #waiting = new Fifo<Deferred<Result>>()
   readonly #batches = new Fifo<Batch | LargeBatch>()
   #generation = ''
@@ -57,11 +58,11 @@ export class Sink implements Receiver {
     const { streamId, consumer, owner } = args
     this.streamId = streamId
     this.#bridge = bridge
-    this.#intake = new Intake(bridge)
+    this.#native = new NativeSubscription(bridge)
     this.#signal = signal && new WeakRef(signal)
     this.#args = args
     this.#isAuto = isAuto
-    if (consumer !== null && isAuto) this.#progress = new Progress(bridge, { streamId, consumer, owner })
+    if (consumer !== null && isAuto) this.#autoAck = new AutoAck(bridge, { streamId, consumer, owner })
   }
 
   /** Begins; a failure is what the first `next()` throws. */
@@ -72,7 +73,7 @@ export class Sink implements Receiver {
       return
     }
     try {
-      this.#intake.open(this.#args, this)
+      this.#native.open(this.#args, this)
     } catch (error) {
       this.broken(error)
       return
@@ -81,7 +82,7 @@ export class Sink implements Receiver {
   }
 
   get cursor(): string | undefined {
-    return this.#lastSeq === 0 ? undefined : `${this.#lastGeneration}.${this.#lastSeq}`
+    return this.#lastSeq === 0 ? undefined : cursorAt(this.#lastGeneration, this.#lastSeq)
   }
 
   /** Whether what was given to the caller is all there is. */
@@ -91,16 +92,16 @@ export class Sink implements Receiver {
 
   /** The loop asks for more: it is done with what it was given. */
   pass(): void {
-    this.#intake.want()
-    if (this.#isAuto && this.#lastSeq > 0) this.#intake.acknowledge(this.#lastSeq)
-    if (this.#lastSeq > 0) this.#progress?.passed(this.#lastGeneration, this.#lastSeq, this.#isReferenced)
-    if (this.isExhausted) this.#progress?.tell(this.#isReferenced)
+    this.#native.want()
+    if (this.#isAuto && this.#lastSeq > 0) this.#native.acknowledge(this.#lastSeq)
+    if (this.#lastSeq > 0) this.#autoAck?.passed(this.#lastGeneration, this.#lastSeq, this.#isReferenced)
+    if (this.isExhausted) this.#autoAck?.tell(this.#isReferenced)
   }
 
   /** Everything up to the cursor has been dealt with; settles once that is stored. */
   ack(cursor: string): Promise<void> {
     const { streamId, consumer, owner, window } = this.#args
-    this.#intake.acknowledge(Number(cursor.slice(cursor.indexOf('.') + 1)))
+    this.#native.acknowledge(seqOf(cursor))
     if (consumer !== null) {
       return this.#bridge.request('ack', { streamId, consumer, owner, cursor }, ignore)
     }
@@ -132,19 +133,19 @@ export class Sink implements Receiver {
   }
 
   /** Takes what has arrived; the waiting come first. */
-  push(drained: Drained, seq: number): void {
-    while (this.#waiting.size > 0 && drained.left > 0) {
-      const chunk = this.#hand(this.#generation, seq++, drained.chunk())
+  push(drain: DrainCursor, seq: number): void {
+    while (this.#waiting.size > 0 && drain.left > 0) {
+      const chunk = this.#hand(this.#generation, seq++, drain.chunk())
       this.#waiting.shift()?.resolve({ done: false, value: chunk })
     }
     if (this.#waiting.size === 0) this.#unwait()
-    if (drained.left === 0) return
+    if (drain.left === 0) return
     let batch = this.#batches.last()
     if (!(batch instanceof Batch) || !batch.precedes(this.#generation, seq)) {
       batch = new Batch(this.#generation, seq)
       this.#batches.push(batch)
     }
-    batch.add(drained)
+    batch.add(drain)
   }
 
   /** Takes a large chunk, as the other. */
@@ -162,7 +163,7 @@ export class Sink implements Receiver {
 
   /** The native half is over. */
   ended(end: End): void {
-    this.#intake.forget()
+    this.#native.forget()
     this.outcome = end.outcome
     this.reason = end.reason || undefined
     const { error, outcome, reason = '' } = end
@@ -174,7 +175,7 @@ export class Sink implements Receiver {
 
   /** Ends with an error after what has arrived. */
   broken(error: unknown): void {
-    this.#intake.forget()
+    this.#native.forget()
     if (this.#end === undefined) this.#settle({ error: () => error })
   }
 
@@ -190,7 +191,7 @@ export class Sink implements Receiver {
   /** Where another subscription goes on if this one is left now; undefined: where this one began. */
   get place(): string | undefined {
     const batch = this.#batches.first()
-    return this.cursor ?? (batch && `${batch.generation}.${batch.seq - 1}`)
+    return this.cursor ?? (batch && cursorAt(batch.generation, batch.seq - 1))
   }
 
   set isReferenced(value: boolean) {
@@ -204,7 +205,7 @@ export class Sink implements Receiver {
   }
 
   #drop(end: Ending): void {
-    this.#intake.cancel()
+    this.#native.cancel()
     this.#batches.clear()
     this.outcome = undefined
     this.reason = undefined
@@ -215,7 +216,7 @@ export class Sink implements Receiver {
   #hand(generation: string, seq: number, data: ChunkData, bytes?: number): Chunk {
     this.#lastGeneration = generation
     this.#lastSeq = seq
-    this.#intake.consume((bytes ?? (typeof data === 'string' ? data.length : data.byteLength)) + CHUNK_COST)
+    this.#native.consume((bytes ?? (typeof data === 'string' ? data.length : data.byteLength)) + CHUNK_COST)
     return new Chunk(generation, seq, data)
   }
 
@@ -255,7 +256,7 @@ export class Sink implements Receiver {
   }
 
   #release(): void {
-    this.#progress?.tell(this.#isReferenced)
+    this.#autoAck?.tell(this.#isReferenced)
     this.#signal?.deref()?.removeEventListener('abort', this.#onAbort)
   }
 }

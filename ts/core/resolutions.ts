@@ -7,7 +7,7 @@ import { nextTick } from '../util/timers'
 export type Verdict = 'done' | 'back' | 'retry' | 'drop'
 
 /** Says what becomes of a group's items: all that is said in one turn crosses together. */
-export class Verdicts {
+export class Resolutions {
   readonly #bridge: Bridge
   readonly #args: Owned & { consumer: string }
   #verdicts: [id: string, verdict: Verdict][] = []

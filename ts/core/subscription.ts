@@ -5,44 +5,44 @@ import type { Bridge } from '../native/bridge'
 import { cursor as checkCursor, type Following, sseOptions } from '../options/options'
 import { show } from '../util/shown'
 import type { Chunk } from './chunk'
-import { Sink } from './reader-state'
+import { ReaderState } from './reader-state'
 
 type Result = IteratorResult<Chunk, undefined>
 
 /** A loop that was dropped without `break` or `return()` must not go on receiving. */
-const dropped = new FinalizationRegistry<Sink>((sink) => sink.leave())
+const dropped = new FinalizationRegistry<ReaderState>((state) => state.leave())
 
 export class Subscription implements api.Subscription {
   /** @internal */ readonly origin: Origin
   readonly #bridge: Bridge
   readonly #following: Following
-  readonly #sink: Sink
+  readonly #state: ReaderState
 
   constructor(bridge: Bridge, following: Following, from: Origin) {
     this.origin = from
     this.#bridge = bridge
     this.#following = following
-    const sink = new Sink(bridge, following)
-    this.#sink = sink
-    dropped.register(this, sink, sink)
-    if (bridge.closing) sink.broken(closedError(from))
-    else sink.open()
+    const state = new ReaderState(bridge, following)
+    this.#state = state
+    dropped.register(this, state, state)
+    if (bridge.closing) state.broken(closedError(from))
+    else state.open()
   }
 
   get streamId(): string {
-    return this.#sink.streamId
+    return this.#state.streamId
   }
 
   get cursor(): string | undefined {
-    return this.#sink.cursor
+    return this.#state.cursor
   }
 
   get outcome(): api.Outcome | undefined {
-    return this.#sink.isExhausted ? this.#sink.outcome : undefined
+    return this.#state.isExhausted ? this.#state.outcome : undefined
   }
 
   get reason(): string | undefined {
-    return this.#sink.isExhausted ? this.#sink.reason : undefined
+    return this.#state.isExhausted ? this.#state.reason : undefined
   }
 
   toJSON(): api.SubscriptionJson {
@@ -51,9 +51,9 @@ export class Subscription implements api.Subscription {
   }
 
   next(): Promise<Result> {
-    this.#sink.pass()
-    const chunk = this.#sink.take()
-    return chunk === undefined ? this.#sink.wait(this) : Promise.resolve({ done: false, value: chunk })
+    this.#state.pass()
+    const chunk = this.#state.take()
+    return chunk === undefined ? this.#state.wait(this) : Promise.resolve({ done: false, value: chunk })
   }
 
   return(): Promise<Result> {
@@ -75,13 +75,13 @@ export class Subscription implements api.Subscription {
   }
 
   async ack(cursor: string): Promise<void> {
-    return this.#sink.ack(checkCursor(cursor, 'cursor'))
+    return this.#state.ack(checkCursor(cursor, 'cursor'))
   }
 
   toSSE(options?: api.SseOptions): ReadableStream<Uint8Array> {
     const { sse, pace } = sseOptions(options, 'options')
     const { args, signal, isAuto } = this.#following
-    const from = this.#sink.place ?? args.from
+    const from = this.#state.place ?? args.from
     // Only a consumer can acknowledge what becomes of the body.
     const isCounted = args.consumer !== null && !isAuto
     const rest = { ...args, from, sse, ...(isCounted ? {} : { window: null, ackTimeoutMs: null }) }
@@ -92,18 +92,18 @@ export class Subscription implements api.Subscription {
   }
 
   ref(): this {
-    this.#sink.isReferenced = true
+    this.#state.isReferenced = true
     return this
   }
 
   unref(): this {
-    this.#sink.isReferenced = false
+    this.#state.isReferenced = false
     return this
   }
 
   #leave(): void {
-    dropped.unregister(this.#sink)
-    this.#sink.leave()
+    dropped.unregister(this.#state)
+    this.#state.leave()
   }
 }
 

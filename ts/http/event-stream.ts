@@ -2,16 +2,15 @@ import { advised } from '../errors/advice'
 import { closedError, cutError, fromNative, type Origin } from '../errors/errors'
 import type { OnError } from '../errors/wording'
 import type { Bridge } from '../native/bridge'
-import type { Drained } from '../native/drain-cursor'
-import { Intake } from '../native/native-subscription'
+import type { DrainCursor } from '../native/drain-cursor'
+import { NativeSubscription } from '../native/native-subscription'
 import type { End, Receiver } from '../native/records'
 import type { Pace, SubscribeArgs } from '../options/args'
 import { type Deferred, deferred, ignore } from '../util/deferred'
 import { Fifo } from '../util/fifo'
 import { clearTimeout, setTimeout } from '../util/timers'
+import { heartbeat } from './events'
 import { report } from './refusal'
-
-const HEARTBEAT = new TextEncoder().encode(': heartbeat\n\n')
 
 type Controller = ReadableStreamDefaultController<Uint8Array>
 
@@ -25,13 +24,13 @@ export interface Signals {
 const dropped = new FinalizationRegistry<EventStream>((stream) => stream.leave())
 
 /**
- * A subscription as the bytes of a `text/event-stream`, which the native side has framed. Like `Sink` it does not refer
+ * A subscription as the bytes of a `text/event-stream`, which the native side has framed. Like `ReaderState` it does not refer
  * to its public object, the body, unless somebody waits.
  */
 export class EventStream implements Receiver {
   readonly #opened = deferred<void>()
   readonly #bridge: Bridge
-  readonly #intake: Intake
+  readonly #native: NativeSubscription
   readonly #from: Origin
   readonly #onError: OnError | undefined
   readonly #pieces = new Fifo<Uint8Array>()
@@ -60,7 +59,7 @@ export class EventStream implements Receiver {
     this.#streamId = streamId
     this.#asked = { owner, waitMs }
     this.#breaks = sse?.format === 'ui-messages'
-    this.#intake = new Intake(bridge)
+    this.#native = new NativeSubscription(bridge)
     this.#opened.promise.catch(ignore)
   }
 
@@ -93,7 +92,7 @@ export class EventStream implements Receiver {
 
   #start(args: SubscribeArgs, heartbeatMs: number, maxDurationMs: number | undefined): void {
     try {
-      this.#intake.open(args, this)
+      this.#native.open(args, this)
     } catch (error) {
       this.broken(error)
       return
@@ -113,13 +112,13 @@ export class EventStream implements Receiver {
   }
 
   /** A drain's events. */
-  push(drained: Drained): void {
+  push(drain: DrainCursor): void {
     if (!this.#isOpen) {
       this.#isOpen = true
       this.#opened.resolve()
     }
-    while (drained.left > 0) {
-      const piece = drained.chunk() as Uint8Array
+    while (drain.left > 0) {
+      const piece = drain.chunk() as Uint8Array
       if (this.#waiting === undefined) this.#pieces.push(piece)
       else this.#answer((controller) => this.#hand(controller, piece))
     }
@@ -145,13 +144,13 @@ export class EventStream implements Receiver {
 
   /** The client is gone. */
   readonly leave = (): void => {
-    this.#intake.cancel()
+    this.#native.cancel()
     this.#settle({})
   }
 
   /** Ends after what has arrived, without a word: the client may come back, and has to notice. */
   readonly #cut = (): void => {
-    this.#intake.cancel()
+    this.#native.cancel()
     // It is the body that breaks, not its beginning.
     this.#opened.resolve()
     this.#settle(this.#breaks ? { error: cutError(this.#streamId) } : {})
@@ -164,7 +163,7 @@ export class EventStream implements Receiver {
   }
 
   #pull(controller: Controller): Promise<void> | undefined {
-    this.#intake.want()
+    this.#native.want()
     const piece = this.#pieces.shift()
     if (piece !== undefined) this.#hand(controller, piece)
     else if (this.#end !== undefined) this.#finish(controller, this.#end)
@@ -178,13 +177,13 @@ export class EventStream implements Receiver {
 
   #hand(controller: Controller, piece: Uint8Array): void {
     this.#heartbeat?.refresh()
-    this.#intake.consume(piece.byteLength)
+    this.#native.consume(piece.byteLength)
     controller.enqueue(piece)
   }
 
   readonly #beat = (): void => {
     this.#heartbeat?.refresh()
-    if (this.#waiting !== undefined) this.#answer((controller) => controller.enqueue(HEARTBEAT.slice()))
+    if (this.#waiting !== undefined) this.#answer((controller) => controller.enqueue(heartbeat()))
   }
 
   #answer(how: (controller: Controller) => void): void {
@@ -199,7 +198,7 @@ export class EventStream implements Receiver {
   #settle(end: { error?: unknown }): void {
     if (this.#end !== undefined) return
     this.#end = end
-    this.#intake.forget()
+    this.#native.forget()
     clearTimeout(this.#heartbeat)
     clearTimeout(this.#limit)
     dropped.unregister(this)

@@ -2,6 +2,7 @@ import type { StreamStatus } from '../../index'
 import type { Engine } from '../core/engine'
 import { called } from '../errors/errors'
 import { streamId } from '../options/options'
+import { cursorAt } from '../util/cursor'
 import { home, keysOf, oldKeysOf } from './default-engine'
 import { cleanupOptions, stopOptions } from './options'
 import {
@@ -157,8 +158,8 @@ function metricsOf(status: StreamStatus): MessageChunkStreamMetrics {
     isCompleted: state !== 'active',
     ttlSeconds: Math.ceil(ttlMs / 1000),
     ...keysOf(chatId),
-    firstMessageId: count === 0 ? null : `${generation}.${firstSeq}`,
-    lastMessageId: count === 0 ? null : `${generation}.${lastSeq}`,
+    firstMessageId: count === 0 ? null : cursorAt(generation, firstSeq),
+    lastMessageId: count === 0 ? null : cursorAt(generation, lastSeq),
     oldestTimestamp: startedAt.toISOString(),
     newestTimestamp: updatedAt.toISOString(),
     ageSeconds: secondsSince(startedAt.getTime()),

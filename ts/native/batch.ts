@@ -1,6 +1,6 @@
 import type { ChunkData } from '../../index'
 import { ownText } from '../util/own'
-import { type Drained, ownBytes } from './drain-cursor'
+import { type DrainCursor, ownBytes } from './drain-cursor'
 import type { Large } from './large'
 
 const NOTHING = new Uint8Array(0)
@@ -43,8 +43,8 @@ export class Batch {
   }
 
   /** Takes over the rest of the run. */
-  add(drained: Drained): void {
-    const { text, bytes } = drained.rest(this.#tags)
+  add(drain: DrainCursor): void {
+    const { text, bytes } = drain.rest(this.#tags)
     if (text !== '') this.#texts.push(text)
     if (bytes.byteLength > 0) this.#blobs.push(bytes)
   }

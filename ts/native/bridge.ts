@@ -7,7 +7,7 @@ import type { Log } from '../options/log'
 import type { Config } from '../options/options'
 import { type Deferred, deferred, ignore } from '../util/deferred'
 import { setImmediate } from '../util/timers'
-import { Drained } from './drain-cursor'
+import { DrainCursor } from './drain-cursor'
 import { KeepAlive } from './keep-alive'
 import { Large } from './large'
 import type { Counted } from './native'
@@ -50,10 +50,10 @@ export class Bridge {
   readonly producers = new Map<number, ProducerReceiver>()
   readonly receivers = new Map<number, Receiver>()
   /** Those with an acknowledgement under way. */
-  readonly progress = new Set<Teller>()
+  readonly autoAcks = new Set<Teller>()
   readonly #calls = new Map<number, Call>()
   readonly #words = new Uint32Array(abi.WORDS)
-  readonly #drained = new Drained(this.#words)
+  readonly #drainCursor = new DrainCursor(this.#words)
   readonly #onState: (state: ConnectionState, reason: string) => void
   readonly #provider: Provider | null
   readonly #log: Log
@@ -142,7 +142,7 @@ export class Bridge {
   /** Lets the native side flush and hang up, and settles what is left. */
   close(): Promise<void> {
     if (this.#closing === undefined) {
-      for (const progress of this.progress) progress.tell()
+      for (const autoAck of this.autoAcks) autoAck.tell()
       for (const producer of this.producers.values()) producer.endText()
       const from = origin(this.close)
       const over = () => this.#end(closedError(from))
@@ -180,15 +180,15 @@ export class Bridge {
       const larges = (flags & abi.LARGES) === 0 ? undefined : this.native.takeLarges(this.handle)
       // Before the records: what their receivers write is not covered by the flag.
       if ((flags & abi.IDLE) !== 0) this.writes.idle()
-      this.#drained.open(text, bytes)
-      this.#dispatch(this.#drained, larges)
-      this.#drained.close()
+      this.#drainCursor.open(text, bytes)
+      this.#dispatch(this.#drainCursor, larges)
+      this.#drainCursor.close()
       if ((flags & abi.MORE) === 0) return true
     }
     return false
   }
 
-  #dispatch(drained: Drained, larges: readonly abi.Parcel[] = []): void {
+  #dispatch(drain: DrainCursor, larges: readonly abi.Parcel[] = []): void {
     const words = this.#words
     const end = words[1] as number
     let at = abi.HEADER
@@ -199,11 +199,11 @@ export class Bridge {
         case abi.DATA: {
           const seq = (words[at + 2] as number) + (words[at + 3] as number) * HIGH
           const count = words[at + 4] as number
-          drained.run(at + 5, count)
+          drain.run(at + 5, count)
           at += 5 + count
           const receiver = this.receivers.get(id)
-          if (receiver === undefined) drained.skip()
-          else receiver.push(drained, seq)
+          if (receiver === undefined) drain.skip()
+          else receiver.push(drain, seq)
           break
         }
         case abi.LARGE: {
@@ -221,27 +221,27 @@ export class Bridge {
           break
         }
         case abi.GENERATION: {
-          const generation = drained.own(words[at + 2] as number)
+          const generation = drain.own(words[at + 2] as number)
           at += 3
           this.receivers.get(id)?.enter(generation)
           break
         }
         case abi.END: {
-          const end = JSON.parse(drained.take(words[at + 2] as number))
+          const end = JSON.parse(drain.take(words[at + 2] as number))
           at += 3
           this.receivers.get(id)?.ended(end)
           break
         }
         case abi.REPLY: {
           const isOk = words[at + 2] === 1
-          const answer = JSON.parse(drained.take(words[at + 3] as number))
+          const answer = JSON.parse(drain.take(words[at + 3] as number))
           at += 4
           if (larges.length > 0) addressed(answer, larges)
           this.#reply(id, isOk, answer)
           break
         }
         case abi.PRODUCER: {
-          const notice = JSON.parse(drained.take(words[at + 2] as number))
+          const notice = JSON.parse(drain.take(words[at + 2] as number))
           at += 3
           const producer = this.producers.get(id)
           if (notice.error === undefined) producer?.stopped(notice.stop)
@@ -249,19 +249,19 @@ export class Bridge {
           break
         }
         case abi.STATE: {
-          const { state, reason } = JSON.parse(drained.take(id))
+          const { state, reason } = JSON.parse(drain.take(id))
           at += 2
           this.#onState(state, reason)
           break
         }
         case abi.WARNING: {
-          const warning = JSON.parse(drained.take(id))
+          const warning = JSON.parse(drain.take(id))
           at += 2
           warnOnce('TIDEMARK_RIGHTS', warning)
           break
         }
         case abi.LOG:
-          this.#log.take(drained.take(id))
+          this.#log.take(drain.take(id))
           at += 2
           break
         case abi.ASK:

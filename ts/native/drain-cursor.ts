@@ -4,7 +4,7 @@ import { AGAIN } from './native'
 const NOTHING: Uint8Array = new Uint8Array(0)
 
 /** What one drain brought, with the places up to which its text and bytes have been used. */
-export class Drained {
+export class DrainCursor {
   readonly #words: Uint32Array
   #text = ''
   #textAt = 0

@@ -10,7 +10,7 @@ const CREDIT = 64 * 1024
 const GLANCE = 1
 
 /** The native half of a subscription: opened, granted credit as it is consumed, and cancelled. */
-export class Intake {
+export class NativeSubscription {
   readonly #bridge: Bridge
   #handle: number | undefined
   /** Whether the native side counts what is not acknowledged. */

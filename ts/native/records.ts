@@ -1,7 +1,7 @@
 // Who gets the records of a drain, as far as the bridge is concerned.
 
 import type { NativeError } from '../errors/errors'
-import type { Drained } from './drain-cursor'
+import type { DrainCursor } from './drain-cursor'
 import type { Large } from './large'
 
 /** How a subscription ended. */
@@ -14,7 +14,7 @@ export interface End {
 /** Who gets the records of a subscription. */
 export interface Receiver {
   /** A run of chunks, the first of which has this seq. */
-  push(drained: Drained, seq: number): void
+  push(drain: DrainCursor, seq: number): void
   /** A large chunk; event streams get theirs in pieces. */
   pushLarge?(large: Large, seq: number): void
   /** The following chunks belong to this generation. */

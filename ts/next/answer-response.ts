@@ -1,12 +1,11 @@
 import type { Outcome } from '../../index'
 import { ClosedError, cutError, InterruptedError, TidemarkError } from '../errors/errors'
+import { heartbeat, uiDone, uiMessage } from '../http/events'
 import { headersFor } from '../http/respond'
 import { HEARTBEAT_MS, isTooLarge } from '../options/options'
 import { ignore } from '../util/deferred'
 import { clearTimeout, setTimeout } from '../util/timers'
 import type { Started } from './answer-start'
-
-const encoder = new TextEncoder()
 
 /**
  * What the client is sent that has asked for the answer: the same events as `engine.respond` sends to others. `wording` has
@@ -18,17 +17,26 @@ export function answerResponse(
   maxDurationMs?: number,
 ): Response {
   const reader = chunks.getReader()
-  let reading: ReturnType<typeof reader.read> | undefined
   let last = ''
-  let isLeft = false
+  let isOver = false
+  let beating: NodeJS.Timeout | undefined
   let limit: NodeJS.Timeout | undefined
-  const leave = () => {
-    isLeft = true
+  const end = () => {
+    isOver = true
+    clearTimeout(beating)
     clearTimeout(limit)
+  }
+  const leave = () => {
+    end()
     return reader.cancel().catch(ignore)
   }
   const body = new ReadableStream<Uint8Array>({
     start(controller) {
+      const beat = () => {
+        beating?.refresh()
+        if ((controller.desiredSize ?? 0) > 0) controller.enqueue(heartbeat())
+      }
+      beating = setTimeout(beat, HEARTBEAT_MS).unref()
       if (maxDurationMs === undefined) return
       const cut = () => {
         controller.error(cutError(null))
@@ -37,44 +45,36 @@ export function answerResponse(
       limit = setTimeout(cut, maxDurationMs).unref()
     },
     async pull(controller) {
-      const send = (data: string, id = '') => controller.enqueue(encoder.encode(`${id}data: ${data}\n\n`))
+      const tell = (chunk: object) => {
+        if (!hasEnded(last)) controller.enqueue(uiMessage(JSON.stringify(chunk)))
+      }
       try {
-        reading ??= reader.read()
-        const result = await beforeHeartbeat(reading)
-        if (isLeft) return
-        if (result === undefined) return controller.enqueue(encoder.encode(': heartbeat\n\n'))
-        reading = undefined
+        const result = await reader.read()
+        if (isOver) return
         if (!result.done) {
           last = String(result.value)
-          const place = cursor()
-          return send(last, place && `id: ${place}\n`)
+          beating?.refresh()
+          return controller.enqueue(uiMessage(last, cursor()))
         }
         const outcome = await done.catch(unlessTooLarge)
-        if (isLeft) return
-        if (outcome === 'stopped' && !hasEnded(last)) send(JSON.stringify({ type: 'abort' }))
+        if (isOver) return
+        if (outcome === 'stopped') tell({ type: 'abort' })
       } catch (error) {
-        if (isLeft) return
-        clearTimeout(limit)
-        if (isCut(error)) return controller.error(cutError(null))
+        if (isOver) return
+        if (isCut(error)) {
+          end()
+          return controller.error(cutError(null))
+        }
         const errorText = error instanceof InterruptedError ? `interrupted: ${error.reason}` : wording(error)
-        if (!hasEnded(last)) send(JSON.stringify({ type: 'error', errorText }))
+        tell({ type: 'error', errorText })
       }
-      clearTimeout(limit)
-      send('[DONE]')
+      end()
+      controller.enqueue(uiDone())
       controller.close()
     },
     cancel: leave,
   })
   return new Response(body, { headers: headersFor('ui-messages', new Headers()) })
-}
-
-/** What was read, or undefined if that takes longer than a proxy may bear. */
-async function beforeHeartbeat<T>(reading: Promise<T>): Promise<T | undefined> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), HEARTBEAT_MS).unref()
-  })
-  return Promise.race([reading, late]).finally(() => clearTimeout(timer))
 }
 
 /** Whether the SDK has said by itself that its answer was cut short. */

@@ -1,5 +1,5 @@
 import type * as api from '../../index'
-import { cursorOf } from '../core/pipe'
+import { lastCursorOf } from '../core/pipe'
 import { callback, oneOf } from '../options/checks'
 import { ttl } from '../options/options'
 import type { MaybePromise } from '../util/deferred'
@@ -99,7 +99,7 @@ export async function startAnswer(
     .then(afterwards)
   waitUntil?.(closed)
   const chunks = await starting
-  return { chunks: rest(chunks, () => source?.hidden ?? 0), cursor: () => cursorOf(chunks), done }
+  return { chunks: rest(chunks, () => source?.hidden ?? 0), cursor: () => lastCursorOf(chunks), done }
 }
 
 /** What follows the first chunks; how many these are is known when the first one comes. */

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import type * as api from '../../index'
 import { FailedError, InterruptedError } from '../errors/errors'
+import { cursorAt } from '../util/cursor'
 import type { MaybePromise } from '../util/deferred'
 import type { AnswerMetadata } from './answer-start'
 import { type Hook, Hooks } from './finish-hooks'
@@ -75,7 +76,7 @@ async function answerOf(
   // Of a generation that has a later one, the stream says no more than whose it was.
   const id = status?.generation === generation ? messageId : undefined
   const chunks = <Chunk>() =>
-    chunksOf<Chunk>(engine.subscribe(streamId, { from: `${generation}.0`, owner, wait: 0 }), id)
+    chunksOf<Chunk>(engine.subscribe(streamId, { from: cursorAt(generation, 0), owner, wait: 0 }), id)
   return { chatId, streamId, generation, owner, outcome, reason, chunks }
 }
 

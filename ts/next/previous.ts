@@ -1,8 +1,10 @@
 /**
  * The answer before this one, for requests that do not say what they continue: the stream knows, as long as it keeps it.
  */
+
 import type * as api from '../../index'
 import { FailedError, InterruptedError } from '../errors/errors'
+import { cursorAt } from '../util/cursor'
 import type { Prelude } from './answer'
 import type { AnswerMetadata } from './answer-start'
 
@@ -58,7 +60,7 @@ async function partsOf(engine: api.Engine, previous: api.StreamStatus, messageId
     if (joined !== undefined) texts.push(JSON.stringify(joined))
     joined = undefined
   }
-  const from = `${generation}.0`
+  const from = cursorAt(generation, 0)
   const chunks = engine.subscribe(streamId, { from, owner: owner ?? undefined, wait: 0 })
   try {
     for await (const { seq, data } of chunks) {

@@ -3,6 +3,7 @@ import type { OnError } from '../errors/wording'
 import { refusal } from '../http/refusal'
 import { placeOf } from '../http/respond'
 import { required } from '../options/checks'
+import { generationOf } from '../util/cursor'
 import type { AnswerMetadata } from './answer-start'
 
 export interface ResumeOptions
@@ -44,7 +45,8 @@ function isAfter({ metadata }: api.StreamStatus, asked: string): boolean {
 
 /** Whether the client has seen a part of this answer already. */
 function hasSeen({ generation }: api.StreamStatus, request: Request): boolean {
-  return placeOf(request)?.startsWith(`${generation}.`) === true
+  const place = placeOf(request)
+  return place !== undefined && generationOf(place) === generation
 }
 
 /** Stops the current answer: `{ result }`, that of `engine.stop`; 403 for another owner. */

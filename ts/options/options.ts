@@ -1,6 +1,7 @@
 import { types } from 'node:util'
 import type { CleanupReport } from '../../index'
 import { invalidArgument } from '../errors/errors'
+import { isCursor } from '../util/cursor'
 import type {
   AckArgs,
   AcknowledgeArgs,
@@ -517,13 +518,6 @@ export function from(value: unknown, field: string): string {
 /** The cursor of a chunk. */
 export function cursor(value: unknown, field: string): string {
   return isCursor(value) ? value : refuse(field, 'the cursor of a chunk', value)
-}
-
-/** As strict as `src/model/cursor.rs`: one text for one cursor. */
-function isCursor(value: unknown): value is string {
-  if (typeof value !== 'string') return false
-  const seq = /^[0-7][0-9A-HJKMNP-TV-Z]{25}\.(0|[1-9]\d{0,15})$/.exec(value)?.[1]
-  return seq !== undefined && Number.isSafeInteger(Number(seq))
 }
 
 export function signal(value: unknown, field: string): AbortSignal {
