@@ -259,6 +259,47 @@ export interface SubscribeOptions {
   follow?: 'generation' | 'all' | undefined
 }
 
+export interface TextOptions {
+  /** `'start'` (default) of the current or last generation, `'now'`, or the cursor of the last chunk that is not wanted. */
+  from?: SubscribeOptions['from']
+  /** Must equal the owner given at the start, if one was. */
+  owner?: string | undefined
+  /** Gives up by rejecting with its reason. The stream and its producer are not touched. */
+  signal?: AbortSignal | undefined
+  /** How long to wait for the end, whether or not it has begun, before `ERR_TIMEOUT`. 1 ms to 1 day, default: for ever. */
+  timeout?: Duration | undefined
+  /** How long to wait for a stream that does not exist yet before `ERR_NOT_FOUND`. 0 to 1 day, default `'30s'`. */
+  wait?: Duration | undefined
+  /**
+   * `'text'` (default): the chunks are the text; bytes are decoded as UTF-8, also where a character is cut between two chunks.
+   * `'ui-messages'`: they are the AI SDK's, as `tidemark/next` writes them, and the text is that of the message's text parts.
+   */
+  format?: 'text' | 'ui-messages' | undefined
+}
+
+export interface ResultOptions<Message = never> extends TextOptions {
+  /**
+   * Makes a message of the chunks, each of which is a JSON text, as they come: given a stream of what they are parsed to, it yields
+   * the message so far, and the last one counts. `readUIMessageStream` of `ai` is one:
+   * `reduce: (stream) => readUIMessageStream({ stream })`.
+   */
+  reduce?: ((stream: ReadableStream<never>) => AsyncIterable<Message>) | undefined
+}
+
+/** A generation that has ended, as a whole. */
+export interface StreamResult<Message = never> {
+  readonly outcome: Outcome
+  /** Why it ended: the stop's reason, the failure's message … */
+  readonly reason: string | undefined
+  /** The cursor of the last chunk, if there is one. */
+  readonly cursor: string | undefined
+  readonly chunks: readonly Chunk[]
+  /** What {@link Engine.text} gives. */
+  readonly text: string
+  /** What `reduce` has made of the chunks; undefined without it, and where it made nothing. */
+  readonly message: Message | undefined
+}
+
 /** What the consumers of all groups are told. */
 export interface GroupOptions {
   /** Its consumers share the work: each item goes to one of them. 1–256 bytes; made by its first consumer, at most 100. */
@@ -664,6 +705,18 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
   pipe(streamId: string, source: PipeSource, options?: PipeOptions): ReadableStream<ChunkData>
   /** Follows a stream: every chunk once, in order. */
   subscribe(streamId: string, options?: SubscribeOptions): Subscription
+  /**
+   * Waits for the end of a generation and gives its whole text. Of one that was stopped, that is what there is of it; of one that
+   * failed or was interrupted it rejects with {@link FailedError} or {@link InterruptedError}, as a loop throws them:
+   * {@link Engine.result} has the text of those too.
+   */
+  text(streamId: string, options?: TextOptions): Promise<string>
+  /**
+   * The same for those who need to know how it ended, whatever that was: outcome, reason, chunks, text, and a message if they say
+   * how it is made. Rejects when it cannot be had as a whole (`ERR_NOT_FOUND`, `ERR_FORBIDDEN`, `ERR_GAP` …), or not in time.
+   * All of it is in memory then.
+   */
+  result<Message = never>(streamId: string, options?: ResultOptions<Message>): Promise<StreamResult<Message>>
   /**
    * Acknowledges everything up to a cursor for a consumer, wherever it reads: for the handler of a browser's request.
    * A cursor moves forward only, and lives as long as the stream; one of a generation that is no longer kept changes

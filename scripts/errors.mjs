@@ -99,6 +99,10 @@ const ENTRIES = {
         'the event loop was blocked for seconds',
         'it is your process then: the message comes late, with other timers',
       ],
+      [
+        '`engine.text` or `engine.result` has waited for its `timeout`',
+        'the stream goes on: ask again, or stop it',
+      ],
     ],
   },
   ERR_STORE: {

@@ -23,8 +23,10 @@ import {
   pipeArgs,
   produceArgs,
   respondArgs,
+  resultArgs,
   stopArgs,
   subscribeArgs,
+  textArgs,
 } from '../options/options'
 import { addressOf } from '../options/url'
 import { ignore } from '../util/deferred'
@@ -37,6 +39,7 @@ import { combined, prometheus } from './metrics'
 import { replace } from './names'
 import { pipe } from './pipe'
 import { produce } from './producer'
+import { ended } from './result'
 import { closeOn } from './signals'
 import { type Found, inspect, list, status } from './status'
 import { Subscription } from './subscription'
@@ -106,6 +109,20 @@ export class Engine extends EventEmitter<api.EngineEvents> implements api.Engine
   subscribe(streamId: string, options?: api.SubscribeOptions): api.Subscription {
     const following = subscribeArgs(streamId, options)
     return new Subscription(this.#bridge, following, origin(this.subscribe))
+  }
+
+  async text(streamId: string, options?: api.TextOptions): Promise<string> {
+    const { result, error } = await ended(this.#bridge, textArgs(streamId, options), origin(this.text))
+    if (error !== undefined) throw error
+    return result.text
+  }
+
+  async result<Message = never>(
+    streamId: string,
+    options?: api.ResultOptions<Message>,
+  ): Promise<api.StreamResult<Message>> {
+    const args = resultArgs<Message>(streamId, options)
+    return (await ended(this.#bridge, args, origin(this.result))).result
   }
 
   async ack(
@@ -286,10 +303,12 @@ publish(
   'pipe',
   'produce',
   'respond',
+  'result',
   'sampleMemory',
   'send',
   'status',
   'stop',
   'subscribe',
+  'text',
 )
 show(Engine, 'Engine')

@@ -236,6 +236,12 @@ export function schemaError(type: string | undefined, issues: readonly SchemaIss
   return error
 }
 
+/** A generation that did not end in time. */
+export function timeoutError(streamId: string, ms: number, from?: Origin): TidemarkError {
+  const message = `stream ${JSON.stringify(streamId)} has not ended within ${ms} ms`
+  return fromNative({ code: 'ERR_TIMEOUT', message, streamId, retryable: true }, from)
+}
+
 export function closedError(from?: Origin): TidemarkError {
   return create('ERR_CLOSED', 'the engine is closed', null, from)
 }

@@ -128,6 +128,16 @@ const followFields = {
   follow: oneOf('generation', 'all'),
 }
 const subscribeOptions = object({ ...followFields, ack: oneOf('auto', 'manual') })
+const textFields = {
+  from,
+  signal,
+  owner,
+  wait,
+  timeout: duration('1ms', '1d'),
+  format: oneOf('text', 'ui-messages'),
+}
+const textOptions = object(textFields)
+const resultOptions = object({ ...textFields, reduce: callback<ReadableStream<never>> })
 const consumeFields = {
   group: consumer,
   consumer,
@@ -248,6 +258,31 @@ export function subscribeArgs(id: unknown, given: unknown): Following {
   return { args, signal: options.signal, isAuto: options.ack !== 'manual' }
 }
 
+/** What a generation is read to its end with. */
+export interface ResultArgs<Message> {
+  following: Following
+  timeoutMs: number | undefined
+  format: 'text' | 'ui-messages'
+  reduce: ((stream: ReadableStream<never>) => AsyncIterable<Message>) | undefined
+}
+
+export function textArgs(id: unknown, given: unknown): ResultArgs<never> {
+  return whole(streamId(id, 'streamId'), textOptions(given, 'options'))
+}
+
+export function resultArgs<Message>(id: unknown, given: unknown): ResultArgs<Message> {
+  const stream = streamId(id, 'streamId')
+  const { reduce, ...options } = resultOptions(given, 'options')
+  // What it returns shows when it is called.
+  return { ...whole(stream, options), reduce: reduce as ResultArgs<Message>['reduce'] }
+}
+
+function whole(stream: string, options: ReturnType<typeof textOptions>): ResultArgs<never> {
+  const { timeout, format = 'text', signal, ...rest } = options
+  const args = followed(stream, rest, DEFAULT_WAIT_MS, true)
+  return { following: { args, signal, isAuto: true }, timeoutMs: timeout, format, reduce: undefined }
+}
+
 export function sseOptions(given: unknown, field: string): { sse: SseArgs; pace: Pace } {
   return framed(checkSse(given, field))
 }
@@ -279,7 +314,7 @@ export function respondArgs(id: unknown, given: unknown): RespondArgs {
 
 function followed(
   stream: string,
-  options: Omit<ReturnType<typeof subscribeOptions>, 'ack'>,
+  options: Omit<ReturnType<typeof subscribeOptions>, 'ack' | 'signal'>,
   defaultWaitMs: number,
   isPatient: boolean,
 ): SubscribeArgs {

@@ -76,3 +76,15 @@ export const ours = (): Response[] => [
 type Handler<Params> = (request: Request, context: { params: Promise<Params> }) => Promise<Response>
 export const GET: Handler<{ id: string }> = routes.GET
 export const POST: Handler<Record<never, never>> = routes.POST
+
+// What a message is made of is the SDK's affair, in each version; without that there is none.
+const messages: [ai5.UIMessage | undefined, ai6.UIMessage | undefined, ai7.UIMessage | undefined, undefined] =
+  [
+    (await engine.result('chat', { reduce: (stream) => ai5.readUIMessageStream({ stream }) })).message,
+    (await engine.result('chat', { reduce: (stream) => ai6.readUIMessageStream({ stream }) })).message,
+    (await engine.result('chat', { reduce: (stream) => ai7.readUIMessageStream({ stream }) })).message,
+    (await engine.result('chat', { format: 'ui-messages', timeout: '5m' })).message,
+  ]
+console.log(messages)
+// @ts-expect-error: a text has no message
+await engine.text('chat', { reduce: (stream) => ai7.readUIMessageStream({ stream }) })
