@@ -257,7 +257,7 @@ eachStore('consumers', (store) => {
 describe('consumers on Redis', () => {
   test('checklist 19: the acks of all streams are written together, one script for each', async () => {
     const redis = await sharedRedis()
-    const engine = createEngine({ url: redis.url, keyPrefix: 'test-batched', ackIntervalMs: 200 })
+    const engine = createEngine({ url: redis.url, keyPrefix: 'test-batched', ackIntervalMs: 1000 })
     const names = texts(20, 'stream')
     const producers = await Promise.all(names.map((name) => produceAll(engine, name, texts(50, name))))
     await engine.ack(names[0] ?? '', consumer, `${producers[0]?.generation}.1`)
