@@ -89,6 +89,21 @@ describe('evicted keys [redis]', () => {
     })
   }
 
+  test("G1: a failure's words are not taken for a deletion: what is lost is called lost", async () => {
+    const id = 'failed'
+    const [engine, other] = [open(), open()]
+    const producer = await engine.produce(id)
+    for (let count = 0; count < 60; count++) await producer.append(`${count}`.padEnd(60_000, '.'))
+    await producer.fail(new Error('deleted'))
+    const reader = other.subscribe(id)
+    assert.equal((await reader.next()).value?.seq, 1)
+    await store.redis.admin.cmd('DEL', ...PARTS.map((part) => keyOf(id, part)))
+    const rest = (async () => {
+      for await (const _ of reader);
+    })()
+    await assert.rejects(deadline(rest, 20_000, 'the end'), { code: 'ERR_INTERRUPTED', reason: 'lost' })
+  })
+
   test('a stream that begins anew is not mixed up with what is left of its group', async () => {
     const engine = open()
     for (const evicted of [['meta'], ['meta', 'groups'], ['meta', 'groups', 'log', 'sealed', 'cursors']]) {

@@ -154,6 +154,11 @@ mod tests {
                 true,
             ),
             (
+                "ERR Error running script (call to f_0a): @user_script:9: @user_script: 9: The user executing the script \
+                 can't run this command or subcommand",
+                true,
+            ),
+            (
                 "ERR The user executing the script can't access at least one of the keys mentioned",
                 true,
             ),

@@ -213,7 +213,7 @@ impl Consumption {
             .hub
             .as_ref()
             .and_then(|hub| hub.terminal())
-            .is_some_and(|terminal| terminal.reason == InterruptReason::Deleted.as_str());
+            .is_some_and(|terminal| terminal.is_interrupted(InterruptReason::Deleted));
         let may_return = state.begun && !is_deleted && now < *state.missing_since.get_or_insert(now) + lease;
         if now < self.deadline || may_return {
             return Ok(());

@@ -185,7 +185,7 @@ async fn fetch(subscription: Arc<Subscription>, context: Arc<Context>, read: Rea
             // ended: what is left of it cannot be read any more.
             Ok(None) => {
                 if let Some(terminal) = subscription.hub.terminal() {
-                    let is_deleted = terminal.reason == InterruptReason::Deleted.as_str();
+                    let is_deleted = terminal.is_interrupted(InterruptReason::Deleted);
                     let reason = if is_deleted {
                         InterruptReason::Deleted
                     } else {
