@@ -12,7 +12,6 @@ use super::{
 };
 use crate::{
     Error, Result, StreamId,
-    model::cursor::MAX_SEQ,
     redis::script::{Call, Script},
     store::{
         OwnerCheck, Start,
@@ -76,7 +75,7 @@ impl RedisStore {
             .show(MAX_GROUPS)
             .text(from)
             .text(generation.map_or_else(String::new, |generation| generation.to_string()))
-            .show(seq.min(MAX_SEQ))
+            .show(seq)
             .show(MAX_HELD);
         let reply = self.call(call).await?;
         if reply == Value::Nil {
