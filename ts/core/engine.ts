@@ -6,6 +6,7 @@ import { respond } from '../http/respond'
 import { send } from '../http/send'
 import { Bridge } from '../native/bridge'
 import { type GroupStatus, loadNative, type Rights, type Swept } from '../native/native'
+import { logArgs } from '../options/log-options'
 import {
   ackArgs,
   acknowledgeArgs,
@@ -34,6 +35,7 @@ import { show } from '../util/shown'
 import { nextTick } from '../util/timers'
 import { cleanup } from './cleanup'
 import { consume, deadLetters, finished } from './group'
+import { Log } from './log'
 import { MemorySampler, sizeOf } from './memory'
 import { combined, prometheus } from './metrics'
 import { replace } from './names'
@@ -104,6 +106,10 @@ export class Engine extends EventEmitter<api.EngineEvents> implements api.Engine
   pipe(streamId: string, source: api.PipeSource, options?: api.PipeOptions): ReadableStream<api.ChunkData> {
     const args = pipeArgs(streamId, options, this.#config)
     return pipe(this.#bridge, args, this.#config.maxQueueBytes, source)
+  }
+
+  log(streamId: string, options?: api.LogOptions): Log {
+    return new Log(this.#bridge, logArgs(streamId, options, this.#config))
   }
 
   subscribe(streamId: string, options?: api.SubscribeOptions): api.Subscription {
@@ -299,6 +305,7 @@ publish(
   'deadLetters',
   'delete',
   'finished',
+  'log',
   'metrics',
   'pipe',
   'produce',
