@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { openInspector } from '../inspector/handler'
 import { toListener } from '../inspector/listener'
 import { guarded, TOKEN } from '../inspector/token'
-import { type Command, count, EXIT, text, UsageError } from './command'
+import { type Command, EXIT, text, UsageError } from './command'
 
 const FIRST_PORT = 4270
 const PORTS = 10
@@ -47,7 +47,7 @@ owns them. Ctrl-C ends it. On another address than this machine's, put TLS in fr
       true,
     )
     const server = createServer()
-    const port = await listen(server, host, count(values, 'port'))
+    const port = await listen(server, host, portOf(text(values, 'port')))
     server.on('request', toListener(guarded(inspect, token, host, port)))
     const name = host.includes(':') ? `[${host}]` : host
     const url = `http://${name}:${port}/?token=${token}`
@@ -69,7 +69,6 @@ owns them. Ctrl-C ends it. On another address than this machine's, put TLS in fr
 
 /** Listens on the port that was asked for, or on the first one that is free. */
 async function listen(server: Server, host: string, wanted: number | undefined): Promise<number> {
-  if (wanted !== undefined && wanted > MOST_PORT) throw new UsageError(`--port takes at most ${MOST_PORT}`)
   const ports =
     wanted === undefined ? Array.from({ length: PORTS }, (_, index) => FIRST_PORT + index) : [wanted]
   for (const port of ports) {
@@ -82,4 +81,12 @@ async function listen(server: Server, host: string, wanted: number | undefined):
     }
   }
   return 0
+}
+
+/** 0 is any that is free. */
+function portOf(given: string | undefined): number | undefined {
+  if (given === undefined) return undefined
+  const port = /^\d{1,5}$/.test(given) ? Number(given) : Number.POSITIVE_INFINITY
+  if (port > MOST_PORT) throw new UsageError(`--port takes a number of at most ${MOST_PORT}`)
+  return port
 }
