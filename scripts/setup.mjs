@@ -5,7 +5,7 @@
 // Without names: the first three. Each step is skipped while its inputs are unchanged. Packages of the system's (Redis,
 // Chromium) are installed after a question, or with --yes, or where CI is set.
 
-import { existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { chromiumPackage, findChromium } from './chromium.mjs'
@@ -61,6 +61,10 @@ const steps = {
         for (const project of ['tsconfig.build.json', 'tsconfig.browser.json']) {
           await run(join('node_modules', '.bin', 'tsc'), ['--project', project])
         }
+        // The inspector's page is what it is: files for the browser.
+        cpSync(join(root, 'ts', 'inspector', 'page'), join(root, 'dist', 'inspector', 'page'), {
+          recursive: true,
+        })
         // What runs in a browser is there as ES modules too, in a package whose other .js files are not.
         writeFileSync(join(root, 'dist', 'esm', 'package.json'), '{ "type": "module" }\n')
       },

@@ -24,7 +24,20 @@ import { deadline, until } from '../support/wait.mjs'
 const root = new URL('../../', import.meta.url)
 const { bin, version } = JSON.parse(await readFile(new URL('package.json', root), 'utf8'))
 const main = fileURLToPath(new URL(bin.tidemark, root))
-const COMMANDS = ['ls', 'top', 'show', 'tail', 'stop', 'rm', 'cleanup', 'stats', 'groups', 'dead', 'doctor']
+const COMMANDS = [
+  'ls',
+  'top',
+  'ui',
+  'show',
+  'tail',
+  'stop',
+  'rm',
+  'cleanup',
+  'stats',
+  'groups',
+  'dead',
+  'doctor',
+]
 
 /** @param {Record<string, string>} env */
 function environment(env) {

@@ -23,7 +23,8 @@ const DOORS = /** @type {Record<string, string[]>} */ ({
   'message-stream': ['core', 'schema', 'native', 'options', 'errors', 'util'],
   'resumable-stream': ['core', 'options', 'errors', 'util'],
   'durable-streams': ['core', 'native', 'options', 'errors', 'util'],
-  cli: ['durable-streams', 'core', 'native', 'options', 'errors', 'util'],
+  inspector: ['core', 'options', 'errors', 'util'],
+  cli: ['durable-streams', 'inspector', 'core', 'native', 'options', 'errors', 'util'],
 })
 
 /** The imports of each file of ts/. @returns {Map<string, string[]>} */

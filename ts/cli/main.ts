@@ -23,10 +23,12 @@ import { stop } from './stop'
 import { suggestion } from './suggest'
 import { tail } from './tail'
 import { top } from './top'
+import { ui } from './ui'
 
 const COMMANDS: Record<string, Command> = {
   ls,
   top,
+  ui,
   show,
   tail,
   stop,

@@ -43,7 +43,7 @@ import { pipe } from './pipe'
 import { produce } from './producer'
 import { ended } from './result'
 import { closeOn } from './signals'
-import { type Found, inspect, list, status } from './status'
+import { type Found, inspect, list, status, statuses } from './status'
 import { Subscription } from './subscription'
 
 export function createEngine(options?: api.EngineOptions): api.Engine {
@@ -204,6 +204,11 @@ export class Engine extends EventEmitter<api.EngineEvents> implements api.Engine
   /** @internal The same, and what it leaves out. */
   survey(onDamaged: (streamId: string, why: string) => void): AsyncIterableIterator<api.StreamStatus> {
     return list(this.#bridge, onDamaged)
+  }
+
+  /** @internal Of at most 64 streams, in one request; null where there is none, or a damaged one. */
+  statuses(streamIds: string[]): Promise<(api.StreamStatus | null)[]> {
+    return statuses(this.#bridge, streamIds)
   }
 
   /** @internal What is under a stream's name, even if it is damaged. */

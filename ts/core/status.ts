@@ -32,6 +32,12 @@ export async function* list(
   return undefined
 }
 
+/** Of each stream, null if there is none, or it is damaged. */
+export async function statuses(bridge: Bridge, streamIds: string[]): Promise<(api.StreamStatus | null)[]> {
+  const found = await inspect(bridge, streamIds)
+  return found.map((each) => (each === null || 'damaged' in each ? null : shown(each)))
+}
+
 export function inspect(bridge: Bridge, streamIds: string[]): Promise<Found[]> {
   return bridge.request('inspect', { streamIds }, (answer: Found[]) => answer)
 }

@@ -1,0 +1,15 @@
+/**
+ * `tidemark/inspector`: a web page that shows the streams of an engine, live, to mount in an application. `npx tidemark ui` is the
+ * same beside one.
+ *
+ * ```ts
+ * const inspect = inspector({ engine, authorize: (request) => isAdmin(request) })
+ * export { inspect as GET, inspect as POST } // Next.js: app/inspect/[[...path]]/route.ts
+ * ```
+ *
+ * @packageDocumentation
+ */
+
+export type { InspectorAccess } from './inspector/access.js'
+export { type Inspector, type InspectorOptions, inspector } from './inspector/handler.js'
+export { toListener } from './inspector/listener.js'

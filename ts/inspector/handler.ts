@@ -1,0 +1,190 @@
+import type * as api from '../../index'
+import type { Engine } from '../core/engine'
+import { invalidArgument, TidemarkError } from '../errors/errors'
+import { type OnError, wording } from '../errors/wording'
+import { callback, flag, methods, object, required } from '../options/checks'
+import { from as checkFrom } from '../options/options'
+import { type Authorize, isForeign, type Viewer, viewerOf, WRITE_HEADER } from './access'
+import { detail, letters, seen } from './detail'
+import { listen } from './history'
+import { engineNow, look } from './look'
+import { asset, page } from './page-files'
+import { play } from './play'
+import { json, refused } from './responses'
+import { Survey } from './survey'
+import { WRITES } from './writes'
+
+const checkOptions = object({
+  engine: methods('an engine', 'subscribe', 'survey', 'statuses', 'groups'),
+  authorize: callback<Request>,
+  write: flag,
+  showData: flag,
+  onError: callback<unknown>,
+})
+
+/** A body that changes something is short. */
+const MOST_BODY_BYTES = 8 * 1024
+/** The memory of some streams is measured so often, while somebody looks. */
+const MEMORY_MS = 30_000
+
+export interface InspectorOptions {
+  engine: api.Engine
+  /** Who may look. Called for every request; for those of another site, which carry the visitor's cookies, nobody is asked. */
+  authorize: Authorize
+  /** Whether streams may be stopped and deleted here, and dead letters dealt with. Default false. */
+  write?: boolean | undefined
+  /** Whether what the chunks say, and the streams' metadata, is shown. Default false: sizes, seqs and cursors are. */
+  showData?: boolean | undefined
+  /** Is told of errors whose words are not for the page. Default: logs them. */
+  onError?: OnError | undefined
+}
+
+/** Answers the requests for the page and for all that lies below it. */
+export type Inspector = (request: Request) => Promise<Response>
+
+/**
+ * A web page that shows what an engine's store holds and what the engine counts, as a handler of web requests. Mount it for `GET`
+ * and `POST` at a path of your own and for all paths below. Nobody looking costs nothing.
+ */
+export function inspector(options: InspectorOptions): Inspector {
+  return openInspector(options, false)
+}
+
+/** `isOutside`: the engine is made for looking alone, and what it counts is of no interest. */
+export function openInspector(options: InspectorOptions, isOutside: boolean): Inspector {
+  required(checkOptions(options, 'options'), 'options', 'engine', 'authorize')
+  const { authorize, write = false, showData = false, onError } = options
+  const parts = new Parts(options.engine as Engine, isOutside)
+  const words = wording(onError)
+  listen()
+  return async (request) => {
+    try {
+      // A page that another site frames or asks for is told nothing, whoever the visitor is.
+      if (isForeign(request) && !isNavigation(request)) {
+        return refused(403, 'ERR_FORBIDDEN', 'this was asked for by another site')
+      }
+      const viewer = await viewerOf(request, authorize, { write, showData })
+      if (viewer === undefined)
+        return refused(403, 'ERR_FORBIDDEN', 'authorize lets nobody in here but those it knows')
+      return await parts.route(request, viewer)
+    } catch (error) {
+      return failure(error, words)
+    }
+  }
+}
+
+/** A visitor who follows a link: the page itself is nothing secret, and cannot be read from where they came from. */
+function isNavigation(request: Request): boolean {
+  return request.method === 'GET' && request.headers.get('sec-fetch-mode') === 'navigate'
+}
+
+type Answer = (viewer: Viewer, query: URLSearchParams, request: Request) => Promise<Response>
+
+class Parts {
+  readonly #engine: Engine
+  readonly #isOutside: boolean
+  readonly #survey: Survey
+  #measuredAt = Number.NEGATIVE_INFINITY
+
+  constructor(engine: Engine, isOutside: boolean) {
+    this.#engine = engine
+    this.#isOutside = isOutside
+    this.#survey = new Survey(engine)
+  }
+
+  /** The last two parts of a path say what is wanted, so that it does not matter what is in front of them. */
+  async route(request: Request, viewer: Viewer): Promise<Response> {
+    const { pathname, searchParams } = new URL(request.url)
+    const [, kind, name = ''] = /\/(api|page)\/([a-z.-]+)$/.exec(pathname) ?? []
+    if (kind === 'api' && Object.hasOwn(WRITES, name)) return this.#write(request, viewer, name)
+    if (request.method !== 'GET') return refused(405, 'ERR_METHOD', 'only GET is for this', { allow: 'GET' })
+    if (kind === undefined) return page(pathname)
+    const answer = kind === 'api' && Object.hasOwn(this.#reads, name) ? this.#reads[name] : undefined
+    const found = kind === 'page' ? asset(name) : await answer?.(viewer, searchParams, request)
+    return found ?? refused(404, 'ERR_NOT_FOUND', 'there is no such page')
+  }
+
+  readonly #reads: Readonly<Record<string, Answer>> = {
+    look: async (viewer, query) =>
+      json({ ...this.#now(viewer), list: await look(this.#survey, viewer, query) }),
+
+    engine: async (viewer) => json(this.#now(viewer)),
+
+    stream: async (viewer, query) => {
+      const found = await detail(this.#engine, this.#survey, viewer, query.get('id') ?? '')
+      return json({ ...this.#now(viewer), stream: found })
+    },
+
+    groups: async (viewer) =>
+      json({ ...this.#now(viewer), groups: viewer.owner === null ? await this.#engine.groups(null) : [] }),
+
+    dead: async (viewer, query) => {
+      const found = await letters(this.#engine, viewer, query.get('group') ?? '', query.get('id'))
+      return found === null ? missing() : json(found)
+    },
+
+    play: async (viewer, query, request) => {
+      const status = await seen(this.#engine, viewer, query.get('id') ?? '')
+      if (status === null) return missing()
+      const from = checkFrom(request.headers.get('last-event-id') || query.get('from') || 'start', 'from')
+      return play(this.#engine, viewer, status, from, request.signal)
+    },
+  }
+
+  async #write(request: Request, viewer: Viewer, name: string): Promise<Response> {
+    if (request.method !== 'POST')
+      return refused(405, 'ERR_METHOD', 'only POST is for this', { allow: 'POST' })
+    // Neither can be sent from another site's page without asking, and nobody answers that it may.
+    const isOurs =
+      request.headers.get(WRITE_HEADER) !== null &&
+      /^application\/json\b/.test(request.headers.get('content-type') ?? '')
+    if (!isOurs) return refused(403, 'ERR_FORBIDDEN', `needs JSON, and the header ${WRITE_HEADER}`)
+    if (!viewer.write) return refused(403, 'ERR_READ_ONLY', 'nothing can be changed here: write is not set')
+    const done = await WRITES[name]?.(this.#engine, viewer, await bodyOf(request))
+    return done === undefined ? missing() : json(done)
+  }
+
+  #now(viewer: Viewer): object {
+    this.#measure()
+    const { write, showData, owner } = viewer
+    return { engine: engineNow(this.#engine, viewer, this.#isOutside), viewer: { write, showData, owner } }
+  }
+
+  #measure(): void {
+    if (performance.now() - this.#measuredAt < MEMORY_MS) return
+    this.#measuredAt = performance.now()
+    // It may be refused, which the doctor tells of.
+    this.#engine.sampleMemory({ streams: 16 }).catch(() => {})
+  }
+}
+
+function missing(): Response {
+  return refused(404, 'ERR_NOT_FOUND', 'there is no such stream')
+}
+
+async function bodyOf(request: Request): Promise<unknown> {
+  const bytes: Uint8Array[] = []
+  let length = 0
+  for await (const piece of request.body ?? []) {
+    length += piece.byteLength
+    if (length > MOST_BODY_BYTES) throw invalidArgument('body', `must be at most ${MOST_BODY_BYTES} bytes`)
+    bytes.push(piece)
+  }
+  try {
+    return JSON.parse(Buffer.concat(bytes).toString())
+  } catch {
+    throw invalidArgument('body', 'must be JSON')
+  }
+}
+
+/** Errors whose words are the asker's own doing; those of the store and of the application name servers and more. */
+const HARMLESS: Readonly<Record<string, number>> = { ERR_INVALID_ARGUMENT: 400, ERR_NOT_FOUND: 404 }
+
+function failure(error: unknown, words: (error: unknown) => string): Response {
+  const code = error instanceof TidemarkError ? error.code : 'ERR_INTERNAL'
+  const harmless = HARMLESS[code]
+  if (harmless !== undefined) return refused(harmless, code, (error as TidemarkError).message)
+  words(error)
+  const isAway = error instanceof TidemarkError && error.retryable
+  return refused(isAway ? 503 : 500, code, isAway ? 'the store cannot be reached' : 'something went wrong')
+}

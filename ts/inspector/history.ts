@@ -1,0 +1,73 @@
+import { subscribe } from 'node:diagnostics_channel'
+import type { LogEntry, StreamStatus } from '../../index'
+
+type Known = Omit<StreamStatus, 'metadata'>
+
+/** What has happened to a stream, as far as somebody saw it. */
+export interface Happening {
+  /** Milliseconds since 1970; of what was noticed between two looks, the second one's. */
+  at: number
+  streamId: string
+  generation: string | null
+  kind: 'start' | 'takeover' | 'producers' | 'stop' | 'end' | 'gone' | 'log'
+  text: string
+}
+
+const MOST = 1_000
+
+/** The last happenings of all streams. */
+export class History {
+  #all: Happening[] = []
+
+  add(happening: Happening): void {
+    this.#all.push(happening)
+    if (this.#all.length > 2 * MOST) this.#all = this.#all.slice(-MOST)
+  }
+
+  of(streamId: string): Happening[] {
+    return this.#all.filter((each) => each.streamId === streamId)
+  }
+
+  /** What is told by the difference between two looks at a stream. */
+  compare(before: Known, now: Known, at: number): void {
+    const { streamId, generation, state, producers } = now
+    const add = (kind: Happening['kind'], text: string) => this.add({ at, streamId, generation, kind, text })
+    if (before.generation !== generation) {
+      const isTakeover = before.state === 'active'
+      if (isTakeover) add('takeover', 'taken over while it was active, or started anew between two looks')
+      else add('start', `started again after it was ${before.state}`)
+    }
+    const isSame = before.generation === generation
+    if (isSame && before.producers !== producers && state === 'active')
+      add('producers', `${before.producers} → ${producers} producers`)
+    if (now.stop !== null && (!isSame || before.stop === null))
+      add('stop', reasoned('stop asked for', now.stop))
+    if (state !== 'active' && (!isSame || before.state === 'active')) add('end', reasoned(state, now.reason))
+  }
+}
+
+export function reasoned(what: string, reason: string | null): string {
+  return reason ? `${what}: ${reason}` : what
+}
+
+/** What the engines of this process say of streams, for all inspectors in it. */
+const entries: Happening[] = []
+let isListening = false
+
+/** Listens to the log from now on, once for the process. */
+export function listen(): void {
+  if (isListening) return
+  isListening = true
+  subscribe('tidemark:log', (message) => {
+    const { time, streamId, generation, message: text, cause } = message as LogEntry
+    if (streamId === undefined) return
+    const happening = { at: time, streamId, generation: generation ?? null, kind: 'log' } as const
+    entries.push({ ...happening, text: reasoned(text, cause ?? null) })
+    if (entries.length > MOST) entries.shift()
+  })
+}
+
+/** What was logged of a stream. Engines with another store or prefix are not told apart. */
+export function logged(streamId: string): Happening[] {
+  return entries.filter((each) => each.streamId === streamId)
+}

@@ -1,0 +1,102 @@
+import type { Metrics } from '../../index'
+import type { Engine } from '../core/engine'
+import { isSeen, type Viewer } from './access'
+import type { Sighting, Survey } from './survey'
+
+const PER_PAGE = 50
+const STATES = ['active', 'complete', 'stopped', 'failed', 'interrupted'] as const
+
+const KEYS: Readonly<Record<string, (each: Sighting) => number | string>> = {
+  rate: ({ rate }) => rate ?? -1,
+  lastWrite: ({ updatedAt }) => updatedAt.getTime(),
+  started: ({ startedAt }) => startedAt.getTime(),
+  chunks: ({ firstSeq, lastSeq }) => lastSeq - firstSeq,
+  size: ({ bytes }) => bytes,
+  producers: ({ producers }) => producers,
+  lag: ({ lag }) => lag ?? -1,
+  // Within a state the newest first, so that rows stay where they are.
+  state: ({ state, startedAt }) => -STATES.indexOf(state) * 1e15 + startedAt.getTime(),
+  owner: ({ owner }) => owner ?? '',
+  stream: ({ streamId }) => streamId,
+}
+
+/** What the list on the page shows: `api/look`. */
+export async function look(survey: Survey, viewer: Viewer, query: URLSearchParams): Promise<object> {
+  const everything = await survey.all(query.has('fresh'))
+  const all = viewer.owner === null ? everything : everything.filter((each) => isSeen(viewer, each))
+  const words = (query.get('q') ?? '').toLowerCase()
+  const state = query.get('state')
+  const found = all.filter(
+    (each) => words === '' || within(each.streamId, words) || within(each.owner ?? '', words),
+  )
+  const states = Object.fromEntries(STATES.map((each) => [each, 0])) as Record<string, number>
+  for (const each of found) states[each.state] = (states[each.state] ?? 0) + 1
+  const wanted = state === null ? found : found.filter((each) => each.state === state)
+  sort(wanted, query)
+  const pages = Math.max(1, Math.ceil(wanted.length / PER_PAGE))
+  const page = Math.min(pages, Math.max(1, Math.trunc(Number(query.get('page'))) || 1))
+  const shown = wanted.slice((page - 1) * PER_PAGE, page * PER_PAGE)
+  const active = all.filter((each) => each.state === 'active')
+  return {
+    ...survey.age,
+    isCut: survey.isCut,
+    damaged: viewer.owner === null ? survey.damaged : 0,
+    total: all.length,
+    found: found.length,
+    states,
+    page,
+    pages,
+    rows: await renewed(survey, viewer, shown),
+    rate: active.reduce((sum, { rate }) => sum + (rate ?? 0), 0),
+    active: active.length,
+    producers: active.reduce((sum, { producers }) => sum + producers, 0),
+    storedBytes: all.reduce((sum, each) => sum + each.storedBytes, 0),
+  }
+}
+
+/** Those that are shown, as they are now; one that has gone in between is left as it was, and out of the next list. */
+async function renewed(survey: Survey, viewer: Viewer, shown: Sighting[]): Promise<Sighting[]> {
+  if (shown.length === 0) return []
+  const now = await survey.renew(shown.map(({ streamId }) => streamId))
+  return shown.map((each) => {
+    const fresh = now.get(each.streamId)
+    return fresh && isSeen(viewer, fresh) ? fresh : each
+  })
+}
+
+function within(text: string, words: string): boolean {
+  return text.toLowerCase().includes(words)
+}
+
+function sort(list: Sighting[], query: URLSearchParams): void {
+  const name = query.get('sort') ?? 'state'
+  const key = (Object.hasOwn(KEYS, name) ? KEYS[name] : undefined) ?? (() => 0)
+  const direction = query.get('order') === 'up' ? -1 : 1
+  list.sort(
+    (one, other) =>
+      direction * compare(key(one), key(other)) ||
+      other.updatedAt.getTime() - one.updatedAt.getTime() ||
+      compare(other.streamId, one.streamId),
+  )
+}
+
+/** The largest first; texts too. */
+function compare(one: number | string, other: number | string): number {
+  return one < other ? 1 : one > other ? -1 : 0
+}
+
+/** What the engine of this process says of itself. Outside, it has written nothing, and is not asked. */
+export function engineNow(engine: Engine, viewer: Viewer, isOutside: boolean): object {
+  const { url, keyPrefix, state } = engine.toJSON()
+  const about = { at: Date.now(), url, keyPrefix, state }
+  // It counts what all owners do.
+  if (viewer.owner !== null) return { ...about, memory: null, inside: null }
+  const { memory, ...metrics } = engine.metrics()
+  const sample = memory && { averageBytes: memory.averageBytes, largestBytes: memory.largestBytes }
+  return { ...about, memory: sample, inside: isOutside ? null : counted(metrics) }
+}
+
+function counted(metrics: Omit<Metrics, 'memory'>): object {
+  const { stopRequestSeconds, stopSeconds, ...rest } = metrics
+  return { ...rest, rss: process.memoryUsage.rss(), pid: process.pid, uptime: process.uptime() }
+}

@@ -1,0 +1,52 @@
+// What the page asks of its server.
+
+/** Everything lies below this; links that begin with # are to stay on the page, whatever its address ends with. */
+const BASE = document.baseURI
+document.querySelector('base')?.remove()
+
+/** What the server refused, or that there was no answer. */
+export class Refusal extends Error {
+  /** @param {number} status 0: there was no answer @param {string} code @param {string} message */
+  constructor(status, code, message) {
+    super(message)
+    this.status = status
+    this.code = code
+  }
+}
+
+/** @param {string} name @param {Record<string, string | number | undefined>} [query] @param {AbortSignal} [signal] */
+export function get(name, query, signal) {
+  return ask(address(name, query), { signal })
+}
+
+/** @param {string} name @param {object} body */
+export function post(name, body) {
+  return ask(address(name), {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', 'x-tidemark-inspector': '1' },
+    body: JSON.stringify(body),
+  })
+}
+
+/** @param {string} name @param {Record<string, string | number | undefined>} [query] */
+export function address(name, query = {}) {
+  const url = new URL(`api/${name}`, BASE)
+  for (const [key, value] of Object.entries(query)) {
+    if (value !== undefined && value !== '') url.searchParams.set(key, String(value))
+  }
+  return url
+}
+
+async function ask(url, options) {
+  let response
+  try {
+    response = await fetch(url, { ...options, credentials: 'same-origin' })
+  } catch (error) {
+    if (error.name === 'AbortError') throw error
+    throw new Refusal(0, 'ERR_CONNECTION', 'the inspector does not answer')
+  }
+  const isJson = response.headers.get('content-type')?.startsWith('application/json')
+  const body = isJson ? await response.json() : { code: 'ERR_INTERNAL', message: await response.text() }
+  if (!response.ok) throw new Refusal(response.status, body.code, body.message)
+  return body
+}

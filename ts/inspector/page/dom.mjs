@@ -1,0 +1,73 @@
+// Elements, made of text alone: nothing that comes from a stream is ever taken for HTML.
+
+const SVG = 'http://www.w3.org/2000/svg'
+
+/**
+ * An element with these properties (`on…` are listeners, `data-…`, `aria-…` and the like attributes) and children.
+ * @param {string} tag
+ * @param {Record<string, any> | null} [properties]
+ * @param {...(Node | string | null | undefined | false)} children
+ * @returns {any}
+ */
+export function el(tag, properties, ...children) {
+  const element = document.createElement(tag)
+  for (const [name, value] of Object.entries(properties ?? {})) set(element, name, value)
+  element.append(...children.filter((child) => child !== null && child !== undefined && child !== false))
+  return element
+}
+
+/** @param {string} tag @param {Record<string, string | number>} [attributes] @param {...Node} children */
+export function svg(tag, attributes = {}, ...children) {
+  const element = document.createElementNS(SVG, tag)
+  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(value))
+  element.append(...children)
+  return element
+}
+
+function set(element, name, value) {
+  if (value === undefined || value === null || value === false) return
+  if (name.startsWith('on')) element.addEventListener(name.slice(2), value)
+  else if (name.includes('-') || name === 'role' || name === 'for') element.setAttribute(name, value)
+  else if (name === 'class') element.className = value
+  else if (name === 'text') element.textContent = value
+  else element[name] = value
+}
+
+/** Writes where something has changed, and only there. @param {Element} element @param {string} text */
+export function write(element, text) {
+  if (element.textContent !== text) element.textContent = text
+}
+
+/** @param {Element} element @param {string} name @param {string | undefined} value */
+export function mark(element, name, value) {
+  if (value === undefined) element.removeAttribute(name)
+  else if (element.getAttribute(name) !== value) element.setAttribute(name, value)
+}
+
+/** Puts exactly these children into an element, without touching those that are in their places. */
+export function arrange(parent, children) {
+  const focused = document.activeElement
+  let place = parent.firstChild
+  for (const child of children) {
+    if (child === place) place = place.nextSibling
+    else parent.insertBefore(child, place)
+  }
+  while (place) {
+    const next = place.nextSibling
+    place.remove()
+    place = next
+  }
+  // What is moved loses the focus.
+  if (focused !== document.activeElement && parent.contains(focused)) focused.focus({ preventScroll: true })
+}
+
+/** What may be wider than its place, which the keyboard scrolls too. @param {string} label @param {Node} child */
+export function scroller(label, child, kind = 'wide') {
+  return el('div', { class: kind, tabIndex: 0, role: 'region', 'aria-label': label }, child)
+}
+
+/** Tells those who listen to the page instead of looking at it. @param {string} text */
+export function say(text) {
+  const line = document.getElementById('said')
+  if (line) line.textContent = text
+}

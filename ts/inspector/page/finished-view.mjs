@@ -1,0 +1,39 @@
+// The queue of finished generations: who works at it, and what nobody could deal with.
+
+import { get } from './api.mjs'
+import { el } from './dom.mjs'
+import { GroupList } from './group-list.mjs'
+
+export class FinishedView {
+  name = 'finished'
+  title = 'Finished queue'
+  #groups = new GroupList(
+    'Groups of finished generations',
+    'No group waits for finished answers: engine.finished and onFinish make one.',
+  )
+
+  constructor() {
+    this.element = el(
+      'div',
+      { class: 'stack' },
+      el(
+        'div',
+        null,
+        el('h1', { text: 'Finished queue' }),
+        el('p', {
+          class: 'soft',
+          text: 'Each group gets every generation of every stream when it has ended, at least once. Behind: never handed out; held: handed out and not acknowledged; dead: handed out too often.',
+        }),
+      ),
+      this.#groups.element,
+    )
+  }
+
+  ask() {
+    return get('groups')
+  }
+
+  show({ groups, viewer }) {
+    this.#groups.show(groups ?? [], viewer.write)
+  }
+}

@@ -1,0 +1,86 @@
+// Dead letters of a group: listed, and dealt with where that is allowed.
+
+import { get, post } from './api.mjs'
+import { tell } from './dialog.mjs'
+import { el, say } from './dom.mjs'
+import { number, visible } from './format.mjs'
+
+export class Letters {
+  #group
+  #streamId
+  #list = el('ul', { class: 'letters' })
+  element = el('div', null, this.#list)
+
+  /** @param {string} group @param {string | undefined} streamId */
+  constructor(group, streamId) {
+    this.#group = group
+    this.#streamId = streamId
+  }
+
+  /** @param {boolean} mayWrite */
+  async show(mayWrite) {
+    const { letters, isCut } = await get('dead', { group: this.#group, id: this.#streamId })
+    const items = letters.map((letter) => this.#item(letter, mayWrite))
+    if (isCut) items.push(el('li', { text: `The first ${letters.length} are shown.` }))
+    if (items.length === 0) items.push(el('li', { text: 'No dead letters any more.' }))
+    this.#list.replaceChildren(...items)
+  }
+
+  #item(letter, mayWrite) {
+    const { key, deliveries } = letter
+    const item = el(
+      'li',
+      null,
+      el(
+        'div',
+        { class: 'about' },
+        what(letter),
+        el('div', {
+          class: 'soft small',
+          text: `handed out ${number(deliveries)} times, never acknowledged`,
+        }),
+      ),
+    )
+    if (!mayWrite) return item
+    const act = async (verdict, said) => {
+      try {
+        await post(verdict, {
+          group: this.#group,
+          key,
+          ...(this.#streamId === undefined ? {} : { id: this.#streamId }),
+        })
+        say(said)
+      } catch (error) {
+        tell('That did not work', error.message)
+      }
+      await this.show(mayWrite).catch(() => {})
+    }
+    item.append(
+      el(
+        'div',
+        { class: 'buttons' },
+        el('button', { type: 'button', text: 'Retry', onclick: () => act('retry', 'Handed out again') }),
+        el('button', {
+          type: 'button',
+          class: 'danger',
+          text: 'Give up',
+          onclick: () => act('drop', 'Given up'),
+        }),
+      ),
+    )
+    return item
+  }
+}
+
+function what({ streamId, outcome, reason, seq, cursor, data, isGone }) {
+  if (streamId !== undefined) {
+    const link = el('a', {
+      href: `#/stream?id=${encodeURIComponent(streamId)}`,
+      class: 'mono',
+      text: visible(streamId),
+    })
+    return el('div', null, link, ` ${outcome}${reason ? `: ${visible(reason)}` : ''}`)
+  }
+  const says = isGone ? 'can no longer be read' : data ? visible(data.text.slice(0, 160)) : ''
+  return el('div', null, el('code', { text: `seq ${number(seq)}`, title: cursor }), says ? ` ${says}` : '')
+}

@@ -1,0 +1,53 @@
+// Asks again and again, while somebody looks.
+
+const PAUSE_MS = 1000
+const LONGEST_PAUSE_MS = 15_000
+
+/** Calls `ask` once a second, slower when it fails, and not at all while the page is hidden. */
+export class Poll {
+  #ask
+  #onFailure
+  #timer = 0
+  #failures = 0
+  #isAsking = false
+  #isOver = false
+
+  /** @param {() => Promise<void>} ask @param {(error: any) => void} onFailure */
+  constructor(ask, onFailure) {
+    this.#ask = ask
+    this.#onFailure = onFailure
+    document.addEventListener('visibilitychange', this.#onVisible)
+    void this.now()
+  }
+
+  /** Asks at once. */
+  now = async () => {
+    clearTimeout(this.#timer)
+    if (this.#isAsking || this.#isOver) return
+    this.#isAsking = true
+    try {
+      await this.#ask()
+      this.#failures = 0
+    } catch (error) {
+      if (error.name !== 'AbortError') {
+        this.#failures += 1
+        if (!this.#isOver) this.#onFailure(error)
+      }
+    } finally {
+      this.#isAsking = false
+    }
+    const pause = Math.min(LONGEST_PAUSE_MS, PAUSE_MS * 2 ** this.#failures)
+    if (!this.#isOver && !document.hidden)
+      this.#timer = setTimeout(this.now, this.#failures === 0 ? PAUSE_MS : pause)
+  }
+
+  end() {
+    this.#isOver = true
+    clearTimeout(this.#timer)
+    document.removeEventListener('visibilitychange', this.#onVisible)
+  }
+
+  #onVisible = () => {
+    if (!document.hidden) void this.now()
+  }
+}

@@ -1,0 +1,49 @@
+// Numbers over time: what the charts draw, and what is worked out of two readings of counters.
+
+/** Five minutes are kept. */
+export const KEPT_MS = 5 * 60_000
+
+export class Series {
+  /** @type {{ at: number, value: number }[]} */
+  points = []
+
+  /** @param {number} at @param {number | null | undefined} value */
+  add(at, value) {
+    if (value == null || !Number.isFinite(value)) return
+    this.points.push({ at, value })
+    while (this.points.length > 0 && this.points[0].at < at - KEPT_MS) this.points.shift()
+  }
+
+  get last() {
+    return this.points.at(-1)?.value ?? null
+  }
+}
+
+/** Of a counter, a second. */
+export function perSecond(now, before, name) {
+  const seconds = (now.at - before.at) / 1000
+  return seconds <= 0 ? null : Math.max(0, (now.inside[name] - before.inside[name]) / seconds)
+}
+
+/**
+ * The time within which this part of what came between two readings of a histogram was done, in seconds; null when nothing came.
+ * @param {{ buckets: { le: number, count: number }[], count: number }} now
+ * @param {{ buckets: { le: number, count: number }[], count: number }} before
+ * @param {number} part
+ */
+export function quantile(now, before, part) {
+  const total = now.count - before.count
+  if (total <= 0) return null
+  const wanted = total * part
+  let [below, floor] = [0, 0]
+  for (const [index, { le, count }] of now.buckets.entries()) {
+    const within = count - before.buckets[index].count
+    if (within >= wanted) {
+      const share = within === below ? 1 : (wanted - below) / (within - below)
+      return floor + (le - floor) * share
+    }
+    below = within
+    floor = le
+  }
+  return floor
+}

@@ -1,0 +1,131 @@
+// The table of streams: rows are kept and written into, so that what is focused or selected stays.
+
+import { Spark } from './charts.mjs'
+import { arrange, el, mark, write } from './dom.mjs'
+import { ago, bytes, MOODS, number, rate, since, visible } from './format.mjs'
+import { Series } from './series.mjs'
+
+/** Of a row's own curve. */
+const PULSE_MS = 60_000
+
+const COLUMNS = [
+  ['state', 'State', ''],
+  ['stream', 'Stream', 'id'],
+  ['owner', 'Owner', ''],
+  ['rate', 'Chunks/s', 'number'],
+  [undefined, 'Last minute', ''],
+  ['chunks', 'Chunks', 'number'],
+  ['size', 'Size', 'number'],
+  ['producers', 'Producers', 'number'],
+  ['lag', 'Lag', 'number'],
+  ['started', 'Age', 'number'],
+  ['lastWrite', 'Last write', 'number'],
+]
+
+export class StreamTable {
+  #rows = new Map()
+  #body = el('tbody')
+  #heads = new Map()
+
+  /** @param {(key: string) => void} sortBy */
+  constructor(sortBy) {
+    const heads = COLUMNS.map(([key, label, kind]) => {
+      if (key === undefined) return el('th', { scope: 'col', text: label })
+      const head = el(
+        'th',
+        { scope: 'col', class: kind },
+        el('button', { type: 'button', text: label, onclick: () => sortBy(key) }),
+      )
+      this.#heads.set(key, head)
+      return head
+    })
+    this.element = el(
+      'div',
+      { class: 'wide' },
+      el(
+        'table',
+        null,
+        el('caption', { class: 'unseen', text: 'Streams' }),
+        el('thead', null, el('tr', null, ...heads)),
+        this.#body,
+      ),
+    )
+  }
+
+  show(list, now, { sort, order }) {
+    for (const [key, head] of this.#heads) {
+      mark(head, 'aria-sort', key === sort ? (order === 'up' ? 'ascending' : 'descending') : undefined)
+    }
+    const rows = new Map()
+    for (const status of list) {
+      const row = this.#rows.get(status.streamId) ?? new Row(status.streamId)
+      row.show(status, now)
+      rows.set(status.streamId, row)
+    }
+    this.#rows = rows
+    arrange(
+      this.#body,
+      [...rows.values()].map(({ element }) => element),
+    )
+  }
+}
+
+class Row {
+  #state = el('span', { class: 'state' })
+  #owner = el('td', { class: 'owner', 'data-of': 'Owner' })
+  #rate = cell('Chunks/s')
+  #chunks = cell('Chunks')
+  #size = cell('Size')
+  #producers = cell('Producers')
+  #lag = cell('Lag')
+  #age = cell('Age')
+  #write = cell('Last write')
+  #series = new Series()
+  #spark = new Spark(PULSE_MS)
+
+  /** @param {string} id */
+  constructor(id) {
+    const link = el('a', {
+      href: `#/stream?id=${encodeURIComponent(id)}`,
+      text: visible(id),
+      title: visible(id),
+    })
+    this.element = el(
+      'tr',
+      null,
+      el('td', { class: 'state-cell' }, this.#state),
+      el('th', { scope: 'row', class: 'id' }, link),
+      this.#owner,
+      this.#rate,
+      el('td', { class: 'pulse' }, this.#spark.element),
+      this.#chunks,
+      this.#size,
+      this.#producers,
+      this.#lag,
+      this.#age,
+      this.#write,
+    )
+  }
+
+  show(status, now) {
+    const { state, owner, firstSeq, lastSeq, producers, startedAt, updatedAt, lag } = status
+    write(this.#state, status.stop !== null && state === 'active' ? 'stopping' : state)
+    mark(this.#state, 'data-mood', MOODS[state])
+    const shown = owner === null ? '–' : visible(owner)
+    write(this.#owner, shown)
+    mark(this.#owner, 'title', owner === null ? undefined : shown)
+    write(this.#rate, rate(status.rate))
+    write(this.#chunks, number(lastSeq - firstSeq + 1))
+    write(this.#size, bytes(status.bytes))
+    write(this.#producers, number(producers))
+    write(this.#lag, number(lag))
+    write(this.#age, ago(startedAt, now))
+    write(this.#write, since(updatedAt, now))
+    this.#series.add(now, status.rate)
+    this.#spark.draw(this.#series, now)
+  }
+}
+
+function cell(of) {
+  return el('td', { class: 'number', 'data-of': of })
+}

@@ -1,0 +1,254 @@
+// All streams: numbers, search, and the table.
+
+import { get, post } from './api.mjs'
+import { Spark } from './charts.mjs'
+import { ask, tell } from './dialog.mjs'
+import { el, say, write } from './dom.mjs'
+import { empty } from './empty.mjs'
+import { bytes, number, rate, span } from './format.mjs'
+import { series } from './history.mjs'
+import { StreamTable } from './stream-table.mjs'
+
+const STATES = ['active', 'complete', 'stopped', 'failed', 'interrupted']
+const TYPING_MS = 200
+
+const EXAMPLE = `import { createEngine } from 'tidemark'
+
+const engine = createEngine()
+const producer = await engine.produce('chat-1')
+producer.write('Hello')`
+
+/** Kept while other views are shown. */
+const wanted = { q: '', state: '', sort: 'state', order: 'down', page: 1 }
+
+export class StreamsView {
+  name = 'streams'
+  title = 'Streams'
+  #renew
+  #isFresh = false
+  #typing = 0
+  #tiles = new Map()
+  #states = new Map()
+  #table = new StreamTable((key) => this.#sortBy(key))
+  #nothing = el('div')
+  #age = el('span', { class: 'soft small' })
+  #pages = el('span')
+  #previous = el('button', { type: 'button', text: 'Previous', onclick: () => this.#turn(-1) })
+  #next = el('button', { type: 'button', text: 'Next', onclick: () => this.#turn(1) })
+  #pager = el('div', { class: 'pager' }, this.#pages, el('div', null, this.#previous, this.#next))
+  #cleanup = el('button', { type: 'button', text: 'Clean up …', hidden: true, onclick: () => this.#clean() })
+
+  /** @param {() => void} renew asks at once */
+  constructor(renew) {
+    this.#renew = renew
+    const search = el('input', {
+      type: 'search',
+      placeholder: 'Search by id or owner',
+      'aria-label': 'Search by id or owner',
+      value: wanted.q,
+      spellcheck: false,
+      oninput: (event) => this.#search(event.target.value),
+    })
+    this.element = el(
+      'div',
+      null,
+      el('h1', { class: 'unseen', text: 'Streams' }),
+      el(
+        'dl',
+        { class: 'tiles' },
+        this.#tile('rate', 'Chunks a second', new Spark()),
+        this.#tile('active', 'Active streams', new Spark()),
+        this.#tile('producers', 'Producers', new Spark()),
+        this.#tile('stored', 'Stored', new Spark()),
+      ),
+      el(
+        'div',
+        { class: 'tools' },
+        el('div', { class: 'search' }, search),
+        this.#filter(),
+        el(
+          'div',
+          { class: 'push' },
+          this.#age,
+          ' ',
+          el('button', { type: 'button', class: 'quiet', text: 'Refresh', onclick: () => this.#refresh() }),
+          this.#cleanup,
+        ),
+      ),
+      el(
+        'section',
+        { class: 'card list', 'aria-label': 'Streams' },
+        this.#table.element,
+        this.#nothing,
+        this.#pager,
+      ),
+    )
+  }
+
+  ask() {
+    const fresh = this.#isFresh ? 1 : undefined
+    this.#isFresh = false
+    return get('look', { ...wanted, fresh })
+  }
+
+  show({ list, viewer, engine }) {
+    const now = engine.at
+    for (const [name, { value, spark }] of this.#tiles) {
+      spark.draw(series[name], now)
+      write(
+        value,
+        {
+          rate: () => rate(list.rate),
+          active: () => number(list.active),
+          producers: () => number(list.producers),
+          stored: () => bytes(list.storedBytes),
+        }[name](),
+      )
+    }
+    for (const [state, { button, count }] of this.#states) {
+      const all = STATES.reduce((sum, each) => sum + list.states[each], 0)
+      write(count, number(state === '' ? all : list.states[state]))
+      button.setAttribute('aria-pressed', String(wanted.state === state))
+    }
+    this.#table.show(list.rows, now, wanted)
+    this.#table.element.hidden = list.rows.length === 0
+    this.#showNothing(list)
+    this.#showPages(list)
+    const isOld = list.everyMs > 2500
+    write(this.#age, isOld ? `order of ${span(list.ageMs)} ago, renewed every ${span(list.everyMs)}` : '')
+    this.#cleanup.hidden = !viewer.write || viewer.owner !== null
+  }
+
+  #tile(name, label, spark) {
+    const value = el('dd', { text: '–' })
+    this.#tiles.set(name, { value, spark })
+    return el(
+      'div',
+      { class: 'tile' },
+      el('dt', { text: label }),
+      value,
+      el('dd', { class: 'spark', 'aria-hidden': 'true' }, spark.element),
+    )
+  }
+
+  #filter() {
+    const buttons = ['', ...STATES].map((state) => {
+      const count = el('b', { text: '' })
+      const onclick = () => this.#change({ state })
+      const button = el('button', { type: 'button', 'aria-pressed': 'false', onclick }, state || 'all', count)
+      this.#states.set(state, { button, count })
+      return button
+    })
+    return el('div', { class: 'choice', role: 'group', 'aria-label': 'State' }, ...buttons)
+  }
+
+  #showNothing({ rows, total, states }) {
+    if (rows.length > 0) return this.#nothing.replaceChildren()
+    if (this.#nothing.childElementCount > 0 && this.#nothing.dataset.total === String(total)) return
+    this.#nothing.dataset.total = String(total)
+    const others = STATES.some((state) => states[state] > 0) && wanted.state !== ''
+    this.#nothing.replaceChildren(
+      total === 0
+        ? empty(
+            'No streams yet',
+            'They appear here as soon as a producer starts one under this prefix.',
+            EXAMPLE,
+          )
+        : empty(
+            others ? `Nothing is ${wanted.state}` : 'Nothing matches',
+            others
+              ? 'Streams in other states are there.'
+              : `None of the ${number(total)} streams has this in its id or owner.`,
+          ),
+    )
+  }
+
+  #showPages({ page, pages, rows, found, total, states, isCut, damaged }) {
+    wanted.page = page
+    const matching = wanted.state === '' ? found : states[wanted.state]
+    const some =
+      matching < total
+        ? `${number(matching)} of ${number(total)} streams`
+        : `${number(total)} ${total === 1 ? 'stream' : 'streams'}`
+    const more = isCut ? ' (the first 20,000 found)' : ''
+    const broken = damaged > 0 ? `, and ${number(damaged)} damaged, which tidemark ls names` : ''
+    write(
+      this.#pages,
+      `${some}${more}${broken}${pages > 1 ? `, page ${number(page)} of ${number(pages)}` : ''}`,
+    )
+    this.#previous.hidden = this.#next.hidden = pages <= 1
+    this.#previous.disabled = page <= 1
+    this.#next.disabled = page >= pages
+    this.#pager.hidden = rows.length === 0
+  }
+
+  #search(text) {
+    clearTimeout(this.#typing)
+    this.#typing = setTimeout(() => this.#change({ q: text.trim() }), TYPING_MS)
+  }
+
+  #sortBy(key) {
+    const isSame = wanted.sort === key
+    this.#change({ sort: key, order: isSame && wanted.order === 'down' ? 'up' : 'down' })
+  }
+
+  #turn(step) {
+    this.#change({ page: wanted.page + step })
+    say(`Page ${wanted.page}`)
+  }
+
+  #change(to) {
+    Object.assign(wanted, { page: 1 }, to)
+    this.#nothing.replaceChildren()
+    this.#renew()
+  }
+
+  #refresh() {
+    this.#isFresh = true
+    this.#renew()
+  }
+
+  async #clean() {
+    const fields = [
+      { name: 'olderThan', label: 'Not written to for (30m, 1h, 7d)', value: '1h' },
+      {
+        name: 'outcome',
+        label: 'That ended as',
+        options: [
+          ['', 'anything'],
+          ['complete', 'complete'],
+          ['stopped', 'stopped'],
+          ['failed', 'failed'],
+          ['interrupted', 'interrupted'],
+        ],
+      },
+    ]
+    const given = await ask({
+      title: 'Clean up finished streams',
+      text: 'Live streams stay. First it is counted how many would go.',
+      action: 'Count them',
+      fields,
+    })
+    if (given === null) return
+    const body = {
+      olderThan: given.olderThan,
+      ...(given.outcome === '' ? {} : { outcomes: [given.outcome] }),
+    }
+    try {
+      const { removed } = await post('cleanup', { ...body, dryRun: true })
+      if (removed === 0) return tell('Nothing to clean up', 'No finished stream is as old as that.')
+      const really = await ask({
+        title: `Remove ${number(removed)} ${removed === 1 ? 'stream' : 'streams'}?`,
+        text: 'They cannot be brought back.',
+        action: 'Remove them',
+        danger: true,
+      })
+      if (really === null) return
+      const report = await post('cleanup', body)
+      say(`${number(report.removed)} streams removed`)
+      this.#refresh()
+    } catch (error) {
+      tell('That did not work', error.message)
+    }
+  }
+}

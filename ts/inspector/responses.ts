@@ -1,0 +1,45 @@
+/** Nothing but this page's own files runs, is framed, or is asked for. */
+const POLICY = [
+  "default-src 'none'",
+  "script-src 'self'",
+  "style-src 'self'",
+  "img-src 'self' data:",
+  "connect-src 'self'",
+  "base-uri 'self'",
+  "form-action 'none'",
+  "frame-ancestors 'none'",
+].join('; ')
+
+/** Of every response. */
+const HEADERS = {
+  'content-security-policy': POLICY,
+  'x-content-type-options': 'nosniff',
+  'x-frame-options': 'DENY',
+  'referrer-policy': 'no-referrer',
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-resource-policy': 'same-origin',
+  'cache-control': 'no-store',
+} as const
+
+export function answer(
+  body: string | Uint8Array | ReadableStream<Uint8Array> | null,
+  type: string,
+  status = 200,
+  more: Record<string, string> = {},
+): Response {
+  return new Response(body as never, { status, headers: { ...HEADERS, 'content-type': type, ...more } })
+}
+
+export function json(value: unknown, status = 200, more?: Record<string, string>): Response {
+  return answer(JSON.stringify(value), 'application/json', status, more)
+}
+
+/** `code` is for programs, `message` for people. */
+export function refused(
+  status: number,
+  code: string,
+  message: string,
+  more?: Record<string, string>,
+): Response {
+  return json({ code, message }, status, more)
+}
