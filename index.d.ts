@@ -196,7 +196,15 @@ export interface LogEntry {
   [field: string]: unknown
 }
 
-/** Makes an engine. Connects to nothing until it is first used; engines with the same URL share their connections. */
+/**
+ * Makes an engine. Connects to nothing until it is first used; engines with the same URL share their connections.
+ *
+ * @example
+ * ```ts
+ * const engine = createEngine({ url: 'redis://localhost:6379', ttl: { active: '1h', done: '1d' } })
+ * engine.on('state', (state, reason) => console.log(state, reason))
+ * ```
+ */
 export function createEngine(options?: EngineOptions): Engine
 
 export interface ProduceOptions {
@@ -695,28 +703,66 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
   readonly state: ConnectionState
   /** What it is written as by `JSON.stringify`, and printed as. */
   toJSON(): EngineJson
-  /** Connects early. Rejects with `ERR_CONNECTION` within `connectTimeout`. */
+  /**
+   * Connects early. Rejects with `ERR_CONNECTION` within `connectTimeout`.
+   *
+   * @example
+   * ```ts
+   * await engine.connect() // before the first request comes: a wrong URL is an error here
+   * ```
+   */
   connect(): Promise<void>
-  /** Starts a generation on a stream. `streamId`: 1–512 bytes of UTF-8, any characters. */
+  /**
+   * Starts a generation on a stream. `streamId`: 1–512 bytes of UTF-8, any characters.
+   *
+   * @example
+   * ```ts
+   * const producer = await engine.produce(chatId, { owner: userId })
+   * try {
+   *   for await (const token of model({ signal: producer.signal })) {
+   *     if (!producer.write(token)) await producer.ready
+   *   }
+   *   await producer.complete()
+   * } catch (error) {
+   *   await producer.fail(error)
+   * }
+   * ```
+   */
   produce(streamId: string, options?: ProduceOptions): Promise<Producer>
   /**
    * Writes a source into a stream and returns what the local client should be sent. The client may leave: the source is
    * drained all the same. A stop ends the source. If the store cannot be reached at the start, the source is passed
    * through without being resumable: at once while the state is `degraded`, else after `connectTimeout`. With `ifActive: 'share'` the client is sent the whole shared generation.
+   *
+   * @example
+   * ```ts
+   * const body = engine.pipe(chatId, (signal) => model({ signal }), { owner: userId })
+   * for await (const chunk of body) process.stdout.write(chunk)
+   * ```
    */
   pipe(streamId: string, source: PipeSource, options?: PipeOptions): ReadableStream<ChunkData>
   /**
    * A log: a stream that anybody appends to and anybody closes, from any process, and that nothing interrupts. Nothing is
    * asked of the store yet. See `docs/durable-streams.md`.
    *
+   * @example
    * ```ts
    * const log = engine.log('run-42')
-   * await log.append([JSON.stringify(event)])
-   * for await (const chunk of log.read({ from: cursor })) show(chunk.json())
+   * await log.append([JSON.stringify({ step: 1 })])
+   * for await (const chunk of log.read({ from: 'start' })) console.log(chunk.json())
    * ```
    */
   log(streamId: string, options?: LogOptions): Log
-  /** Follows a stream: every chunk once, in order. */
+  /**
+   * Follows a stream: every chunk once, in order.
+   *
+   * @example
+   * ```ts
+   * for await (const { cursor, data } of engine.subscribe(chatId, { from: 'start', owner: userId })) {
+   *   console.log(data, cursor) // pass the cursor as `from` to go on after this chunk
+   * }
+   * ```
+   */
   subscribe(streamId: string, options?: SubscribeOptions): Subscription
   /**
    * Waits for the end of a generation and gives its whole text. Of one that was stopped, that is what there is of it; of one that
@@ -735,6 +781,11 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
    * A cursor moves forward only, and lives as long as the stream; one of a generation that is no longer kept changes
    * nothing. Resolves once it is stored, at most `ackIntervalMs` later with Redis at hand. Rejects with `ERR_NOT_FOUND`,
    * `ERR_FORBIDDEN`, or `ERR_STORE` when the stream has 1000 other consumers.
+   *
+   * @example
+   * ```ts
+   * await engine.ack(chatId, { consumer: 'phone', cursor, owner: userId })
+   * ```
    */
   ack(streamId: string, options: AckOptions): Promise<void>
   /** The same, as earlier versions have it. */
@@ -752,19 +803,27 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
    * reached, said at once while the state is `degraded`, unless the stream is produced in this process. The body of all but 200 is JSON with the error's `code` and a `message`, which for 503 does not say more than the
    * code does: see {@link SseOptions.onError}. A cursor of a generation that is no
    * longer kept is answered with a `reset` event and everything there is. A client that leaves stops nothing.
+   *
+   * @example
+   * ```ts
+   * async function GET(request: Request) {
+   *   return engine.respond(request, chatId, { owner: userId })
+   * }
+   * ```
    */
   respond(request: StreamRequest, streamId: string, options?: RespondOptions): Promise<Response>
   /**
    * The same for servers without web responses: `node:http`, Express, Fastify (`request.raw`, `reply.raw`), over HTTP/1 or 2.
    *
-   * ```ts
-   * app.get('/chats/:id/stream', (req, res) => engine.send(req, res, req.params.id))
-   * ```
-   *
    * Sends what {@link Engine.respond} says, at the client's pace, with the headers that the response has already. Resolves when the
    * response has ended or its client has left, which is no error and stops nothing. A response that ends before its stream does
    * (a closing engine, `maxDurationMs`) just ends; one of UI messages breaks. Rejects, with nothing sent, for what `respond`
    * rejects for.
+   *
+   * @example
+   * ```ts
+   * createServer((request, response) => engine.send(request, response, chatId, { owner: userId }))
+   * ```
    */
   send(
     request: StreamRequest,
@@ -776,23 +835,64 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
    * Answers the requests with which `tidemark/client` acknowledges what it has got, as {@link Engine.ack} does. 204: it is
    * stored. 400: it is no acknowledgement. 413: it is longer than 4 KiB. The other statuses, and the bodies, are those of
    * {@link Engine.respond}.
+   *
+   * @example
+   * ```ts
+   * async function POST(request: Request) {
+   *   return engine.acknowledge(request, chatId, { owner: userId })
+   * }
+   * ```
    */
   acknowledge(request: AcknowledgeRequest, streamId: string, options?: AcknowledgeOptions): Promise<Response>
-  /** Joins a group that shares the chunks of a stream: each goes to one of its consumers, who acknowledges it. */
+  /**
+   * Joins a group that shares the chunks of a stream: each goes to one of its consumers, who acknowledges it.
+   *
+   * @example
+   * ```ts
+   * for await (const item of engine.consume('jobs', { group: 'mail', consumer: hostname() })) {
+   *   await send(item.text())
+   *   await item.ack()
+   * }
+   * ```
+   */
   consume(streamId: string, options: ConsumeOptions): Consumption
   /**
    * Joins a group that gets every generation of every stream when it has ended, at least once, even if the server that
    * produced it died. Begins with the first such call of any group; remembers about 65,536 generations, each for twice the
    * longer TTL of the engine.
+   *
+   * @example
+   * ```ts
+   * for await (const { streamId, outcome, cursor, ack } of engine.finished({ group: 'database', consumer: hostname() })) {
+   *   await save(streamId, outcome, cursor)
+   *   await ack()
+   * }
+   * ```
    */
   finished(options: FinishedOptions): FinishedQueue
-  /** A group's dead letters: chunks of a stream, or, without `streamId`, finished generations. */
+  /**
+   * A group's dead letters: chunks of a stream, or, without `streamId`, finished generations.
+   *
+   * @example
+   * ```ts
+   * for await (const letter of engine.deadLetters({ group: 'mail', streamId: 'jobs' })) {
+   *   console.log(letter.cursor, letter.data, letter.deliveries)
+   *   await letter.retry() // or letter.drop()
+   * }
+   * ```
+   */
   deadLetters(options: DeadLettersOptions & { streamId: string }): AsyncIterableIterator<DeadChunk>
   deadLetters(options: DeadLettersOptions & { streamId?: undefined }): AsyncIterableIterator<DeadFinished>
   /**
    * Stops a stream's producers wherever they run, or keeps the stop for its start, which it may have overtaken, for 10 s. A stop
    * that is kept for an owner is nobody else's to replace; rejects with `ERR_STORE` when those of 1000 others are kept for the
    * stream.
+   *
+   * @example
+   * ```ts
+   * const result = await engine.stop(chatId, { owner: userId, reason: 'the user pressed Stop' })
+   * if (result === 'kept') console.log('the answer has yet to begin')
+   * ```
    */
   stop(streamId: string, options?: StopOptions): Promise<StopResult>
   /** The same, as earlier versions have it: the reason by itself. */
@@ -801,33 +901,71 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
     reason: string | undefined,
     options?: Omit<StopOptions, 'reason'>,
   ): Promise<StopResult>
-  /** What is known of a stream, or null. */
+  /**
+   * What is known of a stream, or null.
+   *
+   * @example
+   * ```ts
+   * const status = await engine.status(chatId)
+   * if (status?.state === 'active') console.log(`${status.lastSeq} chunks so far, since ${status.startedAt}`)
+   * ```
+   */
   status(streamId: string): Promise<StreamStatus | null>
   /**
    * All streams of this `keyPrefix`, in no order, read in pages. One whose record is damaged, or has somebody else's key in its
    * place, is left out: `status` of it rejects with `ERR_STORE`, `cleanup` counts it, `delete` removes it.
+   *
+   * @example
+   * ```ts
+   * for await (const { streamId, state, owner } of engine.streams()) console.log(streamId, state, owner)
+   * ```
    */
   streams(): AsyncIterableIterator<StreamStatus>
   /**
    * Removes a stream, even a damaged one; its readers end as interrupted and its producers are fenced. Whether there was
    * one.
+   *
+   * @example
+   * ```ts
+   * if (!(await engine.delete(chatId))) console.log('there was no such stream')
+   * ```
    */
   delete(streamId: string): Promise<boolean>
   /**
    * Removes finished streams, as `delete` does: a batch at a time, each stream judged and removed in one step, so that
    * none is removed that has just been started again. Also takes ids from the index whose streams are gone.
+   *
+   * @example
+   * ```ts
+   * const { removed, kept, live } = await engine.cleanup({ olderThan: '7d', dryRun: true })
+   * ```
    */
   cleanup(options?: CleanupOptions): Promise<CleanupReport>
   /** Reads the counters: microseconds, no question to the store. Throws `ERR_CLOSED` when the engine is closed. */
   metrics(options?: { format?: 'object' | undefined }): Metrics
-  /** The same as Prometheus takes it, for a response of type `text/plain; version=0.0.4`. */
+  /**
+   * The same as Prometheus takes it, for a response of type `text/plain; version=0.0.4`.
+   *
+   * @example
+   * ```ts
+   * const text = engine.metrics({ format: 'prometheus' })
+   * response.setHeader('content-type', 'text/plain; version=0.0.4').end(text)
+   * ```
+   */
   metrics(options: { format: 'prometheus' }): string
   /**
    * Measures what streams take of the store's memory (`MEMORY USAGE`): `streams` of them, 1 to 64, default 8, the next
    * ones at each call. `metrics()` shows the last sample.
    */
   sampleMemory(options?: { streams?: number | undefined }): Promise<MemorySample>
-  /** Flushes producers (for at most `commandTimeout`), ends subscriptions with `ERR_CLOSED`, gives up connections. */
+  /**
+   * Flushes producers (for at most `commandTimeout`), ends subscriptions with `ERR_CLOSED`, gives up connections.
+   *
+   * @example
+   * ```ts
+   * process.once('SIGTERM', () => engine.close()) // or createEngine({ closeOnSignals: ['SIGTERM'] })
+   * ```
+   */
   close(): Promise<void>
 }
 
@@ -954,11 +1092,21 @@ export interface Producer extends AsyncDisposable {
   /**
    * Queues a chunk and returns at once. False: above the high-water mark, `await producer.ready`. Throws
    * `ERR_BACKPRESSURE` when the queue is full, `ERR_FENCED` or `ERR_ENDED` when nothing can be written any more.
+   *
+   * @example
+   * ```ts
+   * if (!producer.write('Hello ')) await producer.ready
+   * ```
    */
   write(chunk: ChunkData): boolean
   /**
    * As `write`, with a promise for the chunk's cursor that settles once the store has accepted it. Half a character at its
    * end is not part of it yet: the cursor of the next chunk says that it is durable.
+   *
+   * @example
+   * ```ts
+   * const cursor = await producer.append('Hello ') // the chunk will survive this process
+   * ```
    */
   append(chunk: ChunkData): Promise<string>
   /** Resolves while the queue is below the high-water mark. */

@@ -56,6 +56,49 @@ export function blocksOf(page) {
   })
 }
 
+/** What the examples of `index.d.ts` use without saying where it comes from. */
+const GIVEN = `import { createServer, type ServerResponse } from 'node:http'
+import { hostname } from 'node:os'
+import { createEngine, type Engine, type Producer } from 'tidemark'
+declare const given: {
+  engine: Engine
+  producer: Producer
+  response: ServerResponse
+  chatId: string
+  userId: string
+  cursor: string
+  model(options: { signal: AbortSignal }): AsyncIterable<string>
+  send(text: string): Promise<void>
+  save(...row: unknown[]): Promise<void>
+}
+`
+
+/** The `@example` blocks of `index.d.ts`, which editors show with the call that they are of. @returns {Block[]} */
+export function examples() {
+  const page = 'index.d.ts'
+  const text = readFileSync(join(root, page), 'utf8')
+  return [...text.matchAll(/^ +\* @example\n +\* ```ts\n([\s\S]*?)^ +\* ```$/gm)].map(
+    ({ index, 1: block = '' }, number) => {
+      const pasted = block.replaceAll(/^ +\* ?/gm, '')
+      const names = [...GIVEN.matchAll(/^ {2}(\w+)[:(]/gm)].map(([, name = '']) => name)
+      const used = names.filter(
+        (name) =>
+          new RegExp(`(?<![.\\w])${name}\\b`).test(pasted) &&
+          !new RegExp(`const.*\\b${name}\\b.* (=|of) `).test(pasted),
+      )
+      return {
+        page,
+        line: text.slice(0, index).split('\n').length + 1,
+        language: /** @type {const} */ ('ts'),
+        file: `example-${number + 1}.ts`,
+        code: `${GIVEN}const { ${used.join(', ')} } = given\n${pasted}`,
+        pasted,
+        isRun: false,
+      }
+    },
+  )
+}
+
 const COMPILER = {
   target: 'es2022',
   module: 'esnext',

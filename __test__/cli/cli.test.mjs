@@ -448,11 +448,31 @@ describe('the command line [redis]', () => {
     const groups = await run('groups', 'jobs')
     assert.match(groups.stdout, /^ +BEHIND +HELD +DEAD {2}GROUP\n +0 +0 +2 {2}work\n$/)
     assert.equal((await run('groups', 'none')).code, 3)
-    assert.match((await run('groups')).stderr, /^No groups of finished generations under the prefix /)
+    await produceAll(engine, 'without groups', ['one'])
+    assert.match(
+      (await run('groups', 'without groups')).stderr,
+      /^No groups of without groups under the prefix /,
+    )
+    const everywhere = await run('groups')
+    assert.match(everywhere.stdout, /^ +BEHIND +HELD +DEAD {2}GROUP +STREAM\n +0 +0 +2 {2}work +jobs\n$/)
+    const live = await engine.produce('live')
+    await live.append('one')
+    await engine.consume('live', { group: 'live work', consumer: 'one' }).next()
+    assert.deepEqual(
+      lines((await run('groups', '--json')).stdout)
+        .map(({ group, held, streamId }) => [group, held, streamId])
+        .sort(),
+      [
+        ['live work', 1, 'live'],
+        ['work', 0, 'jobs'],
+      ],
+    )
+    await live.complete()
     const finished = engine.finished({ group: 'database', consumer: 'one' })
     const waiting = finished.next()
     await until(async () => {
       const [found] = lines((await run('groups', '--json')).stdout)
+      assert.equal(found?.streamId, undefined)
       return found?.group === 'database' && found.held === 0 && found.dead === 0
     })
     await Promise.all([finished.return(), waiting])

@@ -241,6 +241,26 @@ test(
       assert.deepEqual([status, headers.get('retry-after')], [503, '1'])
       assert.ok(took < CONNECT_MS / 2, `it was said after ${Math.round(took)} ms`)
     }
+    const seen = { cursor: `${live.generation}.1`, consumer: 'a browser' }
+    const body = JSON.stringify(seen)
+    const context = { params: Promise.resolve({ id: 'there' }) }
+    const started = performance.now()
+    for (const response of await Promise.all([
+      routes.DELETE(new Request('http://localhost/', { method: 'DELETE' }), context),
+      engine.acknowledge(new Request('http://localhost/', { method: 'POST', body }), 'live', {
+        owner: 'ann',
+        onError() {},
+      }),
+    ]))
+      assert.deepEqual([response.status, response.headers.get('retry-after')], [503, '1'])
+    for (const ask of [
+      () => engine.stop('there'),
+      () => engine.status('there'),
+      () => engine.delete('there'),
+      () => engine.streams().next(),
+    ])
+      await assert.rejects(ask, { code: 'ERR_CONNECTION', retryable: true })
+    assert.ok(performance.now() - started < CONNECT_MS / 2)
     const answer = await get('live')
     assert.equal(answer.status, 200)
     live.write('{"type":"finish"}')

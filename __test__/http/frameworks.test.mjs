@@ -48,7 +48,7 @@ const trpc = {
   outcome: ({ parser }) => (parser.events.some(({ event }) => event === 'return') ? 'complete' : undefined),
 }
 
-const frameworks = { 'node-http': rest, express: rest, hono: rest, trpc }
+const frameworks = { 'node-http': rest, express: rest, fastify: rest, hono: rest, trpc }
 
 /** @param {import('node:test').TestContext} t @param {string} name @param {Record<string, string>} [env] */
 async function serve(t, name, env = {}) {

@@ -7,7 +7,7 @@ import { before, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { build } from 'esbuild'
-import { blocksOf, pages, writePage } from '../../scripts/doc-blocks.mjs'
+import { blocksOf, examples, pages, writePage } from '../../scripts/doc-blocks.mjs'
 import { unpackedFolder } from '../support/unpacked.mjs'
 
 const tsc = fileURLToPath(new URL('../../node_modules/typescript/bin/tsc', import.meta.url))
@@ -34,6 +34,34 @@ const BUNDLE = /** @type {const} */ ({
 })
 
 const found = pages.map((page) => ({ page, blocks: blocksOf(page) })).filter(({ blocks }) => blocks.length)
+const hovers = examples()
+found.push({ page: 'index.d.ts', blocks: hovers })
+
+/** What a user of the package calls. */
+const CALLS = [
+  ...['createEngine', 'produce', 'pipe', 'subscribe', 'stop', 'respond', 'send', 'consume', 'finished'],
+  ...[
+    'deadLetters',
+    'ack',
+    'acknowledge',
+    'status',
+    'streams',
+    'delete',
+    'cleanup',
+    'metrics',
+    'connect',
+    'close',
+  ],
+  ...['write', 'append'],
+]
+
+test('every call of the engine has an example in its hover', () => {
+  for (const call of CALLS)
+    assert.ok(
+      hovers.some(({ pasted }) => new RegExp(`\\b${call}\\(`).test(pasted)),
+      call,
+    )
+})
 
 describe('what is in README and docs to be pasted', { concurrency: 2 }, () => {
   /** @type {string} */

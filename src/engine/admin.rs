@@ -13,7 +13,10 @@ use crate::{
 impl Engine {
     /// What is known of a stream.
     pub async fn status(self, stream: StreamId) -> Result<Reply> {
-        let status = self.context.ask(|store| store.status(&stream)).await?;
+        let status = self
+            .context
+            .ask_unless_away(|store| store.status(&stream))
+            .await?;
         Ok(Reply::Status(status.map(Box::new)))
     }
 
@@ -21,7 +24,7 @@ impl Engine {
     pub async fn inspect(self, streams: Vec<StreamId>) -> Result<Reply> {
         let found = streams
             .iter()
-            .map(|stream| self.context.ask(|store| store.inspect(stream)));
+            .map(|stream| self.context.ask_unless_away(|store| store.inspect(stream)));
         let found: Result<_> = join_all(found).await.into_iter().collect();
         found.map(Reply::Found)
     }
@@ -38,7 +41,10 @@ impl Engine {
 
     /// A page of stream ids.
     pub async fn list(self, from: ListCursor, count: usize) -> Result<Reply> {
-        let (ids, next) = self.context.ask(|store| store.list(from, count)).await?;
+        let (ids, next) = self
+            .context
+            .ask_unless_away(|store| store.list(from, count))
+            .await?;
         Ok(Reply::List(ids, next))
     }
 
@@ -75,7 +81,10 @@ impl Engine {
 
     /// Removes a stream.
     pub async fn delete(self, stream: StreamId) -> Result<Reply> {
-        let was_there = self.context.ask(|store| store.delete(&stream)).await?;
+        let was_there = self
+            .context
+            .ask_unless_away(|store| store.delete(&stream))
+            .await?;
         tracing::info!(%stream, was_there, "deleted");
         Ok(Reply::Deleted(was_there))
     }

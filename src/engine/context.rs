@@ -148,6 +148,17 @@ impl Context {
         self.retry(|| operation(self.store())).await
     }
 
+    /// The same, and an error at once while the store is known to be away: for what a user waits for.
+    pub(super) async fn ask_unless_away<'a, T>(
+        self: &'a Arc<Self>,
+        operation: impl Fn(&'a SharedStore) -> store::Pending<'a, T>,
+    ) -> Result<T> {
+        match self.known_outage(false) {
+            Some(outage) => Err(outage),
+            None => self.ask(operation).await,
+        }
+    }
+
     /// Repeats what failed for a passing reason, for as long as a connection may take.
     pub(super) async fn retry<'a, T>(&'a self, operation: impl Fn() -> store::Pending<'a, T>) -> Result<T> {
         let deadline = Instant::now() + self.config.connect_timeout();

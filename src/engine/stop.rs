@@ -96,7 +96,7 @@ pub(super) async fn request(
     let keep = keep.unwrap_or(KEEP);
     let asked = Instant::now();
     let result = context
-        .ask(|store| store.stop(stream, reason, &check, keep))
+        .ask_unless_away(|store| store.stop(stream, reason, &check, keep))
         .await;
     if let Ok(result) = &result {
         tracing::info!(%stream, ?result, "stop requested");

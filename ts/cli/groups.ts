@@ -1,32 +1,84 @@
-import { type Command, EXIT } from './command'
+import type { GroupStatus } from '../native/native'
+import { type Command, type Context, EXIT } from './command'
 import { under } from './ls'
-import { argument, number, printable } from './output'
+import { argument, number, type Output, printable } from './output'
+import { noteDamaged } from './state'
+
+/** Streams that are asked at the same time. */
+const AT_ONCE = 32
+/** What a line has before the stream, if the group's name is not longer. */
+const PADDED = 48
 
 export const groups: Command = {
   summary: 'List groups, and how far they are.',
   args: '[stream]',
   arity: [0, 1],
   options: {},
-  details: `The groups of engine.consume that share a stream's chunks; without a stream, those of engine.finished and onFinish.
-BEHIND is what was never handed out (– where the server does not know: Redis before 7), HELD is handed out and not
+  details: `The groups of engine.consume that share a stream's chunks. Without a stream: those of engine.finished and onFinish,
+and then those of every stream that has any. BEHIND is what was never handed out (– where the server does not know: Redis before 7), HELD is handed out and not
 acknowledged, DEAD was handed out too often: tidemark dead lists it. With --json, one object on each line.`,
-  async run({ engine, args, out, config }) {
+  async run(context) {
+    const { engine, args, out, config } = context
     const [streamId] = args
-    const found = await engine.groups(streamId ?? null)
-    if (found === null) {
-      out.note(`There is no stream ${argument(streamId ?? '')}${under(config.keyPrefix)}.`)
-      return EXIT.notFound
+    let count = 0
+    const show = (found: GroupStatus[], of?: string) => {
+      for (const each of found.toSorted((one, other) => (one.group < other.group ? -1 : 1))) {
+        if (count++ === 0 && !out.json) {
+          const header = '   BEHIND      HELD      DEAD  GROUP'
+          out.line(out.style('dim', streamId === undefined ? `${header.padEnd(PADDED)}  STREAM` : header))
+        }
+        print(out, each, of)
+      }
     }
-    const sorted = found.toSorted((one, other) => (one.group < other.group ? -1 : 1))
-    if (sorted.length > 0 && !out.json) out.line(out.style('dim', '   BEHIND      HELD      DEAD  GROUP'))
-    for (const each of sorted) {
-      const { group, behind, held, dead } = each
-      const cells = [behind === null ? '–' : number(behind), number(held), number(dead)]
-      if (out.json) out.value(each)
-      else out.line(`${cells.map((cell) => cell.padStart(9)).join(' ')}  ${printable(group)}`)
+    if (streamId === undefined) {
+      show((await engine.groups(null)) ?? [])
+      await eachStream(context, show)
+    } else {
+      const found = await engine.groups(streamId)
+      if (found === null) {
+        out.note(`There is no stream ${argument(streamId)}${under(config.keyPrefix)}.`)
+        return EXIT.notFound
+      }
+      show(found)
     }
-    const of = streamId === undefined ? ' of finished generations' : ` of ${argument(streamId)}`
-    if (sorted.length === 0 && !out.json) out.note(`No groups${of}${under(config.keyPrefix)}.`)
+    const of = streamId === undefined ? '' : ` of ${argument(streamId)}`
+    if (count === 0 && !out.json) out.note(`No groups${of}${under(config.keyPrefix)}.`)
     return EXIT.ok
   },
+}
+
+/** Asks a few streams at a time. */
+async function eachStream(
+  { engine, out, signal }: Context,
+  show: (found: GroupStatus[], of: string) => void,
+): Promise<void> {
+  let seen = 0
+  const ask = async (streamIds: string[]) => {
+    const found = await Promise.all(streamIds.map((streamId) => engine.groups(streamId)))
+    out.clear()
+    for (const [index, groups] of found.entries()) show(groups ?? [], streamIds[index] as string)
+    seen += streamIds.length
+    out.progress(`${number(seen)} streams …`)
+  }
+  let streamIds: string[] = []
+  for await (const { streamId } of engine.survey(noteDamaged(out))) {
+    signal.throwIfAborted()
+    if (streamIds.push(streamId) < AT_ONCE) continue
+    await ask(streamIds)
+    streamIds = []
+  }
+  await ask(streamIds)
+  out.clear()
+}
+
+/** `of` is the stream, where it is not known anyway; no stream has the groups of finished generations. */
+function print(out: Output, each: GroupStatus, of: string | undefined): void {
+  if (out.json) {
+    out.value(of === undefined ? each : { ...each, streamId: of })
+    return
+  }
+  const { group, behind, held, dead } = each
+  const cells = [behind === null ? '–' : number(behind), number(held), number(dead)]
+  const line = `${cells.map((cell) => cell.padStart(9)).join(' ')}  ${printable(group)}`
+  out.line(of === undefined ? line : `${line.padEnd(PADDED)}  ${printable(of)}`)
 }

@@ -9,13 +9,13 @@ import { ignore } from '../util/deferred'
  */
 export class AutoAck {
   readonly #bridge: Bridge
-  readonly #args: Omit<AckArgs, 'cursor'>
+  readonly #args: Omit<AckArgs, 'cursor' | 'isPatient'>
   #generation = ''
   #seq = 0
   #told = 0
   #isUnderWay = false
 
-  constructor(bridge: Bridge, args: Omit<AckArgs, 'cursor'>) {
+  constructor(bridge: Bridge, args: Omit<AckArgs, 'cursor' | 'isPatient'>) {
     this.#bridge = bridge
     this.#args = args
   }
@@ -33,7 +33,7 @@ export class AutoAck {
     this.#told = this.#seq
     this.#isUnderWay = true
     this.#bridge.autoAcks.add(this)
-    const args = { ...this.#args, cursor: cursorAt(this.#generation, this.#told) }
+    const args: AckArgs = { ...this.#args, isPatient: true, cursor: cursorAt(this.#generation, this.#told) }
     const over = () => {
       this.#isUnderWay = false
       this.#bridge.autoAcks.delete(this)

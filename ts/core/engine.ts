@@ -6,29 +6,13 @@ import { respond } from '../http/respond'
 import { send } from '../http/send'
 import { Bridge } from '../native/bridge'
 import { type GroupStatus, loadNative, type Rights, type Swept } from '../native/native'
+import { cleanupArgs, memoryArgs, metricsArgs, stopArgs } from '../options/admin'
+import { streamId as checkStreamId } from '../options/fields'
+import { consumeArgs, deadArgs, finishedArgs } from '../options/groups'
 import { logArgs } from '../options/log-options'
-import {
-  ackArgs,
-  acknowledgeArgs,
-  type Config,
-  streamId as checkStreamId,
-  cleanupArgs,
-  closingSignals,
-  consumeArgs,
-  deadArgs,
-  engineConfig,
-  engineName,
-  finishedArgs,
-  memoryArgs,
-  metricsArgs,
-  pipeArgs,
-  produceArgs,
-  respondArgs,
-  resultArgs,
-  stopArgs,
-  subscribeArgs,
-  textArgs,
-} from '../options/options'
+import { type Config, closingSignals, engineConfig, engineName } from '../options/options'
+import { pipeArgs, produceArgs } from '../options/produce'
+import { ackArgs, acknowledgeArgs, respondArgs, resultArgs, subscribeArgs, textArgs } from '../options/read'
 import { addressOf } from '../options/url'
 import { ignore } from '../util/deferred'
 import { show } from '../util/shown'

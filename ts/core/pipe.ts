@@ -3,7 +3,7 @@ import { ClosedError, FailedError, origin, TidemarkError } from '../errors/error
 import { type OnError, wordsOf } from '../errors/wording'
 import type { Bridge } from '../native/bridge'
 import type { PipeArgs, ProduceArgs } from '../options/args'
-import { checkChunk, isTooLarge } from '../options/options'
+import { checkChunk, isTooLarge } from '../options/chunk'
 import { checkSource, leave, type Reading, read } from '../options/source'
 import { cursorAt } from '../util/cursor'
 import { type Deferred, deferred, ignore } from '../util/deferred'

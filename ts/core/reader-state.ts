@@ -8,7 +8,8 @@ import type { Large } from '../native/large'
 import { CHUNK_COST } from '../native/native'
 import { NativeSubscription } from '../native/native-subscription'
 import type { End, Receiver } from '../native/records'
-import type { Following } from '../options/options'
+import type { AckArgs } from '../options/args'
+import type { Following } from '../options/read'
 import { cursorAt, seqOf } from '../util/cursor'
 import { type Deferred, deferred, ignore } from '../util/deferred'
 import { Fifo } from '../util/fifo'
@@ -103,7 +104,8 @@ export class ReaderState implements Receiver {
     const { streamId, consumer, owner, window } = this.#args
     this.#native.acknowledge(seqOf(cursor))
     if (consumer !== null) {
-      return this.#bridge.request('ack', { streamId, consumer, owner, cursor }, ignore)
+      const args: AckArgs = { streamId, consumer, owner, cursor, isPatient: true }
+      return this.#bridge.request('ack', args, ignore)
     }
     if (window === null) throw invalidArgument('options.consumer', 'was not given to subscribe')
     return Promise.resolve()

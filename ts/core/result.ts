@@ -1,7 +1,7 @@
 import type * as api from '../../index'
 import { FailedError, InterruptedError, type Origin, timeoutError } from '../errors/errors'
 import type { Bridge } from '../native/bridge'
-import type { ResultArgs } from '../options/options'
+import type { ResultArgs } from '../options/read'
 import { clearTimeout, setTimeout } from '../util/timers'
 import type { Chunk } from './chunk'
 import { Subscription } from './subscription'

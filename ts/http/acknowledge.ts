@@ -1,7 +1,7 @@
 import type * as api from '../../index'
 import type { Bridge } from '../native/bridge'
 import type { AckArgs, AcknowledgeArgs } from '../options/args'
-import { ackArgs } from '../options/options'
+import { ackArgs } from '../options/read'
 import { ignore } from '../util/deferred'
 import { jsonOf, type Received } from './body'
 import { refusal } from './refusal'
@@ -17,7 +17,9 @@ export async function acknowledge(
 ): Promise<Response> {
   try {
     const body = await read(request)
-    const args: AckArgs = ackArgs(streamId, consumer ?? body.consumer, body.cursor, { owner })
+    const given = ackArgs(streamId, consumer ?? body.consumer, body.cursor, { owner })
+    // The browser says it again; it is not to wait for a store that is known to be away.
+    const args: AckArgs = { ...given, isPatient: false }
     await bridge.request('ack', args, ignore)
     return new Response(null, { status: 204 })
   } catch (error) {

@@ -2,7 +2,7 @@ import type * as api from '../../index'
 import { invalidArgument } from '../errors/errors'
 import type { Bridge } from '../native/bridge'
 import { refuse } from '../options/checks'
-import type { RespondArgs } from '../options/options'
+import type { RespondArgs } from '../options/read'
 import { respond } from './respond'
 
 /** INTERNAL_ERROR of HTTP/2: an answer that is cut off is not one that has ended. */

@@ -1,7 +1,7 @@
 import type { StreamStatus } from '../../index'
 import type { Engine } from '../core/engine'
 import { called } from '../errors/errors'
-import { streamId } from '../options/options'
+import { streamId } from '../options/fields'
 import { cursorAt } from '../util/cursor'
 import { home, keysOf, oldKeysOf } from './default-engine'
 import { cleanupOptions, stopOptions } from './options'

@@ -1,7 +1,7 @@
 import type { Chunk, Outcome, Subscription } from '../../index'
 import type { Engine } from '../core/engine'
 import { called, NotFoundError, outcomeError, SchemaError } from '../errors/errors'
-import { streamId } from '../options/options'
+import { streamId } from '../options/fields'
 import { messageEvents, type StreamMessage } from '../schema/message-events'
 import { now, sleep } from '../util/timers'
 import { home } from './default-engine'

@@ -1,5 +1,5 @@
 import { callback, integer, object, oneOf, refuse } from '../options/checks'
-import { consumer, from, owner, signal, wait } from '../options/options'
+import { consumer, from, owner, signal, wait } from '../options/fields'
 import { checkSource } from '../options/source'
 import type { MessageSchema, MessageSource } from './types'
 

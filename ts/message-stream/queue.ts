@@ -1,5 +1,5 @@
 import { called } from '../errors/errors'
-import { streamId } from '../options/options'
+import { streamId } from '../options/fields'
 import type { StreamMessage } from '../schema/message-events'
 import { ignore } from '../util/deferred'
 import { home } from './default-engine'

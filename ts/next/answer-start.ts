@@ -1,7 +1,7 @@
 import type * as api from '../../index'
 import { lastCursorOf } from '../core/pipe'
 import { callback, oneOf } from '../options/checks'
-import { ttl } from '../options/options'
+import { ttl } from '../options/fields'
 import type { MaybePromise } from '../util/deferred'
 import { deferred, ignore } from '../util/deferred'
 import { hasMadeWay } from './after-stop'

@@ -1,5 +1,5 @@
 import { refuse } from '../options/checks'
-import { MAX_CHUNK_BYTES } from '../options/options'
+import { MAX_CHUNK_BYTES } from '../options/chunk'
 import { begin, leave, type Reading } from '../options/source'
 import { deferred, ignore } from '../util/deferred'
 import { EventParser } from '../util/sse-parser'

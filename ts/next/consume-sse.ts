@@ -1,7 +1,7 @@
 import type * as api from '../../index'
 import { type OnError, wording as wordingOf } from '../errors/wording'
 import { callback, list, methods, object, required, text } from '../options/checks'
-import { streamId as checkStreamId } from '../options/options'
+import { streamId as checkStreamId } from '../options/fields'
 import { ignore } from '../util/deferred'
 import { decodeEvents } from './answer'
 import { type AnswerMetadata, type AnswerOptions, answerFields, startAnswer } from './answer-start'

@@ -4,7 +4,7 @@ import { ClosedError, called, FencedError, InterruptedError } from '../errors/er
 import { wording as wordingOf, wordsOf } from '../errors/wording'
 import { jsonOf, spared } from '../http/body'
 import { callback, integer, methods, object, required, text } from '../options/checks'
-import { streamId as checkStreamId, maxDurationMs } from '../options/options'
+import { streamId as checkStreamId, maxDurationMs } from '../options/fields'
 import { ignore, type MaybePromise } from '../util/deferred'
 import { type ActiveStream, RememberedStreams } from './active-stream'
 import { type Answer, encodeChunks } from './answer'

@@ -37,6 +37,8 @@ export interface AckArgs {
   consumer: string
   cursor: string
   owner: string | null
+  /** Whether a store that is known to be away is waited for. */
+  isPatient: boolean
 }
 
 export interface SubscribeArgs {

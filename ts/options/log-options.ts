@@ -5,17 +5,9 @@ import type { ChunkData } from '../../index'
 import { invalidArgument } from '../errors/errors'
 import type { AppendArgs, PageArgs, SubscribeArgs } from './args'
 import { type Check, duration, flag, integer, list, object, refuse, text } from './checks'
-import {
-  type Config,
-  from as checkFrom,
-  MAX_CHUNK_BYTES,
-  metadata,
-  owner,
-  refuseChunk,
-  signal,
-  streamId,
-  wait,
-} from './options'
+import { MAX_CHUNK_BYTES, refuseChunk } from './chunk'
+import { from as checkFrom, metadata, owner, signal, streamId, wait } from './fields'
+import type { Config } from './options'
 
 const MOST_CHUNKS = 65_536
 /** What several chunks of one append may hold together. */

@@ -23,6 +23,7 @@ struct AckArgs {
     consumer: String,
     cursor: String,
     owner: Option<String>,
+    is_patient: bool,
 }
 
 #[derive(Deserialize)]
@@ -58,7 +59,13 @@ pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Resu
                 consumer: args.consumer,
                 cursor: args.cursor.parse()?,
             };
-            engine.ack(request, StreamId::new(&args.stream_id)?, args.owner, ack);
+            engine.ack(
+                request,
+                StreamId::new(&args.stream_id)?,
+                args.owner,
+                ack,
+                args.is_patient,
+            );
         }
         _ => return Ok(false),
     }

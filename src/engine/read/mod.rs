@@ -79,9 +79,11 @@ impl Engine {
         self.registry.forget_subscription(subscription);
     }
 
-    /// Moves a consumer's cursor forward; answered when that is stored, together with what comes from others.
-    pub fn ack(&self, request: u32, stream: StreamId, owner: Option<String>, ack: Ack) {
-        match self.context.check_open() {
+    /// Moves a consumer's cursor forward; answered when that is stored, together with what comes from others. Who is not
+    /// patient does not wait for a store that is known to be away.
+    pub fn ack(&self, request: u32, stream: StreamId, owner: Option<String>, ack: Ack, is_patient: bool) {
+        let outage = self.context.known_outage(is_patient);
+        match self.context.check_open().and(outage.map_or(Ok(()), Err)) {
             Ok(()) => self.registry.acks.add(request, stream, owner, ack),
             Err(error) => self.context.outbox.push(Event::Reply(request, Err(error))),
         }

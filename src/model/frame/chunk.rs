@@ -1,6 +1,6 @@
 //! A chunk, and the numbers that are written before it.
 
-/// The largest chunk, in bytes. `ts/options/options.ts` refuses larger ones; a test compares the two.
+/// The largest chunk, in bytes. `ts/options/chunk.ts` refuses larger ones; a test compares the two.
 pub const MAX_CHUNK: usize = 32 << 20;
 
 /// The largest chunk that a frame holds itself, in bytes.

@@ -1,0 +1,38 @@
+// What may be written, and what is said of anything else.
+
+import { types } from 'node:util'
+import { invalidArgument } from '../errors/errors'
+import { refuse } from './checks'
+
+const MIB = 1 << 20
+/** The largest chunk, in bytes of UTF-8: `MAX_CHUNK` of src/model/frame/chunk.rs. */
+export const MAX_CHUNK_BYTES = 32 * MIB
+
+/** For a chunk that goes nowhere near a producer, which checks as it writes, and no store whose bound it could pass. */
+export function checkChunk(chunk: unknown): void {
+  if (typeof chunk !== 'string' && !types.isUint8Array(chunk)) refuseChunk(chunk)
+}
+
+/** Says what is wrong with a chunk. */
+export function refuseChunk(chunk: unknown): never {
+  if (typeof chunk !== 'string' && !types.isUint8Array(chunk)) {
+    const object = typeof chunk === 'object' && chunk !== null && !ArrayBuffer.isView(chunk)
+    const advice = object ? ' (JSON.stringify it, or use tidemark/schema)' : ''
+    return refuse('chunk', 'a string or a Uint8Array', chunk, advice)
+  }
+  throw tooLarge(Buffer.byteLength(chunk))
+}
+
+/** The one sentence about a chunk beyond the limit. */
+function tooLarge(bytes: number): Error {
+  const error = invalidArgument('chunk', `must be at most ${MAX_CHUNK_BYTES} bytes (32 MiB), got ${bytes}`)
+  oversized.add(error)
+  return error
+}
+
+const oversized = new WeakSet<object>()
+
+/** Whether an error says that a chunk is beyond the limit: it cannot be kept, and may be passed on all the same. */
+export function isTooLarge(error: unknown): boolean {
+  return typeof error === 'object' && error !== null && oversized.has(error)
+}
