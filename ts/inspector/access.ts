@@ -1,5 +1,5 @@
 import { flag, object } from '../options/checks'
-import { owner } from '../options/options'
+import { owner } from '../options/fields'
 import type { MaybePromise } from '../util/deferred'
 
 /** What a visitor may see and do, where that is less than the inspector offers. */

@@ -1,7 +1,7 @@
 import type { Outcome } from '../../index'
 import type { Engine } from '../core/engine'
 import { duration, flag, listOf, object, oneOf, required, text } from '../options/checks'
-import { consumer, streamId } from '../options/options'
+import { consumer, streamId } from '../options/fields'
 import type { Viewer } from './access'
 import { keyOf, lettersOf, seen } from './detail'
 
