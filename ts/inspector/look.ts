@@ -47,7 +47,11 @@ export async function look(survey: Survey, viewer: Viewer, query: URLSearchParam
     page,
     pages,
     rows: await renewed(survey, viewer, shown),
-    rate: active.reduce((sum, { rate }) => sum + (rate ?? 0), 0),
+    // Null at the first look, which knows no rates yet.
+    rate:
+      active.length > 0 && active.every(({ rate }) => rate === null)
+        ? null
+        : active.reduce((sum, { rate }) => sum + (rate ?? 0), 0),
     active: active.length,
     producers: active.reduce((sum, { producers }) => sum + producers, 0),
     storedBytes: all.reduce((sum, each) => sum + each.storedBytes, 0),

@@ -63,7 +63,7 @@ export function arrange(parent, children) {
 
 /** What may be wider than its place, which the keyboard scrolls too. @param {string} label @param {Node} child */
 export function scroller(label, child, kind = 'wide') {
-  return el('div', { class: kind, tabIndex: 0, role: 'region', 'aria-label': label }, child)
+  return el('div', { class: kind, tabIndex: 0, role: 'group', 'aria-label': label }, child)
 }
 
 /** Tells those who listen to the page instead of looking at it. @param {string} text */

@@ -33,7 +33,7 @@ export class EngineView {
     new Chart('Memory of a stream', bytes, [line('average', 'memory')]),
   ]
   #inside = [
-    new Chart('Chunks/s, this process', rate, [line('written', 'in'), line('delivered', 'out')]),
+    new Chart('Chunks/s, this process', rate, [line('in', 'in'), line('out', 'out')]),
     new Chart('Append time', quick, [line('p50', 'append50'), line('p99', 'append99')]),
     new Chart('Delivery time', quick, [line('p50', 'delivery50'), line('p99', 'delivery99')]),
     new Chart('Readers of this process', number, [line('readers', 'readers')]),

@@ -2,7 +2,7 @@
 
 import { address } from './api.mjs'
 import { el, write } from './dom.mjs'
-import { bytes, number, rate, visible } from './format.mjs'
+import { bytes, MOODS, number, rate, visible } from './format.mjs'
 
 /** Lines that are kept; and characters, as a text. */
 const MOST_LINES = 400
@@ -100,7 +100,7 @@ export class Player {
     })
     source.addEventListener('end', ({ data }) => {
       const { outcome, reason } = JSON.parse(data)
-      this.#queue({ note: reason ? `${outcome}: ${reason}` : outcome, mood: 'good', isLast: true })
+      this.#queue({ note: reason ? `${outcome}: ${reason}` : outcome, mood: MOODS[outcome], isLast: true })
       source.close()
     })
     source.addEventListener('problem', ({ data }) => {

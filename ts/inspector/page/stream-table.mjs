@@ -76,10 +76,10 @@ class Row {
   #rate = cell('Chunks/s')
   #chunks = cell('Chunks')
   #size = cell('Size')
-  #producers = cell('Producers')
-  #lag = cell('Lag')
+  #producers = cell('Producers', 'less')
+  #lag = cell('Lag', 'less')
   #age = cell('Age')
-  #write = cell('Last write')
+  #write = cell('Last write', 'less')
   #series = new Series()
   #spark = new Spark(PULSE_MS)
 
@@ -121,11 +121,12 @@ class Row {
     write(this.#lag, number(lag))
     write(this.#age, ago(startedAt, now))
     write(this.#write, since(updatedAt, now))
+    this.#spark.element.hidden = state !== 'active'
     this.#series.add(now, status.rate)
     this.#spark.draw(this.#series, now)
   }
 }
 
-function cell(of) {
-  return el('td', { class: 'number', 'data-of': of })
+function cell(of, more = '') {
+  return el('td', { class: `number ${more}`, 'data-of': of })
 }

@@ -1,0 +1,326 @@
+// The inspector in a real browser: played through with the keyboard, in light, dark and at a phone's width.
+
+import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
+import { mkdirSync } from 'node:fs'
+import { createServer } from 'node:http'
+import { after, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { createEngine } from 'tidemark'
+import { inspector, toListener } from 'tidemark/inspector'
+import { violations } from '../support/axe.mjs'
+import { startBrowser } from '../support/browser.mjs'
+import { until } from '../support/wait.mjs'
+
+const ARTEFACTS = new URL('../artefacts/', import.meta.url)
+mkdirSync(ARTEFACTS, { recursive: true })
+const HOSTILE = `<img src=x onerror="document.title='owned'">\u202e<script>document.title='owned'</script>`
+const WORDS =
+  'Long before there were maps, sailors of the estuary read the tidemark: the dark line that the last high water leaves on stone. '.split(
+    /(?<= )/,
+  )
+const OWNERS = ['ann', 'bob', 'carla', 'dmitri']
+
+const browser = await startBrowser()
+
+/** @param {object} [options] of the inspector */
+async function start(options) {
+  const engine = createEngine({ url: `memory:${randomUUID()}` })
+  const server = createServer(toListener(inspector({ engine, authorize: () => true, ...options })))
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(undefined)))
+  /** What writes to it. @type {ReturnType<typeof setInterval>[]} */
+  const timers = []
+  after(async () => {
+    for (const timer of timers) clearInterval(timer)
+    server.closeAllConnections()
+    server.close()
+    await engine.close()
+  })
+  const url = `http://127.0.0.1:${/** @type {any} */ (server.address()).port}/inspect`
+  return { engine, url, timers }
+}
+
+/** @param {string} url */
+async function openTab(url) {
+  const page = await browser.newPage()
+  await page.emulateMedia({ colorScheme: 'light' })
+  await page.setViewportSize({ width: 1320, height: 900 })
+  /** @type {string[]} */
+  const complaints = []
+  page.on(
+    'console',
+    (message) => ['error', 'warning'].includes(message.type()) && complaints.push(message.text()),
+  )
+  page.on('pageerror', (error) => complaints.push(String(error.stack)))
+  await page.goto(url)
+  return {
+    page,
+    complaints,
+    /** @param {string} name */
+    shoot: (name, fullPage = false) =>
+      page.screenshot({ path: fileURLToPath(new URL(`inspector-${name}.png`, ARTEFACTS)), fullPage }),
+    focus: () => page.evaluate('document.activeElement?.textContent?.trim() ?? ""'),
+    async checkShape() {
+      assert.deepEqual(await violations(page), [])
+      assert.ok(
+        await page.evaluate('document.documentElement.scrollWidth <= innerWidth'),
+        'nothing is cut off',
+      )
+    },
+  }
+}
+
+/**
+ * Streams in all states, and some that go on being written until the test ends.
+ * @param {import('tidemark').Engine} engine
+ * @param {ReturnType<typeof setInterval>[]} timers
+ */
+async function populate(engine, timers) {
+  const names = ['harbour', 'estuary', 'lagoon', 'delta', 'fjord']
+  const producers = await Promise.all(
+    Array.from({ length: 16 }, (_, index) =>
+      engine.produce(`chat-${names[index % 5]}-${1_000 + index * 37}`, {
+        owner: OWNERS[index % 4],
+        metadata: { chatId: index, model: 'storyteller' },
+      }),
+    ),
+  )
+  const live = producers.slice(0, 7)
+  const writing = live.map((producer, index) => {
+    let said = 0
+    return setInterval(
+      () => {
+        if (producer.signal.aborted) return
+        const delta = WORDS[said++ % WORDS.length]
+        producer.write(JSON.stringify({ type: 'text-delta', id: 't', delta }))
+      },
+      25 + 40 * index,
+    )
+  })
+  timers.push(...writing)
+  for (const [index, producer] of producers.slice(7).entries()) {
+    for (let count = 0; count < 30 + 45 * index; count++) producer.write(WORDS[count % WORDS.length] ?? '')
+    await producer.flush()
+    if (index === 1) await producer.fail(new Error('the model is overloaded'))
+    else if (index === 2) {
+      await engine.stop(producer.streamId, {
+        owner: OWNERS[(7 + index) % 4],
+        reason: 'the user pressed Stop',
+      })
+      await producer.complete()
+    } else await producer.complete()
+  }
+  const [first] = producers
+  assert.ok(first)
+  const [id, owner] = [first.streamId, 'ann']
+  await engine.ack(id, { consumer: 'laptop', cursor: await first.append('{}'), owner })
+  const options = { group: 'moderation', owner, maxDeliveries: 1, claimIdleMs: 1, batch: 3 }
+  await engine.consume(id, { ...options, consumer: 'one' }).next()
+  void engine
+    .consume(id, { ...options, consumer: 'two' })
+    .next()
+    .catch(() => {})
+  return { id, first }
+}
+
+test('played through with the keyboard: the list, a stream that is live, its dead letters, Stop, the engine', async () => {
+  const { engine, url, timers } = await start({ write: true, showData: true })
+  const { id, first } = await populate(engine, timers)
+  const { page, shoot, focus, checkShape, complaints } = await openTab(url)
+
+  const row = page.getByRole('row', { name: id })
+  await row.waitFor()
+  await until(async () => Number((await row.locator('td').nth(2).textContent()) ?? 0) > 5, {
+    timeout: 10_000,
+  })
+  await checkShape()
+  await page.keyboard.press('Tab')
+  assert.equal(await focus(), 'Skip to the content')
+  await page.keyboard.press('Enter')
+  assert.equal(await page.evaluate('document.activeElement.id'), 'main')
+  await until(
+    async () => (await page.locator('.tile .curve').first().getAttribute('d'))?.split('L').length > 4,
+    { timeout: 10_000 },
+  )
+  await shoot('list-light')
+
+  // Sorted by a head, and the focus stays there.
+  await page.getByRole('button', { name: 'Chunks', exact: true }).focus()
+  await page.keyboard.press('Enter')
+  await page.locator('th[aria-sort="descending"]', { hasText: 'Chunks' }).waitFor()
+  await page.keyboard.press('Enter')
+  await page.locator('th[aria-sort="ascending"]', { hasText: 'Chunks' }).waitFor()
+  assert.equal(await focus(), 'Chunks')
+  await page.getByRole('searchbox').fill('dmitri')
+  await page.getByText('4 of 16 streams').waitFor()
+  await page.getByRole('searchbox').fill('nobody of this name')
+  await page.getByRole('heading', { name: 'Nothing matches' }).waitFor()
+  await checkShape()
+  await page.getByRole('searchbox').fill('')
+  await page.getByRole('button', { name: /^failed/ }).click()
+  await page.getByText('1 of 16 streams').waitFor()
+  await page.getByRole('button', { name: /^all/ }).click()
+
+  await row.getByRole('link').focus()
+  await page.keyboard.press('Enter')
+  await page.getByRole('heading', { name: id }).waitFor()
+  const lines = page.locator('.player .line')
+  await until(async () => (await lines.count()) > 30, { timeout: 10_000 })
+  assert.match((await lines.last().textContent()) ?? '', /text-delta/)
+  const seq = async () => Number((await lines.last().locator('.seq').textContent())?.replace(/\D/g, ''))
+  const before = await seq()
+  await until(async () => (await seq()) > before, { timeout: 5_000 })
+  await page.getByText('3 · show').waitFor()
+  await checkShape()
+  await shoot('stream-light')
+  await page.getByRole('button', { name: 'Pause' }).click()
+  const paused = await seq()
+  await until(async () => ((await engine.status(id))?.lastSeq ?? 0) > paused + 20)
+  assert.equal(await seq(), paused, 'paused')
+  await page.getByRole('button', { name: 'Go on' }).click()
+  await until(async () => (await seq()) > paused + 20)
+  await page.getByRole('button', { name: 'As text' }).click()
+  assert.match((await page.locator('.prose').textContent()) ?? '', /sailors of the estuary/)
+  await page.getByRole('button', { name: 'As text' }).click()
+
+  await page.getByRole('button', { name: '3 · show' }).click()
+  await page.getByRole('button', { name: 'Retry' }).first().click()
+  await until(async () => (await page.getByRole('button', { name: 'Retry' }).count()) === 2)
+  await checkShape()
+
+  await page.getByRole('button', { name: 'Stop …' }).focus()
+  await page.keyboard.press('Enter')
+  const dialog = page.getByRole('dialog')
+  await dialog.getByRole('textbox').waitFor()
+  await checkShape()
+  await shoot('dialog-light')
+  await page.keyboard.press('Escape')
+  await dialog.waitFor({ state: 'hidden' })
+  assert.equal(await focus(), 'Stop …', 'the focus is back')
+  assert.equal(first.signal.aborted, false, 'nothing was stopped')
+  await page.keyboard.press('Enter')
+  await dialog.getByRole('textbox').fill('seen enough')
+  await page.keyboard.press('Enter')
+  await until(() => first.signal.aborted)
+  await first.complete()
+  await page.locator('.pill', { hasText: 'stopped' }).waitFor()
+  await page.locator('.timeline', { hasText: 'stopped: seen enough' }).waitFor()
+  await page.locator('.mark', { hasText: 'stopped: seen enough' }).waitFor()
+
+  await page.getByRole('link', { name: 'Engine' }).click()
+  await page.getByRole('heading', { name: 'Append time' }).waitFor()
+  await until(
+    async () => /p99 [\d.]+ (µs|ms)/.test((await page.locator('.charts').last().textContent()) ?? ''),
+    { timeout: 10_000 },
+  )
+  await checkShape()
+  await shoot('engine-light', true)
+  await page.getByRole('link', { name: 'Finished queue' }).click()
+  await page.getByText('No group waits for finished answers').waitFor()
+  await checkShape()
+
+  await page.emulateMedia({ colorScheme: 'dark' })
+  for (const [name, hash] of [
+    ['list', '#/'],
+    ['stream', `#/stream?id=${id}`],
+    ['engine', '#/engine'],
+  ]) {
+    await page.goto(url + hash)
+    await page
+      .locator(name === 'list' ? 'tbody tr' : name === 'stream' ? '.timeline li' : '.chart .now')
+      .first()
+      .waitFor()
+    await checkShape()
+    await shoot(`${name}-dark`)
+  }
+  await page.setViewportSize({ width: 390, height: 844 })
+  await page.emulateMedia({ colorScheme: 'light' })
+  for (const [name, hash] of [
+    ['list', '#/'],
+    ['stream', `#/stream?id=${id}`],
+    ['engine', '#/engine'],
+    ['finished', '#/finished'],
+  ]) {
+    await page.goto(url + hash)
+    await page
+      .locator(
+        { list: 'tbody tr', stream: '.timeline li', engine: '.chart .now', finished: '.card' }[name] ?? '',
+      )
+      .first()
+      .waitFor()
+    await checkShape()
+    if (name === 'list')
+      assert.ok(((await row.getByRole('link').boundingBox())?.width ?? 0) > 200, 'the id is seen')
+    await shoot(`${name}-phone`)
+  }
+  assert.deepEqual(complaints, [])
+  await page.close()
+})
+
+test('an empty store says how to begin; what is hostile is text; without payloads and writes neither is offered', async () => {
+  const { engine, url } = await start()
+  const { page, shoot, checkShape, complaints } = await openTab(url)
+  await page.getByRole('heading', { name: 'No streams yet' }).waitFor()
+  await checkShape()
+  await shoot('empty-light')
+  const producer = await engine.produce(HOSTILE, { owner: HOSTILE })
+  producer.write(HOSTILE)
+  await producer.flush()
+  const link = page.locator('tbody a')
+  await link.waitFor()
+  assert.match((await link.textContent()) ?? '', /^<img src=x.*\\u\{202e\}<script>/)
+  await link.click()
+  await page.locator('.player .line').first().waitFor()
+  assert.equal(await page.locator('.player .data').count(), 0, 'no payloads')
+  assert.equal(await page.getByRole('button', { name: /Stop|Delete|As text/ }).count(), 0)
+  await producer.fail(new Error(HOSTILE))
+  await page.locator('.timeline', { hasText: 'failed' }).waitFor()
+  await checkShape()
+  assert.match(await page.title(), /Tidemark inspector$/)
+  assert.equal(await page.locator('img[src="x"], main script').count(), 0)
+  assert.deepEqual(complaints, [])
+
+  const showing = await start({ showData: true })
+  await (await showing.engine.produce(HOSTILE)).append(HOSTILE)
+  await page.goto(`${showing.url}#/stream?id=${encodeURIComponent(HOSTILE)}`)
+  await page.locator('.player .data', { hasText: '<img src=x' }).waitFor()
+  await page.getByRole('button', { name: 'As text' }).click()
+  await page.locator('.prose', { hasText: '<script>' }).waitFor()
+  assert.equal(await page.locator('img[src="x"], main script').count(), 0)
+  assert.match(await page.title(), /Tidemark inspector$/)
+  await page.goto(`${showing.url}#/stream?id=${encodeURIComponent('another')}`)
+  await page.getByRole('heading', { name: 'There is no such stream' }).waitFor()
+  await checkShape()
+  assert.deepEqual(complaints, [])
+  await page.close()
+})
+
+test('a thousand streams at 10,000 chunks a second: the page answers at once, and shows what is so', async () => {
+  const { engine, url } = await start()
+  const producers = await Promise.all(
+    Array.from({ length: 1_000 }, (_, index) => engine.produce(`busy ${index}`)),
+  )
+  let turn = 0
+  const timer = setInterval(() => {
+    for (let count = 0; count < 100; count++)
+      producers[turn++ % 1_000]?.write('a chunk of some forty characters, as many')
+  }, 10)
+  try {
+    const { page, complaints } = await openTab(url)
+    await page.getByText('1,000 streams, page 1 of 20').waitFor()
+    await page.getByRole('button', { name: 'Next' }).click()
+    await page.getByText('page 2 of 20').waitFor({ timeout: 2_000 })
+    const tile = page.locator('.tile dd').first()
+    await until(async () => Number((await tile.textContent())?.replace(/\D/g, '')) > 2_000, {
+      timeout: 20_000,
+    })
+    await page.getByRole('searchbox').fill('busy 77')
+    await page.getByText('11 of 1,000 streams').waitFor({ timeout: 3_000 })
+    await page.getByRole('link', { name: 'busy 777' }).click()
+    await until(async () => (await page.locator('.player .line').count()) > 20, { timeout: 5_000 })
+    assert.deepEqual(complaints, [])
+    await page.close()
+  } finally {
+    clearInterval(timer)
+  }
+})
