@@ -517,6 +517,8 @@ export interface StreamStatus {
   ttlMs: number
   /** How far its consumers have got; at most 100 of them, in no order. */
   consumers: ConsumerStatus[]
+  /** What it was made with, if it is a log ({@link Engine.log}): times in milliseconds, `expiresAt` since 1970. Else null. */
+  log: { contentType: string; ttlMs: number | null; expiresAt: number | null } | null
 }
 
 export interface ConsumerStatus {
@@ -703,6 +705,17 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
    * through without being resumable: at once while the state is `degraded`, else after `connectTimeout`. With `ifActive: 'share'` the client is sent the whole shared generation.
    */
   pipe(streamId: string, source: PipeSource, options?: PipeOptions): ReadableStream<ChunkData>
+  /**
+   * A log: a stream that anybody appends to and anybody closes, from any process, and that nothing interrupts. Nothing is
+   * asked of the store yet. See `docs/durable-streams.md`.
+   *
+   * ```ts
+   * const log = engine.log('run-42')
+   * await log.append([JSON.stringify(event)])
+   * for await (const chunk of log.read({ from: cursor })) show(chunk.json())
+   * ```
+   */
+  log(streamId: string, options?: LogOptions): Log
   /** Follows a stream: every chunk once, in order. */
   subscribe(streamId: string, options?: SubscribeOptions): Subscription
   /**
@@ -818,6 +831,116 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
   close(): Promise<void>
 }
 
+/** How a log is made, and by whom it is used. Only `owner` counts for one that is there, and `contentType` for appends, if given. */
+export interface LogOptions {
+  /** A media type, 1–256 printable ASCII characters. Compared without case and parameters. Default `'application/octet-stream'`. */
+  contentType?: string | undefined
+  /** How long it lives after it was last read or written: 1 s to 36,500 days. Default: the engine's `ttl.active`. */
+  ttl?: Duration | undefined
+  /** When it ends, whether or not it is used, instead of a `ttl`; a number is in milliseconds since 1970. */
+  expiresAt?: Date | number | undefined
+  /** Who may read, write and close it, 1–512 bytes. Default: everybody. */
+  owner?: string | undefined
+  /** Anything that JSON can express, at most 64 KiB. */
+  metadata?: unknown
+}
+
+export interface LogAppendOptions {
+  /** Closes the log, in the same step. */
+  close?: boolean | undefined
+  /** Rejects with `ERR_NOT_FOUND` if there is no such log, instead of making it. Default false. */
+  mustExist?: boolean | undefined
+  /**
+   * Whoever numbers its appends is written once, however often it tries: `id` 1–256 bytes, `epoch` and `seq` whole numbers from 0. Each
+   * append has the `seq` after the one before; one that has been accepted is answered as a duplicate, one that comes too early
+   * with `ERR_CONFLICT`. A later `epoch`, which begins with `seq` 0, fences the earlier ones (`ERR_FENCED`). A log remembers the
+   * 500 writers that have written last, at least.
+   */
+  producer?: { id: string; epoch: number; seq: number } | undefined
+  /** Has to be greater, byte by byte, than that of the append before, whosever that was; 1–1024 bytes. Else `ERR_CONFLICT`. */
+  order?: string | undefined
+}
+
+/** What an append has done. */
+export interface LogAppended {
+  /** The cursor of each chunk that it has written. */
+  readonly cursors: string[]
+  /** The log's end. */
+  readonly next: string
+  readonly closed: boolean
+  /** Whether the log was made. */
+  readonly isNew: boolean
+  /** The producer had written this before; nothing was written. */
+  readonly isDuplicate: boolean
+  /** The reason of a stop that somebody has requested: whoever writes is asked to close the log. */
+  readonly stop: string | undefined
+}
+
+/** Where to begin in a log: after a cursor, or at a chunk's index, from 0; a negative one counts from the end. */
+export type LogFrom = 'start' | 'now' | (string & {}) | number
+
+export interface LogPageOptions {
+  /** Default `'start'`. */
+  from?: LogFrom | undefined
+  /** The most chunks, 1–65,536. Default 65,536. */
+  limit?: number | undefined
+  /** Bytes after which no chunk is added, 1–262,144; there is one if there is one. Default 262,144. */
+  maxBytes?: number | undefined
+}
+
+export interface LogPage {
+  readonly chunks: Chunk[]
+  /** The cursor to go on from. */
+  readonly next: string
+  /** Nothing follows at this moment. */
+  readonly upToDate: boolean
+  /** Nothing will follow: the log is closed, and this is its end. */
+  readonly closed: boolean
+  /** How it ended, once it is closed: `complete`, or `stopped` if a stop was requested. */
+  readonly outcome: Outcome | undefined
+  readonly reason: string | undefined
+  /** The log's; undefined for a stream that is a producer's. */
+  readonly contentType: string | undefined
+}
+
+export interface LogReadOptions {
+  /** Default `'start'`. An index beyond the end is waited for. */
+  from?: LogFrom | undefined
+  /** Ends the loop with its reason. */
+  signal?: AbortSignal | undefined
+  /** How long to wait for a log that is not there: 0 to 1 day, default 30 s; then `ERR_NOT_FOUND`. */
+  wait?: Duration | undefined
+}
+
+/**
+ * A stream that anybody appends to. Appends of one engine are written in the order of the calls; each is written whole and once, or
+ * not at all. It ends when somebody closes or deletes it, or when its time is over.
+ */
+export interface Log {
+  readonly streamId: string
+  /**
+   * Makes the log. One that is there with the same content type, TTL, end and `close` is left as it is (`isNew` is false), another one
+   * is `ERR_CONFLICT`.
+   */
+  create(options?: { close?: boolean | undefined }): Promise<LogAppended>
+  /**
+   * Appends chunks, at most 1 MiB together, or a single one of at most 32 MiB; makes the log first if need be. Resolves once the store
+   * has accepted them. Rejects with `ERR_ENDED` when the log is closed.
+   */
+  append(chunks: readonly ChunkData[], options?: LogAppendOptions): Promise<LogAppended>
+  /** Closes the log, from anywhere; closing it again changes nothing. */
+  close(options?: Omit<LogAppendOptions, 'close'>): Promise<LogAppended>
+  /** What is there, without waiting. Rejects with `ERR_NOT_FOUND`, or `ERR_GAP` for a cursor that is not of this log. */
+  page(options?: LogPageOptions): Promise<LogPage>
+  /** Follows the log to its close, every chunk once, in order. Ends quietly when it is deleted, with `ERR_NOT_FOUND` when its time is over. */
+  read(options?: LogReadOptions): AsyncIterableIterator<Chunk, undefined>
+  /** What is known of it, which does not count as reading; null when there is none. */
+  status(): Promise<StreamStatus | null>
+  /** Removes it, and ends its readers; whether there was one. */
+  delete(): Promise<boolean>
+  toJSON(): { streamId: string }
+}
+
 export interface Producer extends AsyncDisposable {
   readonly streamId: string
   /** The generation's ULID. */
@@ -908,6 +1031,7 @@ export type ErrorCode =
   | 'ERR_ACTIVE'
   | 'ERR_FENCED'
   | 'ERR_ENDED'
+  | 'ERR_CONFLICT'
   | 'ERR_STOPPED'
   | 'ERR_BACKPRESSURE'
   | 'ERR_ACK_TIMEOUT'
@@ -962,6 +1086,11 @@ export class ActiveError extends TidemarkError {}
 export class FencedError extends TidemarkError {}
 /** The generation has ended; nothing can be written to it. */
 export class EndedError extends TidemarkError {}
+/** A log is not as the caller takes it to be. Nothing was written. */
+export class ConflictError extends TidemarkError {
+  /** The `seq` that the producer's next append has to have, if that is the matter. */
+  readonly expected: number | undefined
+}
 /** A stop was requested. Its `name` is `AbortError`, as `fetch` and model SDKs expect of an abort's reason. */
 export class StoppedError extends TidemarkError {
   readonly reason: string

@@ -174,6 +174,17 @@ const ENTRIES = {
       ],
     ],
   },
+  ERR_CONFLICT: {
+    what: 'A log is not as the caller takes it to be. Nothing was written.',
+    retryable: 'no',
+    causes: [
+      ['`log.create` of one that is there and was made differently', 'ask `log.status()` how'],
+      ['an append with another `contentType`', 'send what the log is made of'],
+      ['a `producer` whose `seq` does not follow on what was accepted', "go on from the error's `expected`"],
+      ['an `order` that is not greater than that of the append before', 'somebody else was faster: read, and decide anew'],
+      ['the stream is a producer\'s, and no log', 'use another `streamId`'],
+    ],
+  },
   ERR_STOPPED: {
     what: "Somebody has called `engine.stop`: the reason of the producer's `signal`, with their words in `reason`. Its `name` is `AbortError`.",
     retryable: 'no',

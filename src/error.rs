@@ -82,6 +82,14 @@ pub enum Error {
         /// How it ended.
         outcome: &'static str,
     },
+    /// `ERR_CONFLICT`: a log is not as the caller takes it to be. Nothing was written. The host's to raise: the engine says how it is.
+    #[error("stream {stream:?}: {problem}")]
+    Conflict {
+        /// The stream.
+        stream: String,
+        /// What is different.
+        problem: String,
+    },
     /// `ERR_STOPPED`: a stop was requested; the reason of the producer's `AbortSignal`.
     #[error("stream {stream:?} was stopped: {reason}")]
     Stopped {
@@ -185,7 +193,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     /// All codes, in the order of the variants.
-    pub const CODES: [&'static str; 20] = [
+    pub const CODES: [&'static str; 21] = [
         "ERR_INVALID_ARGUMENT",
         "ERR_SCHEMA",
         "ERR_CONNECTION",
@@ -194,6 +202,7 @@ impl Error {
         "ERR_ACTIVE",
         "ERR_FENCED",
         "ERR_ENDED",
+        "ERR_CONFLICT",
         "ERR_STOPPED",
         "ERR_BACKPRESSURE",
         "ERR_ACK_TIMEOUT",
@@ -219,6 +228,7 @@ impl Error {
             Self::Active { .. } => "ERR_ACTIVE",
             Self::Fenced { .. } => "ERR_FENCED",
             Self::Ended { .. } => "ERR_ENDED",
+            Self::Conflict { .. } => "ERR_CONFLICT",
             Self::Stopped { .. } => "ERR_STOPPED",
             Self::Backpressure { .. } => "ERR_BACKPRESSURE",
             Self::AckTimeout { .. } => "ERR_ACK_TIMEOUT",

@@ -4,6 +4,7 @@ export {
   ActiveError,
   BackpressureError,
   ClosedError,
+  ConflictError,
   ConnectionError,
   CorruptError,
   EndedError,

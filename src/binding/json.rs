@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::logs;
 use crate::{
     Error,
     engine::{
@@ -70,6 +71,8 @@ pub fn reply(reply: Reply, larges: &mut Vec<Arc<Large>>) -> Value {
             });
             json!({ "ids": ids, "next": next })
         }
+        Reply::Log(written) => logs::written(&written),
+        Reply::Page(page) => page.map_or(Value::Null, |page| logs::page(*page, larges)),
         Reply::Handed(handed) => self::handed(handed, larges),
         Reply::Groups(groups) => json!(groups),
         Reply::Memory(bytes) => json!(bytes),

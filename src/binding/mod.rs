@@ -11,6 +11,7 @@
 mod calls;
 mod drain;
 mod json;
+mod logs;
 mod shared;
 
 use std::{
@@ -131,6 +132,19 @@ pub fn write(
     }
     open.engine.written();
     Ok(())
+}
+
+/// See `ts/native/native.ts`.
+#[napi(catch_unwind)]
+pub fn append(
+    engine_handle: u32,
+    request: u32,
+    args: String,
+    tags: Uint32ArraySlice<'_>,
+    arena: Uint8ArraySlice<'_>,
+) -> Result<()> {
+    let open = engine(engine_handle)?;
+    calls::append(&open.engine, request, &args, &tags, &arena).map_err(|error| thrown(&error))
 }
 
 /// See `ts/native/native.ts`.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ulid::Ulid;
 
-use super::large::Large;
+use super::{large::Large, logs::LogPage};
 use crate::{
     Error, Result, StreamId,
     legacy::Left,
@@ -16,6 +16,7 @@ use crate::{
     store::{
         Found, ListCursor, Rights, StopResult, StreamStatus, Swept,
         groups::{GroupStatus, Item},
+        logs::LogWritten,
     },
 };
 
@@ -72,6 +73,10 @@ pub enum Reply {
     Found(Vec<Found>),
     /// A page of stream ids.
     List(Vec<StreamId>, Option<ListCursor>),
+    /// To a write to a log.
+    Log(LogWritten),
+    /// A page of a stream, if there is one.
+    Page(Option<Box<LogPage>>),
     /// Items for a consumer of a group, or dead letters.
     Handed(Handed),
     /// The groups of a stream, if there is one, or those that wait for finished generations.

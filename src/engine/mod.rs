@@ -17,6 +17,7 @@ pub mod groups;
 pub mod large;
 mod listener;
 mod load;
+pub mod logs;
 pub mod metrics;
 pub mod outbox;
 pub mod produce;

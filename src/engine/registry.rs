@@ -16,6 +16,7 @@ use super::{
     context::Context,
     events::Handle,
     groups::consumption::Consumption,
+    logs::Lines,
     produce::{producer::Producer, producers::Producers},
     read::{
         acks::Acks,
@@ -43,6 +44,7 @@ pub(super) struct Registry {
     pub(super) written: Mutex<Vec<Arc<Producer>>>,
     pub(super) pump: Notify,
     pub(super) acks: Arc<Acks>,
+    pub(super) lines: Lines,
     /// Held by the starts under way.
     pub(super) starting: RwLock<()>,
     pub(super) consumptions: Mutex<HashMap<Handle, Arc<Consumption>>>,
@@ -62,6 +64,7 @@ impl Registry {
             written: Mutex::default(),
             pump: Notify::new(),
             acks: Arc::default(),
+            lines: Lines::default(),
             starting: RwLock::default(),
             consumptions: Mutex::default(),
             asks: Mutex::default(),

@@ -35,6 +35,7 @@ use ulid::Ulid;
 
 use super::{
     groups::{Dead, Finished, GroupStatus, Item, OpenGeneration, Overdue, Resolve, Take, Taken, Work},
+    logs::{LogWrite, LogWritten},
     values::{
         Ack, Append, Appended, Found, ListCursor, OwnerCheck, Page, Piece, Read, Renew, Restore, Rights,
         Start, Started, StopResult, StreamStatus, Sweep, Swept,
@@ -160,6 +161,9 @@ pub trait Store: Send + Sync + 'static {
         large: &'a Reference,
         index: usize,
     ) -> Pending<'a, Option<Bytes>>;
+    /// Writes to a log, and makes it first if that is asked for; it enters the index then. See [`logs`](super::logs).
+    /// Errors: [`crate::Error::Forbidden`].
+    fn log<'a>(&'a self, stream: &'a StreamId, write: &'a LogWrite) -> Pending<'a, LogWritten>;
     /// Prolongs a lease.
     fn renew<'a>(&'a self, stream: &'a StreamId, renew: &'a Renew) -> Pending<'a, Appended>;
     /// A producer of this engine has ended, whether or not the store has heard of it: nothing that was noted here to write

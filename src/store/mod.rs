@@ -6,6 +6,7 @@
 pub mod contract;
 mod doubt;
 pub mod groups;
+pub mod logs;
 pub mod memory;
 mod open;
 mod pages;

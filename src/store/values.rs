@@ -6,6 +6,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
+use super::logs::LogConfig;
 use crate::{
     Cursor, Error, StreamId,
     model::{
@@ -229,6 +230,8 @@ pub enum Position {
     Now,
     /// After its sealed part.
     AfterSealed,
+    /// Before the chunk with this index: from 0, or from the end if it is negative, and then not before the first one.
+    Index(i64),
     /// After `seq` of `generation`, which is the current or the previous one; any other is [`Page::lost`].
     After {
         /// The generation.
@@ -305,6 +308,8 @@ pub struct Page {
     pub more: bool,
     /// The position's generation is neither the current nor the previous one; the page is otherwise empty.
     pub lost: bool,
+    /// What the stream was made with, if it is a log.
+    pub log: Option<LogConfig>,
 }
 
 impl Page {
@@ -439,6 +444,8 @@ pub struct StreamStatus {
     pub ttl_ms: u64,
     /// Its consumers, in no order; at most [`SHOWN_CONSUMERS`].
     pub consumers: Vec<ConsumerStatus>,
+    /// What it was made with, if it is a log.
+    pub log: Option<LogConfig>,
 }
 
 /// A place in the list of streams.

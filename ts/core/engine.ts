@@ -28,12 +28,14 @@ import {
   subscribeArgs,
   textArgs,
 } from '../options/options'
+import { logArgs } from '../options/log-options'
 import { addressOf } from '../options/url'
 import { ignore } from '../util/deferred'
 import { show } from '../util/shown'
 import { nextTick } from '../util/timers'
 import { cleanup } from './cleanup'
 import { consume, deadLetters, finished } from './group'
+import { Log } from './log'
 import { MemorySampler, sizeOf } from './memory'
 import { combined, prometheus } from './metrics'
 import { replace } from './names'
@@ -104,6 +106,10 @@ export class Engine extends EventEmitter<api.EngineEvents> implements api.Engine
   pipe(streamId: string, source: api.PipeSource, options?: api.PipeOptions): ReadableStream<api.ChunkData> {
     const args = pipeArgs(streamId, options, this.#config)
     return pipe(this.#bridge, args, this.#config.maxQueueBytes, source)
+  }
+
+  log(streamId: string, options?: api.LogOptions): Log {
+    return new Log(this.#bridge, logArgs(streamId, options, this.#config))
   }
 
   subscribe(streamId: string, options?: api.SubscribeOptions): api.Subscription {
@@ -299,6 +305,7 @@ publish(
   'deadLetters',
   'delete',
   'finished',
+  'log',
   'metrics',
   'pipe',
   'produce',

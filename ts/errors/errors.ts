@@ -9,6 +9,7 @@ export interface NativeError {
   reason?: string
   field?: string
   resume?: string
+  expected?: number
 }
 
 /** Says of each code what it comes from and what to do. */
@@ -76,6 +77,14 @@ export class StoreError extends TidemarkError {}
 export class ActiveError extends TidemarkError {}
 export class FencedError extends TidemarkError {}
 export class EndedError extends TidemarkError {}
+export class ConflictError extends TidemarkError {
+  readonly expected: number | undefined
+
+  constructor(code: ErrorCode, fields: Fields & { expected?: number }) {
+    super(code, fields)
+    this.expected = fields.expected
+  }
+}
 export class StoppedError extends ReasonError {}
 export class BackpressureError extends TidemarkError {}
 export class AckTimeoutError extends TidemarkError {}
@@ -100,6 +109,7 @@ export const TABLE: ReadonlyArray<readonly [ErrorCode, ErrorClass, string]> = [
   ['ERR_ACTIVE', ActiveError, 'ActiveError'],
   ['ERR_FENCED', FencedError, 'FencedError'],
   ['ERR_ENDED', EndedError, 'EndedError'],
+  ['ERR_CONFLICT', ConflictError, 'ConflictError'],
   ['ERR_STOPPED', StoppedError, 'AbortError'],
   ['ERR_BACKPRESSURE', BackpressureError, 'BackpressureError'],
   ['ERR_ACK_TIMEOUT', AckTimeoutError, 'AckTimeoutError'],

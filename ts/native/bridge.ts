@@ -35,7 +35,8 @@ function rethrow(error: Error): never {
 }
 
 /** Puts parcels where a reply names them by their numbers. */
-function addressed(answer: Partial<abi.Handed> | null, larges: readonly abi.Parcel[]): void {
+function addressed(answer: (Partial<abi.Handed> & Partial<abi.Page>) | null, larges: readonly abi.Parcel[]): void {
+  if (typeof answer?.large === 'number') answer.large = larges[answer.large] as abi.Parcel
   for (const item of answer?.items ?? []) {
     if (typeof item.large === 'number') item.large = larges[item.large] as abi.Parcel
   }
@@ -100,8 +101,22 @@ export class Bridge {
     return this.#call(operation, args, receive, refused, from, holds)
   }
 
+  /** {@link request} of an append, whose chunks do not cross as JSON. */
+  append<T>(
+    args: object,
+    tags: Uint32Array,
+    arena: Uint8Array,
+    receive: (answer: never) => T,
+  ): Promise<T> {
+    const from = origin(this.append)
+    if (this.closing) return Promise.reject(closedError(from))
+    const begin = (request: number) =>
+      this.native.append(this.handle, request, JSON.stringify(args), tags, arena)
+    return this.#call(begin, args, receive, rethrow, from)
+  }
+
   #call<T>(
-    operation: abi.Operation,
+    operation: abi.Operation | ((request: number) => void),
     args: object,
     receive: (answer: never) => T,
     refused: (error: Error) => T,
@@ -115,7 +130,8 @@ export class Bridge {
     if (holds) this.keepAlive.hold()
     this.writes.cross()
     try {
-      this.native.call(this.handle, request, operation, JSON.stringify(args))
+      if (typeof operation === 'function') operation(request)
+      else this.native.call(this.handle, request, operation, JSON.stringify(args))
     } catch (thrown) {
       this.#calls.delete(request)
       this.#refuse(call, fromThrown(thrown, from))

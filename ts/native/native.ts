@@ -19,6 +19,11 @@ export interface Native {
    */
   write(engine: number, words: Uint32Array, chunks: number, arena: Uint8Array): void
   /**
+   * Appends to a log, makes or closes it; the answer is a REPLY record with this request number, a {@link LogAnswer}. `args` is an
+   * {@link AppendArgs}, `tags` holds `length << 1 | isText` of each chunk, `arena` the payloads one after the other.
+   */
+  append(engine: number, request: number, args: string, tags: Uint32Array, arena: Uint8Array): void
+  /**
    * What a producer's queue holds: the bytes of its chunks, {@link CHUNK_COST} for each of them, and {@link ACK_COST} for
    * those that `wantsAck`.
    */
@@ -111,6 +116,8 @@ export type Operation =
   | 'count'
   /** SweepArgs → Swept[], one for each stream */
   | 'sweep'
+  /** PageArgs → Page | null, when there is no such stream */
+  | 'page'
   /** { streamId } → boolean */
   | 'delete'
   /** `Ask` → `Left` of src/legacy/mod.rs; null where it never was */
@@ -148,6 +155,61 @@ export interface HandedItem {
   streamId?: string
   outcome?: 'complete' | 'failed' | 'stopped' | 'interrupted'
   reason?: string
+}
+
+/** What a log was made with, `LogConfig` of src/store/logs.rs. Times in milliseconds, `expiresAt` since 1970. */
+export interface LogConfig {
+  contentType: string
+  ttlMs: number | null
+  expiresAt: number | null
+}
+
+type End = { outcome: 'complete' | 'failed' | 'stopped' | 'interrupted'; reason: string }
+
+/** What became of an append: `LogOutcome` of src/store/logs.rs. */
+export interface LogAnswer {
+  outcome:
+    | 'written'
+    | 'exists'
+    | 'duplicate'
+    | 'missing'
+    | 'other'
+    | 'conflict'
+    | 'closed'
+    | 'contentType'
+    | 'stale'
+    | 'begin'
+    | 'skipped'
+    | 'disorder'
+    | 'incomplete'
+    | 'renewed'
+    | 'unsealed'
+    | 'late'
+  /** Of what was written. */
+  last?: number
+  isNew?: boolean
+  /** Of the producer that has written it before, or has been replaced. */
+  epoch?: number
+  seq?: number
+  /** What has to come next. */
+  expected?: number
+  /** The log as it is then, if there is one. */
+  head: { generation: string; base: number; seq: number; end: End | null; stop: string | null } | null
+}
+
+/** Chunks that follow each other, and what is known of their stream. */
+export interface Page {
+  generation: string
+  base: number
+  /** The seq before the first of them. */
+  after: number
+  /** `length << 1 | isText` of each. */
+  tags: number[]
+  /** The number of a parcel with all of them, which the bridge replaces by it. */
+  large: number | Parcel
+  isLast: boolean
+  end: End | null
+  log: LogConfig | null
 }
 
 export type Swept = 'gone' | 'live' | 'kept' | 'removed' | 'damaged'

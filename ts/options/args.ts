@@ -56,6 +56,37 @@ export interface SubscribeArgs {
   sse: SseArgs | null
 }
 
+/** `src/binding/calls/logs.rs`. */
+export interface AppendArgs {
+  streamId: string
+  owner: string | null
+  /** Makes the log if it is not there; one that is there is only compared, or is written to. */
+  create: {
+    contentType: string
+    ttlMs: number | null
+    /** Since 1970. */
+    expiresAt: number | null
+    keepMs: number
+    metadata: string | null
+    isCompared: boolean
+  } | null
+  producer: { id: string; epoch: number; seq: number } | null
+  order: string | null
+  /** Has to be the log's. */
+  contentType: string | null
+  close: boolean
+  isPatient: boolean
+}
+
+export interface PageArgs {
+  streamId: string
+  /** 'start', 'now', a cursor or '#' with an index. */
+  from: string
+  maxBytes: number
+  limit: number
+  owner: string | null
+}
+
 export interface SseArgs {
   format: 'events' | 'ui-messages'
   retryMs: number

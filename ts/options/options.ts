@@ -531,7 +531,7 @@ function compression(value: unknown, field: string): number {
   return refuse(field, 'true, false or a level from 1 to 9', value)
 }
 
-function metadata(value: unknown, field: string): string {
+export function metadata(value: unknown, field: string): string {
   let json: string | undefined
   try {
     json = JSON.stringify(value)

@@ -8,6 +8,11 @@ pub fn position(from: &str) -> Result<Position> {
     Ok(match from {
         "start" => Position::Start,
         "now" => Position::Now,
+        // Counted, as only those who know the stream as a log do.
+        index if index.starts_with('#') => {
+            let index = index[1..].parse();
+            Position::Index(index.map_err(|_| Error::invalid("from", "is no index"))?)
+        }
         cursor => {
             let Cursor { generation, seq } = cursor.parse()?;
             Position::After { generation, seq }

@@ -3,17 +3,25 @@
 mod admin;
 mod args;
 mod groups;
+mod logs;
 mod produce;
 mod read;
 
 pub use groups::consume;
+pub use logs::append;
 pub use read::subscribe;
 
 use crate::{Error, Result, engine::Engine};
 
 /// Starts an operation.
 pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Result<()> {
-    for feature in [produce::start, read::start, groups::start, admin::start] {
+    for feature in [
+        produce::start,
+        read::start,
+        groups::start,
+        logs::start,
+        admin::start,
+    ] {
         if feature(engine, request, operation, args)? {
             return Ok(());
         }

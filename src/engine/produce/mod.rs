@@ -6,7 +6,7 @@ pub mod producer;
 pub(super) mod producers;
 mod queue;
 mod recovery;
-mod sealing;
+pub(super) mod sealing;
 mod upload;
 mod writer;
 

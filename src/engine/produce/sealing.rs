@@ -9,9 +9,11 @@ use std::{future::Future, mem, sync::Arc, time::Duration};
 
 use futures_util::FutureExt;
 use tokio::task::{JoinHandle, spawn_blocking};
+use ulid::Ulid;
 
 use super::producer::Producer;
 use crate::{
+    StreamId,
     engine::context::Context,
     model::frame::{Frame, SealedFrame},
     store::{OwnerCheck, Position, Read, Seal},
@@ -169,7 +171,7 @@ impl Sealing {
         async move {
             let (after, mut frames) = match known {
                 Some(known) => known,
-                None => read(&context, &producer).await?,
+                None => read(&context, &producer.stream, producer.start.generation).await?,
             };
             frames.extend(last.filter(|last| frames.last().map_or(after, Frame::last) + 1 == last.first()));
             compress(after, frames, context.config().compression).await
@@ -177,17 +179,26 @@ impl Sealing {
     }
 }
 
+/// The open part, or its beginning, of a generation without a producer.
+pub(crate) async fn of_log(context: &Context, stream: &StreamId, generation: Ulid) -> Option<Seal> {
+    if context.config().compression == 0 {
+        return None;
+    }
+    let (after, frames) = read(context, stream, generation).await?;
+    compress(after, frames, context.config().compression).await
+}
+
 /// The open part, or its beginning, from the log.
-async fn read(context: &Context, producer: &Producer) -> Option<(u64, Vec<Frame>)> {
+async fn read(context: &Context, stream: &StreamId, generation: Ulid) -> Option<(u64, Vec<Frame>)> {
     let read = Read {
         position: Position::AfterSealed,
         max_bytes: READ_BYTES,
         owner: OwnerCheck::Internal,
     };
     // Whatever stands against it, the log stays as it is.
-    let page = context.store().read(&producer.stream, &read).await.ok()??;
+    let page = context.store().read(stream, &read).await.ok()??;
     let mut next = page.after + 1;
-    let follows = page.generation == producer.start.generation
+    let follows = page.generation == generation
         && page
             .frames
             .iter()

@@ -148,7 +148,9 @@ fn local_place(registry: &Registry, subscription: &Subscription, follow: &Follow
             generation: wanted,
             seq,
         } if wanted == generation => seq.max(base),
-        Position::AfterSealed | Position::After { .. } | Position::Next { .. } => return None,
+        Position::AfterSealed | Position::Index(_) | Position::After { .. } | Position::Next { .. } => {
+            return None;
+        }
     };
     Some(Cursor { generation, seq })
 }

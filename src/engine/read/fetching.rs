@@ -209,6 +209,6 @@ fn is_older(page: &Page, position: Position) -> bool {
         Position::After { generation, .. } | Position::Next { generation, .. } => {
             page.lost && page.head.generation < generation
         }
-        Position::Start | Position::Now | Position::AfterSealed => false,
+        Position::Start | Position::Now | Position::AfterSealed | Position::Index(_) => false,
     }
 }

@@ -283,6 +283,7 @@ mod tests {
             terminal: None,
             more: false,
             lost: false,
+            log: None,
         }
     }
 

@@ -85,7 +85,9 @@ impl Groups {
                 lost = Some(current.cursor(current.base));
                 current.start()
             }
-            Position::Start | Position::AfterSealed | Position::Next { .. } => current.start(),
+            Position::Start | Position::AfterSealed | Position::Index(_) | Position::Next { .. } => {
+                current.start()
+            }
         })?;
         if group.at.0 < oldest.ordinal {
             if group.at.1 < oldest.base {

@@ -34,6 +34,7 @@ use super::{
     Restore, SharedStore, Start, Started, StopResult, Store, Sweep, Swept,
     doubt::beyond_doubt,
     groups::{Dead, Finished, GroupStatus, Item, OpenGeneration, Overdue, Resolve, Take, Taken, Work},
+    logs::{LogWrite, LogWritten},
 };
 use crate::{
     Cursor, Error, Result, StreamId,
@@ -146,6 +147,10 @@ impl Store for MemoryStore {
         index: usize,
     ) -> Pending<'a, Option<Bytes>> {
         self.run(stream, move |entry, _| Ok(entry.piece(large, index)))
+    }
+
+    fn log<'a>(&'a self, stream: &'a StreamId, write: &'a LogWrite) -> Pending<'a, LogWritten> {
+        self.run(stream, |slot, transaction| slot.log(transaction, write))
     }
 
     fn renew<'a>(&'a self, stream: &'a StreamId, renew: &'a Renew) -> Pending<'a, Appended> {

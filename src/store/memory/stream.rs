@@ -1,6 +1,7 @@
 //! One stream: its record and its log, as a state machine that knows neither locks nor listeners.
 
 mod large;
+mod log;
 mod view;
 
 use std::{
@@ -53,6 +54,7 @@ pub(super) struct Stream {
     updated_at: u64,
     expires: Instant,
     suspicion: Option<Suspicion>,
+    log: Option<log::Log>,
 }
 
 /// That the producers are dead, see [`crate::store`].
@@ -148,6 +150,7 @@ impl Stream {
             updated_at: transaction.wall_ms,
             expires: transaction.after(start.ttl.active),
             suspicion: None,
+            log: None,
         };
         stream.register(transaction, start);
         stream

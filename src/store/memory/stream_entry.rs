@@ -24,6 +24,7 @@ use crate::{
         Restore, Start, Started, StopResult, StreamStatus, Sweep, Swept,
         doubt::Look,
         groups::{Dead, GroupStatus, Item, Resolve, Subject, Take, Taken},
+        logs::{LogOutcome, LogWrite, LogWritten},
         pages::RawPage,
     },
 };
@@ -92,12 +93,12 @@ impl StreamEntry {
                     IfActive::Share if stream.is_shared() && stream.again(transaction.now).is_none() => {
                         return stream.join(transaction, start);
                     }
-                    IfActive::Takeover => stream.end(
+                    IfActive::Takeover if stream.log_config().is_none() => stream.end(
                         transaction,
                         &Terminal::interrupted(InterruptReason::Superseded),
                         None,
                     ),
-                    IfActive::Error | IfActive::Share => {
+                    IfActive::Error | IfActive::Share | IfActive::Takeover => {
                         return Err(Error::Active {
                             stream: transaction.stream.to_string(),
                         });
@@ -198,6 +199,32 @@ impl StreamEntry {
         }
     }
 
+    /// Writes to a log, and makes it first if that is asked for.
+    pub fn log(&mut self, transaction: &mut Transaction, write: &LogWrite) -> Result<LogWritten> {
+        if let Some(stream) = &mut self.stream {
+            check_owner(transaction, stream, &write.owner)?;
+            stream.lapse(transaction);
+            return Ok(stream.write(transaction, write, false));
+        }
+        let Some(create) = &write.create else {
+            return Ok(LogWritten {
+                outcome: LogOutcome::Missing,
+                head: None,
+            });
+        };
+        let mut create = create.clone();
+        let place = match self.tombstone.take() {
+            Some(tombstone) => {
+                create.generation = following(tombstone.generation, create.generation);
+                Beginning::new(tombstone.ordinal + 1, 0)
+            }
+            None => Beginning::new(1, 0),
+        };
+        let stop = std::mem::take(&mut self.kept).reason_for(create.owner.as_ref(), transaction.now);
+        let stream = self.stream.insert(Stream::log(transaction, &create, place, stop));
+        Ok(stream.write(transaction, write, true))
+    }
+
     pub fn put(&mut self, transaction: &mut Transaction, piece: &Piece) -> Appended {
         match &mut self.stream {
             Some(stream) => stream.put(transaction, piece),
@@ -233,6 +260,10 @@ impl StreamEntry {
         };
         check_owner(transaction, stream, &read.owner)?;
         stream.lapse(transaction);
+        // The engine itself does not count as a reader.
+        if read.owner != OwnerCheck::Internal {
+            stream.slide(transaction);
+        }
         Ok(Some(stream.read(transaction, read)))
     }
 

@@ -6,7 +6,7 @@ use redis::Value;
 use ulid::Ulid;
 
 use crate::{
-    model::ttl::Ttl,
+    model::{cursor::MAX_SEQ, ttl::Ttl},
     store::{OwnerCheck, Position},
 };
 
@@ -38,14 +38,17 @@ pub(super) fn millis(duration: Duration) -> u64 {
         .clamp(1, 1 << 45)
 }
 
-/// How scripts take a position: a word, a generation and a seq.
-pub(super) fn position(position: Position) -> (&'static str, Option<Ulid>, u64) {
+/// How scripts take a position: a word, a generation and a seq or an index.
+pub(super) fn position(position: Position) -> (&'static str, Option<Ulid>, i64) {
+    const MOST: i64 = MAX_SEQ.cast_signed();
+    let bounded = |seq: u64| seq.min(MAX_SEQ).cast_signed();
     match position {
         Position::Start => ("start", None, 0),
         Position::Now => ("now", None, 0),
         Position::AfterSealed => ("open", None, 0),
-        Position::After { generation, seq } => ("after", Some(generation), seq),
-        Position::Next { generation, seq } => ("next", Some(generation), seq),
+        Position::Index(index) => ("index", None, index.clamp(-MOST, MOST)),
+        Position::After { generation, seq } => ("after", Some(generation), bounded(seq)),
+        Position::Next { generation, seq } => ("next", Some(generation), bounded(seq)),
     }
 }
 

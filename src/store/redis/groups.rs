@@ -11,7 +11,6 @@ use super::{
 };
 use crate::{
     Error, Result, StreamId,
-    model::cursor::MAX_SEQ,
     redis::{
         fields::Fields,
         script::{Call, Script},
@@ -78,7 +77,7 @@ impl RedisStore {
             .show(MAX_GROUPS)
             .text(from)
             .text(generation.map_or_else(String::new, |generation| generation.to_string()))
-            .show(seq.min(MAX_SEQ))
+            .show(seq)
             .show(MAX_HELD);
         let reply = self.call(call).await?;
         if reply == Value::Nil {

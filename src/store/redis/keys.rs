@@ -24,6 +24,8 @@ pub(super) struct StreamKeys {
     pub cursors: String,
     pub groups: String,
     pub stops: String,
+    /// Who has written to a log.
+    pub writers: String,
     /// The pieces of large chunks, of generations with an even ordinal and of those with an odd one.
     pub large: [String; 2],
     pub live: String,
@@ -32,11 +34,11 @@ pub(super) struct StreamKeys {
 
 impl StreamKeys {
     /// All keys; the channel is none.
-    pub fn all(&self) -> [&str; 8] {
+    pub fn all(&self) -> [&str; 9] {
         let [even, odd] = &self.large;
         let [meta, log, sealed] = [&self.meta, &self.log, &self.sealed];
-        let [cursors, groups, stops] = [&self.cursors, &self.groups, &self.stops];
-        [meta, log, sealed, cursors, groups, stops, even, odd]
+        let [cursors, groups, stops, writers] = [&self.cursors, &self.groups, &self.stops, &self.writers];
+        [meta, log, sealed, cursors, groups, stops, writers, even, odd]
     }
 
     /// Where the pieces of a generation's large chunks are, as `large` in `lua/prelude.lua` names it.
@@ -88,6 +90,7 @@ impl KeyNames {
             cursors: format!("{tag}:cursors"),
             groups: format!("{tag}:groups"),
             stops: format!("{tag}:stops"),
+            writers: format!("{tag}:writers"),
             large: [0, 1].map(|rest| format!("{tag}:large:{rest}")),
             live: format!("{tag}:live"),
             escaped,

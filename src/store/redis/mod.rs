@@ -2,7 +2,7 @@
 //! reached is for [`crate::redis`] to know.
 //!
 //! * [`base`] is the store and what its [`operations`] are made of, some of which have files of their own: [`starts`],
-//!   [`appends`] with their [`fast_append`] form, pieces of [`large`] chunks, [`groups`], the [`index`], the [`predecessor`], [`rights`].
+//!   [`appends`] with their [`fast_append`] form, pieces of [`large`] chunks, [`logs`], [`groups`], the [`index`], the [`predecessor`], [`rights`].
 //! * [`keys`] names things, [`old_names`] and [`names`] find what older versions have named otherwise; `lua/prelude.lua` says what is
 //!   in them.
 //! * [`scripts`] holds the Lua scripts, [`arguments`] and [`reply`] say how they take and give values; [`message`] takes apart what they
@@ -19,6 +19,7 @@ mod inboxes;
 mod index;
 mod keys;
 mod large;
+mod logs;
 mod message;
 mod names;
 mod old_names;

@@ -21,13 +21,14 @@ use super::{
 use crate::{
     Cursor, Error, Result, StreamId,
     legacy::left,
-    model::{connection::ConnectionState, cursor::MAX_SEQ, frame::Reference},
+    model::{connection::ConnectionState, frame::Reference},
     store::{
         Ack, Append, Appended, Found, IfEnded, ListCursor, MAX_CONSUMERS, MAX_KEPT_STOPS, MAX_PAGE_FRAMES,
         OwnerCheck, Page, Pending, Piece, Read, Renew, Restore, Rights, SHOWN_CONSUMERS, Start, Started,
         StopResult, Store, Sweep, Swept,
         doubt::beyond_doubt,
         groups::{Dead, Finished, GroupStatus, Item, OpenGeneration, Overdue, Resolve, Take, Taken, Work},
+        logs::{LogWrite, LogWritten},
     },
 };
 
@@ -111,6 +112,10 @@ impl Store for RedisStore {
         Box::pin(self.get_piece(stream, large, index))
     }
 
+    fn log<'a>(&'a self, stream: &'a StreamId, write: &'a LogWrite) -> Pending<'a, LogWritten> {
+        Box::pin(self.write_log(stream, write))
+    }
+
     fn renew<'a>(&'a self, stream: &'a StreamId, renew: &'a Renew) -> Pending<'a, Appended> {
         Box::pin(async move {
             let keys = self.keys.stream(stream);
@@ -132,13 +137,14 @@ impl Store for RedisStore {
                 .on(&scripts::READ, &keys)
                 .text(position)
                 .text(generation.map_or_else(String::new, |generation| generation.to_string()))
-                .show(seq.min(MAX_SEQ))
+                .show(seq)
                 .show(read.max_bytes)
                 .text(check(&read.owner))
                 .show(MAX_PAGE_FRAMES);
-            let Some(page) = reply::page(stream, self.call(call).await?)? else {
+            let Some((page, index_ttl)) = reply::page(stream, self.call(call).await?)? else {
                 return Ok(None);
             };
+            self.extend(stream, page.page.head.generation, index_ttl)?;
             if are_old {
                 self.hear_old(stream, page.page.head.generation)?;
             }

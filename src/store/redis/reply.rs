@@ -11,6 +11,7 @@ use crate::{
     store::{
         Appended, ConsumerStatus, Found, Head, Page, Started, StopResult, StreamStatus, Swept,
         doubt::Look,
+        logs::{LogConfig, LogHead, LogOutcome, LogWritten},
         pages::RawPage,
         values::{crowded, too_many_stops},
     },
@@ -108,8 +109,20 @@ pub(super) fn appended(operation: &'static str, reply: Value) -> Result<AppendRe
     })
 }
 
-/// What `read.lua` says.
-pub(super) fn page(stream: &StreamId, reply: Value) -> Result<Option<RawPage>> {
+/// What a log was made with, if it is one.
+fn log_config(fields: &mut Fields) -> Result<Option<LogConfig>> {
+    let content_type = fields.option()?;
+    let (ttl, expires_at) = (fields.millis()?, fields.millis()?);
+    let whole = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    Ok(content_type.map(|content_type| LogConfig {
+        content_type,
+        ttl_ms: ttl.map(whole),
+        expires_at: expires_at.map(whole),
+    }))
+}
+
+/// What `read.lua` says, and for how long something of the stream may be left, in milliseconds, if that has changed; else 0.
+pub(super) fn page(stream: &StreamId, reply: Value) -> Result<Option<(RawPage, u64)>> {
     if reply == Value::Nil {
         return Ok(None);
     }
@@ -119,7 +132,7 @@ pub(super) fn page(stream: &StreamId, reply: Value) -> Result<Option<RawPage>> {
         "forbidden" => return Err(forbidden(stream)),
         _ => return Err(fields.malformed()),
     }
-    let page = Page {
+    let mut page = Page {
         head: Head {
             generation: fields.parsed()?,
             base: fields.number()?,
@@ -135,13 +148,19 @@ pub(super) fn page(stream: &StreamId, reply: Value) -> Result<Option<RawPage>> {
         more: fields.flag()?,
         terminal: terminal(&mut fields)?,
         frames: Vec::new(),
+        log: None,
     };
     let mut frames = fields.nested()?;
     let mut kept = Vec::with_capacity(frames.len() / 2);
     while !frames.is_empty() {
         kept.push((frames.number()?, frames.bytes()?.unwrap_or_default().into()));
     }
-    Ok(Some(RawPage { page, kept }))
+    let mut index_ttl = 0;
+    if !fields.is_empty() {
+        index_ttl = fields.number()?;
+        page.log = log_config(&mut fields)?;
+    }
+    Ok(Some((RawPage { page, kept }, index_ttl)))
 }
 
 /// What `stop.lua` says.
@@ -155,6 +174,60 @@ pub(super) fn stopped(stream: &StreamId, reply: Value) -> Result<StopResult> {
         "forbidden" => Err(forbidden(stream)),
         _ => Err(fields.malformed()),
     }
+}
+
+/// What `log.lua` says, and for how long something of the stream may be left, in milliseconds, if that has changed; else 0.
+pub(super) fn log(stream: &StreamId, reply: Value) -> Result<(LogWritten, u64)> {
+    let mut fields = Fields::new("log", reply)?;
+    let word = fields.text()?;
+    match word.as_str() {
+        "missing" => {
+            let outcome = LogOutcome::Missing;
+            return Ok((LogWritten { outcome, head: None }, 0));
+        }
+        "forbidden" => return Err(forbidden(stream)),
+        _ => {}
+    }
+    let head = LogHead {
+        generation: fields.ulid()?,
+        ordinal: fields.number()?,
+        base: fields.number()?,
+        seq: fields.number()?,
+        terminal: fields.terminal()?,
+        stop: fields.option()?,
+        open: fields.number()?,
+    };
+    let index_ttl = fields.number()?;
+    let outcome = match word.as_str() {
+        "made" | "written" => LogOutcome::Written {
+            last: fields.number()?,
+            is_new: word == "made",
+        },
+        "exists" => LogOutcome::Exists,
+        "duplicate" => LogOutcome::Duplicate {
+            epoch: fields.number()?,
+            seq: fields.number()?,
+        },
+        "other" => LogOutcome::Other,
+        "conflict" => LogOutcome::Conflict,
+        "closed" => LogOutcome::Closed,
+        "type" => LogOutcome::ContentType,
+        "stale" => LogOutcome::Stale {
+            epoch: fields.number()?,
+        },
+        "begin" => LogOutcome::Begin,
+        "skipped" => LogOutcome::Skipped {
+            expected: fields.number()?,
+        },
+        "disorder" => LogOutcome::Disorder,
+        "incomplete" => LogOutcome::Incomplete,
+        "renewed" => LogOutcome::Renewed,
+        "unsealed" => LogOutcome::Unsealed,
+        "late" => LogOutcome::Late,
+        _ => return Err(fields.malformed()),
+    };
+    let head = Some(head);
+    Ok((LogWritten { outcome, head }, index_ttl))
 }
 
 /// What `INFO` says.
@@ -216,6 +289,7 @@ fn known(stream: &StreamId, state: String, mut fields: Fields) -> Result<Look<Fo
         updated_at: fields.number()?,
         ttl_ms: fields.number()?,
         consumers: Vec::new(),
+        log: None,
     };
     let mut consumers = fields.nested()?;
     while !consumers.is_empty() {
@@ -228,9 +302,11 @@ fn known(stream: &StreamId, state: String, mut fields: Fields) -> Result<Look<Fo
                 .push(ConsumerStatus::new(consumer, cursor, status.last_seq));
         }
     }
+    let again = fields.millis()?;
+    status.log = log_config(&mut fields)?;
     Ok(Look {
         answer: Found::Stream(Box::new(status)),
-        again: fields.millis()?,
+        again,
     })
 }
 

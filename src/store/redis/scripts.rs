@@ -23,7 +23,8 @@ macro_rules! scripts {
 scripts! {
     START "start" = "prelude.lua" "create.lua" "start.lua";
     RESTORE "restore" = "prelude.lua" "create.lua" "restore.lua";
-    APPEND "append" on channel_of = "prelude.lua" "append.lua";
+    APPEND "append" on channel_of = "prelude.lua" "seal.lua" "append.lua";
+    LOG "log" on channel_of = "prelude.lua" "create.lua" "seal.lua" "log.lua";
     FAST_APPEND "append" on channel_of = "fast_append.lua";
     PIECE "piece" = "prelude.lua" "piece.lua";
     RENEW "renew" = "prelude.lua" "renew.lua";

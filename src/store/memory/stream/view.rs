@@ -7,7 +7,7 @@ use super::{Producer, Stream};
 use crate::{
     Cursor,
     store::{
-        Head, MAX_PAGE_FRAMES, Page, Position, Read, StreamStatus, Sweep, Swept,
+        Head, MAX_PAGE_FRAMES, Page, Position, Read, StreamStatus, Sweep, Swept, logs::NOBODY,
         memory::transaction::Transaction, pages::RawPage,
     },
 };
@@ -20,6 +20,10 @@ impl Stream {
             Position::Start => Some((current, current.base)),
             Position::Now => Some((current, current.seq)),
             Position::AfterSealed => Some((current, current.sealed_to)),
+            Position::Index(index) => {
+                let from = if index < 0 { current.seq } else { current.base };
+                Some((current, from.saturating_add_signed(index).max(current.base)))
+            }
             Position::After { generation, seq } if generation == current.id => Some((current, seq)),
             Position::After { generation, seq } => previous(generation).map(|generation| (generation, seq)),
             Position::Next { generation, .. } if generation == current.id => {
@@ -68,6 +72,7 @@ impl Stream {
             terminal: generation.terminal.clone().filter(|_| !more),
             more,
             lost: false,
+            log: self.log_config().cloned(),
         };
         RawPage { page, kept }
     }
@@ -93,6 +98,7 @@ impl Stream {
             terminal: None,
             more: false,
             lost,
+            log: self.log_config().cloned(),
         }
     }
 
@@ -127,7 +133,8 @@ impl Stream {
             last_seq: self.current.seq,
             bytes: self.bytes,
             stored_bytes: self.current.stored as u64,
-            producers: u32::try_from(live.count()).unwrap_or(u32::MAX),
+            producers: u32::try_from(live.filter(|producer| producer.id != NOBODY).count())
+                .unwrap_or(u32::MAX),
             stop: self.stop.clone(),
             owner: self.owner.clone(),
             metadata: self.metadata.clone(),
@@ -135,6 +142,7 @@ impl Stream {
             updated_at: self.updated_at,
             ttl_ms: u64::try_from((self.expires - transaction.now).as_millis()).unwrap_or(u64::MAX),
             consumers: Vec::new(),
+            log: self.log_config().cloned(),
         }
     }
 

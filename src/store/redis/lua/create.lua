@@ -1,7 +1,7 @@
 -- Follows the prelude in the scripts that make a record.
 --
 -- KEYS[6] stops
--- ARGV[4] generation   ARGV[5] producer   ARGV[6] its node   ARGV[7] `error`, `takeover` or `share`
+-- ARGV[4] generation   ARGV[5] producer   ARGV[6] its node   ARGV[7] `error`, `takeover`, `share` or `log`
 -- ARGV[8] owner, optional   ARGV[9] metadata, optional   ARGV[10] lease   ARGV[11] TTL active   ARGV[12] TTL done
 local STOPS = KEYS[6]
 local GENERATION, PRODUCER, OWNER = ARGV[4], ARGV[5], option(ARGV[8])
@@ -64,7 +64,7 @@ local function create(old, ordinal, base, previous)
   -- A small hash is searched from its beginning, and `h` is what is wanted most.
   local fields = {
     'h', '0', 'g', GENERATION, 'o', ordinal, 'b', base, 'q', base, 's', 'active', 'r', '', 'n', '0', 'y', base, 'z', '0', 'v', '0',
-    'm', ARGV[7] == 'share' and 's' or 'x', 'c', int(NOW), 'u', int(NOW), 'ta', ARGV[11], 'td', ARGV[12],
+    'm', ({ share = 's', log = 'l' })[ARGV[7]] or 'x', 'c', int(NOW), 'u', int(NOW), 'ta', ARGV[11], 'td', ARGV[12],
   }
   local function also(name, value)
     if value then

@@ -8,7 +8,8 @@
 --   n encoded bytes as written   y the seq the sealed part ends with   z bytes that sealing has saved
 --   s `active`, an outcome, or `deleted`; absent when the record is nothing but a kept stop
 --   r the outcome's reason   e the producer whose last batch wrote the terminal entry, if one did
---   m `x` exclusive, `s` shared
+--   m `x` exclusive, `s` shared, `l` a log, whose producer is nobody and never dies, see log.lua
+--   ct ck lt xa of a log: its content type, what of that counts when it is compared, its TTL and the time of its end, if given
 --   v 0, or the length of the longest frame that is kept, if that is above SENT_ALONG; absent when nobody has looked
 --   pg po pb py pv pt the previous generation: id, ordinal, base, the end of its sealed part, its v, "<outcome> <reason>"
 --   l the length of the longest frame that older generations have left behind, if there is one
@@ -28,6 +29,8 @@
 --   not written when the generation is sealed whole and the log has nothing else
 -- large:0 and large:1, hashes: of chunks that are too large for a frame, in generations with an even and an odd ordinal:
 --   <id>.<number from 0> a piece   <id> how many of them there are
+
+-- writers, a hash beside a log, see log.lua
 
 -- stops, a hash beside a kept stop: "=<owner>" -> "<until when> <reason>" of each owner's own; e the earliest of these times
 
@@ -148,12 +151,21 @@ local function pieces(record, id)
   return tonumber(redis.call('HGET', large(record.o), id) or 0)
 end
 
+-- Who has written to a log.
+local function writers() return string.sub(META, 1, -5) .. 'writers' end
+
+-- Lets everything live for so long, or until the time that is set for it.
+local function keep(record, ttl)
+  if record.xa then ttl = int(math.max(1, record.xa - NOW)) end
+  for _, keys in ipairs({ KEYS, works(), { large(0), large(1), writers() } }) do
+    for _, key in ipairs(keys) do redis.call('PEXPIRE', key, ttl) end
+  end
+end
+
 local function expire(record, ttl)
   record.t = NOW
   redis.call('HSET', META, 't', int(NOW))
-  for _, keys in ipairs({ KEYS, works(), { large(0), large(1) } }) do
-    for _, key in ipairs(keys) do redis.call('PEXPIRE', key, ttl) end
-  end
+  keep(record, ttl)
 end
 
 -- Sets the TTLs anew past half of their time; returns for how long something of the stream may be left then, else '0'.
@@ -161,6 +173,15 @@ local function refresh(record)
   if NOW - record.t <= record.ta / 2 then return '0' end
   expire(record, record.ta)
   return int(record.ta + record.td)
+end
+
+-- The same for a log, which lives for its TTL after each access. Who may not write here may read.
+local function slide(record)
+  local touched = redis.pcall('PEXPIRE', META, record.ta)
+  if type(touched) ~= 'number' then return '0' end
+  local refreshed = refresh(record)
+  if refreshed == '0' then keep(record, record.ta) end
+  return refreshed
 end
 
 -- Drops what is older than a generation, about 32 MiB of it at once; whether that was all, but for what shares a node with

@@ -1,11 +1,14 @@
 -- Reads one page.
 --
--- ARGV[4] `start`, `now`, `open`, `after` or `next`   ARGV[5] generation of the last two   ARGV[6] seq of the last two
+-- ARGV[4] `start`, `now`, `open`, `index`, `after` or `next`   ARGV[5] generation of the last two   ARGV[6] seq of the last two, or
+--   of a chunk of the generation, from 0, or from the end if it is negative
 -- ARGV[7] bytes after which no frame is added   ARGV[8] who asks, as `allowed` takes it   ARGV[9] the most frames
 -- Reply: nil | { 'forbidden' }
 --      | { 'page', generation, base, seq, state, reason, lease left, when to look again | nil   (the head)
 --          , generation, base, after, lost?, more?, outcome | nil, reason | nil   (the page)
---          , { last seq, frame, ... } }
+--          , { last seq, frame, ... }
+--          [, for how long something may be left if that has changed, else 0, content type, TTL | nil, end | nil]   (of a log)
+--          }
 local position, generation, budget, most = ARGV[4], ARGV[5], tonumber(ARGV[7]), tonumber(ARGV[9])
 
 local record = load()
@@ -28,6 +31,9 @@ if position == 'now' then
   after = page.to
 elseif position == 'open' then
   after = page.y
+elseif position == 'index' then
+  local index = tonumber(ARGV[6])
+  after = index < 0 and math.max(page.b, page.to + index) or page.b + index
 elseif position == 'after' and generation == record.g then
   after = tonumber(ARGV[6])
 elseif position == 'after' and generation == record.pg then
@@ -77,7 +83,13 @@ end
 local more = is_full and from <= page.to
 if more then ended = false end
 
-return {
+local reply = {
   'page', record.g, record.b, record.q, record.s, record.r, int(left), doubt and int(doubt) or false,
   page.g, page.b, int(after), lost and '1' or '0', more and '1' or '0', ended, ended and reason, frames,
 }
+if record.m == 'l' then
+  -- The engine itself does not count as a reader.
+  reply[17] = ARGV[8] ~= '' and slide(record) or '0'
+  reply[18], reply[19], reply[20] = record.ct, record.lt or false, record.xa or false
+end
+return reply

@@ -5,7 +5,7 @@ local TOMBSTONE = 60000
 
 local function remove(record)
   redis.call('UNLINK', META, unpack(works()))
-  redis.call('UNLINK', large(0), large(1), unpack(KEYS))
+  redis.call('UNLINK', large(0), large(1), writers(), unpack(KEYS))
   if record.s == 'active' then
     redis.call('HSET', META, 'g', record.g, 'o', record.o, 's', 'deleted')
     redis.call('PEXPIRE', META, TOMBSTONE)

@@ -21,7 +21,8 @@ if exists(record) then
       if not join(record) then return { 'crowded' } end
       return { 'started', record.g, record.o, record.q, record.x or false }
     end
-    if ARGV[7] ~= 'takeover' then return { 'active', soon } end
+    -- A log is not to be taken from those who write to it.
+    if ARGV[7] ~= 'takeover' or record.m == 'l' then return { 'active', soon } end
     finish(record, 'interrupted', 'superseded')
   elseif ARGV[13] == 'error' then
     return { 'ended', record.s }

@@ -3,13 +3,14 @@
 -- ARGV[4] how many consumers are shown
 -- Reply: nil | { 'damaged', why } | { state, reason, generation, base, seq, bytes, stored bytes, producers, stop | nil, owner | nil
 --              , metadata | nil, started, updated, ttl, { consumer, cursor, ... }
---              , when to ask again | nil }
+--              , when to ask again | nil, content type | nil, TTL | nil, end | nil   (of a log)
+--              }
 local record, wrong = inspect()
 if wrong then return { 'damaged', wrong } end
 if not exists(record) then return false end
 local left, doubt = lapse(record)
 local alive = 0
-if record.s == 'active' then
+if record.s == 'active' and record.m ~= 'l' then
   for field, text in pairs(record) do
     if is_producer(field) and lease_of(text) > NOW then alive = alive + 1 end
   end
@@ -22,5 +23,5 @@ for i = #consumers, shown + 1, -1 do consumers[i] = nil end
 return {
   record.s, record.r, record.g, record.b, record.q, record.n, int(record.n - record.z), int(alive), record.x or false,
   record.w or false, record.d or false, record.c, record.u, int(math.max(0, redis.call('PTTL', META))), consumers,
-  again(left, doubt),
+  again(left, doubt), record.ct or false, record.lt or false, record.xa or false,
 }

@@ -1,0 +1,120 @@
+//! A page of a stream for the host.
+
+use ulid::Ulid;
+
+use crate::{
+    Cursor, Error, Result, StreamId,
+    engine::{context::Context, load},
+    model::{
+        ending::Terminal,
+        frame::{Kind, Reference},
+    },
+    store::{OwnerCheck, Position, Read, logs::LogConfig},
+};
+
+/// Chunks that follow each other.
+#[derive(Debug)]
+pub struct LogPage {
+    /// The generation that they are of.
+    pub generation: Ulid,
+    /// The seq before its first chunk.
+    pub base: u64,
+    /// The seq before the page's first chunk.
+    pub after: u64,
+    /// Of each chunk: its length in bytes, and whether it is text.
+    pub chunks: Vec<(usize, bool)>,
+    /// All chunks, one after the other.
+    pub data: Vec<u8>,
+    /// Whether nothing follows at this moment.
+    pub is_last: bool,
+    /// How the generation ended, if it has and nothing follows.
+    pub terminal: Option<Terminal>,
+    /// What the stream was made with, if it is a log.
+    pub log: Option<LogConfig>,
+}
+
+/// Reads a page of at most so many bytes, or one chunk, and so many chunks; `None` when there is no such stream.
+pub(super) async fn read(
+    context: &Context,
+    stream: &StreamId,
+    position: Position,
+    (max_bytes, max_chunks): (usize, usize),
+    owner: OwnerCheck,
+) -> Result<Option<LogPage>> {
+    let read = Read {
+        position,
+        max_bytes,
+        owner,
+    };
+    let permit = context.reads().acquire().await;
+    let found = context.retry(|| context.store().read(stream, &read)).await;
+    drop(permit);
+    let Some(found) = found? else { return Ok(None) };
+    let gap = |reason: String, seq: u64| Error::Gap {
+        stream: stream.to_string(),
+        reason,
+        resume: Cursor {
+            generation: found.generation,
+            seq,
+        }
+        .to_string(),
+    };
+    if found.lost {
+        let reason = "the cursor's generation is gone, or the cursor is another stream's";
+        return Err(gap(reason.to_owned(), found.base));
+    }
+    let mut page = LogPage {
+        generation: found.generation,
+        base: found.base,
+        after: found.after.max(found.base),
+        chunks: Vec::new(),
+        data: Vec::new(),
+        is_last: false,
+        terminal: None,
+        log: found.log.clone(),
+    };
+    let mut next = page.after + 1;
+    for frame in &found.frames {
+        if frame.first() > next {
+            if page.chunks.is_empty() {
+                let reason = format!("chunks {next} to {} are gone", frame.first() - 1);
+                return Err(gap(reason, frame.first() - 1));
+            }
+            return Ok(Some(page));
+        }
+        for (seq, chunk) in (frame.first()..).zip(frame.chunks()) {
+            if seq < next {
+                continue;
+            }
+            if page.chunks.len() >= max_chunks || !page.chunks.is_empty() && page.data.len() >= max_bytes {
+                return Ok(Some(page));
+            }
+            match Reference::decode(chunk.data).filter(|_| chunk.kind == Kind::Large) {
+                None => page.add(chunk.kind, chunk.data),
+                Some(_) if !page.chunks.is_empty() => return Ok(Some(page)),
+                Some(reference) => match load::whole(context, stream, reference, seq).await? {
+                    Some(large) => page.add(reference.kind, &large.data),
+                    None => return Err(gap(format!("chunk {seq} is gone"), seq)),
+                },
+            }
+            next = seq + 1;
+        }
+    }
+    let end = found.end().seq;
+    if !found.more && next <= end {
+        if page.chunks.is_empty() {
+            return Err(gap(format!("chunks {next} to {end} are gone"), end));
+        }
+        return Ok(Some(page));
+    }
+    page.is_last = !found.more && max_bytes > 0;
+    page.terminal = found.terminal.clone().filter(|_| page.is_last);
+    Ok(Some(page))
+}
+
+impl LogPage {
+    fn add(&mut self, kind: Kind, data: &[u8]) {
+        self.chunks.push((data.len(), kind == Kind::Text));
+        self.data.extend_from_slice(data);
+    }
+}

@@ -1,0 +1,287 @@
+//! How an append gets into the store.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use tokio::time::Instant;
+use ulid::Ulid;
+
+use super::line::{Line, Turn};
+use crate::{
+    Cursor, Error, Result, StreamId,
+    engine::{context::Context, large::Large, produce::sealing},
+    model::frame::{EncodedFrame, FrameBuilder, Kind, MAX_CHUNK, MAX_INLINE},
+    store::{
+        Appended, OwnerCheck, Piece,
+        logs::{
+            FOREVER, IfThere, LogConfig, LogCreate, LogHead, LogOutcome, LogProducer, LogWrite, LogWritten,
+            NOBODY, essence,
+        },
+    },
+    util::ulids::next_ulid,
+};
+
+/// The open part is sealed when it has this many entries.
+const OPEN_ENTRIES: u64 = 256;
+
+/// A large chunk is put down anew so many times, when its log is made anew meanwhile or the store has lost its pieces.
+const ATTEMPTS: usize = 8;
+
+/// Makes a log.
+#[derive(Debug, Clone)]
+pub struct LogOpen {
+    /// What it is made with.
+    pub config: LogConfig,
+    /// How long its keys live after the last access, unless it ends at a set time.
+    pub keep: Duration,
+    /// A JSON text.
+    pub metadata: Option<String>,
+    /// What if it is there.
+    pub if_there: IfThere,
+}
+
+/// What is done with a log at once.
+#[derive(Debug, Clone)]
+pub struct LogAppend {
+    /// Makes it first, if it is not there.
+    pub create: Option<LogOpen>,
+    /// Who does it, and whose log it is if it is made.
+    pub owner: Option<String>,
+    /// On whose behalf.
+    pub producer: Option<LogProducer>,
+    /// Has to be greater, byte by byte, than that of the append before.
+    pub order: Option<String>,
+    /// A content type that has to be the log's.
+    pub content_type: Option<String>,
+    /// Several of at most 1 MiB together, or one of at most 32 MiB.
+    pub chunks: Vec<(Kind, Bytes)>,
+    /// Whether it is closed.
+    pub close: bool,
+    /// Whether to wait for a store that cannot be reached; else it fails at once while that is known.
+    pub is_patient: bool,
+}
+
+impl Turn {
+    pub(super) async fn write(
+        &mut self,
+        context: &Arc<Context>,
+        stream: &StreamId,
+        append: LogAppend,
+    ) -> Result<LogWritten> {
+        let write = self.request(&append);
+        let total: usize = append.chunks.iter().map(|(_, data)| data.len()).sum();
+        match append.chunks.as_slice() {
+            [(_, data)] if data.len() > MAX_CHUNK => Err(Error::invalid(
+                "chunks[0]",
+                format!("must be at most {MAX_CHUNK} bytes, got {}", data.len()),
+            )),
+            [_] if total > MAX_INLINE => self.write_large(context, stream, append, write).await,
+            _ if total > MAX_INLINE => Err(Error::invalid(
+                "chunks",
+                format!("must be at most {MAX_INLINE} bytes together, or one chunk alone; got {total}"),
+            )),
+            chunks => {
+                let mut builder = FrameBuilder::default();
+                for (kind, data) in chunks {
+                    builder.push(*kind, data);
+                }
+                let frame = builder.take(usize::MAX, usize::MAX);
+                if append.close {
+                    self.seal(context, stream).await;
+                }
+                self.send(context, stream, LogWrite { frame, ..write }, None)
+                    .await
+            }
+        }
+    }
+
+    fn request(&self, append: &LogAppend) -> LogWrite {
+        LogWrite {
+            create: append.create.clone().map(|open| LogCreate {
+                generation: next_ulid(),
+                config: open.config,
+                keep: open.keep,
+                owner: append.owner.clone(),
+                metadata: open.metadata,
+                if_there: open.if_there,
+                is_first_part: false,
+            }),
+            owner: OwnerCheck::Caller(append.owner.clone()),
+            producer: append.producer.clone(),
+            order: append.order.clone(),
+            essence: append.content_type.as_deref().map(essence),
+            close: append.close,
+            ..self.nothing()
+        }
+    }
+
+    fn nothing(&self) -> LogWrite {
+        LogWrite {
+            create: None,
+            owner: OwnerCheck::Internal,
+            writer: self.writer,
+            batch: 0,
+            known: None,
+            generation: None,
+            producer: None,
+            order: None,
+            essence: None,
+            frame: None,
+            large: None,
+            close: false,
+            seal: None,
+        }
+    }
+
+    /// Puts down the pieces, then what refers to them.
+    async fn write_large(
+        &mut self,
+        context: &Arc<Context>,
+        stream: &StreamId,
+        append: LogAppend,
+        write: LogWrite,
+    ) -> Result<LogWritten> {
+        let Some((kind, data)) = append.chunks.first() else {
+            return Err(Error::invalid("chunks", "is empty"));
+        };
+        let mut has_made = false;
+        for _ in 0..ATTEMPTS {
+            if write.create.is_some() || self.known.is_none() {
+                let is_compared = write
+                    .create
+                    .as_ref()
+                    .is_some_and(|create| create.if_there == IfThere::Compare && !has_made);
+                let mut create = write.create.clone();
+                if let Some(create) = &mut create {
+                    create.is_first_part = true;
+                    if has_made {
+                        create.if_there = IfThere::Write;
+                    }
+                }
+                let first = LogWrite {
+                    create,
+                    owner: write.owner.clone(),
+                    essence: write.essence.clone(),
+                    close: write.close && is_compared,
+                    ..self.nothing()
+                };
+                let written = self.send(context, stream, first, None).await?;
+                match written.outcome {
+                    LogOutcome::Written { is_new, .. } => has_made |= is_new,
+                    // Whoever has closed it may be asking again.
+                    LogOutcome::Closed => {}
+                    _ => return Ok(written),
+                }
+            }
+            let Some(Cursor { generation, .. }) = self.known else {
+                return Err(Error::Internal {
+                    reason: "a log without its generation".to_owned(),
+                });
+            };
+            let large = Large::new(*kind, data, self.ordinal);
+            context.larges.know(&large);
+            upload(context, stream, generation, &large).await?;
+            let whole = LogWrite {
+                create: None,
+                generation: Some(generation),
+                frame: large.frame(),
+                large: Some(large.reference),
+                ..write.clone()
+            };
+            let mut written = self.send(context, stream, whole, Some(data.len())).await?;
+            match &mut written.outcome {
+                LogOutcome::Renewed | LogOutcome::Incomplete => self.known = None,
+                LogOutcome::Written { is_new, .. } => {
+                    *is_new |= has_made;
+                    return Ok(written);
+                }
+                _ => return Ok(written),
+            }
+        }
+        Err(Error::Store {
+            operation: "log",
+            reason: "the store does not keep the pieces of a large chunk".to_owned(),
+            retryable: true,
+        })
+    }
+
+    /// Writes until the outcome is known: the store recognises what it has.
+    async fn send(
+        &mut self,
+        context: &Arc<Context>,
+        stream: &StreamId,
+        mut write: LogWrite,
+        large: Option<usize>,
+    ) -> Result<LogWritten> {
+        write.batch = self.next_batch();
+        write.known = self.known;
+        let begun = Instant::now();
+        let written = context.retry(|| context.store().log(stream, &write)).await?;
+        match &written.head {
+            Some(head) => {
+                self.known = Some(Cursor {
+                    generation: head.generation,
+                    seq: head.seq,
+                });
+                (self.ordinal, self.open) = (head.ordinal, head.open);
+            }
+            None => self.known = None,
+        }
+        if let (LogOutcome::Written { .. }, Some(frame)) = (&written.outcome, &write.frame) {
+            let frame: &EncodedFrame = frame;
+            context.metrics().accepted(frame, large, Some(begun.elapsed()));
+        }
+        if let (LogOutcome::Written { .. }, Some(seal)) = (&written.outcome, &write.seal) {
+            context.metrics().sealed(seal);
+        }
+        Ok(written)
+    }
+
+    /// Seals what is open, or the beginning of it. Whatever stands against it, the log stays as it is.
+    async fn seal(&mut self, context: &Arc<Context>, stream: &StreamId) {
+        let Some(Cursor { generation, .. }) = self.known.filter(|_| self.open > 1) else {
+            return;
+        };
+        if let Some(seal) = sealing::of_log(context, stream, generation).await {
+            let write = LogWrite {
+                seal: Some(seal),
+                ..self.nothing()
+            };
+            let _ = self.send(context, stream, write, None).await;
+        }
+    }
+}
+
+/// Stops at the first piece that is not accepted: why, the write that refers to them is told.
+async fn upload(context: &Arc<Context>, stream: &StreamId, generation: Ulid, large: &Large) -> Result<()> {
+    for index in 0..large.reference.pieces() {
+        let piece = Piece {
+            generation,
+            producer: NOBODY,
+            lease: FOREVER,
+            large: large.reference,
+            index,
+            data: large.piece(index),
+        };
+        let put = context.retry(|| context.store().put(stream, &piece)).await?;
+        if !matches!(put, Appended::Done { .. }) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Seals the open part in a moment, if it has become long.
+pub(super) fn seal_later(context: &Arc<Context>, line: &Arc<Line>, stream: &StreamId, head: &LogHead) {
+    if head.open < OPEN_ENTRIES || head.terminal.is_some() {
+        return;
+    }
+    let (context, line, stream) = (Arc::clone(context), Arc::clone(line), stream.clone());
+    let spawner = Arc::clone(&context);
+    spawner.spawn(async move {
+        let mut turn = line.turn().await;
+        if turn.open >= OPEN_ENTRIES {
+            turn.seal(&context, &stream).await;
+        }
+    });
+}

@@ -1,0 +1,275 @@
+//! A stream that is a log: who has written to it, and what becomes of a write.
+
+use std::collections::HashMap;
+
+use ulid::Ulid;
+
+use super::{Beginning, Stream};
+use crate::{
+    model::ending::{Outcome, Terminal},
+    model::ttl::Ttl,
+    store::{
+        IfActive, IfEnded, LiveMessage, Start,
+        logs::{
+            FOREVER, IfThere, LogConfig, LogCreate, LogHead, LogOutcome, LogProducer, LogWrite, LogWritten,
+            MAX_WRITERS, NOBODY, essence,
+        },
+        memory::transaction::Transaction,
+    },
+};
+
+/// What a log has beside its chunks.
+pub(super) struct Log {
+    pub config: LogConfig,
+    /// Writes so far, which tell who has written last.
+    writes: u64,
+    engines: HashMap<Ulid, Written>,
+    producers: HashMap<String, Numbered>,
+    order: Option<String>,
+    closed_by: Option<LogProducer>,
+}
+
+/// The last accepted batch of an engine.
+struct Written {
+    when: u64,
+    batch: u64,
+    outcome: LogOutcome,
+}
+
+/// The last accepted number of a producer.
+struct Numbered {
+    when: u64,
+    epoch: u64,
+    seq: u64,
+}
+
+impl Log {
+    fn new(config: LogConfig) -> Self {
+        Self {
+            config,
+            writes: 0,
+            engines: HashMap::new(),
+            producers: HashMap::new(),
+            order: None,
+            closed_by: None,
+        }
+    }
+
+    fn note(&mut self, write: &LogWrite, outcome: &LogOutcome) {
+        self.writes += 1;
+        let when = self.writes;
+        let written = Written {
+            when,
+            batch: write.batch,
+            outcome: outcome.clone(),
+        };
+        self.engines.insert(write.writer, written);
+        if let Some(LogProducer { id, epoch, seq }) = &write.producer {
+            let (epoch, seq) = (*epoch, *seq);
+            self.producers.insert(id.clone(), Numbered { when, epoch, seq });
+        }
+        if write.order.is_some() {
+            self.order.clone_from(&write.order);
+        }
+        if write.close {
+            self.closed_by.clone_from(&write.producer);
+        }
+        if self.engines.len() + self.producers.len() > MAX_WRITERS {
+            let times = self.engines.values().map(|written| written.when);
+            let mut times: Vec<_> = times
+                .chain(self.producers.values().map(|known| known.when))
+                .collect();
+            times.sort_unstable();
+            let from = times[times.len() - MAX_WRITERS / 2];
+            self.engines.retain(|_, written| written.when >= from);
+            self.producers.retain(|_, known| known.when >= from);
+        }
+    }
+
+    /// Why a producer's write is not accepted, if it is not.
+    fn refuses(&self, LogProducer { id, epoch, seq }: &LogProducer) -> Option<LogOutcome> {
+        let Some(known) = self.producers.get(id) else {
+            return (*seq > 0).then_some(LogOutcome::Skipped { expected: 0 });
+        };
+        if *epoch < known.epoch {
+            return Some(LogOutcome::Stale { epoch: known.epoch });
+        }
+        if *epoch > known.epoch {
+            return (*seq > 0).then_some(LogOutcome::Begin);
+        }
+        if *seq <= known.seq {
+            return Some(LogOutcome::Duplicate {
+                epoch: known.epoch,
+                seq: known.seq,
+            });
+        }
+        (*seq > known.seq + 1).then_some(LogOutcome::Skipped {
+            expected: known.seq + 1,
+        })
+    }
+}
+
+impl Stream {
+    /// A new log.
+    pub fn log(
+        transaction: &mut Transaction,
+        create: &LogCreate,
+        place: Beginning,
+        stop: Option<String>,
+    ) -> Self {
+        let start = Start {
+            generation: create.generation,
+            producer: NOBODY,
+            if_active: IfActive::Error,
+            if_ended: IfEnded::Error,
+            owner: create.owner.clone(),
+            metadata: create.metadata.clone(),
+            lease: FOREVER,
+            ttl: Ttl {
+                active: create.keep,
+                done: create.keep,
+            },
+        };
+        let mut stream = Self::begin(transaction, &start, place, stop);
+        stream.log = Some(Log::new(create.config.clone()));
+        transaction.tell(LiveMessage::Started {
+            generation: stream.current.id,
+            base: stream.current.base,
+        });
+        stream
+    }
+
+    pub fn log_config(&self) -> Option<&LogConfig> {
+        self.log.as_ref().map(|log| &log.config)
+    }
+
+    /// A log that was read or written lives for its TTL from now on.
+    pub fn slide(&mut self, transaction: &Transaction) {
+        let is_fixed = self
+            .log_config()
+            .is_some_and(|config| config.expires_at.is_some());
+        if self.log.is_some() && !is_fixed {
+            self.expires = transaction.after(self.ttl.active);
+        }
+    }
+
+    /// Writes to a log, which was made by this very write if it `is_new`.
+    pub fn write(&mut self, transaction: &mut Transaction, write: &LogWrite, is_new: bool) -> LogWritten {
+        let outcome = self.try_write(transaction, write, is_new);
+        let is_done = matches!(
+            outcome,
+            LogOutcome::Written { .. } | LogOutcome::Renewed | LogOutcome::Incomplete | LogOutcome::Late
+        );
+        if let Some(large) = write.large.filter(|_| !is_done)
+            && let Some(pieces) = self.current.pieces.remove(&large.id)
+        {
+            self.current.stored -= pieces.iter().map(bytes::Bytes::len).sum::<usize>();
+        }
+        LogWritten {
+            outcome,
+            head: Some(LogHead {
+                generation: self.current.id,
+                ordinal: self.current.ordinal,
+                base: self.current.base,
+                seq: self.current.seq,
+                terminal: self.current.terminal.clone(),
+                stop: self.stop.clone(),
+                open: self.current.frames.len() as u64,
+            }),
+        }
+    }
+
+    fn try_write(&mut self, transaction: &mut Transaction, write: &LogWrite, is_new: bool) -> LogOutcome {
+        let is_closed = !self.is_active();
+        let Some(log) = &mut self.log else {
+            return LogOutcome::Other;
+        };
+        if let Some(own) = log.engines.get(&write.writer) {
+            if own.batch == write.batch {
+                return own.outcome.clone();
+            }
+            if own.batch > write.batch {
+                return LogOutcome::Late;
+            }
+        }
+        let wanted = write.create.as_ref().filter(|_| !is_new);
+        if let Some(wanted) = wanted.filter(|create| create.if_there == IfThere::Compare) {
+            let kept = &log.config;
+            let is_same = essence(&kept.content_type) == essence(&wanted.config.content_type)
+                && (kept.ttl_ms, kept.expires_at) == (wanted.config.ttl_ms, wanted.config.expires_at);
+            if is_same && is_closed == write.close {
+                self.slide(transaction);
+                return LogOutcome::Exists;
+            }
+            return LogOutcome::Conflict;
+        }
+        let is_nothing = write.close && write.frame.is_none();
+        if is_closed {
+            let seq = self.current.seq;
+            return match &write.producer {
+                None if is_nothing => LogOutcome::Written { last: seq, is_new },
+                Some(producer) if write.close && log.closed_by.as_ref() == Some(producer) => {
+                    LogOutcome::Duplicate {
+                        epoch: producer.epoch,
+                        seq: producer.seq,
+                    }
+                }
+                _ => LogOutcome::Closed,
+            };
+        }
+        if write
+            .essence
+            .as_ref()
+            .is_some_and(|asked| !is_nothing && essence(&log.config.content_type) != *asked)
+        {
+            return LogOutcome::ContentType;
+        }
+        if let Some(refusal) = write.producer.as_ref().and_then(|producer| log.refuses(producer)) {
+            return refusal;
+        }
+        if write.order.is_some() && log.order.is_some() && write.order <= log.order {
+            return LogOutcome::Disorder;
+        }
+        if write
+            .generation
+            .is_some_and(|generation| generation != self.current.id)
+        {
+            return LogOutcome::Renewed;
+        }
+        if write.large.is_some_and(|large| !self.current.has(&large)) {
+            return LogOutcome::Incomplete;
+        }
+        let last = self.current.seq + write.frame.as_ref().map_or(0, |frame| frame.count);
+        if let Some(seal) = &write.seal
+            && (seal.after != self.current.sealed_to || seal.last() > last)
+        {
+            return LogOutcome::Unsealed;
+        }
+        let outcome = LogOutcome::Written { last, is_new };
+        log.note(write, &outcome);
+        if let Some(frame) = &write.frame {
+            self.push(transaction, frame.at(self.current.seq + 1));
+        }
+        if let Some(seal) = &write.seal {
+            self.current.seal(seal);
+        }
+        let is_part = write.create.as_ref().is_some_and(|create| create.is_first_part);
+        let expires = self.expires;
+        if write.close && !is_part {
+            let terminal = match &self.stop {
+                Some(reason) => Terminal {
+                    outcome: Outcome::Stopped,
+                    reason: reason.clone(),
+                },
+                None => Terminal {
+                    outcome: Outcome::Complete,
+                    reason: String::new(),
+                },
+            };
+            self.end(transaction, &terminal, Some(NOBODY));
+            self.expires = expires;
+        }
+        self.slide(transaction);
+        outcome
+    }
+}

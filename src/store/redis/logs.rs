@@ -1,0 +1,105 @@
+//! Writes to logs.
+
+use ulid::Ulid;
+
+use super::{
+    arguments::{check, millis, optional},
+    base::RedisStore,
+    index::Entry,
+    reply, scripts,
+};
+use crate::{
+    Result, StreamId,
+    store::logs::{FOREVER, IfThere, LogWrite, LogWritten, NOBODY, essence},
+};
+
+impl RedisStore {
+    pub(super) async fn write_log(&self, stream: &StreamId, write: &LogWrite) -> Result<LogWritten> {
+        let keys = self.keys.stream(stream);
+        let create = write.create.as_ref();
+        let config = create.map(|create| &create.config);
+        let keep = create.map_or(1, |create| millis(create.keep));
+        let number = |number: Option<u64>| number.map(|number| number.to_string());
+        let producer = write.producer.as_ref();
+        let frame = write.frame.as_ref();
+        let mut call = self
+            .on(&scripts::LOG, &keys)
+            .key(&keys.stops)
+            .show(create.map_or(NOBODY, |create| create.generation))
+            .show(NOBODY)
+            .show(NOBODY)
+            .text("log")
+            .text(optional(create.and_then(|create| create.owner.as_ref())))
+            .text(optional(create.and_then(|create| create.metadata.as_ref())))
+            .show(millis(FOREVER))
+            .show(keep)
+            .show(keep)
+            .text(create.map_or("", |create| match create.if_there {
+                IfThere::Compare => "compare",
+                IfThere::Write => "write",
+            }))
+            .text(config.map_or("", |config| &config.content_type))
+            .text(config.map_or_else(String::new, |config| essence(&config.content_type)))
+            .text(optional(config.and_then(|config| number(config.ttl_ms)).as_ref()))
+            .text(optional(
+                config.and_then(|config| number(config.expires_at)).as_ref(),
+            ))
+            .text(if create.is_some_and(|create| create.is_first_part) {
+                "1"
+            } else {
+                ""
+            })
+            .text(check(&write.owner))
+            .show(write.writer)
+            .show(write.batch)
+            .text(
+                write
+                    .known
+                    .map_or_else(String::new, |known| known.generation.to_string()),
+            )
+            .text(number(write.known.map(|known| known.seq)).unwrap_or_default())
+            .text(
+                write
+                    .generation
+                    .map_or_else(String::new, |generation| generation.to_string()),
+            )
+            .text(optional(producer.map(|producer| &producer.id)))
+            .text(number(producer.map(|producer| producer.epoch)).unwrap_or_default())
+            .text(number(producer.map(|producer| producer.seq)).unwrap_or_default())
+            .text(optional(write.order.as_ref()))
+            .text(if write.close { "1" } else { "" })
+            .show(frame.map_or(0, |frame| frame.count))
+            .bytes(frame.map_or(&[], |frame| &frame.bytes));
+        call = match &write.large {
+            Some(large) => call.show(large.id).show(large.pieces()),
+            None => call.text("").text(""),
+        };
+        call = call.text(write.essence.as_deref().unwrap_or_default());
+        if let Some(seal) = &write.seal {
+            call = call
+                .show(seal.after)
+                .show(seal.last())
+                .bytes(&seal.frame.bytes)
+                .show(seal.frame.body_len)
+                .show(seal.replaced);
+        }
+        let (written, index_ttl) = reply::log(stream, self.call(call).await?)?;
+        if let Some(head) = &written.head {
+            self.extend(stream, head.generation, index_ttl)?;
+        }
+        Ok(written)
+    }
+
+    /// Makes the stream's entry in the index as long as the TTLs that were set, if they were.
+    pub(super) fn extend(&self, stream: &StreamId, generation: Ulid, ttl: u64) -> Result<()> {
+        if ttl == 0 {
+            return Ok(());
+        }
+        let entry = Entry {
+            generation,
+            ttl,
+            is_last: false,
+        };
+        self.enter(stream, &entry)
+    }
+}

@@ -1,0 +1,33 @@
+-- What puts sealed frames in the place of open ones; follows the prelude in the scripts that append.
+
+-- One seal replaces no more frames than these, and of more bytes than these only one.
+local MOST_SEALED, LONG = 512, 262144
+
+-- Keeps account of the longest frame: pages are asked for by it.
+local function measure(record, frame)
+  if record.v and #frame > math.max(SENT_ALONG, tonumber(record.v)) then
+    record.v = int(#frame)
+    redis.call('HSET', META, 'v', record.v)
+  end
+end
+
+-- Puts one frame in the place of the open ones up to `to`.
+local function seal(record, to, frame, inflated, replaced)
+  measure(record, frame)
+  add(record, SEALED, to, 'f', frame, 'n', inflated)
+  local before = record.pg and record.po .. '-' .. int(record.b + 1)
+  if before and #redis.call('XRANGE', LOG, before, before, 'COUNT', 1) > 0 then
+    -- What the previous generation has left open stands in front, and may still be read. What is not deleted, should
+    -- there be more, nobody reads, and the next seal deletes it.
+    local ids = { record.o .. '-' .. to }
+    if tonumber(inflated) <= LONG then
+      local open = redis.call('XRANGE', LOG, record.o .. '-0', ids[1], 'COUNT', MOST_SEALED)
+      for i, entry in ipairs(open) do ids[i] = entry[1] end
+    end
+    redis.call('XDEL', LOG, unpack(ids))
+  elseif not record.l then
+    redis.call('XTRIM', LOG, 'MINID', record.o .. '-' .. int(to + 1))
+  end
+  record.y, record.z = to, int(record.z + replaced - #frame)
+  redis.call('HSET', META, 'y', record.y, 'z', record.z)
+end

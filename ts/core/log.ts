@@ -1,0 +1,183 @@
+import type * as api from '../../index'
+import { fromNative, type NativeError, origin, publish, TidemarkError } from '../errors/errors'
+import type { Bridge } from '../native/bridge'
+import { unpacked } from '../native/large'
+import type { LogAnswer, Page, Parcel } from '../native/native'
+import type { AppendArgs } from '../options/args'
+import { appendArgs, creation, type LogArgs, type Payload, pageArgs, payload, readArgs } from '../options/log-options'
+import { show } from '../util/shown'
+import { Chunk } from './chunk'
+import { status } from './status'
+import { Subscription } from './subscription'
+
+const NOTHING: Payload = { tags: new Uint32Array(0), arena: new Uint8Array(1) }
+
+export class Log implements api.Log {
+  readonly #bridge: Bridge
+  readonly #args: LogArgs
+
+  constructor(bridge: Bridge, args: LogArgs) {
+    this.#bridge = bridge
+    this.#args = args
+  }
+
+  get streamId(): string {
+    return this.#args.streamId
+  }
+
+  async create(options?: { close?: boolean | undefined }): Promise<api.LogAppended> {
+    const { close } = appendArgs(this.#args, options && { close: options.close })
+    return this.#done(await this.attempt({ create: creation(this.#args, true), close }, NOTHING), 0)
+  }
+
+  async append(chunks: readonly api.ChunkData[], options?: api.LogAppendOptions): Promise<api.LogAppended> {
+    const args = appendArgs(this.#args, options)
+    const given = payload(chunks, 'chunks')
+    return this.#done(await this.attempt(args, given), given.tags.length)
+  }
+
+  async close(options?: Omit<api.LogAppendOptions, 'close'>): Promise<api.LogAppended> {
+    const args = appendArgs(this.#args, { ...options, close: true })
+    return this.#done(await this.attempt(args, NOTHING), 0)
+  }
+
+  async page(options?: api.LogPageOptions): Promise<api.LogPage> {
+    const page = await this.look(options)
+    if (page === null) throw this.#error('ERR_NOT_FOUND', 'does not exist')
+    return page
+  }
+
+  read(options?: api.LogReadOptions): AsyncIterableIterator<api.Chunk, undefined> {
+    return quiet(new Subscription(this.#bridge, readArgs(this.#args, options), origin(this.read)))
+  }
+
+  status(): Promise<api.StreamStatus | null> {
+    return status(this.#bridge, this.streamId)
+  }
+
+  async delete(): Promise<boolean> {
+    return this.#bridge.request('delete', { streamId: this.streamId }, (existed: boolean) => existed)
+  }
+
+  toJSON(): { streamId: string } {
+    return { streamId: this.streamId }
+  }
+
+  /** @internal What becomes of an append, whatever that is. */
+  attempt(args: Partial<AppendArgs>, { tags, arena }: Payload): Promise<LogAnswer> {
+    const { streamId, owner } = this.#args
+    const whole: AppendArgs = {
+      streamId,
+      owner,
+      create: null,
+      producer: null,
+      order: null,
+      contentType: null,
+      close: false,
+      isPatient: true,
+      ...args,
+    }
+    return this.#bridge.append(whole, tags, arena, (answer: LogAnswer) => answer)
+  }
+
+  /** @internal A page; null when there is no such stream. */
+  look(options?: api.LogPageOptions): Promise<api.LogPage | null> {
+    const receive = (page: Page | null) => page && paged(this.#bridge, page)
+    return this.#bridge.request('page', pageArgs(this.#args, options), receive)
+  }
+
+  /** @internal How it is made, for those who make it. */
+  get creation(): NonNullable<AppendArgs['create']> {
+    return creation(this.#args, true)
+  }
+
+  #done(answer: LogAnswer, count: number): api.LogAppended {
+    const { head, outcome, last = 0 } = answer
+    if (head === null) throw this.#error('ERR_NOT_FOUND', 'does not exist')
+    const cursor = (seq: number) => `${head.generation}.${seq}`
+    switch (outcome) {
+      case 'written':
+      case 'exists':
+      case 'duplicate':
+        return {
+          cursors: outcome === 'written' ? Array.from({ length: count }, (_, index) => cursor(last - count + 1 + index)) : [],
+          next: cursor(head.seq),
+          closed: head.end !== null,
+          isNew: answer.isNew ?? false,
+          isDuplicate: outcome === 'duplicate',
+          stop: head.stop ?? undefined,
+        }
+      case 'closed':
+        throw this.#error('ERR_ENDED', `has ended as ${head.end?.outcome}; nothing can be written to this generation`)
+      case 'stale':
+        throw this.#error('ERR_FENCED', `this producer was replaced by its epoch ${answer.epoch}; its append was not written`)
+      case 'begin':
+        throw this.#error('ERR_CONFLICT', 'a new epoch begins with seq 0', 0)
+      case 'skipped': {
+        const { expected = 0 } = answer
+        throw this.#error('ERR_CONFLICT', `the producer's next append has seq ${expected}`, expected)
+      }
+      case 'disorder':
+        throw this.#error('ERR_CONFLICT', "the order is not greater than the last append's")
+      case 'contentType':
+        throw this.#error('ERR_CONFLICT', 'the log has another content type')
+      case 'other':
+        throw this.#error('ERR_CONFLICT', 'it is the stream of a producer, not a log')
+      case 'conflict':
+        throw this.#error('ERR_CONFLICT', 'the log is there, and was made differently')
+      default:
+        throw this.#error('ERR_STORE', `the append was not written: ${outcome}`)
+    }
+  }
+
+  #error(code: NativeError['code'], problem: string, expected?: number): TidemarkError {
+    const message = `stream ${JSON.stringify(this.streamId)}: ${problem}`
+    const fields = { code, message, streamId: this.streamId, retryable: false }
+    return fromNative(expected === undefined ? fields : { ...fields, expected })
+  }
+}
+
+/** Ends without a word when the log is deleted. */
+async function* quiet(subscription: Subscription): AsyncGenerator<api.Chunk, undefined> {
+  try {
+    yield* subscription
+  } catch (error) {
+    if (!(error instanceof TidemarkError) || error.code !== 'ERR_INTERRUPTED') throw error
+    if ((error as api.InterruptedError).reason !== 'deleted') throw gone(error)
+  }
+  return undefined
+}
+
+/** A log is not interrupted: it has expired, or its store has lost it. */
+function gone({ streamId, message }: TidemarkError): TidemarkError {
+  return fromNative({
+    code: 'ERR_NOT_FOUND',
+    message: message.replace(/ was interrupted.*/, ' does not exist any more'),
+    streamId: streamId ?? null,
+    retryable: false,
+  })
+}
+
+function paged({ native }: Bridge, page: Page): api.LogPage {
+  const { generation, after, end, log } = page
+  const data = unpacked(native, page.large as Parcel) as Uint8Array
+  let at = 0
+  const chunks = page.tags.map((tag, index) => {
+    const bytes = data.subarray(at, at + (tag >>> 1))
+    at += tag >>> 1
+    const isText = (tag & 1) === 1
+    return new Chunk(generation, after + 1 + index, isText ? Buffer.from(bytes).toString() : bytes)
+  })
+  return {
+    chunks,
+    next: `${generation}.${after + chunks.length}`,
+    upToDate: page.isLast,
+    closed: end !== null,
+    outcome: end?.outcome,
+    reason: end?.reason || undefined,
+    contentType: log?.contentType,
+  }
+}
+
+publish(Log, 'append', 'close', 'create', 'delete', 'page', 'read')
+show(Log, 'Log')

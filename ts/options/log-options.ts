@@ -1,0 +1,187 @@
+// What a log is asked for.
+
+import { types } from 'node:util'
+import type { ChunkData } from '../../index'
+import { invalidArgument } from '../errors/errors'
+import type { AppendArgs, PageArgs, SubscribeArgs } from './args'
+import { type Check, duration, flag, integer, list, object, refuse, text } from './checks'
+import {
+  type Config,
+  from as checkFrom,
+  MAX_CHUNK_BYTES,
+  metadata,
+  owner,
+  refuseChunk,
+  signal,
+  streamId,
+  wait,
+} from './options'
+
+const MOST_CHUNKS = 65_536
+/** What several chunks of one append may hold together. */
+const MOST_TOGETHER = 1 << 20
+const PAGE_BYTES = 256 * 1024
+
+/** The media type that a log has by default: bytes. */
+export const BYTES = 'application/octet-stream'
+
+export const contentType: Check<string> = (value, field) => {
+  const isType = typeof value === 'string' && /^[\x20-\x7e]{1,256}$/.test(value) && value.trim() !== ''
+  return isType ? value : refuse(field, 'a media type of 1 to 256 printable ASCII characters', value)
+}
+
+const logOptions = object({
+  contentType,
+  ttl: duration('1s', '36500d'),
+  expiresAt,
+  owner,
+  metadata,
+})
+
+const producer = object({
+  id: text(1, 256),
+  epoch: integer(0, Number.MAX_SAFE_INTEGER, 'an epoch'),
+  seq: integer(0, Number.MAX_SAFE_INTEGER, 'appends'),
+})
+const appendOptions = object({ close: flag, mustExist: flag, producer, order: text(1, 1024) })
+const pageOptions = object({
+  from,
+  limit: integer(1, MOST_CHUNKS, 'chunks'),
+  maxBytes: integer(1, PAGE_BYTES, 'bytes'),
+})
+const readOptions = object({ from, signal, wait })
+
+/** How a log is made, and by whom it is used. */
+export interface LogArgs {
+  streamId: string
+  owner: string | null
+  create: Omit<NonNullable<AppendArgs['create']>, 'isCompared' | 'keepMs'>
+  /** Of a log without an end of its own. */
+  keepMs: number
+  /** Whether a content type was asked for. */
+  hasType: boolean
+}
+
+export function logArgs(id: unknown, given: unknown, config: Config): LogArgs {
+  const stream = streamId(id, 'streamId')
+  const options = logOptions(given, 'options')
+  if (options.ttl !== undefined && options.expiresAt !== undefined) {
+    throw invalidArgument('options.expiresAt', 'cannot be given together with ttl')
+  }
+  return {
+    streamId: stream,
+    owner: options.owner ?? null,
+    create: {
+      contentType: options.contentType ?? BYTES,
+      ttlMs: options.ttl ?? null,
+      expiresAt: options.expiresAt ?? null,
+      metadata: options.metadata ?? null,
+    },
+    keepMs: options.ttl ?? config.ttlActiveMs,
+    hasType: options.contentType !== undefined,
+  }
+}
+
+/** What is appended, as it crosses. */
+export interface Payload {
+  tags: Uint32Array
+  arena: Uint8Array
+}
+
+export function appendArgs(log: LogArgs, given: unknown): AppendArgs {
+  const options = appendOptions(given, 'options')
+  const { id, epoch, seq } = options.producer ?? {}
+  if (options.producer !== undefined && (id === undefined || epoch === undefined || seq === undefined)) {
+    throw invalidArgument('options.producer', 'needs id, epoch and seq')
+  }
+  return {
+    streamId: log.streamId,
+    owner: log.owner,
+    create: options.mustExist ? null : creation(log, false),
+    producer: (options.producer as AppendArgs['producer'] | undefined) ?? null,
+    order: options.order ?? null,
+    contentType: log.hasType ? log.create.contentType : null,
+    close: options.close ?? false,
+    isPatient: true,
+  }
+}
+
+/** How long the keys of a log live that ends at some time; once that is over, for as long as Redis can count. */
+export function creation(log: LogArgs, isCompared: boolean): NonNullable<AppendArgs['create']> {
+  const { expiresAt } = log.create
+  const keepMs = expiresAt === null ? log.keepMs : Math.max(1, expiresAt - Date.now())
+  return { ...log.create, keepMs, isCompared }
+}
+
+export function payload(given: unknown, field: string): Payload {
+  const chunks = list(given, field) as readonly ChunkData[]
+  if (chunks.length > MOST_CHUNKS) {
+    throw invalidArgument(field, `must be at most ${MOST_CHUNKS} chunks, got ${chunks.length}`)
+  }
+  const parts = chunks.map((chunk) => {
+    if (typeof chunk === 'string') return Buffer.from(chunk)
+    return types.isUint8Array(chunk) ? chunk : refuseChunk(chunk)
+  })
+  const total = parts.reduce((sum, part) => sum + part.byteLength, 0)
+  const most = parts.length === 1 ? MAX_CHUNK_BYTES : MOST_TOGETHER
+  if (total > most) {
+    throw invalidArgument(
+      field,
+      `must be at most ${MOST_TOGETHER} bytes together (1 MiB), or one chunk of at most ${MAX_CHUNK_BYTES} (32 MiB), got ${total}`,
+    )
+  }
+  const tags = new Uint32Array(parts.length)
+  const arena = new Uint8Array(Math.max(1, total))
+  let at = 0
+  for (const [index, part] of parts.entries()) {
+    tags[index] = (part.byteLength << 1) | (typeof chunks[index] === 'string' ? 1 : 0)
+    arena.set(part, at)
+    at += part.byteLength
+  }
+  return { tags, arena }
+}
+
+export function pageArgs(log: LogArgs, given: unknown): PageArgs {
+  const options = pageOptions(given, 'options')
+  return {
+    streamId: log.streamId,
+    from: options.from ?? 'start',
+    maxBytes: options.maxBytes ?? PAGE_BYTES,
+    limit: options.limit ?? MOST_CHUNKS,
+    owner: log.owner,
+  }
+}
+
+/** What a log is followed with. */
+export function readArgs(
+  log: LogArgs,
+  given: unknown,
+): { args: SubscribeArgs; signal: AbortSignal | undefined; isAuto: boolean } {
+  const options = readOptions(given, 'options')
+  const args: SubscribeArgs = {
+    streamId: log.streamId,
+    from: options.from ?? 'start',
+    consumer: null,
+    owner: log.owner,
+    waitMs: options.wait ?? 30_000,
+    isPatient: true,
+    followAll: false,
+    window: null,
+    ackTimeoutMs: null,
+    sse: null,
+  }
+  return { args, signal: options.signal, isAuto: true }
+}
+
+/** `'start'`, `'now'`, a cursor, or the index of a chunk. */
+function from(value: unknown, field: string): string {
+  if (typeof value !== 'number') return checkFrom(value, field)
+  if (Number.isSafeInteger(value)) return `#${value}`
+  return refuse(field, 'a whole number, from 0 or, from the end, negative', value)
+}
+
+function expiresAt(value: unknown, field: string): number {
+  const time = value instanceof Date ? value.getTime() : value
+  if (typeof time === 'number' && Number.isSafeInteger(time) && time >= 0) return time
+  return refuse(field, 'a Date, or milliseconds since 1970', value)
+}
