@@ -22,7 +22,8 @@ const DOORS = /** @type {Record<string, string[]>} */ ({
   next: ['core', 'http', 'options', 'errors', 'util'],
   'message-stream': ['core', 'schema', 'native', 'options', 'errors', 'util'],
   'resumable-stream': ['core', 'options', 'errors', 'util'],
-  cli: ['core', 'native', 'options', 'errors', 'util'],
+  'durable-streams': ['core', 'native', 'options', 'errors', 'util'],
+  cli: ['durable-streams', 'core', 'native', 'options', 'errors', 'util'],
 })
 
 /** The imports of each file of ts/. @returns {Map<string, string[]>} */

@@ -16,6 +16,7 @@ import { ls } from './ls'
 import { argument, Output } from './output'
 import { packageInfo } from './package'
 import { rm } from './rm'
+import { serve } from './serve'
 import { show } from './show'
 import { stats } from './stats'
 import { stop } from './stop'
@@ -35,6 +36,7 @@ const COMMANDS: Record<string, Command> = {
   groups,
   dead,
   doctor,
+  serve,
 }
 
 /** How long the work under way may take after Ctrl-C. */

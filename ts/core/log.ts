@@ -48,7 +48,7 @@ export class Log implements api.Log {
   }
 
   read(options?: api.LogReadOptions): AsyncIterableIterator<api.Chunk, undefined> {
-    return quiet(new Subscription(this.#bridge, readArgs(this.#args, options), origin(this.read)))
+    return quiet(this.follow(options))
   }
 
   status(): Promise<api.StreamStatus | null> {
@@ -86,9 +86,15 @@ export class Log implements api.Log {
     return this.#bridge.request('page', pageArgs(this.#args, options), receive)
   }
 
-  /** @internal How it is made, for those who make it. */
-  get creation(): NonNullable<AppendArgs['create']> {
-    return creation(this.#args, true)
+  /** @internal Whether it is this owner's, for what the store does for everybody. */
+  async check(): Promise<void> {
+    const owner = (await this.status())?.owner ?? null
+    if (owner !== null && owner !== this.#args.owner) throw this.#error('ERR_FORBIDDEN', 'belongs to another owner')
+  }
+
+  /** @internal {@link read} with all that a subscription has. */
+  follow(options?: api.LogReadOptions): Subscription {
+    return new Subscription(this.#bridge, readArgs(this.#args, options), origin(this.follow))
   }
 
   #done(answer: LogAnswer, count: number): api.LogAppended {

@@ -56,6 +56,12 @@ export class Subscription implements api.Subscription {
     return chunk === undefined ? this.#state.wait(this) : Promise.resolve({ done: false, value: chunk })
   }
 
+  /** @internal The next chunk, if it has arrived. */
+  ready(): Chunk | undefined {
+    this.#sink.pass()
+    return this.#sink.take()
+  }
+
   return(): Promise<Result> {
     this.#leave()
     return Promise.resolve({ done: true, value: undefined })

@@ -1,0 +1,122 @@
+import { timingSafeEqual } from 'node:crypto'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { durableStreams, type Permission } from '../durable-streams/handler'
+import { toNodeListener } from '../durable-streams/node'
+import { type Command, type Context, count, EXIT, text, UsageError } from './command'
+
+const DEFAULT_PORT = 4437
+/** How long those who are being answered have at the end. */
+const FAREWELL_MS = 5000
+
+export const serve: Command = {
+  summary: 'Serve streams over HTTP, by the Durable Streams protocol.',
+  args: '',
+  arity: [0, 0],
+  options: {
+    port: { type: 'string', value: 'number', help: `where it listens; default ${DEFAULT_PORT}, 0 is any free one` },
+    host: { type: 'string', value: 'address', help: 'default 127.0.0.1; another one needs a token or --open' },
+    open: { type: 'boolean', help: 'lets everybody do everything who can reach it' },
+    'long-poll-ms': { type: 'string', value: 'number', help: 'how long a long poll waits; default 20000' },
+    'sse-ms': { type: 'string', value: 'number', help: 'how long an event stream lasts; default 60000' },
+  },
+  details: `Streams are at /v1/stream/<id>, counters for Prometheus at /metrics. With TIDEMARK_TOKEN in the environment,
+whoever asks has to send it (Authorization: Bearer …). Without one and without --open, only programs and
+pages of this machine are answered. Ends in good order with SIGTERM or Ctrl-C.`,
+  needsNoUrl: true,
+  async run(context) {
+    const { values, out, signal } = context
+    const token = process.env.TIDEMARK_TOKEN || undefined
+    const host = text(values, 'host') ?? '127.0.0.1'
+    const isOpen = values.open === true
+    if (!isLoopback(host) && token === undefined && !isOpen) {
+      throw new UsageError('--host beyond this machine needs TIDEMARK_TOKEN in the environment, or --open')
+    }
+    const over = new AbortController()
+    const stopped = new Promise<void>((resolve) => {
+      for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => resolve())
+      signal.addEventListener('abort', () => resolve())
+    })
+    const server = listener(context, { token, isOpen, signal: over.signal })
+    const port = await listening(server, portOf(text(values, 'port')), host)
+    const address = `http://${host.includes(':') ? `[${host}]` : host}:${port}`
+    if (out.json) out.value({ address })
+    else out.line(`${address}/v1/stream/ on ${context.address}`)
+    await stopped
+    over.abort()
+    await closed(server)
+    return EXIT.ok
+  },
+}
+
+interface Guard {
+  token: string | undefined
+  isOpen: boolean
+  signal: AbortSignal
+}
+
+function listener({ engine, values }: Context, guard: Guard): Server {
+  const allows = (headers: Headers): boolean => {
+    if (guard.token !== undefined) return isToken(headers.get('authorization'), guard.token)
+    return guard.isOpen || isLocal(headers)
+  }
+  const streams = durableStreams({
+    engine,
+    authorize: ({ headers }): Permission =>
+      allows(headers) ||
+      new Response('{"code":"unauthorized","message":"a token is needed"}\n', {
+        status: guard.token === undefined ? 403 : 401,
+        headers: { 'Content-Type': 'application/json', 'WWW-Authenticate': 'Bearer', 'X-Content-Type-Options': 'nosniff' },
+      }),
+    longPollMs: count(values, 'long-poll-ms'),
+    sseMs: count(values, 'sse-ms'),
+    signal: guard.signal,
+    onError: (error) => process.stderr.write(`tidemark: ${(error as Error).message}\n`),
+  })
+  const handle = async (request: Request): Promise<Response> => {
+    if (new URL(request.url).pathname !== '/metrics') return streams(request)
+    if (!allows(request.headers)) return new Response(null, { status: 401, headers: { 'WWW-Authenticate': 'Bearer' } })
+    const headers = { 'Content-Type': 'text/plain; version=0.0.4' }
+    return new Response(engine.metrics({ format: 'prometheus' }), { headers })
+  }
+  return createServer(toNodeListener(handle))
+}
+
+function isToken(authorization: string | null, token: string): boolean {
+  const given = Buffer.from(authorization ?? '')
+  const wanted = Buffer.from(`Bearer ${token}`)
+  return given.length === wanted.length && timingSafeEqual(given, wanted)
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host)
+}
+
+/** Neither a page of somebody else's that asks from here, nor a name of somebody else's that leads here. */
+function isLocal(headers: Headers): boolean {
+  const origin = headers.get('origin')
+  const names = [`http://${headers.get('host') ?? ''}`, ...(origin === null ? [] : [origin])]
+  return names.every((name) => URL.canParse(name) && isLoopback(new URL(name).hostname.replace(/^\[|\]$/g, '')))
+}
+
+function portOf(given: string | undefined): number {
+  if (given === undefined) return DEFAULT_PORT
+  const port = /^\d{1,5}$/.test(given) ? Number(given) : Number.NaN
+  if (port <= 65_535) return port
+  throw new UsageError('--port takes a number from 0 to 65535')
+}
+
+function listening(server: Server, port: number, host: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(port, host, () => resolve((server.address() as AddressInfo).port))
+  })
+}
+
+function closed(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve())
+    server.closeIdleConnections()
+    setTimeout(() => server.closeAllConnections(), FAREWELL_MS).unref()
+  })
+}

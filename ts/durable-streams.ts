@@ -1,0 +1,12 @@
+/**
+ * Durable Streams over HTTP, on the streams of Tidemark: `docs/durable-streams.md`.
+ *
+ * @packageDocumentation
+ */
+export {
+  type Action,
+  type DurableStreamsOptions,
+  durableStreams,
+  type Permission,
+} from './durable-streams/handler'
+export { toNodeListener } from './durable-streams/node'

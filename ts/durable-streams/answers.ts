@@ -1,0 +1,63 @@
+// Responses of the Durable Streams protocol.
+
+const EXPOSED = [
+  'ETag',
+  'Location',
+  'Stream-Next-Offset',
+  'Stream-Cursor',
+  'Stream-Up-To-Date',
+  'Stream-Closed',
+  'Stream-TTL',
+  'Stream-Expires-At',
+  'Stream-SSE-Data-Encoding',
+  'Stream-Outcome',
+  'Stream-Stop',
+  'Producer-Epoch',
+  'Producer-Seq',
+  'Producer-Expected-Seq',
+  'Producer-Received-Seq',
+].join(', ')
+
+type Fields = Record<string, string | undefined>
+
+/** A refusal: its status, the code that its body has, words, and headers. */
+export class Refusal extends Error {
+  readonly status: number
+  readonly code: string
+  readonly headers: Fields
+
+  constructor(status: number, code: string, message: string, headers: Fields = {}) {
+    super(message)
+    this.status = status
+    this.code = code
+    this.headers = headers
+  }
+}
+
+/** A response with what all of them have. */
+export function answer(status: number, fields: Fields = {}, body: string | Uint8Array | ReadableStream | null = null): Response {
+  const headers = new Headers({
+    'X-Content-Type-Options': 'nosniff',
+    'Cross-Origin-Resource-Policy': 'cross-origin',
+    'Access-Control-Allow-Origin': '*',
+    'Access-Control-Expose-Headers': EXPOSED,
+  })
+  for (const [name, value] of Object.entries(fields)) {
+    if (value !== undefined) headers.set(name, value)
+  }
+  return new Response(body as ConstructorParameters<typeof Response>[0], { status, headers })
+}
+
+export function refusal({ status, code, message, headers }: Refusal): Response {
+  const fields = { 'Content-Type': 'application/json', 'Cache-Control': 'no-store', ...headers }
+  return answer(status, fields, JSON.stringify({ code, message }))
+}
+
+export function preflight(): Response {
+  return answer(204, {
+    'Access-Control-Allow-Methods': 'GET, HEAD, POST, PUT, DELETE, OPTIONS',
+    'Access-Control-Allow-Headers':
+      'Authorization, Content-Type, If-None-Match, Last-Event-ID, Producer-Epoch, Producer-Id, Producer-Seq, Stream-Closed, Stream-Expires-At, Stream-Seq, Stream-TTL',
+    'Access-Control-Max-Age': '86400',
+  })
+}

@@ -1,0 +1,130 @@
+// Live reading as server-sent events.
+
+import type * as api from '../../index'
+import type { Log } from '../core/log'
+import type { Subscription } from '../core/subscription'
+import { BYTES } from '../options/log-options'
+import { answer } from './answers'
+import { offsetOf } from './offsets'
+import { isJson } from './requests'
+
+/** So many chunks make one event, at most. */
+const MOST = 256
+
+type Format = 'json' | 'text' | 'base64'
+
+function formatOf(contentType: string): Format {
+  if (isJson(contentType)) return 'json'
+  return contentType.trim().toLowerCase().startsWith('text/') ? 'text' : 'base64'
+}
+
+function data(chunks: readonly api.Chunk[], format: Format): string {
+  const lines = (text: string) =>
+    text
+      .split(/\r\n|\r|\n/)
+      .map((line) => `data:${line}\n`)
+      .join('')
+  if (format === 'json') return `event: data\n${lines(`[${chunks.map((chunk) => chunk.text()).join(',')}]`)}\n`
+  const bytes = Buffer.concat(chunks.map(({ data }) => (typeof data === 'string' ? Buffer.from(data) : data)))
+  return `event: data\n${lines(bytes.toString(format === 'text' ? 'utf8' : 'base64'))}\n`
+}
+
+function control(next: string, cursor: string, upToDate: boolean, closed: boolean): string {
+  const streamNextOffset = offsetOf(next)
+  const rest = closed ? { streamClosed: true } : { streamCursor: cursor, ...(upToDate ? { upToDate } : {}) }
+  return `event: control\ndata:${JSON.stringify({ streamNextOffset, ...rest })}\n\n`
+}
+
+export function eventStream(
+  log: Log,
+  page: api.LogPage,
+  cursor: string,
+  signal: AbortSignal,
+  ms: number,
+): Response {
+  const contentType = page.contentType ?? BYTES
+  const format = formatOf(contentType)
+  const left = new AbortController()
+  const over = AbortSignal.any([signal, left.signal, AbortSignal.timeout(ms)])
+  const events = follow(log, page, cursor, format, over)
+  const encoder = new TextEncoder()
+  const body = new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        const { done, value } = await events.next()
+        if (done) controller.close()
+        else controller.enqueue(encoder.encode(value))
+      },
+      async cancel() {
+        left.abort()
+        await events.return(undefined)
+      },
+    },
+    { highWaterMark: 0 },
+  )
+  return answer(
+    200,
+    {
+      'Content-Type': 'text/event-stream',
+      'Cache-Control': 'no-cache',
+      'Stream-SSE-Data-Encoding': format === 'base64' ? 'base64' : undefined,
+    },
+    body,
+  )
+}
+
+async function* follow(
+  log: Log,
+  first: api.LogPage,
+  cursor: string,
+  format: Format,
+  over: AbortSignal,
+): AsyncGenerator<string, undefined> {
+  let page = first
+  for (;;) {
+    const { chunks, next, upToDate, closed } = page
+    const events = chunks.length > 0 ? data(chunks, format) : ''
+    yield events + control(next, cursor, upToDate, closed)
+    if (closed || over.aborted) return undefined
+    if (upToDate) break
+    const later = await log.look({ from: next })
+    if (later === null) return undefined
+    page = later
+  }
+  yield* live(log.follow({ from: page.next, signal: over }), page.next, cursor, format, over)
+  return undefined
+}
+
+async function* live(
+  following: Subscription,
+  from: string,
+  cursor: string,
+  format: Format,
+  over: AbortSignal,
+): AsyncGenerator<string, undefined> {
+  let at = from
+  try {
+    for (;;) {
+      const { done, value } = await following.next()
+      if (done) {
+        yield control(at, cursor, true, true)
+        return undefined
+      }
+      const chunks = [value]
+      while (chunks.length < MOST) {
+        const more = following.ready()
+        if (more === undefined) break
+        chunks.push(more)
+      }
+      at = (chunks.at(-1) as api.Chunk).cursor
+      yield data(chunks, format) + control(at, cursor, true, false)
+    }
+  } catch (error) {
+    // Its time is over, the client has left, or the stream was deleted.
+    const isDeleted = (error as Partial<api.InterruptedError> | null)?.code === 'ERR_INTERRUPTED'
+    if (!over.aborted && !isDeleted) throw error
+  } finally {
+    await following.return()
+  }
+  return undefined
+}

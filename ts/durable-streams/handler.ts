@@ -1,0 +1,138 @@
+import type { Duration, Engine as PublicEngine } from '../../index'
+import type { Engine } from '../core/engine'
+import type { Log } from '../core/log'
+import { invalidArgument, TidemarkError } from '../errors/errors'
+import { duration, integer, object } from '../options/checks'
+import { answer, preflight, Refusal, refusal } from './answers'
+import { head, read } from './reading'
+import { idOf } from './requests'
+import { append, create, missing } from './writing'
+
+/** What a request is about to do with a stream. */
+export type Action = 'create' | 'append' | 'close' | 'read' | 'delete'
+
+/**
+ * `true`: it may. `{ owner }`: it may, as this owner, to whom the stream belongs if it is made. A response is the answer. Anything else is
+ * answered with 403.
+ */
+export type Permission = boolean | { owner: string } | Response | undefined
+
+export interface DurableStreamsOptions {
+  /** Where the streams are. */
+  engine: PublicEngine
+  /** Asked before anything else is done. */
+  authorize: (request: Request, streamId: string, action: Action) => Permission | Promise<Permission>
+  /** What paths begin with; the rest is the stream's id. Default `'/v1/stream/'`. */
+  prefix?: string | undefined
+  /** The longest body, 1 byte to 32 MiB. Default 32 MiB. A JSON array is at most 1 MiB, unless it is one message. */
+  maxBodyBytes?: number | undefined
+  /** How long a stream lives after its last use that was made with neither `Stream-TTL` nor `Stream-Expires-At`: 1 s to 36,500 days, default `'7d'`. */
+  ttl?: Duration | undefined
+  /** How long a long poll waits, 1 ms to 1 hour. Default 20,000. */
+  longPollMs?: number | undefined
+  /** How long an event stream lasts, after which its client comes again, 1 ms to 1 day. Default 60,000. */
+  sseMs?: number | undefined
+  /** Ends live reading in good order: for a server that goes down. */
+  signal?: AbortSignal | undefined
+  /** Is told of errors whose words are not for clients. */
+  onError?: ((error: unknown) => unknown) | undefined
+}
+
+const MAX_BODY = 32 << 20
+
+const limitsOf = object({
+  maxBodyBytes: integer(1, MAX_BODY, 'bytes'),
+  ttl: duration('1s', '36500d'),
+  longPollMs: integer(1, 3_600_000, 'milliseconds'),
+  sseMs: integer(1, 86_400_000, 'milliseconds'),
+})
+
+/**
+ * A handler of the Durable Streams protocol, for a route that gets all methods of all paths below `prefix`. Streams are logs
+ * ({@link PublicEngine.log}); streams of producers can be read.
+ */
+export function durableStreams(options: DurableStreamsOptions): (request: Request) => Promise<Response> {
+  const { engine, authorize, prefix = '/v1/stream/', signal, onError, ...rest } = options
+  if (typeof authorize !== 'function') throw invalidArgument('options.authorize', 'must be a function')
+  if (typeof (engine as Partial<PublicEngine> | undefined)?.log !== 'function') {
+    throw invalidArgument('options.engine', 'must be an engine')
+  }
+  if (typeof prefix !== 'string' || !prefix.startsWith('/') || !prefix.endsWith('/')) {
+    throw invalidArgument('options.prefix', 'must begin and end with a slash')
+  }
+  const limits = limitsOf(rest, 'options')
+  const writing = {
+    maxBodyBytes: limits.maxBodyBytes ?? MAX_BODY,
+    keepMs: limits.ttl ?? 7 * 86_400_000,
+  }
+  const over = signal ?? new AbortController().signal
+  const reading = { over, longPollMs: limits.longPollMs ?? 20_000, sseMs: limits.sseMs ?? 60_000 }
+  const permitted = async (request: Request, id: string, action: Action): Promise<Log | Response> => {
+    const permission = await authorize(request, id, action)
+    if (permission instanceof Response) return permission
+    const owner = typeof permission === 'object' ? permission.owner : undefined
+    if (permission !== true && owner === undefined) throw new Refusal(403, 'forbidden', 'this is not allowed')
+    return (engine as Engine).log(id, { owner })
+  }
+  const handle = async (request: Request): Promise<Response> => {
+    const id = idOf(new URL(request.url), prefix)
+    const { method } = request
+    if (method === 'OPTIONS') return preflight()
+    const action = actionOf(request)
+    if (action === undefined) {
+      throw new Refusal(405, 'method', 'GET, HEAD, PUT, POST, DELETE or OPTIONS', { Allow: 'GET, HEAD, PUT, POST, DELETE, OPTIONS' })
+    }
+    const log = await permitted(request, id, action)
+    if (log instanceof Response) return log
+    switch (method) {
+      case 'PUT':
+        return create(log, request, writing)
+      case 'POST':
+        return append(log, request, writing)
+      case 'DELETE':
+        await log.check()
+        if (await log.delete()) return answer(204)
+        throw missing()
+      case 'HEAD':
+        await log.check()
+        return head(log)
+      default:
+        return read(log, request, reading)
+    }
+  }
+  return async (request) => {
+    try {
+      return await handle(request)
+    } catch (error) {
+      return refusal(refused(error, onError))
+    }
+  }
+}
+
+function actionOf({ method, headers }: Request): Action | undefined {
+  switch (method) {
+    case 'PUT':
+      return 'create'
+    case 'POST':
+      return headers.has('Stream-Closed') && Number(headers.get('content-length') ?? 0) === 0 ? 'close' : 'append'
+    case 'DELETE':
+      return 'delete'
+    case 'GET':
+    case 'HEAD':
+      return 'read'
+    default:
+      return undefined
+  }
+}
+
+function refused(error: unknown, onError: ((error: unknown) => unknown) | undefined): Refusal {
+  if (error instanceof Refusal) return error
+  if (error instanceof TidemarkError) {
+    if (error.code === 'ERR_FORBIDDEN') return new Refusal(403, 'forbidden', 'this is not allowed')
+    if (error.code === 'ERR_NOT_FOUND') return missing()
+    onError?.(error)
+    const isPassing = error.retryable || error.code === 'ERR_CLOSED'
+    if (isPassing) return new Refusal(503, 'unavailable', 'the store cannot be reached', { 'Retry-After': '1' })
+  } else onError?.(error)
+  return new Refusal(500, 'internal', 'something went wrong')
+}

@@ -1,0 +1,68 @@
+// The handler for servers of node:http.
+
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { Readable } from 'node:stream'
+
+/** A listener for `http.createServer`, Express or Connect. */
+export function toNodeListener(
+  handler: (request: Request) => Promise<Response>,
+): (request: IncomingMessage, response: ServerResponse) => void {
+  return (incoming, response) => {
+    serve(handler, incoming, response).catch(() => response.destroy())
+  }
+}
+
+async function serve(
+  handler: (request: Request) => Promise<Response>,
+  incoming: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const left = new AbortController()
+  response.on('close', () => left.abort())
+  const { status, headers, body } = await handler(requestOf(incoming, left.signal))
+  response.statusCode = status
+  for (const [name, value] of headers) response.setHeader(name, value)
+  // A body that was not read to its end would be taken for the next request.
+  if (!incoming.complete) response.setHeader('connection', 'close')
+  if (body === null || incoming.method === 'HEAD') {
+    response.end()
+    return
+  }
+  response.flushHeaders()
+  try {
+    for await (const part of body) {
+      if (left.signal.aborted) return
+      if (!response.write(part)) await new Promise<void>((resolve) => drained(response, left.signal, resolve))
+    }
+  } catch {
+    response.destroy()
+    return
+  }
+  response.end()
+}
+
+function drained(response: ServerResponse, left: AbortSignal, resolve: () => void): void {
+  const on = () => {
+    response.off('drain', on)
+    left.removeEventListener('abort', on)
+    resolve()
+  }
+  response.on('drain', on)
+  left.addEventListener('abort', on)
+  if (left.aborted) on()
+}
+
+function requestOf(incoming: IncomingMessage, signal: AbortSignal): Request {
+  const headers = new Headers()
+  for (const [name, values] of Object.entries(incoming.headersDistinct)) {
+    for (const value of values ?? []) headers.append(name, value)
+  }
+  const { method = 'GET' } = incoming
+  // Express has the path as it was asked for elsewhere, and takes what it was mounted at away from the other.
+  const path = (incoming as { originalUrl?: string }).originalUrl ?? incoming.url ?? '/'
+  const protocol = 'encrypted' in incoming.socket ? 'https' : 'http'
+  const url = new URL(path.startsWith('/') ? `${protocol}://${headers.get('host') ?? 'localhost'}${path}` : path)
+  const hasBody = method !== 'GET' && method !== 'HEAD' && method !== 'OPTIONS'
+  const body = hasBody ? (Readable.toWeb(incoming) as ReadableStream<Uint8Array>) : null
+  return new Request(url, { method, headers, body, signal, duplex: 'half' } as RequestInit)
+}

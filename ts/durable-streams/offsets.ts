@@ -1,0 +1,32 @@
+// Offsets of Durable Streams are cursors whose texts sort as the chunks do.
+
+const OFFSET = /^([0-7][0-9A-HJKMNP-TV-Z]{25})_(\d{16})$/
+/** The protocol's own texts for the beginning and for what is beyond every end, which some clients know. */
+const FIRST = '0000000000000000_0000000000000000'
+const BEYOND = '9999999999999999_9999999999999999'
+
+export function offsetOf(cursor: string): string {
+  const [generation = '', seq = ''] = cursor.split('.')
+  return `${generation}_${seq.padStart(16, '0')}`
+}
+
+/** Where a client wants to begin; undefined for what is no offset. */
+export function placeOf(offset: string): string | undefined {
+  if (offset === '-1' || offset === FIRST) return 'start'
+  if (offset === 'now' || offset === BEYOND) return 'now'
+  const [, generation, seq] = OFFSET.exec(offset) ?? []
+  const number = Number(seq)
+  return generation === undefined || !Number.isSafeInteger(number) ? undefined : `${generation}.${number}`
+}
+
+const EPOCH = Date.UTC(2024, 9, 9)
+const INTERVAL_MS = 20_000
+
+/** What keeps caches from answering a poll with an answer to the one before: not a place in the stream. */
+export function cacheCursor(given: string | null): string {
+  const now = Math.floor((Date.now() - EPOCH) / INTERVAL_MS)
+  const known = given !== null && /^\d{1,15}$/.test(given) ? Number(given) : -1
+  if (known < now) return String(now)
+  const jitter = 1 + Math.floor(Math.random() * 3600)
+  return String(known + Math.ceil((jitter * 1000) / INTERVAL_MS))
+}

@@ -1,0 +1,124 @@
+// GET and HEAD.
+
+import type * as api from '../../index'
+import type { Log } from '../core/log'
+import { TidemarkError } from '../errors/errors'
+import { BYTES } from '../options/log-options'
+import { answer, Refusal } from './answers'
+import { eventStream } from './events'
+import { cacheCursor, offsetOf, placeOf } from './offsets'
+import { isJson } from './requests'
+import { missing } from './writing'
+
+export interface ReadLimits {
+  /** Ends live reading. */
+  over: AbortSignal
+  longPollMs: number
+  sseMs: number
+}
+
+export async function head(log: Log): Promise<Response> {
+  const status = await log.status()
+  if (status === null) throw missing()
+  const { ttlMs = null, expiresAt = null, contentType = BYTES } = status.log ?? {}
+  return answer(200, {
+    'Content-Type': contentType,
+    'Cache-Control': 'no-store',
+    'Stream-Next-Offset': offsetOf(`${status.generation}.${status.lastSeq}`),
+    'Stream-TTL': ttlMs === null ? undefined : String(ttlMs / 1000),
+    'Stream-Expires-At': expiresAt === null ? undefined : new Date(expiresAt).toISOString(),
+    'Stream-Closed': status.state === 'active' ? undefined : 'true',
+    'Stream-Outcome': status.state === 'active' ? undefined : status.state,
+  })
+}
+
+export async function read(log: Log, request: Request, limits: ReadLimits): Promise<Response> {
+  const { searchParams } = new URL(request.url)
+  const live = searchParams.get('live')
+  const offsets = searchParams.getAll('offset')
+  const from = offsets.length > 1 ? undefined : placeOf(offsets[0] ?? '-1')
+  const isLive = live === 'long-poll' || live === 'sse'
+  if (from === undefined || (isLive && offsets.length === 0)) {
+    throw new Refusal(400, 'bad_offset', 'offset is -1, now, or one that this server has given')
+  }
+  const page = await pageOf(log, from)
+  if (page === null) throw missing()
+  const cursor = cacheCursor(searchParams.get('cursor'))
+  const over = AbortSignal.any([request.signal, limits.over])
+  if (live === 'sse') return eventStream(log, page, cursor, over, limits.sseMs)
+  if (live === 'long-poll') return poll(log, page, cursor, over, limits.longPollMs)
+  return catchUp(page, request, offsets[0] === 'now')
+}
+
+/** A page; null when there is no such stream. */
+async function pageOf(log: Log, from: string): Promise<api.LogPage | null> {
+  try {
+    return await log.look({ from })
+  } catch (error) {
+    if (!(error instanceof TidemarkError) || error.code !== 'ERR_GAP') throw error
+    throw new Refusal(410, 'gone', 'what comes after the offset is not there any more', { 'Cache-Control': 'no-store' })
+  }
+}
+
+function fieldsOf(page: api.LogPage) {
+  return {
+    'Content-Type': page.contentType ?? BYTES,
+    'Stream-Next-Offset': offsetOf(page.next),
+    'Stream-Up-To-Date': page.upToDate ? 'true' : undefined,
+    'Stream-Closed': page.closed ? 'true' : undefined,
+    'Stream-Outcome': page.outcome,
+  }
+}
+
+function bodyOf({ chunks, contentType }: api.LogPage): Uint8Array | string {
+  if (isJson(contentType)) return `[${chunks.map((chunk) => chunk.text()).join(',')}]`
+  return Buffer.concat(chunks.map(({ data }) => (typeof data === 'string' ? Buffer.from(data) : data)))
+}
+
+function catchUp(page: api.LogPage, request: Request, isNow: boolean): Response {
+  if (isNow) return answer(200, { ...fieldsOf(page), 'Cache-Control': 'no-store' }, bodyOf(page))
+  const start = page.chunks[0] === undefined ? page.next : before(page.chunks[0])
+  const tag = `"${offsetOf(start)}:${offsetOf(page.next)}${page.closed ? ':c' : ''}"`
+  const fields = { ...fieldsOf(page), ETag: tag, 'Cache-Control': 'private, no-cache' }
+  const known = request.headers.get('if-none-match')?.split(',') ?? []
+  if (known.some((each) => each.trim().replace(/^W\//, '') === tag)) return answer(304, fields)
+  return answer(200, fields, bodyOf(page))
+}
+
+function before({ cursor }: api.Chunk): string {
+  const [generation, seq] = cursor.split('.')
+  return `${generation}.${Number(seq) - 1}`
+}
+
+async function poll(
+  log: Log,
+  page: api.LogPage,
+  cursor: string,
+  signal: AbortSignal,
+  longPollMs: number,
+): Promise<Response> {
+  let found = page
+  if (page.chunks.length === 0 && !page.closed) {
+    await change(log, page.next, signal, longPollMs)
+    const later = await pageOf(log, page.next)
+    if (later === null) throw missing()
+    found = later
+  }
+  const fields = { ...fieldsOf(found), 'Stream-Cursor': cursor, 'Cache-Control': 'no-store' }
+  if (found.chunks.length > 0) return answer(200, fields, bodyOf(found))
+  return answer(204, { ...fields, 'Content-Type': undefined })
+}
+
+/** Waits until something follows, or nothing will, or for long enough. */
+async function change(log: Log, from: string, signal: AbortSignal, ms: number): Promise<void> {
+  const over = AbortSignal.any([signal, AbortSignal.timeout(ms)])
+  const following = log.follow({ from, signal: over })
+  try {
+    await following.next()
+  } catch (error) {
+    // Whatever has happened, the page that is read next shows.
+    if (!over.aborted && !(error instanceof TidemarkError)) throw error
+  } finally {
+    await following.return()
+  }
+}

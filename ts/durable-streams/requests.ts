@@ -1,0 +1,111 @@
+// What requests of the Durable Streams protocol say.
+
+import type { ChunkData } from '../../index'
+import { Refusal } from './answers'
+
+const MAX_ID_BYTES = 512
+
+/** Whatever comes after the prefix is the stream's id, with the slashes in it. */
+export function idOf(url: URL, prefix: string): string {
+  if (!url.pathname.startsWith(prefix)) throw new Refusal(404, 'not_found', 'there is nothing here')
+  let id: string
+  try {
+    id = decodeURIComponent(url.pathname.slice(prefix.length))
+  } catch {
+    throw new Refusal(400, 'bad_id', 'the path is not well-formed')
+  }
+  const isBad =
+    id === '' ||
+    /[\0-\x1f\x7f]/.test(id) ||
+    Buffer.byteLength(id) > MAX_ID_BYTES ||
+    id.split('/').some((part) => part === '.' || part === '..')
+  if (isBad) throw new Refusal(400, 'bad_id', `a stream's id is 1 to ${MAX_ID_BYTES} bytes without control characters, "." or ".." between slashes`)
+  if (id === '__ds' || id.startsWith('__ds/')) throw new Refusal(404, 'not_found', 'there are no reserved streams')
+  return id
+}
+
+/** A body up to a limit. */
+export async function bodyOf(request: Request, limit: number): Promise<Uint8Array> {
+  const tooLarge = () => new Refusal(413, 'too_large', `a body is at most ${limit} bytes`)
+  if (Number(request.headers.get('content-length')) > limit) throw tooLarge()
+  const parts: Uint8Array[] = []
+  let length = 0
+  for await (const part of request.body ?? []) {
+    length += part.byteLength
+    if (length > limit) throw tooLarge()
+    parts.push(part)
+  }
+  return parts.length === 1 ? (parts[0] as Uint8Array) : Buffer.concat(parts)
+}
+
+export function isJson(contentType: string | undefined): boolean {
+  return contentType?.split(';')[0]?.trim().toLowerCase() === 'application/json'
+}
+
+/** The messages of a JSON body, each as a text: an array is taken apart, by one level. */
+export function messages(body: Uint8Array): string[] {
+  let value: unknown
+  try {
+    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body))
+  } catch {
+    throw new Refusal(400, 'bad_json', 'the body is not JSON')
+  }
+  return (Array.isArray(value) ? value : [value]).map((message) => JSON.stringify(message))
+}
+
+/** What a body appends. */
+export function chunksOf(body: Uint8Array, contentType: string | undefined): ChunkData[] {
+  if (body.byteLength === 0) return []
+  return isJson(contentType) ? messages(body) : [body]
+}
+
+export interface Numbered {
+  id: string
+  epoch: number
+  seq: number
+}
+
+export function producerOf(headers: Headers): Numbered | null {
+  const names = ['Producer-Id', 'Producer-Epoch', 'Producer-Seq']
+  const [id, epoch, seq] = names.map((name) => headers.get(name))
+  if (id == null && epoch == null && seq == null) return null
+  if (!id || epoch == null || seq == null) {
+    throw new Refusal(400, 'bad_producer', 'Producer-Id, Producer-Epoch and Producer-Seq go together, and none is empty')
+  }
+  if (Buffer.byteLength(id) > 256) throw new Refusal(400, 'bad_producer', 'Producer-Id is at most 256 bytes')
+  return { id, epoch: counted(epoch, 'Producer-Epoch'), seq: counted(seq, 'Producer-Seq') }
+}
+
+function counted(text: string, name: string): number {
+  const number = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN
+  if (Number.isSafeInteger(number)) return number
+  throw new Refusal(400, 'bad_producer', `${name} is a whole number from 0 to 2^53 - 1`)
+}
+
+export function orderOf(headers: Headers): string | null {
+  const order = headers.get('Stream-Seq')
+  if (order !== null && (order === '' || order.length > 1024)) {
+    throw new Refusal(400, 'bad_seq', 'Stream-Seq has 1 to 1024 characters')
+  }
+  return order
+}
+
+export function isClosing(headers: Headers): boolean {
+  return headers.get('Stream-Closed')?.trim().toLowerCase() === 'true'
+}
+
+/** How long a stream is to live. */
+export function lifetimeOf(headers: Headers): { ttlMs: number | null; expiresAt: number | null } {
+  const [ttl, end] = [headers.get('Stream-TTL'), headers.get('Stream-Expires-At')]
+  if (ttl !== null && end !== null) {
+    throw new Refusal(400, 'bad_ttl', 'Stream-TTL and Stream-Expires-At exclude each other')
+  }
+  const ttlMs = ttl === null ? null : Number(/^(0|[1-9]\d{0,9})$/.test(ttl) ? ttl : Number.NaN) * 1000
+  if (Number.isNaN(ttlMs)) throw new Refusal(400, 'bad_ttl', 'Stream-TTL is a whole number of seconds')
+  const isTime = end !== null && /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/.test(end)
+  const expiresAt = end === null ? null : isTime ? Date.parse(end) : Number.NaN
+  if (Number.isNaN(expiresAt) || (expiresAt ?? 0) < 0) {
+    throw new Refusal(400, 'bad_ttl', 'Stream-Expires-At is a time as in 2030-01-02T03:04:05Z')
+  }
+  return { ttlMs, expiresAt }
+}

@@ -1,0 +1,159 @@
+// PUT and POST.
+
+import type { Log } from '../core/log'
+import { TidemarkError } from '../errors/errors'
+import type { LogAnswer } from '../native/native'
+import type { AppendArgs } from '../options/args'
+import { BYTES, contentType as checkType, payload } from '../options/log-options'
+import { answer, Refusal } from './answers'
+import { offsetOf } from './offsets'
+import { bodyOf, chunksOf, isClosing, isJson, lifetimeOf, orderOf, producerOf } from './requests'
+
+export interface WriteLimits {
+  maxBodyBytes: number
+  /** Of streams without a lifetime of their own. */
+  keepMs: number
+}
+
+type Head = NonNullable<LogAnswer['head']>
+
+const next = ({ generation, seq }: Head): string => offsetOf(`${generation}.${seq}`)
+
+const closedBy = (head: Head | null): string | undefined => (head?.end ? 'true' : undefined)
+
+function typeOf(headers: Headers): string | undefined {
+  const type = headers.get('content-type') ?? undefined
+  if (type === undefined) return undefined
+  try {
+    return checkType(type, 'Content-Type')
+  } catch {
+    throw new Refusal(400, 'bad_type', 'Content-Type is a media type')
+  }
+}
+
+async function write(log: Log, args: Partial<AppendArgs>, body: Uint8Array, type: string | undefined) {
+  const chunks = chunksOf(body, type)
+  try {
+    return await log.attempt(args, payload(chunks, 'body'))
+  } catch (error) {
+    if (error instanceof TidemarkError && error.code === 'ERR_INVALID_ARGUMENT') {
+      throw new Refusal(413, 'too_large', 'the body is more than can be appended at once')
+    }
+    throw error
+  }
+}
+
+export async function create(log: Log, request: Request, limits: WriteLimits): Promise<Response> {
+  const { headers } = request
+  if (headers.has('Stream-Forked-From')) throw new Refusal(501, 'no_forks', 'streams cannot be forked here')
+  const contentType = typeOf(headers) ?? BYTES
+  const lifetime = lifetimeOf(headers)
+  const { ttlMs, expiresAt } = lifetime
+  const keepMs = Math.max(1, expiresAt === null ? (ttlMs ?? limits.keepMs) : expiresAt - Date.now())
+  const body = await bodyOf(request, limits.maxBodyBytes)
+  const close = isClosing(headers)
+  const made = { contentType, ...lifetime, keepMs, metadata: null, isCompared: true }
+  const { outcome, head, isNew } = await write(log, { create: made, close }, body, contentType)
+  if (head === null || (outcome !== 'written' && outcome !== 'exists')) {
+    throw new Refusal(409, 'conflict', 'there is a stream with another configuration')
+  }
+  const isMade = isNew === true
+  return answer(isMade ? 201 : 200, {
+    Location: isMade ? locationOf(request.url) : undefined,
+    'Content-Type': contentType,
+    'Stream-Next-Offset': next(head),
+    'Stream-Closed': closedBy(head),
+  })
+}
+
+function locationOf(url: string): string {
+  const { origin, pathname } = new URL(url)
+  return `${origin}${pathname}`
+}
+
+export async function append(log: Log, request: Request, limits: WriteLimits): Promise<Response> {
+  const { headers } = request
+  const close = isClosing(headers)
+  const body = await bodyOf(request, limits.maxBodyBytes)
+  try {
+    const contentType = typeOf(headers)
+    if (body.byteLength === 0 && !close) throw new Refusal(400, 'empty', 'there is nothing to append')
+    if (body.byteLength > 0 && contentType === undefined) {
+      throw new Refusal(400, 'bad_type', 'a body has a Content-Type')
+    }
+    const producer = producerOf(headers)
+    const args = {
+      close,
+      producer,
+      order: orderOf(headers),
+      contentType: body.byteLength > 0 ? (contentType ?? null) : null,
+    }
+    if (isJson(contentType) && body.byteLength > 0 && chunksOf(body, contentType).length === 0) {
+      throw new Refusal(400, 'empty', 'there is nothing to append')
+    }
+    const done = await write(log, args, body, contentType)
+    return written(done, producer, body.byteLength > 0)
+  } catch (error) {
+    // What is wrong with the stream is said before what is wrong with the request.
+    if (error instanceof Refusal && error.status === 400) await checkStream(log)
+    throw error
+  }
+}
+
+async function checkStream(log: Log): Promise<void> {
+  const status = await log.status()
+  if (status === null) throw missing()
+  if (status.state === 'active') return
+  throw closed(offsetOf(`${status.generation}.${status.lastSeq}`))
+}
+
+export function missing(): Refusal {
+  return new Refusal(404, 'not_found', 'there is no such stream')
+}
+
+function closed(offset: string): Refusal {
+  const headers = { 'Stream-Closed': 'true', 'Stream-Next-Offset': offset }
+  return new Refusal(409, 'closed', 'the stream is closed', headers)
+}
+
+function written(done: LogAnswer, producer: AppendArgs['producer'], hasBody: boolean): Response {
+  const { outcome, head } = done
+  if (head === null) throw missing()
+  const fields = { 'Stream-Next-Offset': next(head), 'Stream-Closed': closedBy(head), 'Stream-Stop': shown(head.stop) }
+  switch (outcome) {
+    case 'written':
+      return answer(producer !== null && hasBody ? 200 : 204, {
+        ...fields,
+        'Producer-Epoch': producer === null ? undefined : String(producer.epoch),
+        'Producer-Seq': producer === null ? undefined : String(producer.seq),
+      })
+    case 'duplicate':
+      return answer(204, { ...fields, 'Producer-Epoch': String(done.epoch), 'Producer-Seq': String(done.seq) })
+    case 'closed':
+      throw closed(next(head))
+    case 'contentType':
+      throw new Refusal(409, 'content_type', 'the stream has another content type')
+    case 'stale':
+      throw new Refusal(403, 'fenced', 'the producer was replaced by a later epoch', {
+        'Producer-Epoch': String(done.epoch),
+      })
+    case 'begin':
+      throw new Refusal(400, 'bad_producer', 'a new epoch begins with Producer-Seq 0')
+    case 'skipped':
+      throw new Refusal(409, 'gap', 'an append of the producer is missing before this one', {
+        'Producer-Expected-Seq': String(done.expected),
+        'Producer-Received-Seq': String(producer?.seq),
+      })
+    case 'disorder':
+      throw new Refusal(409, 'order', "Stream-Seq is not greater than the last append's")
+    case 'other':
+      throw new Refusal(409, 'not_a_log', 'the stream has a producer of its own')
+    default:
+      throw new Refusal(503, 'unavailable', 'the append was not written', { 'Retry-After': '1' })
+  }
+}
+
+/** A stop's reason as a header may carry it. */
+function shown(reason: string | null): string | undefined {
+  return reason === null ? undefined : encodeURIComponent(reason)
+}
