@@ -240,7 +240,12 @@ impl Commands {
         let replies = timeout(patience, replies)
             .await
             .map_err(|_| Failure::late(patience))?;
-        let refused = |reply: Value| reply.extract_error().err().filter(|error| is_refusal(&words(error)));
+        let refused = |reply: Value| {
+            reply
+                .extract_error()
+                .err()
+                .filter(|error| is_refusal(&words(error)))
+        };
         // Should the connection be lost again, whoever uses it finds out.
         if let Some(error) = replies.unwrap_or_default().into_iter().find_map(refused) {
             return Err(Failure::passing(words(&error)));

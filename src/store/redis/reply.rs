@@ -189,11 +189,11 @@ pub(super) fn log(stream: &StreamId, reply: Value) -> Result<(LogWritten, u64)> 
         _ => {}
     }
     let head = LogHead {
-        generation: fields.ulid()?,
+        generation: fields.parsed()?,
         ordinal: fields.number()?,
         base: fields.number()?,
         seq: fields.number()?,
-        terminal: fields.terminal()?,
+        terminal: terminal(&mut fields)?,
         stop: fields.option()?,
         open: fields.number()?,
     };
