@@ -45,7 +45,7 @@ export async function bundle(file, modules, { platform = 'browser', plugins = []
     plugins,
     write: false,
   })
-  return outputFiles[0]?.text ?? ''
+  return outputFiles?.[0]?.text ?? ''
 }
 
 /** What is CommonJS may want Node's own modules. */
