@@ -141,7 +141,7 @@ export function writePage(folder, blocks) {
   }
   const server = ['es2023', 'esnext.disposable']
   const scripts = blocks.filter(({ language }) => language === 'js')
-  const isPage = blocks.some(({ language }) => language === 'tsx')
+  const isPage = blocks.some(({ language, code }) => language === 'tsx' || /from '(vue|svelte)\b/.test(code))
   return [
     ...project(
       'ts',

@@ -19,6 +19,7 @@ const DOORS = /** @type {Record<string, string[]>} */ ({
   schema: ['errors', 'util'],
   client: ['util'],
   ai: ['client', 'util'],
+  react: ['ai', 'client', 'util'],
   next: ['core', 'http', 'options', 'errors', 'util'],
   'message-stream': ['core', 'schema', 'native', 'options', 'errors', 'util'],
   'resumable-stream': ['core', 'options', 'errors', 'util'],

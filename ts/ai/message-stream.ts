@@ -1,39 +1,64 @@
-import { type Follow, FollowError } from '../client/follow.js'
+import { type Follow, FollowError, type FollowedChunk } from '../client/follow.js'
 import { generationOf } from '../util/cursor'
+import type { Activity } from './activity.js'
 
 /**
  * The chunks of an answer for the SDK, which knows nothing of the responses that they came in. `open` begins to follow, and
  * tells its callback what comes without a cursor.
  */
-export function messageStream(open: (onOther: (data: string) => void) => Follow): ReadableStream<never> {
+export function messageStream(
+  open: (onOther: (data: string) => void) => Follow,
+  activity: Activity,
+): ReadableStream<never> {
   let isResumable = false
+  let isStopped = false
+  let isOver = false
   let generation: string | undefined
   let following: Follow
+  const over = () => {
+    if (!isOver) activity.end()
+    isOver = true
+  }
   type Controller = ReadableStreamDefaultController<unknown>
   const source = {
     start(controller: Controller) {
+      activity.begin()
       following = open((data) => {
         const chunk = parsed(data)
+        isStopped ||= typeOf(chunk) === 'abort'
         // A response that goes on repeats how the open parts began: who has seen them must not see them again.
         if (!isResumable || isEnding(chunk)) controller.enqueue(chunk)
       })
     },
     async pull(controller: Controller) {
-      const { done, value } = await following.next()
-      if (done) {
+      try {
+        const { done, value } = await following.next()
+        if (!done) return take(controller, value)
         if (following.outcome === undefined) throw new FollowError(CUT, 'ERR_INTERRUPTED')
-        return controller.close()
+        // As after the hook's own `stop`: nothing is sent automatically to a model that was told to stop.
+        if (isStopped) throw new DOMException('the answer was stopped', 'AbortError')
+        controller.close()
+        over()
+      } catch (error) {
+        over()
+        throw error
       }
-      const of = generationOf(value.cursor)
-      generation ??= of
-      // What another answer has taken the place of is over.
-      if (of !== generation) throw new FollowError('interrupted: superseded', 'ERR_INTERRUPTED')
-      isResumable = true
-      controller.enqueue(parsed(String(value.data)))
     },
     async cancel() {
+      over()
       await following.return()
     },
+  }
+  function take(controller: Controller, { cursor, data }: FollowedChunk) {
+    const of = generationOf(cursor)
+    generation ??= of
+    // What another answer has taken the place of is over.
+    if (of !== generation) throw new FollowError('interrupted: superseded', 'ERR_INTERRUPTED')
+    activity.generation = of
+    isResumable = true
+    const chunk = parsed(String(data))
+    isStopped ||= typeOf(chunk) === 'abort'
+    controller.enqueue(chunk)
   }
   return new ReadableStream(source, { highWaterMark: 0 }) as ReadableStream<never>
 }
@@ -50,6 +75,10 @@ function parsed(data: string): unknown {
 
 /** Chunks by which a server says how an answer has ended, which are no part of it. */
 function isEnding(chunk: unknown): boolean {
-  const { type } = (chunk ?? {}) as { type?: unknown }
+  const type = typeOf(chunk)
   return type === 'abort' || type === 'error'
+}
+
+function typeOf(chunk: unknown): unknown {
+  return ((chunk ?? {}) as { type?: unknown }).type
 }

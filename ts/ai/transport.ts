@@ -1,7 +1,9 @@
-import { FollowError, follow, type HeadersLike } from '../client/follow.js'
+import { type Follow, FollowError, follow, type HeadersLike } from '../client/follow.js'
 import { isPassing, refusal } from '../client/responses.js'
 import { setTimeout } from '../util/browser-timers.js'
 import type { MaybePromise } from '../util/deferred.js'
+import { Activity } from './activity.js'
+import { remember } from './known.js'
 import { messageStream } from './message-stream.js'
 import { type Resolvable, resolve } from './resolvable.js'
 
@@ -39,6 +41,11 @@ export interface TidemarkChatTransportOptions<Message = unknown> {
    * missing: its id, or a function that tells it.
    */
   after?: string | ((chatId: string) => string | null | undefined) | undefined
+  /**
+   * Lets chats follow what begins in another tab or on another device: those that are given to `useWatch` of `tidemark/react`, or
+   * to `watch` of `tidemark/watch`. One connection for each browser. Default false.
+   */
+  watch?: boolean | undefined
   /** Is told when an answer's connection was lost, and when it is there again. */
   onConnection?: ((connection: Connection, chatId: string) => void) | undefined
   /** Without a byte for so long, not even a heartbeat, the connection counts as lost. Default 45,000. */
@@ -101,13 +108,21 @@ const TRIES = 5
 /** A `transport` of `useChat`, for one chat or many. */
 export class TidemarkChatTransport<Message = unknown> {
   readonly #options: TidemarkChatTransportOptions<Message>
+  readonly #activities = new Map<string, Activity>()
 
   constructor(options: TidemarkChatTransportOptions<Message> = {}) {
     this.#options = options
   }
 
   /** Asks for an answer, and follows it to its end. */
-  async sendMessages(request: SendRequest<Message>): Promise<MessageChunks> {
+  sendMessages(request: SendRequest<Message>): Promise<MessageChunks> {
+    return this.#busy(request, (activity) => {
+      activity.onAsk?.(request.messages)
+      return this.#send(request)
+    })
+  }
+
+  async #send(request: SendRequest<Message>): Promise<MessageChunks> {
     const asked = questionOf(request.messages)
     for (;;) {
       let response: Response
@@ -128,8 +143,12 @@ export class TidemarkChatTransport<Message = unknown> {
 
   /** The answer that the chat is being given; null when there is none. */
   reconnectToStream(request: ChatRequest): Promise<MessageChunks | null> {
-    const { after } = this.#options
-    return this.#follow(request, typeof after === 'function' ? after(request.chatId) : after)
+    return this.#busy(request, (activity) => {
+      const { after } = this.#options
+      const wanted = activity.after ?? (typeof after === 'function' ? after(request.chatId) : after)
+      activity.after = undefined
+      return this.#follow(request, wanted)
+    })
   }
 
   /**
@@ -141,6 +160,56 @@ export class TidemarkChatTransport<Message = unknown> {
     const response = await this.#fetch(url, { ...init, method: 'DELETE' })
     if (!response.ok) throw await refusal(response)
     return ((await response.json()) as { result: 'stopping' | 'ended' | 'kept' }).result
+  }
+
+  /** @internal */
+  get isWatching(): boolean {
+    return this.#options.watch === true
+  }
+
+  /** @internal Where `POST` of the chats is, which tells apart the servers that a page has to do with. */
+  get api(): string {
+    return this.#options.api ?? '/api/chat'
+  }
+
+  /** @internal */
+  activityOf(chatId: string): Activity {
+    const known = this.#activities.get(chatId) ?? new Activity()
+    this.#activities.set(chatId, known)
+    return known
+  }
+
+  /** @internal Follows what is said of chats, and not within one; ends when it is aborted. */
+  async followWatched(chatIds: readonly string[], signal: AbortSignal): Promise<Follow> {
+    const chatId = chatIds[0] as string
+    const { url } = await this.#target({ chatId })
+    const query = chatIds.map((id) => `watch=${encodeURIComponent(id)}`).join('&')
+    return follow(url + (url.includes('?') ? '&' : '?') + query, {
+      ...this.#pace,
+      signal,
+      fetch: async (url, { signal = null } = {}) => {
+        const { init } = await this.#target({ chatId })
+        return this.#fetch(String(url), { ...init, signal })
+      },
+    })
+  }
+
+  get #pace() {
+    const { silenceMs, maxRetryMs = 10_000 } = this.#options
+    return { silenceMs, minRetryMs: FIRST_RETRY_MS, maxRetryMs }
+  }
+
+  /** What is asked for is under way until it has failed; its stream takes over from there. */
+  async #busy<T>(request: ChatRequest, work: (activity: Activity) => Promise<T>): Promise<T> {
+    const { chatId } = request
+    remember(chatId, this)
+    const activity = this.activityOf(chatId)
+    activity.begin()
+    try {
+      return await work(activity)
+    } finally {
+      activity.end()
+    }
   }
 
   /** Whether another try may be worth it: the answer that was under way is over, or has been told to stop. */
@@ -188,7 +257,8 @@ export class TidemarkChatTransport<Message = unknown> {
 
   /** What the options and the hook say of a request, before it is prepared. */
   async #given({ chatId, metadata, ...request }: ChatRequest): Promise<Prepared> {
-    const { api = '/api/chat', headers, credentials, body } = this.#options
+    const { api } = this
+    const { headers, credentials, body } = this.#options
     const all = new Headers(await resolve(headers))
     for (const [name, value] of new Headers(request.headers)) all.set(name, value)
     return {
@@ -221,7 +291,7 @@ export class TidemarkChatTransport<Message = unknown> {
 
   /** The chunks of an answer, of which the first response is there. */
   #stream(target: Target, request: ChatRequest, response: Response): MessageChunks {
-    const { silenceMs, maxRetryMs = 10_000, onConnection } = this.#options
+    const { onConnection } = this.#options
     const tell = (connection: Connection) => onConnection?.(connection, request.chatId)
     let first: Response | undefined = response
     const again: typeof fetch = async (url, { signal = null } = {}) => {
@@ -232,19 +302,19 @@ export class TidemarkChatTransport<Message = unknown> {
       if (response.ok) tell('connected')
       return response
     }
-    return messageStream((onOther) =>
-      follow(target.url, {
-        silenceMs,
-        minRetryMs: FIRST_RETRY_MS,
-        maxRetryMs,
-        signal: request.abortSignal,
-        onOther,
-        fetch: async (url, init) => {
-          const response = first ?? (await again(url, init))
-          first = undefined
-          return response
-        },
-      }),
+    return messageStream(
+      (onOther) =>
+        follow(target.url, {
+          ...this.#pace,
+          signal: request.abortSignal,
+          onOther,
+          fetch: async (url, init) => {
+            const response = first ?? (await again(url, init))
+            first = undefined
+            return response
+          },
+        }),
+      this.activityOf(request.chatId),
     )
   }
 

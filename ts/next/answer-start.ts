@@ -35,6 +35,10 @@ export interface AnswerMetadata {
   messageId?: string
   /** The message that is answered. */
   after: string | null
+  /** The message in front of the request's last one, if it says so. */
+  previous?: string | undefined
+  /** The request's last message, for other tabs and devices; undefined if it is large. */
+  question?: unknown
   /** Whether the answer's message was there before, and its parts so far begin the generation. */
   isContinued?: boolean | undefined
 }

@@ -22,11 +22,13 @@ export interface Asked {
   readonly isUnknown: boolean
   /** The message that is answered; null: the request does not say. */
   readonly after: string | null
+  /** The last message, as it is, and the id of the one in front of it, as far as the request says. */
+  readonly asked: Pick<AnswerMetadata, 'previous' | 'question'>
 }
 
 /** What a generation is started with. */
 export interface Beginning {
-  metadata: Pick<AnswerMetadata, 'after' | 'isContinued'>
+  metadata: Pick<AnswerMetadata, 'after' | 'previous' | 'question' | 'isContinued'>
   prelude: Prelude
 }
 
@@ -51,7 +53,18 @@ export function askedFor(messages: readonly unknown[], body: Readonly<Record<str
     isNew: isQuestion,
     isUnknown: last == null,
     after: idOf(question),
+    asked: lastOf(messages),
   }
+}
+
+/** What a question may take of each answer's metadata, in bytes. */
+const MAX_QUESTION_BYTES = 16 * 1024
+
+function lastOf(messages: readonly unknown[]): Asked['asked'] {
+  const question = messages.at(-1)
+  if (idOf(question) === null) return {}
+  const isSmall = Buffer.byteLength(JSON.stringify(question)) <= MAX_QUESTION_BYTES
+  return { previous: idOf(messages.at(-2)) ?? undefined, question: isSmall ? question : undefined }
 }
 
 /** What a generation that answers this has to begin with; asks the store only for what the request does not say. */
@@ -59,16 +72,19 @@ export async function beginning(
   engine: api.Engine,
   streamId: string,
   owner: string,
-  { continued, isUnknown, after }: Asked,
+  { continued, isUnknown, after, asked }: Asked,
   version: AiVersion,
 ): Promise<Beginning> {
   if (continued !== undefined) {
     const question = after ?? questionBefore(await previousOf(engine, streamId, owner), continued.id)
-    return { metadata: { after: question, isContinued: true }, prelude: preludeOf(continued, version) }
+    return {
+      metadata: { ...asked, after: question, isContinued: true },
+      prelude: preludeOf(continued, version),
+    }
   }
   // Asked for before the start, but not waited for: whoever resumes must not come too early.
   const prelude = isUnknown ? preludeFrom(engine, previousOf(engine, streamId, owner)) : {}
-  return { metadata: { after }, prelude }
+  return { metadata: { ...asked, after }, prelude }
 }
 
 function preludeOf(continued: Continued, version: AiVersion): Prelude {

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type * as api from '../../index'
-import { ClosedError, called, FencedError, InterruptedError } from '../errors/errors'
+import { ClosedError, called, FencedError, InterruptedError, invalidArgument } from '../errors/errors'
 import { wording as wordingOf, wordsOf } from '../errors/wording'
 import { jsonOf, spared } from '../http/body'
 import { callback, integer, methods, object, required, text } from '../options/checks'
@@ -13,6 +13,7 @@ import { type AnswerMetadata, type AnswerOptions, answerFields, startAnswer } fr
 import { aiVersion, askedFor, beginning, messagesIn } from './continued'
 import { finisher, type OnFinish } from './finish'
 import { forbidden, nothing, refusing, resumeResponse, stopResponse } from './responses'
+import { MAX_WATCHED, type WatchedChat, watchResponse } from './watch'
 
 const MIB = 1 << 20
 const DEFAULT_BODY_BYTES = 16 * MIB
@@ -111,7 +112,10 @@ export interface ChatRoutes {
    */
   // biome-ignore lint/suspicious/noExplicitAny: see `RouteContext`; here it may be left out, which Next.js 15 has no type for
   POST(request: Request, context?: any): Promise<Response>
-  /** The current answer, from its beginning to its end; 204 when there is none. */
+  /**
+   * The current answer, from its beginning to its end; 204 when there is none. With `?watch` instead, until the client leaves,
+   * when an answer begins; `?watch=<id>`, up to 32 times, tells of these chats, too.
+   */
   GET(request: Request, context: RouteContext): Promise<Response>
   /** Stops the current answer, wherever the model is called. */
   DELETE(request: Request, context: RouteContext): Promise<Response>
@@ -194,6 +198,24 @@ export function chatRoutes<Message = unknown>(options: ChatRoutesOptions<Message
     return answerResponse(started, wording, longest)
   }
 
+  /** Those of the chats that are this user's; refused if none is. */
+  async function watch(request: Request, ids: readonly string[]): Promise<Response> {
+    const chatIds = [...new Set(ids.map((id) => checkStreamId(id, 'watch')))]
+    if (chatIds.length > MAX_WATCHED) throw invalidArgument('watch', `must name at most ${MAX_WATCHED} chats`)
+    const chats: WatchedChat[] = []
+    let refused = forbidden()
+    for (const chatId of chatIds) {
+      const response = await admitted(request, chatId, async (owner) => {
+        const streamId = streams === undefined ? chatId : await streams.next(chatId, owner)
+        chats.push({ chatId, streamId, owner })
+        return nothing()
+      })
+      if (!response.ok) refused = response
+    }
+    if (chats.length === 0) return refused
+    return watchResponse(engine, chats, { signal: request.signal, onError, maxDurationMs: longest })
+  }
+
   const bodyOf = async (request: Request) =>
     (await jsonOf(request, maxBodyBytes ?? DEFAULT_BODY_BYTES, 'a JSON object')) as Record<string, unknown>
 
@@ -211,6 +233,8 @@ export function chatRoutes<Message = unknown>(options: ChatRoutesOptions<Message
     GET: (request, context) =>
       refusing(async () => {
         const chatId = checkStreamId(await paramOf(context), 'params.id')
+        const watched = new URL(request.url).searchParams.getAll('watch')
+        if (watched.length > 0) return watch(request, [chatId, ...watched.filter((id) => id !== '')])
         return admitted(request, chatId, async (owner) => {
           const streamId = streams === undefined ? chatId : await streams.current(chatId)
           return streamId === undefined

@@ -1,0 +1,53 @@
+// The releases of React that the hooks are for, and pages that are bundled with them.
+
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { build } from 'esbuild'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+/** Beside the project's own React: npm has no place for two of them, each with its `react-dom`. */
+const folder = join(root, '.cache', 'react-18')
+
+/** @returns {string | undefined} where the packages of a release are; undefined where it cannot be had */
+export function reactPackages(/** @type {18 | 19} */ version) {
+  if (version === 19) return join(root, 'node_modules')
+  const modules = join(folder, 'node_modules')
+  if (existsSync(join(modules, 'react-dom'))) return modules
+  mkdirSync(folder, { recursive: true })
+  writeFileSync(join(folder, 'package.json'), '{ "private": true }\n')
+  const packages = ['react@18.3.1', 'react-dom@18.3.1']
+  const flags = ['--no-audit', '--no-fund', '--no-save', '--loglevel=error']
+  spawnSync('npm', ['install', '--prefix', folder, ...flags, ...packages])
+  return existsSync(join(modules, 'react-dom')) ? modules : undefined
+}
+
+/**
+ * A module and what it imports as one script, for a page or for a server.
+ * @param {string} file @param {string} modules where React is
+ * @param {{ platform?: 'browser' | 'node', plugins?: import('esbuild').Plugin[] }} [options]
+ */
+export async function bundle(file, modules, { platform = 'browser', plugins = [] } = {}) {
+  const { outputFiles } = await build({
+    entryPoints: [file],
+    bundle: true,
+    format: 'esm',
+    platform,
+    define: { 'process.env.NODE_ENV': '"development"' },
+    alias: {
+      react: join(modules, 'react'),
+      'react-dom': join(modules, 'react-dom'),
+      'tidemark/react': join(root, 'dist', 'esm', 'react.js'),
+      'tidemark/client': join(root, 'dist', 'esm', 'client.js'),
+    },
+    banner: platform === 'node' ? { js: NEEDS_REQUIRE } : {},
+    plugins,
+    write: false,
+  })
+  return outputFiles?.[0]?.text ?? ''
+}
+
+/** What is CommonJS may want Node's own modules. */
+const NEEDS_REQUIRE =
+  "import { createRequire as makeRequire } from 'node:module'; const require = makeRequire('/');"

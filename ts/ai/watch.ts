@@ -1,0 +1,148 @@
+/**
+ * `tidemark/ai/watch`: chats follow what begins in another tab or on another device, in any framework; `useWatch` of
+ * `tidemark/react` is made of it.
+ *
+ * ```ts
+ * import { watch } from 'tidemark/ai/watch'
+ *
+ * const unwatch = watch(chat) // the SDK's `Chat`, whose transport has `watch: true`
+ * ```
+ *
+ * @packageDocumentation
+ */
+
+import { setTimeout } from '../util/browser-timers.js'
+import { type KnownTransport, transportOf } from './known.js'
+import { type Asked, hubOf, type Told } from './watch-hub.js'
+
+/** A message of any version of the SDK. */
+export interface WatchableMessage {
+  id: string
+}
+
+/** The SDK's `Chat`, or what `useChat` returns. */
+export interface WatchableChat<Message extends WatchableMessage = WatchableMessage> {
+  readonly id: string
+  readonly status: string
+  /** Assigned to, where there is no `setMessages`. */
+  messages: Message[]
+  setMessages?(update: (messages: Message[]) => Message[]): void
+  resumeStream(): Promise<void>
+}
+
+/** How long a chat is given to read what has arrived. */
+const BUSY_MS = 50
+
+/**
+ * Shows in a chat the questions and answers that begin elsewhere. Call it once the chat was asked for (`resumeStream`), or give it
+ * the transport; does nothing unless that has `watch: true`.
+ *
+ * @returns ends it
+ */
+export function watch<Message extends WatchableMessage>(
+  chat: WatchableChat<Message>,
+  transport: unknown = transportOf(chat.id),
+): () => void {
+  const known = transport as KnownTransport
+  return known.isWatching ? new Watched(chat, known).start() : () => {}
+}
+
+class Watched<Message extends WatchableMessage> {
+  readonly #chat: WatchableChat<Message>
+  readonly #transport: KnownTransport
+  /** What another tab of this browser has asked: of any size. */
+  #asked: Asked | undefined
+  /** What is yet to be dealt with. */
+  #told: Told | undefined
+  /** Whether nothing was heard of this chat before. */
+  #isFirst = true
+  #isOver = false
+
+  constructor(chat: WatchableChat<Message>, transport: KnownTransport) {
+    this.#chat = chat
+    this.#transport = transport
+  }
+
+  start(): () => void {
+    const { id } = this.#chat
+    const activity = this.#transport.activityOf(id)
+    const hub = hubOf(this.#transport)
+    const leave = hub.join(id, this.#transport, {
+      told: (told) => {
+        this.#told = told
+        this.#check()
+      },
+      asked: (asked) => {
+        this.#asked = asked
+      },
+    })
+    const onIdle = () => this.#later(0)
+    const onAsk = (messages: readonly unknown[]) => {
+      const previous = (messages.at(-2) as WatchableMessage | undefined)?.id
+      hub.say({ kind: 'asked', chatId: id, question: messages.at(-1) as WatchableMessage, previous })
+    }
+    activity.onIdle = onIdle
+    activity.onAsk = onAsk
+    return () => {
+      this.#isOver = true
+      leave()
+      if (activity.onIdle === onIdle) activity.onIdle = undefined
+      if (activity.onAsk === onAsk) activity.onAsk = undefined
+    }
+  }
+
+  /** Not from within the chat's own work. */
+  #later(ms: number): void {
+    if (this.#told !== undefined) setTimeout(() => this.#check(), ms)
+  }
+
+  #check(): void {
+    const told = this.#told
+    const { id, status } = this.#chat
+    const activity = this.#transport.activityOf(id)
+    if (told === undefined || this.#isOver || !activity.isIdle) return
+    if (status === 'submitted' || status === 'streaming') {
+      this.#later(BUSY_MS)
+      return
+    }
+    this.#told = undefined
+    const isFirst = this.#isFirst
+    this.#isFirst = false
+    const { generation } = told
+    // Its own, or one that it has followed; they are in the order of their ids.
+    if (generation === null || generation <= activity.generation) return
+    activity.generation = generation
+    const { question, previous } = this.#questionOf(told)
+    const asked = question?.id ?? told.after
+    let isWanted = false
+    this.#update((messages) => {
+      const at = messages.findIndex(({ id }) => id === asked)
+      const isLast = at >= 0 && at === messages.length - 1
+      // What has ended before the page was there it has, unless it has the question alone.
+      isWanted = told.state === 'active' || !isFirst || isLast
+      if (!isWanted || question === undefined) return messages
+      const last = messages.findIndex(({ id }) => id === previous)
+      const kept = at >= 0 ? messages.slice(0, at) : last >= 0 ? messages.slice(0, last + 1) : messages
+      return [...kept, question as Message]
+    })
+    if (!isWanted) return
+    activity.after = asked ?? undefined
+    // It tells the chat itself.
+    this.#chat.resumeStream().catch(() => {})
+  }
+
+  #questionOf({ after, messageId, question, previous }: Told): Partial<Asked> {
+    if (question !== undefined) return { question, previous }
+    const id = this.#asked?.question.id
+    return id !== undefined && (id === after || id === messageId) ? (this.#asked as Asked) : {}
+  }
+
+  #update(change: (messages: Message[]) => Message[]): void {
+    const chat = this.#chat
+    if (chat.setMessages !== undefined) chat.setMessages(change)
+    else {
+      const changed = change(chat.messages)
+      if (changed !== chat.messages) chat.messages = changed
+    }
+  }
+}

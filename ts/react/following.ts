@@ -1,0 +1,173 @@
+import { type Follow, FollowError, type FollowedChunk, type FollowOptions, follow } from '../client/follow.js'
+import { refusal } from '../client/responses.js'
+import { clearTimeout, setTimeout } from '../util/browser-timers.js'
+
+/** How far a stream is: `'idle'` without a URL; `'error'`: it ended badly, or cannot be followed. */
+export type FollowStatus = 'idle' | 'connecting' | 'streaming' | 'ended' | 'error'
+
+export interface UseFollowOptions<T = undefined> extends Omit<FollowOptions, 'signal'> {
+  /** Makes `value` of the chunks, one by one; the last render's is asked. Must not change the value that it is given. */
+  reduce?: ((value: T, chunk: FollowedChunk) => T) | undefined
+  /** What `value` is before the first chunk, and again where the server begins anew. */
+  initial?: T | undefined
+}
+
+export interface FollowState<T = undefined> {
+  readonly status: FollowStatus
+  /** All text so far. */
+  readonly text: string
+  /** All chunks so far. */
+  readonly chunks: readonly FollowedChunk[]
+  /** What `reduce` has made of them. */
+  readonly value: T
+  /** `'complete'`, `'stopped'`, `'failed'` or `'interrupted'`, once it has ended. */
+  readonly outcome: string | undefined
+  /** Why it ended, if there is something to say. */
+  readonly reason: string | undefined
+  /** Why it is not followed, or with what it ended. */
+  readonly error: Error | undefined
+  /** Of the last chunk. */
+  readonly cursor: string | undefined
+  /** Sends `DELETE` to the URL, where the server is to call `engine.stop`; rejects with a {@link FollowError} if that refuses. */
+  readonly stop: () => Promise<void>
+}
+
+/** Where nothing is drawn, as in a hidden tab, what has arrived waits no longer. */
+const HIDDEN_MS = 250
+
+/** What there is of a stream: outlives the component's being hidden, and shows its state once a frame. */
+export class Following<T> {
+  readonly url: string | null
+  #state: FollowState<T>
+  readonly #options: () => UseFollowOptions<T>
+  #all: FollowedChunk[] = []
+  #text = ''
+  #value: T
+  #changes: Partial<FollowState<T>> = {}
+  #cancel: (() => void) | undefined
+  #show: (state: FollowState<T>) => void = () => {}
+
+  constructor(url: string | null, options: () => UseFollowOptions<T>) {
+    this.url = url
+    this.#options = options
+    this.#value = options().initial as T
+    this.#state = this.#made({ status: url === null ? 'idle' : 'connecting' })
+  }
+
+  get state(): FollowState<T> {
+    return this.#state
+  }
+
+  /** Follows, from where it was left; returns a function that leaves. */
+  open(show: (state: FollowState<T>) => void): () => void {
+    const { status, cursor } = this.#state
+    if (this.url === null || status === 'ended' || status === 'error') return () => {}
+    this.#show = show
+    const left = new AbortController()
+    const { reduce: _, initial: __, ...options } = this.#options()
+    const following = follow(this.url, {
+      ...options,
+      from: cursor ?? options.from,
+      headers: () => headersOf(this.#options()),
+      signal: left.signal,
+    })
+    this.#run(following, left.signal)
+    return () => {
+      left.abort()
+      this.#draw()
+      this.#show = () => {}
+    }
+  }
+
+  async #run(following: Follow, left: AbortSignal): Promise<void> {
+    let error: Error | undefined
+    try {
+      for await (const chunk of following) {
+        if (left.aborted) return
+        this.#take(chunk)
+      }
+    } catch (thrown) {
+      error = thrown as Error
+    }
+    if (left.aborted) return
+    const { outcome, reason } = following
+    this.#change({ status: error === undefined ? 'ended' : 'error', error, outcome, reason })
+  }
+
+  #take(chunk: FollowedChunk): void {
+    const { reduce, initial } = this.#options()
+    if (chunk.isReset) {
+      this.#all = []
+      this.#text = ''
+      this.#value = initial as T
+    }
+    this.#all.push(chunk)
+    if (typeof chunk.data === 'string') this.#text += chunk.data
+    if (reduce !== undefined) this.#value = reduce(this.#value, chunk)
+    this.#change({ status: 'streaming', cursor: chunk.cursor })
+  }
+
+  #change(changes: Partial<FollowState<T>>): void {
+    Object.assign(this.#changes, changes)
+    this.#cancel ??= onFrame(() => this.#draw())
+  }
+
+  #draw(): void {
+    if (this.#cancel === undefined) return
+    this.#cancel()
+    this.#cancel = undefined
+    this.#state = this.#made({ ...this.#state, ...this.#changes })
+    this.#changes = {}
+    this.#show(this.#state)
+  }
+
+  #made({ status, outcome, reason, error, cursor }: Partial<FollowState<T>>): FollowState<T> {
+    const [all, count] = [this.#all, this.#all.length]
+    let chunks: readonly FollowedChunk[] | undefined
+    return {
+      status: status as FollowStatus,
+      text: this.#text,
+      // Copied for those who look at them.
+      get chunks() {
+        chunks ??= all.slice(0, count)
+        return chunks
+      },
+      value: this.#value,
+      outcome,
+      reason,
+      error,
+      cursor,
+      stop: this.#stop,
+    }
+  }
+
+  readonly #stop = async (): Promise<void> => {
+    if (this.url === null) return
+    const options = this.#options()
+    const { credentials, fetch = globalThis.fetch } = options
+    const headers = new Headers(await headersOf(options))
+    const response = await fetch(this.url, { method: 'DELETE', headers, ...(credentials && { credentials }) })
+    if (!response.ok) throw await refusal(response)
+    await response.body?.cancel()
+  }
+}
+
+async function headersOf({ headers }: Pick<FollowOptions, 'headers'>) {
+  return typeof headers === 'function' ? headers() : headers
+}
+
+/** Calls back with the next frame, once; returns a function that calls it off. */
+function onFrame(callback: () => void): () => void {
+  const page = globalThis as {
+    requestAnimationFrame?: (callback: () => void) => number
+    cancelAnimationFrame?: (frame: number) => void
+  }
+  const frame = page.requestAnimationFrame?.(callback)
+  const timer = setTimeout(callback, frame === undefined ? 16 : HIDDEN_MS)
+  return () => {
+    clearTimeout(timer)
+    if (frame !== undefined) page.cancelAnimationFrame?.(frame)
+  }
+}
+
+export { FollowError }

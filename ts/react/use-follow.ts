@@ -1,0 +1,36 @@
+import { useEffect, useRef, useState } from 'react'
+import { Following, type FollowState, type FollowStatus, type UseFollowOptions } from './following.js'
+import { isServer } from './server.js'
+
+export type { FollowState, FollowStatus, UseFollowOptions }
+
+/**
+ * Follows a stream while the component is there, from its beginning or from where it was left, and through every cut, as
+ * `follow` of `tidemark/client` does. At most one render a frame, however fast chunks come. Another URL is another stream.
+ *
+ * @param url of `engine.respond`; null: nothing to follow
+ */
+export function useFollow<T = undefined>(
+  url: string | URL | null,
+  options: UseFollowOptions<T> = {},
+): FollowState<T> {
+  const href = url === null ? null : String(url)
+  if (isServer()) return new Following(href, () => options).state
+  return useFollowed(href, options)
+}
+
+function useFollowed<T>(href: string | null, options: UseFollowOptions<T>): FollowState<T> {
+  const latest = useRef(options)
+  useEffect(() => {
+    latest.current = options
+  })
+  const [current, setCurrent] = useState(() => new Following(href, () => latest.current))
+  let following = current
+  if (current.url !== href) {
+    following = new Following(href, () => latest.current)
+    setCurrent(following)
+  }
+  const [shown, setShown] = useState({ following, state: following.state })
+  useEffect(() => following.open((state) => setShown({ following, state })), [following])
+  return shown.following === following ? shown.state : following.state
+}
