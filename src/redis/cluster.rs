@@ -12,8 +12,8 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
-use redis::{Cmd, Value};
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use redis::Value;
 use tokio::{
     sync::{Notify, watch},
     task::AbortHandle,
@@ -22,22 +22,21 @@ use tokio::{
 use ulid::Ulid;
 
 use super::{
-    commands::{Commands, Job, Timeouts},
+    commands::Commands,
     connect::Server,
-    failure::{Failure, is_refusal, refused, words},
+    failure::{Failure, refused},
     health::{ConnectionHealth, Part, Status},
+    job::{Job, Timeouts},
     primary::{Primary, Subscription},
     pulse::{PING_EVERY, Pulse},
-    slots::{Address, Redirection, SLOTS, ranges, redirection, slot_of},
-    spare::Spare,
+    slot_table::{Question, Ranges, ask, ask_server, first},
+    slots::{Address, Redirection, SLOTS, redirection, slot_of},
 };
 use crate::{
     Error, Result,
     util::backoff::{Backoff, jitter},
 };
 
-/// How long a server may take to give it.
-const READ_WITHIN: Duration = Duration::from_secs(1);
 /// What the other servers get to answer when one is connected: all may be as near, and nobody has to wait for one that is down.
 const SOON: Duration = Duration::from_millis(100);
 /// More redirections of one operation, and the servers disagree; the caller tries again later.
@@ -371,7 +370,7 @@ impl Cluster {
         let (up, down): (Vec<_>, Vec<_>) = members.into_iter().partition(|member| member.commands.is_up());
         let asked = up
             .iter()
-            .map(|member| Box::pin(ask_member(member)) as Question<'_>);
+            .map(|member| Box::pin(ask(&member.commands, &member.server, &member.health)) as Question<'_>);
         let mut failures = match first(asked.collect()).await {
             Ok(ranges) => return Ok(ranges),
             Err(failures) => failures,
@@ -438,90 +437,6 @@ impl Cluster {
             table.failure = Some(failure);
         });
     }
-}
-
-type Ranges = Vec<(usize, usize, Address)>;
-type Question<'a> = BoxFuture<'a, Result<Ranges, Failure>>;
-
-/// The first good answer, or why there is none.
-async fn first(mut questions: FuturesUnordered<Question<'_>>) -> Result<Ranges, Vec<Failure>> {
-    let mut failures = Vec::new();
-    while let Some(answer) = questions.next().await {
-        match answer {
-            Ok(ranges) => return Ok(ranges),
-            Err(failure) => failures.push(failure),
-        }
-    }
-    Err(failures)
-}
-
-async fn ask_member(member: &Member) -> Result<Ranges, Failure> {
-    let timeouts = Timeouts {
-        connect: Duration::ZERO,
-        command: READ_WITHIN,
-    };
-    let ask = async |command: &Cmd| {
-        let job = Job::Command {
-            operation: "table",
-            key: "",
-            command,
-        };
-        let reply = member.commands.perform(&job, false, timeouts).await;
-        let reply = reply.map_err(|error| Failure::passing(error.to_string()))?;
-        reply.map_err(|error| Failure::passing(words(&error)))
-    };
-    let [info, slots] = questions();
-    let (info, slots) = if member.health.may(Spare::CLUSTER_INFO) {
-        tokio::join!(ask(&info), ask(&slots))
-    } else {
-        (Ok(Value::Nil), ask(&slots).await)
-    };
-    if let Err(Failure { reason, .. }) = &info
-        && is_refusal(reason)
-    {
-        member
-            .health
-            .refused(Spare::CLUSTER_INFO, member.server.address(), reason);
-    }
-    table(&info.unwrap_or(Value::Nil), slots?, &member.at.0)
-        .map_err(|failure| failure.of(member.server.address()))
-}
-
-async fn ask_server(server: &Server, patience: Duration) -> Result<Ranges, Failure> {
-    let mut pipeline = redis::pipe();
-    for question in questions() {
-        pipeline.add_command(question);
-    }
-    let asked = async {
-        let replies = server.ask(&pipeline, patience).await?;
-        let [info, slots] = <[Value; 2]>::try_from(replies).unwrap_or([Value::Nil, Value::Nil]);
-        let slots = slots.extract_error();
-        table(
-            &info,
-            slots.map_err(|error| Failure::passing(words(&error)))?,
-            server.host(),
-        )
-    };
-    asked.await.map_err(|failure| failure.of(server.address()))
-}
-
-fn questions() -> [Cmd; 2] {
-    ["INFO", "SLOTS"].map(|question| {
-        let mut command = redis::cmd("CLUSTER");
-        command.arg(question);
-        command
-    })
-}
-
-/// What a server of the cluster knows of it. One that has lost the others is out of date, and knows that.
-fn table(info: &Value, slots: Value, host: &str) -> Result<Ranges, Failure> {
-    let down = b"cluster_state:fail";
-    if matches!(info, Value::BulkString(text) if text.windows(down.len()).any(|part| part == down)) {
-        return Err(Failure::passing("its cluster is down"));
-    }
-    ranges(slots, host)
-        .filter(|ranges| !ranges.is_empty())
-        .ok_or_else(|| Failure::passing("it knows of no slots"))
 }
 
 fn any(members: &[Arc<Member>]) -> Option<&Arc<Member>> {

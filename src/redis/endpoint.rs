@@ -14,11 +14,12 @@ use tokio::{
 };
 
 use super::{
-    commands::Timeouts,
     failure::Failure,
     health::ConnectionHealth,
+    job::Timeouts,
+    request::{PendingSubscribe, Recipient, Request},
     servers::Servers,
-    subscriber::{PendingSubscribe, Recipient, Request, Subscriber},
+    subscriber::Subscriber,
     target::Target,
 };
 use crate::{Result, util::sync::lock};

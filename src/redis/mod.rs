@@ -2,9 +2,9 @@
 //! a cluster. Knows no stream, no store and no engine.
 //!
 //! * [`target`] takes the URL apart, [`connect`] knows how to reach one server, [`dial`] and [`tls`] (with [`der`] and
-//!   [`first_version`]) over what; [`primary`] knows which one, where there is one to choose; [`cluster`] and [`slots`] do the same
-//!   for a cluster, and [`servers`] hides which it is.
-//! * [`commands`] and [`subscriber`] each keep a connection, and an [`endpoint`] shares them among all stores of the
+//!   [`first_version`]) over what; [`primary`] knows which one, where there is one to choose; [`cluster`], [`slot_table`] and [`slots`] do the
+//!   same for a cluster, and [`servers`] hides which it is.
+//! * [`commands`] (for each [`job`]) and [`subscriber`] (for each [`request`]) each keep a connection, and an [`endpoint`] shares them among all stores of the
 //!   process. [`health`] tells an [`observer`] how they are, [`pulse`] when one of them has to prove that it is alive.
 //! * [`script`] is what a server runs, [`fields`] what it answers, [`failure`] what it says instead, [`spare`] what can be done without.
 
@@ -18,11 +18,14 @@ pub mod failure;
 pub mod fields;
 pub mod first_version;
 pub mod health;
+pub mod job;
 pub mod observer;
 pub mod primary;
 pub mod pulse;
+pub mod request;
 pub mod script;
 pub mod servers;
+pub mod slot_table;
 pub mod slots;
 pub mod spare;
 pub mod subscriber;

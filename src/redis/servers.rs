@@ -7,9 +7,10 @@ use tokio::task::AbortHandle;
 
 use super::{
     cluster::Cluster,
-    commands::{Commands, Job, Timeouts},
+    commands::Commands,
     failure::{Failure, refused},
     health::{ConnectionHealth, Part},
+    job::{Job, Timeouts},
     primary::{Primary, Subscription},
     script::Call,
     slots::slot_of,

@@ -5,16 +5,15 @@
 //! inside a part, whose deltas mean nothing to a client without the part's start: so what comes before the cursor is read
 //! too, for the starts that have no end yet.
 
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, HashMap},
-};
+use std::collections::{BTreeMap, HashMap};
 
-use serde::Deserialize;
 use serde_json::json;
 use ulid::Ulid;
 
-use super::body::{Body, Mark};
+use super::{
+    body::{Body, Mark},
+    delta::{Delta, Part, REASONING, TEXT, TOOL},
+};
 use crate::{
     Cursor,
     model::frame::{Chunk, Kind},
@@ -65,13 +64,6 @@ struct Starts {
     chunks: BTreeMap<u64, Start>,
     by_part: HashMap<Part, u64>,
     bytes: usize,
-}
-
-/// What makes a part: two kinds of them may share an id.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Part {
-    kind: &'static str,
-    id: String,
 }
 
 #[derive(Debug, Clone)]
@@ -284,10 +276,6 @@ impl Starts {
     }
 }
 
-const TEXT: &str = "text";
-const REASONING: &str = "reasoning";
-const TOOL: &str = "tool-input";
-
 fn covers(end: Option<Cursor>, generation: Ulid, seq: u64) -> bool {
     end.is_some_and(|end| end.generation == generation && seq <= end.seq)
 }
@@ -296,60 +284,6 @@ fn text(data: &[u8]) -> Chunk<'_> {
     Chunk {
         kind: Kind::Text,
         data,
-    }
-}
-
-/// A delta that can be joined without losing anything: one with further fields, such as a provider's metadata, cannot.
-#[derive(Deserialize)]
-#[serde(tag = "type", deny_unknown_fields)]
-enum Delta<'a> {
-    #[serde(rename = "text-delta")]
-    Text {
-        #[serde(borrow)]
-        id: Cow<'a, str>,
-        #[serde(borrow)]
-        delta: Cow<'a, str>,
-    },
-    #[serde(rename = "reasoning-delta")]
-    Reasoning {
-        #[serde(borrow)]
-        id: Cow<'a, str>,
-        #[serde(borrow)]
-        delta: Cow<'a, str>,
-    },
-    #[serde(rename = "tool-input-delta", rename_all = "camelCase")]
-    ToolInput {
-        #[serde(borrow)]
-        tool_call_id: Cow<'a, str>,
-        #[serde(borrow)]
-        input_text_delta: Cow<'a, str>,
-    },
-}
-
-impl<'a> Delta<'a> {
-    fn of(chunk: Chunk<'a>) -> Option<Self> {
-        (chunk.kind == Kind::Text)
-            .then(|| serde_json::from_slice(chunk.data).ok())
-            .flatten()
-    }
-
-    fn part(&self) -> Part {
-        let (kind, id) = match self {
-            Self::Text { id, .. } => (TEXT, id),
-            Self::Reasoning { id, .. } => (REASONING, id),
-            Self::ToolInput { tool_call_id, .. } => (TOOL, tool_call_id),
-        };
-        Part {
-            kind,
-            id: id.clone().into_owned(),
-        }
-    }
-
-    fn text(&self) -> &str {
-        match self {
-            Self::Text { delta, .. } | Self::Reasoning { delta, .. } => delta,
-            Self::ToolInput { input_text_delta, .. } => input_text_delta,
-        }
     }
 }
 

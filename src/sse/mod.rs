@@ -5,6 +5,7 @@
 //! cannot express (bytes, a carriage return, NUL) is sent encoded.
 
 mod body;
+mod delta;
 mod format;
 mod merge;
 

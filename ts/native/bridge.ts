@@ -202,6 +202,7 @@ export class Bridge {
     return false
   }
 
+  // `#dispatch` is long, since it has a case for each record, which share where they are in the drain.
   #dispatch(drain: DrainCursor, larges: readonly abi.Parcel[] = []): void {
     const words = this.#words
     const end = words[1] as number

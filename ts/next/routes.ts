@@ -144,6 +144,7 @@ const checkRoutes = object({
  * })
  * ```
  */
+// `chatRoutes` is long, since its three handlers share what it was given.
 export function chatRoutes<Message = unknown>(options: ChatRoutesOptions<Message>): ChatRoutes {
   called(chatRoutes, () =>
     required(checkRoutes(options, 'options'), 'options', 'engine', 'authorize', 'generate'),

@@ -1,3 +1,5 @@
+// Long, since all that users may give is checked here, one function for each method, and nothing else.
+
 import { types } from 'node:util'
 import type { CleanupReport } from '../../index'
 import { invalidArgument } from '../errors/errors'

@@ -166,15 +166,10 @@ impl Writer {
                 .filter(|seal| parts < MOST_PARTS && self.goes_first(&batch, seal))
             {
                 parts += 1;
-                let reply = self.send(None, None, None, Some(part.clone())).await?;
-                if let Appended::Done { stop, .. } = reply {
-                    self.context.metrics().sealed(part);
-                    self.sealing.sealed(part);
-                    self.on_stop(stop);
-                } else {
-                    may_seal = reply != Appended::Unsealed;
-                    is_complete = batch.large.is_none() || reply == Appended::Unsealed;
-                    self.recover(reply).await?;
+                if let Some(refusal) = self.seal_first(part).await? {
+                    may_seal = refusal != Appended::Unsealed;
+                    is_complete = batch.large.is_none() || refusal == Appended::Unsealed;
+                    self.recover(refusal).await?;
                 }
                 continue;
             }
@@ -202,17 +197,7 @@ impl Writer {
             if last < self.accepted + count {
                 return Err(self.disagreement());
             }
-            if let Some(frame) = self.pending.take() {
-                let latency = batch.since.map(|since| since.elapsed());
-                let length = batch.large.as_ref().map(|large| large.data.len());
-                self.context.metrics().accepted(&frame, length, latency);
-                let frame = frame.at(last - count + 1);
-                self.keep(frame.clone(), batch.large.clone());
-                self.sealing.add(frame);
-            }
-            self.log_end = last;
-            self.accepted = last;
-            self.setbacks = 0;
+            self.note_accepted(&batch, count, last);
             self.due = due;
             self.settle(count, last);
             self.on_stop(stop);
@@ -228,6 +213,33 @@ impl Writer {
             // In shared mode the last producer ends the generation; the others are done when they say so.
             return Ok(terminal.or(batch.terminal));
         }
+    }
+
+    /// Seals a part by itself; returns the store's answer if that was something else.
+    async fn seal_first(&mut self, part: &Seal) -> Result<Option<Appended>> {
+        let reply = self.send(None, None, None, Some(part.clone())).await?;
+        let Appended::Done { stop, .. } = reply else {
+            return Ok(Some(reply));
+        };
+        self.context.metrics().sealed(part);
+        self.sealing.sealed(part);
+        self.on_stop(stop);
+        Ok(None)
+    }
+
+    /// The log ends with this batch now.
+    fn note_accepted(&mut self, batch: &Batch, count: u64, last: u64) {
+        if let Some(frame) = self.pending.take() {
+            let latency = batch.since.map(|since| since.elapsed());
+            let length = batch.large.as_ref().map(|large| large.data.len());
+            self.context.metrics().accepted(&frame, length, latency);
+            let frame = frame.at(last - count + 1);
+            self.keep(frame.clone(), batch.large.clone());
+            self.sealing.add(frame);
+        }
+        self.log_end = last;
+        self.accepted = last;
+        self.setbacks = 0;
     }
 
     /// Whether a seal does not go with its batch: it would make a long one longer, or there is more to be sealed at the end.

@@ -7,7 +7,8 @@ use bytes::Bytes;
 use super::{
     loading::{Load, Loaded, Tail, Wanted},
     page::LogPage,
-    subscription::{Action, State, Subscription},
+    state::State,
+    subscription::{Action, Subscription},
 };
 use crate::{
     Cursor, Error,

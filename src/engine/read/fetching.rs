@@ -7,7 +7,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::subscription::{State, Subscription};
+use super::{state::State, subscription::Subscription};
 use crate::{
     Cursor, Error,
     engine::context::Context,

@@ -10,6 +10,7 @@ pub(super) mod hubs;
 mod loading;
 mod page;
 pub mod ring;
+mod state;
 pub mod subscription;
 pub mod window;
 

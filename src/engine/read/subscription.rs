@@ -13,13 +13,12 @@ use std::{
 };
 
 use tokio::task::AbortHandle;
-use ulid::Ulid;
 
 use super::{
     hub::{Follower, Hub},
-    loading::{Load, Tail},
-    page::{LogPage, Pace},
+    page::LogPage,
     ring::Next,
+    state::State,
     window::{AckTerms, Window},
 };
 use crate::{
@@ -87,32 +86,6 @@ pub struct Subscription {
     /// It has no credit, or too much that is not acknowledged: waking it is useless.
     pub(crate) stalled: AtomicBool,
     pub(crate) state: Mutex<State>,
-}
-
-#[derive(Default)]
-pub(crate) struct State {
-    pub(crate) cursor: Option<Cursor>,
-    pub(crate) announced: Option<Ulid>,
-    pub(crate) credit: i64,
-    pub(crate) window: Option<Window>,
-    pub(crate) page: LogPage,
-    /// The large chunk that comes next, when it has to be fetched.
-    pub(crate) load: Option<Load>,
-    /// What has not been delivered yet of the large chunk that was begun.
-    pub(crate) tail: Option<Tail>,
-    pub(crate) pace: Pace,
-    pub(crate) framing: Option<Framing>,
-    /// How many chunks were passed since the last pull began.
-    pub(crate) passed: usize,
-    /// The generation has been read to its end; the next one is awaited.
-    pub(crate) between: bool,
-    /// The generation that had a later one already when the reader came to it.
-    pub(crate) outdated: Option<Ulid>,
-    pub(crate) fetching: bool,
-    pub(crate) task: Option<AbortHandle>,
-    pub(crate) watch: Option<AbortHandle>,
-    pub(crate) end: Option<End>,
-    pub(crate) over: bool,
 }
 
 impl Follower for Subscription {
@@ -491,38 +464,4 @@ pub(crate) enum Action {
     /// What follows has to be read from the log.
     Fetch,
     End(End),
-}
-
-impl State {
-    /// An event stream begins once there is a cursor to read from: until then what goes wrong is its maker's to tell.
-    fn open(&mut self, handle: Handle, sink: &mut dyn Sink) {
-        let is_refused = self.end.is_some() && self.page.frames.is_empty();
-        if let Some(framing) = &mut self.framing
-            && !framing.is_open()
-            && self.cursor.is_some()
-            && !is_refused
-        {
-            sink.piece(handle, None, &mut |out| framing.open(out));
-        }
-    }
-
-    /// What is left of the page has to be read again.
-    pub(super) fn drop_page(&mut self) {
-        // What has gone wrong was found behind what is there, and must not come before it.
-        if !self.page.frames.is_empty() && self.end.is_none() {
-            self.page.let_go();
-            self.pace.falls_back();
-        }
-    }
-
-    /// Whether nothing would become free if what it has were read again.
-    pub(super) fn is_light(&self) -> bool {
-        self.page.frames.is_empty() && self.tail.as_ref().is_none_or(Tail::is_dropped)
-    }
-
-    /// Whether another chunk may be delivered.
-    fn has_room(&self) -> bool {
-        let within = |window: &Window| self.cursor.is_none_or(|cursor| window.has_room(cursor.seq));
-        self.credit > 0 && self.window.as_ref().is_none_or(within)
-    }
 }

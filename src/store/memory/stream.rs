@@ -1,17 +1,19 @@
 //! One stream: its record and its log, as a state machine that knows neither locks nor listeners.
 
+mod beginning;
+mod generation;
 mod large;
 mod log;
+mod suspicion;
 mod view;
 
 use std::{
     collections::{BTreeSet, HashMap},
-    mem,
     time::Duration,
 };
 
 use bytes::Bytes;
-use tokio::{runtime::Handle, time::Instant};
+use tokio::time::Instant;
 use ulid::Ulid;
 
 use super::{
@@ -21,20 +23,15 @@ use super::{
 use crate::{
     Cursor, Result,
     model::{
-        ending::{InterruptReason, Outcome, Terminal},
+        ending::{Outcome, Terminal},
         frame::Frame,
         ttl::Ttl,
     },
     store::{
-        AGAIN, Append, Appended, ControlMessage, GRACE, IfActive, LiveMessage, MAX_PRODUCERS, OwnerCheck,
-        PAUSE, Seal, Start, Started, groups::Finished, values::crowded,
+        Append, Appended, ControlMessage, IfActive, LiveMessage, MAX_PRODUCERS, OwnerCheck, Start, Started,
+        groups::Finished, values::crowded,
     },
 };
-
-/// More frames, …
-const LONG_LOG: usize = 4096;
-/// … or bytes, are given back elsewhere.
-const LARGE_LOG: usize = 16 << 20;
 
 /// More producers than these, and those whose leases have lapsed are forgotten.
 const REMEMBERED: usize = 64;
@@ -57,7 +54,7 @@ pub(super) struct Stream {
     log: Option<log::Log>,
 }
 
-/// That the producers are dead, see [`crate::store`].
+/// That the producers are dead, see `suspicion`.
 #[derive(Clone, Copy)]
 struct Suspicion {
     /// What was last heard of them.
@@ -156,16 +153,6 @@ impl Stream {
         stream
     }
 
-    /// Where the next generation begins; what this one leaves behind goes with it.
-    pub fn into_beginning(self) -> Beginning {
-        Beginning {
-            ordinal: self.current.ordinal + 1,
-            base: self.current.seq,
-            seq: self.current.seq,
-            previous: Some(self.current),
-        }
-    }
-
     /// Adds another producer to the current generation, if there is room.
     pub fn join(&mut self, transaction: &Transaction, start: &Start) -> Result<Started> {
         // Nobody repeats a request longer than a lease: those who are done need not be remembered any more, and those
@@ -243,73 +230,6 @@ impl Stream {
             (OwnerCheck::Internal, _) | (_, None) => true,
             (OwnerCheck::Caller(caller), owner) => caller == owner,
         }
-    }
-
-    /// Ends the generation if its producers are dead; suspects them if their leases are about to lapse.
-    pub fn lapse(&mut self, transaction: &mut Transaction) {
-        self.examine(transaction);
-        if let Some(terminal) = self.lapsed(transaction.now) {
-            self.end(transaction, &terminal, None);
-        }
-    }
-
-    /// Looks at the leases: takes note of a suspicion, and tells the producers of a new one.
-    pub fn examine(&mut self, transaction: &mut Transaction) {
-        let sign = self.sign();
-        let is_suspect = self.is_active() && sign.0.is_none_or(|ends| ends <= transaction.now + GRACE);
-        let known = self.suspicion.take().filter(|suspicion| {
-            suspicion.sign == sign && transaction.now.saturating_duration_since(suspicion.looked) <= PAUSE
-        });
-        if !is_suspect {
-            return;
-        }
-        self.suspicion = Some(Suspicion {
-            sign,
-            since: known.map_or(transaction.now, |suspicion| suspicion.since),
-            looked: transaction.now,
-        });
-        if known.is_none() {
-            let generation = self.current.id;
-            self.tell_producers(transaction, &ControlMessage::Suspected { generation }, None);
-        }
-    }
-
-    fn sign(&self) -> Sign {
-        let live = self.producers.iter().filter(|producer| !producer.done);
-        (live.map(|producer| producer.lease_ends).max(), self.current.seq)
-    }
-
-    /// When the producers count as dead, if they are suspected and nothing is heard of them.
-    fn dead_at(&self) -> Option<Instant> {
-        let suspicion = self.suspicion.filter(|suspicion| suspicion.sign == self.sign())?;
-        let (ends, _) = suspicion.sign;
-        Some(ends.map_or(suspicion.since, |ends| ends.max(suspicion.since + GRACE)))
-    }
-
-    /// How soon to look again at suspected producers.
-    fn doubt(&self, now: Instant) -> Option<Duration> {
-        let dead_at = self.dead_at().filter(|_| self.is_active())?;
-        Some(dead_at.saturating_duration_since(now).min(AGAIN))
-    }
-
-    /// The same, if every lease has lapsed.
-    pub fn again(&self, now: Instant) -> Option<Duration> {
-        let is_live = self.producers.iter().any(|producer| producer.is_live(now));
-        self.doubt(now).filter(|_| !is_live)
-    }
-
-    /// How the generation has to end, its producers being dead.
-    fn lapsed(&self, now: Instant) -> Option<Terminal> {
-        if !self.is_active() || self.dead_at().is_none_or(|at| at > now) {
-            return None;
-        }
-        Some(match &self.stop {
-            Some(reason) => Terminal {
-                outcome: Outcome::Stopped,
-                reason: reason.clone(),
-            },
-            None => Terminal::interrupted(InterruptReason::Lease),
-        })
     }
 
     /// The generations that are kept, the oldest first.
@@ -542,69 +462,10 @@ impl Stream {
     }
 }
 
-impl Generation {
-    fn seal(&mut self, seal: &Seal) {
-        self.sealed_to = seal.last();
-        self.sealed.push(Sealed {
-            last: seal.last(),
-            body_len: seal.frame.body_len,
-            bytes: seal.frame.bytes.clone(),
-        });
-        let replaced = self.frames.partition_point(|frame| frame.last() <= seal.last());
-        let replaced: usize = self.frames.drain(..replaced).map(|frame| frame.size()).sum();
-        self.stored = self.stored + seal.frame.bytes.len() - replaced;
-    }
-}
-
-impl Drop for Generation {
-    /// Giving back the memory of a long log takes its time, which another thread has.
-    fn drop(&mut self) {
-        let log = (
-            mem::take(&mut self.frames),
-            mem::take(&mut self.sealed),
-            mem::take(&mut self.pieces),
-        );
-        let is_long = log.0.len() + log.1.len() > LONG_LOG || self.stored > LARGE_LOG;
-        if is_long && let Ok(runtime) = Handle::try_current() {
-            runtime.spawn_blocking(move || drop(log));
-        }
-    }
-}
-
 /// Where a generation begins.
 pub(super) struct Beginning {
     ordinal: u64,
     base: u64,
     seq: u64,
     previous: Option<Generation>,
-}
-
-impl Beginning {
-    /// A generation with nothing before it in the log.
-    pub fn new(ordinal: u64, base: u64) -> Self {
-        Self::restored(ordinal, base, base)
-    }
-
-    /// A generation whose chunks up to `seq` are gone.
-    pub fn restored(ordinal: u64, base: u64, seq: u64) -> Self {
-        Self {
-            ordinal,
-            base,
-            seq,
-            previous: None,
-        }
-    }
-
-    /// The same with the stream's current generation before it, if the one ends where the other can begin.
-    pub fn after(self, stream: Stream) -> Self {
-        let fits = stream.current.ordinal < self.ordinal && stream.current.seq <= self.base;
-        Self {
-            previous: fits.then_some(stream.current),
-            ..self
-        }
-    }
-
-    pub fn has_previous(&self) -> bool {
-        self.previous.is_some()
-    }
 }

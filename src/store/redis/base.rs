@@ -27,8 +27,8 @@ use crate::{
     Config, Error, Result,
     model::connection::ConnectionState,
     redis::{
-        commands::Timeouts,
         endpoint::Endpoint,
+        job::Timeouts,
         observer::{Inbox, Observer},
         script::{Call, Script},
         spare::Spare,

@@ -19,7 +19,7 @@ use tokio::{
 
 use super::spares::note_refusal;
 use crate::{
-    redis::{commands::Timeouts, endpoint::Endpoint, script::Call, spare::Spare},
+    redis::{endpoint::Endpoint, job::Timeouts, script::Call, spare::Spare},
     store::groups::OpenGeneration,
     util::{backoff::Backoff, sync::lock},
 };

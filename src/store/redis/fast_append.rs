@@ -18,7 +18,7 @@ use ulid::Ulid;
 use super::{keys::StreamKeys, scripts, spares};
 use crate::{
     Error, Result,
-    redis::{commands::Timeouts, endpoint::Endpoint, failure::is_refusal, script::Call},
+    redis::{endpoint::Endpoint, failure::is_refusal, job::Timeouts, script::Call},
     store::{Append, Appended},
     util::sync::lock,
 };

@@ -8,9 +8,10 @@ use redis::{Cmd, RedisResult, Value};
 use crate::{
     Result,
     redis::{
-        commands::{Commands, Job, Timeouts},
+        commands::Commands,
         connect::Server,
         failure::{is_refusal, words},
+        job::{Job, Timeouts},
         primary::{Primary, Sentinels},
         servers::Servers,
     },
