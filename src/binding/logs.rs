@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use ulid::Ulid;
 
 use crate::{
-    engine::{large::Large, logs::LogPage},
+    engine::{events::LogPage, large::Large},
     model::{
         ending::Terminal,
         frame::{Kind, Reference},

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ulid::Ulid;
 
-use super::{large::Large, logs::LogPage};
+use super::large::Large;
 use crate::{
     Error, Result, StreamId,
     legacy::Left,
@@ -16,7 +16,7 @@ use crate::{
     store::{
         Found, ListCursor, Rights, StopResult, StreamStatus, Swept,
         groups::{GroupStatus, Item},
-        logs::LogWritten,
+        logs::{LogConfig, LogWritten},
     },
 };
 
@@ -131,4 +131,25 @@ pub struct Handed {
     pub items: Vec<Loaded>,
     /// There will be no more: the last generation has ended like this.
     pub done: Option<Terminal>,
+}
+
+/// Chunks that follow each other.
+#[derive(Debug)]
+pub struct LogPage {
+    /// The generation that they are of.
+    pub generation: Ulid,
+    /// The seq before its first chunk.
+    pub base: u64,
+    /// The seq before the page's first chunk.
+    pub after: u64,
+    /// Of each chunk: its length in bytes, and whether it is text.
+    pub chunks: Vec<(usize, bool)>,
+    /// All chunks, one after the other.
+    pub data: Vec<u8>,
+    /// Whether nothing follows at this moment.
+    pub is_last: bool,
+    /// How the generation ended, if it has and nothing follows.
+    pub terminal: Option<Terminal>,
+    /// What the stream was made with, if it is a log.
+    pub log: Option<LogConfig>,
 }

@@ -36,9 +36,10 @@ use ulid::Ulid;
 use super::{
     groups::{Dead, Finished, GroupStatus, Item, OpenGeneration, Overdue, Resolve, Take, Taken, Work},
     logs::{LogWrite, LogWritten},
+    rights::Rights,
     values::{
-        Ack, Append, Appended, Found, ListCursor, OwnerCheck, Page, Piece, Read, Renew, Restore, Rights,
-        Start, Started, StopResult, StreamStatus, Sweep, Swept,
+        Ack, Append, Appended, Found, ListCursor, OwnerCheck, Page, Piece, Read, Renew, Restore, Start,
+        Started, StopResult, StreamStatus, Sweep, Swept,
     },
 };
 use crate::{

@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
 use ulid::Ulid;
 
+pub use super::log_config::LogConfig;
 use super::values::{OwnerCheck, Seal};
 use crate::{
     Cursor,
@@ -25,18 +25,6 @@ pub const FOREVER: Duration = Duration::from_secs(1000 * 365 * 24 * 3600);
 
 /// A log remembers so many writers, engines and their callers' producers together; one more, and the half that has written last is kept.
 pub const MAX_WRITERS: usize = 1000;
-
-/// What a log was made with.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct LogConfig {
-    /// A media type, as it was given.
-    pub content_type: String,
-    /// How long it lives after the last time that it was read or written, in milliseconds, if that was asked for.
-    pub ttl_ms: Option<u64>,
-    /// When it ends, in milliseconds since 1970, if that was asked for.
-    pub expires_at: Option<u64>,
-}
 
 /// The part of a media type that counts when two are compared: in lower case, without parameters.
 pub fn essence(content_type: &str) -> String {

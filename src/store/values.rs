@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
-use super::logs::LogConfig;
+use super::log_config::LogConfig;
 use crate::{
     Cursor, Error, StreamId,
     model::{
@@ -457,26 +457,6 @@ pub struct ListCursor {
     pub old: bool,
     /// The position within it.
     pub scan: u64,
-}
-
-/// What a user of the store's server was tried for.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Rights {
-    /// How many rights were tried.
-    pub tried: usize,
-    /// Those that it lacks.
-    pub lacking: Vec<Lack>,
-}
-
-/// A right that the user lacks.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Lack {
-    /// What for, a word of `src/store/redis/rights.txt`.
-    pub need: String,
-    /// As `ACL SETUSER` takes it.
-    pub right: String,
-    /// Host and port of those that do not give it.
-    pub servers: Vec<String>,
 }
 
 /// The error for a kept stop too many.

@@ -214,7 +214,7 @@ export interface Page {
 
 export type Swept = 'gone' | 'live' | 'kept' | 'removed' | 'damaged'
 
-/** `Rights` of src/store/values.rs. */
+/** `Rights` of src/store/rights.rs. */
 export interface Rights {
   tried: number
   lacking: { need: string; right: string; servers: string[] }[]

@@ -5,7 +5,6 @@ mod page;
 mod writing;
 
 pub use line::Lines;
-pub use page::LogPage;
 pub use writing::{LogAppend, LogOpen};
 
 use super::{Engine, events::Reply, groups::finished};

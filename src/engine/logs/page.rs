@@ -1,37 +1,11 @@
 //! A page of a stream for the host.
 
-use ulid::Ulid;
-
 use crate::{
     Cursor, Error, Result, StreamId,
-    engine::{context::Context, load},
-    model::{
-        ending::Terminal,
-        frame::{Kind, Reference},
-    },
-    store::{OwnerCheck, Position, Read, logs::LogConfig},
+    engine::{context::Context, events::LogPage, load},
+    model::frame::{Kind, Reference},
+    store::{OwnerCheck, Position, Read},
 };
-
-/// Chunks that follow each other.
-#[derive(Debug)]
-pub struct LogPage {
-    /// The generation that they are of.
-    pub generation: Ulid,
-    /// The seq before its first chunk.
-    pub base: u64,
-    /// The seq before the page's first chunk.
-    pub after: u64,
-    /// Of each chunk: its length in bytes, and whether it is text.
-    pub chunks: Vec<(usize, bool)>,
-    /// All chunks, one after the other.
-    pub data: Vec<u8>,
-    /// Whether nothing follows at this moment.
-    pub is_last: bool,
-    /// How the generation ended, if it has and nothing follows.
-    pub terminal: Option<Terminal>,
-    /// What the stream was made with, if it is a log.
-    pub log: Option<LogConfig>,
-}
 
 /// Reads a page of at most so many bytes, or one chunk, and so many chunks; `None` when there is no such stream.
 pub(super) async fn read(

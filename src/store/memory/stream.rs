@@ -1,9 +1,9 @@
 //! One stream: its record and its log, as a state machine that knows neither locks nor listeners.
 
 mod beginning;
+mod generation;
 mod large;
 mod log;
-mod sealing;
 mod suspicion;
 mod view;
 

@@ -179,6 +179,7 @@ impl Stream {
         }
     }
 
+    // `try_write` is long, since what stands against a write is asked in one order, which is a part of the contract.
     fn try_write(&mut self, transaction: &mut Transaction, write: &LogWrite, is_new: bool) -> LogOutcome {
         let is_closed = !self.is_active();
         let Some(log) = &mut self.log else {

@@ -1,0 +1,15 @@
+//! What a log was made with.
+
+use serde::Serialize;
+
+/// See the module.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LogConfig {
+    /// A media type, as it was given.
+    pub content_type: String,
+    /// How long it lives after the last time that it was read or written, in milliseconds, if that was asked for.
+    pub ttl_ms: Option<u64>,
+    /// When it ends, in milliseconds since 1970, if that was asked for.
+    pub expires_at: Option<u64>,
+}
