@@ -13,7 +13,7 @@
  * ```
  *
  * A method that returns a promise reports every error by rejecting it. The others (`createEngine`, `subscribe`, `pipe`,
- * `write`) throw {@link InvalidArgumentError} at once; what goes wrong later ends the loop or the stream they returned.
+ * `write`) throw {@link InvalidArgumentError} at once; later errors end the loop or the stream that they returned.
  * After an {@link InvalidArgumentError} nothing was done. Every error has a stable {@link TidemarkError.code}.
  *
  * @packageDocumentation
@@ -40,13 +40,13 @@ export type Outcome = 'complete' | 'failed' | 'stopped' | 'interrupted'
 
 /**
  * The connection to the store: `idle` until the first use, `connecting`, `ready`; `reconnecting` once a connection is lost;
- * `degraded` when reconnecting has failed (live answers go on from memory, writes queue up); `closed`.
+ * `degraded` when reconnecting has failed (live answers continue from memory, writes queue up); `closed`.
  */
 export type ConnectionState = 'idle' | 'connecting' | 'ready' | 'reconnecting' | 'degraded' | 'closed'
 
 /**
  * How long a stream's keys live; they are given a TTL by the command that creates them. 1 s to 365 days. A number is in
- * milliseconds, and refused below 60,000, since seconds are meant then: write `'3600s'` or `'1h'`.
+ * milliseconds; below 60,000 it is refused, since it was probably meant in seconds: write `'3600s'` or `'1h'`.
  */
 export interface Ttl {
   /** From the last write of a live stream. Default `'1h'`, or `TIDEMARK_TTL_ACTIVE_SECONDS`. */
@@ -55,34 +55,34 @@ export interface Ttl {
   done?: Duration | undefined
 }
 
-/** Certificates or a key in PEM: text or a Buffer, at most 1 MiB; what stands around them is passed over. */
+/** Certificates or a key in PEM: text or a Buffer, at most 1 MiB; any other text around them is ignored. */
 export type Pem = string | Uint8Array
 
-/** The names and meanings are those of `node:tls`, and what Node.js accepts with the same `ca` is accepted. */
+/** The names and meanings are those of `node:tls`, and a server that Node.js accepts with the same `ca` is accepted. */
 export interface TlsOptions {
   /**
-   * Who is trusted instead of the well-known authorities (Mozilla's list, compiled in): authorities that have signed the
+   * What is trusted instead of the well-known authorities (Mozilla's list, compiled in): authorities that have signed the
    * servers' certificates, or self-signed ones themselves; or `'system'` for the authorities that the operating system
    * trusts; or a list of these. The file that `NODE_EXTRA_CA_CERTS` names is added to the well-known ones and to the system's.
    */
   ca?: Pem | 'system' | readonly (Pem | 'system')[] | undefined
-  /** The client's own certificate, for servers that ask for one, and those between it and its authority. Needs `key`. */
+  /** The client's own certificate, for servers that ask for one, followed by any intermediate ones. Needs `key`. */
   cert?: Pem | undefined
   /** Its private key. */
   key?: Pem | undefined
   /** Decrypts `key`. */
   passphrase?: string | undefined
-  /** The name that the servers' certificates are to have, and that the servers are asked for (SNI). Default: the URL's host. */
+  /** The name that the servers' certificates must have, also sent to the servers (SNI). Default: the URL's host. */
   servername?: string | undefined
-  /** `false` trusts every server, which the process warns of once (`TIDEMARK_TLS`). Default `true`. */
+  /** `false` trusts every server; the process warns once (`TIDEMARK_TLS`). Default `true`. */
   rejectUnauthorized?: boolean | undefined
 }
 
-/** As whom to connect to Redis. */
+/** The user and password for Redis. */
 export interface Credentials {
   /** Default: the user of the URL, if it has one. */
   username?: string | undefined
-  /** A password, or a token that is taken for one. */
+  /** A password, or a token that is used as one. */
   password: string
 }
 
@@ -97,75 +97,75 @@ export interface EngineOptions {
    * - `memory:`, one store per process; `memory:name` is another
    *
    * `rediss` instead of `redis`, or `?tls=true`, means TLS, to all servers; `?family=4` or `6` uses only such addresses of
-   * a name; `?db=` is a database, too. What stands in a query for other clients is passed over, with one warning
+   * a name; `?db=` is a database, too. Parameters for other clients are ignored, with one warning
    * (`TIDEMARK_URL`). Default: the environment's `TIDEMARK_URL`, `REDIS_URL` or `KV_URL`, else `memory:`.
    */
   url?: string | undefined
   /**
    * In one process, the newest engine of a name replaces the one before, which is closed as soon as no producer writes through it
-   * any more. For development servers, which evaluate a module anew on every save. 1–200 bytes; default: none, so that engines
+   * any more. For development servers, which evaluate a module again on every save. 1–200 bytes; default: none, so that engines
    * live side by side.
    */
   name?: string | undefined
   /** For a URL with TLS. */
   tls?: TlsOptions | undefined
   /**
-   * Asked for user and password at each connection, for tokens that expire (IAM, Entra ID); of a cluster's servers or the
-   * sentinels' primary alike. What it throws is an `ERR_CONNECTION` that tells the error's name and code alone, and it is
-   * asked again at the next try. Engines that are given the same function share connections.
+   * Called for user and password at each new connection, for tokens that expire (IAM, Entra ID); also for the servers of a
+   * cluster and for the primary that sentinels name. If it throws, the result is an `ERR_CONNECTION` with just the error's name and code,
+   * and it is called again at the next attempt. Engines that are given the same function share connections.
    */
   credentials?: (() => Credentials | Promise<Credentials>) | undefined
   /**
-   * Begins every key and channel; 1–64 characters without braces, control characters or white space. Default `'tidemark'`. In
-   * front of a stream's id `:` and `%` of it are written as `%3A` and `%25`.
+   * The prefix of every key and channel; 1–64 characters without braces, control characters or white space. Default `'tidemark'`.
+   * Before a stream's id, its `:` and `%` are written as `%3A` and `%25`.
    */
   keyPrefix?: string | undefined
   /** Default for every stream. */
   ttl?: Ttl | undefined
   /**
-   * A producer that gives no sign of life for this long is taken for dead and its readers get `interrupted`, at most 2 s
-   * later. The native side renews it, so a busy event loop does not lose it. 1 s to 10 min, default `'10s'`.
+   * A producer is considered dead when its lease is not renewed for this long; its readers get `interrupted` at most 2 s
+   * later. The native side renews the lease, so a busy event loop does not lose it. 1 s to 10 min, default `'10s'`.
    */
   lease?: Duration | undefined
-  /** How long a producer may write closing chunks after a stop before it is ended for it. 0 to 1 min, default `'1s'`. */
+  /** How long a producer may write closing chunks after a stop before the engine ends it. 0 to 1 min, default `'1s'`. */
   stopGrace?: Duration | undefined
   /** How long an operation waits for a connection before `ERR_CONNECTION`. 10 ms to 10 min, default `'5s'`. */
   connectTimeout?: Duration | undefined
   /** How long an operation waits for an answer before the connection is given up. 10 ms to 10 min, default `'3s'`. */
   commandTimeout?: Duration | undefined
-  /** How long consumers' cursors gather, in milliseconds, before they are stored together. 0 to 10,000, default 250. */
+  /** How long consumers' cursors are collected, in milliseconds, before they are stored together. 0 to 10,000, default 250. */
   ackIntervalMs?: number | undefined
   /**
-   * While chunks arrive one by one, how many milliseconds after a delivery those that follow it gather for the next one, for
-   * all readers of the process together: a wake of the event loop costs more than what it brings. A chunk after a pause,
-   * 32 KiB, ends, stops and the answers of calls are delivered at once. 0 wakes for each. 0 to 1000, default 2.
+   * While chunks arrive one by one: for how many milliseconds after a delivery the following ones are collected for the next, for
+   * all readers of the process together, since waking the event loop costs more than the chunks themselves. The first chunk after a pause,
+   * 32 KiB, ends, stops and results of calls are delivered at once. 0 wakes for each chunk. 0 to 1000, default 2.
    */
   deliveryIntervalMs?: number | undefined
-  /** Extra milliseconds for chunks to gather before they are sent; 0 (the default) sends at once. At most 10,000. */
+  /** Extra milliseconds for which chunks are collected before they are sent; 0 (the default) sends at once. At most 10,000. */
   flushIntervalMs?: number | undefined
   /**
-   * Bytes that may wait in one producer's queue, for instance while Redis is away; each chunk counts 32 more than its own,
-   * and one of `append` another 256, which is about what it costs to keep. Past a quarter `write` returns false, past all
-   * of it throws `ERR_BACKPRESSURE`; a chunk that is larger than that is taken when nothing else waits. 1 MiB to 1 GiB,
+   * Bytes that may wait in one producer's queue, for instance while Redis is away; each chunk counts 32 bytes more than its own,
+   * and one of `append` another 256, which is about what it costs to keep. Above a quarter `write` returns false, above all
+   * of it `write` throws `ERR_BACKPRESSURE`; a chunk that is larger than the queue is accepted when nothing else is waiting. 1 MiB to 1 GiB,
    * default 8 MiB.
    */
   maxQueueBytes?: number | undefined
   /**
-   * Whether streams are sealed: the older part of a live stream and all of a finished one are kept as few gzip frames,
-   * about an eighth of their size. A number from 1 to 9 is gzip's level. Default `true`, which is level 6.
+   * Whether streams are sealed: the older part of a live stream and all of a finished one are kept as a few gzip frames,
+   * at about an eighth of their size. A number from 1 to 9 is gzip's level. Default `true`, which is level 6.
    */
   compression?: boolean | number | undefined
   /**
-   * Tells what happens: connections lost and made, takeovers, lapsed leases, losses that were mended or not, clean-ups, and
-   * errors that nobody waits for; see {@link LogEntry}. Entries name streams, generations and causes, never payloads, owners or
+   * What is logged: connections lost and made, takeovers, expired leases, lost data and whether it was restored, clean-ups, and
+   * errors that no call reports; see {@link LogEntry}. Entries name streams, generations and causes, never payloads, owners or
    * secrets. Also published on the channel `tidemark:log` of `node:diagnostics_channel` (at `info`, if it has subscribers when
-   * the engine is made and nothing else is said). Default: `TIDEMARK_LOG=<level>` writes to stderr; else nothing.
+   * the engine is made and no other level is set). Default: with `TIDEMARK_LOG=<level>`, lines on stderr; otherwise nothing.
    */
   log?: LogOptions | undefined
   /**
    * Closes the engine when one of these signals tells the process to end, as {@link Engine.close} does: readers are told at
-   * once, and responses end. Afterwards the process ends as it would have without this; if others listen for the signal too, how
-   * and when it ends is theirs to say. In the main thread only. Default: none.
+   * once, and responses end. Afterwards the process exits as it would have without this option; if there are other listeners for the signal, they decide how
+   * and when it exits. In the main thread only. Default: none.
    */
   closeOnSignals?: ('SIGTERM' | 'SIGINT' | 'SIGHUP' | 'SIGQUIT' | 'SIGUSR2')[] | undefined
 }
@@ -173,13 +173,13 @@ export interface EngineOptions {
 export type LogLevel = 'off' | 'error' | 'warn' | 'info' | 'debug' | 'trace'
 
 export interface LogOptions {
-  /** The lightest entries that are wanted. Default `TIDEMARK_LOG`, else `'info'`. */
+  /** The least severe level to log. Default `TIDEMARK_LOG`, else `'info'`. */
   level?: LogLevel | undefined
-  /** Is given each entry, once, whichever engine of the process it is about. Default: writes a line to stderr. */
+  /** Called once with each entry, whichever engine of the process it is about. Default: writes a line to stderr. */
   write?: ((entry: LogEntry) => void) | undefined
 }
 
-/** Something that has happened in this process. What else is there depends on the message, and may change. */
+/** Something that has happened in this process. Further fields depend on the message, and may change. */
 export interface LogEntry {
   /** Milliseconds since 1970. */
   time: number
@@ -191,7 +191,7 @@ export interface LogEntry {
   /** Host and port. */
   server?: string
   cause?: string
-  /** So many entries before this one were left out, because they came faster than they were read. */
+  /** How many entries before this one were dropped, because they came faster than they were read. */
   missed?: number
   [field: string]: unknown
 }
@@ -208,13 +208,13 @@ export interface LogEntry {
 export function createEngine(options?: EngineOptions): Engine
 
 export interface ProduceOptions {
-  /** Who may follow, stop and continue this stream: compared on `subscribe`, `stop` and `produce`. 1–512 bytes. */
+  /** Who may follow, stop and continue this stream: checked by `subscribe`, `stop` and `produce`. 1–512 bytes. */
   owner?: string | undefined
   /** Anything that `JSON.stringify` takes, up to 64 KiB; shown by `status`. */
   metadata?: unknown
   /**
    * If the stream has a live producer: `'error'` (default) rejects with `ERR_ACTIVE`; `'takeover'` ends its generation as
-   * interrupted and fences it; `'share'` joins it, when it too was started with `'share'`: each chunk gets its own seq. At most
+   * interrupted and fences it; `'share'` joins it, if it was started with `'share'` too: each chunk gets its own seq. At most
    * 1,000 producers share a generation (`ERR_STORE`).
    */
   ifActive?: 'error' | 'takeover' | 'share' | undefined
@@ -232,36 +232,36 @@ export interface SubscribeOptions {
    * consumer's cursor, if there is a `consumer` and it has one, else `'start'`.
    */
   from?: 'start' | 'now' | (string & {}) | undefined
-  /** Ends the loop by throwing its reason. The stream and its producer are not touched. */
+  /** Ends the loop by throwing its reason. The stream and its producer are not affected. */
   signal?: AbortSignal | undefined
   /** Must equal the owner given at the start, if one was. */
   owner?: string | undefined
   /**
-   * Whose progress this is: a user, for instance, whatever the device. 1–256 bytes, at most 1000 consumers for each stream.
-   * Without `from` it goes on where the consumer has got to: through what it has not seen of the previous generation, and
-   * on to the end of the current one.
+   * Whose progress this is: a user's, for instance, on any device. 1–256 bytes, at most 1000 consumers for each stream.
+   * Without `from` the loop continues where the consumer left off: first what it has not seen of the previous generation, and
+   * then the current one to its end.
    */
   consumer?: string | undefined
   /**
-   * Who acknowledges, to the `consumer` or the `window`: with `'auto'` (default) everything counts that the loop has moved
-   * past, `'manual'` leaves it to {@link Subscription.ack} and {@link Engine.ack}. Cursors are stored every `ackIntervalMs`.
+   * Who acknowledges, to the `consumer` or the `window`: with `'auto'` (default) each chunk is acknowledged once the loop asks for the
+   * next, `'manual'` leaves it to {@link Subscription.ack} and {@link Engine.ack}. Cursors are stored every `ackIntervalMs`.
    */
   ack?: 'auto' | 'manual' | undefined
   /**
-   * The most chunks that are delivered and not acknowledged: past it the loop waits, and nothing is buffered for it beyond
+   * The most chunks that may be delivered and not acknowledged: then the loop waits, and nothing is buffered for it beyond
    * the window. An acknowledgement of the same `consumer` on another server counts as well, half a second later. 1 to
    * 1,000,000, default unbounded.
    */
   window?: number | undefined
   /**
-   * Ends the loop with `ERR_ACK_TIMEOUT` when some chunks are not acknowledged and none has been for so many milliseconds.
+   * Ends the loop with `ERR_ACK_TIMEOUT` when chunks are outstanding and none was acknowledged for this many milliseconds.
    * Needs `ack: 'manual'`. 1 to 86,400,000, default never.
    */
   ackTimeoutMs?: number | undefined
   /** How long to wait for a stream that does not exist yet before `ERR_NOT_FOUND`. 0 to 1 day, default `'30s'`. */
   wait?: Duration | undefined
   /**
-   * `'generation'` (default) ends with the generation; `'all'` goes on into the next ones, until aborted. The current and
+   * `'generation'` (default) ends with the generation; `'all'` continues into the next ones, until aborted. The current and
    * the previous generation are kept: a reader that falls further behind gets `ERR_GAP`.
    */
   follow?: 'generation' | 'all' | undefined
@@ -272,23 +272,23 @@ export interface TextOptions {
   from?: SubscribeOptions['from']
   /** Must equal the owner given at the start, if one was. */
   owner?: string | undefined
-  /** Gives up by rejecting with its reason. The stream and its producer are not touched. */
+  /** When aborted, the call rejects with its reason. The stream and its producer are not affected. */
   signal?: AbortSignal | undefined
-  /** How long to wait for the end, whether or not it has begun, before `ERR_TIMEOUT`. 1 ms to 1 day, default: for ever. */
+  /** How long to wait for the end, whether or not the stream has begun, before `ERR_TIMEOUT`. 1 ms to 1 day, default: no limit. */
   timeout?: Duration | undefined
   /** How long to wait for a stream that does not exist yet before `ERR_NOT_FOUND`. 0 to 1 day, default `'30s'`. */
   wait?: Duration | undefined
   /**
-   * `'text'` (default): the chunks are the text; bytes are decoded as UTF-8, also where a character is cut between two chunks.
-   * `'ui-messages'`: they are the AI SDK's, as `tidemark/next` writes them, and the text is that of the message's text parts.
+   * `'text'` (default): the chunks are the text; bytes are decoded as UTF-8, even if a character is split between two chunks.
+   * `'ui-messages'`: the chunks are the AI SDK's, as `tidemark/next` writes them, and the text is that of the message's text parts.
    */
   format?: 'text' | 'ui-messages' | undefined
 }
 
 export interface ResultOptions<Message = never> extends TextOptions {
   /**
-   * Makes a message of the chunks, each of which is a JSON text, as they come: given a stream of what they are parsed to, it yields
-   * the message so far, and the last one counts. `readUIMessageStream` of `ai` is one:
+   * Builds a message from the chunks, each of which is a JSON text: it is given a stream of the parsed chunks and yields
+   * the message so far; the last one counts. `readUIMessageStream` of `ai` is such a function:
    * `reduce: (stream) => readUIMessageStream({ stream })`.
    */
   reduce?: ((stream: ReadableStream<never>) => AsyncIterable<Message>) | undefined
@@ -302,26 +302,26 @@ export interface StreamResult<Message = never> {
   /** The cursor of the last chunk, if there is one. */
   readonly cursor: string | undefined
   readonly chunks: readonly Chunk[]
-  /** What {@link Engine.text} gives. */
+  /** What {@link Engine.text} returns. */
   readonly text: string
-  /** What `reduce` has made of the chunks; undefined without it, and where it made nothing. */
+  /** What `reduce` has built from the chunks; undefined without it, or if it yielded nothing. */
   readonly message: Message | undefined
 }
 
-/** What the consumers of all groups are told. */
+/** Options of the consumers of all groups. */
 export interface GroupOptions {
   /** Its consumers share the work: each item goes to one of them. 1–256 bytes; made by its first consumer, at most 100. */
   group: string
   /** Names this consumer within the group: one per process. 1–256 bytes. */
   consumer: string
   /**
-   * An item that is not acknowledged for so long after it was handed out goes to whoever asks next. Longer than it takes
-   * to deal with a `batch`. 1 to 86,400,000, default 60,000.
+   * How long after its delivery an unacknowledged item is redelivered to the next consumer that asks. Make it longer than a `batch`
+   * takes. 1 to 86,400,000, default 60,000.
    */
   claimIdleMs?: number | undefined
-  /** An item that was handed out so often and never acknowledged becomes a dead letter. Default 5. */
+  /** An item that was delivered this often and never acknowledged becomes a dead letter. Default 5. */
   maxDeliveries?: number | undefined
-  /** The most items that are fetched at once, and become this consumer's. 1 to 100, default 16. */
+  /** The most items that are fetched at once and reserved for this consumer. 1 to 100, default 16. */
   batch?: number | undefined
   /** Ends the loop by throwing its reason. */
   signal?: AbortSignal | undefined
@@ -347,18 +347,18 @@ export interface DeadLettersOptions {
   owner?: string | undefined
 }
 
-/** A chunk that was handed to one consumer of a group. */
+/** A chunk that was delivered to one consumer of a group. */
 export interface GroupItem extends Chunk {
-  /** How often it was handed out, this time included. */
+  /** How often it was delivered, including this time. */
   readonly deliveries: number
-  /** It is done, and nobody gets it again. Resolves once that is stored. */
+  /** Marks it as done: it is not delivered again. Resolves once that is stored. */
   ack(): Promise<void>
 }
 
 /**
  * The loop of a group's consumer, at least once for each chunk. It ends when the last generation has ended and the group
- * has acknowledged, or given up, every chunk: quietly after `complete` and `stopped`, else by throwing {@link FailedError}
- * or {@link InterruptedError}. What it was handed and did not get to is given back when it is left.
+ * has acknowledged, or given up, every chunk: normally after `complete` and `stopped`, otherwise by throwing {@link FailedError}
+ * or {@link InterruptedError}. Items that it did not reach are given back when it is left.
  */
 export interface Consumption extends AsyncIterableIterator<GroupItem>, AsyncDisposable {
   readonly streamId: string
@@ -376,11 +376,11 @@ export interface FinishedGeneration {
   readonly generation: string
   readonly outcome: Outcome
   readonly reason: string | null
-  /** Its last chunk's. `<generation>.0` as `from` reads all of it. */
+  /** The cursor of its last chunk. Use `<generation>.0` as `from` to read all of it. */
   readonly cursor: string
-  /** How often it was handed out, this time included. */
+  /** How often it was delivered, including this time. */
   readonly deliveries: number
-  /** It is done, and this group does not get it again. Resolves once that is stored. */
+  /** Marks it as done: this group does not get it again. Resolves once that is stored. */
   ack(): Promise<void>
 }
 
@@ -391,12 +391,12 @@ export interface FinishedQueue extends AsyncIterableIterator<FinishedGeneration>
   throw(error?: unknown): Promise<IteratorResult<FinishedGeneration, undefined>>
 }
 
-/** An item that was handed out too often. */
+/** An item that was delivered too often. */
 export interface DeadLetter {
   readonly deliveries: number
-  /** Hands it out again, as if for the first time. */
+  /** Delivers it again, as if for the first time. */
   retry(): Promise<void>
-  /** Gives it up. */
+  /** Removes it for good. */
   drop(): Promise<void>
 }
 
@@ -413,8 +413,8 @@ export interface PipeOptions extends ProduceOptions {
   /** Called with a promise that settles when the source is drained and the stream has ended; for serverless hosts. */
   waitUntil?: ((done: Promise<unknown>) => void) | undefined
   /**
-   * Called once when the source fails, for the reason that readers get with {@link FailedError}, at most 1 KiB; the client
-   * that reads the returned stream gets the error itself. Default: logs it, and says no more than `'An error occurred.'`.
+   * Called once when the source fails; returns the reason that readers get with {@link FailedError}, at most 1 KiB; the client
+   * that reads the returned stream gets the error itself. Default: logs it, and returns `'An error occurred.'`.
    */
   onError?: ((error: unknown) => string) | undefined
 }
@@ -429,23 +429,23 @@ export interface SseOptions {
   /**
    * `'merged'` (default for `'ui-messages'`): what was written before the response began is replayed with adjacent
    * `text-delta`, `reasoning-delta` and `tool-input-delta` chunks of one part joined, up to 64 KiB each, so that a client
-   * that renders for every chunk is not flooded; and a cursor inside a part gets the part's start again. What comes later
-   * is sent as it was written. `'exact'` (default for `'events'`): every chunk is sent as it was written.
+   * that renders every chunk is not flooded; if the cursor is inside a part, the part's start is sent again. Later chunks
+   * are sent as they were written. `'exact'` (default for `'events'`): every chunk is sent as it was written.
    */
   replay?: 'merged' | 'exact' | undefined
-  /** A comment is sent when nothing else was for so long; it is not stored. 0 (none) to 1 h, default 15,000. */
+  /** Interval of keep-alive comments while nothing else is sent, in milliseconds; they are not stored. 0 (none) to 1 h, default 15,000. */
   heartbeatMs?: number | undefined
-  /** The pause that a browser's EventSource makes before it comes back. 0 to 1 h, default 1000. */
+  /** How long a browser's EventSource waits before it reconnects. 0 to 1 h, default 1000. */
   retryMs?: number | undefined
   /**
-   * Ends the response after so long, without a terminal event, so that the client comes back. UI messages break: their body
-   * rejects, which is a lost connection over HTTP, since the AI SDK takes a clean end for the answer's. So does whatever else ends
-   * such a response before the answer. 1 ms to 1 day.
+   * Ends the response after this many milliseconds, without a terminal event, so that the client reconnects. UI messages break: their body
+   * rejects, which over HTTP is a lost connection, since the AI SDK takes a clean end for the end of the answer. The same happens whenever
+   * such a response ends before its answer. 1 ms to 1 day.
    */
   maxDurationMs?: number | undefined
   /**
-   * Called with an error of the store (`ERR_CONNECTION`, `ERR_TIMEOUT`, `ERR_STORE`) that refuses the response, or ends it for
-   * good: the client is told its code, and in neutral words what it means. Default: logs it.
+   * Called with an error of the store (`ERR_CONNECTION`, `ERR_TIMEOUT`, `ERR_STORE`) that refuses the response or ends it for
+   * good: the client gets its code and a neutral message. Default: logs it.
    */
   onError?: ((error: unknown) => unknown) | undefined
 }
@@ -455,7 +455,7 @@ export interface RespondOptions extends Omit<SubscribeOptions, 'ack'>, SseOption
   window?: SubscribeOptions['window']
   /** The same; needs a `consumer`. */
   ackTimeoutMs?: SubscribeOptions['ackTimeoutMs']
-  /** Where to begin when the request does not say. Default `'start'`. */
+  /** Where to begin if the request does not say so. Default `'start'`. */
   from?: SubscribeOptions['from']
   /** Ends the response; so does the request's own signal. */
   signal?: AbortSignal | undefined
@@ -468,19 +468,19 @@ export interface RespondOptions extends Omit<SubscribeOptions, 'ack'>, SseOption
 export interface AcknowledgeOptions {
   /** Must equal the owner given at the start, if one was. */
   owner?: string | undefined
-  /** Whose progress it is. Default: who the request's body says, which only fits where anybody may speak for anybody. */
+  /** Whose progress it is. Default: taken from the request's body, which is safe only if clients may acknowledge for each other. */
   consumer?: string | undefined
   /** Called with an error of the store that refuses the request, as in {@link SseOptions}. Default: logs it. */
   onError?: ((error: unknown) => unknown) | undefined
 }
 
 /**
- * A web `Request`, or what `node:http` and Express call one, its body unread or parsed: the JSON `{ cursor, consumer }`,
+ * A web `Request`, or a request of `node:http` or Express, its body unread or parsed: the JSON `{ cursor, consumer }`,
  * at most 4 KiB.
  */
 export type AcknowledgeRequest = { readonly body: unknown } | AsyncIterable<Uint8Array>
 
-/** A web `Request`, or what `node:http` and Express call one. */
+/** A web `Request`, or a request of `node:http` or Express. */
 export interface StreamRequest {
   /** Its query may hold one `cursor`. */
   readonly url?: string | undefined
@@ -489,7 +489,7 @@ export interface StreamRequest {
   readonly signal?: AbortSignal | undefined
 }
 
-/** What `node:http`, `node:http2` and Express call a response, which has not begun. */
+/** A response of `node:http`, `node:http2` or Express that has not begun. */
 export type ServerResponse = Http1Response | Http2ServerResponse
 
 /** What {@link Engine.pipe} reads: an async iterable, a web stream, or a function that gets the producer's signal. */
@@ -523,7 +523,7 @@ export interface StreamStatus {
   updatedAt: Date
   /** Until the keys expire, in milliseconds. */
   ttlMs: number
-  /** How far its consumers have got; at most 100 of them, in no order. */
+  /** How far its consumers have read; at most 100 of them, in no particular order. */
   consumers: ConsumerStatus[]
   /** What it was made with, if it is a log ({@link Engine.log}): times in milliseconds, `expiresAt` since 1970. Else null. */
   log: { contentType: string; ttlMs: number | null; expiresAt: number | null } | null
@@ -533,12 +533,12 @@ export interface ConsumerStatus {
   consumer: string
   /** Everything up to here has been acknowledged. */
   cursor: string
-  /** How many chunks come after it, those of later generations and those that are no longer kept included. */
+  /** How many chunks come after it, including those of later generations and those that are no longer kept. */
   lag: number
 }
 
 export interface StopOptions {
-  /** What the producers and the readers are told; at most 1 KiB. Default: nothing. */
+  /** Passed on to producers and readers; at most 1 KiB. Default: none. */
   reason?: string | undefined
   /** Must equal the owner given at the start, if one was. */
   owner?: string | undefined
@@ -556,8 +556,8 @@ export interface AckOptions {
 }
 
 /**
- * `stopping`: a live producer was told. `kept`: there is no such stream; if it starts within {@link StopOptions.keep}, it is
- * stopped. `ended`: too late.
+ * `stopping`: a live producer was told. `kept`: there is no such stream yet; if it starts within {@link StopOptions.keep}, it is
+ * stopped. `ended`: the stream had already ended.
  */
 export type StopResult = 'stopping' | 'kept' | 'ended'
 
@@ -570,18 +570,18 @@ export interface Histogram {
   sum: number
 }
 
-/** What one engine has counted since it was made, and what there is now. The names for Prometheus: `docs/operations.md`. */
+/** What one engine has counted since it was made, and the current values. For the names in Prometheus see `docs/operations.md`. */
 export interface Metrics {
   state: ConnectionState
-  /** Producers, subscriptions, and streams with one of them, in this engine now. */
+  /** Producers, subscriptions, and streams with at least one of them, in this engine now. */
   producers: number
   readers: number
   streams: number
-  /** Bytes that wait to be accepted by the store, of all producers. */
+  /** Bytes of all producers that the store has not accepted yet. */
   queuedBytes: number
-  /** Of the producer with most of them, as `maxQueueBytes` counts: with what each chunk costs beside its own bytes. */
+  /** The same for the producer with the longest queue, counted as for `maxQueueBytes`: with the overhead of each chunk. */
   longestQueueBytes: number
-  /** Subscriptions with something to deliver, and events, that wait for the event loop. */
+  /** Subscriptions with something to deliver, and other events, waiting for the event loop. */
   undelivered: number
   /**
    * Accepted by the store: chunks, their payloads, the frames they were stored as, what sealing has saved of these since,
@@ -592,22 +592,22 @@ export interface Metrics {
   encodedBytes: number
   savedBytes: number
   batches: number
-  /** Handed over to subscriptions: each reader counts. */
+  /** Delivered to subscriptions, counted once for each reader. */
   chunksOut: number
   bytesOut: number
-  /** `bytesIn` by `chunksIn`, and by `encodedBytes` less `savedBytes`; 0 before the first chunk. */
+  /** `bytesIn` divided by `chunksIn`, and by `encodedBytes` minus `savedBytes`; 0 before the first chunk. */
   averageChunkBytes: number
   compressionRatio: number
-  /** Readers that came back with a cursor and were served from memory; those that were served from the log. */
+  /** Readers that resumed from a cursor: served from memory, and served from the log. */
   resumeHits: number
   resumeMisses: number
   /** Readers that were told `ERR_GAP`. */
   gaps: number
-  /** Frames that no live message had brought (lost, or too large for one) were found by reading the log. */
+  /** Frames that arrived in no live message (lost, or too large for one) and were found by reading the log. */
   gapsRepaired: number
-  /** Live frames that a reading of the log had brought before. */
+  /** Live frames that had already been read from the log. */
   duplicatesDropped: number
-  /** Operations that were tried again after a passing failure. */
+  /** Operations that were retried after a temporary failure. */
   retries: number
   /** Times the connection was lost and came back. */
   reconnects: number
@@ -615,17 +615,17 @@ export interface Metrics {
   ended: Record<Outcome | 'lost', number>
   /** From a batch's oldest `write` to the store's acceptance. */
   appendSeconds: Histogram
-  /** From a reader having something to read to its being handed to the event loop; a slow reader's own time is not in it. */
+  /** From when a reader has something to read until it is handed to the event loop; a slow reader's own time is not included. */
   deliverySeconds: Histogram
-  /** From `stop()` to the store's answer, by which the producers have been told. */
+  /** From `stop()` to the store's answer; by then the producers have been told. */
   stopRequestSeconds: Histogram
-  /** From a producer's being told to stop to its end. */
+  /** From when a producer is told to stop until it ends. */
   stopSeconds: Histogram
   /** The last {@link Engine.sampleMemory}, or null. */
   memory: MemorySample | null
 }
 
-/** What some streams take of the store's memory, keys and all. */
+/** How much of the store's memory some streams use, keys included. */
 export interface MemorySample {
   at: Date
   streams: { streamId: string; bytes: number }[]
@@ -635,15 +635,15 @@ export interface MemorySample {
 }
 
 export interface CleanupOptions {
-  /** Only streams that nobody has written to for so long. 0 to 365 days, default `'1h'`. */
+  /** Only streams that nobody has written to for this long. 0 to 365 days, default `'1h'`. */
   olderThan?: Duration | undefined
   /** Only streams that ended like this. Default: all outcomes. A stream whose producers have died counts as interrupted. */
   outcomes?: Outcome[] | undefined
   /** Live streams too: their readers end as interrupted, their producers are fenced. Default false. */
   force?: boolean | undefined
-  /** Remove nothing, report what would be. Default false. */
+  /** Remove nothing; report what would be removed. Default false. */
   dryRun?: boolean | undefined
-  /** Streams that are looked at, and removed, at once: 1 to 1000, default 100. */
+  /** How many streams are checked and removed at once: 1 to 1000, default 100. */
   batch?: number | undefined
   /** Ends the clean-up before the next batch by rejecting with its reason. What was removed stays removed. */
   signal?: AbortSignal | undefined
@@ -656,16 +656,16 @@ export interface CleanupReport {
   dryRun: boolean
   /** Ids in the index when it began. */
   total: number
-  /** Ids looked at; the sum of the next five. */
+  /** Ids checked; the sum of the next five. */
   scanned: number
   removed: number
   /** Left because they are live. */
   live: number
-  /** Left because they are too young, or ended otherwise. */
+  /** Kept because they are too recent, or ended with another outcome. */
   kept: number
-  /** Left because their records make no sense; `delete` removes them. */
+  /** Left because their records are damaged; `delete` removes them. */
   damaged: number
-  /** Ids that were in the index although their streams are gone. */
+  /** Ids dropped from the index because their streams are gone. */
   healed: number
   durationMs: number
 }
@@ -701,7 +701,7 @@ export type ChunkJson = { seq: number; cursor: string } & ({ data: string } | { 
 export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
   /** The connection to the store. */
   readonly state: ConnectionState
-  /** What it is written as by `JSON.stringify`, and printed as. */
+  /** What `JSON.stringify` and `console.log` show. */
   toJSON(): EngineJson
   /**
    * Connects early. Rejects with `ERR_CONNECTION` within `connectTimeout`.
@@ -730,9 +730,10 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
    */
   produce(streamId: string, options?: ProduceOptions): Promise<Producer>
   /**
-   * Writes a source into a stream and returns what the local client should be sent. The client may leave: the source is
-   * drained all the same. A stop ends the source. If the store cannot be reached at the start, the source is passed
-   * through without being resumable: at once while the state is `degraded`, else after `connectTimeout`. With `ifActive: 'share'` the client is sent the whole shared generation.
+   * Writes a source into a stream and returns the stream to send to the local client. If the client disconnects, the source is
+   * still read to its end. A stop ends the source. If the store cannot be reached at the start, the source is passed
+   * through without being resumable: at once while the state is `degraded`, otherwise after `connectTimeout`. With
+   * `ifActive: 'share'` the client is sent the whole shared generation.
    *
    * @example
    * ```ts
@@ -777,9 +778,9 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
    */
   result<Message = never>(streamId: string, options?: ResultOptions<Message>): Promise<StreamResult<Message>>
   /**
-   * Acknowledges everything up to a cursor for a consumer, wherever it reads: for the handler of a browser's request.
-   * A cursor moves forward only, and lives as long as the stream; one of a generation that is no longer kept changes
-   * nothing. Resolves once it is stored, at most `ackIntervalMs` later with Redis at hand. Rejects with `ERR_NOT_FOUND`,
+   * Acknowledges everything up to a cursor for a consumer, on whichever server it reads: for the handler of a browser's request.
+   * A cursor only moves forward, and lives as long as the stream; one of a generation that is no longer kept changes
+   * nothing. Resolves once it is stored, which takes about `ackIntervalMs` while Redis is reachable. Rejects with `ERR_NOT_FOUND`,
    * `ERR_FORBIDDEN`, or `ERR_STORE` when the stream has 1000 other consumers.
    *
    * @example
@@ -788,7 +789,7 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
    * ```
    */
   ack(streamId: string, options: AckOptions): Promise<void>
-  /** The same, as earlier versions have it. */
+  /** The same, as in earlier versions. */
   ack(
     streamId: string,
     consumer: string,
@@ -797,12 +798,12 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
   ): Promise<void>
   /**
    * Answers an HTTP request with a stream as server-sent events, from where `Last-Event-ID` or `?cursor=` says. 200: the
-   * response follows the stream; it has no further chunks to tell of after an `end` event, and is to be resumed when it
-   * ends without one. 400: the cursor is malformed. 403: another owner's stream. 404: it did not appear within `wait`.
-   * 410: chunks after the cursor are gone; the body's `resume` is the cursor of what is left. 503: the store cannot be
-   * reached, said at once while the state is `degraded`, unless the stream is produced in this process. The body of all but 200 is JSON with the error's `code` and a `message`, which for 503 does not say more than the
-   * code does: see {@link SseOptions.onError}. A cursor of a generation that is no
-   * longer kept is answered with a `reset` event and everything there is. A client that leaves stops nothing.
+   * response follows the stream; no chunks follow an `end` event, and a response that ends without one should be
+   * resumed. 400: the cursor is malformed. 403: another owner's stream. 404: the stream did not appear within `wait`.
+   * 410: chunks after the cursor are gone; the body's `resume` is a cursor from which everything is available. 503: the store cannot be
+   * reached, answered at once while the state is `degraded`, unless the stream is produced in this process. The body of every
+   * status except 200 is JSON with the error's `code` and a `message`, which for 503 is neutral: see {@link SseOptions.onError}. For a cursor of a generation that is no
+   * longer kept, the response begins with a `reset` event and starts over. A client that disconnects stops nothing.
    *
    * @example
    * ```ts
@@ -815,8 +816,8 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
   /**
    * The same for servers without web responses: `node:http`, Express, Fastify (`request.raw`, `reply.raw`), over HTTP/1 or 2.
    *
-   * Sends what {@link Engine.respond} says, at the client's pace, with the headers that the response has already. Resolves when the
-   * response has ended or its client has left, which is no error and stops nothing. A response that ends before its stream does
+   * Sends what {@link Engine.respond} says, at the client's pace, keeping headers that are already set. Resolves when the
+   * response has ended or its client has disconnected, which is no error and stops nothing. A response that ends before its stream does
    * (a closing engine, `maxDurationMs`) just ends; one of UI messages breaks. Rejects, with nothing sent, for what `respond`
    * rejects for.
    *
@@ -832,8 +833,8 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
     options?: RespondOptions,
   ): Promise<void>
   /**
-   * Answers the requests with which `tidemark/client` acknowledges what it has got, as {@link Engine.ack} does. 204: it is
-   * stored. 400: it is no acknowledgement. 413: it is longer than 4 KiB. The other statuses, and the bodies, are those of
+   * Answers the requests with which `tidemark/client` acknowledges chunks, as {@link Engine.ack} does. 204: stored.
+   * 400: not an acknowledgement. 413: longer than 4 KiB. 503 at once while the state is `degraded`. The other statuses, and the bodies, are those of
    * {@link Engine.respond}.
    *
    * @example
@@ -858,7 +859,7 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
   consume(streamId: string, options: ConsumeOptions): Consumption
   /**
    * Joins a group that gets every generation of every stream when it has ended, at least once, even if the server that
-   * produced it died. Begins with the first such call of any group; remembers about 65,536 generations, each for twice the
+   * produced it died. The queue begins with the first such call of any group and remembers about 65,536 generations, each for twice the
    * longer TTL of the engine.
    *
    * @example
@@ -884,9 +885,9 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
   deadLetters(options: DeadLettersOptions & { streamId: string }): AsyncIterableIterator<DeadChunk>
   deadLetters(options: DeadLettersOptions & { streamId?: undefined }): AsyncIterableIterator<DeadFinished>
   /**
-   * Stops a stream's producers wherever they run, or keeps the stop for its start, which it may have overtaken, for 10 s. A stop
-   * that is kept for an owner is nobody else's to replace; rejects with `ERR_STORE` when those of 1000 others are kept for the
-   * stream.
+   * Stops a stream's producers wherever they run, or keeps the stop for 10 s, in case the start is yet to come. A stop
+   * that is kept for one owner cannot be replaced by another; rejects with `ERR_STORE` if stops of 1000 other owners are kept for the
+   * stream, and with `ERR_CONNECTION` at once while the state is `degraded` and the stream is not produced in this process.
    *
    * @example
    * ```ts
@@ -895,14 +896,14 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
    * ```
    */
   stop(streamId: string, options?: StopOptions): Promise<StopResult>
-  /** The same, as earlier versions have it: the reason by itself. */
+  /** The same, as in earlier versions: with the reason as an argument of its own. */
   stop(
     streamId: string,
     reason: string | undefined,
     options?: Omit<StopOptions, 'reason'>,
   ): Promise<StopResult>
   /**
-   * What is known of a stream, or null.
+   * What is known of a stream, or null if there is none. Rejects with `ERR_CONNECTION` at once while the state is `degraded`.
    *
    * @example
    * ```ts
@@ -912,8 +913,8 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
    */
   status(streamId: string): Promise<StreamStatus | null>
   /**
-   * All streams of this `keyPrefix`, in no order, read in pages. One whose record is damaged, or has somebody else's key in its
-   * place, is left out: `status` of it rejects with `ERR_STORE`, `cleanup` counts it, `delete` removes it.
+   * All streams of this `keyPrefix`, in no particular order, read in pages. A stream whose record is damaged, or whose key holds something else,
+   * is left out: `status` of it rejects with `ERR_STORE`, `cleanup` counts it, `delete` removes it.
    *
    * @example
    * ```ts
@@ -922,8 +923,8 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
    */
   streams(): AsyncIterableIterator<StreamStatus>
   /**
-   * Removes a stream, even a damaged one; its readers end as interrupted and its producers are fenced. Whether there was
-   * one.
+   * Removes a stream, even a damaged one; its readers end as interrupted and its producers are fenced. Resolves to whether there
+   * was one.
    *
    * @example
    * ```ts
@@ -932,8 +933,8 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
    */
   delete(streamId: string): Promise<boolean>
   /**
-   * Removes finished streams, as `delete` does: a batch at a time, each stream judged and removed in one step, so that
-   * none is removed that has just been started again. Also takes ids from the index whose streams are gone.
+   * Removes finished streams, as `delete` does: a batch at a time. Each stream is checked and removed in one step, so that
+   * none is removed that has just been started again. Also drops expired streams from the index.
    *
    * @example
    * ```ts
@@ -941,10 +942,10 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
    * ```
    */
   cleanup(options?: CleanupOptions): Promise<CleanupReport>
-  /** Reads the counters: microseconds, no question to the store. Throws `ERR_CLOSED` when the engine is closed. */
+  /** Reads the counters; takes microseconds and makes no round trip. Throws `ERR_CLOSED` when the engine is closed. */
   metrics(options?: { format?: 'object' | undefined }): Metrics
   /**
-   * The same as Prometheus takes it, for a response of type `text/plain; version=0.0.4`.
+   * The same in Prometheus' text format, for a response of type `text/plain; version=0.0.4`.
    *
    * @example
    * ```ts
@@ -954,12 +955,12 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
    */
   metrics(options: { format: 'prometheus' }): string
   /**
-   * Measures what streams take of the store's memory (`MEMORY USAGE`): `streams` of them, 1 to 64, default 8, the next
+   * Measures how much of the store's memory streams use (`MEMORY USAGE`): `streams` of them, 1 to 64, default 8, the next
    * ones at each call. `metrics()` shows the last sample.
    */
   sampleMemory(options?: { streams?: number | undefined }): Promise<MemorySample>
   /**
-   * Flushes producers (for at most `commandTimeout`), ends subscriptions with `ERR_CLOSED`, gives up connections.
+   * Flushes producers (for at most `commandTimeout`), ends subscriptions with `ERR_CLOSED`, closes connections.
    *
    * @example
    * ```ts
@@ -1085,9 +1086,9 @@ export interface Producer extends AsyncDisposable {
   readonly generation: string
   /** Aborted by `stop` (reason: {@link StoppedError}), or when this producer is fenced or its stream is lost. */
   readonly signal: AbortSignal
-  /** How the generation ended, once it has. */
+  /** How the generation ended; undefined until then. */
   readonly outcome: Outcome | undefined
-  /** What it is written as by `JSON.stringify`, and printed as. */
+  /** What `JSON.stringify` and `console.log` show. */
   toJSON(): ProducerJson
   /**
    * Queues a chunk and returns at once. False: above the high-water mark, `await producer.ready`. Throws
@@ -1147,7 +1148,7 @@ export interface Subscription extends AsyncIterableIterator<Chunk>, AsyncDisposa
   readonly outcome: Outcome | undefined
   /** Why it ended: the stop's reason, the failure's message … */
   readonly reason: string | undefined
-  /** What it is written as by `JSON.stringify`, and printed as. */
+  /** What `JSON.stringify` and `console.log` show. */
   toJSON(): SubscriptionJson
   next(): Promise<IteratorResult<Chunk, undefined>>
   return(): Promise<IteratorResult<Chunk, undefined>>
