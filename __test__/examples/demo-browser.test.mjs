@@ -9,6 +9,7 @@ import { violations } from '../support/axe.mjs'
 import { startBrowser } from '../support/browser.mjs'
 import { freePort } from '../support/free-port.mjs'
 import { reap } from '../support/reaper.mjs'
+import { startRedis } from '../support/redis-server.mjs'
 import { until } from '../support/wait.mjs'
 
 const MAIN = fileURLToPath(new URL('../../examples/demo/main.mjs', import.meta.url))
@@ -21,10 +22,15 @@ const browser = await startBrowser()
  * Starts the demo, which ends with the test file.
  * @param {string[]} args
  */
-async function startDemo(...args) {
+function startDemo(...args) {
+  return startDemoWith({}, args)
+}
+
+/** @param {Record<string, string>} own variables @param {string[]} args */
+async function startDemoWith(own, args) {
   const { REDIS_URL, TIDEMARK_URL, KV_URL, NODE_TEST_CONTEXT, ...env } = process.env
   const port = await freePort()
-  const child = spawn(process.execPath, [MAIN, ...args], { env: { ...env, PORT: String(port) } })
+  const child = spawn(process.execPath, [MAIN, ...args], { env: { ...env, ...own, PORT: String(port) } })
   reap(child)
   after(async () => {
     child.kill('SIGTERM')
@@ -214,5 +220,27 @@ test('G5 a killed server is called that, and the other one offered; Redis comes 
   await tab.is('interrupted')
   assert.ok(tab.page.url().startsWith(other))
   assert.ok((await tab.seq()) >= before, 'all of it is there')
+  await tab.close()
+})
+
+test('G8 the page shows what it had when it is reloaded while Redis is away, and goes on when that is back', async (t) => {
+  const redis = await startRedis()
+  t.after(() => redis.close())
+  const { url } = await startDemoWith({ REDIS_URL: redis.url }, ['--rate', '25'])
+  const tab = await open(url)
+  await tab.press('Start')
+  await tab.reaches(40)
+  await redis.stop()
+  await until(async () => (await tab.value('store')) === 'Redis, degraded')
+  const had = await tab.seq()
+  await tab.page.reload()
+  await tab.reaches(had)
+  assert.equal(await tab.value('store'), 'Redis, degraded')
+  assert.ok((await tab.readers.first().locator('.answer').textContent())?.trim(), 'there is text')
+  await redis.start()
+  await tab.reaches(had + 20)
+  assert.deepEqual([await tab.value('duplicates'), await tab.value('gaps')], ['0', '0'])
+  await tab.press('Stop')
+  await tab.is('stopped')
   await tab.close()
 })

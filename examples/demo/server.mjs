@@ -127,16 +127,21 @@ export async function serve({ engine, source, rate, ports, host, store, say, onW
     try {
       // A browser that connects again by itself repeats the first address and adds what it has seen since.
       const from = request.headers['last-event-id'] || query || 'start'
+      // While Redis is away nothing is known, and what this process writes can be read all the same.
+      const known = () =>
+        engine.status(id).catch((error) => {
+          if (!error.retryable) throw error
+        })
       // What is there before it reads is replayed, the rest is live.
-      const before = await engine.status(id)
+      const before = await known()
       if (before) introduce(before)
-      else response.write(event('missing', {}))
+      else if (before === null) response.write(event('missing', {}))
       const chunks = engine.subscribe(id, { from, signal: gone.signal, wait: WAIT_MS })
-      let isIntroduced = before !== null
+      let isIntroduced = before != null
       for await (const { seq, cursor, data } of chunks) {
         if (!isIntroduced) {
           isIntroduced = true
-          const status = await engine.status(id)
+          const status = await known()
           if (status) introduce({ ...status, lastSeq: seq - 1 })
         }
         if (!response.write(event('chunk', { seq, data }, cursor))) {

@@ -21,6 +21,8 @@ export class Reader {
   /** Of this connection: up to where it is replay, since when, and how many came. */
   #replay = { to: 0, since: 0, count: 0, from: 0 }
   #outcome = ''
+  /** What it has shown, for a reload while the store is away. @type {string[]} */
+  #shown = []
   /** Its server does not answer. */
   #isLost = false
   /** @type {ReturnType<typeof setTimeout> | undefined} */
@@ -38,6 +40,7 @@ export class Reader {
     this.name = name
     this.root = root
     this.around = around
+    addEventListener('pagehide', () => this.#keep())
     this.#of('h2').textContent = name
     this.#answer = new Answer(this.#of('.answer'))
   }
@@ -62,6 +65,7 @@ export class Reader {
     this.#seq = isNew ? 0 : undefined
     this.#counts = { replayed: 0, live: 0, duplicates: 0, gaps: 0 }
     this.#outcome = ''
+    this.#shown = []
     this.#answer.clear()
     for (const name of ['.where', '.resumed', '[data-note=away]']) this.#of(name).textContent = ''
     this.#note('')
@@ -121,7 +125,18 @@ export class Reader {
     on('chunk', (chunk, { lastEventId }) => this.#take(chunk, lastEventId))
     on('missing', () => this.#note(`There is no answer ${this.#id} here. Waiting a moment for it to begin …`))
     on('state', ({ store, state }) => this.#tell(store, state))
-    on('problem', ({ message }) => this.#note(`${message}. Trying again …`))
+    on('problem', ({ message }) => {
+      const isRestored = !this.#seq && this.#restore()
+      this.#note(
+        `${message}. ${isRestored ? `What this tab had, up to seq ${this.#seq}, is here. ` : ''}Trying again …`,
+      )
+      if (!isRestored) return
+      // From where it is now: the browser by itself would ask from the start.
+      source.close()
+      setTimeout(() => {
+        if (this.#line === source) this.#connect()
+      }, DROP_MS)
+    })
     on('end', ({ outcome, reason, code }) => {
       source.close()
       this.#calm()
@@ -161,10 +176,40 @@ export class Reader {
     this.#seq = seq
     const isReplayed = seq <= this.#replay.to
     this.#counts[isReplayed ? 'replayed' : 'live']++
-    this.#answer.render(JSON.parse(data), isReplayed)
+    this.#render(data, isReplayed)
     if (!isReplayed) return
     this.#replay.count++
     if (seq === this.#replay.to) this.#resumed()
+  }
+
+  /** @param {string} data @param {boolean} isReplayed */
+  #render(data, isReplayed) {
+    this.#shown.push(data)
+    this.#answer.render(JSON.parse(data), isReplayed)
+  }
+
+  get #place() {
+    return `tidemark ${this.name}`
+  }
+
+  /** The page is left: what it shows is kept for as long as the tab is. */
+  #keep() {
+    const kept = { id: this.#id, cursor: this.#cursor, seq: this.#seq, shown: this.#shown }
+    try {
+      sessionStorage.setItem(this.#place, JSON.stringify(kept))
+    } catch {
+      // More than the browser keeps.
+    }
+  }
+
+  /** Shows what the tab had before it was reloaded; whether there was anything. */
+  #restore() {
+    const { id, cursor, seq, shown } = JSON.parse(sessionStorage.getItem(this.#place) ?? '{}')
+    if (id !== this.#id || !seq) return false
+    for (const data of shown) this.#render(data, true)
+    this.#cursor = cursor
+    this.#seq = seq
+    return true
   }
 
   /** Everything that had been written is here. */
