@@ -59,7 +59,7 @@ pub enum Error {
         "stream {stream:?} has a live producer; pass ifActive: 'takeover' to replace it, or 'share' on both sides"
     )]
     Active {
-        /// The stream.
+        /// The stream's id.
         stream: String,
     },
     /// `ERR_FENCED`: another producer took the stream over, or this one's lease lapsed. Nothing was written, unless in
@@ -69,7 +69,7 @@ pub enum Error {
         if *in_doubt { "its last chunks may have been written" } else { "its chunk was not written" }
     )]
     Fenced {
-        /// The stream.
+        /// The stream's id.
         stream: String,
         /// An answer was lost on the way, and its repetition met the new producer.
         in_doubt: bool,
@@ -77,7 +77,7 @@ pub enum Error {
     /// `ERR_ENDED`: the generation has its terminal entry. Nothing was written.
     #[error("stream {stream:?} has ended as {outcome}; nothing can be written to this generation")]
     Ended {
-        /// The stream.
+        /// The stream's id.
         stream: String,
         /// How it ended.
         outcome: &'static str,
@@ -85,7 +85,7 @@ pub enum Error {
     /// `ERR_CONFLICT`: a log is not as the caller takes it to be. Nothing was written. The host's to raise: the engine says how it is.
     #[error("stream {stream:?}: {problem}")]
     Conflict {
-        /// The stream.
+        /// The stream's id.
         stream: String,
         /// What is different.
         problem: String,
@@ -93,7 +93,7 @@ pub enum Error {
     /// `ERR_STOPPED`: a stop was requested; the reason of the producer's `AbortSignal`.
     #[error("stream {stream:?} was stopped: {reason}")]
     Stopped {
-        /// The stream.
+        /// The stream's id.
         stream: String,
         /// The words of the one who stopped it.
         reason: String,
@@ -104,7 +104,7 @@ pub enum Error {
          await producer.ready before writing on"
     )]
     Backpressure {
-        /// The stream.
+        /// The stream's id.
         stream: String,
         /// Bytes in the queue.
         queued: usize,
@@ -116,7 +116,7 @@ pub enum Error {
         "stream {stream:?}: {chunks} chunks were delivered, and none acknowledged within {milliseconds} ms"
     )]
     AckTimeout {
-        /// The stream.
+        /// The stream's id.
         stream: String,
         /// The chunks that wait for an acknowledgement.
         chunks: u64,
@@ -126,13 +126,13 @@ pub enum Error {
     /// `ERR_NOT_FOUND`: the stream did not appear within the `wait` time.
     #[error("stream {stream:?} does not exist")]
     NotFound {
-        /// The stream.
+        /// The stream's id.
         stream: String,
     },
     /// `ERR_GAP`: entries that the cursor needs are gone.
     #[error("stream {stream:?}: {reason}; go on from {resume:?} to accept the loss")]
     Gap {
-        /// The stream.
+        /// The stream's id.
         stream: String,
         /// What is missing, and why.
         reason: String,
@@ -142,13 +142,13 @@ pub enum Error {
     /// `ERR_FORBIDDEN`: the stream has another owner.
     #[error("stream {stream:?} belongs to another owner")]
     Forbidden {
-        /// The stream.
+        /// The stream's id.
         stream: String,
     },
     /// `ERR_FAILED`: the producer ended the generation with an error.
     #[error("stream {stream:?} failed: {reason}")]
     Failed {
-        /// The stream.
+        /// The stream's id.
         stream: String,
         /// The producer's words.
         reason: String,
@@ -156,7 +156,7 @@ pub enum Error {
     /// `ERR_INTERRUPTED`: the generation ended without its producer: it died, was replaced or lost its data.
     #[error("stream {stream:?} was interrupted: {reason}")]
     Interrupted {
-        /// The stream.
+        /// The stream's id.
         stream: String,
         /// `lease` (the producer died), `superseded`, `closed`, `deleted` or `lost` (the store lost the entries).
         reason: String,
@@ -164,7 +164,7 @@ pub enum Error {
     /// `ERR_CORRUPT`: a stored frame cannot be decoded.
     #[error("stream {stream:?}, seq {seq}: {reason}")]
     Corrupt {
-        /// The stream.
+        /// The stream's id.
         stream: String,
         /// The last seq of the frame.
         seq: u64,
