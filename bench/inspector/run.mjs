@@ -41,10 +41,10 @@ async function look(signal) {
   }
 }
 
-/** Percent of one processor. @param {boolean} isOpen */
-async function round(isOpen) {
+/** Percent of one processor. @param {number} pages */
+async function round(pages) {
   const end = new AbortController()
-  if (isOpen) void look(end.signal)
+  for (let page = 0; page < pages; page++) void look(end.signal)
   await sleep(2_000)
   const [start, cpu, before] = [performance.now(), process.cpuUsage(), written]
   await sleep(seconds * 1_000)
@@ -56,19 +56,17 @@ async function round(isOpen) {
 }
 
 await sleep(3_000)
-const results = { without: /** @type {number[]} */ ([]), with: /** @type {number[]} */ ([]) }
+/** @type {Map<number, number[]>} */
+const results = new Map([0, 1, 10].map((pages) => [pages, []]))
 for (let index = 0; index < ROUNDS; index++) {
-  for (const kind of /** @type {const} */ (['without', 'with'])) {
-    const { percent, rate } = await round(kind === 'with')
-    results[kind].push(percent)
-    console.error(`${kind.padEnd(8)} ${percent.toFixed(1)} % of a processor at ${Math.round(rate)} chunks/s`)
+  for (const [pages, percents] of results) {
+    const { percent, rate } = await round(pages)
+    percents.push(percent)
+    console.error(`${pages} pages: ${percent.toFixed(1)} % of a processor at ${Math.round(rate)} chunks/s`)
   }
 }
 clearInterval(writing)
 /** @param {number[]} values */
-const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? 0
-const [without, open] = [median(results.without), median(results.with)]
-console.log(
-  `median ${without.toFixed(1)} % without, ${open.toFixed(1)} % with: ${(open - without).toFixed(1)} % of a processor`,
-)
+const mean = (values) => values.reduce((sum, value) => sum + value, 0) / values.length
+for (const [pages, percents] of results) console.log(`${pages} pages: ${mean(percents).toFixed(1)} %`)
 await engine.close()
