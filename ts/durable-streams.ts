@@ -9,4 +9,4 @@ export {
   durableStreams,
   type Permission,
 } from './durable-streams/handler'
-export { toNodeListener } from './durable-streams/node'
+export { toNodeListener } from './http/node-listener'

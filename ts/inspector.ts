@@ -10,6 +10,6 @@
  * @packageDocumentation
  */
 
+export { toNodeListener } from './http/node-listener.js'
 export type { InspectorAccess } from './inspector/access.js'
 export { type Inspector, type InspectorOptions, inspector } from './inspector/handler.js'
-export { toListener } from './inspector/listener.js'

@@ -244,3 +244,19 @@ test('G8 the page shows what it had when it is reloaded while Redis is away, and
   await tab.is('stopped')
   await tab.close()
 })
+
+test('the inspector is behind a link, shows the answer, and can change nothing', async () => {
+  const { url } = await startDemo('--rate', '40')
+  const tab = await open(url)
+  await tab.press('Start')
+  await tab.reaches(5)
+  const opened = tab.page.waitForEvent('popup')
+  await tab.page.getByRole('link', { name: /^Inspector/ }).click()
+  const page = await opened
+  await page.locator('tbody a').click()
+  await page.locator('.player .data').first().waitFor()
+  assert.equal(await page.getByRole('button', { name: /Stop|Delete/ }).count(), 0)
+  assert.equal((await fetch(`${url}/inspect/api/stop`, { method: 'POST' })).status, 403)
+  await page.close()
+  await tab.close()
+})

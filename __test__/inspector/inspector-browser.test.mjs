@@ -7,7 +7,7 @@ import { createServer } from 'node:http'
 import { after, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { createEngine } from 'tidemark'
-import { inspector, toListener } from 'tidemark/inspector'
+import { inspector, toNodeListener } from 'tidemark/inspector'
 import { violations } from '../support/axe.mjs'
 import { startBrowser } from '../support/browser.mjs'
 import { until } from '../support/wait.mjs'
@@ -26,7 +26,7 @@ const browser = await startBrowser()
 /** @param {object} [options] of the inspector */
 async function start(options) {
   const engine = createEngine({ url: `memory:${randomUUID()}` })
-  const server = createServer(toListener(inspector({ engine, authorize: () => true, ...options })))
+  const server = createServer(toNodeListener(inspector({ engine, authorize: () => true, ...options })))
   await new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(undefined)))
   /** What writes to it. @type {ReturnType<typeof setInterval>[]} */
   const timers = []

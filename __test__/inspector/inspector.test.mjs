@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { createServer } from 'node:http'
 import { after, test } from 'node:test'
 import { createEngine } from 'tidemark'
-import { inspector, toListener } from 'tidemark/inspector'
+import { inspector, toNodeListener } from 'tidemark/inspector'
 import { eachStore } from '../support/stores.mjs'
 import { useEngines } from '../support/streams.mjs'
 import { until } from '../support/wait.mjs'
@@ -476,7 +476,7 @@ eachStore('inspector', (store) => {
 test('a node:http server serves it at a path of its own', async () => {
   const engine = createEngine({ url: 'memory:inspected' })
   const producer = await engine.produce('a')
-  const server = createServer(toListener(inspector({ engine, authorize: () => true, write: true })))
+  const server = createServer(toNodeListener(inspector({ engine, authorize: () => true, write: true })))
   await new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(undefined)))
   after(async () => {
     server.closeAllConnections()

@@ -25,7 +25,7 @@ const DOORS = /** @type {Record<string, string[]>} */ ({
   'resumable-stream': ['core', 'options', 'errors', 'util'],
   'durable-streams': ['core', 'native', 'options', 'errors', 'util'],
   inspector: ['core', 'options', 'errors', 'util'],
-  cli: ['durable-streams', 'inspector', 'core', 'native', 'options', 'errors', 'util'],
+  cli: ['durable-streams', 'inspector', 'core', 'http', 'native', 'options', 'errors', 'util'],
 })
 
 /** The imports of each file of ts/. @returns {Map<string, string[]>} */

@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
+import { inspector, toNodeListener } from '../../dist/inspector.mjs'
 import { paced } from './source.mjs'
 
 /**
@@ -159,6 +160,8 @@ export async function serve({ engine, source, rate, ports, host, store, say, onW
   }
 
   const isLocal = ['127.0.0.1', 'localhost', '::1'].includes(host)
+  // The answers are nobody's secret here.
+  const inspect = toNodeListener(inspector({ engine, authorize: () => true, showData: true }))
   // A killed server is of interest where another one has its answers, and to nobody but its owner.
   const controls = { kill: store === 'Redis' && isLocal, restartRedis: restartRedis !== undefined }
 
@@ -201,6 +204,8 @@ export async function serve({ engine, source, rate, ports, host, store, say, onW
     if (origin !== undefined && isOurs) response.setHeader('access-control-allow-origin', origin)
     if (!isOurs) {
       json(response, 403, { message: 'this is another page' })
+    } else if (/^\/inspect(\/|$)/.test(url.pathname)) {
+      inspect(request, response)
     } else if (file !== undefined) {
       const type = TYPES[/** @type {keyof TYPES} */ (file.pathname.split('.').at(-1))]
       const headers = { 'content-type': `${type}; charset=utf-8`, 'cache-control': 'no-store' }

@@ -2,7 +2,7 @@ import { timingSafeEqual } from 'node:crypto'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { durableStreams, type Permission } from '../durable-streams/handler'
-import { toNodeListener } from '../durable-streams/node'
+import { toNodeListener } from '../http/node-listener'
 import { type Command, type Context, count, EXIT, text, UsageError } from './command'
 
 const DEFAULT_PORT = 4437

@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { toNodeListener } from '../http/node-listener'
 import { openInspector } from '../inspector/handler'
-import { toListener } from '../inspector/listener'
 import { guarded, TOKEN } from '../inspector/token'
 import { type Command, EXIT, text, UsageError } from './command'
 
@@ -48,7 +48,7 @@ owns them. Ctrl-C ends it. On another address than this machine's, put TLS in fr
     )
     const server = createServer()
     const port = await listen(server, host, portOf(text(values, 'port')))
-    server.on('request', toListener(guarded(inspect, token, host, port)))
+    server.on('request', toNodeListener(guarded(inspect, token, host, port)))
     const name = host.includes(':') ? `[${host}]` : host
     const url = `http://${name}:${port}/?token=${token}`
     if (out.json) out.value({ url, address, write, showData })

@@ -7,7 +7,7 @@ import { from as checkFrom } from '../options/fields'
 import { type Authorize, isForeign, type Viewer, viewerOf, WRITE_HEADER } from './access'
 import { detail, letters, seen } from './detail'
 import { listen } from './history'
-import { engineNow, look } from './look'
+import { engineNow, Lists } from './look'
 import { asset, page } from './page-files'
 import { play } from './play'
 import { json, refused } from './responses'
@@ -84,12 +84,14 @@ class Parts {
   readonly #engine: Engine
   readonly #isOutside: boolean
   readonly #survey: Survey
+  readonly #lists: Lists
   #measuredAt = Number.NEGATIVE_INFINITY
 
   constructor(engine: Engine, isOutside: boolean) {
     this.#engine = engine
     this.#isOutside = isOutside
     this.#survey = new Survey(engine)
+    this.#lists = new Lists(this.#survey)
   }
 
   /** The last two parts of a path say what is wanted, so that it does not matter what is in front of them. */
@@ -106,7 +108,7 @@ class Parts {
 
   readonly #reads: Readonly<Record<string, Answer>> = {
     look: async (viewer, query) =>
-      json({ ...this.#now(viewer), list: await look(this.#survey, viewer, query) }),
+      json({ ...this.#now(viewer), list: await this.#lists.look(viewer, query) }),
 
     engine: async (viewer) => json(this.#now(viewer)),
 

@@ -20,46 +20,80 @@ const KEYS: Readonly<Record<string, (each: Sighting) => number | string>> = {
   stream: ({ streamId }) => streamId,
 }
 
-/** What the list on the page shows: `api/look`. */
-export async function look(survey: Survey, viewer: Viewer, query: URLSearchParams): Promise<object> {
-  const everything = await survey.all(query.has('fresh'))
-  const all = viewer.owner === null ? everything : everything.filter((each) => isSeen(viewer, each))
-  const words = (query.get('q') ?? '').toLowerCase()
-  const state = query.get('state')
-  const found = all.filter(
-    (each) => words === '' || within(each.streamId, words) || within(each.owner ?? '', words),
-  )
-  const states = Object.fromEntries(STATES.map((each) => [each, 0])) as Record<string, number>
-  for (const each of found) states[each.state] = (states[each.state] ?? 0) + 1
-  const wanted = state === null ? found : found.filter((each) => each.state === state)
-  sort(wanted, query)
-  const pages = Math.max(1, Math.ceil(wanted.length / PER_PAGE))
-  const page = Math.min(pages, Math.max(1, Math.trunc(Number(query.get('page'))) || 1))
-  const shown = wanted.slice((page - 1) * PER_PAGE, page * PER_PAGE)
-  const active = all.filter((each) => each.state === 'active')
-  return {
-    ...survey.age,
-    isCut: survey.isCut,
-    damaged: viewer.owner === null ? survey.damaged : 0,
-    total: all.length,
-    found: found.length,
-    states,
-    page,
-    pages,
-    rows: await renewed(survey, viewer, shown),
-    // Null at the first look, which knows no rates yet.
-    rate:
-      active.length > 0 && active.every(({ rate }) => rate === null)
-        ? null
-        : active.reduce((sum, { rate }) => sum + (rate ?? 0), 0),
-    active: active.length,
-    producers: active.reduce((sum, { producers }) => sum + producers, 0),
-    storedBytes: all.reduce((sum, each) => sum + each.storedBytes, 0),
+/** What can be said of a list before a page of it is shown. */
+interface Found {
+  of: readonly Sighting[]
+  wanted: readonly Sighting[]
+  about: object
+}
+
+/** Lists that were asked for since the last look at all streams: a page asks for the same one again and again. */
+const MOST_KEPT = 16
+
+export class Lists {
+  readonly #survey: Survey
+  #kept = new Map<string, Found>()
+
+  constructor(survey: Survey) {
+    this.#survey = survey
+  }
+
+  /** What the list on the page shows: `api/look`. */
+  async look(viewer: Viewer, query: URLSearchParams): Promise<object> {
+    const survey = this.#survey
+    const { wanted, about } = this.#find(await survey.all(query.has('fresh')), viewer, query)
+    const pages = Math.max(1, Math.ceil(wanted.length / PER_PAGE))
+    const page = Math.min(pages, Math.max(1, Math.trunc(Number(query.get('page'))) || 1))
+    const shown = wanted.slice((page - 1) * PER_PAGE, page * PER_PAGE)
+    const rows = await renewed(survey, viewer, shown)
+    const damaged = viewer.owner === null ? survey.damaged : 0
+    return { ...survey.age, isCut: survey.isCut, damaged, ...about, page, pages, rows }
+  }
+
+  #find(all: readonly Sighting[], viewer: Viewer, query: URLSearchParams): Found {
+    const key = JSON.stringify([
+      viewer.owner,
+      ...['q', 'state', 'sort', 'order'].map((name) => query.get(name)),
+    ])
+    const kept = this.#kept.get(key)
+    if (kept?.of === all) return kept
+    const made = found(all, viewer, query)
+    if (this.#kept.size >= MOST_KEPT) this.#kept.clear()
+    this.#kept.set(key, made)
+    return made
   }
 }
 
+function found(everything: readonly Sighting[], viewer: Viewer, query: URLSearchParams): Found {
+  const all = viewer.owner === null ? everything : everything.filter((each) => isSeen(viewer, each))
+  const words = (query.get('q') ?? '').toLowerCase()
+  const state = query.get('state')
+  const found =
+    words === '' ? all : all.filter((each) => within(each.streamId, words) || within(each.owner ?? '', words))
+  const states = Object.fromEntries(STATES.map((each) => [each, 0])) as Record<string, number>
+  for (const each of found) states[each.state] = (states[each.state] ?? 0) + 1
+  const wanted = sorted(state === null ? found : found.filter((each) => each.state === state), query)
+  const active = all.filter((each) => each.state === 'active')
+  // Null at the first look, which knows no rates yet.
+  const isNew = active.length > 0 && active.every(({ rate }) => rate === null)
+  const about = {
+    total: all.length,
+    found: found.length,
+    states,
+    rate: isNew ? null : sum(active, ({ rate }) => rate ?? 0),
+    active: active.length,
+    producers: sum(active, ({ producers }) => producers),
+    storedBytes: sum(all, ({ storedBytes }) => storedBytes),
+  }
+  return { of: everything, wanted, about }
+}
+
+function sum(list: readonly Sighting[], of: (each: Sighting) => number): number {
+  return list.reduce((total, each) => total + of(each), 0)
+}
+
 /** Those that are shown, as they are now; one that has gone in between is left as it was, and out of the next list. */
-async function renewed(survey: Survey, viewer: Viewer, shown: Sighting[]): Promise<Sighting[]> {
+async function renewed(survey: Survey, viewer: Viewer, shown: readonly Sighting[]): Promise<Sighting[]> {
   if (shown.length === 0) return []
   const now = await survey.renew(shown.map(({ streamId }) => streamId))
   return shown.map((each) => {
@@ -72,16 +106,19 @@ function within(text: string, words: string): boolean {
   return text.toLowerCase().includes(words)
 }
 
-function sort(list: Sighting[], query: URLSearchParams): void {
+function sorted(list: readonly Sighting[], query: URLSearchParams): Sighting[] {
   const name = query.get('sort') ?? 'state'
-  const key = (Object.hasOwn(KEYS, name) ? KEYS[name] : undefined) ?? (() => 0)
+  const keyOf = (Object.hasOwn(KEYS, name) ? KEYS[name] : undefined) ?? (() => 0)
   const direction = query.get('order') === 'up' ? -1 : 1
-  list.sort(
-    (one, other) =>
-      direction * compare(key(one), key(other)) ||
-      other.updatedAt.getTime() - one.updatedAt.getTime() ||
-      compare(other.streamId, one.streamId),
-  )
+  return list
+    .map((each) => ({ each, key: keyOf(each), at: each.updatedAt.getTime() }))
+    .sort(
+      (one, other) =>
+        direction * compare(one.key, other.key) ||
+        other.at - one.at ||
+        compare(other.each.streamId, one.each.streamId),
+    )
+    .map(({ each }) => each)
 }
 
 /** The largest first; texts too. */

@@ -4,7 +4,7 @@ import { now } from '../util/timers'
 import { History } from './history'
 
 /** A look at all streams costs something: the next one waits so many times as long as it took. */
-const PACE = 100
+const PACE = 200
 /** And at least so long. */
 const LEAST_MS = 1_000
 /** More streams than these are not looked at. */
@@ -23,20 +23,21 @@ export type Sighting = Known & {
 }
 
 interface Seen {
-  status: Known
-  rate: number | null
+  status: Sighting
   /** What the rate was measured against. */
   since: { at: number; generation: string; lastSeq: number }
 }
 
 /**
  * What is known of all streams: shared by all who look, renewed when somebody asks and enough time has passed, so that nobody
- * looking costs nothing, and somebody looking at most a hundredth of a processor.
+ * looking costs nothing, and somebody looking less than a hundredth of a processor.
  */
 export class Survey {
   readonly history = new History()
   readonly #engine: Engine
   #seen = new Map<string, Seen>()
+  /** The same list as long as no other look has ended. */
+  #list: readonly Sighting[] = []
   #running: Promise<void> | undefined
   #endedAt = Number.NEGATIVE_INFINITY
   #pauseMs = LEAST_MS
@@ -53,8 +54,8 @@ export class Survey {
     return { ageMs: Math.max(0, now() - this.#endedAt), everyMs: this.#pauseMs }
   }
 
-  /** All streams; waits for the first look only, or for one that is `fresh`. */
-  async all(fresh = false): Promise<Sighting[]> {
+  /** All streams, as of the last look; waits for the first one only, or for one that is `fresh`. */
+  async all(fresh = false): Promise<readonly Sighting[]> {
     const isFirst = this.#endedAt === Number.NEGATIVE_INFINITY
     if (fresh || isFirst || now() - this.#endedAt > this.#pauseMs) {
       this.#running ??= this.#look().finally(() => {
@@ -64,7 +65,7 @@ export class Survey {
       if (fresh || isFirst) await this.#running
       else this.#running.catch(() => {})
     }
-    return [...this.#seen.values()].map(sighting)
+    return this.#list
   }
 
   /** Looks at these streams again, in one request. */
@@ -74,7 +75,7 @@ export class Survey {
     for (const [index, status] of statuses.entries()) {
       const id = streamIds[index] as string
       if (status === null) this.#lose(id)
-      found.set(id, status && sighting(this.#note(this.#seen, status)))
+      found.set(id, status && this.#note(this.#seen, status))
     }
     return found
   }
@@ -93,6 +94,7 @@ export class Survey {
     }
     if (!this.isCut) for (const id of this.#seen.keys()) if (!seen.has(id)) this.#lose(id)
     this.#seen = seen
+    this.#list = Array.from(seen.values(), ({ status }) => status)
     this.damaged = damaged
     const { user, system } = process.cpuUsage(cpu)
     // Waiting for the store costs nothing; what the process has done beside it, neither.
@@ -101,18 +103,21 @@ export class Survey {
     this.#endedAt = now()
   }
 
-  #note(into: Map<string, Seen>, { metadata: _, ...status }: StreamStatus): Seen {
-    const { streamId, generation, lastSeq } = status
+  #note(into: Map<string, Seen>, { metadata: _, ...known }: StreamStatus): Sighting {
+    const { streamId, generation, lastSeq, state, consumers } = known
     const [at, before] = [now(), this.#seen.get(streamId)]
-    if (before !== undefined) this.history.compare(before.status, status, Date.now())
-    const seen: Seen = { status, rate: before?.rate ?? null, since: { at, generation, lastSeq } }
+    if (before !== undefined) this.history.compare(before.status, known, Date.now())
+    let rate = state === 'active' ? (before?.status.rate ?? null) : 0
+    let since = { at, generation, lastSeq }
     if (before !== undefined && before.since.generation === generation) {
-      if (at - before.since.at < LEAST_RATE_MS) seen.since = before.since
-      else seen.rate = ((lastSeq - before.since.lastSeq) * 1_000) / (at - before.since.at)
+      const ms = at - before.since.at
+      if (ms < LEAST_RATE_MS) since = before.since
+      else if (state === 'active') rate = ((lastSeq - before.since.lastSeq) * 1_000) / ms
     }
-    if (status.state !== 'active') seen.rate = 0
-    into.set(streamId, seen)
-    return seen
+    const lag = consumers.length === 0 ? null : Math.max(...consumers.map((each) => each.lag))
+    const status = { ...known, rate, lag }
+    into.set(streamId, { status, since })
+    return status
   }
 
   #lose(streamId: string): void {
@@ -122,10 +127,4 @@ export class Survey {
     const { generation } = before.status
     this.history.add({ at: Date.now(), streamId, generation, kind: 'gone', text: 'expired, or deleted' })
   }
-}
-
-function sighting({ status, rate }: Seen): Sighting {
-  const { consumers } = status
-  const lag = consumers.length === 0 ? null : Math.max(...consumers.map((each) => each.lag))
-  return { ...status, rate, lag }
 }

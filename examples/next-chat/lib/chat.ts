@@ -14,7 +14,7 @@ import { loadChat, saveChat } from './store'
 import { userOf } from './user'
 
 // REDIS_URL; memory without one. Told to end, the server tells its readers at once; Next.js waits for that and exits.
-const engine = createEngine({
+export const engine = createEngine({
   lease: (process.env.LEASE ?? '10s') as Duration,
   closeOnSignals: ['SIGTERM', 'SIGINT'],
 })
