@@ -6,6 +6,8 @@ export class Activity {
   after: string | undefined
   /** Is told of the messages that an answer is asked for. */
   onAsk: ((messages: readonly unknown[]) => void) | undefined
+  /** These messages as they are by now: an answer among them may have gone on. */
+  latest: (<Message>(messages: Message[]) => Message[]) | undefined
   /** Is told when nothing is asked for or read any more. */
   onIdle: (() => void) | undefined
   #pending = 0

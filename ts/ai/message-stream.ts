@@ -1,5 +1,5 @@
 import { type Follow, FollowError, type FollowedChunk } from '../client/follow.js'
-import { generationOf } from '../util/cursor'
+import { generationOf } from '../util/cursor.js'
 import type { Activity } from './activity.js'
 
 /**

@@ -118,13 +118,17 @@ export class TidemarkChatTransport<Message = unknown> {
   sendMessages(request: SendRequest<Message>): Promise<MessageChunks> {
     return this.#busy(request, (activity) => {
       activity.onAsk?.(request.messages)
-      return this.#send(request)
+      return this.#send(request, activity)
     })
   }
 
-  async #send(request: SendRequest<Message>): Promise<MessageChunks> {
-    const asked = questionOf(request.messages)
-    for (;;) {
+  async #send(given: SendRequest<Message>, activity: Activity): Promise<MessageChunks> {
+    const asked = questionOf(given.messages)
+    for (
+      let request = given;
+      ;
+      request = { ...given, messages: activity.latest?.(given.messages) ?? given.messages }
+    ) {
       let response: Response
       try {
         response = await this.#post(request)

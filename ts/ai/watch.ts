@@ -81,13 +81,25 @@ class Watched<Message extends WatchableMessage> {
       const previous = (messages.at(-2) as WatchableMessage | undefined)?.id
       hub.say({ kind: 'asked', chatId: id, question: messages.at(-1) as WatchableMessage, previous })
     }
+    const latest = <Given>(messages: Given[]) => {
+      const known = new Map<string, Message>()
+      this.#update((current) => {
+        for (const message of current) known.set(message.id, message)
+        return current
+      })
+      return messages.map(
+        (message) => (known.get((message as WatchableMessage).id) as Given | undefined) ?? message,
+      )
+    }
     activity.onIdle = onIdle
     activity.onAsk = onAsk
+    activity.latest = latest
     return () => {
       this.#isOver = true
       leave()
       if (activity.onIdle === onIdle) activity.onIdle = undefined
       if (activity.onAsk === onAsk) activity.onAsk = undefined
+      if (activity.latest === latest) activity.latest = undefined
     }
   }
 

@@ -1,5 +1,5 @@
 import { clearTimeout, MAX_PAUSE_MS, setTimeout } from '../util/browser-timers.js'
-import { generationOf, seqOf } from '../util/cursor'
+import { generationOf, seqOf } from '../util/cursor.js'
 import { type Event, EventParser } from '../util/sse-parser.js'
 import { type AckOptions, Acks } from './acks.js'
 import { FollowError, isEventStream, isPassing, refusal, retryAfter, UI_MESSAGES } from './responses.js'
