@@ -58,8 +58,8 @@ export class Subscription implements api.Subscription {
 
   /** @internal The next chunk, if it has arrived. */
   ready(): Chunk | undefined {
-    this.#sink.pass()
-    return this.#sink.take()
+    this.#state.pass()
+    return this.#state.take()
   }
 
   return(): Promise<Result> {
