@@ -14,6 +14,7 @@ mod cleaning;
 mod ending;
 mod heard;
 mod keeping;
+mod logs;
 mod noise;
 mod pieces;
 mod random;
@@ -113,6 +114,20 @@ macro_rules! suite {
             acking::consumers_are_bounded
             acking::status_tells_how_far_consumers_are
             acking::cursors_go_with_their_stream
+            logs::anybody_appends_and_anybody_closes
+            logs::a_write_is_written_once
+            logs::producers_number_what_they_write
+            logs::an_order_is_compared_byte_by_byte
+            logs::a_log_that_is_there_is_compared
+            logs::chunks_are_counted_from_either_end
+            logs::a_large_chunk_comes_whole_or_not_at_all
+            logs::a_ttl_slides_and_an_end_does_not
+            logs::a_log_is_nobodys_to_take
+            logs::only_the_owner_uses_it
+            logs::a_log_is_deleted_with_its_writers
+            logs::a_stop_is_told_to_those_who_write
+            logs::the_writers_that_are_remembered_are_bounded
+            logs::a_log_is_sealed_as_every_stream
             sealing::a_seal_replaces_open_frames
             sealing::a_seal_may_hold_its_own_batch
             sealing::a_seal_that_does_not_fit_changes_nothing

@@ -87,7 +87,6 @@ if not exists(record) then
 elseif not allowed(record.w, CHECK) then
   return { 'forbidden' }
 elseif record.m ~= 'l' then
-  settle(record)
   return answer('other')
 end
 

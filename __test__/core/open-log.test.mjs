@@ -1,0 +1,241 @@
+// Logs: anybody appends, anybody closes, nothing interrupts (`engine.log`).
+
+import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { eachStore } from '../support/stores.mjs'
+import { useEngines } from '../support/streams.mjs'
+import { deadline, until } from '../support/wait.mjs'
+
+/** Reads a log to its end in the background. @param {import('tidemark').Log} log @param {import('tidemark').LogReadOptions} [options] */
+function following(log, options) {
+  /** @type {string[]} */
+  const seen = []
+  const done = (async () => {
+    for await (const chunk of log.read(options)) seen.push(chunk.text())
+  })()
+  done.catch(() => {})
+  return { seen, done: () => deadline(done, 20_000, 'the log ends') }
+}
+
+/** @param {import('tidemark').LogPage} page */
+const texts = ({ chunks }) => chunks.map((chunk) => chunk.text())
+
+eachStore('a log', (store) => {
+  const open = useEngines(store)
+
+  test('G1 G2 several engines append, one of them closes, and everybody sees the same', async () => {
+    const engines = [open(), open(), open()]
+    const [first] = engines
+    assert.ok(first)
+    const reader = following(open().log('crowd'))
+    const appends = engines.flatMap((engine, index) =>
+      Array.from({ length: 50 }, (_, number) => engine.log('crowd').append([`${index} ${number}`])),
+    )
+    const done = await Promise.all(appends)
+    const cursors = done.flatMap((each) => each.cursors)
+    assert.equal(new Set(cursors).size, 150)
+    assert.equal(done.filter(({ isNew }) => isNew).length, 1)
+    const [one, two] = await Promise.all([first.log('crowd').close(), open().log('crowd').close()])
+    assert.equal(one.next, two.next)
+    await reader.done()
+    assert.equal(reader.seen.length, 150)
+    for (const index of [0, 1, 2]) {
+      const own = reader.seen.filter((text) => text.startsWith(`${index} `))
+      assert.deepEqual(own, Array.from({ length: 50 }, (_, number) => `${index} ${number}`), 'in the order of the calls')
+    }
+    assert.deepEqual(texts(await open().log('crowd').page()), reader.seen)
+    await assert.rejects(first.log('crowd').append(['late']), { code: 'ERR_ENDED', streamId: 'crowd' })
+  })
+
+  test('a page never waits, and says where to go on and whether that is all', async () => {
+    const log = open().log('pages')
+    await assert.rejects(log.page(), { code: 'ERR_NOT_FOUND' })
+    await log.append(['a', 'b'])
+    await log.append(['c'])
+    const first = await log.page({ limit: 2 })
+    assert.deepEqual([texts(first), first.upToDate, first.closed], [['a', 'b'], false, false])
+    const second = await log.page({ from: first.next })
+    assert.deepEqual([texts(second), second.upToDate, second.closed], [['c'], true, false])
+    const third = await log.page({ from: second.next })
+    assert.deepEqual([texts(third), third.upToDate, third.next], [[], true, second.next])
+    await log.close()
+    const last = await log.page({ from: second.next })
+    assert.deepEqual([last.closed, last.outcome], [true, 'complete'])
+    assert.equal((await log.page({ limit: 2 })).closed, false, 'not before its end')
+    const other = open().log('pages 2')
+    const { next } = await other.append(['x'])
+    await assert.rejects(log.page({ from: next }), { code: 'ERR_GAP' })
+  })
+
+  test('chunks are found by their index, from either end', async () => {
+    const log = open().log('indexes')
+    await log.append(['a', 'b', 'c', 'd'])
+    for (const [from, expected] of /** @type {[number, string][]} */ ([
+      [0, 'abcd'],
+      [2, 'cd'],
+      [4, ''],
+      [7, ''],
+      [-1, 'd'],
+      [-9, 'abcd'],
+    ])) {
+      assert.equal(texts(await log.page({ from })).join(''), expected, String(from))
+    }
+    const beyond = following(log, { from: 6 })
+    await log.append(['e', 'f', 'g'])
+    await log.append(['h'], { close: true })
+    await beyond.done()
+    assert.deepEqual(beyond.seen, ['g', 'h'], 'what comes before it is passed over')
+    const end = following(log, { from: -2 })
+    await end.done()
+    assert.deepEqual(end.seen, ['g', 'h'])
+  })
+
+  test('G3 a producer is written once, and a later epoch fences it (G4)', async () => {
+    const [one, two] = [open().log('numbered'), open().log('numbered')]
+    const as = (/** @type {number} */ epoch, /** @type {number} */ seq) => ({ producer: { id: 'p', epoch, seq } })
+    assert.equal((await one.append(['a'], as(0, 0))).isDuplicate, false)
+    assert.equal((await two.append(['a'], as(0, 0))).isDuplicate, true)
+    await assert.rejects(one.append(['c'], as(0, 2)), { code: 'ERR_CONFLICT', expected: 1 })
+    await two.append(['b'], as(1, 0))
+    await assert.rejects(one.append(['x'], as(0, 1)), { code: 'ERR_FENCED' })
+    await assert.rejects(one.append(['x'], as(2, 1)), { code: 'ERR_CONFLICT', expected: 0 })
+    const both = await Promise.all([one.append(['c'], as(1, 1)), two.append(['c'], as(1, 1))])
+    assert.equal(both.filter(({ isDuplicate }) => isDuplicate).length, 1)
+    await one.close(as(1, 2))
+    assert.equal((await two.close(as(1, 2))).isDuplicate, true)
+    assert.deepEqual(texts(await two.page()), ['a', 'b', 'c'])
+  })
+
+  test('a log that is there is left as it is, or is a conflict', async () => {
+    const engine = open()
+    const log = engine.log('made', { contentType: 'text/plain', ttl: '2h' })
+    assert.equal((await log.create()).isNew, true)
+    assert.equal((await engine.log('made', { contentType: 'TEXT/plain; charset=utf-8', ttl: '2h' }).create()).isNew, false)
+    for (const options of [{ contentType: 'text/html', ttl: '2h' }, { contentType: 'text/plain' }]) {
+      const other = engine.log('made', /** @type {import('tidemark').LogOptions} */ (options))
+      await assert.rejects(other.create(), { code: 'ERR_CONFLICT', name: 'ConflictError' })
+    }
+    await assert.rejects(engine.log('made', { contentType: 'text/html' }).append(['x']), { code: 'ERR_CONFLICT' })
+    await assert.rejects(engine.log('absent').append(['x'], { mustExist: true }), { code: 'ERR_NOT_FOUND' })
+    const status = await log.status()
+    assert.deepEqual([status?.state, status?.producers, status?.log], ['active', 0, { contentType: 'text/plain', ttlMs: 7_200_000, expiresAt: null }])
+    for (const ifActive of /** @type {const} */ (['error', 'takeover', 'share'])) {
+      await assert.rejects(engine.produce('made', { ifActive }), { code: 'ERR_ACTIVE' })
+    }
+    await engine.produce('answer')
+    await assert.rejects(engine.log('answer').append(['x']), { code: 'ERR_CONFLICT' })
+    assert.equal((await engine.log('answer').page()).contentType, undefined)
+  })
+
+  test('bytes come back as they went in, above 1 MiB too, half characters and empty chunks included', async () => {
+    const log = open().log('bytes')
+    const large = randomBytes((3 << 20) + 7)
+    const wave = Buffer.from('🌊')
+    await log.append([large])
+    await log.append([wave.subarray(0, 2), wave.subarray(2), new Uint8Array(0), ''])
+    await log.append([randomBytes(1 << 20)])
+    await log.append([large], { close: true })
+    const there = open().log('bytes')
+    const first = await there.page()
+    assert.deepEqual([first.chunks.length, first.upToDate], [1, false], 'a large chunk is a page')
+    assert.ok(large.equals(/** @type {Uint8Array} */ (first.chunks[0]?.data)))
+    /** @type {Buffer[]} */
+    const read = []
+    for await (const { data } of there.read()) read.push(Buffer.from(data))
+    assert.deepEqual(read.map((data) => data.length), [large.length, 2, 2, 0, 0, 1 << 20, large.length])
+    assert.equal(Buffer.concat(read.slice(1, 3)).toString(), '🌊')
+    assert.ok(large.equals(read[6] ?? Buffer.alloc(0)))
+    await assert.rejects(log.append([large, 'x']), { code: 'ERR_INVALID_ARGUMENT', field: 'chunks' })
+  })
+
+  test('a TTL begins anew with each use; the time of an end does not', async () => {
+    const engine = open()
+    const log = engine.log('sliding', { ttl: '1500ms' })
+    const fixed = engine.log('fixed', { expiresAt: new Date(Date.now() + 2500) })
+    await log.append(['a'])
+    await fixed.append(['a'])
+    for (let turn = 0; turn < 6; turn++) {
+      await sleep(500)
+      if (turn % 2 === 0) await log.append(['b'])
+      else assert.equal((await log.page()).upToDate, true)
+      await fixed.page().catch(() => {})
+    }
+    await assert.rejects(fixed.page(), { code: 'ERR_NOT_FOUND' })
+    assert.notEqual(await log.status(), null)
+    await until(async () => (await log.status()) === null, { message: () => 'asking for its status is no use of it' })
+    assert.equal((await log.append(['new'])).isNew, true)
+  })
+
+  test('readers of a log that is deleted end quietly', async () => {
+    const log = open().log('deleted')
+    await log.append(['a'])
+    const readers = [following(open().log('deleted')), following(log)]
+    await until(() => readers.every(({ seen }) => seen.length === 1))
+    assert.equal(await log.delete(), true)
+    await Promise.all(readers.map((reader) => reader.done()))
+    await assert.rejects(log.page(), { code: 'ERR_NOT_FOUND' })
+    const { next } = await log.append(['b'])
+    assert.deepEqual(texts(await log.page()), ['b'])
+    assert.match(next, /\.1$/)
+  })
+
+  test('G6 a stop is told to whoever writes, and how the log ends then', async () => {
+    const engine = open()
+    const log = engine.log('stopped')
+    await log.append(['a'])
+    assert.equal(await open().stop('stopped', { reason: 'enough' }), 'stopping')
+    assert.equal((await log.append(['b'])).stop, 'enough')
+    await log.close()
+    const { outcome, reason } = await log.page({ from: 'now' })
+    assert.deepEqual([outcome, reason], ['stopped', 'enough'])
+  })
+
+  test('G10 a log is its owner’s', async () => {
+    const log = open().log('owned', { owner: 'anna' })
+    await log.append(['a'])
+    const other = open().log('owned', { owner: 'ben' })
+    await assert.rejects(other.append(['b']), { code: 'ERR_FORBIDDEN' })
+    await assert.rejects(other.page(), { code: 'ERR_FORBIDDEN' })
+    await assert.rejects(open().log('owned').close(), { code: 'ERR_FORBIDDEN' })
+    assert.deepEqual(texts(await log.page()), ['a'])
+  })
+
+  test('a long log is sealed, and is read as before', async () => {
+    const log = open().log('long')
+    const line = 'the same words again and again '
+    for (let round = 0; round < 12; round++) {
+      await Promise.all(Array.from({ length: 50 }, (_, index) => log.append([`${line}${round * 50 + index}`])))
+    }
+    await log.close()
+    const status = await log.status()
+    assert.ok(status && status.storedBytes < status.bytes / 2, JSON.stringify(status))
+    const reader = following(open().log('long'))
+    await reader.done()
+    assert.deepEqual(reader.seen, Array.from({ length: 600 }, (_, index) => `${line}${index}`))
+  })
+
+  test('what is refused at the door', async () => {
+    const engine = open()
+    const log = engine.log('door')
+    for (const [call, field] of /** @type {[() => unknown, string][]} */ ([
+      [() => engine.log(''), 'streamId'],
+      [() => engine.log('x', { ttl: 10 }), 'options.ttl'],
+      [() => engine.log('x', { ttl: '1h', expiresAt: new Date() }), 'options.expiresAt'],
+      [() => engine.log('x', { contentType: 'a\nb' }), 'options.contentType'],
+      [() => log.append(/** @type {any} */ ('text')), 'chunks'],
+      [() => log.append([/** @type {any} */ (1)]), 'chunk'],
+      [() => log.append([], /** @type {any} */ ({ producer: { id: 'p' } })), 'options.producer'],
+      [() => log.append([], { producer: { id: 'p', epoch: -1, seq: 0 } }), 'options.producer.epoch'],
+      [() => log.append([], { order: '' }), 'options.order'],
+      [() => log.page({ from: 1.5 }), 'options.from'],
+      [() => log.page({ from: 'elsewhere' }), 'options.from'],
+      [() => log.page({ limit: 0 }), 'options.limit'],
+      [() => log.read({ from: '01.1' }), 'options.from'],
+    ])) {
+      await assert.rejects(async () => call(), { code: 'ERR_INVALID_ARGUMENT', field })
+    }
+    assert.equal(await log.status(), null, 'nothing was done')
+  })
+})
