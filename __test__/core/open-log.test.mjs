@@ -43,7 +43,11 @@ eachStore('a log', (store) => {
     assert.equal(reader.seen.length, 150)
     for (const index of [0, 1, 2]) {
       const own = reader.seen.filter((text) => text.startsWith(`${index} `))
-      assert.deepEqual(own, Array.from({ length: 50 }, (_, number) => `${index} ${number}`), 'in the order of the calls')
+      assert.deepEqual(
+        own,
+        Array.from({ length: 50 }, (_, number) => `${index} ${number}`),
+        'in the order of the calls',
+      )
     }
     assert.deepEqual(texts(await open().log('crowd').page()), reader.seen)
     await assert.rejects(first.log('crowd').append(['late']), { code: 'ERR_ENDED', streamId: 'crowd' })
@@ -94,7 +98,9 @@ eachStore('a log', (store) => {
 
   test('G3 a producer is written once, and a later epoch fences it (G4)', async () => {
     const [one, two] = [open().log('numbered'), open().log('numbered')]
-    const as = (/** @type {number} */ epoch, /** @type {number} */ seq) => ({ producer: { id: 'p', epoch, seq } })
+    const as = (/** @type {number} */ epoch, /** @type {number} */ seq) => ({
+      producer: { id: 'p', epoch, seq },
+    })
     assert.equal((await one.append(['a'], as(0, 0))).isDuplicate, false)
     assert.equal((await two.append(['a'], as(0, 0))).isDuplicate, true)
     await assert.rejects(one.append(['c'], as(0, 2)), { code: 'ERR_CONFLICT', expected: 1 })
@@ -112,15 +118,23 @@ eachStore('a log', (store) => {
     const engine = open()
     const log = engine.log('made', { contentType: 'text/plain', ttl: '2h' })
     assert.equal((await log.create()).isNew, true)
-    assert.equal((await engine.log('made', { contentType: 'TEXT/plain; charset=utf-8', ttl: '2h' }).create()).isNew, false)
+    assert.equal(
+      (await engine.log('made', { contentType: 'TEXT/plain; charset=utf-8', ttl: '2h' }).create()).isNew,
+      false,
+    )
     for (const options of [{ contentType: 'text/html', ttl: '2h' }, { contentType: 'text/plain' }]) {
       const other = engine.log('made', /** @type {import('tidemark').LogOptions} */ (options))
       await assert.rejects(other.create(), { code: 'ERR_CONFLICT', name: 'ConflictError' })
     }
-    await assert.rejects(engine.log('made', { contentType: 'text/html' }).append(['x']), { code: 'ERR_CONFLICT' })
+    await assert.rejects(engine.log('made', { contentType: 'text/html' }).append(['x']), {
+      code: 'ERR_CONFLICT',
+    })
     await assert.rejects(engine.log('absent').append(['x'], { mustExist: true }), { code: 'ERR_NOT_FOUND' })
     const status = await log.status()
-    assert.deepEqual([status?.state, status?.producers, status?.log], ['active', 0, { contentType: 'text/plain', ttlMs: 7_200_000, expiresAt: null }])
+    assert.deepEqual(
+      [status?.state, status?.producers, status?.log],
+      ['active', 0, { contentType: 'text/plain', ttlMs: 7_200_000, expiresAt: null }],
+    )
     for (const ifActive of /** @type {const} */ (['error', 'takeover', 'share'])) {
       await assert.rejects(engine.produce('made', { ifActive }), { code: 'ERR_ACTIVE' })
     }
@@ -144,7 +158,10 @@ eachStore('a log', (store) => {
     /** @type {Buffer[]} */
     const read = []
     for await (const { data } of there.read()) read.push(Buffer.from(data))
-    assert.deepEqual(read.map((data) => data.length), [large.length, 2, 2, 0, 0, 1 << 20, large.length])
+    assert.deepEqual(
+      read.map((data) => data.length),
+      [large.length, 2, 2, 0, 0, 1 << 20, large.length],
+    )
     assert.equal(Buffer.concat(read.slice(1, 3)).toString(), '🌊')
     assert.ok(large.equals(read[6] ?? Buffer.alloc(0)))
     await assert.rejects(log.append([large, 'x']), { code: 'ERR_INVALID_ARGUMENT', field: 'chunks' })
@@ -164,7 +181,9 @@ eachStore('a log', (store) => {
     }
     await assert.rejects(fixed.page(), { code: 'ERR_NOT_FOUND' })
     assert.notEqual(await log.status(), null)
-    await until(async () => (await log.status()) === null, { message: () => 'asking for its status is no use of it' })
+    await until(async () => (await log.status()) === null, {
+      message: () => 'asking for its status is no use of it',
+    })
     assert.equal((await log.append(['new'])).isNew, true)
   })
 
@@ -206,14 +225,19 @@ eachStore('a log', (store) => {
     const log = open().log('long')
     const line = 'the same words again and again '
     for (let round = 0; round < 12; round++) {
-      await Promise.all(Array.from({ length: 50 }, (_, index) => log.append([`${line}${round * 50 + index}`])))
+      await Promise.all(
+        Array.from({ length: 50 }, (_, index) => log.append([`${line}${round * 50 + index}`])),
+      )
     }
     await log.close()
     const status = await log.status()
     assert.ok(status && status.storedBytes < status.bytes / 2, JSON.stringify(status))
     const reader = following(open().log('long'))
     await reader.done()
-    assert.deepEqual(reader.seen, Array.from({ length: 600 }, (_, index) => `${line}${index}`))
+    assert.deepEqual(
+      reader.seen,
+      Array.from({ length: 600 }, (_, index) => `${line}${index}`),
+    )
   })
 
   test('what is refused at the door', async () => {

@@ -1,8 +1,8 @@
 // Writers of a log die in the middle of an append and come back, and Redis goes away: every append is there once.
 
 import assert from 'node:assert/strict'
-import { openEngine, openRedis, test } from '../support/fault-scene.mjs'
 import { startChild } from '../support/child.mjs'
+import { openEngine, openRedis, test } from '../support/fault-scene.mjs'
 import { checkHistory } from '../support/history.mjs'
 import { createRandom } from '../support/seed.mjs'
 import { deadline, until } from '../support/wait.mjs'
@@ -12,7 +12,11 @@ const ROUNDS = 4
 const script = new URL('../children/log-writer.mjs', import.meta.url)
 
 /** @param {import('tidemark').ChunkData} data */
-const first = (data) => Buffer.from(data).subarray(0, 32).toString().replace(/[ .]+$/, '')
+const first = (data) =>
+  Buffer.from(data)
+    .subarray(0, 32)
+    .toString()
+    .replace(/[ .]+$/, '')
 
 /** Reads a log to its end. @param {import('tidemark').Log} log @param {string} name */
 function startReader(log, name) {
@@ -32,7 +36,10 @@ test('G1 G3 writers are killed in the middle of an append and others go on for t
   const engine = openEngine(t, { url: redis.url })
   const log = engine.log('killed')
   await log.create()
-  const readers = [startReader(log, 'here'), startReader(openEngine(t, { url: redis.url }).log('killed'), 'there')]
+  const readers = [
+    startReader(log, 'here'),
+    startReader(openEngine(t, { url: redis.url }).log('killed'), 'there'),
+  ]
   const options = { url: redis.url, keyPrefix: engine.toJSON().keyPrefix }
   const written = await Promise.all(
     NAMES.map(async (name) => {
@@ -96,7 +103,9 @@ for (const signal of /** @type {const} */ (['SIGTERM', 'SIGKILL'])) {
       await redis.start()
     }
     const before = readers.map(({ chunks }) => chunks.length)
-    await until(() => readers.every(({ chunks }, index) => chunks.length > (before[index] ?? 0)), { timeout: 20_000 })
+    await until(() => readers.every(({ chunks }, index) => chunks.length > (before[index] ?? 0)), {
+      timeout: 20_000,
+    })
     isOver = true
     const written = await Promise.all(writing)
     await one.close()
