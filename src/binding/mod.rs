@@ -60,7 +60,7 @@ fn thrown(error: &Error) -> napi::Error {
     napi::Error::from_reason(json::error(error, None).to_string())
 }
 
-/// See `ts/native/native.ts`. Errors of this and all functions below carry a `NativeError` JSON as their message.
+/// Makes an engine and returns its handle. Errors of this and all functions below carry a `NativeError` JSON as their message.
 #[napi(catch_unwind)]
 pub fn open(env: Env, config: String, wake: Function<'_, (), ()>) -> Result<u32> {
     static NEXT: AtomicU32 = AtomicU32::new(1);
@@ -97,14 +97,14 @@ pub fn open(env: Env, config: String, wake: Function<'_, (), ()>) -> Result<u32>
     Ok(handle)
 }
 
-/// See `ts/native/native.ts`.
+/// Starts an operation by its name; the answer is a record with this request number.
 #[napi(catch_unwind)]
 pub fn call(engine_handle: u32, request: u32, operation: String, args: String) -> Result<()> {
     let open = engine(engine_handle)?;
     calls::start(&open.engine, request, &operation, &args).map_err(|error| thrown(&error))
 }
 
-/// See `ts/native/native.ts`.
+/// Queues the chunks of one turn of the event loop.
 #[napi(catch_unwind)]
 pub fn write(
     engine_handle: u32,
@@ -134,7 +134,7 @@ pub fn write(
     Ok(())
 }
 
-/// See `ts/native/native.ts`.
+/// Appends to a log; the answer is a record with this request number.
 #[napi(catch_unwind)]
 pub fn append(
     engine_handle: u32,
@@ -147,21 +147,21 @@ pub fn append(
     calls::append(&open.engine, request, &args, &tags, &arena).map_err(|error| thrown(&error))
 }
 
-/// See `ts/native/native.ts`.
+/// What a producer's queue holds.
 #[napi(catch_unwind)]
 pub fn depth(engine_handle: u32, producer: u32) -> Result<f64> {
     #[allow(clippy::cast_precision_loss, reason = "a queue is smaller than 2^53 bytes")]
     Ok(engine(engine_handle)?.engine.depth(producer) as f64)
 }
 
-/// See `ts/native/native.ts`.
+/// Opens a subscription and returns its handle.
 #[napi(catch_unwind)]
 pub fn subscribe(engine_handle: u32, args: String) -> Result<u32> {
     let open = engine(engine_handle)?;
     calls::subscribe(&open.engine, &args).map_err(|error| thrown(&error))
 }
 
-/// See `ts/native/native.ts`.
+/// Allows a subscription to deliver more.
 #[napi(catch_unwind)]
 pub fn credit(engine_handle: u32, subscription: u32, cost: u32) -> Result<()> {
     engine(engine_handle)?
@@ -170,7 +170,7 @@ pub fn credit(engine_handle: u32, subscription: u32, cost: u32) -> Result<()> {
     Ok(())
 }
 
-/// See `ts/native/native.ts`.
+/// Makes room in a subscription's window.
 #[napi(catch_unwind)]
 pub fn acknowledge(engine_handle: u32, subscription: u32, seq: i64) -> Result<()> {
     engine(engine_handle)?
@@ -179,21 +179,21 @@ pub fn acknowledge(engine_handle: u32, subscription: u32, seq: i64) -> Result<()
     Ok(())
 }
 
-/// See `ts/native/native.ts`.
+/// Ends a subscription.
 #[napi(catch_unwind)]
 pub fn cancel(engine_handle: u32, subscription: u32) -> Result<()> {
     engine(engine_handle)?.engine.cancel(subscription);
     Ok(())
 }
 
-/// See `ts/native/native.ts`.
+/// Joins a group and returns the consumer's handle.
 #[napi(catch_unwind)]
 pub fn consume(engine_handle: u32, args: String) -> Result<u32> {
     let open = engine(engine_handle)?;
     calls::consume(&open.engine, &args).map_err(|error| thrown(&error))
 }
 
-/// See `ts/native/native.ts`.
+/// Fills the words with the records that are ready, and returns their text.
 #[napi(catch_unwind)]
 pub fn drain(engine_handle: u32, mut words: Uint32ArraySlice<'_>) -> Result<String> {
     let open = engine(engine_handle)?;
@@ -206,7 +206,7 @@ pub fn drain(engine_handle: u32, mut words: Uint32ArraySlice<'_>) -> Result<Stri
     Ok(drained.text)
 }
 
-/// See `ts/native/native.ts`.
+/// The byte chunks of the last drain.
 #[napi(catch_unwind)]
 pub fn take_bytes(env: Env, engine_handle: u32) -> Result<napi::bindgen_prelude::BufferSlice<'static>> {
     let bytes = std::mem::take(&mut *lock(&engine(engine_handle)?.bytes));
@@ -216,7 +216,7 @@ pub fn take_bytes(env: Env, engine_handle: u32) -> Result<napi::bindgen_prelude:
 /// A large chunk on its way to whoever reads it: JavaScript holds it, and has it copied once, when it is wanted.
 pub struct Parcel(Mutex<Option<Arc<Large>>>);
 
-/// See `ts/native/native.ts`.
+/// The large chunks of the last drain.
 #[napi(catch_unwind)]
 pub fn take_larges(engine_handle: u32) -> Result<Vec<External<Parcel>>> {
     let larges = std::mem::take(&mut *lock(&engine(engine_handle)?.larges));
@@ -227,7 +227,7 @@ pub fn take_larges(engine_handle: u32) -> Result<Vec<External<Parcel>>> {
     Ok(parcels.collect())
 }
 
-/// See `ts/native/native.ts`.
+/// A large chunk's text or bytes.
 #[napi(catch_unwind)]
 pub fn unpack<'env>(
     env: &'env Env,
@@ -247,13 +247,13 @@ pub fn unpack<'env>(
     }
 }
 
-/// See `ts/native/native.ts`.
+/// The largest chunk, in bytes.
 #[napi(catch_unwind)]
 pub fn max_chunk_bytes() -> u32 {
     u32::try_from(MAX_CHUNK).unwrap_or(u32::MAX)
 }
 
-/// See `ts/native/native.ts`.
+/// What the engine has counted, as JSON.
 #[napi(catch_unwind)]
 pub fn metrics(engine_handle: u32) -> Result<String> {
     let snapshot = engine(engine_handle)?.engine.metrics();
@@ -264,7 +264,7 @@ pub fn metrics(engine_handle: u32) -> Result<String> {
     })
 }
 
-/// See `ts/native/native.ts`.
+/// Drops an engine at once, without flushing.
 #[napi(catch_unwind)]
 pub fn dispose(engine_handle: u32) {
     let open = lock(&ENGINES)
@@ -275,25 +275,25 @@ pub fn dispose(engine_handle: u32) {
     }
 }
 
-/// See `ts/native/native.ts`.
+/// A ULID, greater than all that this process has made before.
 #[napi(catch_unwind)]
 pub fn ulid() -> String {
     next_ulid().to_string()
 }
 
-/// See `ts/native/native.ts`.
+/// The version of the native library.
 #[napi(catch_unwind)]
 pub fn version() -> &'static str {
     env!("CARGO_PKG_VERSION")
 }
 
-/// See `ts/native/native.ts`.
+/// All error codes, in the order of their variants.
 #[napi(catch_unwind)]
 pub fn error_codes() -> Vec<&'static str> {
     Error::CODES.to_vec()
 }
 
-/// See `ts/native/native.ts`.
+/// The numbers that both sides know.
 #[napi(catch_unwind)]
 pub fn constants() -> HashMap<String, u32> {
     shared::ALL
