@@ -50,9 +50,10 @@ async function round(pages) {
   await sleep(seconds * 1_000)
   const { user, system } = process.cpuUsage(cpu)
   const ms = performance.now() - start
+  const rate = ((written - before) / ms) * 1_000
   end.abort()
   await sleep(1_200)
-  return { percent: (user + system) / ms / 10, rate: ((written - before) / ms) * 1_000 }
+  return { percent: (user + system) / ms / 10, rate }
 }
 
 await sleep(3_000)

@@ -1,6 +1,5 @@
 import type { Duration } from '../../index'
 import type { Engine } from '../core/engine'
-import { StoreError } from '../errors/errors'
 import type { Config } from '../options/options'
 import type { Output } from './output'
 
@@ -81,14 +80,4 @@ export function count(values: Values, name: string): number | undefined {
   if (value === undefined) return undefined
   if (!/^[1-9]\d{0,8}$/.test(value)) throw new UsageError(`--${name} takes a whole number from 1 on`)
   return Number(value)
-}
-
-/** What is nice to have: null if the store refuses it, for want of rights for instance. */
-export async function unlessRefused<T>(promise: Promise<T>): Promise<T | null> {
-  try {
-    return await promise
-  } catch (error) {
-    if (error instanceof StoreError) return null
-    throw error
-  }
 }

@@ -1,4 +1,5 @@
-import { type Command, EXIT, unlessRefused } from './command'
+import { unlessRefused } from '../errors/refused'
+import { type Command, EXIT } from './command'
 import { under } from './ls'
 import { argument, bytes, duration, number, printable } from './output'
 import { chunks, stateCell } from './state'

@@ -1,4 +1,5 @@
-import { type Command, count, EXIT, UsageError, unlessRefused } from './command'
+import { unlessRefused } from '../errors/refused'
+import { type Command, count, EXIT, UsageError } from './command'
 import { under } from './ls'
 import { bytes, number } from './output'
 import { chunks, noteDamaged, STATES, stateCell } from './state'

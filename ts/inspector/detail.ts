@@ -1,6 +1,6 @@
 import type { DeadChunk, DeadFinished, StreamStatus } from '../../index'
 import type { Engine } from '../core/engine'
-import { StoreError } from '../errors/errors'
+import { unlessRefused } from '../errors/refused'
 import { isSeen, type Viewer } from './access'
 import { excerpt } from './excerpt'
 import { type Happening, logged, reasoned } from './history'
@@ -36,11 +36,16 @@ export async function detail(
     rate: now.get(streamId)?.rate ?? null,
     groups: groups ?? [],
     memoryBytes,
-    timeline: timeline(status, [
-      ...survey.history.of(streamId),
-      ...(viewer.owner === null ? logged(streamId) : []),
-    ]),
+    timeline: timeline(status, noticed(survey, viewer, status)),
   }
+}
+
+/** For an owner, no more than of the generation that is theirs: what the log tells, and what was here before, may be others'. */
+function noticed(survey: Survey, viewer: Viewer, { streamId, generation }: StreamStatus): Happening[] {
+  const seen = survey.history.of(streamId)
+  return viewer.owner === null
+    ? [...seen, ...logged(streamId)]
+    : seen.filter((each) => each.generation === generation)
 }
 
 /** What the stream itself says of its last generation, and what was noticed beside that. */
@@ -98,14 +103,4 @@ export async function lettersOf(
 /** Tells a group's letters apart. */
 export function keyOf(letter: DeadChunk | DeadFinished): string {
   return 'streamId' in letter ? `${letter.generation} ${letter.streamId}` : letter.cursor
-}
-
-/** What is nice to have: null if the store refuses it, for want of rights for instance. */
-export async function unlessRefused<T>(promise: Promise<T>): Promise<T | null> {
-  try {
-    return await promise
-  } catch (error) {
-    if (error instanceof StoreError) return null
-    throw error
-  }
 }

@@ -4,6 +4,7 @@ import { invalidArgument, TidemarkError } from '../errors/errors'
 import { type OnError, wording } from '../errors/wording'
 import { callback, flag, methods, object, required } from '../options/checks'
 import { from as checkFrom } from '../options/fields'
+import { now } from '../util/timers'
 import { type Authorize, isForeign, type Viewer, viewerOf, WRITE_HEADER } from './access'
 import { detail, letters, seen } from './detail'
 import { listen } from './history'
@@ -153,8 +154,8 @@ class Parts {
   }
 
   #measure(): void {
-    if (performance.now() - this.#measuredAt < MEMORY_MS) return
-    this.#measuredAt = performance.now()
+    if (now() - this.#measuredAt < MEMORY_MS) return
+    this.#measuredAt = now()
     // It may be refused, which the doctor tells of.
     this.#engine.sampleMemory({ streams: 16 }).catch(() => {})
   }

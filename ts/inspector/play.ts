@@ -27,10 +27,12 @@ export function play(
   signal: AbortSignal,
 ): Response {
   const player = new Player(viewer.showData)
-  const subscribe = (cursor: string) => {
-    const end = AbortSignal.any([signal, player.left.signal])
-    return engine.subscribe(streamId, { from: cursor, owner: owner ?? undefined, wait: 0, signal: end })
-  }
+  const left = player.left.signal
+  const leave = () => player.left.abort()
+  if (signal.aborted) leave()
+  signal.addEventListener('abort', leave, { once: true })
+  const subscribe = (cursor: string) =>
+    engine.subscribe(streamId, { from: cursor, owner: owner ?? undefined, wait: 0, signal: left })
   void player.run(subscribe, from)
   return answer(player.body, 'text/event-stream', 200, { 'x-accel-buffering': 'no' })
 }

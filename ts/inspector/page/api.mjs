@@ -2,6 +2,7 @@
 
 /** Everything lies below this; links that begin with # are to stay on the page, whatever its address ends with. */
 const BASE = document.baseURI
+for (const icon of document.querySelectorAll('link[rel="icon"]')) icon.setAttribute('href', icon.href)
 document.querySelector('base')?.remove()
 
 /** What the server refused, or that there was no answer. */

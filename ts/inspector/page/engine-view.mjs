@@ -20,6 +20,9 @@ const line = (name, key) => ({ name, series: series[key] })
 const OUTSIDE =
   'What an engine counts (append and delivery times, readers, queues, memory of the process) is known in its own process: mount the inspector there to see it here, or scrape its metrics.'
 
+const OWN =
+  'What the whole engine counts is for those who see all streams; the numbers here are of yours alone.'
+
 export class EngineView {
   name = 'engine'
   title = 'Engine'
@@ -82,13 +85,13 @@ export class EngineView {
     return get('look')
   }
 
-  show({ engine }) {
+  show({ engine, viewer }) {
     const { inside, at } = engine
     for (const chart of this.#everywhere) chart.draw(at)
     this.#showStates()
     this.#known.hidden = this.#insideCharts.hidden = inside === null
     this.#note.hidden = inside !== null
-    write(this.#note, inside === null ? OUTSIDE : '')
+    write(this.#note, viewer.owner === null ? OUTSIDE : OWN)
     if (inside === null) return
     for (const chart of this.#inside) chart.draw(at)
     this.#showCounters(inside)
