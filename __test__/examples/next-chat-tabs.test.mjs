@@ -29,29 +29,32 @@ const proxy = createServer((incoming, outgoing) => {
   const alive = servers.filter(({ isGone }) => !isGone)
   const { port } = /** @type {{ port: number }} */ (alive[turn++ % alive.length])
   const isWatch = url.includes('watch=')
-  const upstream = request({ host: '127.0.0.1', port, method, path: url, headers, agent: false }, (response) => {
-    outgoing.writeHead(response.statusCode ?? 502, response.headers)
-    outgoing.flushHeaders()
-    const isEvents = response.headers['content-type']?.startsWith('text/event-stream')
-    const end = isEvents && !isWatch ? cut() : undefined
-    if (isWatch) watching++
-    if (isEvents) open.add(outgoing)
-    outgoing.on('close', () => {
-      open.delete(outgoing)
-      if (isWatch) watching--
-    })
-    let left = end?.after ?? Number.POSITIVE_INFINITY
-    response.on('data', (/** @type {Buffer} */ piece) => {
-      if (left <= 0) return
-      outgoing.write(piece.subarray(0, left))
-      left -= piece.length
-      if (left > 0) return
-      if (end?.how === 'end') outgoing.end()
-      else outgoing.destroy()
-    })
-    response.on('end', () => left > 0 && outgoing.end())
-    response.on('close', () => response.complete || outgoing.destroy())
-  })
+  const upstream = request(
+    { host: '127.0.0.1', port, method, path: url, headers, agent: false },
+    (response) => {
+      outgoing.writeHead(response.statusCode ?? 502, response.headers)
+      outgoing.flushHeaders()
+      const isEvents = response.headers['content-type']?.startsWith('text/event-stream')
+      const end = isEvents && !isWatch ? cut() : undefined
+      if (isWatch) watching++
+      if (isEvents) open.add(outgoing)
+      outgoing.on('close', () => {
+        open.delete(outgoing)
+        if (isWatch) watching--
+      })
+      let left = end?.after ?? Number.POSITIVE_INFINITY
+      response.on('data', (/** @type {Buffer} */ piece) => {
+        if (left <= 0) return
+        outgoing.write(piece.subarray(0, left))
+        left -= piece.length
+        if (left > 0) return
+        if (end?.how === 'end') outgoing.end()
+        else outgoing.destroy()
+      })
+      response.on('end', () => left > 0 && outgoing.end())
+      response.on('close', () => response.complete || outgoing.destroy())
+    },
+  )
   upstream.on('error', () => outgoing.destroy())
   outgoing.on('close', () => upstream.destroy())
   incoming.pipe(upstream)
@@ -78,10 +81,14 @@ async function tabsOf(count) {
 
 /** The tab has so many messages, the answer as a whole, and no complaint. @param {Tab} tab @param {string} question @param {number} count */
 async function shows(tab, question, count) {
-  await until(async () => (await tab.page.locator('article').count()) === count && (await tab.text()) === storyOf(question), {
-    timeout: 30_000,
-    message: `${count} messages and the story`,
-  })
+  await until(
+    async () =>
+      (await tab.page.locator('article').count()) === count && (await tab.text()) === storyOf(question),
+    {
+      timeout: 30_000,
+      message: `${count} messages and the story`,
+    },
+  )
   await tab.is('ready')
   const last = tab.page.locator('article').last()
   assert.equal(await last.locator('.thoughts').count(), 1, await last.innerHTML())
@@ -156,7 +163,10 @@ test('Stop in one tab stops all; a message at once after it is answered, and one
   await second.hasMoreThan(5)
   await second.ask('A story of 10 words')
   for (const tab of tabs) await shows(tab, 'A story of 10 words', 6)
-  assert.equal(await second.page.locator('article').nth(3).locator('.text').textContent(), storyOf('60 words'))
+  assert.equal(
+    await second.page.locator('article').nth(3).locator('.text').textContent(),
+    storyOf('60 words'),
+  )
   await leave(tabs)
 })
 
