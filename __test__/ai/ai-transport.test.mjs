@@ -248,6 +248,122 @@ eachStore('ai transport', (store) => {
         assert.equal(textOf(first.messages.at(-1)), TEXT, 'a message right after a stop just works')
       })
 
+      test('G6 after a Stop nothing is sent automatically', async (t) => {
+        const sdk = await loadSdk(version)
+        let calls = 0
+        const { api } = await serve(
+          t,
+          routesOf(async function* (/** @type {any} */ { signal, messageId }) {
+            calls++
+            yield { type: 'start', messageId }
+            yield { type: 'start-step' }
+            yield { type: 'tool-input-available', toolCallId: 'c', toolName: 'tide', input: {} }
+            yield { type: 'tool-output-available', toolCallId: 'c', output: { height: 3 } }
+            await new Promise((resolve) => signal.addEventListener('abort', resolve))
+          }),
+        )
+        const transport = new TidemarkChatTransport({ api })
+        const ends = /** @type {any[]} */ ([])
+        const chat = openChat(sdk, {
+          id,
+          transport,
+          sendAutomaticallyWhen: sdk.lastAssistantMessageIsCompleteWithToolCalls,
+          onFinish: (/** @type {any} */ end) => ends.push(end),
+        })
+        const asked = chat.sendMessage(userMessage('hello'))
+        await until(() => chat.messages[1]?.parts.at(-1)?.state === 'output-available')
+        assert.equal(await transport.stop(id), 'stopping')
+        await asked
+        assert.deepEqual([chat.status, calls, ends.length], ['ready', 1, 1])
+        assert.deepEqual([ends[0].isAbort, ends[0].isError], [true, false])
+      })
+
+      test('a file of megabytes and what follows it come whole through cuts, for the one who asks and who resumes', async (t) => {
+        const sdk = await loadSdk(version)
+        const url = `data:image/png;base64,${'A'.repeat(2_000_000)}`
+        let cuts = 0
+        const { api } = await serve(
+          t,
+          routesOf(async function* (/** @type {any} */ { messageId }) {
+            yield { type: 'start', messageId }
+            yield { type: 'text-start', id: 't' }
+            yield { type: 'text-delta', id: 't', delta: 'Here it is: ' }
+            yield { type: 'text-end', id: 't' }
+            yield { type: 'file', url, mediaType: 'image/png' }
+            yield { type: 'data-note', data: { seen: true } }
+            yield { type: 'text-start', id: 'u' }
+            yield { type: 'text-delta', id: 'u', delta: 'Enjoy.' }
+            yield { type: 'text-end', id: 'u' }
+            yield { type: 'finish' }
+          }),
+          () => (cuts++ % 3 < 2 ? { after: 700_000 * (1 + (cuts % 2)), how: 'reset' } : undefined),
+        )
+        const chat = openChat(sdk, { id, transport: new TidemarkChatTransport({ api, maxRetryMs: 20 }) })
+        await chat.sendMessage(userMessage('hello'))
+        const late = openChat(sdk, {
+          id,
+          messages: [userMessage('hello')],
+          transport: new TidemarkChatTransport({ api, maxRetryMs: 20, after: 'user-hello' }),
+        })
+        await late.resumeStream()
+        for (const { status, messages } of [chat, late]) {
+          assert.equal(status, 'ready')
+          assert.equal(textOf(messages[1]), 'Here it is: Enjoy.')
+          const file = messages[1].parts.filter((/** @type {any} */ { type }) => type === 'file')
+          assert.deepEqual([file.length, file[0].url === url], [1, true])
+          assert.deepEqual(
+            messages[1].parts.find((/** @type {any} */ { type }) => type === 'data-note')?.data,
+            { seen: true },
+          )
+        }
+      })
+
+      test('a page that has the message that is continued, in whatever state, resumes it with each part once', async (t) => {
+        const sdk = await loadSdk(version)
+        const { api } = await serve(
+          t,
+          routesOf(
+            async function* (/** @type {any} */ { messageId }) {
+              yield { type: 'start', messageId }
+              yield { type: 'tool-output-available', toolCallId: 'c', output: 'sent' }
+              yield { type: 'start-step' }
+              yield { type: 'text-start', id: 't' }
+              for (const delta of WORDS.slice(0, 20)) {
+                yield { type: 'text-delta', id: 't', delta }
+                await new Promise((resolve) => setTimeout(resolve, 20))
+              }
+              yield { type: 'text-end', id: 't' }
+              yield { type: 'finish' }
+            },
+            { aiVersion: version },
+          ),
+        )
+        const approval = { id: 'a', approved: true }
+        const tool = { type: 'tool-mail', toolCallId: 'c', state: 'approval-responded', input: {}, approval }
+        const called = { type: 'tool-mail', toolCallId: 'c', state: 'input-available', input: {} }
+        const messages = [
+          userMessage('mail'),
+          { id: 'a1', role: 'assistant', parts: [{ type: 'step-start' }, version > 5 ? tool : called] },
+        ]
+        const open = () => openChat(sdk, { id, messages, transport: new TidemarkChatTransport({ api }) })
+        const [asking, resuming] = [open(), open()]
+        const asked = asking.sendMessage()
+        await until(() => textOf(asking.messages[1]).length > 10)
+        await resuming.resumeStream()
+        await asked
+        for (const chat of [asking, resuming]) {
+          assert.deepEqual([chat.status, chat.messages.length], ['ready', 2])
+          assert.deepEqual(
+            partsOf(chat.messages[1]).map((/** @type {any} */ { type, state }) => [type, state]),
+            [
+              ['tool-mail', 'output-available'],
+              ['text', 'done'],
+            ],
+          )
+          assert.equal(textOf(chat.messages[1]), WORDS.slice(0, 20).join(''))
+        }
+      })
+
       test('whileBusy: refused, queued, or instead of the answer that is under way', async (t) => {
         const sdk = await loadSdk(version)
         const { generate, calls, signals } = answering({ pauseMs: 5 })

@@ -50,6 +50,8 @@ async function startServer(extra) {
     port,
     origin: `http://127.0.0.1:${port}`,
     output: '',
+    /** Whether a proxy is to leave it out. */
+    isGone: false,
     /** How often its model was called, and how these calls ended. @param {'call' | 'done' | 'aborted'} what */
     model: (what) => server.output.split(`model: ${what}\n`).length - 1,
     kill: () => child.kill('SIGKILL'),

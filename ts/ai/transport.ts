@@ -107,6 +107,8 @@ const TRIES = 5
 
 /** A `transport` of `useChat`, for one chat or many. */
 export class TidemarkChatTransport<Message = unknown> {
+  /** What is resumed comes from its beginning: `ai` 7 begins the message anew with it. */
+  readonly resumeStreamIsReplay = true
   readonly #options: TidemarkChatTransportOptions<Message>
   readonly #activities = new Map<string, Activity>()
 

@@ -32,6 +32,16 @@ const tools = {
     }),
     execute: ({ harbour }) => ({ harbour, height: '3.2 m', state: 'rising' }),
   }),
+  warn: tool({
+    description: 'Warns a harbour of the tide',
+    inputSchema: jsonSchema<{ harbour: string }>({
+      type: 'object',
+      properties: { harbour: { type: 'string' } },
+      required: ['harbour'],
+    }),
+    needsApproval: true,
+    execute: ({ harbour }) => ({ harbour, isWarned: true }),
+  }),
 }
 
 export const { POST, GET, DELETE } = chatRoutes<UIMessage>({

@@ -1,5 +1,5 @@
 // A model that needs no key and no network: it thinks, calls a tool, and then tells a story, 50 tokens a second.
-// "300 words" in the question makes the story so long, "at 1000/s" sets the pace.
+// "300 words" in the question makes the story so long, "at 1000/s" sets the pace; "warn" makes it call the tool that asks first.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 
@@ -47,7 +47,9 @@ async function* paced(prompt, signal) {
   let count = 0
   console.log('model: call')
   signal?.addEventListener('abort', () => console.log('model: aborted'))
-  for (const part of prompt.at(-1).role === 'tool' ? tell(story) : think()) {
+  for (const part of prompt.at(-1).role === 'tool'
+    ? tell(story)
+    : think(/\bwarn\b/i.test(question) ? 'warn' : 'tide')) {
     const wait = start + (++count * 1000) / pace - performance.now()
     if (wait > 1) await sleep(wait, undefined, { signal })
     yield part
@@ -55,16 +57,18 @@ async function* paced(prompt, signal) {
   console.log('model: done')
 }
 
-function* think() {
+/** @param {'tide' | 'warn'} toolName */
+function* think(toolName) {
   yield { type: 'stream-start', warnings: [] }
   yield { type: 'reasoning-start', id: 'thoughts' }
   for (const delta of THOUGHTS.match(/\S+\s*/g)) yield { type: 'reasoning-delta', id: 'thoughts', delta }
   yield { type: 'reasoning-end', id: 'thoughts' }
   const input = JSON.stringify({ harbour: 'Estuary' })
-  yield { type: 'tool-input-start', id: 'tide', toolName: 'tide' }
-  yield { type: 'tool-input-delta', id: 'tide', delta: input }
-  yield { type: 'tool-input-end', id: 'tide' }
-  yield { type: 'tool-call', toolCallId: 'tide', toolName: 'tide', input }
+  const id = crypto.randomUUID()
+  yield { type: 'tool-input-start', id, toolName }
+  yield { type: 'tool-input-delta', id, delta: input }
+  yield { type: 'tool-input-end', id }
+  yield { type: 'tool-call', toolCallId: id, toolName, input }
   yield finish('tool-calls')
 }
 

@@ -1,8 +1,10 @@
 'use client'
 
 import { useChat } from '@ai-sdk/react'
+import { lastAssistantMessageIsCompleteWithApprovalResponses } from 'ai'
 import { useEffect, useRef, useState } from 'react'
 import { TidemarkChatTransport } from 'tidemark/ai'
+import { useStop, useWatch } from 'tidemark/react'
 
 export function Chat({ id, saved }) {
   const [isLost, setLost] = useState(false)
@@ -10,16 +12,27 @@ export function Chat({ id, saved }) {
     () =>
       new TidemarkChatTransport({
         after: saved.at(-1)?.id,
+        watch: true,
+        whileBusy: 'queue',
         onConnection: (connection) => setLost(connection === 'reconnecting'),
       }),
   )
-  const { messages, sendMessage, status, error } = useChat({ id, messages: saved, transport, resume: true })
-  const isBusy = status === 'submitted' || status === 'streaming'
+  const chat = useChat({
+    id,
+    messages: saved,
+    transport,
+    resume: true,
+    sendAutomaticallyWhen: lastAssistantMessageIsCompleteWithApprovalResponses,
+  })
+  // What begins in another tab, or on another device, is shown here too.
+  useWatch(chat)
   // Ends the model call, wherever it runs; the hook's own `stop` would only close this tab's ears.
-  const stop = () => transport.stop(id)
+  const stop = useStop(id)
+  const { messages, sendMessage, addToolApprovalResponse, status, error } = chat
+  const isBusy = status === 'submitted' || status === 'streaming'
 
   const end = useRef(null)
-  // biome-ignore lint/correctness/useExhaustiveDependencies: what is told below the answer is to be seen too
+  // What is told below the answer is to be seen too.
   useEffect(() => {
     if (messages.length > 0) end.current?.scrollIntoView({ block: 'end' })
   }, [messages, status, error, isLost])
@@ -35,7 +48,7 @@ export function Chat({ id, saved }) {
         )}
         {messages.length > 0 && <h1 className="unseen">{titleOf(messages)}</h1>}
         {messages.map((message) => (
-          <Message key={message.id} message={message} />
+          <Message key={message.id} message={message} onAnswer={addToolApprovalResponse} />
         ))}
         {status === 'submitted' && <div className="dots" role="status" aria-label="Waiting" />}
         <div role="status">
@@ -47,7 +60,7 @@ export function Chat({ id, saved }) {
         </div>
         <div ref={end} />
       </div>
-      <Composer isBusy={isBusy} onSend={(text) => sendMessage({ text })} onStop={stop} />
+      <Composer isBusy={isBusy} onSend={sendMessage} onStop={stop} />
     </main>
   )
 }
@@ -67,18 +80,18 @@ function wordsFor({ message }) {
     : message
 }
 
-function Message({ message }) {
+function Message({ message, onAnswer }) {
   return (
     <article className={message.role} data-role={message.role}>
       {message.parts.map((part, index) => (
-        // biome-ignore lint/suspicious/noArrayIndexKey: parts are only ever appended
-        <Part key={index} part={part} />
+        // Parts are only ever appended.
+        <Part key={index} part={part} onAnswer={onAnswer} />
       ))}
     </article>
   )
 }
 
-function Part({ part }) {
+function Part({ part, onAnswer }) {
   if (part.type === 'text') return <div className="text">{part.text}</div>
   if (part.type === 'reasoning') {
     return (
@@ -96,16 +109,50 @@ function Part({ part }) {
       </div>
     )
   }
+  if (part.type === 'tool-warn') return <Warning part={part} onAnswer={onAnswer} />
+  if (part.type === 'file') {
+    return part.mediaType.startsWith('image/') ? (
+      <img className="file" src={part.url} alt={part.filename ?? 'A picture'} />
+    ) : (
+      <div className="file">{part.filename ?? part.mediaType}</div>
+    )
+  }
   return null
+}
+
+/** A tool that asks before it does what cannot be undone; any tab may answer. */
+function Warning({ part: { state, approval, input }, onAnswer }) {
+  const answer = (approved) => onAnswer({ id: approval.id, approved })
+  return (
+    <div className="tool">
+      Warn the harbour of {input?.harbour ?? '…'}?{' '}
+      {state === 'approval-requested' && (
+        <>
+          <button type="button" onClick={() => answer(true)}>
+            Yes
+          </button>{' '}
+          <button type="button" onClick={() => answer(false)}>
+            No
+          </button>
+        </>
+      )}
+      {state === 'approval-responded' && (approval.approved ? 'Yes.' : 'No.')}
+      {state === 'output-available' && 'It is warned.'}
+      {state === 'output-denied' && 'It is not.'}
+    </div>
+  )
 }
 
 function Composer({ isBusy, onSend, onStop }) {
   const [text, setText] = useState('')
+  const files = useRef(null)
+  // While an answer comes, the message waits for its end.
   const send = (event) => {
     event.preventDefault()
-    if (isBusy || text.trim() === '') return
-    onSend(text)
+    if (text.trim() === '') return
+    onSend({ text, files: files.current.files })
     setText('')
+    files.current.value = ''
   }
   return (
     <form className="composer" onSubmit={send}>
@@ -115,13 +162,13 @@ function Composer({ isBusy, onSend, onStop }) {
         placeholder="Tell me a story of the tide"
         aria-label="Message"
       />
-      {isBusy ? (
+      <input ref={files} type="file" aria-label="File" />
+      {isBusy && (
         <button type="button" className="stop" onClick={onStop}>
           Stop
         </button>
-      ) : (
-        <button type="submit">Send</button>
       )}
+      <button type="submit">Send</button>
     </form>
   )
 }
