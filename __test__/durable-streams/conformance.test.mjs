@@ -46,7 +46,9 @@ async function run(address) {
 // Most of the time the suite waits.
 describe('conformance', { concurrency: true }, () => {
   for (const kind of /** @type {const} */ (['memory', 'redis'])) {
-    test(`Durable Streams: every test of the conformance suite that is not listed passes [${kind}]`, { timeout: 240_000 }, async (t) => {
+    test(`Durable Streams: every test of the conformance suite that is not listed passes [${kind}]`, {
+      timeout: 240_000,
+    }, async (t) => {
       const store = new TestStore(kind)
       await store.start()
       const url = kind === 'memory' ? 'memory:' : store.url
@@ -57,7 +59,10 @@ describe('conformance', { concurrency: true }, () => {
       t.diagnostic(`${passed.length} passed, ${failed.length} not`)
       const expected = (await readFile(listed, 'utf8')).trim().split('\n')
       const unexpected = failed.filter(({ fullName }) => !expected.includes(fullName))
-      assert.deepEqual(unexpected.map(({ fullName, failureMessages: [why = ''] }) => `${fullName}: ${why.split('\n')[0]}`), [])
+      assert.deepEqual(
+        unexpected.map(({ fullName, failureMessages: [why = ''] }) => `${fullName}: ${why.split('\n')[0]}`),
+        [],
+      )
       assert.deepEqual(failed.map(({ fullName }) => fullName).sort(), expected.sort())
       assert.ok(passed.length >= 250)
       assert.equal(await server.stop(), 0, server.errors())

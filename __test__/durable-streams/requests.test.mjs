@@ -56,9 +56,16 @@ eachStore('durable streams', (store) => {
     assert.equal((await send(path)).status, 401)
     permission = undefined
     assert.equal((await send(path)).status, 403)
-    assert.throws(() => durableStreams(/** @type {any} */ ({ engine })), { code: 'ERR_INVALID_ARGUMENT', field: 'options.authorize' })
-    assert.throws(() => durableStreams({ engine, authorize: () => true, prefix: 'x' }), { field: 'options.prefix' })
-    assert.throws(() => durableStreams(/** @type {any} */ ({ engine, authorize: () => true, other: 1 })), { field: 'options.other' })
+    assert.throws(() => durableStreams(/** @type {any} */ ({ engine })), {
+      code: 'ERR_INVALID_ARGUMENT',
+      field: 'options.authorize',
+    })
+    assert.throws(() => durableStreams({ engine, authorize: () => true, prefix: 'x' }), {
+      field: 'options.prefix',
+    })
+    assert.throws(() => durableStreams(/** @type {any} */ ({ engine, authorize: () => true, other: 1 })), {
+      field: 'options.other',
+    })
   })
 
   test('G10 a stream belongs to the owner that authorize names', async () => {
@@ -66,7 +73,13 @@ eachStore('durable streams', (store) => {
     const as = (/** @type {string} */ owner) => client({ engine, authorize: () => ({ owner }) })
     const [anna, ben] = [as('anna'), as('ben')]
     assert.equal((await anna('/v1/stream/mine', { method: 'PUT', headers: TEXT, body: 'a' })).status, 201)
-    for (const init of [{}, { method: 'HEAD' }, { method: 'DELETE' }, { method: 'POST', headers: TEXT, body: 'b' }, { method: 'PUT', headers: TEXT }]) {
+    for (const init of [
+      {},
+      { method: 'HEAD' },
+      { method: 'DELETE' },
+      { method: 'POST', headers: TEXT, body: 'b' },
+      { method: 'PUT', headers: TEXT },
+    ]) {
       assert.equal((await ben('/v1/stream/mine', init)).status, 403, init.method)
     }
     assert.equal(await (await anna('/v1/stream/mine')).text(), 'a')
@@ -78,13 +91,28 @@ eachStore('durable streams', (store) => {
     assert.equal((await send('/v1/stream/a%2Fb', { method: 'PUT' })).status, 201)
     assert.notEqual(await engine.status('a/b'), null)
     assert.equal((await send('/v1/stream/a/b', { method: 'PUT' })).status, 200)
-    for (const id of ['', '%00', 'a%0Ab', 'a%2F..%2Fb', '..%2Fb', '.%2Fb', 'a%2F.', '%E0%A4%A', '%7F', 'x'.repeat(513)]) {
+    for (const id of [
+      '',
+      '%00',
+      'a%0Ab',
+      'a%2F..%2Fb',
+      '..%2Fb',
+      '.%2Fb',
+      'a%2F.',
+      '%E0%A4%A',
+      '%7F',
+      'x'.repeat(513),
+    ]) {
       const answer = await send(`/v1/stream/${id}`, { method: 'PUT' })
       assert.equal(answer.status, 400, id)
       assert.equal((await answer.json()).code, 'bad_id')
     }
     assert.equal((await send('/v1/stream/__ds/x', { method: 'PUT' })).status, 404)
-    assert.equal((await send('/v1/stream/../../etc', { method: 'PUT' })).status, 404, 'the URL has no dots left')
+    assert.equal(
+      (await send('/v1/stream/../../etc', { method: 'PUT' })).status,
+      404,
+      'the URL has no dots left',
+    )
     assert.equal((await send('/elsewhere', { method: 'PUT' })).status, 404)
     const injected = await send('/v1/stream/%22%3E%3Cscript%3E', { method: 'PUT', body: 'x', headers: TEXT })
     assert.equal(injected.headers.get('location'), `${HOST}/v1/stream/%22%3E%3Cscript%3E`)
@@ -116,13 +144,22 @@ eachStore('durable streams', (store) => {
         controller.enqueue(new Uint8Array(1 << 20))
       },
     })
-    assert.equal((await send('/v1/stream/bodies', { method: 'POST', headers: JSON_TYPE, body: endless })).status, 413)
+    assert.equal(
+      (await send('/v1/stream/bodies', { method: 'POST', headers: JSON_TYPE, body: endless })).status,
+      413,
+    )
     assert.ok(sent < 20 << 20)
     assert.equal(await length('bodies'), 0)
     const one = `"${'y'.repeat(2 << 20)}"`
-    assert.equal((await send('/v1/stream/bodies', { method: 'POST', headers: JSON_TYPE, body: one })).status, 204)
+    assert.equal(
+      (await send('/v1/stream/bodies', { method: 'POST', headers: JSON_TYPE, body: one })).status,
+      204,
+    )
     assert.equal(await (await send('/v1/stream/bodies')).text(), `[${one}]`)
-    assert.equal((await send('/v1/stream/made', { method: 'PUT', headers: JSON_TYPE, body: '{' })).status, 400)
+    assert.equal(
+      (await send('/v1/stream/made', { method: 'PUT', headers: JSON_TYPE, body: '{' })).status,
+      400,
+    )
     assert.equal(await engine.status('made'), null)
   })
 
@@ -140,12 +177,27 @@ eachStore('durable streams', (store) => {
       { ...whole, 'Producer-Epoch': '9007199254740992' },
       { ...whole, 'Producer-Id': 'x'.repeat(257) },
     ]) {
-      const answer = await send('/v1/stream/p', { method: 'POST', headers: { ...TEXT, ...headers }, body: 'x' })
-      assert.deepEqual([answer.status, (await answer.json()).code], [400, 'bad_producer'], JSON.stringify(headers))
+      const answer = await send('/v1/stream/p', {
+        method: 'POST',
+        headers: { ...TEXT, ...headers },
+        body: 'x',
+      })
+      assert.deepEqual(
+        [answer.status, (await answer.json()).code],
+        [400, 'bad_producer'],
+        JSON.stringify(headers),
+      )
     }
     const last = { ...whole, 'Producer-Epoch': '9007199254740991' }
-    assert.equal((await send('/v1/stream/p', { method: 'POST', headers: { ...TEXT, ...last }, body: 'x' })).status, 200)
-    const absent = await send('/v1/stream/absent', { method: 'POST', headers: { ...TEXT, 'Producer-Id': 'p' }, body: 'x' })
+    assert.equal(
+      (await send('/v1/stream/p', { method: 'POST', headers: { ...TEXT, ...last }, body: 'x' })).status,
+      200,
+    )
+    const absent = await send('/v1/stream/absent', {
+      method: 'POST',
+      headers: { ...TEXT, 'Producer-Id': 'p' },
+      body: 'x',
+    })
     assert.equal(absent.status, 404, 'what is wrong with the stream comes first')
     assert.equal((await engine.status('p'))?.lastSeq, 1)
   })
@@ -180,7 +232,10 @@ eachStore('durable streams', (store) => {
     await engine.stop('answer', { reason: 'enough' })
     await producer.complete()
     const closed = await send('/v1/stream/answer')
-    assert.deepEqual([closed.headers.get('stream-closed'), closed.headers.get('stream-outcome')], ['true', 'stopped'])
+    assert.deepEqual(
+      [closed.headers.get('stream-closed'), closed.headers.get('stream-outcome')],
+      ['true', 'stopped'],
+    )
   })
 
   test('G6 whoever writes is told of a stop', async () => {
@@ -197,11 +252,15 @@ eachStore('durable streams', (store) => {
     const down = new AbortController()
     const send = client({ engine, signal: down.signal })
     const text = async (/** @type {Promise<Response>} */ answer) => (await answer).text()
-    for (const id of ['down', 'deleted']) await send(`/v1/stream/${id}`, { method: 'PUT', headers: TEXT, body: 'a' })
+    for (const id of ['down', 'deleted'])
+      await send(`/v1/stream/${id}`, { method: 'PUT', headers: TEXT, body: 'a' })
     const deleted = text(send('/v1/stream/deleted?offset=-1&live=sse'))
     await until(() => engine.metrics().readers === 1)
     await send('/v1/stream/deleted', { method: 'DELETE' })
-    assert.match(await deadline(deleted, 10_000, 'it ends'), /^event: data\ndata:a\n\nevent: control\n.*upToDate/)
+    assert.match(
+      await deadline(deleted, 10_000, 'it ends'),
+      /^event: data\ndata:a\n\nevent: control\n.*upToDate/,
+    )
     const leaving = new AbortController()
     const polled = send('/v1/stream/down?offset=now&live=long-poll', { signal: leaving.signal })
     await until(() => engine.metrics().readers === 1)
@@ -223,10 +282,16 @@ test('tidemark serve: a token, pages of others, metrics, and an end in good orde
   const stream = `${server.address}/v1/stream/a`
   const headers = { Authorization: 'Bearer secret', ...TEXT }
   assert.equal((await fetch(stream, { method: 'PUT' })).status, 401)
-  assert.equal((await fetch(stream, { method: 'PUT', headers: { Authorization: 'Bearer secre!' } })).status, 401)
+  assert.equal(
+    (await fetch(stream, { method: 'PUT', headers: { Authorization: 'Bearer secre!' } })).status,
+    401,
+  )
   assert.equal((await fetch(stream, { method: 'PUT', headers, body: 'x' })).status, 201)
   assert.equal((await fetch(`${server.address}/metrics`)).status, 401)
-  assert.match(await (await fetch(`${server.address}/metrics`, { headers })).text(), /^tidemark_written_batches_total 1$/m)
+  assert.match(
+    await (await fetch(`${server.address}/metrics`, { headers })).text(),
+    /^tidemark_written_batches_total 1$/m,
+  )
   const live = await fetch(`${stream}?offset=-1&live=sse`, { headers })
   const reading = live.text()
   assert.equal(await server.stop(), 0, server.errors())
@@ -248,5 +313,8 @@ test('tidemark serve: without a token only this machine is answered', async (t) 
   for await (const part of socket.setEncoding('utf8')) answer += part
   assert.match(answer, /^HTTP\/1\.1 403/)
   assert.equal(await server.stop('SIGINT'), 0)
-  await assert.rejects(startServe(['--url', store.url, '--host', '0.0.0.0']), /needs TIDEMARK_TOKEN in the environment, or --open/)
+  await assert.rejects(
+    startServe(['--url', store.url, '--host', '0.0.0.0']),
+    /needs TIDEMARK_TOKEN in the environment, or --open/,
+  )
 })
