@@ -52,9 +52,9 @@ fn frame(chunks: &[&str]) -> Option<EncodedFrame> {
     builder.take(usize::MAX, usize::MAX)
 }
 
-fn producer(epoch: u64, seq: u64) -> Option<LogProducer> {
+fn producer(epoch: u64, seq: u64) -> LogProducer {
     let id = "p".to_owned();
-    Some(LogProducer { id, epoch, seq })
+    LogProducer { id, epoch, seq }
 }
 
 /// Somebody who writes.
@@ -211,19 +211,19 @@ pub async fn producers_number_what_they_write(world: &World) {
         (2, 1, written(5)),
     ] {
         let write = LogWrite {
-            producer: producer(epoch, seq),
+            producer: Some(producer(epoch, seq)),
             ..writer.next(&["x"])
         };
         assert_eq!(writer.outcome(&write).await, expected, "{epoch} {seq}");
     }
     let close = LogWrite {
-        producer: producer(2, 2),
+        producer: Some(producer(2, 2)),
         close: true,
         ..writer.next(&[])
     };
     assert_eq!(writer.outcome(&close).await, written(5));
     let again = LogWrite {
-        producer: producer(2, 2),
+        producer: Some(producer(2, 2)),
         close: true,
         ..writer.next(&["y"])
     };
@@ -232,7 +232,7 @@ pub async fn producers_number_what_they_write(world: &World) {
         LogOutcome::Duplicate { epoch: 2, seq: 2 }
     );
     let other = LogWrite {
-        producer: producer(2, 3),
+        producer: Some(producer(2, 3)),
         close: true,
         ..writer.next(&["y"])
     };
@@ -367,7 +367,7 @@ pub async fn a_large_chunk_comes_whole_or_not_at_all(world: &World) {
     }
     // What was refused leaves nothing behind.
     let gap = LogWrite {
-        producer: producer(0, 5),
+        producer: Some(producer(0, 5)),
         ..refers.clone()
     };
     assert_eq!(writer.outcome(&gap).await, LogOutcome::Skipped { expected: 0 });
@@ -493,7 +493,7 @@ pub async fn a_log_is_deleted_with_its_writers(world: &World) {
     engine.listen(&id("log")).await;
     let mut writer = Writer::new(&engine);
     let write = LogWrite {
-        producer: producer(3, 0),
+        producer: Some(producer(3, 0)),
         order: Some("z".to_owned()),
         ..writer.next(&["a"])
     };
@@ -501,7 +501,7 @@ pub async fn a_log_is_deleted_with_its_writers(world: &World) {
     assert!(engine.delete(&id("log")).await);
     engine.heard.wait(&id("log"), &Heard::Deleted).await;
     let write = LogWrite {
-        producer: producer(0, 0),
+        producer: Some(producer(0, 0)),
         order: Some("a".to_owned()),
         ..writer.next(&["b"])
     };
@@ -538,7 +538,7 @@ pub async fn the_writers_that_are_remembered_are_bounded(world: &World) {
     let engine = world.engine();
     let mut writer = Writer::new(&engine);
     let mut first = writer.next(&["x"]);
-    first.producer = producer(0, 0);
+    first.producer = Some(producer(0, 0));
     writer.send(&first).await;
     for number in 0..MAX_WRITERS {
         let mut write = writer.next(&["x"]);
@@ -550,7 +550,7 @@ pub async fn the_writers_that_are_remembered_are_bounded(world: &World) {
         assert!(matches!(writer.outcome(&write).await, LogOutcome::Written { .. }));
     }
     let forgotten = LogWrite {
-        producer: producer(0, 1),
+        producer: Some(producer(0, 1)),
         ..writer.next(&["x"])
     };
     assert_eq!(

@@ -6,6 +6,8 @@ import { toNodeListener } from '../http/node-listener'
 import { type Command, type Context, count, EXIT, text, UsageError } from './command'
 
 const DEFAULT_PORT = 4437
+/** Longer than clients and proxies keep theirs. */
+const KEEP_ALIVE_MS = 75_000
 /** How long those who are being answered have at the end. */
 const FAREWELL_MS = 5000
 
@@ -92,7 +94,10 @@ function listener({ engine, values }: Context, guard: Guard): Server {
     const headers = { 'Content-Type': 'text/plain; version=0.0.4' }
     return new Response(engine.metrics({ format: 'prometheus' }), { headers })
   }
-  return createServer(toNodeListener(handle))
+  const server = createServer(toNodeListener(handle))
+  // A client must not send on a connection that is about to be closed for having been idle.
+  server.keepAliveTimeout = KEEP_ALIVE_MS
+  return server
 }
 
 function isToken(authorization: string | null, token: string): boolean {

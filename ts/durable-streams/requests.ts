@@ -16,7 +16,7 @@ export function idOf(url: URL, prefix: string): string {
   }
   const isBad =
     id === '' ||
-    /[\0-\x1f\x7f]/.test(id) ||
+    /\p{Cc}/u.test(id) ||
     Buffer.byteLength(id) > MAX_ID_BYTES ||
     id.split('/').some((part) => part === '.' || part === '..')
   if (isBad)
