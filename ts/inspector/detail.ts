@@ -57,7 +57,14 @@ function timeline(status: StreamStatus, noticed: Happening[]): Happening[] {
     facts.push({ ...base, at: updatedAt.getTime(), kind: 'end', text: reasoned(state, reason) })
   const known = new Set(facts.map(({ kind }) => kind))
   // The stream knows better when.
-  const others = noticed.filter((each) => each.generation !== generation || !known.has(each.kind))
+  const others = noticed
+    .filter((each) => each.generation !== generation || !known.has(each.kind))
+    // A stop that was noticed together with the end that it led to came before it.
+    .map((each) =>
+      each.kind === 'stop' && each.generation === generation && state !== 'active'
+        ? { ...each, at: Math.min(each.at, updatedAt.getTime()) }
+        : each,
+    )
   return [...others, ...facts].sort((one, other) => one.at - other.at)
 }
 
