@@ -5,6 +5,7 @@ import { randomUUID } from 'node:crypto'
 import { mkdirSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { after, test } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { createEngine } from 'tidemark'
 import { inspector, toNodeListener } from 'tidemark/inspector'
@@ -26,7 +27,12 @@ const browser = await startBrowser()
 /** @param {object} [options] of the inspector */
 async function start(options) {
   const engine = createEngine({ url: `memory:${randomUUID()}` })
-  const server = createServer(toNodeListener(inspector({ engine, authorize: () => true, ...options })))
+  const inspect = toNodeListener(inspector({ engine, authorize: () => true, ...options }))
+  // Nothing is to be asked for above the path that it is mounted at.
+  const server = createServer((request, response) => {
+    if (/^\/inspect(\/|$)/.test(request.url ?? '')) inspect(request, response)
+    else response.writeHead(404).end()
+  })
   await new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(undefined)))
   /** What writes to it. @type {ReturnType<typeof setInterval>[]} */
   const timers = []
@@ -115,17 +121,20 @@ async function populate(engine, timers) {
   const [id, owner] = [first.streamId, 'ann']
   await engine.ack(id, { consumer: 'laptop', cursor: await first.append('{}'), owner })
   const options = { group: 'moderation', owner, maxDeliveries: 1, claimIdleMs: 1, batch: 3 }
-  await engine.consume(id, { ...options, consumer: 'one' }).next()
-  void engine
-    .consume(id, { ...options, consumer: 'two' })
-    .next()
-    .catch(() => {})
-  return { id, first }
+  // All three of a batch become dead letters.
+  for (let count = 0; count < 3; count++) await first.append('{}')
+  // Kept, since a consumer that is dropped gives back what it has not got to.
+  const [one, two] = ['one', 'two'].map((consumer) => engine.consume(id, { ...options, consumer }))
+  await one?.next()
+  // Until those are idle for longer than `claimIdleMs`; before that, the other one would be handed new ones.
+  await sleep(50)
+  two?.next().catch(() => {})
+  return { id, first, consumers: [one, two] }
 }
 
 test('played through with the keyboard: the list, a stream that is live, its dead letters, Stop, the engine', async () => {
   const { engine, url, timers } = await start({ write: true, showData: true })
-  const { id, first } = await populate(engine, timers)
+  const { id, first, consumers } = await populate(engine, timers)
   const { page, shoot, focus, checkShape, complaints } = await openTab(url)
 
   const row = page.getByRole('row', { name: id })
@@ -207,6 +216,7 @@ test('played through with the keyboard: the list, a stream that is live, its dea
   await page.locator('.timeline', { hasText: 'stopped: seen enough' }).waitFor()
   await page.locator('.mark', { hasText: 'stopped: seen enough' }).waitFor()
 
+  await Promise.all(consumers.map((consumer) => consumer?.return()))
   await page.getByRole('link', { name: 'Engine' }).click()
   await page.getByRole('heading', { name: 'Append time' }).waitFor()
   await until(
@@ -290,6 +300,20 @@ test('an empty store says how to begin; what is hostile is text; without payload
   assert.match(await page.title(), /Tidemark inspector$/)
   await page.goto(`${showing.url}#/stream?id=${encodeURIComponent('another')}`)
   await page.getByRole('heading', { name: 'There is no such stream' }).waitFor()
+  await checkShape()
+  assert.deepEqual(complaints, [])
+  await page.close()
+})
+
+test('G10 an owner is shown their own streams, and no numbers of others', async () => {
+  const { engine, url } = await start({ authorize: () => ({ owner: 'ann' }) })
+  for (const owner of ['ann', 'bob']) await (await engine.produce(`of ${owner}`, { owner })).append('x')
+  const { page, checkShape, complaints } = await openTab(url)
+  await page.getByText('1 stream', { exact: true }).waitFor()
+  assert.equal(await page.locator('tbody a').textContent(), 'of ann')
+  await page.getByText('Only streams of ann are shown.').waitFor()
+  await page.getByRole('link', { name: 'Engine' }).click()
+  await page.getByText('the numbers here are of yours alone').waitFor()
   await checkShape()
   assert.deepEqual(complaints, [])
   await page.close()
