@@ -215,7 +215,7 @@ impl StreamEntry {
         let mut create = create.clone();
         let place = match self.tombstone.take() {
             Some(tombstone) => {
-                create.generation = following(tombstone.generation, create.generation);
+                create.generation = later(tombstone.generation, create.generation);
                 Beginning::new(tombstone.ordinal + 1, 0)
             }
             None => Beginning::new(1, 0),
@@ -423,6 +423,11 @@ fn is_later((ordinal, id): (u64, Ulid), than: (u64, Ulid)) -> bool {
 /// The id of a generation that follows another: however the servers' clocks differ, it names no earlier time.
 fn following(before: Ulid, id: Ulid) -> Ulid {
     Ulid::from_parts(id.timestamp_ms().max(before.timestamp_ms()), id.random())
+}
+
+/// The same so that its cursors are greater as texts, also within one millisecond.
+fn later(before: Ulid, id: Ulid) -> Ulid {
+    Ulid::from_parts(id.timestamp_ms().max(before.timestamp_ms() + 1), id.random())
 }
 
 fn check_owner(transaction: &Transaction, stream: &Stream, check: &OwnerCheck) -> Result<()> {

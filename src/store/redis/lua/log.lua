@@ -54,6 +54,18 @@ local function is_greater(text, other)
   return #text > #other
 end
 
+-- The millisecond after this one, as a ULID has it.
+local function later(time)
+  local digits = '0123456789ABCDEFGHJKMNPQRSTVWXYZ'
+  for i = 10, 1, -1 do
+    local at = string.find(digits, string.sub(time, i, i), 1, true)
+    if at and at < 32 then
+      return string.sub(time, 1, i - 1) .. string.sub(digits, at + 1, at + 1) .. string.rep('0', 10 - i)
+    end
+  end
+  return time
+end
+
 local function forget()
   local flat, found = redis.call('HGETALL', WRITERS), {}
   for i = 1, #flat, 2 do
@@ -72,8 +84,9 @@ if not exists(record) then
   -- Without its record, what is left of a stream is nothing.
   redis.call('UNLINK', LOG, SEALED, KEYS[4], WRITERS, unpack(works()))
   redis.call('UNLINK', KEYS[5], large(0), large(1))
-  if record.g and began(GENERATION) < began(record.g) then
-    GENERATION = began(record.g) .. string.sub(GENERATION, 11)
+  -- Cursors of the new log are greater as texts, also within one millisecond.
+  if record.g and began(GENERATION) <= began(record.g) then
+    GENERATION = later(began(record.g)) .. string.sub(GENERATION, 11)
   end
   create(record, ordinal, '0')
   local fields = { 'ct', ARGV[14], 'ck', ESSENCE }
