@@ -67,10 +67,10 @@ function answering({ pauseMs = 3 } = {}) {
 }
 
 /**
- * A server whose responses may be cut: `cut` says after how many bytes, and how.
+ * A server whose responses may be cut: `cut` says after how many bytes or events, and how.
  * @param {import('node:test').TestContext} t
  * @param {import('tidemark/next').ChatRoutes} routes
- * @param {(method: string) => { after: number, how: 'reset' | 'end' | 'silence' } | undefined} [cut]
+ * @param {(method: string) => { after?: number, events?: number, how: 'reset' | 'end' | 'silence' } | undefined} [cut]
  */
 async function serve(t, routes, cut = () => undefined) {
   const requests = /** @type {string[]} */ ([])
@@ -90,12 +90,15 @@ async function serve(t, routes, cut = () => undefined) {
     if (response.body === null) return outgoing.end()
     const end = cut(method)
     let left = end?.after ?? Number.POSITIVE_INFINITY
+    let events = end?.events ?? 0
     const reader = response.body.getReader()
     outgoing.once('close', () => void reader.cancel().catch(() => {}))
     try {
       for (;;) {
         const { done, value } = await reader.read()
         if (done) return outgoing.end()
+        for (let at = value.indexOf(10); events > 0 && at >= 0; at = value.indexOf(10, at + 1))
+          if (value[at + 1] === 10 && --events === 0) left = at + 2
         outgoing.write(value.subarray(0, left))
         left -= value.length
         if (left > 0) continue
@@ -182,6 +185,30 @@ eachStore('ai transport', (store) => {
           assert.deepEqual(partsOf(late.messages[1]), expected)
         })
       }
+
+      test('connections that end after one chunk each, or a few, get further each time', async (t) => {
+        const sdk = await loadSdk(version)
+        const expected = await whole(t, sdk)
+        for (const [events, how] of /** @type {const} */ ([
+          // The first event of a response that resumes is how long to wait.
+          [2, 'end'],
+          [3, 'end'],
+          [7, 'end'],
+        ])) {
+          const { api, requests } = await serve(t, routesOf(answering({ pauseMs: 1 }).generate), () => ({
+            events,
+            how,
+          }))
+          const chat = openChat(sdk, {
+            id: randomUUID(),
+            transport: new TidemarkChatTransport({ api, maxRetryMs: 5 }),
+          })
+          await chat.sendMessage(userMessage('hello'))
+          assert.equal(chat.status, 'ready')
+          assert.deepEqual(partsOf(chat.messages[1]), expected)
+          assert.ok(requests.length > CHUNKS.length / events / 2 - 1, `${requests.length} requests`)
+        }
+      })
 
       test('a POST whose response never arrives, nor do the next ones: its answer is found', async (t) => {
         const sdk = await loadSdk(version)

@@ -310,7 +310,8 @@ export class TidemarkChatTransport<Message = unknown> {
     }
     return messageStream(
       (onOther) =>
-        follow(target.url, {
+        // What goes on needs nothing again: a connection that is cut after a chunk, each time, must get further.
+        follow(`${target.url}${target.url.includes('?') ? '&' : '?'}replay=exact`, {
           ...this.#pace,
           signal: request.abortSignal,
           onOther,

@@ -24,13 +24,18 @@ export async function resumeResponse(
 ): Promise<Response> {
   required({ ...options }, 'options', 'owner')
   return refusing(async () => {
-    const resumed = () => engine.respond(request, streamId, { ...options, format: 'ui-messages', wait: 0 })
+    const asks = new URL(request.url).searchParams
+    // Who has seen the beginning may ask for the rest as it is, without how its open parts began.
+    const isExact = asks.get('replay') === 'exact' && placeOf(request) !== undefined
+    const replay = isExact ? 'exact' : 'merged'
+    const resumed = () =>
+      engine.respond(request, streamId, { ...options, format: 'ui-messages', replay, wait: 0 })
     // What is written here can be followed all the same, and the rest is not there: nobody is to wait to hear so.
     if (engine.state === 'degraded') return resumed()
     const status = await engine.status(streamId)
     if (status === null) return nothing()
     if (status.owner !== options.owner) return forbidden()
-    const asked = new URL(request.url).searchParams.get('after')
+    const asked = asks.get('after')
     const isWanted = (asked !== null && isAfter(status, asked)) || hasSeen(status, request)
     if (status.state !== 'active' && !isWanted) return nothing()
     return resumed()
