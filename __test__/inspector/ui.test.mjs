@@ -27,6 +27,8 @@ async function startUi(...args) {
   const options = ['ui', '--url', redis.url, '--prefix', KEY_PREFIX, ...args]
   const child = spawn(process.execPath, [MAIN, ...options], { env })
   reap(child)
+  // A child that lives keeps the test file from ending.
+  after(() => child.kill('SIGKILL'))
   let [output, errors] = ['', '']
   child.stdout.setEncoding('utf8').on('data', (text) => {
     output += text
