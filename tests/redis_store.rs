@@ -16,9 +16,15 @@ mod connections;
 mod evicted;
 #[path = "redis_store/fast_append.rs"]
 mod fast_append;
+#[path = "store_contract/heard.rs"]
+#[allow(dead_code, reason = "shared with the contract")]
+mod heard;
 #[path = "redis_store/keys.rs"]
 mod keys;
 #[path = "support/rights.rs"]
 mod rights;
 #[path = "redis_store/support.rs"]
 mod support;
+#[path = "store_contract/world.rs"]
+#[allow(dead_code, reason = "shared with the contract")]
+mod world;

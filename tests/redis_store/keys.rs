@@ -81,7 +81,7 @@ async fn a_large_frame_is_only_announced() {
     append(&store, &stream, &batch(&a, a.generation, 1, Some(0), &[&large])).await;
     let bare = heard
         .wait(|event| match event {
-            Event::Live(_, LiveMessage::Frame { last: 1, frame, .. }) => Some(frame.is_none()),
+            Event::Live(LiveMessage::Frame { last: 1, frame, .. }) => Some(frame.is_none()),
             _ => None,
         })
         .await;
