@@ -1,4 +1,5 @@
-//! The Redis store against a real server, started by each test for itself.
+//! What only the Redis store does, against a real server that each test starts for itself; everything else is in
+//! `tests/store_contract`.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 #![allow(
@@ -11,15 +12,19 @@
 mod bounds;
 #[path = "redis_store/connections.rs"]
 mod connections;
-#[path = "redis_store/ending.rs"]
-mod ending;
 #[path = "redis_store/evicted.rs"]
 mod evicted;
 #[path = "redis_store/fast_append.rs"]
 mod fast_append;
-#[path = "redis_store/operations.rs"]
-mod operations;
+#[path = "store_contract/heard.rs"]
+#[allow(dead_code, reason = "shared with the contract")]
+mod heard;
+#[path = "redis_store/keys.rs"]
+mod keys;
 #[path = "support/rights.rs"]
 mod rights;
 #[path = "redis_store/support.rs"]
 mod support;
+#[path = "store_contract/world.rs"]
+#[allow(dead_code, reason = "shared with the contract")]
+mod world;

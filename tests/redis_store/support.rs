@@ -1,4 +1,4 @@
-//! A Redis server of one's own, a listener that remembers, and short names for the values of the `Store` contract.
+//! A Redis server of one's own, a listener that remembers connections too, and what the contract's world has no need of.
 
 use std::{
     net::{TcpListener, TcpStream},
@@ -14,21 +14,22 @@ use tidemark::{
     model::{
         connection::ConnectionState,
         ending::{Outcome, Terminal},
-        frame::{EncodedFrame, FrameBuilder, Kind},
         ttl::Ttl,
     },
     store::{
-        Append, Appended, ControlMessage, FinishedNews, IfActive, IfEnded, Listener, LiveMessage, OwnerCheck,
-        Page, Position, Read, Restore, SharedStore, Start, redis::RedisStore,
+        Append, Appended, ControlMessage, FinishedNews, IfActive, Listener, LiveMessage, OwnerCheck, Page,
+        Position, Read, Restore, SharedStore, Start, redis::RedisStore,
     },
 };
 use tokio::sync::Notify;
 use ulid::Ulid;
 
-use crate::rights::{self, USER_INFO};
+use crate::{
+    rights::{self, USER_INFO},
+    world,
+};
 
-pub const DEADLINE: Duration = Duration::from_secs(10);
-pub const LEASE: Duration = Duration::from_secs(60);
+pub use crate::world::{DEADLINE, LONG as LEASE, done, frame, id, terminal};
 
 /// A server that lives as long as the test.
 pub struct Server {
@@ -181,9 +182,8 @@ fn spawn(port: u16) -> Child {
 /// What a listener was told.
 #[derive(Debug, Clone)]
 pub enum Event {
-    /// The stream's id, and the message.
-    Live(String, LiveMessage),
-    Control(String, ControlMessage),
+    Live(LiveMessage),
+    Control(#[allow(dead_code, reason = "shown when a test fails")] ControlMessage),
     Restored,
     /// The state, and why.
     State(
@@ -233,25 +233,14 @@ impl Recorder {
             .await;
     }
 
-    pub async fn wait_control(&self) -> (String, ControlMessage) {
-        self.wait(|event| match event {
-            Event::Control(stream, message) => Some((stream.clone(), message.clone())),
-            _ => None,
-        })
-        .await
-    }
-
     /// Waits for the end of a generation, as told on the live channel.
     pub async fn wait_end(&self, ended: Ulid) -> (u64, Terminal) {
         self.wait(|event| match event {
-            Event::Live(
-                _,
-                LiveMessage::Ended {
-                    generation,
-                    last,
-                    terminal,
-                },
-            ) if *generation == ended => Some((*last, terminal.clone())),
+            Event::Live(LiveMessage::Ended {
+                generation,
+                last,
+                terminal,
+            }) if *generation == ended => Some((*last, terminal.clone())),
             _ => None,
         })
         .await
@@ -259,11 +248,11 @@ impl Recorder {
 }
 
 impl Listener for Recorder {
-    fn on_live(&self, stream: &StreamId, message: LiveMessage) {
-        self.push(Event::Live(stream.to_string(), message));
+    fn on_live(&self, _stream: &StreamId, message: LiveMessage) {
+        self.push(Event::Live(message));
     }
-    fn on_control(&self, stream: &StreamId, message: ControlMessage) {
-        self.push(Event::Control(stream.to_string(), message));
+    fn on_control(&self, _stream: &StreamId, message: ControlMessage) {
+        self.push(Event::Control(message));
     }
     fn on_finished(&self, _news: FinishedNews) {}
     fn on_restored(&self) {
@@ -301,32 +290,16 @@ pub fn open(config: &Config) -> (SharedStore, Arc<Recorder>) {
     (Arc::new(store), recorder)
 }
 
-pub fn id(text: &str) -> StreamId {
-    StreamId::new(text).unwrap()
-}
-
+/// With TTLs that no measurement outlives.
 pub fn start(if_active: IfActive) -> Start {
     Start {
-        generation: Ulid::new(),
-        producer: Ulid::new(),
         if_active,
-        if_ended: IfEnded::Restart,
-        owner: None,
-        metadata: None,
-        lease: LEASE,
         ttl: Ttl {
             active: Duration::from_secs(3600),
             done: Duration::from_secs(600),
         },
+        ..world::start()
     }
-}
-
-pub fn frame(chunks: &[&str]) -> EncodedFrame {
-    let mut builder = FrameBuilder::default();
-    for chunk in chunks {
-        builder.push(Kind::Text, chunk.as_bytes());
-    }
-    builder.take(usize::MAX, usize::MAX).unwrap()
 }
 
 /// A batch of chunks.
@@ -349,31 +322,6 @@ pub fn end(start: &Start, generation: Ulid, number: u64, outcome: Outcome, reaso
     Append {
         terminal: Some(terminal(outcome, reason)),
         ..batch(start, generation, number, None, &[])
-    }
-}
-
-pub fn terminal(outcome: Outcome, reason: &str) -> Terminal {
-    Terminal {
-        outcome,
-        reason: reason.to_owned(),
-    }
-}
-
-pub fn done(last: u64) -> Appended {
-    Appended::Done {
-        last,
-        stop: None,
-        terminal: None,
-        due: false,
-    }
-}
-
-pub fn ended(last: u64, outcome: Outcome, reason: &str) -> Appended {
-    Appended::Done {
-        last,
-        stop: None,
-        terminal: Some(terminal(outcome, reason)),
-        due: false,
     }
 }
 

@@ -59,7 +59,7 @@ pub async fn a_late_copy_of_an_older_batch_writes_nothing(world: &World) {
     };
     producer.send(&first).await;
     producer.write(&["two"]).await;
-    engine.store.append(&id("chat"), &first).await.unwrap();
+    assert_eq!(producer.send(&first).await, Appended::Fenced);
     let page = engine.page(&id("chat"), Position::Start).await;
     assert_eq!(chunks(&page), numbered(&[(1, "one"), (2, "two")]));
 }

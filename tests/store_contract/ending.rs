@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use tidemark::{
     model::ending::Outcome,
-    store::{Append, Appended, Position, StopResult},
+    store::{Append, Appended, ControlMessage, Position, StopResult},
 };
 
-use crate::world::{
-    LONG, Producer, SHORT, World, chunks, done, ended, frame, id, numbered, share, start, terminal, until,
+use crate::{
+    heard::Heard,
+    world::{
+        LONG, Producer, SHORT, World, chunks, done, ended, frame, id, numbered, share, start, terminal, until,
+    },
 };
 
 pub async fn every_outcome_is_kept_with_its_reason(world: &World) {
@@ -81,9 +84,11 @@ pub async fn the_last_producer_completes_a_shared_generation(world: &World) {
     };
     assert_eq!(first.send(&last).await, done(1), "the other one goes on");
     assert_eq!(first.send(&last).await, done(1), "asked again");
+    assert_eq!(first.try_write(&["late"]).await, Appended::Fenced);
     assert_eq!(here.status(&id("chat")).await.unwrap().producers, 1);
     assert_eq!(second.write(&["two"]).await, 2);
     assert_eq!(second.complete().await, ended(2, Outcome::Complete, ""));
+    assert_eq!(first.send(&last).await, done(1), "also after the end");
     assert_eq!(
         here.head(&id("chat")).await.terminal,
         Some(terminal(Outcome::Complete, ""))
@@ -107,6 +112,11 @@ pub async fn a_failure_ends_a_shared_generation_at_once(world: &World) {
         first.end(Outcome::Failed, "why").await,
         ended(0, Outcome::Failed, "why")
     );
+    let told = Heard::Control(ControlMessage::Ended {
+        generation: first.generation(),
+        terminal: terminal(Outcome::Failed, "why"),
+    });
+    engine.heard.wait(&id("chat"), &told).await;
     let over = Appended::Ended(terminal(Outcome::Failed, "why"));
     assert_eq!(second.try_write(&["lost"]).await, over);
     assert_eq!(second.complete().await, over);

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tidemark::{
     StreamId,
     model::{ending::Outcome, ttl::Ttl},
-    store::{Appended, Position, Start},
+    store::{Appended, ControlMessage, Position, Start, StopResult},
 };
 
 use crate::{
@@ -256,9 +256,17 @@ pub async fn any_text_is_a_stream_id(world: &World) {
         "'\"",
         &long,
     ];
+    let reason = "user\nsaid\0";
     for text in texts {
         there.listen(&id(text)).await;
-        here.produce(&id(text)).await.write(&[text]).await;
+        let mut producer = here.produce(&id(text)).await;
+        producer.write(&[text]).await;
+        assert_eq!(there.stop(&id(text), reason).await, StopResult::Stopping);
+        let stop = Heard::Control(ControlMessage::Stop {
+            generation: producer.generation(),
+            reason: reason.to_owned(),
+        });
+        assert_eq!(here.heard.wait(&id(text), &stop).await, [stop], "{text:?}");
     }
     for text in texts {
         let page = there.page(&id(text), Position::Start).await;
@@ -267,7 +275,11 @@ pub async fn any_text_is_a_stream_id(world: &World) {
             numbered(&[(1, text)]),
             "{text:?} holds its own chunk alone"
         );
-        assert_eq!(there.status(&id(text)).await.unwrap().stream_id, text);
+        let status = there.status(&id(text)).await.unwrap();
+        assert_eq!(
+            (status.stream_id.as_str(), status.stop.as_deref()),
+            (text, Some(reason))
+        );
         let frame = Heard::Frame(page.generation, 1, vec![text.to_owned()]);
         let heard = there.heard.wait(&id(text), &frame).await;
         assert_eq!(heard, [Heard::Started(page.generation, 0), frame], "{text:?}");

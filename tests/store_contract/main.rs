@@ -91,6 +91,8 @@ macro_rules! suite {
             stopping::a_finished_generation_is_not_stopped
             stopping::a_stop_before_the_start_is_kept_once
             stopping::a_kept_stop_lapses
+            stopping::a_kept_stop_goes_with_a_deletion
+            stopping::a_stop_after_a_deletion_is_kept
             stopping::a_kept_stop_meets_a_restore
             stopping::a_kept_stop_is_bound_to_the_owner
             stopping::a_kept_stop_is_nobody_else_s_to_replace

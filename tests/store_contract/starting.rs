@@ -160,7 +160,7 @@ pub async fn seqs_go_on_over_generations(world: &World) {
 
 pub async fn only_the_owner_starts_again(world: &World) {
     let engine = world.engine();
-    let mut producer = engine.produce_as(&id("chat"), owned("alice")).await;
+    engine.produce_as(&id("chat"), owned("alice")).await;
     for (request, why) in [
         (owned("bob"), "another owner"),
         (start(), "no owner"),
@@ -182,6 +182,12 @@ pub async fn only_the_owner_starts_again(world: &World) {
         let refused = engine.store.start(&id("chat"), &request).await;
         assert_eq!(code(refused), "ERR_FORBIDDEN", "{why}");
     }
+    let own = Start {
+        owner: Some("alice".into()),
+        ..takeover()
+    };
+    let mut producer = engine.produce_as(&id("chat"), own).await;
+    assert_eq!(producer.started.ordinal, 2);
     producer.complete().await;
     let refused = engine.store.start(&id("chat"), &owned("bob")).await;
     assert_eq!(
@@ -190,5 +196,5 @@ pub async fn only_the_owner_starts_again(world: &World) {
         "a finished stream keeps its owner"
     );
     let again = engine.produce_as(&id("chat"), owned("alice")).await;
-    assert_eq!(again.started.ordinal, 2);
+    assert_eq!(again.started.ordinal, 3);
 }

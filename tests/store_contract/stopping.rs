@@ -146,6 +146,24 @@ pub async fn a_kept_stop_lapses(world: &World) {
     assert_eq!(engine.produce(&id("chat")).await.started.stop, None);
 }
 
+pub async fn a_kept_stop_goes_with_a_deletion(world: &World) {
+    let engine = world.engine();
+    assert_eq!(engine.stop(&id("chat"), "early").await, StopResult::Kept);
+    assert!(!engine.delete(&id("chat")).await, "there was no stream");
+    assert_eq!(engine.produce(&id("chat")).await.started.stop, None);
+}
+
+pub async fn a_stop_after_a_deletion_is_kept(world: &World) {
+    let engine = world.engine();
+    let mut old = engine.produce(&id("chat")).await;
+    assert!(engine.delete(&id("chat")).await);
+    assert_eq!(engine.stop(&id("chat"), "early").await, StopResult::Kept);
+    let mut new = engine.produce(&id("chat")).await;
+    assert_eq!(new.started.stop.as_deref(), Some("early"));
+    assert_eq!(new.try_write(&["closing"]).await, stopping(1, "early"));
+    assert_eq!(old.try_write(&["late"]).await, Appended::Fenced);
+}
+
 pub async fn a_kept_stop_meets_a_restore(world: &World) {
     let engine = world.engine();
     let mut request = start();

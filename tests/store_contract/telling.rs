@@ -166,8 +166,10 @@ pub async fn an_end_by_somebody_else_reaches_the_producer(world: &World) {
     let (here, there) = (world.engine(), world.engine());
     let taken = here.produce(&id("taken")).await.generation();
     let deleted = here.produce(&id("deleted")).await.generation();
+    let own = here.produce(&id("own")).await.generation();
     there.produce_as(&id("taken"), takeover()).await;
     there.delete(&id("deleted")).await;
+    here.delete(&id("own")).await;
     let superseded = told_ended(taken, Outcome::Interrupted, "superseded");
     here.heard.wait(&id("taken"), &superseded).await;
     here.heard
@@ -175,6 +177,9 @@ pub async fn an_end_by_somebody_else_reaches_the_producer(world: &World) {
             &id("deleted"),
             &told_ended(deleted, Outcome::Interrupted, "deleted"),
         )
+        .await;
+    here.heard
+        .wait(&id("own"), &told_ended(own, Outcome::Interrupted, "deleted"))
         .await;
     settle(&there, &here).await;
     assert_eq!(there.heard.about(&id("taken")), []);
