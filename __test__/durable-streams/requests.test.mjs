@@ -44,6 +44,13 @@ eachStore('durable streams', (store) => {
       [{ method: 'PUT', headers: TEXT }, 'create'],
       [{ method: 'POST', headers: TEXT, body: 'x' }, 'append'],
       [{ method: 'POST', headers: { 'Stream-Closed': 'true' } }, 'close'],
+      [{ method: 'POST', headers: { ...TEXT, 'Stream-Closed': 'true' }, body: 'x' }, 'append'],
+      // Nobody knows yet whether there is something in it.
+      [
+        { method: 'POST', headers: { ...TEXT, 'Stream-Closed': 'true' }, body: new Blob(['x']).stream() },
+        'append',
+      ],
+      [{ method: 'POST', headers: { 'Stream-Closed': 'no' } }, 'append'],
       [{}, 'read'],
       [{ method: 'HEAD' }, 'read'],
       [{ method: 'DELETE' }, 'delete'],

@@ -5,7 +5,7 @@ import { invalidArgument, TidemarkError } from '../errors/errors'
 import { duration, integer, object } from '../options/checks'
 import { answer, preflight, Refusal, refusal } from './answers'
 import { head, read } from './reading'
-import { idOf } from './requests'
+import { idOf, isClosing } from './requests'
 import { append, create, missing } from './writing'
 
 /** What a request is about to do with a stream. */
@@ -111,14 +111,14 @@ export function durableStreams(options: DurableStreamsOptions): (request: Reques
   }
 }
 
-function actionOf({ method, headers }: Request): Action | undefined {
+function actionOf({ method, headers, body }: Request): Action | undefined {
+  // A body without a length may have something in it.
+  const hasBody = body !== null && headers.get('content-length') !== '0'
   switch (method) {
     case 'PUT':
       return 'create'
     case 'POST':
-      return headers.has('Stream-Closed') && Number(headers.get('content-length') ?? 0) === 0
-        ? 'close'
-        : 'append'
+      return isClosing(headers) && !hasBody ? 'close' : 'append'
     case 'DELETE':
       return 'delete'
     case 'GET':

@@ -64,7 +64,14 @@ function requestOf(incoming: IncomingMessage, signal: AbortSignal): Request {
   const url = new URL(
     path.startsWith('/') ? `${protocol}://${headers.get('host') ?? 'localhost'}${path}` : path,
   )
-  const hasBody = method !== 'GET' && method !== 'HEAD' && method !== 'OPTIONS'
-  const body = hasBody ? (Readable.toWeb(incoming) as ReadableStream<Uint8Array>) : null
+  const takesBody = method !== 'GET' && method !== 'HEAD' && method !== 'OPTIONS'
+  const body =
+    takesBody && mayHaveBody(incoming) ? (Readable.toWeb(incoming) as ReadableStream<Uint8Array>) : null
   return new Request(url, { method, headers, body, signal, duplex: 'half' } as RequestInit)
+}
+
+function mayHaveBody({ httpVersionMajor, headers }: IncomingMessage): boolean {
+  // HTTP/2 needs no length to tell where a body ends.
+  if (httpVersionMajor > 1 || headers['transfer-encoding'] !== undefined) return true
+  return Number(headers['content-length'] ?? 0) > 0
 }
