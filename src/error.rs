@@ -21,7 +21,7 @@ pub enum Error {
     /// `ERR_SCHEMA`: an event does not fit its schema. The host's to raise: the engine takes chunks for what they are.
     #[error("{path}: {problem}")]
     Schema {
-        /// The bad field.
+        /// The way to what does not fit, as in `parts[0].text`.
         path: String,
         /// What is wrong with it.
         problem: String,
@@ -108,7 +108,7 @@ pub enum Error {
         stream: String,
         /// Bytes in the queue.
         queued: usize,
-        /// The bound.
+        /// `maxQueueBytes` of the engine.
         limit: usize,
     },
     /// `ERR_ACK_TIMEOUT`: the reader did not acknowledge what it was given.
@@ -217,7 +217,7 @@ impl Error {
         "ERR_INTERNAL",
     ];
 
-    /// The stable code.
+    /// The text by which programs tell errors apart; it never changes, as words may.
     pub fn code(&self) -> &'static str {
         match self {
             Self::InvalidArgument { .. } => "ERR_INVALID_ARGUMENT",

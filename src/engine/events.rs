@@ -51,9 +51,9 @@ pub enum Reply {
     Unit,
     /// A producer has started.
     Produced {
-        /// Its handle.
+        /// By which the host names the producer in later calls and in its events.
         producer: Handle,
-        /// Its generation.
+        /// What it writes to: one of its own, or the one that it has joined.
         generation: Ulid,
         /// The reason of a stop that came first.
         stop: Option<String>,
@@ -100,7 +100,7 @@ pub enum Reply {
 /// An item with its data.
 #[derive(Debug)]
 pub struct Loaded {
-    /// The item.
+    /// What the group knows of it.
     pub item: Item,
     /// A chunk's data, if it can still be read.
     pub data: Option<Data>,
@@ -127,7 +127,7 @@ impl Data {
 /// What a consumer gets at once.
 #[derive(Debug, Default)]
 pub struct Handed {
-    /// The next items.
+    /// In the order of the group; none when the wait was over.
     pub items: Vec<Loaded>,
     /// There will be no more: the last generation has ended like this.
     pub done: Option<Terminal>,

@@ -293,7 +293,7 @@ impl Sink for Counted<'_> {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Now {
-    /// The connection.
+    /// How Redis can be reached.
     pub state: ConnectionState,
     /// Producers that have not ended.
     pub producers: usize,
@@ -363,7 +363,7 @@ pub struct HistogramSnapshot {
 /// Observations of at most `le` seconds.
 #[derive(Debug, Serialize)]
 pub struct Bucket {
-    /// The bound.
+    /// Values up to this one are counted, in seconds.
     pub le: f64,
     /// How many.
     pub count: u64,

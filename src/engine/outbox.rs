@@ -149,7 +149,7 @@ impl Outbox {
         self.wake_in_flight.store(false, Ordering::Release);
     }
 
-    /// The next event.
+    /// Takes the oldest event that the host has not been given; lines of the log make room for others.
     pub fn pop_event(&self) -> Option<Event> {
         let mut queues = lock(&self.queues);
         let event = queues.events.pop_front();

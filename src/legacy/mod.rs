@@ -24,7 +24,7 @@ use crate::store::Pending;
 pub enum Ask {
     /// A page of a chat's events.
     Events {
-        /// The chat.
+        /// Whose messages are read: part of the predecessor's keys.
         chat: String,
         /// The last page's `next`, or empty.
         after: String,
@@ -33,24 +33,24 @@ pub enum Ask {
     },
     /// What there is of a chat.
     Look {
-        /// The chat.
+        /// Whose keys are looked at.
         chat: String,
     },
     /// Whether a chat's stop flag is set.
     Flag {
-        /// The chat.
+        /// Whose flag is read.
         chat: String,
     },
     /// Sets or removes it.
     SetFlag {
-        /// The chat.
+        /// Whose flag is set.
         chat: String,
         /// Whether it is set.
         to: bool,
     },
     /// Removes a chat's keys.
     Clean {
-        /// The chat.
+        /// Whose keys go.
         chat: String,
     },
     /// A page of the chats that have a stream.

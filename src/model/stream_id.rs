@@ -27,7 +27,7 @@ impl StreamId {
         Ok(Self(text.into()))
     }
 
-    /// The text.
+    /// The id as its user gave it, 1 to 512 bytes.
     pub fn as_str(&self) -> &str {
         &self.0
     }

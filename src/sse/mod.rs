@@ -104,7 +104,7 @@ impl Framing {
         }
     }
 
-    /// A chunk.
+    /// Writes the event, or events, that a chunk is; one that the client has seen already makes none.
     pub fn chunk(&mut self, out: &mut Vec<u8>, at: Cursor, chunk: Chunk<'_>) {
         let Some(mut merge) = self.merge.take() else {
             self.write(out, Some(at), chunk);

@@ -59,25 +59,25 @@ pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 pub enum LiveMessage {
     /// A frame was appended; `None` when it was too large to be sent along.
     Frame {
-        /// Its generation.
+        /// Which generation has grown.
         generation: Ulid,
-        /// Its last seq.
+        /// The seq that the frame ends with.
         last: u64,
-        /// The frame.
+        /// `None`: it is too large to be sent along, and has to be read.
         frame: Option<Frame>,
     },
     /// A generation ended after `last`.
     Ended {
-        /// The generation.
+        /// Which generation is over.
         generation: Ulid,
-        /// Its last seq.
+        /// The seq of its last chunk.
         last: u64,
-        /// Its terminal entry.
+        /// How it ended.
         terminal: Terminal,
     },
     /// A generation began; its first chunk will be `base + 1`.
     Started {
-        /// The generation.
+        /// What later messages are about.
         generation: Ulid,
         /// The last seq before it.
         base: u64,
@@ -91,21 +91,21 @@ pub enum LiveMessage {
 pub enum ControlMessage {
     /// A stop was requested for this generation.
     Stop {
-        /// The generation.
+        /// Whose producers are to stop.
         generation: Ulid,
         /// Why.
         reason: String,
     },
     /// The producers are suspected to be dead: they have to renew their lease.
     Suspected {
-        /// The generation.
+        /// Whose producers are suspected to be dead: they show that they live by a renewal.
         generation: Ulid,
     },
     /// The generation was ended by somebody else: taken over, deleted, or its lease had lapsed.
     Ended {
-        /// The generation.
+        /// Which generation was ended by somebody else.
         generation: Ulid,
-        /// Its terminal entry.
+        /// How it ended, for those who produced it.
         terminal: Terminal,
     },
 }

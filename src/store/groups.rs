@@ -36,7 +36,7 @@ pub enum Work<'a> {
 /// A generation that has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finished {
-    /// Its stream.
+    /// Where its chunks are.
     pub stream: StreamId,
     /// Its id and its last seq.
     pub cursor: Cursor,
@@ -89,7 +89,7 @@ pub struct Take {
     pub consumer: String,
     /// Where a new group begins: [`Position::Start`], [`Position::Now`] or after a cursor.
     pub from: Position,
-    /// The most items.
+    /// At most so many items at once, 1 or more.
     pub count: usize,
     /// Items that others have held for so long are theirs no more.
     pub claim_idle: Duration,
@@ -106,14 +106,14 @@ pub struct Take {
 pub enum Subject {
     /// The chunk at a cursor.
     Chunk(Cursor),
-    /// A finished generation.
+    /// That a generation has ended, in the queue of finished ones.
     Finished(Finished),
 }
 
 /// One item of the work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
-    /// Its name.
+    /// By which it is acknowledged, and counted.
     pub id: ItemId,
     /// How often it was handed out, this time included.
     pub deliveries: u64,
@@ -161,7 +161,7 @@ impl Verdict {
 /// Says what becomes of items; what the group does not hold (any more) is ignored.
 #[derive(Debug, Clone)]
 pub struct Resolve {
-    /// The group.
+    /// Whose items are resolved.
     pub group: String,
     /// Who says so.
     pub consumer: String,
@@ -174,11 +174,11 @@ pub struct Resolve {
 /// Asks for dead letters.
 #[derive(Debug, Clone)]
 pub struct Dead {
-    /// The group.
+    /// Whose dead letters are meant.
     pub group: String,
     /// Those after this one.
     pub after: Option<ItemId>,
-    /// The most items.
+    /// At most so many of them, 1 or more.
     pub count: usize,
     /// Who asks.
     pub owner: OwnerCheck,
@@ -187,7 +187,7 @@ pub struct Dead {
 /// A group, as [`Store::groups`](super::Store::groups) lists it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct GroupStatus {
-    /// Its name.
+    /// As `consume` was given it.
     pub group: String,
     /// Items that were handed out and neither resolved nor given up.
     pub held: u64,

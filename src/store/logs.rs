@@ -63,7 +63,7 @@ pub struct LogCreate {
 /// A writer that numbers what it writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogProducer {
-    /// Its name.
+    /// Tells those apart who number what they append; 1 to 256 bytes.
     pub id: String,
     /// A later epoch fences the earlier ones.
     pub epoch: u64,
@@ -116,7 +116,7 @@ pub enum LogOutcome {
     Exists,
     /// The producer has written this before, in this epoch and up to this seq.
     Duplicate {
-        /// Its epoch.
+        /// The highest epoch that was accepted from it.
         epoch: u64,
         /// The last seq accepted of it.
         seq: u64,
@@ -158,13 +158,13 @@ pub enum LogOutcome {
 /// A log as it is after a write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogHead {
-    /// Its generation.
+    /// Which log of this id it is: a later one has a later ULID.
     pub generation: Ulid,
     /// The generation's ordinal.
     pub ordinal: u64,
     /// The seq before its first chunk.
     pub base: u64,
-    /// The last seq.
+    /// The seq of its last chunk; its base if it has none.
     pub seq: u64,
     /// Its end, once it is closed.
     pub terminal: Option<Terminal>,

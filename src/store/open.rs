@@ -13,7 +13,7 @@ use crate::{Config, Result, legacy::Predecessor};
 
 /// A store, and the same as one in which the predecessor may have left something, if it is one.
 pub struct Opened {
-    /// The store.
+    /// What the URL names, shared by all engines of the process that name the same.
     pub store: SharedStore,
     /// Where the predecessor was.
     pub predecessor: Option<Arc<dyn Predecessor>>,

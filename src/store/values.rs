@@ -84,7 +84,7 @@ pub struct Start {
 pub struct Started {
     /// The generation: the requested one, maybe under a later id, or the shared one that was joined.
     pub generation: Ulid,
-    /// Its ordinal.
+    /// Counts the generations of the stream; the ids of its log begin with it.
     pub ordinal: u64,
     /// The last seq at this moment: before the generation's first chunk, or wherever a shared one stands.
     pub seq: u64,
@@ -118,9 +118,9 @@ pub struct Restore {
 /// Exactly once: when `batch` is the producer's last accepted one, nothing is written and the stored answer returned.
 #[derive(Debug, Clone)]
 pub struct Append {
-    /// The generation.
+    /// What is written to, unless it has ended or was taken over.
     pub generation: Ulid,
-    /// The producer.
+    /// Who writes: fenced if it has no part in the generation any more.
     pub producer: Ulid,
     /// Tells the producer's batches apart: each has a larger one than those before.
     pub batch: u64,
@@ -164,17 +164,17 @@ impl Seal {
 /// Idempotent: the same piece again is there once.
 #[derive(Debug, Clone)]
 pub struct Piece {
-    /// The generation.
+    /// Which generation the chunk will be in.
     pub generation: Ulid,
-    /// The producer.
+    /// Who writes: fenced if it has no part in the generation any more.
     pub producer: Ulid,
     /// The producer's lease begins anew.
     pub lease: Duration,
-    /// The chunk.
+    /// What the frame that follows will refer to.
     pub large: Reference,
     /// Which piece of it, from 0.
     pub index: usize,
-    /// The piece.
+    /// Its part of the chunk's bytes.
     pub data: Bytes,
 }
 
@@ -213,9 +213,9 @@ pub enum Appended {
 /// Prolongs a lease without writing; the answer's `last` is the log's last seq.
 #[derive(Debug, Clone)]
 pub struct Renew {
-    /// The generation.
+    /// What the producer has a part in.
     pub generation: Ulid,
-    /// The producer.
+    /// Whose lease begins anew.
     pub producer: Ulid,
     /// The lease begins anew.
     pub lease: Duration,
@@ -234,7 +234,7 @@ pub enum Position {
     Index(i64),
     /// After `seq` of `generation`, which is the current or the previous one; any other is [`Page::lost`].
     After {
-        /// The generation.
+        /// Which generation the reader was in.
         generation: Ulid,
         /// The last seq seen.
         seq: u64,
@@ -245,7 +245,7 @@ pub enum Position {
     Next {
         /// The generation that was read to its end.
         generation: Ulid,
-        /// Its last seq.
+        /// The seq that it ended with.
         seq: u64,
     },
 }
@@ -274,13 +274,13 @@ pub enum OwnerCheck {
 /// The current or last generation of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Head {
-    /// Its id.
+    /// The stream's latest generation.
     pub generation: Ulid,
     /// The seq before its first chunk.
     pub base: u64,
-    /// The last seq.
+    /// The seq of its last chunk; its base if it has none.
     pub seq: u64,
-    /// Its terminal entry.
+    /// How it ended; `None` while it is active.
     pub terminal: Option<Terminal>,
     /// Until the last of the live producers' leases lapses; zero when the generation has ended.
     pub lease_left: Duration,
@@ -341,7 +341,7 @@ pub enum StopResult {
 /// one of a generation that is neither the current nor the previous one moves nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ack {
-    /// The consumer.
+    /// Who has seen everything up to the cursor.
     pub consumer: String,
     /// Everything up to here has been seen.
     pub cursor: Cursor,
@@ -350,9 +350,9 @@ pub struct Ack {
 /// A consumer's place, for [`StreamStatus`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ConsumerStatus {
-    /// The consumer.
+    /// As `subscribe` was given it.
     pub consumer: String,
-    /// Its cursor.
+    /// Up to where it has acknowledged.
     pub cursor: String,
     /// The chunks after its cursor, those that are gone included.
     pub lag: u64,
@@ -402,7 +402,7 @@ pub enum Swept {
 pub enum Found {
     /// Nothing, or a kept stop.
     Nothing,
-    /// A stream.
+    /// One that is there, as it was when it was looked at.
     Stream(Box<StreamStatus>),
     /// A record that makes no sense, or something that is none: why.
     Damaged(String),
@@ -412,7 +412,7 @@ pub enum Found {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StreamStatus {
-    /// The stream.
+    /// As its user gave it.
     pub stream_id: String,
     /// `active`, or the outcome.
     pub state: String,
@@ -432,7 +432,7 @@ pub struct StreamStatus {
     pub producers: u32,
     /// The reason of a stop that was requested.
     pub stop: Option<String>,
-    /// The owner.
+    /// Given at the start: who reads or stops it has to name the same.
     pub owner: Option<String>,
     /// The JSON text given at the start.
     pub metadata: Option<String>,

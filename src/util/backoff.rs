@@ -11,7 +11,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// The next pause.
+    /// How long to wait before the next attempt; each call counts as a failure.
     pub fn next_delay(&mut self) -> Duration {
         let base = Duration::from_millis(25) * 2_u32.pow(self.failures.min(5));
         self.failures += 1;

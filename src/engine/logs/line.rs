@@ -34,7 +34,7 @@ pub(super) struct Line(Mutex<Turn>);
 pub(super) struct Turn {
     pub writer: Ulid,
     batches: Arc<AtomicU64>,
-    /// Its last chunk.
+    /// Its last chunk, as far as this engine has heard: `None` before its first append.
     pub known: Option<Cursor>,
     /// The ordinal of that generation.
     pub ordinal: u64,

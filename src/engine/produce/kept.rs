@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use crate::{engine::large::Large, model::frame::Frame};
 
-/// An accepted frame.
+/// A frame that the store has accepted, as long as it may have to be written once more (G1).
 #[derive(Clone)]
 pub(super) struct Kept {
     pub at: Instant,

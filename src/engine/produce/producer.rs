@@ -33,7 +33,7 @@ use crate::{
 pub struct Producer {
     /// The host's name for it.
     pub handle: Handle,
-    /// The stream.
+    /// Whose generation it writes.
     pub stream: StreamId,
     /// What it was started with; the generation is the one that was started or joined.
     pub start: Start,

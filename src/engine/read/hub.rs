@@ -84,7 +84,7 @@ impl Hub {
         }
     }
 
-    /// The stream.
+    /// Whose readers in this process share it.
     pub fn stream(&self) -> &StreamId {
         &self.stream
     }

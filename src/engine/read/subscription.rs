@@ -135,7 +135,7 @@ impl Subscription {
         }
     }
 
-    /// Its hub.
+    /// Where it hears of what is new.
     pub fn hub(&self) -> &Arc<Hub> {
         &self.hub
     }

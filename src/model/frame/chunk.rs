@@ -22,7 +22,7 @@ pub enum Kind {
 pub struct Chunk<'a> {
     /// What it is.
     pub kind: Kind,
-    /// The payload.
+    /// What the producer wrote: UTF-8 if it is text.
     pub data: &'a [u8],
 }
 

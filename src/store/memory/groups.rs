@@ -26,7 +26,7 @@ pub(super) struct KeptGeneration {
     pub ordinal: u64,
     /// The seq before its first chunk.
     pub base: u64,
-    /// Its last seq.
+    /// The seq of its last chunk.
     pub last: u64,
 }
 

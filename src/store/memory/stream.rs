@@ -75,7 +75,7 @@ struct Generation {
     sealed: Vec<Sealed>,
     /// The seq that the sealed part ends with.
     sealed_to: u64,
-    /// The open part.
+    /// What has not been sealed yet.
     frames: Vec<Frame>,
     /// Of large chunks.
     pieces: HashMap<Ulid, Vec<Bytes>>,

@@ -110,7 +110,7 @@ impl Log {
 }
 
 impl Stream {
-    /// A new log.
+    /// Makes a log, and tells those who wait for the stream.
     pub fn log(
         transaction: &mut Transaction,
         create: &LogCreate,
