@@ -525,8 +525,8 @@ export interface StreamStatus {
   ttlMs: number
   /** How far its consumers have read; at most 100 of them, in no particular order. */
   consumers: ConsumerStatus[]
-  /** What it was made with, if it is a log ({@link Engine.log}): times in milliseconds, `expiresAt` since 1970. Else null. */
-  log: { contentType: string; ttlMs: number | null; expiresAt: number | null } | null
+  /** Of a log ({@link Engine.log}) alone: what it was made with. Times in milliseconds, `expiresAt` since 1970. */
+  log?: { contentType: string; ttlMs: number | null; expiresAt: number | null } | undefined
 }
 
 export interface ConsumerStatus {
@@ -753,7 +753,7 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
    * for await (const chunk of log.read({ from: 'start' })) console.log(chunk.json())
    * ```
    */
-  log(streamId: string, options?: LogOptions): Log
+  log(streamId: string, options?: OpenLogOptions): Log
   /**
    * Follows a stream: every chunk once, in order.
    *
@@ -971,7 +971,7 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
 }
 
 /** How a log is made, and by whom it is used. Only `owner` counts for one that is there, and `contentType` for appends, if given. */
-export interface LogOptions {
+export interface OpenLogOptions {
   /** A media type, 1–256 printable ASCII characters. Compared without case and parameters. Default `'application/octet-stream'`. */
   contentType?: string | undefined
   /** How long it lives after it was last read or written: 1 s to 36,500 days. Default: the engine's `ttl.active`. */

@@ -123,7 +123,7 @@ eachStore('a log', (store) => {
       false,
     )
     for (const options of [{ contentType: 'text/html', ttl: '2h' }, { contentType: 'text/plain' }]) {
-      const other = engine.log('made', /** @type {import('tidemark').LogOptions} */ (options))
+      const other = engine.log('made', /** @type {import('tidemark').OpenLogOptions} */ (options))
       await assert.rejects(other.create(), { code: 'ERR_CONFLICT', name: 'ConflictError' })
     }
     await assert.rejects(engine.log('made', { contentType: 'text/html' }).append(['x']), {

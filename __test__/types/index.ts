@@ -44,6 +44,8 @@ const options: EngineOptions = {
 const engine: Engine = createEngine(options)
 createEngine()
 
+// @ts-expect-error: what is logged, and no stream that is a log
+createEngine({ log: { contentType: 'text/plain' } })
 // @ts-expect-error: not an option
 createEngine({ prefix: 'x' })
 // @ts-expect-error: no unit that there is

@@ -445,6 +445,7 @@ pub struct StreamStatus {
     /// Its consumers, in no order; at most [`SHOWN_CONSUMERS`].
     pub consumers: Vec<ConsumerStatus>,
     /// What it was made with, if it is a log.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub log: Option<LogConfig>,
 }
 

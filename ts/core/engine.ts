@@ -92,7 +92,7 @@ export class Engine extends EventEmitter<api.EngineEvents> implements api.Engine
     return pipe(this.#bridge, args, this.#config.maxQueueBytes, source)
   }
 
-  log(streamId: string, options?: api.LogOptions): Log {
+  log(streamId: string, options?: api.OpenLogOptions): Log {
     return new Log(this.#bridge, logArgs(streamId, options, this.#config))
   }
 
