@@ -221,6 +221,12 @@ impl Cluster {
         }
     }
 
+    /// Whether some server is connected.
+    pub fn is_partly_up(&self) -> bool {
+        let table = self.table.borrow();
+        table.members.values().any(|member| member.commands.is_up())
+    }
+
     /// What errors name.
     pub fn address(&self) -> &str {
         &self.address

@@ -130,6 +130,14 @@ impl Servers {
         }
     }
 
+    /// Whether some server of a cluster is connected: whatever is the matter with others, it may be the one that has a key.
+    pub fn are_partly_up(&self) -> bool {
+        match self {
+            Self::One { .. } => false,
+            Self::Cluster(cluster) => cluster.is_partly_up(),
+        }
+    }
+
     /// What errors name.
     pub fn address(&self) -> &str {
         match self {

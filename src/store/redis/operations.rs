@@ -386,7 +386,10 @@ impl Store for RedisStore {
 
     fn outage(&self) -> Option<Error> {
         match &*self.endpoint_state() {
-            EndpointState::Used(endpoint) if endpoint.health.state() == ConnectionState::Degraded => {
+            EndpointState::Used(endpoint)
+                if endpoint.health.state() == ConnectionState::Degraded
+                    && !endpoint.servers.are_partly_up() =>
+            {
                 Some(endpoint.servers.error(endpoint.health.reason()))
             }
             _ => None,
