@@ -3,7 +3,13 @@
 use tokio::time::Instant;
 use ulid::Ulid;
 
-use super::{arguments::millis, base::RedisStore, fast_append, index::Entry, reply, scripts};
+use super::{
+    arguments::{millis, with_large, with_seal},
+    base::RedisStore,
+    fast_append,
+    index::Entry,
+    reply, scripts,
+};
 use crate::{
     Result, StreamId,
     store::{Append, Appended},
@@ -27,18 +33,8 @@ impl RedisStore {
             .show(frame.map_or(0, |frame| frame.count))
             .bytes(frame.map_or(&[], |frame| &frame.bytes))
             .show(fast_append::beginning(append));
-        call = match &append.large {
-            Some(large) => call.show(large.id).show(large.pieces()),
-            None => call.text("").text(""),
-        };
-        if let Some(seal) = &append.seal {
-            call = call
-                .show(seal.after)
-                .show(seal.last())
-                .bytes(&seal.frame.bytes)
-                .show(seal.frame.body_len)
-                .show(seal.replaced);
-        }
+        call = with_large(call, append.large);
+        call = with_seal(call, append.seal.as_ref());
         let sent = Instant::now();
         let answer = reply::appended("append", self.call(call).await?)?;
         let allowed = answer.fast.map(|(time, ordinal)| fast_append::Allowed {
@@ -59,20 +55,27 @@ impl RedisStore {
         answer: reply::AppendReply,
     ) -> Result<Appended> {
         let appended = answer.appended;
-        if answer.index_ttl > 0 {
-            let entry = Entry {
-                generation,
-                ttl: answer.index_ttl,
-                is_last: matches!(
-                    appended,
-                    Appended::Done {
-                        terminal: Some(_),
-                        ..
-                    }
-                ),
-            };
-            self.enter(stream, &entry)?;
-        }
+        let is_last = matches!(
+            appended,
+            Appended::Done {
+                terminal: Some(_),
+                ..
+            }
+        );
+        self.extend(stream, generation, answer.index_ttl, is_last)?;
         Ok(appended)
+    }
+
+    /// Makes the stream's entry in the index as long as the TTLs that were set, if they were; `is_last`: with the generation's end.
+    pub(super) fn extend(&self, stream: &StreamId, generation: Ulid, ttl: u64, is_last: bool) -> Result<()> {
+        if ttl == 0 {
+            return Ok(());
+        }
+        let entry = Entry {
+            generation,
+            ttl,
+            is_last,
+        };
+        self.enter(stream, &entry)
     }
 }

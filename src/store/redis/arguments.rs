@@ -6,8 +6,9 @@ use redis::Value;
 use ulid::Ulid;
 
 use crate::{
-    model::{cursor::MAX_SEQ, ttl::Ttl},
-    store::{OwnerCheck, Position},
+    model::{cursor::MAX_SEQ, frame::Reference, ttl::Ttl},
+    redis::script::Call,
+    store::{OwnerCheck, Position, Seal},
 };
 
 pub(super) fn number(reply: &Value) -> u64 {
@@ -50,6 +51,24 @@ pub(super) fn position(position: Position) -> (&'static str, Option<Ulid>, i64) 
         Position::After { generation, seq } => ("after", Some(generation), bounded(seq)),
         Position::Next { generation, seq } => ("next", Some(generation), bounded(seq)),
     }
+}
+
+/// The large chunk that a frame refers to, if it does.
+pub(super) fn with_large(call: Call, large: Option<Reference>) -> Call {
+    match large {
+        Some(large) => call.show(large.id).show(large.pieces()),
+        None => call.text("").text(""),
+    }
+}
+
+/// The last arguments of a script that writes: there only with a seal.
+pub(super) fn with_seal(call: Call, seal: Option<&Seal>) -> Call {
+    let Some(seal) = seal else { return call };
+    call.show(seal.after)
+        .show(seal.last())
+        .bytes(&seal.frame.bytes)
+        .show(seal.frame.body_len)
+        .show(seal.replaced)
 }
 
 /// How long the queue, and what is open, lives after the last use.

@@ -1,11 +1,8 @@
 //! Writes to logs.
 
-use ulid::Ulid;
-
 use super::{
-    arguments::{check, millis, optional},
+    arguments::{check, millis, optional, with_large, with_seal},
     base::RedisStore,
-    index::Entry,
     reply, scripts,
 };
 use crate::{
@@ -70,36 +67,13 @@ impl RedisStore {
             .text(if write.close { "1" } else { "" })
             .show(frame.map_or(0, |frame| frame.count))
             .bytes(frame.map_or(&[], |frame| &frame.bytes));
-        call = match &write.large {
-            Some(large) => call.show(large.id).show(large.pieces()),
-            None => call.text("").text(""),
-        };
+        call = with_large(call, write.large);
         call = call.text(write.essence.as_deref().unwrap_or_default());
-        if let Some(seal) = &write.seal {
-            call = call
-                .show(seal.after)
-                .show(seal.last())
-                .bytes(&seal.frame.bytes)
-                .show(seal.frame.body_len)
-                .show(seal.replaced);
-        }
+        call = with_seal(call, write.seal.as_ref());
         let (written, index_ttl) = reply::log(stream, self.call(call).await?)?;
         if let Some(head) = &written.head {
-            self.extend(stream, head.generation, index_ttl)?;
+            self.extend(stream, head.generation, index_ttl, false)?;
         }
         Ok(written)
-    }
-
-    /// Makes the stream's entry in the index as long as the TTLs that were set, if they were.
-    pub(super) fn extend(&self, stream: &StreamId, generation: Ulid, ttl: u64) -> Result<()> {
-        if ttl == 0 {
-            return Ok(());
-        }
-        let entry = Entry {
-            generation,
-            ttl,
-            is_last: false,
-        };
-        self.enter(stream, &entry)
     }
 }

@@ -144,7 +144,7 @@ impl Store for RedisStore {
             let Some((page, index_ttl)) = reply::page(stream, self.call(call).await?)? else {
                 return Ok(None);
             };
-            self.extend(stream, page.page.head.generation, index_ttl)?;
+            self.extend(stream, page.page.head.generation, index_ttl, false)?;
             if are_old {
                 self.hear_old(stream, page.page.head.generation)?;
             }

@@ -31,11 +31,7 @@ if ARGV[16] and (ARGV[16] ~= record.y or tonumber(ARGV[17]) > last + count) then
 commit(record)
 if count > 0 then
   last = last + count
-  measure(record, frame)
-  add(record, LOG, last, 'f', frame)
-  local message = 'f ' .. record.g .. ' ' .. int(last)
-  if #frame <= SENT_ALONG then message = message .. '\n' .. frame end
-  redis.call('PUBLISH', LIVE, message)
+  push(record, last, frame)
 end
 record.q = int(last)
 redis.call('HSET', META, 'q', record.q, 'n', int(record.n + #frame), 'u', int(NOW))

@@ -1,4 +1,4 @@
--- What puts sealed frames in the place of open ones; follows the prelude in the scripts that append.
+-- What puts a frame at the end, and sealed ones in the place of open ones; follows the prelude in the scripts that append.
 
 -- One seal replaces no more frames than these, and of more bytes than these only one.
 local MOST_SEALED, LONG = 512, 262144
@@ -9,6 +9,15 @@ local function measure(record, frame)
     record.v = int(#frame)
     redis.call('HSET', META, 'v', record.v)
   end
+end
+
+-- Puts a frame whose last chunk is `last` at the end, and tells those who listen.
+local function push(record, last, frame)
+  measure(record, frame)
+  add(record, LOG, last, 'f', frame)
+  local message = 'f ' .. record.g .. ' ' .. int(last)
+  if #frame <= SENT_ALONG then message = message .. '\n' .. frame end
+  redis.call('PUBLISH', LIVE, message)
 end
 
 -- Puts one frame in the place of the open ones up to `to`.
