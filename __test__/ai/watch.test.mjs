@@ -369,11 +369,12 @@ describe('the election of a leader, where the browser has no locks', () => {
       return leaving
     }
     const names = Array.from({ length: count }, (_, index) => `tab ${index}`)
-    return { leaders, sleep, join, tabs: new Map(names.map((name) => [name, join(name)])) }
+    const hear = (/** @type {(message: any) => void} */ listen) => t.after(channel('witness').listen(listen))
+    return { leaders, sleep, join, hear, tabs: new Map(names.map((name) => [name, join(name)])) }
   }
 
   test('one of many leads; when it leaves another does, at once; a late one does not', async (t) => {
-    const { leaders, join, tabs } = electing(t, 5)
+    const { leaders, join, hear, tabs } = electing(t, 5)
     await until(() => leaders.size === 1)
     for (let round = 0; round < 3; round++) {
       const [leader] = leaders
@@ -384,8 +385,13 @@ describe('the election of a leader, where the browser has no locks', () => {
       assert.ok(performance.now() - start < 1_500)
     }
     const [leader] = leaders
+    let beats = 0
+    hear(({ kind }) => {
+      if (kind === 'leads') beats++
+    })
     join('late')
-    await new Promise((resolve) => setTimeout(resolve, 400))
+    // Longer than it waits for somebody who leads, before it would do so itself.
+    await until(() => beats === 4)
     assert.deepEqual([...leaders], [leader])
   })
 

@@ -23,8 +23,8 @@ const DOORS = /** @type {Record<string, string[]>} */ ({
   next: ['core', 'http', 'options', 'errors', 'util'],
   'message-stream': ['core', 'schema', 'native', 'options', 'errors', 'util'],
   'resumable-stream': ['core', 'options', 'errors', 'util'],
-  'durable-streams': ['core', 'native', 'options', 'errors', 'util'],
-  inspector: ['core', 'options', 'errors', 'util'],
+  'durable-streams': ['core', 'http', 'native', 'options', 'errors', 'util'],
+  inspector: ['core', 'http', 'options', 'errors', 'util'],
   cli: ['durable-streams', 'inspector', 'core', 'http', 'native', 'options', 'errors', 'util'],
 })
 

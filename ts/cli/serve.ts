@@ -1,9 +1,9 @@
-import { timingSafeEqual } from 'node:crypto'
 import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
 import { durableStreams, type Permission } from '../durable-streams/handler'
 import { toNodeListener } from '../http/node-listener'
+import { isSecret } from '../util/secret'
 import { type Command, type Context, count, EXIT, text, UsageError } from './command'
+import { listen, originOf, portOf } from './listening'
 
 const DEFAULT_PORT = 4437
 /** Longer than clients and proxies keep theirs. */
@@ -48,8 +48,8 @@ pages of this machine are answered. Ends in good order with SIGTERM or Ctrl-C.`,
       signal.addEventListener('abort', () => resolve())
     })
     const server = listener(context, { token, isOpen, signal: over.signal })
-    const port = await listening(server, portOf(text(values, 'port')), host)
-    const address = `http://${host.includes(':') ? `[${host}]` : host}:${port}`
+    const port = await listen(server, host, [portOf(text(values, 'port')) ?? DEFAULT_PORT])
+    const address = originOf(host, port)
     if (out.json) out.value({ address })
     else out.line(`${address}/v1/stream/ on ${context.address}`)
     await stopped
@@ -67,7 +67,7 @@ interface Guard {
 
 function listener({ engine, values }: Context, guard: Guard): Server {
   const allows = (headers: Headers): boolean => {
-    if (guard.token !== undefined) return isToken(headers.get('authorization'), guard.token)
+    if (guard.token !== undefined) return isSecret(headers.get('authorization'), `Bearer ${guard.token}`)
     return guard.isOpen || isLocal(headers)
   }
   const streams = durableStreams({
@@ -100,12 +100,6 @@ function listener({ engine, values }: Context, guard: Guard): Server {
   return server
 }
 
-function isToken(authorization: string | null, token: string): boolean {
-  const given = Buffer.from(authorization ?? '')
-  const wanted = Buffer.from(`Bearer ${token}`)
-  return given.length === wanted.length && timingSafeEqual(given, wanted)
-}
-
 function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host)
 }
@@ -117,20 +111,6 @@ function isLocal(headers: Headers): boolean {
   return names.every(
     (name) => URL.canParse(name) && isLoopback(new URL(name).hostname.replace(/^\[|\]$/g, '')),
   )
-}
-
-function portOf(given: string | undefined): number {
-  if (given === undefined) return DEFAULT_PORT
-  const port = /^\d{1,5}$/.test(given) ? Number(given) : Number.NaN
-  if (port <= 65_535) return port
-  throw new UsageError('--port takes a number from 0 to 65535')
-}
-
-function listening(server: Server, port: number, host: string): Promise<number> {
-  return new Promise((resolve, reject) => {
-    server.once('error', reject)
-    server.listen(port, host, () => resolve((server.address() as AddressInfo).port))
-  })
 }
 
 function closed(server: Server): Promise<void> {

@@ -1,5 +1,5 @@
 import type { Chunk, StreamStatus } from '../../index'
-import { cursorAt } from '../util/cursor'
+import { cursorAt, seqOf } from '../util/cursor'
 import { WholeText } from '../util/text'
 import { type Command, type Context, count, EXIT, span, text, UsageError } from './command'
 import { under } from './ls'
@@ -65,7 +65,7 @@ function lastOf({ generation, firstSeq, lastSeq }: StreamStatus, count: number):
 function isBeyond(start: string, until: number, status: StreamStatus | null): boolean {
   if (status === null || until === Number.POSITIVE_INFINITY) return false
   if (start === 'now') return true
-  const seq = start === 'start' ? status.firstSeq - 1 : Number(start.split('.')[1])
+  const seq = start === 'start' ? status.firstSeq - 1 : seqOf(start)
   return seq >= until
 }
 

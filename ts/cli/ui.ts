@@ -1,15 +1,14 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { createServer } from 'node:http'
 import { toNodeListener } from '../http/node-listener'
 import { openInspector } from '../inspector/handler'
 import { guarded, TOKEN } from '../inspector/token'
 import { type Command, EXIT, text, UsageError } from './command'
+import { listen, originOf, portOf } from './listening'
 
 const FIRST_PORT = 4270
-const PORTS = 10
-const MOST_PORT = 65_535
+const FIRST_PORTS = Array.from({ length: 10 }, (_, index) => FIRST_PORT + index)
 
 export const ui: Command = {
   summary: 'Serve a web page that shows all streams, live.',
@@ -47,10 +46,10 @@ owns them. Ctrl-C ends it. On another address than this machine's, put TLS in fr
       true,
     )
     const server = createServer()
-    const port = await listen(server, host, portOf(text(values, 'port')))
+    const wanted = portOf(text(values, 'port'))
+    const port = await listen(server, host, wanted === undefined ? FIRST_PORTS : [wanted])
     server.on('request', toNodeListener(guarded(inspect, token, host, port)))
-    const name = host.includes(':') ? `[${host}]` : host
-    const url = `http://${name}:${port}/?token=${token}`
+    const url = `${originOf(host, port)}/?token=${token}`
     if (out.json) out.value({ url, address, write, showData })
     else {
       out.line(url)
@@ -65,28 +64,4 @@ owns them. Ctrl-C ends it. On another address than this machine's, put TLS in fr
     server.closeAllConnections()
     return EXIT.interrupted
   },
-}
-
-/** Listens on the port that was asked for, or on the first one that is free. */
-async function listen(server: Server, host: string, wanted: number | undefined): Promise<number> {
-  const ports =
-    wanted === undefined ? Array.from({ length: PORTS }, (_, index) => FIRST_PORT + index) : [wanted]
-  for (const port of ports) {
-    try {
-      server.listen(port, host)
-      await once(server, 'listening')
-      return (server.address() as AddressInfo).port
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE' || port === ports.at(-1)) throw error
-    }
-  }
-  return 0
-}
-
-/** 0 is any that is free. */
-function portOf(given: string | undefined): number | undefined {
-  if (given === undefined) return undefined
-  const port = /^\d{1,5}$/.test(given) ? Number(given) : Number.POSITIVE_INFINITY
-  if (port > MOST_PORT) throw new UsageError(`--port takes a number of at most ${MOST_PORT}`)
-  return port
 }

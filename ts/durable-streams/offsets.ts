@@ -1,13 +1,14 @@
 // Offsets of Durable Streams are cursors whose texts sort as the chunks do.
 
+import { cursorAt, generationOf, seqOf } from '../util/cursor'
+
 const OFFSET = /^([0-7][0-9A-HJKMNP-TV-Z]{25})_(\d{16})$/
 /** The protocol's own texts for the beginning and for what is beyond every end, which some clients know. */
 const FIRST = '0000000000000000_0000000000000000'
 const BEYOND = '9999999999999999_9999999999999999'
 
 export function offsetOf(cursor: string): string {
-  const [generation = '', seq = ''] = cursor.split('.')
-  return `${generation}_${seq.padStart(16, '0')}`
+  return `${generationOf(cursor)}_${String(seqOf(cursor)).padStart(16, '0')}`
 }
 
 /** Where a client wants to begin; undefined for what is no offset. */
@@ -16,7 +17,7 @@ export function placeOf(offset: string): string | undefined {
   if (offset === 'now' || offset === BEYOND) return 'now'
   const [, generation, seq] = OFFSET.exec(offset) ?? []
   const number = Number(seq)
-  return generation === undefined || !Number.isSafeInteger(number) ? undefined : `${generation}.${number}`
+  return generation === undefined || !Number.isSafeInteger(number) ? undefined : cursorAt(generation, number)
 }
 
 const EPOCH = Date.UTC(2024, 9, 9)

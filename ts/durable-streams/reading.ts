@@ -4,6 +4,7 @@ import type * as api from '../../index'
 import type { Log } from '../core/log'
 import { TidemarkError } from '../errors/errors'
 import { BYTES } from '../options/log-options'
+import { cursorAt, generationOf } from '../util/cursor'
 import { answer, Refusal } from './answers'
 import { eventStream } from './events'
 import { cacheCursor, offsetOf, placeOf } from './offsets'
@@ -87,9 +88,8 @@ function catchUp(page: api.LogPage, request: Request, isNow: boolean): Response 
   return answer(200, fields, bodyOf(page))
 }
 
-function before({ cursor }: api.Chunk): string {
-  const [generation, seq] = cursor.split('.')
-  return `${generation}.${Number(seq) - 1}`
+function before({ cursor, seq }: api.Chunk): string {
+  return cursorAt(generationOf(cursor), seq - 1)
 }
 
 async function poll(

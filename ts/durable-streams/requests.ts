@@ -1,6 +1,7 @@
 // What requests of the Durable Streams protocol say.
 
 import type { ChunkData } from '../../index'
+import { bytesOf, TooLargeError } from '../http/body'
 import { Refusal } from './answers'
 
 const MAX_ID_BYTES = 512
@@ -32,16 +33,14 @@ export function idOf(url: URL, prefix: string): string {
 
 /** A body up to a limit. */
 export async function bodyOf(request: Request, limit: number): Promise<Uint8Array> {
-  const tooLarge = () => new Refusal(413, 'too_large', `a body is at most ${limit} bytes`)
-  if (Number(request.headers.get('content-length')) > limit) throw tooLarge()
-  const parts: Uint8Array[] = []
-  let length = 0
-  for await (const part of request.body ?? []) {
-    length += part.byteLength
-    if (length > limit) throw tooLarge()
-    parts.push(part)
+  try {
+    return await bytesOf(request, limit)
+  } catch (error) {
+    if (error instanceof TooLargeError) {
+      throw new Refusal(413, 'too_large', `a body is at most ${limit} bytes`)
+    }
+    throw error
   }
-  return parts.length === 1 ? (parts[0] as Uint8Array) : Buffer.concat(parts)
 }
 
 export function isJson(contentType: string | undefined): boolean {

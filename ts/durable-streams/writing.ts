@@ -1,13 +1,15 @@
 // PUT and POST.
 
+import type { ChunkData } from '../../index'
 import type { Log } from '../core/log'
 import { TidemarkError } from '../errors/errors'
 import type { LogAnswer } from '../native/native'
 import type { AppendArgs } from '../options/args'
 import { BYTES, contentType as checkType, payload } from '../options/log-options'
+import { cursorAt } from '../util/cursor'
 import { answer, Refusal } from './answers'
 import { offsetOf } from './offsets'
-import { bodyOf, chunksOf, isClosing, isJson, lifetimeOf, orderOf, producerOf } from './requests'
+import { bodyOf, chunksOf, isClosing, lifetimeOf, orderOf, producerOf } from './requests'
 
 export interface WriteLimits {
   maxBodyBytes: number
@@ -17,7 +19,7 @@ export interface WriteLimits {
 
 type Head = NonNullable<LogAnswer['head']>
 
-const next = ({ generation, seq }: Head): string => offsetOf(`${generation}.${seq}`)
+const next = ({ generation, seq }: Head): string => offsetOf(cursorAt(generation, seq))
 
 const closedBy = (head: Head | null): string | undefined => (head?.end ? 'true' : undefined)
 
@@ -31,8 +33,7 @@ function typeOf(headers: Headers): string | undefined {
   }
 }
 
-async function write(log: Log, args: Partial<AppendArgs>, body: Uint8Array, type: string | undefined) {
-  const chunks = chunksOf(body, type)
+async function write(log: Log, args: Partial<AppendArgs>, chunks: ChunkData[]) {
   try {
     return await log.attempt(args, payload(chunks, 'body'))
   } catch (error) {
@@ -53,7 +54,8 @@ export async function create(log: Log, request: Request, limits: WriteLimits): P
   const body = await bodyOf(request, limits.maxBodyBytes)
   const close = isClosing(headers)
   const made = { contentType, ...lifetime, keepMs, metadata: null, isCompared: true }
-  const { outcome, head, isNew } = await write(log, { create: made, close }, body, contentType)
+  const chunks = chunksOf(body, contentType)
+  const { outcome, head, isNew } = await write(log, { create: made, close }, chunks)
   if (head === null || (outcome !== 'written' && outcome !== 'exists')) {
     throw new Refusal(409, 'conflict', 'there is a stream with another configuration')
   }
@@ -88,10 +90,11 @@ export async function append(log: Log, request: Request, limits: WriteLimits): P
       order: orderOf(headers),
       contentType: body.byteLength > 0 ? (contentType ?? null) : null,
     }
-    if (isJson(contentType) && body.byteLength > 0 && chunksOf(body, contentType).length === 0) {
+    const chunks = chunksOf(body, contentType)
+    if (body.byteLength > 0 && chunks.length === 0) {
       throw new Refusal(400, 'empty', 'there is nothing to append')
     }
-    const done = await write(log, args, body, contentType)
+    const done = await write(log, args, chunks)
     return written(done, producer, body.byteLength > 0)
   } catch (error) {
     // What is wrong with the stream is said before what is wrong with the request.
@@ -104,7 +107,7 @@ async function checkStream(log: Log): Promise<void> {
   const status = await log.status()
   if (status === null) throw missing()
   if (status.state === 'active') return
-  throw closed(offsetOf(`${status.generation}.${status.lastSeq}`))
+  throw closed(offsetOf(cursorAt(status.generation, status.lastSeq)))
 }
 
 export function missing(): Refusal {

@@ -35,10 +35,7 @@ export interface Received {
  * read to its end, and not parsed.
  */
 export async function jsonOf(received: Received, maxBytes: number, shape: string): Promise<object> {
-  if (Number(headerOf(received.headers, 'content-length')) > maxBytes) throw tooLarge(`${maxBytes} bytes`)
-  if (received.bodyUsed)
-    throw invalidArgument('body', 'was read already: read a clone of the request instead')
-  const bytes = await bytesOf(received.body, maxBytes)
+  const bytes = await bytesOf(received, maxBytes)
   checkWeight(bytes)
   let value: unknown
   try {
@@ -67,7 +64,10 @@ export async function spared<T>(request: Request, look: () => MaybePromise<T>): 
   }
 }
 
-async function bytesOf(body: unknown, maxBytes: number): Promise<Buffer> {
+/** Reads a body that may be so long; what is larger is a {@link TooLargeError}, and not read to its end. */
+export async function bytesOf({ body, headers, bodyUsed }: Received, maxBytes: number): Promise<Buffer> {
+  if (Number(headerOf(headers, 'content-length')) > maxBytes) throw tooLarge(`${maxBytes} bytes`)
+  if (bodyUsed) throw invalidArgument('body', 'was read already: read a clone of the request instead')
   if (body === null || body === undefined) return Buffer.alloc(0)
   const reading = begin(body as AsyncIterable<Uint8Array | string>, 'body')
   // One buffer however many pieces come: those may be of a single byte.

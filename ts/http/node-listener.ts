@@ -2,6 +2,7 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
+import { flushHead, writeBody, writeHead } from './node-response'
 
 /** A listener for `http.createServer`, Express or Connect. */
 export function toNodeListener(
@@ -19,37 +20,16 @@ async function serve(
 ): Promise<void> {
   const left = new AbortController()
   response.on('close', () => left.abort())
-  const { status, headers, body } = await handler(requestOf(incoming, left.signal))
-  response.statusCode = status
-  for (const [name, value] of headers) response.setHeader(name, value)
+  const answer = await handler(requestOf(incoming, left.signal))
+  writeHead(response, answer)
   // A body that was not read to its end would be taken for the next request.
   if (!incoming.complete) response.setHeader('connection', 'close')
-  if (body === null || incoming.method === 'HEAD') {
+  if (answer.body === null || incoming.method === 'HEAD') {
     response.end()
     return
   }
-  response.flushHeaders()
-  try {
-    for await (const part of body) {
-      if (left.signal.aborted) return
-      if (!response.write(part)) await new Promise<void>((resolve) => drained(response, left.signal, resolve))
-    }
-  } catch {
-    response.destroy()
-    return
-  }
-  response.end()
-}
-
-function drained(response: ServerResponse, left: AbortSignal, resolve: () => void): void {
-  const on = () => {
-    response.off('drain', on)
-    left.removeEventListener('abort', on)
-    resolve()
-  }
-  response.on('drain', on)
-  left.addEventListener('abort', on)
-  if (left.aborted) on()
+  flushHead(response)
+  await writeBody(response, answer.body, left.signal)
 }
 
 function requestOf(incoming: IncomingMessage, signal: AbortSignal): Request {

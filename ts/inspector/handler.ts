@@ -1,7 +1,8 @@
 import type * as api from '../../index'
 import type { Engine } from '../core/engine'
-import { invalidArgument, TidemarkError } from '../errors/errors'
+import { TidemarkError } from '../errors/errors'
 import { type OnError, wording } from '../errors/wording'
+import { jsonOf } from '../http/body'
 import { callback, flag, methods, object, required } from '../options/checks'
 import { from as checkFrom } from '../options/fields'
 import { now } from '../util/timers'
@@ -143,7 +144,7 @@ class Parts {
       /^application\/json\b/.test(request.headers.get('content-type') ?? '')
     if (!isOurs) return refused(403, 'ERR_FORBIDDEN', `needs JSON, and the header ${WRITE_HEADER}`)
     if (!viewer.write) return refused(403, 'ERR_READ_ONLY', 'nothing can be changed here: write is not set')
-    const done = await WRITES[name]?.(this.#engine, viewer, await bodyOf(request))
+    const done = await WRITES[name]?.(this.#engine, viewer, await jsonOf(request, MOST_BODY_BYTES, 'JSON'))
     return done === undefined ? missing() : json(done)
   }
 
@@ -163,21 +164,6 @@ class Parts {
 
 function missing(): Response {
   return refused(404, 'ERR_NOT_FOUND', 'there is no such stream')
-}
-
-async function bodyOf(request: Request): Promise<unknown> {
-  const bytes: Uint8Array[] = []
-  let length = 0
-  for await (const piece of request.body ?? []) {
-    length += piece.byteLength
-    if (length > MOST_BODY_BYTES) throw invalidArgument('body', `must be at most ${MOST_BODY_BYTES} bytes`)
-    bytes.push(piece)
-  }
-  try {
-    return JSON.parse(Buffer.concat(bytes).toString())
-  } catch {
-    throw invalidArgument('body', 'must be JSON')
-  }
 }
 
 /** Errors whose words are the asker's own doing; those of the store and of the application name servers and more. */

@@ -1,6 +1,7 @@
 import type { Chunk, StreamStatus, Subscription } from '../../index'
 import type { Engine } from '../core/engine'
 import { FailedError, GapError, InterruptedError, TidemarkError } from '../errors/errors'
+import { HEARTBEAT_MS } from '../options/read'
 import { clearInterval, clearTimeout, setImmediate, setInterval, setTimeout } from '../util/timers'
 import type { Viewer } from './access'
 import { excerpt } from './excerpt'
@@ -14,7 +15,6 @@ const MOST_SHOWN = 200
 const MOST_GATHERED = 2_000
 /** Characters of payload that are told at once. */
 const MOST_TEXT = 64 * 1024
-const HEARTBEAT_MS = 15_000
 const ROOM_BYTES = 256 * 1024
 const encoder = new TextEncoder()
 

@@ -4,8 +4,11 @@
  */
 import type * as api from '../../index'
 import { ClosedError, ForbiddenError, GapError, NotFoundError } from '../errors/errors'
+import { heartbeat } from '../http/events'
 import { report } from '../http/refusal'
 import { headersFor } from '../http/respond'
+import { HEARTBEAT_MS } from '../options/read'
+import { cursorAt, generationOf } from '../util/cursor'
 import { clearInterval, clearTimeout, setInterval, setTimeout } from '../util/timers'
 import type { AnswerMetadata } from './answer-start'
 
@@ -32,7 +35,6 @@ export interface WatchOptions extends Pick<api.RespondOptions, 'onError' | 'maxD
 /** How many chats one response tells of. */
 export const MAX_WATCHED = 32
 
-const HEARTBEAT_MS = 15_000
 /** Nobody's right to a chat is believed in for longer; the client is asked to come back. */
 const LONGEST_MS = 10 * 60_000
 /** In this time they all do, and not at once. */
@@ -50,13 +52,13 @@ export function watchResponse(
   // The latest of each chat: a client that reads slowly costs no more.
   const untold = new Map<string, Told>()
   let count = 0
-  let heartbeat: NodeJS.Timeout
+  let beating: NodeJS.Timeout
   let limit: NodeJS.Timeout
   let leave = () => {}
   const body = new ReadableStream<Uint8Array>({
     start(controller) {
       leave = () => {
-        clearInterval(heartbeat)
+        clearInterval(beating)
         clearTimeout(limit)
         signal.removeEventListener('abort', abandon)
         left.abort()
@@ -71,8 +73,8 @@ export function watchResponse(
         controller.enqueue(encoder.encode(`retry: ${retryMs}\nevent: away\ndata: {}\n\n`))
         abandon()
       }
-      heartbeat = setInterval(() => {
-        if ((controller.desiredSize ?? 0) > 0) controller.enqueue(encoder.encode(': heartbeat\n\n'))
+      beating = setInterval(() => {
+        if ((controller.desiredSize ?? 0) > 0) controller.enqueue(heartbeat())
       }, HEARTBEAT_MS).unref()
       limit = setTimeout(finish, Math.min(maxDurationMs, LONGEST_MS)).unref()
       signal.addEventListener('abort', abandon)
@@ -117,11 +119,11 @@ async function watch(
     if (status !== null && status.owner !== owner) return
     tell(toldOf(chatId, status))
     let known = status?.generation
-    const from = status === null ? 'start' : `${status.generation}.${status.lastSeq}`
+    const from = status === null ? 'start' : cursorAt(status.generation, status.lastSeq)
     try {
       const options = { from, owner, follow: 'all', wait: '1d', signal } as const
       for await (const { cursor } of engine.subscribe(streamId, options).unref()) {
-        const [generation] = cursor.split('.')
+        const generation = generationOf(cursor)
         if (generation === known) continue
         known = generation
         const status = await engine.status(streamId)

@@ -1,0 +1,62 @@
+// A web response, written to one of node:http or node:http2.
+
+import type * as api from '../../index'
+
+/** INTERNAL_ERROR of HTTP/2: an answer that is cut off is not one that has ended. */
+const H2_INTERNAL_ERROR = 2
+
+type Http2Response = { stream: { close(code: number): void } }
+
+/** Status and headers. */
+export function writeHead(response: api.ServerResponse, { status, headers }: Response): void {
+  response.statusCode = status
+  for (const [name, value] of headers) if (name !== 'set-cookie') response.setHeader(name, value)
+  const cookies = headers.getSetCookie()
+  if (cookies.length > 0) response.setHeader('set-cookie', cookies)
+}
+
+/** HTTP/1 keeps headers until there is something to send; an event stream may have nothing yet. */
+export function flushHead(response: api.ServerResponse): void {
+  if ('flushHeaders' in response) response.flushHeaders()
+}
+
+/** A body to its end, at the client's pace, until that has left. One that breaks cuts the connection. */
+export async function writeBody(
+  response: api.ServerResponse,
+  body: ReadableStream<Uint8Array> | null,
+  left: AbortSignal,
+): Promise<void> {
+  try {
+    for await (const piece of body ?? []) {
+      if (left.aborted) return
+      if (!writePiece(response, piece)) await drained(response, left)
+    }
+  } catch {
+    // The body breaks where a clean end would be taken for the answer's; it was said to whom it concerns.
+    cut(response)
+    return
+  }
+  if (!left.aborted) response.end()
+}
+
+function writePiece(response: api.ServerResponse, piece: Uint8Array): boolean {
+  return (response as { write(piece: Uint8Array): boolean }).write(piece)
+}
+
+function drained(response: api.ServerResponse, left: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const on = (): void => {
+      response.off('drain', on)
+      left.removeEventListener('abort', on)
+      resolve()
+    }
+    response.on('drain', on)
+    left.addEventListener('abort', on)
+    if (left.aborted) on()
+  })
+}
+
+function cut(response: api.ServerResponse): void {
+  if ('stream' in response) (response as Http2Response).stream.close(H2_INTERNAL_ERROR)
+  else response.destroy()
+}
