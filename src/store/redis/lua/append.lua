@@ -29,12 +29,7 @@ if ARGV[14] ~= '' and pieces(record, ARGV[14]) < tonumber(ARGV[15]) then return 
 if ARGV[16] and (ARGV[16] ~= record.y or tonumber(ARGV[17]) > last + count) then return { 'unsealed' } end
 
 commit(record)
-if count > 0 then
-  last = last + count
-  push(record, last, frame)
-end
-record.q = int(last)
-redis.call('HSET', META, 'q', record.q, 'n', int(record.n + #frame), 'u', int(NOW))
+last = push(record, last, count, frame)
 own.batch, own.last, own.lease = batch, last, NOW + lease
 if record.l and drop(record.po, tonumber(record.l)) then
   redis.call('HDEL', META, 'l')

@@ -154,12 +154,7 @@ local last = tonumber(record.q)
 if ARGV[22] == record.g then last = math.max(last, tonumber(ARGV[23])) end
 if ARGV[35] and (ARGV[35] ~= record.y or tonumber(ARGV[36]) > last + count) then return answer('unsealed') end
 
-if count > 0 then
-  last = last + count
-  push(record, last, frame)
-end
-record.q = int(last)
-redis.call('HSET', META, 'q', record.q, 'n', int(record.n + #frame), 'u', int(NOW))
+last = push(record, last, count, frame)
 local word = is_new and 'made' or 'written'
 local notes = { 'g', record.g, ENGINE, int(NOW) .. ' ' .. int(batch) .. ' ' .. word .. ' ' .. record.q }
 local function note(name, text)

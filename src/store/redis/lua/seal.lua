@@ -11,13 +11,19 @@ local function measure(record, frame)
   end
 end
 
--- Puts a frame whose last chunk is `last` at the end, and tells those who listen.
-local function push(record, last, frame)
-  measure(record, frame)
-  add(record, LOG, last, 'f', frame)
-  local message = 'f ' .. record.g .. ' ' .. int(last)
-  if #frame <= SENT_ALONG then message = message .. '\n' .. frame end
-  redis.call('PUBLISH', LIVE, message)
+-- Puts a frame of so many chunks, if there is one, after the chunk `last`, and tells those who listen. Gives what is the last one then.
+local function push(record, last, count, frame)
+  if count > 0 then
+    last = last + count
+    measure(record, frame)
+    add(record, LOG, last, 'f', frame)
+    local message = 'f ' .. record.g .. ' ' .. int(last)
+    if #frame <= SENT_ALONG then message = message .. '\n' .. frame end
+    redis.call('PUBLISH', LIVE, message)
+  end
+  record.q = int(last)
+  redis.call('HSET', META, 'q', record.q, 'n', int(record.n + #frame), 'u', int(NOW))
+  return last
 end
 
 -- Puts one frame in the place of the open ones up to `to`.
