@@ -5,6 +5,7 @@ import { clearTimeout, setTimeout } from '../util/browser-timers.js'
 /** How far a stream is: `'idle'` without a URL; `'error'`: it ended badly, or cannot be followed. */
 export type FollowStatus = 'idle' | 'connecting' | 'streaming' | 'ended' | 'error'
 
+/** How `useFollow` follows, as `follow` of `tidemark/client` takes it, and what is made of the chunks. */
 export interface UseFollowOptions<T = undefined> extends Omit<FollowOptions, 'signal'> {
   /** Makes `value` of the chunks, one by one; the last render's is asked. Must not change the value that it is given. */
   reduce?: ((value: T, chunk: FollowedChunk) => T) | undefined
@@ -12,6 +13,7 @@ export interface UseFollowOptions<T = undefined> extends Omit<FollowOptions, 'si
   initial?: T | undefined
 }
 
+/** What there is of a stream at a render. */
 export interface FollowState<T = undefined> {
   readonly status: FollowStatus
   /** All text so far. */
