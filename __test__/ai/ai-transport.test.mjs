@@ -99,11 +99,15 @@ async function serve(t, routes, cut = () => undefined) {
         if (done) return outgoing.end()
         for (let at = value.indexOf(10); events > 0 && at >= 0; at = value.indexOf(10, at + 1))
           if (value[at + 1] === 10 && --events === 0) left = at + 2
-        outgoing.write(value.subarray(0, left))
+        const sent = value.subarray(0, left)
         left -= value.length
-        if (left > 0) continue
-        if (end?.how === 'reset') return outgoing.destroy()
-        if (end?.how === 'end') return outgoing.end()
+        if (left > 0) {
+          outgoing.write(sent)
+          continue
+        }
+        if (end?.how === 'end') return outgoing.end(sent)
+        // What is written before is to arrive: a client that never gets anything never gets on.
+        outgoing.write(sent, () => end?.how === 'reset' && outgoing.destroy())
         return
       }
     } catch {

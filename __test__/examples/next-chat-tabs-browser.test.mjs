@@ -45,11 +45,12 @@ const proxy = createServer((incoming, outgoing) => {
       let left = end?.after ?? Number.POSITIVE_INFINITY
       response.on('data', (/** @type {Buffer} */ piece) => {
         if (left <= 0) return
-        outgoing.write(piece.subarray(0, left))
+        const sent = piece.subarray(0, left)
         left -= piece.length
-        if (left > 0) return
-        if (end?.how === 'end') outgoing.end()
-        else outgoing.destroy()
+        if (left > 0) outgoing.write(sent)
+        else if (end?.how === 'end') outgoing.end(sent)
+        // What is written before is to arrive: a client that never gets anything never gets on.
+        else outgoing.write(sent, () => outgoing.destroy())
       })
       response.on('end', () => left > 0 && outgoing.end())
       response.on('close', () => response.complete || outgoing.destroy())
@@ -70,10 +71,12 @@ after(() => {
 /** @param {string} question */
 const storyOf = (question) => answerTo(question).story.join('')
 
-/** Tabs that show the same chat, and have been told so. @param {number} count */
-async function tabsOf(count) {
+/** Tabs that show the same chat, and have been told so. @param {import('node:test').TestContext} t @param {number} count */
+async function tabsOf(t, count) {
   const id = randomUUID()
-  const tabs = []
+  const tabs = /** @type {Tab[]} */ ([])
+  // Tabs of a test that fails are not to watch on in the next one.
+  t.after(() => Promise.all(tabs.map(({ page }) => page.close())))
   for (let index = 0; index < count; index++) tabs.push(await Tab.open(browser, `${origin}/chat/${id}`))
   await until(() => watching === 1, { message: () => `one connection watches: ${watching}` })
   return { id, tabs }
@@ -105,8 +108,8 @@ const leave = async (/** @type {Tab[]} */ tabs) => {
 }
 
 for (const how of /** @type {const} */ (['reset', 'end'])) {
-  test(`three tabs, 50 cuts of each kind (${how}): question and answer in all of them, once`, async () => {
-    const { tabs } = await tabsOf(3)
+  test(`three tabs, 50 cuts of each kind (${how}): question and answer in all of them, once`, async (t) => {
+    const { tabs } = await tabsOf(t, 3)
     const [first, second] = /** @type {[Tab, Tab]} */ (tabs)
     const random = createRandom(how.length)
     let cuts = 0
@@ -122,8 +125,8 @@ for (const how of /** @type {const} */ (['reset', 'end'])) {
   })
 }
 
-test('the tab that asks and leads is closed in mid-answer: the others have it all, and follow each other on', async () => {
-  const { tabs } = await tabsOf(3)
+test('the tab that asks and leads is closed in mid-answer: the others have it all, and follow each other on', async (t) => {
+  const { tabs } = await tabsOf(t, 3)
   const [first, second, third] = /** @type {[Tab, Tab, Tab]} */ (tabs)
   const question = 'A story of 150 words at 60/s'
   await first.ask(question)
@@ -136,8 +139,8 @@ test('the tab that asks and leads is closed in mid-answer: the others have it al
   await leave([second, third])
 })
 
-test('a phone that was asleep has all of it when it is looked at again', async () => {
-  const { tabs } = await tabsOf(2)
+test('a phone that was asleep has all of it when it is looked at again', async (t) => {
+  const { tabs } = await tabsOf(t, 2)
   const [first, second] = /** @type {[Tab, Tab]} */ (tabs)
   const session = await browser.newCDPSession(first.page)
   const question = 'A story of 150 words at 60/s'
@@ -151,8 +154,8 @@ test('a phone that was asleep has all of it when it is looked at again', async (
   await leave(tabs)
 })
 
-test('Stop in one tab stops all; a message at once after it is answered, and one during an answer waits', async () => {
-  const { tabs } = await tabsOf(2)
+test('Stop in one tab stops all; a message at once after it is answered, and one during an answer waits', async (t) => {
+  const { tabs } = await tabsOf(t, 2)
   const [first, second] = /** @type {[Tab, Tab]} */ (tabs)
   await first.ask('A story of 3000 words')
   await second.hasMoreThan(20)
@@ -170,8 +173,8 @@ test('Stop in one tab stops all; a message at once after it is answered, and one
   await leave(tabs)
 })
 
-test('a tool that asks first: any tab may answer; a file of megabytes is sent and shown', async () => {
-  const { tabs } = await tabsOf(2)
+test('a tool that asks first: any tab may answer; a file of megabytes is sent and shown', async (t) => {
+  const { tabs } = await tabsOf(t, 2)
   const [first, second] = /** @type {[Tab, Tab]} */ (tabs)
   await first.ask('Warn them, with 20 words')
   await second.page.getByRole('button', { name: 'Yes' }).click()
@@ -189,8 +192,8 @@ test('a tool that asks first: any tab may answer; a file of megabytes is sent an
   await leave(tabs)
 })
 
-test('a server is told to end: its readers and those who watch come back elsewhere, and follow on', async () => {
-  const { tabs } = await tabsOf(2)
+test('a server is told to end: its readers and those who watch come back elsewhere, and follow on', async (t) => {
+  const { tabs } = await tabsOf(t, 2)
   const [first, second] = /** @type {[Tab, Tab]} */ (tabs)
   const calls = servers.map((server) => server.model('call'))
   const question = 'A story of 200 words at 60/s'
