@@ -98,7 +98,7 @@ export function appendArgs(log: LogArgs, given: unknown): AppendArgs {
   }
 }
 
-/** The TTL of a log that expires at a fixed time; once that has passed, the shortest that Redis can count. */
+/** How the log is created. One that expires at a fixed time is kept until then; if that has passed, for 1 ms. */
 export function creation(log: LogArgs, isCompared: boolean): NonNullable<AppendArgs['create']> {
   const { expiresAt } = log.create
   const keepMs = expiresAt === null ? log.keepMs : Math.max(1, expiresAt - Date.now())
