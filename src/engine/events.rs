@@ -1,4 +1,4 @@
-//! What the host is told of.
+//! The events that the host gets.
 
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ pub enum Event {
     Broken(Handle, Error),
     /// The connection's state changed.
     State(ConnectionState, String),
-    /// Something that whoever runs the store should know.
+    /// A warning for the operator of the store.
     Warning(String),
     /// As whom to connect is to be said, under this number.
     Ask(u32),

@@ -1,7 +1,7 @@
 //! Server-sent events: how a subscription is written as a `text/event-stream` (`docs/sse.md`).
 //!
-//! Only chunks carry an `id:` line, their cursor; so whatever else is sent, a client that comes back names the last chunk
-//! it has seen. What a chunk holds cannot end its event: a line feed begins another `data:` line, and what such lines
+//! Only chunks carry an `id:` line, their cursor, so a client that reconnects always names the last chunk that it has seen.
+//! The content of a chunk cannot end its event: a line feed begins another `data:` line, and content that such lines
 //! cannot express (bytes, a carriage return, NUL) is sent encoded.
 
 mod body;
@@ -41,8 +41,8 @@ pub struct Framing {
 }
 
 impl Framing {
-    /// `retry` is the pause that clients are told to make before they come back; `is_merged` joins the deltas of an AI
-    /// SDK's answer while it is replayed.
+    /// `retry` is the pause after which clients reconnect; `is_merged` joins the deltas of an AI SDK's answer during its
+    /// replay.
     pub fn new(format: Format, retry: Duration, is_merged: bool) -> Self {
         Self {
             format,
@@ -65,7 +65,7 @@ impl Framing {
         self.is_open
     }
 
-    /// The cursor belonged to a generation that is gone: what follows begins anew.
+    /// The generation of the cursor is gone: the stream starts over.
     pub fn reset(&mut self) {
         self.is_reset = true;
     }
@@ -98,7 +98,7 @@ impl Framing {
         if self.is_reset {
             out.extend_from_slice(match self.format {
                 Format::Events => b"event: reset\ndata: {\"reason\":\"the cursor's generation is gone\"}\n\n",
-                // The replay's `start` chunk makes the client begin anew; an unknown chunk would be an error to it.
+                // The replay's `start` chunk makes the client start over; an unknown chunk would be an error for it.
                 Format::UiMessages => b": reset\n\n",
             });
         }
@@ -150,7 +150,7 @@ impl Framing {
         put(out, format_args!("{seq}\n"));
     }
 
-    /// Writes what is held back.
+    /// Writes chunks that were held back.
     pub fn flush(&mut self, out: &mut Vec<u8>) {
         if let Some(mut merge) = self.merge.take() {
             merge.flush(&mut |at, chunk| self.write(out, at, chunk));
@@ -158,7 +158,7 @@ impl Framing {
         }
     }
 
-    /// The end, unless the client had better come back: then nothing is written.
+    /// Writes the end, unless the client should reconnect: then nothing is written.
     pub fn end(&mut self, out: &mut Vec<u8>, end: &End) {
         self.flush(out);
         let error = match end {
@@ -199,8 +199,8 @@ impl Framing {
     }
 }
 
-/// What a client is told of an error. Those of the store name servers, users and commands, which is for the host to know:
-/// `ts/http/refusal.ts` has the same words.
+/// The message of an error for clients. Messages of the store name servers, users and commands, so they are replaced;
+/// `ts/http/refusal.ts` has the same texts.
 fn told(error: &Error) -> Cow<'static, str> {
     match error {
         Error::Connection { .. } => "the store cannot be reached".into(),
@@ -211,7 +211,7 @@ fn told(error: &Error) -> Cow<'static, str> {
     }
 }
 
-/// The AI SDK's word for an end that its chunks did not tell, and the end.
+/// The AI SDK's chunk for an end that its chunks did not show, then the end.
 fn put_done(out: &mut Vec<u8>, kind: &str, field: &str, text: &str) {
     let value = json!({ "type": kind, field: text });
     put(out, format_args!("data: {value}\n\ndata: [DONE]\n\n"));

@@ -1,7 +1,7 @@
 //! Logs: generations without a leased producer (`docs/adr/0035-an-open-log.md`).
 //!
-//! Anybody appends, anybody closes, and nothing is interrupted: in the place of a producer a log has [`NOBODY`], whose lease never
-//! lapses. Keys, frames, messages and ends are those of every other generation.
+//! Any process appends, any process closes, and nothing is interrupted: instead of a producer a log has [`NOBODY`], whose lease
+//! never expires. Keys, frames, messages and ends are those of every other generation.
 
 use std::time::Duration;
 
@@ -147,7 +147,7 @@ pub enum LogOutcome {
     Disorder,
     /// Pieces of the large chunk are not there (any more).
     Incomplete,
-    /// The log has been made anew since its pieces were put down.
+    /// The log was recreated after its pieces had been stored.
     Renewed,
     /// The sealed part does not end where the seal begins.
     Unsealed,

@@ -71,7 +71,7 @@ export class Log implements api.Log {
     return { streamId: this.streamId }
   }
 
-  /** @internal What becomes of an append, whatever that is. */
+  /** @internal Any outcome of an append, refusals included. */
   attempt(args: Partial<AppendArgs>, { tags, arena }: Payload): Promise<LogAnswer> {
     const { streamId, owner } = this.#args
     const whole: AppendArgs = {
@@ -94,7 +94,7 @@ export class Log implements api.Log {
     return this.#bridge.request('page', pageArgs(this.#args, options), receive)
   }
 
-  /** @internal Whether it is this owner's, for what the store does for everybody. */
+  /** @internal Whether the log is this owner's, for operations that the store allows to everybody. */
   async check(): Promise<void> {
     const owner = (await this.status())?.owner ?? null
     if (owner !== null && owner !== this.#args.owner)
@@ -161,7 +161,7 @@ export class Log implements api.Log {
   }
 }
 
-/** Ends without a word when the log is deleted. */
+/** Ends quietly when the log is deleted. */
 async function* quiet(subscription: Subscription): AsyncGenerator<api.Chunk, undefined> {
   try {
     yield* subscription

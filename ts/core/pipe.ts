@@ -12,9 +12,9 @@ import { copyUntilAborted, put } from './copy'
 import { type Producer, produce } from './producer'
 import { Subscription } from './subscription'
 
-/** What the local client reads through. */
+/** The local client's side of a pipe. */
 interface Local {
-  /** The cursor of the last chunk; nothing without a store, and for what is not in it. */
+  /** The cursor of the last chunk; undefined without a store, and for a chunk that is not stored. */
   readonly cursor?: string | undefined
   next(): Promise<IteratorResult<ChunkData, unknown>>
   leave(): void
@@ -38,7 +38,7 @@ export function pipe(
 ): ReadableStream<ChunkData> {
   if (typeof source !== 'function') checkSource(source, 'source')
   const done: Done = deferred()
-  // Whoever wants to know is told; nobody has to.
+  // Awaiting the result is optional: a failure must not be an unhandled rejection.
   done.promise.catch(ignore)
   waitUntil?.(done.promise)
   const failure = new Failure(onError)
@@ -56,13 +56,13 @@ export function pipe(
       opening.then((local) => local.leave(), ignore)
     },
   }
-  // A failure is for who reads that far, not for who has left before.
+  // Only a client that reads to the failure gets it, not one that has left before.
   const chunks = new ReadableStream<ChunkData>(local, { highWaterMark: 0 })
   locals.set(chunks, () => open)
   return chunks
 }
 
-/** Starts the generation and the copying; without a store, what the client reads is the source itself. */
+/** Starts the generation and the copying; without a store, the client reads the source itself. */
 async function begin(
   bridge: Bridge,
   start: ProduceArgs,
@@ -103,12 +103,12 @@ function isUnreachable(error: unknown): boolean {
 
 /** Why a generation has failed, as far as it concerns the local client. */
 class Failure {
-  /** The source's own error, which the local client gets, and the words for it that other readers get. */
+  /** The source's own error for the local client, and the text that other readers get for it. */
   error: { is: unknown } | undefined
   words = ''
-  /** A chunk that is too large to be kept is no failure to the local client: it goes on with that and the source's rest. */
+  /** A chunk too large to be stored is no failure for the local client, which gets it and the rest of the source. */
   rest: PassThrough | undefined
-  /** Nobody reads any more. */
+  /** The client has left. */
   isLeft = false
   readonly #onError: OnError | undefined
 
@@ -116,7 +116,7 @@ class Failure {
     this.#onError = onError
   }
 
-  /** The first one counts: what a source throws after its end is of no concern. */
+  /** Only the first one counts: errors that a source throws after its end are ignored. */
   set(error: unknown): void {
     if (this.error !== undefined) return
     this.error = { is: error }
@@ -165,7 +165,7 @@ class Follower implements Local {
   }
 }
 
-/** Reads at the client's pace; what is left when the client leaves is read to its end all the same. */
+/** Reads at the client's pace; when the client leaves, the rest is still read to its end. */
 class PassThrough implements Local {
   readonly #reading: Reading
   readonly #failure: Failure
@@ -254,10 +254,10 @@ async function run(
     if (reading !== undefined && isTooLarge(error)) return outlive(reading, last, producer, failure, error)
     if (reading !== undefined) leave(reading)
     const isLost = producer.signal.aborted && error === producer.signal.reason
-    // Neither a loss nor the end of this engine is the source's doing, and readers are told of both.
+    // A loss and the end of this engine are not failures of the source, and readers learn of both anyway.
     if (!isLost && !(bridge.closing && error instanceof ClosedError)) {
       failure.set(error)
-      // Why it failed matters more than that this could not be written down: readers are told when the lease lapses.
+      // The cause matters more than that it could not be stored: readers notice when the lease expires.
       await producer.fail(failure.words).catch(ignore)
     }
     throw error
@@ -265,7 +265,7 @@ async function run(
   return producer.complete()
 }
 
-/** The generation fails for a chunk that is too large, and the local client gets it all the same, and what comes after it. */
+/** The generation fails because of a chunk that is too large, but the local client gets that chunk and the rest. */
 async function outlive(
   reading: Reading,
   chunk: ChunkData | undefined,
@@ -274,7 +274,7 @@ async function outlive(
   error: unknown,
 ): Promise<never> {
   const over: Done = deferred()
-  // The source's own end is told to the local client.
+  // The local client gets the source's own end.
   const isOver = over.promise.catch(ignore)
   const rest = new PassThrough(reading, failure, over, producer.takeHalves(), chunk)
   failure.set(error)

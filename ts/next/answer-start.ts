@@ -11,7 +11,7 @@ type WaitUntil = (done: Promise<unknown>) => void
 
 /** How an answer is kept. */
 export interface AnswerOptions {
-  /** Whose chat it is: only with the same owner can its answers be continued, followed and stopped. 1–512 bytes. */
+  /** The owner of the chat: its answers can be continued, followed and stopped only with the same owner. 1–512 bytes. */
   owner: string
   /** If the chat is being answered already: `'error'` (default), or `'takeover'`, which interrupts that answer. */
   ifActive?: 'error' | 'takeover' | undefined
@@ -26,16 +26,16 @@ export interface AnswerOptions {
 
 export const answerFields = { ifActive: oneOf('error', 'takeover'), ttl, waitUntil: callback }
 
-/** What a stream says of the answer that it holds. */
+/** The metadata of an answer's stream. */
 export interface AnswerMetadata {
-  /** Of `chatRoutes` alone. */
+  /** Only set by `chatRoutes`. */
   chatId?: string
-  /** Whose hook is told of its end. */
+  /** The deployment whose hook is called at the answer's end. */
   deployment?: string | undefined
   messageId?: string
   /** The message that is answered. */
   after: string | null
-  /** The message in front of the request's last one, if it says so. */
+  /** The message before the request's last one, if the request has it. */
   previous?: string | undefined
   /** The request's last message, for other tabs and devices; undefined if it is large. */
   question?: unknown
@@ -45,24 +45,24 @@ export interface AnswerMetadata {
 
 /** A generation that has begun. */
 export interface Started {
-  /** What the client is sent that has asked. */
+  /** The response for the client that asked. */
   chunks: ReadableStream<api.ChunkData>
-  /** The cursor of the chunk that was read last; nothing of one that is not kept. */
+  /** The cursor of the chunk that was read last; undefined if that chunk is not stored. */
   cursor: () => string | undefined
-  /** Undefined: the store could not be reached, and the client was sent the answer all the same. */
+  /** Undefined: the store could not be reached, but the client still gets the answer. */
   done: Promise<api.Outcome | undefined>
 }
 
 interface Hooks {
   prelude?: Prelude | undefined
   metadata?: unknown
-  /** The words for what ends the answer, and for the errors within it. */
+  /** Turns errors into text: the one that ends the answer, and those within it. */
   wording: (error: unknown) => string
   /** Called once the answer has ended, or could not be started. */
   afterwards?: (() => MaybePromise<unknown>) | undefined
 }
 
-/** Starts a generation, after the one before if that is being stopped; rejects with the reason why it could not. */
+/** Starts a generation, after the previous one if that is being stopped; rejects with the reason if it cannot. */
 export async function startAnswer(
   engine: api.Engine,
   streamId: string,
@@ -87,7 +87,7 @@ export async function startAnswer(
         done = ended as typeof done
       },
     })
-    // A source that was never begun was stopped before, or refused.
+    // If the source was never started, the answer was stopped before, or refused.
     done.then(() => started.resolve(), started.reject)
     await started.promise
     return chunks
@@ -106,7 +106,7 @@ export async function startAnswer(
   return { chunks: rest(chunks, () => source?.hidden ?? 0), cursor: () => lastCursorOf(chunks), done }
 }
 
-/** What follows the first chunks; how many these are is known when the first one comes. */
+/** The chunks after the prelude; how many that has is known when its first chunk comes. */
 function rest(chunks: ReadableStream<api.ChunkData>, hidden: () => number): ReadableStream<api.ChunkData> {
   const reader = chunks.getReader()
   let count = 0
@@ -125,7 +125,7 @@ function rest(chunks: ReadableStream<api.ChunkData>, hidden: () => number): Read
   )
 }
 
-/** Hosts tell by these names what `after` of Next.js and `waitUntil` of Vercel's package come down to. */
+/** Under these names hosts offer what `after` of Next.js and `waitUntil` of Vercel's package use. */
 function ofHost(): WaitUntil | undefined {
   const global = globalThis as Record<
     symbol,

@@ -24,10 +24,10 @@ use crate::{
 /// The open part is sealed when it has this many entries.
 const OPEN_ENTRIES: u64 = 256;
 
-/// A large chunk is put down anew so many times, when its log is made anew meanwhile or the store has lost its pieces.
+/// How often a large chunk is stored again, if its log was recreated meanwhile or the store has lost its pieces.
 const ATTEMPTS: usize = 8;
 
-/// Makes a log.
+/// Creates a log.
 #[derive(Debug, Clone)]
 pub struct LogOpen {
     /// What it is made with.
@@ -237,7 +237,7 @@ impl Turn {
         Ok(written)
     }
 
-    /// Seals what is open, or the beginning of it. Whatever stands against it, the log stays as it is.
+    /// Seals the open part, or its beginning. If that fails, the log stays as it is.
     async fn seal(&mut self, context: &Arc<Context>, stream: &StreamId) {
         let Some(Cursor { generation, .. }) = self.known.filter(|_| self.open > 1) else {
             return;
@@ -252,7 +252,7 @@ impl Turn {
     }
 }
 
-/// Stops at the first piece that is not accepted: why, the write that refers to them is told.
+/// Stops at the first piece that is refused: the append that refers to the pieces then gets the reason.
 async fn upload(context: &Arc<Context>, stream: &StreamId, generation: Ulid, large: &Large) -> Result<()> {
     for index in 0..large.reference.pieces() {
         let piece = Piece {

@@ -29,7 +29,7 @@ use crate::{
     },
 };
 
-/// How long a producer is told that its stream was deleted.
+/// How long a producer's calls report that its stream was deleted.
 const TOMBSTONE: Duration = Duration::from_secs(60);
 
 /// A tombstone and a kept stop exist only while there is no stream, cursors and groups only while there is one.
@@ -292,7 +292,7 @@ impl StreamEntry {
         self.groups = Groups::default();
     }
 
-    /// Ends the generation if its producers are dead; whether it goes on.
+    /// Ends the generation if its producers are dead; returns whether it continues.
     pub fn lapse(&mut self, transaction: &mut Transaction) -> bool {
         let Some(stream) = &mut self.stream else {
             return false;
@@ -411,8 +411,8 @@ impl StreamEntry {
     }
 }
 
-/// Whether a generation, named by its ordinal and its id, is later than another. The ordinals tell, unless somebody has
-/// begun to count anew since it began.
+/// Whether a generation, named by its ordinal and its id, is later than another. The ordinals decide, unless counting
+/// has started over since it began.
 fn is_later((ordinal, id): (u64, Ulid), than: (u64, Ulid)) -> bool {
     if ordinal == than.0 {
         return id > than.1;

@@ -293,7 +293,7 @@ fn known(stream: &StreamId, state: String, mut fields: Fields) -> Result<Look<Fo
     };
     let mut consumers = fields.nested()?;
     while !consumers.is_empty() {
-        // What is no cursor was put there by somebody else.
+        // Another program has put anything that is not a cursor there.
         if let (Ok(consumer), Ok(cursor)) = (consumers.text(), consumers.text())
             && let Ok(cursor) = cursor.parse()
         {
