@@ -7,9 +7,9 @@ export function heartbeat(): Uint8Array {
   return encoder.encode(': heartbeat\n\n')
 }
 
-/** A chunk of a UI message stream: a JSON text, which has no line's end in it. `cursor` is where the client goes on after it. */
-export function uiMessage(data: string, cursor?: string): Uint8Array {
-  return encoder.encode(`${cursor === undefined ? '' : `id: ${cursor}\n`}data: ${data}\n\n`)
+/** A chunk of a UI message stream: a JSON text, which has no line's end in it. */
+export function uiMessage(data: string): Uint8Array {
+  return encoder.encode(`data: ${data}\n\n`)
 }
 
 /** What ends a UI message stream. */
