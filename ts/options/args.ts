@@ -93,6 +93,8 @@ export interface SseArgs {
   format: 'events' | 'ui-messages'
   retryMs: number
   isMerged: boolean
+  /** Chunks alone, but for the first so many: what opens and ends the response is not written. Null: all of it. */
+  bareAfter: number | null
 }
 
 export interface SweepArgs {
