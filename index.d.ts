@@ -526,7 +526,9 @@ export interface StreamStatus {
   /** How far its consumers have read; at most 100 of them, in no particular order. */
   consumers: ConsumerStatus[]
   /** Of a log ({@link Engine.log}) alone: what it was made with. Times in milliseconds, `expiresAt` since 1970. */
-  log?: { contentType: string; ttlMs: number | null; expiresAt: number | null } | undefined
+  log?:
+    | { contentType: string; ttlMs: number | null; expiresAt: number | null; fork: LogFork | null }
+    | undefined
 }
 
 export interface ConsumerStatus {
@@ -1015,6 +1017,28 @@ export interface LogAppended {
   readonly stop: string | undefined
 }
 
+/** Where a fork comes from. */
+export interface LogFork {
+  /** The log that it was made from. */
+  streamId: string
+  /** The last chunk that it was to have of that as a whole, and how much of what follows. */
+  seq: number
+  part: number
+  /** Of the logs before it, the oldest first: up to there their cursors are the fork's too. At most 64. */
+  origins: string[]
+}
+
+export interface LogForkOptions {
+  /** Up to where the other log's chunks are the fork's: `'start'`, a cursor, or, by default, `'now'`. */
+  at?: 'start' | 'now' | (string & {}) | undefined
+  /** So much more of what follows: chunks of a log of `application/json`, else bytes of the next chunk, which is cut. Default 0. */
+  part?: number | undefined
+  /** The owner of the other log. Default: this one's. */
+  sourceOwner?: string | undefined
+  /** Closes the fork, in the same step. */
+  close?: boolean | undefined
+}
+
 /** Where to begin in a log: after a cursor, or at a chunk's index, from 0; a negative one counts from the end. */
 export type LogFrom = 'start' | 'now' | (string & {}) | number
 
@@ -1062,6 +1086,14 @@ export interface Log {
    * is `ERR_CONFLICT`.
    */
   create(options?: { close?: boolean | undefined }): Promise<LogAppended>
+  /**
+   * Makes the log as a fork: it begins with a copy of what another log has up to some point, whose cursors are the fork's too up to
+   * there, and goes its own way. It has the content type, TTL and end of that log unless others were given; a closed log's fork is
+   * open. As long as a fork lives, nobody can make a log under the other one's name when that has been deleted. A fork that is there as
+   * it would be made is left as it is. `ERR_NOT_FOUND`, when there is no such log, and `ERR_CONFLICT`, when it has no such place, has
+   * another content type, was deleted and has forks, or has 1,000 of them.
+   */
+  createFrom(source: string, options?: LogForkOptions): Promise<LogAppended>
   /**
    * Appends chunks, at most 1 MiB together, or a single one of at most 32 MiB; makes the log first if need be. Resolves once the store
    * has accepted them. Rejects with `ERR_ENDED` when the log is closed.
