@@ -99,7 +99,7 @@ async fn g7_nothing_is_kept_for_a_producer_that_has_ended() {
     };
     assert!(whole(1).await);
     assert!(!whole(2).await);
-    store.release(a.producer);
+    store.release(&stream, a.producer, true);
     assert!(
         whole(3).await,
         "it is not known any more that this one may be fast"

@@ -28,6 +28,9 @@ scripts! {
     FAST_APPEND "append" on channel_of = "fast_append.lua";
     PIECE "piece" = "prelude.lua" "piece.lua";
     RENEW "renew" = "prelude.lua" "renew.lua";
+    LEAVE "leave" = "prelude.lua" "leave.lua";
+    VOUCH "vouch" = "vouch.lua";
+    ABSENT "absent" = "absent.lua";
     READ "read" = "prelude.lua" "read.lua";
     STOP "stop" = "prelude.lua" "stop.lua";
     ACK "ack" = "prelude.lua" "ack.lua";

@@ -114,6 +114,7 @@ impl Stream {
                 .max()
                 .unwrap_or_default(),
             doubt: self.doubt(now),
+            vouched: None,
         }
     }
 
