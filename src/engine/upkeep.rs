@@ -10,7 +10,7 @@ use super::{produce::producer::Producer, read::hub::Hub, registry::Registry};
 use crate::{StreamId, store::MOST_LOOKS, util::sync::lock};
 
 /// A record that has vanished without a word is missed within this.
-const LOOK: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_secs(10);
 /// Nothing is renewed more often.
 const SHORTEST: Duration = Duration::from_millis(50);
 

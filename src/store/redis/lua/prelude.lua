@@ -132,10 +132,9 @@ end
 
 -- Until when a producer is alive, and what its entry says of that. If its node vouches for it: the node, and until when it can.
 local function lease_of(text)
-  local lease, name = string.match(text, '^%d+ %d+ (%d+) ?(%w*)')
+  local lease, node, more = string.match(text, '^%d+ %d+ (%d+) ?([^L]*)L?(%d*)')
   lease = tonumber(lease or 0)
-  local node, more = string.match(name or '', '^([^L]+)L(%d+)$')
-  if lease == 0 or not node or shown_until(node) <= lease then return lease, lease end
+  if lease == 0 or more == '' or shown_until(node) <= lease then return lease, lease end
   local most = lease + more
   return math.min(most, shown_until(node)), lease, node, most
 end
