@@ -214,10 +214,15 @@ export interface ProduceOptions {
   metadata?: unknown
   /**
    * If the stream has a live producer: `'error'` (default) rejects with `ERR_ACTIVE`; `'takeover'` ends its generation as
-   * interrupted and fences it; `'share'` joins it, if it was started with `'share'` too: each chunk gets its own seq. At most
-   * 1,000 producers share a generation (`ERR_STORE`).
+   * interrupted and fences it; `'continue'` fences it and goes on with its generation after the last chunk, see
+   * {@link Producer.continued}: readers notice nothing. `'share'` joins it, if it was started with `'share'` too: each chunk
+   * gets its own seq. At most 1,000 producers share a generation (`ERR_STORE`).
+   *
+   * A producer whose process has died or stands still is live until somebody has found that its lease has lapsed and has ended
+   * its generation as interrupted. That end is final: what comes later, `'continue'` too, is up to `ifEnded`. A shared generation
+   * and a log cannot be continued (`ERR_ACTIVE`); what the first producer's `metadata` and `ttl` were, a continued generation keeps.
    */
-  ifActive?: 'error' | 'takeover' | 'share' | undefined
+  ifActive?: 'error' | 'takeover' | 'share' | 'continue' | undefined
   /** If the stream has ended: `'restart'` (default) starts another generation, `'error'` rejects with `ERR_ENDED`. */
   ifEnded?: 'restart' | 'error' | undefined
   /** Overrides the engine's. */
@@ -733,7 +738,7 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
    * Writes a source into a stream and returns the stream to send to the local client. If the client disconnects, the source is
    * still read to its end. A stop ends the source. If the store cannot be reached at the start, the source is passed
    * through without being resumable: at once while the state is `degraded`, otherwise after `connectTimeout`. With
-   * `ifActive: 'share'` the client is sent the whole shared generation.
+   * `ifActive: 'share'` and `'continue'` the client is sent the whole generation.
    *
    * @example
    * ```ts
@@ -1084,6 +1089,22 @@ export interface Producer extends AsyncDisposable {
   readonly streamId: string
   /** The generation's ULID. */
   readonly generation: string
+  /**
+   * The cursor of the last chunk that others have written to this generation before (`ifActive: 'continue'` and `'share'`); undefined
+   * if there is none, so that this producer begins the answer. Nothing comes between it and this producer's first chunk of a
+   * continued generation. What is there can be read as a page:
+   *
+   * @example
+   * ```ts
+   * const producer = await engine.produce(jobId, { ifActive: 'continue' })
+   * const log = engine.log(jobId)
+   * const { chunks } = await log.page({ from: -1 }) // the last chunk, if there is one
+   * const place = producer.continued === undefined ? 0 : chunks[0].json<{ place: number }>().place
+   * for await (const part of model.from(place)) producer.write(JSON.stringify(part))
+   * await producer.complete()
+   * ```
+   */
+  readonly continued: string | undefined
   /** Aborted by `stop` (reason: {@link StoppedError}), or when this producer is fenced or its stream is lost. */
   readonly signal: AbortSignal
   /** How the generation ended; undefined until then. */
