@@ -1096,12 +1096,9 @@ export interface Producer extends AsyncDisposable {
    *
    * @example
    * ```ts
-   * const producer = await engine.produce(jobId, { ifActive: 'continue' })
-   * const log = engine.log(jobId)
-   * const { chunks } = await log.page({ from: -1 }) // the last chunk, if there is one
-   * const place = producer.continued === undefined ? 0 : chunks[0].json<{ place: number }>().place
-   * for await (const part of model.from(place)) producer.write(JSON.stringify(part))
-   * await producer.complete()
+   * const producer = await engine.produce(chatId, { owner: userId, ifActive: 'continue' })
+   * const [last] = (await engine.log(chatId, { owner: userId }).page({ from: -1 })).chunks
+   * if (producer.continued !== undefined) console.log('to go on after', last?.text())
    * ```
    */
   readonly continued: string | undefined

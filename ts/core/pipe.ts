@@ -16,6 +16,7 @@ import { Subscription } from './subscription'
 interface Local {
   /** The cursor of the last chunk; nothing without a store, and for what is not in it. */
   readonly cursor?: string | undefined
+  readonly generation?: string | undefined
   next(): Promise<IteratorResult<ChunkData, unknown>>
   leave(): void
 }
@@ -23,6 +24,12 @@ interface Local {
 type Done = Deferred<Outcome | undefined>
 
 const locals = new WeakMap<ReadableStream, () => Local | undefined>()
+const generations = new WeakMap<ReadableStream, Promise<string | undefined>>()
+
+/** The generation that {@link pipe} writes to; nothing without a store. */
+export async function generationIn(chunks: ReadableStream): Promise<string | undefined> {
+  return generations.get(chunks)
+}
 
 /** The cursor of the chunk that was read last from what {@link pipe} has returned, if that chunk is in the stream. */
 export function lastCursorOf(chunks: ReadableStream): string | undefined {
@@ -59,6 +66,13 @@ export function pipe(
   // A failure is for who reads that far, not for who has left before.
   const chunks = new ReadableStream<ChunkData>(local, { highWaterMark: 0 })
   locals.set(chunks, () => open)
+  generations.set(
+    chunks,
+    opening.then(
+      ({ generation }) => generation,
+      () => undefined,
+    ),
+  )
   return chunks
 }
 
@@ -92,7 +106,8 @@ async function begin(
     sse: null,
   }
   const following = { args, signal: undefined, isAuto: false }
-  const local = new Follower(new Subscription(bridge, following, origin(begin)), failure)
+  const reader = new Subscription(bridge, following, origin(begin))
+  const local = new Follower(reader, failure, producer.generation)
   done.resolve(run(bridge, source, producer, failure))
   return local
 }
@@ -130,7 +145,11 @@ class Follower implements Local {
   #last: Chunk | undefined
   #isAtRest = false
 
-  constructor(subscription: Subscription, failure: Failure) {
+  constructor(
+    subscription: Subscription,
+    failure: Failure,
+    readonly generation: string,
+  ) {
     this.#subscription = subscription
     this.#failure = failure
   }

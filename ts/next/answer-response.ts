@@ -79,7 +79,7 @@ export function answerResponse(
 }
 
 /** Whether the SDK has said by itself that its answer was cut short. */
-function hasEnded(last: string): boolean {
+export function hasEnded(last: string): boolean {
   return /^\{"type":"(abort|error)"/.test(last)
 }
 

@@ -1,5 +1,5 @@
 import type * as api from '../../index'
-import { lastCursorOf } from '../core/pipe'
+import { generationIn, lastCursorOf } from '../core/pipe'
 import { callback, oneOf } from '../options/checks'
 import { ttl } from '../options/fields'
 import type { MaybePromise } from '../util/deferred'
@@ -49,6 +49,8 @@ export interface Started {
   chunks: ReadableStream<api.ChunkData>
   /** The cursor of the chunk that was read last; nothing of one that is not kept. */
   cursor: () => string | undefined
+  /** Which generation it is, undefined without a store; and how many of its chunks this client is not sent, once that is known. */
+  place?: () => Promise<{ generation: string | undefined; hidden: number }>
   /** Undefined: the store could not be reached, and the client was sent the answer all the same. */
   done: Promise<api.Outcome | undefined>
 }
@@ -103,7 +105,12 @@ export async function startAnswer(
     .then(afterwards)
   waitUntil?.(closed)
   const chunks = await starting
-  return { chunks: rest(chunks, () => source?.hidden ?? 0), cursor: () => lastCursorOf(chunks), done }
+  const hidden = () => source?.hidden ?? 0
+  const place = async () => {
+    await source?.counted
+    return { generation: await generationIn(chunks), hidden: hidden() }
+  }
+  return { chunks: rest(chunks, hidden), cursor: () => lastCursorOf(chunks), place, done }
 }
 
 /** What follows the first chunks; how many these are is known when the first one comes. */

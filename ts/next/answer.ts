@@ -35,6 +35,7 @@ export class AnswerSource implements AsyncIterableIterator<string> {
   readonly #wording: (error: unknown) => string
   readonly #prelude: Prelude
   readonly #closed = deferred<void>()
+  readonly #counted = deferred<void>()
   #reading: Promise<Reading<unknown>> | undefined
   #texts: string[] = []
   #hasBegun = false
@@ -54,6 +55,12 @@ export class AnswerSource implements AsyncIterableIterator<string> {
     this.#signal = signal
     this.#wording = wording
     this.#prelude = prelude
+    if (prelude.opened === undefined && prelude.begun === undefined) this.#counted.resolve()
+  }
+
+  /** Settles when {@link hidden} is the last word. */
+  get counted(): Promise<void> {
+    return this.#counted.promise
   }
 
   /** Settles when nothing is left of the source, its hooks included. */
@@ -79,10 +86,10 @@ export class AnswerSource implements AsyncIterableIterator<string> {
         if (first !== undefined && !this.#hasBegun) await this.#begin(first)
       }
     } catch (error) {
-      this.#closed.resolve()
+      this.#end()
       throw error
     }
-    this.#closed.resolve()
+    this.#end()
     return { done: true, value: undefined }
   }
 
@@ -93,7 +100,7 @@ export class AnswerSource implements AsyncIterableIterator<string> {
       if (this.#signal.aborted) await drain(reading)
       else leave(reading)
     }
-    this.#closed.resolve()
+    this.#end()
     return { done: true, value: undefined }
   }
 
@@ -107,6 +114,7 @@ export class AnswerSource implements AsyncIterableIterator<string> {
       answer = await this.#open()
     } finally {
       this.#precede(this.#prelude.opened?.(answer))
+      if (this.#prelude.begun === undefined) this.#counted.resolve()
     }
     // After a stop an error says no more than that.
     const onError = (error: unknown) => (this.#signal.aborted ? 'stopped' : this.#wording(error))
@@ -117,6 +125,12 @@ export class AnswerSource implements AsyncIterableIterator<string> {
   async #begin(first: string): Promise<void> {
     this.#hasBegun = true
     this.#precede(await this.#prelude.begun?.(first))
+    this.#counted.resolve()
+  }
+
+  #end(): void {
+    this.#counted.resolve()
+    this.#closed.resolve()
   }
 
   #precede(texts: Iterable<string> = []): void {
