@@ -2,9 +2,10 @@
 import type * as api from '../../index'
 import { FailedError, GapError, InterruptedError, invalidArgument } from '../errors/errors'
 import { wording as wordingOf } from '../errors/wording'
+import { uiMessage } from '../http/events'
 import { cursorAt } from '../util/cursor'
-import { deferred } from '../util/deferred'
-import { answerResponse, hasEnded } from './answer-response'
+import { deferred, ignore } from '../util/deferred'
+import { answerResponse } from './answer-response'
 import type { Started } from './answer-start'
 import { forbidden, isAfter, nothing, type ResumeOptions } from './responses'
 
@@ -79,8 +80,11 @@ export async function indexedResponse(
   const start = run.hidden + (index < 0 ? Math.max(0, count + index) : index)
   // Where the one before the current answer began is not known: its chunks are counted.
   const from = cursorAt(generation, isCurrent ? status.firstSeq - 1 + start : 0)
-  const texts = copy(engine, streamId, from, isCurrent ? 0 : start, options)
-  const response = answerResponse(startedWith(texts), wordingOf(onError), maxDurationMs)
+  const left = new AbortController()
+  const signal = AbortSignal.any([options.signal, left.signal])
+  const texts = copy(engine, streamId, from, isCurrent ? 0 : start, { ...options, signal })
+  const started = startedWith(texts, () => left.abort())
+  const response = answerResponse(started, wordingOf(onError), maxDurationMs)
   if (isCurrent) response.headers.set('x-workflow-stream-tail-index', String(count - 1))
   return response
 }
@@ -88,23 +92,18 @@ export async function indexedResponse(
 type Texts = AsyncGenerator<string, api.Outcome>
 
 /** As if an answer had begun with these texts. */
-function startedWith(texts: Texts): Started {
+function startedWith(texts: Texts, leave: () => void = ignore): Started {
   const done = deferred<api.Outcome>()
-  const chunks = new ReadableStream<string>(
-    {
-      async pull(controller) {
-        const result = await texts.next()
-        if (!result.done) return controller.enqueue(result.value)
-        done.resolve(result.value)
-        controller.close()
-      },
-      async cancel() {
-        await texts.return('complete')
-      },
+  const events = {
+    async next(): Promise<IteratorResult<Uint8Array, unknown>> {
+      const result = await texts.next()
+      if (!result.done) return { done: false, value: uiMessage(result.value) }
+      done.resolve(result.value)
+      return result
     },
-    { highWaterMark: 0 },
-  )
-  return { chunks, cursor: () => undefined, done: done.promise }
+    leave,
+  }
+  return { events, done: done.promise }
 }
 
 const FINISH = '{"type":"finish"}'
@@ -149,4 +148,9 @@ function endOf(error: unknown): string | undefined {
   if (error instanceof FailedError) return error.reason
   if (error instanceof InterruptedError) return `interrupted: ${error.reason}`
   return error instanceof GapError ? 'This answer is not kept any more.' : undefined
+}
+
+/** Whether the SDK has said by itself that its answer was cut short. */
+function hasEnded(last: string): boolean {
+  return /^\{"type":"(abort|error)"/.test(last)
 }

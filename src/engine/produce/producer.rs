@@ -1,4 +1,4 @@
-//! The producer's side that the host sees: a queue that takes chunks at once, and what is waiting for it to empty.
+//! The side of a producer that the host uses: a queue that takes chunks at once, and the calls that wait for it to empty.
 //!
 //! The other side, which writes the queue to the store, is [`writer`](super::writer).
 
@@ -50,7 +50,7 @@ pub struct Producer {
 /// What a chunk costs beside its payload while it waits, so that empty ones are bounded too: its tag, as often as that is
 /// kept or copied, and a vector's room to grow. The host counts the same, and so does a reader's credit.
 pub const CHUNK_COST: u32 = 32;
-/// What somebody who waits for its acknowledgement costs, most of it on the host's side, which counts the same.
+/// The cost of an awaited acknowledgement, most of it on the host's side, which counts the same.
 pub const ACK_COST: u32 = 256;
 
 /// What host and writer share.
@@ -70,9 +70,9 @@ pub(crate) struct State {
     sending: bool,
     /// Payload bytes of it.
     in_flight: usize,
-    /// What is said once it has its answer.
+    /// The error to report once the batch in flight has its answer.
     pub(crate) cut_off: Option<Error>,
-    /// Of the chunks that crossed, those whose acknowledgement is asked for, ascending.
+    /// The chunks that crossed and whose acknowledgement is awaited, ascending.
     acks: VecDeque<u64>,
     flushes: VecDeque<(u64, oneshot::Sender<Result<()>>)>,
     room: Vec<oneshot::Sender<Result<()>>>,
@@ -101,8 +101,8 @@ pub(crate) struct Batch {
 }
 
 impl Producer {
-    /// Takes a chunk and returns the [depth](Self::depth) now. A chunk that comes after the end is dropped: the host has been,
-    /// or is just being, told of the end.
+    /// Takes a chunk and returns the [depth](Self::depth) now. A chunk that comes after the end is dropped: the host has got,
+    /// or is about to get, the end.
     pub fn write(&self, context: &Context, kind: Kind, data: &[u8], wants_ack: bool) -> usize {
         let large = (data.len() > MAX_INLINE).then(|| Large::new(kind, data, self.ordinal));
         let mut state = lock(&self.state);
@@ -240,7 +240,7 @@ impl Producer {
         }
     }
 
-    /// Nothing more will be written: everyone who waits is told, and the host if it did not ask for the end itself.
+    /// Nothing more will be written: answers all waiting calls, and notifies the host if it did not ask for the end itself.
     pub(crate) fn close(&self, context: &Context, outcome: Result<Terminal>) {
         let mut state = lock(&self.state);
         if state.outcome.is_some() {
@@ -263,7 +263,7 @@ impl Producer {
         context.outbox().settle(count(waiting.crossed - waiting.settled));
         let told = outcome.clone().map(|_| ());
         for (_, flush) in waiting.flushes {
-            // The one who asked may be gone; then nobody is to be told.
+            // The caller may be gone.
             let _ = flush.send(told.clone());
         }
         for room in waiting.room {
@@ -391,7 +391,7 @@ impl State {
         self.queue.count() as u64
     }
 
-    /// A batch was accepted: tells those who waited for it. Returns the seqs of the acknowledgements that are due.
+    /// A batch was accepted: answers the calls that waited for it. Returns the seqs of the acknowledgements that are due.
     pub(crate) fn accept(&mut self, chunks: u64, last: u64, mark: usize) -> Vec<u64> {
         self.sending = false;
         self.in_flight = 0;
@@ -417,7 +417,7 @@ impl State {
             .is_some_and(|(target, _)| *target <= self.settled)
         {
             if let Some((_, flush)) = self.flushes.pop_front() {
-                // The one who asked may be gone; then nobody is to be told.
+                // The caller may be gone.
                 let _ = flush.send(Ok(()));
             }
         }

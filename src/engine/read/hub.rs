@@ -31,11 +31,11 @@ const SLACK: Duration = Duration::from_millis(30);
 /// What an audit or a repair reads at most before it leaves the rest to the readers.
 pub(crate) const PAGE_BYTES: usize = 256 * 1024;
 
-/// Whoever follows a stream: is told of its news.
+/// A reader of a stream, which is notified of its news.
 pub trait Follower: Send + Sync {
     /// There may be something new.
     fn poke(&self);
-    /// There are so many bytes more, which may wait a moment for what follows.
+    /// There are this many more bytes, which may wait a moment for following ones.
     fn grow(&self, _bytes: usize) {
         self.poke();
     }
@@ -68,9 +68,9 @@ pub(crate) struct State {
     /// The longest lease that a page has shown; the producer's own may be longer.
     pub(crate) lease: Option<Duration>,
     pub(crate) missing_since: Option<Instant>,
-    /// The generation whose lapse the log was told of last.
+    /// The generation whose expired lease was logged last.
     lapsed: Option<Ulid>,
-    /// Who was last let in, and to what: need not be asked again of the store.
+    /// The owner that was last admitted, and to which generation: the store need not check it again.
     pub(crate) admitted: Option<(Ulid, OwnerCheck)>,
 }
 
@@ -91,7 +91,7 @@ impl Hub {
         &self.stream
     }
 
-    /// Adds a reader; whether it is the first one, for which somebody has to listen.
+    /// Adds a reader; returns whether it is the first one, for which a task has to listen.
     pub(crate) fn join(&self, handle: Handle, follower: Arc<dyn Follower>) -> bool {
         let mut state = lock(&self.state);
         state.followers.insert(handle, follower);
@@ -340,7 +340,7 @@ impl Hub {
         }
     }
 
-    /// The stream is gone: whoever follows it has seen all there will be.
+    /// The stream is gone: its readers have seen all that there will be.
     pub(crate) fn abandon(&self, reason: InterruptReason) {
         let news = {
             let mut state = lock(&self.state);
@@ -352,8 +352,8 @@ impl Hub {
 }
 
 impl Hub {
-    /// Called with the registry locked, when the last reader has left: stops listening unless one has come back
-    /// (`None`), and says whether the hub may leave the registry.
+    /// Called with the registry locked, when the last reader has left: stops listening unless a reader has come back
+    /// (`None`), and returns whether the hub may leave the registry.
     pub(crate) fn retire(&self, context: &Context) -> Option<bool> {
         let mut state = lock(&self.state);
         if !state.followers.is_empty() {
