@@ -105,6 +105,13 @@ pub enum ControlMessage {
         /// Whose producers are suspected to be dead: they show that they live by a renewal.
         generation: Ulid,
     },
+    /// A producer was replaced by another one, who goes on with its generation.
+    Replaced {
+        /// What it may not write to any more.
+        generation: Ulid,
+        /// Who is fenced.
+        producer: Ulid,
+    },
     /// Another process ended the generation: it was taken over or deleted, or its lease had expired.
     Ended {
         /// The generation that was ended.
@@ -149,7 +156,7 @@ pub trait Listener: Send + Sync + 'static {
 pub trait Store: Send + Sync + 'static {
     /// Connects, if there is something to connect to. Every other operation does so by itself.
     fn connect(&self) -> Pending<'_, ()>;
-    /// Begins or joins a generation; the stream enters the index. Producers' control messages are listened to before.
+    /// Begins or joins a generation, or goes on with it; the stream enters the index. Producers' control messages are listened to before.
     /// Errors: [`crate::Error::Active`], [`crate::Error::Forbidden`], [`crate::Error::Store`] for more than
     /// [`MAX_PRODUCERS`](super::MAX_PRODUCERS) producers.
     fn start<'a>(&'a self, stream: &'a StreamId, start: &'a Start) -> Pending<'a, Started>;

@@ -17,7 +17,7 @@ use super::{
     ring::{News, Next, Ring},
 };
 use crate::{
-    Error, StreamId,
+    Cursor, Error, StreamId,
     engine::{context::Context, events::Handle},
     model::{
         ending::{InterruptReason, Terminal},
@@ -40,6 +40,8 @@ pub trait Follower: Send + Sync {
     fn grow(&self, _bytes: usize) {
         self.poke();
     }
+    /// What was shown of a generation after this cursor was never written, and something else is.
+    fn retract(&self, _to: Cursor) {}
     /// There cannot be anything any more.
     fn fail(&self, error: Error);
 }
@@ -107,12 +109,12 @@ impl Hub {
         self.work.notify_one();
     }
 
-    /// A local producer has started a generation, or joined one that stands at `seq`.
-    pub fn producer_joins(&self, generation: Ulid, seq: u64) {
+    /// A local producer has started a generation, or joined one that begins after `base` and stands at `seq`.
+    pub fn producer_joins(&self, generation: Ulid, base: u64, seq: u64) {
         let news = {
             let mut state = lock(&self.state);
             state.producers += 1;
-            state.ring.start(generation, seq)
+            state.ring.start(generation, base, seq)
         };
         self.tell(news);
     }
@@ -208,12 +210,28 @@ impl Hub {
                 terminal,
             } => self.end(generation, last, terminal),
             LiveMessage::Started { generation, base } => {
-                let news = lock(&self.state).ring.start(generation, base);
+                let news = lock(&self.state).ring.start(generation, base, base);
                 self.tell(news);
             }
             LiveMessage::Deleted => self.abandon(InterruptReason::Deleted),
         }
         false
+    }
+
+    /// A local producer was replaced by another one, and has shown more of its generation than it could write.
+    pub fn retract(&self, to: Cursor) {
+        let followers: Vec<_> = {
+            let mut state = lock(&self.state);
+            if state.ring.generation() != Some(to.generation) {
+                return;
+            }
+            state.ring.retract();
+            state.followers.values().cloned().collect()
+        };
+        for follower in followers {
+            follower.retract(to);
+        }
+        self.tell(News::Hole);
     }
 
     /// Messages may have been missed.

@@ -78,7 +78,9 @@ impl Store for RedisStore {
                 )
                 .show(restore.ordinal)
                 .show(restore.base)
-                .show(restore.seq);
+                .show(restore.seq)
+                .show(restore.turn)
+                .show(restore.own_after);
             let reply = self.begin(stream, &restore.start, &call).await;
             let generation = restore.start.generation;
             let answer = reply.and_then(|reply| reply::appended("restore", reply));
