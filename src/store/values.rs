@@ -313,6 +313,19 @@ pub struct Vouched {
     pub left: Duration,
 }
 
+/// An active generation as somebody knows it.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// Whose it is.
+    pub stream: StreamId,
+    /// Which one it is.
+    pub generation: Ulid,
+    /// The seq of its last chunk.
+    pub seq: u64,
+    /// Whether there should be no later one; else those of others may not be known.
+    pub is_all: bool,
+}
+
 /// The answer to [`Read`].
 #[derive(Debug, Clone)]
 pub struct Page {

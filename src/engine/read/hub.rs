@@ -23,7 +23,7 @@ use crate::{
         ending::{InterruptReason, Terminal},
         frame::Frame,
     },
-    store::{LiveMessage, OwnerCheck, Page},
+    store::{Known, LiveMessage, OwnerCheck, Page},
     util::{backoff::jitter, sync::lock},
 };
 
@@ -319,6 +319,18 @@ impl Hub {
         self.changed.subscribe()
     }
 
+    /// What the store should have of the stream, if that is known.
+    pub(crate) fn known(&self) -> Option<Known> {
+        let state = lock(&self.state);
+        state.ring.terminal().is_none().then_some(())?;
+        Some(Known {
+            stream: self.stream.clone(),
+            generation: state.ring.generation()?,
+            seq: state.ring.tail()?,
+            is_all: *self.listening.borrow(),
+        })
+    }
+
     /// Whether its stream needs no look while this node lives; or while any does.
     pub(crate) fn is_vouched_by(&self, node: Option<Ulid>) -> bool {
         let vouched = lock(&self.state).vouched;
@@ -329,7 +341,9 @@ impl Hub {
     pub(crate) fn doubt(&self) {
         let mut state = lock(&self.state);
         state.vouched = None;
-        self.audit_in(&mut state, Duration::ZERO);
+        if !state.followers.is_empty() {
+            self.audit_in(&mut state, Duration::ZERO);
+        }
     }
 
     /// The next look at the log; the task is woken if it comes earlier than it thinks.
