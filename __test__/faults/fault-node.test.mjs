@@ -144,6 +144,42 @@ describe('G5: signs of life', { concurrency: true }, () => {
     for (const reader of others) assert.equal((await reader.end()).outcome, 'complete')
   })
 
+  test('G5: a process that has taken the place of a living one is killed: readers from before are told', async (t) => {
+    const redis = await openRedis(t)
+    const options = { url: redis.url, lease: LEASE_MS }
+    const [first, reading] = [openEngine(t, options), openEngine(t, options)]
+    const victim = await startRemote(t, options)
+    const ways = /** @type {const} */ (['continue', 'takeover', 'share'])
+    const producers = await Promise.all(
+      ways.map((way) => first.produce(way, { ifActive: way === 'share' ? 'share' : 'error' })),
+    )
+    await Promise.all(producers.map((producer) => producer.append('1')))
+    const readers = ways.map((way) => follow(reading, way, { name: way, follow: 'all' }))
+    await Promise.all(readers.map((reader) => reader.has(1)))
+    // The reader's process looks at the first one by now.
+    await pass(LEASE_MS)
+    for (const way of ways) {
+      await victim.ask('produce', { streamId: way, options: { ifActive: way } })
+      await victim.ask('write', { streamId: way, chunks: ['2'] })
+    }
+    await Promise.all(readers.map((reader) => reader.has(2)))
+    await producers[2]?.complete()
+    await pass(1.5 * LEASE_MS)
+    const died = now()
+    await victim.kill()
+    for (const way of ways) {
+      // As only a look by the reader's process can have changed it.
+      await until(
+        async () => (await redis.admin.cmd('HGET', `{tidemark:${way}}:meta`, 's')) === 'interrupted',
+        {
+          timeout: LEASE_MS + SLACK_MS,
+          message: `the end of ${way}, ${now() - died} ms after the death`,
+        },
+      )
+    }
+    assert.ok(now() - died < LEASE_MS + SLACK_MS, `${now() - died} ms`)
+  })
+
   test('G5: a producer that cannot go on while its process lives: its readers are told', async (t) => {
     const redis = await openRedis(t)
     const options = { url: redis.url, lease: LEASE_MS }
