@@ -84,7 +84,7 @@ impl Registry {
         ask
     }
 
-    /// Answers it; of no consequence when it was given up meanwhile.
+    /// Answers it; does nothing if the question was given up meanwhile.
     pub(super) fn answer(&self, ask: u32, answer: Result<Credentials, String>) {
         if let Some(waiting) = lock(&self.asks).remove(&ask) {
             let _ = waiting.send(answer);

@@ -1,4 +1,4 @@
-//! The producer's side that the host sees: a queue that takes chunks at once, and what is waiting for it to empty.
+//! The side of a producer that the host uses: a queue that takes chunks at once, and the calls that wait for it to empty.
 //!
 //! The other side, which writes the queue to the store, is [`writer`](super::writer).
 
@@ -53,7 +53,7 @@ const SPREAD: u32 = 1024;
 /// What a chunk costs beside its payload while it waits, so that empty ones are bounded too: its tag, as often as that is
 /// kept or copied, and a vector's room to grow. The host counts the same, and so does a reader's credit.
 pub const CHUNK_COST: u32 = 32;
-/// What somebody who waits for its acknowledgement costs, most of it on the host's side, which counts the same.
+/// The cost of an awaited acknowledgement, most of it on the host's side, which counts the same.
 pub const ACK_COST: u32 = 256;
 
 /// What host and writer share.
@@ -64,6 +64,8 @@ pub(crate) struct State {
     queued_since: Option<Instant>,
     /// How many chunks and bytes of the queue local readers have got already (while the store is away).
     offered: (usize, usize),
+    /// The last seq that local readers were given while the store was away.
+    pub(crate) shown: u64,
     /// Chunks that crossed, ever; and those of them that were accepted.
     crossed: u64,
     settled: u64,
@@ -71,9 +73,9 @@ pub(crate) struct State {
     sending: bool,
     /// Payload bytes of it.
     in_flight: usize,
-    /// What is said once it has its answer.
+    /// The error to report once the batch in flight has its answer.
     pub(crate) cut_off: Option<Error>,
-    /// Of the chunks that crossed, those whose acknowledgement is asked for, ascending.
+    /// The chunks that crossed and whose acknowledgement is awaited, ascending.
     acks: VecDeque<u64>,
     flushes: VecDeque<(u64, oneshot::Sender<Result<()>>)>,
     room: Vec<oneshot::Sender<Result<()>>>,
@@ -104,8 +106,8 @@ pub(crate) struct Batch {
 }
 
 impl Producer {
-    /// Takes a chunk and returns the [depth](Self::depth) now. A chunk that comes after the end is dropped: the host has been,
-    /// or is just being, told of the end.
+    /// Takes a chunk and returns the [depth](Self::depth) now. A chunk that comes after the end is dropped: the host has got,
+    /// or is about to get, the end.
     pub fn write(&self, context: &Context, kind: Kind, data: &[u8], wants_ack: bool) -> usize {
         let large = (data.len() > MAX_INLINE).then(|| Large::new(kind, data, self.ordinal));
         let mut state = lock(&self.state);
@@ -243,7 +245,7 @@ impl Producer {
         }
     }
 
-    /// Nothing more will be written: everyone who waits is told, and the host if it did not ask for the end itself.
+    /// Nothing more will be written: answers all waiting calls, and notifies the host if it did not ask for the end itself.
     pub(crate) fn close(&self, context: &Context, outcome: Result<Terminal>) {
         let mut state = lock(&self.state);
         if state.outcome.is_some() {
@@ -253,6 +255,7 @@ impl Producer {
         let waiting = State {
             outcome: Some(outcome.clone()),
             stop: state.stop.clone(),
+            shown: state.shown,
             ..State::default()
         };
         let waiting = std::mem::replace(&mut *state, waiting);
@@ -265,7 +268,7 @@ impl Producer {
         context.outbox().settle(count(waiting.crossed - waiting.settled));
         let told = outcome.clone().map(|_| ());
         for (_, flush) in waiting.flushes {
-            // The one who asked may be gone; then nobody is to be told.
+            // The caller may be gone.
             let _ = flush.send(told.clone());
         }
         for room in waiting.room {
@@ -345,6 +348,11 @@ impl State {
         matches!(self.outcome, Some(Ok(_)))
     }
 
+    /// Whether another producer has taken its place.
+    pub(crate) fn is_fenced(&self) -> bool {
+        matches!(self.outcome, Some(Err(Error::Fenced { .. })))
+    }
+
     fn queued(&self) -> usize {
         self.queue.payload_len() + self.in_flight
     }
@@ -415,7 +423,7 @@ impl State {
         self.queue.count() as u64
     }
 
-    /// A batch was accepted: tells those who waited for it. Returns the seqs of the acknowledgements that are due.
+    /// A batch was accepted: answers the calls that waited for it. Returns the seqs of the acknowledgements that are due.
     pub(crate) fn accept(&mut self, chunks: u64, last: u64, mark: usize) -> Vec<u64> {
         self.sending = false;
         self.in_flight = 0;
@@ -442,7 +450,7 @@ impl State {
             .is_some_and(|(target, _)| *target <= self.settled)
         {
             if let Some((_, flush)) = self.flushes.pop_front() {
-                // The one who asked may be gone; then nobody is to be told.
+                // The caller may be gone.
                 let _ = flush.send(Ok(()));
             }
         }

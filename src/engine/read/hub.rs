@@ -17,7 +17,7 @@ use super::{
     ring::{News, Next, Ring},
 };
 use crate::{
-    Error, StreamId,
+    Cursor, Error, StreamId,
     engine::{context::Context, events::Handle},
     model::{
         ending::{InterruptReason, Terminal},
@@ -32,14 +32,16 @@ pub(crate) const AUDIT: Duration = Duration::from_secs(5);
 /// What an audit or a repair reads at most before it leaves the rest to the readers.
 pub(crate) const PAGE_BYTES: usize = 256 * 1024;
 
-/// Whoever follows a stream: is told of its news.
+/// A reader of a stream, which is notified of its news.
 pub trait Follower: Send + Sync {
     /// There may be something new.
     fn poke(&self);
-    /// There are so many bytes more, which may wait a moment for what follows.
+    /// There are this many more bytes, which may wait a moment for following ones.
     fn grow(&self, _bytes: usize) {
         self.poke();
     }
+    /// What was shown of a generation after this cursor was never written, and something else is.
+    fn retract(&self, _to: Cursor) {}
     /// There cannot be anything any more.
     fn fail(&self, error: Error);
 }
@@ -70,9 +72,9 @@ pub(crate) struct State {
     /// The longest lease that a page has shown; the producer's own may be longer.
     pub(crate) lease: Option<Duration>,
     pub(crate) missing_since: Option<Instant>,
-    /// The generation whose lapse the log was told of last.
+    /// The generation whose expired lease was logged last.
     lapsed: Option<Ulid>,
-    /// Who was last let in, and to what: need not be asked again of the store.
+    /// The owner that was last admitted, and to which generation: the store need not check it again.
     pub(crate) admitted: Option<(Ulid, OwnerCheck)>,
 }
 
@@ -94,7 +96,7 @@ impl Hub {
         &self.stream
     }
 
-    /// Adds a reader; whether it is the first one, for which somebody has to listen.
+    /// Adds a reader; returns whether it is the first one, for which a task has to listen.
     pub(crate) fn join(&self, handle: Handle, follower: Arc<dyn Follower>) -> bool {
         let mut state = lock(&self.state);
         state.followers.insert(handle, follower);
@@ -107,12 +109,12 @@ impl Hub {
         self.work.notify_one();
     }
 
-    /// A local producer has started a generation, or joined one that stands at `seq`.
-    pub fn producer_joins(&self, generation: Ulid, seq: u64) {
+    /// A local producer has started a generation, or joined one that begins after `base` and stands at `seq`.
+    pub fn producer_joins(&self, generation: Ulid, base: u64, seq: u64) {
         let news = {
             let mut state = lock(&self.state);
             state.producers += 1;
-            state.ring.start(generation, seq)
+            state.ring.start(generation, base, seq)
         };
         self.tell(news);
     }
@@ -208,12 +210,28 @@ impl Hub {
                 terminal,
             } => self.end(generation, last, terminal),
             LiveMessage::Started { generation, base } => {
-                let news = lock(&self.state).ring.start(generation, base);
+                let news = lock(&self.state).ring.start(generation, base, base);
                 self.tell(news);
             }
             LiveMessage::Deleted => self.abandon(InterruptReason::Deleted),
         }
         false
+    }
+
+    /// A local producer was replaced by another one, and has shown more of its generation than it could write.
+    pub fn retract(&self, to: Cursor) {
+        let followers: Vec<_> = {
+            let mut state = lock(&self.state);
+            if state.ring.generation() != Some(to.generation) {
+                return;
+            }
+            state.ring.retract();
+            state.followers.values().cloned().collect()
+        };
+        for follower in followers {
+            follower.retract(to);
+        }
+        self.tell(News::Hole);
     }
 
     /// Messages may have been missed.
@@ -360,7 +378,7 @@ impl Hub {
         }
     }
 
-    /// The stream is gone: whoever follows it has seen all there will be.
+    /// The stream is gone: its readers have seen all that there will be.
     pub(crate) fn abandon(&self, reason: InterruptReason) {
         let news = {
             let mut state = lock(&self.state);
@@ -372,8 +390,8 @@ impl Hub {
 }
 
 impl Hub {
-    /// Called with the registry locked, when the last reader has left: stops listening unless one has come back
-    /// (`None`), and says whether the hub may leave the registry.
+    /// Called with the registry locked, when the last reader has left: stops listening unless a reader has come back
+    /// (`None`), and returns whether the hub may leave the registry.
     pub(crate) fn retire(&self, context: &Context) -> Option<bool> {
         let mut state = lock(&self.state);
         if !state.followers.is_empty() {

@@ -25,7 +25,7 @@ use crate::{
     },
 };
 
-/// By stream, those that somebody needs.
+/// The hubs that are in use, by stream.
 #[derive(Default)]
 pub(crate) struct Hubs {
     by_stream: Mutex<HashMap<StreamId, Arc<Hub>>>,
@@ -226,7 +226,7 @@ async fn audit(hub: &Hub, context: &Context) -> bool {
             lock(&hub.state).hole = true;
             return false;
         }
-        // A frame that cannot be decoded, or missing rights: whoever reads it gets the error.
+        // A frame that cannot be decoded, or missing rights: its readers get the error.
         Err(error) => {
             tracing::warn!(stream = %hub.stream, cause = %error, "the log cannot be read");
             lock(&hub.state).ring.lose_track();

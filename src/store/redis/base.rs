@@ -160,7 +160,7 @@ impl RedisStore {
         join_all(runs).await.into_iter().collect()
     }
 
-    /// Runs a script that can be done without. What a missing right forbids is told once and left out for a while.
+    /// Runs an optional script. If a right is missing, this is reported once, and the script is left out for a while.
     pub(super) async fn spare(&self, spare: Spare, call: Call) -> Result<Option<Value>> {
         let endpoint = self.endpoint()?;
         if !endpoint.health.may(spare) {
@@ -185,7 +185,7 @@ impl RedisStore {
             .text(&keys.escaped)
     }
 
-    /// Does something that nobody waits for. See [`Errands::run`].
+    /// Sends a call that nobody waits for. See [`Errands::run`].
     pub(super) fn send_along(&self, name: String, spare: Spare, call: Call) -> Result<()> {
         let endpoint = self.endpoint()?;
         if endpoint.health.may(spare) {

@@ -35,6 +35,7 @@ impl RedisStore {
                 IfActive::Error => "error",
                 IfActive::Takeover => "takeover",
                 IfActive::Share => "share",
+                IfActive::Continue => "continue",
             })
             .text(optional(start.owner.as_ref()))
             .text(optional(start.metadata.as_ref()))
@@ -46,7 +47,7 @@ impl RedisStore {
     /// Runs a script that makes a record. Its producer's messages are listened to before, and the generation is noted as open
     /// meanwhile. Nothing but the server that has the stream is waited for.
     pub(super) async fn begin(&self, stream: &StreamId, start: &Start, call: &Call) -> Result<Value> {
-        // Refused credentials are told at once here; the subscriber goes on trying.
+        // Refused credentials are reported at once here; the subscriber keeps trying.
         self.until_closed(async {
             let servers = &self.endpoint()?.servers;
             servers.connect_for(call.first_key(), self.timeouts).await
@@ -58,8 +59,8 @@ impl RedisStore {
         self.call_again(call).await
     }
 
-    /// Enters a stream into the index once it is there, so that nobody who finds it gone takes it out again. One whose start
-    /// has got no answer may be there. `generation` is the one that has begun or was joined.
+    /// Adds a stream to the index after its start, so that a caller that has found it gone does not remove the entry. A stream whose
+    /// start got no answer may exist, too. `generation` is the one that has begun or was joined.
     pub(super) fn begun(
         &self,
         stream: &StreamId,

@@ -10,11 +10,13 @@
 --   r the outcome's reason   e the producer whose last batch wrote the terminal entry, if one did
 --   m `x` exclusive, `s` shared, `l` a log, whose producer is nobody and never dies, see log.lua
 --   ct ck lt xa of a log: its content type, what of that counts when it is compared, its TTL and the time of its end, if given
+--   ff of a fork: "<seq> <part> <cursor>,<cursor>… <stream>", see `Fork` in forks.rs
 --   v 0, or the length of the longest frame that is kept, if that is above SENT_ALONG; absent when nobody has looked
 --   pg po pb py pv pt the previous generation: id, ordinal, base, the end of its sealed part, its v, "<outcome> <reason>"
 --   l the length of the longest frame that older generations have left behind, if there is one
 --   cg the generation in which the consumers of older ones have made room for others, if they had to
 --   x the reason of a requested stop; of the last one, if it is kept   k who asked for that, as `allowed` takes it
+--   f how often the only producer has been replaced by one that goes on with the generation; absent if never (ADR 42)
 --   i 1: made by a version that writes prefixes apart from ids (ADR 25)
 --   w owner   d metadata   c started   u last write   t when the TTLs were set   ta td the TTLs, active and done
 --   j what is suspected of its last lease: "<lease until>-<last seq> <since when> <the last look>", see `examine`
@@ -32,6 +34,8 @@
 --   <id>.<number from 0> a piece   <id> how many of them there are
 
 -- writers, a hash beside a log, see log.lua
+-- forks, a hash beside a log or in its place: "=<stream>" of each fork, and "!" once it was deleted: no log is made then
+-- staged, a hash before a fork, see stage.lua
 
 -- stops, a hash beside a kept stop: "=<owner>" -> "<until when> <reason>" of each owner's own; e the earliest of these times
 
@@ -180,10 +184,14 @@ end
 -- Who has written to a log.
 local function writers() return string.sub(META, 1, -5) .. 'writers' end
 
+-- The forks of a log, and what was put down of one that is not there yet.
+local function forks() return string.sub(META, 1, -5) .. 'forks' end
+local function staged() return string.sub(META, 1, -5) .. 'staged' end
+
 -- Lets everything live for so long, or until the time that is set for it.
 local function keep(record, ttl)
   if record.xa then ttl = int(math.max(1, record.xa - NOW)) end
-  for _, keys in ipairs({ KEYS, works(), { large(0), large(1), writers() } }) do
+  for _, keys in ipairs({ KEYS, works(), { large(0), large(1), writers(), forks() } }) do
     for _, key in ipairs(keys) do redis.call('PEXPIRE', key, ttl) end
   end
 end
