@@ -52,7 +52,10 @@ pub(super) fn control(registry: &Registry, stream: &StreamId, message: ControlMe
     for producer in &producers {
         match &message {
             ControlMessage::Stop { reason, .. } => deliver(context, producer, reason),
-            ControlMessage::Suspected { .. } => producer.renew_if_idle(Duration::ZERO),
+            ControlMessage::Suspected { .. } => {
+                registry.doubted.notify_one();
+                producer.renew_if_idle(Duration::ZERO);
+            }
             ControlMessage::Replaced { producer: id, .. } if producer.start.producer != *id => {}
             ControlMessage::Replaced { .. } => {
                 producer.cut_off(context, &Terminal::interrupted(InterruptReason::Superseded));
