@@ -8,6 +8,7 @@ mod forks;
 mod groups;
 mod kept_stops;
 mod keyspace;
+mod order;
 mod stream;
 mod stream_entry;
 #[cfg(test)]

@@ -4,6 +4,7 @@ mod beginning;
 mod generation;
 mod large;
 mod log;
+mod replacing;
 mod suspicion;
 mod view;
 
@@ -169,23 +170,6 @@ impl Stream {
         Ok(self.register(transaction, start))
     }
 
-    /// Puts another one in the place of the only producer, who is told.
-    pub fn replace(&mut self, transaction: &mut Transaction, start: &Start, turn: u64) -> Started {
-        for producer in std::mem::take(&mut self.producers) {
-            let message = ControlMessage::Replaced {
-                generation: self.current.id,
-                producer: producer.id,
-            };
-            transaction
-                .messages
-                .push(Message::Control(producer.node, message));
-        }
-        self.turn = turn;
-        self.suspicion = None;
-        self.touch(transaction);
-        self.register(transaction, start)
-    }
-
     fn register(&mut self, transaction: &Transaction, start: &Start) -> Started {
         let started = Started {
             generation: self.current.id,
@@ -210,16 +194,6 @@ impl Stream {
     pub fn started(&self, producer: Ulid) -> Option<Started> {
         let producer = self.producers.iter().find(|known| known.id == producer)?;
         Some(producer.started.clone())
-    }
-
-    /// Whether a producer may take the place of the one that is there.
-    pub fn has_one_producer(&self) -> bool {
-        self.is_active() && !self.shared && self.log.is_none()
-    }
-
-    /// How often that has been done.
-    pub fn turn(&self) -> u64 {
-        self.turn
     }
 
     /// Whether a producer that comes with `share` may join.
@@ -251,10 +225,6 @@ impl Stream {
 
     pub fn base(&self) -> u64 {
         self.current.base
-    }
-
-    pub fn seq(&self) -> u64 {
-        self.current.seq
     }
 
     pub fn expires(&self) -> Instant {

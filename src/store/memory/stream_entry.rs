@@ -11,6 +11,7 @@ use super::{
     forks::{ForkNames, Prefix},
     groups::Groups,
     kept_stops::KeptStops,
+    order::{following, is_later, later},
     stream::{Beginning, Stream},
     transaction::{Message, Transaction},
 };
@@ -97,7 +98,7 @@ impl StreamEntry {
             }
             // That the leases may have lapsed is no matter: nobody has been told of an end.
             if start.if_active == IfActive::Continue && stream.has_one_producer() {
-                return Ok(stream.replace(transaction, start, stream.turn() + 1));
+                return Ok(stream.go_on(transaction, start));
             }
             stream.lapse(transaction);
             if stream.is_active() {
@@ -169,19 +170,12 @@ impl StreamEntry {
         let known = self.stream.as_ref().map(Stream::name).or(known);
         let own = (restore.ordinal, start.generation);
         let is_later = known.is_none_or(|known| known.1 != own.1 && is_later(own, known));
-        if let Some(stream) = &mut self.stream
-            && known == Some(own)
-            && stream.has_one_producer()
-            && stream.turn() < restore.turn
+        if let Some(stream) = self.stream.as_mut().filter(|_| known == Some(own))
+            && stream.go_on_again(transaction, restore)
         {
-            // A producer that this one has replaced was faster.
-            stream.replace(transaction, start, restore.turn);
-            // What follows in the log is the other's.
-            if stream.seq() > restore.own_after {
-                self.stream = None;
-                self.groups = Groups::default();
-                self.begin(transaction, start, Beginning::restored(restore));
-            }
+            self.stream = None;
+            self.groups = Groups::default();
+            self.begin(transaction, start, Beginning::restored(restore));
         }
         if is_later && self.tombstone.is_some() {
             return Appended::Ended(Terminal::interrupted(InterruptReason::Deleted));
@@ -482,25 +476,6 @@ impl StreamEntry {
         transaction.tell(LiveMessage::Deleted);
         true
     }
-}
-
-/// Whether a generation, named by its ordinal and its id, is later than another. The ordinals decide, unless counting
-/// has started over since it began.
-fn is_later((ordinal, id): (u64, Ulid), than: (u64, Ulid)) -> bool {
-    if ordinal == than.0 {
-        return id > than.1;
-    }
-    ordinal > than.0 && id.timestamp_ms() >= than.1.timestamp_ms()
-}
-
-/// The id of a generation that follows another: however the servers' clocks differ, it names no earlier time.
-fn following(before: Ulid, id: Ulid) -> Ulid {
-    Ulid::from_parts(id.timestamp_ms().max(before.timestamp_ms()), id.random())
-}
-
-/// The same so that its cursors are greater as texts, also within one millisecond.
-fn later(before: Ulid, id: Ulid) -> Ulid {
-    Ulid::from_parts(id.timestamp_ms().max(before.timestamp_ms() + 1), id.random())
 }
 
 fn check_owner(transaction: &Transaction, stream: &Stream, check: &OwnerCheck) -> Result<()> {
