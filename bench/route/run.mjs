@@ -104,7 +104,7 @@ async function routeOf(way, url) {
   const { createUIMessageStreamResponse } = await import('ai')
   if (way === PLAIN) return async (tokens) => createUIMessageStreamResponse({ stream: chunksOf(tokens) })
   if (way === PEER) {
-    const [{ createResumableStreamContext }, { default: Redis }] = await Promise.all([
+    const [{ createResumableStreamContext }, { Redis }] = await Promise.all([
       import('resumable-stream/ioredis'),
       import('ioredis'),
     ])

@@ -92,7 +92,7 @@ impl Ready {
         }
         records.words.truncate(HEADER as usize);
         records.last_text = 0..0;
-        let made = make(&records.text);
+        let text = make(&records.text);
         // Their memory serves the next drain.
         records.text.clear();
         records.text.shrink_to(MAX_PAYLOAD);
@@ -100,7 +100,7 @@ impl Ready {
         left.bytes.shrink_to(MAX_PAYLOAD);
         mem::swap(&mut records.bytes, &mut left.bytes);
         left.larges = mem::take(&mut records.larges);
-        Ok(made)
+        Ok(text)
     }
 }
 

@@ -28,6 +28,8 @@ interface Wish {
   events?: Hidden
   /** Not at all. */
   isLeft?: boolean
+  /** What is written to, once it has begun. */
+  generation?: string
 }
 
 /** For a client that has left before there was anything to read. */
@@ -56,6 +58,11 @@ export function eventsOf(chunks: ReadableStream<ChunkData>, hidden: Hidden): Eve
   return known.local as Events
 }
 
+/** The generation that {@link pipe} writes to; undefined before it has begun, and without a store. */
+export function generationIn(chunks: ReadableStream<ChunkData>): string | undefined {
+  return piped.get(chunks)?.wish.generation
+}
+
 /** `Engine.pipe`, its arguments checked but for the source. */
 export function pipe(
   bridge: Bridge,
@@ -65,7 +72,7 @@ export function pipe(
 ): ReadableStream<ChunkData> {
   if (typeof source !== 'function') checkSource(source, 'source')
   const done: Done = deferred()
-  // Whoever wants to know is told; nobody has to.
+  // Awaiting the result is optional: a failure must not be an unhandled rejection.
   done.promise.catch(ignore)
   waitUntil?.(done.promise)
   const failure = new Failure(onError)
@@ -111,6 +118,7 @@ async function open(
     if (typeof source !== 'function') leave(read(source))
     throw error
   }
+  wish.generation = producer.generation
   const local = follow(bridge, start, producer.generation, failure, wish)
   done.resolve(run(bridge, source, producer, failure))
   return local
@@ -183,10 +191,10 @@ async function run(
     if (reading !== undefined && isTooLarge(error)) return outlive(reading, last, producer, failure, error)
     if (reading !== undefined) leave(reading)
     const isLost = producer.signal.aborted && error === producer.signal.reason
-    // Neither a loss nor the end of this engine is the source's doing, and readers are told of both.
+    // A loss and the end of this engine are not failures of the source, and readers learn of both anyway.
     if (!isLost && !(bridge.closing && error instanceof ClosedError)) {
       failure.set(error)
-      // Why it failed matters more than that this could not be written down: readers are told when the lease lapses.
+      // The cause matters more than that it could not be stored: readers notice when the lease expires.
       await producer.fail(failure.words).catch(ignore)
     }
     throw error
@@ -194,7 +202,7 @@ async function run(
   return producer.complete()
 }
 
-/** The generation fails for a chunk that is too large, and the local client gets it all the same, and what comes after it. */
+/** The generation fails because of a chunk that is too large, but the local client gets that chunk and the rest. */
 async function outlive(
   reading: Reading,
   chunk: ChunkData | undefined,
@@ -203,7 +211,7 @@ async function outlive(
   error: unknown,
 ): Promise<never> {
   const over: Done = deferred()
-  // The source's own end is told to the local client.
+  // The local client gets the source's own end.
   const isOver = over.promise.catch(ignore)
   const rest = new PassThrough(reading, failure, over, producer.takeHalves(), chunk)
   failure.set(error)

@@ -1,8 +1,8 @@
-// Events that are made here and not by the native side (`src/sse`): what keeps a connection open, and answers that are in no store.
+// Events that are framed here and not by the native side (`src/sse`): heartbeats, and answers that are not stored.
 
 const encoder = new TextEncoder()
 
-/** A comment. Bytes of its own for each response, which may transfer them. */
+/** A comment. Each response gets its own bytes, because it may transfer them. */
 export function heartbeat(): Uint8Array {
   return encoder.encode(': heartbeat\n\n')
 }
@@ -12,7 +12,7 @@ export function uiMessage(data: string): Uint8Array {
   return encoder.encode(`data: ${data}\n\n`)
 }
 
-/** What ends a UI message stream. */
+/** The end of a UI message stream. */
 export function uiDone(): Uint8Array {
   return uiMessage('[DONE]')
 }

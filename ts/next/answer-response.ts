@@ -9,8 +9,8 @@ import { clearTimeout, setTimeout } from '../util/timers'
 import type { Started } from './answer-start'
 
 /**
- * What the client is sent that has asked for the answer: the same events as `engine.respond` sends to others. `wording` has
- * the words for what ends it.
+ * The response to the client that asked for the answer: the same events as `engine.respond` sends to others. `wording` turns
+ * the error that ends the answer into text.
  */
 export function answerResponse(
   { events, done }: Started,
@@ -99,7 +99,7 @@ function unlessTooLarge(error: unknown): Outcome {
   throw error
 }
 
-/** Whether this says nothing of how the answer has ended, if it has: who asks elsewhere, or again, is told. */
+/** Whether the error leaves open how the answer ended; a request elsewhere, or a later one, can find out. */
 function isCut(error: unknown): boolean {
   return error instanceof ClosedError || (error instanceof TidemarkError && error.retryable)
 }
