@@ -58,7 +58,7 @@ pub async fn run(producer: Arc<Producer>, hub: Arc<Hub>, context: Arc<Context>, 
     };
     stop::answered(&context, &producer, started.stop);
     while let Some(work) = writer.next_work().await {
-        // A store that answers at once makes nobody wait, and nobody else get a turn.
+        // With a store that answers at once, this task never waits, so others would get no turn.
         for _ in 0..=writer.hub.count_followers() / FOLLOWERS_IN_A_TURN {
             tokio::task::coop::consume_budget().await;
         }
@@ -100,15 +100,15 @@ pub(super) struct Writer {
     pub(super) accepted: u64,
     /// The last batch was sent more than once: the answer to it was lost at least once.
     pub(super) repeated: bool,
-    /// The producer was fenced and has come back, and nothing was accepted since.
+    /// The producer was fenced and has been restored, and nothing was accepted since.
     pub(super) appealed: bool,
-    /// What has left the queue and is not accepted yet, and the end that goes with it.
+    /// The frame that has left the queue and is not accepted yet, and the end that goes with it.
     pub(super) pending: Option<EncodedFrame>,
     pub(super) ending: Option<Terminal>,
     pub(super) kept: VecDeque<Kept>,
     pub(super) kept_bytes: usize,
     pub(super) kept_large_bytes: usize,
-    /// How often pieces of the same large chunk had to be written anew.
+    /// How often pieces of the same large chunk had to be written again.
     pub(super) setbacks: u32,
     pub(super) sealing: Sealing,
     /// The store has asked for upkeep.
@@ -145,7 +145,7 @@ impl Writer {
         }
     }
 
-    /// Writes a batch, and before it whatever the store has lost. Returns the terminal entry if there is one now.
+    /// Writes frames that the store has lost, then the batch. Returns the terminal entry if there is one now.
     async fn write(&mut self, batch: Batch) -> Result<Option<Terminal>> {
         self.pending.clone_from(&batch.frame);
         self.ending.clone_from(&batch.terminal);
@@ -281,7 +281,11 @@ impl Writer {
             }
         };
         if let Appended::Done { last, stop, .. } = reply {
-            lock(&self.producer.state).last_sign = Some(Instant::now());
+            {
+                let mut state = lock(&self.producer.state);
+                state.last_sign = Some(Instant::now());
+                state.is_vouched = true;
+            }
             self.on_stop(stop);
             if last < known_end {
                 self.recover(Appended::Hole { seq: last }).await?;
@@ -303,7 +307,7 @@ impl Writer {
         terminal: Option<Terminal>,
         seal: Option<Seal>,
     ) -> Result<Appended> {
-        // As many as it has chunks: what is counted together can be derived from each other.
+        // The batch's number grows by its count of chunks, so that each can be derived from the other.
         self.batch += frame.as_ref().map_or(1, |frame| frame.count);
         let append = Append {
             generation: self.producer.start.generation,
@@ -359,7 +363,7 @@ impl Writer {
         self.context.store().state() != ConnectionState::Ready
     }
 
-    /// Waits for `call`; meanwhile, if the store is away, local readers get what is written.
+    /// Waits for `call`; meanwhile, if the store is away, local readers get the written chunks.
     pub(super) async fn while_offering<T>(&self, call: impl Future<Output = T>) -> T {
         tokio::pin!(call);
         loop {

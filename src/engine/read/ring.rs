@@ -14,10 +14,10 @@ const MAX_FRAMES: usize = 256;
 /// … and at most this many encoded bytes, except that it always keeps the newest frame.
 const MAX_BYTES: usize = 256 * 1024;
 
-/// What a message or a page told.
+/// The news in a message or a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum News {
-    /// Nothing that was not known.
+    /// Nothing new.
     Nothing,
     /// Readers may have something to do.
     Change,
@@ -132,14 +132,14 @@ impl Ring {
         }
     }
 
-    /// The stream is gone: nothing follows what is here.
+    /// The stream is gone: nothing follows the frames in the ring.
     pub fn abandon(&mut self, last: u64, terminal: Terminal) -> News {
         self.terminal = Some((last, terminal));
         News::Change
     }
 
-    /// Nobody reads here: frames that do not go back to the beginning are of no use, since whoever comes reads the log
-    /// first. From the beginning they serve local readers while the store is away.
+    /// There are no readers: frames that do not reach back to the beginning are dropped, since a new reader reads the log
+    /// first. A whole ring serves local readers while the store is away.
     pub fn let_go(&mut self) {
         if self.whole().is_none() {
             self.frames.clear();
@@ -275,6 +275,7 @@ mod tests {
                 terminal: None,
                 lease_left: Duration::from_secs(1),
                 doubt: None,
+                vouched: None,
             },
             generation: g,
             base: 0,

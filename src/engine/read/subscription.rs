@@ -1,6 +1,6 @@
 //! The subscription: a cursor over the log, woken by its hub.
 //!
-//! It owns no queue. While it keeps up it reads from the hub's ring; when it cannot, for whatever reason, it reads the next
+//! It owns no queue. While it keeps up, it reads from the hub's ring; when it cannot, for any reason, it reads the next
 //! page from the log, and only as long as its reader has credit left. What a reader that stands still has not taken of its
 //! page is dropped, and read again should it go on: it costs its cursor.
 
@@ -135,7 +135,7 @@ impl Subscription {
         }
     }
 
-    /// Where it hears of what is new.
+    /// The hub that notifies it of news.
     pub fn hub(&self) -> &Arc<Hub> {
         &self.hub
     }
@@ -237,14 +237,10 @@ impl Subscription {
         }
     }
 
-    /// Its cursor's generation is gone; whether it begins anew, which an event stream can tell its client.
+    /// Its cursor's generation is gone; returns whether it starts over, which only an event stream can tell its client.
     pub fn reset(&self) -> bool {
         let mut state = lock(&self.state);
-        let Some(framing) = &mut state.framing else {
-            return false;
-        };
-        framing.reset();
-        true
+        state.framing.as_mut().is_some_and(Framing::reset)
     }
 
     /// Its cursor was found without a page, in the ring.
@@ -273,7 +269,7 @@ impl Subscription {
         self.queue();
     }
 
-    /// Delivers what is ready and affordable. Called when it leaves the outbox.
+    /// Delivers what is ready, as far as the credit allows. Called when the subscription leaves the outbox.
     pub fn pull(self: &Arc<Self>, sink: &mut dyn Sink) -> Pulled {
         self.queued.store(false, Ordering::Release);
         let mut state = lock(&self.state);
