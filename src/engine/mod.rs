@@ -90,7 +90,7 @@ impl Engine {
             context.spawn(pump(Arc::clone(&registry))),
             context.spawn(upkeep::renew_leases(Arc::downgrade(&registry))),
             context.spawn(upkeep::vouch(Arc::downgrade(&registry))),
-            context.spawn(upkeep::find_absent(Arc::downgrade(&registry))),
+            context.spawn(upkeep::find_changed(Arc::downgrade(&registry))),
             context.spawn(hubs::look_at_nodes(
                 Arc::downgrade(&registry.hubs),
                 Arc::clone(&registry.hubs.nodes),

@@ -9,7 +9,7 @@ use std::{
 use super::{produce::producer::Producer, read::hub::Hub, registry::Registry};
 use crate::{StreamId, store::MOST_LOOKS, util::sync::lock};
 
-/// A record that has vanished without a word is missed within this.
+/// What has happened to a stream without a word is found out within this.
 const LOOK: Duration = Duration::from_secs(10);
 /// Nothing is renewed more often.
 const SHORTEST: Duration = Duration::from_millis(50);
@@ -46,18 +46,17 @@ pub(super) async fn vouch(registry: Weak<Registry>) {
     }
 }
 
-/// Who has to be told that a stream is not there.
-#[derive(Default)]
-struct Concerned {
-    hub: Option<Arc<Hub>>,
+/// Who has to be told when a stream is not as its hub knows it.
+struct Quiet {
+    hub: Arc<Hub>,
     producers: Vec<Arc<Producer>>,
 }
 
-/// Looks for streams that have vanished from under producers and readers who would not look themselves for minutes.
-pub(super) async fn find_absent(registry: Weak<Registry>) {
+/// Looks for what has been done to streams without a word: their producers and readers would not look for minutes.
+pub(super) async fn find_changed(registry: Weak<Registry>) {
     loop {
         let Some(strong) = registry.upgrade() else { return };
-        let quiet: Vec<_> = quiet(&strong).into_iter().collect();
+        let quiet = quiet(&strong);
         drop(strong);
         let looks = quiet.chunks(MOST_LOOKS);
         let pause = LOOK / u32::try_from(looks.len().max(1)).unwrap_or(u32::MAX);
@@ -73,40 +72,41 @@ pub(super) async fn find_absent(registry: Weak<Registry>) {
     }
 }
 
-fn quiet(registry: &Registry) -> HashMap<StreamId, Concerned> {
-    let mut quiet: HashMap<StreamId, Concerned> = HashMap::new();
+fn quiet(registry: &Registry) -> Vec<Quiet> {
     let lease = registry.context.config.lease();
-    if registry.context.store().vouched_lease(lease).is_none() {
-        return quiet;
-    }
-    for producer in lock(&registry.producers).all() {
-        if producer.is_quiet(LOOK) {
-            let concerned = quiet.entry(producer.stream.clone()).or_default();
-            concerned.producers.push(producer);
+    let mut producers: HashMap<StreamId, Vec<Arc<Producer>>> = HashMap::new();
+    if registry.context.store().vouched_lease(lease).is_some() {
+        for producer in lock(&registry.producers).all() {
+            if producer.is_quiet(LOOK / 2) {
+                producers
+                    .entry(producer.stream.clone())
+                    .or_default()
+                    .push(producer);
+            }
         }
     }
-    for hub in registry.hubs.vouched(None) {
-        let stream = hub.stream().clone();
-        quiet.entry(stream).or_default().hub = Some(hub);
-    }
-    quiet
+    let hubs = registry.hubs.all().into_iter().filter_map(|hub| {
+        let producers = producers.remove(hub.stream()).unwrap_or_default();
+        let is_concerned = !producers.is_empty() || hub.is_vouched_by(None);
+        is_concerned.then_some(Quiet { hub, producers })
+    });
+    hubs.collect()
 }
 
-async fn look(registry: &Registry, some: &[(StreamId, Concerned)]) {
-    let streams: Vec<_> = some.iter().map(|(stream, _)| stream.clone()).collect();
+async fn look(registry: &Registry, some: &[Quiet]) {
+    let (some, known): (Vec<_>, Vec<_>) = some
+        .iter()
+        .filter_map(|quiet| Some((quiet, quiet.hub.known()?)))
+        .unzip();
+    if known.is_empty() {
+        return;
+    }
     // What fails is looked at again, and everything after an outage.
-    let absent = registry
-        .context
-        .store()
-        .absent(&streams)
-        .await
-        .unwrap_or_default();
-    for (_, Concerned { hub, producers }) in absent.into_iter().filter_map(|place| some.get(place)) {
+    let changed = registry.context.store().changed(&known).await.unwrap_or_default();
+    for Quiet { hub, producers } in changed.into_iter().filter_map(|place| some.get(place).copied()) {
         for producer in producers {
             producer.renew_if_idle(Duration::ZERO);
         }
-        if let Some(hub) = hub {
-            hub.doubt();
-        }
+        hub.doubt();
     }
 }

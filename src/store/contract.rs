@@ -39,8 +39,8 @@ use super::{
     logs::{LogWrite, LogWritten},
     rights::Rights,
     values::{
-        Ack, Append, Appended, Found, ListCursor, OwnerCheck, Page, Piece, Read, Renew, Restore, Start,
-        Started, StopResult, StreamStatus, Sweep, Swept,
+        Ack, Append, Appended, Found, Known, ListCursor, OwnerCheck, Page, Piece, Read, Renew, Restore,
+        Start, Started, StopResult, StreamStatus, Sweep, Swept,
     },
 };
 use crate::{
@@ -52,7 +52,7 @@ use crate::{
     },
 };
 
-/// The most streams of one [`Store::absent`].
+/// The most streams of one [`Store::changed`].
 pub const MOST_LOOKS: usize = 256;
 
 /// What an asynchronous operation of a store returns.
@@ -105,6 +105,13 @@ pub enum ControlMessage {
         /// Whose producers are suspected to be dead: they show that they live by a renewal.
         generation: Ulid,
     },
+    /// A producer was replaced by another one, who goes on with its generation.
+    Replaced {
+        /// What it may not write to any more.
+        generation: Ulid,
+        /// Who is fenced.
+        producer: Ulid,
+    },
     /// Another process ended the generation: it was taken over or deleted, or its lease had expired.
     Ended {
         /// The generation that was ended.
@@ -149,7 +156,7 @@ pub trait Listener: Send + Sync + 'static {
 pub trait Store: Send + Sync + 'static {
     /// Connects, if there is something to connect to. Every other operation does so by itself.
     fn connect(&self) -> Pending<'_, ()>;
-    /// Begins or joins a generation; the stream enters the index. Producers' control messages are listened to before.
+    /// Begins or joins a generation, or goes on with it; the stream enters the index. Producers' control messages are listened to before.
     /// Errors: [`crate::Error::Active`], [`crate::Error::Forbidden`], [`crate::Error::Store`] for more than
     /// [`MAX_PRODUCERS`](super::MAX_PRODUCERS) producers.
     fn start<'a>(&'a self, stream: &'a StreamId, start: &'a Start) -> Pending<'a, Started>;
@@ -192,9 +199,9 @@ pub trait Store: Send + Sync + 'static {
     fn vouched(&self, _node: Ulid) -> Pending<'_, Duration> {
         Box::pin(std::future::ready(Ok(Duration::ZERO)))
     }
-    /// Which of these streams have no record, by their places: a look that costs next to nothing. No more than
+    /// Which of these streams are not as they are known, by their places: a look that costs next to nothing. No more than
     /// [`MOST_LOOKS`](super::MOST_LOOKS).
-    fn absent<'a>(&'a self, _streams: &'a [StreamId]) -> Pending<'a, Vec<usize>> {
+    fn changed<'a>(&'a self, _streams: &'a [Known]) -> Pending<'a, Vec<usize>> {
         Box::pin(std::future::ready(Ok(Vec::new())))
     }
     /// Reads a page; `None` when the stream does not exist (or holds nothing but a kept stop).

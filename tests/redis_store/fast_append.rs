@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use tidemark::{
     Error,
-    store::{Append, Appended, IfActive, OwnerCheck, Position, Renew},
+    store::{Appended, IfActive, OwnerCheck, Position, Renew},
 };
 
 use super::support::*;

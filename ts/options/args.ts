@@ -8,7 +8,7 @@ export interface ProduceArgs {
   owner: string | null
   /** A JSON text. */
   metadata: string | null
-  ifActive: 'error' | 'takeover' | 'share'
+  ifActive: 'error' | 'takeover' | 'share' | 'continue'
   ifEnded: 'restart' | 'error'
   ttlActiveMs: number
   ttlDoneMs: number

@@ -64,6 +64,8 @@ pub(crate) struct State {
     queued_since: Option<Instant>,
     /// How many chunks and bytes of the queue local readers have got already (while the store is away).
     offered: (usize, usize),
+    /// The last seq that local readers were given while the store was away.
+    pub(crate) shown: u64,
     /// Chunks that crossed, ever; and those of them that were accepted.
     crossed: u64,
     settled: u64,
@@ -253,6 +255,7 @@ impl Producer {
         let waiting = State {
             outcome: Some(outcome.clone()),
             stop: state.stop.clone(),
+            shown: state.shown,
             ..State::default()
         };
         let waiting = std::mem::replace(&mut *state, waiting);
@@ -343,6 +346,11 @@ impl State {
     /// Whether the store has heard how it ended.
     pub(crate) fn is_known_to_have_ended(&self) -> bool {
         matches!(self.outcome, Some(Ok(_)))
+    }
+
+    /// Whether another producer has taken its place.
+    pub(crate) fn is_fenced(&self) -> bool {
+        matches!(self.outcome, Some(Err(Error::Fenced { .. })))
     }
 
     fn queued(&self) -> usize {

@@ -17,13 +17,13 @@ use super::{
     ring::{News, Next, Ring},
 };
 use crate::{
-    Error, StreamId,
+    Cursor, Error, StreamId,
     engine::{context::Context, events::Handle},
     model::{
         ending::{InterruptReason, Terminal},
         frame::Frame,
     },
-    store::{LiveMessage, OwnerCheck, Page},
+    store::{Known, LiveMessage, OwnerCheck, Page},
     util::{backoff::jitter, sync::lock},
 };
 
@@ -40,6 +40,8 @@ pub trait Follower: Send + Sync {
     fn grow(&self, _bytes: usize) {
         self.poke();
     }
+    /// What was shown of a generation after this cursor was never written, and something else is.
+    fn retract(&self, _to: Cursor) {}
     /// There cannot be anything any more.
     fn fail(&self, error: Error);
 }
@@ -107,12 +109,12 @@ impl Hub {
         self.work.notify_one();
     }
 
-    /// A local producer has started a generation, or joined one that stands at `seq`.
-    pub fn producer_joins(&self, generation: Ulid, seq: u64) {
+    /// A local producer has started a generation, or joined one that begins after `base` and stands at `seq`.
+    pub fn producer_joins(&self, generation: Ulid, base: u64, seq: u64) {
         let news = {
             let mut state = lock(&self.state);
             state.producers += 1;
-            state.ring.start(generation, seq)
+            state.ring.start(generation, base, seq)
         };
         self.tell(news);
     }
@@ -208,12 +210,28 @@ impl Hub {
                 terminal,
             } => self.end(generation, last, terminal),
             LiveMessage::Started { generation, base } => {
-                let news = lock(&self.state).ring.start(generation, base);
+                let news = lock(&self.state).ring.start(generation, base, base);
                 self.tell(news);
             }
             LiveMessage::Deleted => self.abandon(InterruptReason::Deleted),
         }
         false
+    }
+
+    /// A local producer was replaced by another one, and has shown more of its generation than it could write.
+    pub fn retract(&self, to: Cursor) {
+        let followers: Vec<_> = {
+            let mut state = lock(&self.state);
+            if state.ring.generation() != Some(to.generation) {
+                return;
+            }
+            state.ring.retract();
+            state.followers.values().cloned().collect()
+        };
+        for follower in followers {
+            follower.retract(to);
+        }
+        self.tell(News::Hole);
     }
 
     /// Messages may have been missed.
@@ -301,6 +319,18 @@ impl Hub {
         self.changed.subscribe()
     }
 
+    /// What the store should have of the stream, if that is known.
+    pub(crate) fn known(&self) -> Option<Known> {
+        let state = lock(&self.state);
+        state.ring.terminal().is_none().then_some(())?;
+        Some(Known {
+            stream: self.stream.clone(),
+            generation: state.ring.generation()?,
+            seq: state.ring.tail()?,
+            is_all: *self.listening.borrow(),
+        })
+    }
+
     /// Whether its stream needs no look while this node lives; or while any does.
     pub(crate) fn is_vouched_by(&self, node: Option<Ulid>) -> bool {
         let vouched = lock(&self.state).vouched;
@@ -311,7 +341,9 @@ impl Hub {
     pub(crate) fn doubt(&self) {
         let mut state = lock(&self.state);
         state.vouched = None;
-        self.audit_in(&mut state, Duration::ZERO);
+        if !state.followers.is_empty() {
+            self.audit_in(&mut state, Duration::ZERO);
+        }
     }
 
     /// The next look at the log; the task is woken if it comes earlier than it thinks.

@@ -44,7 +44,7 @@ pub struct RedisStore {
     pub(super) target: Arc<Target>,
     pub(super) keys: KeyNames,
     pub(super) node: Ulid,
-    /// Whether the node vouches for its producers, see `nodes.rs`.
+    /// Whether the node can vouch for its producers, see `nodes.rs`.
     pub(super) vouches: bool,
     pub(super) listener: Arc<dyn Listener>,
     pub(super) timeouts: Timeouts,

@@ -13,16 +13,23 @@ use super::{
     base::RedisStore,
     scripts, spares,
 };
-use crate::{Result, StreamId, redis::script::Call};
+use crate::{Result, StreamId, redis::script::Call, store::Known};
 
 /// A node's producers have to give a sign of their own within their lease and this: should one be gone without a word, its
 /// generation ends then.
 pub(super) const VOUCHED: Duration = Duration::from_secs(300);
 
+/// Half of a shorter lease is over before its renewal, and what is left then is suspected: it would be no use.
+const SHORTEST: Duration = Duration::from_secs(4);
+
 impl RedisStore {
+    pub(super) fn vouches_for(&self, lease: Duration) -> bool {
+        self.vouches && lease >= SHORTEST
+    }
+
     /// A lease as `prolong` in `lua/prelude.lua` takes it.
     pub(super) fn terms(&self, lease: Duration) -> String {
-        if self.vouches {
+        if self.vouches_for(lease) {
             format!("{}{}", millis(lease), mark())
         } else {
             millis(lease).to_string()
@@ -37,7 +44,7 @@ impl RedisStore {
     }
 
     pub(super) async fn show_life(&self, lease: Duration) -> Result<()> {
-        if !self.vouches {
+        if !self.vouches_for(lease) {
             return Ok(());
         }
         let call = Call::new(&scripts::VOUCH)
@@ -64,18 +71,17 @@ impl RedisStore {
         let _ = self.send_along(format!("leave {producer}"), spares::LEAVE, call);
     }
 
-    pub(super) async fn absent_records(&self, streams: &[StreamId]) -> Result<Vec<usize>> {
-        if !self.vouches || streams.is_empty() {
-            return Ok(Vec::new());
-        }
-        let call = Call::for_many(&scripts::ABSENT, streams.len(), 0);
-        let call = streams
-            .iter()
-            .fold(call, |call, stream| call.key(self.keys.stream(stream).meta));
-        let Value::Array(absent) = self.call(call).await? else {
+    pub(super) async fn changed_streams(&self, streams: &[Known]) -> Result<Vec<usize>> {
+        let call = Call::for_many(&scripts::CHANGED, streams.len(), 0);
+        let call = streams.iter().fold(call, |call, known| {
+            let more = if known.is_all { " +" } else { "" };
+            let known_as = format_args!("{} {}{more}", known.generation, known.seq);
+            call.key(self.keys.stream(&known.stream).meta).show(known_as)
+        });
+        let Value::Array(changed) = self.call(call).await? else {
             return Ok(Vec::new());
         };
-        let places = absent.iter().map(number);
+        let places = changed.iter().map(number);
         Ok(places
             .filter_map(|place| usize::try_from(place).ok()?.checked_sub(1))
             .collect())

@@ -23,9 +23,9 @@ use crate::{
     legacy::left,
     model::{connection::ConnectionState, frame::Reference},
     store::{
-        Ack, Append, Appended, Found, IfEnded, ListCursor, MAX_CONSUMERS, MAX_KEPT_STOPS, MAX_PAGE_FRAMES,
-        OwnerCheck, Page, Pending, Piece, Read, Renew, Restore, Rights, SHOWN_CONSUMERS, Start, Started,
-        StopResult, Store, Sweep, Swept,
+        Ack, Append, Appended, Found, IfEnded, Known, ListCursor, MAX_CONSUMERS, MAX_KEPT_STOPS,
+        MAX_PAGE_FRAMES, OwnerCheck, Page, Pending, Piece, Read, Renew, Restore, Rights, SHOWN_CONSUMERS,
+        Start, Started, StopResult, Store, Sweep, Swept,
         doubt::beyond_doubt,
         forks::{ForkList, Forks, Stage, Staged},
         groups::{Dead, Finished, GroupStatus, Item, OpenGeneration, Overdue, Resolve, Take, Taken, Work},
@@ -78,7 +78,9 @@ impl Store for RedisStore {
                 )
                 .show(restore.ordinal)
                 .show(restore.base)
-                .show(restore.seq);
+                .show(restore.seq)
+                .show(restore.turn)
+                .show(restore.own_after);
             let reply = self.begin(stream, &restore.start, &call).await;
             let generation = restore.start.generation;
             let answer = reply.and_then(|reply| reply::appended("restore", reply));
@@ -119,11 +121,11 @@ impl Store for RedisStore {
     }
 
     fn vouched_lease(&self, lease: Duration) -> Option<Duration> {
-        self.vouches.then(|| lease + nodes::VOUCHED)
+        self.vouches_for(lease).then(|| lease + nodes::VOUCHED)
     }
 
-    fn absent<'a>(&'a self, streams: &'a [StreamId]) -> Pending<'a, Vec<usize>> {
-        Box::pin(self.absent_records(streams))
+    fn changed<'a>(&'a self, streams: &'a [Known]) -> Pending<'a, Vec<usize>> {
+        Box::pin(self.changed_streams(streams))
     }
 
     fn put<'a>(&'a self, stream: &'a StreamId, piece: &'a Piece) -> Pending<'a, Appended> {

@@ -28,6 +28,8 @@ pub(super) fn started(stream: &StreamId, reply: Value) -> Result<Look<Result<Sta
             ordinal: fields.number()?,
             seq: fields.number()?,
             stop: fields.option()?,
+            base: fields.number()?,
+            turn: fields.number()?,
         }),
         "active" => {
             again = fields.millis()?;

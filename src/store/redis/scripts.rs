@@ -32,7 +32,7 @@ scripts! {
     RENEW "renew" = "prelude.lua" "renew.lua";
     LEAVE "leave" = "prelude.lua" "leave.lua";
     VOUCH "vouch" = "vouch.lua";
-    ABSENT "absent" = "absent.lua";
+    CHANGED "changed" = "changed.lua";
     READ "read" = "prelude.lua" "read.lua";
     STOP "stop" = "prelude.lua" "stop.lua";
     ACK "ack" = "prelude.lua" "ack.lua";

@@ -37,6 +37,7 @@ impl RedisStore {
                 IfActive::Error => "error",
                 IfActive::Takeover => "takeover",
                 IfActive::Share => "share",
+                IfActive::Continue => "continue",
             })
             .text(optional(start.owner.as_ref()))
             .text(optional(start.metadata.as_ref()))

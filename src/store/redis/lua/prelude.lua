@@ -16,6 +16,7 @@
 --   l the length of the longest frame that older generations have left behind, if there is one
 --   cg the generation in which the consumers of older ones have made room for others, if they had to
 --   x the reason of a requested stop; of the last one, if it is kept   k who asked for that, as `allowed` takes it
+--   f how often the only producer has been replaced by one that goes on with the generation; absent if never (ADR 42)
 --   i 1: made by a version that writes prefixes apart from ids (ADR 25)
 --   w owner   d metadata   c started   u last write   t when the TTLs were set   ta td the TTLs, active and done
 --   j what is suspected of its last lease: "<lease until>-<last seq> <since when> <the last look>", see `examine`
