@@ -527,7 +527,7 @@ export interface StreamStatus {
   consumers: ConsumerStatus[]
   /** Of a log ({@link Engine.log}) alone: what it was made with. Times in milliseconds, `expiresAt` since 1970. */
   log?:
-    | { contentType: string; ttlMs: number | null; expiresAt: number | null; fork: LogFork | null }
+    | { contentType: string; ttlMs: number | null; expiresAt: number | null; fork?: LogFork | undefined }
     | undefined
 }
 
