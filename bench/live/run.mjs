@@ -3,7 +3,7 @@
 import { until } from '../../__test__/support/wait.mjs'
 import { Scene } from '../lib/scene.mjs'
 import { subjectNamed } from '../subjects/index.mjs'
-import { GRACE_MS } from './load.mjs'
+import { graceMs } from './load.mjs'
 
 /** @typedef {Awaited<ReturnType<typeof runLive>>} LiveRun CPU in µs for each chunk written or delivered, or % of a core */
 
@@ -40,8 +40,8 @@ export const runLive = (subject, load) =>
     const [server, read] = await Promise.all([watch.end(), reader.ask('freeze')])
     const connections = (await scene.connections()) - own
     const [judged] = await Promise.all([
-      reader.ask('judge', GRACE_MS + 60_000),
-      publisher.ask('end', GRACE_MS + 60_000),
+      reader.ask('judge', graceMs(load) + 60_000),
+      publisher.ask('end', graceMs(load) + 60_000),
     ])
 
     const publisherPercent = wrote.processUs / wrote.wallMs / 10
