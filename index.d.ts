@@ -214,10 +214,15 @@ export interface ProduceOptions {
   metadata?: unknown
   /**
    * If the stream has a live producer: `'error'` (default) rejects with `ERR_ACTIVE`; `'takeover'` ends its generation as
-   * interrupted and fences it; `'share'` joins it, if it was started with `'share'` too: each chunk gets its own seq. At most
-   * 1,000 producers can share a generation; the next one gets `ERR_STORE`.
+   * interrupted and fences it; `'continue'` fences it and goes on with its generation after the last chunk, see
+   * {@link Producer.continued}: readers notice nothing; `'share'` joins it, if it was started with `'share'` too: each chunk gets
+   * its own seq. At most 1,000 producers can share a generation; the next one gets `ERR_STORE`.
+   *
+   * A producer whose process has died or stands still is live until somebody has found that its lease has lapsed and has ended
+   * its generation as interrupted. That end is final: what comes later, `'continue'` too, is up to `ifEnded`. A shared generation
+   * and a log cannot be continued (`ERR_ACTIVE`). A continued generation keeps the `metadata` and `ttl` that it began with.
    */
-  ifActive?: 'error' | 'takeover' | 'share' | undefined
+  ifActive?: 'error' | 'takeover' | 'share' | 'continue' | undefined
   /** If the stream has ended: `'restart'` (default) starts another generation, `'error'` rejects with `ERR_ENDED`. */
   ifEnded?: 'restart' | 'error' | undefined
   /** Overrides the engine's. */
@@ -523,6 +528,7 @@ export interface StreamStatus {
   /** The `metadata` given to `produce`, or null. */
   metadata: unknown
   startedAt: Date
+  /** When it was last written to; in Redis up to 30 s ago while a stream is live. */
   updatedAt: Date
   /** Until the keys expire, in milliseconds. */
   ttlMs: number
@@ -738,7 +744,7 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
    * Writes a source into a stream and returns the stream to send to the local client. If the client disconnects, the source is
    * still read to its end. A stop ends the source. If the store cannot be reached at the start, the source is passed
    * through without being resumable: at once while the state is `degraded`, otherwise after `connectTimeout`. With
-   * `ifActive: 'share'` the client is sent the whole shared generation.
+   * `ifActive: 'share'` and `'continue'` the client is sent the whole generation.
    *
    * @example
    * ```ts
@@ -1123,6 +1129,19 @@ export interface Producer extends AsyncDisposable {
   readonly streamId: string
   /** The generation's ULID. */
   readonly generation: string
+  /**
+   * The cursor of the last chunk that others have written to this generation before (`ifActive: 'continue'` and `'share'`); undefined
+   * if there is none, so that this producer begins the answer. Nothing comes between it and this producer's first chunk of a
+   * continued generation. What is there can be read as a page:
+   *
+   * @example
+   * ```ts
+   * const producer = await engine.produce(chatId, { owner: userId, ifActive: 'continue' })
+   * const [last] = (await engine.log(chatId, { owner: userId }).page({ from: -1 })).chunks
+   * if (producer.continued !== undefined) console.log('to go on after', last?.text())
+   * ```
+   */
+  readonly continued: string | undefined
   /** Aborted by `stop` (reason: {@link StoppedError}), or when this producer is fenced or its stream is lost. */
   readonly signal: AbortSignal
   /** How the generation ended; undefined until then. */

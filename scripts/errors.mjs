@@ -140,6 +140,10 @@ const ENTRIES = {
         'the new answer is to replace the old',
         "`ifActive: 'takeover'`: the old one ends as interrupted and is fenced",
       ],
+      [
+        'a worker goes on where another one has died or stands still',
+        "`ifActive: 'continue'`: the same answer goes on, and the other one is fenced",
+      ],
       ['several are to write together', "`ifActive: 'share'`, for all of them"],
       [
         'the previous producer was never ended',
@@ -151,7 +155,10 @@ const ENTRIES = {
     what: 'This producer was replaced. None of its further writes are accepted, and its `signal` is aborted.',
     retryable: 'no',
     causes: [
-      ["another one took over (`ifActive: 'takeover'`)", 'stop the model call: give it `producer.signal`'],
+      [
+        "another one took over, or goes on with the answer (`ifActive: 'takeover'`, `'continue'`)",
+        'stop the model call: give it `producer.signal`',
+      ],
       ['the stream was deleted', 'the same'],
       [
         'its lease expired, because the process was frozen or cut off from Redis for longer than `lease`',

@@ -39,8 +39,8 @@ use super::{
     logs::{LogWrite, LogWritten},
     rights::Rights,
     values::{
-        Ack, Append, Appended, Found, ListCursor, OwnerCheck, Page, Piece, Read, Renew, Restore, Start,
-        Started, StopResult, StreamStatus, Sweep, Swept,
+        Ack, Append, Appended, Found, Known, ListCursor, OwnerCheck, Page, Piece, Read, Renew, Restore,
+        Start, Started, StopResult, StreamStatus, Sweep, Swept,
     },
 };
 use crate::{
@@ -51,6 +51,9 @@ use crate::{
         frame::{Frame, Reference},
     },
 };
+
+/// The most streams of one [`Store::changed`].
+pub const MOST_LOOKS: usize = 256;
 
 /// What an asynchronous operation of a store returns.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
@@ -102,6 +105,13 @@ pub enum ControlMessage {
         /// Whose producers are suspected to be dead: they show that they live by a renewal.
         generation: Ulid,
     },
+    /// A producer was replaced by another one, who goes on with its generation.
+    Replaced {
+        /// What it may not write to any more.
+        generation: Ulid,
+        /// Who is fenced.
+        producer: Ulid,
+    },
     /// Another process ended the generation: it was taken over or deleted, or its lease had expired.
     Ended {
         /// The generation that was ended.
@@ -146,7 +156,7 @@ pub trait Listener: Send + Sync + 'static {
 pub trait Store: Send + Sync + 'static {
     /// Connects, if there is something to connect to. Every other operation does so by itself.
     fn connect(&self) -> Pending<'_, ()>;
-    /// Begins or joins a generation; the stream enters the index. Producers' control messages are listened to before.
+    /// Begins or joins a generation, or goes on with it; the stream enters the index. Producers' control messages are listened to before.
     /// Errors: [`crate::Error::Active`], [`crate::Error::Forbidden`], [`crate::Error::Store`] for more than
     /// [`MAX_PRODUCERS`](super::MAX_PRODUCERS) producers.
     fn start<'a>(&'a self, stream: &'a StreamId, start: &'a Start) -> Pending<'a, Started>;
@@ -172,9 +182,28 @@ pub trait Store: Send + Sync + 'static {
     fn forks<'a>(&'a self, stream: &'a StreamId, list: &'a ForkList) -> Pending<'a, Forks>;
     /// Prolongs a lease.
     fn renew<'a>(&'a self, stream: &'a StreamId, renew: &'a Renew) -> Pending<'a, Appended>;
-    /// A producer of this engine has ended, whether or not the store knows: drops all that was noted here to write for
-    /// it.
-    fn release(&self, _producer: Ulid) {}
+    /// A producer of this engine is gone: nothing that was noted here to write for it is of use any more. `has_ended`: and the
+    /// store knows it. Else nobody vouches for it from now on.
+    fn release(&self, _stream: &StreamId, _producer: Ulid, _has_ended: bool) {}
+    /// Shows that this engine lives, for so long, on behalf of all producers that it has: one call in the place of a renewal for each.
+    /// Nothing where the store does not take that for a sign of them ([`Store::vouched_lease`]).
+    fn vouch(&self, _lease: Duration) -> Pending<'_, ()> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+    /// For how long a producer that has appended or renewed is alive without another sign of its own, while its engine vouches
+    /// for it; `None` where that does not count.
+    fn vouched_lease(&self, _lease: Duration) -> Option<Duration> {
+        None
+    }
+    /// For how long the engine that this node is has shown that it lives.
+    fn vouched(&self, _node: Ulid) -> Pending<'_, Duration> {
+        Box::pin(std::future::ready(Ok(Duration::ZERO)))
+    }
+    /// Which of these streams are not as they are known, by their places: a look that costs next to nothing. No more than
+    /// [`MOST_LOOKS`](super::MOST_LOOKS).
+    fn changed<'a>(&'a self, _streams: &'a [Known]) -> Pending<'a, Vec<usize>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
     /// Reads a page; `None` when the stream does not exist (or holds nothing but a kept stop).
     /// Errors: [`crate::Error::Forbidden`], [`crate::Error::Corrupt`].
     fn read<'a>(&'a self, stream: &'a StreamId, read: &'a Read) -> Pending<'a, Option<Page>>;

@@ -28,6 +28,8 @@ interface Wish {
   events?: Hidden
   /** Not at all. */
   isLeft?: boolean
+  /** What is written to, once it has begun. */
+  generation?: string
 }
 
 /** For a client that has left before there was anything to read. */
@@ -54,6 +56,11 @@ export function eventsOf(chunks: ReadableStream<ChunkData>, hidden: Hidden): Eve
   }
   known.wish.events = hidden
   return known.local as Events
+}
+
+/** The generation that {@link pipe} writes to; undefined before it has begun, and without a store. */
+export function generationIn(chunks: ReadableStream<ChunkData>): string | undefined {
+  return piped.get(chunks)?.wish.generation
 }
 
 /** `Engine.pipe`, its arguments checked but for the source. */
@@ -111,6 +118,7 @@ async function open(
     if (typeof source !== 'function') leave(read(source))
     throw error
   }
+  wish.generation = producer.generation
   const local = follow(bridge, start, producer.generation, failure, wish)
   done.resolve(run(bridge, source, producer, failure))
   return local

@@ -25,12 +25,14 @@ const READY = Promise.resolve()
 interface Started {
   producer: number
   generation: string
+  continued: string | null
   stop: string | null
 }
 
 export class Producer implements api.Producer, Queue {
   readonly streamId: string
   readonly generation: string
+  readonly continued: string | undefined
   /** @internal */ readonly handle: number
   /** @internal */ depth = 0
   /** @internal */ gathered = 0
@@ -55,6 +57,7 @@ export class Producer implements api.Producer, Queue {
   constructor(bridge: Bridge, streamId: string, limit: number, started: Started) {
     this.streamId = streamId
     this.generation = started.generation
+    this.continued = started.continued ?? undefined
     this.handle = started.producer
     this.#bridge = bridge
     this.#limit = limit

@@ -1,5 +1,5 @@
 import type * as api from '../../index'
-import { type Events, eventsOf } from '../core/pipe'
+import { type Events, eventsOf, generationIn } from '../core/pipe'
 import { callback, oneOf } from '../options/checks'
 import { ttl } from '../options/fields'
 import type { MaybePromise } from '../util/deferred'
@@ -47,6 +47,8 @@ export interface AnswerMetadata {
 export interface Started {
   /** What the client is sent that has asked, but for what ends it. */
   events: Events
+  /** The generation, if it is in a store, and how many of its chunks come before the first one that the client is sent. */
+  place?: () => Promise<{ generation: string | undefined; hidden: number }>
   /** Undefined: the store could not be reached, and the client was sent the answer all the same. */
   done: Promise<api.Outcome | undefined>
 }
@@ -100,7 +102,8 @@ export async function startAnswer(
     // A source that was never begun was stopped before, or refused.
     done.then(() => started.resolve(), started.reject)
     await begun
-    return events
+    const place = async () => ({ generation: generationIn(chunks), hidden: await hidden.known })
+    return { events, place }
   }
   const starting = attempt().catch(async (refused) => {
     if (await hasMadeWay(engine, streamId, options.owner, refused)) return attempt()
@@ -112,7 +115,7 @@ export async function startAnswer(
     .then(() => source?.closed)
     .then(afterwards)
   waitUntil?.(closed)
-  return { events: await starting, done }
+  return { ...(await starting), done }
 }
 
 /** Under these names hosts offer what `after` of Next.js and `waitUntil` of Vercel's package use. */

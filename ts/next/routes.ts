@@ -3,7 +3,7 @@ import type * as api from '../../index'
 import { ClosedError, called, FencedError, InterruptedError, invalidArgument } from '../errors/errors'
 import { wording as wordingOf, wordsOf } from '../errors/wording'
 import { jsonOf, spared } from '../http/body'
-import { callback, integer, methods, object, required, text } from '../options/checks'
+import { callback, flag, integer, methods, object, required, text } from '../options/checks'
 import { streamId as checkStreamId, maxDurationMs } from '../options/fields'
 import { ignore, type MaybePromise } from '../util/deferred'
 import { type ActiveStream, RememberedStreams } from './active-stream'
@@ -12,6 +12,7 @@ import { answerResponse } from './answer-response'
 import { type AnswerMetadata, type AnswerOptions, answerFields, startAnswer } from './answer-start'
 import { aiVersion, askedFor, beginning, messagesIn } from './continued'
 import { finisher, type OnFinish } from './finish'
+import { indexedResponse, indexIn, runIdOf, runOf } from './indexed'
 import { forbidden, nothing, refusing, resumeResponse, stopResponse } from './responses'
 import { MAX_WATCHED, type WatchedChat, watchResponse } from './watch'
 
@@ -96,6 +97,11 @@ export interface ChatRoutesOptions<Message = unknown> extends Omit<AnswerOptions
    */
   maxDurationMs?: number | undefined
   /**
+   * Serves `WorkflowChatTransport` of `@ai-sdk/workflow`, too, without its runtime: `POST` names the answer in `x-workflow-run-id`,
+   * and `GET` takes that name as `params.id`. Of a continued message the response waits for `generate`. Default `false`.
+   */
+  workflowRuns?: boolean | undefined
+  /**
    * Returns the text that clients get, now and later, for an error of `generate` or of the stream that it returns; called once for
    * each error. Also called, with its result ignored, for errors that only you need to know: those of the store and of `onFinish`.
    * Default: logs the error, and clients learn only that there was one.
@@ -114,7 +120,9 @@ export interface ChatRoutes {
   POST(request: Request, context?: any): Promise<Response>
   /**
    * Sends the current answer, from its beginning to its end; 204 when there is none. With `?watch`, announces instead when an answer
-   * begins, until the client disconnects; with `?watch=<id>`, up to 32 times, those of these chats too.
+   * begins, until the client disconnects; with `?watch=<id>`, up to 32 times, those of these chats too. With `?startIndex=N` from
+   * chunk N on, from 0, or from the end if it is negative: each chunk as it was written, and always a `finish` at the end; nothing but that
+   * if there is no answer.
    */
   GET(request: Request, context: RouteContext): Promise<Response>
   /** Stops the current answer, wherever the model is called. */
@@ -132,6 +140,7 @@ const checkRoutes = object({
   maxBodyBytes: integer(1, 128 * MIB, 'bytes'),
   deployment: text(1, 200),
   maxDurationMs,
+  workflowRuns: flag,
   onError: callback<unknown>,
   onFinish: callback,
 })
@@ -154,7 +163,14 @@ export function chatRoutes<Message = unknown>(options: ChatRoutesOptions<Message
     required(checkRoutes(options, 'options'), 'options', 'engine', 'authorize', 'generate'),
   )
   const { engine, authorize, generate, activeStream, onError, onFinish, maxBodyBytes, ...others } = options
-  const { lastMessage, aiVersion: version, deployment, maxDurationMs: longest, ...rest } = others
+  const {
+    lastMessage,
+    aiVersion: version,
+    deployment,
+    maxDurationMs: longest,
+    workflowRuns,
+    ...rest
+  } = others
   const streams = activeStream && new RememberedStreams(engine, activeStream)
   const finish = onFinish && finisher(engine, deployment, onFinish, (error) => wordsOf(error, onError))
 
@@ -195,7 +211,12 @@ export function chatRoutes<Message = unknown>(options: ChatRoutesOptions<Message
     const started = await starting
     await remembering
     started.done.catch((error) => isInterruption(error) || wording(error))
-    return answerResponse(started, wording, longest)
+    const response = answerResponse(started, wording, longest)
+    if (workflowRuns) {
+      const { generation = NO_GENERATION, hidden } = (await started.place?.()) ?? { hidden: 0 }
+      response.headers.set('x-workflow-run-id', runIdOf({ chatId, generation, hidden }))
+    }
+    return response
   }
 
   /** Those of the chats that belong to this user; refused if none does. */
@@ -232,11 +253,23 @@ export function chatRoutes<Message = unknown>(options: ChatRoutesOptions<Message
       }, onError),
     GET: (request, context) =>
       refusing(async () => {
-        const chatId = checkStreamId(await paramOf(context), 'params.id')
+        const id = await paramOf(context)
+        const startIndex = indexIn(request, 'startIndex')
+        const index = startIndex ?? indexIn(request, 'sequence')
+        const run = index === undefined || id === undefined ? undefined : runOf(id)
+        const chatId = checkStreamId(run?.chatId ?? id, 'params.id')
         const watched = new URL(request.url).searchParams.getAll('watch')
         if (watched.length > 0) return watch(request, [chatId, ...watched.filter((id) => id !== '')])
         return admitted(request, chatId, async (owner) => {
-          const streamId = streams === undefined ? chatId : await streams.current(chatId)
+          const found = streams === undefined ? chatId : await streams.current(chatId)
+          const streamId = found ?? (run && (await streams?.next(chatId, owner)))
+          if (streamId !== undefined && run !== undefined && index !== undefined) {
+            const { signal } = request
+            const needsFinish = startIndex !== undefined
+            const after = new URL(request.url).searchParams.get('after')
+            const options = { owner, after, onError, maxDurationMs: longest, signal, needsFinish }
+            return indexedResponse(engine, streamId, run, index, options)
+          }
           return streamId === undefined
             ? nothing()
             : resumeResponse(engine, request, streamId, { owner, onError, maxDurationMs: longest })
@@ -254,6 +287,9 @@ export function chatRoutes<Message = unknown>(options: ChatRoutesOptions<Message
       }, onError),
   }
 }
+
+/** Of an answer that is in no store. */
+const NO_GENERATION = '0'.repeat(26)
 
 async function paramOf(context: Partial<RouteContext> | undefined): Promise<string | undefined> {
   const id: unknown = (await context?.params)?.id

@@ -96,8 +96,9 @@ impl Engine {
         let started = self.context.ask(|store| store.start(&stream, &start)).await?;
         tracing::debug!(%stream, generation = %started.generation, seq = started.seq, if_active = ?start.if_active, "producer started");
         start.generation = started.generation;
-        // Its time may be another.
-        let has_joined = started.generation.random() != requested.random();
+        // Its time may be another. One that goes on alone leaves nobody behind.
+        let has_joined =
+            started.generation.random() != requested.random() && start.if_active == IfActive::Share;
         let producer = Arc::new(Producer {
             handle: self.context.next_handle(),
             stream: stream.clone(),
@@ -111,12 +112,13 @@ impl Engine {
             state: Mutex::default(),
         });
         let hub = self.registry.hubs.with(&stream, |hub| {
-            hub.producer_joins(started.generation, started.seq);
+            hub.producer_joins(started.generation, started.base, started.seq);
             Arc::clone(hub)
         });
         let reply = Reply::Produced {
             producer: producer.handle,
             generation: started.generation,
+            continued: (started.seq > started.base).then_some(started.seq),
             stop: started.stop.clone(),
         };
         let is_open = {

@@ -47,6 +47,9 @@ pub struct Producer {
     pub(crate) state: Mutex<State>,
 }
 
+/// What renewals are spread by is a part of this.
+const SPREAD: u32 = 1024;
+
 /// What a chunk costs beside its payload while it waits, so that empty ones are bounded too: its tag, as often as that is
 /// kept or copied, and a vector's room to grow. The host counts the same, and so does a reader's credit.
 pub const CHUNK_COST: u32 = 32;
@@ -61,6 +64,8 @@ pub(crate) struct State {
     queued_since: Option<Instant>,
     /// How many chunks and bytes of the queue local readers have got already (while the store is away).
     offered: (usize, usize),
+    /// The last seq that local readers were given while the store was away.
+    pub(crate) shown: u64,
     /// Chunks that crossed, ever; and those of them that were accepted.
     crossed: u64,
     settled: u64,
@@ -83,6 +88,8 @@ pub(crate) struct State {
     /// Whether the lease has to be renewed.
     pub(crate) renew: bool,
     pub(crate) last_sign: Option<Instant>,
+    /// Whether its engine can vouch for it: the store has taken something from it.
+    pub(crate) is_vouched: bool,
 }
 
 /// A batch that leaves the queue.
@@ -248,6 +255,7 @@ impl Producer {
         let waiting = State {
             outcome: Some(outcome.clone()),
             stop: state.stop.clone(),
+            shown: state.shown,
             ..State::default()
         };
         let waiting = std::mem::replace(&mut *state, waiting);
@@ -297,6 +305,28 @@ impl Producer {
         lock(&self.state).has_ended()
     }
 
+    /// Whether it has given no sign of life for so long, and need not for longer.
+    pub(crate) fn is_quiet(&self, time: Duration) -> bool {
+        let state = lock(&self.state);
+        state.is_vouched && state.last_sign.is_none_or(|at| at.elapsed() >= time)
+    }
+
+    /// Asks for a renewal if one is due. `vouched` is the lease of those for whom their engine vouches.
+    pub(crate) fn renew_if_due(self: &Arc<Self>, lease: Duration, vouched: Option<Duration>) {
+        let after = match vouched.filter(|_| lock(&self.state).is_vouched) {
+            // Spread, so that those that started together do not all renew together.
+            Some(vouched) => vouched * (SPREAD - self.spread()) / (2 * SPREAD),
+            None => lease / 3,
+        };
+        self.renew_if_idle(after);
+    }
+
+    /// Up to a quarter of [`SPREAD`].
+    fn spread(&self) -> u32 {
+        let random = self.start.producer.random() % u128::from(SPREAD / 4);
+        u32::try_from(random).unwrap_or_default()
+    }
+
     /// Asks for a renewal if there was no sign of life for `after`.
     pub(crate) fn renew_if_idle(self: &Arc<Self>, after: Duration) {
         let mut state = lock(&self.state);
@@ -311,6 +341,16 @@ impl Producer {
 impl State {
     pub(crate) fn has_ended(&self) -> bool {
         self.outcome.is_some()
+    }
+
+    /// Whether the store has heard how it ended.
+    pub(crate) fn is_known_to_have_ended(&self) -> bool {
+        matches!(self.outcome, Some(Ok(_)))
+    }
+
+    /// Whether another producer has taken its place.
+    pub(crate) fn is_fenced(&self) -> bool {
+        matches!(self.outcome, Some(Err(Error::Fenced { .. })))
     }
 
     fn queued(&self) -> usize {
@@ -389,6 +429,7 @@ impl State {
         self.in_flight = 0;
         self.settled += chunks;
         self.last_sign = Some(Instant::now());
+        self.is_vouched = true;
         let mut seqs = Vec::new();
         while let Some(number) = self
             .acks

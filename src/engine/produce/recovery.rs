@@ -142,6 +142,8 @@ impl Writer {
                 .kept
                 .front()
                 .map_or(self.accepted, |kept| kept.frame.first() - 1),
+            turn: self.turn,
+            own_after: self.own_after,
         };
         let context = Arc::clone(&self.context);
         let mut backoff = Backoff::default();

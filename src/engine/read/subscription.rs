@@ -106,6 +106,29 @@ impl Follower for Subscription {
         }
     }
 
+    /// Whoever has seen it is told of the gap; the others go on with what was written.
+    fn retract(&self, to: Cursor) {
+        let is_ahead = {
+            let state = lock(&self.state);
+            state
+                .cursor
+                .is_some_and(|at| at.generation == to.generation && at.seq > to.seq)
+        };
+        if is_ahead {
+            let stream = self.hub.stream().to_string();
+            let reason = format!(
+                "chunks after {} were shown, but another producer has gone on there",
+                to.seq
+            );
+            tracing::warn!(stream, generation = %to.generation, seq = to.seq, cause = reason, "a reader is told of a gap");
+            self.give_up(Error::Gap {
+                stream,
+                reason,
+                resume: to.to_string(),
+            });
+        }
+    }
+
     /// Ends it with an error, after what it has.
     fn fail(&self, error: Error) {
         lock(&self.state).end.get_or_insert(End::Error(error));
