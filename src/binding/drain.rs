@@ -1,4 +1,4 @@
-//! What is ready, as numbers and one text. The format is documented in `ts/native/native.ts`.
+//! Ready records, as numbers and one text. The format is documented in `ts/native/native.ts`.
 
 use std::{mem, ops::Range, sync::Arc};
 
@@ -53,7 +53,7 @@ impl Ready {
         }
     }
 
-    /// Makes ready what there is.
+    /// Gathers everything that is ready.
     pub fn gather(&mut self, engine: &Engine) {
         engine.gather(&mut self.records, &mut self.waits);
     }
@@ -154,7 +154,7 @@ impl Records {
         utf16_units(text)
     }
 
-    /// Whether the last chunk of text was the same, which other readers of its stream get one after the other.
+    /// Whether the last chunk of text was the same: several readers of a stream get it one after the other.
     fn is_last(&self, text: &str) -> bool {
         !text.is_empty() && self.text.get(self.last_text.clone()) == Some(text)
     }

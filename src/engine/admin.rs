@@ -1,4 +1,4 @@
-//! What is asked of the store as a whole, or of a stream by its name.
+//! Operations on the store as a whole, or on a stream by its name.
 
 use futures_util::future::join_all;
 
@@ -29,7 +29,7 @@ impl Engine {
         found.map(Reply::Found)
     }
 
-    /// Looks at what the predecessor has left behind, or changes it.
+    /// Reads or changes the keys that the predecessor has left behind.
     pub async fn predecessor(self, ask: Ask) -> Result<Reply> {
         self.context.check_open()?;
         let Some(predecessor) = self.context.predecessor() else {

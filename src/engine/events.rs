@@ -23,12 +23,12 @@ use crate::{
 /// The host's name for a producer or a subscription; never used twice by one engine.
 pub type Handle = u32;
 
-/// Something that happened, in the order in which the host must learn of it.
+/// An event, in the order in which the host must get it.
 #[derive(Debug)]
 pub enum Event {
     /// The answer to a request.
     Reply(u32, Result<Reply>),
-    /// Chunks whose acknowledgement was asked for, by the seq each was given, oldest first.
+    /// Acknowledged appends, by the seq of each, oldest first.
     Settled(Handle, Vec<u64>),
     /// A stop was requested: the producer may still write closing chunks.
     Stopped(Handle, String),
@@ -38,7 +38,7 @@ pub enum Event {
     State(ConnectionState, String),
     /// A warning for the operator of the store.
     Warning(String),
-    /// As whom to connect is to be said, under this number.
+    /// Asks the host for user and password; the number identifies the question.
     Ask(u32),
     /// A line of the log: see [`LogSink`](crate::util::log::LogSink).
     Log(String),

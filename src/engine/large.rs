@@ -1,7 +1,7 @@
-//! Large chunks: cut into pieces on their way to the store, and joined for whoever reads them
+//! Large chunks: cut into pieces on their way to the store, and joined for their readers
 //! (`docs/adr/0031-large-chunks.md`).
 //!
-//! Everybody in this process who reads one at the same time shares it, with its producer as long as that keeps it.
+//! All readers in this process that read one at the same time share it, also with its producer for as long as that keeps it.
 
 use std::{
     collections::HashMap,

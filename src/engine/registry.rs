@@ -1,5 +1,5 @@
-//! Who and what an engine has at the moment. Held by the engine itself and by the store's listener; what an engine's parts need of
-//! each other is in the [`Context`].
+//! The live producers, readers and consumers of an engine. Only the engine itself and the store's listener hold it; what an engine's
+//! parts need of each other is in the [`Context`].
 
 use std::{
     collections::{HashMap, VecDeque},

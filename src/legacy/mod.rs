@@ -1,4 +1,4 @@
-//! What the JavaScript implementation that this package replaces has left in Redis, under keys of its own.
+//! The keys that the JavaScript implementation which this package replaces has left in Redis.
 //!
 //! | key | type | content |
 //! |---|---|---|
@@ -68,7 +68,7 @@ pub enum Left {
     Events {
         /// JSON texts, oldest first.
         events: Vec<String>,
-        /// Where to go on, now or when there is more.
+        /// Where to continue, now or when there is more.
         next: String,
         /// Whether there was more already.
         more: bool,
@@ -83,7 +83,7 @@ pub enum Left {
     Chats {
         /// Their ids; one may come twice.
         chats: Vec<String>,
-        /// Where to go on; none at the end.
+        /// Where to continue; none at the end.
         next: Option<String>,
     },
 }
@@ -110,6 +110,6 @@ pub struct Chat {
 
 /// A store in which the predecessor may have left something.
 pub trait Predecessor: Send + Sync + 'static {
-    /// Looks at what it has left behind, or changes it; `None` where it never was. Fails as [`Store`](crate::store::Store) does.
+    /// Reads or changes the keys that it has left behind; `None` where there was no predecessor. Fails as [`Store`](crate::store::Store) does.
     fn ask<'a>(&'a self, ask: &'a Ask) -> Pending<'a, Option<Left>>;
 }

@@ -1,7 +1,7 @@
-//! A cluster: a command connection to each of its primaries, and the table that says which of them has what.
+//! A cluster: a command connection to each of its primaries, and the table that says which of them has which slots.
 //!
 //! The client library's cluster connection is not used: it mixes subscriptions with commands. Every operation is for one
-//! slot, which leaves little to do: send it to the slot's server, and follow redirections.
+//! slot, so little is left to do: send it to the slot's server, and follow redirections.
 
 use std::{
     collections::{HashMap, HashSet},

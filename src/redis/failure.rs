@@ -1,4 +1,4 @@
-//! What goes wrong, in the server's words, and what it means.
+//! Failures: the server's message, and what it means.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Asks the servers of a cluster which of them has what.
+//! Asks the servers of a cluster which of them has which slots.
 
 use std::time::Duration;
 

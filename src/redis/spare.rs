@@ -1,4 +1,4 @@
-//! What can be done without.
+//! Optional rights: features that Tidemark can do without.
 
 /// Something that can be done without, where the server does not allow it to this user.
 #[derive(Debug, Clone, Copy)]

@@ -1,4 +1,4 @@
-//! What a URL names: one server, a primary that sentinels know, or a cluster.
+//! The target of a URL: one server, a primary that sentinels know, or a cluster.
 
 use std::{path::PathBuf, sync::Arc};
 

@@ -1,7 +1,7 @@
-//! Whom to trust, and as whom to be seen.
+//! TLS: which certificates to trust, and which to present.
 //!
-//! What Node.js takes with the same `ca` is taken here. rustls alone is stricter: it takes no authority's certificate for a
-//! server's own, which a self-signed one is if it is in `ca`, it knows no common names, and no first version of X.509.
+//! A certificate that Node.js accepts with the same `ca` is accepted here. rustls alone is stricter: it does not accept an
+//! authority's certificate as a server's own (a self-signed one in `ca` is both), common names, or the first version of X.509.
 
 use std::{
     fmt, io,

@@ -1,4 +1,4 @@
-//! What a chunk is in an event, after its cursor.
+//! The form of a chunk in an event, after its cursor.
 
 use std::borrow::Cow;
 

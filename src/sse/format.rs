@@ -1,4 +1,4 @@
-//! What the events look like.
+//! The formats of events.
 
 use std::io::Write as _;
 

@@ -1,4 +1,4 @@
-//! Server-sent events: how a subscription is written as a `text/event-stream` (`docs/sse.md`).
+//! Server-sent events: a subscription as a `text/event-stream` (`docs/sse.md`).
 //!
 //! Only chunks carry an `id:` line, their cursor, so a client that reconnects always names the last chunk that it has seen.
 //! The content of a chunk cannot end its event: a line feed begins another `data:` line, and content that such lines
@@ -86,7 +86,7 @@ impl Framing {
         }
     }
 
-    /// Whether a chunk is read for what follows it alone.
+    /// Whether a chunk is only read because of later ones, and not sent.
     pub fn has_seen(&self, at: Cursor) -> bool {
         self.merge.as_ref().is_some_and(|merge| merge.has_seen(at))
     }
@@ -114,7 +114,7 @@ impl Framing {
         self.merge = (!merge.is_over(at)).then_some(merge);
     }
 
-    /// A large chunk, up to its body. Whether that follows: it does not if the chunk is read for what follows it alone.
+    /// Writes a large chunk up to its body. Returns whether the body follows: not if the chunk is only read because of later ones.
     pub fn large(&mut self, out: &mut Vec<u8>, at: Cursor, body: &Body) -> bool {
         let mut is_new = true;
         if let Some(mut merge) = self.merge.take() {

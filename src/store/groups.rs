@@ -1,7 +1,7 @@
 //! Work that the consumers of a group share: its items and their resolution.
 //!
-//! Every item of the work is handed to one consumer of the group. It stays that consumer's until it is resolved; one that
-//! was held for longer than [`Take::claim_idle`] goes to the next consumer that takes items. An item that was handed out
+//! Every item of the work is delivered to one consumer of the group. It stays that consumer's until it is resolved; one that
+//! was held for longer than [`Take::claim_idle`] goes to the next consumer that takes items. An item that was delivered
 //! [`Take::max_deliveries`] times and never resolved is a *dead letter*: nobody gets it until it is retried.
 
 use std::{fmt, str::FromStr, time::Duration};

@@ -1,4 +1,4 @@
-//! Who appends to a log in this process, one after the other.
+//! The appends to a log in this process, one after the other.
 
 use std::{
     collections::HashMap,
@@ -22,19 +22,19 @@ const REMEMBERED: usize = 1000;
 /// The logs that this process appends to.
 pub struct Lines {
     by_stream: Lock<HashMap<StreamId, Arc<Line>>>,
-    /// By what the store knows this engine.
+    /// The id by which the store knows this engine.
     writer: Ulid,
     batches: Arc<AtomicU64>,
 }
 
-/// One log. Whoever has its turn appends.
+/// One log. The holder of its turn appends.
 pub(super) struct Line(Mutex<Turn>);
 
-/// What is known of the log from the last append.
+/// The state of the log after the last append.
 pub(super) struct Turn {
     pub writer: Ulid,
     batches: Arc<AtomicU64>,
-    /// Its last chunk, as far as this engine has heard: `None` before its first append.
+    /// The last chunk of the log that this engine knows of: `None` before its first append.
     pub known: Option<Cursor>,
     /// The ordinal of that generation.
     pub ordinal: u64,
@@ -74,7 +74,7 @@ impl Lines {
 }
 
 impl Line {
-    /// In the order in which it is asked for.
+    /// Waits for its turn, in the order of the calls.
     pub async fn turn(&self) -> MutexGuard<'_, Turn> {
         self.0.lock().await
     }

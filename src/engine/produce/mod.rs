@@ -211,7 +211,7 @@ impl Engine {
         depth
     }
 
-    /// Sends what was queued.
+    /// Sends the queued chunks.
     pub fn written(&self) {
         self.registry.pump.notify_one();
     }

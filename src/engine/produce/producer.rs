@@ -33,7 +33,7 @@ use crate::{
 pub struct Producer {
     /// The host's name for it.
     pub handle: Handle,
-    /// Whose generation it writes.
+    /// The stream that it writes to.
     pub stream: StreamId,
     /// What it was started with; the generation is the one that was started or joined.
     pub start: Start,
@@ -135,7 +135,7 @@ impl Producer {
         lock(&self.state).queued()
     }
 
-    /// The same and what keeping them costs: what the queue's bound is compared with.
+    /// The same including the overhead of its chunks, for comparison with the queue's bound.
     pub fn depth(&self) -> usize {
         lock(&self.state).depth()
     }
@@ -367,7 +367,7 @@ impl State {
         }
     }
 
-    /// How the generation will end, once that was asked for.
+    /// How the generation will end, once an end was requested.
     pub(crate) fn ending(&self) -> Option<Terminal> {
         self.finish.clone().map(|terminal| match &self.stop {
             Some(reason) => Terminal {
@@ -421,7 +421,7 @@ impl State {
         seqs
     }
 
-    /// Some of what local readers have not got of the queue, and how many chunks of it they have.
+    /// Some queued chunks that local readers have not got yet, and how many they have.
     pub(crate) fn offer(&mut self) -> Option<(usize, EncodedFrame)> {
         let (chunks, bytes) = self.offered;
         let next = self.queue.peek(chunks, bytes)?;

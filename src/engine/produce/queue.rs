@@ -1,4 +1,4 @@
-//! What waits in a producer: chunks that go together into frames, and between them large ones, each by itself.
+//! The queue of a producer: chunks that are joined into frames, and between them large ones, each by itself.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -98,7 +98,7 @@ impl ChunkQueue {
 
     /// Takes one large chunk; or of others at most `max_count` and, past the first one, at most `max_bytes`.
     pub fn take(&mut self, max_count: usize, max_bytes: usize) -> Option<QueuedFrame> {
-        // An empty builder stays for what comes next, unless something has come after it.
+        // An empty builder stays for the next chunk, unless something is queued after it.
         while self.parts.len() > 1 && self.parts.front().is_some_and(|part| part.chunks() == 0) {
             self.parts.pop_front();
         }

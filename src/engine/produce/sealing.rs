@@ -1,9 +1,9 @@
 //! Sealing: open frames become one, compressed, while the stream lives and when it ends.
 //!
-//! A generation's only producer still has the chunks of the open part, and hands their sealed frame to the store when it
-//! has nothing to write, or else with its next batch. Who cannot know them all (one of several producers, or one whose
-//! store has lost something) reads the open part from the log first. Either way the store compares where the sealed part
-//! ends, so that it does not matter who seals, nor how often.
+//! A generation's only producer still has the chunks of the open part, and sends their sealed frame to the store when it
+//! has nothing to write, or else with its next batch. A producer that cannot know all of them (one of several, or
+//! one whose store has lost something) first reads the open part from the log. Either way the store compares where the sealed
+//! part ends, so it does not matter who seals, or how often.
 
 use std::{future::Future, mem, sync::Arc, time::Duration};
 
@@ -21,7 +21,7 @@ use crate::{
 
 /// The open part is sealed when it has this many frames …
 const OPEN_FRAMES: usize = 256;
-/// … or bytes. Most of what a longer frame could still save is saved at this length (`docs/adr/0009-sealing.md`).
+/// … or bytes. A longer frame would save hardly more (`docs/adr/0009-sealing.md`).
 const OPEN_BYTES: usize = 16 * 1024;
 /// Past this, a producer waits for its sealing before it writes on: bytes …
 const MOST_OPEN_BYTES: usize = 1 << 20;
@@ -39,26 +39,26 @@ pub(crate) struct Sealing {
     context: Arc<Context>,
     producer: Arc<Producer>,
     open: OpenPart,
-    /// How many frames are open when they are sealed. Of streams that started together, each has another number at
-    /// first, or all would be sealed at the same moment, again and again.
+    /// How many open frames are sealed at once. The first limit is different for each stream: otherwise streams that started
+    /// together would be sealed at the same moment, again and again.
     limit: usize,
     job: Option<JoinHandle<Option<Seal>>>,
 }
 
 /// The part of the log that is not sealed.
 enum OpenPart {
-    /// All of it: what was accepted after this seq.
+    /// All of it: the frames that were accepted after this seq.
     Known {
         after: u64,
         frames: Vec<Frame>,
         bytes: usize,
     },
-    /// It has to be read. What this producer has added to it since it was last looked at:
+    /// It has to be read. `bytes` is what this producer has added since the last look.
     InLog { bytes: usize },
 }
 
 impl Sealing {
-    /// Of a generation that `producer` has just begun, or joined.
+    /// The sealing of a generation that `producer` has just begun, or joined.
     pub fn new(context: Arc<Context>, producer: Arc<Producer>, after: u64) -> Self {
         let open = if producer.exclusive {
             OpenPart::Known {
@@ -195,7 +195,7 @@ async fn read(context: &Context, stream: &StreamId, generation: Ulid) -> Option<
         max_bytes: READ_BYTES,
         owner: OwnerCheck::Internal,
     };
-    // Whatever stands against it, the log stays as it is.
+    // If this fails, the log stays as it is.
     let page = context.store().read(stream, &read).await.ok()??;
     let mut next = page.after + 1;
     let follows = page.generation == generation

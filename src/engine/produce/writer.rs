@@ -21,13 +21,13 @@ use crate::{
     util::{backoff::Backoff, sync::lock},
 };
 
-/// Telling so many readers counts as one step of a task's turn.
+/// Notifying this many readers counts as one step of a task's turn.
 const FOLLOWERS_IN_A_TURN: usize = 256;
 
 /// What is longer than this is long for one command of the store.
 const LONG: usize = 64 * 1024;
 
-/// The open part is sealed in so many parts at the end, beside the last one: 32,768 frames at 512 a seal, which may be open
+/// The most parts in which the open part is sealed at the end, beside the last one: 32,768 frames at 512 a seal, which may be open
 /// when the store was set back behind many seals. Each is a page and an append, a millisecond or two.
 const MOST_PARTS: usize = 64;
 
@@ -184,7 +184,7 @@ impl Writer {
                 due,
             } = reply
             else {
-                // Others may be sealing too; what they leave is little.
+                // Others may be sealing too, and leave only little.
                 may_seal = reply != Appended::Unsealed;
                 is_complete = batch.large.is_none() || reply == Appended::Unsealed;
                 self.recover(reply).await?;

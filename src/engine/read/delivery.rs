@@ -22,7 +22,7 @@ use crate::{
 const PART: usize = 64 * 1024;
 
 impl Subscription {
-    /// Delivers a large chunk, or its beginning, once it is here; returns what that costs.
+    /// Delivers a large chunk, or its beginning, once it has been fetched; returns its cost.
     pub(crate) fn deliver_large(
         self: &Arc<Self>,
         state: &mut State,

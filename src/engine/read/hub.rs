@@ -84,7 +84,7 @@ impl Hub {
         }
     }
 
-    /// Whose readers in this process share it.
+    /// The stream whose readers in this process share this hub.
     pub fn stream(&self) -> &StreamId {
         &self.stream
     }
@@ -139,7 +139,7 @@ impl Hub {
         lock(&self.state).ring.tail()
     }
 
-    /// The last chunk of this generation that was heard of.
+    /// The last chunk of this generation that is known.
     pub fn tail_of(&self, generation: Ulid) -> Option<u64> {
         let state = lock(&self.state);
         let is_known = state.ring.generation() == Some(generation);
@@ -256,7 +256,7 @@ impl Hub {
         lock(&self.state).admitted = Some((generation, owner.clone()));
     }
 
-    /// Whether a reader that was let in before can go on from here without a look at the log.
+    /// Whether a reader that was admitted before can continue from here without reading the log.
     pub fn resumes(&self, generation: Ulid, seq: u64, owner: &OwnerCheck) -> bool {
         let state = lock(&self.state);
         let is_admitted = state

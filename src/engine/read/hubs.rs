@@ -1,4 +1,4 @@
-//! The hubs of an engine, and what keeps each of them up to date: it listens, repairs and audits.
+//! The hubs of an engine, and the task that keeps each of them up to date: it listens, repairs and audits.
 
 use std::{
     collections::HashMap,
@@ -181,7 +181,7 @@ async fn wait(hub: &Hub) -> bool {
     }
 }
 
-/// Reads what the hub has not seen; false when the store could not be read.
+/// Reads the frames that the hub has not seen; false if the store could not be read.
 async fn audit(hub: &Hub, context: &Context) -> bool {
     let position = {
         let state = lock(&hub.state);

@@ -218,7 +218,7 @@ impl Ring {
             };
         }
         match &self.terminal {
-            // A reader past the end has seen what the store has lost; nothing more will come.
+            // A reader past the end has seen chunks that the store has lost; nothing more will come.
             Some((last, terminal)) if seq >= *last => Next::Terminal(terminal.clone()),
             Some(_) => Next::Log,
             None => Next::Wait,

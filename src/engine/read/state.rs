@@ -1,4 +1,4 @@
-//! What a subscription knows of its reader, and has for it.
+//! The state of a subscription: its reader's position, and the chunks for it.
 
 use tokio::task::AbortHandle;
 use ulid::Ulid;
@@ -64,7 +64,7 @@ impl State {
         }
     }
 
-    /// Whether nothing would become free if what it has were read again.
+    /// Whether it holds nothing that could be dropped and read again later.
     pub(super) fn is_light(&self) -> bool {
         self.page.frames.is_empty() && self.tail.as_ref().is_none_or(Tail::is_dropped)
     }

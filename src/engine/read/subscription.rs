@@ -1,8 +1,8 @@
 //! The subscription: a cursor over the log, woken by its hub.
 //!
 //! It owns no queue. While it keeps up, it reads from the hub's ring; when it cannot, for any reason, it reads the next
-//! page from the log, and only as long as its reader has credit left. What a reader that stands still has not taken of its
-//! page is dropped, and read again should it go on: it costs its cursor.
+//! page from the log, and only as long as its reader has credit left. If a reader stands still, the rest of its
+//! page is dropped, and read again if it continues; meanwhile it costs only its cursor.
 
 use std::{
     sync::{
@@ -33,7 +33,7 @@ use crate::{
     util::sync::lock,
 };
 
-/// Of chunks that are read for what follows them alone, so many are passed in one turn.
+/// How many chunks that the client has seen already are skipped in one turn.
 const MOST_PASSED: usize = 4096;
 
 /// What a reader asks for.
@@ -50,7 +50,7 @@ pub struct Follow {
     pub wait: Duration,
     /// Whether to wait for a store that is known to be away; else it fails at once.
     pub is_patient: bool,
-    /// Whether to go on into the next generations.
+    /// Whether to continue into the next generations.
     pub all: bool,
     /// What may be delivered before the reader asks for more.
     pub credit: u64,
@@ -96,7 +96,7 @@ impl Follower for Subscription {
         }
     }
 
-    /// There is more to deliver, which may wait a moment for what follows.
+    /// There is more to deliver, which may wait a moment for following chunks.
     fn grow(&self, bytes: usize) {
         if !self.stalled.load(Ordering::Acquire)
             && let Some(context) = self.context.upgrade()
@@ -106,7 +106,7 @@ impl Follower for Subscription {
         }
     }
 
-    /// Ends it with an error, after what it has.
+    /// Ends it with an error, after the chunks that it has.
     fn fail(&self, error: Error) {
         lock(&self.state).end.get_or_insert(End::Error(error));
         self.queue();
@@ -200,7 +200,7 @@ impl Subscription {
         lock(&self.state).window.as_ref().map(look).unwrap_or_default()
     }
 
-    /// Ends it with an error, before what it has.
+    /// Ends it with an error at once, dropping the chunks that it has.
     pub(crate) fn give_up(&self, error: Error) {
         let mut state = lock(&self.state);
         state.page = LogPage::default();
@@ -380,7 +380,7 @@ impl Subscription {
             }
             if !state.has_room() {
                 self.stalled.store(true, Ordering::Release);
-                // What the reader has to deal with first must not wait for what comes after it.
+                // A joined delta must not be held back: the reader may have to acknowledge it before more can follow.
                 if let Some(framing) = &mut state.framing {
                     sink.piece(self.handle, None, &mut |out| framing.flush(out));
                 }

@@ -1,4 +1,4 @@
-//! How much a reader may have been given and not acknowledged, and for how long.
+//! How many chunks may be delivered to a reader without being acknowledged, and for how long.
 
 use std::time::Duration;
 

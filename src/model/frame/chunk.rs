@@ -26,7 +26,7 @@ pub struct Chunk<'a> {
     pub data: &'a [u8],
 }
 
-/// What a tag says: what the chunk is, and the length of its payload.
+/// The content of a tag: the kind of the chunk, and the length of its payload.
 pub(super) fn untag(tag: u64) -> Option<(Kind, usize)> {
     let length = tag >> 1;
     let kind = match tag & 1 {

@@ -1,4 +1,4 @@
-//! How far the consumers of a stream have got.
+//! The cursors of a stream's consumers.
 
 use std::collections::BTreeMap;
 

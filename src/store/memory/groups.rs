@@ -1,4 +1,4 @@
-//! What the groups of a stream, or of the queue of finished generations, have been handed and not resolved.
+//! The unresolved items of the groups of a stream, or of the queue of finished generations.
 
 use std::{
     collections::{BTreeMap, VecDeque},

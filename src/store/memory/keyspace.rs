@@ -1,4 +1,4 @@
-//! What the stores of one process share: the streams under a prefix, who listens, and the messages in between.
+//! What the stores of one process share: the streams under a prefix, their listeners, and messages.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque, hash_map::Entry},

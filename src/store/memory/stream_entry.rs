@@ -1,4 +1,4 @@
-//! What is kept under one stream id: the stream, or what outlives and precedes it.
+//! The entry of one stream id: the stream, and data that precedes or outlives it.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Appends by the whole script, and what every producer's answer brings about.
+//! Appends by the whole script, and the consequences of each answer.
 
 use tokio::time::Instant;
 use ulid::Ulid;

@@ -1,4 +1,4 @@
-//! How scripts take values, and what numbers they give.
+//! The form of values in scripts' arguments and replies.
 
 use std::time::Duration;
 

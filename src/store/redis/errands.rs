@@ -1,5 +1,5 @@
-//! Errands: calls that an operation brings about for the keys of others, in a cluster on other servers. Nobody waits for
-//! them; what fails for a passing reason is tried again.
+//! Errands: additional calls of an operation for other keys, in a cluster on other servers. Nobody waits for
+//! them; transient failures are retried.
 
 use std::{
     collections::{

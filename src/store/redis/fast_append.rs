@@ -1,7 +1,7 @@
 //! Fast appends: the other side of `lua/fast_append.lua`.
 //!
-//! [`FastAppends`] knows which producers may append the fast way and what their records hold then, and sends what the batches of
-//! one turn of the engine's thread bring as one command.
+//! [`FastAppends`] knows which producers may append the fast way, and what their records then contain. It sends the batches of
+//! one turn of the engine's thread as one command.
 
 use std::{
     collections::{HashMap, VecDeque},

@@ -1,4 +1,4 @@
-//! Groups: the calls of the scripts that hand out work, and what they say.
+//! Groups: calls of the scripts that deliver items, and their replies.
 
 use redis::Value;
 

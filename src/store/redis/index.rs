@@ -1,10 +1,10 @@
-//! The index: which streams there are, in sorted sets by the time at which nothing of a stream can be left (`lua/index.lua`).
+//! The index: all streams, in sorted sets by the time after which nothing of a stream can be left (`lua/index.lua`).
 //!
-//! An entry is made longer by every start and every refresh of TTLs, after them, and gets its true end when the generation
-//! ends. Those whose time is over go as others come. What was found to be gone before is taken out by [`RedisStore::forget`],
-//! unless it has been entered again since somebody began to look: see [`RedisStore::marks`].
+//! Every start and every refresh of TTLs extends the entry afterwards, and the end of the generation sets its final time.
+//! Expired entries are removed as others are added. [`RedisStore::forget`] removes the entries of streams that were found gone,
+//! unless they were added again since the look began: see [`RedisStore::marks`].
 //!
-//! Versions before ADR 24 keep plain sets, which are listed as well for as long as there are any.
+//! Versions before ADR 24 keep plain sets, which are also listed for as long as there are any.
 
 use std::collections::HashMap;
 

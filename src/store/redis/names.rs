@@ -1,4 +1,4 @@
-//! Under which names a stream is found: see [`old_names`](super::old_names).
+//! Finds the names of a stream: see [`old_names`](super::old_names).
 
 use std::{
     sync::{Arc, Mutex},

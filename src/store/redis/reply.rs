@@ -1,4 +1,4 @@
-//! What the replies of scripts and commands mean. A reply of an unexpected shape is an error, never a panic.
+//! Reads the replies of scripts and commands. A reply of an unexpected shape is an error, never a panic.
 
 use std::time::Duration;
 

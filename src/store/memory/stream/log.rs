@@ -1,4 +1,4 @@
-//! A stream that is a log: who has written to it, and what becomes of a write.
+//! A stream that is a log: its writers, and the outcome of a write.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! What a stream shows: pages of its log, and its status.
+//! The views of a stream: pages of its log, and its status.
 
 use tokio::time::Instant;
 use ulid::Ulid;
