@@ -529,7 +529,9 @@ export interface StreamStatus {
   /** How far its consumers have read; at most 100 of them, in no particular order. */
   consumers: ConsumerStatus[]
   /** Only for a log ({@link Engine.log}): the options it was created with. Times in milliseconds, `expiresAt` since 1970. */
-  log?: { contentType: string; ttlMs: number | null; expiresAt: number | null } | undefined
+  log?:
+    | { contentType: string; ttlMs: number | null; expiresAt: number | null; fork: LogFork | null }
+    | undefined
 }
 
 export interface ConsumerStatus {
@@ -1022,6 +1024,28 @@ export interface LogAppended {
   readonly stop: string | undefined
 }
 
+/** Where a fork comes from. */
+export interface LogFork {
+  /** The log that it was made from. */
+  streamId: string
+  /** The last chunk that it was to have of that as a whole, and how much of what follows. */
+  seq: number
+  part: number
+  /** Of the logs before it, the oldest first: up to there their cursors are the fork's too. At most 64. */
+  origins: string[]
+}
+
+export interface LogForkOptions {
+  /** Up to where the other log's chunks are the fork's: `'start'`, a cursor, or, by default, `'now'`. */
+  at?: 'start' | 'now' | (string & {}) | undefined
+  /** So much more of what follows: chunks of a log of `application/json`, else bytes of the next chunk, which is cut. Default 0. */
+  part?: number | undefined
+  /** The owner of the other log. Default: this one's. */
+  sourceOwner?: string | undefined
+  /** Closes the fork, in the same step. */
+  close?: boolean | undefined
+}
+
 /** Where to begin in a log: after a cursor, or at a chunk's index, from 0; a negative one counts from the end. */
 export type LogFrom = 'start' | 'now' | (string & {}) | number
 
@@ -1069,6 +1093,14 @@ export interface Log {
    * these differs, rejects with `ERR_CONFLICT`.
    */
   create(options?: { close?: boolean | undefined }): Promise<LogAppended>
+  /**
+   * Creates the log as a fork: it begins with a copy of another log up to some point, and then grows on its own. Up to that point the
+   * other log's cursors are valid here too. The fork has the content type, TTL and end of the other log unless others are given; the
+   * fork of a closed log is open. If the other log is deleted, its name cannot be used again as long as a fork of it lives. An
+   * identical fork that exists already is left as it is. Rejects with `ERR_NOT_FOUND` if there is no such log, and with `ERR_CONFLICT`
+   * if it has no such position, has another content type, was deleted and has forks, or has 1,000 of them.
+   */
+  createFrom(source: string, options?: LogForkOptions): Promise<LogAppended>
   /**
    * Appends chunks, at most 1 MiB together, or a single one of at most 32 MiB; creates the log first if necessary. Resolves once the
    * store has accepted them. Rejects with `ERR_ENDED` when the log is closed.

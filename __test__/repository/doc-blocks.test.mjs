@@ -26,6 +26,7 @@ const PACKAGES = [
   'svelte',
   'zod',
   '@opentelemetry',
+  '@tanstack',
   'undici-types',
 ]
 

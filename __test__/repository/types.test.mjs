@@ -38,6 +38,7 @@ test('the program that uses npm resumable-stream compiles with the drop-in in it
 test('an ES module gets every export of the CommonJS one', async () => {
   for (const [entry, name] of /** @type {const} */ ([
     ['index', 'createEngine'],
+    ['tanstack', 'tidemarkStream'],
     ['resumable-stream', 'createResumableStreamContext'],
     ['resumable-stream/generic', 'createResumableStreamContext'],
   ])) {

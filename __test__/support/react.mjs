@@ -38,6 +38,7 @@ export async function bundle(file, modules, { platform = 'browser', plugins = []
     alias: {
       react: join(modules, 'react'),
       'react-dom': join(modules, 'react-dom'),
+      'tidemark/ai': join(root, 'dist', 'esm', 'ai.js'),
       'tidemark/react': join(root, 'dist', 'esm', 'react.js'),
       'tidemark/client': join(root, 'dist', 'esm', 'client.js'),
     },

@@ -80,7 +80,7 @@ pub fn reply(reply: Reply, larges: &mut Vec<Arc<Large>>) -> Value {
         Reply::Rights(rights) => json!(rights),
         Reply::Count(count) => json!(count),
         Reply::Swept(swept) => json!(swept),
-        Reply::Deleted(deleted) => json!(deleted),
+        Reply::Deleted(yes) | Reply::Kept(yes) => json!(yes),
         Reply::Predecessor(left) => json!(left),
     }
 }

@@ -75,6 +75,8 @@ pub enum Reply {
     List(Vec<StreamId>, Option<ListCursor>),
     /// To a write to a log.
     Log(LogWritten),
+    /// Whether the name of a log is kept for its forks.
+    Kept(bool),
     /// A page of a stream, if there is one.
     Page(Option<Box<LogPage>>),
     /// Items for a consumer of a group, or dead letters.

@@ -38,6 +38,10 @@ pub struct Framing {
     merge: Option<Merge>,
     /// The last chunk says itself how the answer ended.
     has_ended_itself: bool,
+    /// Only chunks are written: see [`Framing::bare`].
+    is_bare: bool,
+    /// So many chunks are still to be left out.
+    skip: u64,
 }
 
 impl Framing {
@@ -52,6 +56,17 @@ impl Framing {
             cursors: None,
             merge: is_merged.then(Merge::default),
             has_ended_itself: false,
+            is_bare: false,
+            skip: 0,
+        }
+    }
+
+    /// Chunks alone, without the first so many: what opens and ends the response is for its maker to say.
+    pub fn bare(format: Format, skip: u64) -> Self {
+        Self {
+            is_bare: true,
+            skip,
+            ..Self::new(format, Duration::ZERO, false)
         }
     }
 
@@ -65,9 +80,10 @@ impl Framing {
         self.is_open
     }
 
-    /// The generation of the cursor is gone: the stream starts over.
-    pub fn reset(&mut self) {
-        self.is_reset = true;
+    /// The cursor belonged to a generation that is gone: what follows begins anew, if the client can be told so.
+    pub fn reset(&mut self) -> bool {
+        self.is_reset = !self.is_bare;
+        self.is_reset
     }
 
     /// Where the log has to be read from for a client that has seen `cursor`.
@@ -88,12 +104,15 @@ impl Framing {
 
     /// Whether a chunk is only read because of later ones, and not sent.
     pub fn has_seen(&self, at: Cursor) -> bool {
-        self.merge.as_ref().is_some_and(|merge| merge.has_seen(at))
+        self.skip > 0 || self.merge.as_ref().is_some_and(|merge| merge.has_seen(at))
     }
 
     /// What comes before the first chunk.
     pub fn open(&mut self, out: &mut Vec<u8>) {
         self.is_open = true;
+        if self.is_bare {
+            return;
+        }
         put(out, format_args!("retry: {}\n\n", self.retry.as_millis()));
         if self.is_reset {
             out.extend_from_slice(match self.format {
@@ -106,6 +125,9 @@ impl Framing {
 
     /// Writes the event, or events, that a chunk is; one that the client has seen already makes none.
     pub fn chunk(&mut self, out: &mut Vec<u8>, at: Cursor, chunk: Chunk<'_>) {
+        if self.passes() {
+            return;
+        }
         let Some(mut merge) = self.merge.take() else {
             self.write(out, Some(at), chunk);
             return;
@@ -116,6 +138,9 @@ impl Framing {
 
     /// Writes a large chunk up to its body. Returns whether the body follows: not if the chunk is only read because of later ones.
     pub fn large(&mut self, out: &mut Vec<u8>, at: Cursor, body: &Body) -> bool {
+        if self.passes() {
+            return false;
+        }
         let mut is_new = true;
         if let Some(mut merge) = self.merge.take() {
             is_new = merge.take_large(at, body, &mut |at, chunk| self.write(out, at, chunk));
@@ -126,6 +151,13 @@ impl Framing {
             self.has_ended_itself = body.is_ending;
         }
         is_new
+    }
+
+    /// Whether the next chunk is left out.
+    fn passes(&mut self) -> bool {
+        let passes = self.skip > 0;
+        self.skip -= u64::from(passes);
+        passes
     }
 
     fn write(&mut self, out: &mut Vec<u8>, at: Option<Cursor>, chunk: Chunk<'_>) {
@@ -161,6 +193,9 @@ impl Framing {
     /// Writes the end, unless the client should reconnect: then nothing is written.
     pub fn end(&mut self, out: &mut Vec<u8>, end: &End) {
         self.flush(out);
+        if self.is_bare {
+            return;
+        }
         let error = match end {
             End::Terminal { outcome, reason } => return self.terminal(out, *outcome, reason),
             End::Error(Error::Closed) => return,
@@ -295,6 +330,30 @@ mod tests {
         );
         assert!(text.ends_with(",\"resume\":\"c\"}\n\n"), "{text}");
         assert_eq!(text.lines().count(), 3);
+    }
+
+    #[test]
+    fn a_bare_one_writes_chunks_alone_and_not_the_first_ones() {
+        let mut framing = Framing::bare(Format::UiMessages, 2);
+        let mut out = Vec::new();
+        assert!(!framing.reset(), "nobody could be told");
+        framing.open(&mut out);
+        for seq in 1..=2 {
+            assert!(framing.has_seen(at(seq)));
+            let body = Body::of(Format::UiMessages, Kind::Text, b"{}");
+            if seq == 1 {
+                framing.chunk(&mut out, at(seq), Chunk { kind: Kind::Text, data: b"{}" });
+            } else {
+                assert!(!framing.large(&mut out, at(seq), &body));
+            }
+        }
+        assert!(!framing.has_seen(at(3)) && out.is_empty());
+        framing.chunk(&mut out, at(3), Chunk { kind: Kind::Text, data: b"{}" });
+        framing.end(&mut out, &End::Error(Error::Closed));
+        let failed = End::Terminal { outcome: Outcome::Failed, reason: String::new() };
+        framing.end(&mut out, &failed);
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(text, format!("id: {GENERATION}.3\ndata: {{}}\n\n"));
     }
 
     #[test]

@@ -34,6 +34,7 @@ use bytes::Bytes;
 use ulid::Ulid;
 
 use super::{
+    forks::{ForkList, Forks, Stage, Staged},
     groups::{Dead, Finished, GroupStatus, Item, OpenGeneration, Overdue, Resolve, Take, Taken, Work},
     logs::{LogWrite, LogWritten},
     rights::Rights,
@@ -165,6 +166,10 @@ pub trait Store: Send + Sync + 'static {
     /// Writes to a log, and makes it first if that is asked for; it enters the index then. See [`logs`](super::logs).
     /// Errors: [`crate::Error::Forbidden`].
     fn log<'a>(&'a self, stream: &'a StreamId, write: &'a LogWrite) -> Pending<'a, LogWritten>;
+    /// Puts down a part of what a fork is to begin with; nobody sees it before the fork is opened.
+    fn stage<'a>(&'a self, stream: &'a StreamId, stage: &'a Stage) -> Pending<'a, Staged>;
+    /// The forks of a log, after something was done about them.
+    fn forks<'a>(&'a self, stream: &'a StreamId, list: &'a ForkList) -> Pending<'a, Forks>;
     /// Prolongs a lease.
     fn renew<'a>(&'a self, stream: &'a StreamId, renew: &'a Renew) -> Pending<'a, Appended>;
     /// A producer of this engine has ended, whether or not the store knows: drops all that was noted here to write for

@@ -58,6 +58,8 @@ pub struct LogCreate {
     pub if_there: IfThere,
     /// What it begins with follows by another write, and its close with that: [`LogWrite::close`] is compared, not done.
     pub is_first_part: bool,
+    /// A fork is made of what this attempt has put down ([`Stage`](super::forks::Stage)): of nothing else, and only if it is not there.
+    pub stage: Option<Ulid>,
 }
 
 /// A writer that numbers what it writes.
@@ -153,6 +155,18 @@ pub enum LogOutcome {
     Unsealed,
     /// A later batch of the same engine has been accepted.
     Late,
+    /// It was deleted, and the name is kept for its forks.
+    Kept,
+    /// What was put down for the fork is gone, or there is a stream.
+    Unstaged,
+    /// There is no log to be forked.
+    NoSource,
+    /// The log to be forked was deleted, and has forks.
+    SourceKept,
+    /// The log to be forked has [`MAX_FORKS`](super::forks::MAX_FORKS).
+    Crowded,
+    /// The log to be forked has no such place.
+    NoPlace,
 }
 
 /// A log as it is after a write.
@@ -172,6 +186,8 @@ pub struct LogHead {
     pub stop: Option<String>,
     /// How many open entries there are.
     pub open: u64,
+    /// Of a fork: see [`Fork::origins`](super::forks::Fork::origins).
+    pub origins: Vec<Cursor>,
 }
 
 /// The answer to [`LogWrite`].

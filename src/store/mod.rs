@@ -5,6 +5,7 @@
 
 pub mod contract;
 mod doubt;
+pub mod forks;
 pub mod groups;
 mod log_config;
 pub mod logs;

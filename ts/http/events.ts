@@ -7,9 +7,9 @@ export function heartbeat(): Uint8Array {
   return encoder.encode(': heartbeat\n\n')
 }
 
-/** A chunk of a UI message stream: a JSON text, which contains no line end. The client resumes after `cursor`. */
-export function uiMessage(data: string, cursor?: string): Uint8Array {
-  return encoder.encode(`${cursor === undefined ? '' : `id: ${cursor}\n`}data: ${data}\n\n`)
+/** A chunk of a UI message stream: a JSON text, which has no line's end in it. */
+export function uiMessage(data: string): Uint8Array {
+  return encoder.encode(`data: ${data}\n\n`)
 }
 
 /** The end of a UI message stream. */

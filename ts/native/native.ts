@@ -120,6 +120,8 @@ export type Operation =
   | 'page'
   /** { streamId } → boolean */
   | 'delete'
+  /** { streamId } → boolean: whether its name is kept for the forks of a log that was deleted */
+  | 'kept'
   /** `Ask` → `Left` of src/legacy/mod.rs; null where it never was */
   | 'predecessor'
   /** {} → null */
@@ -162,6 +164,16 @@ export interface LogConfig {
   contentType: string
   ttlMs: number | null
   expiresAt: number | null
+  fork: ForkOrigin | null
+}
+
+/** Where a fork comes from, `Fork` of src/store/forks.rs. */
+export interface ForkOrigin {
+  streamId: string
+  seq: number
+  part: number
+  /** Of the logs before it, the oldest first: up to there their cursors are the fork's too. */
+  origins: string[]
 }
 
 type End = { outcome: 'complete' | 'failed' | 'stopped' | 'interrupted'; reason: string }
@@ -185,6 +197,12 @@ export interface LogAnswer {
     | 'renewed'
     | 'unsealed'
     | 'late'
+    | 'kept'
+    | 'unstaged'
+    | 'noSource'
+    | 'sourceKept'
+    | 'crowded'
+    | 'noPlace'
   /** Of what was written. */
   last?: number
   isNew?: boolean
@@ -194,7 +212,15 @@ export interface LogAnswer {
   /** The `seq` that has to come next. */
   expected?: number
   /** The log as it is then, if there is one. */
-  head: { generation: string; base: number; seq: number; end: End | null; stop: string | null } | null
+  head: {
+    generation: string
+    base: number
+    seq: number
+    end: End | null
+    stop: string | null
+    /** Of a fork, see {@link ForkOrigin}. */
+    origins: string[]
+  } | null
 }
 
 /** Consecutive chunks, and the state of their stream. */

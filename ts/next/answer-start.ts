@@ -1,5 +1,5 @@
 import type * as api from '../../index'
-import { lastCursorOf } from '../core/pipe'
+import { type Events, eventsOf } from '../core/pipe'
 import { callback, oneOf } from '../options/checks'
 import { ttl } from '../options/fields'
 import type { MaybePromise } from '../util/deferred'
@@ -45,11 +45,9 @@ export interface AnswerMetadata {
 
 /** A generation that has begun. */
 export interface Started {
-  /** The response for the client that asked. */
-  chunks: ReadableStream<api.ChunkData>
-  /** The cursor of the chunk that was read last; undefined if that chunk is not stored. */
-  cursor: () => string | undefined
-  /** Undefined: the store could not be reached, but the client still gets the answer. */
+  /** What the client is sent that has asked, but for what ends it. */
+  events: Events
+  /** Undefined: the store could not be reached, and the client was sent the answer all the same. */
   done: Promise<api.Outcome | undefined>
 }
 
@@ -58,6 +56,8 @@ interface Hooks {
   metadata?: unknown
   /** Turns errors into text: the one that ends the answer, and those within it. */
   wording: (error: unknown) => string
+  /** Whether the client that has asked is sent the answer by somebody else. */
+  isUnread?: boolean
   /** Called once the answer has ended, or could not be started. */
   afterwards?: (() => MaybePromise<unknown>) | undefined
 }
@@ -68,7 +68,7 @@ export async function startAnswer(
   streamId: string,
   open: (signal: AbortSignal) => MaybePromise<Answer>,
   encode: Encode,
-  { waitUntil = ofHost(), afterwards, wording, prelude, ...options }: AnswerOptions & Hooks,
+  { waitUntil = ofHost(), afterwards, wording, prelude, isUnread = false, ...options }: AnswerOptions & Hooks,
 ): Promise<Started> {
   let started = deferred<void>()
   let done = Promise.resolve<api.Outcome | undefined>(undefined)
@@ -87,10 +87,20 @@ export async function startAnswer(
         done = ended as typeof done
       },
     })
-    // If the source was never started, the answer was stopped before, or refused.
+    const begun = started.promise
+    const hidden = {
+      get count() {
+        return source?.hidden.count ?? 0
+      },
+      known: begun.then(() => source?.hidden.known ?? 0).catch(() => 0),
+    }
+    const events = eventsOf(chunks, hidden)
+    // What ends it is told by the other promise.
+    if (isUnread) chunks.cancel().catch(ignore)
+    // A source that was never begun was stopped before, or refused.
     done.then(() => started.resolve(), started.reject)
-    await started.promise
-    return chunks
+    await begun
+    return events
   }
   const starting = attempt().catch(async (refused) => {
     if (await hasMadeWay(engine, streamId, options.owner, refused)) return attempt()
@@ -102,27 +112,7 @@ export async function startAnswer(
     .then(() => source?.closed)
     .then(afterwards)
   waitUntil?.(closed)
-  const chunks = await starting
-  return { chunks: rest(chunks, () => source?.hidden ?? 0), cursor: () => lastCursorOf(chunks), done }
-}
-
-/** The chunks after the prelude; how many that has is known when its first chunk comes. */
-function rest(chunks: ReadableStream<api.ChunkData>, hidden: () => number): ReadableStream<api.ChunkData> {
-  const reader = chunks.getReader()
-  let count = 0
-  return new ReadableStream<api.ChunkData>(
-    {
-      async pull(controller) {
-        for (;;) {
-          const { done, value } = await reader.read()
-          if (done) return controller.close()
-          if (++count > hidden()) return controller.enqueue(value)
-        }
-      },
-      cancel: () => reader.cancel(),
-    },
-    { highWaterMark: 0 },
-  )
+  return { events: await starting, done }
 }
 
 /** Under these names hosts offer what `after` of Next.js and `waitUntil` of Vercel's package use. */

@@ -1,3 +1,4 @@
+import type { Hidden } from '../core/local'
 import { refuse } from '../options/checks'
 import { MAX_CHUNK_BYTES } from '../options/chunk'
 import { begin, leave, type Reading } from '../options/source'
@@ -35,11 +36,12 @@ export class AnswerSource implements AsyncIterableIterator<string> {
   readonly #wording: (error: unknown) => string
   readonly #prelude: Prelude
   readonly #closed = deferred<void>()
+  readonly #known = deferred<number>()
   #reading: Promise<Reading<unknown>> | undefined
   #texts: string[] = []
   #hasBegun = false
   /** How many texts belong to the prelude: all of them come first. */
-  hidden = 0
+  #hidden = 0
 
   /** `wording` gives the text for errors that the SDK turns into chunks. */
   constructor(
@@ -54,6 +56,13 @@ export class AnswerSource implements AsyncIterableIterator<string> {
     this.#signal = signal
     this.#wording = wording
     this.#prelude = prelude
+    this.#closed.promise.then(this.#know)
+    if (prelude.opened === undefined && prelude.begun === undefined) this.#know()
+  }
+
+  /** How many texts are not for the client that has asked. */
+  get hidden(): Hidden {
+    return { count: this.#hidden, known: this.#known.promise }
   }
 
   /** Settles when nothing is left of the source, its hooks included. */
@@ -107,6 +116,7 @@ export class AnswerSource implements AsyncIterableIterator<string> {
       answer = await this.#open()
     } finally {
       this.#precede(this.#prelude.opened?.(answer))
+      if (this.#prelude.begun === undefined) this.#know()
     }
     // After a stop, an error only means that the answer was stopped.
     const onError = (error: unknown) => (this.#signal.aborted ? 'stopped' : this.#wording(error))
@@ -117,12 +127,15 @@ export class AnswerSource implements AsyncIterableIterator<string> {
   async #begin(first: string): Promise<void> {
     this.#hasBegun = true
     this.#precede(await this.#prelude.begun?.(first))
+    this.#know()
   }
+
+  readonly #know = (): void => this.#known.resolve(this.#hidden)
 
   #precede(texts: Iterable<string> = []): void {
     // A chunk that the stream refuses must not end the answer.
     const prelude = [...texts].filter((text) => Buffer.byteLength(text) <= MAX_CHUNK_BYTES)
-    this.hidden += prelude.length
+    this.#hidden += prelude.length
     this.#texts.unshift(...prelude)
   }
 }

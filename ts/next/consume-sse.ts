@@ -64,14 +64,13 @@ export function consumeSseStream(
       const asked = askedFor(messages)
       const begun = await beginning(engine, streamId, rest.owner, asked, version)
       const messageId = asked.continued?.id
-      const { chunks, done } = await startAnswer(engine, streamId, open, decodeEvents(), {
+      const { done } = await startAnswer(engine, streamId, open, decodeEvents(), {
         ...rest,
         wording,
+        isUnread: true,
         prelude: begun.prelude,
         metadata: { ...begun.metadata, messageId } satisfies AnswerMetadata,
       })
-      // The other promise reports the error that ends it.
-      chunks.cancel().catch(ignore)
       if ((await done) === 'stopped') controller.abort()
     } catch (error) {
       wording(error)

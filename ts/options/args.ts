@@ -78,6 +78,8 @@ export interface AppendArgs {
   contentType: string | null
   close: boolean
   isPatient: boolean
+  /** Makes it as a fork: of another log, up to a cursor or 'start', else its end, and so many messages or bytes more. */
+  fork: { source: string; owner: string | null; at: string | null; part: number; hasType: boolean } | null
 }
 
 export interface PageArgs {
@@ -93,6 +95,8 @@ export interface SseArgs {
   format: 'events' | 'ui-messages'
   retryMs: number
   isMerged: boolean
+  /** Chunks alone, but for the first so many: what opens and ends the response is not written. Null: all of it. */
+  bareAfter: number | null
 }
 
 export interface SweepArgs {

@@ -41,6 +41,12 @@ const pageOptions = object({
   limit: integer(1, MOST_CHUNKS, 'chunks'),
   maxBytes: integer(1, PAGE_BYTES, 'bytes'),
 })
+const forkOptions = object({
+  at: checkFrom,
+  part: integer(0, Number.MAX_SAFE_INTEGER, 'messages or bytes'),
+  sourceOwner: owner,
+  close: flag,
+})
 const readOptions = object({ from, signal, wait })
 
 /** How a log is created, and who may use it. */
@@ -95,6 +101,25 @@ export function appendArgs(log: LogArgs, given: unknown): AppendArgs {
     contentType: log.hasType ? log.create.contentType : null,
     close: options.close ?? false,
     isPatient: true,
+    fork: null,
+  }
+}
+
+export function forkArgs(
+  log: LogArgs,
+  source: unknown,
+  given: unknown,
+): { fork: NonNullable<AppendArgs['fork']>; close: boolean } {
+  const { at, part, sourceOwner, close } = forkOptions(given, 'options')
+  return {
+    fork: {
+      source: streamId(source, 'source'),
+      owner: sourceOwner ?? log.owner,
+      at: at === undefined || at === 'now' ? null : at,
+      part: part ?? 0,
+      hasType: log.hasType,
+    },
+    close: close ?? false,
   }
 }
 

@@ -162,7 +162,7 @@ function followed(
 function framed(options: ReturnType<typeof checkSse>): { sse: SseArgs; pace: Pace } {
   const { format = 'events', replay = format === 'events' ? 'exact' : 'merged', retryMs = 1000 } = options
   return {
-    sse: { format, retryMs, isMerged: replay === 'merged' },
+    sse: { format, retryMs, isMerged: replay === 'merged', bareAfter: null },
     pace: {
       heartbeatMs: options.heartbeatMs ?? HEARTBEAT_MS,
       maxDurationMs: options.maxDurationMs,

@@ -10,7 +10,7 @@ use crate::{
     Error, Result, StreamId,
     engine::{
         Engine,
-        logs::{LogAppend, LogOpen},
+        logs::{LogAppend, LogFork, LogOpen},
     },
     model::frame::Kind,
     store::logs::{IfThere, LogConfig, LogProducer},
@@ -27,6 +27,7 @@ struct AppendArgs {
     content_type: Option<String>,
     close: bool,
     is_patient: bool,
+    fork: Option<ForkArgs>,
 }
 
 #[derive(Deserialize)]
@@ -38,6 +39,28 @@ struct CreateArgs {
     keep_ms: u64,
     metadata: Option<String>,
     is_compared: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ForkArgs {
+    source: String,
+    owner: Option<String>,
+    at: Option<String>,
+    part: u64,
+    has_type: bool,
+}
+
+impl ForkArgs {
+    fn fork(self) -> Result<LogFork> {
+        Ok(LogFork {
+            source: StreamId::new(&self.source)?,
+            owner: self.owner,
+            at: self.at.as_deref().map(position).transpose()?,
+            part: self.part,
+            has_type: self.has_type,
+        })
+    }
 }
 
 #[derive(Deserialize)]
@@ -98,6 +121,7 @@ pub fn append(engine: &Engine, request: u32, args: &str, tags: &[u32], arena: &[
                 content_type: create.content_type,
                 ttl_ms: create.ttl_ms,
                 expires_at: create.expires_at,
+                fork: None,
             },
             keep: Duration::from_millis(create.keep_ms),
             metadata: create.metadata,
@@ -106,6 +130,7 @@ pub fn append(engine: &Engine, request: u32, args: &str, tags: &[u32], arena: &[
             } else {
                 IfThere::Write
             },
+            stage: None,
         }),
         owner: args.owner,
         producer: args
@@ -118,6 +143,9 @@ pub fn append(engine: &Engine, request: u32, args: &str, tags: &[u32], arena: &[
         is_patient: args.is_patient,
     };
     let stream = StreamId::new(&args.stream_id)?;
-    engine.request(request, engine.clone().log(stream, append));
+    match args.fork {
+        Some(fork) => engine.request(request, engine.clone().fork(stream, fork.fork()?, append)),
+        None => engine.request(request, engine.clone().log(stream, append)),
+    }
     Ok(())
 }

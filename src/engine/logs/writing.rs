@@ -38,6 +38,8 @@ pub struct LogOpen {
     pub metadata: Option<String>,
     /// What to do if it exists.
     pub if_there: IfThere,
+    /// The attempt that has put a fork down.
+    pub stage: Option<Ulid>,
 }
 
 /// Operations on a log in one atomic step.
@@ -98,13 +100,14 @@ impl Turn {
     fn request(&self, append: &LogAppend) -> LogWrite {
         LogWrite {
             create: append.create.clone().map(|open| LogCreate {
-                generation: next_ulid(),
+                generation: generation_of(&open.config),
                 config: open.config,
                 keep: open.keep,
                 owner: append.owner.clone(),
                 metadata: open.metadata,
                 if_there: open.if_there,
                 is_first_part: false,
+                stage: open.stage,
             }),
             owner: OwnerCheck::Caller(append.owner.clone()),
             producer: append.producer.clone(),
@@ -250,6 +253,14 @@ impl Turn {
             let _ = self.send(context, stream, write, None).await;
         }
     }
+}
+
+/// A new one. The cursors of a fork sort after those of the logs before it, however the clocks of their engines differ.
+fn generation_of(config: &LogConfig) -> Ulid {
+    let own = next_ulid();
+    let origins = config.fork.iter().flat_map(|fork| &fork.origins);
+    let before = origins.map(|origin| origin.generation.timestamp_ms() + 1).max();
+    Ulid::from_parts(own.timestamp_ms().max(before.unwrap_or_default()), own.random())
 }
 
 /// Stops at the first piece that is refused: the append that refers to the pieces then gets the reason.

@@ -240,11 +240,7 @@ impl Subscription {
     /// Its cursor's generation is gone; returns whether it starts over, which only an event stream can tell its client.
     pub fn reset(&self) -> bool {
         let mut state = lock(&self.state);
-        let Some(framing) = &mut state.framing else {
-            return false;
-        };
-        framing.reset();
-        true
+        state.framing.as_mut().is_some_and(Framing::reset)
     }
 
     /// Its cursor was found without a page, in the ring.

@@ -4,6 +4,7 @@
 //! state machine of one stream id; `transaction` is their input and output.
 
 mod cursors;
+mod forks;
 mod groups;
 mod kept_stops;
 mod keyspace;
@@ -33,6 +34,7 @@ use super::{
     AGAIN, Ack, Append, Appended, Found, ListCursor, Listener, OwnerCheck, Page, Pending, Piece, Read, Renew,
     Restore, SharedStore, Start, Started, StopResult, Store, Sweep, Swept,
     doubt::beyond_doubt,
+    forks::{ForkList, Forks, Stage, Staged},
     groups::{Dead, Finished, GroupStatus, Item, OpenGeneration, Overdue, Resolve, Take, Taken, Work},
     logs::{LogWrite, LogWritten},
 };
@@ -151,6 +153,14 @@ impl Store for MemoryStore {
 
     fn log<'a>(&'a self, stream: &'a StreamId, write: &'a LogWrite) -> Pending<'a, LogWritten> {
         self.run(stream, |slot, transaction| slot.log(transaction, write))
+    }
+
+    fn stage<'a>(&'a self, stream: &'a StreamId, stage: &'a Stage) -> Pending<'a, Staged> {
+        self.run(stream, |entry, transaction| Ok(entry.stage(transaction, stage)))
+    }
+
+    fn forks<'a>(&'a self, stream: &'a StreamId, list: &'a ForkList) -> Pending<'a, Forks> {
+        self.run(stream, |entry, transaction| Ok(entry.forks(transaction, list)))
     }
 
     fn renew<'a>(&'a self, stream: &'a StreamId, renew: &'a Renew) -> Pending<'a, Appended> {

@@ -8,6 +8,7 @@ use ulid::Ulid;
 
 use super::{
     cursors::Cursors,
+    forks::{ForkNames, Prefix},
     groups::Groups,
     kept_stops::KeptStops,
     stream::{Beginning, Stream},
@@ -23,6 +24,7 @@ use crate::{
         Ack, Append, Appended, FinishedNews, IfActive, IfEnded, LiveMessage, OwnerCheck, Piece, Read, Renew,
         Restore, Start, Started, StopResult, StreamStatus, Sweep, Swept,
         doubt::Look,
+        forks::{ForkList, Forks, Stage, Staged},
         groups::{Dead, GroupStatus, Item, Resolve, Subject, Take, Taken},
         logs::{LogOutcome, LogWrite, LogWritten},
         pages::RawPage,
@@ -40,6 +42,8 @@ pub(super) struct StreamEntry {
     groups: Groups,
     kept: KeptStops,
     tombstone: Option<Tombstone>,
+    forks: ForkNames,
+    prefix: Option<Prefix>,
 }
 
 /// What a stream that was deleted while active leaves behind.
@@ -54,14 +58,18 @@ impl StreamEntry {
     pub fn prune(&mut self, now: Instant) -> bool {
         if self.stream.take_if(|stream| stream.expires() <= now).is_some() {
             self.forget_consumers();
+            self.forks = ForkNames::default();
         }
         self.kept.prune(now);
+        self.forks.prune(now);
+        self.prefix.take_if(|prefix| prefix.is_over(now));
         self.tombstone.take_if(|tombstone| tombstone.expires <= now);
         self.is_empty()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.stream.is_none() && self.kept.is_empty() && self.tombstone.is_none()
+        let is_free = !self.forks.is_kept() && self.prefix.is_none();
+        self.stream.is_none() && self.kept.is_empty() && self.tombstone.is_none() && is_free
     }
 
     /// Whether the list names it.
@@ -212,6 +220,22 @@ impl StreamEntry {
                 head: None,
             });
         };
+        if self.forks.is_kept() {
+            return Ok(LogWritten {
+                outcome: LogOutcome::Kept,
+                head: None,
+            });
+        }
+        let ordinal = self.next_ordinal();
+        let is_own = |prefix: &Prefix| create.stage == Some(prefix.id) && prefix.ordinal == ordinal;
+        if create.config.fork.is_some() && !self.prefix.as_ref().is_some_and(is_own) {
+            return Ok(LogWritten {
+                outcome: LogOutcome::Unstaged,
+                head: None,
+            });
+        }
+        let prefix = self.prefix.take().filter(|_| create.config.fork.is_some());
+        self.forks = ForkNames::default();
         let mut create = create.clone();
         let place = match self.tombstone.take() {
             Some(tombstone) => {
@@ -221,8 +245,38 @@ impl StreamEntry {
             None => Beginning::new(1, 0),
         };
         let stop = std::mem::take(&mut self.kept).reason_for(create.owner.as_ref(), transaction.now);
-        let stream = self.stream.insert(Stream::log(transaction, &create, place, stop));
+        let stream = Stream::log(transaction, &create, place, stop, prefix);
+        let stream = self.stream.insert(stream);
         Ok(stream.write(transaction, write, true))
+    }
+
+    /// That of a stream that is not there yet.
+    fn next_ordinal(&self) -> u64 {
+        self.tombstone.as_ref().map_or(1, |left| left.ordinal + 1)
+    }
+
+    pub fn stage(&mut self, transaction: &Transaction, stage: &Stage) -> Staged {
+        if self.stream.is_some() {
+            return Staged::Taken;
+        }
+        let ordinal = self.next_ordinal();
+        Prefix::stage(&mut self.prefix, transaction, stage, ordinal)
+    }
+
+    pub fn forks(&mut self, transaction: &Transaction, list: &ForkList) -> Forks {
+        let mut is_added = false;
+        match list {
+            ForkList::Add { generation, fork } => {
+                let own = self
+                    .stream
+                    .as_ref()
+                    .filter(|stream| stream.log_config().is_some());
+                is_added = own.is_some_and(|own| own.generation() == *generation) && self.forks.add(fork);
+            }
+            ForkList::Drop(forks) => self.forks.remove(forks),
+            ForkList::Show => {}
+        }
+        self.forks.show(transaction, is_added)
     }
 
     pub fn put(&mut self, transaction: &mut Transaction, piece: &Piece) -> Appended {
@@ -394,6 +448,7 @@ impl StreamEntry {
             return false;
         };
         self.forget_consumers();
+        self.forks.keep(transaction);
         if stream.is_active() {
             stream.tell_ended(
                 transaction,

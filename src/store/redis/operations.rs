@@ -27,6 +27,7 @@ use crate::{
         OwnerCheck, Page, Pending, Piece, Read, Renew, Restore, Rights, SHOWN_CONSUMERS, Start, Started,
         StopResult, Store, Sweep, Swept,
         doubt::beyond_doubt,
+        forks::{ForkList, Forks, Stage, Staged},
         groups::{Dead, Finished, GroupStatus, Item, OpenGeneration, Overdue, Resolve, Take, Taken, Work},
         logs::{LogWrite, LogWritten},
     },
@@ -114,6 +115,14 @@ impl Store for RedisStore {
 
     fn log<'a>(&'a self, stream: &'a StreamId, write: &'a LogWrite) -> Pending<'a, LogWritten> {
         Box::pin(self.write_log(stream, write))
+    }
+
+    fn stage<'a>(&'a self, stream: &'a StreamId, stage: &'a Stage) -> Pending<'a, Staged> {
+        Box::pin(self.stage_fork(stream, stage))
+    }
+
+    fn forks<'a>(&'a self, stream: &'a StreamId, list: &'a ForkList) -> Pending<'a, Forks> {
+        Box::pin(self.list_forks(stream, list))
     }
 
     fn renew<'a>(&'a self, stream: &'a StreamId, renew: &'a Renew) -> Pending<'a, Appended> {

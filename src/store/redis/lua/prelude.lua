@@ -10,6 +10,7 @@
 --   r the outcome's reason   e the producer whose last batch wrote the terminal entry, if one did
 --   m `x` exclusive, `s` shared, `l` a log, whose producer is nobody and never dies, see log.lua
 --   ct ck lt xa of a log: its content type, what of that counts when it is compared, its TTL and the time of its end, if given
+--   ff of a fork: "<seq> <part> <cursor>,<cursor>… <stream>", see `Fork` in forks.rs
 --   v 0, or the length of the longest frame that is kept, if that is above SENT_ALONG; absent when nobody has looked
 --   pg po pb py pv pt the previous generation: id, ordinal, base, the end of its sealed part, its v, "<outcome> <reason>"
 --   l the length of the longest frame that older generations have left behind, if there is one
@@ -31,6 +32,8 @@
 --   <id>.<number from 0> a piece   <id> how many of them there are
 
 -- writers, a hash beside a log, see log.lua
+-- forks, a hash beside a log or in its place: "=<stream>" of each fork, and "!" once it was deleted: no log is made then
+-- staged, a hash before a fork, see stage.lua
 
 -- stops, a hash beside a kept stop: "=<owner>" -> "<until when> <reason>" of each owner's own; e the earliest of these times
 
@@ -154,10 +157,14 @@ end
 -- Who has written to a log.
 local function writers() return string.sub(META, 1, -5) .. 'writers' end
 
+-- The forks of a log, and what was put down of one that is not there yet.
+local function forks() return string.sub(META, 1, -5) .. 'forks' end
+local function staged() return string.sub(META, 1, -5) .. 'staged' end
+
 -- Lets everything live for so long, or until the time that is set for it.
 local function keep(record, ttl)
   if record.xa then ttl = int(math.max(1, record.xa - NOW)) end
-  for _, keys in ipairs({ KEYS, works(), { large(0), large(1), writers() } }) do
+  for _, keys in ipairs({ KEYS, works(), { large(0), large(1), writers(), forks() } }) do
     for _, key in ipairs(keys) do redis.call('PEXPIRE', key, ttl) end
   end
 end

@@ -7,7 +7,7 @@
 --      | { 'page', generation, base, seq, state, reason, lease left, when to look again | nil   (the head)
 --          , generation, base, after, lost?, more?, outcome | nil, reason | nil   (the page)
 --          , { last seq, frame, ... }
---          [, for how long something may be left if that has changed, else 0, content type, TTL | nil, end | nil]   (of a log)
+--          [, for how long something may be left if that has changed, else 0, content type, TTL | nil, end | nil, origin | nil]   (of a log)
 --          }
 local position, generation, budget, most = ARGV[4], ARGV[5], tonumber(ARGV[7]), tonumber(ARGV[9])
 
@@ -24,6 +24,13 @@ local page = { g = record.g, o = record.o, b = record.b, y = tonumber(record.y),
 local function turn_back()
   page = { g = record.pg, o = record.po, b = record.pb, y = tonumber(record.py), to = tonumber(record.b), v = record.pv }
   ended, reason = string.match(record.pt, '^(%w+) (.*)$')
+end
+
+-- What a fork has inherited goes by the cursors of the log that it is from, too.
+if position == 'after' and record.ff and generation ~= record.g then
+  for origin, till in string.gmatch(string.match(record.ff, '^%d+ %d+ (%S*)'), '(%w+)%.(%d+)') do
+    if origin == generation and tonumber(ARGV[6]) <= tonumber(till) then generation = record.g end
+  end
 end
 
 local after, lost = tonumber(record.b), false
@@ -90,6 +97,6 @@ local reply = {
 if record.m == 'l' then
   -- The engine itself does not count as a reader.
   reply[17] = ARGV[8] ~= '' and slide(record) or '0'
-  reply[18], reply[19], reply[20] = record.ct, record.lt or false, record.xa or false
+  reply[18], reply[19], reply[20], reply[21] = record.ct, record.lt or false, record.xa or false, record.ff or false
 end
 return reply
