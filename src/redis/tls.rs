@@ -26,7 +26,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use super::{der, first_version};
 use crate::{Error, Result, config};
 
-/// TLS as the options want it.
+/// TLS with the configured options.
 pub struct Tls {
     options: config::Tls,
     trusted: Vec<CertificateDer<'static>>,
@@ -186,7 +186,7 @@ impl ServerCertVerifier for Verifier {
             self.algorithms.all,
         );
         match chain {
-            // Its dates were looked at before that.
+            // Its dates were checked before.
             Err(error) if is_authority(&error) && self.trusted.contains(end_entity) => {}
             done => done?,
         }
@@ -258,7 +258,7 @@ pub(super) fn advised(error: io::Error) -> io::Error {
 
 const PLAIN: &str = "if the server speaks no TLS, the URL begins with redis://";
 
-/// Whether all that is wrong with a server's certificate is that it may sign others.
+/// Whether the only problem with a server's certificate is that it may sign others.
 fn is_authority(error: &rustls::Error) -> bool {
     match error {
         rustls::Error::InvalidCertificate(CertificateError::Other(other)) => matches!(
