@@ -31,14 +31,14 @@ const LARGEST_RECORD: usize = 2 * 512 + 8;
 /// A drain stops here, so that JavaScript gets to its other work.
 const MAX_PAYLOAD: usize = 256 * 1024;
 
-/// What is ready to be drained, in the form in which JavaScript gets it. The engine's thread puts it there when it wakes
+/// The records that are ready, in the form in which JavaScript gets them. The engine's thread puts it there when it wakes
 /// JavaScript, since it has just had all of it in its hands, see `docs/adr/0018-gathered-before-the-wake.md`.
 pub struct Ready {
     records: Records,
     waits: Waits,
 }
 
-/// What a drain returns beside the words.
+/// The result of a drain beside the words.
 pub struct Drained {
     pub text: String,
     pub bytes: Vec<u8>,
@@ -159,7 +159,7 @@ impl Records {
         !text.is_empty() && self.text.get(self.last_text.clone()) == Some(text)
     }
 
-    /// What comes next joins no record.
+    /// The next chunk begins a new record.
     fn close(&mut self) {
         self.open = None;
         self.open_piece = None;

@@ -11,7 +11,7 @@ use crate::{
 };
 
 impl Engine {
-    /// What is known of a stream.
+    /// The status of a stream.
     pub async fn status(self, stream: StreamId) -> Result<Reply> {
         let status = self
             .context
@@ -20,7 +20,7 @@ impl Engine {
         Ok(Reply::Status(status.map(Box::new)))
     }
 
-    /// What is found under the names of streams.
+    /// Looks at the names of streams.
     pub async fn inspect(self, streams: Vec<StreamId>) -> Result<Reply> {
         let found = streams
             .iter()
@@ -48,19 +48,19 @@ impl Engine {
         Ok(Reply::List(ids, next))
     }
 
-    /// What a stream takes of the store's memory.
+    /// The memory of a stream in the store.
     pub async fn memory(self, stream: StreamId) -> Result<Reply> {
         let bytes = self.context.ask(|store| store.memory(&stream)).await?;
         Ok(Reply::Memory(bytes))
     }
 
-    /// What the store's server says of itself.
+    /// The `INFO` of the store's server.
     pub async fn info(self) -> Result<Reply> {
         let text = self.context.ask(|store| store.info()).await?;
         Ok(Reply::Info(text))
     }
 
-    /// What the store's server allows.
+    /// The rights on the store's server.
     pub async fn rights(self) -> Result<Reply> {
         let rights = self.context.ask(|store| store.rights()).await?;
         Ok(Reply::Rights(rights))

@@ -53,7 +53,7 @@ pub enum Reply {
     Produced {
         /// By which the host names the producer in later calls and in its events.
         producer: Handle,
-        /// What it writes to: one of its own, or the one that it has joined.
+        /// The generation that it writes to: its own, or the one that it has joined.
         generation: Ulid,
         /// The reason of a stop that came first.
         stop: Option<String>,
@@ -85,9 +85,9 @@ pub enum Reply {
     Groups(Option<Vec<GroupStatus>>),
     /// The bytes that a stream takes of the store's memory.
     Memory(Option<u64>),
-    /// What the store's server says of itself.
+    /// The `INFO` of the store's server.
     Info(Option<String>),
-    /// What the store's server allows.
+    /// The rights on the store's server.
     Rights(Option<Rights>),
     /// How many streams there are, about.
     Count(u64),
@@ -95,14 +95,14 @@ pub enum Reply {
     Swept(Vec<Swept>),
     /// Whether there was something to delete.
     Deleted(bool),
-    /// What the predecessor has left behind.
+    /// The keys that the predecessor has left behind.
     Predecessor(Option<Left>),
 }
 
 /// An item with its data.
 #[derive(Debug)]
 pub struct Loaded {
-    /// What the group knows of it.
+    /// The group's item.
     pub item: Item,
     /// A chunk's data, if it can still be read.
     pub data: Option<Data>,
@@ -126,7 +126,7 @@ impl Data {
     }
 }
 
-/// What a consumer gets at once.
+/// The items that a consumer gets at once.
 #[derive(Debug, Default)]
 pub struct Handed {
     /// In the order of the group; none when the wait was over.
@@ -144,7 +144,7 @@ pub struct LogPage {
     pub base: u64,
     /// The seq before the page's first chunk.
     pub after: u64,
-    /// Of each chunk: its length in bytes, and whether it is text.
+    /// The length of each chunk in bytes, and whether it is text.
     pub chunks: Vec<(usize, bool)>,
     /// All chunks, one after the other.
     pub data: Vec<u8>,
@@ -152,6 +152,6 @@ pub struct LogPage {
     pub is_last: bool,
     /// How the generation ended, if it has and nothing follows.
     pub terminal: Option<Terminal>,
-    /// What the stream was made with, if it is a log.
+    /// The options with which the stream was created, if it is a log.
     pub log: Option<LogConfig>,
 }

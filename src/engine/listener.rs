@@ -37,7 +37,7 @@ pub(super) async fn renew_leases(registry: Weak<Registry>) {
     }
 }
 
-/// What the store calls.
+/// The listener that the store calls.
 pub(super) struct StoreListener(pub(super) Weak<Registry>);
 
 impl Listener for StoreListener {

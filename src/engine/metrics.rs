@@ -121,7 +121,7 @@ pub struct Metrics {
     pub delivered: Delivered,
 }
 
-/// What the host's thread counts, on cache lines of its own.
+/// The counters of the host's thread, on separate cache lines.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct Delivered {
@@ -151,7 +151,7 @@ impl Metrics {
         }
     }
 
-    /// What had been accepted was sealed.
+    /// Accepted frames were sealed.
     pub fn sealed(&self, seal: &Seal) {
         let saved = seal.replaced.saturating_sub(seal.frame.bytes.len());
         self.saved_bytes.add(saved as u64);
@@ -176,7 +176,7 @@ impl Metrics {
         }
     }
 
-    /// What is counted now.
+    /// The counters now.
     pub fn snapshot(&self, now: Now) -> Snapshot {
         let ended = |outcome: Outcome| self.ended[outcome as usize].get();
         Snapshot {
@@ -289,7 +289,7 @@ impl Sink for Counted<'_> {
     }
 }
 
-/// What there is at this moment.
+/// The current values.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Now {

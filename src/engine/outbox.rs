@@ -169,7 +169,7 @@ impl Outbox {
         self.len() == 0
     }
 
-    /// What is left to drain: events, and subscriptions that have something to deliver.
+    /// How much is left to drain: events, and subscriptions that have something to deliver.
     pub fn len(&self) -> usize {
         let queues = lock(&self.queues);
         queues.events.len() + queues.ready.len()

@@ -48,7 +48,7 @@ pub(super) struct Registry {
     /// Held by the starts under way.
     pub(super) starting: RwLock<()>,
     pub(super) consumptions: Mutex<HashMap<Handle, Arc<Consumption>>>,
-    /// Those that wait for credentials.
+    /// Connections that wait for credentials.
     asks: Mutex<HashMap<u32, CredentialsSender>>,
     pub(super) background: Mutex<Vec<JoinHandle<()>>>,
 }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::store::Pending;
 
-/// What one may ask of it. Every question touches a bounded number of entries; large answers come in pages.
+/// A question about these keys. Every question touches a bounded number of entries; large answers come in pages.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(
     tag = "ask",
@@ -24,7 +24,7 @@ use crate::store::Pending;
 pub enum Ask {
     /// A page of a chat's events.
     Events {
-        /// Whose messages are read: part of the predecessor's keys.
+        /// The chat whose messages are read: part of the predecessor's keys.
         chat: String,
         /// The last page's `next`, or empty.
         after: String,
@@ -33,24 +33,24 @@ pub enum Ask {
     },
     /// What there is of a chat.
     Look {
-        /// Whose keys are looked at.
+        /// The chat whose keys are looked at.
         chat: String,
     },
     /// Whether a chat's stop flag is set.
     Flag {
-        /// Whose flag is read.
+        /// The chat whose flag is read.
         chat: String,
     },
     /// Sets or removes it.
     SetFlag {
-        /// Whose flag is set.
+        /// The chat whose flag is set.
         chat: String,
         /// Whether it is set.
         to: bool,
     },
     /// Removes a chat's keys.
     Clean {
-        /// Whose keys go.
+        /// The chat whose keys are removed.
         chat: String,
     },
     /// A page of the chats that have a stream.

@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use serde::Deserialize;
 
-/// What the events look like.
+/// The form of the events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Format {

@@ -22,7 +22,7 @@ use crate::{
 /// Joined deltas are not made longer than this.
 const MAX_TEXT: usize = 64 * 1024;
 
-/// So many texts, and as many tools, can be open at a cursor; of more, the first ones count as closed. …
+/// This many texts, and as many tools, can be open at a cursor; if there are more, the first ones count as closed. …
 const MAX_OPEN: usize = 512;
 /// … And no more than these bytes of their starts, but for the last one's.
 const MAX_OPEN_BYTES: usize = 256 * 1024;
@@ -117,7 +117,7 @@ impl Merge {
             self.flush(write);
             write(Some(at), chunk);
         }
-        // What comes next may take a while.
+        // The next chunk may take a while.
         if self.replay == Some(at) {
             self.flush(write);
         }

@@ -40,7 +40,7 @@ pub struct Framing {
     has_ended_itself: bool,
     /// Only chunks are written: see [`Framing::bare`].
     is_bare: bool,
-    /// So many chunks are still to be left out.
+    /// How many chunks are still to be skipped.
     skip: u64,
 }
 
@@ -61,7 +61,7 @@ impl Framing {
         }
     }
 
-    /// Chunks alone, without the first so many: what opens and ends the response is for its maker to say.
+    /// Only chunks, without the first `skip`: the caller writes the beginning and the end of the response.
     pub fn bare(format: Format, skip: u64) -> Self {
         Self {
             is_bare: true,
@@ -70,7 +70,7 @@ impl Framing {
         }
     }
 
-    /// What its events look like.
+    /// The form of its events.
     pub fn format(&self) -> Format {
         self.format
     }
@@ -80,7 +80,7 @@ impl Framing {
         self.is_open
     }
 
-    /// The cursor belonged to a generation that is gone: what follows begins anew, if the client can be told so.
+    /// The generation of the cursor is gone: the stream starts over, if the client can be told so.
     pub fn reset(&mut self) -> bool {
         self.is_reset = !self.is_bare;
         self.is_reset
@@ -107,7 +107,7 @@ impl Framing {
         self.skip > 0 || self.merge.as_ref().is_some_and(|merge| merge.has_seen(at))
     }
 
-    /// What comes before the first chunk.
+    /// Writes the events before the first chunk.
     pub fn open(&mut self, out: &mut Vec<u8>) {
         self.is_open = true;
         if self.is_bare {

@@ -46,12 +46,12 @@ const TOGETHER: Duration = Duration::from_millis(50);
 /// The most items that one command resolves.
 pub(crate) const AT_ONCE: usize = 100;
 
-/// What a consumer is made with.
+/// The options of a consumer.
 #[derive(Debug, Clone)]
 pub struct Consume {
     /// The stream; `None` for the finished generations of all.
     pub stream: Option<StreamId>,
-    /// What to ask for, again and again.
+    /// The request that it repeats.
     pub take: Take,
     /// How long to wait for a stream that does not exist.
     pub wait: Duration,

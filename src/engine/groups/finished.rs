@@ -68,7 +68,7 @@ pub(crate) async fn audit(context: Weak<Context>, consumer: Weak<Consumption>) {
     let is_told = listen(&context, &consumer).await;
     let rest = if is_told { REST } else { LOOK };
     while let (Some(engine), Some(waiting)) = (context.upgrade(), consumer.upgrade()) {
-        // What fails is found by the next look.
+        // After a failure the next look finds it.
         let found = engine.store().overdue(AT_ONCE, AGAIN).await;
         let is_known = found.is_ok();
         let Overdue { open, next } = found.unwrap_or_default();

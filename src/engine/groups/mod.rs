@@ -78,7 +78,7 @@ impl Engine {
                 verdicts: part.to_vec(),
                 owner: resolve.owner.clone(),
             };
-            // What was begun is ended, also while the engine closes.
+            // A call that has begun is finished, also while the engine closes.
             self.context
                 .retry(|| self.context.store().resolve(work, &part))
                 .await?;

@@ -38,7 +38,7 @@ use crate::{
     util::{sync::lock, ulids::next_ulid},
 };
 
-/// What a producer is started with.
+/// The options of a producer.
 #[derive(Debug, Clone)]
 pub struct Produce {
     /// The stream's owner.

@@ -35,7 +35,7 @@ pub struct Producer {
     pub handle: Handle,
     /// The stream that it writes to.
     pub stream: StreamId,
-    /// What it was started with; the generation is the one that was started or joined.
+    /// The options of its start; the generation is the one that was started or joined.
     pub start: Start,
     /// The generation's ordinal.
     pub ordinal: u64,
@@ -47,13 +47,13 @@ pub struct Producer {
     pub(crate) state: Mutex<State>,
 }
 
-/// What a chunk costs beside its payload while it waits, so that empty ones are bounded too: its tag, as often as that is
+/// The overhead of a waiting chunk beside its payload, so that empty chunks are bounded too: its tag, as often as that is
 /// kept or copied, and a vector's room to grow. The host counts the same, and so does a reader's credit.
 pub const CHUNK_COST: u32 = 32;
 /// The cost of an awaited acknowledgement, most of it on the host's side, which counts the same.
 pub const ACK_COST: u32 = 256;
 
-/// What host and writer share.
+/// The state that host and writer share.
 #[derive(Default)]
 pub(crate) struct State {
     queue: ChunkQueue,
@@ -90,7 +90,7 @@ pub(crate) struct State {
 pub(crate) struct Batch {
     /// The chunks, if any.
     pub frame: Option<EncodedFrame>,
-    /// What the frame refers to: it is that chunk's alone.
+    /// The large chunk that the frame refers to: the frame holds nothing else.
     pub large: Option<Arc<Large>>,
     /// The end, when nothing follows.
     pub terminal: Option<Terminal>,

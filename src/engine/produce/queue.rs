@@ -36,10 +36,10 @@ impl Part {
     }
 }
 
-/// What leaves the queue, or may be looked at before.
+/// The part that leaves the queue, or may be looked at before.
 pub(crate) struct QueuedFrame {
     pub frame: EncodedFrame,
-    /// What the frame refers to.
+    /// The large chunk that the frame refers to.
     pub large: Option<Arc<Large>>,
     /// The bytes of its chunks.
     pub bytes: usize,
@@ -115,7 +115,7 @@ impl ChunkQueue {
         Some(taken)
     }
 
-    /// What follows the first `skip_count` chunks, which take `skip_bytes`: one large chunk, or others up to the next.
+    /// The chunks after the first `skip_count`, which take `skip_bytes`: one large chunk, or all others up to the next large one.
     pub fn peek(&self, mut skip_count: usize, mut skip_bytes: usize) -> Option<QueuedFrame> {
         for part in &self.parts {
             if skip_count >= part.chunks() {

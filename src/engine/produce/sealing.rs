@@ -27,7 +27,7 @@ const OPEN_BYTES: usize = 16 * 1024;
 const MOST_OPEN_BYTES: usize = 1 << 20;
 /// … or frames, several times as many as are sealed at once.
 const MOST_OPEN_FRAMES: usize = 2048;
-/// What is read from the log to be sealed, at most.
+/// The most bytes that are read from the log to be sealed.
 const READ_BYTES: usize = 64 * 1024;
 /// How long the end of a generation waits for that.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -96,7 +96,7 @@ impl Sealing {
             }
             OpenPart::InLog { bytes } => {
                 *bytes += frame.size();
-                // Of several producers, the one whose chunk has a round number looks after all.
+                // Of several producers, the one whose chunk has a round number seals for all.
                 let rounds = |seq: u64| seq / OPEN_FRAMES as u64;
                 *bytes >= OPEN_BYTES || rounds(frame.last()) > rounds(frame.first() - 1)
             }
@@ -117,13 +117,13 @@ impl Sealing {
         self.job.as_ref().is_some_and(JoinHandle::is_finished)
     }
 
-    /// What can be sealed with the next batch.
+    /// The seal that can go with the next batch.
     pub fn ready(&mut self) -> Option<Seal> {
         let done = self.job.take_if(|job| job.is_finished())?;
         done.now_or_never()?.ok()?
     }
 
-    /// What is being prepared, when nothing should be written before it is ready.
+    /// The seal that is being prepared, if nothing should be written before it is ready.
     pub fn overdue(&mut self) -> Option<JoinHandle<Option<Seal>>> {
         match &self.open {
             OpenPart::Known { bytes, frames, .. }

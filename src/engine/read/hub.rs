@@ -24,11 +24,11 @@ use crate::{
     util::{backoff::jitter, sync::lock},
 };
 
-/// What pub/sub can never show (a lost last message, a dead producer, a vanished key) is looked for this often.
+/// How often the log is checked for problems that pub/sub can never show: a lost last message, a dead producer, a vanished key.
 pub(crate) const AUDIT: Duration = Duration::from_secs(5);
-/// What is due at some moment is looked at this long after it, by the store's clock.
+/// How long after a deadline the log is checked for it, by the store's clock.
 const SLACK: Duration = Duration::from_millis(30);
-/// What an audit or a repair reads at most before it leaves the rest to the readers.
+/// The most that an audit or a repair reads before it leaves the rest to the readers.
 pub(crate) const PAGE_BYTES: usize = 256 * 1024;
 
 /// A reader of a stream, which is notified of its news.
@@ -246,7 +246,7 @@ impl Hub {
         self.tell(news);
     }
 
-    /// What follows a reader's cursor.
+    /// The frames after a reader's cursor.
     pub fn next(&self, generation: Ulid, seq: u64) -> Next {
         lock(&self.state).ring.next(generation, seq)
     }

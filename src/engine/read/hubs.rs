@@ -28,7 +28,7 @@ use crate::{
 pub(crate) struct Hubs(Mutex<HashMap<StreamId, Arc<Hub>>>);
 
 impl Hubs {
-    /// The stream's hub, made if there is none. What needs it must join it in `join`, before others can find it unused.
+    /// The stream's hub; creates it if there is none. The caller must join it in `join`, before others can find it unused.
     pub fn with<T>(&self, stream: &StreamId, join: impl FnOnce(&Arc<Hub>) -> T) -> T {
         let mut hubs = lock(&self.0);
         join(

@@ -30,7 +30,7 @@ pub(crate) struct Tail {
     pub of: Reference,
     pub at: Cursor,
     pub sent: usize,
-    /// What is left; nothing when that has to be fetched again.
+    /// The rest; nothing if it has to be fetched again.
     pub rest: Bytes,
 }
 

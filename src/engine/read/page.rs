@@ -24,10 +24,10 @@ const TAKEN_WITHIN: Duration = Duration::from_secs(1);
 /// A reader that has taken nothing for this long stands still; one that has never asked for anything, sooner.
 const STILL: Duration = Duration::from_secs(5);
 const UNASKED: Duration = Duration::from_secs(1);
-/// What the pages of all readers that are out of credit may hold. Beyond, the next one to stop drops its own at once.
+/// The most bytes that pages of readers out of credit may hold together. Beyond it, the next reader to stop drops its page at once.
 const MOST_HELD: usize = 16 * 1024 * 1024;
 
-/// What is left of the page that was read last.
+/// The rest of the page that was read last.
 #[derive(Default)]
 pub(crate) struct LogPage {
     pub frames: VecDeque<Frame>,

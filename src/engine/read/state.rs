@@ -25,7 +25,7 @@ pub(crate) struct State {
     pub(crate) page: LogPage,
     /// The large chunk that comes next, when it has to be fetched.
     pub(crate) load: Option<Load>,
-    /// What has not been delivered yet of the large chunk that was begun.
+    /// The undelivered rest of a large chunk.
     pub(crate) tail: Option<Tail>,
     pub(crate) pace: Pace,
     pub(crate) framing: Option<Framing>,
@@ -55,7 +55,7 @@ impl State {
         }
     }
 
-    /// What is left of the page has to be read again.
+    /// The rest of the page has to be read again.
     pub(super) fn drop_page(&mut self) {
         // The error was found behind the frames of this page, and must not be delivered before them.
         if !self.page.frames.is_empty() && self.end.is_none() {

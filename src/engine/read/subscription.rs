@@ -36,15 +36,15 @@ use crate::{
 /// How many chunks that the client has seen already are skipped in one turn.
 const MOST_PASSED: usize = 4096;
 
-/// What a reader asks for.
+/// The options of a reader.
 #[derive(Debug, Clone)]
 pub struct Follow {
     /// Where to begin.
     pub position: Position,
-    /// The consumer whose cursor is where to begin, if it has one. What it has not seen of the generation before the
-    /// current one comes first.
+    /// The consumer at whose cursor the reader begins, if there is one. The unseen rest of the previous generation comes
+    /// first.
     pub resume: Option<String>,
-    /// Who asks.
+    /// The caller.
     pub owner: Option<String>,
     /// How long to wait for a stream that does not exist.
     pub wait: Duration,
@@ -52,11 +52,11 @@ pub struct Follow {
     pub is_patient: bool,
     /// Whether to continue into the next generations.
     pub all: bool,
-    /// What may be delivered before the reader asks for more.
+    /// The credit: how much may be delivered before the reader asks for more.
     pub credit: u64,
     /// To be delivered as server-sent events.
     pub framing: Option<Framing>,
-    /// What may be delivered before the reader acknowledges it, if it does.
+    /// The window: how much may be delivered before the reader acknowledges it, if it does.
     pub ack: Option<AckTerms>,
 }
 
@@ -79,7 +79,7 @@ pub struct Subscription {
     pub(crate) owner: OwnerCheck,
     pub(crate) all: bool,
     pub(crate) resumes: bool,
-    /// Whose acknowledgements it waits for.
+    /// The consumer whose acknowledgements it waits for.
     pub(crate) consumer: Option<String>,
     /// It stands in the outbox.
     pub(crate) queued: AtomicBool,
@@ -140,12 +140,12 @@ impl Subscription {
         &self.hub
     }
 
-    /// Who reads.
+    /// The caller that reads.
     pub fn owner(&self) -> &OwnerCheck {
         &self.owner
     }
 
-    /// Whose acknowledgements it waits for, wherever they arrive.
+    /// The consumer whose acknowledgements it waits for, on any server.
     pub fn consumer(&self) -> Option<&str> {
         self.consumer.as_deref()
     }
@@ -363,7 +363,7 @@ impl Subscription {
         }
     }
 
-    /// What to do next when the frame was not delivered to its end.
+    /// The next step, if the frame was not delivered to its end.
     fn deliver(self: &Arc<Self>, state: &mut State, frame: &Frame, sink: &mut dyn Sink) -> Option<Action> {
         let mut cursor = state.cursor?;
         if state.framing.is_none() && state.announced != Some(cursor.generation) {
@@ -451,13 +451,13 @@ impl Subscription {
     }
 }
 
-/// What a pull does next.
+/// The next step of a pull.
 pub(crate) enum Action {
     /// Something was delivered, or found: there may be more.
     Continue,
     /// Nothing more, until it is poked or given credit.
     Wait,
-    /// What follows has to be read from the log.
+    /// The next chunks have to be read from the log.
     Fetch,
     End(End),
 }

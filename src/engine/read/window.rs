@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What a reader that acknowledges asks for.
+/// The options of a reader that acknowledges.
 #[derive(Debug, Clone)]
 pub struct AckTerms {
     /// The most chunks; `None` counts them without a bound.
     pub window: Option<u64>,
     /// How long chunks may wait for the next acknowledgement.
     pub timeout: Option<Duration>,
-    /// Whose acknowledgements count, wherever they arrive.
+    /// The consumer whose acknowledgements count, on any server.
     pub consumer: Option<String>,
 }
 

@@ -105,6 +105,6 @@ pub struct EncodedFrame {
     pub count: u64,
     /// The bytes of all chunks.
     pub payload_len: usize,
-    /// What is stored.
+    /// The stored bytes.
     pub bytes: Bytes,
 }

@@ -64,7 +64,7 @@ pub struct SealedFrame {
     pub count: u64,
     /// The bytes that are in memory when it has been inflated.
     pub body_len: usize,
-    /// What is stored.
+    /// The stored bytes.
     pub bytes: Bytes,
 }
 
@@ -182,7 +182,7 @@ impl Frame {
         self.bytes.len()
     }
 
-    /// What is stored, for a producer that has to write it again.
+    /// The stored bytes, for a producer that has to write them again.
     pub fn encoded(&self) -> EncodedFrame {
         EncodedFrame {
             count: self.count,

@@ -46,7 +46,7 @@ pub(super) struct StreamEntry {
     prefix: Option<Prefix>,
 }
 
-/// What a stream that was deleted while active leaves behind.
+/// The rest of a stream that was deleted while active.
 struct Tombstone {
     generation: Ulid,
     ordinal: u64,
@@ -175,7 +175,7 @@ impl StreamEntry {
         self.renew(transaction, &renew)
     }
 
-    /// Begins a generation again, in the place of an older one if one was faster to be put back.
+    /// Restores a generation; replaces an older one that was restored first.
     fn put_back(&mut self, transaction: &mut Transaction, start: &Start, mut beginning: Beginning) {
         let is_first = self.stream.is_none();
         if let Some(mut older) = self.stream.take() {
@@ -207,7 +207,7 @@ impl StreamEntry {
         }
     }
 
-    /// Writes to a log, and makes it first if that is asked for.
+    /// Writes to a log, and creates it first if requested.
     pub fn log(&mut self, transaction: &mut Transaction, write: &LogWrite) -> Result<LogWritten> {
         if let Some(stream) = &mut self.stream {
             check_owner(transaction, stream, &write.owner)?;
@@ -250,7 +250,7 @@ impl StreamEntry {
         Ok(stream.write(transaction, write, true))
     }
 
-    /// That of a stream that is not there yet.
+    /// The stop of a stream that does not exist yet.
     fn next_ordinal(&self) -> u64 {
         self.tombstone.as_ref().map_or(1, |left| left.ordinal + 1)
     }

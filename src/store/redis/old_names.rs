@@ -24,7 +24,7 @@ use crate::{
     util::sync::lock,
 };
 
-/// What is known of old names.
+/// The state of old names, as far as it is known.
 #[derive(Default)]
 pub(super) struct OldNames {
     /// When parts of the old index were last found to be gone, by their keys.

@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// What a log has beside its chunks.
+/// The data of a log beside its chunks.
 pub(super) struct Log {
     pub config: LogConfig,
     /// Counts the writes, to know which writers have written last.
@@ -177,7 +177,7 @@ impl Stream {
         }
     }
 
-    /// Writes to a log, which was made by this very write if it `is_new`.
+    /// Writes to a log; `is_new`: this write has created it.
     pub fn write(&mut self, transaction: &mut Transaction, write: &LogWrite, is_new: bool) -> LogWritten {
         let outcome = self.try_write(transaction, write, is_new);
         let is_done = matches!(
