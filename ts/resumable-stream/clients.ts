@@ -165,7 +165,7 @@ function parsed(text: string): URL {
   return url
 }
 
-/** The same; a text that cannot be decoded stays as it is. */
+/** The same: a text that cannot be decoded is not shown in an error either. */
 function decoded(text: string | undefined): string | undefined {
   try {
     return text ? decodeURIComponent(text) : undefined
