@@ -523,6 +523,7 @@ export interface StreamStatus {
   /** The `metadata` given to `produce`, or null. */
   metadata: unknown
   startedAt: Date
+  /** When it was last written to; in Redis up to 30 s ago while a stream is live. */
   updatedAt: Date
   /** Until the keys expire, in milliseconds. */
   ttlMs: number

@@ -42,3 +42,23 @@ test('TanStack AI: an answer that was asked of one server is followed on another
   const all = await fetch(`${two.address}/chat?runId=run-1&offset=-1`)
   assert.equal(said(await all.text()), WORDS)
 })
+
+test('assistant-ui: an answer has one producer, and readers on every server', async (t) => {
+  const redis = await startRedis()
+  t.after(() => redis.close())
+  const env = { TIDEMARK_URL: redis.url }
+  const [one, two] = await Promise.all([serve(t, 'assistant-ui', env), serve(t, 'assistant-ui', env)])
+  const asked = await fetch(`${one.address}/chats/1`, { method: 'POST' })
+  const reader = /** @type {ReadableStream<Uint8Array>} */ (asked.body).getReader()
+  await reader.read()
+  await reader.cancel()
+  const others = [
+    fetch(`${two.address}/chats/1`),
+    fetch(`${two.address}/chats/1`, { method: 'POST' }),
+    fetch(`${one.address}/chats/1`),
+  ]
+  const texts = others.map((other) => other.then((got) => got.text()))
+  assert.deepEqual(await deadline(Promise.all(texts), 10_000, 'all answers'), [WORDS, WORDS, WORDS])
+  assert.equal((await fetch(`${one.address}/chats/1`, { method: 'DELETE' })).status, 204)
+  assert.equal((await fetch(`${two.address}/chats/1`)).status, 404)
+})

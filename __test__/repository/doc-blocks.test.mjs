@@ -27,6 +27,7 @@ const PACKAGES = [
   'zod',
   '@opentelemetry',
   '@tanstack',
+  'assistant-stream',
   'undici-types',
 ]
 

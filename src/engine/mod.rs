@@ -26,6 +26,7 @@ mod registry;
 pub mod runtime;
 pub mod sink;
 mod stop;
+mod upkeep;
 
 use std::{
     future::Future,
@@ -37,10 +38,10 @@ use futures_util::future::join_all;
 
 use context::Context;
 use events::{Event, Reply};
-use listener::{StoreListener, pump, renew_leases};
+use listener::{StoreListener, pump};
 use metrics::{Counted, Now, Snapshot};
 use outbox::Outbox;
-use read::{acks, subscription::Pulled};
+use read::{acks, hubs, subscription::Pulled};
 use registry::Registry;
 use runtime::internal;
 use sink::{Sink, Waits};
@@ -87,7 +88,14 @@ impl Engine {
             context.spawn(Arc::clone(&context.outbox).run()),
             context.spawn(Arc::clone(&context.outbox).rest()),
             context.spawn(pump(Arc::clone(&registry))),
-            context.spawn(renew_leases(Arc::downgrade(&registry))),
+            context.spawn(upkeep::renew_leases(Arc::downgrade(&registry))),
+            context.spawn(upkeep::vouch(Arc::downgrade(&registry))),
+            context.spawn(upkeep::find_absent(Arc::downgrade(&registry))),
+            context.spawn(hubs::look_at_nodes(
+                Arc::downgrade(&registry.hubs),
+                Arc::clone(&registry.hubs.nodes),
+                Arc::downgrade(&context),
+            )),
             context.spawn(acks::run(Arc::clone(&registry.acks), Arc::clone(&context))),
         ];
         *lock(&registry.background) = tasks;

@@ -48,7 +48,10 @@ pub(super) fn control(registry: &Registry, stream: &StreamId, message: ControlMe
     for producer in &producers {
         match &message {
             ControlMessage::Stop { reason, .. } => deliver(context, producer, reason),
-            ControlMessage::Suspected { .. } => producer.renew_if_idle(Duration::ZERO),
+            ControlMessage::Suspected { .. } => {
+                registry.doubted.notify_one();
+                producer.renew_if_idle(Duration::ZERO);
+            }
             ControlMessage::Ended { terminal, .. } => producer.cut_off(context, terminal),
         }
     }

@@ -52,6 +52,9 @@ use crate::{
     },
 };
 
+/// The most streams of one [`Store::absent`].
+pub const MOST_LOOKS: usize = 256;
+
 /// What an asynchronous operation of a store returns.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 
@@ -172,9 +175,28 @@ pub trait Store: Send + Sync + 'static {
     fn forks<'a>(&'a self, stream: &'a StreamId, list: &'a ForkList) -> Pending<'a, Forks>;
     /// Prolongs a lease.
     fn renew<'a>(&'a self, stream: &'a StreamId, renew: &'a Renew) -> Pending<'a, Appended>;
-    /// A producer of this engine has ended, whether or not the store knows: drops all that was noted here to write for
-    /// it.
-    fn release(&self, _producer: Ulid) {}
+    /// A producer of this engine is gone: nothing that was noted here to write for it is of use any more. `has_ended`: and the
+    /// store knows it. Else nobody vouches for it from now on.
+    fn release(&self, _stream: &StreamId, _producer: Ulid, _has_ended: bool) {}
+    /// Shows that this engine lives, for so long, on behalf of all producers that it has: one call in the place of a renewal for each.
+    /// Nothing where the store does not take that for a sign of them ([`Store::vouched_lease`]).
+    fn vouch(&self, _lease: Duration) -> Pending<'_, ()> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+    /// For how long a producer that has appended or renewed is alive without another sign of its own, while its engine vouches
+    /// for it; `None` where that does not count.
+    fn vouched_lease(&self, _lease: Duration) -> Option<Duration> {
+        None
+    }
+    /// For how long the engine that this node is has shown that it lives.
+    fn vouched(&self, _node: Ulid) -> Pending<'_, Duration> {
+        Box::pin(std::future::ready(Ok(Duration::ZERO)))
+    }
+    /// Which of these streams have no record, by their places: a look that costs next to nothing. No more than
+    /// [`MOST_LOOKS`](super::MOST_LOOKS).
+    fn absent<'a>(&'a self, _streams: &'a [StreamId]) -> Pending<'a, Vec<usize>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
     /// Reads a page; `None` when the stream does not exist (or holds nothing but a kept stop).
     /// Errors: [`crate::Error::Forbidden`], [`crate::Error::Corrupt`].
     fn read<'a>(&'a self, stream: &'a StreamId, read: &'a Read) -> Pending<'a, Option<Page>>;

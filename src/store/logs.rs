@@ -86,7 +86,7 @@ pub struct LogWrite {
     pub batch: u64,
     /// The last chunk that the engine knows of. A log that ends before it has lost something: that seq is not given to another chunk.
     pub known: Option<Cursor>,
-    /// The generation that the pieces of `large` are in.
+    /// The generation that the log has to be: the one that the pieces of `large` are in, or that the caller knows.
     pub generation: Option<Ulid>,
     /// On whose behalf.
     pub producer: Option<LogProducer>,
@@ -149,7 +149,7 @@ pub enum LogOutcome {
     Disorder,
     /// Pieces of the large chunk are not there (any more).
     Incomplete,
-    /// The log was recreated after its pieces had been stored.
+    /// The log is not of the generation that it has to be: it has been made anew.
     Renewed,
     /// The sealed part does not end where the seal begins.
     Unsealed,

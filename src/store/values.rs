@@ -286,6 +286,17 @@ pub struct Head {
     pub lease_left: Duration,
     /// Some: the producers are suspected to be dead, and the next look is due within this.
     pub doubt: Option<Duration>,
+    /// Some: the leases need no look as long as the node lives.
+    pub vouched: Option<Vouched>,
+}
+
+/// Who vouches for a generation's producers; see [`Store::vouch`](super::Store::vouch).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Vouched {
+    /// Whose producers they are.
+    pub node: Ulid,
+    /// How long they count as alive with it, if they give no other sign.
+    pub left: Duration,
 }
 
 /// The answer to [`Read`].

@@ -6,6 +6,7 @@ import { Activity } from './activity.js'
 import { remember } from './known.js'
 import { messageStream } from './message-stream.js'
 import { type Resolvable, resolve } from './resolvable.js'
+import type { Kept, Saved } from './saved.js'
 
 /** The class of the transport's errors. */
 export { FollowError }
@@ -42,7 +43,12 @@ export interface TidemarkChatTransportOptions<Message = unknown> {
    */
   after?: string | ((chatId: string) => string | null | undefined) | undefined
   /**
-   * Lets chats follow answers that begin in another tab or on another device, if they are passed to `useWatch` of `tidemark/react` or
+   * What the page has kept of an answer that may be under way, by `savedAnswer` of `tidemark/ai/saved`: the rest is asked for
+   * alone. Default: a resumed answer is sent from its beginning.
+   */
+  saved?: Saved | undefined
+  /**
+   * Lets chats follow what begins in another tab or on another device: those that are given to `useWatch` of `tidemark/react`, or
    * to `watch` of `tidemark/ai/watch`. One connection for each browser. Default false.
    */
   watch?: boolean | undefined
@@ -107,8 +113,7 @@ const TRIES = 5
 
 /** A `transport` of `useChat`, for one chat or many. */
 export class TidemarkChatTransport<Message = unknown> {
-  /** A resumed answer is sent from its beginning: `ai` 7 then starts the message over. */
-  readonly resumeStreamIsReplay = true
+  #beginsAnew = false
   readonly #options: TidemarkChatTransportOptions<Message>
   readonly #activities = new Map<string, Activity>()
 
@@ -116,7 +121,13 @@ export class TidemarkChatTransport<Message = unknown> {
     this.#options = options
   }
 
-  /** Requests an answer, and follows it to its end. */
+  /** What is resumed comes from its beginning: `ai` 6 and 7 begin the message anew with it, `ai` 5 does not ask. */
+  get resumeStreamIsReplay(): true {
+    this.#beginsAnew = true
+    return true
+  }
+
+  /** Asks for an answer, and follows it to its end. */
   sendMessages(request: SendRequest<Message>): Promise<MessageChunks> {
     return this.#busy(request, (activity) => {
       activity.onAsk?.(request.messages)
@@ -149,11 +160,15 @@ export class TidemarkChatTransport<Message = unknown> {
 
   /** The chat's current answer; null if there is none. */
   reconnectToStream(request: ChatRequest): Promise<MessageChunks | null> {
-    return this.#busy(request, (activity) => {
-      const { after } = this.#options
+    return this.#busy(request, async (activity) => {
+      const { after, saved } = this.#options
+      const kept = await saved?.(request.chatId, async (query) => {
+        const { url, init } = await this.#target(request)
+        return this.#fetch(withQuery(url, query), { ...init, signal: request.abortSignal ?? null })
+      })
       const wanted = activity.after ?? (typeof after === 'function' ? after(request.chatId) : after)
       activity.after = undefined
-      return this.#follow(request, wanted)
+      return this.#follow(request, wanted, kept)
     })
   }
 
@@ -190,7 +205,7 @@ export class TidemarkChatTransport<Message = unknown> {
     const chatId = chatIds[0] as string
     const { url } = await this.#target({ chatId })
     const query = chatIds.map((id) => `watch=${encodeURIComponent(id)}`).join('&')
-    return follow(url + (url.includes('?') ? '&' : '?') + query, {
+    return follow(withQuery(url, query), {
       ...this.#pace,
       signal,
       fetch: async (url, { signal = null } = {}) => {
@@ -277,15 +292,17 @@ export class TidemarkChatTransport<Message = unknown> {
     }
   }
 
-  async #follow(request: ChatRequest, after?: string | null): Promise<MessageChunks | null> {
+  async #follow(request: ChatRequest, after?: string | null, kept?: Kept): Promise<MessageChunks | null> {
     const { abortSignal: signal = null } = request
     for (let tries = 1; ; tries++) {
       const target = await this.#target(request, after)
+      const query = kept ? `replay=exact&cursor=${kept.cursor}` : ''
       try {
-        const response = await this.#fetch(target.url, { ...target.init, signal })
+        const response = await this.#fetch(withQuery(target.url, query), { ...target.init, signal })
         if (response.status === 204) return null
         if (!response.ok) throw await refusal(response)
-        return this.#stream(target, request, response)
+        const chunks = this.#stream(target, request, response, kept?.cursor)
+        return kept ? kept.continued(chunks, () => this.#beginsAnew) : chunks
       } catch (error) {
         // What broke the connection before may do so again.
         const mayPass = !(error instanceof FollowError) || isPassing(error.status ?? 0)
@@ -295,8 +312,8 @@ export class TidemarkChatTransport<Message = unknown> {
     }
   }
 
-  /** The chunks of an answer whose first response has arrived. */
-  #stream(target: Target, request: ChatRequest, response: Response): MessageChunks {
+  /** The chunks of an answer, of which the first response is there. */
+  #stream(target: Target, request: ChatRequest, response: Response, from?: string): MessageChunks {
     const { onConnection } = this.#options
     const tell = (connection: Connection) => onConnection?.(connection, request.chatId)
     let first: Response | undefined = response
@@ -310,9 +327,10 @@ export class TidemarkChatTransport<Message = unknown> {
     }
     return messageStream(
       (onOther) =>
-        // Nothing is repeated on a resume, so that even a connection that is cut after each chunk makes progress.
-        follow(`${target.url}${target.url.includes('?') ? '&' : '?'}replay=exact`, {
+        // What goes on needs nothing again: a connection that is cut after a chunk, each time, must get further.
+        follow(withQuery(target.url, 'replay=exact'), {
           ...this.#pace,
+          from,
           signal: request.abortSignal,
           onOther,
           fetch: async (url, init) => {
@@ -322,6 +340,7 @@ export class TidemarkChatTransport<Message = unknown> {
           },
         }),
       this.activityOf(request.chatId),
+      from,
     )
   }
 
@@ -339,6 +358,10 @@ type Init = Omit<RequestInit, 'credentials'> & {
 interface Target {
   url: string
   init: Init
+}
+
+function withQuery(url: string, query: string): string {
+  return (query && `${url}${url.includes('?') ? '&' : '?'}${query}`) || url
 }
 
 /** The id of the message that is answered, or continued. */

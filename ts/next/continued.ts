@@ -3,10 +3,10 @@
  * assistant's message. The client that asks has the parts so far; every other reader needs them first.
  */
 import type * as api from '../../index'
+import { type AiVersion, type Continued, messageChunks } from '../messages/message-chunks'
 import { type Check, oneOf } from '../options/checks'
 import type { Answer, Prelude } from './answer'
 import type { AnswerMetadata } from './answer-start'
-import { type AiVersion, type Continued, messageChunks } from './message-chunks'
 import { preludeFrom, previousOf, questionBefore } from './previous'
 
 /** The version of `ai` in the browser. */

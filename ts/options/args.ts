@@ -76,6 +76,8 @@ export interface AppendArgs {
   order: string | null
   /** Has to be the log's. */
   contentType: string | null
+  /** Which the log has to be of; else nothing is written, and the answer is `renewed`. */
+  generation: string | null
   close: boolean
   isPatient: boolean
   /** Makes it as a fork: of another log, up to a cursor or 'start', else its end, and so many messages or bytes more. */

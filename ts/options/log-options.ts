@@ -99,6 +99,7 @@ export function appendArgs(log: LogArgs, given: unknown): AppendArgs {
     producer: (options.producer as AppendArgs['producer'] | undefined) ?? null,
     order: options.order ?? null,
     contentType: log.hasType ? log.create.contentType : null,
+    generation: null,
     close: options.close ?? false,
     isPatient: true,
     fork: null,

@@ -55,6 +55,8 @@ pub struct LogAppend {
     pub order: Option<String>,
     /// A content type that has to be the log's.
     pub content_type: Option<String>,
+    /// The generation that the log has to be. Else nothing is written: [`LogOutcome::Renewed`].
+    pub generation: Option<Ulid>,
     /// Several of at most 1 MiB together, or one of at most 32 MiB.
     pub chunks: Vec<(Kind, Bytes)>,
     /// Whether it is closed.
@@ -113,6 +115,7 @@ impl Turn {
             producer: append.producer.clone(),
             order: append.order.clone(),
             essence: append.content_type.as_deref().map(essence),
+            generation: append.generation,
             close: append.close,
             ..self.nothing()
         }
@@ -165,6 +168,7 @@ impl Turn {
                     create,
                     owner: write.owner.clone(),
                     essence: write.essence.clone(),
+                    generation: write.generation,
                     close: write.close && is_compared,
                     ..self.nothing()
                 };
@@ -186,13 +190,14 @@ impl Turn {
             upload(context, stream, generation, &large).await?;
             let whole = LogWrite {
                 create: None,
-                generation: Some(generation),
+                generation: write.generation.or(Some(generation)),
                 frame: large.frame(),
                 large: Some(large.reference),
                 ..write.clone()
             };
             let mut written = self.send(context, stream, whole, Some(data.len())).await?;
             match &mut written.outcome {
+                LogOutcome::Renewed if write.generation.is_some() => return Ok(written),
                 LogOutcome::Renewed | LogOutcome::Incomplete => self.known = None,
                 LogOutcome::Written { is_new, .. } => {
                     *is_new |= has_made;

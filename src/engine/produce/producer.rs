@@ -47,6 +47,9 @@ pub struct Producer {
     pub(crate) state: Mutex<State>,
 }
 
+/// Renewals are spread by a part of this.
+const SPREAD: u32 = 1024;
+
 /// The overhead of a waiting chunk beside its payload, so that empty chunks are bounded too: its tag, as often as that is
 /// kept or copied, and a vector's room to grow. The host counts the same, and so does a reader's credit.
 pub const CHUNK_COST: u32 = 32;
@@ -83,6 +86,8 @@ pub(crate) struct State {
     /// Whether the lease has to be renewed.
     pub(crate) renew: bool,
     pub(crate) last_sign: Option<Instant>,
+    /// Whether its engine can vouch for it: the store has taken something from it.
+    pub(crate) is_vouched: bool,
 }
 
 /// A batch that leaves the queue.
@@ -297,6 +302,28 @@ impl Producer {
         lock(&self.state).has_ended()
     }
 
+    /// Whether it has given no sign of life for so long, and need not for longer.
+    pub(crate) fn is_quiet(&self, time: Duration) -> bool {
+        let state = lock(&self.state);
+        state.is_vouched && state.last_sign.is_none_or(|at| at.elapsed() >= time)
+    }
+
+    /// Asks for a renewal if one is due. `vouched` is the lease of those for whom their engine vouches.
+    pub(crate) fn renew_if_due(self: &Arc<Self>, lease: Duration, vouched: Option<Duration>) {
+        let after = match vouched.filter(|_| lock(&self.state).is_vouched) {
+            // Spread, so that those that started together do not all renew together.
+            Some(vouched) => vouched * (SPREAD - self.spread()) / (2 * SPREAD),
+            None => lease / 3,
+        };
+        self.renew_if_idle(after);
+    }
+
+    /// Up to a quarter of [`SPREAD`].
+    fn spread(&self) -> u32 {
+        let random = self.start.producer.random() % u128::from(SPREAD / 4);
+        u32::try_from(random).unwrap_or_default()
+    }
+
     /// Asks for a renewal if there was no sign of life for `after`.
     pub(crate) fn renew_if_idle(self: &Arc<Self>, after: Duration) {
         let mut state = lock(&self.state);
@@ -311,6 +338,11 @@ impl Producer {
 impl State {
     pub(crate) fn has_ended(&self) -> bool {
         self.outcome.is_some()
+    }
+
+    /// Whether the store has heard how it ended.
+    pub(crate) fn is_known_to_have_ended(&self) -> bool {
+        matches!(self.outcome, Some(Ok(_)))
     }
 
     fn queued(&self) -> usize {
@@ -389,6 +421,7 @@ impl State {
         self.in_flight = 0;
         self.settled += chunks;
         self.last_sign = Some(Instant::now());
+        self.is_vouched = true;
         let mut seqs = Vec::new();
         while let Some(number) = self
             .acks

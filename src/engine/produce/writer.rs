@@ -281,7 +281,11 @@ impl Writer {
             }
         };
         if let Appended::Done { last, stop, .. } = reply {
-            lock(&self.producer.state).last_sign = Some(Instant::now());
+            {
+                let mut state = lock(&self.producer.state);
+                state.last_sign = Some(Instant::now());
+                state.is_vouched = true;
+            }
             self.on_stop(stop);
             if last < known_end {
                 self.recover(Appended::Hole { seq: last }).await?;

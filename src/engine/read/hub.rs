@@ -12,7 +12,10 @@ use tokio::{
 };
 use ulid::Ulid;
 
-use super::ring::{News, Next, Ring};
+use super::{
+    nodes::{Nodes, SLACK, until_overdue},
+    ring::{News, Next, Ring},
+};
 use crate::{
     Error, StreamId,
     engine::{context::Context, events::Handle},
@@ -20,14 +23,12 @@ use crate::{
         ending::{InterruptReason, Terminal},
         frame::Frame,
     },
-    store::{GRACE, LiveMessage, OwnerCheck, Page},
+    store::{LiveMessage, OwnerCheck, Page},
     util::{backoff::jitter, sync::lock},
 };
 
 /// How often the log is checked for problems that pub/sub can never show: a lost last message, a dead producer, a vanished key.
 pub(crate) const AUDIT: Duration = Duration::from_secs(5);
-/// How long after a deadline the log is checked for it, by the store's clock.
-const SLACK: Duration = Duration::from_millis(30);
 /// The most that an audit or a repair reads before it leaves the rest to the readers.
 pub(crate) const PAGE_BYTES: usize = 256 * 1024;
 
@@ -53,6 +54,7 @@ pub struct Hub {
     pub(crate) changed: watch::Sender<u64>,
     /// Whether messages published from now on arrive.
     pub(crate) listening: watch::Sender<bool>,
+    nodes: Arc<Nodes>,
 }
 
 #[derive(Default)]
@@ -63,6 +65,8 @@ pub(crate) struct State {
     pub(crate) task_runs: bool,
     pub(crate) hole: bool,
     pub(crate) audit_at: Option<Instant>,
+    /// The node whose life is looked at in the place of the stream's leases.
+    vouched: Option<Ulid>,
     /// The longest lease that a page has shown; the producer's own may be longer.
     pub(crate) lease: Option<Duration>,
     pub(crate) missing_since: Option<Instant>,
@@ -74,13 +78,14 @@ pub(crate) struct State {
 
 impl Hub {
     /// A hub without followers.
-    pub fn new(stream: StreamId) -> Self {
+    pub(crate) fn new(stream: StreamId, nodes: Arc<Nodes>) -> Self {
         Self {
             stream,
             state: Mutex::default(),
             work: Notify::new(),
             changed: watch::Sender::new(0),
             listening: watch::Sender::new(false),
+            nodes,
         }
     }
 
@@ -165,7 +170,9 @@ impl Hub {
             state.missing_since = None;
             // A write renews its producer's lease, so the next look at it can wait for nearly as long.
             let lease = state.lease.unwrap_or(lease);
-            self.audit_in(&mut state, AUDIT.min(until_overdue(lease, lease)));
+            if state.vouched.is_none() {
+                self.audit_in(&mut state, AUDIT.min(until_overdue(lease, lease)));
+            }
             let bytes = frame.as_ref().map_or(0, Frame::size);
             let news = state.ring.offer(generation, last, frame);
             if state.followers.is_empty() {
@@ -232,8 +239,12 @@ impl Hub {
             let mut state = lock(&self.state);
             state.missing_since = None;
             let left = page.head.lease_left;
+            state.vouched = page.head.vouched.map(|vouched| vouched.node);
             if page.head.terminal.is_some() {
                 self.audit_in(&mut state, jitter(AUDIT));
+            } else if let Some(vouched) = page.head.vouched {
+                self.nodes.watch(vouched.node, left);
+                self.audit_in(&mut state, until_overdue(vouched.left, vouched.left));
             } else {
                 let lease = state.lease.map_or(left, |lease| lease.max(left));
                 state.lease = Some(lease);
@@ -288,6 +299,19 @@ impl Hub {
     /// Changes from now on.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
+    }
+
+    /// Whether its stream needs no look while this node lives; or while any does.
+    pub(crate) fn is_vouched_by(&self, node: Option<Ulid>) -> bool {
+        let vouched = lock(&self.state).vouched;
+        vouched.is_some() && (node.is_none() || node == vouched)
+    }
+
+    /// What a look at others has shown is to be looked at closely.
+    pub(crate) fn doubt(&self) {
+        let mut state = lock(&self.state);
+        state.vouched = None;
+        self.audit_in(&mut state, Duration::ZERO);
     }
 
     /// The next look at the log; the task is woken if it comes earlier than it thinks.
@@ -346,10 +370,4 @@ impl Hub {
         context.store().unlisten(&self.stream);
         Some(state.producers == 0)
     }
-}
-
-/// When to look at a lease with so much left, to have suspected a dead producer for long enough by its end: a live one has
-/// renewed it well before.
-fn until_overdue(lease: Duration, left: Duration) -> Duration {
-    left.saturating_sub(GRACE.min(lease / 3)) + SLACK
 }

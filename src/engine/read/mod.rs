@@ -8,6 +8,7 @@ mod fetching;
 pub mod hub;
 pub(super) mod hubs;
 mod loading;
+mod nodes;
 mod page;
 pub mod ring;
 mod state;

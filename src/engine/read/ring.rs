@@ -275,6 +275,7 @@ mod tests {
                 terminal: None,
                 lease_left: Duration::from_secs(1),
                 doubt: None,
+                vouched: None,
             },
             generation: g,
             base: 0,

@@ -32,7 +32,7 @@ use crate::{
         observer::{Inbox, Observer},
         script::{Call, Script},
         spare::Spare,
-        target::Target,
+        target::{Target, Topology},
     },
     store::Listener,
     util::sync::lock,
@@ -44,6 +44,8 @@ pub struct RedisStore {
     pub(super) target: Arc<Target>,
     pub(super) keys: KeyNames,
     pub(super) node: Ulid,
+    /// Whether the node vouches for its producers, see `nodes.rs`.
+    pub(super) vouches: bool,
     pub(super) listener: Arc<dyn Listener>,
     pub(super) timeouts: Timeouts,
     pub(super) endpoint: Mutex<EndpointState>,
@@ -74,9 +76,11 @@ impl RedisStore {
         if config.key_prefix.contains(['{', '}']) {
             return Err(Error::invalid("keyPrefix", "must not contain braces"));
         }
+        let target = Arc::new(Target::parse(config, &LIBRARY)?);
         Ok(Self {
             id: IDS.fetch_add(1, Ordering::Relaxed),
-            target: Arc::new(Target::parse(config, &LIBRARY)?),
+            vouches: matches!(target.topology, Topology::Primary(_)),
+            target,
             keys: KeyNames::new(&config.key_prefix),
             node,
             listener,

@@ -22,6 +22,7 @@ mod large;
 mod logs;
 mod message;
 mod names;
+mod nodes;
 mod old_names;
 mod operations;
 mod predecessor;

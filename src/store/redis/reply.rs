@@ -9,7 +9,7 @@ use crate::{
     model::ending::{Outcome, Terminal},
     redis::fields::Fields,
     store::{
-        Appended, ConsumerStatus, Found, Head, Page, Started, StopResult, StreamStatus, Swept,
+        Appended, ConsumerStatus, Found, Head, Page, Started, StopResult, StreamStatus, Swept, Vouched,
         doubt::Look,
         forks::{Fork, Forks, Staged},
         logs::{LogConfig, LogHead, LogOutcome, LogWritten},
@@ -125,6 +125,13 @@ fn log_config(fields: &mut Fields) -> Result<Option<LogConfig>> {
     }))
 }
 
+/// The node that vouches for a generation, and for how long it can.
+fn vouched(fields: &mut Fields) -> Result<Option<Vouched>> {
+    let node = fields.option()?.and_then(|node| node.parse().ok());
+    let left = fields.millis()?;
+    Ok(node.zip(left).map(|(node, left)| Vouched { node, left }))
+}
+
 /// The reply of `read.lua`, and for how long parts of the stream may be left, in milliseconds, if that has changed; else 0.
 pub(super) fn page(stream: &StreamId, reply: Value) -> Result<Option<(RawPage, u64)>> {
     if reply == Value::Nil {
@@ -144,6 +151,7 @@ pub(super) fn page(stream: &StreamId, reply: Value) -> Result<Option<(RawPage, u
             terminal: terminal(&mut fields)?,
             lease_left: Duration::from_millis(fields.number()?),
             doubt: fields.millis()?,
+            vouched: vouched(&mut fields)?,
         },
         generation: fields.parsed()?,
         base: fields.number()?,

@@ -1,5 +1,6 @@
 //! How generations begin.
 
+use futures_util::{TryFutureExt as _, future::try_join_all};
 use redis::Value;
 use ulid::Ulid;
 
@@ -19,7 +20,14 @@ use crate::{
 };
 
 impl RedisStore {
-    pub(super) fn create(&self, script: &'static Script, keys: &StreamKeys, start: &Start) -> Call {
+    /// `lease` as `prolong` in `lua/prelude.lua` takes it.
+    pub(super) fn create(
+        &self,
+        script: &'static Script,
+        keys: &StreamKeys,
+        start: &Start,
+        lease: &str,
+    ) -> Call {
         self.on(script, keys)
             .key(&keys.stops)
             .show(start.generation)
@@ -32,7 +40,7 @@ impl RedisStore {
             })
             .text(optional(start.owner.as_ref()))
             .text(optional(start.metadata.as_ref()))
-            .show(millis(start.lease))
+            .text(lease)
             .show(millis(start.ttl.active))
             .show(millis(start.ttl.done))
     }
@@ -48,7 +56,9 @@ impl RedisStore {
         .await?;
         self.control
             .get_or_try_init(|| {
-                self.listen_to(self.keys.node(self.node), false, inboxes::control(&self.listener))
+                let channels = self.control_channels();
+                let listen = |channel| self.listen_to(channel, false, inboxes::control(&self.listener));
+                try_join_all(channels.into_iter().map(listen)).map_ok(drop)
             })
             .await?;
         let open = (stream.clone(), start.generation);

@@ -2,7 +2,7 @@
 --
 -- KEYS[6] stops
 -- ARGV[4] generation   ARGV[5] producer   ARGV[6] its node   ARGV[7] `error`, `takeover`, `share` or `log`
--- ARGV[8] owner, optional   ARGV[9] metadata, optional   ARGV[10] lease   ARGV[11] TTL active   ARGV[12] TTL done
+-- ARGV[8] owner, optional   ARGV[9] metadata, optional   ARGV[10] lease, as `prolong` takes it   ARGV[11] TTL active   ARGV[12] TTL done
 local STOPS = KEYS[6]
 local GENERATION, PRODUCER, OWNER = ARGV[4], ARGV[5], option(ARGV[8])
 
@@ -12,7 +12,9 @@ local REMEMBERED = 64
 local MOST_PRODUCERS = 1000
 
 local function register(batch_base)
-  put(PRODUCER, { batch = 0, last = batch_base, lease = NOW + ARGV[10], node = ARGV[6] })
+  local producer = { batch = 0, last = batch_base, node = ARGV[6] }
+  prolong(producer, ARGV[10])
+  put(PRODUCER, producer)
 end
 
 -- Joins a shared generation; whether there is room.

@@ -52,6 +52,6 @@ if record.s == 'active' and record.g == GENERATION and record.m == 's' and not o
 end
 if refusal then return refusal end
 commit(record)
-own.lease = NOW + ARGV[10]
+prolong(own, ARGV[10])
 put(PRODUCER, own)
 return done(record, record.q, refresh(record))
