@@ -47,7 +47,7 @@ export interface AnswerMetadata {
 export interface Started {
   /** What the client is sent that has asked, but for what ends it. */
   events: Events
-  /** Undefined: the store could not be reached, and the client was sent the answer all the same. */
+  /** Undefined: the store could not be reached, but the client still gets the answer. */
   done: Promise<api.Outcome | undefined>
 }
 
@@ -95,9 +95,9 @@ export async function startAnswer(
       known: begun.then(() => source?.hidden.known ?? 0).catch(() => 0),
     }
     const events = eventsOf(chunks, hidden)
-    // What ends it is told by the other promise.
+    // The other promise reports the error that ends it.
     if (isUnread) chunks.cancel().catch(ignore)
-    // A source that was never begun was stopped before, or refused.
+    // If the source was never started, the answer was stopped before, or refused.
     done.then(() => started.resolve(), started.reject)
     await begun
     return events
