@@ -1034,17 +1034,17 @@ export interface LogAppended {
 export interface LogFork {
   /** The log that it was made from. */
   streamId: string
-  /** The last chunk that it was to have of that as a whole, and how much of what follows. */
+  /** The last chunk that it has of that log as a whole, and the `part` of the chunks after it. */
   seq: number
   part: number
-  /** Of the logs before it, the oldest first: up to there their cursors are the fork's too. At most 64. */
+  /** Cursors of the logs before it, the oldest first: up to these, their cursors are valid for the fork too. At most 64. */
   origins: string[]
 }
 
 export interface LogForkOptions {
-  /** Up to where the other log's chunks are the fork's: `'start'`, a cursor, or, by default, `'now'`. */
+  /** Up to where the fork has the other log's chunks: `'start'`, a cursor, or, by default, `'now'`. */
   at?: 'start' | 'now' | (string & {}) | undefined
-  /** So much more of what follows: chunks of a log of `application/json`, else bytes of the next chunk, which is cut. Default 0. */
+  /** How much of the following chunks to add: chunks of a log of `application/json`, else bytes of the next chunk, which is cut. Default 0. */
   part?: number | undefined
   /** The owner of the other log. Default: this one's. */
   sourceOwner?: string | undefined

@@ -1,4 +1,4 @@
-//! What an engine is made with.
+//! The configuration of an engine.
 
 use std::time::Duration;
 
@@ -13,10 +13,10 @@ use crate::model::ttl::Ttl;
 pub struct Config {
     /// A URL of Redis (see `ts/options/url.ts`) or `memory:`. `memory:` is one store per process, `memory:<name>` another.
     pub url: String,
-    /// For a URL with TLS; what it says of everything but the URL's own way of trusting well-known authorities.
+    /// TLS options, for a URL with TLS; `None` trusts the well-known authorities.
     #[serde(default)]
     pub tls: Option<Tls>,
-    /// Which function the host asks for user and password, if it does so; engines with the same share connections.
+    /// The number of the host's function for user and password, if it has one; engines with the same number share connections.
     #[serde(default)]
     pub credentials: Option<u64>,
     /// Begins every key and channel.
@@ -62,7 +62,7 @@ pub enum LogLevel {
     Warn,
     /// Changes: connections, takeovers, stops, expired leases.
     Info,
-    /// What happens to streams, and what was mended by itself.
+    /// Events of single streams, and repairs.
     Debug,
     /// The same, for each batch.
     Trace,

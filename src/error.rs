@@ -4,7 +4,7 @@
 
 use thiserror::Error;
 
-/// What went wrong, for which stream, and what to do about it.
+/// An error: what failed, for which stream, and what to do about it.
 ///
 /// Messages never carry a password: a URL is reduced to its host and port before it gets here.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -18,10 +18,10 @@ pub enum Error {
         /// What is wrong with it, and what is accepted.
         problem: String,
     },
-    /// `ERR_SCHEMA`: an event does not fit its schema. The host's to raise: the engine takes chunks for what they are.
+    /// `ERR_SCHEMA`: an event does not fit its schema. Raised by the host: the engine does not look into chunks.
     #[error("{path}: {problem}")]
     Schema {
-        /// The way to what does not fit, as in `parts[0].text`.
+        /// The path of the field that does not fit, as in `parts[0].text`.
         path: String,
         /// What is wrong with it.
         problem: String,
@@ -111,7 +111,7 @@ pub enum Error {
         /// `maxQueueBytes` of the engine.
         limit: usize,
     },
-    /// `ERR_ACK_TIMEOUT`: the reader did not acknowledge what it was given.
+    /// `ERR_ACK_TIMEOUT`: the reader did not acknowledge its chunks in time.
     #[error(
         "stream {stream:?}: {chunks} chunks were delivered, and none acknowledged within {milliseconds} ms"
     )]

@@ -1,10 +1,10 @@
 //! Tidemark: resumable streams for AI chat. A map of the crate:
 //!
-//! * [`engine`] is what the product is: producers, hubs, subscriptions, leases. It knows neither Node-API nor Redis.
+//! * [`engine`] is the product itself: producers, hubs, subscriptions, leases. It knows neither Node-API nor Redis.
 //! * [`store`] is where chunks are kept: the [`store::Store`] trait, in memory and in Redis.
-//! * [`legacy`] is what the predecessor of this package has left in Redis.
+//! * [`legacy`] reads the keys that the predecessor of this package left in Redis.
 //! * [`sse`] writes a subscription as server-sent events.
-//! * [`model`] is what all of them speak of: streams, cursors, frames, ends; [`config`], [`error`] and [`util`] serve them all.
+//! * [`model`] has the types that all of them use: streams, cursors, frames, ends; so do [`config`], [`error`] and [`util`].
 //! * `binding` (feature `node`) converts between JavaScript and the engine, and does nothing else.
 
 // napi's registration is compiled out of unit tests, which would leave all of it unused.

@@ -1,6 +1,6 @@
 /**
  * `tidemark/ai`: `useChat` of the AI SDK (5, 6, 7) on the routes of `tidemark/next`, in a browser or in Node.js. An answer whose
- * connection is cut goes on by itself, and Stop ends it wherever the model is called. No dependency and no native code.
+ * connection is cut resumes by itself, and Stop ends it wherever the model is called. No dependencies and no native code.
  *
  * ```tsx
  * import { TidemarkChatTransport } from 'tidemark/ai'

@@ -1,5 +1,5 @@
-// What `tidemark` and `tidemark/next` are where there is no Node.js (package.json's conditions): an error that says so, in
-// place of a bundler's.
+// `tidemark` and `tidemark/next` where there is no Node.js (package.json's conditions): an error that says so, instead of
+// a bundler's.
 
 export * from './errors/errors'
 export { withTidemark } from './next/with-tidemark'

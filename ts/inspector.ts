@@ -1,6 +1,6 @@
 /**
  * `tidemark/inspector`: a web page that shows the streams of an engine, live, to mount in an application. `npx tidemark ui` is the
- * same beside one.
+ * same page without an application.
  *
  * ```ts
  * const inspect = inspector({ engine, authorize: (request) => isAdmin(request) })

@@ -1,4 +1,4 @@
-//! What is ready, as numbers and one text. The format is documented in `ts/native/native.ts`.
+//! Ready records, as numbers and one text. The format is documented in `ts/native/native.ts`.
 
 use std::{mem, ops::Range, sync::Arc};
 
@@ -31,7 +31,7 @@ const LARGEST_RECORD: usize = 2 * 512 + 8;
 /// A drain stops here, so that JavaScript gets to its other work.
 const MAX_PAYLOAD: usize = 256 * 1024;
 
-/// What is ready to be drained, in the form in which JavaScript gets it. The engine's thread puts it there when it wakes
+/// The records that are ready, in the form in which JavaScript gets them. The engine's thread puts it there when it wakes
 /// JavaScript, since it has just had all of it in its hands, see `docs/adr/0018-gathered-before-the-wake.md`.
 pub struct Ready {
     records: Records,
@@ -53,7 +53,7 @@ impl Ready {
         }
     }
 
-    /// Makes ready what there is.
+    /// Gathers everything that is ready.
     pub fn gather(&mut self, engine: &Engine) {
         engine.gather(&mut self.records, &mut self.waits);
     }
@@ -164,12 +164,12 @@ impl Records {
         utf16_units(text)
     }
 
-    /// Whether the last chunk of text was the same, which other readers of its stream get one after the other.
+    /// Whether the last chunk of text was the same: several readers of a stream get it one after the other.
     fn is_last(&self, text: &str) -> bool {
         !text.is_empty() && self.text.get(self.last_text.clone()) == Some(text)
     }
 
-    /// What comes next joins no record.
+    /// The next chunk begins a new record.
     fn close(&mut self) {
         self.open = None;
         self.open_piece = None;

@@ -51,7 +51,7 @@ pub fn error(error: &Error, stream: Option<&str>) -> Value {
     value
 }
 
-/// The answer to a request. What is too large for a text goes to `larges`.
+/// The answer to a request. Data that is too large for a text goes to `larges`.
 pub fn reply(reply: Reply, larges: &mut Vec<Arc<Large>>) -> Value {
     match reply {
         Reply::Unit => Value::Null,

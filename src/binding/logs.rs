@@ -15,7 +15,7 @@ use crate::{
     store::logs::{LogOutcome, LogWritten},
 };
 
-/// What became of a write: `LogAnswer` in `ts/native/native.ts`.
+/// The outcome of a write: `LogAnswer` in `ts/native/native.ts`.
 pub fn written(LogWritten { outcome, head }: &LogWritten) -> Value {
     let head = head.as_ref().map(|head| {
         json!({

@@ -145,7 +145,7 @@ pub fn append(
     calls::append(&open.engine, request, &args, &tags, &arena).map_err(|error| thrown(&error))
 }
 
-/// What a producer's queue holds.
+/// The cost of a producer's queue.
 #[napi(catch_unwind)]
 pub fn depth(engine_handle: u32, producer: u32) -> Result<f64> {
     #[allow(clippy::cast_precision_loss, reason = "a queue is smaller than 2^53 bytes")]
@@ -257,7 +257,7 @@ pub fn max_chunk_bytes() -> u32 {
     u32::try_from(MAX_CHUNK).unwrap_or(u32::MAX)
 }
 
-/// What the engine has counted, as JSON.
+/// The engine's counters, as JSON.
 #[napi(catch_unwind)]
 pub fn metrics(engine_handle: u32) -> Result<String> {
     let snapshot = engine(engine_handle)?.engine.metrics();

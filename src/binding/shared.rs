@@ -1,4 +1,4 @@
-//! The numbers that both sides of the boundary have to know, as `ts/native/native.ts` has them and says what they mean. A test
+//! The numbers that both sides of the boundary have to know; `ts/native/native.ts` has the same and says what they mean. A test
 //! compares the two (`__test__/native/boundary.test.mjs`).
 
 use crate::engine::produce::producer;

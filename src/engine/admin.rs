@@ -1,4 +1,4 @@
-//! What is asked of the store as a whole, or of a stream by its name.
+//! Operations on the store as a whole, or on a stream by its name.
 
 use futures_util::future::join_all;
 
@@ -11,7 +11,7 @@ use crate::{
 };
 
 impl Engine {
-    /// What is known of a stream.
+    /// The status of a stream.
     pub async fn status(self, stream: StreamId) -> Result<Reply> {
         let status = self
             .context
@@ -20,7 +20,7 @@ impl Engine {
         Ok(Reply::Status(status.map(Box::new)))
     }
 
-    /// What is found under the names of streams.
+    /// Looks at the names of streams.
     pub async fn inspect(self, streams: Vec<StreamId>) -> Result<Reply> {
         let found = streams
             .iter()
@@ -29,7 +29,7 @@ impl Engine {
         found.map(Reply::Found)
     }
 
-    /// Looks at what the predecessor has left behind, or changes it.
+    /// Reads or changes the keys that the predecessor has left behind.
     pub async fn predecessor(self, ask: Ask) -> Result<Reply> {
         self.context.check_open()?;
         let Some(predecessor) = self.context.predecessor() else {
@@ -48,19 +48,19 @@ impl Engine {
         Ok(Reply::List(ids, next))
     }
 
-    /// What a stream takes of the store's memory.
+    /// The memory of a stream in the store.
     pub async fn memory(self, stream: StreamId) -> Result<Reply> {
         let bytes = self.context.ask(|store| store.memory(&stream)).await?;
         Ok(Reply::Memory(bytes))
     }
 
-    /// What the store's server says of itself.
+    /// The `INFO` of the store's server.
     pub async fn info(self) -> Result<Reply> {
         let text = self.context.ask(|store| store.info()).await?;
         Ok(Reply::Info(text))
     }
 
-    /// What the store's server allows.
+    /// The rights on the store's server.
     pub async fn rights(self) -> Result<Reply> {
         let rights = self.context.ask(|store| store.rights()).await?;
         Ok(Reply::Rights(rights))

@@ -22,10 +22,10 @@ use crate::{
     util::backoff::Backoff,
 };
 
-/// Of many small things, so many are done in one turn of the engine's thread.
+/// How many small steps one turn of the engine's thread takes.
 const IN_A_TURN: usize = 256;
 
-/// This many pages are read at the same time, so that ten thousand repairs after a reconnect do not flood the store.
+/// The most pages that are read at the same time, so that ten thousand repairs after a reconnect do not flood the store.
 const CONCURRENT_READS: usize = 64;
 
 /// See the module.
@@ -148,7 +148,7 @@ impl Context {
         self.retry(|| operation(self.store())).await
     }
 
-    /// The same, and an error at once while the store is known to be away: for what a user waits for.
+    /// The same, but fails at once while the store is known to be away: for calls that a user waits for.
     pub(super) async fn ask_unless_away<'a, T>(
         self: &'a Arc<Self>,
         operation: impl Fn(&'a SharedStore) -> store::Pending<'a, T>,
@@ -159,7 +159,7 @@ impl Context {
         }
     }
 
-    /// Repeats what failed for a passing reason, for as long as a connection may take.
+    /// Retries transient failures, for as long as a connection may take.
     pub(super) async fn retry<'a, T>(&'a self, operation: impl Fn() -> store::Pending<'a, T>) -> Result<T> {
         let deadline = Instant::now() + self.config.connect_timeout();
         let mut backoff = Backoff::default();

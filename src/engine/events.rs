@@ -23,12 +23,12 @@ use crate::{
 /// The host's name for a producer or a subscription; never used twice by one engine.
 pub type Handle = u32;
 
-/// Something that happened, in the order in which the host must learn of it.
+/// An event, in the order in which the host must get it.
 #[derive(Debug)]
 pub enum Event {
     /// The answer to a request.
     Reply(u32, Result<Reply>),
-    /// Chunks whose acknowledgement was asked for, by the seq each was given, oldest first.
+    /// Acknowledged appends, by the seq of each, oldest first.
     Settled(Handle, Vec<u64>),
     /// A stop was requested: the producer may still write closing chunks.
     Stopped(Handle, String),
@@ -38,7 +38,7 @@ pub enum Event {
     State(ConnectionState, String),
     /// A warning for the operator of the store.
     Warning(String),
-    /// As whom to connect is to be said, under this number.
+    /// Asks the host for user and password; the number identifies the question.
     Ask(u32),
     /// A line of the log: see [`LogSink`](crate::util::log::LogSink).
     Log(String),
@@ -87,9 +87,9 @@ pub enum Reply {
     Groups(Option<Vec<GroupStatus>>),
     /// The bytes that a stream takes of the store's memory.
     Memory(Option<u64>),
-    /// What the store's server says of itself.
+    /// The `INFO` of the store's server.
     Info(Option<String>),
-    /// What the store's server allows.
+    /// The rights on the store's server.
     Rights(Option<Rights>),
     /// How many streams there are, about.
     Count(u64),
@@ -97,14 +97,14 @@ pub enum Reply {
     Swept(Vec<Swept>),
     /// Whether there was something to delete.
     Deleted(bool),
-    /// What the predecessor has left behind.
+    /// The keys that the predecessor has left behind.
     Predecessor(Option<Left>),
 }
 
 /// An item with its data.
 #[derive(Debug)]
 pub struct Loaded {
-    /// What the group knows of it.
+    /// The group's item.
     pub item: Item,
     /// A chunk's data, if it can still be read.
     pub data: Option<Data>,
@@ -128,7 +128,7 @@ impl Data {
     }
 }
 
-/// What a consumer gets at once.
+/// The items that a consumer gets at once.
 #[derive(Debug, Default)]
 pub struct Handed {
     /// In the order of the group; none when the wait was over.
@@ -146,7 +146,7 @@ pub struct LogPage {
     pub base: u64,
     /// The seq before the page's first chunk.
     pub after: u64,
-    /// Of each chunk: its length in bytes, and whether it is text.
+    /// The length of each chunk in bytes, and whether it is text.
     pub chunks: Vec<(usize, bool)>,
     /// All chunks, one after the other.
     pub data: Vec<u8>,
@@ -154,6 +154,6 @@ pub struct LogPage {
     pub is_last: bool,
     /// How the generation ended, if it has and nothing follows.
     pub terminal: Option<Terminal>,
-    /// What the stream was made with, if it is a log.
+    /// The options with which the stream was created, if it is a log.
     pub log: Option<LogConfig>,
 }

@@ -1,7 +1,7 @@
-//! Large chunks: cut into pieces on their way to the store, and joined for whoever reads them
+//! Large chunks: cut into pieces on their way to the store, and joined for their readers
 //! (`docs/adr/0031-large-chunks.md`).
 //!
-//! Everybody in this process who reads one at the same time shares it, with its producer as long as that keeps it.
+//! All readers in this process that read one at the same time share it, also with its producer for as long as that keeps it.
 
 use std::{
     collections::HashMap,
@@ -18,13 +18,13 @@ use crate::{
     util::{sync::lock, ulids::next_ulid},
 };
 
-/// So many chunks are joined at once.
+/// The most chunks that are joined at once.
 const LOADS: usize = 4;
 
 /// A large chunk as a whole.
 #[derive(Debug)]
 pub struct Large {
-    /// What stands for it in a frame.
+    /// The reference that a frame holds.
     pub reference: Reference,
     /// All of it; UTF-8 if it is text.
     pub data: Bytes,
@@ -105,7 +105,7 @@ impl Larges {
     }
 }
 
-/// What the pieces of a large chunk make together.
+/// The joined pieces of a large chunk.
 pub(super) fn join(pieces: &[Bytes], reference: &Reference) -> std::result::Result<Bytes, &'static str> {
     let data = pieces.concat();
     if data.len() != reference.length {

@@ -23,7 +23,7 @@ pub(super) async fn pump(registry: Arc<Registry>) {
     }
 }
 
-/// What the store calls.
+/// The listener that the store calls.
 pub(super) struct StoreListener(pub(super) Weak<Registry>);
 
 impl Listener for StoreListener {

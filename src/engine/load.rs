@@ -1,4 +1,4 @@
-//! Large chunks, joined for whoever reads them.
+//! Large chunks, joined for their readers.
 
 use std::sync::{Arc, Weak};
 
@@ -18,7 +18,7 @@ use crate::{
     util::sync::lock,
 };
 
-/// So many pieces of one chunk are asked for at once.
+/// The most pieces of one chunk that are requested at once.
 const AT_ONCE: usize = 4;
 
 /// A large chunk; `None` when pieces of it are gone.
@@ -55,7 +55,7 @@ pub async fn whole(
     Ok(Some(large))
 }
 
-/// A large chunk as it is sent to event streams; `None` when pieces of it are gone.
+/// A large chunk in the form for event streams; `None` when pieces of it are gone.
 ///
 /// # Errors
 /// As those of [`whole`].

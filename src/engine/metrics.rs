@@ -1,4 +1,4 @@
-//! What an engine counts. Whoever does the work adds to it with relaxed atomics; nothing here takes a lock.
+//! An engine's counters. The code that does the work adds to them with relaxed atomics; nothing here takes a lock.
 
 use std::{
     sync::{
@@ -43,7 +43,7 @@ impl Counter {
         self.add(1);
     }
 
-    /// Adds so many.
+    /// Adds a number.
     pub fn add(&self, count: u64) {
         self.0.fetch_add(count, Ordering::Relaxed);
     }
@@ -122,7 +122,7 @@ pub struct Metrics {
     pub delivered: Delivered,
 }
 
-/// What the host's thread counts, on cache lines of its own.
+/// The counters of the host's thread, on separate cache lines.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct Delivered {
@@ -133,7 +133,7 @@ pub struct Delivered {
 }
 
 impl Metrics {
-    /// A batch was accepted; its oldest chunk had waited so long. `large` is the length of the chunk that it refers to.
+    /// A batch was accepted; its oldest chunk waited for `latency`. `large` is the length of the large chunk that it refers to.
     pub fn accepted(&self, frame: &EncodedFrame, large: Option<usize>, latency: Option<Duration>) {
         self.chunks_in.add(frame.count);
         self.bytes_in.add(large.unwrap_or(frame.payload_len) as u64);
@@ -145,7 +145,7 @@ impl Metrics {
         }
     }
 
-    /// The host has been given what was ready since then.
+    /// The host has taken events that were ready since then.
     pub fn waited(&self, waits: &mut Waits) {
         let now = Instant::now();
         for since in waits.drain(..) {
@@ -155,7 +155,7 @@ impl Metrics {
         }
     }
 
-    /// What had been accepted was sealed.
+    /// Accepted frames were sealed.
     pub fn sealed(&self, seal: &Seal) {
         let saved = seal.replaced.saturating_sub(seal.frame.bytes.len());
         self.saved_bytes.add(saved as u64);
@@ -180,7 +180,7 @@ impl Metrics {
         }
     }
 
-    /// What is counted now.
+    /// The counters now.
     pub fn snapshot(&self, now: Now) -> Snapshot {
         let ended = |outcome: Outcome| self.ended[outcome as usize].get();
         Snapshot {
@@ -293,7 +293,7 @@ impl Sink for Counted<'_> {
     }
 }
 
-/// What there is at this moment.
+/// The current values.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Now {
@@ -307,7 +307,7 @@ pub struct Now {
     pub streams: usize,
     /// Bytes that wait to be accepted, of all producers.
     pub queued_bytes: usize,
-    /// The longest depth of a producer: its bytes, and what its chunks cost beside them.
+    /// The longest queue of a producer: its bytes and the overhead of its chunks.
     pub longest_queue_bytes: usize,
     /// Events, and subscriptions with something to deliver, that wait for the host.
     pub undelivered: usize,

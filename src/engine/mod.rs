@@ -114,7 +114,7 @@ impl Engine {
         });
     }
 
-    /// Runs an operation that answers by itself when it succeeds.
+    /// Runs an operation that sends its own answer when it succeeds.
     fn run<F>(&self, request: u32, operation: F)
     where
         F: Future<Output = Result<()>> + Send + 'static,
@@ -247,7 +247,7 @@ impl Engine {
         self.context.outbox.is_idle()
     }
 
-    /// What the engine has counted, and what there is now.
+    /// The engine's counters, and current values.
     pub fn metrics(&self) -> Snapshot {
         let producers = lock(&self.registry.producers).all();
         self.context.metrics.snapshot(Now {

@@ -1,6 +1,6 @@
 //! The events that are ready for the host, and the one wake that announces them.
 //!
-//! A wake costs the host more than what it brings. Where chunks come one by one, those that follow a wake closely gather until
+//! A wake costs the host more than the chunks that it brings. If chunks come one by one, those that follow a wake closely gather until
 //! [`Config::delivery_interval`](crate::Config::delivery_interval) has passed since; a lone one is announced at once, and so is everything else.
 
 use std::{
@@ -75,7 +75,7 @@ impl Outbox {
         }
     }
 
-    /// Wakes the host at the end of a turn of the engine's thread, so that what one turn brings crosses at once.
+    /// Wakes the host at the end of a turn of the engine's thread, so that all events of one turn cross together.
     pub async fn run(self: Arc<Self>) {
         let mut due = Instant::now();
         loop {
@@ -133,7 +133,7 @@ impl Outbox {
         }
     }
 
-    /// Makes sure that a drain follows soon, for so many bytes more that a subscription has to deliver.
+    /// Makes sure that a drain follows soon, because a subscription has this many more bytes to deliver.
     pub fn gather(&self, bytes: usize) {
         if self.gathered.fetch_add(bytes, Ordering::AcqRel) + bytes >= ENOUGH {
             self.signal();
@@ -142,7 +142,7 @@ impl Outbox {
         }
     }
 
-    /// A drain begins: what comes from now on needs a wake of its own.
+    /// A drain begins: events from now on need another wake.
     pub fn begin_drain(&self) {
         self.gathered.store(0, Ordering::Release);
         self.is_urgent.store(false, Ordering::Release);
@@ -169,7 +169,7 @@ impl Outbox {
         self.len() == 0
     }
 
-    /// What is left to drain: events, and subscriptions that have something to deliver.
+    /// How much is left to drain: events, and subscriptions that have something to deliver.
     pub fn len(&self) -> usize {
         let queues = lock(&self.queues);
         queues.events.len() + queues.ready.len()
@@ -238,7 +238,7 @@ mod tests {
         (outbox, wakes)
     }
 
-    /// Lets the outbox do what it has to do now.
+    /// Lets the outbox do its pending work now.
     async fn a_moment() {
         for _ in 0..10 {
             tokio::task::yield_now().await;

@@ -1,5 +1,5 @@
-//! Who and what an engine has at the moment. Held by the engine itself and by the store's listener; what an engine's parts need of
-//! each other is in the [`Context`].
+//! The live producers, readers and consumers of an engine. Only the engine itself and the store's listener hold it; what an engine's
+//! parts need of each other is in the [`Context`].
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -50,7 +50,7 @@ pub(super) struct Registry {
     /// Held by the starts under way.
     pub(super) starting: RwLock<()>,
     pub(super) consumptions: Mutex<HashMap<Handle, Arc<Consumption>>>,
-    /// Those that wait for credentials.
+    /// Connections that wait for credentials.
     asks: Mutex<HashMap<u32, CredentialsSender>>,
     pub(super) background: Mutex<Vec<JoinHandle<()>>>,
 }

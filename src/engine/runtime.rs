@@ -6,7 +6,7 @@ use tokio::runtime::{Builder, Handle};
 
 use crate::{Error, Result};
 
-/// Threads for what takes long: compressing, inflating, looking up host names. They end when there is nothing to do.
+/// Threads for long work: compressing, inflating, looking up host names. They end when idle.
 const MOST_BLOCKING: usize = 8;
 
 /// The process-wide runtime: one thread, started on first use and never stopped.

@@ -17,11 +17,11 @@ pub trait Sink {
     fn is_full(&self) -> bool;
     /// The generation of the subscription's following chunks.
     fn generation(&mut self, subscription: Handle, generation: Ulid);
-    /// A chunk; returns what it costs of the subscription's credit.
+    /// A chunk; returns its cost in the subscription's credit.
     fn chunk(&mut self, subscription: Handle, seq: u64, chunk: Chunk<'_>) -> u64;
-    /// A large chunk; returns what it costs of the subscription's credit.
+    /// A large chunk; returns its cost in the subscription's credit.
     fn large(&mut self, subscription: Handle, seq: u64, large: Arc<Large>) -> u64;
-    /// A piece of the subscription's event stream, appended by `write`; returns what it costs of its credit. `chunk` is
+    /// A piece of the subscription's event stream, appended by `write`; returns its cost in the credit. `chunk` is
     /// the length of the chunk from which it was made, if there is one.
     fn piece(
         &mut self,

@@ -1,11 +1,11 @@
-//! Stops: all the doors that one can come in by. Behind each of them is [`Producer::stop`].
+//! Stops: all the ways in which one arrives. Each of them calls [`Producer::stop`].
 //!
-//! 1. With the answer to a start: it was kept for it, or those that it joins have received it ([`answered`]).
+//! 1. With the answer to a start: it was kept for this start, or the producers that it joins were stopped ([`answered`]).
 //! 2. With the answer to a write or to the renewal of a lease ([`answered`]).
 //! 3. As a message of the store ([`control`]), …
-//! 4. … which may overtake the answer to the start, and is repeated after it ([`recall`]).
-//! 5. From this very process, while the store is away ([`request`]).
-//! 6. By the clock: what a producer has not ended by itself when its grace is over is ended for it
+//! 4. … which may overtake the answer to the start, and is then applied after it ([`recall`]).
+//! 5. From this process itself, while the store is away ([`request`]).
+//! 6. By the clock: if a producer has not ended itself when its grace period is over, the engine ends it
 //!    ([`State::take`](super::produce::producer::State::take)).
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
@@ -75,7 +75,7 @@ pub(super) fn control(registry: &Registry, stream: &StreamId, message: ControlMe
     }
 }
 
-/// Repeats what came for a generation before it was known.
+/// Applies messages that came for a generation before its producer was registered.
 pub(super) fn recall(registry: &Registry, stream: &StreamId) {
     let theirs: Vec<_> = {
         let mut early = lock(&registry.early);

@@ -31,7 +31,7 @@ pub trait Server: Sync {
     fn run<'a>(&'a self, command: &'a Cmd) -> Pending<'a, Value>;
 }
 
-/// Looks at what is left there, or changes it.
+/// Reads or changes the keys that are left.
 pub async fn answer(server: &dyn Server, ask: &Ask) -> Result<Left> {
     let keys = Keys(server);
     match ask {

@@ -1,4 +1,4 @@
-//! What the JavaScript implementation that this package replaces has left in Redis, under keys of its own.
+//! The keys that the JavaScript implementation which this package replaces has left in Redis.
 //!
 //! | key | type | content |
 //! |---|---|---|
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::store::Pending;
 
-/// What one may ask of it. Every question touches a bounded number of entries; large answers come in pages.
+/// A question about these keys. Every question touches a bounded number of entries; large answers come in pages.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(
     tag = "ask",
@@ -24,7 +24,7 @@ use crate::store::Pending;
 pub enum Ask {
     /// A page of a chat's events.
     Events {
-        /// Whose messages are read: part of the predecessor's keys.
+        /// The chat whose messages are read: part of the predecessor's keys.
         chat: String,
         /// The last page's `next`, or empty.
         after: String,
@@ -33,24 +33,24 @@ pub enum Ask {
     },
     /// What there is of a chat.
     Look {
-        /// Whose keys are looked at.
+        /// The chat whose keys are looked at.
         chat: String,
     },
     /// Whether a chat's stop flag is set.
     Flag {
-        /// Whose flag is read.
+        /// The chat whose flag is read.
         chat: String,
     },
     /// Sets or removes it.
     SetFlag {
-        /// Whose flag is set.
+        /// The chat whose flag is set.
         chat: String,
         /// Whether it is set.
         to: bool,
     },
     /// Removes a chat's keys.
     Clean {
-        /// Whose keys go.
+        /// The chat whose keys are removed.
         chat: String,
     },
     /// A page of the chats that have a stream.
@@ -68,7 +68,7 @@ pub enum Left {
     Events {
         /// JSON texts, oldest first.
         events: Vec<String>,
-        /// Where to go on, now or when there is more.
+        /// Where to continue, now or when there is more.
         next: String,
         /// Whether there was more already.
         more: bool,
@@ -83,7 +83,7 @@ pub enum Left {
     Chats {
         /// Their ids; one may come twice.
         chats: Vec<String>,
-        /// Where to go on; none at the end.
+        /// Where to continue; none at the end.
         next: Option<String>,
     },
 }
@@ -110,6 +110,6 @@ pub struct Chat {
 
 /// A store in which the predecessor may have left something.
 pub trait Predecessor: Send + Sync + 'static {
-    /// Looks at what it has left behind, or changes it; `None` where it never was. Fails as [`Store`](crate::store::Store) does.
+    /// Reads or changes the keys that it has left behind; `None` where there was no predecessor. Fails as [`Store`](crate::store::Store) does.
     fn ask<'a>(&'a self, ask: &'a Ask) -> Pending<'a, Option<Left>>;
 }

@@ -16,7 +16,7 @@ pub enum ConnectionState {
     Ready,
     /// A connection was lost and is being made again.
     Reconnecting,
-    /// Reconnecting has failed at least once: live answers go on from memory, writes queue up.
+    /// Reconnecting has failed at least once: live answers continue from memory, writes queue up.
     Degraded,
     /// Closed for good.
     Closed,

@@ -1,4 +1,4 @@
-//! The cursor: where a reader stands in a stream.
+//! The cursor: a reader's position in a stream.
 
 use std::{fmt, str::FromStr};
 

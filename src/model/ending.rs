@@ -12,7 +12,7 @@ use crate::Error;
 pub enum Outcome {
     /// The producer said it is done.
     Complete,
-    /// The producer said what went wrong.
+    /// The producer reported a failure.
     Failed,
     /// A stop was requested and the producer ended, or died, after it.
     Stopped,

@@ -1,4 +1,4 @@
-//! What all parts speak of: streams, cursors, frames, ends, the state of the connection.
+//! The types that all parts use: streams, cursors, frames, ends, the state of the connection.
 
 pub mod connection;
 pub mod cursor;

@@ -1,4 +1,4 @@
-//! How long what is stored is kept.
+//! How long stored data is kept.
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
-//! A cluster: a command connection to each of its primaries, and the table that says which of them has what.
+//! A cluster: a command connection to each of its primaries, and the table that says which of them has which slots.
 //!
 //! The client library's cluster connection is not used: it mixes subscriptions with commands. Every operation is for one
-//! slot, which leaves little to do: send it to the slot's server, and follow redirections.
+//! slot, so little is left to do: send it to the slot's server, and follow redirections.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -39,7 +39,7 @@ use crate::{
 
 /// How long the other servers get to connect once one is connected: they may be as near, but a server that is down must not delay.
 const SOON: Duration = Duration::from_millis(100);
-/// More redirections of one operation, and the servers disagree; the caller tries again later.
+/// After more redirections of one operation, the servers must disagree; the caller retries later.
 const REDIRECTIONS: usize = 5;
 /// Stands for the table in the connections' health.
 const TABLE: Part = Part::Commands(0);
@@ -47,26 +47,26 @@ const TABLE: Part = Part::Commands(0);
 pub struct Cluster {
     /// The servers that the URL names.
     seeds: Vec<Server>,
-    /// They, as errors name them.
+    /// The same, in the form for errors.
     address: String,
     health: Arc<ConnectionHealth>,
     /// For one attempt to connect.
     patience: Duration,
     table: watch::Sender<Table>,
-    /// The table is to be read.
+    /// Notified when the table has to be read.
     wake: Notify,
-    /// Channels that are listened to.
+    /// How many channels are listened to.
     listened: AtomicUsize,
     pulse: Pulse,
 }
 
-/// What is known of the cluster.
+/// The state of the cluster, as far as it is known.
 #[derive(Default)]
 struct Table {
     /// The primaries, by slot.
     owners: Vec<Option<Arc<Member>>>,
     members: HashMap<Address, Arc<Member>>,
-    /// Readings that have failed since one succeeded, and why the last one has.
+    /// How many reads have failed since one succeeded, and why the last one did.
     failures: u64,
     failure: Option<Failure>,
 }
@@ -203,7 +203,7 @@ impl Cluster {
         Ok((sink, messages, Box::pin(lease)))
     }
 
-    /// Tells how many channels are listened to. While there are any, lost connections are made again by themselves.
+    /// Sets how many channels are listened to. While there are any, lost connections are made again automatically.
     pub fn listened(&self, channels: usize) {
         self.listened.store(channels, Ordering::Relaxed);
         for member in self.table.borrow().members.values() {
@@ -214,7 +214,7 @@ impl Cluster {
         }
     }
 
-    /// Gives the connections up for good.
+    /// Closes the connections for good.
     pub fn close(&self) {
         for member in self.table.borrow().members.values() {
             member.commands.close();
@@ -227,12 +227,12 @@ impl Cluster {
         table.members.values().any(|member| member.commands.is_up())
     }
 
-    /// What errors name.
+    /// The address in errors.
     pub fn address(&self) -> &str {
         &self.address
     }
 
-    /// An [`Error::Connection`] that may pass.
+    /// A retryable [`Error::Connection`].
     pub fn error(&self, reason: String) -> Error {
         Error::Connection {
             address: self.address.clone(),
@@ -322,7 +322,7 @@ impl Cluster {
         let _ = table.wait_for(|table| !stays(table)).await;
     }
 
-    /// What a server says of a slot holds at once; the rest of the table is read after it.
+    /// A redirection of a slot applies at once; the rest of the table is read afterwards.
     fn moved(&self, slot: usize, at: &Address) -> Result<Arc<Member>> {
         let member = self.member(at)?;
         self.table.send_if_modified(|table| {
@@ -394,7 +394,7 @@ impl Cluster {
         }
     }
 
-    /// Whether the table is another now.
+    /// Returns whether the table has changed.
     fn adopt(&self, ranges: Ranges) -> bool {
         // Members that are left out are dropped at the end, when the table is not locked any more.
         let mut before = Table::default();

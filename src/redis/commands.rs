@@ -77,8 +77,8 @@ impl Commands {
         }
     }
 
-    /// Does a job; a script is given to the server first if it does not have it. The inner result is what the server
-    /// says. `asking` does it in a slot that this server of a cluster is being given.
+    /// Does a job; a script is loaded first if the server does not have it. The inner result is the server's reply.
+    /// `asking` does it in a slot that is being moved to this server of a cluster.
     pub async fn perform(
         &self,
         job: &Job<'_>,
@@ -127,7 +127,7 @@ impl Commands {
         matches!(&*self.link.borrow(), Link::Down { reason, .. } if !reason.is_empty())
     }
 
-    /// Tells how many channels are listened to. While there are any, a lost connection is made again by itself.
+    /// Sets how many channels are listened to. While there are any, a lost connection is made again automatically.
     pub fn listened(&self, channels: usize) {
         self.listened.store(channels, Ordering::Relaxed);
         if channels > 0 {
@@ -135,12 +135,12 @@ impl Commands {
         }
     }
 
-    /// Gives the connection up for good.
+    /// Closes the connection for good.
     pub fn close(&self) {
         self.link.send_replace(Link::Closed);
     }
 
-    /// An [`Error::Connection`] that may pass.
+    /// A retryable [`Error::Connection`].
     pub fn error(&self, reason: String) -> Error {
         Error::Connection {
             address: self.address.clone(),
@@ -197,7 +197,7 @@ impl Commands {
         // For a single key nothing is done.
         probe.add_command(Call::new(self.primary.library().probe).key(key).by_hash());
         if let Some(channel) = proof.channel.get() {
-            // Whoever hears it knows no such message.
+            // Its receivers ignore this message.
             probe.cmd("PUBLISH").arg(channel).arg("");
         }
         let replies = connection.send_packed_commands(&probe, 0, probe.len());
@@ -241,7 +241,7 @@ impl Commands {
         let limit = patience(since, *pause);
         *pause = self.pulse.pause();
         if self.listened.load(Ordering::Relaxed) > 0 {
-            // What makes connections is the task that waits here: it must not wait for one.
+            // This task makes the connections, so it must not wait for one.
             let up = match &*self.link.borrow() {
                 Link::Up { serial, connection } => Some((*serial, connection.clone())),
                 _ => None,
@@ -259,8 +259,8 @@ impl Commands {
         }
     }
 
-    /// Ends, with the reason why, if a connection that was silent does not prove that it is alive. The one for live messages
-    /// is asked too.
+    /// Resolves with the reason if a silent connection does not prove that it is alive. The connection for live messages
+    /// is checked too.
     async fn disproof(&self, serial: u64, mut connection: Connection) -> Error {
         self.health.doubted.notify_one();
         let ping = redis::cmd("PING");
@@ -270,7 +270,7 @@ impl Commands {
                 self.discard(serial, &reason);
                 self.error(reason)
             }
-            // An error of the connection is one of what was asked at the same time.
+            // If the connection fails, the command that was sent at the same time reports it.
             Ok(_) => std::future::pending().await,
         }
     }
@@ -358,7 +358,7 @@ impl Commands {
         match timeout(timeouts.connect, settled).await {
             Ok(Ok(link)) => match &*link {
                 Link::Up { serial, connection } => Ok((*serial, connection.clone())),
-                // What is waited for is a connection, or a failure that no waiting helps against.
+                // Wait for a connection, or for a failure that waiting does not help against.
                 Link::Down { reason, .. } => Err(Error::Connection {
                     address: self.address.clone(),
                     reason: reason.clone(),
@@ -402,7 +402,7 @@ impl Commands {
         }
     }
 
-    /// Sends two commands that go together: nothing of others comes between them.
+    /// Sends two commands together: no other command comes between them.
     async fn both(
         &self,
         connection: &mut Connection,
@@ -427,7 +427,7 @@ impl Commands {
         Ok(replies.next().unwrap_or(Value::Nil))
     }
 
-    /// Notes what can be done without, if that is what the error says.
+    /// Notes that an optional right is refused, if the error says so.
     fn note_refusal(&self, spare: Spare, error: &RedisError) {
         let said = words(error);
         if is_refusal(&said) {

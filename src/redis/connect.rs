@@ -25,18 +25,18 @@ use super::{
 /// Commands that may wait in the connection's queue, beyond which senders wait in turn.
 const QUEUE: usize = 1024;
 
-/// How servers are reached, whichever they are.
+/// The settings that all servers of a URL share.
 #[derive(Clone)]
 pub struct Access {
     pub tls: Option<Arc<Tls>>,
     pub family: Family,
-    /// Whether user and password are asked for at each connection.
+    /// Whether the host is asked for user and password at each connection.
     pub asks: bool,
     pub library: &'static Library,
     pub health: Arc<ConnectionHealth>,
 }
 
-/// One server: where to connect to, and as whom.
+/// One server: its address, and the user.
 #[derive(Clone)]
 pub struct Server {
     at: ServerAddress,
@@ -88,7 +88,7 @@ impl Server {
         }
     }
 
-    /// Another server that is spoken to in the same way.
+    /// Another server with the same settings.
     pub fn at(&self, host: &str, port: u16) -> Self {
         let host = host.to_owned();
         Self::new(
@@ -121,7 +121,7 @@ impl Server {
         }
     }
 
-    /// The scripts that it is given.
+    /// The scripts to load on it.
     pub fn library(&self) -> &'static Library {
         self.access.library
     }
@@ -190,7 +190,7 @@ impl Server {
         .await
     }
 
-    /// Asks something on a connection that is closed after it.
+    /// Sends a command on a connection that is closed afterwards.
     pub async fn ask(&self, questions: &Pipeline, patience: Duration) -> Result<Vec<Value>, Failure> {
         self.attempt(patience, async {
             let mut connection = self.connection(patience).await?;
@@ -205,13 +205,13 @@ impl Server {
         .await
     }
 
-    /// A missing right to name the connection or to load scripts is no obstacle; a server that refuses everything is.
+    /// A missing right to name the connection or to load scripts does not matter; a server that refuses everything does.
     fn usable(&self, spare: Spare, reply: Value) -> RedisResult<()> {
         self.note_refusal(spare, &reply);
         refusing_everything(reply)
     }
 
-    /// Notes what can be done without, if that is what a server has refused.
+    /// Notes that an optional right is refused, if that is the server's reply.
     pub fn note_refusal(&self, spare: Spare, reply: &Value) {
         if let Err(error) = reply.clone().extract_error() {
             let said = words(&error);
@@ -221,7 +221,7 @@ impl Server {
         }
     }
 
-    /// Whether something may be tried that can be done without.
+    /// Whether an optional right may be tried.
     pub fn may(&self, spare: Spare) -> bool {
         self.access.health.may(spare)
     }
@@ -270,7 +270,7 @@ impl Server {
                 let refused =
                     error.kind() == ErrorKind::AuthenticationFailed || error.code() == Some("NOAUTH");
                 Failure {
-                    // Others may be given the next time.
+                    // The function may return other credentials next time.
                     permanent: refused && !self.access.asks,
                     reason: advised(&error, self.access.tls.is_some()),
                 }
@@ -280,7 +280,7 @@ impl Server {
     }
 }
 
-/// Host and port as they are shown.
+/// Host and port in the form for messages.
 pub fn address_of(host: &str, port: u16) -> String {
     if host.contains(':') {
         format!("[{host}]:{port}")
@@ -302,7 +302,7 @@ fn refusing_everything(reply: Value) -> RedisResult<()> {
     }
 }
 
-/// Nobody, if both are empty.
+/// No user, if both are empty.
 pub fn as_user(settings: RedisConnectionInfo, user: &str, password: &str) -> RedisConnectionInfo {
     match (user, password) {
         ("", "") => settings,

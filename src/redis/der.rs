@@ -1,4 +1,4 @@
-//! The little of X.509 that no library gives: elements, times, and the common names of a certificate's subject.
+//! The parts of X.509 that no library offers: elements, times, and the common names of a certificate's subject.
 
 pub const SEQUENCE: u8 = 0x30;
 pub const INTEGER: u8 = 0x02;

@@ -1,4 +1,4 @@
-//! What goes wrong, in the server's words, and what it means.
+//! Failures: the server's message, and what it means.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,7 +15,7 @@ pub struct Failure {
 }
 
 impl Failure {
-    /// One that may pass.
+    /// A transient failure.
     pub fn passing(reason: impl Into<String>) -> Self {
         Self {
             reason: reason.into(),
@@ -49,7 +49,7 @@ impl Failure {
     }
 }
 
-/// What an error says, in the server's words if they are known.
+/// The message of an error, the server's own if it is known.
 pub fn words(error: &RedisError) -> String {
     if error.kind() == ErrorKind::AuthenticationFailed {
         return "the server refused the user name or the password".to_owned();
@@ -61,7 +61,7 @@ pub fn words(error: &RedisError) -> String {
     }
 }
 
-/// What the error of an attempt to connect says, and what may be wrong with the URL.
+/// The message for a failed attempt to connect, with advice on the URL.
 pub fn advised(error: &RedisError, has_tls: bool) -> String {
     let said = words(error);
     match error.kind() {
@@ -117,7 +117,7 @@ pub fn refused(operation: &'static str, error: &RedisError) -> Error {
     }
 }
 
-/// Whether these words of a server say that the user lacks a right. Inside scripts every version has words of its own.
+/// Whether a server's message says that the user lacks a right. Inside scripts the message differs between versions.
 pub fn is_refusal(said: &str) -> bool {
     const WORDS: [&str; 2] = ["The user executing the script", "ACL failure in script"];
     said.starts_with("NOPERM") || WORDS.iter().any(|words| said.contains(words))

@@ -1,4 +1,4 @@
-//! Takes replies apart. A reply of an unexpected shape is an error, never a panic.
+//! Reads the fields of replies. A reply of an unexpected shape is an error, never a panic.
 
 use std::{str::FromStr, time::Duration};
 

@@ -1,7 +1,7 @@
-//! Certificates of X.509's first version. OpenSSL makes them where it is told of no extensions, and takes them; webpki does
+//! Certificates of X.509's first version. OpenSSL makes them unless extensions are configured, and accepts them; webpki does
 //! not read them.
 //!
-//! They say nothing of what they may be used for, so one is believed if a trusted authority has signed it itself.
+//! They do not say what they may be used for, so one is accepted if a trusted authority has signed it directly.
 
 use rustls::{
     CertificateError, DigitallySignedStruct, RootCertStore,

@@ -20,7 +20,7 @@ use crate::{
     util::sync::lock,
 };
 
-/// What the state is put together from.
+/// The connections from whose states the endpoint's state follows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
     /// A command connection, by a number of its own.
@@ -42,7 +42,7 @@ pub enum Status {
     Failed,
 }
 
-/// What was refused is left out for so long.
+/// How long a refused right is left out.
 const LEFT_OUT: Duration = Duration::from_secs(60);
 
 /// An observer of changes, with its id.
@@ -50,14 +50,14 @@ type KnownObserver = (u64, Arc<dyn Observer>);
 
 pub struct ConnectionHealth {
     state: Mutex<Inner>,
-    /// A connection was silent for long, and is wanted now: the one for live messages has to prove that it is alive.
+    /// A connection was silent for long and is needed now: the one for live messages has to prove that it is alive.
     pub doubted: Notify,
     proof: Proof,
-    /// What is left out, a bit for each; a look at the clock may end it.
+    /// The rights that are left out, a bit for each, until their time is over.
     left_out: AtomicU32,
 }
 
-/// What the server has let us do: the first time that something was done, and so what it must let us do again.
+/// Rights that the server has granted: it must grant them again after a reconnect.
 #[derive(Default)]
 pub struct Proof {
     /// A script was run for this key.
@@ -67,15 +67,15 @@ pub struct Proof {
 }
 
 struct Inner {
-    /// Those that were ever needed.
+    /// The connections that were ever needed.
     parts: BTreeMap<Part, Status>,
     state: ConnectionState,
-    /// What went wrong last, since everything was well.
+    /// The last error since everything was well.
     reason: String,
     /// There was a connection.
     has_worked: bool,
     observers: Vec<KnownObserver>,
-    /// What was refused, and when it was last.
+    /// The rights that were refused, and when they were last refused.
     refused: BTreeMap<u32, Instant>,
 }
 
@@ -100,7 +100,7 @@ impl ConnectionHealth {
         self.lock().state
     }
 
-    /// What went wrong last; empty when everything is well.
+    /// The last error; empty when everything is well.
     pub fn reason(&self) -> String {
         self.lock().reason.clone()
     }
@@ -110,12 +110,12 @@ impl ConnectionHealth {
         self.lock().has_worked
     }
 
-    /// What the server is known to let us do.
+    /// The rights that the server is known to grant.
     pub fn proof(&self) -> &Proof {
         &self.proof
     }
 
-    /// Shows a store the state from now on, beginning with the present one.
+    /// Notifies a store of the state from now on, beginning with the present one.
     pub fn join(&self, id: u64, observer: &Arc<dyn Observer>) {
         let state = {
             let mut inner = self.lock();

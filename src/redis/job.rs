@@ -1,4 +1,4 @@
-//! What a server is asked to do, and for how long that is waited for.
+//! A command for a server, and how long to wait for it.
 
 use std::time::Duration;
 

@@ -1,11 +1,11 @@
-//! How Redis is reached: connections for commands and for subscriptions, to one server, to a primary that sentinels watch or to
-//! a cluster. Knows no stream, no store and no engine.
+//! The transport to Redis: connections for commands and for subscriptions, to one server, to a primary that sentinels watch or to
+//! a cluster. It knows neither streams nor stores nor the engine.
 //!
 //! * [`target`] takes the URL apart, [`connect`] knows how to reach one server, [`dial`] and [`tls`] (with [`der`] and
 //!   [`first_version`]) over what; [`primary`] knows which one, where there is one to choose; [`cluster`], [`slot_table`] and [`slots`] do the
 //!   same for a cluster, and [`servers`] hides which it is.
-//! * [`commands`] (for each [`job`]) and [`subscriber`] (for each [`request`]) each keep a connection, and an [`endpoint`] shares them among all stores of the
-//!   process. [`health`] reports their state to an [`observer`]; [`pulse`] says when one of them has to prove that it is alive.
+//! * [`commands`] (for each [`job`]) and [`subscriber`] (for each [`request`]) each keep a connection, and an [`endpoint`] shares
+//!   them among all stores of the process. [`health`] reports their state to an [`observer`]; [`pulse`] says when one of them has to prove that it is alive.
 //! * [`script`]: the Lua scripts that a server runs; [`fields`]: their replies; [`failure`]: errors; [`spare`]: optional rights.
 
 pub mod cluster;

@@ -1,4 +1,4 @@
-//! Who uses the transport, as the transport sees it. Everything here is called on the runtime that drives the connections and
+//! The user of the transport, as the transport sees it. Everything here is called on the runtime that drives the connections and
 //! must not block.
 
 use bytes::Bytes;

@@ -1,4 +1,4 @@
-//! When a connection that says nothing has to prove that it is alive.
+//! When a silent connection has to prove that it is alive.
 //!
 //! After a process was frozen, a laptop slept, or a load balancer dropped an idle connection, the connection looks unchanged but
 //! swallows all that is sent. So the first command after a silence is sent together with a `PING`, which must be answered sooner than
@@ -35,7 +35,7 @@ pub fn patience(since: Instant, pause: Duration) -> Duration {
     }
 }
 
-/// What is known of one connection's life.
+/// When a connection was last heard from.
 pub struct Pulse {
     heard: Mutex<Instant>,
     used: AtomicBool,

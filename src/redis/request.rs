@@ -1,4 +1,4 @@
-//! What stores ask of the task that keeps the subscriber connection.
+//! The requests of stores to the task that keeps the subscriber connection.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Lua scripts and calls of them. Which ones there are is for the user of the transport to say.
+//! Lua scripts and calls of them. The user of the transport defines the scripts.
 
 use std::io::Write as _;
 

@@ -27,7 +27,7 @@ pub enum Servers {
 }
 
 impl Servers {
-    /// Also starts the task that keeps the connections.
+    /// Starts the task that keeps the connections.
     pub fn new(
         target: &Target,
         health: &Arc<ConnectionHealth>,
@@ -56,7 +56,7 @@ impl Servers {
         self.perform(Job::Script(call), timeouts).await
     }
 
-    /// Runs a command on what belongs to a key.
+    /// Runs a command on the server of a key.
     pub async fn run(
         &self,
         operation: &'static str,
@@ -114,7 +114,7 @@ impl Servers {
         }
     }
 
-    /// Tells how many channels are listened to. While there are any, a lost connection is made again by itself.
+    /// Sets how many channels are listened to. While there are any, a lost connection is made again automatically.
     pub fn listened(&self, channels: usize) {
         match self {
             Self::One { commands, .. } => commands.listened(channels),
@@ -122,7 +122,7 @@ impl Servers {
         }
     }
 
-    /// Gives the connections up for good.
+    /// Closes the connections for good.
     pub fn close(&self) {
         match self {
             Self::One { commands, .. } => commands.close(),
@@ -146,7 +146,7 @@ impl Servers {
         }
     }
 
-    /// An [`Error::Connection`] that may pass.
+    /// A retryable [`Error::Connection`].
     pub fn error(&self, reason: String) -> Error {
         match self {
             Self::One { commands, .. } => commands.error(reason),

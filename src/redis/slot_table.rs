@@ -1,4 +1,4 @@
-//! Asks the servers of a cluster which of them has what.
+//! Asks the servers of a cluster which of them has which slots.
 
 use std::time::Duration;
 
@@ -35,7 +35,7 @@ pub async fn first(mut questions: FuturesUnordered<Question<'_>>) -> Result<Rang
     Err(failures)
 }
 
-/// Asks on a connection that there is.
+/// Asks on an existing connection.
 pub async fn ask(commands: &Commands, server: &Server, health: &ConnectionHealth) -> Result<Ranges, Failure> {
     let timeouts = Timeouts {
         connect: Duration::ZERO,
@@ -65,7 +65,7 @@ pub async fn ask(commands: &Commands, server: &Server, health: &ConnectionHealth
     table(&info.unwrap_or(Value::Nil), slots?, server.host()).map_err(|failure| failure.of(server.address()))
 }
 
-/// Asks on a connection for just that.
+/// Asks on a temporary connection.
 pub async fn ask_server(server: &Server, patience: Duration) -> Result<Ranges, Failure> {
     let mut pipeline = redis::pipe();
     for question in questions() {
@@ -92,7 +92,7 @@ fn questions() -> [Cmd; 2] {
     })
 }
 
-/// What a server of the cluster knows of it. One that has lost the others is out of date, and knows that.
+/// A server's view of the cluster. A server that has lost the others is out of date, and reports that.
 fn table(info: &Value, slots: Value, host: &str) -> Result<Ranges, Failure> {
     let down = b"cluster_state:fail";
     if matches!(info, Value::BulkString(text) if text.windows(down.len()).any(|part| part == down)) {

@@ -1,6 +1,6 @@
-//! What can be done without.
+//! Optional rights: features that Tidemark can do without.
 
-/// Something that can be done without, where the server does not allow it to this user.
+/// An optional right: Tidemark does without it if the server does not grant it to this user.
 #[derive(Debug, Clone, Copy)]
 pub struct Spare {
     number: u8,

@@ -34,7 +34,7 @@ use crate::{Result, util::backoff::Backoff};
 
 /// Messages in a row before the task sees to anything else, …
 const MESSAGES_AT_ONCE: usize = 64;
-/// … or for so long.
+/// … or for this long.
 const TURN: Duration = Duration::from_millis(2);
 /// Requests in a row, likewise.
 const REQUESTS_AT_ONCE: usize = 256;
@@ -54,9 +54,9 @@ pub struct Subscriber {
     servers: Arc<Servers>,
     health: Arc<ConnectionHealth>,
     requests: mpsc::UnboundedReceiver<Request>,
-    /// What is wanted.
+    /// The wanted channels.
     channels: HashMap<String, Channel>,
-    /// What is subscribed.
+    /// The subscribed channels.
     subscribed: HashSet<String>,
     /// Channels that may be in one of the two and not in the other, once there is a connection.
     changed: VecDeque<String>,
@@ -67,11 +67,11 @@ pub struct Subscriber {
     pulse: Pulse,
 }
 
-/// One command under way, and the channels it subscribes.
+/// One command in flight, and its channels.
 type PendingCommand = Pin<Box<dyn Future<Output = (Vec<String>, Result<(), Trouble>)> + Send>>;
 
 enum Trouble {
-    /// The server said no.
+    /// The server refused the command.
     Refused(redis::RedisError),
     /// The connection cannot be used any more.
     Broken(String),
@@ -184,7 +184,7 @@ impl Subscriber {
         }
     }
 
-    /// Uses a connection until it is lost; returns why it was, and whether it was of any use before.
+    /// Uses a connection until it is lost; returns why it was lost, and whether it had worked before.
     async fn serve(
         &mut self,
         sink: &PubSubSink,
@@ -193,7 +193,7 @@ impl Subscriber {
     ) -> (String, Status) {
         let mut command: Option<PendingCommand> = None;
         let mut end = Status::Failed;
-        // Messages show one direction alone.
+        // Messages prove only one direction.
         let mut answered = Instant::now();
         let mut pause = self.pause();
         let health = Arc::clone(&self.health);
@@ -309,7 +309,7 @@ impl Subscriber {
         };
         for name in channels {
             let Some(channel) = self.channels.get_mut(&name) else {
-                // Given up meanwhile; `changed` names it, so that it is unsubscribed.
+                // Given up meanwhile; it is in `changed`, so it will be unsubscribed.
                 if refusal.is_none() {
                     self.subscribed.insert(name);
                 }
@@ -396,7 +396,7 @@ impl Subscriber {
         }
     }
 
-    /// Hands on a message and those that have arrived with it; whether there may be more, `None` when the connection is
+    /// Passes on a message and those that have arrived with it. Returns whether there may be more; `None` when the connection is
     /// closed.
     fn dispatch_all(&self, first: Option<Msg>, messages: &mut PubSubStream) -> Option<bool> {
         let begin = Instant::now();

@@ -1,4 +1,4 @@
-//! What a URL names: one server, a primary that sentinels know, or a cluster.
+//! The target of a URL: one server, a primary that sentinels know, or a cluster.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -28,7 +28,7 @@ pub struct Target {
     pub health: Arc<ConnectionHealth>,
 }
 
-/// How the servers stand to each other.
+/// The topology of the servers.
 pub enum Topology {
     Primary(Arc<Primary>),
     /// Servers that know the others.
@@ -93,7 +93,7 @@ impl<'a> Parts<'a> {
 }
 
 impl Target {
-    /// Takes the configuration's URL apart; the servers that it names are given these scripts. No error repeats it: it may hold a password.
+    /// Parses the configuration's URL; these scripts are loaded on its servers. No error repeats the URL, which may hold a password.
     pub fn parse(config: &Config, library: &'static Library) -> Result<Self> {
         let parts = Parts::of(&config.url).ok_or_else(refused)?;
         let tls = match (&config.tls, parts.is_secure) {
@@ -205,7 +205,7 @@ fn refused() -> Error {
 fn settings() -> RedisConnectionInfo {
     RedisConnectionInfo::default()
         .set_protocol(ProtocolVersion::RESP2)
-        // Redis knows the command since 7.2 alone, so that no list of rights would fit all versions.
+        // Redis knows the command only since 7.2, so no list of rights would fit all versions.
         .set_skip_set_lib_name()
 }
 
@@ -226,7 +226,7 @@ fn tcp(text: &str, default_port: u16) -> Option<dial::ServerAddress> {
     Some(dial::ServerAddress::Tcp { host, port })
 }
 
-/// What a sentinel accepts as the name of a master.
+/// Whether a sentinel accepts this as the name of a master.
 fn is_name(text: &str) -> bool {
     let accepted = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
     !text.is_empty() && text.bytes().all(accepted)

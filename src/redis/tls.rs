@@ -1,7 +1,7 @@
-//! Whom to trust, and as whom to be seen.
+//! TLS: which certificates to trust, and which to present.
 //!
-//! What Node.js takes with the same `ca` is taken here. rustls alone is stricter: it takes no authority's certificate for a
-//! server's own, which a self-signed one is if it is in `ca`, it knows no common names, and no first version of X.509.
+//! A certificate that Node.js accepts with the same `ca` is accepted here. rustls alone is stricter: it does not accept an
+//! authority's certificate as a server's own (a self-signed one in `ca` is both), common names, or the first version of X.509.
 
 use std::{
     fmt, io,
@@ -26,7 +26,7 @@ use tokio_rustls::{TlsConnector, client::TlsStream};
 use super::{der, first_version};
 use crate::{Error, Result, config};
 
-/// TLS as the options want it.
+/// TLS with the configured options.
 pub struct Tls {
     options: config::Tls,
     trusted: Vec<CertificateDer<'static>>,
@@ -186,7 +186,7 @@ impl ServerCertVerifier for Verifier {
             self.algorithms.all,
         );
         match chain {
-            // Its dates were looked at before that.
+            // Its dates were checked before.
             Err(error) if is_authority(&error) && self.trusted.contains(end_entity) => {}
             done => done?,
         }
@@ -258,7 +258,7 @@ pub(super) fn advised(error: io::Error) -> io::Error {
 
 const PLAIN: &str = "if the server speaks no TLS, the URL begins with redis://";
 
-/// Whether all that is wrong with a server's certificate is that it may sign others.
+/// Whether the only problem with a server's certificate is that it may sign others.
 fn is_authority(error: &rustls::Error) -> bool {
     match error {
         rustls::Error::InvalidCertificate(CertificateError::Other(other)) => matches!(

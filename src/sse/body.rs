@@ -1,4 +1,4 @@
-//! What a chunk is in an event, after its cursor.
+//! The form of a chunk in an event, after its cursor.
 
 use std::borrow::Cow;
 
@@ -9,12 +9,12 @@ use serde_json::json;
 use super::format::{Format, put as print};
 use crate::model::frame::{Chunk, Kind};
 
-/// That of a large chunk, made once for all event streams, away from the threads that must not wait.
+/// The body of a large chunk, encoded once for all event streams, away from the threads that must not wait.
 #[derive(Debug, Default)]
 pub struct Body {
     /// As it is sent.
     pub bytes: Bytes,
-    /// What it says of an answer's parts.
+    /// Its effect on an answer's parts.
     pub(super) mark: Option<Mark>,
     /// It says itself how the answer ended.
     pub(super) is_ending: bool,
@@ -37,7 +37,7 @@ impl Body {
     }
 }
 
-/// What begins or ends a part.
+/// The beginning or end of a part.
 #[derive(Debug)]
 pub(super) struct Mark {
     pub kind: String,

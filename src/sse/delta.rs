@@ -10,7 +10,7 @@ pub const TEXT: &str = "text";
 pub const REASONING: &str = "reasoning";
 pub const TOOL: &str = "tool-input";
 
-/// What makes a part: two kinds of them may share an id.
+/// The identity of a part: two kinds of parts may share an id.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Part {
     pub kind: &'static str,

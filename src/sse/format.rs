@@ -1,10 +1,10 @@
-//! What the events look like.
+//! The formats of events.
 
 use std::io::Write as _;
 
 use serde::Deserialize;
 
-/// What the events look like.
+/// The form of the events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Format {

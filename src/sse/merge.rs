@@ -1,9 +1,9 @@
 //! The replay of an answer as few large deltas instead of many small ones.
 //!
-//! An AI SDK client renders for every chunk: the thousands of a long answer, all at once, are more than React takes. While
-//! a subscription replays, adjacent deltas of one part are joined; what comes live passes as it is. A cursor may stand
-//! inside a part, whose deltas mean nothing to a client without the part's start: so what comes before the cursor is read
-//! too, for the starts that have no end yet.
+//! An AI SDK client renders for every chunk: thousands at once, as in the replay of a long answer, are too many for React. So
+//! a subscription joins adjacent deltas of one part during the replay; live chunks pass unchanged. A cursor may be inside a
+//! part, whose deltas mean nothing to a client without the part's start. So the chunks before the cursor are read too, for
+//! starts without an end.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -22,7 +22,7 @@ use crate::{
 /// Joined deltas are not made longer than this.
 const MAX_TEXT: usize = 64 * 1024;
 
-/// So many texts, and as many tools, can be open at a cursor; of more, the first ones count as closed. …
+/// This many texts, and as many tools, can be open at a cursor; if there are more, the first ones count as closed. …
 const MAX_OPEN: usize = 512;
 /// … And no more than these bytes of their starts, but for the last one's.
 const MAX_OPEN_BYTES: usize = 256 * 1024;
@@ -92,7 +92,7 @@ impl Merge {
         covers(self.seen, at.generation, at.seq)
     }
 
-    /// Whether everything after this chunk passes as it is.
+    /// Whether everything after this chunk passes unchanged.
     pub fn is_over(&self, Cursor { generation, seq }: Cursor) -> bool {
         self.joined.is_none()
             && self.open.is_empty()
@@ -117,7 +117,7 @@ impl Merge {
             self.flush(write);
             write(Some(at), chunk);
         }
-        // What comes next may take a while.
+        // The next chunk may take a while.
         if self.replay == Some(at) {
             self.flush(write);
         }
@@ -145,7 +145,7 @@ impl Merge {
         false
     }
 
-    /// The client is about to get what follows the starts that it has seen.
+    /// The client is about to get the chunks after the starts that it has seen.
     fn reopen(&mut self, write: &mut Write<'_>) {
         if !self.open.is_empty() {
             for Start { kind, data, .. } in self.open.take() {
@@ -154,7 +154,7 @@ impl Merge {
         }
     }
 
-    /// Writes what was joined so far.
+    /// Writes the joined delta so far.
     pub fn flush(&mut self, write: &mut Write<'_>) {
         let Some(joined) = self.joined.take() else { return };
         if joined.count == 1 {

@@ -1,4 +1,4 @@
-//! Server-sent events: how a subscription is written as a `text/event-stream` (`docs/sse.md`).
+//! Server-sent events: a subscription as a `text/event-stream` (`docs/sse.md`).
 //!
 //! Only chunks carry an `id:` line, their cursor, so a client that reconnects always names the last chunk that it has seen.
 //! The content of a chunk cannot end its event: a line feed begins another `data:` line, and content that such lines
@@ -58,7 +58,7 @@ impl Framing {
         }
     }
 
-    /// Chunks alone, without the first so many: what opens and ends the response is for its maker to say.
+    /// Only chunks, without the first `skip`: the caller writes the beginning and the end of the response.
     pub fn bare(format: Format, skip: u64) -> Self {
         Self {
             bare: Some(skip),
@@ -66,7 +66,7 @@ impl Framing {
         }
     }
 
-    /// What its events look like.
+    /// The form of its events.
     pub fn format(&self) -> Format {
         self.format
     }
@@ -76,7 +76,7 @@ impl Framing {
         self.is_open
     }
 
-    /// The cursor belonged to a generation that is gone: what follows begins anew, if the client can be told so.
+    /// The generation of the cursor is gone: the stream starts over, if the client can be told so.
     pub fn reset(&mut self) -> bool {
         self.is_reset = self.bare.is_none();
         self.is_reset
@@ -98,12 +98,12 @@ impl Framing {
         }
     }
 
-    /// Whether a chunk is read for what follows it alone.
+    /// Whether a chunk is only read because of later ones, and not sent.
     pub fn has_seen(&self, at: Cursor) -> bool {
         self.bare.is_some_and(|skip| skip > 0) || self.merge.as_ref().is_some_and(|merge| merge.has_seen(at))
     }
 
-    /// What comes before the first chunk.
+    /// Writes the events before the first chunk.
     pub fn open(&mut self, out: &mut Vec<u8>) {
         self.is_open = true;
         if self.bare.is_some() {
@@ -132,7 +132,7 @@ impl Framing {
         self.merge = (!merge.is_over(at)).then_some(merge);
     }
 
-    /// A large chunk, up to its body. Whether that follows: it does not if the chunk is read for what follows it alone.
+    /// Writes a large chunk up to its body. Returns whether the body follows: not if the chunk is only read because of later ones.
     pub fn large(&mut self, out: &mut Vec<u8>, at: Cursor, body: &Body) -> bool {
         if self.passes() {
             return false;

@@ -5,10 +5,10 @@
 //! * A *record* (`:meta` in Redis): the current generation and its state, the last seq, the live producers and their
 //!   leases, a stop request, owner, metadata, TTLs, and where the current and the previous generation begin.
 //! * A *log*: entries in the order `(ordinal, number)`. A frame's number is its last seq; a terminal entry's is the last
-//!   seq + 1. The ordinal counts generations from 1, so seqs go on across generations without a hole and a
+//!   seq + 1. The ordinal counts generations from 1, so seqs continue across generations without a hole, and a
 //!   generation's entries are one range. Frames of generations before the previous one are dropped at the next start.
 //!   The log has a *sealed* part, of few large compressed frames, and after it an *open* one, as it was written.
-//! * *Pieces* of chunks that are too large for a frame, which holds a reference in their place; they go with the entries of
+//! * *Pieces* of chunks that are too large for a frame, which holds a reference to them; they are dropped with the entries of
 //!   their generation.
 //! * *Cursors* of consumers and the places of [`groups`](super::groups), which live and go with the stream.
 //!
@@ -24,9 +24,9 @@
 //! An expired lease is no proof: nobody can renew one while the store is away, stands still or refuses writes. So a
 //! look at a generation whose last lease has less than [`GRACE`](super::GRACE) left puts it under suspicion, and notifies its producers
 //! ([`ControlMessage::Suspected`]), who renew it at once. They are dead when every lease has expired, nothing was heard of them for
-//! [`GRACE`](super::GRACE), and the store was looked at, and could take note of that, all the while, with no pause longer than [`PAUSE`](super::PAUSE). Looks that
-//! show a suspicion say when the next one is due ([`Head::doubt`](super::Head::doubt)); [`Store::start`], [`Store::status`] and
-//! [`Store::sweep`] do not answer before they know, and so may take as long as [`GRACE`](super::GRACE).
+//! [`GRACE`](super::GRACE), and during this time looks at the generation were noted in the store, with no pause longer than [`PAUSE`](super::PAUSE). A
+//! look that shows a suspicion says when the next one is due ([`Head::doubt`](super::Head::doubt)); [`Store::start`], [`Store::status`] and
+//! [`Store::sweep`] do not answer before they are sure, and so may take as long as [`GRACE`](super::GRACE).
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
 
@@ -58,12 +58,12 @@ pub const MOST_LOOKS: usize = 256;
 /// What an asynchronous operation of a store returns.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
 
-/// Something happened on a stream that this engine listens to.
+/// An event of a stream that this engine listens to.
 #[derive(Debug, Clone)]
 pub enum LiveMessage {
-    /// A frame was appended; `None` when it was too large to be sent along.
+    /// A frame was appended.
     Frame {
-        /// Which generation has grown.
+        /// The generation that has grown.
         generation: Ulid,
         /// The seq that the frame ends with.
         last: u64,
@@ -72,7 +72,7 @@ pub enum LiveMessage {
     },
     /// A generation ended after `last`.
     Ended {
-        /// Which generation is over.
+        /// The generation that has ended.
         generation: Ulid,
         /// The seq of its last chunk.
         last: u64,
@@ -81,7 +81,7 @@ pub enum LiveMessage {
     },
     /// A generation began; its first chunk will be `base + 1`.
     Started {
-        /// What later messages are about.
+        /// The new generation.
         generation: Ulid,
         /// The last seq before it.
         base: u64,
@@ -90,19 +90,19 @@ pub enum LiveMessage {
     Deleted,
 }
 
-/// Something a producer of this engine has to know.
+/// A message for a producer of this engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ControlMessage {
     /// A stop was requested for this generation.
     Stop {
-        /// Whose producers are to stop.
+        /// The generation whose producers are to stop.
         generation: Ulid,
         /// Why.
         reason: String,
     },
     /// The producers are suspected to be dead: they have to renew their lease.
     Suspected {
-        /// Whose producers are suspected to be dead: they show that they live by a renewal.
+        /// The generation whose producers are suspected to be dead; a renewal shows that they are alive.
         generation: Ulid,
     },
     /// A producer was replaced by another one, who goes on with its generation.
@@ -121,7 +121,7 @@ pub enum ControlMessage {
     },
 }
 
-/// What becomes of [`Work::Finished`].
+/// A change of [`Work::Finished`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FinishedNews {
     /// A generation was added to it.
@@ -142,7 +142,7 @@ pub trait Listener: Send + Sync + 'static {
     fn on_restored(&self);
     /// The connection's state changed. `reason` is empty or says why, without credentials.
     fn on_state(&self, state: ConnectionState, reason: &str);
-    /// A connection is being made, as whom the engine's host has to say; dropped, another engine is asked.
+    /// A connection needs user and password from the engine's host. If the sender is dropped, another engine is asked.
     fn on_credentials(&self, _answer: CredentialsSender) {}
     /// Something works less well than it could, for a reason that the store's operator can remove.
     fn on_warning(&self, _warning: &str) {}
@@ -160,20 +160,20 @@ pub trait Store: Send + Sync + 'static {
     /// Errors: [`crate::Error::Active`], [`crate::Error::Forbidden`], [`crate::Error::Store`] for more than
     /// [`MAX_PRODUCERS`](super::MAX_PRODUCERS) producers.
     fn start<'a>(&'a self, stream: &'a StreamId, start: &'a Start) -> Pending<'a, Started>;
-    /// Puts back what was lost.
+    /// Restores a generation that the store has lost.
     fn restore<'a>(&'a self, stream: &'a StreamId, restore: &'a Restore) -> Pending<'a, Appended>;
     /// Appends a batch.
     fn append<'a>(&'a self, stream: &'a StreamId, append: &'a Append) -> Pending<'a, Appended>;
-    /// Puts down a piece of a large chunk. The answer's `last` is the log's last seq.
+    /// Stores a piece of a large chunk. The answer's `last` is the log's last seq.
     fn put<'a>(&'a self, stream: &'a StreamId, piece: &'a Piece) -> Pending<'a, Appended>;
-    /// A piece of a large chunk, if it is there. Whoever was given the reference may read the pieces.
+    /// Returns a piece of a large chunk, if it is there. A caller that has got the reference may read the pieces.
     fn piece<'a>(
         &'a self,
         stream: &'a StreamId,
         large: &'a Reference,
         index: usize,
     ) -> Pending<'a, Option<Bytes>>;
-    /// Writes to a log, and makes it first if that is asked for; it enters the index then. See [`logs`](super::logs).
+    /// Writes to a log, and creates it first if requested; then it enters the index. See [`logs`](super::logs).
     /// Errors: [`crate::Error::Forbidden`].
     fn log<'a>(&'a self, stream: &'a StreamId, write: &'a LogWrite) -> Pending<'a, LogWritten> {
         Box::pin(async move {
@@ -256,28 +256,28 @@ pub trait Store: Send + Sync + 'static {
             }
         })
     }
-    /// The bytes that the store's memory holds of a stream, about; `None` when it does not exist.
+    /// The approximate memory of a stream in the store, in bytes; `None` when it does not exist.
     fn memory<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, Option<u64>>;
     /// Removes a stream, or anything else in its place, and ends its readers and producers; returns whether there was one.
     fn delete<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, bool>;
     /// Removes those of these streams that match the rule, each atomically as [`Store::delete`] does, and drops
     /// streams that are gone from the index, unless they have been started meanwhile.
     fn sweep<'a>(&'a self, streams: &'a [StreamId], rule: &'a Sweep) -> Pending<'a, Vec<Swept>>;
-    /// What the server says of itself (`INFO`), of a cluster one of them; `None` when there is no server.
+    /// The server's `INFO`, in a cluster that of one server; `None` when there is no server.
     fn info(&self) -> Pending<'_, Option<String>>;
-    /// Tries everything that the server has to allow; `None` when there is no server.
+    /// Checks all rights that the server has to grant; `None` when there is no server.
     fn rights(&self) -> Pending<'_, Option<Rights>> {
         Box::pin(std::future::ready(Ok(None)))
     }
     /// How many ids the index holds, gone ones included.
     fn count(&self) -> Pending<'_, u64>;
-    /// About `count` ids of the index, which may name streams that are gone and, within a shard, an id twice; and where
-    /// to go on. A stream is listed from its start on for as long as it is there.
+    /// About `count` ids of the index, which may include streams that are gone and, within a shard, an id twice; and where
+    /// to continue. A stream is listed from its start for as long as it exists.
     fn list(&self, from: ListCursor, count: usize) -> Pending<'_, (Vec<StreamId>, Option<ListCursor>)>;
-    /// Hands items to a consumer; `None` when the stream does not exist.
+    /// Delivers items to a consumer; `None` when the stream does not exist.
     /// Errors: [`crate::Error::Forbidden`], [`crate::Error::Store`] for more than [`MAX_GROUPS`](super::groups::MAX_GROUPS) groups.
     fn take<'a>(&'a self, work: Work<'a>, take: &'a Take) -> Pending<'a, Option<Taken>>;
-    /// Says what becomes of items. Errors: [`crate::Error::Forbidden`].
+    /// Resolves items. Errors: [`crate::Error::Forbidden`].
     fn resolve<'a>(&'a self, work: Work<'a>, resolve: &'a Resolve) -> Pending<'a, ()>;
     /// Lists dead letters, in the order of the work. Errors: [`crate::Error::Forbidden`].
     fn dead<'a>(&'a self, work: Work<'a>, dead: &'a Dead) -> Pending<'a, Vec<Item>>;
@@ -286,10 +286,10 @@ pub trait Store: Send + Sync + 'static {
     /// Adds a generation to [`Work::Finished`], if a group has ever asked for items; with `if_open` only if nobody has
     /// announced it yet. A store that sees every end by itself has nothing to do here.
     fn announce<'a>(&'a self, finished: &'a Finished, if_open: bool) -> Pending<'a, ()>;
-    /// An open generation is not there any more, and will not be announced.
+    /// Removes the note of an open generation that no longer exists and will not be announced.
     fn forget_open<'a>(&'a self, open: &'a OpenGeneration) -> Pending<'a, ()>;
-    /// Some of the generations that are open although their leases should have been renewed or their ends announced;
-    /// nobody else is told of them for the length of the pause.
+    /// Some of the generations that are still open although their leases should have been renewed or their ends announced;
+    /// no other caller gets them for the length of the pause.
     fn overdue(&self, count: usize, pause: Duration) -> Pending<'_, Overdue>;
     /// Listens to news of [`Work::Finished`] from now on, for as long as the store is open.
     fn listen_finished(&self) -> Pending<'_, ()>;
@@ -297,7 +297,7 @@ pub trait Store: Send + Sync + 'static {
     fn listen<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, ()>;
     /// Stops listening.
     fn unlisten(&self, stream: &StreamId);
-    /// Why the store cannot be reached, while it is known that it cannot: the last attempt to connect has failed.
+    /// Why the store cannot be reached, while it is known to be away: the last attempt to connect has failed.
     fn outage(&self) -> Option<crate::Error> {
         None
     }

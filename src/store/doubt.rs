@@ -1,4 +1,4 @@
-//! Looks at streams that may prove wrong a little later.
+//! Looks at streams whose answer may change a little later, because their producers may be dead.
 
 use std::{future::Future, time::Duration};
 
@@ -6,11 +6,11 @@ use tokio::time::Instant;
 
 use crate::Result;
 
-/// For so long nothing is heard of a suspected producer before it counts as dead: longer than the longest pause between two
-/// attempts to connect, and short enough for readers to be told within lease + 2 s.
+/// How long a suspected producer must be silent before it counts as dead: longer than the longest pause between two
+/// attempts to connect, and short enough for readers to know within lease + 2 s.
 pub const GRACE: Duration = Duration::from_millis(1750);
 
-/// The longest pause between two looks that show the store to have been there in between.
+/// The longest pause between two looks that proves that the store was available in between.
 pub const PAUSE: Duration = Duration::from_millis(1500);
 
 /// So soon, at the latest, the next look at a suspected producer is due.

@@ -1,7 +1,7 @@
 //! Work that the consumers of a group share: its items and their resolution.
 //!
-//! Every item of the work is handed to one consumer of the group. It stays that consumer's until it is resolved; one that
-//! was held for longer than [`Take::claim_idle`] goes to the next consumer that takes items. An item that was handed out
+//! Every item of the work is delivered to one consumer of the group. It stays that consumer's until it is resolved; one that
+//! was held for longer than [`Take::claim_idle`] goes to the next consumer that takes items. An item that was delivered
 //! [`Take::max_deliveries`] times and never resolved is a *dead letter*: nobody gets it until it is retried.
 
 use std::{fmt, str::FromStr, time::Duration};
@@ -21,10 +21,10 @@ pub const MAX_GROUPS: usize = 100;
 /// A group gets no new items while it holds this many that are neither resolved nor given up.
 pub const MAX_HELD: usize = 10_000;
 
-/// About so many finished generations are remembered.
+/// About this many finished generations are remembered.
 pub const MAX_FINISHED: usize = 1 << 16;
 
-/// What a group works through.
+/// The work of a group.
 #[derive(Debug, Clone, Copy)]
 pub enum Work<'a> {
     /// The chunks of a stream: of the generations that are kept, from where the group began.
@@ -36,7 +36,7 @@ pub enum Work<'a> {
 /// A generation that has ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finished {
-    /// Where its chunks are.
+    /// The stream that has its chunks.
     pub stream: StreamId,
     /// Its id and its last seq.
     pub cursor: Cursor,
@@ -83,19 +83,19 @@ impl TryFrom<String> for ItemId {
 /// Asks for items.
 #[derive(Debug, Clone)]
 pub struct Take {
-    /// The group, which is made by its first take.
+    /// The group; its first take creates it.
     pub group: String,
-    /// Who takes.
+    /// The consumer that takes items.
     pub consumer: String,
     /// Where a new group begins: [`Position::Start`], [`Position::Now`] or after a cursor.
     pub from: Position,
-    /// At most so many items at once, 1 or more.
+    /// The most items at once, 1 or more.
     pub count: usize,
-    /// Items that others have held for so long are theirs no more.
+    /// Items that others have held for this long may be taken from them.
     pub claim_idle: Duration,
-    /// Items that were handed out so often are dead letters.
+    /// Items that were delivered this often become dead letters.
     pub max_deliveries: u64,
-    /// The items after this one that the consumer itself holds, from a life before; only when there are none, others.
+    /// Takes first the items after this one that the consumer itself holds from an earlier life; others only when there are none.
     pub own: Option<ItemId>,
     /// Who asks.
     pub owner: OwnerCheck,
@@ -106,16 +106,16 @@ pub struct Take {
 pub enum Subject {
     /// The chunk at a cursor.
     Chunk(Cursor),
-    /// That a generation has ended, in the queue of finished ones.
+    /// A generation that has ended, in the queue of finished ones.
     Finished(Finished),
 }
 
 /// One item of the work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
-    /// By which it is acknowledged, and counted.
+    /// The id by which it is acknowledged and counted.
     pub id: ItemId,
-    /// How often it was handed out, this time included.
+    /// How often it was delivered, including this time.
     pub deliveries: u64,
     /// What it is.
     pub subject: Subject,
@@ -124,7 +124,7 @@ pub struct Item {
 /// The answer to [`Take`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Taken {
-    /// In the order of the work, those that come again first.
+    /// In the order of the work; redelivered items come first.
     pub items: Vec<Item>,
     /// The last generation has ended, and the group has resolved or given up everything.
     pub done: Option<Terminal>,
@@ -138,11 +138,11 @@ pub struct Taken {
 pub enum Verdict {
     /// It is done.
     Done,
-    /// Whoever takes next may have it, as if it had not been handed out; ignored unless the consumer holds it.
+    /// Gives it to the next consumer that takes items, as if it had not been delivered; ignored unless the consumer holds it.
     Back,
-    /// A dead letter is handed out again.
+    /// Delivers a dead letter again.
     Retry,
-    /// A dead letter is given up.
+    /// Removes a dead letter.
     Drop,
 }
 
@@ -158,14 +158,14 @@ impl Verdict {
     }
 }
 
-/// Says what becomes of items; what the group does not hold (any more) is ignored.
+/// Resolves items; those that the group does not hold (any more) are ignored.
 #[derive(Debug, Clone)]
 pub struct Resolve {
-    /// Whose items are resolved.
+    /// The group whose items are resolved.
     pub group: String,
-    /// Who says so.
+    /// The consumer that resolves them.
     pub consumer: String,
-    /// What becomes of which.
+    /// The items and their resolutions.
     pub verdicts: Vec<(ItemId, Verdict)>,
     /// Who asks.
     pub owner: OwnerCheck,
@@ -174,11 +174,11 @@ pub struct Resolve {
 /// Asks for dead letters.
 #[derive(Debug, Clone)]
 pub struct Dead {
-    /// Whose dead letters are meant.
+    /// The group whose dead letters are listed.
     pub group: String,
     /// Those after this one.
     pub after: Option<ItemId>,
-    /// At most so many of them, 1 or more.
+    /// The most letters, 1 or more.
     pub count: usize,
     /// Who asks.
     pub owner: OwnerCheck,
@@ -187,7 +187,7 @@ pub struct Dead {
 /// A group, as [`Store::groups`](super::Store::groups) lists it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct GroupStatus {
-    /// As `consume` was given it.
+    /// The name given to `consume`.
     pub group: String,
     /// Items that were delivered and neither resolved nor given up.
     pub held: u64,
@@ -203,13 +203,13 @@ pub type OpenGeneration = (StreamId, Ulid);
 /// The answer to [`Store::overdue`](super::Store::overdue).
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Overdue {
-    /// What is to be looked at now.
+    /// The generations to look at now.
     pub open: Vec<OpenGeneration>,
-    /// When something is to be looked at next; `None` while nothing is open.
+    /// When to look next; `None` while nothing is open.
     pub next: Option<Duration>,
 }
 
-/// The error for a group too many.
+/// The error when there are too many groups.
 pub(super) fn full() -> Error {
     Error::Store {
         operation: "take",

@@ -1,4 +1,4 @@
-//! What a log was made with.
+//! The options with which a log was created.
 
 use serde::Serialize;
 

@@ -100,7 +100,7 @@ pub struct LogWrite {
     pub large: Option<Reference>,
     /// Whether it is closed.
     pub close: bool,
-    /// What is sealed in the same step, after the chunks were appended and before the end.
+    /// The frames to seal in the same step, after the chunks are appended and before the end.
     pub seal: Option<Seal>,
 }
 
@@ -149,7 +149,7 @@ pub enum LogOutcome {
     Disorder,
     /// Pieces of the large chunk are not there (any more).
     Incomplete,
-    /// The log is not of the generation that it has to be: it has been made anew.
+    /// The log has another generation than it must have: it was recreated.
     Renewed,
     /// The sealed part does not end where the seal begins.
     Unsealed,

@@ -1,7 +1,7 @@
 //! Where chunks are kept: the [`Store`] trait and the values that cross it.
 //!
-//! The trait ([`contract`]) is the contract of both homes, [`memory`] and [`redis`]. Every operation on a stream is atomic. Time is the
-//! store's own: the process' clock in memory, `TIME` in Redis.
+//! The trait ([`contract`]) is the contract of both stores, [`memory`] and [`redis`]. Every operation on a stream is atomic. Time is
+//! the store's own: the process' clock in memory, `TIME` in Redis.
 
 pub mod contract;
 mod doubt;

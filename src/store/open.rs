@@ -1,4 +1,4 @@
-//! Opens the home that a URL names. Nothing else knows both.
+//! Opens the store that a URL names. Nothing else knows both stores.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What the store's server allows its user.
+//! The rights of the store's user on its server.
 
 use serde::Serialize;
 

@@ -22,7 +22,7 @@ pub const MAX_CONSUMERS: usize = 1000;
 /// The stops of this many owners are kept for a stream that does not exist yet.
 pub const MAX_KEPT_STOPS: usize = 1000;
 
-/// So many of them are part of a stream's status.
+/// A stream's status shows this many consumers.
 pub const SHOWN_CONSUMERS: usize = 100;
 
 /// A shared generation has at most this many producers. Those whose leases have expired make room.
@@ -99,7 +99,7 @@ pub struct Started {
     pub stop: Option<String>,
 }
 
-/// Puts back a generation whose record the store has lost (a restart without persistence, a failover, an eviction).
+/// Restores a generation whose record the store has lost (a restart without persistence, a failover, an eviction).
 ///
 /// If the store has an older generation (its producer, which was taken over, was faster to restore it, or the takeover itself
 /// was lost), that one is ended as `interrupted` / `superseded`. Of two generations, the older one has the lower ordinal or,
@@ -118,8 +118,8 @@ pub struct Restore {
     pub ordinal: u64,
     /// The seq before the generation's first chunk.
     pub base: u64,
-    /// The seq before the first chunk that the producer can still write again. Chunks between `base` and it are gone,
-    /// which readers find out for themselves.
+    /// The seq before the first chunk that the producer can still write again. Chunks between `base` and it are gone;
+    /// readers will find this gap.
     pub seq: u64,
     /// [`Started::turn`] of the producer.
     pub turn: u64,
@@ -132,11 +132,11 @@ pub struct Restore {
 /// Exactly once: when `batch` is the producer's last accepted one, nothing is written and the stored answer returned.
 #[derive(Debug, Clone)]
 pub struct Append {
-    /// What is written to, unless it has ended or was taken over.
+    /// The generation to write to, unless it has ended or was taken over.
     pub generation: Ulid,
-    /// Who writes: fenced if it has no part in the generation any more.
+    /// The producer that writes; fenced if it is no longer registered in the generation.
     pub producer: Ulid,
-    /// Tells the producer's batches apart: each has a larger one than those before.
+    /// The number of the batch: larger than those of the producer's earlier batches.
     pub batch: u64,
     /// The seq that the log must end with, as a generation's only producer knows it. In shared mode it may end later, but
     /// not before. `None`: wherever it ends.
@@ -149,13 +149,13 @@ pub struct Append {
     /// producer with a valid lease is left; every other outcome ends it at once. When a stop was requested, `complete`
     /// and `failed` are stored as `stopped` with the stop's reason.
     pub terminal: Option<Terminal>,
-    /// What is sealed in the same step, after the chunks were appended and before the end.
+    /// The frames to seal in the same step, after the chunks are appended and before the end.
     pub seal: Option<Seal>,
     /// Starts the producer's lease again, for this long.
     pub lease: Duration,
 }
 
-/// Puts one frame in the place of open ones.
+/// Replaces open frames by one sealed frame.
 #[derive(Debug, Clone)]
 pub struct Seal {
     /// The seq that the sealed part ends with now.
@@ -178,13 +178,13 @@ impl Seal {
 /// Idempotent: the same piece again is there once.
 #[derive(Debug, Clone)]
 pub struct Piece {
-    /// Which generation the chunk will be in.
+    /// The generation of the chunk.
     pub generation: Ulid,
-    /// Who writes: fenced if it has no part in the generation any more.
+    /// The producer that writes; fenced if it is no longer registered in the generation.
     pub producer: Ulid,
     /// Starts the producer's lease again, for this long.
     pub lease: Duration,
-    /// What the frame that follows will refer to.
+    /// The reference that the later frame will hold.
     pub large: Reference,
     /// Which piece of it, from 0.
     pub index: usize,
@@ -203,7 +203,7 @@ pub enum Appended {
         stop: Option<String>,
         /// The terminal entry that the batch has written.
         terminal: Option<Terminal>,
-        /// The store has some upkeep to do with one of the producer's next appends. If that is one without chunks, none
+        /// The store has some upkeep to do with one of the producer's next appends. If the producer sends one without chunks, no append
         /// with chunks has to wait for it.
         due: bool,
     },
@@ -212,7 +212,7 @@ pub enum Appended {
         /// The last seq that is left.
         seq: u64,
     },
-    /// Pieces of a large chunk that come before are not there (any more). Nothing was written.
+    /// Earlier pieces of a large chunk are missing. Nothing was written.
     Incomplete,
     /// The sealed part does not end where the batch's seal begins. Nothing was written.
     Unsealed,
@@ -224,7 +224,7 @@ pub enum Appended {
     Missing,
 }
 
-/// Prolongs a lease without writing; the answer's `last` is the log's last seq.
+/// Renews a lease without writing; the answer's `last` is the log's last seq.
 #[derive(Debug, Clone)]
 pub struct Renew {
     /// The producer's generation.
@@ -248,7 +248,7 @@ pub enum Position {
     Index(i64),
     /// After `seq` of `generation`, which is the current or the previous one; any other is [`Page::lost`].
     After {
-        /// Which generation the reader was in.
+        /// The generation of the reader's cursor.
         generation: Ulid,
         /// The last seq seen.
         seq: u64,
@@ -331,7 +331,7 @@ pub struct Known {
 pub struct Page {
     /// The current or last generation.
     pub head: Head,
-    /// The generation that this page is of.
+    /// The generation of this page.
     pub generation: Ulid,
     /// The seq before that generation's first chunk.
     pub base: u64,
@@ -346,7 +346,7 @@ pub struct Page {
     pub more: bool,
     /// The position's generation is neither the current nor the previous one; the page is otherwise empty.
     pub lost: bool,
-    /// What the stream was made with, if it is a log.
+    /// The options with which the stream was created, if it is a log.
     pub log: Option<LogConfig>,
 }
 
@@ -361,36 +361,36 @@ impl Page {
     }
 }
 
-/// What a stop request met.
+/// The result of a stop request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StopResult {
     /// A live generation has been marked and its producers notified.
     Stopping,
-    /// The stream does not exist; the stop is kept for its start, for the active TTL.
+    /// The stream does not exist; the stop is kept for its start, for as long as the request says.
     Kept,
     /// The generation has already ended; nothing was done.
     Ended,
 }
 
-/// How far a consumer has got.
+/// An acknowledgement: moves a consumer's cursor.
 ///
 /// A cursor moves forward only: by the generation's ordinal, then by seq. One beyond the log's end counts as its end, and
 /// one of a generation that is neither the current nor the previous one moves nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ack {
-    /// Who has seen everything up to the cursor.
+    /// The consumer.
     pub consumer: String,
     /// Everything up to here has been seen.
     pub cursor: Cursor,
 }
 
-/// A consumer's place, for [`StreamStatus`].
+/// A consumer's position, for [`StreamStatus`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ConsumerStatus {
-    /// As `subscribe` was given it.
+    /// The name given to `subscribe`.
     pub consumer: String,
-    /// Up to where it has acknowledged.
+    /// Everything up to here has been acknowledged.
     pub cursor: String,
     /// The chunks after its cursor, those that are gone included.
     pub lag: u64,
@@ -409,7 +409,7 @@ impl ConsumerStatus {
 /// Which streams a clean-up removes.
 #[derive(Debug, Clone)]
 pub struct Sweep {
-    /// Nobody has written to them for so long.
+    /// They have not been written to for this long.
     pub older_than: Duration,
     /// The outcomes to match. A generation whose leases have expired counts as ended, as [`Store::read`](super::Store::read) would end it.
     pub outcomes: Vec<Outcome>,
@@ -427,30 +427,30 @@ pub enum Swept {
     Gone,
     /// It is live.
     Live,
-    /// It is too young, or ended otherwise.
+    /// It is too recent, or ended with another outcome.
     Kept,
     /// It is removed.
     Removed,
-    /// Its record makes no sense, or something else stands in its place; it was left alone.
+    /// Its record is damaged, or something else is in its place; it was left alone.
     Damaged,
 }
 
-/// What is found under a stream's name.
+/// The result of a look at a stream's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
     /// Nothing, or a kept stop.
     Nothing,
-    /// One that is there, as it was when it was looked at.
+    /// A stream, with its status at this moment.
     Stream(Box<StreamStatus>),
-    /// A record that makes no sense, or something that is none: why.
+    /// A damaged record, or something that is not a record; says why.
     Damaged(String),
 }
 
-/// What is known of a stream.
+/// The status of a stream.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StreamStatus {
-    /// As its user gave it.
+    /// The unescaped id.
     pub stream_id: String,
     /// `active`, or the outcome.
     pub state: String,
@@ -464,13 +464,13 @@ pub struct StreamStatus {
     pub last_seq: u64,
     /// Encoded bytes appended in this generation.
     pub bytes: u64,
-    /// Encoded bytes that are kept of them: less, once they are sealed.
+    /// Bytes that are kept of these: fewer, once they are sealed.
     pub stored_bytes: u64,
     /// Producers whose leases are valid.
     pub producers: u32,
     /// The reason of a stop that was requested.
     pub stop: Option<String>,
-    /// Given at the start: who reads or stops it has to name the same.
+    /// Given at the start: readers and stops have to give the same.
     pub owner: Option<String>,
     /// The JSON text given at the start.
     pub metadata: Option<String>,
@@ -482,7 +482,7 @@ pub struct StreamStatus {
     pub ttl_ms: u64,
     /// Its consumers, in no order; at most [`SHOWN_CONSUMERS`].
     pub consumers: Vec<ConsumerStatus>,
-    /// What it was made with, if it is a log.
+    /// The options with which it was created, if it is a log.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log: Option<LogConfig>,
 }
@@ -498,7 +498,7 @@ pub struct ListCursor {
     pub scan: u64,
 }
 
-/// The error for a kept stop too many.
+/// The error when too many stops are kept.
 pub(super) fn too_many_stops(stream: &StreamId) -> Error {
     Error::Store {
         operation: "stop",
@@ -510,7 +510,7 @@ pub(super) fn too_many_stops(stream: &StreamId) -> Error {
     }
 }
 
-/// The error for a producer too many.
+/// The error when there are too many producers.
 pub(super) fn crowded() -> Error {
     Error::Store {
         operation: "start",

@@ -1,4 +1,4 @@
-//! How long to wait before trying again: to connect, to write, to read.
+//! How long to wait before a retry: to connect, to write, to read.
 
 use std::time::Duration;
 

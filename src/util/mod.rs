@@ -1,4 +1,4 @@
-//! What knows nothing of streams.
+//! Helpers that know nothing of streams.
 
 pub mod backoff;
 pub mod log;

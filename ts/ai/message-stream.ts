@@ -3,8 +3,8 @@ import { generationOf } from '../util/cursor.js'
 import type { Activity } from './activity.js'
 
 /**
- * The chunks of an answer for the SDK, which knows nothing of the responses that they came in. `open` begins to follow, and
- * tells its callback what comes without a cursor. `from`: what was seen before.
+ * The chunks of an answer for the SDK, however many responses they came in. `open` begins to follow, and
+ * passes events without a cursor to its callback. `from`: what was seen before.
  */
 export function messageStream(
   open: (onOther: (data: string) => void) => Follow,

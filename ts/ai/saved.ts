@@ -1,6 +1,6 @@
 /**
- * `tidemark/ai/saved`: a page that keeps the messages of its chats, answers that are under way included, asks for the rest of such an
- * answer alone when it is back. It is added to the transport of `tidemark/ai`.
+ * `tidemark/ai/saved`: a page that keeps the messages of its chats, including unfinished answers, requests only the rest of such an
+ * answer when it comes back. It is added to the transport of `tidemark/ai`.
  *
  * ```ts
  * import { TidemarkChatTransport } from 'tidemark/ai'
@@ -30,23 +30,23 @@ export interface Kept {
   continued(rest: ReadableStream<never>, beginsAnew: () => boolean): ReadableStream<never>
 }
 
-/** Asks the routes; what it is given is a query. */
+/** Sends a request with this query to the routes. */
 export type Ask = (query: string) => Promise<Response>
 
-/** What {@link savedAnswer} makes for the transport; undefined: the answer has to come from its beginning. */
+/** The result of {@link savedAnswer} for the transport; undefined: the answer has to come from its beginning. */
 export type Saved = (chatId: string, ask: Ask) => Promise<Kept | undefined>
 
 type Chunk = Readonly<Record<string, unknown>>
 
-/** Parts that go on in deltas of their id. */
+/** Parts that continue in deltas with their id. */
 const SPOKEN: ReadonlySet<unknown> = new Set(['text', 'reasoning'])
 
 /**
- * What a page has kept of a chat's last answer. Of an answer that is under way, or has ended since, the hook is given these parts at
- * once, and from the server comes the rest: each part once, in one message. If what is kept is no part of that answer as the SDK
- * makes it, the answer comes from its beginning.
+ * The parts that a page has kept of a chat's last answer. If that answer is unfinished, or has ended since, the hook gets these parts at
+ * once, and the rest from the server: each part once, in one message. If the kept parts do not match the answer as the SDK builds it,
+ * the answer comes from its beginning.
  *
- * @param lastMessage the chat's last message as the page has it, or a function that is asked each time; one of the user's is none
+ * @param lastMessage the chat's last message on the page, or a function that returns it each time; a user's message is ignored
  */
 export function savedAnswer(
   lastMessage:
@@ -71,13 +71,13 @@ export function savedAnswer(
       const continued: Kept['continued'] = (rest, beginsAnew) => join(message, open, rest, beginsAnew)
       return { cursor, continued }
     } catch {
-      // The request for the answer tells what is wrong.
+      // The request for the answer will report the error.
       return undefined
     }
   }
 }
 
-/** The ids by which the parts that are not over are told, by their kinds; undefined: two of a kind cannot be told apart. */
+/** The ids of the unfinished parts, by their kinds; undefined: two of a kind cannot be distinguished. */
 function openParts(parts: readonly unknown[]): Map<unknown, unknown> | undefined {
   const open = new Map<unknown, unknown>()
   for (const [index, part] of parts.entries()) {
@@ -89,7 +89,7 @@ function openParts(parts: readonly unknown[]): Map<unknown, unknown> | undefined
   return open
 }
 
-/** The chunks of what the page has, and then those of the rest. */
+/** The chunks of the kept parts, then those of the rest. */
 function join(
   message: SavedMessage,
   open: ReadonlyMap<unknown, unknown>,
@@ -97,7 +97,7 @@ function join(
   beginsAnew: () => boolean,
 ): ReadableStream<never> {
   const reader = rest.getReader()
-  /** What has begun within the rest. */
+  /** The parts that have begun within the rest. */
   const begun = new Set<string>()
   let isFirst = true
   const named = (chunk: Chunk): Chunk => {
@@ -113,7 +113,7 @@ function join(
     async pull(controller: ReadableStreamDefaultController<unknown>) {
       if (isFirst) {
         isFirst = false
-        // It goes on with the message that it has, where a call's input is incomplete, and cannot begin it anew.
+        // The SDK continues its message, in which a call's input is incomplete, and cannot start that call again.
         const goesOn =
           !beginsAnew() && message.parts.some((part) => (part as Chunk | null)?.state === 'input-streaming')
         if (!goesOn) for (const chunk of messageChunks(message, undefined)) controller.enqueue(chunk)

@@ -121,13 +121,13 @@ export class TidemarkChatTransport<Message = unknown> {
     this.#options = options
   }
 
-  /** What is resumed comes from its beginning: `ai` 6 and 7 begin the message anew with it, `ai` 5 does not ask. */
+  /** A resumed answer is sent from its beginning: `ai` 6 and 7 then start the message over; `ai` 5 does not read this. */
   get resumeStreamIsReplay(): true {
     this.#beginsAnew = true
     return true
   }
 
-  /** Asks for an answer, and follows it to its end. */
+  /** Requests an answer, and follows it to its end. */
   sendMessages(request: SendRequest<Message>): Promise<MessageChunks> {
     return this.#busy(request, (activity) => {
       activity.onAsk?.(request.messages)
@@ -312,7 +312,7 @@ export class TidemarkChatTransport<Message = unknown> {
     }
   }
 
-  /** The chunks of an answer, of which the first response is there. */
+  /** The chunks of an answer whose first response has arrived. */
   #stream(target: Target, request: ChatRequest, response: Response, from?: string): MessageChunks {
     const { onConnection } = this.#options
     const tell = (connection: Connection) => onConnection?.(connection, request.chatId)
@@ -327,7 +327,7 @@ export class TidemarkChatTransport<Message = unknown> {
     }
     return messageStream(
       (onOther) =>
-        // What goes on needs nothing again: a connection that is cut after a chunk, each time, must get further.
+        // Nothing is repeated on a resume, so that even a connection that is cut after each chunk makes progress.
         follow(withQuery(target.url, 'replay=exact'), {
           ...this.#pace,
           from,

@@ -1,8 +1,8 @@
-// The errors that assistant-ui's stores have, which its callers tell by `name` and `code`.
+// The errors of assistant-ui's stores, which callers distinguish by `name` and `code`.
 
 export type ResumableStreamErrorCode = 'missing' | 'exists' | 'finalized' | 'invalid-id'
 
-/** As `assistant-stream` has it, whose own class is in a module that is not needed here. */
+/** As in `assistant-stream`, whose own class is in a module that is not needed here. */
 export class ResumableStreamError extends Error {
   readonly code: ResumableStreamErrorCode
 
@@ -19,7 +19,7 @@ Object.defineProperty(ResumableStreamError.prototype, 'name', {
 
 const ID = /^[A-Za-z0-9_.:-]{1,256}$/
 
-/** Refuses an id as the original does, and without repeating it. */
+/** Refuses an id as the original does, without repeating it. */
 export function checkId(id: unknown): string {
   if (typeof id === 'string' && ID.test(id) && id !== '.' && id !== '..') return id
   throw new ResumableStreamError(
@@ -35,6 +35,6 @@ export const notFound = (id: string): Error =>
 export const finalized = (id: string) =>
   new ResumableStreamError('finalized', `Stream already finalized: ${id}`)
 
-/** The stream was acquired anew. */
+/** The stream was acquired again. */
 export const superseded = (id: string) =>
   new ResumableStreamError('missing', `Stream superseded by a new acquisition: ${id}`)

@@ -6,21 +6,21 @@ import { notFound } from './errors'
 
 /** Data is bytes; the one chunk of text, at the end, says that the stream has failed, and why. */
 const MARK = 'failed: '
-/** Words enough, which fit into a chunk. */
+/** The longest message that is kept; it fits into a chunk. */
 const MAX_WORDS = 16_384
 
-/** What a stream that has failed ends with. */
+/** The last chunk of a failed stream. */
 export function marker(error: unknown): string {
   const words = error === undefined ? 'Stream errored' : String(error)
   return MARK + words.slice(0, MAX_WORDS).toWellFormed()
 }
 
-/** Why a stream has failed, of the chunk that says so. */
+/** Why a stream has failed, from its last chunk. */
 export function failureOf({ data }: Chunk): string | undefined {
   return typeof data === 'string' && data.startsWith(MARK) ? data.slice(MARK.length) : undefined
 }
 
-/** What follows a cursor, to the end. Quiet when it is aborted, or the stream is deleted. */
+/** The chunks after a cursor, to the end. Ends quietly when it is aborted, or the stream is deleted. */
 export async function* read(
   log: Log,
   id: string,

@@ -20,13 +20,13 @@ import { checkId, finalized, notFound, superseded } from './errors'
 import { failureOf, marker, read } from './reading'
 
 export interface AssistantUiStoreOptions {
-  /** What the ids of its streams begin with, so that an id names no other stream. Up to 64 bytes, default `'assistant-ui:'`. */
+  /** The beginning of its streams' ids, so that an id cannot name another stream. Up to 64 bytes, default `'assistant-ui:'`. */
   prefix?: string | undefined
   /** How long a stream is kept after its last use, unless `acquire` says so: 1 s to 36,500 days. Default `'24h'`. */
   ttl?: Duration | undefined
   /** The largest chunk, 1 byte to 32 MiB. Default 32 MiB. */
   maxChunkBytes?: number | undefined
-  /** Whose streams these are: nobody else reads or writes them. 1–512 bytes. Default: everybody who knows an id. */
+  /** The owner of the streams: nobody else can read or write them. 1–512 bytes. Default: everybody who knows an id can. */
   owner?: string | undefined
 }
 
@@ -35,7 +35,7 @@ export type AssistantUiStore = Required<ResumableStreamStore>
 
 const DAY_MS = 86_400_000
 const MAX_TTL_MS = 36_500 * DAY_MS
-/** So many streams that this process has acquired are remembered, for callers who do not pass their lease on. */
+/** How many streams that this process has acquired are remembered, for callers that do not pass their lease. */
 const MOST_ACQUIRED = 10_000
 
 const checkOptions = object({
@@ -139,7 +139,7 @@ function storeOf(engine: Engine, settings: ReturnType<typeof checkOptions>): Ass
   }
 }
 
-/** The generation of a log that was made; undefined when there was one. */
+/** The generation of a log that was created; undefined if it existed. */
 async function made(log: Log): Promise<string | undefined> {
   try {
     const { isNew, next } = await log.create()
@@ -158,7 +158,7 @@ function unwritten(id: string, outcome: string): Error {
 
 const NEVER = '0'.repeat(26)
 
-/** A lease is the generation that it was given for. What is no generation's is nobody's. */
+/** A lease is its generation. A text that is not a generation is not a lease. */
 function generationOf(lease: ResumableStreamLease): string {
   const given = token((lease as Partial<ResumableStreamLease> | null)?.token, 'lease.token')
   return isCursor(cursorAt(given, 0)) ? given : NEVER
@@ -186,7 +186,7 @@ class Acquired {
   }
 }
 
-/** A lifetime in milliseconds, of which less than a second is one. */
+/** A lifetime in milliseconds, at least a second. */
 function ttlMs(value: unknown, field: string): number {
   if (typeof value === 'number' && value > 0 && value <= MAX_TTL_MS) return Math.max(1000, Math.ceil(value))
   return refuse(field, 'a number of milliseconds above 0, at most 36500 days', value)

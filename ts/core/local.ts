@@ -93,10 +93,10 @@ export class Framed implements Local {
 
 /** Why a generation has failed, as far as it concerns the local client. */
 export class Failure {
-  /** The source's own error, which the local client gets, and the words for it that other readers get. */
+  /** The source's own error for the local client, and the text that other readers get for it. */
   error: { is: unknown } | undefined
   words = ''
-  /** A chunk that is too large to be kept is no failure to the local client: it goes on with that and the source's rest. */
+  /** A chunk too large to be stored is no failure for the local client, which gets it and the rest of the source. */
   rest: PassThrough | undefined
   /** Nobody reads any more. */
   isLeft = false
@@ -106,7 +106,7 @@ export class Failure {
     this.#onError = onError
   }
 
-  /** The first one counts: what a source throws after its end is of no concern. */
+  /** Only the first one counts: errors that a source throws after its end are ignored. */
   set(error: unknown): void {
     if (this.error !== undefined) return
     this.error = { is: error }
@@ -150,7 +150,7 @@ export class Follower implements Local {
   }
 }
 
-/** Reads at the client's pace; what is left when the client leaves is read to its end all the same. */
+/** Reads at the client's pace; when the client leaves, the rest is still read to its end. */
 export class PassThrough implements Local {
   readonly #reading: Reading
   readonly #failure: Failure

@@ -91,13 +91,13 @@ export function pipe(
       local.leave()
     },
   }
-  // A failure is for who reads that far, not for who has left before.
+  // Only a client that reads to the failure gets it, not one that has left before.
   const chunks = new ReadableStream<ChunkData>(client, { highWaterMark: 0 })
   piped.set(chunks, { local, wish })
   return chunks
 }
 
-/** Starts the generation and the copying; without a store, what the client reads is the source itself. */
+/** Starts the generation and the copying; without a store, the client reads the source itself. */
 async function open(
   bridge: Bridge,
   start: ProduceArgs,

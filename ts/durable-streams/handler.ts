@@ -8,21 +8,21 @@ import { head, read } from './reading'
 import { forkingOf, idOf, isClosing } from './requests'
 import { append, create, type Fork, missing } from './writing'
 
-/** What a request is about to do with a stream. */
+/** The operation of a request on a stream. */
 export type Action = 'create' | 'append' | 'close' | 'read' | 'delete'
 
 /**
- * `true`: it may. `{ owner }`: it may, as this owner, to whom the stream belongs if it is made. A response is the answer. Anything else is
- * answered with 403.
+ * `true`: allowed. `{ owner }`: allowed as this owner, who also gets the stream if it is created. A response is sent as the answer. Anything
+ * else is answered with 403.
  */
 export type Permission = boolean | { owner: string } | Response | undefined
 
 export interface DurableStreamsOptions {
-  /** Where the streams are. */
+  /** The engine that has the streams. */
   engine: PublicEngine
-  /** Asked before anything else is done. */
+  /** Called before anything else is done. */
   authorize: (request: Request, streamId: string, action: Action) => Permission | Promise<Permission>
-  /** What paths begin with; the rest is the stream's id. Default `'/v1/stream/'`. */
+  /** The beginning of paths; the rest is the stream's id. Default `'/v1/stream/'`. */
   prefix?: string | undefined
   /** The longest body, 1 byte to 32 MiB. Default 32 MiB. A JSON array is at most 1 MiB, unless it is one message. */
   maxBodyBytes?: number | undefined
@@ -30,11 +30,11 @@ export interface DurableStreamsOptions {
   ttl?: Duration | undefined
   /** How long a long poll waits, 1 ms to 1 hour. Default 20,000. */
   longPollMs?: number | undefined
-  /** How long an event stream lasts, after which its client comes again, 1 ms to 1 day. Default 60,000. */
+  /** How long an event stream lasts before its client has to reconnect, 1 ms to 1 day. Default 60,000. */
   sseMs?: number | undefined
-  /** Ends live reading in good order: for a server that goes down. */
+  /** Ends live reading gracefully, for a server that shuts down. */
   signal?: AbortSignal | undefined
-  /** Is told of errors whose words are not for clients. */
+  /** Called with errors whose messages are not for clients. */
   onError?: ((error: unknown) => unknown) | undefined
 }
 

@@ -2,17 +2,17 @@ import { flag, object } from '../options/checks'
 import { owner } from '../options/fields'
 import type { MaybePromise } from '../util/deferred'
 
-/** What a visitor may see and do, where that is less than the inspector offers. */
+/** Restricts what a visitor may see and do. */
 export interface InspectorAccess {
-  /** Only this owner's streams; all others are as if they were not there. Default: all streams. */
+  /** Shows only this owner's streams, as if there were no others. Default: all streams. */
   owner?: string | undefined
-  /** `false`: may stop and delete nothing, although `write` is set. */
+  /** `false`: the visitor may not stop or delete anything, even if `write` is set. */
   write?: boolean | undefined
-  /** `false`: gets no payloads, although `showData` is set. */
+  /** `false`: the visitor gets no payloads, even if `showData` is set. */
   showData?: boolean | undefined
 }
 
-/** True, or what the visitor may: let in. Anything else, null for instance, and an error: not let in. */
+/** True or {@link InspectorAccess}: the visitor may enter. Anything else, for instance null, or an error: the visitor may not. */
 export type Authorize = (request: Request) => MaybePromise<boolean | InspectorAccess | null | undefined>
 
 /** Who looks, once let in. */

@@ -31,13 +31,13 @@ const MEMORY_MS = 30_000
 
 export interface InspectorOptions {
   engine: api.Engine
-  /** Who may look. Called for every request; for those of another site, which carry the visitor's cookies, nobody is asked. */
+  /** Decides who may look. Called for every request except those from other sites, which carry the visitor's cookies and are refused. */
   authorize: Authorize
-  /** Whether streams may be stopped and deleted here, and dead letters dealt with. Default false. */
+  /** Whether streams may be stopped and deleted here, and dead letters retried and dropped. Default false. */
   write?: boolean | undefined
-  /** Whether what the chunks say, and the streams' metadata, is shown. Default false: sizes, seqs and cursors are. */
+  /** Whether the contents of chunks and the streams' metadata are shown. Default false: only sizes, seqs and cursors are. */
   showData?: boolean | undefined
-  /** Is told of errors whose words are not for the page. Default: logs them. */
+  /** Called with errors whose messages are not for the page. Default: logs them. */
   onError?: OnError | undefined
 }
 
@@ -45,8 +45,8 @@ export interface InspectorOptions {
 export type Inspector = (request: Request) => Promise<Response>
 
 /**
- * A web page that shows what an engine's store holds and what the engine counts, as a handler of web requests. Mount it for `GET`
- * and `POST` at a path of your own and for all paths below. Nobody looking costs nothing.
+ * A handler of web requests for a page that shows the contents of an engine's store and the engine's counters. Mount it for `GET`
+ * and `POST` at a path of your own and for all paths below. It costs nothing while nobody looks.
  */
 export function inspector(options: InspectorOptions): Inspector {
   return openInspector(options, false)

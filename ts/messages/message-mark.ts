@@ -80,7 +80,7 @@ export class MessageSketch {
   }
 }
 
-/** Parts that are told by one chunk of the same name. */
+/** Parts that are written as one chunk of the same name. */
 const WHOLE: ReadonlySet<string> = new Set([
   'file',
   'reasoning-file',

@@ -79,7 +79,7 @@ export function answerResponse(
   return new Response(body, { headers: headersFor('ui-messages', new Headers()) })
 }
 
-/** A body that nobody reads any more must not go on receiving. */
+/** A body that was dropped must not keep receiving. */
 const dropped = new FinalizationRegistry<Events>((events) => events.leave())
 
 /** Whether the SDK says by itself, in the last of these events, that its answer was cut short. */
@@ -93,7 +93,7 @@ function isEnding(events: Uint8Array): boolean {
 const ENDINGS = new Set(['data: {"type":"abort"', 'data: {"type":"error"'])
 const ENDING = 'data: {"type":"abort"'.length
 
-/** What could not be kept has been sent all the same. */
+/** Chunks that could not be stored were still sent. */
 function unlessTooLarge(error: unknown): Outcome {
   if (isTooLarge(error)) return 'failed'
   throw error

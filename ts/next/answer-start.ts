@@ -97,9 +97,9 @@ export async function startAnswer(
       known: begun.then(() => source?.hidden.known ?? 0).catch(() => 0),
     }
     const events = eventsOf(chunks, hidden)
-    // What ends it is told by the other promise.
+    // The other promise reports the error that ends it.
     if (isUnread) chunks.cancel().catch(ignore)
-    // A source that was never begun was stopped before, or refused.
+    // If the source was never started, the answer was stopped before, or refused.
     done.then(() => started.resolve(), started.reject)
     await begun
     const place = async () => ({ generation: generationIn(chunks), hidden: await hidden.known })

@@ -14,8 +14,8 @@ export interface ResumeOptions
 
 /**
  * The current answer as a response to `useChat`'s reconnecting: 204 when nothing is active, 403 for another owner. With
- * `?after=<id of the last message>` an answer to that message is sent although it has ended: no database can be late. So is
- * the rest of an answer to a client that has seen its beginning, by the cursor of `Last-Event-ID` or `?cursor=`. Who has kept a
+ * `?after=<id of the last message>`, an answer to that message is sent even if it has ended, in case the database is late. So is
+ * the rest of an answer whose beginning the client has seen, after the cursor of `Last-Event-ID` or `?cursor=`. A page that has kept a
  * part of the message, and no cursor, asks for that with `?seen=<the message's id>&mark=`, and gets `{ cursor }`, or 204.
  */
 export async function resumeResponse(
@@ -28,12 +28,12 @@ export async function resumeResponse(
   return refusing(async () => {
     const asks = new URL(request.url).searchParams
     const [seen, mark] = [asks.get('seen'), asks.get('mark')]
-    // Who has seen the beginning may ask for the rest as it is, without how its open parts began.
+    // A client that has seen the beginning may ask for the exact rest, without the starts of open parts.
     const isExact = asks.get('replay') === 'exact' && placeOf(request) !== undefined
     const replay = isExact ? 'exact' : 'merged'
     const resumed = () =>
       engine.respond(request, streamId, { ...options, format: 'ui-messages', replay, wait: 0 })
-    // What is written here can be followed all the same, and the rest is not there: nobody is to wait to hear so.
+    // Streams of this process can be followed anyway; for others, fail at once instead of waiting for the store.
     if (engine.state === 'degraded') return seen === null ? resumed() : nothing()
     const status = await engine.status(streamId)
     if (status === null) return nothing()

@@ -33,7 +33,7 @@ export async function placeOfSeen(
       if (seq >= lastSeq) break
     }
   } catch {
-    // What cannot be read any more is no place to go on from.
+    // An answer that cannot be read any more has no such place.
     return undefined
   }
   return sketch.is(mark) ? undefined : place

@@ -7,7 +7,7 @@ interface Channel {
   readonly ready: Promise<unknown>
 }
 
-/** Who listens to which channel of a subscriber. Clients end a channel for everybody at once, so the last one does. */
+/** The listeners of a subscriber's channels. Clients end a channel for all listeners at once, so only the last one does so. */
 export class Channels {
   static readonly #all = new WeakMap<Subscriber, Channels>()
   readonly #subscriber: Subscriber
@@ -26,7 +26,7 @@ export class Channels {
     this.#subscriber = subscriber
   }
 
-  /** Resolves with what ends it, once messages will be received. */
+  /** Resolves once messages will be received, with a function that ends this. */
   async listen(name: string, receive: Receive): Promise<() => Promise<unknown>> {
     const channel = this.#channels.get(name) ?? this.#open(name)
     channel.listeners.add(receive)
@@ -55,7 +55,7 @@ export class Channels {
   }
 }
 
-/** An ioredis client, as far as it is called here: its messages are events. */
+/** The used part of an ioredis client: its messages are events. */
 interface EventClient extends IoRedis {
   on(event: 'message', listener: (channel: string, message: string) => void): unknown
   off(event: 'message', listener: (channel: string, message: string) => void): unknown

@@ -1,16 +1,16 @@
 /**
- * What the options of a client of `redis` (4, 5, 6) or `ioredis` (5, 6) say about its Redis. The client itself is not
- * touched. Neither package is a dependency, so all that is known here is what their objects look like.
+ * Reads from the options of a client of `redis` (4, 5, 6) or `ioredis` (5, 6) which Redis it uses. The client itself is not
+ * touched. Neither package is a dependency, so this module only knows the shape of their objects.
  */
 
 import { types } from 'node:util'
 import type { TlsOptions } from '../../index'
 import type { Provider } from '../options/credentials'
 
-/** A Redis, as an engine is told of it, and what the client puts in front of its keys. */
+/** A Redis, in the form of an engine's options, and the client's key prefix. */
 export interface Place {
   url: string
-  /** If there is anything to say of TLS but that it is wanted. */
+  /** Only if there are options beside using TLS. */
   tls?: TlsOptions
   credentials?: Provider
   keyPrefix: string
@@ -33,7 +33,7 @@ interface Account {
 interface Description {
   kind?: 'sentinel' | 'cluster'
   servers: Server[]
-  /** Of a Unix socket, instead of servers. */
+  /** The path of a Unix socket, instead of servers. */
   socket?: unknown
   account: Account
   credentials?: Provider | undefined
@@ -43,7 +43,7 @@ interface Description {
   keyPrefix?: unknown
 }
 
-/** Where a client connects to; undefined when it is no such client, or does something that an engine cannot do. */
+/** Where a client connects to; undefined if it is another kind of client, or does something that an engine cannot do. */
 export function placeOf(client: unknown): Place | undefined {
   if (!isObject(client)) return undefined
   try {
@@ -75,7 +75,7 @@ function ofIoredis(client: Options): Description | undefined {
   }
   demand(Array.isArray(options.sentinels) && options.role !== 'slave')
   const account = accountOf(options)
-  // All speak TLS or none, and with the same certificates.
+  // Either all servers use TLS, with the same certificates, or none does.
   const sentinelTls =
     options.sentinelTLS ?? (options.enableTLSForSentinelMode === true ? options.tls : undefined)
   const same = [sentinelTls, account.tls].map((tls) => JSON.stringify(tls ? tlsOf(tls) : null))
@@ -120,7 +120,7 @@ function ofNodeRedis(client: Options): Description | undefined {
     )
     return { ...(nodes[0] as Description), kind: 'cluster', servers: nodes.flatMap((node) => node.servers) }
   }
-  // Sentinels and older clusters show nothing of their options. Version 4 has none when it was given none.
+  // Sentinels and older clusters do not expose their options. Version 4 has no options if it got none.
   if (typeof client.isOpen !== 'boolean' || !('options' in client)) return undefined
   const options = record(client.options)
   return { ...ofNode(options), path: [options.database] }
@@ -149,7 +149,7 @@ function ofNode(options: Options): Description {
 
 const askers = new WeakMap<object, Provider>()
 
-/** What an engine asks instead: always the same function for the same provider. */
+/** The function that an engine calls instead: always the same one for the same provider. */
 function asking(provider: unknown): Provider {
   const { type, credentials } = record(provider)
   demand(isObject(provider) && type === 'async-credentials-provider' && typeof credentials === 'function')
@@ -165,7 +165,7 @@ function parsed(text: string): URL {
   return url
 }
 
-/** The same: what cannot be decoded is no error of ours. */
+/** The same: a text that cannot be decoded is not shown in an error either. */
 function decoded(text: string | undefined): string | undefined {
   try {
     return text ? decodeURIComponent(text) : undefined
@@ -192,7 +192,7 @@ function placed({ kind, servers, socket, account, path = [], query = {}, ...rest
       : ''
   const hosts = servers.map(({ host, port }) => `${host.includes(':') ? `[${host}]` : host}:${port}`)
   const parts = path.filter((part) => part && part !== '0').map((part) => `/${part}`)
-  // 4 is what ioredis has by default: such a client would do with any address.
+  // 4 is the default of ioredis: such a client would accept any address.
   const family = rest.family === 6 ? 6 : undefined
   const asked = socket ? { db: path[0] } : { ...query, family }
   const search = Object.entries(asked).flatMap(([name, value]) =>
@@ -210,7 +210,7 @@ function placed({ kind, servers, socket, account, path = [], query = {}, ...rest
   return place
 }
 
-/** What an engine can do as well. */
+/** The options that an engine supports too. */
 const SHARED = ['ca', 'cert', 'key', 'passphrase', 'servername', 'rejectUnauthorized'] as const
 
 function tlsOf(tls: unknown): TlsOptions {

@@ -14,8 +14,8 @@ export interface Durable {
 }
 
 /**
- * The engine's name of a stream; no prefix and id run together with another's. A prefix that might, because `:rs:` is in it as
- * well as behind it, is written without colons.
+ * The engine's name of a stream; no two pairs of prefix and id have the same one. A prefix that could cause this, because it
+ * contains `:rs:` together with the one behind it, is written without colons.
  */
 export function nameOf(prefix: string, streamId: string): string {
   if (!/%|:rs:/.test(prefix)) return `${prefix}:${streamId}`
@@ -40,7 +40,7 @@ export function durableContext(engine: Engine, options: Durable): TidemarkStream
         const created = await create(engine, name(streamId), makeStream, { ttl, ifEnded: 'error' }, waitUntil)
         if (created !== undefined) return created
         const resumed = await resume(streamId, skip)
-        // Undefined when it was there, and has expired since.
+        // Undefined if it existed, but has expired since.
         if (resumed !== undefined) return resumed
       }
     },
@@ -65,7 +65,7 @@ export function durableContext(engine: Engine, options: Durable): TidemarkStream
   }
 }
 
-/** What was written and what follows; null when the stream is finished, undefined when there is none. */
+/** The text so far and the live text; null if the stream is finished, undefined if there is none. */
 export async function resumeDurable(
   engine: Engine,
   streamId: string,
@@ -78,12 +78,12 @@ export async function resumeDurable(
   return textOf(engine.subscribe(streamId, { wait: 0 }), skip)
 }
 
-/** Whether its producer came to an end; one that failed or died has left something to tell. */
+/** Whether its producer ended it; a stream that failed or whose producer died still has an error to report. */
 function isFinished(state: string): boolean {
   return state === 'complete' || state === 'stopped'
 }
 
-/** Settles once `makeStream` was called, or need not be: undefined when the stream exists and `options` mind. */
+/** Settles once `makeStream` was called or need not be; undefined if the stream exists and `options` refuse that. */
 function create(
   engine: Engine,
   streamId: string,
@@ -110,7 +110,7 @@ function create(
       onError: messageOf,
       waitUntil(done) {
         ended = done.then(ignore, ignore)
-        // Without effect once the source was asked for. A stop that was kept ends the stream before that.
+        // No effect once the source was requested. A kept stop ends the stream before that.
         done.then(
           () => resolve(stream),
           (error) => (exists(error) ? resolve(undefined) : reject(error)),

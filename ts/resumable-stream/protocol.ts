@@ -1,8 +1,8 @@
-/** What goes over the wire between processes that relay: npm `resumable-stream` 2.2's messages, and a few more. */
+/** The messages between processes that relay: those of npm `resumable-stream` 2.2, and a few more. */
 
 import type { Publisher, Subscriber } from './types'
 
-/** What messages go through. */
+/** The transport of messages. */
 export interface Wire {
   publisher: Publisher
   subscriber: Subscriber
@@ -16,7 +16,7 @@ export const DONE_MESSAGE = '\n\n\nDONE_SENTINEL_hasdfasudfyge374%$%^$EDSATRTYFt
 export const FAILED_MESSAGE = '\n\n\nFAILED_SENTINEL_9d1f0c2a%$%^$7be64c15f3\n'
 /** The sentinel of a finished stream; that of a running one is a number. */
 export const DONE_VALUE = 'DONE'
-/** What a reader is told that nobody answers. Programs look for this text. */
+/** The error of a reader that gets no answer. Programs look for this text. */
 export const NO_ANSWER = 'Timeout waiting for ack'
 
 /**
@@ -24,12 +24,12 @@ export const NO_ANSWER = 'Timeout waiting for ack'
  * for requests of a listener that does not exist.
  */
 export interface Request {
-  /** A reader that wants the text so far, and what follows. */
+  /** A reader that wants the text so far and the live text. */
   listenerId?: string
   skipCharacters?: number
   /** Whether it understands {@link FAILED_MESSAGE}. */
   failures?: boolean
-  /** A run that begins: every other run leaves the stream's readers to it. */
+  /** A run that begins: every other run gives up the stream's readers to it. */
   run?: string
   /** A stop, with its reason. */
   stop?: string

@@ -1,6 +1,6 @@
 import { ignore } from '../util/deferred'
 
-/** A stream that is written to from outside. Its failure comes after its text, and to nobody but who reads that far. */
+/** A stream that is written from outside. Its failure comes after its text, so only a reader that reads that far gets it. */
 export class Pushed {
   readonly stream: ReadableStream<string>
   #controller: ReadableStreamDefaultController<string> | undefined
@@ -23,7 +23,7 @@ export class Pushed {
           onCancel()
         },
       },
-      // Asks when somebody reads and nothing is there.
+      // Called when a read waits and nothing is there.
       { highWaterMark: 0 },
     )
   }

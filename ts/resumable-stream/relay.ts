@@ -21,7 +21,7 @@ export const DEFAULT_TTL_SECONDS = 86_400
 
 export const checkTtlSeconds = integer(1, 365 * 86_400, 'seconds')
 
-/** A context that sends streams through clients of the caller's, in the original's protocol. */
+/** A context that sends streams through the caller's clients, in the original's protocol. */
 export function relayContext(options: CreateResumableStreamContextOptions): TidemarkStreamContext {
   const relay: Relay = {
     ...clientsOf(options),
@@ -101,7 +101,7 @@ export async function resumeRelayed(
 function clientsOf({ publisher, subscriber }: Partial<CreateResumableStreamContextOptions>) {
   for (const [name, client] of Object.entries({ subscriber, publisher })) {
     if (typeof client === 'object' || typeof client === 'function') continue
-    // What was given instead may well be a URL, with a password.
+    // The value may be a URL with a password.
     if (client) throw invalidArgument(`options.${name}`, 'must be a client')
     throw new Error(
       `Generic mode requires a ${name} to be provided. ` +

@@ -36,7 +36,7 @@ export class Resumption {
     this.#sentinel = sentinelKey(wire.prefix, streamId)
     this.#requests = requestChannel(wire.prefix, streamId)
     this.#watchdogMs = watchdogMs
-    // It may be given up while the request is still being sent, when nobody awaits it yet.
+    // It may be given up while the request is still being sent, before anybody awaits it.
     this.#answered.promise.catch(ignore)
   }
 
@@ -72,7 +72,7 @@ export class Resumption {
     } else this.#text.write(message)
   }
 
-  /** Nobody has answered. */
+  /** There was no answer. */
   async #giveUp(): Promise<void> {
     this.#end()
     try {
@@ -84,7 +84,7 @@ export class Resumption {
     }
   }
 
-  /** A lost last message is found out by the sentinel; seen twice, what was under way has had its time to arrive. */
+  /** The sentinel shows that a last message was lost; it has to be seen twice, so that messages in flight have time to arrive. */
   #watch(seen: number): void {
     clearTimeout(this.#timer)
     this.#timer = setTimeout(async () => {

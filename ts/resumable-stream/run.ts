@@ -18,7 +18,7 @@ import { Pushed } from './pushed'
 import { pieces } from './text'
 import type { MakeStream, Publisher } from './types'
 
-/** The sentinel of a running stream is set anew in this time; when its process dies, it expires after the other. */
+/** The sentinel of a running stream is set again at this interval; if its process dies, it expires after the other time. */
 const RENEW_MS = 20_000
 const ALIVE_SECONDS = 60
 
@@ -26,7 +26,7 @@ export interface Relay extends Wire {
   ttlSeconds: number
 }
 
-/** One reader elsewhere. Its messages are sent one after the other, whatever the publisher makes of two at once. */
+/** One reader in another process. Its messages are sent one after the other, since a publisher may reorder concurrent ones. */
 class Listener {
   readonly understandsFailures: boolean
   readonly #publisher: Publisher
@@ -51,17 +51,17 @@ class Listener {
     if (this.isGone) return
     try {
       const count = await this.#publisher.publish(this.#channel, message)
-      // In a cluster a server counts only its own: zero means something where it was more before.
+      // In a cluster a server counts only its own subscribers: zero only means something if it was more before.
       if (count === 0 && this.#wasHeard) this.isGone = true
       if (typeof count === 'number' && count > 0) this.#wasHeard = true
     } catch {
-      // It has a hole now, and its watchdog.
+      // The reader has a gap now; its watchdog will end it.
       this.isGone = true
     }
   }
 }
 
-/** A stream that this process makes: its text is kept here, and sent to whoever asks for it. */
+/** A stream that this process makes: its text is kept here, and sent to readers that ask for it. */
 export class Run {
   readonly #relay: Relay
   readonly #streamId: string
@@ -81,12 +81,12 @@ export class Run {
     this.#streamId = streamId
   }
 
-  /** Begins; resolves with the stream for the local client, or rejects with what `makeStream` throws. */
+  /** Begins; resolves with the stream for the local client, or rejects with the error of `makeStream`. */
   async start(makeStream: MakeStream, settle: () => void): Promise<ReadableStream<string>> {
     const { publisher, subscriber, prefix } = this.#relay
     const channel = requestChannel(prefix, this.#streamId)
     try {
-      // First, so that whoever sees the sentinel is heard.
+      // Subscribed first, so that requests of readers that see the sentinel arrive.
       this.#leave = await Channels.of(subscriber).listen(channel, this.#onRequest)
       await this.#mark('1', ALIVE_SECONDS)
       await publisher.publish(channel, JSON.stringify({ run: this.#id } satisfies Request))
@@ -96,7 +96,7 @@ export class Run {
       this.#finish({ failure: error }).finally(settle)
       throw error
     }
-    // The process' own, fake or not: a mark is kept for longer than tests take.
+    // The process' own timer, fake or not: a mark is kept for longer than tests take.
     const renewal = setInterval(() => this.#renew(), RENEW_MS).unref()
     const local = new Pushed()
     this.#copy(local)
@@ -108,13 +108,13 @@ export class Run {
     return local.stream
   }
 
-  /** Reads the source to its end, whoever listens. */
+  /** Reads the source to its end, with or without listeners. */
   async #copy(local: Pushed): Promise<void> {
     try {
       while (this.#reader !== undefined && !this.#abort.signal.aborted) {
         const { done, value } = await this.#reader.read()
         if (done) break
-        // Bytes are not what the type allows, and no reason to lose them.
+        // The type does not allow bytes, but they are not dropped.
         await this.#add(this.#whole.push(types.isUint8Array(value) ? value : String(value)), local)
       }
       await this.#addRest(local)
@@ -163,7 +163,7 @@ export class Run {
     else if (listenerId !== undefined && !this.#isReplaced) {
       const channel = chunkChannel(this.#relay.prefix, listenerId)
       const listener = new Listener(this.#relay.publisher, channel, failures === true)
-      // Always a message, if an empty one: it says that somebody is here.
+      // Always sends a message, even an empty one, to show that the producer is there.
       for (const piece of pieces(this.#text.slice(skipCharacters || 0))) listener.send(piece)
       if (this.#end === undefined) this.#listeners.push(listener)
       else listener.send(this.#lastMessage(listener))
@@ -179,7 +179,7 @@ export class Run {
     const { publisher, prefix } = this.#relay
     const key = stopKey(prefix, this.#streamId)
     const reason = await publisher.get(key)
-    // An empty text takes its place for a second: a publisher cannot delete.
+    // A publisher cannot delete, so an empty text replaces it for a second.
     if (!reason) return
     await publisher.set(key, '', { EX: 1 })
     this.#stop(String(reason).slice(1))
@@ -194,7 +194,7 @@ export class Run {
   }
 }
 
-/** A message of somebody else's is none. */
+/** Messages of other programs are ignored. */
 function parsed(message: string): Request {
   try {
     return (JSON.parse(message) as Request | null) ?? {}

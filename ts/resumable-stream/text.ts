@@ -6,7 +6,7 @@ import { isHighSurrogate, WholeText } from '../util/text'
 /** Longer texts are cut: they may have any length, and chunks have a limit. */
 const MAX_UNITS = 256 * 1024
 
-/** How many UTF-16 units a reader has already, as liberal as the original about how it is said. */
+/** How many UTF-16 units a reader has already; accepts the same values as the original. */
 export function unitsToSkip(skipCharacters: unknown): number {
   const units = Math.trunc(Number(skipCharacters ?? 0))
   if (units < 0) return refuse('skipCharacters', 'a number from 0', skipCharacters)
@@ -30,7 +30,7 @@ export class Chunks implements AsyncIterableIterator<ChunkData, undefined> {
   readonly #reader: ReadableStreamDefaultReader<ChunkData>
   #rest: Iterator<string, void> | undefined
 
-  /** Throws when the stream is locked, or none. */
+  /** Throws if the stream is locked, or is not a stream. */
   constructor(stream: ReadableStream<ChunkData>) {
     this.#reader = stream.getReader()
   }
@@ -41,7 +41,7 @@ export class Chunks implements AsyncIterableIterator<ChunkData, undefined> {
       if (piece?.done === false) return piece
       const { done, value } = await this.#reader.read()
       if (done) return { done: true, value: undefined }
-      // What is not text goes on as it is: the engine takes bytes, and says what is wrong with the rest.
+      // Other chunks pass unchanged: the engine accepts bytes, and refuses anything else.
       if (typeof value !== 'string') return { done: false, value }
       this.#rest = pieces(value)
     }
@@ -75,11 +75,11 @@ export function textOf(subscription: Subscription, skip: number): ReadableStream
       await subscription.return()
     },
   }
-  // A failure is for who reads that far, not for who has left before.
+  // Only a reader that reads to the failure gets it, not one that has left before.
   return new ReadableStream<string>(source, { highWaterMark: 0 })
 }
 
-/** A text for each chunk, and one for bytes that were no whole character, however the stream has ended. */
+/** A text for each chunk, and one for bytes of an incomplete character at the end, with any outcome. */
 async function* textsOf(subscription: Subscription): AsyncGenerator<string, undefined> {
   const whole = new WholeText()
   let failure: { error: unknown } | undefined

@@ -11,24 +11,24 @@ import { read, snapshot } from './reading'
 import { type Source, sourceOf, type TidemarkStreamInit } from './source'
 
 export interface TidemarkStreamOptions {
-  /** Whose run it is: nobody else reads or writes it. 1–512 bytes. Default: everybody who knows its id. */
+  /** The owner of the run: nobody else can read or write it. 1–512 bytes. Default: everybody who knows its id can. */
   owner?: string | undefined
   /** How long a run is kept after it was last written or read: 1 s to 36,500 days. Default: the engine's `ttl.active`. */
   ttl?: Duration | undefined
-  /** What the ids of its streams begin with, so that a run's id names no other stream. Up to 64 bytes, default `'tanstack:'`. */
+  /** The beginning of its streams' ids, so that a run's id cannot name another stream. Up to 64 bytes, default `'tanstack:'`. */
   prefix?: string | undefined
   /**
-   * How many milliseconds a reader from the start waits for the first chunk of a run that has none, 0 to a day. Default 100, as
+   * How many milliseconds a reader from the start waits for the first chunk of a run that has none, 0 to a day. Default 100, as in
    * `memoryStream`.
    */
   firstChunkDeadlineMs?: number | undefined
-  /** Called once, when an append says that somebody has called `engine.stop`: for aborting the model's call. */
+  /** Called once, with the first append after `engine.stop`: abort the model call. */
   onStop?: ((reason: string) => void) | undefined
 }
 
 /** A run of TanStack AI, kept by Tidemark. */
 export interface TidemarkStreamDurability extends StreamDurability {
-  /** The run that was asked for: for deciding who may have it. */
+  /** The requested run: check whether the user may access it. */
   readonly runId: string
 }
 
@@ -44,7 +44,7 @@ const checkOptions = object({
 })
 
 /**
- * Keeps a run of TanStack AI, so that its readers come back on any server: the `durability` of `toServerSentEventsResponse` and
+ * Stores a run of TanStack AI, so that its readers can resume on any server: the `durability` of `toServerSentEventsResponse` and
  * `toHttpResponse`, the `adapter` of `resumeServerSentEventsResponse` and `resumeHttpResponse`. One for each request.
  *
  * ```ts
@@ -52,7 +52,7 @@ const checkOptions = object({
  * ```
  *
  * @param source a request, which names its run in `X-Run-Id`, in `?runId` or by the offset in `Last-Event-ID` or `?offset`; or the run
- * @throws `ERR_INVALID_ARGUMENT` when no run is named, or an offset is none of ours, or of another run
+ * @throws `ERR_INVALID_ARGUMENT` if no run is named, or an offset is not one of ours, or is of another run
  */
 export function tidemarkStream(
   engine: PublicEngine,

@@ -6,7 +6,7 @@ import { isCursor } from '../util/cursor'
 
 const FORM = 'tidemark:v1:'
 
-/** Where a reader begins: at the start, at what comes next, or after a chunk. */
+/** Where a reader begins: at the start, at the next chunk, or after a chunk. */
 export interface Place {
   /** The run of the chunk. */
   runId: string | undefined
@@ -18,7 +18,7 @@ export function offsetOf(runId: string, cursor: string): string {
   return `${FORM}${encodeURIComponent(runId)}:${cursor}`
 }
 
-/** What an offset says; refused unless it is one of ours. */
+/** The meaning of an offset; refused unless it is one of ours. */
 export function placeOf(offset: unknown): Place {
   if (offset === '-1') return { runId: undefined, from: 'start' }
   if (offset === 'now') return { runId: undefined, from: 'now' }

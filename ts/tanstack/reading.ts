@@ -18,11 +18,11 @@ export interface Reading {
   runId: string
   after: string
   signal: AbortSignal | undefined
-  /** How long the first chunk is waited for. */
+  /** How long to wait for the first chunk. */
   deadlineMs: number
 }
 
-/** What follows an offset, to the close. What was cut short by anything else is an error, so that nobody takes it for all of the run. */
+/** The chunks after an offset, to the close. Any other end is an error, so that no reader takes a part for the whole run. */
 export async function* read(log: Log, reading: Reading): AsyncGenerator<Entry, void, undefined> {
   const { runId, after, signal, deadlineMs } = reading
   const place = placeOf(after)
@@ -54,7 +54,7 @@ export async function* read(log: Log, reading: Reading): AsyncGenerator<Entry, v
   }
 }
 
-/** What is there at this moment. */
+/** The chunks that exist at this moment. */
 export async function snapshot(log: Log, runId: string): Promise<Entry[]> {
   const entries: Entry[] = []
   let from = 'start'

@@ -5,15 +5,15 @@ import { foreignId } from '../options/adapters'
 import { object, refuse } from '../options/checks'
 import { placeOf } from './offsets'
 
-/** A run by its id, for those who have no request. */
+/** A run by its id, for callers without a request. */
 export interface TidemarkStreamInit {
   /** 1–448 bytes. */
   runId: string
-  /** What the reader has seen last: an offset, `'-1'` for all, `'now'` for what comes. Default null: nobody reads, or a producer. */
+  /** The last chunk that the reader has seen: an offset, `'-1'` to read all, `'now'` to read new chunks. Default null: a producer, or no reader. */
   offset?: string | null | undefined
 }
 
-/** Of a request, what matters here. */
+/** The part of a request that matters here. */
 interface RequestLike {
   readonly url: string
   readonly headers: { get(name: string): string | null }
@@ -56,7 +56,7 @@ function ofRequest({ url, headers }: RequestLike): { runId: string | undefined; 
   }
 }
 
-/** Not by its class: frameworks have requests of their own. */
+/** Not recognised by its class: frameworks have their own requests. */
 function isRequest(given: unknown): given is RequestLike {
   const { url, headers } = (given ?? {}) as Partial<RequestLike>
   return typeof url === 'string' && typeof headers?.get === 'function'

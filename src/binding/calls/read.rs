@@ -1,4 +1,4 @@
-//! Readers, and what they have seen.
+//! Readers, and their acknowledgements.
 
 use std::time::Duration;
 

@@ -31,13 +31,13 @@ use crate::{
     },
 };
 
-/// The first pause after news that brought nothing: what a local producer writes is heard of before it is stored.
+/// The first pause after news that brought nothing: chunks of a local producer are announced before they are stored.
 const SOON: Duration = Duration::from_millis(20);
 
-/// The longest pause between two questions: what others give up makes no noise …
+/// The longest pause between two requests, since items that others give up are not announced …
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// … nor does what a consumer of finished generations gives up, who has longer to deal with it.
+/// … and the same for consumers of finished generations, which may hold an item for longer.
 const LONG_PAUSE: Duration = Duration::from_secs(30);
 
 /// News of finished generations that arrive in quick succession are handled together.
@@ -46,12 +46,12 @@ const TOGETHER: Duration = Duration::from_millis(50);
 /// The most items that one command resolves.
 pub(crate) const AT_ONCE: usize = 100;
 
-/// What a consumer is made with.
+/// The options of a consumer.
 #[derive(Debug, Clone)]
 pub struct Consume {
     /// The stream; `None` for the finished generations of all.
     pub stream: Option<StreamId>,
-    /// What to ask for, again and again.
+    /// The request that it repeats.
     pub take: Take,
     /// How long to wait for a stream that does not exist.
     pub wait: Duration,
@@ -70,7 +70,7 @@ pub(crate) struct Consumption {
 }
 
 pub(crate) struct State {
-    /// While it gets back what it held in a life before.
+    /// While it gets back the items that it held in an earlier life.
     pub(crate) own: Option<ItemId>,
     /// Items that are its own and wait for the next turn.
     pub(crate) spare: VecDeque<Item>,

@@ -1,5 +1,5 @@
-//! How ended generations get into the queue of finished ones: the engines of their producers announce them, and whoever
-//! waits at the queue looks for those whose engines did not live to do so.
+//! How ended generations get into the queue of finished ones: the engines of their producers announce them, and the workers
+//! that wait at the queue look for those whose engines died before they could.
 
 use std::{
     sync::{Arc, Weak},
@@ -68,7 +68,7 @@ pub(crate) async fn audit(context: Weak<Context>, consumer: Weak<Consumption>) {
     let is_told = listen(&context, &consumer).await;
     let rest = if is_told { REST } else { LOOK };
     while let (Some(engine), Some(waiting)) = (context.upgrade(), consumer.upgrade()) {
-        // What fails is found by the next look.
+        // After a failure the next look finds it.
         let found = engine.store().overdue(AT_ONCE, AGAIN).await;
         let is_known = found.is_ok();
         let Overdue { open, next } = found.unwrap_or_default();
@@ -90,7 +90,7 @@ pub(crate) async fn audit(context: Weak<Context>, consumer: Weak<Consumption>) {
     }
 }
 
-/// Listens to the news, for as long as the consumer is there; whether it could.
+/// Listens to the news, for as long as the consumer exists; returns whether that is possible.
 async fn listen(context: &Weak<Context>, consumer: &Weak<Consumption>) -> bool {
     let mut backoff = Backoff::default();
     while let (Some(engine), Some(waiting)) = (context.upgrade(), consumer.upgrade()) {

@@ -1,4 +1,4 @@
-//! Groups: consumers that share the work of a stream, or of all that have finished.
+//! Groups: consumers that share the chunks of a stream, or all finished generations.
 
 pub mod consumption;
 pub(super) mod finished;
@@ -55,7 +55,7 @@ impl Engine {
         consumption.next(&self.context).await.map(Reply::Handed)
     }
 
-    /// Ends a consumer: what it was handed and has not begun is everybody's again.
+    /// Ends a consumer: items that it got but has not begun are delivered to others.
     pub async fn leave(self, consumer: Handle, mut untouched: Vec<ItemId>) -> Result<Reply> {
         let consumption = lock(&self.registry.consumptions).remove(&consumer);
         if let Some(consumption) = consumption {
@@ -67,7 +67,7 @@ impl Engine {
         Ok(Reply::Unit)
     }
 
-    /// Says what becomes of a group's items.
+    /// Resolves items of a group.
     pub async fn resolve(self, stream: Option<StreamId>, resolve: Resolve) -> Result<Reply> {
         self.context.check_open()?;
         let work = stream.as_ref().map_or(Work::Finished, Work::Stream);
@@ -78,7 +78,7 @@ impl Engine {
                 verdicts: part.to_vec(),
                 owner: resolve.owner.clone(),
             };
-            // What was begun is ended, also while the engine closes.
+            // A call that has begun is finished, also while the engine closes.
             self.context
                 .retry(|| self.context.store().resolve(work, &part))
                 .await?;

@@ -1,4 +1,4 @@
-//! Reads the chunks that a group's items are about.
+//! Reads the chunks of a group's items.
 
 use ulid::Ulid;
 
@@ -12,7 +12,7 @@ use crate::{
 /// Reads single chunks, which mostly follow each other.
 #[derive(Default)]
 pub(crate) struct Reader {
-    /// Of the page that was read last.
+    /// The generation and the frames of the page that was read last.
     generation: Option<Ulid>,
     frames: Vec<Frame>,
     /// After the chunk that was found last: its frame, the next seq and where that is.

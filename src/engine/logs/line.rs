@@ -25,7 +25,7 @@ const REMEMBERED: usize = 1000;
 /// The logs that this process appends to.
 pub struct Lines {
     by_stream: Lock<HashMap<StreamId, Arc<Line>>>,
-    /// By what the store knows this engine.
+    /// The id by which the store knows this engine.
     writer: Ulid,
     batches: Arc<AtomicU64>,
 }
@@ -47,11 +47,11 @@ const TOGETHER: usize = 64;
 /// … of so many bytes.
 const TOGETHER_BYTES: usize = 256 * 1024;
 
-/// What is known of the log from the last append.
+/// The state of the log after the last append.
 pub(super) struct Turn {
     pub writer: Ulid,
     batches: Arc<AtomicU64>,
-    /// Its last chunk, as far as this engine has heard: `None` before its first append.
+    /// The last chunk of the log that this engine knows of: `None` before its first append.
     pub known: Option<Cursor>,
     /// The ordinal of that generation.
     pub ordinal: u64,
@@ -95,7 +95,7 @@ impl Lines {
 }
 
 impl Line {
-    /// In the order in which it is asked for.
+    /// Waits for its turn, in the order of the calls.
     pub async fn turn(&self) -> MutexGuard<'_, Turn> {
         self.turn.lock().await
     }

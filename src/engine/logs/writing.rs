@@ -30,26 +30,26 @@ const ATTEMPTS: usize = 8;
 /// Creates a log.
 #[derive(Debug, Clone)]
 pub struct LogOpen {
-    /// What it is made with.
+    /// The options with which it is created.
     pub config: LogConfig,
     /// How long its keys live after the last access, unless it ends at a set time.
     pub keep: Duration,
     /// A JSON text.
     pub metadata: Option<String>,
-    /// What if it is there.
+    /// What to do if it exists.
     pub if_there: IfThere,
     /// The attempt that has put a fork down.
     pub stage: Option<Ulid>,
 }
 
-/// What is done with a log at once.
+/// Operations on a log in one atomic step.
 #[derive(Debug, Clone)]
 pub struct LogAppend {
-    /// Makes it first, if it is not there.
+    /// Creates it first, if it does not exist.
     pub create: Option<LogOpen>,
-    /// Who does it, and whose log it is if it is made.
+    /// The caller, who also owns the log if it is created.
     pub owner: Option<String>,
-    /// On whose behalf.
+    /// The numbered producer for whom the append is made.
     pub producer: Option<LogProducer>,
     /// Has to be greater, byte by byte, than that of the append before.
     pub order: Option<String>,
@@ -187,7 +187,7 @@ impl Turn {
         }
     }
 
-    /// Puts down the pieces, then what refers to them.
+    /// Stores the pieces, then appends the frame that refers to them.
     async fn write_large(
         &mut self,
         context: &Arc<Context>,

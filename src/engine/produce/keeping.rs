@@ -1,4 +1,4 @@
-//! Keeps what was accepted for a while: a restart or a failover of the store may lose it.
+//! Keeps accepted frames for a while, since a restart or a failover of the store may lose them.
 
 use std::{sync::Arc, time::Duration};
 

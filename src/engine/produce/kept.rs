@@ -11,7 +11,7 @@ use crate::{engine::large::Large, model::frame::Frame};
 pub(super) struct Kept {
     pub at: Instant,
     pub frame: Frame,
-    /// What it refers to.
+    /// The large chunk that it refers to.
     pub large: Option<Arc<Large>>,
 }
 

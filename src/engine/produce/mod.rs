@@ -38,7 +38,7 @@ use crate::{
     util::{sync::lock, ulids::next_ulid},
 };
 
-/// What a producer is started with.
+/// The options of a producer.
 #[derive(Debug, Clone)]
 pub struct Produce {
     /// The stream's owner.
@@ -213,7 +213,7 @@ impl Engine {
         depth
     }
 
-    /// Sends what was queued.
+    /// Sends the queued chunks.
     pub fn written(&self) {
         self.registry.pump.notify_one();
     }

@@ -33,9 +33,9 @@ use crate::{
 pub struct Producer {
     /// The host's name for it.
     pub handle: Handle,
-    /// Whose generation it writes.
+    /// The stream that it writes to.
     pub stream: StreamId,
-    /// What it was started with; the generation is the one that was started or joined.
+    /// The options of its start; the generation is the one that was started or joined.
     pub start: Start,
     /// The generation's ordinal.
     pub ordinal: u64,
@@ -47,16 +47,16 @@ pub struct Producer {
     pub(crate) state: Mutex<State>,
 }
 
-/// What renewals are spread by is a part of this.
+/// Renewals are spread by a part of this.
 const SPREAD: u32 = 1024;
 
-/// What a chunk costs beside its payload while it waits, so that empty ones are bounded too: its tag, as often as that is
+/// The overhead of a waiting chunk beside its payload, so that empty chunks are bounded too: its tag, as often as that is
 /// kept or copied, and a vector's room to grow. The host counts the same, and so does a reader's credit.
 pub const CHUNK_COST: u32 = 32;
 /// The cost of an awaited acknowledgement, most of it on the host's side, which counts the same.
 pub const ACK_COST: u32 = 256;
 
-/// What host and writer share.
+/// The state that host and writer share.
 #[derive(Default)]
 pub(crate) struct State {
     queue: ChunkQueue,
@@ -97,7 +97,7 @@ pub(crate) struct State {
 pub(crate) struct Batch {
     /// The chunks, if any.
     pub frame: Option<EncodedFrame>,
-    /// What the frame refers to: it is that chunk's alone.
+    /// The large chunk that the frame refers to: the frame holds nothing else.
     pub large: Option<Arc<Large>>,
     /// The end, when nothing follows.
     pub terminal: Option<Terminal>,
@@ -142,7 +142,7 @@ impl Producer {
         lock(&self.state).queued()
     }
 
-    /// The same and what keeping them costs: what the queue's bound is compared with.
+    /// The same including the overhead of its chunks, for comparison with the queue's bound.
     pub fn depth(&self) -> usize {
         lock(&self.state).depth()
     }
@@ -407,7 +407,7 @@ impl State {
         }
     }
 
-    /// How the generation will end, once that was asked for.
+    /// How the generation will end, once an end was requested.
     pub(crate) fn ending(&self) -> Option<Terminal> {
         self.finish.clone().map(|terminal| match &self.stop {
             Some(reason) => Terminal {
@@ -462,7 +462,7 @@ impl State {
         seqs
     }
 
-    /// Some of what local readers have not got of the queue, and how many chunks of it they have.
+    /// Some queued chunks that local readers have not got yet, and how many they have.
     pub(crate) fn offer(&mut self) -> Option<(usize, EncodedFrame)> {
         let (chunks, bytes) = self.offered;
         let next = self.queue.peek(chunks, bytes)?;

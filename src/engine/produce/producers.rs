@@ -38,7 +38,7 @@ impl Producers {
         self.by_handle.get(&handle)
     }
 
-    /// Those of a stream.
+    /// The producers of a stream.
     pub fn of(&self, stream: &StreamId) -> &[Arc<Producer>] {
         self.by_stream.get(stream).map_or(&[], Vec::as_slice)
     }

@@ -1,4 +1,4 @@
-//! What waits in a producer: chunks that go together into frames, and between them large ones, each by itself.
+//! The queue of a producer: chunks that are joined into frames, and between them large ones, each by itself.
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -36,10 +36,10 @@ impl Part {
     }
 }
 
-/// What leaves the queue, or may be looked at before.
+/// The part that leaves the queue, or may be looked at before.
 pub(crate) struct QueuedFrame {
     pub frame: EncodedFrame,
-    /// What the frame refers to.
+    /// The large chunk that the frame refers to.
     pub large: Option<Arc<Large>>,
     /// The bytes of its chunks.
     pub bytes: usize,
@@ -98,7 +98,7 @@ impl ChunkQueue {
 
     /// Takes one large chunk; or of others at most `max_count` and, past the first one, at most `max_bytes`.
     pub fn take(&mut self, max_count: usize, max_bytes: usize) -> Option<QueuedFrame> {
-        // An empty builder stays for what comes next, unless something has come after it.
+        // An empty builder stays for the next chunk, unless something is queued after it.
         while self.parts.len() > 1 && self.parts.front().is_some_and(|part| part.chunks() == 0) {
             self.parts.pop_front();
         }
@@ -115,7 +115,7 @@ impl ChunkQueue {
         Some(taken)
     }
 
-    /// What follows the first `skip_count` chunks, which take `skip_bytes`: one large chunk, or others up to the next.
+    /// The chunks after the first `skip_count`, which take `skip_bytes`: one large chunk, or all others up to the next large one.
     pub fn peek(&self, mut skip_count: usize, mut skip_bytes: usize) -> Option<QueuedFrame> {
         for part in &self.parts {
             if skip_count >= part.chunks() {

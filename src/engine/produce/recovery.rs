@@ -1,4 +1,4 @@
-//! What a writer does when the store answers that it does not know what the writer knows.
+//! What a writer does when the store's answer shows that the store has lost data.
 
 use std::sync::Arc;
 
@@ -132,7 +132,7 @@ impl Writer {
         self.restore().await
     }
 
-    /// The store has lost the whole stream: puts it back as far as it is still kept here.
+    /// The store has lost the whole stream: restores it as far as it is still kept here.
     async fn restore(&mut self) -> Result<()> {
         let restore = Restore {
             start: self.producer.start.clone(),

@@ -1,9 +1,9 @@
 //! Sealing: open frames become one, compressed, while the stream lives and when it ends.
 //!
-//! A generation's only producer still has the chunks of the open part, and hands their sealed frame to the store when it
-//! has nothing to write, or else with its next batch. Who cannot know them all (one of several producers, or one whose
-//! store has lost something) reads the open part from the log first. Either way the store compares where the sealed part
-//! ends, so that it does not matter who seals, nor how often.
+//! A generation's only producer still has the chunks of the open part, and sends their sealed frame to the store when it
+//! has nothing to write, or else with its next batch. A producer that cannot know all of them (one of several, or
+//! one whose store has lost something) first reads the open part from the log. Either way the store compares where the sealed
+//! part ends, so it does not matter who seals, or how often.
 
 use std::{future::Future, mem, sync::Arc, time::Duration};
 
@@ -21,13 +21,13 @@ use crate::{
 
 /// The open part is sealed when it has this many frames …
 const OPEN_FRAMES: usize = 256;
-/// … or bytes. Most of what a longer frame could still save is saved at this length (`docs/adr/0009-sealing.md`).
+/// … or bytes. A longer frame would save hardly more (`docs/adr/0009-sealing.md`).
 const OPEN_BYTES: usize = 16 * 1024;
 /// Past this, a producer waits for its sealing before it writes on: bytes …
 const MOST_OPEN_BYTES: usize = 1 << 20;
 /// … or frames, several times as many as are sealed at once.
 const MOST_OPEN_FRAMES: usize = 2048;
-/// What is read from the log to be sealed, at most.
+/// The most bytes that are read from the log to be sealed.
 const READ_BYTES: usize = 64 * 1024;
 /// How long the end of a generation waits for that.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -39,26 +39,26 @@ pub(crate) struct Sealing {
     context: Arc<Context>,
     producer: Arc<Producer>,
     open: OpenPart,
-    /// How many frames are open when they are sealed. Of streams that started together, each has another number at
-    /// first, or all would be sealed at the same moment, again and again.
+    /// How many open frames are sealed at once. The first limit is different for each stream: otherwise streams that started
+    /// together would be sealed at the same moment, again and again.
     limit: usize,
     job: Option<JoinHandle<Option<Seal>>>,
 }
 
 /// The part of the log that is not sealed.
 enum OpenPart {
-    /// All of it: what was accepted after this seq.
+    /// All of it: the frames that were accepted after this seq.
     Known {
         after: u64,
         frames: Vec<Frame>,
         bytes: usize,
     },
-    /// It has to be read. What this producer has added to it since it was last looked at:
+    /// It has to be read. `bytes` is what this producer has added since the last look.
     InLog { bytes: usize },
 }
 
 impl Sealing {
-    /// Of a generation that `producer` has just begun, or joined.
+    /// The sealing of a generation that `producer` has just begun, or joined.
     pub fn new(context: Arc<Context>, producer: Arc<Producer>, after: u64) -> Self {
         let open = if producer.exclusive {
             OpenPart::Known {
@@ -96,7 +96,7 @@ impl Sealing {
             }
             OpenPart::InLog { bytes } => {
                 *bytes += frame.size();
-                // Of several producers, the one whose chunk has a round number looks after all.
+                // Of several producers, the one whose chunk has a round number seals for all.
                 let rounds = |seq: u64| seq / OPEN_FRAMES as u64;
                 *bytes >= OPEN_BYTES || rounds(frame.last()) > rounds(frame.first() - 1)
             }
@@ -117,13 +117,13 @@ impl Sealing {
         self.job.as_ref().is_some_and(JoinHandle::is_finished)
     }
 
-    /// What can be sealed with the next batch.
+    /// The seal that can go with the next batch.
     pub fn ready(&mut self) -> Option<Seal> {
         let done = self.job.take_if(|job| job.is_finished())?;
         done.now_or_never()?.ok()?
     }
 
-    /// What is being prepared, when nothing should be written before it is ready.
+    /// The seal that is being prepared, if nothing should be written before it is ready.
     pub fn overdue(&mut self) -> Option<JoinHandle<Option<Seal>>> {
         match &self.open {
             OpenPart::Known { bytes, frames, .. }
@@ -195,7 +195,7 @@ async fn read(context: &Context, stream: &StreamId, generation: Ulid) -> Option<
         max_bytes: READ_BYTES,
         owner: OwnerCheck::Internal,
     };
-    // Whatever stands against it, the log stays as it is.
+    // If this fails, the log stays as it is.
     let page = context.store().read(stream, &read).await.ok()??;
     let mut next = page.after + 1;
     let follows = page.generation == generation

@@ -1,4 +1,4 @@
-//! Puts the pieces of a large chunk into the store, before the frame that refers to them.
+//! Stores the pieces of a large chunk, before the frame that refers to them.
 
 use tokio::time::Instant;
 

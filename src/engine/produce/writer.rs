@@ -21,13 +21,13 @@ use crate::{
     util::{backoff::Backoff, sync::lock},
 };
 
-/// Telling so many readers counts as one step of a task's turn.
+/// Notifying this many readers counts as one step of a task's turn.
 const FOLLOWERS_IN_A_TURN: usize = 256;
 
-/// What is longer than this is long for one command of the store.
+/// A batch or seal above this length is long for one command of the store.
 const LONG: usize = 64 * 1024;
 
-/// The open part is sealed in so many parts at the end, beside the last one: 32,768 frames at 512 a seal, which may be open
+/// The most parts in which the open part is sealed at the end, beside the last one: 32,768 frames at 512 a seal, which may be open
 /// when the store was set back behind many seals. Each is a page and an append, a millisecond or two.
 const MOST_PARTS: usize = 64;
 
@@ -195,7 +195,7 @@ impl Writer {
                 due,
             } = reply
             else {
-                // Others may be sealing too; what they leave is little.
+                // Others may be sealing too, and leave only little.
                 may_seal = reply != Appended::Unsealed;
                 is_complete = batch.large.is_none() || reply == Appended::Unsealed;
                 self.recover(reply).await?;
@@ -226,7 +226,7 @@ impl Writer {
         }
     }
 
-    /// Seals a part by itself; returns the store's answer if that was something else.
+    /// Seals a part separately; returns the store's answer if the seal was not accepted.
     async fn seal_first(&mut self, part: &Seal) -> Result<Option<Appended>> {
         let reply = self.send(None, None, None, Some(part.clone())).await?;
         let Appended::Done { stop, .. } = reply else {
@@ -260,7 +260,7 @@ impl Writer {
         seal.last() <= self.log_end && (is_part || is_long_batch && is_long(&seal.frame.bytes))
     }
 
-    /// What the store can seal with this batch: all of it at the end.
+    /// The seal to send with this batch; at the end it has everything that is left.
     async fn seal(&mut self, batch: &Batch) -> Option<Seal> {
         if batch.terminal.is_some() {
             let is_known = |frame: &&EncodedFrame| self.producer.exclusive && !is_long(&frame.bytes);

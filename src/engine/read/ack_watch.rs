@@ -50,7 +50,7 @@ pub(crate) async fn watch(reader: Weak<Subscription>, context: Weak<Context>, ac
     }
 }
 
-/// Until the next look. What is delivered meanwhile has its whole time from then on.
+/// The time until the next look. Chunks that are delivered meanwhile have the full timeout from then on.
 fn pause(reader: &Arc<Subscription>, timeout: Option<Duration>, has_consumer: bool) -> Duration {
     let since = reader.with_window(Window::waiting_since);
     let left = timeout.map(|timeout| {

@@ -1,8 +1,8 @@
-//! What consumers have seen: gathered, and written for all streams together.
+//! Acknowledgements of consumers: gathered, and written for all streams together.
 //!
 //! A consumer's cursor waits here for the next round, [`Config::ack_interval`](crate::Config::ack_interval) after the first
-//! one that came; a later one replaces it. What fails for a passing reason goes into the next round.
-//! Readers of this process that wait for the consumer's acknowledgement hear of it at once.
+//! one that came; a later one replaces it. Transient failures go into the next round. Readers of this process that wait for
+//! the consumer's acknowledgement get it at once.
 
 use std::{
     collections::{HashMap, hash_map},
@@ -29,7 +29,7 @@ const AT_ONCE: usize = 128;
 /// The streams that are written for at the same time.
 const STREAMS_AT_ONCE: usize = 64;
 
-/// Those who are asked for with the same right.
+/// A stream, and the owner with whom its cursors are written.
 type Group = (StreamId, Option<String>);
 
 /// By stream and consumer.
@@ -39,7 +39,7 @@ type Readers = HashMap<(StreamId, String), Vec<Weak<Subscription>>>;
 pub(crate) struct Acks {
     waiting: Mutex<HashMap<Group, Entries>>,
     work: Notify,
-    /// Those that count what their consumer has acknowledged.
+    /// Readers whose windows count their consumer's acknowledgements.
     readers: Mutex<Readers>,
     /// Rounds follow each other: a cursor that is being written is not overtaken by a look at it.
     round: tokio::sync::Mutex<()>,
@@ -104,7 +104,7 @@ impl Acks {
         }
     }
 
-    /// Writes what waits, or what waits for one stream.
+    /// Writes the waiting cursors, of all streams or of one.
     pub async fn flush(&self, context: &Context, only: Option<&StreamId>) {
         let _turn = self.round.lock().await;
         let taken: Vec<_> = lock(&self.waiting)

@@ -1,4 +1,4 @@
-//! How a subscription finds its place: listen first, then read.
+//! How a subscription finds its starting position: listen first, then read.
 
 use std::{sync::Arc, time::Duration};
 

@@ -18,11 +18,11 @@ use crate::{
     util::{backoff::Backoff, sync::lock},
 };
 
-/// So much of a large chunk's body is delivered at once.
+/// How much of a large chunk's body is delivered at once.
 const PART: usize = 64 * 1024;
 
 impl Subscription {
-    /// Delivers a large chunk, or its beginning, once it is here; returns what that costs.
+    /// Delivers a large chunk, or its beginning, once it has been fetched; returns its cost.
     pub(crate) fn deliver_large(
         self: &Arc<Self>,
         state: &mut State,
@@ -140,7 +140,7 @@ impl State {
         }
     }
 
-    /// What is left of a large chunk has to be fetched again.
+    /// The rest of a large chunk has to be fetched again.
     pub(crate) fn drop_tail(&mut self) {
         if let Some(tail) = &mut self.tail {
             tail.rest = Bytes::new();

@@ -1,4 +1,4 @@
-//! How a subscription reads the log: the next page, and what becomes of one that is not taken.
+//! How a subscription reads the log: the next page, and when a page that is not taken is dropped.
 
 use std::{
     sync::{Arc, Weak},
@@ -16,7 +16,7 @@ use crate::{
     util::{backoff::Backoff, sync::lock},
 };
 
-/// A page without progress is not asked for again at once.
+/// The pause before a page without progress is requested again.
 const IDLE_PAGE: Duration = Duration::from_millis(100);
 
 impl Subscription {
@@ -185,7 +185,7 @@ async fn fetch(subscription: Arc<Subscription>, context: Arc<Context>, read: Rea
                 return subscription.accept(page);
             }
             // Its producer may put it back; the hub says when that is no longer expected. However the generation
-            // ended: what is left of it cannot be read any more.
+            // ended: the rest of it cannot be read any more.
             Ok(None) => {
                 if let Some(terminal) = subscription.hub.terminal() {
                     let is_deleted = terminal.is_interrupted(InterruptReason::Deleted);

@@ -27,9 +27,9 @@ use crate::{
     util::{backoff::jitter, sync::lock},
 };
 
-/// What pub/sub can never show (a lost last message, a dead producer, a vanished key) is looked for this often.
+/// How often the log is checked for problems that pub/sub can never show: a lost last message, a dead producer, a vanished key.
 pub(crate) const AUDIT: Duration = Duration::from_secs(5);
-/// What an audit or a repair reads at most before it leaves the rest to the readers.
+/// The most that an audit or a repair reads before it leaves the rest to the readers.
 pub(crate) const PAGE_BYTES: usize = 256 * 1024;
 
 /// A reader of a stream, which is notified of its news.
@@ -91,7 +91,7 @@ impl Hub {
         }
     }
 
-    /// Whose readers in this process share it.
+    /// The stream whose readers in this process share this hub.
     pub fn stream(&self) -> &StreamId {
         &self.stream
     }
@@ -146,7 +146,7 @@ impl Hub {
         lock(&self.state).ring.tail()
     }
 
-    /// The last chunk of this generation that was heard of.
+    /// The last chunk of this generation that is known.
     pub fn tail_of(&self, generation: Ulid) -> Option<u64> {
         let state = lock(&self.state);
         let is_known = state.ring.generation() == Some(generation);
@@ -281,7 +281,7 @@ impl Hub {
         self.tell(news);
     }
 
-    /// What follows a reader's cursor.
+    /// The frames after a reader's cursor.
     pub fn next(&self, generation: Ulid, seq: u64) -> Next {
         lock(&self.state).ring.next(generation, seq)
     }
@@ -291,7 +291,7 @@ impl Hub {
         lock(&self.state).admitted = Some((generation, owner.clone()));
     }
 
-    /// Whether a reader that was let in before can go on from here without a look at the log.
+    /// Whether a reader that was admitted before can continue from here without reading the log.
     pub fn resumes(&self, generation: Ulid, seq: u64, owner: &OwnerCheck) -> bool {
         let state = lock(&self.state);
         let is_admitted = state

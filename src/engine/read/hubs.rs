@@ -1,4 +1,4 @@
-//! The hubs of an engine, and what keeps each of them up to date: it listens, repairs and audits.
+//! The hubs of an engine, and the task that keeps each of them up to date: it listens, repairs and audits.
 
 use std::{
     collections::HashMap,
@@ -33,7 +33,7 @@ pub(crate) struct Hubs {
 }
 
 impl Hubs {
-    /// The stream's hub, made if there is none. What needs it must join it in `join`, before others can find it unused.
+    /// The stream's hub; creates it if there is none. The caller must join it in `join`, before others can find it unused.
     pub fn with<T>(&self, stream: &StreamId, join: impl FnOnce(&Arc<Hub>) -> T) -> T {
         let mut hubs = lock(&self.by_stream);
         join(
@@ -195,7 +195,7 @@ async fn wait(hub: &Hub) -> bool {
     }
 }
 
-/// Reads what the hub has not seen; false when the store could not be read.
+/// Reads the frames that the hub has not seen; false if the store could not be read.
 async fn audit(hub: &Hub, context: &Context) -> bool {
     let position = {
         let state = lock(&hub.state);

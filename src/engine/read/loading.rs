@@ -30,7 +30,7 @@ pub(crate) struct Tail {
     pub of: Reference,
     pub at: Cursor,
     pub sent: usize,
-    /// What is left; nothing when that has to be fetched again.
+    /// The rest; nothing if it has to be fetched again.
     pub rest: Bytes,
 }
 
@@ -40,12 +40,12 @@ impl Tail {
     }
 }
 
-/// A large chunk that a reader has come to.
+/// A large chunk that a reader has reached.
 pub(crate) struct Wanted {
     pub of: Reference,
     pub at: Cursor,
     /// For an event stream.
     pub format: Option<Format>,
-    /// It is read for what follows it alone.
+    /// The client has seen it: it is only read because of later chunks.
     pub is_seen: bool,
 }

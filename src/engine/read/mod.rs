@@ -1,4 +1,4 @@
-//! Readers: how each gets every chunk once, in order, from where it stands.
+//! Readers: how each gets every chunk once, in order, from its position.
 
 mod ack_watch;
 pub(super) mod acks;

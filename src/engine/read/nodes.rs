@@ -10,7 +10,7 @@ use crate::{
     util::sync::lock,
 };
 
-/// What is due at some moment is looked at this long after it, by the store's clock.
+/// How long after a deadline the log is checked for it, by the store's clock.
 pub(super) const SLACK: Duration = Duration::from_millis(30);
 
 /// The nodes that somebody's hub counts on.

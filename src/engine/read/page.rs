@@ -1,6 +1,6 @@
-//! The page of the log that a reader is being given, and for how long it may wait for the reader.
+//! The page of the log that is being delivered to a reader, and how long it may wait for the reader.
 //!
-//! A reader that is slow keeps its page: it would have to be read once more. One that stands still does not.
+//! A slow reader keeps its page, since dropping it would only cost another read. A reader that stands still does not.
 
 use std::{
     collections::VecDeque,
@@ -16,18 +16,18 @@ use tokio::time::Instant;
 use super::hub::PAGE_BYTES;
 use crate::model::{ending::Terminal, frame::Frame};
 
-/// The first page of a reader that has not asked for anything yet: enough to begin with once it does.
+/// The size of the first page of a reader that has not asked for anything yet: enough to begin with.
 const FIRST_BYTES: usize = 32 * 1024;
 /// The page after one that was dropped. The next one may be twice as large if this one is taken so quickly.
 const LEAST_BYTES: usize = 16 * 1024;
 const TAKEN_WITHIN: Duration = Duration::from_secs(1);
-/// A reader that has taken nothing for so long stands still; one that has never asked for anything, sooner.
+/// A reader that has taken nothing for this long stands still; one that has never asked for anything, sooner.
 const STILL: Duration = Duration::from_secs(5);
 const UNASKED: Duration = Duration::from_secs(1);
-/// What the pages of all readers that are out of credit may hold. Beyond, the next one to stop drops its own at once.
+/// The most bytes that pages of readers out of credit may hold together. Beyond it, the next reader to stop drops its page at once.
 const MOST_HELD: usize = 16 * 1024 * 1024;
 
-/// What is left of the page that was read last.
+/// The rest of the page that was read last.
 #[derive(Default)]
 pub(crate) struct LogPage {
     pub frames: VecDeque<Frame>,
@@ -46,7 +46,7 @@ impl LogPage {
         self.held = None;
     }
 
-    /// Its reader has stopped; whether it may wait. `all` counts what all pages hold.
+    /// Its reader has stopped; returns whether the page may wait. `all` counts the bytes of all pages.
     pub fn hold(&mut self, all: &Arc<AtomicUsize>) -> bool {
         if self.held.is_none() {
             self.held = Held::new(all, self.frames.iter().map(Frame::size).sum());
@@ -63,7 +63,7 @@ impl LogPage {
     }
 }
 
-/// A part of what all pages hold.
+/// A share of the bytes of all pages.
 struct Held {
     all: Arc<AtomicUsize>,
     bytes: usize,
@@ -72,7 +72,7 @@ struct Held {
 impl Held {
     fn new(all: &Arc<AtomicUsize>, bytes: usize) -> Option<Self> {
         let before = all.fetch_add(bytes, Ordering::Relaxed);
-        // Dropped, it takes back what it has added.
+        // On drop it subtracts what it has added.
         let held = Self {
             all: Arc::clone(all),
             bytes,
@@ -87,11 +87,11 @@ impl Drop for Held {
     }
 }
 
-/// How a reader takes what it is given.
+/// How fast a reader takes its chunks.
 pub(crate) struct Pace {
     /// How much the next page is to hold.
     bytes: usize,
-    /// It has asked for more than it was opened with.
+    /// It has asked for more than its initial credit.
     has_asked: bool,
     /// When it was last given something.
     moved: Option<Instant>,
@@ -129,7 +129,7 @@ impl Pace {
         self.bytes
     }
 
-    /// The same once it has taken this one. `all` counts what the pages of all readers hold.
+    /// The same once it has taken this one. `all` counts the bytes of all readers' pages.
     pub fn bytes_after(&mut self, page: &LogPage, all: &AtomicUsize) -> usize {
         let is_quick = page.since.is_some_and(|since| since.elapsed() < TAKEN_WITHIN);
         if is_quick && all.load(Ordering::Relaxed) < MOST_HELD / 2 {

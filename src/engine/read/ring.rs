@@ -25,7 +25,7 @@ pub enum News {
     Hole,
 }
 
-/// What comes after a reader's place.
+/// The result of a look after a reader's position.
 #[derive(Debug, Clone)]
 pub enum Next {
     /// This frame holds the next chunk.
@@ -149,7 +149,7 @@ impl Ring {
         }
     }
 
-    /// What follows cannot be read here: everybody has to see for themselves.
+    /// The ring cannot be continued: every reader has to read the log.
     pub fn lose_track(&mut self) {
         self.tail = None;
         self.frames.clear();
@@ -208,7 +208,7 @@ impl Ring {
         }
     }
 
-    /// What follows `seq` of `generation`.
+    /// The frames after `seq` of `generation`.
     pub fn next(&self, generation: Ulid, seq: u64) -> Next {
         let (true, Some(tail)) = (self.generation == Some(generation), self.tail) else {
             return Next::Log;
@@ -230,7 +230,7 @@ impl Ring {
             };
         }
         match &self.terminal {
-            // A reader past the end has seen what the store has lost; nothing more will come.
+            // A reader past the end has seen chunks that the store has lost; nothing more will come.
             Some((last, terminal)) if seq >= *last => Next::Terminal(terminal.clone()),
             Some(_) => Next::Log,
             None => Next::Wait,

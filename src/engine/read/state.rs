@@ -1,4 +1,4 @@
-//! What a subscription knows of its reader, and has for it.
+//! The state of a subscription: its reader's position, and the chunks for it.
 
 use tokio::task::AbortHandle;
 use ulid::Ulid;
@@ -25,7 +25,7 @@ pub(crate) struct State {
     pub(crate) page: LogPage,
     /// The large chunk that comes next, when it has to be fetched.
     pub(crate) load: Option<Load>,
-    /// What has not been delivered yet of the large chunk that was begun.
+    /// The undelivered rest of a large chunk.
     pub(crate) tail: Option<Tail>,
     pub(crate) pace: Pace,
     pub(crate) framing: Option<Framing>,
@@ -55,7 +55,7 @@ impl State {
         }
     }
 
-    /// What is left of the page has to be read again.
+    /// The rest of the page has to be read again.
     pub(super) fn drop_page(&mut self) {
         // The error was found behind the frames of this page, and must not be delivered before them.
         if !self.page.frames.is_empty() && self.end.is_none() {
@@ -64,7 +64,7 @@ impl State {
         }
     }
 
-    /// Whether nothing would become free if what it has were read again.
+    /// Whether it holds nothing that could be dropped and read again later.
     pub(super) fn is_light(&self) -> bool {
         self.page.frames.is_empty() && self.tail.as_ref().is_none_or(Tail::is_dropped)
     }

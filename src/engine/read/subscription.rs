@@ -1,8 +1,8 @@
 //! The subscription: a cursor over the log, woken by its hub.
 //!
 //! It owns no queue. While it keeps up, it reads from the hub's ring; when it cannot, for any reason, it reads the next
-//! page from the log, and only as long as its reader has credit left. What a reader that stands still has not taken of its
-//! page is dropped, and read again should it go on: it costs its cursor.
+//! page from the log, and only as long as its reader has credit left. If a reader stands still, the rest of its
+//! page is dropped, and read again if it continues; meanwhile it costs only its cursor.
 
 use std::{
     sync::{
@@ -33,30 +33,30 @@ use crate::{
     util::sync::lock,
 };
 
-/// Of chunks that are read for what follows them alone, so many are passed in one turn.
+/// How many chunks that the client has seen already are skipped in one turn.
 const MOST_PASSED: usize = 4096;
 
-/// What a reader asks for.
+/// The options of a reader.
 #[derive(Debug, Clone)]
 pub struct Follow {
     /// Where to begin.
     pub position: Position,
-    /// The consumer whose cursor is where to begin, if it has one. What it has not seen of the generation before the
-    /// current one comes first.
+    /// The consumer at whose cursor the reader begins, if there is one. The unseen rest of the previous generation comes
+    /// first.
     pub resume: Option<String>,
-    /// Who asks.
+    /// The caller.
     pub owner: Option<String>,
     /// How long to wait for a stream that does not exist.
     pub wait: Duration,
     /// Whether to wait for a store that is known to be away; else it fails at once.
     pub is_patient: bool,
-    /// Whether to go on into the next generations.
+    /// Whether to continue into the next generations.
     pub all: bool,
-    /// What may be delivered before the reader asks for more.
+    /// The credit: how much may be delivered before the reader asks for more.
     pub credit: u64,
     /// To be delivered as server-sent events.
     pub framing: Option<Framing>,
-    /// What may be delivered before the reader acknowledges it, if it does.
+    /// The window: how much may be delivered before the reader acknowledges it, if it does.
     pub ack: Option<AckTerms>,
 }
 
@@ -79,7 +79,7 @@ pub struct Subscription {
     pub(crate) owner: OwnerCheck,
     pub(crate) all: bool,
     pub(crate) resumes: bool,
-    /// Whose acknowledgements it waits for.
+    /// The consumer whose acknowledgements it waits for.
     pub(crate) consumer: Option<String>,
     /// It stands in the outbox.
     pub(crate) queued: AtomicBool,
@@ -96,7 +96,7 @@ impl Follower for Subscription {
         }
     }
 
-    /// There is more to deliver, which may wait a moment for what follows.
+    /// There is more to deliver, which may wait a moment for following chunks.
     fn grow(&self, bytes: usize) {
         if !self.stalled.load(Ordering::Acquire)
             && let Some(context) = self.context.upgrade()
@@ -163,12 +163,12 @@ impl Subscription {
         &self.hub
     }
 
-    /// Who reads.
+    /// The caller that reads.
     pub fn owner(&self) -> &OwnerCheck {
         &self.owner
     }
 
-    /// Whose acknowledgements it waits for, wherever they arrive.
+    /// The consumer whose acknowledgements it waits for, on any server.
     pub fn consumer(&self) -> Option<&str> {
         self.consumer.as_deref()
     }
@@ -223,7 +223,7 @@ impl Subscription {
         lock(&self.state).window.as_ref().map(look).unwrap_or_default()
     }
 
-    /// Ends it with an error, before what it has.
+    /// Ends it with an error at once, dropping the chunks that it has.
     pub(crate) fn give_up(&self, error: Error) {
         let mut state = lock(&self.state);
         state.page = LogPage::default();
@@ -388,7 +388,7 @@ impl Subscription {
         }
     }
 
-    /// What to do next when the frame was not delivered to its end.
+    /// The next step, if the frame was not delivered to its end.
     fn deliver(self: &Arc<Self>, state: &mut State, frame: &Frame, sink: &mut dyn Sink) -> Option<Action> {
         let mut cursor = state.cursor?;
         if state.framing.is_none() && state.announced != Some(cursor.generation) {
@@ -401,7 +401,7 @@ impl Subscription {
             }
             if !state.has_room() {
                 self.stalled.store(true, Ordering::Release);
-                // What the reader has to deal with first must not wait for what comes after it.
+                // A joined delta must not be held back: the reader may have to acknowledge it before more can follow.
                 if let Some(framing) = &mut state.framing {
                     sink.piece(self.handle, None, &mut |out| framing.flush(out));
                 }
@@ -476,13 +476,13 @@ impl Subscription {
     }
 }
 
-/// What a pull does next.
+/// The next step of a pull.
 pub(crate) enum Action {
     /// Something was delivered, or found: there may be more.
     Continue,
     /// Nothing more, until it is poked or given credit.
     Wait,
-    /// What follows has to be read from the log.
+    /// The next chunks have to be read from the log.
     Fetch,
     End(End),
 }

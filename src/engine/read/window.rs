@@ -1,17 +1,17 @@
-//! How much a reader may have been given and not acknowledged, and for how long.
+//! How many chunks may be delivered to a reader without being acknowledged, and for how long.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What a reader that acknowledges asks for.
+/// The options of a reader that acknowledges.
 #[derive(Debug, Clone)]
 pub struct AckTerms {
     /// The most chunks; `None` counts them without a bound.
     pub window: Option<u64>,
     /// How long chunks may wait for the next acknowledgement.
     pub timeout: Option<Duration>,
-    /// Whose acknowledgements count, wherever they arrive.
+    /// The consumer whose acknowledgements count, on any server.
     pub consumer: Option<String>,
 }
 

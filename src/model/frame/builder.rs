@@ -1,4 +1,4 @@
-//! How a frame is put together.
+//! Builds frames.
 
 use std::{collections::VecDeque, ops::Range};
 
@@ -9,7 +9,7 @@ use super::chunk::{Kind, REFERENCE, put_varint, untag};
 /// Chunks are stored as they came.
 pub(super) const PLAIN: u8 = 0;
 
-/// Collects chunks until they are encoded as one frame, or as several: taking one does not move what stays.
+/// Collects chunks until they are encoded as one frame, or as several; taking one does not move the rest.
 #[derive(Debug, Default, Clone)]
 pub struct FrameBuilder {
     tags: VecDeque<u32>,
@@ -105,6 +105,6 @@ pub struct EncodedFrame {
     pub count: u64,
     /// The bytes of all chunks.
     pub payload_len: usize,
-    /// What is stored.
+    /// The stored bytes.
     pub bytes: Bytes,
 }

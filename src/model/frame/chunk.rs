@@ -6,7 +6,7 @@ pub const MAX_CHUNK: usize = 32 << 20;
 /// The largest chunk that a frame holds itself, in bytes.
 pub const MAX_INLINE: usize = 1 << 20;
 
-/// What a chunk is for the one who reads it.
+/// The type of a chunk for its readers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Arbitrary bytes.
@@ -20,13 +20,13 @@ pub enum Kind {
 /// One chunk inside a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Chunk<'a> {
-    /// What it is.
+    /// Text or bytes.
     pub kind: Kind,
-    /// What the producer wrote: UTF-8 if it is text.
+    /// The producer's data: UTF-8 if it is text.
     pub data: &'a [u8],
 }
 
-/// What a tag says: what the chunk is, and the length of its payload.
+/// The content of a tag: the kind of the chunk, and the length of its payload.
 pub(super) fn untag(tag: u64) -> Option<(Kind, usize)> {
     let length = tag >> 1;
     let kind = match tag & 1 {

@@ -6,12 +6,12 @@
 //! body    count × (length << 1 | is_text): varint | payload
 //! ```
 //!
-//! A chunk that is too large for a frame is kept in pieces, and stands in it as a [`Reference`], whose length has
-//! 2 MiB (`REFERENCE`) added: more than any chunk of a version that knows none.
+//! A chunk that is too large for a frame is kept in pieces. The frame holds a [`Reference`] to it, whose length has
+//! 2 MiB (`REFERENCE`) added: more than any chunk of a version without references.
 //!
-//! Varints are LEB128. The frame does not say its place: the log entry's id carries the last seq, so that a frame can be
-//! built before the store has given it numbers (`docs/adr/0001-log-entry-ids.md`). Producers write plain frames; sealing
-//! puts many into one and compresses it ([`SealedFrame`]). In memory a [`Frame`] is always plain.
+//! Varints are LEB128. The frame does not contain its position: the log entry's id has the last seq, so that a frame can be
+//! built before the store has assigned its numbers (`docs/adr/0001-log-entry-ids.md`). Producers write plain frames; sealing
+//! joins many into one and compresses it ([`SealedFrame`]). In memory a [`Frame`] is always plain.
 
 mod builder;
 mod chunk;
@@ -64,7 +64,7 @@ pub struct SealedFrame {
     pub count: u64,
     /// The bytes that are in memory when it has been inflated.
     pub body_len: usize,
-    /// What is stored.
+    /// The stored bytes.
     pub bytes: Bytes,
 }
 
@@ -127,7 +127,7 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// Checks and places what the log holds under an entry whose id ends in `last`.
+    /// Checks the content of a log entry whose id ends in `last`, and numbers its chunks.
     ///
     /// # Errors
     /// The reason, in words, when the bytes are not a frame.
@@ -182,7 +182,7 @@ impl Frame {
         self.bytes.len()
     }
 
-    /// What is stored, for a producer that has to write it again.
+    /// The stored bytes, for a producer that has to write them again.
     pub fn encoded(&self) -> EncodedFrame {
         EncodedFrame {
             count: self.count,
@@ -268,7 +268,7 @@ fn inflate(bytes: &[u8]) -> std::result::Result<Bytes, &'static str> {
     put_varint(&mut plain, count);
     let body_at = plain.len();
     let mut decoder = GzDecoder::new(&bytes[at..]);
-    // One byte more than declared, which must not come: asking for it is what makes the decoder compare its checksum.
+    // One byte more than declared, which must not come: reading up to it makes the decoder compare its checksum.
     let inflated = (&mut decoder).take(declared + 1).read_to_end(&mut plain);
     if inflated.is_err() || plain.len() - body_at != body_len || !decoder.into_inner().is_empty() {
         return Err("a frame that cannot be inflated to what it declares");

@@ -1,4 +1,4 @@
-//! What a frame holds in the place of a chunk that is kept in pieces.
+//! What a frame holds instead of a chunk that is kept in pieces.
 //!
 //! ```text
 //! is_text: u8 | the generation's ordinal: varint | the chunk's length: varint | id: 16 bytes
@@ -39,7 +39,7 @@ impl Reference {
         out
     }
 
-    /// The inverse of [`Reference::encode`]; `None` for what it cannot have returned.
+    /// The inverse of [`Reference::encode`]; `None` for bytes that it cannot have returned.
     pub fn decode(data: &[u8]) -> Option<Self> {
         let kind = match data.first()? {
             0 => Kind::Bytes,

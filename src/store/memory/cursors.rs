@@ -1,4 +1,4 @@
-//! How far the consumers of a stream have got.
+//! The cursors of a stream's consumers.
 
 use std::collections::BTreeMap;
 
@@ -13,7 +13,7 @@ use crate::{
 #[derive(Default)]
 pub(super) struct Cursors {
     of: BTreeMap<String, Cursor>,
-    /// The generation in which those of older ones have made room.
+    /// The generation in which consumers of older ones have made room.
     cleared_in: Option<Ulid>,
 }
 

@@ -1,4 +1,4 @@
-//! What the groups of a stream, or of the queue of finished generations, have been handed and not resolved.
+//! The unresolved items of the groups of a stream, or of the queue of finished generations.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -137,7 +137,7 @@ impl Groups {
         self.0.is_empty()
     }
 
-    /// The group, which is made to begin after `at` if there is none.
+    /// The group; if there is none, it is created and begins after `at`.
     fn get(&mut self, name: &str, at: impl FnOnce() -> ItemId) -> Result<&mut Group> {
         if !self.0.contains_key(name) {
             if self.0.len() >= MAX_GROUPS {
@@ -181,7 +181,7 @@ impl Groups {
 }
 
 impl Group {
-    /// What the consumer holds itself, or else what others have held for too long.
+    /// Items that the consumer itself holds, or else items that others have held for too long.
     fn reclaim(&mut self, take: &Take, now: Instant) -> Vec<(ItemId, u64)> {
         let is_own = |id: &ItemId, held: &Held| {
             held.consumer == take.consumer && take.own.is_some_and(|own| *id > own)

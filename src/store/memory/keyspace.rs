@@ -1,4 +1,4 @@
-//! What the stores of one process share: the streams under a prefix, who listens, and the messages in between.
+//! What the stores of one process share: the streams under a prefix, their listeners, and messages.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque, hash_map::Entry},
@@ -173,8 +173,8 @@ impl Realm {
         operation(&mut lock(&self.state).finished)
     }
 
-    /// Ends the generations whose producers are dead, of some streams made after `from`: whether any is still active, and
-    /// where to go on.
+    /// Ends the generations whose producers are dead, of some streams created after `from`. Returns whether any is still active,
+    /// and where to continue.
     pub fn lapse(&self, node: Ulid, from: u64) -> (bool, Option<u64>) {
         let rest = (Bound::Excluded(from), Bound::Unbounded);
         let some: Vec<_> = lock(&self.state)
@@ -190,7 +190,7 @@ impl Realm {
         (is_active, some.last().map(|(number, _)| *number))
     }
 
-    /// About `count` streams made after `from`.
+    /// About `count` streams created after `from`.
     pub fn list(&self, from: ListCursor, count: usize) -> (Vec<StreamId>, Option<ListCursor>) {
         let state = lock(&self.state);
         let now = Instant::now();

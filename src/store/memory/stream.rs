@@ -57,10 +57,10 @@ pub(super) struct Stream {
     log: Option<log::Log>,
 }
 
-/// That the producers are dead, see `suspicion`.
+/// The suspicion that the producers are dead, see `suspicion`.
 #[derive(Clone, Copy)]
 struct Suspicion {
-    /// What was last heard of them.
+    /// Their last lease and seq.
     sign: Sign,
     since: Instant,
     looked: Instant,
@@ -78,9 +78,9 @@ struct Generation {
     sealed: Vec<Sealed>,
     /// The seq that the sealed part ends with.
     sealed_to: u64,
-    /// What has not been sealed yet.
+    /// The frames that are not sealed yet.
     frames: Vec<Frame>,
-    /// Of large chunks.
+    /// Pieces of large chunks.
     pieces: HashMap<Ulid, Vec<Bytes>>,
     /// The bytes of all that.
     stored: usize,
@@ -365,7 +365,7 @@ impl Stream {
         }
     }
 
-    /// A lease's renewal; also what a restore meets when the record is there after all.
+    /// Renews a lease; also the result of a restore if the record is there after all.
     pub fn renew(
         &mut self,
         transaction: &Transaction,
@@ -436,7 +436,7 @@ impl Stream {
         self.expires = transaction.after(self.ttl.active);
     }
 
-    /// A producer's end: the generation's too, unless others of a shared one go on.
+    /// Ends a producer, and with it the generation, unless other producers of a shared one continue.
     fn finish(&mut self, transaction: &mut Transaction, id: Ulid, asked: &Terminal) -> Option<Terminal> {
         let others = self
             .producers

@@ -1,4 +1,4 @@
-//! What is kept under one stream id: the stream, or what outlives and precedes it.
+//! The entry of one stream id: the stream, and data that precedes or outlives it.
 
 use std::time::Duration;
 
@@ -47,7 +47,7 @@ pub(super) struct StreamEntry {
     prefix: Option<Prefix>,
 }
 
-/// What a stream that was deleted while active leaves behind.
+/// The rest of a stream that was deleted while active.
 struct Tombstone {
     generation: Ulid,
     ordinal: u64,
@@ -187,7 +187,7 @@ impl StreamEntry {
         self.renew(transaction, &renew)
     }
 
-    /// Begins a generation again, in the place of an older one if one was faster to be put back.
+    /// Restores a generation; replaces an older one that was restored first.
     fn put_back(&mut self, transaction: &mut Transaction, start: &Start, mut beginning: Beginning) {
         let is_first = self.stream.is_none();
         if let Some(mut older) = self.stream.take() {
@@ -257,7 +257,7 @@ impl StreamEntry {
         Ok(stream.write_all(transaction, writes, true))
     }
 
-    /// That of a stream that is not there yet.
+    /// The stop of a stream that does not exist yet.
     fn next_ordinal(&self) -> u64 {
         self.tombstone.as_ref().map_or(1, |left| left.ordinal + 1)
     }

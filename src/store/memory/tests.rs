@@ -16,7 +16,7 @@ use crate::{
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Writes down the last seqs it hears of, and calls back into its store while it is told.
+/// Notes the last seqs that it gets, and calls its store from within the notification.
 #[derive(Default)]
 struct Ear {
     lasts: Mutex<Vec<u64>>,

@@ -24,7 +24,7 @@ pub(super) enum Message {
 /// The circumstances of one operation.
 pub(super) struct Transaction<'a> {
     pub stream: &'a StreamId,
-    /// The engine that asks.
+    /// The calling engine.
     pub node: Ulid,
     /// Tokio's clock, so that tests can pause it.
     pub now: Instant,

@@ -1,4 +1,4 @@
-//! Appends by the whole script, and what every producer's answer brings about.
+//! Appends by the whole script, and the consequences of each answer.
 
 use tokio::time::Instant;
 use ulid::Ulid;
@@ -47,7 +47,7 @@ impl RedisStore {
         self.appended(stream, append.generation, answer)
     }
 
-    /// Takes a producer's answer apart, and makes the stream's entry in the index as long as the TTLs that were set.
+    /// Reads a producer's answer, and extends the stream's index entry if TTLs were set.
     pub(super) fn appended(
         &self,
         stream: &StreamId,

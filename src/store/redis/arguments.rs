@@ -1,4 +1,4 @@
-//! How scripts take values, and what numbers they give.
+//! The form of values in scripts' arguments and replies.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub(super) fn optional(text: Option<&String>) -> String {
     text.map_or_else(String::new, |text| format!("={text}"))
 }
 
-/// How scripts take the one who asks.
+/// The caller, in the form for scripts.
 pub(super) fn check(owner: &OwnerCheck) -> String {
     match owner {
         OwnerCheck::Internal => String::new(),

@@ -1,4 +1,4 @@
-//! The store itself, and what all of its operations are made of.
+//! The store itself, and the parts that all of its operations use.
 
 use std::{
     sync::{

@@ -1,5 +1,5 @@
-//! Errands: calls that an operation brings about for the keys of others, in a cluster on other servers. Nobody waits for
-//! them; what fails for a passing reason is tried again.
+//! Errands: additional calls of an operation for other keys, in a cluster on other servers. Nobody waits for
+//! them; transient failures are retried.
 
 use std::{
     collections::{
@@ -91,7 +91,7 @@ impl Errands {
             }
             errands.with_latest(&name, number, |latest| drop(latest.remove()));
         });
-        // Sent now: what the caller asks for next comes after it.
+        // Sent now, so that the caller's next command comes after it.
         if (&mut errand).now_or_never().is_none() {
             let task = tokio::spawn(errand).abort_handle();
             self.with_latest(&known_as, number, |mut latest| {

@@ -1,7 +1,7 @@
 //! Fast appends: the other side of `lua/fast_append.lua`.
 //!
-//! [`FastAppends`] knows which producers may append the fast way and what their records hold then, and sends what the batches of
-//! one turn of the engine's thread bring as one command.
+//! [`FastAppends`] knows which producers may append the fast way, and what their records then contain. It sends the batches of
+//! one turn of the engine's thread as one command.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -31,7 +31,7 @@ const MOST_BYTES: usize = 64 * 1024;
 /// A longer frame is not part of its message, and the record has to note its length.
 const MOST_FRAME: usize = 16 * 1024;
 
-/// What the parts of `h` are counted in, see `lua/prelude.lua`.
+/// The units of the parts of `h`, see `lua/prelude.lua`.
 const CHUNK: u64 = 1 << 22;
 const ERA: u64 = 1 << 37;
 /// The most chunks, and bytes, that `h` can count.
@@ -43,14 +43,14 @@ const MOST_HOT_BYTES: u64 = CHUNK - 1;
 struct Tracked {
     keys: StreamKeys,
     generation: Ulid,
-    /// What the record held when it was learned.
+    /// The record at the last full answer.
     batch: u64,
     last: u64,
     h: u64,
     allowed: Allowed,
 }
 
-/// What the whole script allows.
+/// The permission of the whole script.
 #[derive(Debug)]
 pub(super) struct Allowed {
     /// From when on it should be run again, if there is a moment for it, …
@@ -69,7 +69,7 @@ struct Hot {
     bytes: u64,
 }
 
-/// What a fast append does to `h`, and the seq that it leads to.
+/// The change of `h` by a fast append, and the resulting seq.
 #[derive(Debug)]
 struct Expected {
     tracked: Arc<Tracked>,
@@ -140,7 +140,7 @@ impl FastAppends {
         Ok(None)
     }
 
-    /// What to try, if it is worth trying.
+    /// The fast append to try, if it is worth trying.
     fn expected(&self, append: &Append) -> Option<(Expected, bytes::Bytes)> {
         let is_plain = append.terminal.is_none() && append.seal.is_none() && append.large.is_none();
         let frame = append.frame.as_ref().filter(|_| is_plain)?;
@@ -172,7 +172,7 @@ impl FastAppends {
         Some((expected, frame.bytes.clone()))
     }
 
-    /// What was expected was so.
+    /// The expectation was right.
     fn advance(&self, append: &Append) {
         if let (Some(hot), Some(frame)) = (lock(&self.producers).get_mut(&append.producer), &append.frame) {
             hot.chunks += frame.count;
@@ -260,7 +260,7 @@ async fn perform(
             Ok(reply) => Ok(is_accepted(reply, number, count)),
             Err(error) => Err(error.clone()),
         };
-        // Who has been cancelled repeats the batch under the same number, or is gone.
+        // A cancelled caller repeats the batch under the same number, or is gone.
         let _ = waiting.done.send(answer);
     }
 }
@@ -312,7 +312,7 @@ fn command(attempts: &[Attempt]) -> Call {
     call
 }
 
-/// What `h` begins with after this batch: what sets it apart from what it was after any other.
+/// The upper part of `h` after this batch, which distinguishes it from the value after any other batch.
 pub(super) fn beginning(append: &Append) -> u64 {
     // A ULID's low bits are random, and count up within a millisecond.
     let random = u64::try_from(append.producer.random() & 0xffff).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! Groups: the calls of the scripts that hand out work, and what they say.
+//! Groups: calls of the scripts that deliver items, and their replies.
 
 use redis::Value;
 
@@ -26,7 +26,7 @@ use crate::{
 
 use std::time::Duration;
 
-/// A generation is looked at so long after its lease should have been renewed.
+/// How long after a missed renewal a generation is looked at.
 const SLACK: Duration = Duration::from_secs(1);
 
 impl RedisStore {

@@ -1,4 +1,4 @@
-//! What hands on to the store's listener what the connections bring.
+//! Passes messages from the connections to the store's listener.
 
 use std::{
     sync::{Arc, Mutex},

@@ -1,10 +1,10 @@
-//! The index: which streams there are, in sorted sets by the time at which nothing of a stream can be left (`lua/index.lua`).
+//! The index: all streams, in sorted sets by the time after which nothing of a stream can be left (`lua/index.lua`).
 //!
-//! An entry is made longer by every start and every refresh of TTLs, after them, and gets its true end when the generation
-//! ends. Those whose time is over go as others come. What was found to be gone before is taken out by [`RedisStore::forget`],
-//! unless it has been entered again since somebody began to look: see [`RedisStore::marks`].
+//! Every start and every refresh of TTLs extends the entry afterwards, and the end of the generation sets its final time.
+//! Expired entries are removed as others are added. [`RedisStore::forget`] removes the entries of streams that were found gone,
+//! unless they were added again since the look began: see [`RedisStore::marks`].
 //!
-//! Versions before ADR 24 keep plain sets, which are listed as well for as long as there are any.
+//! Versions before ADR 24 keep plain sets, which are also listed for as long as there are any.
 
 use std::collections::HashMap;
 
@@ -18,7 +18,7 @@ use crate::{
     store::ListCursor,
 };
 
-/// The most ids that one command asks for.
+/// The most ids of one command.
 const LIST_AT_ONCE: usize = 1000;
 
 /// An entry of the index.
@@ -35,7 +35,7 @@ pub(super) struct Entry {
 pub(super) struct Marks(HashMap<StreamId, Vec<u8>>);
 
 impl RedisStore {
-    /// Enters a stream, or makes its entry longer, in a moment.
+    /// Adds a stream, or extends its entry; nobody waits for it.
     pub(super) fn enter(&self, stream: &StreamId, entry: &Entry) -> Result<()> {
         let call = Call::new(&scripts::INDEX)
             .key(self.keys.index_of(stream))
@@ -47,7 +47,7 @@ impl RedisStore {
         self.send_along(format!("index {stream}"), spares::INDEX, call)
     }
 
-    /// To be asked for before looking whether streams are gone.
+    /// Has to be called before looking whether streams are gone.
     pub(super) async fn marks(&self, streams: &[StreamId]) -> Result<Marks> {
         let mut shards: HashMap<String, Vec<&StreamId>> = HashMap::new();
         for stream in streams {
@@ -75,7 +75,7 @@ impl RedisStore {
         Ok(marks)
     }
 
-    /// Takes streams that are gone from the index. Who was entered after the marks were made stays.
+    /// Removes streams that are gone from the index. An entry that was added after the marks were read stays.
     pub(super) async fn forget(
         &self,
         gone: impl IntoIterator<Item = &StreamId> + Clone,
@@ -162,7 +162,7 @@ impl RedisStore {
         Ok((ids, (at.shard < SHARDS).then_some(at)))
     }
 
-    /// What a command says of a shard; nothing, if something else stands in its place: the next start removes that.
+    /// The reply of a command on a shard; nothing if something else is in its place, which the next start removes.
     async fn on_shard(&self, operation: &'static str, key: &str, command: &Cmd) -> Result<Option<Value>> {
         match self.run(operation, key, command).await {
             Err(Error::Store { reason, .. }) if reason.starts_with("WRONGTYPE") => Ok(None),

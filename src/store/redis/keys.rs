@@ -24,7 +24,7 @@ pub(super) struct StreamKeys {
     pub cursors: String,
     pub groups: String,
     pub stops: String,
-    /// Who has written to a log.
+    /// The writers of a log.
     pub writers: String,
     /// The forks of a log.
     pub forks: String,
@@ -54,7 +54,7 @@ impl StreamKeys {
         if ordinal.is_multiple_of(2) { even } else { odd }
     }
 
-    /// What a group works on, as `works` in `lua/prelude.lua` names it.
+    /// A group's work, with the name that `works` in `lua/prelude.lua` gives it.
     pub fn work(&self, group: &str) -> String {
         format!("{}work:{group}", self.meta.trim_end_matches("meta"))
     }
@@ -106,7 +106,7 @@ impl KeyNames {
         }
     }
 
-    /// What the control channel of every node begins with; its ULID follows.
+    /// The beginning of every node's control channel; the ULID follows.
     pub fn nodes(&self) -> String {
         format!("{}:node:", self.prefix)
     }
@@ -139,7 +139,7 @@ impl KeyNames {
         self.index(shard(id))
     }
 
-    /// What versions before ADR 24 keep instead: a set of stream ids.
+    /// The index of versions before ADR 24: a set of stream ids.
     pub fn old_index(&self, shard: u8) -> String {
         format!("{}:index:{shard}", self.prefix)
     }

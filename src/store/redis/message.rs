@@ -19,7 +19,7 @@
 //! f                                                        one was added
 //! o                                                        one is open, and none was before
 //! ```
-//! What cannot be parsed was sent by another version and is left alone: the log says the same.
+//! A message that cannot be parsed was sent by another version and is ignored: the log has the same information.
 
 use bytes::Bytes;
 use ulid::Ulid;

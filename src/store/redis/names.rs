@@ -1,4 +1,4 @@
-//! Under which names a stream is found: see [`old_names`](super::old_names).
+//! Finds the names of a stream: see [`old_names`](super::old_names).
 
 use std::{
     sync::{Arc, Mutex},
@@ -13,7 +13,7 @@ use ulid::Ulid;
 use super::{arguments::number, base::RedisStore, keys::StreamKeys, old_names::OldInbox};
 use crate::{Error, Result, StreamId, redis::observer::Inbox, util::sync::lock};
 
-/// So long a part of the old index that was not there is taken for gone.
+/// How long a missing part of the old index is taken for gone.
 const GONE_FOR: Duration = Duration::from_secs(5);
 
 /// Where a stream is.

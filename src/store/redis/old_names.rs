@@ -1,11 +1,11 @@
 //! Streams under the names that versions before ADR 25 gave them.
 //!
-//! A prefix with `:` or `%` used to stand in a stream's names as it is, so that prefix `app` and id `eu:42` were prefix `app:eu`
-//! and id `42`. It is written otherwise now. What older servers have begun stays where it is until it expires: it is read,
-//! followed, stopped and removed there, and nothing begins there any more.
+//! A prefix with `:` or `%` used to be written unescaped in a stream's names, so that prefix `app` with id `eu:42` was the same as
+//! prefix `app:eu` with id `42`. Now it is escaped. Streams that older servers have begun stay where they are until they expire:
+//! they are read, followed, stopped and removed there, and nothing begins there any more.
 //!
-//! What is found under an old name belongs to the prefix if an older server has made it (the record has no field `i`) and an
-//! older server of this very prefix has started a stream of this id (its old index, whose key is no other prefix', has it).
+//! A stream under an old name belongs to the prefix if an older server has made it (the record has no field `i`) and an
+//! older server of this very prefix has started a stream with this id (its old index, a key of this prefix alone, has it).
 
 use std::{
     collections::HashMap,
@@ -24,7 +24,7 @@ use crate::{
     util::sync::lock,
 };
 
-/// What is known of old names.
+/// The state of old names, as far as it is known.
 #[derive(Default)]
 pub(super) struct OldNames {
     /// When parts of the old index were last found to be gone, by their keys.

@@ -100,7 +100,7 @@ impl Store for RedisStore {
             if let Some(done) = fast.await? {
                 return Ok(done);
             }
-            // Boxed by itself: most batches end above, and need no room for it.
+            // Boxed separately: most batches end above, and need no memory for it.
             Box::pin(self.append_whole(stream, append)).await
         })
     }
@@ -320,7 +320,7 @@ impl Store for RedisStore {
             if !rule.dry_run {
                 let absent = streams.iter().zip(&swept);
                 for (stream, swept) in absent.clone() {
-                    // What stood behind it would come to light.
+                    // Otherwise the old stream behind it would become visible.
                     if let Swept::Removed = swept
                         && let Some(keys) = self.old_keys(stream).await?
                     {

@@ -1,4 +1,4 @@
-//! The door to what the predecessor has left in the same Redis.
+//! Access to the keys that the predecessor has left in the same Redis.
 
 use redis::{Cmd, Value};
 

@@ -1,4 +1,4 @@
-//! What the replies of scripts and commands mean. A reply of an unexpected shape is an error, never a panic.
+//! Reads the replies of scripts and commands. A reply of an unexpected shape is an error, never a panic.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// What `start.lua` says, and when to ask again.
+/// The reply of `start.lua`, and when to ask again.
 pub(super) fn started(stream: &StreamId, reply: Value) -> Result<Look<Result<Started>>> {
     let mut fields = Fields::new("start", reply)?;
     let mut again = None;
@@ -51,7 +51,7 @@ pub(super) fn started(stream: &StreamId, reply: Value) -> Result<Look<Result<Sta
     Ok(Look { answer, again })
 }
 
-/// What `start.lua` says where the generation is to begin elsewhere.
+/// The reply of `start.lua` when the generation is to begin under another name.
 pub(super) fn left(stream: &StreamId, reply: Value) -> Result<Look<Result<()>>> {
     let is_left = |fields: &[Value]| matches!(fields, [Value::BulkString(word)] if word == b"left");
     if matches!(&reply, Value::Array(fields) if is_left(fields)) {
@@ -64,7 +64,7 @@ pub(super) fn left(stream: &StreamId, reply: Value) -> Result<Look<Result<()>>> 
     })
 }
 
-/// What `append.lua`, `piece.lua`, `renew.lua` and `restore.lua` say.
+/// The reply of `append.lua`, `piece.lua`, `renew.lua` and `restore.lua`.
 pub(super) struct AppendReply {
     pub appended: Appended,
     /// For how long something of the stream may be left, in milliseconds, if its TTLs were set; else 0.
@@ -112,7 +112,7 @@ pub(super) fn appended(operation: &'static str, reply: Value) -> Result<AppendRe
     })
 }
 
-/// What a log was made with, if it is one.
+/// The options with which a log was created, if it is one.
 fn log_config(fields: &mut Fields) -> Result<Option<LogConfig>> {
     let content_type = fields.option()?;
     let (ttl, expires_at) = (fields.millis()?, fields.millis()?);
@@ -134,7 +134,7 @@ fn vouched(fields: &mut Fields) -> Result<Option<Vouched>> {
     Ok(node.zip(left).map(|(node, left)| Vouched { node, left }))
 }
 
-/// What `read.lua` says, and for how long something of the stream may be left, in milliseconds, if that has changed; else 0.
+/// The reply of `read.lua`, and for how long parts of the stream may be left, in milliseconds, if that has changed; else 0.
 pub(super) fn page(stream: &StreamId, reply: Value) -> Result<Option<(RawPage, u64)>> {
     if reply == Value::Nil {
         return Ok(None);
@@ -177,7 +177,7 @@ pub(super) fn page(stream: &StreamId, reply: Value) -> Result<Option<(RawPage, u
     Ok(Some((RawPage { page, kept }, index_ttl)))
 }
 
-/// What `stop.lua` says.
+/// The reply of `stop.lua`.
 pub(super) fn stopped(stream: &StreamId, reply: Value) -> Result<StopResult> {
     let mut fields = Fields::new("stop", Value::Array(vec![reply]))?;
     match fields.text()?.as_str() {
@@ -294,12 +294,12 @@ pub(super) fn forks(reply: Value) -> Result<Forks> {
     })
 }
 
-/// What `INFO` says.
+/// The reply of `INFO`.
 pub(super) fn info(reply: Value) -> Result<String> {
     Fields::new("info", Value::Array(vec![reply]))?.text()
 }
 
-/// What `sweep.lua` says, and when to ask again.
+/// The reply of `sweep.lua`, and when to ask again.
 pub(super) fn swept(reply: Value) -> Result<Look<Swept>> {
     let mut fields = Fields::new("cleanup", reply)?;
     let mut again = None;
@@ -317,7 +317,7 @@ pub(super) fn swept(reply: Value) -> Result<Look<Swept>> {
     Ok(Look { answer, again })
 }
 
-/// What `status.lua` says, and when to ask again.
+/// The reply of `status.lua`, and when to ask again.
 pub(super) fn found(stream: &StreamId, reply: Value) -> Result<Look<Found>> {
     if reply == Value::Nil {
         return Ok(Look::sure(Found::Nothing));
@@ -374,7 +374,7 @@ fn known(stream: &StreamId, state: String, mut fields: Fields) -> Result<Look<Fo
     })
 }
 
-/// What `ack.lua` says.
+/// The reply of `ack.lua`.
 pub(super) fn acked(stream: &StreamId, reply: Value) -> Result<Vec<bool>> {
     let mut fields = Fields::new("ack", reply)?;
     match fields.text()?.as_str() {

@@ -1,4 +1,4 @@
-//! What the URL's user has to be allowed, and how to find out whether it is. `rights.txt` is the list.
+//! The rights that the URL's user needs, and how to check them. `rights.txt` is the list.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -88,8 +88,8 @@ impl Right {
 struct Trial(BTreeMap<String, (&'static str, Vec<String>)>);
 
 impl Trial {
-    /// Notes the answer of a server to a call. `pattern` allows the names in it. What goes wrong for another reason than
-    /// a missing right counts as allowed.
+    /// Notes the answer of a server to a call. `pattern` allows the names in it. An error other than a missing right
+    /// counts as allowed.
     fn note(&mut self, need: &'static str, name: &str, pattern: &str, at: &str, answer: &RedisResult<Value>) {
         let said = answer.as_ref().err().map(words).unwrap_or_default();
         let is_refused = is_refusal(&said);

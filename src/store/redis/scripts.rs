@@ -1,4 +1,4 @@
-//! The Lua scripts. Each is one operation; what they share stands in front of them.
+//! The Lua scripts. Each is one operation; shared code is put in front of them.
 
 use std::sync::LazyLock;
 

@@ -1,4 +1,4 @@
-//! What the store can do without, where the server does not allow it to this user.
+//! The optional rights of the store: without them it leaves a feature out.
 
 use crate::{
     Error,

@@ -1,4 +1,4 @@
-//! A generation's part of the log: how it is sealed, and given back.
+//! A generation's part of the log: how it is sealed, and freed.
 
 use std::mem;
 

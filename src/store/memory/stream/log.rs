@@ -1,4 +1,4 @@
-//! A stream that is a log: who has written to it, and what becomes of a write.
+//! A stream that is a log: its writers, and the outcome of a write.
 
 use std::collections::HashMap;
 
@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// What a log has beside its chunks.
+/// The data of a log beside its chunks.
 pub(super) struct Log {
     pub config: LogConfig,
     /// Counts the writes, to know which writers have written last.

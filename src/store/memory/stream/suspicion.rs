@@ -45,7 +45,7 @@ impl Stream {
         (live.map(|producer| producer.lease_ends).max(), self.current.seq)
     }
 
-    /// When the producers count as dead, if they are suspected and nothing is heard of them.
+    /// When the producers count as dead, if they are suspected and stay silent.
     fn dead_at(&self) -> Option<Instant> {
         let suspicion = self.suspicion.filter(|suspicion| suspicion.sign == self.sign())?;
         let (ends, _) = suspicion.sign;

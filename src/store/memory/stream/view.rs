@@ -1,4 +1,4 @@
-//! What a stream shows: pages of its log, and its status.
+//! The views of a stream: pages of its log, and its status.
 
 use tokio::time::Instant;
 use ulid::Ulid;
@@ -156,13 +156,13 @@ impl Stream {
         }
     }
 
-    /// What the frames hold, which is nearly all.
+    /// The bytes of the frames, which are nearly all of it.
     pub fn memory(&self) -> u64 {
         let generations = std::iter::once(&self.current).chain(&self.previous);
         generations.map(|generation| generation.stored as u64).sum()
     }
 
-    /// What a clean-up has to do.
+    /// What a clean-up does with this stream.
     pub fn assess(&self, transaction: &Transaction, rule: &Sweep) -> Swept {
         let lapsed = self.lapsed(transaction.now);
         let outcome = self.current.terminal.as_ref().or(lapsed.as_ref());
@@ -178,7 +178,7 @@ impl Stream {
         }
     }
 
-    /// Whose leases keep the generation going.
+    /// The producers whose leases keep the generation alive.
     fn live(&self, now: Instant) -> impl Iterator<Item = &Producer> {
         self.producers
             .iter()
