@@ -536,7 +536,7 @@ export interface StreamStatus {
   consumers: ConsumerStatus[]
   /** Only for a log ({@link Engine.log}): the options it was created with. Times in milliseconds, `expiresAt` since 1970. */
   log?:
-    | { contentType: string; ttlMs: number | null; expiresAt: number | null; fork: LogFork | null }
+    | { contentType: string; ttlMs: number | null; expiresAt: number | null; fork?: LogFork | undefined }
     | undefined
 }
 

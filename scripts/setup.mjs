@@ -1,21 +1,22 @@
-// Makes a fresh checkout ready: npm packages, native addon, TypeScript, and, for the tests, a Redis server and a browser.
+// Makes a fresh checkout ready: npm packages, native addon, TypeScript, and, for the tests, a Redis server and browsers.
 //
-//   node scripts/setup.mjs [npm] [native] [typescript] [redis] [chromium] [node22] [--dry-run] [--yes]
+//   node scripts/setup.mjs [npm] [native] [typescript] [redis] [chromium] [firefox] [node22] [--dry-run] [--yes]
 //
 // Without names: the first three. Each step is skipped while its inputs are unchanged. Packages of the system's (Redis,
-// Chromium) are installed after a question, or with --yes, or where CI is set.
+// Chromium, Firefox) are installed after a question, or with --yes, or where CI is set.
 
 import { cpSync, existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { chromiumPackage, findChromium } from './chromium.mjs'
 import { YES } from './consent.mjs'
+import { findFirefox, firefoxPackage } from './firefox.mjs'
 import { findNode22, installNode22, node22Installation } from './node22.mjs'
 import { findRedis, redisPackage } from './redis.mjs'
 import { needRust } from './rust.mjs'
 import { hashOf, isStamped, root, run, runSteps, SetupError, say, stamp } from './steps.mjs'
 
-/** @typedef {'npm' | 'native' | 'typescript' | 'redis' | 'chromium' | 'node22'} StepName */
+/** @typedef {'npm' | 'native' | 'typescript' | 'redis' | 'chromium' | 'firefox' | 'node22'} StepName */
 
 const nativeOutput = () => [
   ...readdirSync(root).filter((name) => /^tidemark\..+\.node$/.test(name)),
@@ -80,16 +81,27 @@ const steps = {
     pending: () => (findNode22() ? undefined : node22Installation),
     run: installNode22,
   },
-  chromium: {
-    name: 'Chromium for the browser tests',
-    pending: () => (findChromium() ? undefined : 'install it'),
-    // All other tests do without: those that need it say what is missing.
+  chromium: browser('Chromium for the browser tests', chromiumPackage, findChromium),
+  firefox: browser('Firefox for some of them', firefoxPackage, findFirefox),
+}
+
+/**
+ * All other tests do without: those that need it say what is missing.
+ * @param {string} name
+ * @param {import('./system-package.mjs').SystemPackage} wanted
+ * @param {() => string | undefined} find
+ * @returns {import('./steps.mjs').Step}
+ */
+function browser(name, wanted, find) {
+  return {
+    name,
+    pending: () => (find() ? undefined : 'install it'),
     run: () =>
-      chromiumPackage.install(findChromium).catch((error) => {
+      wanted.install(find).catch((error) => {
         if (!(error instanceof SetupError)) throw error
         say(error.message)
       }),
-  },
+  }
 }
 
 /**

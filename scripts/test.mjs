@@ -3,7 +3,7 @@
 //   npm test                        everything
 //   npm test -- engine sse          the JavaScript test files whose room or name contains one of these
 //   npm test -- --test-name-pattern='G4'   options starting with --test go to `node --test`
-//   npm test -- --yes               without asking before a system package (Redis, Chromium) is installed; CI=1 does the same
+//   npm test -- --yes               without asking before a system package (Redis, a browser) is installed; CI=1 does the same
 //   npm run soak                    the long fault tests, instead of all others
 
 import { readdirSync } from 'node:fs'
@@ -43,6 +43,7 @@ await runMain(async () => {
     'redis',
     'node22',
     ...(needsBrowser ? /** @type {const} */ (['chromium']) : []),
+    ...(files.some((file) => file.includes('firefox')) ? /** @type {const} */ (['firefox']) : []),
   ])
   if (files.some((file) => file.includes('next-chat'))) await prepareNextChat()
   process.env.REDIS_SERVER = findRedis()?.path

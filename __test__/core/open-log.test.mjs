@@ -53,6 +53,55 @@ eachStore('a log', (store) => {
     await assert.rejects(first.log('crowd').append(['late']), { code: 'ERR_ENDED', streamId: 'crowd' })
   })
 
+  test('G1 G3 of appends that go together each is checked, placed and answered for itself', async () => {
+    const engine = open()
+    const log = engine.log('together')
+    await log.append(['first'])
+    /** @type {Promise<any>[]} */
+    const appends = []
+    for (let number = 0; number < 200; number++) {
+      const producer = { id: `p${number % 3}`, epoch: 0, seq: Math.floor(number / 3) }
+      appends.push(log.append([`${number}`], { producer }))
+      if (number % 10 === 5) appends.push(log.append(['again'], { producer }))
+      if (number % 10 === 7) {
+        const early = { ...producer, seq: producer.seq + 2 }
+        appends.push(
+          log.append(['early'], { producer: early }).catch(({ code, expected }) => ({ code, expected })),
+        )
+      }
+      if (number % 50 === 49) appends.push(log.append(['x'.repeat(200_000), `large ${number}`]))
+    }
+    const done = await Promise.all(appends)
+    const page = await log.page({ limit: 65_536, from: 1 })
+    const seen = texts(page)
+    for (let from = page.next, isOver = page.upToDate; !isOver; ) {
+      const more = await log.page({ from })
+      seen.push(...texts(more))
+      from = more.next
+      isOver = more.upToDate
+    }
+    assert.deepEqual(
+      seen.filter((text) => /^\d+$/.test(text)),
+      Array.from({ length: 200 }, (_, number) => `${number}`),
+    )
+    assert.equal(seen.length, 208)
+    assert.equal(done.filter(({ isDuplicate }) => isDuplicate).length, 20)
+    const early = done.filter(({ code }) => code === 'ERR_CONFLICT')
+    assert.deepEqual([early.length, early[0]?.expected], [20, 3])
+    // The end of the log is what it was after the append, not what it is when all are done.
+    const ends = done
+      .filter(({ cursors }) => cursors?.length > 0)
+      .map(({ next, cursors }) => [next, cursors.at(-1)])
+    for (const [next, cursor] of ends) assert.equal(next, cursor)
+    assert.equal(engine.metrics().chunksIn, 209)
+    await engine.log('together').delete()
+    const both = await Promise.allSettled([1, 2].map(() => log.append(['x'], { mustExist: true })))
+    assert.deepEqual(
+      both.map((one) => one.status === 'rejected' && one.reason.code),
+      ['ERR_NOT_FOUND', 'ERR_NOT_FOUND'],
+    )
+  })
+
   test('a page never waits, and says where to go on and whether that is all', async () => {
     const log = open().log('pages')
     await assert.rejects(log.page(), { code: 'ERR_NOT_FOUND' })

@@ -62,3 +62,14 @@ test('assistant-ui: an answer has one producer, and readers on every server', as
   assert.equal((await fetch(`${one.address}/chats/1`, { method: 'DELETE' })).status, 204)
   assert.equal((await fetch(`${two.address}/chats/1`)).status, 404)
 })
+
+test('Workflow: a step that is tried again has written once', async (t) => {
+  const script = new URL('../../examples/adapters/workflow.mjs', import.meta.url)
+  const env = { TIDEMARK_URL: '', REDIS_URL: '', KV_URL: '', PACE_MS: '5' }
+  const child = startChild(script, { env })
+  t.after(() => child.kill())
+  await until(() => child.ended, { message: () => child.output })
+  assert.deepEqual(child.ended, { code: 0, signal: null }, child.output)
+  const count = WORDS.split(' ').length
+  assert.equal(child.output, `${WORDS}\n${count} chunks, done: true, streams of the run: 1\n`)
+})

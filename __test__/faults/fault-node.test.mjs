@@ -46,31 +46,32 @@ async function nodes(redis) {
   return found
 }
 
-describe('G5: signs of life', { concurrency: true }, () => {
-  test('G5: a process with 1,000 streams is killed: all readers are told within lease + 2 s', async (t) => {
-    t.diagnostic(`TIDEMARK_SEED=${seed}`)
-    const redis = await openRedis(t)
-    const options = { url: redis.url, lease: LEASE_MS }
-    const victim = await startRemote(t, options)
-    const streamIds = ids('killed', 1_000)
-    await victim.ask('open', { streamIds })
-    const survivor = openEngine(t, options)
-    const other = await survivor.produce('other')
-    await other.append('1')
-    const readers = await followAll([survivor, openEngine(t, options)], streamIds)
-    const spared = follow(openEngine(t, options), 'other')
-    // Nothing but its node's key says now that it lives.
-    await pass(1.5 * LEASE_MS)
-    assert.deepEqual([...new Set(readers.map((reader) => reader.outcome))], [undefined])
-    const died = now()
-    await victim.kill()
-    const delays = await ends(readers, died)
-    t.diagnostic(`from ${Math.min(...delays).toFixed(0)} to ${Math.max(...delays).toFixed(0)} ms`)
-    assert.ok(Math.max(...delays) < LEASE_MS + SLACK_MS, `${Math.max(...delays)} ms`)
-    assert.equal(await other.complete(), 'complete')
-    assert.equal((await spared.end()).outcome, 'complete')
-  })
+test('G5: a process with 1,000 streams is killed: all readers are told within lease + 2 s', async (t) => {
+  t.diagnostic(`TIDEMARK_SEED=${seed}`)
+  const redis = await openRedis(t)
+  const options = { url: redis.url, lease: LEASE_MS }
+  const victim = await startRemote(t, options)
+  const streamIds = ids('killed', 1_000)
+  await victim.ask('open', { streamIds })
+  const survivor = openEngine(t, options)
+  const other = await survivor.produce('other')
+  await other.append('1')
+  const readers = await followAll([survivor, openEngine(t, options)], streamIds)
+  const spared = follow(openEngine(t, options), 'other')
+  // Nothing but its node's key says now that it lives.
+  await pass(1.5 * LEASE_MS)
+  assert.deepEqual([...new Set(readers.map((reader) => reader.outcome))], [undefined])
+  const died = now()
+  await victim.kill()
+  const delays = await ends(readers, died)
+  t.diagnostic(`from ${Math.min(...delays).toFixed(0)} to ${Math.max(...delays).toFixed(0)} ms`)
+  assert.ok(Math.max(...delays) < LEASE_MS + SLACK_MS, `${Math.max(...delays)} ms`)
+  assert.equal(await other.complete(), 'complete')
+  assert.equal((await spared.end()).outcome, 'complete')
+})
 
+// Each waits for a lease or two, so they wait together.
+describe('G5: signs of life', { concurrency: true }, () => {
   test('G4 G5: a process stands still for longer than its lease, and comes back', async (t) => {
     const redis = await openRedis(t)
     const options = { url: redis.url, lease: LEASE_MS }
@@ -142,6 +143,42 @@ describe('G5: signs of life', { concurrency: true }, () => {
     assert.ok(Math.max(...delays) < LEASE_MS + SLACK_MS, `${Math.max(...delays)} ms`)
     for (const producer of producers) assert.equal(await producer.complete(), 'complete')
     for (const reader of others) assert.equal((await reader.end()).outcome, 'complete')
+  })
+
+  test('G5: a process that has taken the place of a living one is killed: readers from before are told', async (t) => {
+    const redis = await openRedis(t)
+    const options = { url: redis.url, lease: LEASE_MS }
+    const [first, reading] = [openEngine(t, options), openEngine(t, options)]
+    const victim = await startRemote(t, options)
+    const ways = /** @type {const} */ (['continue', 'takeover', 'share'])
+    const producers = await Promise.all(
+      ways.map((way) => first.produce(way, { ifActive: way === 'share' ? 'share' : 'error' })),
+    )
+    await Promise.all(producers.map((producer) => producer.append('1')))
+    const readers = ways.map((way) => follow(reading, way, { name: way, follow: 'all' }))
+    await Promise.all(readers.map((reader) => reader.has(1)))
+    // The reader's process looks at the first one by now.
+    await pass(LEASE_MS)
+    for (const way of ways) {
+      await victim.ask('produce', { streamId: way, options: { ifActive: way } })
+      await victim.ask('write', { streamId: way, chunks: ['2'] })
+    }
+    await Promise.all(readers.map((reader) => reader.has(2)))
+    await producers[2]?.complete()
+    await pass(1.5 * LEASE_MS)
+    const died = now()
+    await victim.kill()
+    for (const way of ways) {
+      // As only a look by the reader's process can have changed it.
+      await until(
+        async () => (await redis.admin.cmd('HGET', `{tidemark:${way}}:meta`, 's')) === 'interrupted',
+        {
+          timeout: LEASE_MS + SLACK_MS,
+          message: `the end of ${way}, ${now() - died} ms after the death`,
+        },
+      )
+    }
+    assert.ok(now() - died < LEASE_MS + SLACK_MS, `${now() - died} ms`)
   })
 
   test('G5: a producer that cannot go on while its process lives: its readers are told', async (t) => {

@@ -28,6 +28,7 @@ const PACKAGES = [
   '@opentelemetry',
   '@tanstack',
   'assistant-stream',
+  '@workflow',
   'undici-types',
 ]
 

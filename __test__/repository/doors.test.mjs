@@ -27,6 +27,7 @@ const DOORS = /** @type {Record<string, string[]>} */ ({
   'durable-streams': ['core', 'http', 'native', 'options', 'errors', 'util'],
   tanstack: ['core', 'options', 'errors', 'util'],
   'assistant-ui': ['core', 'options', 'errors', 'util'],
+  workflow: ['core', 'options', 'errors', 'util'],
   inspector: ['core', 'http', 'options', 'errors', 'util'],
   cli: ['durable-streams', 'inspector', 'core', 'http', 'native', 'options', 'errors', 'util'],
 })

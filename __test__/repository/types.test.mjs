@@ -43,6 +43,7 @@ test('an ES module gets every export of the CommonJS one', async () => {
     ['index', 'createEngine'],
     ['tanstack', 'tidemarkStream'],
     ['assistant-ui', 'assistantUiStore'],
+    ['workflow', 'workflowStreamer'],
     ['resumable-stream', 'createResumableStreamContext'],
     ['resumable-stream/generic', 'createResumableStreamContext'],
   ])) {

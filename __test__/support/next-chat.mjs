@@ -88,9 +88,13 @@ export class Tab {
     page.on('console', (message) => message.type() === 'error' && this.errors.push(message.text()))
   }
 
-  /** @param {import('playwright-core').BrowserContext} browser @param {string} url */
-  static async open(browser, url) {
+  /**
+   * @param {import('playwright-core').BrowserContext} browser @param {string} url
+   * @param {(page: import('playwright-core').Page) => unknown} [prepare] before it is loaded
+   */
+  static async open(browser, url, prepare) {
     const page = await browser.newPage()
+    await prepare?.(page)
     await page.addInitScript(COUNT_UPDATES)
     await page.goto(url)
     return new Tab(page, url)
@@ -160,7 +164,9 @@ export class Tab {
 
   noErrors() {
     assert.deepEqual(
-      this.errors.filter((error) => !/net::ERR_|Failed to load resource/.test(error)),
+      this.errors.filter(
+        (error) => !/net::ERR_|Failed to load resource|NetworkError|was interrupted while|NS_/.test(error),
+      ),
       [],
     )
   }

@@ -33,17 +33,18 @@ async function work({ role, root, url, streams, rate, lease }) {
       follow().catch(() => process.send?.('lost'))
     }
   } else {
+    /** @type {import('tidemark').Producer[]} */
     const producers = []
     for (const id of ids) {
       producers.push(await engine.produce(id))
-      producers.at(-1).write('first')
+      producers.at(-1)?.write('first')
     }
     process.send?.('ready')
     let turn = 0
     const turns = rate ? Math.round(1000 / rate / TURN_MS) : 0
     if (turns)
       setInterval(() => {
-        for (let index = turn++ % turns; index < streams; index += turns) producers[index].write('chunk')
+        for (let index = turn++ % turns; index < streams; index += turns) producers[index]?.write('chunk')
       }, TURN_MS)
   }
   process.on('message', () => process.send?.(process.cpuUsage()))

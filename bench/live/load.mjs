@@ -19,8 +19,8 @@ export const together = { streams: 200, perTurn: 40, turnMs: 4, fan: 1, warmUpSe
 /** 3 chunks every ms, 50 a second in each stream: the usual server. */
 export const apart = { ...together, streams: 60, perTurn: 3, turnMs: 1 }
 
-/** How long chunks may be under way after the last one was written. */
-export const GRACE_MS = 5_000
+/** How long chunks and ends may be under way after the last chunk was written. @param {Load} load */
+export const graceMs = ({ streams }) => 5_000 + 5 * streams
 
 /** Turns before the measurement. @param {Load} load */
 export const warmUpTurns = ({ warmUpSeconds, turnMs }) => Math.round((warmUpSeconds * 1000) / turnMs)

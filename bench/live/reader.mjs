@@ -100,7 +100,7 @@ answerWords({
     return { mainUs, processUs, received, wallMs: now() - measured.time }
   },
   async judge() {
-    await Promise.race([Promise.all(loops), sleep(load.GRACE_MS)])
+    await Promise.race([Promise.all(loops), sleep(load.graceMs(given))])
     const sum = (/** @type {(reader: Reader) => number} */ count) =>
       readers.reduce((total, reader) => total + count(reader), 0)
     return {

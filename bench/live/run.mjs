@@ -3,12 +3,14 @@
 import { until } from '../../__test__/support/wait.mjs'
 import { Scene } from '../lib/scene.mjs'
 import { subjectNamed } from '../subjects/index.mjs'
-import { GRACE_MS } from './load.mjs'
+import { graceMs } from './load.mjs'
 
 /** @typedef {Awaited<ReturnType<typeof runLive>>} LiveRun CPU in µs for each chunk written or delivered, or % of a core */
 
 /** Opening 10,000 streams takes its time. */
 const START_MS = 120_000
+/** So does ending them, on a machine that has other things to do. */
+const END_MS = 240_000
 
 /** @param {string} subject @param {import('./load.mjs').Load} load */
 export const runLive = (subject, load) =>
@@ -40,8 +42,8 @@ export const runLive = (subject, load) =>
     const [server, read] = await Promise.all([watch.end(), reader.ask('freeze')])
     const connections = (await scene.connections()) - own
     const [judged] = await Promise.all([
-      reader.ask('judge', GRACE_MS + 60_000),
-      publisher.ask('end', GRACE_MS + 60_000),
+      reader.ask('judge', graceMs(load) + END_MS),
+      publisher.ask('end', graceMs(load) + END_MS),
     ])
 
     const publisherPercent = wrote.processUs / wrote.wallMs / 10

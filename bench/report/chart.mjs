@@ -55,7 +55,7 @@ export function barChart({ title, axis, bars }) {
 
 /** Lines over a logarithmic axis, from zero. @param {{ title: string, axis: string, across: string, lines: Line[] }} chart */
 export function lineChart({ title, axis, across, lines }) {
-  const [left, right, bottom] = [64, WIDTH - 190, 320]
+  const [left, right, bottom] = [64, WIDTH - 215, 320]
   const points = lines.flatMap((line) => line.points)
   const xs = [...new Set(points.map(({ x }) => x))].toSorted((a, b) => a - b)
   const top = niceCeiling(Math.max(...points.map(({ value }) => value.high)))

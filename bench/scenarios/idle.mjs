@@ -11,7 +11,7 @@ const atRest = (what, of) => ({ what, of, atMost: 1, isValue: true, unit: '% of 
 export const idle = {
   title: '10,000 idle streams',
   what: '10,000 streams, each with one chunk, a producer that is silent and a reader that waits. The peers have no leases, so nothing to do; Tidemark proves that its producers live. A quick run has 1,000 streams.',
-  subjects: subjectsNamed(['floor', ...PEERS, 'tidemark']),
+  subjects: subjectsNamed([...PEERS, 'tidemark']),
   peers: PEERS,
   columns: [columns.processes, columns.complete].flat(),
   aims: [

@@ -13,6 +13,7 @@ import { many } from './many.mjs'
 import { memory } from './memory.mjs'
 import { replay } from './replay.mjs'
 import { resumes } from './resumes.mjs'
+import { route } from './route.mjs'
 import { sse } from './sse.mjs'
 import { streams } from './streams.mjs'
 
@@ -46,6 +47,7 @@ import { streams } from './streams.mjs'
 export const scenarios = {
   live,
   apart,
+  route,
   fan,
   many,
   idle,

@@ -2,7 +2,7 @@
 
 import { until } from '../../__test__/support/wait.mjs'
 import { Scene } from '../lib/scene.mjs'
-import { chunksOf, GRACE_MS } from '../live/load.mjs'
+import { chunksOf, graceMs } from '../live/load.mjs'
 
 /** @param {string} way @param {import('../live/load.mjs').Load} load */
 export const runResponses = (way, load) =>
@@ -26,8 +26,8 @@ export const runResponses = (way, load) =>
     const after = reader === server ? used : await reader.ask('freeze')
     const redis = await watch.end()
     const [all] = await Promise.all([
-      reader.ask('finish', GRACE_MS + 10_000),
-      publisher.ask('end', GRACE_MS + 10_000),
+      reader.ask('finish', graceMs(load) + 60_000),
+      publisher.ask('end', graceMs(load) + 60_000),
     ])
     const offered = Array.from({ length: load.streams }, (_, index) => chunksOf(load, index))
     const deliveries = offered.reduce((sum, chunks) => sum + chunks, 0) * load.fan

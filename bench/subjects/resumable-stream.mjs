@@ -3,17 +3,19 @@
 import { Redis } from 'ioredis-5'
 import { createResumableStreamContext } from 'resumable-stream/ioredis'
 
-/** @param {string} url @returns {Promise<import('./index.mjs').Client>} */
-export async function connect(url) {
+/** @param {string} url */
+export async function contextOf(url) {
   // Any: its types are those of another ioredis 5.
   const [publisher, subscriber] = /** @type {any[]} */ ([new Redis(url), new Redis(url)])
   for (const connection of [publisher, subscriber]) connection.on('error', () => {})
   // A first SUBSCRIBE may come before ioredis' own check that the server is ready.
   await Promise.all([publisher.ping(), subscriber.ping()])
-  /** @type {Promise<unknown>[]} */
-  const ends = []
-  const waitUntil = (/** @type {Promise<unknown>} */ end) => void ends.push(end)
-  const context = createResumableStreamContext({ waitUntil, publisher, subscriber })
+  return createResumableStreamContext({ waitUntil: () => {}, publisher, subscriber })
+}
+
+/** @param {string} url @returns {Promise<import('./index.mjs').Client>} */
+export async function connect(url) {
+  const context = await contextOf(url)
   return {
     async open(id) {
       /** @type {ReadableStreamDefaultController<string> | undefined} */

@@ -38,10 +38,8 @@ pub struct Framing {
     merge: Option<Merge>,
     /// The last chunk says itself how the answer ended.
     has_ended_itself: bool,
-    /// Only chunks are written: see [`Framing::bare`].
-    is_bare: bool,
-    /// So many chunks are still to be left out.
-    skip: u64,
+    /// Only chunks are written, and so many are still to be left out: see [`Framing::bare`].
+    bare: Option<u64>,
 }
 
 impl Framing {
@@ -56,16 +54,14 @@ impl Framing {
             cursors: None,
             merge: is_merged.then(Merge::default),
             has_ended_itself: false,
-            is_bare: false,
-            skip: 0,
+            bare: None,
         }
     }
 
     /// Chunks alone, without the first so many: what opens and ends the response is for its maker to say.
     pub fn bare(format: Format, skip: u64) -> Self {
         Self {
-            is_bare: true,
-            skip,
+            bare: Some(skip),
             ..Self::new(format, Duration::ZERO, false)
         }
     }
@@ -82,7 +78,7 @@ impl Framing {
 
     /// The cursor belonged to a generation that is gone: what follows begins anew, if the client can be told so.
     pub fn reset(&mut self) -> bool {
-        self.is_reset = !self.is_bare;
+        self.is_reset = self.bare.is_none();
         self.is_reset
     }
 
@@ -104,13 +100,13 @@ impl Framing {
 
     /// Whether a chunk is read for what follows it alone.
     pub fn has_seen(&self, at: Cursor) -> bool {
-        self.skip > 0 || self.merge.as_ref().is_some_and(|merge| merge.has_seen(at))
+        self.bare.is_some_and(|skip| skip > 0) || self.merge.as_ref().is_some_and(|merge| merge.has_seen(at))
     }
 
     /// What comes before the first chunk.
     pub fn open(&mut self, out: &mut Vec<u8>) {
         self.is_open = true;
-        if self.is_bare {
+        if self.bare.is_some() {
             return;
         }
         put(out, format_args!("retry: {}\n\n", self.retry.as_millis()));
@@ -155,8 +151,8 @@ impl Framing {
 
     /// Whether the next chunk is left out.
     fn passes(&mut self) -> bool {
-        let passes = self.skip > 0;
-        self.skip -= u64::from(passes);
+        let passes = self.bare.is_some_and(|skip| skip > 0);
+        self.bare = self.bare.map(|skip| skip.saturating_sub(1));
         passes
     }
 
@@ -193,7 +189,7 @@ impl Framing {
     /// Writes the end, unless the client should reconnect: then nothing is written.
     pub fn end(&mut self, out: &mut Vec<u8>, end: &End) {
         self.flush(out);
-        if self.is_bare {
+        if self.bare.is_some() {
             return;
         }
         let error = match end {
@@ -342,15 +338,32 @@ mod tests {
             assert!(framing.has_seen(at(seq)));
             let body = Body::of(Format::UiMessages, Kind::Text, b"{}");
             if seq == 1 {
-                framing.chunk(&mut out, at(seq), Chunk { kind: Kind::Text, data: b"{}" });
+                framing.chunk(
+                    &mut out,
+                    at(seq),
+                    Chunk {
+                        kind: Kind::Text,
+                        data: b"{}",
+                    },
+                );
             } else {
                 assert!(!framing.large(&mut out, at(seq), &body));
             }
         }
         assert!(!framing.has_seen(at(3)) && out.is_empty());
-        framing.chunk(&mut out, at(3), Chunk { kind: Kind::Text, data: b"{}" });
+        framing.chunk(
+            &mut out,
+            at(3),
+            Chunk {
+                kind: Kind::Text,
+                data: b"{}",
+            },
+        );
         framing.end(&mut out, &End::Error(Error::Closed));
-        let failed = End::Terminal { outcome: Outcome::Failed, reason: String::new() };
+        let failed = End::Terminal {
+            outcome: Outcome::Failed,
+            reason: String::new(),
+        };
         framing.end(&mut out, &failed);
         let text = String::from_utf8(out).unwrap();
         assert_eq!(text, format!("id: {GENERATION}.3\ndata: {{}}\n\n"));

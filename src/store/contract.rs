@@ -175,7 +175,18 @@ pub trait Store: Send + Sync + 'static {
     ) -> Pending<'a, Option<Bytes>>;
     /// Writes to a log, and makes it first if that is asked for; it enters the index then. See [`logs`](super::logs).
     /// Errors: [`crate::Error::Forbidden`].
-    fn log<'a>(&'a self, stream: &'a StreamId, write: &'a LogWrite) -> Pending<'a, LogWritten>;
+    fn log<'a>(&'a self, stream: &'a StreamId, write: &'a LogWrite) -> Pending<'a, LogWritten> {
+        Box::pin(async move {
+            let mut written = self.log_all(stream, std::slice::from_ref(write)).await?;
+            written.pop().ok_or_else(|| Error::Internal {
+                reason: "a write to a log without an answer".to_owned(),
+            })
+        })
+    }
+    /// Writes several times, one after the other, in one step. They are of one engine and one owner, make the same log if they make one, and
+    /// none of more than one has a large chunk, a seal or a close. What becomes of one is told by what it would be alone; repeated, they
+    /// have to be the same ones again.
+    fn log_all<'a>(&'a self, stream: &'a StreamId, writes: &'a [LogWrite]) -> Pending<'a, Vec<LogWritten>>;
     /// Puts down a part of what a fork is to begin with; nobody sees it before the fork is opened.
     fn stage<'a>(&'a self, stream: &'a StreamId, stage: &'a Stage) -> Pending<'a, Staged>;
     /// The forks of a log, after something was done about them.

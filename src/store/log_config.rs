@@ -15,5 +15,6 @@ pub struct LogConfig {
     /// When it ends, in milliseconds since 1970, if that was asked for.
     pub expires_at: Option<u64>,
     /// Where it comes from, if it is a fork.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub fork: Option<Fork>,
 }

@@ -601,3 +601,52 @@ pub async fn a_log_is_sealed_as_every_stream(world: &World) {
     writer.append(&["d"]).await;
     assert_eq!(texts(&engine, Position::Start).await, ["a", "b", "c", "d"]);
 }
+
+pub async fn writes_together_are_repeated_as_a_whole(world: &World) {
+    let engine = world.engine();
+    let mut writer = Writer::new(&engine);
+    writer.append(&["a"]).await;
+    let mut writes = Vec::new();
+    for (chunks, number, order) in [
+        (&["b", "c"][..], Some(0), Some("1")),
+        (&["d"], Some(2), None),
+        (&["e"], Some(1), Some("0")),
+        (&["f"], Some(1), Some("2")),
+        (&["g"], Some(0), None),
+        (&["h"], None, None),
+    ] {
+        let write = writer.next(chunks);
+        writes.push(LogWrite {
+            producer: number.map(|number| producer(0, number)),
+            order: order.map(str::to_owned),
+            ..write
+        });
+    }
+    let expected = [
+        (written(3), 3),
+        (LogOutcome::Skipped { expected: 1 }, 3),
+        (LogOutcome::Disorder, 3),
+        (written(4), 4),
+        (LogOutcome::Duplicate { epoch: 0, seq: 1 }, 4),
+        (written(5), 5),
+    ];
+    for _ in 0..2 {
+        let all = engine.store.log_all(&id("log"), &writes).await.unwrap();
+        let all: Vec<_> = all
+            .into_iter()
+            .map(|one| (one.outcome, one.head.unwrap().seq))
+            .collect();
+        assert_eq!(all, expected);
+    }
+    assert_eq!(texts(&engine, Position::Start).await, ["a", "b", "c", "f", "h"]);
+    let absent: Vec<_> = [writer.next(&["x"]), writer.next(&["y"])]
+        .into_iter()
+        .map(|write| LogWrite {
+            create: None,
+            ..write
+        })
+        .collect();
+    let all = engine.store.log_all(&id("nothing"), &absent).await.unwrap();
+    let outcomes: Vec<_> = all.into_iter().map(|one| one.outcome).collect();
+    assert_eq!(outcomes, [LogOutcome::Missing, LogOutcome::Missing]);
+}

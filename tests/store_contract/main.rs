@@ -127,6 +127,7 @@ macro_rules! suite {
             acking::cursors_go_with_their_stream
             logs::anybody_appends_and_anybody_closes
             logs::a_write_is_written_once
+            logs::writes_together_are_repeated_as_a_whole
             logs::producers_number_what_they_write
             logs::an_order_is_compared_byte_by_byte
             logs::a_log_that_is_there_is_compared

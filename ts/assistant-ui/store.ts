@@ -65,13 +65,7 @@ export function assistantUiStore(engine: PublicEngine, options?: AssistantUiStor
 function storeOf(engine: Engine, settings: ReturnType<typeof checkOptions>): AssistantUiStore {
   const { prefix = 'assistant-ui:', ttl = DAY_MS, maxChunkBytes = MAX_CHUNK_BYTES, owner } = settings
   const logOf = (id: string, ms: number = ttl): Log => engine.log(prefix + id, { owner, ttl: ms })
-  /** The generations that this store has acquired. */
-  const acquired = new Map<string, string>()
-  const held = (id: string, lease: ResumableStreamLease | undefined) =>
-    lease === undefined ? acquired.get(id) : generationOf(lease)
-  const forget = (id: string, generation: string | undefined) => {
-    if (acquired.get(id) === generation) acquired.delete(id)
-  }
+  const acquired = new Acquired()
 
   const acquireLease = async (
     streamId: string,
@@ -81,9 +75,7 @@ function storeOf(engine: Engine, settings: ReturnType<typeof checkOptions>): Ass
     const { ttlMs: keep = ttl } = acquireOptions(given, 'options')
     const generation = await made(logOf(id, keep))
     if (generation === undefined) return { role: 'consumer' }
-    acquired.delete(id)
-    acquired.set(id, generation)
-    if (acquired.size > MOST_ACQUIRED) forgetOldest(acquired)
+    acquired.note(id, generation)
     return { role: 'producer', lease: { token: generation } }
   }
 
@@ -96,7 +88,7 @@ function storeOf(engine: Engine, settings: ReturnType<typeof checkOptions>): Ass
       if (chunk.byteLength > maxChunkBytes) {
         throw new Error(`Chunk exceeds maxChunkBytes: ${chunk.byteLength}`)
       }
-      const generation = held(id, lease) ?? null
+      const generation = acquired.held(id, lease) ?? null
       const { outcome, head } = await logOf(id).attempt({ generation }, payload([chunk], 'chunk'))
       if (head === null) throw notFound(id)
       if (generation !== null && head.generation !== generation) throw superseded(id)
@@ -106,7 +98,7 @@ function storeOf(engine: Engine, settings: ReturnType<typeof checkOptions>): Ass
     finalize: async (streamId, how, error, lease) => {
       const id = checkId(streamId)
       const isError = status(how, 'status') === 'error'
-      const generation = held(id, lease) ?? null
+      const generation = acquired.held(id, lease) ?? null
       // A number of its own tells whether it was this call that has closed it.
       const producer = { id: `end ${randomUUID()}`, epoch: 0, seq: 0 }
       const last = isError ? [marker(error)] : []
@@ -114,11 +106,11 @@ function storeOf(engine: Engine, settings: ReturnType<typeof checkOptions>): Ass
         { generation, producer, close: true },
         payload(last, 'error'),
       )
-      if (lease !== undefined) forget(id, lease.token)
+      if (lease !== undefined) acquired.forget(id, lease.token)
       if (head === null) throw notFound(id)
       if (outcome === 'closed' || outcome === 'renewed') return false
       if (outcome !== 'written') throw unwritten(id, outcome)
-      forget(id, head.generation)
+      acquired.forget(id, head.generation)
       return true
     },
     read: async function* (streamId, cursor, signal) {
@@ -138,11 +130,11 @@ function storeOf(engine: Engine, settings: ReturnType<typeof checkOptions>): Ass
     },
     delete: async (streamId) => {
       const id = checkId(streamId)
-      const generation = acquired.get(id)
+      const generation = acquired.held(id, undefined)
       const log = logOf(id)
       await log.check()
       await log.delete()
-      forget(id, generation)
+      acquired.forget(id, generation)
     },
   }
 }
@@ -172,9 +164,26 @@ function generationOf(lease: ResumableStreamLease): string {
   return isCursor(cursorAt(given, 0)) ? given : NEVER
 }
 
-function forgetOldest(acquired: Map<string, string>): void {
-  const [oldest] = acquired.keys()
-  if (oldest !== undefined) acquired.delete(oldest)
+/** The generations that a store has acquired, which fence those who pass no lease. */
+class Acquired {
+  readonly #generations = new Map<string, string>()
+
+  note(id: string, generation: string): void {
+    this.#generations.delete(id)
+    this.#generations.set(id, generation)
+    if (this.#generations.size <= MOST_ACQUIRED) return
+    const [oldest] = this.#generations.keys()
+    this.#generations.delete(oldest as string)
+  }
+
+  /** The generation that somebody writes to; undefined: whichever it is. */
+  held(id: string, lease: ResumableStreamLease | undefined): string | undefined {
+    return lease === undefined ? this.#generations.get(id) : generationOf(lease)
+  }
+
+  forget(id: string, generation: string | undefined): void {
+    if (this.#generations.get(id) === generation) this.#generations.delete(id)
+  }
 }
 
 /** A lifetime in milliseconds, of which less than a second is one. */

@@ -93,9 +93,9 @@ export class Subscription implements api.Subscription {
     const isCounted = args.consumer !== null && !isAuto
     const rest = { ...args, from, sse, ...(isCounted ? {} : { window: null, ackTimeoutMs: null }) }
     // Opened before this one is left, so that the stream's hub always has a reader.
-    const { body } = EventStream.open(this.#bridge, rest, pace, { application: signal }, origin(this.toSSE))
+    const stream = EventStream.open(this.#bridge, rest, pace, { application: signal }, origin(this.toSSE))
     this.#leave()
-    return body
+    return stream.body()
   }
 
   ref(): this {

@@ -12,7 +12,8 @@ import { clearTimeout, setTimeout } from '../util/timers'
 import { heartbeat } from './events'
 import { report } from './refusal'
 
-type Controller = ReadableStreamDefaultController<Uint8Array>
+/** Who takes the pieces, one for each pull. */
+export type Taker = Pick<ReadableStreamDefaultController<Uint8Array>, 'enqueue' | 'close' | 'error'>
 
 /** An event stream is ended by the application, while its client is still there, or by the client, which is then gone. */
 export interface Signals {
@@ -41,7 +42,7 @@ export class EventStream implements Receiver {
   readonly #breaks: boolean
   #isOpen = false
   /** A read that waits. */
-  #waiting: { controller: Controller; answered: Deferred<void> } | undefined
+  #waiting: { taker: Taker; answered: Deferred<void> } | undefined
   /** The end, after the last piece. */
   #end: { error?: unknown } | undefined
   #heartbeat: NodeJS.Timeout | undefined
@@ -70,15 +71,8 @@ export class EventStream implements Receiver {
     { heartbeatMs, maxDurationMs, onError }: Pace,
     { application, client }: Signals,
     from: Origin,
-  ): { stream: EventStream; body: ReadableStream<Uint8Array> } {
+  ): EventStream {
     const stream = new EventStream(bridge, args, from, onError)
-    const source = {
-      pull: (controller: Controller) => stream.#pull(controller),
-      cancel: () => stream.#cancelled(),
-    }
-    // Nothing is taken before it is read, so that waiting bytes stay where they are counted.
-    const body = new ReadableStream<Uint8Array>(source, { highWaterMark: 0 })
-    dropped.register(body, stream, stream)
     if (bridge.closing) stream.broken(closedError(from))
     else if (client?.aborted) stream.leave()
     else if (application?.aborted) stream.#cut()
@@ -87,7 +81,7 @@ export class EventStream implements Receiver {
       if (application !== client) stream.#listen(application, stream.#cut)
       stream.#start(args, heartbeatMs, maxDurationMs)
     }
-    return { stream, body }
+    return stream
   }
 
   #start(args: SubscribeArgs, heartbeatMs: number, maxDurationMs: number | undefined): void {
@@ -99,6 +93,18 @@ export class EventStream implements Receiver {
     }
     if (heartbeatMs > 0) this.#heartbeat = setTimeout(this.#beat, heartbeatMs).unref()
     if (maxDurationMs !== undefined) this.#limit = setTimeout(this.#cut, maxDurationMs).unref()
+  }
+
+  /** The bytes, for one reader. */
+  body(): ReadableStream<Uint8Array> {
+    const source = {
+      pull: (taker: Taker) => this.pull(taker),
+      cancel: () => this.#cancelled(),
+    }
+    // Nothing is taken before it is read, so that waiting bytes stay where they are counted.
+    const body = new ReadableStream<Uint8Array>(source, { highWaterMark: 0 })
+    dropped.register(body, this, this)
+    return body
   }
 
   /** Waits until the reading position is known; rejects with the reason if there is none. */
@@ -120,7 +126,7 @@ export class EventStream implements Receiver {
     while (drain.left > 0) {
       const piece = drain.chunk() as Uint8Array
       if (this.#waiting === undefined) this.#pieces.push(piece)
-      else this.#answer((controller) => this.#hand(controller, piece))
+      else this.#answer((taker) => this.#hand(taker, piece))
     }
   }
 
@@ -162,36 +168,37 @@ export class EventStream implements Receiver {
     this.leave()
   }
 
-  #pull(controller: Controller): Promise<void> | undefined {
+  /** Gives the next piece, or the end, to who takes it: at once, or when the promise settles. */
+  pull(taker: Taker): Promise<void> | undefined {
     this.#native.want()
     const piece = this.#pieces.shift()
-    if (piece !== undefined) this.#hand(controller, piece)
-    else if (this.#end !== undefined) this.#finish(controller, this.#end)
+    if (piece !== undefined) this.#hand(taker, piece)
+    else if (this.#end !== undefined) this.#finish(taker, this.#end)
     else {
-      this.#waiting = { controller, answered: deferred() }
+      this.#waiting = { taker, answered: deferred() }
       this.#bridge.keepAlive.hold()
       return this.#waiting.answered.promise
     }
     return undefined
   }
 
-  #hand(controller: Controller, piece: Uint8Array): void {
+  #hand(taker: Taker, piece: Uint8Array): void {
     this.#heartbeat?.refresh()
     this.#native.consume(piece.byteLength)
-    controller.enqueue(piece)
+    taker.enqueue(piece)
   }
 
   readonly #beat = (): void => {
     this.#heartbeat?.refresh()
-    if (this.#waiting !== undefined) this.#answer((controller) => controller.enqueue(heartbeat()))
+    if (this.#waiting !== undefined) this.#answer((taker) => taker.enqueue(heartbeat()))
   }
 
-  #answer(how: (controller: Controller) => void): void {
+  #answer(how: (taker: Taker) => void): void {
     const waiting = this.#waiting
     if (waiting === undefined) return
     this.#waiting = undefined
     this.#bridge.keepAlive.release()
-    how(waiting.controller)
+    how(waiting.taker)
     waiting.answered.resolve()
   }
 
@@ -205,12 +212,12 @@ export class EventStream implements Receiver {
     for (const { signal, listener } of this.#listening) signal.deref()?.removeEventListener('abort', listener)
     if ('error' in end) this.#opened.reject(end.error)
     else this.#opened.resolve()
-    this.#answer((controller) => this.#finish(controller, end))
+    this.#answer((taker) => this.#finish(taker, end))
   }
 
-  #finish(controller: Controller, end: { error?: unknown }): void {
-    if ('error' in end) controller.error(end.error)
-    else controller.close()
+  #finish(taker: Taker, end: { error?: unknown }): void {
+    if ('error' in end) taker.error(end.error)
+    else taker.close()
   }
 
   #listen(signal: AbortSignal | undefined, listener: () => void): void {

@@ -1,6 +1,7 @@
 // A web response, written to one of node:http or node:http2.
 
 import type * as api from '../../index'
+import type { EventStream, Taker } from './event-stream'
 
 /** INTERNAL_ERROR of HTTP/2, so that a cut response does not look like a complete one. */
 const H2_INTERNAL_ERROR = 2
@@ -8,7 +9,10 @@ const H2_INTERNAL_ERROR = 2
 type Http2Response = { stream: { close(code: number): void } }
 
 /** Status and headers. */
-export function writeHead(response: api.ServerResponse, { status, headers }: Response): void {
+export function writeHead(
+  response: api.ServerResponse,
+  { status, headers }: Pick<Response, 'status' | 'headers'>,
+): void {
   response.statusCode = status
   for (const [name, value] of headers) if (name !== 'set-cookie') response.setHeader(name, value)
   const cookies = headers.getSetCookie()
@@ -37,6 +41,43 @@ export async function writeBody(
     return
   }
   if (!left.aborted) response.end()
+}
+
+/** The same for an event stream, without the body that a web response needs. */
+export async function writeStream(
+  response: api.ServerResponse,
+  stream: EventStream,
+  left: AbortSignal,
+): Promise<void> {
+  let piece: Uint8Array | undefined
+  let isOver = false
+  let isBroken = false
+  // What is given within a drain is written after it: a response may be anybody's, and throw.
+  const taker: Taker = {
+    enqueue(given) {
+      piece = given
+    },
+    close() {
+      isOver = true
+    },
+    error() {
+      isOver = true
+      isBroken = true
+    },
+  }
+  try {
+    while (!isOver) {
+      piece = undefined
+      await stream.pull(taker)
+      if (left.aborted) stream.leave()
+      else if (piece !== undefined && !writePiece(response, piece)) await drained(response, left)
+    }
+  } catch {
+    isBroken = true
+    stream.leave()
+  }
+  if (isBroken) cut(response)
+  else if (!left.aborted) response.end()
 }
 
 function writePiece(response: api.ServerResponse, piece: Uint8Array): boolean {

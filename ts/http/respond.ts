@@ -1,5 +1,5 @@
 import type * as api from '../../index'
-import { invalidArgument, origin } from '../errors/errors'
+import { invalidArgument, type Origin, origin } from '../errors/errors'
 import type { Bridge } from '../native/bridge'
 import { refuse } from '../options/checks'
 import { cursor, from } from '../options/fields'
@@ -19,16 +19,26 @@ const HEADERS = {
 export async function respond(
   bridge: Bridge,
   request: api.StreamRequest,
-  { args, pace, format, headers, signal }: RespondArgs,
+  args: RespondArgs,
 ): Promise<Response> {
-  const called = origin(respond)
+  const opened = await begin(bridge, request, args, origin(respond))
+  return opened instanceof Response ? opened : new Response(opened.stream.body(), { headers: opened.headers })
+}
+
+/** An event stream that has its place and the headers to send it with, or a response that says why there is none. */
+export async function begin(
+  bridge: Bridge,
+  request: api.StreamRequest,
+  { args, pace, format, headers, signal }: RespondArgs,
+  called: Origin,
+): Promise<{ stream: EventStream; headers: Headers } | Response> {
   checkRequest(request)
   try {
     const place = placeOf(request) ?? args.from
     const signals = { application: signal, client: request.signal }
-    const { stream, body } = EventStream.open(bridge, { ...args, from: place }, pace, signals, called)
+    const stream = EventStream.open(bridge, { ...args, from: place }, pace, signals, called)
     await stream.opened()
-    return new Response(body, { headers: headersFor(format, headers) })
+    return { stream, headers: headersFor(format, headers) }
   } catch (error) {
     return refusal(error, pace.onError, headers)
   }

@@ -164,7 +164,7 @@ export interface LogConfig {
   contentType: string
   ttlMs: number | null
   expiresAt: number | null
-  fork: ForkOrigin | null
+  fork?: ForkOrigin
 }
 
 /** Where a fork comes from, `Fork` of src/store/forks.rs. */

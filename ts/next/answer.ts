@@ -38,7 +38,9 @@ export class AnswerSource implements AsyncIterableIterator<string> {
   readonly #closed = deferred<void>()
   readonly #known = deferred<number>()
   #reading: Promise<Reading<unknown>> | undefined
-  #texts: string[] = []
+  /** The same, once it is there. */
+  #source: Reading<unknown> | undefined
+  readonly #texts: string[] = []
   #hasBegun = false
   /** How many texts belong to the prelude: all of them come first. */
   #hidden = 0
@@ -81,9 +83,10 @@ export class AnswerSource implements AsyncIterableIterator<string> {
           await this.#reading.catch(ignore)
           continue
         }
-        const result = await (await this.#reading).next()
+        this.#source ??= await this.#reading
+        const result = await this.#source.next()
         if (result.done) break
-        this.#texts = [...this.#encode(result.value)]
+        for (const text of this.#encode(result.value)) this.#texts.push(text)
         const [first] = this.#texts
         if (first !== undefined && !this.#hasBegun) await this.#begin(first)
       }

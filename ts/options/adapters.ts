@@ -3,6 +3,7 @@
 import type { Engine as PublicEngine } from '../../index'
 import { invalidArgument } from '../errors/errors'
 import { type Check, methods, text } from './checks'
+import { MAX_CHUNK_BYTES, refuseChunk } from './chunk'
 
 const anEngine = methods('an engine', 'log')
 
@@ -27,4 +28,27 @@ export function foreignId(value: unknown, field: string): string {
   const isBad = /[\p{Cc}\u2028\u2029]/u.test(given) || /(^|[/\\])\.\.?([/\\]|$)/.test(given)
   if (!isBad) return given
   throw invalidArgument(field, 'must have neither control characters nor . or .. as a step of a path')
+}
+
+/** What a log takes at once: chunks of so many bytes together, or one. */
+const MAX_TOGETHER = 1 << 20
+const MAX_CHUNKS = 1024
+
+/** Chunks in lists that can be appended at once. Nothing is done if one of them is too large. */
+export function batches<T extends string | Uint8Array>(chunks: readonly T[]): T[][] {
+  const lists: T[][] = []
+  let room = 0
+  for (const chunk of chunks) {
+    const bytes = Buffer.byteLength(chunk)
+    if (bytes > MAX_CHUNK_BYTES) refuseChunk(chunk)
+    const last = lists.at(-1)
+    if (last === undefined || bytes > room || last.length === MAX_CHUNKS) {
+      lists.push([chunk])
+      room = MAX_TOGETHER - bytes
+    } else {
+      last.push(chunk)
+      room -= bytes
+    }
+  }
+  return lists
 }

@@ -3,9 +3,8 @@ import type { Duration, Engine as PublicEngine } from '../../index'
 import type { Engine } from '../core/engine'
 import type { Log } from '../core/log'
 import { called, invalidArgument } from '../errors/errors'
-import { engine as anEngine, prefix } from '../options/adapters'
+import { engine as anEngine, batches, prefix } from '../options/adapters'
 import { callback, duration, integer, list, object, refuse } from '../options/checks'
-import { MAX_CHUNK_BYTES } from '../options/chunk'
 import { owner } from '../options/fields'
 import { offsetOf } from './offsets'
 import { read, snapshot } from './reading'
@@ -34,9 +33,6 @@ export interface TidemarkStreamDurability extends StreamDurability {
 }
 
 const DAY_MS = 86_400_000
-/** What is appended at once. */
-const MAX_TOGETHER = 1 << 20
-const MAX_CHUNKS = 1024
 const DEFAULT_DEADLINE_MS = 100
 
 const checkOptions = object({
@@ -95,8 +91,8 @@ function durability(log: Log, { runId, offset }: Source, settings: Settings): Ti
     resumeFrom: () => offset,
     append: async (chunks) => {
       const offsets: string[] = []
-      for (const texts of batches(list(chunks, 'chunks'))) {
-        const { cursors, stop } = await log.append(texts)
+      for (const batch of batches(texts(list(chunks, 'chunks')))) {
+        const { cursors, stop } = await log.append(batch)
         for (const cursor of cursors) offsets.push(offsetOf(runId, cursor))
         heed(stop)
       }
@@ -110,21 +106,10 @@ function durability(log: Log, { runId, offset }: Source, settings: Settings): Ti
   }
 }
 
-/** As the chunks are kept, in lists that are appended at once. All are refused if one is no chunk. */
-function batches(chunks: readonly unknown[]): string[][] {
+/** As the chunks are kept. All are refused if one is no chunk. */
+function texts(chunks: readonly unknown[]): string[] {
   // A hole is no chunk either.
-  const texts = Array.from(chunks, (chunk, index) => textOf(chunk, `chunks[${index}]`))
-  const lists: string[][] = []
-  let room = 0
-  for (const text of texts) {
-    const bytes = Buffer.byteLength(text)
-    if (bytes > MAX_CHUNK_BYTES) throw invalidArgument('chunks', `one of ${bytes} bytes is more than 32 MiB`)
-    const last = lists.at(-1)
-    if (last === undefined || bytes > room || last.length === MAX_CHUNKS) lists.push([text])
-    else last.push(text)
-    room = (lists.at(-1) === last ? room : MAX_TOGETHER) - bytes
-  }
-  return lists
+  return Array.from(chunks, (chunk, index) => textOf(chunk, `chunks[${index}]`))
 }
 
 function textOf(chunk: unknown, field: string): string {

@@ -3,7 +3,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 
-const STORY = `Long before there were maps, sailors of the estuary read the tidemark: the dark line that the last high water leaves on stone. It tells how far the sea has come, whoever was there to see it.
+const STORY = `Long before there were maps, sailors of the estuary read the tidemark 🌊, the dark line that the last high water leaves on stone. It tells how far the sea has come, whoever was there to see it.
 
 A boat that drifted off in the night would come back, look at the line, and know what it had missed. Nobody had to wait for it, and nothing was told twice.
 

@@ -1,18 +1,21 @@
-//! Who appends to a log in this process, one after the other.
+//! Who appends to a log in this process: one step at a time, with all that waits for it and goes together.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     sync::{
         Arc, Mutex as Lock,
         atomic::{AtomicU64, Ordering},
     },
 };
 
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::{Mutex, MutexGuard, oneshot};
 use ulid::Ulid;
 
+use super::LogAppend;
 use crate::{
-    Cursor, StreamId,
+    Cursor, Error, Result, StreamId,
+    engine::context::Context,
+    store::logs::LogWritten,
     util::{sync::lock, ulids::next_ulid},
 };
 
@@ -28,7 +31,21 @@ pub struct Lines {
 }
 
 /// One log. Whoever has its turn appends.
-pub(super) struct Line(Mutex<Turn>);
+pub(super) struct Line {
+    turn: Mutex<Turn>,
+    waiting: Lock<VecDeque<Waiting>>,
+}
+
+/// An append that nobody has written yet.
+struct Waiting {
+    append: LogAppend,
+    answer: oneshot::Sender<Result<LogWritten>>,
+}
+
+/// So many are written in one step, …
+const TOGETHER: usize = 64;
+/// … of so many bytes.
+const TOGETHER_BYTES: usize = 256 * 1024;
 
 /// What is known of the log from the last append.
 pub(super) struct Turn {
@@ -61,13 +78,17 @@ impl Lines {
         if lines.len() >= REMEMBERED {
             lines.retain(|_, line| Arc::strong_count(line) > 1);
         }
-        let line = Arc::new(Line(Mutex::new(Turn {
+        let turn = Turn {
             writer: self.writer,
             batches: Arc::clone(&self.batches),
             known: None,
             ordinal: 0,
             open: 0,
-        })));
+        };
+        let line = Arc::new(Line {
+            turn: Mutex::new(turn),
+            waiting: Lock::default(),
+        });
         lines.insert(stream.clone(), Arc::clone(&line));
         line
     }
@@ -76,7 +97,57 @@ impl Lines {
 impl Line {
     /// In the order in which it is asked for.
     pub async fn turn(&self) -> MutexGuard<'_, Turn> {
-        self.0.lock().await
+        self.turn.lock().await
+    }
+
+    /// Writes an append after those that were asked for before. Whoever has the turn writes for others, too.
+    pub async fn write(
+        &self,
+        context: &Arc<Context>,
+        stream: &StreamId,
+        append: LogAppend,
+    ) -> Result<LogWritten> {
+        let (answer, mut own) = oneshot::channel();
+        lock(&self.waiting).push_back(Waiting { append, answer });
+        let mut turn = self.turn().await;
+        loop {
+            match own.try_recv() {
+                Ok(written) => return written,
+                Err(oneshot::error::TryRecvError::Empty) => {}
+                // Whoever wrote it has left in the middle: the engine closes.
+                Err(oneshot::error::TryRecvError::Closed) => return Err(Error::Closed),
+            }
+            let (appends, answers): (Vec<_>, Vec<_>) = self
+                .next()
+                .into_iter()
+                .map(|Waiting { append, answer }| (append, answer))
+                .unzip();
+            let written = turn.write_all(context, stream, appends).await;
+            for (index, answer) in answers.into_iter().enumerate() {
+                let own = match &written {
+                    Ok(written) => written.get(index).cloned().ok_or(Error::Closed),
+                    Err(error) => Err(error.clone()),
+                };
+                // Who has left does not want to know.
+                let _ = answer.send(own);
+            }
+        }
+    }
+
+    /// What is written in one step.
+    fn next(&self) -> Vec<Waiting> {
+        let mut waiting = lock(&self.waiting);
+        let mut step: Vec<Waiting> = waiting.pop_front().into_iter().collect();
+        let mut bytes = step.first().map_or(0, |first| first.append.size());
+        while let (Some(first), Some(next)) = (step.first(), waiting.front()) {
+            bytes += next.append.size();
+            let fits = step.len() < TOGETHER && bytes <= TOGETHER_BYTES;
+            if !fits || !first.append.goes_with(&next.append) {
+                break;
+            }
+            step.extend(waiting.pop_front());
+        }
+        step
     }
 }
 

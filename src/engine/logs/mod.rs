@@ -32,13 +32,9 @@ impl Engine {
         }
         let is_close = append.close;
         let line = self.registry.lines.of(&stream);
-        let mut written = line
-            .turn()
-            .await
-            .write(&self.context, &stream, append.clone())
-            .await?;
+        let mut written = line.write(&self.context, &stream, append.clone()).await?;
         if written.outcome == LogOutcome::Kept && !forking::is_kept(&self.context, &stream).await? {
-            written = line.turn().await.write(&self.context, &stream, append).await?;
+            written = line.write(&self.context, &stream, append).await?;
         }
         self.settle(&line, &stream, &written, is_close);
         Ok(Reply::Log(written))

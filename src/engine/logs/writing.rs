@@ -65,7 +65,59 @@ pub struct LogAppend {
     pub is_patient: bool,
 }
 
+impl LogAppend {
+    pub(super) fn size(&self) -> usize {
+        self.chunks.iter().map(|(_, data)| data.len()).sum()
+    }
+
+    /// Whether both can be written in one step.
+    pub(super) fn goes_with(&self, other: &Self) -> bool {
+        let is_plain = |append: &Self| {
+            let makes = append.create.as_ref();
+            !append.close && makes.is_none_or(|open| open.if_there == IfThere::Write)
+        };
+        let makes = |append: &Self| {
+            append
+                .create
+                .as_ref()
+                .map(|open| (open.config.clone(), open.metadata.clone()))
+        };
+        is_plain(self) && is_plain(other) && self.owner == other.owner && makes(self) == makes(other)
+    }
+
+    fn frame(&self) -> Option<EncodedFrame> {
+        let mut builder = FrameBuilder::default();
+        for (kind, data) in &self.chunks {
+            builder.push(*kind, data);
+        }
+        builder.take(usize::MAX, usize::MAX)
+    }
+}
+
 impl Turn {
+    /// Writes in one step what goes together.
+    pub(super) async fn write_all(
+        &mut self,
+        context: &Arc<Context>,
+        stream: &StreamId,
+        mut appends: Vec<LogAppend>,
+    ) -> Result<Vec<LogWritten>> {
+        if appends.len() <= 1 {
+            let Some(append) = appends.pop() else {
+                return Ok(Vec::new());
+            };
+            return Ok(vec![self.write(context, stream, append).await?]);
+        }
+        let writes: Vec<_> = appends
+            .iter()
+            .map(|append| LogWrite {
+                frame: append.frame(),
+                ..self.request(append)
+            })
+            .collect();
+        self.send_all(context, stream, writes, None).await
+    }
+
     pub(super) async fn write(
         &mut self,
         context: &Arc<Context>,
@@ -73,7 +125,7 @@ impl Turn {
         append: LogAppend,
     ) -> Result<LogWritten> {
         let write = self.request(&append);
-        let total: usize = append.chunks.iter().map(|(_, data)| data.len()).sum();
+        let total = append.size();
         match append.chunks.as_slice() {
             [(_, data)] if data.len() > MAX_CHUNK => Err(Error::invalid(
                 "chunks[0]",
@@ -84,12 +136,8 @@ impl Turn {
                 "chunks",
                 format!("must be at most {MAX_INLINE} bytes together, or one chunk alone; got {total}"),
             )),
-            chunks => {
-                let mut builder = FrameBuilder::default();
-                for (kind, data) in chunks {
-                    builder.push(*kind, data);
-                }
-                let frame = builder.take(usize::MAX, usize::MAX);
+            _ => {
+                let frame = append.frame();
                 if append.close {
                     self.seal(context, stream).await;
                 }
@@ -218,14 +266,29 @@ impl Turn {
         &mut self,
         context: &Arc<Context>,
         stream: &StreamId,
-        mut write: LogWrite,
+        write: LogWrite,
         large: Option<usize>,
     ) -> Result<LogWritten> {
-        write.batch = self.next_batch();
-        write.known = self.known;
+        let mut written = self.send_all(context, stream, vec![write], large).await?;
+        written.pop().ok_or_else(|| Error::Internal {
+            reason: "a write to a log without an answer".to_owned(),
+        })
+    }
+
+    async fn send_all(
+        &mut self,
+        context: &Arc<Context>,
+        stream: &StreamId,
+        mut writes: Vec<LogWrite>,
+        large: Option<usize>,
+    ) -> Result<Vec<LogWritten>> {
+        for write in &mut writes {
+            write.batch = self.next_batch();
+            write.known = self.known;
+        }
         let begun = Instant::now();
-        let written = context.retry(|| context.store().log(stream, &write)).await?;
-        match &written.head {
+        let all = context.retry(|| context.store().log_all(stream, &writes)).await?;
+        match all.last().and_then(|written| written.head.as_ref()) {
             Some(head) => {
                 self.known = Some(Cursor {
                     generation: head.generation,
@@ -235,14 +298,16 @@ impl Turn {
             }
             None => self.known = None,
         }
-        if let (LogOutcome::Written { .. }, Some(frame)) = (&written.outcome, &write.frame) {
-            let frame: &EncodedFrame = frame;
-            context.metrics().accepted(frame, large, Some(begun.elapsed()));
+        for (write, written) in writes.iter().zip(&all) {
+            let is_written = matches!(written.outcome, LogOutcome::Written { .. });
+            if let Some(frame) = write.frame.as_ref().filter(|_| is_written) {
+                context.metrics().accepted(frame, large, Some(begun.elapsed()));
+            }
+            if let Some(seal) = write.seal.as_ref().filter(|_| is_written) {
+                context.metrics().sealed(seal);
+            }
         }
-        if let (LogOutcome::Written { .. }, Some(seal)) = (&written.outcome, &write.seal) {
-            context.metrics().sealed(seal);
-        }
-        Ok(written)
+        Ok(all)
     }
 
     /// Seals the open part, or its beginning. If that fails, the log stays as it is.

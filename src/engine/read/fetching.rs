@@ -53,6 +53,9 @@ impl Subscription {
 
     /// Sees to it that a page does not wait for ever for a reader that stands still.
     pub(super) fn watch(self: &Arc<Self>, state: &mut State) {
+        if state.is_light() {
+            return;
+        }
         let Some(context) = self.context.upgrade() else {
             return;
         };

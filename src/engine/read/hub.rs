@@ -210,7 +210,13 @@ impl Hub {
                 terminal,
             } => self.end(generation, last, terminal),
             LiveMessage::Started { generation, base } => {
-                let news = lock(&self.state).ring.start(generation, base, base);
+                let news = {
+                    let mut state = lock(&self.state);
+                    // Another node may have it now, and may die before it has written anything.
+                    state.vouched = None;
+                    self.audit_in(&mut state, AUDIT.min(until_overdue(lease, lease)));
+                    state.ring.start(generation, base, base)
+                };
                 self.tell(news);
             }
             LiveMessage::Deleted => self.abandon(InterruptReason::Deleted),

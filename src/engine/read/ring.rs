@@ -30,6 +30,8 @@ pub enum News {
 pub enum Next {
     /// This frame holds the next chunk.
     Frame(Frame),
+    /// So does this one, and nothing follows it yet.
+    Newest(Frame),
     /// The generation is over.
     Terminal(Terminal),
     /// Nothing yet.
@@ -213,7 +215,11 @@ impl Ring {
         };
         if seq < tail {
             if let Some(newest) = self.frames.back().filter(|frame| frame.first() == seq + 1) {
-                return Next::Frame(newest.clone());
+                return if self.terminal.is_none() {
+                    Next::Newest(newest.clone())
+                } else {
+                    Next::Frame(newest.clone())
+                };
             }
             return match self.frames.front() {
                 Some(first) if first.first() <= seq + 1 => {
@@ -370,7 +376,7 @@ mod tests {
         assert!(matches!(ring.next(g, 298), Next::Log));
         assert!(matches!(ring.next(g, 299), Next::Wait));
         ring.offer(g, 300, Some(frame(300, 1)));
-        assert!(matches!(ring.next(g, 299), Next::Frame(f) if f.first() == 300));
+        assert!(matches!(ring.next(g, 299), Next::Newest(f) if f.first() == 300));
     }
 
     #[test]
@@ -383,7 +389,7 @@ mod tests {
         }
         assert_eq!(ring.frames.len(), MAX_FRAMES);
         assert!(matches!(ring.next(g, 0), Next::Log));
-        assert!(matches!(ring.next(g, 999), Next::Frame(_)));
+        assert!(matches!(ring.next(g, 999), Next::Newest(_)));
         assert!(ring.whole().is_none());
     }
 }

@@ -299,7 +299,7 @@ impl Subscription {
         state.passed = 0;
         let before = state.cursor;
         let pulled = self.advance(&mut state, sink);
-        if state.cursor != before {
+        if state.cursor != before && !state.is_light() {
             state.pace.moves();
         }
         pulled
@@ -380,6 +380,8 @@ impl Subscription {
         }
         match self.hub.next(cursor.generation, cursor.seq) {
             Next::Frame(frame) => self.deliver(state, &frame, sink).unwrap_or(Action::Continue),
+            // Whatever comes meanwhile puts it into the outbox again.
+            Next::Newest(frame) => self.deliver(state, &frame, sink).unwrap_or(Action::Wait),
             Next::Terminal(terminal) => self.finish(state, terminal),
             Next::Wait => Action::Wait,
             Next::Log => Action::Fetch,

@@ -152,8 +152,8 @@ impl Store for MemoryStore {
         self.run(stream, move |entry, _| Ok(entry.piece(large, index)))
     }
 
-    fn log<'a>(&'a self, stream: &'a StreamId, write: &'a LogWrite) -> Pending<'a, LogWritten> {
-        self.run(stream, |slot, transaction| slot.log(transaction, write))
+    fn log_all<'a>(&'a self, stream: &'a StreamId, writes: &'a [LogWrite]) -> Pending<'a, Vec<LogWritten>> {
+        self.run(stream, |slot, transaction| slot.log(transaction, writes))
     }
 
     fn stage<'a>(&'a self, stream: &'a StreamId, stage: &'a Stage) -> Pending<'a, Staged> {

@@ -219,32 +219,27 @@ impl StreamEntry {
         }
     }
 
-    /// Writes to a log, and makes it first if that is asked for.
-    pub fn log(&mut self, transaction: &mut Transaction, write: &LogWrite) -> Result<LogWritten> {
+    /// Writes to a log, one after the other, and makes it first if that is asked for.
+    pub fn log(&mut self, transaction: &mut Transaction, writes: &[LogWrite]) -> Result<Vec<LogWritten>> {
+        let Some(write) = writes.first() else {
+            return Ok(Vec::new());
+        };
+        let refused = |outcome| Ok(vec![LogWritten { outcome, head: None }; writes.len()]);
         if let Some(stream) = &mut self.stream {
             check_owner(transaction, stream, &write.owner)?;
             stream.lapse(transaction);
-            return Ok(stream.write(transaction, write, false));
+            return Ok(stream.write_all(transaction, writes, false));
         }
         let Some(create) = &write.create else {
-            return Ok(LogWritten {
-                outcome: LogOutcome::Missing,
-                head: None,
-            });
+            return refused(LogOutcome::Missing);
         };
         if self.forks.is_kept() {
-            return Ok(LogWritten {
-                outcome: LogOutcome::Kept,
-                head: None,
-            });
+            return refused(LogOutcome::Kept);
         }
         let ordinal = self.next_ordinal();
         let is_own = |prefix: &Prefix| create.stage == Some(prefix.id) && prefix.ordinal == ordinal;
         if create.config.fork.is_some() && !self.prefix.as_ref().is_some_and(is_own) {
-            return Ok(LogWritten {
-                outcome: LogOutcome::Unstaged,
-                head: None,
-            });
+            return refused(LogOutcome::Unstaged);
         }
         let prefix = self.prefix.take().filter(|_| create.config.fork.is_some());
         self.forks = ForkNames::default();
@@ -259,7 +254,7 @@ impl StreamEntry {
         let stop = std::mem::take(&mut self.kept).reason_for(create.owner.as_ref(), transaction.now);
         let stream = Stream::log(transaction, &create, place, stop, prefix);
         let stream = self.stream.insert(stream);
-        Ok(stream.write(transaction, write, true))
+        Ok(stream.write_all(transaction, writes, true))
     }
 
     /// That of a stream that is not there yet.

@@ -17,7 +17,7 @@ use super::{
     arguments::queue_ttl,
     errands::Errands,
     fast_append::FastAppends,
-    inboxes::Told,
+    inboxes::{Older, Told},
     keys::{KeyNames, StreamKeys},
     old_names::OldNames,
     scripts::LIBRARY,
@@ -46,6 +46,7 @@ pub struct RedisStore {
     pub(super) node: Ulid,
     /// Whether the node can vouch for its producers, see `nodes.rs`.
     pub(super) vouches: bool,
+    pub(super) older: Arc<Older>,
     pub(super) listener: Arc<dyn Listener>,
     pub(super) timeouts: Timeouts,
     pub(super) endpoint: Mutex<EndpointState>,
@@ -79,6 +80,7 @@ impl RedisStore {
         let target = Arc::new(Target::parse(config, &LIBRARY)?);
         Ok(Self {
             id: IDS.fetch_add(1, Ordering::Relaxed),
+            older: Arc::default(),
             vouches: matches!(target.topology, Topology::Primary(_)),
             target,
             keys: KeyNames::new(&config.key_prefix),

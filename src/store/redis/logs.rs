@@ -15,7 +15,10 @@ use crate::{
 };
 
 impl RedisStore {
-    pub(super) async fn write_log(&self, stream: &StreamId, write: &LogWrite) -> Result<LogWritten> {
+    pub(super) async fn write_log(&self, stream: &StreamId, writes: &[LogWrite]) -> Result<Vec<LogWritten>> {
+        let [write, more @ ..] = writes else {
+            return Ok(Vec::new());
+        };
         let keys = self.keys.stream(stream);
         let create = write.create.as_ref();
         let config = create.map(|create| &create.config);
@@ -52,7 +55,7 @@ impl RedisStore {
             })
             .text(check(&write.owner))
             .show(write.writer)
-            .show(write.batch)
+            .show(writes.last().map_or(0, |last| last.batch))
             .text(
                 write
                     .known
@@ -79,10 +82,29 @@ impl RedisStore {
                 .and_then(|create| create.stage)
                 .map_or_else(String::new, |stage| stage.to_string()),
         );
+        call = call.show(more.len());
+        for write in more {
+            let (producer, frame) = (write.producer.as_ref(), write.frame.as_ref());
+            call = call
+                .text(optional(producer.map(|producer| &producer.id)))
+                .text(number(producer.map(|producer| producer.epoch)).unwrap_or_default())
+                .text(number(producer.map(|producer| producer.seq)).unwrap_or_default())
+                .text(optional(write.order.as_ref()))
+                .show(frame.map_or(0, |frame| frame.count))
+                .bytes(frame.map_or(&[], |frame| &frame.bytes))
+                .text(write.essence.as_deref().unwrap_or_default());
+        }
         call = with_seal(call, write.seal.as_ref());
-        let (written, index_ttl) = reply::log(stream, self.call(call).await?)?;
-        if let Some(head) = &written.head {
-            self.extend(stream, head.generation, index_ttl, false)?;
+        let written = reply::logs(stream, self.call(call).await?)?;
+        let head = written.last().and_then(|(written, _)| written.head.as_ref());
+        if let Some(head) = head {
+            let index_ttl = written.iter().map(|(_, index_ttl)| *index_ttl).max();
+            self.extend(stream, head.generation, index_ttl.unwrap_or_default(), false)?;
+        }
+        let mut written: Vec<_> = written.into_iter().map(|(written, _)| written).collect();
+        // What stands against the first stands against all.
+        if let [one] = written.as_slice() {
+            written = vec![one.clone(); writes.len()];
         }
         Ok(written)
     }

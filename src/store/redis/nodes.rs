@@ -5,13 +5,14 @@
 
 use std::time::Duration;
 
+use futures_util::future::try_join;
 use redis::Value;
 use ulid::Ulid;
 
 use super::{
     arguments::{millis, number},
     base::RedisStore,
-    scripts, spares,
+    inboxes, scripts, spares,
 };
 use crate::{Result, StreamId, redis::script::Call, store::Known};
 
@@ -23,8 +24,9 @@ pub(super) const VOUCHED: Duration = Duration::from_secs(300);
 const SHORTEST: Duration = Duration::from_secs(4);
 
 impl RedisStore {
+    /// While older servers are there, who count only what is written, producers renew what is written.
     pub(super) fn vouches_for(&self, lease: Duration) -> bool {
-        self.vouches && lease >= SHORTEST
+        self.vouches && lease >= SHORTEST && !self.older.are_there()
     }
 
     /// A lease as `prolong` in `lua/prelude.lua` takes it.
@@ -36,15 +38,24 @@ impl RedisStore {
         }
     }
 
-    /// Where control messages arrive; the second one is what versions before ADR 38 take for the name of a node that vouches.
-    pub(super) fn control_channels(&self) -> Vec<String> {
-        let own = self.keys.node(self.node);
-        let marked = self.vouches.then(|| own.clone() + &mark());
-        [Some(own), marked].into_iter().flatten().collect()
+    /// Listens to the control messages for this node; also to those for what servers before ADR 38 take for its name, if it vouches.
+    pub(super) async fn listen_to_control(&self) -> Result<()> {
+        let name = self.keys.node(self.node);
+        let of_older = async {
+            if !self.vouches {
+                return Ok(());
+            }
+            let inbox = inboxes::control_of_older(&self.listener, &self.older);
+            self.listen_to(name.clone() + &mark(), false, inbox).await
+        };
+        let control = inboxes::control(&self.listener);
+        try_join(self.listen_to(name.clone(), false, control), of_older)
+            .await
+            .map(drop)
     }
 
     pub(super) async fn show_life(&self, lease: Duration) -> Result<()> {
-        if !self.vouches_for(lease) {
+        if !self.vouches || lease < SHORTEST {
             return Ok(());
         }
         let call = Call::new(&scripts::VOUCH)

@@ -141,8 +141,8 @@ impl Store for RedisStore {
         Box::pin(self.get_piece(stream, large, index))
     }
 
-    fn log<'a>(&'a self, stream: &'a StreamId, write: &'a LogWrite) -> Pending<'a, LogWritten> {
-        Box::pin(self.write_log(stream, write))
+    fn log_all<'a>(&'a self, stream: &'a StreamId, writes: &'a [LogWrite]) -> Pending<'a, Vec<LogWritten>> {
+        Box::pin(self.write_log(stream, writes))
     }
 
     fn stage<'a>(&'a self, stream: &'a StreamId, stage: &'a Stage) -> Pending<'a, Staged> {

@@ -191,12 +191,25 @@ pub(super) fn stopped(stream: &StreamId, reply: Value) -> Result<StopResult> {
 }
 
 /// What `log.lua` says, and for how long something of the stream may be left, in milliseconds, if that has changed; else 0.
-pub(super) fn log(stream: &StreamId, reply: Value) -> Result<(LogWritten, u64)> {
+pub(super) fn logs(stream: &StreamId, reply: Value) -> Result<Vec<(LogWritten, u64)>> {
     let mut fields = Fields::new("log", reply)?;
     let word = fields.text()?;
-    match word.as_str() {
+    if word != "many" {
+        return Ok(vec![log(stream, &word, fields)?]);
+    }
+    let mut written = Vec::with_capacity(fields.len());
+    while !fields.is_empty() {
+        let mut one = fields.nested()?;
+        let word = one.text()?;
+        written.push(log(stream, &word, one)?);
+    }
+    Ok(written)
+}
+
+fn log(stream: &StreamId, word: &str, mut fields: Fields) -> Result<(LogWritten, u64)> {
+    match word {
         "missing" | "kept" | "unstaged" => {
-            let outcome = match word.as_str() {
+            let outcome = match word {
                 "missing" => LogOutcome::Missing,
                 "kept" => LogOutcome::Kept,
                 _ => LogOutcome::Unstaged,
@@ -221,7 +234,7 @@ pub(super) fn log(stream: &StreamId, reply: Value) -> Result<(LogWritten, u64)> 
         let fork: Fork = fork.parse().map_err(|_| fields.malformed())?;
         head.origins = fork.origins;
     }
-    let outcome = match word.as_str() {
+    let outcome = match word {
         "made" | "written" => LogOutcome::Written {
             last: fields.number()?,
             is_new: word == "made",

@@ -1,6 +1,5 @@
 //! How generations begin.
 
-use futures_util::{TryFutureExt as _, future::try_join_all};
 use redis::Value;
 use ulid::Ulid;
 
@@ -8,7 +7,6 @@ use super::{
     arguments::{millis, optional},
     base::RedisStore,
     errands::name_of,
-    inboxes,
     index::Entry,
     keys::StreamKeys,
     spares,
@@ -55,13 +53,7 @@ impl RedisStore {
             servers.connect_for(call.first_key(), self.timeouts).await
         })
         .await?;
-        self.control
-            .get_or_try_init(|| {
-                let channels = self.control_channels();
-                let listen = |channel| self.listen_to(channel, false, inboxes::control(&self.listener));
-                try_join_all(channels.into_iter().map(listen)).map_ok(drop)
-            })
-            .await?;
+        self.control.get_or_try_init(|| self.listen_to_control()).await?;
         let open = (stream.clone(), start.generation);
         self.send_along(name_of(&open), spares::OPEN, self.enter_open(&open, start))?;
         self.call_again(call).await

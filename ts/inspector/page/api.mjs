@@ -2,7 +2,8 @@
 
 /** Everything lies below this; links that begin with # are to stay on the page, whatever its address ends with. */
 const BASE = document.baseURI
-for (const icon of document.querySelectorAll('link[rel="icon"]')) icon.setAttribute('href', icon.href)
+for (const icon of document.querySelectorAll('link[rel="icon"]'))
+  icon.setAttribute('href', /** @type {HTMLLinkElement} */ (icon).href)
 document.querySelector('base')?.remove()
 
 /** What the server refused, or that there was no answer. */
@@ -38,12 +39,13 @@ export function address(name, query = {}) {
   return url
 }
 
+/** @param {string | URL} url @param {RequestInit} [options] */
 async function ask(url, options) {
   let response
   try {
     response = await fetch(url, { ...options, credentials: 'same-origin' })
   } catch (error) {
-    if (error.name === 'AbortError') throw error
+    if (/** @type {Error} */ (error).name === 'AbortError') throw error
     throw new Refusal(0, 'ERR_CONNECTION', 'the inspector does not answer')
   }
   const isJson = response.headers.get('content-type')?.startsWith('application/json')

@@ -24,6 +24,7 @@ export function svg(tag, attributes = {}, ...children) {
   return element
 }
 
+/** @param {any} element @param {string} name @param {any} value */
 function set(element, name, value) {
   if (value === undefined || value === null || value === false) return
   if (name.startsWith('on')) element.addEventListener(name.slice(2), value)
@@ -44,7 +45,10 @@ export function mark(element, name, value) {
   else if (element.getAttribute(name) !== value) element.setAttribute(name, value)
 }
 
-/** Puts exactly these children into an element, without touching those that are in their places. */
+/**
+ * Puts exactly these children into an element, without touching those that are in their places.
+ * @param {Element} parent @param {Iterable<Element>} children
+ */
 export function arrange(parent, children) {
   const focused = document.activeElement
   let place = parent.firstChild
@@ -58,7 +62,8 @@ export function arrange(parent, children) {
     place = next
   }
   // What is moved loses the focus.
-  if (focused !== document.activeElement && parent.contains(focused)) focused.focus({ preventScroll: true })
+  if (focused instanceof HTMLElement && focused !== document.activeElement && parent.contains(focused))
+    focused.focus({ preventScroll: true })
 }
 
 /** What may be wider than its place, which the keyboard scrolls too. @param {string} label @param {Node} child */

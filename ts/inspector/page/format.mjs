@@ -68,7 +68,7 @@ export function visible(text) {
   return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (character) =>
     character === '\n' || character === '\t' || character === '\u200d'
       ? character
-      : `\\u{${character.codePointAt(0).toString(16)}}`,
+      : `\\u{${character.codePointAt(0)?.toString(16)}}`,
   )
 }
 

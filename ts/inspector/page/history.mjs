@@ -48,10 +48,10 @@ export function record({ engine, list }) {
   if (before?.inside.pid === inside.pid && at > before.at) {
     series.in.add(at, perSecond(engine, before, 'chunksIn'))
     series.out.add(at, perSecond(engine, before, 'chunksOut'))
-    for (const [name, part] of [
+    for (const [name, part] of /** @type {const} */ ([
       ['50', 0.5],
       ['99', 0.99],
-    ]) {
+    ])) {
       series[`append${name}`].add(at, quantile(inside.appendSeconds, before.inside.appendSeconds, part))
       series[`delivery${name}`].add(at, quantile(inside.deliverySeconds, before.inside.deliverySeconds, part))
     }

@@ -51,7 +51,7 @@ export class Letters {
         })
         say(said)
       } catch (error) {
-        tell('That did not work', error.message)
+        tell('That did not work', /** @type {Error} */ (error).message)
       }
       await this.show(mayWrite).catch(() => {})
     }

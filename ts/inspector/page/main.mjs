@@ -39,7 +39,7 @@ function open() {
   const renew = () => poll?.now()
   if (path === '/stream') view = new StreamView(new URLSearchParams(query).get('id') ?? '', renew)
   else if (path === '/engine') view = new EngineView()
-  else if (path === '/finished') view = new FinishedView(renew)
+  else if (path === '/finished') view = new FinishedView()
   else view = new StreamsView(renew)
   place.replaceChildren(view.element)
   document.title = `${view.title} · Tidemark inspector`

@@ -81,7 +81,7 @@ export class Player {
     const isFirst = this.#generation === ''
     this.#generation = generation
     const before = Math.max(firstSeq - 1, lastSeq - TAIL)
-    if (!isFirst) this.#note(`generation ${generation}`, 'live', false)
+    if (!isFirst) this.#note(`generation ${generation}`, 'live')
     this.play(before < firstSeq ? 'start' : `${generation}.${before}`, isFirst)
   }
 

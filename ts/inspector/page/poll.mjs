@@ -29,7 +29,7 @@ export class Poll {
       await this.#ask()
       this.#failures = 0
     } catch (error) {
-      if (error.name !== 'AbortError') {
+      if (/** @type {Error} */ (error).name !== 'AbortError') {
         this.#failures += 1
         if (!this.#isOver) this.#onFailure(error)
       }

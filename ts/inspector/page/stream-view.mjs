@@ -154,13 +154,16 @@ export class StreamView {
       await post(name, body)
       say(said)
     } catch (error) {
-      tell('That did not work', error.message)
+      tell('That did not work', /** @type {Error} */ (error).message)
     }
     this.#renew()
   }
 }
 
-/** Name, label, value, and what stands below it. */
+/**
+ * Name, label, value, and what stands below it.
+ * @type {[string, string, (stream: any, at: number) => string, ((stream: any, at: number) => string)?][]}
+ */
 const FACTS = [
   ['rate', 'Chunks a second', ({ rate: value }) => rate(value)],
   [

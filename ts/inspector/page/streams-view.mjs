@@ -209,6 +209,7 @@ export class StreamsView {
   }
 
   async #clean() {
+    /** @type {Parameters<typeof ask>[0]['fields']} */
     const fields = [
       { name: 'olderThan', label: 'Not written to for (30m, 1h, 7d)', value: '1h' },
       {
@@ -248,7 +249,7 @@ export class StreamsView {
       say(`${number(report.removed)} streams removed`)
       this.#refresh()
     } catch (error) {
-      tell('That did not work', error.message)
+      tell('That did not work', /** @type {Error} */ (error).message)
     }
   }
 }

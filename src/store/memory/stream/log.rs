@@ -33,7 +33,8 @@ pub(super) struct Log {
 struct Written {
     when: u64,
     batch: u64,
-    outcome: LogOutcome,
+    /// What became of it, and of what was written together with it before it, and the last seq then.
+    outcomes: Vec<(LogOutcome, u64)>,
 }
 
 /// The last accepted number of a producer.
@@ -55,13 +56,13 @@ impl Log {
         }
     }
 
-    fn note(&mut self, write: &LogWrite, outcome: &LogOutcome) {
+    fn note(&mut self, write: &LogWrite, outcome: &LogOutcome, last: u64) {
         self.writes += 1;
         let when = self.writes;
         let written = Written {
             when,
             batch: write.batch,
-            outcome: outcome.clone(),
+            outcomes: vec![(outcome.clone(), last)],
         };
         self.engines.insert(write.writer, written);
         if let Some(LogProducer { id, epoch, seq }) = &write.producer {
@@ -177,8 +178,72 @@ impl Stream {
         }
     }
 
-    /// Writes to a log, which was made by this very write if it `is_new`.
-    pub fn write(&mut self, transaction: &mut Transaction, write: &LogWrite, is_new: bool) -> LogWritten {
+    /// Writes to a log, one after the other; it was made for the first of them if it `is_new`.
+    pub fn write_all(
+        &mut self,
+        transaction: &mut Transaction,
+        writes: &[LogWrite],
+        is_new: bool,
+    ) -> Vec<LogWritten> {
+        if let Some(repeated) = self.repeated(writes) {
+            return repeated;
+        }
+        let mut has_made = !is_new;
+        let all: Vec<_> = writes
+            .iter()
+            .map(|write| {
+                let written = self.write(transaction, write, !has_made);
+                has_made |= matches!(written.outcome, LogOutcome::Written { .. });
+                written
+            })
+            .collect();
+        if let (Some(last), Some(log)) = (writes.last(), &mut self.log)
+            && let Some(own) = log.engines.get_mut(&last.writer)
+            && writes.iter().any(|write| write.batch == own.batch)
+        {
+            own.batch = last.batch;
+            own.outcomes = all
+                .iter()
+                .map(|one| (one.outcome.clone(), one.head.as_ref().map_or(0, |head| head.seq)))
+                .collect();
+        }
+        all
+    }
+
+    /// What became of the same writes, if they were the last ones of their engine.
+    fn repeated(&self, writes: &[LogWrite]) -> Option<Vec<LogWritten>> {
+        let (last, log) = (writes.last()?, self.log.as_ref()?);
+        let own = log.engines.get(&last.writer)?;
+        let is_same = own.batch == last.batch && own.outcomes.len() == writes.len();
+        is_same.then(|| {
+            let told = own.outcomes.iter().map(|(outcome, seq)| LogWritten {
+                outcome: outcome.clone(),
+                head: Some(LogHead {
+                    seq: *seq,
+                    ..self.log_head()
+                }),
+            });
+            told.collect()
+        })
+    }
+
+    fn log_head(&self) -> LogHead {
+        LogHead {
+            generation: self.current.id,
+            ordinal: self.current.ordinal,
+            base: self.current.base,
+            seq: self.current.seq,
+            terminal: self.current.terminal.clone(),
+            stop: self.stop.clone(),
+            open: self.current.frames.len() as u64,
+            origins: self
+                .log_config()
+                .and_then(|config| config.fork.as_ref())
+                .map_or_else(Vec::new, |fork| fork.origins.clone()),
+        }
+    }
+
+    fn write(&mut self, transaction: &mut Transaction, write: &LogWrite, is_new: bool) -> LogWritten {
         let outcome = self.try_write(transaction, write, is_new);
         let is_done = matches!(
             outcome,
@@ -191,19 +256,7 @@ impl Stream {
         }
         LogWritten {
             outcome,
-            head: Some(LogHead {
-                generation: self.current.id,
-                ordinal: self.current.ordinal,
-                base: self.current.base,
-                seq: self.current.seq,
-                terminal: self.current.terminal.clone(),
-                stop: self.stop.clone(),
-                open: self.current.frames.len() as u64,
-                origins: self
-                    .log_config()
-                    .and_then(|config| config.fork.as_ref())
-                    .map_or_else(Vec::new, |fork| fork.origins.clone()),
-            }),
+            head: Some(self.log_head()),
         }
     }
 
@@ -215,7 +268,10 @@ impl Stream {
         };
         if let Some(own) = log.engines.get(&write.writer) {
             if own.batch == write.batch {
-                return own.outcome.clone();
+                return own
+                    .outcomes
+                    .last()
+                    .map_or(LogOutcome::Late, |(outcome, _)| outcome.clone());
             }
             if own.batch > write.batch {
                 return LogOutcome::Late;
@@ -279,7 +335,7 @@ impl Stream {
             return LogOutcome::Unsealed;
         }
         let outcome = LogOutcome::Written { last, is_new };
-        log.note(write, &outcome);
+        log.note(write, &outcome, last);
         if let Some(frame) = &write.frame {
             self.push(transaction, frame.at(self.current.seq + 1));
         }

@@ -10,18 +10,18 @@
 -- ARGV[29] '1' to close it   ARGV[30] number of chunks   ARGV[31] frame   ARGV[32] id of the large chunk that it refers to, or ''
 -- ARGV[33] how many pieces it has   ARGV[34] what of the log's content type has to count, or ''
 -- ARGV[35] where a fork comes from, optional   ARGV[36] the attempt that has put it down, see stage.lua
--- With a seal: ARGV[37] the seq that the sealed part ends with   ARGV[38] the seq that it is to end with
--- ARGV[39] the frame in between   ARGV[40] bytes of it when inflated   ARGV[41] bytes of the frames that it replaces
--- Reply: { 'missing' } | { 'forbidden' } | { 'kept' } | { 'unstaged' }
+-- ARGV[37] how many writes follow this one in the same step, each with its ARGV[25…28], ARGV[30], ARGV[31] and ARGV[34]
+-- With a seal, after these: the seq that the sealed part ends with, the seq that it is to end with, the frame in between, bytes of it when
+-- inflated, bytes of the frames that it replaces
+-- Reply: { 'missing' } | { 'forbidden' } | { 'kept' } | { 'unstaged' } | { 'many', one as follows of each write, … }
 --      | { word, generation, ordinal, base, seq, state, reason, stop | nil, open entries
 --          , for how long something may be left if that has changed, else 0, origin of a fork | nil
 --          , and what belongs to the word: see `Outcome` in logs.rs }
 --
--- writers, a hash: g the generation that it is of   @<engine> "<when> <batch> <word> <last seq>"
+-- writers, a hash: g the generation that it is of   @<engine> "<when> <batch> <word> <last seq>[ …],…" of its last batch
 --   =<producer> "<when> <epoch> <number>"   c "<epoch> <number> <producer>" of the one that has closed   o the last ARGV[28]
 local MODE, ESSENCE, IS_PART, CHECK = ARGV[13], ARGV[15], ARGV[18] == '1', ARGV[19]
-local ENGINE, batch, ID, epoch, number = '@' .. ARGV[20], tonumber(ARGV[21]), option(ARGV[25]), tonumber(ARGV[26]), tonumber(ARGV[27])
-local ORDER, IS_CLOSE, count, frame = option(ARGV[28]), ARGV[29] == '1', tonumber(ARGV[30]), ARGV[31]
+local ENGINE, batch, IS_CLOSE = '@' .. ARGV[20], tonumber(ARGV[21]), ARGV[29] == '1'
 local WRITERS, FORK, STAGED = writers(), option(ARGV[35]), staged()
 
 -- One more, and the half of them that has written last is kept.
@@ -29,22 +29,22 @@ local MOST_WRITERS = 1000
 
 local record, refreshed, is_new = load(), '0', false
 
+-- How many entries are open, when that is of use.
+local open = '0'
+
 local function answer(word, ...)
-  local length = redis.pcall('XLEN', LOG)
   return {
-    word, record.g, record.o, record.b, record.q, record.s, record.r, record.x or false,
-    int(type(length) == 'number' and length or 0), refreshed, record.ff or false, ...,
+    word, record.g, record.o, record.b, record.q, record.s, record.r, record.x or false, open, refreshed, record.ff or false, ...,
   }
 end
 
--- Takes the pieces of a chunk that does not come to anything along.
-local function refuse(word, ...)
-  if ARGV[32] ~= '' and ARGV[24] == record.g then
-    local gone = { ARGV[32] }
-    for index = 0, ARGV[33] - 1 do gone[#gone + 1] = ARGV[32] .. '.' .. index end
-    redis.call('HDEL', large(record.o), unpack(gone))
-  end
-  return answer(word, ...)
+-- What is refused for good takes its pieces along.
+local WAITS = { renewed = true, incomplete = true, unsealed = true }
+local function drop_pieces()
+  if ARGV[24] ~= record.g then return end
+  local gone = { ARGV[32] }
+  for index = 0, ARGV[33] - 1 do gone[#gone + 1] = ARGV[32] .. '.' .. index end
+  redis.call('HDEL', large(record.o), unpack(gone))
 end
 
 -- Byte by byte: what `<` does depends on the server's locale.
@@ -120,15 +120,39 @@ elseif record.m ~= 'l' then
   return answer('other')
 end
 
+-- Each of what is written: who numbers it, epoch, number, order, number of chunks, frame, content type.
+local writes, SEAL = { { ARGV[25], ARGV[26], ARGV[27], ARGV[28], ARGV[30], ARGV[31], ARGV[34] } }, 38 + 7 * ARGV[37]
+for at = 38, SEAL - 7, 7 do writes[#writes + 1] = { unpack(ARGV, at, at + 6) } end
+
+-- What becomes of them: word, seq of the last chunk then, and what belongs to the word.
+local function tell(outcomes)
+  local replies, length = { 'many' }, redis.pcall('XLEN', LOG)
+  open = int(type(length) == 'number' and length or 0)
+  for i, outcome in ipairs(outcomes) do
+    record.q = outcome[2]
+    replies[i + 1] = answer(outcome[1], outcome[3], outcome[4])
+  end
+  return #outcomes == 1 and replies[2] or replies
+end
+
 -- What is known of those who write.
-local of, own, theirs, closer, before = unpack(redis.call('HMGET', WRITERS, 'g', ENGINE, '=' .. (ID or ''), 'c', 'o'))
+local first_id = option(ARGV[25])
+local of, own, theirs, closer, before = unpack(redis.call('HMGET', WRITERS, 'g', ENGINE, '=' .. (first_id or ''), 'c', 'o'))
 if of ~= record.g then
   redis.call('UNLINK', WRITERS)
   own, theirs, closer, before = false, false, false, false
 end
 if own then
-  local last_batch, word, last = string.match(own, '^%d+ (%d+) (%a+) (%d+)$')
-  if tonumber(last_batch) == batch then return answer(word, last) end
+  local last_batch, outcomes = string.match(own, '^%d+ (%d+) (.*)$')
+  if tonumber(last_batch) == batch then
+    local repeated = {}
+    for word, q, rest in string.gmatch(outcomes, '(%a+) (%d+)([^,]*)') do
+      local one, other = string.match(rest, '(%d+) ?(%d*)')
+      if word == 'made' or word == 'written' then one = q end
+      repeated[#repeated + 1] = { word, q, one, other ~= '' and other or nil }
+    end
+    return tell(repeated)
+  end
   if tonumber(last_batch) > batch then return answer('late') end
 end
 
@@ -142,55 +166,86 @@ if MODE == 'compare' and not is_new then
   end
   return answer('conflict')
 end
-local is_nothing = count == 0 and IS_CLOSE
-if is_closed then
-  if is_nothing and not ID then return answer('written', record.q) end
-  if IS_CLOSE and ID and closer == ARGV[26] .. ' ' .. ARGV[27] .. ' ' .. ID then return refuse('duplicate', ARGV[26], ARGV[27]) end
-  return refuse('closed')
-end
-if ARGV[34] ~= '' and not is_nothing and record.ck ~= ARGV[34] then return refuse('type') end
-if ID then
-  local known_epoch, last = string.match(theirs or '', '^%d+ (%d+) (%d+)$')
-  if not known_epoch then
-    if number ~= 0 then return refuse('skipped', '0') end
-  elseif epoch < tonumber(known_epoch) then
-    return refuse('stale', known_epoch)
-  elseif epoch > tonumber(known_epoch) then
-    if number ~= 0 then return refuse('begin') end
-  elseif number <= tonumber(last) then
-    return refuse('duplicate', known_epoch, last)
-  elseif number > last + 1 then
-    return refuse('skipped', int(last + 1))
-  end
-end
-if ORDER and before and not is_greater(ORDER, before) then return refuse('disorder') end
-if ARGV[24] ~= '' and ARGV[24] ~= record.g then return answer('renewed') end
-if ARGV[32] ~= '' and pieces(record, ARGV[32]) < tonumber(ARGV[33]) then return answer('incomplete') end
 
-local last = tonumber(record.q)
--- What the server has lost was read, maybe: no other chunk is to have its seq.
-if ARGV[22] == record.g then last = math.max(last, tonumber(ARGV[23])) end
-if ARGV[37] and (ARGV[37] ~= record.y or tonumber(ARGV[38]) > last + count) then return answer('unsealed') end
-
-last = push(record, last, count, frame)
-local word = is_new and 'made' or 'written'
-local notes = { 'g', record.g, ENGINE, int(NOW) .. ' ' .. int(batch) .. ' ' .. word .. ' ' .. record.q }
+local numbered, notes, is_accepted = { [first_id or ''] = theirs }, { 'g', record.g }, false
 local function note(name, text)
   notes[#notes + 1] = name
   notes[#notes + 1] = text
 end
-if ID then note('=' .. ID, int(NOW) .. ' ' .. ARGV[26] .. ' ' .. ARGV[27]) end
-if ORDER then note('o', ORDER) end
-if ID and IS_CLOSE then note('c', ARGV[26] .. ' ' .. ARGV[27] .. ' ' .. ID) end
-redis.call('HSET', WRITERS, unpack(notes))
-if redis.call('HLEN', WRITERS) > MOST_WRITERS then forget() end
-if ARGV[37] then seal(record, ARGV[38], ARGV[39], ARGV[40], ARGV[41]) end
 
-if IS_CLOSE and not IS_PART then
-  if record.x then finish(record, 'stopped', record.x, PRODUCER) else finish(record, 'complete', '', PRODUCER) end
-  refreshed = record.td
-else
-  refreshed = slide(record)
+local last = tonumber(record.q)
+-- What the server has lost was read, maybe: no other chunk is to have its seq.
+if ARGV[22] == record.g then last = math.max(last, tonumber(ARGV[23])) end
+
+-- Whether what a writer numbers is what has to come next; else what stands against it.
+local function out_of_turn(id, epoch, number)
+  if numbered[id] == nil then numbered[id] = of == record.g and redis.call('HGET', WRITERS, '=' .. id) end
+  local known_epoch, known = string.match(numbered[id] or '', '^%d+ (%d+) (%d+)$')
+  if not known_epoch then
+    if number ~= 0 then return 'skipped', '0' end
+  elseif epoch < tonumber(known_epoch) then
+    return 'stale', known_epoch
+  elseif epoch > tonumber(known_epoch) then
+    if number ~= 0 then return 'begin' end
+  elseif number <= tonumber(known) then
+    return 'duplicate', known_epoch, known
+  elseif number > known + 1 then
+    return 'skipped', int(known + 1)
+  end
 end
-if is_new then refreshed = int(record.ta + record.td) end
-return answer(word, record.q)
+
+local function try(name, epoch, number, given_order, chunks, frame, essence)
+  local id, order, count = option(name), option(given_order), tonumber(chunks)
+  local is_nothing = count == 0 and IS_CLOSE
+  if is_closed then
+    if is_nothing and not id then return 'written', record.q end
+    if IS_CLOSE and id and closer == epoch .. ' ' .. number .. ' ' .. id then return 'duplicate', epoch, number end
+    return 'closed'
+  end
+  if essence ~= '' and not is_nothing and record.ck ~= essence then return 'type' end
+  if id then
+    local word, one, other = out_of_turn(id, tonumber(epoch), tonumber(number))
+    if word then return word, one, other end
+  end
+  if order and before and not is_greater(order, before) then return 'disorder' end
+  if ARGV[24] ~= '' and ARGV[24] ~= record.g then return 'renewed' end
+  if ARGV[32] ~= '' and pieces(record, ARGV[32]) < tonumber(ARGV[33]) then return 'incomplete' end
+  if ARGV[SEAL] and (ARGV[SEAL] ~= record.y or tonumber(ARGV[SEAL + 1]) > last + count) then return 'unsealed' end
+
+  last = push(record, last, count, frame)
+  local word = is_new and not is_accepted and 'made' or 'written'
+  is_accepted = true
+  if id then
+    numbered[id] = int(NOW) .. ' ' .. epoch .. ' ' .. number
+    note('=' .. id, numbered[id])
+    if IS_CLOSE then note('c', epoch .. ' ' .. number .. ' ' .. id) end
+  end
+  if order then
+    before = order
+    note('o', order)
+  end
+  return word, record.q
+end
+
+local outcomes, texts = {}, {}
+for i, write in ipairs(writes) do
+  local word, one, other = try(unpack(write))
+  outcomes[i] = { word, record.q, one, other }
+  texts[i] = word .. ' ' .. record.q .. (one and word ~= 'written' and word ~= 'made' and ' ' .. one or '') .. (other and ' ' .. other or '')
+end
+if is_accepted then
+  note(ENGINE, int(NOW) .. ' ' .. int(batch) .. ' ' .. table.concat(texts, ','))
+  redis.call('HSET', WRITERS, unpack(notes))
+  if redis.call('HLEN', WRITERS) > MOST_WRITERS then forget() end
+  if ARGV[SEAL] then seal(record, unpack(ARGV, SEAL + 1, SEAL + 4)) end
+  if IS_CLOSE and not IS_PART then
+    if record.x then finish(record, 'stopped', record.x, PRODUCER) else finish(record, 'complete', '', PRODUCER) end
+    refreshed = record.td
+  else
+    refreshed = slide(record)
+  end
+  if is_new then refreshed = int(record.ta + record.td) end
+elseif ARGV[32] ~= '' and not (WAITS[outcomes[1][1]]) then
+  drop_pieces()
+end
+return tell(outcomes)

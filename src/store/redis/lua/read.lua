@@ -16,6 +16,8 @@ local record = load()
 if not exists(record) then return false end
 if not allowed(record.w, ARGV[8]) then return { 'forbidden' } end
 local left, doubt, node, reach = lapse(record)
+-- Of several producers, the one whose node it is may end while the others go on.
+if record.m == 's' then node = nil end
 
 -- Which generation, and what of it: the range (after, to], and its terminal entry.
 local ended, reason = record.s ~= 'active' and record.s, record.r

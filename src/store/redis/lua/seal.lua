@@ -21,8 +21,8 @@ local function push(record, last, count, frame)
     if #frame <= SENT_ALONG then message = message .. '\n' .. frame end
     redis.call('PUBLISH', LIVE, message)
   end
-  record.q = int(last)
-  redis.call('HSET', META, 'q', record.q, 'n', int(record.n + #frame), 'u', int(NOW))
+  record.q, record.n = int(last), int(record.n + #frame)
+  redis.call('HSET', META, 'q', record.q, 'n', record.n, 'u', int(NOW))
   return last
 end
 

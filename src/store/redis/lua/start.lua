@@ -23,6 +23,8 @@ if exists(record) then
     record.f = int((record.f or 0) + 1)
     redis.call('HSET', META, 'f', record.f)
     refresh(record)
+    -- For readers it is the same generation; their processes look at another node for it.
+    redis.call('PUBLISH', LIVE, 's ' .. record.g .. ' ' .. record.b)
     return going_on(record.q)
   end
   local left, doubt = lapse(record)
