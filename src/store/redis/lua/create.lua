@@ -42,7 +42,7 @@ local function replace(record)
     if other then
       redis.call('HDEL', META, field)
       local message = 'c ' .. record.g .. ' ' .. string.sub(field, 3) .. '\n' .. STREAM .. '\n'
-      redis.call('PUBLISH', NODES .. other.node, message)
+      redis.call('PUBLISH', NODES .. string.match(other.node, '^[^L]+'), message)
     end
   end
 end
