@@ -606,7 +606,7 @@ pub async fn writes_together_are_repeated_as_a_whole(world: &World) {
     let engine = world.engine();
     let mut writer = Writer::new(&engine);
     writer.append(&["a"]).await;
-    let mut writes = Vec::new();
+    let mut together = Vec::new();
     for (chunks, number, order) in [
         (&["b", "c"][..], Some(0), Some("1")),
         (&["d"], Some(2), None),
@@ -616,7 +616,7 @@ pub async fn writes_together_are_repeated_as_a_whole(world: &World) {
         (&["h"], None, None),
     ] {
         let write = writer.next(chunks);
-        writes.push(LogWrite {
+        together.push(LogWrite {
             producer: number.map(|number| producer(0, number)),
             order: order.map(str::to_owned),
             ..write
@@ -631,7 +631,7 @@ pub async fn writes_together_are_repeated_as_a_whole(world: &World) {
         (written(5), 5),
     ];
     for _ in 0..2 {
-        let all = engine.store.log_all(&id("log"), &writes).await.unwrap();
+        let all = engine.store.log_all(&id("log"), &together).await.unwrap();
         let all: Vec<_> = all
             .into_iter()
             .map(|one| (one.outcome, one.head.unwrap().seq))
