@@ -72,6 +72,29 @@ eachStore('produce', (store) => {
     assert.throws(() => bad?.json(), SyntaxError)
   })
 
+  test('what json() gives is the caller’s own, however many readers ask for the same text', async () => {
+    const engine = open()
+    const json = ['{"__proto__":{"a":1},"b":[{"c":[]}],"d":null}', '[1,[2]]', '"x"', 'null', '{}']
+    await produceAll(engine, 'shared json', json)
+    const readers = await Promise.all(
+      Array.from({ length: 4 }, async () => {
+        const values = []
+        for await (const chunk of engine.subscribe('shared json')) {
+          const value = /** @type {any} */ (chunk.json())
+          assert.equal(JSON.stringify(value), chunk.data)
+          values.push(value)
+          // Whatever becomes of it is nobody else's concern.
+          if (Array.isArray(value)) value[1].push(3)
+          else if (typeof value === 'object' && value !== null) Object.assign(value, { b: 'changed' })
+        }
+        return values
+      }),
+    )
+    const objects = readers.flat().filter((value) => typeof value === 'object' && value !== null)
+    assert.equal(new Set(objects).size, objects.length)
+    assert.equal(Object.getPrototypeOf(readers[3]?.[0]), Object.prototype)
+  })
+
   test('what cannot be a chunk is refused and nothing of it is written', async () => {
     const engine = open()
     const producer = await engine.produce('refused')

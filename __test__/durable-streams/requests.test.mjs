@@ -1,7 +1,10 @@
 // The handler beyond the conformance suite: who may, what is refused and leaves nothing behind, headers of our own, and the server.
 
 import assert from 'node:assert/strict'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { connect } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { durableStreams } from 'tidemark/durable-streams'
 import { startServe } from '../support/serving.mjs'
@@ -322,6 +325,31 @@ test('tidemark serve: without a token only this machine is answered', async (t) 
   assert.equal(await server.stop('SIGINT'), 0)
   await assert.rejects(
     startServe(['--url', store.url, '--host', '0.0.0.0']),
-    /needs TIDEMARK_TOKEN in the environment, or --open/,
+    /needs --token-file, TIDEMARK_TOKEN in the environment, or --open/,
   )
+})
+
+test('tidemark serve: a token from a file, which is what counts', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'tidemark-token-'))
+  t.after(() => rm(folder, { recursive: true }))
+  const file = join(folder, 'token')
+  const store = new TestStore('memory')
+  const args = ['--url', store.url, '--host', '0.0.0.0', '--token-file', file]
+  await assert.rejects(startServe(args), /ended with 2: .*--token-file .* cannot be read: ENOENT/)
+  for (const wrong of ['', '\nsecret', 'two words', 'sécret']) {
+    await writeFile(file, wrong)
+    await assert.rejects(startServe(args), /ended with 2: .*is not a token/, wrong)
+  }
+  await writeFile(file, 'from-file\r\nnot this\n')
+  const server = await startServe(args, { TIDEMARK_TOKEN: 'from-environment' })
+  t.after(() => server.stop('SIGKILL'))
+  const { port } = new URL(server.address)
+  const ask = (/** @type {string} */ token) =>
+    fetch(`http://127.0.0.1:${port}/v1/stream/a`, {
+      method: 'PUT',
+      headers: { Authorization: `Bearer ${token}` },
+    })
+  assert.equal((await ask('from-environment')).status, 401)
+  assert.equal((await ask('from-file')).status, 201)
+  assert.equal(await server.stop(), 0, server.errors())
 })

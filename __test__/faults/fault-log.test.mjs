@@ -1,6 +1,8 @@
 // Writers of a log die in the middle of an append and come back, and Redis goes away: every append is there once.
 
 import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { startChild } from '../support/child.mjs'
 import { openEngine, openRedis, test } from '../support/fault-scene.mjs'
 import { checkHistory } from '../support/history.mjs'
@@ -10,6 +12,7 @@ import { deadline, until } from '../support/wait.mjs'
 const NAMES = ['anna', 'ben', 'carl']
 const ROUNDS = 4
 const script = new URL('../children/log-writer.mjs', import.meta.url)
+const forker = new URL('../children/log-forker.mjs', import.meta.url)
 
 /** @param {import('tidemark').ChunkData} data */
 const first = (data) =>
@@ -72,6 +75,55 @@ test('G1 G3 writers are killed in the middle of an append and others go on for t
     ),
     readers: await Promise.all(readers.map((reader) => reader.done())),
   })
+})
+
+test('G1 G3 whoever forks a log is killed in the middle: the fork is there as a whole, or not at all', async (t) => {
+  const redis = await openRedis(t)
+  const random = createRandom(3)
+  const engine = openEngine(t, { url: redis.url })
+  const source = engine.log('forked')
+  const texts = Array.from({ length: 40 }, (_, index) => `${index}`)
+  for (const text of texts)
+    await source.append([Buffer.concat([Buffer.from(text.padEnd(2)), randomBytes(100_000)])])
+  await source.append([Buffer.alloc(3 << 20)])
+  const options = { url: redis.url, keyPrefix: engine.toJSON().keyPrefix }
+  const whole = async (/** @type {string} */ name) => {
+    const found = []
+    for (let from = 'start', isOver = false; !isOver; ) {
+      const page = await engine.log(name).page({ from })
+      found.push(...page.chunks.map(({ data }) => Buffer.from(data).toString('latin1', 0, 2).trim()))
+      from = page.next
+      isOver = page.upToDate
+    }
+    assert.deepEqual(found.slice(0, 40), texts)
+    assert.equal(found.length, 41)
+  }
+  let next = 0
+  let halves = 0
+  for (let round = 0; round < 6; round++) {
+    const work = { source: 'forked', options, from: next }
+    const child = startChild(forker, { env: { WORK: JSON.stringify(work) } })
+    await until(() => child.messages.length >= 1 + (round % 3), {
+      timeout: 30_000,
+      interval: 1,
+      message: () => child.output,
+    })
+    await sleep(random.int(0, 25))
+    await child.kill('SIGKILL')
+    const begun = child.messages.filter(({ type }) => type === 'begun').map(({ number }) => number)
+    const made = child.messages.filter(({ type }) => type === 'made').map(({ number }) => number)
+    for (const number of begun) {
+      const status = await engine.log(`forked ${number}`).status()
+      if (made.includes(number) || status !== null) await whole(`forked ${number}`)
+      else {
+        halves++
+        assert.equal((await engine.log(`forked ${number}`).createFrom('forked')).isNew, true)
+        await whole(`forked ${number}`)
+      }
+      next = number + 1
+    }
+  }
+  t.diagnostic(`${next} forks, ${halves} of them broken off`)
 })
 
 for (const signal of /** @type {const} */ (['SIGTERM', 'SIGKILL'])) {

@@ -283,6 +283,48 @@ test('where there is no Node.js an error says what to do', () => {
   }
 })
 
+test('G1 a burst is sent in few pieces, each chunk once, in order and with its cursor', async () => {
+  const COUNT = 500
+  const chunks = Array.from({ length: COUNT }, (_, data) => ({ type: 'data-x', data }))
+  const { POST } = chatRoutes({ engine, authorize, generate: () => ReadableStream.from(chunks) })
+  const { body } = await POST(post({ messages: [] }), at({ id: 'burst' }))
+  assert.ok(body)
+  const pieces = []
+  for await (const piece of body) {
+    pieces.push(Buffer.from(piece).toString())
+    // Long enough for others to gather, as with a client that is not the fastest.
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  assert.ok(pieces.length < COUNT / 4, `${pieces.length} pieces`)
+  const generation = (await engine.status('burst'))?.generation
+  const events = chunks.map(
+    (chunk, index) => `id: ${generation}.${index + 1}\ndata: ${JSON.stringify(chunk)}\n\n`,
+  )
+  assert.equal(pieces.join(''), `${events.join('')}data: [DONE]\n\n`)
+})
+
+test('an answer that the SDK sends itself is followed by nobody here', async () => {
+  let close = () => {}
+  const stream = new ReadableStream({
+    start(controller) {
+      controller.enqueue(`data: ${JSON.stringify(CHUNKS[0])}\n\n`)
+      close = () => controller.close()
+    },
+  })
+  const followed = () => {
+    const { readers, resumeHits, resumeMisses } = engine.metrics()
+    return [readers, resumeHits + resumeMisses]
+  }
+  const before = followed()
+  const controller = new AbortController()
+  const keeping = consumeSseStream(engine, 'unread', { owner: 'ann', controller })({ stream })
+  await until(async () => (await engine.status('unread'))?.lastSeq === 1)
+  assert.deepEqual(followed(), before)
+  close()
+  await keeping
+  assert.equal((await engine.status('unread'))?.state, 'complete')
+})
+
 test('a chunk beyond the limit costs the live client nothing: the answer cannot be kept, and onError is told', async () => {
   const chunks = [CHUNKS[0], { type: 'data-x', data: 'x'.repeat(32 << 20) }, CHUNKS[2]]
   const errors = /** @type {any[]} */ ([])

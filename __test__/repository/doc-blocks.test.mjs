@@ -26,6 +26,9 @@ const PACKAGES = [
   'svelte',
   'zod',
   '@opentelemetry',
+  '@tanstack',
+  'assistant-stream',
+  '@workflow',
   'undici-types',
 ]
 

@@ -25,6 +25,9 @@ const DOORS = /** @type {Record<string, string[]>} */ ({
   'message-stream': ['core', 'schema', 'native', 'options', 'errors', 'util'],
   'resumable-stream': ['core', 'options', 'errors', 'util'],
   'durable-streams': ['core', 'http', 'native', 'options', 'errors', 'util'],
+  tanstack: ['core', 'options', 'errors', 'util'],
+  'assistant-ui': ['core', 'options', 'errors', 'util'],
+  workflow: ['core', 'options', 'errors', 'util'],
   inspector: ['core', 'http', 'options', 'errors', 'util'],
   cli: ['durable-streams', 'inspector', 'core', 'http', 'native', 'options', 'errors', 'util'],
 })

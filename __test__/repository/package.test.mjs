@@ -60,6 +60,23 @@ describe('the package', () => {
     assert.equal(status, 0, stdout)
   })
 
+  test('an installation brings none of the packages that it has adapters to, and every adapter loads without', () => {
+    const peers = Object.keys(manifest.peerDependencies)
+    assert.ok(peers.includes('@tanstack/ai') && peers.includes('assistant-stream'))
+    for (const peer of peers) assert.equal(manifest.peerDependenciesMeta[peer]?.optional, true, peer)
+    assert.deepEqual(Object.keys(manifest.dependencies ?? {}), [])
+    const require = createRequire(join(folder, 'program.js'))
+    for (const name of ['@tanstack/ai', 'assistant-stream', '@workflow/world'])
+      assert.throws(() => require.resolve(name), `${name} is not there`)
+    for (const [entry, name] of /** @type {const} */ ([
+      ['tanstack', 'tidemarkStream'],
+      ['assistant-ui', 'assistantUiStore'],
+      ['workflow', 'workflowStreamer'],
+    ])) {
+      assert.equal(typeof require(`tidemark/${entry}`)[name], 'function')
+    }
+  })
+
   test('it says whose it is, and npm has nothing to mend in it', () => {
     const url = /^git\+(https:\/\/github\.com\/[\w-]+\/[\w-]+)\.git$/.exec(manifest.repository.url)?.[1]
     assert.ok(url, manifest.repository.url)

@@ -38,9 +38,9 @@ pub struct Ready {
     waits: Waits,
 }
 
-/// What a drain returns beside the words.
-pub struct Drained {
-    pub text: String,
+/// What a drain leaves to be fetched.
+#[derive(Default)]
+pub struct Left {
     pub bytes: Vec<u8>,
     pub larges: Vec<Arc<Large>>,
 }
@@ -58,8 +58,14 @@ impl Ready {
         engine.gather(&mut self.records, &mut self.waits);
     }
 
-    /// Fills `words` with records.
-    pub fn drain(&mut self, engine: &Engine, words: &mut [u32]) -> Result<Drained> {
+    /// Fills `words` with records, and puts into `left` what else there is, in place of the last drain's. `make` is given the text.
+    pub fn drain<T>(
+        &mut self,
+        engine: &Engine,
+        words: &mut [u32],
+        left: &mut Left,
+        make: impl FnOnce(&str) -> T,
+    ) -> Result<T> {
         if words.len() < WORDS as usize {
             return Err(Error::invalid("words", format!("has less than {WORDS} elements")));
         }
@@ -86,11 +92,15 @@ impl Ready {
         }
         records.words.truncate(HEADER as usize);
         records.last_text = 0..0;
-        Ok(Drained {
-            text: mem::take(&mut records.text),
-            bytes: mem::take(&mut records.bytes),
-            larges: mem::take(&mut records.larges),
-        })
+        let text = make(&records.text);
+        // Their memory serves the next drain.
+        records.text.clear();
+        records.text.shrink_to(MAX_PAYLOAD);
+        left.bytes.clear();
+        left.bytes.shrink_to(MAX_PAYLOAD);
+        mem::swap(&mut records.bytes, &mut left.bytes);
+        left.larges = mem::take(&mut records.larges);
+        Ok(text)
     }
 }
 

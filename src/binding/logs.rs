@@ -1,4 +1,4 @@
-//! What is said of logs, as JSON.
+//! The answers about logs, as JSON.
 
 use std::sync::Arc;
 
@@ -24,6 +24,7 @@ pub fn written(LogWritten { outcome, head }: &LogWritten) -> Value {
             "seq": head.seq,
             "end": end(head.terminal.as_ref()),
             "stop": head.stop,
+            "origins": head.origins.iter().map(ToString::to_string).collect::<Vec<_>>(),
         })
     });
     let (word, rest) = match outcome {
@@ -43,6 +44,12 @@ pub fn written(LogWritten { outcome, head }: &LogWritten) -> Value {
         LogOutcome::Renewed => ("renewed", json!({})),
         LogOutcome::Unsealed => ("unsealed", json!({})),
         LogOutcome::Late => ("late", json!({})),
+        LogOutcome::Kept => ("kept", json!({})),
+        LogOutcome::Unstaged => ("unstaged", json!({})),
+        LogOutcome::NoSource => ("noSource", json!({})),
+        LogOutcome::SourceKept => ("sourceKept", json!({})),
+        LogOutcome::Crowded => ("crowded", json!({})),
+        LogOutcome::NoPlace => ("noPlace", json!({})),
     };
     let mut value = json!({ "outcome": word, "head": head });
     if let (Value::Object(into), Value::Object(rest)) = (&mut value, rest) {

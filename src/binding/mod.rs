@@ -38,12 +38,11 @@ use crate::{
 
 type Result<T> = napi::Result<T>;
 
-/// An engine, what is ready to be drained, and what the last drain left to be fetched.
+/// An engine, its records that are ready to be drained, and the bytes and large chunks of the last drain.
 struct OpenEngine {
     engine: Engine,
     ready: Mutex<drain::Ready>,
-    bytes: Mutex<Vec<u8>>,
-    larges: Mutex<Vec<Arc<Large>>>,
+    left: Mutex<drain::Left>,
 }
 
 /// The engines of all JavaScript threads of the process.
@@ -86,8 +85,7 @@ pub fn open(env: Env, config: String, wake: Function<'_, (), ()>) -> Result<u32>
     let open = Arc::new(OpenEngine {
         engine,
         ready: Mutex::new(drain::Ready::new()),
-        bytes: Mutex::default(),
-        larges: Mutex::default(),
+        left: Mutex::default(),
     });
     // Nothing else sets it.
     let _ = woken.set(Arc::downgrade(&open));
@@ -195,31 +193,37 @@ pub fn consume(engine_handle: u32, args: String) -> Result<u32> {
 
 /// Fills the words with the records that are ready, and returns their text.
 #[napi(catch_unwind)]
-pub fn drain(engine_handle: u32, mut words: Uint32ArraySlice<'_>) -> Result<String> {
+pub fn drain<'env>(
+    env: &'env Env,
+    engine_handle: u32,
+    mut words: Uint32ArraySlice<'_>,
+) -> Result<JsString<'env>> {
     let open = engine(engine_handle)?;
     // SAFETY: JavaScript is suspended in this call, and nothing else refers to the array's memory.
     let words = unsafe { words.as_mut() };
-    let drained = lock(&open.ready).drain(&open.engine, words);
-    let drained = drained.map_err(|error| thrown(&error))?;
-    *lock(&open.bytes) = drained.bytes;
-    *lock(&open.larges) = drained.larges;
-    Ok(drained.text)
+    let mut ready = lock(&open.ready);
+    ready
+        .drain(&open.engine, words, &mut lock(&open.left), |text| {
+            env.create_string(text)
+        })
+        .map_err(|error| thrown(&error))?
 }
 
 /// The byte chunks of the last drain.
 #[napi(catch_unwind)]
 pub fn take_bytes(env: Env, engine_handle: u32) -> Result<napi::bindgen_prelude::BufferSlice<'static>> {
-    let bytes = std::mem::take(&mut *lock(&engine(engine_handle)?.bytes));
-    napi::bindgen_prelude::BufferSlice::copy_from(&env, bytes)
+    let open = engine(engine_handle)?;
+    let left = lock(&open.left);
+    napi::bindgen_prelude::BufferSlice::copy_from(&env, &left.bytes)
 }
 
-/// A large chunk on its way to whoever reads it: JavaScript holds it, and has it copied once, when it is wanted.
+/// A large chunk on its way to its reader: JavaScript holds it, and copies it once, when the reader asks for it.
 pub struct Parcel(Mutex<Option<Arc<Large>>>);
 
 /// The large chunks of the last drain.
 #[napi(catch_unwind)]
 pub fn take_larges(engine_handle: u32) -> Result<Vec<External<Parcel>>> {
-    let larges = std::mem::take(&mut *lock(&engine(engine_handle)?.larges));
+    let larges = std::mem::take(&mut lock(&engine(engine_handle)?.left).larges);
     let parcels = larges.into_iter().map(|large| {
         let length = large.data.len();
         External::new_with_size_hint(Parcel(Mutex::new(Some(large))), length)

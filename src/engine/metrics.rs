@@ -9,6 +9,7 @@ use std::{
 };
 
 use serde::Serialize;
+use tokio::time::Instant;
 use ulid::Ulid;
 
 use super::{
@@ -146,8 +147,11 @@ impl Metrics {
 
     /// The host has been given what was ready since then.
     pub fn waited(&self, waits: &mut Waits) {
+        let now = Instant::now();
         for since in waits.drain(..) {
-            self.delivered.latency.observe(since.elapsed());
+            self.delivered
+                .latency
+                .observe(now.saturating_duration_since(since));
         }
     }
 

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use super::forks::Fork;
+
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -12,4 +14,6 @@ pub struct LogConfig {
     pub ttl_ms: Option<u64>,
     /// When it ends, in milliseconds since 1970, if that was asked for.
     pub expires_at: Option<u64>,
+    /// Where it comes from, if it is a fork.
+    pub fork: Option<Fork>,
 }

@@ -1,7 +1,7 @@
 //! Logs: generations without a leased producer (`docs/adr/0035-an-open-log.md`).
 //!
-//! Anybody appends, anybody closes, and nothing is interrupted: in the place of a producer a log has [`NOBODY`], whose lease never
-//! lapses. Keys, frames, messages and ends are those of every other generation.
+//! Any process appends, any process closes, and nothing is interrupted: instead of a producer a log has [`NOBODY`], whose lease
+//! never expires. Keys, frames, messages and ends are those of every other generation.
 
 use std::time::Duration;
 
@@ -58,6 +58,8 @@ pub struct LogCreate {
     pub if_there: IfThere,
     /// What it begins with follows by another write, and its close with that: [`LogWrite::close`] is compared, not done.
     pub is_first_part: bool,
+    /// A fork is made of what this attempt has put down ([`Stage`](super::forks::Stage)): of nothing else, and only if it is not there.
+    pub stage: Option<Ulid>,
 }
 
 /// A writer that numbers what it writes.
@@ -84,7 +86,7 @@ pub struct LogWrite {
     pub batch: u64,
     /// The last chunk that the engine knows of. A log that ends before it has lost something: that seq is not given to another chunk.
     pub known: Option<Cursor>,
-    /// The generation that the pieces of `large` are in.
+    /// The generation that the log has to be: the one that the pieces of `large` are in, or that the caller knows.
     pub generation: Option<Ulid>,
     /// On whose behalf.
     pub producer: Option<LogProducer>,
@@ -147,12 +149,24 @@ pub enum LogOutcome {
     Disorder,
     /// Pieces of the large chunk are not there (any more).
     Incomplete,
-    /// The log has been made anew since its pieces were put down.
+    /// The log is not of the generation that it has to be: it has been made anew.
     Renewed,
     /// The sealed part does not end where the seal begins.
     Unsealed,
     /// A later batch of the same engine has been accepted.
     Late,
+    /// It was deleted, and the name is kept for its forks.
+    Kept,
+    /// What was put down for the fork is gone, or there is a stream.
+    Unstaged,
+    /// There is no log to be forked.
+    NoSource,
+    /// The log to be forked was deleted, and has forks.
+    SourceKept,
+    /// The log to be forked has [`MAX_FORKS`](super::forks::MAX_FORKS).
+    Crowded,
+    /// The log to be forked has no such place.
+    NoPlace,
 }
 
 /// A log as it is after a write.
@@ -172,6 +186,8 @@ pub struct LogHead {
     pub stop: Option<String>,
     /// How many open entries there are.
     pub open: u64,
+    /// Of a fork: see [`Fork::origins`](super::forks::Fork::origins).
+    pub origins: Vec<Cursor>,
 }
 
 /// The answer to [`LogWrite`].

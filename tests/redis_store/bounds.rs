@@ -15,6 +15,7 @@ use tidemark::{
     store::{
         Ack, Append, Appended, IfActive, MAX_CONSUMERS, MAX_PAGE_FRAMES, MAX_PRODUCERS, OwnerCheck, Piece,
         Position, Read, Renew, Seal, SharedStore, Start, Sweep,
+        forks::{ForkList, Forks, MAX_FORKS, Stage, StagePart, Staged},
         groups::{Dead, Finished, ItemId, MAX_GROUPS, MAX_HELD, Resolve, Subject, Take, Verdict, Work},
         logs::{
             FOREVER, IfThere, LogConfig, LogCreate, LogOutcome, LogProducer, LogWrite, MAX_WRITERS, NOBODY,
@@ -399,7 +400,7 @@ async fn g9_bounds_of_a_record_of_many_producers() {
         let fields: Vec<String> = scene.run(&["HKEYS", "{tm:chat}:meta"]).await;
         let mut pipeline = pipe();
         for field in fields.iter().filter(|field| field.starts_with("p:")) {
-            let lapsed = format!("0 0 1 {}", Ulid::new());
+            let lapsed = format!("0 0 1 {}L300000", Ulid::new());
             pipeline.cmd("HSET").arg("{tm:chat}:meta").arg(field).arg(lapsed);
         }
         scene.send(&pipeline).await;
@@ -1098,12 +1099,14 @@ async fn g9_bounds_of_logs() {
                 content_type: "text/plain".to_owned(),
                 ttl_ms: None,
                 expires_at: None,
+                fork: None,
             },
             keep: DEADLINE,
             owner: None,
             metadata: None,
             if_there: IfThere::Write,
             is_first_part: false,
+            stage: None,
         }),
         owner: OwnerCheck::Internal,
         writer: Ulid::from_parts(1, 0),
@@ -1213,6 +1216,61 @@ async fn g9_bounds_of_logs() {
     )
     .await;
     assert_eq!(refused.outcome, LogOutcome::Duplicate { epoch: 0, seq: 0 });
+}
+
+#[tokio::test]
+async fn g9_bounds_of_forks() {
+    let mut scene = Scene::new().await;
+    let id = Ulid::new();
+    let begun = async |scene: &mut Scene| {
+        scene.clear().await;
+        let part = StagePart::Begin;
+        let begin = Stage { id, step: 0, part };
+        scene.store.stage(&scene.stream, &begin).await.unwrap();
+    };
+    let (staged, _) = bounded(
+        &mut scene,
+        "a step of a fork",
+        begun,
+        async |store, stream, ()| {
+            let frame = SealedFrame::of(&[chunk(MAX_INLINE).at(1)], 6).unwrap();
+            let part = StagePart::Frame { last: 1, frame };
+            store.stage(stream, &Stage { id, step: 1, part }).await.unwrap()
+        },
+    )
+    .await;
+    assert_eq!(staged, Staged::Done { ordinal: 1 });
+
+    let names: Vec<_> = (0..MAX_FORKS)
+        .map(|number| format!("{number:4} {}", "x".repeat(StreamId::MAX_BYTES - 5)))
+        .collect();
+    let forked = async |scene: &mut Scene| {
+        scene.clear().await;
+        let mut redis = scene.redis.clone();
+        let mut forks = pipe();
+        for name in &names {
+            forks
+                .cmd("HSET")
+                .arg("{tm:chat}:forks")
+                .arg(format!("={name}"))
+                .arg("1");
+        }
+        forks.cmd("HSET").arg("{tm:chat}:forks").arg("!").arg("1");
+        let _: Value = forks.query_async(&mut redis).await.unwrap();
+    };
+    let (shown, _) = bounded(&mut scene, "1,000 forks", forked, async |store, stream, ()| {
+        store.forks(stream, &ForkList::Show).await.unwrap()
+    })
+    .await;
+    assert_eq!(shown.streams.len(), MAX_FORKS);
+    let (dropped, _) = bounded(
+        &mut scene,
+        "1,000 forks are gone",
+        forked,
+        async |store, stream, ()| store.forks(stream, &ForkList::Drop(names.clone())).await.unwrap(),
+    )
+    .await;
+    assert_eq!(dropped, Forks::default());
 }
 
 fn long_name(number: usize) -> String {

@@ -29,6 +29,7 @@ fn config() -> LogConfig {
         content_type: "Text/Plain; charset=utf-8".to_owned(),
         ttl_ms: None,
         expires_at: None,
+        fork: None,
     }
 }
 
@@ -41,6 +42,7 @@ fn create(if_there: IfThere) -> LogCreate {
         metadata: None,
         if_there,
         is_first_part: false,
+        stage: None,
     }
 }
 

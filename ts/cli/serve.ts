@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import { durableStreams, type Permission } from '../durable-streams/handler'
 import { toNodeListener } from '../http/node-listener'
@@ -26,21 +27,28 @@ export const serve: Command = {
       value: 'address',
       help: 'default 127.0.0.1; another one needs a token or --open',
     },
+    'token-file': {
+      type: 'string',
+      value: 'file',
+      help: 'whose first line is the token; else it is TIDEMARK_TOKEN in the environment',
+    },
     open: { type: 'boolean', help: 'lets everybody do everything who can reach it' },
     'long-poll-ms': { type: 'string', value: 'number', help: 'how long a long poll waits; default 20000' },
     'sse-ms': { type: 'string', value: 'number', help: 'how long an event stream lasts; default 60000' },
   },
-  details: `Streams are at /v1/stream/<id>, counters for Prometheus at /metrics. With TIDEMARK_TOKEN in the environment,
-whoever asks has to send it (Authorization: Bearer …). Without one and without --open, only programs and
-pages of this machine are answered. Ends in good order with SIGTERM or Ctrl-C.`,
+  details: `Streams are at /v1/stream/<id>, counters for Prometheus at /metrics. Whoever asks has to send the token, if there is
+one (Authorization: Bearer …). Without one and without --open, only programs and pages of this machine are answered.
+Ends in good order with SIGTERM or Ctrl-C.`,
   needsNoUrl: true,
   async run(context) {
     const { values, out, signal } = context
-    const token = process.env.TIDEMARK_TOKEN || undefined
+    const token = await tokenOf(text(values, 'token-file'))
     const host = text(values, 'host') ?? '127.0.0.1'
     const isOpen = values.open === true
     if (!isLoopback(host) && token === undefined && !isOpen) {
-      throw new UsageError('--host beyond this machine needs TIDEMARK_TOKEN in the environment, or --open')
+      throw new UsageError(
+        '--host beyond this machine needs --token-file, TIDEMARK_TOKEN in the environment, or --open',
+      )
     }
     const over = new AbortController()
     const stopped = new Promise<void>((resolve) => {
@@ -57,6 +65,21 @@ pages of this machine are answered. Ends in good order with SIGTERM or Ctrl-C.`,
     await closed(server)
     return EXIT.ok
   },
+}
+
+/** A token on the command line would be seen by whoever lists the machine's processes. */
+async function tokenOf(file: string | undefined): Promise<string | undefined> {
+  const token = file === undefined ? process.env.TIDEMARK_TOKEN || undefined : await firstLine(file)
+  if (token === undefined || /^[\x21-\x7e]+$/.test(token)) return token
+  const where = file === undefined ? 'TIDEMARK_TOKEN' : `the first line of ${file}`
+  throw new UsageError(`${where} is not a token: one or more visible ASCII characters without spaces`)
+}
+
+async function firstLine(file: string): Promise<string> {
+  const content = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    throw new UsageError(`--token-file ${file} cannot be read: ${error.code}`)
+  })
+  return content.split('\n', 1)[0]?.trim() ?? ''
 }
 
 interface Guard {

@@ -1,5 +1,6 @@
 import type * as api from '../../index'
 import { cursorAt } from '../util/cursor'
+import { parse } from '../util/parsed'
 import { show } from '../util/shown'
 
 // `ignoreBOM` means that a byte order mark is kept: the text is the producer's, not ours to trim.
@@ -36,14 +37,14 @@ export class Chunk implements api.Chunk {
 
   json<T = unknown>(): T {
     try {
-      return JSON.parse(this.text()) as T
+      return parse(this.text()) as T
     } catch (cause) {
       throw new SyntaxError(`chunk ${this.seq} is not JSON: ${(cause as Error).message}`, { cause })
     }
   }
 }
 
-/** What a chunk is printed with. */
+/** The fields with which a chunk is printed. */
 export const fieldsOf = ({ seq, cursor, data }: Chunk): object => ({ seq, cursor, data })
 
 show(Chunk, 'Chunk', fieldsOf)

@@ -7,6 +7,7 @@ import type { AppendArgs } from '../options/args'
 import {
   appendArgs,
   creation,
+  forkArgs,
   type LogArgs,
   type Payload,
   pageArgs,
@@ -17,6 +18,9 @@ import { show } from '../util/shown'
 import { Chunk } from './chunk'
 import { status } from './status'
 import { Subscription } from './subscription'
+
+/** @internal A page, with where its log comes from if it is a fork, see `ForkOrigin`. */
+export type LookedAt = api.LogPage & { readonly origins: readonly string[] }
 
 const NOTHING: Payload = { tags: new Uint32Array(0), arena: new Uint8Array(1) }
 
@@ -31,6 +35,11 @@ export class Log implements api.Log {
 
   get streamId(): string {
     return this.#args.streamId
+  }
+
+  /** @internal */
+  get owner(): string | null {
+    return this.#args.owner
   }
 
   async create(options?: { close?: boolean | undefined }): Promise<api.LogAppended> {
@@ -49,9 +58,16 @@ export class Log implements api.Log {
     return this.#done(await this.attempt(args, NOTHING), 0)
   }
 
+  async createFrom(source: string, options?: api.LogForkOptions): Promise<api.LogAppended> {
+    const { fork, close } = forkArgs(this.#args, source, options)
+    const create = creation(this.#args, true)
+    return this.#done(await this.attempt({ create, close, fork }, NOTHING), 0, fork.source)
+  }
+
   async page(options?: api.LogPageOptions): Promise<api.LogPage> {
-    const page = await this.look(options)
-    if (page === null) throw this.#error('ERR_NOT_FOUND', 'does not exist')
+    const looked = await this.look(options)
+    if (looked === null) throw this.#error('ERR_NOT_FOUND', 'does not exist')
+    const { origins: _, ...page } = looked
     return page
   }
 
@@ -71,7 +87,7 @@ export class Log implements api.Log {
     return { streamId: this.streamId }
   }
 
-  /** @internal What becomes of an append, whatever that is. */
+  /** @internal Any outcome of an append, refusals included. */
   attempt(args: Partial<AppendArgs>, { tags, arena }: Payload): Promise<LogAnswer> {
     const { streamId, owner } = this.#args
     const whole: AppendArgs = {
@@ -81,24 +97,28 @@ export class Log implements api.Log {
       producer: null,
       order: null,
       contentType: null,
+      generation: null,
       close: false,
       isPatient: true,
+      fork: null,
       ...args,
     }
     return this.#bridge.append(whole, tags, arena, (answer: LogAnswer) => answer)
   }
 
   /** @internal A page; null when there is no such stream. */
-  look(options?: api.LogPageOptions): Promise<api.LogPage | null> {
+  look(options?: api.LogPageOptions): Promise<LookedAt | null> {
     const receive = (page: Page | null) => page && paged(this.#bridge, page)
     return this.#bridge.request('page', pageArgs(this.#args, options), receive)
   }
 
-  /** @internal Whether it is this owner's, for what the store does for everybody. */
-  async check(): Promise<void> {
-    const owner = (await this.status())?.owner ?? null
+  /** @internal Its status, if it is this owner's; for what the store does for everybody. */
+  async check(): Promise<api.StreamStatus | null> {
+    const there = await this.status()
+    const owner = there?.owner ?? null
     if (owner !== null && owner !== this.#args.owner)
       throw this.#error('ERR_FORBIDDEN', 'belongs to another owner')
+    return there
   }
 
   /** @internal {@link read} with all that a subscription has. */
@@ -106,9 +126,14 @@ export class Log implements api.Log {
     return new Subscription(this.#bridge, readArgs(this.#args, options), origin(this.follow))
   }
 
-  #done(answer: LogAnswer, count: number): api.LogAppended {
+  /** @internal Whether its name is kept for the forks of a log that was deleted. */
+  isKept(): Promise<boolean> {
+    return this.#bridge.request('kept', { streamId: this.streamId }, (isKept: boolean) => isKept)
+  }
+
+  #done(answer: LogAnswer, count: number, source = ''): api.LogAppended {
     const { head, outcome, last = 0 } = answer
-    if (head === null) throw this.#error('ERR_NOT_FOUND', 'does not exist')
+    if (head === null) throw this.#refusal(outcome, source)
     const cursor = (seq: number) => `${head.generation}.${seq}`
     switch (outcome) {
       case 'written':
@@ -154,6 +179,29 @@ export class Log implements api.Log {
     }
   }
 
+  /** Of what has come to nothing. */
+  #refusal(outcome: LogAnswer['outcome'], source: string): TidemarkError {
+    const other = `the log ${JSON.stringify(source)}`
+    switch (outcome) {
+      case 'kept':
+        return this.#error('ERR_CONFLICT', 'it was deleted, and its name is kept for as long as it has forks')
+      case 'noSource':
+        return this.#error('ERR_NOT_FOUND', `${other}, to be forked, does not exist`)
+      case 'sourceKept':
+        return this.#error('ERR_CONFLICT', `${other}, to be forked, was deleted`)
+      case 'crowded':
+        return this.#error('ERR_CONFLICT', `${other} has as many forks as it can`)
+      case 'noPlace':
+        return this.#error('ERR_CONFLICT', `${other} has no such place to be forked at`)
+      case 'contentType':
+        return this.#error('ERR_CONFLICT', `${other}, to be forked, has another content type`)
+      case 'other':
+        return this.#error('ERR_CONFLICT', `${JSON.stringify(source)} is the stream of a producer, not a log`)
+      default:
+        return this.#error('ERR_NOT_FOUND', 'does not exist')
+    }
+  }
+
   #error(code: NativeError['code'], problem: string, expected?: number): TidemarkError {
     const message = `stream ${JSON.stringify(this.streamId)}: ${problem}`
     const fields = { code, message, streamId: this.streamId, retryable: false }
@@ -161,7 +209,7 @@ export class Log implements api.Log {
   }
 }
 
-/** Ends without a word when the log is deleted. */
+/** Ends quietly when the log is deleted. */
 async function* quiet(subscription: Subscription): AsyncGenerator<api.Chunk, undefined> {
   try {
     yield* subscription
@@ -182,7 +230,7 @@ function gone({ streamId, message }: TidemarkError): TidemarkError {
   })
 }
 
-function paged({ native }: Bridge, page: Page): api.LogPage {
+function paged({ native }: Bridge, page: Page): LookedAt {
   const { generation, after, end, log } = page
   const data = unpacked(native, page.large as Parcel) as Uint8Array
   let at = 0
@@ -200,8 +248,9 @@ function paged({ native }: Bridge, page: Page): api.LogPage {
     outcome: end?.outcome,
     reason: end?.reason || undefined,
     contentType: log?.contentType,
+    origins: log?.fork?.origins ?? [],
   }
 }
 
-publish(Log, 'append', 'close', 'create', 'delete', 'page', 'read')
+publish(Log, 'append', 'close', 'create', 'createFrom', 'delete', 'page', 'read')
 show(Log, 'Log')

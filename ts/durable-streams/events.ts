@@ -1,7 +1,7 @@
 // Live reading as server-sent events.
 
 import type * as api from '../../index'
-import type { Log } from '../core/log'
+import type { Log, LookedAt } from '../core/log'
 import type { Subscription } from '../core/subscription'
 import { BYTES } from '../options/log-options'
 import { answer } from './answers'
@@ -30,15 +30,14 @@ function data(chunks: readonly api.Chunk[], format: Format): string {
   return `event: data\n${lines(bytes.toString(format === 'text' ? 'utf8' : 'base64'))}\n`
 }
 
-function control(next: string, cursor: string, upToDate: boolean, closed: boolean): string {
-  const streamNextOffset = offsetOf(next)
+function control(streamNextOffset: string, cursor: string, upToDate: boolean, closed: boolean): string {
   const rest = closed ? { streamClosed: true } : { streamCursor: cursor, ...(upToDate ? { upToDate } : {}) }
   return `event: control\ndata:${JSON.stringify({ streamNextOffset, ...rest })}\n\n`
 }
 
 export function eventStream(
   log: Log,
-  page: api.LogPage,
+  page: LookedAt,
   cursor: string,
   signal: AbortSignal,
   ms: number,
@@ -76,34 +75,34 @@ export function eventStream(
 
 async function* follow(
   log: Log,
-  first: api.LogPage,
+  first: LookedAt,
   cursor: string,
   format: Format,
   over: AbortSignal,
 ): AsyncGenerator<string, undefined> {
   let page = first
   for (;;) {
-    const { chunks, next, upToDate, closed } = page
+    const { chunks, next, upToDate, closed, origins } = page
     const events = chunks.length > 0 ? data(chunks, format) : ''
-    yield events + control(next, cursor, upToDate, closed)
+    yield events + control(offsetOf(next, origins), cursor, upToDate, closed)
     if (closed || over.aborted) return undefined
     if (upToDate) break
     const later = await log.look({ from: next })
     if (later === null) return undefined
     page = later
   }
-  yield* live(log.follow({ from: page.next, signal: over }), page.next, cursor, format, over)
+  yield* live(log.follow({ from: page.next, signal: over }), page, cursor, format, over)
   return undefined
 }
 
 async function* live(
   following: Subscription,
-  from: string,
+  { next, origins }: LookedAt,
   cursor: string,
   format: Format,
   over: AbortSignal,
 ): AsyncGenerator<string, undefined> {
-  let at = from
+  let at = offsetOf(next, origins)
   try {
     for (;;) {
       const { done, value } = await following.next()
@@ -117,7 +116,7 @@ async function* live(
         if (more === undefined) break
         chunks.push(more)
       }
-      at = (chunks.at(-1) as api.Chunk).cursor
+      at = offsetOf((chunks.at(-1) as api.Chunk).cursor, origins)
       yield data(chunks, format) + control(at, cursor, true, false)
     }
   } catch (error) {

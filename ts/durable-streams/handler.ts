@@ -5,8 +5,8 @@ import { invalidArgument, TidemarkError } from '../errors/errors'
 import { duration, integer, object } from '../options/checks'
 import { answer, preflight, Refusal, refusal } from './answers'
 import { head, read } from './reading'
-import { idOf, isClosing } from './requests'
-import { append, create, missing } from './writing'
+import { forkingOf, idOf, isClosing } from './requests'
+import { append, create, type Fork, missing } from './writing'
 
 /** What a request is about to do with a stream. */
 export type Action = 'create' | 'append' | 'close' | 'read' | 'delete'
@@ -74,6 +74,17 @@ export function durableStreams(options: DurableStreamsOptions): (request: Reques
     if (permission !== true && owner === undefined) throw new Refusal(403, 'forbidden', 'this is not allowed')
     return (engine as Engine).log(id, { owner })
   }
+  /** A fork shows what the other stream has. */
+  const fork = async (request: Request): Promise<Fork | Response | null> => {
+    const forking = forkingOf(request, prefix)
+    if (forking === null) return null
+    const log = await permitted(request, forking.source, 'read')
+    return log instanceof Response ? log : { ...forking, log, owner: log.owner }
+  }
+  const put = async (log: Log, request: Request): Promise<Response> => {
+    const from = await fork(request)
+    return from instanceof Response ? from : create(log, request, writing, from)
+  }
   const handle = async (request: Request): Promise<Response> => {
     const id = idOf(new URL(request.url), prefix)
     const { method } = request
@@ -88,13 +99,13 @@ export function durableStreams(options: DurableStreamsOptions): (request: Reques
     if (log instanceof Response) return log
     switch (method) {
       case 'PUT':
-        return create(log, request, writing)
+        return put(log, request)
       case 'POST':
         return append(log, request, writing)
       case 'DELETE':
         await log.check()
         if (await log.delete()) return answer(204)
-        throw missing()
+        throw await missing(log)
       case 'HEAD':
         await log.check()
         return head(log)
@@ -133,7 +144,8 @@ function refused(error: unknown, onError: ((error: unknown) => unknown) | undefi
   if (error instanceof Refusal) return error
   if (error instanceof TidemarkError) {
     if (error.code === 'ERR_FORBIDDEN') return new Refusal(403, 'forbidden', 'this is not allowed')
-    if (error.code === 'ERR_NOT_FOUND') return missing()
+    if (error.code === 'ERR_NOT_FOUND') return new Refusal(404, 'not_found', 'there is no such stream')
+    if (error.code === 'ERR_GAP') return new Refusal(410, 'gone', 'what was asked for is not there any more')
     onError?.(error)
     const isPassing = error.retryable || error.code === 'ERR_CLOSED'
     if (isPassing)

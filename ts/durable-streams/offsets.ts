@@ -7,8 +7,11 @@ const OFFSET = /^([0-7][0-9A-HJKMNP-TV-Z]{25})_(\d{16})$/
 const FIRST = '0000000000000000_0000000000000000'
 const BEYOND = '9999999999999999_9999999999999999'
 
-export function offsetOf(cursor: string): string {
-  return `${generationOf(cursor)}_${String(seqOf(cursor)).padStart(16, '0')}`
+/** The first chunks of a fork have the offsets of the stream that they are from. */
+export function offsetOf(cursor: string, origins: readonly string[] = []): string {
+  const seq = seqOf(cursor)
+  const origin = origins.find((origin) => seq <= seqOf(origin))
+  return `${generationOf(origin ?? cursor)}_${String(seq).padStart(16, '0')}`
 }
 
 /** Where a client wants to begin; undefined for what is no offset. */
@@ -18,6 +21,14 @@ export function placeOf(offset: string): string | undefined {
   const [, generation, seq] = OFFSET.exec(offset) ?? []
   const number = Number(seq)
   return generation === undefined || !Number.isSafeInteger(number) ? undefined : cursorAt(generation, number)
+}
+
+/** Where a stream is to be forked, for which an offset has to be one of its own; undefined for what is none. */
+export function forkPlaceOf(offset: string): string | undefined {
+  const place = offset === FIRST || OFFSET.test(offset) ? placeOf(offset) : undefined
+  return (
+    place ?? (offset === BEYOND ? cursorAt('7ZZZZZZZZZZZZZZZZZZZZZZZZZ', Number.MAX_SAFE_INTEGER) : undefined)
+  )
 }
 
 const EPOCH = Date.UTC(2024, 9, 9)

@@ -1,7 +1,7 @@
 // GET and HEAD.
 
 import type * as api from '../../index'
-import type { Log } from '../core/log'
+import type { Log, LookedAt } from '../core/log'
 import { TidemarkError } from '../errors/errors'
 import { BYTES } from '../options/log-options'
 import { cursorAt, generationOf } from '../util/cursor'
@@ -20,12 +20,12 @@ export interface ReadLimits {
 
 export async function head(log: Log): Promise<Response> {
   const status = await log.status()
-  if (status === null) throw missing()
+  if (status === null) throw await missing(log)
   const { ttlMs = null, expiresAt = null, contentType = BYTES } = status.log ?? {}
   return answer(200, {
     'Content-Type': contentType,
     'Cache-Control': 'no-store',
-    'Stream-Next-Offset': offsetOf(`${status.generation}.${status.lastSeq}`),
+    'Stream-Next-Offset': offsetOf(cursorAt(status.generation, status.lastSeq), status.log?.fork?.origins),
     'Stream-TTL': ttlMs === null ? undefined : String(ttlMs / 1000),
     'Stream-Expires-At': expiresAt === null ? undefined : new Date(expiresAt).toISOString(),
     'Stream-Closed': status.state === 'active' ? undefined : 'true',
@@ -43,7 +43,7 @@ export async function read(log: Log, request: Request, limits: ReadLimits): Prom
     throw new Refusal(400, 'bad_offset', 'offset is -1, now, or one that this server has given')
   }
   const page = await pageOf(log, from)
-  if (page === null) throw missing()
+  if (page === null) throw await missing(log)
   const cursor = cacheCursor(searchParams.get('cursor'))
   const over = AbortSignal.any([request.signal, limits.over])
   if (live === 'sse') return eventStream(log, page, cursor, over, limits.sseMs)
@@ -52,7 +52,7 @@ export async function read(log: Log, request: Request, limits: ReadLimits): Prom
 }
 
 /** A page; null when there is no such stream. */
-async function pageOf(log: Log, from: string): Promise<api.LogPage | null> {
+async function pageOf(log: Log, from: string): Promise<LookedAt | null> {
   try {
     return await log.look({ from })
   } catch (error) {
@@ -63,25 +63,25 @@ async function pageOf(log: Log, from: string): Promise<api.LogPage | null> {
   }
 }
 
-function fieldsOf(page: api.LogPage) {
+function fieldsOf(page: LookedAt) {
   return {
     'Content-Type': page.contentType ?? BYTES,
-    'Stream-Next-Offset': offsetOf(page.next),
+    'Stream-Next-Offset': offsetOf(page.next, page.origins),
     'Stream-Up-To-Date': page.upToDate ? 'true' : undefined,
     'Stream-Closed': page.closed ? 'true' : undefined,
     'Stream-Outcome': page.outcome,
   }
 }
 
-function bodyOf({ chunks, contentType }: api.LogPage): Uint8Array | string {
+function bodyOf({ chunks, contentType }: LookedAt): Uint8Array | string {
   if (isJson(contentType)) return `[${chunks.map((chunk) => chunk.text()).join(',')}]`
   return Buffer.concat(chunks.map(({ data }) => (typeof data === 'string' ? Buffer.from(data) : data)))
 }
 
-function catchUp(page: api.LogPage, request: Request, isNow: boolean): Response {
+function catchUp(page: LookedAt, request: Request, isNow: boolean): Response {
   if (isNow) return answer(200, { ...fieldsOf(page), 'Cache-Control': 'no-store' }, bodyOf(page))
   const start = page.chunks[0] === undefined ? page.next : before(page.chunks[0])
-  const tag = `"${offsetOf(start)}:${offsetOf(page.next)}${page.closed ? ':c' : ''}"`
+  const tag = `"${offsetOf(start, page.origins)}:${offsetOf(page.next, page.origins)}${page.closed ? ':c' : ''}"`
   const fields = { ...fieldsOf(page), ETag: tag, 'Cache-Control': 'private, no-cache' }
   const known = request.headers.get('if-none-match')?.split(',') ?? []
   if (known.some((each) => each.trim().replace(/^W\//, '') === tag)) return answer(304, fields)
@@ -94,7 +94,7 @@ function before({ cursor, seq }: api.Chunk): string {
 
 async function poll(
   log: Log,
-  page: api.LogPage,
+  page: LookedAt,
   cursor: string,
   signal: AbortSignal,
   longPollMs: number,
@@ -103,7 +103,7 @@ async function poll(
   if (page.chunks.length === 0 && !page.closed) {
     await change(log, page.next, signal, longPollMs)
     const later = await pageOf(log, page.next)
-    if (later === null) throw missing()
+    if (later === null) throw await missing(log)
     found = later
   }
   const fields = { ...fieldsOf(found), 'Stream-Cursor': cursor, 'Cache-Control': 'no-store' }

@@ -3,6 +3,7 @@
 import type { ChunkData } from '../../index'
 import { bytesOf, TooLargeError } from '../http/body'
 import { Refusal } from './answers'
+import { forkPlaceOf } from './offsets'
 
 const MAX_ID_BYTES = 512
 
@@ -101,6 +102,50 @@ export function orderOf(headers: Headers): string | null {
 
 export function isClosing(headers: Headers): boolean {
   return headers.get('Stream-Closed')?.trim().toLowerCase() === 'true'
+}
+
+/** What a stream is to be forked from. */
+export interface Forking {
+  source: string
+  /** A cursor, `'start'`, or the end. */
+  at: string | null
+  /** So many messages, or bytes, of what follows. */
+  part: number
+}
+
+export function forkingOf({ url, headers }: Request, prefix: string): Forking | null {
+  const [from, offset, sub] = ['Stream-Forked-From', 'Stream-Fork-Offset', 'Stream-Fork-Sub-Offset'].map(
+    (name) => headers.get(name),
+  )
+  if (from == null) {
+    if (offset == null && sub == null) return null
+    throw new Refusal(400, 'bad_fork', 'Stream-Fork-Offset and -Sub-Offset go with Stream-Forked-From')
+  }
+  const at = offset == null ? null : forkPlaceOf(offset)
+  if (at === undefined) {
+    throw new Refusal(400, 'bad_offset', 'Stream-Fork-Offset is one that this server has given')
+  }
+  const part = /^(0|[1-9]\d{0,15})$/.test(sub ?? '0') ? Number(sub ?? '0') : Number.NaN
+  if (!Number.isSafeInteger(part) || (part > 0 && at === null)) {
+    throw new Refusal(
+      400,
+      'bad_fork',
+      'Stream-Fork-Sub-Offset is a whole number from 0 on, and goes with Stream-Fork-Offset',
+    )
+  }
+  return { source: sourceOf(from, url, prefix), at, part }
+}
+
+/** Its path; another server's streams cannot be forked. */
+function sourceOf(path: string, url: string, prefix: string): string {
+  if (!path.startsWith('/') || !URL.canParse(path, url)) {
+    throw new Refusal(400, 'bad_fork', 'Stream-Forked-From is the path of a stream of this server')
+  }
+  const source = new URL(path, url)
+  if (source.origin !== new URL(url).origin) {
+    throw new Refusal(400, 'bad_fork', 'a stream of another server cannot be forked')
+  }
+  return idOf(source, prefix)
 }
 
 /** How long a stream is to live. */

@@ -9,7 +9,7 @@ import { BYTES, contentType as checkType, payload } from '../options/log-options
 import { cursorAt } from '../util/cursor'
 import { answer, Refusal } from './answers'
 import { offsetOf } from './offsets'
-import { bodyOf, chunksOf, isClosing, lifetimeOf, orderOf, producerOf } from './requests'
+import { bodyOf, chunksOf, type Forking, isClosing, lifetimeOf, orderOf, producerOf } from './requests'
 
 export interface WriteLimits {
   maxBodyBytes: number
@@ -19,7 +19,7 @@ export interface WriteLimits {
 
 type Head = NonNullable<LogAnswer['head']>
 
-const next = ({ generation, seq }: Head): string => offsetOf(cursorAt(generation, seq))
+const next = ({ generation, seq, origins }: Head): string => offsetOf(cursorAt(generation, seq), origins)
 
 const closedBy = (head: Head | null): string | undefined => (head?.end ? 'true' : undefined)
 
@@ -44,21 +44,38 @@ async function write(log: Log, args: Partial<AppendArgs>, chunks: ChunkData[]) {
   }
 }
 
-export async function create(log: Log, request: Request, limits: WriteLimits): Promise<Response> {
+/** What a stream is to be forked from, as whoever asks may use it. */
+export interface Fork extends Forking {
+  log: Log
+  owner: string | null
+}
+
+export async function create(
+  log: Log,
+  request: Request,
+  limits: WriteLimits,
+  fork: Fork | null,
+): Promise<Response> {
   const { headers } = request
-  if (headers.has('Stream-Forked-From')) throw new Refusal(501, 'no_forks', 'streams cannot be forked here')
-  const contentType = typeOf(headers) ?? BYTES
+  const given = typeOf(headers)
   const lifetime = lifetimeOf(headers)
   const { ttlMs, expiresAt } = lifetime
   const keepMs = Math.max(1, expiresAt === null ? (ttlMs ?? limits.keepMs) : expiresAt - Date.now())
   const body = await bodyOf(request, limits.maxBodyBytes)
   const close = isClosing(headers)
+  const inherited = given === undefined && fork !== null ? (await fork.log.status())?.log : undefined
+  const contentType = given ?? inherited?.contentType ?? BYTES
   const made = { contentType, ...lifetime, keepMs, metadata: null, isCompared: true }
   const chunks = chunksOf(body, contentType)
-  const { outcome, head, isNew } = await write(log, { create: made, close }, chunks)
-  if (head === null || (outcome !== 'written' && outcome !== 'exists')) {
-    throw new Refusal(409, 'conflict', 'there is a stream with another configuration')
+  const from = fork && {
+    source: fork.source,
+    owner: fork.owner,
+    at: fork.at,
+    part: fork.part,
+    hasType: given !== undefined,
   }
+  const { outcome, head, isNew } = await write(log, { create: made, close, fork: from }, chunks)
+  if (head === null || (outcome !== 'written' && outcome !== 'exists')) throw notMade(outcome)
   const isMade = isNew === true
   return answer(isMade ? 201 : 200, {
     Location: isMade ? locationOf(request.url) : undefined,
@@ -66,6 +83,27 @@ export async function create(log: Log, request: Request, limits: WriteLimits): P
     'Stream-Next-Offset': next(head),
     'Stream-Closed': closedBy(head),
   })
+}
+
+function notMade(outcome: LogAnswer['outcome']): Refusal {
+  switch (outcome) {
+    case 'kept':
+      return new Refusal(409, 'conflict', 'there was a stream, which has forks')
+    case 'noSource':
+      return new Refusal(404, 'not_found', 'there is no stream to fork')
+    case 'sourceKept':
+      return new Refusal(409, 'conflict', 'the stream to fork was deleted')
+    case 'crowded':
+      return new Refusal(409, 'crowded', 'the stream to fork has as many forks as it can')
+    case 'noPlace':
+      return new Refusal(400, 'bad_offset', 'the stream to fork has no such place')
+    case 'contentType':
+      return new Refusal(409, 'content_type', 'the stream to fork has another content type')
+    case 'other':
+      return new Refusal(409, 'not_a_log', 'a stream that has a producer of its own')
+    default:
+      return new Refusal(409, 'conflict', 'there is a stream with another configuration')
+  }
 }
 
 function locationOf(url: string): string {
@@ -95,7 +133,8 @@ export async function append(log: Log, request: Request, limits: WriteLimits): P
       throw new Refusal(400, 'empty', 'there is nothing to append')
     }
     const done = await write(log, args, chunks)
-    return written(done, producer, body.byteLength > 0)
+    if (done.head === null) throw await missing(log)
+    return written(done, producer, done.head, body.byteLength > 0)
   } catch (error) {
     // What is wrong with the stream is said before what is wrong with the request.
     if (error instanceof Refusal && error.status === 400) await checkStream(log)
@@ -105,12 +144,16 @@ export async function append(log: Log, request: Request, limits: WriteLimits): P
 
 async function checkStream(log: Log): Promise<void> {
   const status = await log.status()
-  if (status === null) throw missing()
+  if (status === null) throw await missing(log)
   if (status.state === 'active') return
-  throw closed(offsetOf(cursorAt(status.generation, status.lastSeq)))
+  throw closed(offsetOf(cursorAt(status.generation, status.lastSeq), status.log?.fork?.origins))
 }
 
-export function missing(): Refusal {
+export async function missing(log: Log): Promise<Refusal> {
+  if (await log.isKept()) {
+    const headers = { 'Cache-Control': 'no-store' }
+    return new Refusal(410, 'gone', 'the stream was deleted; its forks are there', headers)
+  }
   return new Refusal(404, 'not_found', 'there is no such stream')
 }
 
@@ -119,9 +162,8 @@ function closed(offset: string): Refusal {
   return new Refusal(409, 'closed', 'the stream is closed', headers)
 }
 
-function written(done: LogAnswer, producer: AppendArgs['producer'], hasBody: boolean): Response {
-  const { outcome, head } = done
-  if (head === null) throw missing()
+function written(done: LogAnswer, producer: AppendArgs['producer'], head: Head, hasBody: boolean): Response {
+  const { outcome } = done
   const fields = {
     'Stream-Next-Offset': next(head),
     'Stream-Closed': closedBy(head),

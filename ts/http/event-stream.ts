@@ -12,15 +12,16 @@ import { clearTimeout, setTimeout } from '../util/timers'
 import { heartbeat } from './events'
 import { report } from './refusal'
 
-type Controller = ReadableStreamDefaultController<Uint8Array>
+/** Who takes the pieces, one for each pull. */
+export type Taker = Pick<ReadableStreamDefaultController<Uint8Array>, 'enqueue' | 'close' | 'error'>
 
-/** Who may end an event stream: the application, whose client is still there, or the client, who is gone then. */
+/** An event stream is ended by the application, while its client is still there, or by the client, which is then gone. */
 export interface Signals {
   application: AbortSignal | undefined
   client?: AbortSignal | undefined
 }
 
-/** A body that nobody reads any more must not go on receiving. */
+/** A body that was dropped must not keep receiving. */
 const dropped = new FinalizationRegistry<EventStream>((stream) => stream.leave())
 
 /**
@@ -37,12 +38,12 @@ export class EventStream implements Receiver {
   readonly #listening: { signal: WeakRef<AbortSignal>; listener: () => void }[] = []
   readonly #streamId: string
   readonly #asked: Pick<SubscribeArgs, 'owner' | 'waitMs'>
-  /** The AI SDK takes a body's clean end for the answer's: what ends before that has to break. */
+  /** The AI SDK takes a body's clean end for the answer's, so a body that ends earlier has to be broken off. */
   readonly #breaks: boolean
   #isOpen = false
   /** A read that waits. */
-  #waiting: { controller: Controller; answered: Deferred<void> } | undefined
-  /** What follows the last piece. */
+  #waiting: { taker: Taker; answered: Deferred<void> } | undefined
+  /** The end, after the last piece. */
   #end: { error?: unknown } | undefined
   #heartbeat: NodeJS.Timeout | undefined
   #limit: NodeJS.Timeout | undefined
@@ -63,22 +64,15 @@ export class EventStream implements Receiver {
     this.#opened.promise.catch(ignore)
   }
 
-  /** Begins to follow; what goes wrong is what the body's first read throws. */
+  /** Begins to follow; the body's first read throws a failure. */
   static open(
     bridge: Bridge,
     args: SubscribeArgs,
     { heartbeatMs, maxDurationMs, onError }: Pace,
     { application, client }: Signals,
     from: Origin,
-  ): { stream: EventStream; body: ReadableStream<Uint8Array> } {
+  ): EventStream {
     const stream = new EventStream(bridge, args, from, onError)
-    const source = {
-      pull: (controller: Controller) => stream.#pull(controller),
-      cancel: () => stream.#cancelled(),
-    }
-    // Nothing is taken before it is asked for: what waits, waits where it is counted.
-    const body = new ReadableStream<Uint8Array>(source, { highWaterMark: 0 })
-    dropped.register(body, stream, stream)
     if (bridge.closing) stream.broken(closedError(from))
     else if (client?.aborted) stream.leave()
     else if (application?.aborted) stream.#cut()
@@ -87,7 +81,7 @@ export class EventStream implements Receiver {
       if (application !== client) stream.#listen(application, stream.#cut)
       stream.#start(args, heartbeatMs, maxDurationMs)
     }
-    return { stream, body }
+    return stream
   }
 
   #start(args: SubscribeArgs, heartbeatMs: number, maxDurationMs: number | undefined): void {
@@ -101,7 +95,19 @@ export class EventStream implements Receiver {
     if (maxDurationMs !== undefined) this.#limit = setTimeout(this.#cut, maxDurationMs).unref()
   }
 
-  /** Waits until the stream has its place; rejects with the reason why it has none. */
+  /** The bytes, for one reader. */
+  body(): ReadableStream<Uint8Array> {
+    const source = {
+      pull: (taker: Taker) => this.pull(taker),
+      cancel: () => this.#cancelled(),
+    }
+    // Nothing is taken before it is read, so that waiting bytes stay where they are counted.
+    const body = new ReadableStream<Uint8Array>(source, { highWaterMark: 0 })
+    dropped.register(body, this, this)
+    return body
+  }
+
+  /** Waits until the reading position is known; rejects with the reason if there is none. */
   async opened(): Promise<void> {
     this.#bridge.keepAlive.hold()
     try {
@@ -120,20 +126,20 @@ export class EventStream implements Receiver {
     while (drain.left > 0) {
       const piece = drain.chunk() as Uint8Array
       if (this.#waiting === undefined) this.#pieces.push(piece)
-      else this.#answer((controller) => this.#hand(controller, piece))
+      else this.#answer((taker) => this.#hand(taker, piece))
     }
   }
 
   /** Cursors are written by the native side. */
   enter(): void {}
 
-  /** Once it is open, the native side has written what the client should know; the rest is for it to come back. */
+  /** After the start, the native side has written any event that the client should get; otherwise the client has to reconnect. */
   ended({ error: native }: End): void {
     const error = native && fromNative(advised(native, this.#asked), this.#from)
     if (error !== undefined && !this.#isOpen) this.#settle({ error })
     else if (error?.retryable || error?.code === 'ERR_CLOSED') this.#cut()
     else this.#settle({})
-    // What another try may cure ends many responses at once, and is what the engine's state says.
+    // Transient errors end many responses at once, and the engine's state shows them already.
     if (this.#isOpen && error?.retryable === false) report(error, this.#onError)
   }
 
@@ -148,50 +154,51 @@ export class EventStream implements Receiver {
     this.#settle({})
   }
 
-  /** Ends after what has arrived, without a word: the client may come back, and has to notice. */
+  /** Ends after the bytes that have arrived, without an event: the client has to notice, and may reconnect. */
   readonly #cut = (): void => {
     this.#native.cancel()
-    // It is the body that breaks, not its beginning.
+    // The response begins normally; only its body is broken off.
     this.#opened.resolve()
     this.#settle(this.#breaks ? { error: cutError(this.#streamId) } : {})
   }
 
-  /** Nobody reads on: a read that waits was answered by the stream itself, whose controller takes nothing any more. */
+  /** The client has left: the stream has answered a pending read itself, and its controller accepts nothing any more. */
   #cancelled(): void {
     this.#answer(ignore)
     this.leave()
   }
 
-  #pull(controller: Controller): Promise<void> | undefined {
+  /** Gives the next piece, or the end, to who takes it: at once, or when the promise settles. */
+  pull(taker: Taker): Promise<void> | undefined {
     this.#native.want()
     const piece = this.#pieces.shift()
-    if (piece !== undefined) this.#hand(controller, piece)
-    else if (this.#end !== undefined) this.#finish(controller, this.#end)
+    if (piece !== undefined) this.#hand(taker, piece)
+    else if (this.#end !== undefined) this.#finish(taker, this.#end)
     else {
-      this.#waiting = { controller, answered: deferred() }
+      this.#waiting = { taker, answered: deferred() }
       this.#bridge.keepAlive.hold()
       return this.#waiting.answered.promise
     }
     return undefined
   }
 
-  #hand(controller: Controller, piece: Uint8Array): void {
+  #hand(taker: Taker, piece: Uint8Array): void {
     this.#heartbeat?.refresh()
     this.#native.consume(piece.byteLength)
-    controller.enqueue(piece)
+    taker.enqueue(piece)
   }
 
   readonly #beat = (): void => {
     this.#heartbeat?.refresh()
-    if (this.#waiting !== undefined) this.#answer((controller) => controller.enqueue(heartbeat()))
+    if (this.#waiting !== undefined) this.#answer((taker) => taker.enqueue(heartbeat()))
   }
 
-  #answer(how: (controller: Controller) => void): void {
+  #answer(how: (taker: Taker) => void): void {
     const waiting = this.#waiting
     if (waiting === undefined) return
     this.#waiting = undefined
     this.#bridge.keepAlive.release()
-    how(waiting.controller)
+    how(waiting.taker)
     waiting.answered.resolve()
   }
 
@@ -205,12 +212,12 @@ export class EventStream implements Receiver {
     for (const { signal, listener } of this.#listening) signal.deref()?.removeEventListener('abort', listener)
     if ('error' in end) this.#opened.reject(end.error)
     else this.#opened.resolve()
-    this.#answer((controller) => this.#finish(controller, end))
+    this.#answer((taker) => this.#finish(taker, end))
   }
 
-  #finish(controller: Controller, end: { error?: unknown }): void {
-    if ('error' in end) controller.error(end.error)
-    else controller.close()
+  #finish(taker: Taker, end: { error?: unknown }): void {
+    if ('error' in end) taker.error(end.error)
+    else taker.close()
   }
 
   #listen(signal: AbortSignal | undefined, listener: () => void): void {

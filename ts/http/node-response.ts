@@ -1,26 +1,30 @@
 // A web response, written to one of node:http or node:http2.
 
 import type * as api from '../../index'
+import type { EventStream, Taker } from './event-stream'
 
-/** INTERNAL_ERROR of HTTP/2: an answer that is cut off is not one that has ended. */
+/** INTERNAL_ERROR of HTTP/2, so that a cut response does not look like a complete one. */
 const H2_INTERNAL_ERROR = 2
 
 type Http2Response = { stream: { close(code: number): void } }
 
 /** Status and headers. */
-export function writeHead(response: api.ServerResponse, { status, headers }: Response): void {
+export function writeHead(
+  response: api.ServerResponse,
+  { status, headers }: Pick<Response, 'status' | 'headers'>,
+): void {
   response.statusCode = status
   for (const [name, value] of headers) if (name !== 'set-cookie') response.setHeader(name, value)
   const cookies = headers.getSetCookie()
   if (cookies.length > 0) response.setHeader('set-cookie', cookies)
 }
 
-/** HTTP/1 keeps headers until there is something to send; an event stream may have nothing yet. */
+/** Sends the headers: HTTP/1 holds them back until there is a body, and an event stream may have none yet. */
 export function flushHead(response: api.ServerResponse): void {
   if ('flushHeaders' in response) response.flushHeaders()
 }
 
-/** A body to its end, at the client's pace, until that has left. One that breaks cuts the connection. */
+/** Sends a body to its end, at the client's pace, unless the client leaves. A body that breaks cuts the connection. */
 export async function writeBody(
   response: api.ServerResponse,
   body: ReadableStream<Uint8Array> | null,
@@ -32,11 +36,48 @@ export async function writeBody(
       if (!writePiece(response, piece)) await drained(response, left)
     }
   } catch {
-    // The body breaks where a clean end would be taken for the answer's; it was said to whom it concerns.
+    // The body breaks where a clean end would be taken for the answer's; the cause was reported already.
     cut(response)
     return
   }
   if (!left.aborted) response.end()
+}
+
+/** The same for an event stream, without the body that a web response needs. */
+export async function writeStream(
+  response: api.ServerResponse,
+  stream: EventStream,
+  left: AbortSignal,
+): Promise<void> {
+  let piece: Uint8Array | undefined
+  let isOver = false
+  let isBroken = false
+  // What is given within a drain is written after it: a response may be anybody's, and throw.
+  const taker: Taker = {
+    enqueue(given) {
+      piece = given
+    },
+    close() {
+      isOver = true
+    },
+    error() {
+      isOver = true
+      isBroken = true
+    },
+  }
+  try {
+    while (!isOver) {
+      piece = undefined
+      await stream.pull(taker)
+      if (left.aborted) stream.leave()
+      else if (piece !== undefined && !writePiece(response, piece)) await drained(response, left)
+    }
+  } catch {
+    isBroken = true
+    stream.leave()
+  }
+  if (isBroken) cut(response)
+  else if (!left.aborted) response.end()
 }
 
 function writePiece(response: api.ServerResponse, piece: Uint8Array): boolean {

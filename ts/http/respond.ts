@@ -1,5 +1,5 @@
 import type * as api from '../../index'
-import { invalidArgument, origin } from '../errors/errors'
+import { invalidArgument, type Origin, origin } from '../errors/errors'
 import type { Bridge } from '../native/bridge'
 import { refuse } from '../options/checks'
 import { cursor, from } from '../options/fields'
@@ -8,7 +8,7 @@ import { headerOf } from './body'
 import { EventStream } from './event-stream'
 import { addHeaders, refusal } from './refusal'
 
-/** What keeps proxies and browsers from holding back, changing or keeping an event stream. */
+/** Headers that keep proxies and browsers from buffering, changing or caching an event stream. */
 const HEADERS = {
   'content-type': 'text/event-stream; charset=utf-8',
   'cache-control': 'no-cache, no-store, no-transform',
@@ -19,16 +19,26 @@ const HEADERS = {
 export async function respond(
   bridge: Bridge,
   request: api.StreamRequest,
-  { args, pace, format, headers, signal }: RespondArgs,
+  args: RespondArgs,
 ): Promise<Response> {
-  const called = origin(respond)
+  const opened = await begin(bridge, request, args, origin(respond))
+  return opened instanceof Response ? opened : new Response(opened.stream.body(), { headers: opened.headers })
+}
+
+/** An event stream that has its place and the headers to send it with, or a response that says why there is none. */
+export async function begin(
+  bridge: Bridge,
+  request: api.StreamRequest,
+  { args, pace, format, headers, signal }: RespondArgs,
+  called: Origin,
+): Promise<{ stream: EventStream; headers: Headers } | Response> {
   checkRequest(request)
   try {
     const place = placeOf(request) ?? args.from
     const signals = { application: signal, client: request.signal }
-    const { stream, body } = EventStream.open(bridge, { ...args, from: place }, pace, signals, called)
+    const stream = EventStream.open(bridge, { ...args, from: place }, pace, signals, called)
     await stream.opened()
-    return new Response(body, { headers: headersFor(format, headers) })
+    return { stream, headers: headersFor(format, headers) }
   } catch (error) {
     return refusal(error, pace.onError, headers)
   }
@@ -41,12 +51,12 @@ export function headersFor(format: RespondArgs['format'], given: Headers): Heade
   return all
 }
 
-/** Where polyfills of EventSource put the id that they may not send as a header to other origins. */
+/** The parameter in which polyfills of EventSource send the id, which they may not send as a header to other origins. */
 const LAST_ID = 'lastEventId'
 
 /**
- * Where the client wants to go on. A browser's EventSource repeats its URL when it comes back, so its header, which it
- * keeps up to date, comes first, and the parameter in which polyfills do before the one that the page has chosen.
+ * Where the client wants to continue. A browser's EventSource repeats its URL when it reconnects but updates its header, so the
+ * header comes first; then the parameter of polyfills; then the one that the page has chosen.
  */
 export function placeOf(request: api.StreamRequest): string | undefined {
   const header = headerOf(request.headers, 'last-event-id')

@@ -1,10 +1,10 @@
 import type * as api from '../../index'
-import { invalidArgument } from '../errors/errors'
+import { invalidArgument, origin } from '../errors/errors'
 import type { Bridge } from '../native/bridge'
 import { refuse } from '../options/checks'
 import type { RespondArgs } from '../options/read'
-import { flushHead, writeBody, writeHead } from './node-response'
-import { respond } from './respond'
+import { flushHead, writeBody, writeHead, writeStream } from './node-response'
+import { begin } from './respond'
 
 /** `Engine.send`, its options checked. */
 export async function send(
@@ -23,15 +23,17 @@ export async function send(
   if (request?.signal?.aborted || response.destroyed) leave()
   try {
     const { headers, url } = request ?? {}
-    const answer = await respond(bridge, { headers, url, signal: left.signal } as api.StreamRequest, args)
+    const asked = { headers, url, signal: left.signal } as api.StreamRequest
+    const answer = await begin(bridge, asked, args, origin(send))
     if (left.signal.aborted) return
-    writeHead(response, answer)
+    writeHead(response, answer instanceof Response ? answer : { status: 200, headers: answer.headers })
     flushHead(response)
     const isHead = (request as { method?: unknown }).method === 'HEAD'
     if (isHead) {
       leave()
       response.end()
-    } else await writeBody(response, answer.body, left.signal)
+    } else if (answer instanceof Response) await writeBody(response, answer.body, left.signal)
+    else await writeStream(response, answer.stream, left.signal)
   } finally {
     request?.signal?.removeEventListener('abort', leave)
     response.off('close', leave)

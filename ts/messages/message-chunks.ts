@@ -12,12 +12,12 @@ export interface Continued {
 
 type Part = Readonly<Record<string, unknown>>
 
-/** Longer texts become several deltas: what a chunk of a stream may hold is bounded. */
+/** Longer texts become several deltas, because the size of a chunk is limited. */
 const DELTA_UNITS = 64 * 1024
 
 /**
- * The chunks that make a message anew, with the parts and in the states that it has. The SDK hands calls of tools to
- * `onToolCall` when it reads of them; those that have their output are told in another way, where that loses nothing.
+ * The chunks from which the SDK builds a message with the same parts, in the same states. The SDK calls `onToolCall` when it reads
+ * a tool call; calls that already have their output are written in another way where that loses nothing.
  */
 export function* messageChunks({ id, metadata, parts }: Continued, version: AiVersion): Generator<object> {
   yield { type: 'start', messageId: id, ...(metadata == null ? {} : { messageMetadata: metadata }) }
@@ -42,7 +42,7 @@ function* partOf(part: Part, id: string, version: AiVersion): Generator<object> 
   }
 }
 
-/** Parts that are told by one chunk of the same name. */
+/** Parts that are written as one chunk of the same name. */
 const AS_THEY_ARE: ReadonlyMap<string, readonly string[]> = new Map([
   ['file', ['url', 'mediaType', 'providerMetadata']],
   ['reasoning-file', ['url', 'mediaType', 'providerMetadata']],
@@ -56,7 +56,7 @@ function* spoken(kind: 'text' | 'reasoning', part: Part, id: string): Generator<
   if (typeof part.text !== 'string') return
   yield { type: `${kind}-start`, id, ...pick(part, 'providerMetadata') }
   for (const delta of deltas(part.text)) yield { type: `${kind}-delta`, id, delta }
-  // What was cut off stays open.
+  // A part that was cut off stays open.
   if (part.state !== 'streaming') yield { type: `${kind}-end`, id, ...pick(part, 'citations') }
 }
 
@@ -96,7 +96,7 @@ function* called(part: Part, toolName: unknown, version: AiVersion): Generator<o
     return
   }
   const hasOutput = state === 'output-available' || state === 'output-error'
-  // `ai` 5 takes a call's metadata from this chunk alone; a model may refuse to go on without it.
+  // `ai` 5 takes a call's metadata from this chunk alone; a model may refuse to continue without it.
   if (!hasOutput || json === '' || callProviderMetadata != null)
     yield { type: 'tool-input-available', ...call, ...meta, input: input ?? null }
   else yield* typed(json)
@@ -115,9 +115,9 @@ function* called(part: Part, toolName: unknown, version: AiVersion): Generator<o
 }
 
 /**
- * An approval, and what was said to it. Before `ai` 7 there is no chunk for the latter, and a client of `ai` 6 gives up at
- * one: there, what was granted is left out, since an output's approval without an answer is no valid message, and of what was
- * denied there is the question.
+ * An approval request and the answer to it. Before `ai` 7 there is no chunk for the answer, and a client of `ai` 6 fails at
+ * one. For these versions a granted approval is left out, since an approval without an answer on an output is not valid, and a
+ * denied one is written as the request alone.
  */
 function* approved(approval: unknown, toolCallId: string, version: AiVersion): Generator<object> {
   const { id, approved: answer, ...rest } = (approval ?? {}) as Part

@@ -51,7 +51,7 @@ export async function resumeResponse(
 }
 
 /** Whether the answer follows this message: as its answer, or as its continuation. */
-function isAfter({ metadata }: api.StreamStatus, asked: string): boolean {
+export function isAfter({ metadata }: api.StreamStatus, asked: string): boolean {
   const { after, messageId, isContinued = false } = (metadata ?? {}) as Partial<AnswerMetadata>
   return asked === after || (isContinued && asked === messageId)
 }
@@ -75,7 +75,7 @@ export async function stopResponse(
   }, options.onError)
 }
 
-/** What the engine refuses, as a response. */
+/** The engine's refusal, as a response. */
 export async function refusing(
   serve: () => Promise<Response>,
   onError: OnError | undefined,

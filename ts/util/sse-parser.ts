@@ -8,10 +8,10 @@ export interface Event {
   id: string | undefined
 }
 
-/** Server-sent events out of the bytes of a response, as the HTML standard has it. */
+/** Parses the server-sent events of a response, by the HTML standard. */
 export class EventParser {
   readonly #decoder = new TextDecoder()
-  /** The beginning of a line, in the pieces in which it came: looked through again with each, a long one would take ages. */
+  /** The beginning of a line, in the pieces in which it came: scanning a long line again for each piece would be quadratic. */
   #rest: string[] = []
   #type = ''
   #data: string[] = []
@@ -22,8 +22,11 @@ export class EventParser {
     return this.pushText(this.#decoder.decode(bytes, { stream: true }))
   }
 
-  /** The same for what is text already. */
+  /** The same for text. */
   pushText(text: string): Event[] {
+    if (this.#isBetween && isWhole(text)) {
+      return [{ type: 'message', data: ownText(text.slice(DATA.length, -2), text), id: undefined }]
+    }
     const events: Event[] = []
     // It may have been half of a line's end.
     const whole = this.#rest.at(-1)?.endsWith('\r') ? this.#rest.pop() + text : text
@@ -37,6 +40,11 @@ export class EventParser {
     }
     if (rest !== '') this.#rest.push(ownText(rest, whole))
     return events
+  }
+
+  /** Whether nothing of an event has come yet. */
+  get #isBetween(): boolean {
+    return this.#rest.length === 0 && this.#data.length === 0 && this.#type === '' && this.#id === undefined
   }
 
   #field(line: string, text: string): void {
@@ -56,4 +64,16 @@ export class EventParser {
     this.#data = []
     this.#id = undefined
   }
+}
+
+const DATA = 'data: '
+
+/** Whether this is one event of one line of data, as most servers write them: there is nothing to be looked for then. */
+function isWhole(text: string): boolean {
+  return (
+    text.startsWith(DATA) &&
+    text.indexOf('\n') === text.length - 2 &&
+    text.endsWith('\n\n') &&
+    !text.includes('\r')
+  )
 }

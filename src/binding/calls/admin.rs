@@ -126,6 +126,7 @@ pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Resu
                 target.sweep(streams.collect::<Result<_>>()?, args.rule()),
             );
         }
+        "kept" => engine.request(request, target.is_kept(stream(args)?)),
         "delete" => engine.request(request, target.delete(stream(args)?)),
         "predecessor" => engine.request(request, target.predecessor(parse(args)?)),
         "close" => engine.request(request, target.close()),

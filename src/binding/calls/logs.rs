@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Deserialize;
+use ulid::Ulid;
 
 use super::args::{parse, position};
 use crate::{
     Error, Result, StreamId,
     engine::{
         Engine,
-        logs::{LogAppend, LogOpen},
+        logs::{LogAppend, LogFork, LogOpen},
     },
     model::frame::Kind,
     store::logs::{IfThere, LogConfig, LogProducer},
@@ -25,8 +26,10 @@ struct AppendArgs {
     producer: Option<ProducerArgs>,
     order: Option<String>,
     content_type: Option<String>,
+    generation: Option<String>,
     close: bool,
     is_patient: bool,
+    fork: Option<ForkArgs>,
 }
 
 #[derive(Deserialize)]
@@ -38,6 +41,28 @@ struct CreateArgs {
     keep_ms: u64,
     metadata: Option<String>,
     is_compared: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct ForkArgs {
+    source: String,
+    owner: Option<String>,
+    at: Option<String>,
+    part: u64,
+    has_type: bool,
+}
+
+impl ForkArgs {
+    fn fork(self) -> Result<LogFork> {
+        Ok(LogFork {
+            source: StreamId::new(&self.source)?,
+            owner: self.owner,
+            at: self.at.as_deref().map(position).transpose()?,
+            part: self.part,
+            has_type: self.has_type,
+        })
+    }
 }
 
 #[derive(Deserialize)]
@@ -92,12 +117,14 @@ pub fn append(engine: &Engine, request: u32, args: &str, tags: &[u32], arena: &[
         let kind = if is_text { Kind::Text } else { Kind::Bytes };
         chunks.push((kind, Bytes::copy_from_slice(data)));
     }
+    let generation = args.generation.as_deref().map(generation).transpose()?;
     let append = LogAppend {
         create: args.create.map(|create| LogOpen {
             config: LogConfig {
                 content_type: create.content_type,
                 ttl_ms: create.ttl_ms,
                 expires_at: create.expires_at,
+                fork: None,
             },
             keep: Duration::from_millis(create.keep_ms),
             metadata: create.metadata,
@@ -106,6 +133,7 @@ pub fn append(engine: &Engine, request: u32, args: &str, tags: &[u32], arena: &[
             } else {
                 IfThere::Write
             },
+            stage: None,
         }),
         owner: args.owner,
         producer: args
@@ -113,11 +141,19 @@ pub fn append(engine: &Engine, request: u32, args: &str, tags: &[u32], arena: &[
             .map(|ProducerArgs { id, epoch, seq }| LogProducer { id, epoch, seq }),
         order: args.order,
         content_type: args.content_type,
+        generation,
         chunks,
         close: args.close,
         is_patient: args.is_patient,
     };
     let stream = StreamId::new(&args.stream_id)?;
-    engine.request(request, engine.clone().log(stream, append));
+    match args.fork {
+        Some(fork) => engine.request(request, engine.clone().fork(stream, fork.fork()?, append)),
+        None => engine.request(request, engine.clone().log(stream, append)),
+    }
     Ok(())
+}
+
+fn generation(text: &str) -> Result<Ulid> {
+    Ulid::from_string(text).map_err(|_| Error::invalid("generation", "must be the id of a generation"))
 }

@@ -1,16 +1,26 @@
-//! Logs: appended to and closed by anybody, read by page or followed as every other stream (`docs/adr/0035-an-open-log.md`).
+//! Logs: any process appends to them and closes them; they are read by page or followed like every other stream (`docs/adr/0035-an-open-log.md`).
 
+mod copying;
+mod forking;
 mod line;
 mod page;
 mod writing;
 
+pub use forking::LogFork;
 pub use line::Lines;
 pub use writing::{LogAppend, LogOpen};
+
+use std::sync::Arc;
+
+use line::Line;
 
 use super::{Engine, events::Reply, groups::finished};
 use crate::{
     Cursor, Result, StreamId,
-    store::{OwnerCheck, Position, logs::LogOutcome},
+    store::{
+        OwnerCheck, Position,
+        logs::{LogOutcome, LogWritten},
+    },
 };
 
 impl Engine {
@@ -22,18 +32,51 @@ impl Engine {
         }
         let is_close = append.close;
         let line = self.registry.lines.of(&stream);
-        let written = line.turn().await.write(&self.context, &stream, append).await?;
+        let mut written = line
+            .turn()
+            .await
+            .write(&self.context, &stream, append.clone())
+            .await?;
+        if written.outcome == LogOutcome::Kept && !forking::is_kept(&self.context, &stream).await? {
+            written = line.turn().await.write(&self.context, &stream, append).await?;
+        }
+        self.settle(&line, &stream, &written, is_close);
+        Ok(Reply::Log(written))
+    }
+
+    /// Makes a log as a fork of another; `append` makes it, and may append to it and close it in the same step.
+    pub async fn fork(self, stream: StreamId, fork: LogFork, append: LogAppend) -> Result<Reply> {
+        self.context.check_open()?;
+        if let Some(outage) = self.context.known_outage(append.is_patient) {
+            return Err(outage);
+        }
+        let is_close = append.close;
+        let line = self.registry.lines.of(&stream);
+        let mut turn = line.turn().await;
+        let written = forking::fork(&self.context, &mut turn, &stream, &fork, append).await?;
+        drop(turn);
+        self.settle(&line, &stream, &written, is_close);
+        Ok(Reply::Log(written))
+    }
+
+    /// Whether the name of a log that was deleted is kept, because forks of it live.
+    pub async fn is_kept(self, stream: StreamId) -> Result<Reply> {
+        self.context.check_open()?;
+        Ok(Reply::Kept(forking::is_kept(&self.context, &stream).await?))
+    }
+
+    /// What follows from a write.
+    fn settle(&self, line: &Arc<Line>, stream: &StreamId, written: &LogWritten, is_close: bool) {
         if let (LogOutcome::Written { .. }, Some(head)) = (&written.outcome, &written.head) {
             if let Some(terminal) = head.terminal.clone().filter(|_| is_close) {
                 let cursor = Cursor {
                     generation: head.generation,
                     seq: head.seq,
                 };
-                finished::announce(&self.context, &stream, cursor, terminal);
+                finished::announce(&self.context, stream, cursor, terminal);
             }
-            writing::seal_later(&self.context, &line, &stream, head);
+            writing::seal_later(&self.context, line, stream, head);
         }
-        Ok(Reply::Log(written))
     }
 
     /// A page of a stream, whether or not it is a log; never waits for anything to be written.

@@ -24,10 +24,10 @@ use crate::{
 /// The open part is sealed when it has this many entries.
 const OPEN_ENTRIES: u64 = 256;
 
-/// A large chunk is put down anew so many times, when its log is made anew meanwhile or the store has lost its pieces.
+/// How often a large chunk is stored again, if its log was recreated meanwhile or the store has lost its pieces.
 const ATTEMPTS: usize = 8;
 
-/// Makes a log.
+/// Creates a log.
 #[derive(Debug, Clone)]
 pub struct LogOpen {
     /// What it is made with.
@@ -38,6 +38,8 @@ pub struct LogOpen {
     pub metadata: Option<String>,
     /// What if it is there.
     pub if_there: IfThere,
+    /// The attempt that has put a fork down.
+    pub stage: Option<Ulid>,
 }
 
 /// What is done with a log at once.
@@ -53,6 +55,8 @@ pub struct LogAppend {
     pub order: Option<String>,
     /// A content type that has to be the log's.
     pub content_type: Option<String>,
+    /// The generation that the log has to be. Else nothing is written: [`LogOutcome::Renewed`].
+    pub generation: Option<Ulid>,
     /// Several of at most 1 MiB together, or one of at most 32 MiB.
     pub chunks: Vec<(Kind, Bytes)>,
     /// Whether it is closed.
@@ -98,18 +102,20 @@ impl Turn {
     fn request(&self, append: &LogAppend) -> LogWrite {
         LogWrite {
             create: append.create.clone().map(|open| LogCreate {
-                generation: next_ulid(),
+                generation: generation_of(&open.config),
                 config: open.config,
                 keep: open.keep,
                 owner: append.owner.clone(),
                 metadata: open.metadata,
                 if_there: open.if_there,
                 is_first_part: false,
+                stage: open.stage,
             }),
             owner: OwnerCheck::Caller(append.owner.clone()),
             producer: append.producer.clone(),
             order: append.order.clone(),
             essence: append.content_type.as_deref().map(essence),
+            generation: append.generation,
             close: append.close,
             ..self.nothing()
         }
@@ -162,6 +168,7 @@ impl Turn {
                     create,
                     owner: write.owner.clone(),
                     essence: write.essence.clone(),
+                    generation: write.generation,
                     close: write.close && is_compared,
                     ..self.nothing()
                 };
@@ -183,13 +190,14 @@ impl Turn {
             upload(context, stream, generation, &large).await?;
             let whole = LogWrite {
                 create: None,
-                generation: Some(generation),
+                generation: write.generation.or(Some(generation)),
                 frame: large.frame(),
                 large: Some(large.reference),
                 ..write.clone()
             };
             let mut written = self.send(context, stream, whole, Some(data.len())).await?;
             match &mut written.outcome {
+                LogOutcome::Renewed if write.generation.is_some() => return Ok(written),
                 LogOutcome::Renewed | LogOutcome::Incomplete => self.known = None,
                 LogOutcome::Written { is_new, .. } => {
                     *is_new |= has_made;
@@ -237,7 +245,7 @@ impl Turn {
         Ok(written)
     }
 
-    /// Seals what is open, or the beginning of it. Whatever stands against it, the log stays as it is.
+    /// Seals the open part, or its beginning. If that fails, the log stays as it is.
     async fn seal(&mut self, context: &Arc<Context>, stream: &StreamId) {
         let Some(Cursor { generation, .. }) = self.known.filter(|_| self.open > 1) else {
             return;
@@ -252,7 +260,15 @@ impl Turn {
     }
 }
 
-/// Stops at the first piece that is not accepted: why, the write that refers to them is told.
+/// A new one. The cursors of a fork sort after those of the logs before it, however the clocks of their engines differ.
+fn generation_of(config: &LogConfig) -> Ulid {
+    let own = next_ulid();
+    let origins = config.fork.iter().flat_map(|fork| &fork.origins);
+    let before = origins.map(|origin| origin.generation.timestamp_ms() + 1).max();
+    Ulid::from_parts(own.timestamp_ms().max(before.unwrap_or_default()), own.random())
+}
+
+/// Stops at the first piece that is refused: the append that refers to the pieces then gets the reason.
 async fn upload(context: &Arc<Context>, stream: &StreamId, generation: Ulid, large: &Large) -> Result<()> {
     for index in 0..large.reference.pieces() {
         let piece = Piece {

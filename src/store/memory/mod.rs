@@ -1,12 +1,14 @@
 //! Streams in the memory of this process: for development, tests and single-process servers.
 //!
 //! [`MemoryStore`] is the [`Store`] trait; `keyspace` is what the stores of one process share; `stream_entry` and `stream` are the
-//! state machine of one stream id; `transaction` is what they are told and what they tell.
+//! state machine of one stream id; `transaction` is their input and output.
 
 mod cursors;
+mod forks;
 mod groups;
 mod kept_stops;
 mod keyspace;
+mod order;
 mod stream;
 mod stream_entry;
 #[cfg(test)]
@@ -33,6 +35,7 @@ use super::{
     AGAIN, Ack, Append, Appended, Found, ListCursor, Listener, OwnerCheck, Page, Pending, Piece, Read, Renew,
     Restore, SharedStore, Start, Started, StopResult, Store, Sweep, Swept,
     doubt::beyond_doubt,
+    forks::{ForkList, Forks, Stage, Staged},
     groups::{Dead, Finished, GroupStatus, Item, OpenGeneration, Overdue, Resolve, Take, Taken, Work},
     logs::{LogWrite, LogWritten},
 };
@@ -62,7 +65,7 @@ impl MemoryStore {
     /// Opens a store in the process-wide keyspace called `name`, for the streams under `prefix`.
     ///
     /// Stores with the same name and prefix see each other's streams and messages, as processes see each other's through
-    /// Redis; `node` tells them apart. A keyspace ends with its last store: by [`Store::close`] or by dropping it.
+    /// Redis; `node` distinguishes them. A keyspace ends with its last store: by [`Store::close`] or by dropping it.
     ///
     /// A listener is called on the thread of whichever operation delivers, before that operation settles: another
     /// engine's thread, if several share the keyspace.
@@ -151,6 +154,14 @@ impl Store for MemoryStore {
 
     fn log<'a>(&'a self, stream: &'a StreamId, write: &'a LogWrite) -> Pending<'a, LogWritten> {
         self.run(stream, |slot, transaction| slot.log(transaction, write))
+    }
+
+    fn stage<'a>(&'a self, stream: &'a StreamId, stage: &'a Stage) -> Pending<'a, Staged> {
+        self.run(stream, |entry, transaction| Ok(entry.stage(transaction, stage)))
+    }
+
+    fn forks<'a>(&'a self, stream: &'a StreamId, list: &'a ForkList) -> Pending<'a, Forks> {
+        self.run(stream, |entry, transaction| Ok(entry.forks(transaction, list)))
     }
 
     fn renew<'a>(&'a self, stream: &'a StreamId, renew: &'a Renew) -> Pending<'a, Appended> {
@@ -278,7 +289,7 @@ impl Store for MemoryStore {
         Box::pin(ready(Ok(())))
     }
 
-    /// Every end is seen here, once somebody looks for it.
+    /// Looking at a stream ends it if it is overdue, so this looks at all.
     fn overdue(&self, _count: usize, pause: Duration) -> Pending<'_, Overdue> {
         Box::pin(async move {
             let (mut next, mut is_open) = (Some(0), false);

@@ -4,6 +4,7 @@ mod beginning;
 mod generation;
 mod large;
 mod log;
+mod replacing;
 mod suspicion;
 mod view;
 
@@ -33,7 +34,7 @@ use crate::{
     },
 };
 
-/// More producers than these, and those whose leases have lapsed are forgotten.
+/// With more producers than this, those whose leases have expired are forgotten.
 const REMEMBERED: usize = 64;
 
 /// The current or last generation, what belongs to it alone, and the generation before it.
@@ -42,6 +43,8 @@ pub(super) struct Stream {
     previous: Option<Generation>,
     producers: Vec<Producer>,
     shared: bool,
+    /// How often the only producer has been replaced.
+    turn: u64,
     stop: Option<String>,
     owner: Option<String>,
     metadata: Option<String>,
@@ -98,7 +101,7 @@ struct Producer {
     lease_ends: Instant,
     /// The last accepted batch, for its retry.
     accepted: Option<Accepted>,
-    /// It completed while other producers of the shared generation went on.
+    /// It completed while other producers of the shared generation continued.
     done: bool,
 }
 
@@ -138,6 +141,7 @@ impl Stream {
             previous: beginning.previous,
             producers: Vec::new(),
             shared: start.if_active == IfActive::Share,
+            turn: beginning.turn,
             stop: requested,
             owner: start.owner.clone(),
             metadata: start.metadata.clone(),
@@ -170,7 +174,9 @@ impl Stream {
         let started = Started {
             generation: self.current.id,
             ordinal: self.current.ordinal,
+            base: self.current.base,
             seq: self.current.seq,
+            turn: self.turn,
             stop: self.stop.clone(),
         };
         self.producers.push(Producer {
@@ -212,7 +218,7 @@ impl Stream {
         self.current.ordinal
     }
 
-    /// What tells the current generation from earlier and later ones: its ordinal and its id.
+    /// The order of the current generation among earlier and later ones: its ordinal and its id.
     pub fn name(&self) -> (u64, Ulid) {
         (self.current.ordinal, self.current.id)
     }
@@ -248,7 +254,7 @@ impl Stream {
         self.current.terminal.as_ref()
     }
 
-    /// Writes the terminal entry; tells the readers, and every producer but the one that ended it.
+    /// Writes the terminal entry; notifies the readers, and every producer but the one that ended it.
     pub fn end(&mut self, transaction: &mut Transaction, terminal: &Terminal, by: Option<Ulid>) {
         self.current.terminal = Some(terminal.clone());
         self.expires = transaction.after(self.ttl.done);
@@ -451,7 +457,7 @@ impl Stream {
         Some(terminal)
     }
 
-    /// Marks a live generation; the first reason stays, the producers are told again.
+    /// Marks a live generation; the first reason stays, the producers are notified again.
     pub fn request_stop(&mut self, transaction: &mut Transaction, reason: &str) {
         let reason = self.stop.get_or_insert_with(|| reason.to_owned()).clone();
         let message = ControlMessage::Stop {
@@ -467,5 +473,6 @@ pub(super) struct Beginning {
     ordinal: u64,
     base: u64,
     seq: u64,
+    turn: u64,
     previous: Option<Generation>,
 }

@@ -8,8 +8,10 @@ use ulid::Ulid;
 
 use super::{
     cursors::Cursors,
+    forks::{ForkNames, Prefix},
     groups::Groups,
     kept_stops::KeptStops,
+    order::{following, is_later, later},
     stream::{Beginning, Stream},
     transaction::{Message, Transaction},
 };
@@ -23,13 +25,14 @@ use crate::{
         Ack, Append, Appended, FinishedNews, IfActive, IfEnded, LiveMessage, OwnerCheck, Piece, Read, Renew,
         Restore, Start, Started, StopResult, StreamStatus, Sweep, Swept,
         doubt::Look,
+        forks::{ForkList, Forks, Stage, Staged},
         groups::{Dead, GroupStatus, Item, Resolve, Subject, Take, Taken},
         logs::{LogOutcome, LogWrite, LogWritten},
         pages::RawPage,
     },
 };
 
-/// How long a producer is told that its stream was deleted.
+/// How long a producer's calls report that its stream was deleted.
 const TOMBSTONE: Duration = Duration::from_secs(60);
 
 /// A tombstone and a kept stop exist only while there is no stream, cursors and groups only while there is one.
@@ -40,6 +43,8 @@ pub(super) struct StreamEntry {
     groups: Groups,
     kept: KeptStops,
     tombstone: Option<Tombstone>,
+    forks: ForkNames,
+    prefix: Option<Prefix>,
 }
 
 /// What a stream that was deleted while active leaves behind.
@@ -54,14 +59,18 @@ impl StreamEntry {
     pub fn prune(&mut self, now: Instant) -> bool {
         if self.stream.take_if(|stream| stream.expires() <= now).is_some() {
             self.forget_consumers();
+            self.forks = ForkNames::default();
         }
         self.kept.prune(now);
+        self.forks.prune(now);
+        self.prefix.take_if(|prefix| prefix.is_over(now));
         self.tombstone.take_if(|tombstone| tombstone.expires <= now);
         self.is_empty()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.stream.is_none() && self.kept.is_empty() && self.tombstone.is_none()
+        let is_free = !self.forks.is_kept() && self.prefix.is_none();
+        self.stream.is_none() && self.kept.is_empty() && self.tombstone.is_none() && is_free
     }
 
     /// Whether the list names it.
@@ -84,10 +93,14 @@ impl StreamEntry {
     fn try_start(&mut self, transaction: &mut Transaction, start: &Start) -> Result<Started> {
         if let Some(stream) = &mut self.stream {
             check_owner(transaction, stream, &OwnerCheck::Caller(start.owner.clone()))?;
-            stream.lapse(transaction);
             if let Some(started) = stream.started(start.producer) {
                 return Ok(started);
             }
+            // That the leases may have lapsed is no matter: nobody has been told of an end.
+            if start.if_active == IfActive::Continue && stream.has_one_producer() {
+                return Ok(stream.go_on(transaction, start));
+            }
+            stream.lapse(transaction);
             if stream.is_active() {
                 match start.if_active {
                     IfActive::Share if stream.is_shared() && stream.again(transaction.now).is_none() => {
@@ -98,7 +111,7 @@ impl StreamEntry {
                         &Terminal::interrupted(InterruptReason::Superseded),
                         None,
                     ),
-                    IfActive::Error | IfActive::Share | IfActive::Takeover => {
+                    IfActive::Error | IfActive::Share | IfActive::Takeover | IfActive::Continue => {
                         return Err(Error::Active {
                             stream: transaction.stream.to_string(),
                         });
@@ -157,11 +170,18 @@ impl StreamEntry {
         let known = self.stream.as_ref().map(Stream::name).or(known);
         let own = (restore.ordinal, start.generation);
         let is_later = known.is_none_or(|known| known.1 != own.1 && is_later(own, known));
+        if let Some(stream) = self.stream.as_mut().filter(|_| known == Some(own))
+            && stream.go_on_again(transaction, restore)
+        {
+            self.stream = None;
+            self.groups = Groups::default();
+            self.begin(transaction, start, Beginning::restored(restore));
+        }
         if is_later && self.tombstone.is_some() {
             return Appended::Ended(Terminal::interrupted(InterruptReason::Deleted));
         }
         if is_later {
-            let beginning = Beginning::restored(restore.ordinal, restore.base, restore.seq);
+            let beginning = Beginning::restored(restore);
             self.put_back(transaction, start, beginning);
         }
         self.renew(transaction, &renew)
@@ -212,6 +232,22 @@ impl StreamEntry {
                 head: None,
             });
         };
+        if self.forks.is_kept() {
+            return Ok(LogWritten {
+                outcome: LogOutcome::Kept,
+                head: None,
+            });
+        }
+        let ordinal = self.next_ordinal();
+        let is_own = |prefix: &Prefix| create.stage == Some(prefix.id) && prefix.ordinal == ordinal;
+        if create.config.fork.is_some() && !self.prefix.as_ref().is_some_and(is_own) {
+            return Ok(LogWritten {
+                outcome: LogOutcome::Unstaged,
+                head: None,
+            });
+        }
+        let prefix = self.prefix.take().filter(|_| create.config.fork.is_some());
+        self.forks = ForkNames::default();
         let mut create = create.clone();
         let place = match self.tombstone.take() {
             Some(tombstone) => {
@@ -221,8 +257,38 @@ impl StreamEntry {
             None => Beginning::new(1, 0),
         };
         let stop = std::mem::take(&mut self.kept).reason_for(create.owner.as_ref(), transaction.now);
-        let stream = self.stream.insert(Stream::log(transaction, &create, place, stop));
+        let stream = Stream::log(transaction, &create, place, stop, prefix);
+        let stream = self.stream.insert(stream);
         Ok(stream.write(transaction, write, true))
+    }
+
+    /// That of a stream that is not there yet.
+    fn next_ordinal(&self) -> u64 {
+        self.tombstone.as_ref().map_or(1, |left| left.ordinal + 1)
+    }
+
+    pub fn stage(&mut self, transaction: &Transaction, stage: &Stage) -> Staged {
+        if self.stream.is_some() {
+            return Staged::Taken;
+        }
+        let ordinal = self.next_ordinal();
+        Prefix::stage(&mut self.prefix, transaction, stage, ordinal)
+    }
+
+    pub fn forks(&mut self, transaction: &Transaction, list: &ForkList) -> Forks {
+        let mut is_added = false;
+        match list {
+            ForkList::Add { generation, fork } => {
+                let own = self
+                    .stream
+                    .as_ref()
+                    .filter(|stream| stream.log_config().is_some());
+                is_added = own.is_some_and(|own| own.generation() == *generation) && self.forks.add(fork);
+            }
+            ForkList::Drop(forks) => self.forks.remove(forks),
+            ForkList::Show => {}
+        }
+        self.forks.show(transaction, is_added)
     }
 
     pub fn put(&mut self, transaction: &mut Transaction, piece: &Piece) -> Appended {
@@ -292,7 +358,7 @@ impl StreamEntry {
         self.groups = Groups::default();
     }
 
-    /// Ends the generation if its producers are dead; whether it goes on.
+    /// Ends the generation if its producers are dead; returns whether it continues.
     pub fn lapse(&mut self, transaction: &mut Transaction) -> bool {
         let Some(stream) = &mut self.stream else {
             return false;
@@ -394,6 +460,7 @@ impl StreamEntry {
             return false;
         };
         self.forget_consumers();
+        self.forks.keep(transaction);
         if stream.is_active() {
             stream.tell_ended(
                 transaction,
@@ -409,25 +476,6 @@ impl StreamEntry {
         transaction.tell(LiveMessage::Deleted);
         true
     }
-}
-
-/// Whether a generation, named by its ordinal and its id, is later than another. The ordinals tell, unless somebody has
-/// begun to count anew since it began.
-fn is_later((ordinal, id): (u64, Ulid), than: (u64, Ulid)) -> bool {
-    if ordinal == than.0 {
-        return id > than.1;
-    }
-    ordinal > than.0 && id.timestamp_ms() >= than.1.timestamp_ms()
-}
-
-/// The id of a generation that follows another: however the servers' clocks differ, it names no earlier time.
-fn following(before: Ulid, id: Ulid) -> Ulid {
-    Ulid::from_parts(id.timestamp_ms().max(before.timestamp_ms()), id.random())
-}
-
-/// The same so that its cursors are greater as texts, also within one millisecond.
-fn later(before: Ulid, id: Ulid) -> Ulid {
-    Ulid::from_parts(id.timestamp_ms().max(before.timestamp_ms() + 1), id.random())
 }
 
 fn check_owner(transaction: &Transaction, stream: &Stream, check: &OwnerCheck) -> Result<()> {

@@ -1,8 +1,12 @@
 //! What hands on to the store's listener what the connections bring.
 
-use std::sync::Arc;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use super::message;
 use crate::{
@@ -10,6 +14,7 @@ use crate::{
     model::connection::{ConnectionState, CredentialsSender},
     redis::observer::{Inbox, Observer},
     store::Listener,
+    util::sync::lock,
 };
 
 /// For a stream's messages.
@@ -23,6 +28,27 @@ pub(super) fn live(stream: &StreamId, listener: &Arc<dyn Listener>) -> Arc<dyn I
 /// For the messages to the producers of one engine.
 pub(super) fn control(listener: &Arc<dyn Listener>) -> Arc<dyn Inbox> {
     Arc::new(Control(Arc::clone(listener)))
+}
+
+/// For such messages of servers of versions before ADR 38.
+pub(super) fn control_of_older(listener: &Arc<dyn Listener>, older: &Arc<Older>) -> Arc<dyn Inbox> {
+    Arc::new(OlderControl {
+        control: Control(Arc::clone(listener)),
+        older: Arc::clone(older),
+    })
+}
+
+/// How long a server of an older version counts as being there after it was heard.
+const OLDER: Duration = Duration::from_secs(600);
+
+/// When a server of a version before ADR 38 was last heard.
+#[derive(Default)]
+pub(super) struct Older(Mutex<Option<Instant>>);
+
+impl Older {
+    pub fn are_there(&self) -> bool {
+        lock(&self.0).is_some_and(|heard| heard.elapsed() < OLDER)
+    }
 }
 
 /// For news of the finished generations.
@@ -50,6 +76,18 @@ impl Inbox for Control {
         if let Some((stream, message)) = message::control(payload) {
             self.0.on_control(&stream, message);
         }
+    }
+}
+
+struct OlderControl {
+    control: Control,
+    older: Arc<Older>,
+}
+
+impl Inbox for OlderControl {
+    fn on_message(&self, payload: &Bytes) {
+        *lock(&self.older.0) = Some(Instant::now());
+        self.control.on_message(payload);
     }
 }
 

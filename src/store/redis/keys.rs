@@ -26,6 +26,10 @@ pub(super) struct StreamKeys {
     pub stops: String,
     /// Who has written to a log.
     pub writers: String,
+    /// The forks of a log.
+    pub forks: String,
+    /// What was put down of a fork that is not there yet.
+    pub staged: String,
     /// The pieces of large chunks, of generations with an even ordinal and of those with an odd one.
     pub large: [String; 2],
     pub live: String,
@@ -34,11 +38,14 @@ pub(super) struct StreamKeys {
 
 impl StreamKeys {
     /// All keys; the channel is none.
-    pub fn all(&self) -> [&str; 9] {
+    pub fn all(&self) -> [&str; 11] {
         let [even, odd] = &self.large;
         let [meta, log, sealed] = [&self.meta, &self.log, &self.sealed];
         let [cursors, groups, stops, writers] = [&self.cursors, &self.groups, &self.stops, &self.writers];
-        [meta, log, sealed, cursors, groups, stops, writers, even, odd]
+        let [forks, staged] = [&self.forks, &self.staged];
+        [
+            meta, log, sealed, cursors, groups, stops, writers, forks, staged, even, odd,
+        ]
     }
 
     /// Where the pieces of a generation's large chunks are, as `large` in `lua/prelude.lua` names it.
@@ -91,6 +98,8 @@ impl KeyNames {
             groups: format!("{tag}:groups"),
             stops: format!("{tag}:stops"),
             writers: format!("{tag}:writers"),
+            forks: format!("{tag}:forks"),
+            staged: format!("{tag}:staged"),
             large: [0, 1].map(|rest| format!("{tag}:large:{rest}")),
             live: format!("{tag}:live"),
             escaped,
@@ -111,7 +120,7 @@ impl KeyNames {
         format!("{}:{{finished}}:queue", self.prefix)
     }
 
-    /// The channel on which is told what becomes of them; `NEWS` in `lua/queue.lua`.
+    /// The channel for news of finished and open generations; `NEWS` in `lua/queue.lua`.
     pub fn finished_news(&self) -> String {
         format!("{}:{{finished}}:news", self.prefix)
     }

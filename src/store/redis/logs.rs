@@ -7,7 +7,11 @@ use super::{
 };
 use crate::{
     Result, StreamId,
-    store::logs::{FOREVER, IfThere, LogWrite, LogWritten, NOBODY, essence},
+    redis::script::Call,
+    store::{
+        forks::{ForkList, Forks, MAX_FORKS, Stage, StagePart, Staged},
+        logs::{FOREVER, IfThere, LogWrite, LogWritten, NOBODY, essence},
+    },
 };
 
 impl RedisStore {
@@ -69,11 +73,47 @@ impl RedisStore {
             .bytes(frame.map_or(&[], |frame| &frame.bytes));
         call = with_large(call, write.large);
         call = call.text(write.essence.as_deref().unwrap_or_default());
+        let fork = config.and_then(|config| config.fork.as_ref());
+        call = call.text(optional(fork.map(ToString::to_string).as_ref())).text(
+            create
+                .and_then(|create| create.stage)
+                .map_or_else(String::new, |stage| stage.to_string()),
+        );
         call = with_seal(call, write.seal.as_ref());
         let (written, index_ttl) = reply::log(stream, self.call(call).await?)?;
         if let Some(head) = &written.head {
             self.extend(stream, head.generation, index_ttl, false)?;
         }
         Ok(written)
+    }
+
+    pub(super) async fn stage_fork(&self, stream: &StreamId, stage: &Stage) -> Result<Staged> {
+        let keys = self.keys.stream(stream);
+        let call = self.on(&scripts::STAGE, &keys).show(stage.id).show(stage.step);
+        let call = match &stage.part {
+            StagePart::Begin => call.text("begin"),
+            StagePart::Frame { last, frame } => call
+                .text("frame")
+                .show(last)
+                .bytes(&frame.bytes)
+                .show(frame.body_len),
+            StagePart::Piece { large, index, data } => {
+                call.text("piece").show(large.id).show(index).bytes(data)
+            }
+        };
+        reply::staged(self.call(call).await?)
+    }
+
+    pub(super) async fn list_forks(&self, stream: &StreamId, list: &ForkList) -> Result<Forks> {
+        let keys = self.keys.stream(stream);
+        let call = self.on(&scripts::FORKS, &keys);
+        let call = match list {
+            ForkList::Add { generation, fork } => {
+                call.text("add").show(generation).show(MAX_FORKS).text(fork)
+            }
+            ForkList::Drop(forks) => forks.iter().fold(call.text("drop").text("").text(""), Call::text),
+            ForkList::Show => call.text("show"),
+        };
+        reply::forks(self.call(call).await?)
     }
 }

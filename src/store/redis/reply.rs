@@ -9,8 +9,9 @@ use crate::{
     model::ending::{Outcome, Terminal},
     redis::fields::Fields,
     store::{
-        Appended, ConsumerStatus, Found, Head, Page, Started, StopResult, StreamStatus, Swept,
+        Appended, ConsumerStatus, Found, Head, Page, Started, StopResult, StreamStatus, Swept, Vouched,
         doubt::Look,
+        forks::{Fork, Forks, Staged},
         logs::{LogConfig, LogHead, LogOutcome, LogWritten},
         pages::RawPage,
         values::{crowded, too_many_stops},
@@ -27,6 +28,8 @@ pub(super) fn started(stream: &StreamId, reply: Value) -> Result<Look<Result<Sta
             ordinal: fields.number()?,
             seq: fields.number()?,
             stop: fields.option()?,
+            base: fields.number()?,
+            turn: fields.number()?,
         }),
         "active" => {
             again = fields.millis()?;
@@ -114,11 +117,21 @@ fn log_config(fields: &mut Fields) -> Result<Option<LogConfig>> {
     let content_type = fields.option()?;
     let (ttl, expires_at) = (fields.millis()?, fields.millis()?);
     let whole = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let fork = fields.option()?.map(|fork| fork.parse());
+    let fork = fork.transpose().map_err(|_| fields.malformed())?;
     Ok(content_type.map(|content_type| LogConfig {
         content_type,
         ttl_ms: ttl.map(whole),
         expires_at: expires_at.map(whole),
+        fork,
     }))
+}
+
+/// The node that vouches for a generation, and for how long it can.
+fn vouched(fields: &mut Fields) -> Result<Option<Vouched>> {
+    let node = fields.option()?.and_then(|node| node.parse().ok());
+    let left = fields.millis()?;
+    Ok(node.zip(left).map(|(node, left)| Vouched { node, left }))
 }
 
 /// What `read.lua` says, and for how long something of the stream may be left, in milliseconds, if that has changed; else 0.
@@ -140,6 +153,7 @@ pub(super) fn page(stream: &StreamId, reply: Value) -> Result<Option<(RawPage, u
             terminal: terminal(&mut fields)?,
             lease_left: Duration::from_millis(fields.number()?),
             doubt: fields.millis()?,
+            vouched: vouched(&mut fields)?,
         },
         generation: fields.parsed()?,
         base: fields.number()?,
@@ -181,14 +195,18 @@ pub(super) fn log(stream: &StreamId, reply: Value) -> Result<(LogWritten, u64)> 
     let mut fields = Fields::new("log", reply)?;
     let word = fields.text()?;
     match word.as_str() {
-        "missing" => {
-            let outcome = LogOutcome::Missing;
+        "missing" | "kept" | "unstaged" => {
+            let outcome = match word.as_str() {
+                "missing" => LogOutcome::Missing,
+                "kept" => LogOutcome::Kept,
+                _ => LogOutcome::Unstaged,
+            };
             return Ok((LogWritten { outcome, head: None }, 0));
         }
         "forbidden" => return Err(forbidden(stream)),
         _ => {}
     }
-    let head = LogHead {
+    let mut head = LogHead {
         generation: fields.parsed()?,
         ordinal: fields.number()?,
         base: fields.number()?,
@@ -196,8 +214,13 @@ pub(super) fn log(stream: &StreamId, reply: Value) -> Result<(LogWritten, u64)> 
         terminal: terminal(&mut fields)?,
         stop: fields.option()?,
         open: fields.number()?,
+        origins: Vec::new(),
     };
     let index_ttl = fields.number()?;
+    if let Some(fork) = fields.option()? {
+        let fork: Fork = fork.parse().map_err(|_| fields.malformed())?;
+        head.origins = fork.origins;
+    }
     let outcome = match word.as_str() {
         "made" | "written" => LogOutcome::Written {
             last: fields.number()?,
@@ -228,6 +251,34 @@ pub(super) fn log(stream: &StreamId, reply: Value) -> Result<(LogWritten, u64)> 
     };
     let head = Some(head);
     Ok((LogWritten { outcome, head }, index_ttl))
+}
+
+/// What `stage.lua` says.
+pub(super) fn staged(reply: Value) -> Result<Staged> {
+    let mut fields = Fields::new("stage", reply)?;
+    match fields.text()?.as_str() {
+        "done" => Ok(Staged::Done {
+            ordinal: fields.number()?,
+        }),
+        "taken" => Ok(Staged::Taken),
+        "lost" => Ok(Staged::Lost),
+        _ => Err(fields.malformed()),
+    }
+}
+
+/// What `forks.lua` says.
+pub(super) fn forks(reply: Value) -> Result<Forks> {
+    let mut fields = Fields::new("forks", reply)?;
+    let (is_added, is_kept) = (fields.flag()?, fields.flag()?);
+    let mut streams = Vec::with_capacity(fields.len());
+    while !fields.is_empty() {
+        streams.push(fields.text()?);
+    }
+    Ok(Forks {
+        streams,
+        is_kept,
+        is_added,
+    })
 }
 
 /// What `INFO` says.
@@ -293,7 +344,7 @@ fn known(stream: &StreamId, state: String, mut fields: Fields) -> Result<Look<Fo
     };
     let mut consumers = fields.nested()?;
     while !consumers.is_empty() {
-        // What is no cursor was put there by somebody else.
+        // Another program has put anything that is not a cursor there.
         if let (Ok(consumer), Ok(cursor)) = (consumers.text(), consumers.text())
             && let Ok(cursor) = cursor.parse()
         {

@@ -26,8 +26,13 @@ scripts! {
     APPEND "append" on channel_of = "prelude.lua" "seal.lua" "append.lua";
     LOG "log" on channel_of = "prelude.lua" "create.lua" "seal.lua" "log.lua";
     FAST_APPEND "append" on channel_of = "fast_append.lua";
+    STAGE "stage" = "prelude.lua" "stage.lua";
+    FORKS "forks" = "prelude.lua" "forks.lua";
     PIECE "piece" = "prelude.lua" "piece.lua";
     RENEW "renew" = "prelude.lua" "renew.lua";
+    LEAVE "leave" = "prelude.lua" "leave.lua";
+    VOUCH "vouch" = "vouch.lua";
+    CHANGED "changed" = "changed.lua";
     READ "read" = "prelude.lua" "read.lua";
     STOP "stop" = "prelude.lua" "stop.lua";
     ACK "ack" = "prelude.lua" "ack.lua";

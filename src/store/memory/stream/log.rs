@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use ulid::Ulid;
 
-use super::{Beginning, Stream};
+use super::{Beginning, Sealed, Stream};
 use crate::{
     model::ending::{Outcome, Terminal},
     model::ttl::Ttl,
@@ -14,14 +14,14 @@ use crate::{
             FOREVER, IfThere, LogConfig, LogCreate, LogHead, LogOutcome, LogProducer, LogWrite, LogWritten,
             MAX_WRITERS, NOBODY, essence,
         },
-        memory::transaction::Transaction,
+        memory::{forks::Prefix, transaction::Transaction},
     },
 };
 
 /// What a log has beside its chunks.
 pub(super) struct Log {
     pub config: LogConfig,
-    /// Writes so far, which tell who has written last.
+    /// Counts the writes, to know which writers have written last.
     writes: u64,
     engines: HashMap<Ulid, Written>,
     producers: HashMap<String, Numbered>,
@@ -110,12 +110,13 @@ impl Log {
 }
 
 impl Stream {
-    /// Makes a log, and tells those who wait for the stream.
+    /// Creates a log, and notifies readers that wait for the stream.
     pub fn log(
         transaction: &mut Transaction,
         create: &LogCreate,
         place: Beginning,
         stop: Option<String>,
+        prefix: Option<Prefix>,
     ) -> Self {
         let start = Start {
             generation: create.generation,
@@ -132,11 +133,34 @@ impl Stream {
         };
         let mut stream = Self::begin(transaction, &start, place, stop);
         stream.log = Some(Log::new(create.config.clone()));
+        if let Some(prefix) = prefix {
+            stream.inherit(prefix);
+        }
         transaction.tell(LiveMessage::Started {
             generation: stream.current.id,
-            base: stream.current.base,
+            // What a fork begins with is read, not told.
+            base: stream.current.seq,
         });
         stream
+    }
+
+    /// Begins with what was put down.
+    fn inherit(&mut self, prefix: Prefix) {
+        let current = &mut self.current;
+        for (last, frame) in prefix.frames {
+            current.seq = last;
+            current.stored += frame.bytes.len();
+            current.sealed.push(Sealed {
+                last,
+                body_len: frame.body_len,
+                bytes: frame.bytes,
+            });
+        }
+        current.sealed_to = current.seq;
+        current.pieces = prefix.pieces;
+        let pieces = current.pieces.values().flatten();
+        current.stored += pieces.map(bytes::Bytes::len).sum::<usize>();
+        self.bytes = current.stored as u64;
     }
 
     pub fn log_config(&self) -> Option<&LogConfig> {
@@ -175,6 +199,10 @@ impl Stream {
                 terminal: self.current.terminal.clone(),
                 stop: self.stop.clone(),
                 open: self.current.frames.len() as u64,
+                origins: self
+                    .log_config()
+                    .and_then(|config| config.fork.as_ref())
+                    .map_or_else(Vec::new, |fork| fork.origins.clone()),
             }),
         }
     }
@@ -195,9 +223,13 @@ impl Stream {
         }
         let wanted = write.create.as_ref().filter(|_| !is_new);
         if let Some(wanted) = wanted.filter(|create| create.if_there == IfThere::Compare) {
+            if wanted.config.fork.is_some() {
+                return LogOutcome::Unstaged;
+            }
             let kept = &log.config;
             let is_same = essence(&kept.content_type) == essence(&wanted.config.content_type)
-                && (kept.ttl_ms, kept.expires_at) == (wanted.config.ttl_ms, wanted.config.expires_at);
+                && (kept.ttl_ms, kept.expires_at) == (wanted.config.ttl_ms, wanted.config.expires_at)
+                && kept.fork.is_none();
             if is_same && is_closed == write.close {
                 self.slide(transaction);
                 return LogOutcome::Exists;

@@ -25,6 +25,9 @@ impl Stream {
                 Some((current, from.saturating_add_signed(index).max(current.base)))
             }
             Position::After { generation, seq } if generation == current.id => Some((current, seq)),
+            Position::After { generation, seq } if self.inherits(Cursor { generation, seq }) => {
+                Some((current, seq))
+            }
             Position::After { generation, seq } => previous(generation).map(|generation| (generation, seq)),
             Position::Next { generation, .. } if generation == current.id => {
                 return RawPage::plain(self.empty_page(transaction, false));
@@ -77,6 +80,12 @@ impl Stream {
         RawPage { page, kept }
     }
 
+    /// Whether it is a cursor of the log that this one was forked from, of a chunk that both have.
+    fn inherits(&self, cursor: Cursor) -> bool {
+        let fork = self.log_config().and_then(|config| config.fork.as_ref());
+        fork.is_some_and(|fork| fork.inherits(cursor))
+    }
+
     /// The cursor within its generation, with the generation's ordinal; `None` when that is no longer kept.
     pub fn bound(&self, cursor: Cursor) -> Option<(u64, Cursor)> {
         let kept = [Some(&self.current), self.previous.as_ref()];
@@ -114,6 +123,7 @@ impl Stream {
                 .max()
                 .unwrap_or_default(),
             doubt: self.doubt(now),
+            vouched: None,
         }
     }
 

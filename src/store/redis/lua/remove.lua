@@ -3,9 +3,18 @@
 -- How long a producer that missed the message is told that its generation is gone, and does not put it back.
 local TOMBSTONE = 60000
 
+-- How long the name of a log that had forks is kept since somebody asked for it.
+local KEPT = 30 * 24 * 3600 * 1000
+
 local function remove(record)
   redis.call('UNLINK', META, unpack(works()))
-  redis.call('UNLINK', large(0), large(1), writers(), unpack(KEYS))
+  redis.call('UNLINK', large(0), large(1), writers(), staged(), unpack(KEYS))
+  if record.m == 'l' and redis.call('HLEN', forks()) > 0 then
+    redis.call('HSET', forks(), '!', '1')
+    redis.call('PEXPIRE', forks(), KEPT)
+  else
+    redis.call('UNLINK', forks())
+  end
   if record.s == 'active' then
     redis.call('HSET', META, 'g', record.g, 'o', record.o, 's', 'deleted')
     redis.call('PEXPIRE', META, TOMBSTONE)

@@ -3,7 +3,7 @@
 -- ARGV[4] how many consumers are shown
 -- Reply: nil | { 'damaged', why } | { state, reason, generation, base, seq, bytes, stored bytes, producers, stop | nil, owner | nil
 --              , metadata | nil, started, updated, ttl, { consumer, cursor, ... }
---              , when to ask again | nil, content type | nil, TTL | nil, end | nil   (of a log)
+--              , when to ask again | nil, content type | nil, TTL | nil, end | nil, origin | nil   (of a log)
 --              }
 local record, wrong = inspect()
 if wrong then return { 'damaged', wrong } end
@@ -23,5 +23,5 @@ for i = #consumers, shown + 1, -1 do consumers[i] = nil end
 return {
   record.s, record.r, record.g, record.b, record.q, record.n, int(record.n - record.z), int(alive), record.x or false,
   record.w or false, record.d or false, record.c, record.u, int(math.max(0, redis.call('PTTL', META))), consumers,
-  again(left, doubt), record.ct or false, record.lt or false, record.xa or false,
+  again(left, doubt), record.ct or false, record.lt or false, record.xa or false, record.ff or false,
 }
