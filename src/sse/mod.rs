@@ -342,15 +342,32 @@ mod tests {
             assert!(framing.has_seen(at(seq)));
             let body = Body::of(Format::UiMessages, Kind::Text, b"{}");
             if seq == 1 {
-                framing.chunk(&mut out, at(seq), Chunk { kind: Kind::Text, data: b"{}" });
+                framing.chunk(
+                    &mut out,
+                    at(seq),
+                    Chunk {
+                        kind: Kind::Text,
+                        data: b"{}",
+                    },
+                );
             } else {
                 assert!(!framing.large(&mut out, at(seq), &body));
             }
         }
         assert!(!framing.has_seen(at(3)) && out.is_empty());
-        framing.chunk(&mut out, at(3), Chunk { kind: Kind::Text, data: b"{}" });
+        framing.chunk(
+            &mut out,
+            at(3),
+            Chunk {
+                kind: Kind::Text,
+                data: b"{}",
+            },
+        );
         framing.end(&mut out, &End::Error(Error::Closed));
-        let failed = End::Terminal { outcome: Outcome::Failed, reason: String::new() };
+        let failed = End::Terminal {
+            outcome: Outcome::Failed,
+            reason: String::new(),
+        };
         framing.end(&mut out, &failed);
         let text = String::from_utf8(out).unwrap();
         assert_eq!(text, format!("id: {GENERATION}.3\ndata: {{}}\n\n"));
