@@ -12,6 +12,7 @@ pub mod logs;
 pub mod memory;
 mod open;
 mod pages;
+mod quiet;
 pub mod redis;
 mod rights;
 pub mod values;
@@ -21,9 +22,10 @@ pub use contract::{
 };
 pub use doubt::{AGAIN, GRACE, PAUSE};
 pub use open::{Opened, open};
+pub use quiet::{Known, Vouched};
 pub use rights::{Lack, Rights};
 pub use values::{
-    Ack, Append, Appended, ConsumerStatus, Found, Head, IfActive, IfEnded, Known, ListCursor, MAX_CONSUMERS,
+    Ack, Append, Appended, ConsumerStatus, Found, Head, IfActive, IfEnded, ListCursor, MAX_CONSUMERS,
     MAX_KEPT_STOPS, MAX_PAGE_FRAMES, MAX_PRODUCERS, OwnerCheck, Page, Piece, Position, Read, Renew, Restore,
-    SHOWN_CONSUMERS, Seal, Start, Started, StopResult, StreamStatus, Sweep, Swept, Vouched,
+    SHOWN_CONSUMERS, Seal, Start, Started, StopResult, StreamStatus, Sweep, Swept,
 };
