@@ -37,10 +37,11 @@ use super::{
     forks::{ForkList, Forks, Stage, Staged},
     groups::{Dead, Finished, GroupStatus, Item, OpenGeneration, Overdue, Resolve, Take, Taken, Work},
     logs::{LogWrite, LogWritten},
+    restore::Restore,
     rights::Rights,
     values::{
-        Ack, Append, Appended, Found, Known, ListCursor, OwnerCheck, Page, Piece, Read, Renew, Restore,
-        Start, Started, StopResult, StreamStatus, Sweep, Swept,
+        Ack, Append, Appended, Found, Known, ListCursor, OwnerCheck, Page, Piece, Read, Renew, Start,
+        Started, StopResult, StreamStatus, Sweep, Swept,
     },
 };
 use crate::{
