@@ -38,10 +38,11 @@ use super::{
     groups::{Dead, Finished, GroupStatus, Item, OpenGeneration, Overdue, Resolve, Take, Taken, Work},
     logs::{LogWrite, LogWritten},
     quiet::Known,
+    restore::Restore,
     rights::Rights,
     values::{
-        Ack, Append, Appended, Found, ListCursor, OwnerCheck, Page, Piece, Read, Renew, Restore, Start,
-        Started, StopResult, StreamStatus, Sweep, Swept,
+        Ack, Append, Appended, Found, ListCursor, OwnerCheck, Page, Piece, Read, Renew, Start, Started,
+        StopResult, StreamStatus, Sweep, Swept,
     },
 };
 use crate::{

@@ -14,6 +14,7 @@ mod open;
 mod pages;
 mod quiet;
 pub mod redis;
+mod restore;
 mod rights;
 pub mod values;
 
@@ -23,9 +24,10 @@ pub use contract::{
 pub use doubt::{AGAIN, GRACE, PAUSE};
 pub use open::{Opened, open};
 pub use quiet::{Known, Vouched};
+pub use restore::Restore;
 pub use rights::{Lack, Rights};
 pub use values::{
     Ack, Append, Appended, ConsumerStatus, Found, Head, IfActive, IfEnded, ListCursor, MAX_CONSUMERS,
-    MAX_KEPT_STOPS, MAX_PAGE_FRAMES, MAX_PRODUCERS, OwnerCheck, Page, Piece, Position, Read, Renew, Restore,
+    MAX_KEPT_STOPS, MAX_PAGE_FRAMES, MAX_PRODUCERS, OwnerCheck, Page, Piece, Position, Read, Renew,
     SHOWN_CONSUMERS, Seal, Start, Started, StopResult, StreamStatus, Sweep, Swept,
 };
