@@ -14,7 +14,7 @@
  *
  * A method that returns a promise reports every error by rejecting it. The others (`createEngine`, `subscribe`, `pipe`,
  * `write`) throw {@link InvalidArgumentError} at once; later errors end the loop or the stream that they returned.
- * After an {@link InvalidArgumentError} nothing was done. Every error has a stable {@link TidemarkError.code}.
+ * An {@link InvalidArgumentError} means that nothing was done. Every error has a stable {@link TidemarkError.code}.
  *
  * @packageDocumentation
  */
@@ -29,9 +29,9 @@ export type Duration = number | `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`
 /**
  * What one `write` publishes: text or bytes, at most 32 MiB (text is counted in UTF-8).
  *
- * Any string is text, cut anywhere. Half a surrogate pair at a chunk's end is kept and begins the same producer's next chunk
- * of text, so that readers never get half a character. If that does not begin with the other half, or bytes or the end come
- * first, the half becomes U+FFFD, as every other lone half does. A chunk of nothing but a first half is an empty chunk.
+ * Text may be cut anywhere. If a chunk ends with half a surrogate pair, that half is kept and begins the same producer's next
+ * chunk of text, so that readers never get half a character. If the next chunk does not begin with the other half, or bytes or the
+ * end come first, the half becomes U+FFFD, as every other lone half does. A chunk that is only a first half is an empty chunk.
  */
 export type ChunkData = string | Uint8Array
 
@@ -45,7 +45,7 @@ export type Outcome = 'complete' | 'failed' | 'stopped' | 'interrupted'
 export type ConnectionState = 'idle' | 'connecting' | 'ready' | 'reconnecting' | 'degraded' | 'closed'
 
 /**
- * How long a stream's keys live; they are given a TTL by the command that creates them. 1 s to 365 days. A number is in
+ * How long a stream's keys live; the command that creates a key also sets its TTL. 1 s to 365 days. A number is in
  * milliseconds; below 60,000 it is refused, since it was probably meant in seconds: write `'3600s'` or `'1h'`.
  */
 export interface Ttl {
@@ -61,8 +61,8 @@ export type Pem = string | Uint8Array
 /** The names and meanings are those of `node:tls`, and a server that Node.js accepts with the same `ca` is accepted. */
 export interface TlsOptions {
   /**
-   * What is trusted instead of the well-known authorities (Mozilla's list, compiled in): authorities that have signed the
-   * servers' certificates, or self-signed ones themselves; or `'system'` for the authorities that the operating system
+   * Certificates to trust instead of the well-known authorities (Mozilla's list, compiled in): those of the authorities that have
+   * signed the servers' certificates, or self-signed ones; or `'system'` for the authorities that the operating system
    * trusts; or a list of these. The file that `NODE_EXTRA_CA_CERTS` names is added to the well-known ones and to the system's.
    */
   ca?: Pem | 'system' | readonly (Pem | 'system')[] | undefined
@@ -89,35 +89,35 @@ export interface Credentials {
 export interface EngineOptions {
   /**
    * - `redis://[user[:password]@]host[:port][/db]`
-   * - `redis+sentinel://[user:password@]host[:port][,host[:port]…]/<master name>[/db]`: these are sentinels, by default at
-   *   port 26379; user and password are those of the primary they name, and the sentinels' own are
+   * - `redis+sentinel://[user:password@]host[:port][,host[:port]…]/<master name>[/db]`: the hosts are sentinels, by default at
+   *   port 26379; user and password are those of the primary, and the sentinels' own are
    *   `?sentinelUser=…&sentinelPassword=…`
    * - `redis+cluster://[user:password@]host[:port][,host[:port]…]`: a few of the cluster's servers
    * - `unix:///path/of/a/socket[?db=…]`, or the path alone
    * - `memory:`, one store per process; `memory:name` is another
    *
-   * `rediss` instead of `redis`, or `?tls=true`, means TLS, to all servers; `?family=4` or `6` uses only such addresses of
-   * a name; `?db=` is a database, too. Parameters for other clients are ignored, with one warning
+   * `rediss` instead of `redis`, or `?tls=true`, means TLS to all servers; `?family=4` or `6` uses only IPv4 or IPv6 addresses of
+   * the host; `?db=` also selects the database. Parameters for other clients are ignored, with one warning
    * (`TIDEMARK_URL`). Default: the environment's `TIDEMARK_URL`, `REDIS_URL` or `KV_URL`, else `memory:`.
    */
   url?: string | undefined
   /**
-   * In one process, the newest engine of a name replaces the one before, which is closed as soon as no producer writes through it
+   * Within a process, a new engine replaces an earlier one with the same name, which is closed once no producer writes through it
    * any more. For development servers, which evaluate a module again on every save. 1–200 bytes; default: none, so that engines
-   * live side by side.
+   * exist side by side.
    */
   name?: string | undefined
-  /** For a URL with TLS. */
+  /** Options for a URL with TLS. */
   tls?: TlsOptions | undefined
   /**
-   * Called for user and password at each new connection, for tokens that expire (IAM, Entra ID); also for the servers of a
-   * cluster and for the primary that sentinels name. If it throws, the result is an `ERR_CONNECTION` with just the error's name and code,
-   * and it is called again at the next attempt. Engines that are given the same function share connections.
+   * Returns user and password for each new connection, for tokens that expire (IAM, Entra ID); also for the servers of a
+   * cluster and for the primary that sentinels name. If it throws, the result is an `ERR_CONNECTION` with only the error's name and
+   * code, and the next attempt calls it again. Engines with the same function share connections.
    */
   credentials?: (() => Credentials | Promise<Credentials>) | undefined
   /**
    * The prefix of every key and channel; 1–64 characters without braces, control characters or white space. Default `'tidemark'`.
-   * Before a stream's id, its `:` and `%` are written as `%3A` and `%25`.
+   * In front of a stream's id, `:` and `%` of the prefix are written as `%3A` and `%25`.
    */
   keyPrefix?: string | undefined
   /** Default for every stream. */
@@ -136,17 +136,17 @@ export interface EngineOptions {
   /** How long consumers' cursors are collected, in milliseconds, before they are stored together. 0 to 10,000, default 250. */
   ackIntervalMs?: number | undefined
   /**
-   * While chunks arrive one by one: for how many milliseconds after a delivery the following ones are collected for the next, for
-   * all readers of the process together, since waking the event loop costs more than the chunks themselves. The first chunk after a pause,
-   * 32 KiB, ends, stops and results of calls are delivered at once. 0 wakes for each chunk. 0 to 1000, default 2.
+   * For how many milliseconds after a delivery the following live chunks are collected, for all readers of the process together, since
+   * waking the event loop costs more than the chunks themselves. The first chunk after a pause, 32 KiB or more, ends, stops and results
+   * of calls are delivered at once. 0 wakes the event loop for each chunk. 0 to 1000, default 2.
    */
   deliveryIntervalMs?: number | undefined
   /** Extra milliseconds for which chunks are collected before they are sent; 0 (the default) sends at once. At most 10,000. */
   flushIntervalMs?: number | undefined
   /**
-   * Bytes that may wait in one producer's queue, for instance while Redis is away; each chunk counts 32 bytes more than its own,
-   * and one of `append` another 256, which is about what it costs to keep. Above a quarter `write` returns false, above all
-   * of it `write` throws `ERR_BACKPRESSURE`; a chunk that is larger than the queue is accepted when nothing else is waiting. 1 MiB to 1 GiB,
+   * Bytes that may wait in one producer's queue, for instance while Redis is away. Each chunk counts 32 bytes more than its size, and
+   * one of `append` another 256, which is about the memory that it takes. Above a quarter of the limit `write` returns false, above the
+   * limit it throws `ERR_BACKPRESSURE`. A chunk that is larger than the queue is accepted when nothing else is waiting. 1 MiB to 1 GiB,
    * default 8 MiB.
    */
   maxQueueBytes?: number | undefined
@@ -156,16 +156,16 @@ export interface EngineOptions {
    */
   compression?: boolean | number | undefined
   /**
-   * What is logged: connections lost and made, takeovers, expired leases, lost data and whether it was restored, clean-ups, and
+   * Logs connections lost and made, takeovers, expired leases, lost data and whether it was restored, clean-ups, and
    * errors that no call reports; see {@link LogEntry}. Entries name streams, generations and causes, never payloads, owners or
    * secrets. Also published on the channel `tidemark:log` of `node:diagnostics_channel` (at `info`, if it has subscribers when
-   * the engine is made and no other level is set). Default: with `TIDEMARK_LOG=<level>`, lines on stderr; otherwise nothing.
+   * the engine is created and no other level is set). Default: with `TIDEMARK_LOG=<level>`, lines on stderr; otherwise nothing.
    */
   log?: LogOptions | undefined
   /**
-   * Closes the engine when one of these signals tells the process to end, as {@link Engine.close} does: readers are told at
-   * once, and responses end. Afterwards the process exits as it would have without this option; if there are other listeners for the signal, they decide how
-   * and when it exits. In the main thread only. Default: none.
+   * Closes the engine, as {@link Engine.close} does, when the process gets one of these signals: readers learn of the end at once, and
+   * responses end. Afterwards the process exits as it would have without this option; if there are other listeners for the signal,
+   * they decide how and when it exits. In the main thread only. Default: none.
    */
   closeOnSignals?: ('SIGTERM' | 'SIGINT' | 'SIGHUP' | 'SIGQUIT' | 'SIGUSR2')[] | undefined
 }
@@ -175,11 +175,11 @@ export type LogLevel = 'off' | 'error' | 'warn' | 'info' | 'debug' | 'trace'
 export interface LogOptions {
   /** The least severe level to log. Default `TIDEMARK_LOG`, else `'info'`. */
   level?: LogLevel | undefined
-  /** Called once with each entry, whichever engine of the process it is about. Default: writes a line to stderr. */
+  /** Called once with each entry, no matter which engine of the process it concerns. Default: writes a line to stderr. */
   write?: ((entry: LogEntry) => void) | undefined
 }
 
-/** Something that has happened in this process. Further fields depend on the message, and may change. */
+/** An event in this process. Further fields depend on the message, and may change. */
 export interface LogEntry {
   /** Milliseconds since 1970. */
   time: number
@@ -197,7 +197,7 @@ export interface LogEntry {
 }
 
 /**
- * Makes an engine. Connects to nothing until it is first used; engines with the same URL share their connections.
+ * Creates an engine. It connects when it is first used; engines with the same URL share their connections.
  *
  * @example
  * ```ts
@@ -214,10 +214,15 @@ export interface ProduceOptions {
   metadata?: unknown
   /**
    * If the stream has a live producer: `'error'` (default) rejects with `ERR_ACTIVE`; `'takeover'` ends its generation as
-   * interrupted and fences it; `'share'` joins it, if it was started with `'share'` too: each chunk gets its own seq. At most
-   * 1,000 producers share a generation (`ERR_STORE`).
+   * interrupted and fences it; `'continue'` fences it and goes on with its generation after the last chunk, see
+   * {@link Producer.continued}: readers notice nothing; `'share'` joins it, if it was started with `'share'` too: each chunk gets
+   * its own seq. At most 1,000 producers can share a generation; the next one gets `ERR_STORE`.
+   *
+   * A producer whose process has died or stands still is live until somebody has found that its lease has lapsed and has ended
+   * its generation as interrupted. That end is final: what comes later, `'continue'` too, is up to `ifEnded`. A shared generation
+   * and a log cannot be continued (`ERR_ACTIVE`). A continued generation keeps the `metadata` and `ttl` that it began with.
    */
-  ifActive?: 'error' | 'takeover' | 'share' | undefined
+  ifActive?: 'error' | 'takeover' | 'share' | 'continue' | undefined
   /** If the stream has ended: `'restart'` (default) starts another generation, `'error'` rejects with `ERR_ENDED`. */
   ifEnded?: 'restart' | 'error' | undefined
   /** Overrides the engine's. */
@@ -232,29 +237,29 @@ export interface SubscribeOptions {
    * consumer's cursor, if there is a `consumer` and it has one, else `'start'`.
    */
   from?: 'start' | 'now' | (string & {}) | undefined
-  /** Ends the loop by throwing its reason. The stream and its producer are not affected. */
+  /** Ends the loop by throwing the signal's reason. The stream and its producer are not affected. */
   signal?: AbortSignal | undefined
   /** Must equal the owner given at the start, if one was. */
   owner?: string | undefined
   /**
-   * Whose progress this is: a user's, for instance, on any device. 1–256 bytes, at most 1000 consumers for each stream.
-   * Without `from` the loop continues where the consumer left off: first what it has not seen of the previous generation, and
-   * then the current one to its end.
+   * Whose progress this is, for instance a user's on any device. 1–256 bytes, at most 1000 consumers for each stream.
+   * Without `from` the loop continues where the consumer left off: first with the unseen rest of the previous generation,
+   * then with the current one to its end.
    */
   consumer?: string | undefined
   /**
-   * Who acknowledges, to the `consumer` or the `window`: with `'auto'` (default) each chunk is acknowledged once the loop asks for the
-   * next, `'manual'` leaves it to {@link Subscription.ack} and {@link Engine.ack}. Cursors are stored every `ackIntervalMs`.
+   * How chunks are acknowledged, for the `consumer` or the `window`: with `'auto'` (default) each one when the loop asks for the
+   * next, with `'manual'` by {@link Subscription.ack} and {@link Engine.ack}. Cursors are stored every `ackIntervalMs`.
    */
   ack?: 'auto' | 'manual' | undefined
   /**
-   * The most chunks that may be delivered and not acknowledged: then the loop waits, and nothing is buffered for it beyond
-   * the window. An acknowledgement of the same `consumer` on another server counts as well, half a second later. 1 to
+   * The most chunks that may be delivered but not acknowledged. Then the loop waits, and nothing is buffered for it beyond
+   * the window. An acknowledgement of the same `consumer` on another server counts too, half a second later. 1 to
    * 1,000,000, default unbounded.
    */
   window?: number | undefined
   /**
-   * Ends the loop with `ERR_ACK_TIMEOUT` when chunks are outstanding and none was acknowledged for this many milliseconds.
+   * Ends the loop with `ERR_ACK_TIMEOUT` when chunks are outstanding and none is acknowledged for this many milliseconds.
    * Needs `ack: 'manual'`. 1 to 86,400,000, default never.
    */
   ackTimeoutMs?: number | undefined
@@ -268,11 +273,11 @@ export interface SubscribeOptions {
 }
 
 export interface TextOptions {
-  /** `'start'` (default) of the current or last generation, `'now'`, or the cursor of the last chunk that is not wanted. */
+  /** `'start'` (default) of the current or last generation, `'now'`, or a cursor: the text begins after it. */
   from?: SubscribeOptions['from']
   /** Must equal the owner given at the start, if one was. */
   owner?: string | undefined
-  /** When aborted, the call rejects with its reason. The stream and its producer are not affected. */
+  /** When aborted, the call rejects with the signal's reason. The stream and its producer are not affected. */
   signal?: AbortSignal | undefined
   /** How long to wait for the end, whether or not the stream has begun, before `ERR_TIMEOUT`. 1 ms to 1 day, default: no limit. */
   timeout?: Duration | undefined
@@ -280,14 +285,14 @@ export interface TextOptions {
   wait?: Duration | undefined
   /**
    * `'text'` (default): the chunks are the text; bytes are decoded as UTF-8, even if a character is split between two chunks.
-   * `'ui-messages'`: the chunks are the AI SDK's, as `tidemark/next` writes them, and the text is that of the message's text parts.
+   * `'ui-messages'`: the chunks are the AI SDK's, as `tidemark/next` writes them, and the text is the message's text parts.
    */
   format?: 'text' | 'ui-messages' | undefined
 }
 
 export interface ResultOptions<Message = never> extends TextOptions {
   /**
-   * Builds a message from the chunks, each of which is a JSON text: it is given a stream of the parsed chunks and yields
+   * Builds a message from the chunks, each of which is a JSON text: gets a stream of the parsed chunks and yields
    * the message so far; the last one counts. `readUIMessageStream` of `ai` is such a function:
    * `reduce: (stream) => readUIMessageStream({ stream })`.
    */
@@ -310,20 +315,23 @@ export interface StreamResult<Message = never> {
 
 /** Options of the consumers of all groups. */
 export interface GroupOptions {
-  /** Its consumers share the work: each item goes to one of them. 1–256 bytes; made by its first consumer, at most 100. */
+  /**
+   * The group's name, 1–256 bytes. Its consumers share the work: each item goes to one of them. The first consumer creates the group;
+   * there are at most 100.
+   */
   group: string
-  /** Names this consumer within the group: one per process. 1–256 bytes. */
+  /** The name of this consumer within the group: one per process. 1–256 bytes. */
   consumer: string
   /**
-   * How long after its delivery an unacknowledged item is redelivered to the next consumer that asks. Make it longer than a `batch`
+   * Milliseconds after which an unacknowledged item is redelivered to the next consumer that asks. Make it longer than a `batch`
    * takes. 1 to 86,400,000, default 60,000.
    */
   claimIdleMs?: number | undefined
-  /** An item that was delivered this often and never acknowledged becomes a dead letter. Default 5. */
+  /** An item that was delivered this often but never acknowledged becomes a dead letter. Default 5. */
   maxDeliveries?: number | undefined
   /** The most items that are fetched at once and reserved for this consumer. 1 to 100, default 16. */
   batch?: number | undefined
-  /** Ends the loop by throwing its reason. */
+  /** Ends the loop by throwing the signal's reason. */
   signal?: AbortSignal | undefined
 }
 
@@ -337,7 +345,7 @@ export interface ConsumeOptions extends GroupOptions {
 }
 
 export interface FinishedOptions extends GroupOptions {
-  /** Where a new group begins: `'start'` (default) with what is in the queue, or `'now'`. */
+  /** Where a new group begins: `'start'` (default) with all generations in the queue, or `'now'`. */
   from?: 'start' | 'now' | undefined
 }
 
@@ -356,9 +364,9 @@ export interface GroupItem extends Chunk {
 }
 
 /**
- * The loop of a group's consumer, at least once for each chunk. It ends when the last generation has ended and the group
- * has acknowledged, or given up, every chunk: normally after `complete` and `stopped`, otherwise by throwing {@link FailedError}
- * or {@link InterruptedError}. Items that it did not reach are given back when it is left.
+ * The loop of a group's consumer. It delivers each chunk at least once, and ends when the last generation has ended and the group
+ * has acknowledged or given up every chunk: normally after `complete` and `stopped`, otherwise by throwing {@link FailedError}
+ * or {@link InterruptedError}. A loop that is left gives back the items that it did not reach.
  */
 export interface Consumption extends AsyncIterableIterator<GroupItem>, AsyncDisposable {
   readonly streamId: string
@@ -413,13 +421,13 @@ export interface PipeOptions extends ProduceOptions {
   /** Called with a promise that settles when the source is drained and the stream has ended; for serverless hosts. */
   waitUntil?: ((done: Promise<unknown>) => void) | undefined
   /**
-   * Called once when the source fails; returns the reason that readers get with {@link FailedError}, at most 1 KiB; the client
-   * that reads the returned stream gets the error itself. Default: logs it, and returns `'An error occurred.'`.
+   * Called once when the source fails; returns the reason that readers get with {@link FailedError}, at most 1 KiB. The client
+   * that reads the returned stream gets the error itself. Default: logs the error and returns `'An error occurred.'`.
    */
   onError?: ((error: unknown) => string) | undefined
 }
 
-/** How a subscription is written as server-sent events (docs/sse.md). */
+/** How a subscription is sent as server-sent events (docs/sse.md). */
 export interface SseOptions {
   /**
    * `'events'` (default): chunks as messages, bytes as `bytes` (base64), the end as an `end` event. `'ui-messages'`: the
@@ -427,7 +435,7 @@ export interface SseOptions {
    */
   format?: 'events' | 'ui-messages' | undefined
   /**
-   * `'merged'` (default for `'ui-messages'`): what was written before the response began is replayed with adjacent
+   * `'merged'` (default for `'ui-messages'`): chunks written before the response began are replayed with adjacent
    * `text-delta`, `reasoning-delta` and `tool-input-delta` chunks of one part joined, up to 64 KiB each, so that a client
    * that renders every chunk is not flooded; if the cursor is inside a part, the part's start is sent again. Later chunks
    * are sent as they were written. `'exact'` (default for `'events'`): every chunk is sent as it was written.
@@ -438,30 +446,30 @@ export interface SseOptions {
   /** How long a browser's EventSource waits before it reconnects. 0 to 1 h, default 1000. */
   retryMs?: number | undefined
   /**
-   * Ends the response after this many milliseconds, without a terminal event, so that the client reconnects. UI messages break: their body
-   * rejects, which over HTTP is a lost connection, since the AI SDK takes a clean end for the end of the answer. The same happens whenever
-   * such a response ends before its answer. 1 ms to 1 day.
+   * Ends the response after this many milliseconds, without a terminal event, so that the client reconnects. With `'ui-messages'`, the
+   * response is broken off instead: its body rejects, which over HTTP is a lost connection, because the AI SDK takes a clean end for the
+   * end of the answer. The same happens whenever such a response ends before its answer. 1 ms to 1 day.
    */
   maxDurationMs?: number | undefined
   /**
-   * Called with an error of the store (`ERR_CONNECTION`, `ERR_TIMEOUT`, `ERR_STORE`) that refuses the response or ends it for
-   * good: the client gets its code and a neutral message. Default: logs it.
+   * Called with a store error (`ERR_CONNECTION`, `ERR_TIMEOUT`, `ERR_STORE`) because of which the response is refused or ends for
+   * good; the client gets only its code and a neutral message. Default: logs it.
    */
   onError?: ((error: unknown) => unknown) | undefined
 }
 
 export interface RespondOptions extends Omit<SubscribeOptions, 'ack'>, SseOptions {
-  /** As for {@link Engine.subscribe}, acknowledged with {@link Engine.ack}: needs a `consumer`. */
+  /** As for {@link Engine.subscribe}, but acknowledged with {@link Engine.ack}; needs a `consumer`. */
   window?: SubscribeOptions['window']
-  /** The same; needs a `consumer`. */
+  /** As for {@link Engine.subscribe}; needs a `consumer`. */
   ackTimeoutMs?: SubscribeOptions['ackTimeoutMs']
-  /** Where to begin if the request does not say so. Default `'start'`. */
+  /** Where to begin if the request does not say. Default `'start'`. */
   from?: SubscribeOptions['from']
   /** Ends the response; so does the request's own signal. */
   signal?: AbortSignal | undefined
   /** How long to wait for a stream that does not exist yet before the status 404. 0 to 1 day, default `'5s'`. */
   wait?: Duration | undefined
-  /** Added to the response's headers, and replacing those of the same name. */
+  /** Added to the response's headers; they replace headers of the same name. */
   headers?: ConstructorParameters<typeof Headers>[0]
 }
 
@@ -470,19 +478,19 @@ export interface AcknowledgeOptions {
   owner?: string | undefined
   /** Whose progress it is. Default: taken from the request's body, which is safe only if clients may acknowledge for each other. */
   consumer?: string | undefined
-  /** Called with an error of the store that refuses the request, as in {@link SseOptions}. Default: logs it. */
+  /** Called with a store error because of which the request is refused, as in {@link SseOptions}. Default: logs it. */
   onError?: ((error: unknown) => unknown) | undefined
 }
 
 /**
- * A web `Request`, or a request of `node:http` or Express, its body unread or parsed: the JSON `{ cursor, consumer }`,
- * at most 4 KiB.
+ * A web `Request`, or a request of `node:http` or Express, with its body unread or parsed. The body is the JSON
+ * `{ cursor, consumer }`, at most 4 KiB.
  */
 export type AcknowledgeRequest = { readonly body: unknown } | AsyncIterable<Uint8Array>
 
 /** A web `Request`, or a request of `node:http` or Express. */
 export interface StreamRequest {
-  /** Its query may hold one `cursor`. */
+  /** The query may hold one `cursor`. */
   readonly url?: string | undefined
   /** `Last-Event-ID` may hold a cursor. */
   readonly headers: Headers | Readonly<Record<string, string | string[] | undefined>>
@@ -510,22 +518,23 @@ export interface StreamStatus {
   lastSeq: number
   /** Encoded bytes appended in this generation. */
   bytes: number
-  /** Encoded bytes that the store keeps of them: less, as sealing compresses them. */
+  /** Bytes that the store keeps of these now: fewer, because sealing compresses them. */
   storedBytes: number
   /** Producers whose leases are valid. */
   producers: number
   /** The reason of a stop that was requested, or null. */
   stop: string | null
   owner: string | null
-  /** What `produce` was given, or null. */
+  /** The `metadata` given to `produce`, or null. */
   metadata: unknown
   startedAt: Date
+  /** When it was last written to; in Redis up to 30 s ago while a stream is live. */
   updatedAt: Date
   /** Until the keys expire, in milliseconds. */
   ttlMs: number
   /** How far its consumers have read; at most 100 of them, in no particular order. */
   consumers: ConsumerStatus[]
-  /** Of a log ({@link Engine.log}) alone: what it was made with. Times in milliseconds, `expiresAt` since 1970. */
+  /** Only for a log ({@link Engine.log}): the options it was created with. Times in milliseconds, `expiresAt` since 1970. */
   log?:
     | { contentType: string; ttlMs: number | null; expiresAt: number | null; fork?: LogFork | undefined }
     | undefined
@@ -551,28 +560,28 @@ export interface StopOptions {
 export interface AckOptions {
   /** Whose progress it is. */
   consumer: string
-  /** Everything up to here has been dealt with. */
+  /** Everything up to this cursor has been processed. */
   cursor: string
   /** Must equal the owner given at the start, if one was. */
   owner?: string | undefined
 }
 
 /**
- * `stopping`: a live producer was told. `kept`: there is no such stream yet; if it starts within {@link StopOptions.keep}, it is
+ * `stopping`: a live producer was notified. `kept`: there is no such stream yet; if it starts within {@link StopOptions.keep}, it is
  * stopped. `ended`: the stream had already ended.
  */
 export type StopResult = 'stopping' | 'kept' | 'ended'
 
 /** How long something took, in seconds. */
 export interface Histogram {
-  /** How many took at most `le` seconds, ascending and cumulative; `count` says how many there are in all. */
+  /** How many took at most `le` seconds, ascending and cumulative; the outer `count` is the total. */
   buckets: { le: number; count: number }[]
   count: number
-  /** Of all of them together. */
+  /** The sum of all durations. */
   sum: number
 }
 
-/** What one engine has counted since it was made, and the current values. For the names in Prometheus see `docs/operations.md`. */
+/** Counters since the engine was created, and current values. For the names in Prometheus see `docs/operations.md`. */
 export interface Metrics {
   state: ConnectionState
   /** Producers, subscriptions, and streams with at least one of them, in this engine now. */
@@ -586,8 +595,8 @@ export interface Metrics {
   /** Subscriptions with something to deliver, and other events, waiting for the event loop. */
   undelivered: number
   /**
-   * Accepted by the store: chunks, their payloads, the frames they were stored as, what sealing has saved of these since,
-   * and the batches they came in.
+   * Accepted by the store: chunks, the bytes of their payloads, the bytes of their frames as first stored, the bytes of these that
+   * sealing has saved since, and the batches they came in.
    */
   chunksIn: number
   bytesIn: number
@@ -603,7 +612,7 @@ export interface Metrics {
   /** Readers that resumed from a cursor: served from memory, and served from the log. */
   resumeHits: number
   resumeMisses: number
-  /** Readers that were told `ERR_GAP`. */
+  /** Readers that got `ERR_GAP`. */
   gaps: number
   /** Frames that arrived in no live message (lost, or too large for one) and were found by reading the log. */
   gapsRepaired: number
@@ -617,11 +626,11 @@ export interface Metrics {
   ended: Record<Outcome | 'lost', number>
   /** From a batch's oldest `write` to the store's acceptance. */
   appendSeconds: Histogram
-  /** From when a reader has something to read until it is handed to the event loop; a slow reader's own time is not included. */
+  /** From when a reader has something to read until the event loop takes it; a slow reader's own time is not included. */
   deliverySeconds: Histogram
-  /** From `stop()` to the store's answer; by then the producers have been told. */
+  /** From `stop()` to the store's answer; by then the producers have been notified. */
   stopRequestSeconds: Histogram
-  /** From when a producer is told to stop until it ends. */
+  /** From when a producer is notified of a stop until it ends. */
   stopSeconds: Histogram
   /** The last {@link Engine.sampleMemory}, or null. */
   memory: MemorySample | null
@@ -631,7 +640,7 @@ export interface Metrics {
 export interface MemorySample {
   at: Date
   streams: { streamId: string; bytes: number }[]
-  /** Of one stream; 0 when there is none. */
+  /** For one stream; 0 if there is none. */
   averageBytes: number
   largestBytes: number
 }
@@ -639,15 +648,15 @@ export interface MemorySample {
 export interface CleanupOptions {
   /** Only streams that nobody has written to for this long. 0 to 365 days, default `'1h'`. */
   olderThan?: Duration | undefined
-  /** Only streams that ended like this. Default: all outcomes. A stream whose producers have died counts as interrupted. */
+  /** Only streams with these outcomes. Default: all. A stream whose producers have died counts as interrupted. */
   outcomes?: Outcome[] | undefined
-  /** Live streams too: their readers end as interrupted, their producers are fenced. Default false. */
+  /** Removes live streams too: their readers end as interrupted, their producers are fenced. Default false. */
   force?: boolean | undefined
-  /** Remove nothing; report what would be removed. Default false. */
+  /** Removes nothing; reports what would be removed. Default false. */
   dryRun?: boolean | undefined
   /** How many streams are checked and removed at once: 1 to 1000, default 100. */
   batch?: number | undefined
-  /** Ends the clean-up before the next batch by rejecting with its reason. What was removed stays removed. */
+  /** Ends the clean-up before the next batch by rejecting with the signal's reason. Removed streams stay removed. */
   signal?: AbortSignal | undefined
   /** Called after each batch. */
   onProgress?: ((report: CleanupReport) => void) | undefined
@@ -706,11 +715,11 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
   /** What `JSON.stringify` and `console.log` show. */
   toJSON(): EngineJson
   /**
-   * Connects early. Rejects with `ERR_CONNECTION` within `connectTimeout`.
+   * Connects before the first use. Rejects with `ERR_CONNECTION` within `connectTimeout`.
    *
    * @example
    * ```ts
-   * await engine.connect() // before the first request comes: a wrong URL is an error here
+   * await engine.connect() // before the first request: a wrong URL is an error here
    * ```
    */
   connect(): Promise<void>
@@ -735,7 +744,7 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
    * Writes a source into a stream and returns the stream to send to the local client. If the client disconnects, the source is
    * still read to its end. A stop ends the source. If the store cannot be reached at the start, the source is passed
    * through without being resumable: at once while the state is `degraded`, otherwise after `connectTimeout`. With
-   * `ifActive: 'share'` the client is sent the whole shared generation.
+   * `ifActive: 'share'` and `'continue'` the client is sent the whole generation.
    *
    * @example
    * ```ts
@@ -745,8 +754,8 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
    */
   pipe(streamId: string, source: PipeSource, options?: PipeOptions): ReadableStream<ChunkData>
   /**
-   * A log: a stream that anybody appends to and anybody closes, from any process, and that nothing interrupts. Nothing is
-   * asked of the store yet. See `docs/durable-streams.md`.
+   * Returns a log: a stream without a producer, which any process can append to and close, and which nothing interrupts. This call does
+   * not contact the store. See `docs/durable-streams.md`.
    *
    * @example
    * ```ts
@@ -762,26 +771,26 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
    * @example
    * ```ts
    * for await (const { cursor, data } of engine.subscribe(chatId, { from: 'start', owner: userId })) {
-   *   console.log(data, cursor) // pass the cursor as `from` to go on after this chunk
+   *   console.log(data, cursor) // pass the cursor as `from` to continue after this chunk
    * }
    * ```
    */
   subscribe(streamId: string, options?: SubscribeOptions): Subscription
   /**
-   * Waits for the end of a generation and gives its whole text. Of one that was stopped, that is what there is of it; of one that
-   * failed or was interrupted it rejects with {@link FailedError} or {@link InterruptedError}, as a loop throws them:
-   * {@link Engine.result} has the text of those too.
+   * Waits for the end of a generation and returns its whole text; for a stopped one, that is the text so far. If the generation
+   * failed or was interrupted, rejects with {@link FailedError} or {@link InterruptedError}, as a loop does;
+   * {@link Engine.result} returns the text of those too.
    */
   text(streamId: string, options?: TextOptions): Promise<string>
   /**
-   * The same for those who need to know how it ended, whatever that was: outcome, reason, chunks, text, and a message if they say
-   * how it is made. Rejects when it cannot be had as a whole (`ERR_NOT_FOUND`, `ERR_FORBIDDEN`, `ERR_GAP` …), or not in time.
-   * All of it is in memory then.
+   * Waits for the end of a generation and returns how it ended, whatever the outcome: outcome, reason, chunks, text and, with `reduce`,
+   * a message. Rejects if the generation cannot be read as a whole (`ERR_NOT_FOUND`, `ERR_FORBIDDEN`, `ERR_GAP` …) or in time.
+   * Holds the whole generation in memory.
    */
   result<Message = never>(streamId: string, options?: ResultOptions<Message>): Promise<StreamResult<Message>>
   /**
-   * Acknowledges everything up to a cursor for a consumer, on whichever server it reads: for the handler of a browser's request.
-   * A cursor only moves forward, and lives as long as the stream; one of a generation that is no longer kept changes
+   * Acknowledges everything up to a cursor for a consumer, no matter on which server it reads; for the handler of a browser's request.
+   * A cursor only moves forward, and lives as long as the stream; a cursor of a generation that is no longer kept changes
    * nothing. Resolves once it is stored, which takes about `ackIntervalMs` while Redis is reachable. Rejects with `ERR_NOT_FOUND`,
    * `ERR_FORBIDDEN`, or `ERR_STORE` when the stream has 1000 other consumers.
    *
@@ -791,7 +800,7 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
    * ```
    */
   ack(streamId: string, options: AckOptions): Promise<void>
-  /** The same, as in earlier versions. */
+  /** The same in the form of earlier versions. */
   ack(
     streamId: string,
     consumer: string,
@@ -799,13 +808,16 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
     options?: { owner?: string | undefined },
   ): Promise<void>
   /**
-   * Answers an HTTP request with a stream as server-sent events, from where `Last-Event-ID` or `?cursor=` says. 200: the
-   * response follows the stream; no chunks follow an `end` event, and a response that ends without one should be
+   * Answers an HTTP request with a stream as server-sent events, beginning after the cursor in `Last-Event-ID` or `?cursor=`.
+   *
+   * 200: the response follows the stream; no chunks follow an `end` event, and a response that ends without one should be
    * resumed. 400: the cursor is malformed. 403: another owner's stream. 404: the stream did not appear within `wait`.
    * 410: chunks after the cursor are gone; the body's `resume` is a cursor from which everything is available. 503: the store cannot be
    * reached, answered at once while the state is `degraded`, unless the stream is produced in this process. The body of every
-   * status except 200 is JSON with the error's `code` and a `message`, which for 503 is neutral: see {@link SseOptions.onError}. For a cursor of a generation that is no
-   * longer kept, the response begins with a `reset` event and starts over. A client that disconnects stops nothing.
+   * status except 200 is JSON with the error's `code` and a `message`, which for 503 is neutral: see {@link SseOptions.onError}.
+   *
+   * For a cursor of a generation that is no longer kept, the response begins with a `reset` event and starts over. A client that
+   * disconnects does not stop the stream.
    *
    * @example
    * ```ts
@@ -816,12 +828,13 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
    */
   respond(request: StreamRequest, streamId: string, options?: RespondOptions): Promise<Response>
   /**
-   * The same for servers without web responses: `node:http`, Express, Fastify (`request.raw`, `reply.raw`), over HTTP/1 or 2.
+   * As {@link Engine.respond}, for servers without web responses: `node:http`, Express, Fastify (`request.raw`, `reply.raw`), over
+   * HTTP/1 or 2.
    *
-   * Sends what {@link Engine.respond} says, at the client's pace, keeping headers that are already set. Resolves when the
-   * response has ended or its client has disconnected, which is no error and stops nothing. A response that ends before its stream does
-   * (a closing engine, `maxDurationMs`) just ends; one of UI messages breaks. Rejects, with nothing sent, for what `respond`
-   * rejects for.
+   * Sends at the client's pace, and keeps headers that are already set. Resolves when the response has ended or its client has
+   * disconnected, which is no error and does not stop the stream. If the response has to end before its stream (a closing engine,
+   * `maxDurationMs`), it just ends; with UI messages it is broken off. Rejects, with nothing sent, in the cases in which `respond`
+   * rejects.
    *
    * @example
    * ```ts
@@ -836,8 +849,8 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
   ): Promise<void>
   /**
    * Answers the requests with which `tidemark/client` acknowledges chunks, as {@link Engine.ack} does. 204: stored.
-   * 400: not an acknowledgement. 413: longer than 4 KiB. 503 at once while the state is `degraded`. The other statuses, and the bodies, are those of
-   * {@link Engine.respond}.
+   * 400: not an acknowledgement. 413: longer than 4 KiB. 503 at once while the state is `degraded`. The other statuses, and the
+   * bodies, are those of {@link Engine.respond}.
    *
    * @example
    * ```ts
@@ -848,7 +861,7 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
    */
   acknowledge(request: AcknowledgeRequest, streamId: string, options?: AcknowledgeOptions): Promise<Response>
   /**
-   * Joins a group that shares the chunks of a stream: each goes to one of its consumers, who acknowledges it.
+   * Joins a group that shares the chunks of a stream: each chunk goes to one of its consumers, which acknowledges it.
    *
    * @example
    * ```ts
@@ -861,8 +874,8 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
   consume(streamId: string, options: ConsumeOptions): Consumption
   /**
    * Joins a group that gets every generation of every stream when it has ended, at least once, even if the server that
-   * produced it died. The queue begins with the first such call of any group and remembers about 65,536 generations, each for twice the
-   * longer TTL of the engine.
+   * produced it died. The queue begins with the first such call of any group and remembers about 65,536 generations, each for twice
+   * the engine's longer TTL.
    *
    * @example
    * ```ts
@@ -887,25 +900,25 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
   deadLetters(options: DeadLettersOptions & { streamId: string }): AsyncIterableIterator<DeadChunk>
   deadLetters(options: DeadLettersOptions & { streamId?: undefined }): AsyncIterableIterator<DeadFinished>
   /**
-   * Stops a stream's producers wherever they run, or keeps the stop for 10 s, in case the start is yet to come. A stop
-   * that is kept for one owner cannot be replaced by another; rejects with `ERR_STORE` if stops of 1000 other owners are kept for the
+   * Stops a stream's producers wherever they run, or, if the stream has not started yet, keeps the stop for 10 s. A stop
+   * kept for one owner cannot be replaced by another owner. Rejects with `ERR_STORE` if stops of 1000 other owners are kept for the
    * stream, and with `ERR_CONNECTION` at once while the state is `degraded` and the stream is not produced in this process.
    *
    * @example
    * ```ts
    * const result = await engine.stop(chatId, { owner: userId, reason: 'the user pressed Stop' })
-   * if (result === 'kept') console.log('the answer has yet to begin')
+   * if (result === 'kept') console.log('the answer has not begun yet')
    * ```
    */
   stop(streamId: string, options?: StopOptions): Promise<StopResult>
-  /** The same, as in earlier versions: with the reason as an argument of its own. */
+  /** The same in the form of earlier versions, with the reason as a separate argument. */
   stop(
     streamId: string,
     reason: string | undefined,
     options?: Omit<StopOptions, 'reason'>,
   ): Promise<StopResult>
   /**
-   * What is known of a stream, or null if there is none. Rejects with `ERR_CONNECTION` at once while the state is `degraded`.
+   * Returns the status of a stream, or null if there is none. Rejects with `ERR_CONNECTION` at once while the state is `degraded`.
    *
    * @example
    * ```ts
@@ -915,8 +928,8 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
    */
   status(streamId: string): Promise<StreamStatus | null>
   /**
-   * All streams of this `keyPrefix`, in no particular order, read in pages. A stream whose record is damaged, or whose key holds something else,
-   * is left out: `status` of it rejects with `ERR_STORE`, `cleanup` counts it, `delete` removes it.
+   * All streams of this `keyPrefix`, in no particular order, read in pages. A stream whose record is damaged, or whose key holds
+   * something else, is left out: for it, `status` rejects with `ERR_STORE`, `cleanup` counts it, and `delete` removes it.
    *
    * @example
    * ```ts
@@ -925,8 +938,8 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
    */
   streams(): AsyncIterableIterator<StreamStatus>
   /**
-   * Removes a stream, even a damaged one; its readers end as interrupted and its producers are fenced. Resolves to whether there
-   * was one.
+   * Removes a stream, even a damaged one; its readers end as interrupted and its producers are fenced. Resolves to whether the
+   * stream existed.
    *
    * @example
    * ```ts
@@ -935,8 +948,8 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
    */
   delete(streamId: string): Promise<boolean>
   /**
-   * Removes finished streams, as `delete` does: a batch at a time. Each stream is checked and removed in one step, so that
-   * none is removed that has just been started again. Also drops expired streams from the index.
+   * Removes finished streams, as `delete` does, a batch at a time. Each stream is checked and removed in one step, so a stream that
+   * has just been started again is never removed. Also drops expired streams from the index.
    *
    * @example
    * ```ts
@@ -957,8 +970,8 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
    */
   metrics(options: { format: 'prometheus' }): string
   /**
-   * Measures how much of the store's memory streams use (`MEMORY USAGE`): `streams` of them, 1 to 64, default 8, the next
-   * ones at each call. `metrics()` shows the last sample.
+   * Measures how much of the store's memory streams use (`MEMORY USAGE`): `streams` of them, 1 to 64, default 8; each call measures
+   * the next ones. `metrics()` shows the last sample.
    */
   sampleMemory(options?: { streams?: number | undefined }): Promise<MemorySample>
   /**
@@ -972,13 +985,13 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
   close(): Promise<void>
 }
 
-/** How a log is made, and by whom it is used. Only `owner` counts for one that is there, and `contentType` for appends, if given. */
+/** How a log is created and who may use it. For an existing log, only `owner` matters and, for appends, `contentType` if given. */
 export interface OpenLogOptions {
   /** A media type, 1–256 printable ASCII characters. Compared without case and parameters. Default `'application/octet-stream'`. */
   contentType?: string | undefined
-  /** How long it lives after it was last read or written: 1 s to 36,500 days. Default: the engine's `ttl.active`. */
+  /** How long the log lives after it was last read or written: 1 s to 36,500 days. Default: the engine's `ttl.active`. */
   ttl?: Duration | undefined
-  /** When it ends, whether or not it is used, instead of a `ttl`; a number is in milliseconds since 1970. */
+  /** When the log expires, whether or not it is used, instead of a `ttl`; a number is in milliseconds since 1970. */
   expiresAt?: Date | number | undefined
   /** Who may read, write and close it, 1–512 bytes. Default: everybody. */
   owner?: string | undefined
@@ -989,31 +1002,31 @@ export interface OpenLogOptions {
 export interface LogAppendOptions {
   /** Closes the log, in the same step. */
   close?: boolean | undefined
-  /** Rejects with `ERR_NOT_FOUND` if there is no such log, instead of making it. Default false. */
+  /** Rejects with `ERR_NOT_FOUND` if there is no such log, instead of creating it. Default false. */
   mustExist?: boolean | undefined
   /**
-   * Whoever numbers its appends is written once, however often it tries: `id` 1–256 bytes, `epoch` and `seq` whole numbers from 0. Each
-   * append has the `seq` after the one before; one that has been accepted is answered as a duplicate, one that comes too early
-   * with `ERR_CONFLICT`. A later `epoch`, which begins with `seq` 0, fences the earlier ones (`ERR_FENCED`). A log remembers the
-   * 500 writers that have written last, at least.
+   * Numbers your appends, so that each is written once however often you retry it: `id` 1–256 bytes, `epoch` and `seq` whole numbers
+   * from 0. Each append has the next `seq`. If it has been accepted before, the answer says so (`isDuplicate`); if its `seq` is too
+   * high, it rejects with `ERR_CONFLICT`. A later `epoch`, which begins with `seq` 0, fences the earlier ones (`ERR_FENCED`). A log
+   * remembers at least the 500 writers that have written last.
    */
   producer?: { id: string; epoch: number; seq: number } | undefined
-  /** Has to be greater, byte by byte, than that of the append before, whosever that was; 1–1024 bytes. Else `ERR_CONFLICT`. */
+  /** Must be greater, byte by byte, than the `order` of the previous append by any writer, else `ERR_CONFLICT`; 1–1024 bytes. */
   order?: string | undefined
 }
 
-/** What an append has done. */
+/** The result of an append. */
 export interface LogAppended {
-  /** The cursor of each chunk that it has written. */
+  /** The cursor of each chunk that was written. */
   readonly cursors: string[]
-  /** The log's end. */
+  /** The cursor of the log's end. */
   readonly next: string
   readonly closed: boolean
-  /** Whether the log was made. */
+  /** Whether this call created the log. */
   readonly isNew: boolean
   /** The producer had written this before; nothing was written. */
   readonly isDuplicate: boolean
-  /** The reason of a stop that somebody has requested: whoever writes is asked to close the log. */
+  /** The reason of a stop, if one was requested: the writer should close the log. */
   readonly stop: string | undefined
 }
 
@@ -1047,13 +1060,13 @@ export interface LogPageOptions {
   from?: LogFrom | undefined
   /** The most chunks, 1–65,536. Default 65,536. */
   limit?: number | undefined
-  /** Bytes after which no chunk is added, 1–262,144; there is one if there is one. Default 262,144. */
+  /** Bytes after which no chunk is added, 1–262,144; the page has at least one chunk, if there is any. Default 262,144. */
   maxBytes?: number | undefined
 }
 
 export interface LogPage {
   readonly chunks: Chunk[]
-  /** The cursor to go on from. */
+  /** The cursor to continue from. */
   readonly next: string
   /** Nothing follows at this moment. */
   readonly upToDate: boolean
@@ -1062,52 +1075,52 @@ export interface LogPage {
   /** How it ended, once it is closed: `complete`, or `stopped` if a stop was requested. */
   readonly outcome: Outcome | undefined
   readonly reason: string | undefined
-  /** The log's; undefined for a stream that is a producer's. */
+  /** The log's content type; undefined for a stream of a producer. */
   readonly contentType: string | undefined
 }
 
 export interface LogReadOptions {
   /** Default `'start'`. An index beyond the end is waited for. */
   from?: LogFrom | undefined
-  /** Ends the loop with its reason. */
+  /** Ends the loop by throwing the signal's reason. */
   signal?: AbortSignal | undefined
-  /** How long to wait for a log that is not there: 0 to 1 day, default 30 s; then `ERR_NOT_FOUND`. */
+  /** How long to wait for a log that does not exist yet before `ERR_NOT_FOUND`. 0 to 1 day, default 30 s. */
   wait?: Duration | undefined
 }
 
 /**
- * A stream that anybody appends to. Appends of one engine are written in the order of the calls; each is written whole and once, or
- * not at all. It ends when somebody closes or deletes it, or when its time is over.
+ * A stream that any process can append to. Appends of one engine are written in the order of the calls; each is written whole and
+ * once, or not at all. The log ends when it is closed or deleted, or when it expires.
  */
 export interface Log {
   readonly streamId: string
   /**
-   * Makes the log. One that is there with the same content type, TTL, end and `close` is left as it is (`isNew` is false), another one
-   * is `ERR_CONFLICT`.
+   * Creates the log. If it exists with the same content type, TTL, expiry and `close`, nothing changes (`isNew` is false); if any of
+   * these differs, rejects with `ERR_CONFLICT`.
    */
   create(options?: { close?: boolean | undefined }): Promise<LogAppended>
   /**
-   * Makes the log as a fork: it begins with a copy of what another log has up to some point, whose cursors are the fork's too up to
-   * there, and goes its own way. It has the content type, TTL and end of that log unless others were given; a closed log's fork is
-   * open. As long as a fork lives, nobody can make a log under the other one's name when that has been deleted. A fork that is there as
-   * it would be made is left as it is. `ERR_NOT_FOUND`, when there is no such log, and `ERR_CONFLICT`, when it has no such place, has
-   * another content type, was deleted and has forks, or has 1,000 of them.
+   * Creates the log as a fork: it begins with a copy of another log up to some point, and then grows on its own. Up to that point the
+   * other log's cursors are valid here too. The fork has the content type, TTL and end of the other log unless others are given; the
+   * fork of a closed log is open. If the other log is deleted, its name cannot be used again as long as a fork of it lives. An
+   * identical fork that exists already is left as it is. Rejects with `ERR_NOT_FOUND` if there is no such log, and with `ERR_CONFLICT`
+   * if it has no such position, has another content type, was deleted and has forks, or has 1,000 of them.
    */
   createFrom(source: string, options?: LogForkOptions): Promise<LogAppended>
   /**
-   * Appends chunks, at most 1 MiB together, or a single one of at most 32 MiB; makes the log first if need be. Resolves once the store
-   * has accepted them. Rejects with `ERR_ENDED` when the log is closed.
+   * Appends chunks, at most 1 MiB together, or a single one of at most 32 MiB; creates the log first if necessary. Resolves once the
+   * store has accepted them. Rejects with `ERR_ENDED` when the log is closed.
    */
   append(chunks: readonly ChunkData[], options?: LogAppendOptions): Promise<LogAppended>
-  /** Closes the log, from anywhere; closing it again changes nothing. */
+  /** Closes the log, from any process; closing it again changes nothing. */
   close(options?: Omit<LogAppendOptions, 'close'>): Promise<LogAppended>
-  /** What is there, without waiting. Rejects with `ERR_NOT_FOUND`, or `ERR_GAP` for a cursor that is not of this log. */
+  /** Returns the chunks that exist, without waiting. Rejects with `ERR_NOT_FOUND`, or `ERR_GAP` for a cursor of another log. */
   page(options?: LogPageOptions): Promise<LogPage>
-  /** Follows the log to its close, every chunk once, in order. Ends quietly when it is deleted, with `ERR_NOT_FOUND` when its time is over. */
+  /** Follows the log to its close: every chunk once, in order. Ends quietly if the log is deleted, with `ERR_NOT_FOUND` if it expires. */
   read(options?: LogReadOptions): AsyncIterableIterator<Chunk, undefined>
-  /** What is known of it, which does not count as reading; null when there is none. */
+  /** Returns the log's status, or null if there is none. Does not count as reading. */
   status(): Promise<StreamStatus | null>
-  /** Removes it, and ends its readers; whether there was one. */
+  /** Removes the log and ends its readers. Resolves to whether it existed. */
   delete(): Promise<boolean>
   toJSON(): { streamId: string }
 }
@@ -1116,6 +1129,19 @@ export interface Producer extends AsyncDisposable {
   readonly streamId: string
   /** The generation's ULID. */
   readonly generation: string
+  /**
+   * The cursor of the last chunk that others have written to this generation before (`ifActive: 'continue'` and `'share'`); undefined
+   * if there is none, so that this producer begins the answer. Nothing comes between it and this producer's first chunk of a
+   * continued generation. What is there can be read as a page:
+   *
+   * @example
+   * ```ts
+   * const producer = await engine.produce(chatId, { owner: userId, ifActive: 'continue' })
+   * const [last] = (await engine.log(chatId, { owner: userId }).page({ from: -1 })).chunks
+   * if (producer.continued !== undefined) console.log('to go on after', last?.text())
+   * ```
+   */
+  readonly continued: string | undefined
   /** Aborted by `stop` (reason: {@link StoppedError}), or when this producer is fenced or its stream is lost. */
   readonly signal: AbortSignal
   /** How the generation ended; undefined until then. */
@@ -1123,7 +1149,7 @@ export interface Producer extends AsyncDisposable {
   /** What `JSON.stringify` and `console.log` show. */
   toJSON(): ProducerJson
   /**
-   * Queues a chunk and returns at once. False: above the high-water mark, `await producer.ready`. Throws
+   * Queues a chunk and returns at once. Returns false when the queue is above the high-water mark: `await producer.ready`. Throws
    * `ERR_BACKPRESSURE` when the queue is full, `ERR_FENCED` or `ERR_ENDED` when nothing can be written any more.
    *
    * @example
@@ -1133,8 +1159,8 @@ export interface Producer extends AsyncDisposable {
    */
   write(chunk: ChunkData): boolean
   /**
-   * As `write`, with a promise for the chunk's cursor that settles once the store has accepted it. Half a character at its
-   * end is not part of it yet: the cursor of the next chunk says that it is durable.
+   * As `write`, with a promise for the chunk's cursor that settles once the store has accepted the chunk. Half a character at the
+   * chunk's end is not part of it: it is durable once the next chunk is.
    *
    * @example
    * ```ts
@@ -1144,11 +1170,11 @@ export interface Producer extends AsyncDisposable {
   append(chunk: ChunkData): Promise<string>
   /** Resolves while the queue is below the high-water mark. */
   readonly ready: Promise<void>
-  /** Resolves when everything written so far has been accepted, but for half a character that waits for its other half. */
+  /** Resolves when everything written so far has been accepted, except half a character that waits for its other half. */
   flush(): Promise<void>
-  /** Ends the generation after everything written: `complete`, or `stopped` when a stop was requested. */
+  /** Ends the generation after everything written so far: as `complete`, or as `stopped` if a stop was requested. */
   complete(): Promise<Outcome>
-  /** Ends it as failed; readers get every chunk and then `ERR_FAILED` with this message. */
+  /** Ends the generation as failed; readers get every chunk and then `ERR_FAILED` with this message. */
   fail(error: unknown): Promise<Outcome>
   /** Fails the generation unless it has ended. */
   [Symbol.asyncDispose](): Promise<void>
@@ -1157,10 +1183,10 @@ export interface Producer extends AsyncDisposable {
 export interface Chunk {
   /** 1, 2, 3 … unique and monotonic per stream. */
   readonly seq: number
-  /** Pass it as `from` to go on after this chunk. A copy by `{ ...chunk }` has none. */
+  /** Pass it as `from` to continue after this chunk. A copy by `{ ...chunk }` has none. */
   readonly cursor: string
   readonly data: ChunkData
-  /** What it is written as by `JSON.stringify`: with its cursor, so that whoever gets it can resume. */
+  /** The form for `JSON.stringify`: includes the cursor, so that its receiver can resume. */
   toJSON(): ChunkJson
   /** The data as text; bytes are decoded as UTF-8, each chunk by itself. */
   text(): string
@@ -1169,8 +1195,8 @@ export interface Chunk {
 }
 
 /**
- * One reader. A loop ends quietly after `complete` and `stopped` ({@link Subscription.outcome} tells), and throws
- * {@link FailedError}, {@link InterruptedError} or {@link GapError} after every chunk was yielded.
+ * One reader. A loop yields every chunk. Then it ends quietly after `complete` and `stopped` ({@link Subscription.outcome} says which),
+ * or throws {@link FailedError}, {@link InterruptedError} or {@link GapError}.
  */
 export interface Subscription extends AsyncIterableIterator<Chunk>, AsyncDisposable {
   readonly streamId: string
@@ -1191,14 +1217,14 @@ export interface Subscription extends AsyncIterableIterator<Chunk>, AsyncDisposa
    */
   ack(cursor: string): Promise<void>
   /**
-   * The rest of the stream as server-sent events; this subscription's loop is over. Its first read rejects when there is
-   * no stream to follow (`ERR_NOT_FOUND`, `ERR_FORBIDDEN`, `ERR_GAP` …); what happens later the events tell. Aborting the
+   * Returns the rest of the stream as server-sent events; this subscription can no longer be used as a loop. The first read rejects if
+   * there is no stream to follow (`ERR_NOT_FOUND`, `ERR_FORBIDDEN`, `ERR_GAP` …); later errors are sent as events. Aborting the
    * subscription's signal, or cancelling the stream, ends it without a terminal event.
    */
   toSSE(options?: SseOptions): ReadableStream<Uint8Array>
-  /** Lets the process exit although this loop waits. */
+  /** Lets the process exit while this loop waits. */
   unref(): this
-  /** The opposite, and the default. */
+  /** Keeps the process alive while this loop waits, which is the default. */
   ref(): this
 }
 
@@ -1226,7 +1252,7 @@ export type ErrorCode =
   | 'ERR_PLATFORM'
   | 'ERR_INTERNAL'
 
-/** What every error of this package is. Test `code`, or `instanceof` a subclass. */
+/** The base class of all errors of this package. Test `code`, or `instanceof` a subclass. */
 export class TidemarkError extends Error {
   protected constructor(...internal: never[])
   readonly code: ErrorCode
@@ -1234,10 +1260,10 @@ export class TidemarkError extends Error {
   readonly streamId: string | undefined
   /** Whether the same call may succeed later. */
   readonly retryable: boolean
-  /** The address of what is to be known of this code: what it comes from, and what to do. */
+  /** A link to the documentation of this code: its causes, and what to do. */
   readonly docs: string
 }
-/** A value was refused at the door; `field` names it. Nothing was done. */
+/** An argument is invalid; `field` names it. Nothing was done. */
 export class InvalidArgumentError extends TidemarkError {
   readonly field: string
 }
@@ -1245,7 +1271,7 @@ export class InvalidArgumentError extends TidemarkError {
 export interface SchemaIssue {
   /** The field, as in `message.content` or `items.0.name`; empty for the event as a whole. */
   readonly path: string
-  /** The validator's words. */
+  /** The validator's message. */
   readonly message: string
 }
 /** An event does not fit its schema (`tidemark/schema`). It was not written, or not yielded. */
@@ -1263,20 +1289,20 @@ export class TimeoutError extends TidemarkError {}
 export class StoreError extends TidemarkError {}
 /** The stream already has a live producer. */
 export class ActiveError extends TidemarkError {}
-/** This producer was replaced; nothing of it lands any more. */
+/** This producer was replaced; none of its further writes are accepted. */
 export class FencedError extends TidemarkError {}
 /** The generation has ended; nothing can be written to it. */
 export class EndedError extends TidemarkError {}
-/** A log is not as the caller takes it to be. Nothing was written. */
+/** A log is not in the state that the caller expects. Nothing was written. */
 export class ConflictError extends TidemarkError {
-  /** The `seq` that the producer's next append has to have, if that is the matter. */
+  /** The `seq` that the producer's next append must have, if `seq` was the conflict. */
   readonly expected: number | undefined
 }
 /** A stop was requested. Its `name` is `AbortError`, as `fetch` and model SDKs expect of an abort's reason. */
 export class StoppedError extends TidemarkError {
   readonly reason: string
 }
-/** The producer's queue is full; the chunk was not taken. */
+/** The producer's queue is full; the chunk was not queued. */
 export class BackpressureError extends TidemarkError {}
 /** The reader acknowledged nothing for `ackTimeoutMs`. */
 export class AckTimeoutError extends TidemarkError {}
@@ -1284,7 +1310,7 @@ export class AckTimeoutError extends TidemarkError {}
 export class NotFoundError extends TidemarkError {}
 /** Chunks after the cursor are gone (trimmed, expired, evicted, another generation). */
 export class GapError extends TidemarkError {
-  /** Pass it as `from` to go on with what is left. */
+  /** Pass it as `from` to continue with the chunks that are left. */
   readonly resume: string
 }
 /** The stream has another owner. */

@@ -1,5 +1,5 @@
-// `node scripts/errors.mjs` writes docs/errors.md: what each code of the table in ts/errors/errors.ts comes from, and what to do.
-// A test says when it has to be run again.
+// `node scripts/errors.mjs` writes docs/errors.md: the causes of each code of the table in ts/errors/errors.ts, and what to do.
+// A test fails when it has to be run again.
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -8,7 +8,7 @@ import { pathToFileURL } from 'node:url'
 import { root } from './steps.mjs'
 
 /**
- * What is known of a code: whether trying again may help (by itself, or `sometimes`), and its causes, each with its cure.
+ * The documentation of a code: whether a retry may help (`sometimes`: it depends), and its causes, each with its cure.
  * @typedef {object} Entry
  * @property {string} what
  * @property {'yes' | 'no' | 'sometimes'} retryable
@@ -18,12 +18,12 @@ import { root } from './steps.mjs'
 /** @type {Record<string, Entry>} */
 const ENTRIES = {
   ERR_INVALID_ARGUMENT: {
-    what: 'A value was refused at the door; `field` names it. Nothing was done.',
+    what: 'An argument is invalid; `field` names it. Nothing was done.',
     retryable: 'no',
     causes: [
       [
-        'an option that there is not, or of another kind or range',
-        'the message says what is accepted; `index.d.ts` has all of them',
+        'an unknown option, or a value of the wrong type or out of range',
+        'the message says what is accepted; `index.d.ts` lists all options',
       ],
       [
         'an object was written',
@@ -34,12 +34,9 @@ const ENTRIES = {
         'a URL that begins with `https:`',
         'Upstash and others have an address for TCP too, which begins with `rediss:`',
       ],
+      ['a cursor that was cut or changed on the way', 'pass it on unchanged, percent-encoded in a URL'],
       [
-        'a cursor that was cut or changed on its way',
-        'pass on the text as it came, percent-encoded in a URL',
-      ],
-      [
-        'half a character at an end of an id, owner or reason',
+        'half a character at the end of an id, owner or reason',
         'cut text by characters: `text.toWellFormed()` shows where',
       ],
     ],
@@ -48,9 +45,9 @@ const ENTRIES = {
     what: 'An event does not fit its schema; `issues` has every bad field, `path` the first. It was not written, or not yielded.',
     retryable: 'no',
     causes: [
-      ['the writer has made an event that its own schema refuses', 'the message names the field'],
+      ['the event does not fit the schema of its own writer', 'the message names the field'],
       [
-        'a reader has another version of the schema than the writer',
+        'reader and writer have different versions of the schema',
         "deploy readers first, or read with `validate: 'drop'` or `'off'`",
       ],
     ],
@@ -60,22 +57,22 @@ const ENTRIES = {
     retryable: 'sometimes',
     causes: [
       [
-        'no server there: `Connection refused`',
+        'no server is listening: `Connection refused`',
         'start it, or correct host and port; `npx tidemark doctor` tries them',
       ],
       [
-        'what answers is no Redis server',
-        'the port is that of something else, of an HTTP server for instance',
+        'the server that answers is not Redis',
+        'correct the port: another server listens there, for instance an HTTP server',
       ],
-      ['the server hangs up at once', 'if it speaks TLS, the URL begins with `rediss:`'],
-      ['it does not answer to TLS', 'if it speaks none, the URL begins with `redis:`'],
+      ['the server closes the connection at once', 'if it expects TLS, begin the URL with `rediss:`'],
+      ['the server does not answer to TLS', 'if it does not support TLS, begin the URL with `redis:`'],
       [
         '`UnknownIssuer`',
-        'give the authority that has signed its certificate, or a self-signed certificate itself, as `tls.ca`',
+        'pass the authority that has signed its certificate, or a self-signed certificate itself, as `tls.ca`',
       ],
       [
         '`not valid for name`',
-        'connect by a name that is in the certificate, or give that as `tls.servername`',
+        'connect to a name that is in the certificate, or pass that name as `tls.servername`',
       ],
       [
         'the user name or the password was refused; never `retryable`',
@@ -83,35 +80,35 @@ const ENTRIES = {
       ],
       [
         'Redis is away for a while',
-        'nothing: the engine reconnects, live answers go on from memory, and `engine.state` tells',
+        'nothing: the engine reconnects, live answers continue from memory, and `engine.state` shows it',
       ],
     ],
   },
   ERR_TIMEOUT: {
-    what: 'There was no answer in time. The operation may have taken effect; what a producer writes is tried again without being doubled.',
+    what: 'There was no answer in time. The operation may have taken effect; a producer retries its writes without duplicating them.',
     retryable: 'yes',
     causes: [
       [
         'Redis is busy, or the network is slow',
-        'look for slow commands of others (`SLOWLOG GET`); raise `commandTimeout` if it is that far away',
+        'look for slow commands of others (`SLOWLOG GET`); raise `commandTimeout` if Redis is that far away',
       ],
       [
         'the event loop was blocked for seconds',
-        'it is your process then: the message comes late, with other timers',
+        'the cause is in your process: the error comes late, together with other timers',
       ],
       [
         '`engine.text` or `engine.result` has waited for its `timeout`',
-        'the stream goes on: ask again, or stop it',
+        'the stream continues: call again, or stop it',
       ],
     ],
   },
   ERR_STORE: {
-    what: 'The store refused a command; the message has its words.',
+    what: 'The store refused a command; the message quotes it.',
     retryable: 'sometimes',
     causes: [
       [
         '`OOM`: Redis has no memory left',
-        'give it more, or shorten `ttl`; its policy should be `noeviction` or `volatile-*`',
+        'add memory, or shorten `ttl`; its policy should be `noeviction` or `volatile-*`',
       ],
       [
         '`NOPERM`: the user lacks a right',
@@ -122,11 +119,11 @@ const ENTRIES = {
         'use the address of the primary, `redis+sentinel:` or `redis+cluster:`',
       ],
       [
-        'a bound was met: 1000 producers, consumers or kept stops of one stream',
-        'the message says which; ids of users and streams may be mixed up',
+        'a limit was reached: 1000 producers, consumers or kept stops of one stream',
+        'the message says which; check whether ids of users and streams are mixed up',
       ],
       [
-        "somebody else's key has a stream's name",
+        "another program's key has a stream's name",
         'choose another `keyPrefix`; `engine.delete` removes a damaged stream',
       ],
     ],
@@ -136,29 +133,36 @@ const ENTRIES = {
     retryable: 'no',
     causes: [
       [
-        'the answer was asked for twice, by a double click or two tabs',
-        'follow the one that there is: `engine.subscribe` or `engine.respond`',
+        'the answer was requested twice, by a double click or two tabs',
+        'follow the existing one: `engine.subscribe` or `engine.respond`',
       ],
       [
         'the new answer is to replace the old',
         "`ifActive: 'takeover'`: the old one ends as interrupted and is fenced",
       ],
+      [
+        'a worker goes on where another one has died or stands still',
+        "`ifActive: 'continue'`: the same answer goes on, and the other one is fenced",
+      ],
       ['several are to write together', "`ifActive: 'share'`, for all of them"],
       [
-        'the producer before was never ended',
-        '`complete()` or `fail()` it, in a `finally` or by `await using`; one that has died goes with its `lease`',
+        'the previous producer was never ended',
+        '`complete()` or `fail()` it, in a `finally` or by `await using`; a dead one ends when its `lease` expires',
       ],
     ],
   },
   ERR_FENCED: {
-    what: 'This producer was replaced. Nothing that it writes lands any more, and its `signal` is aborted.',
+    what: 'This producer was replaced. None of its further writes are accepted, and its `signal` is aborted.',
     retryable: 'no',
     causes: [
-      ["another one took over (`ifActive: 'takeover'`)", 'stop the model call: give it `producer.signal`'],
+      [
+        "another one took over, or goes on with the answer (`ifActive: 'takeover'`, `'continue'`)",
+        'stop the model call: give it `producer.signal`',
+      ],
       ['the stream was deleted', 'the same'],
       [
-        'its lease lapsed, because the process was frozen or cut off from Redis for longer than `lease`',
-        'a longer `lease`; readers were told `interrupted`',
+        'its lease expired, because the process was frozen or cut off from Redis for longer than `lease`',
+        'use a longer `lease`; readers got `interrupted`',
       ],
     ],
   },
@@ -170,47 +174,50 @@ const ENTRIES = {
       ['it was stopped, and `stopGrace` is over', 'end when `producer.signal` is aborted'],
       [
         "a start with `ifEnded: 'error'`",
-        "that is its meaning; `'restart'`, the default, starts another generation",
+        "this is intended; `'restart'`, the default, starts another generation",
       ],
     ],
   },
   ERR_CONFLICT: {
-    what: 'A log is not as the caller takes it to be. Nothing was written.',
+    what: 'A log is not in the state that the caller expects. Nothing was written.',
     retryable: 'no',
     causes: [
-      ['`log.create` of one that is there and was made differently', 'ask `log.status()` how'],
-      ['an append with another `contentType`', 'send what the log is made of'],
-      ['a `producer` whose `seq` does not follow on what was accepted', "go on from the error's `expected`"],
+      ['`log.create`, but the log exists with other options', '`log.status()` shows them'],
+      ['an append with another `contentType`', "send the log's content type"],
+      ["a `producer`'s `seq` is not the next one", "continue from the error's `expected`"],
       [
-        'an `order` that is not greater than that of the append before',
-        'somebody else was faster: read, and decide anew',
+        'an `order` that is not greater than that of the previous append',
+        'another writer was faster: read the log, then decide again',
       ],
-      ["the stream is a producer's, and no log", 'use another `streamId`'],
+      ['the stream has a producer, so it is not a log', 'use another `streamId`'],
     ],
   },
   ERR_STOPPED: {
-    what: "Somebody has called `engine.stop`: the reason of the producer's `signal`, with their words in `reason`. Its `name` is `AbortError`.",
+    what: "`engine.stop` was called. This error is the reason of the producer's `signal`; `reason` has the stop's reason. Its `name` is `AbortError`.",
     retryable: 'no',
     causes: [
-      ['Stop was pressed', 'nothing: model SDKs end by it. `complete()` ends the generation as `stopped`'],
+      [
+        'Stop was pressed',
+        'nothing: model SDKs end on this signal. `complete()` ends the generation as `stopped`',
+      ],
     ],
   },
   ERR_BACKPRESSURE: {
-    what: "The producer's queue is full; the chunk was not taken, and may be written again.",
+    what: "The producer's queue is full; the chunk was not queued, and may be written again.",
     retryable: 'yes',
     causes: [
       [
-        'writing faster than Redis takes it',
+        'the producer writes faster than Redis accepts',
         '`if (!producer.write(chunk)) await producer.ready`, or `engine.pipe`, which does so',
       ],
-      ['Redis has been away for long', 'the same, or a larger `maxQueueBytes`'],
+      ['Redis has been away for a long time', 'the same, or a larger `maxQueueBytes`'],
     ],
   },
   ERR_ACK_TIMEOUT: {
     what: 'The reader acknowledged nothing for `ackTimeoutMs`, and its loop has ended. Its cursor is kept.',
     retryable: 'no',
     causes: [
-      ['the work on a chunk took longer', 'raise `ackTimeoutMs`'],
+      ['processing a chunk took longer', 'raise `ackTimeoutMs`'],
       [
         '`ack` was never called',
         "`subscription.ack(chunk.cursor)`, or `engine.ack` elsewhere; or `ack: 'auto'`",
@@ -221,10 +228,10 @@ const ENTRIES = {
     what: 'The stream does not exist, and did not appear within `wait`.',
     retryable: 'no',
     causes: [
-      ['another id than the producer has', 'compare them; `npx tidemark ls` lists what there is'],
+      ["the id is not the producer's", 'compare them; `npx tidemark ls` lists all streams'],
       [
         'another store, or another `keyPrefix`',
-        'both engines need the same; without `REDIS_URL` each process has a memory of its own',
+        'use the same for both engines; without `REDIS_URL` each process has its own memory',
       ],
       ['it has expired', 'raise `ttl.done`, and take old answers from your database'],
       ['the producer starts later', 'raise `wait`'],
@@ -236,15 +243,15 @@ const ENTRIES = {
     causes: [
       [
         'the cursor is of a generation that is no longer kept, or of another stream',
-        "begin anew: `from: 'start'`, or `from: error.resume`",
+        "start over with `from: 'start'`, or continue with `from: error.resume`",
       ],
       [
         'Redis has lost entries: evicted, or not yet on disk when it died',
-        'its policy should be `noeviction`; persistence keeps them',
+        'set its policy to `noeviction`, and use persistence',
       ],
       [
         "a reader with `follow: 'all'` was more than a generation behind",
-        '`from: error.resume` goes on with what is left',
+        '`from: error.resume` continues with the chunks that are left',
       ],
     ],
   },
@@ -256,11 +263,11 @@ const ENTRIES = {
         'the call gives none',
         'pass the same `{ owner }` to `subscribe`, `respond`, `stop`, `ack` and `produce`',
       ],
-      ["it is somebody else's", 'that is its meaning: answer 403'],
+      ["the stream is somebody else's", 'this is intended: answer 403'],
     ],
   },
   ERR_FAILED: {
-    what: 'The producer has ended the generation with an error, whose words are in `reason`. Every chunk was yielded before.',
+    what: 'The producer ended the generation with an error; `reason` has its message. Every chunk was yielded before.',
     retryable: 'no',
     causes: [
       [
@@ -274,13 +281,13 @@ const ENTRIES = {
     retryable: 'no',
     causes: [
       [
-        '`lease`: the producer gave no sign of life, since its server was killed',
-        'ask for the answer again; `closeOnSignals` tells readers at once at a deploy',
+        '`lease`: the producer stopped renewing its lease, for instance because its server was killed',
+        'request the answer again; with `closeOnSignals`, readers learn of a deploy at once',
       ],
       ['`closed`: its engine was closed', 'the same'],
-      ['`superseded`: another producer took over', 'subscribe again: that one is followed'],
+      ['`superseded`: another producer took over', 'subscribe again to follow the new one'],
       ['`deleted`', 'by `engine.delete`, or by `engine.cleanup` with `force`'],
-      ['`lost`: the store has lost the entries', 'persistence, and a policy of `noeviction`'],
+      ['`lost`: the store has lost the entries', 'use persistence, and the policy `noeviction`'],
     ],
   },
   ERR_CORRUPT: {
@@ -291,14 +298,14 @@ const ENTRIES = {
         'something else has written to the stream’s keys',
         'choose another `keyPrefix`; `engine.delete` removes the stream',
       ],
-      ['a newer version has written it', 'bring all servers up to date'],
+      ['a newer version has written it', 'update all servers'],
     ],
   },
   ERR_CLOSED: {
     what: 'The engine is closed.',
     retryable: 'no',
     causes: [
-      ['something was called after `engine.close()`', 'close it last, once, at the end of the process'],
+      ['a method was called after `engine.close()`', 'close it last, once, at the end of the process'],
       [
         'a test closes an engine that others share',
         'an engine for each test costs nothing: engines of one URL share their connections',
@@ -309,25 +316,25 @@ const ENTRIES = {
     what: 'The native library cannot be loaded; the `cause` says what was tried.',
     retryable: 'no',
     causes: [
-      ['there is none for this operating system and processor', 'the message lists those that there are'],
+      ['there is none for this operating system and processor', 'the message lists the supported ones'],
       [
-        'optional dependencies were left out, or the lock file is of another platform',
+        'optional dependencies were omitted, or the lock file was made on another platform',
         'delete `node_modules` and the lock file, and install again',
       ],
-      ['a bundler has taken the package in', 'leave it out: [bundlers.md](bundlers.md)'],
+      ['a bundler has bundled the package', 'exclude it: [bundlers.md](bundlers.md)'],
     ],
   },
   ERR_INTERNAL: {
     what: 'A defect in Tidemark.',
     retryable: 'no',
-    causes: [['you have found one', 'please report it, with the message and the stack']],
+    causes: [['you have found a bug', 'please report it, with the message and the stack']],
   },
 }
 
 const HEAD = `# Errors by code
 
-Every error of this package is a \`TidemarkError\` with a stable \`code\`, whether the same call may succeed later (\`retryable\`), the
-\`streamId\` it is about, and \`docs\`, the address of its section here. Test the \`code\`, or \`instanceof\` its class.
+Every error of this package is a \`TidemarkError\`. It has a stable \`code\`; \`retryable\`, which says whether the same call may succeed
+later; the \`streamId\` concerned; and \`docs\`, the address of its section here. Test the \`code\`, or \`instanceof\` its class.
 
 (Written by \`node scripts/errors.mjs\`.)
 `

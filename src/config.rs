@@ -44,7 +44,7 @@ pub struct Config {
     pub max_queue_bytes: usize,
     /// Level of gzip, 1 to 9; 0 leaves streams as they were written.
     pub compression: u32,
-    /// Which events of this process the host is told.
+    /// The level of events that the host gets.
     #[serde(default)]
     pub log_level: LogLevel,
 }
@@ -53,14 +53,14 @@ pub struct Config {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LogLevel {
-    /// Nothing is told.
+    /// No events.
     #[default]
     Off,
-    /// What has failed, and is somebody's loss.
+    /// Failures that lose something.
     Error,
-    /// What whoever runs the program should look at.
+    /// Events that an operator should look at.
     Warn,
-    /// What has changed: connections, takeovers, stops, lapsed leases.
+    /// Changes: connections, takeovers, stops, expired leases.
     Info,
     /// What happens to streams, and what was mended by itself.
     Debug,

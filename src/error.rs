@@ -10,7 +10,7 @@ use thiserror::Error;
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// `ERR_INVALID_ARGUMENT`: a value was refused at the door; nothing was done.
+    /// `ERR_INVALID_ARGUMENT`: an argument is invalid; nothing was done.
     #[error("{field}: {problem}")]
     InvalidArgument {
         /// The name of the field, as the caller knows it.
@@ -62,8 +62,8 @@ pub enum Error {
         /// The stream's id.
         stream: String,
     },
-    /// `ERR_FENCED`: another producer took the stream over, or this one's lease lapsed. Nothing was written, unless in
-    /// doubt.
+    /// `ERR_FENCED`: another producer took the stream over, or this one's lease expired. Nothing was written, unless
+    /// `in_doubt`.
     #[error(
         "stream {stream:?}: this producer was replaced; {}",
         if *in_doubt { "its last chunks may have been written" } else { "its chunk was not written" }
@@ -217,7 +217,7 @@ impl Error {
         "ERR_INTERNAL",
     ];
 
-    /// The text by which programs tell errors apart; it never changes, as words may.
+    /// The text by which programs distinguish errors; unlike messages, it never changes.
     pub fn code(&self) -> &'static str {
         match self {
             Self::InvalidArgument { .. } => "ERR_INVALID_ARGUMENT",

@@ -1,6 +1,6 @@
 /**
- * `tidemark/client`: follows a stream that a server sends with `engine.respond`, in a browser or in Node.js, and comes
- * back by itself wherever it was cut off. No dependency and no native code.
+ * `tidemark/client`: follows a stream that a server sends with `engine.respond`, in a browser or in Node.js, and
+ * resumes by itself where it was cut off. No dependencies and no native code.
  *
  * ```ts
  * import { follow } from 'tidemark/client'

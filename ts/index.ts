@@ -27,5 +27,5 @@ export {
 type Promised = typeof import('../index')
 type Exported = typeof import('./index')
 
-/** Does not compile when what is exported here is not what the hand-written index.d.ts promises. */
+/** Does not compile if the exports differ from the hand-written index.d.ts. */
 export type Checked<E extends Promised = Exported, K extends keyof Promised = keyof Exported> = [E, K]

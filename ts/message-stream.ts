@@ -1,6 +1,6 @@
 /**
  * `tidemark/message-stream`: the chat streams of an existing backend, on Tidemark. The names, arguments and results are those
- * of the module that it replaces; what is new is optional. `docs/migrating.md` says what changes.
+ * of the module that it replaces; additions are optional. `docs/migrating.md` says what changes.
  *
  * ```ts
  * const chatId = await startMessageChunkStream({ chatId, userContent, type: 'ai', intervalMs: 0 }, { source: model })
@@ -25,7 +25,7 @@ export {
 } from './message-stream/admin'
 export { createBatchedQueue } from './message-stream/batches'
 export { generateContent, splitIntoChunks } from './message-stream/content'
-/** Closes the connections; whatever is used after it opens new ones. */
+/** Closes the connections; later calls open new ones. */
 export { close as cleanup } from './message-stream/default-engine'
 export { subscribeToMessageChunkStream } from './message-stream/follow'
 export { createStreamQueue } from './message-stream/queue'

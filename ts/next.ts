@@ -19,4 +19,11 @@ export {
   type LastMessageInput,
   type RouteContext,
 } from './next/routes.js'
+export {
+  type ChatSocketOptions,
+  chatSocket,
+  type ServerSocket,
+  type UpgradeRequest,
+  type ValidateFrame,
+} from './next/socket.js'
 export { withTidemark } from './next/with-tidemark.js'

@@ -1,5 +1,5 @@
 /**
- * Shows an engine's metrics to OpenTelemetry.
+ * Exports an engine's metrics to OpenTelemetry.
  *
  * ```ts
  * import { observe } from 'tidemark/opentelemetry'
@@ -17,7 +17,7 @@ import { FAMILIES, type Family } from './core/metrics'
 export interface ObserveOptions {
   /** Default: `metrics.getMeter('tidemark')`. */
   meter?: Meter | undefined
-  /** Added to every observation; tells the engines of one process apart. */
+  /** Added to every observation; distinguishes the engines of one process. */
   attributes?: Attributes | undefined
 }
 

@@ -2,125 +2,18 @@
 
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
-import { once } from 'node:events'
-import { createServer } from 'node:http'
-import { Readable } from 'node:stream'
 import { beforeEach, describe, test } from 'node:test'
 import { TidemarkChatTransport } from 'tidemark/ai'
 import { chatRoutes } from 'tidemark/next'
 import { alsoWithAi7, loadSdk, openChat, textOf, userMessage, VERSIONS } from '../support/ai.mjs'
 import { bundled } from '../support/bundle.mjs'
+import { answering, CHUNKS, serveChat as serve, TEXT, WORDS } from '../support/chat-server.mjs'
 import { createRandom } from '../support/seed.mjs'
 import { eachStore } from '../support/stores.mjs'
 import { useEngines } from '../support/streams.mjs'
 import { deadline, until } from '../support/wait.mjs'
 
 const owner = 'ann'
-const WORDS = Array.from({ length: 60 }, (_, index) => `wörd ${index} 🌊 `)
-const TEXT = WORDS.join('')
-
-/** All kinds of parts, and text that begins and ends more than once. */
-const CHUNKS = [
-  { type: 'start', messageId: 'm' },
-  { type: 'start-step' },
-  { type: 'reasoning-start', id: 'r' },
-  ...WORDS.slice(0, 10).map((delta) => ({ type: 'reasoning-delta', id: 'r', delta })),
-  { type: 'reasoning-end', id: 'r' },
-  { type: 'tool-input-start', toolCallId: 'c', toolName: 'tide' },
-  { type: 'tool-input-delta', toolCallId: 'c', inputTextDelta: '{"harbour":' },
-  { type: 'tool-input-delta', toolCallId: 'c', inputTextDelta: '"Kiel"}' },
-  { type: 'tool-input-available', toolCallId: 'c', toolName: 'tide', input: { harbour: 'Kiel' } },
-  { type: 'tool-output-available', toolCallId: 'c', output: { height: 3 } },
-  { type: 'data-place', id: 'd', data: { at: 1 } },
-  { type: 'file', url: 'data:text/plain,hello', mediaType: 'text/plain' },
-  { type: 'finish-step' },
-  { type: 'start-step' },
-  { type: 'text-start', id: 't' },
-  ...WORDS.slice(0, 40).map((delta) => ({ type: 'text-delta', id: 't', delta })),
-  { type: 'text-end', id: 't' },
-  { type: 'text-start', id: 'u' },
-  ...WORDS.slice(40).map((delta) => ({ type: 'text-delta', id: 'u', delta })),
-  { type: 'text-end', id: 'u' },
-  { type: 'finish-step' },
-  { type: 'finish' },
-]
-
-/** An answer that takes a while, and may be held. @param {{ pauseMs?: number }} [options] */
-function answering({ pauseMs = 3 } = {}) {
-  let calls = 0
-  /** @type {AbortSignal[]} */
-  const signals = []
-  return {
-    calls: () => calls,
-    signals,
-    /** @param {{ signal: AbortSignal, messageId: string }} input */
-    async *generate({ signal, messageId }) {
-      calls++
-      signals.push(signal)
-      for (const chunk of CHUNKS) {
-        if (signal.aborted) return
-        yield chunk.type === 'start' ? { ...chunk, messageId } : chunk
-        await new Promise((resolve) => setTimeout(resolve, pauseMs))
-      }
-    },
-  }
-}
-
-/**
- * A server whose responses may be cut: `cut` says after how many bytes or events, and how.
- * @param {import('node:test').TestContext} t
- * @param {import('tidemark/next').ChatRoutes} routes
- * @param {(method: string) => { after?: number, events?: number, how: 'reset' | 'end' | 'silence' } | undefined} [cut]
- */
-async function serve(t, routes, cut = () => undefined) {
-  const requests = /** @type {string[]} */ ([])
-  const server = createServer(async (incoming, outgoing) => {
-    const { method = 'GET', url = '/' } = incoming
-    requests.push(`${method} ${url}`)
-    const body = method === 'POST' ? Readable.toWeb(incoming) : undefined
-    const request = new Request(
-      `http://localhost${url}`,
-      /** @type {any} */ ({ method, body, duplex: 'half' }),
-    )
-    const params = { id: decodeURIComponent(/^\/api\/chat\/([^/?]+)/.exec(url)?.[1] ?? '') }
-    const call = /** @type {any} */ ({ POST: () => routes.POST(request) })[method]
-    const response = await (call?.() ??
-      (method === 'DELETE' ? routes.DELETE(request, { params }) : routes.GET(request, { params })))
-    outgoing.writeHead(response.status, Object.fromEntries(response.headers))
-    if (response.body === null) return outgoing.end()
-    const end = cut(method)
-    let left = end?.after ?? Number.POSITIVE_INFINITY
-    let events = end?.events ?? 0
-    const reader = response.body.getReader()
-    outgoing.once('close', () => void reader.cancel().catch(() => {}))
-    try {
-      for (;;) {
-        const { done, value } = await reader.read()
-        if (done) return outgoing.end()
-        for (let at = value.indexOf(10); events > 0 && at >= 0; at = value.indexOf(10, at + 1))
-          if (value[at + 1] === 10 && --events === 0) left = at + 2
-        const sent = value.subarray(0, left)
-        left -= value.length
-        if (left > 0) {
-          outgoing.write(sent)
-          continue
-        }
-        if (end?.how === 'end') return outgoing.end(sent)
-        // What is written before is to arrive: a client that never gets anything never gets on.
-        outgoing.write(sent, () => end?.how === 'reset' && outgoing.destroy())
-        return
-      }
-    } catch {
-      outgoing.destroy()
-    }
-  })
-  await once(server.listen(0, '127.0.0.1'), 'listening')
-  t.after(() => server.close())
-  t.after(() => server.closeAllConnections())
-  const { port } = /** @type {import('node:net').AddressInfo} */ (server.address())
-  return { requests, origin: `http://127.0.0.1:${port}`, api: `http://127.0.0.1:${port}/api/chat` }
-}
-
 /** What a message is made of, without what differs in each one. @param {any} message */
 const partsOf = (message) => message.parts.filter((/** @type {any} */ part) => part.type !== 'step-start')
 

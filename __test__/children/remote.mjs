@@ -28,6 +28,12 @@ const commands = {
     })
     return { generation: producer.generation }
   },
+  /** Produces many, and writes a chunk to each. */
+  async open({ streamIds }) {
+    await Promise.all(streamIds.map((/** @type {string} */ streamId) => commands.produce?.({ streamId })))
+    for (const streamId of streamIds) producerOf(streamId).write('1')
+    await Promise.all(streamIds.map((/** @type {string} */ streamId) => producerOf(streamId).flush()))
+  },
   async write({ streamId, chunks }) {
     const producer = producerOf(streamId)
     for (const chunk of chunks) producer.write(chunk)

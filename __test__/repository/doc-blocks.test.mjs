@@ -26,6 +26,8 @@ const PACKAGES = [
   'svelte',
   'zod',
   '@opentelemetry',
+  '@tanstack',
+  'assistant-stream',
   'undici-types',
 ]
 

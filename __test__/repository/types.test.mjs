@@ -18,6 +18,9 @@ function compile(project) {
 
 test('the public types accept what they should and refuse what they should', () => compile('.'))
 
+// assistant-ui's own types are for browsers too.
+test('our store is what assistant-ui takes', () => compile('assistant-ui/tsconfig.json'))
+
 test('code that was written against the types of the message-stream module compiles against ours', () => {
   compile('predecessor/tsconfig.json')
   compile('predecessor/tsconfig.tidemark.json')
@@ -38,6 +41,8 @@ test('the program that uses npm resumable-stream compiles with the drop-in in it
 test('an ES module gets every export of the CommonJS one', async () => {
   for (const [entry, name] of /** @type {const} */ ([
     ['index', 'createEngine'],
+    ['tanstack', 'tidemarkStream'],
+    ['assistant-ui', 'assistantUiStore'],
     ['resumable-stream', 'createResumableStreamContext'],
     ['resumable-stream/generic', 'createResumableStreamContext'],
   ])) {

@@ -26,9 +26,10 @@ export function reactPackages(/** @type {18 | 19} */ version) {
 /**
  * A module and what it imports as one script, for a page or for a server.
  * @param {string} file @param {string} modules where React is
- * @param {{ platform?: 'browser' | 'node', plugins?: import('esbuild').Plugin[] }} [options]
+ * @param {{ platform?: 'browser' | 'node', plugins?: import('esbuild').Plugin[],
+ *   alias?: Record<string, string> }} [options] `alias`: other packages in place of those that are imported
  */
-export async function bundle(file, modules, { platform = 'browser', plugins = [] } = {}) {
+export async function bundle(file, modules, { platform = 'browser', plugins = [], alias = {} } = {}) {
   const { outputFiles } = await build({
     entryPoints: [file],
     bundle: true,
@@ -38,6 +39,9 @@ export async function bundle(file, modules, { platform = 'browser', plugins = []
     alias: {
       react: join(modules, 'react'),
       'react-dom': join(modules, 'react-dom'),
+      ...alias,
+      'tidemark/ai/saved': join(root, 'dist', 'esm', 'ai', 'saved.js'),
+      'tidemark/ai': join(root, 'dist', 'esm', 'ai.js'),
       'tidemark/react': join(root, 'dist', 'esm', 'react.js'),
       'tidemark/client': join(root, 'dist', 'esm', 'client.js'),
     },

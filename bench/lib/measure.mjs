@@ -44,22 +44,30 @@ function mainThreadUs() {
 export class Cpus {
   #start = Cpus.#read()
 
-  /** Since this object was made, in percent of one core. */
+  /** Since this object was made, in percent of one core; `stolen` is what a hypervisor gave to others (Linux says so). */
   percent() {
-    const { busy, all } = Cpus.#read()
-    return (100 * cpus().length * (busy - this.#start.busy)) / (all - this.#start.all)
+    const { busy, stolen, all } = Cpus.#read()
+    const share = (/** @type {number} */ part) => (100 * cpus().length * part) / (all - this.#start.all)
+    return { busyPercent: share(busy - this.#start.busy), stolenPercent: share(stolen - this.#start.stolen) }
   }
 
   static #read() {
-    let all = 0
+    const stolen = process.platform === 'linux' ? stolenMs() : 0
+    let all = stolen
     let busy = 0
     for (const { times } of cpus()) {
       const sum = times.user + times.nice + times.sys + times.irq + times.idle
       all += sum
       busy += sum - times.idle
     }
-    return { all, busy }
+    return { all, busy, stolen }
   }
+}
+
+/** `os.cpus()` leaves it out; a tick is 10 ms. */
+function stolenMs() {
+  const [, ...ticks] = readFileSync('/proc/stat', 'utf8').split('\n', 1)[0]?.split(/ +/) ?? []
+  return Number(ticks[7] ?? 0) * 10
 }
 
 const BUCKETS_PER_MS = 100

@@ -37,3 +37,19 @@ export function timedDelta(stream, n, t) {
   event.n = n
   return event
 }
+
+/**
+ * Events without time or number.
+ * @param {number} [bytes] of each as JSON, at least 55; without it one word each, 48 on average
+ * @returns {object[]}
+ */
+export function deltas(bytes) {
+  const eventOf = (/** @type {string} */ delta) => ({ type: 'text-delta', id: '0', delta })
+  if (bytes === undefined) return DELTAS.map(eventOf)
+  const length = bytes - JSON.stringify(eventOf('')).length
+  return DELTAS.map((_, index) => {
+    let text = ''
+    for (let word = index; text.length < length; word++) text += DELTAS[(word * 7) % DELTAS.length]
+    return eventOf(text.slice(0, length))
+  })
+}

@@ -8,6 +8,8 @@ import { deadline } from '../../__test__/support/wait.mjs'
 /** A script in a fresh process, from the side that starts it. */
 export class Worker {
   #process
+  /** What it said when it was ready. @type {any} */
+  said
 
   /** @param {URL} script @param {object} task handed to the script, see {@link task} */
   constructor(script, task) {

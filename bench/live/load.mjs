@@ -1,47 +1,40 @@
-// What every run of the live benchmark is given: many streams at the pace of a model's answer.
-
-export const CHUNKS_PER_SECOND = 50
-export const WARM_UP_SECONDS = 2.5
+// What a live run is given: many streams at the pace of models' answers, in an open loop.
 
 /**
- * The streams take turns: in each period of 20 ms every one of them is written once, so many at a time.
- * @type {Record<string, { streams: number, turns: number }>}
+ * @typedef {object} Load
+ * @property {number} streams
+ * @property {number} perTurn chunks that are offered at once, one to each of the next streams; 0: none at all
+ * @property {number} turnMs
+ * @property {number} fan readers of each stream
+ * @property {number} warmUpSeconds
+ * @property {number} seconds measured, after the warm-up
+ * @property {number} [history] chunks that each stream has already
+ * @property {number} [delayMs] how much longer what passes between the processes and Redis takes, each way
+ *
+ * @typedef {Load & { subject: string, url: string }} Task
  */
-export const loads = {
-  // 40 chunks at once, every 4 ms: a server on which much coincides.
-  together: { streams: 200, turns: 5 },
-  // 3 chunks every ms: the usual server.
-  apart: { streams: 60, turns: 20 },
-}
 
-/** Chunks of each stream that come before the measurement. */
-export const WARM_UP_CHUNKS = WARM_UP_SECONDS * CHUNKS_PER_SECOND
+/** 40 chunks at once, every 4 ms, 50 a second in each stream: a server on which much coincides. */
+export const together = { streams: 200, perTurn: 40, turnMs: 4, fan: 1, warmUpSeconds: 2.5, seconds: 5 }
+/** 3 chunks every ms, 50 a second in each stream: the usual server. */
+export const apart = { ...together, streams: 60, perTurn: 3, turnMs: 1 }
 
 /** How long chunks may be under way after the last one was written. */
 export const GRACE_MS = 5_000
 
-/**
- * @typedef {object} Task
- * @property {string} subject
- * @property {string} url
- * @property {string} load one of {@link loads}
- * @property {number} fan readers of each stream
- * @property {number} seconds measured, after the warm-up
- */
+/** Turns before the measurement. @param {Load} load */
+export const warmUpTurns = ({ warmUpSeconds, turnMs }) => Math.round((warmUpSeconds * 1000) / turnMs)
 
-/** Chunks of each stream, warm-up included. @param {Pick<Task, 'seconds'>} task */
-export const chunksOf = ({ seconds }) => WARM_UP_CHUNKS + Math.round(seconds * CHUNKS_PER_SECOND)
+/** @param {Load} load */
+export const turns = (load) => warmUpTurns(load) + Math.round((load.seconds * 1000) / load.turnMs)
 
-/** @param {Pick<Task, 'load'>} task */
-export function shapeOf({ load }) {
-  const shape = loads[load]
-  if (!shape) throw new Error(`no load ${load}`)
-  return {
-    ...shape,
-    streamsPerTurn: shape.streams / shape.turns,
-    turnMs: 1000 / CHUNKS_PER_SECOND / shape.turns,
-  }
-}
+/** Chunks of one stream, its history included. @param {Load} load @param {number} index */
+export const chunksOf = (load, index) =>
+  (load.history ?? 0) + Math.max(0, Math.ceil((turns(load) * load.perTurn - index) / load.streams))
+
+/** Whether a chunk counts. @param {Load} load @param {number} index of the stream @param {number} n of the chunk in it */
+export const isMeasured = (load, index, n) =>
+  (n - 1 - (load.history ?? 0)) * load.streams + index >= warmUpTurns(load) * load.perTurn
 
 /** @param {number} index */
 export const streamId = (index) => `live-${index}`

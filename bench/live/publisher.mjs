@@ -49,12 +49,25 @@ class Lane {
   }
 }
 
+const OPEN_AT_ONCE = 500
+
 const given = /** @type {load.Task} */ (task())
-const { streams, streamsPerTurn, turns: turnsPerPeriod, turnMs } = load.shapeOf(given)
+const { streams, perTurn, turnMs, history = 0 } = given
 const client = await subjectNamed(given.subject).connect(given.url)
 /** @type {Lane[]} */
 const lanes = []
-for (let index = 0; index < streams; index++) lanes.push(new Lane(await client.open(load.streamId(index))))
+while (lanes.length < streams) {
+  const count = Math.min(OPEN_AT_ONCE, streams - lanes.length)
+  const opened = Array.from({ length: count }, (_, offset) => open(lanes.length + offset))
+  lanes.push(...(await Promise.all(opened)))
+}
+
+/** @param {number} index */
+async function open(index) {
+  const writer = await client.open(load.streamId(index))
+  for (let n = 1; n <= history; n++) await writer.write(timedDelta(index, n, 0.5))
+  return new Lane(writer)
+}
 
 /** @type {{ cpu: Cpu, written: number, time: number } | undefined} */
 let measured
@@ -65,12 +78,12 @@ const warmedUp = new Promise((/** @type {(value?: unknown) => void} */ resolve) 
 })
 
 async function publish() {
-  const turns = load.chunksOf(given) * turnsPerPeriod
+  const [warmUp, turns] = [load.warmUpTurns(given), load.turns(given)]
   const start = now()
   for (let turn = 0; turn < turns; ) {
     const time = now()
     for (; turn < turns && start + turn * turnMs <= time; turn++) {
-      if (turn === load.WARM_UP_CHUNKS * turnsPerPeriod) beginMeasuring()
+      if (turn === warmUp) beginMeasuring()
       offerTurn(turn, start + turn * turnMs)
     }
     await sleep(Math.max(0, Math.ceil(start + turn * turnMs - now())))
@@ -84,10 +97,10 @@ function offerTurn(turn, due) {
   // and then the wait is part of the latency.
   const time = now()
   const offered = Math.round((time - due > turnMs ? due : time) * 1000) / 1000
-  const n = Math.floor(turn / turnsPerPeriod) + 1
-  const first = (turn % turnsPerPeriod) * streamsPerTurn
-  for (let index = first; index < first + streamsPerTurn; index++)
-    lanes[index]?.offer(timedDelta(index, n, offered))
+  for (let chunk = turn * perTurn; chunk < (turn + 1) * perTurn; chunk++) {
+    const index = chunk % streams
+    lanes[index]?.offer(timedDelta(index, history + Math.floor(chunk / streams) + 1, offered))
+  }
 }
 
 function beginMeasuring() {

@@ -1,43 +1,53 @@
 // The readers' process: `fan` readers of each stream, each with a history of its own.
 
 import { setTimeout as sleep } from 'node:timers/promises'
+import { until } from '../../__test__/support/wait.mjs'
 import { Cpu, Latencies, now } from '../lib/measure.mjs'
 import { answerWords, task } from '../lib/worker.mjs'
 import { subjectNamed } from '../subjects/index.mjs'
 import * as load from './load.mjs'
 
 const REST_MS = 250
+const RESTLESS_MS = 20_000
 
 /** What one reader has seen. Shared counters are static: a run has up to 2,000 readers. */
 class Reader {
   static latencies = new Latencies()
   static received = 0
-  #last = 0
+  /** The number of the last chunk. */
+  last = 0
   gaps = 0
   duplicates = 0
   ended = false
+  #index
+
+  /** @param {number} index of its stream */
+  constructor(index) {
+    this.#index = index
+  }
 
   /** @param {import('../lib/payload.mjs').TimedDelta} event */
   take({ n, t }) {
-    if (n > load.WARM_UP_CHUNKS) {
+    if (load.isMeasured(given, this.#index, n)) {
       // The message that says so may be late where the event loop is kept busy.
       measured ??= beginMeasuring()
       Reader.latencies.add(now() - t)
     }
     Reader.received++
-    if (n === this.#last + 1) {
-      this.#last = n
-    } else if (n <= this.#last) {
+    if (n === this.last + 1) {
+      this.last = n
+    } else if (n <= this.last) {
       this.duplicates++
     } else {
-      this.gaps += n - this.#last - 1
-      this.#last = n
+      this.gaps += n - this.last - 1
+      this.last = n
     }
   }
 
-  /** Every chunk once, in order, and then the end. @param {number} chunks */
-  isComplete(chunks) {
-    return this.ended && this.#last === chunks && this.gaps === 0 && this.duplicates === 0
+  /** Every chunk once, in order, and then the end. */
+  get isComplete() {
+    const chunks = load.chunksOf(given, this.#index)
+    return this.ended && this.last === chunks && this.gaps === 0 && this.duplicates === 0
   }
 }
 
@@ -47,39 +57,37 @@ let measured
 const beginMeasuring = () => ({ cpu: new Cpu(), received: Reader.received, time: now() })
 
 const given = /** @type {load.Task} */ (task())
-const { streams } = load.shapeOf(given)
-const client = await subjectNamed(given.subject).connect(given.url)
-/** @type {Reader[]} */
-const readers = []
-/** @type {Promise<void>[]} */
-const loops = []
+const { history = 0 } = given
+const { usesRedis, connect } = subjectNamed(given.subject)
+const client = await connect(given.url)
 /** @type {Set<string>} */
 const errors = new Set()
-for (let index = 0; index < streams; index++) {
-  for (let copy = 0; copy < given.fan; copy++) {
-    const reader = new Reader()
-    readers.push(reader)
-    const loop = client.consume(load.streamId(index), (event) => reader.take(event))
-    loops.push(
-      loop.then(
-        () => {
-          reader.ended = true
-        },
-        (error) => void errors.add(String(error)),
-      ),
-    )
+const began = now()
+const readers = Array.from(
+  { length: given.streams * given.fan },
+  (_, index) => new Reader(index % given.streams),
+)
+const loops = readers.map(async (reader, index) => {
+  try {
+    await client.consume(load.streamId(index % given.streams), (event) => reader.take(event))
+    reader.ended = true
+  } catch (error) {
+    errors.add(String(error))
   }
-}
+})
 
 answerWords({
   /** Subscribing costs a multiple of following: the stream begins when all readers have done it. */
   async settle() {
-    for (let busy = true; busy; ) {
+    const hasHistory = () => readers.every(({ last }) => last >= history)
+    if (usesRedis && history > 0) await until(hasHistory, { timeout: 60_000, interval: 1 })
+    const catchUpMs = now() - began
+    for (let busy = true; busy && now() - began < catchUpMs + RESTLESS_MS; ) {
       const cpu = new Cpu()
       await sleep(REST_MS)
       busy = cpu.used().processUs / 1000 > 0.05 * REST_MS
     }
-    return 'settled'
+    return { catchUpMs }
   },
   measure() {
     measured ??= beginMeasuring()
@@ -100,7 +108,7 @@ answerWords({
       p99: Reader.latencies.quantile(0.99),
       p999: Reader.latencies.quantile(0.999),
       received: Reader.received,
-      complete: sum((reader) => Number(reader.isComplete(load.chunksOf(given)))),
+      complete: sum((reader) => Number(reader.isComplete)),
       readers: readers.length,
       gaps: sum((reader) => reader.gaps),
       duplicates: sum((reader) => reader.duplicates),

@@ -33,6 +33,16 @@ export const subjects = {
     usesRedis: true,
     connect: async (url) => (await import('./handmade/index.mjs')).connect(url, 'batch'),
   },
+  'handmade-worker': {
+    note: 'the hand-made one, one entry for each chunk, in a `worker_threads` worker: the main thread keeps the JSON',
+    usesRedis: true,
+    connect: async (url) => (await import('./handmade-worker/index.mjs')).connect(url),
+  },
+  'resumable-stream': {
+    note: 'resumable-stream of npm, on ioredis 5: it keeps nothing in Redis, and publishes once for each reader',
+    usesRedis: true,
+    connect: async (url) => (await import('./resumable-stream.mjs')).connect(url),
+  },
   tidemark: {
     note: 'this package',
     usesRedis: true,

@@ -1,6 +1,6 @@
 // This package, through its public API.
 
-import { createEngine } from '../../dist/index.mjs'
+import { createEngine } from 'tidemark'
 
 /** @param {string} url @returns {import('./index.mjs').Client} */
 export function connect(url) {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::logs;
 use crate::{
-    Error,
+    Cursor, Error,
     engine::{
         events::{Data, Handed, Loaded, Reply},
         large::Large,
@@ -58,8 +58,14 @@ pub fn reply(reply: Reply, larges: &mut Vec<Arc<Large>>) -> Value {
         Reply::Produced {
             producer,
             generation,
+            continued,
             stop,
-        } => json!({ "producer": producer, "generation": generation.to_string(), "stop": stop }),
+        } => json!({
+            "producer": producer,
+            "generation": generation.to_string(),
+            "continued": continued.map(|seq| Cursor { generation, seq }.to_string()),
+            "stop": stop,
+        }),
         Reply::Finished { outcome, reason } => json!({ "outcome": outcome, "reason": reason }),
         Reply::Stop(result) => json!(result),
         Reply::Status(status) => json!(status),

@@ -1,4 +1,4 @@
-//! What is said of logs, as JSON.
+//! The answers about logs, as JSON.
 
 use std::sync::Arc;
 

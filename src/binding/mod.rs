@@ -38,7 +38,7 @@ use crate::{
 
 type Result<T> = napi::Result<T>;
 
-/// An engine, what is ready to be drained, and what the last drain left to be fetched.
+/// An engine, its records that are ready to be drained, and the bytes and large chunks of the last drain.
 struct OpenEngine {
     engine: Engine,
     ready: Mutex<drain::Ready>,
@@ -213,7 +213,7 @@ pub fn take_bytes(env: Env, engine_handle: u32) -> Result<napi::bindgen_prelude:
     napi::bindgen_prelude::BufferSlice::copy_from(&env, bytes)
 }
 
-/// A large chunk on its way to whoever reads it: JavaScript holds it, and has it copied once, when it is wanted.
+/// A large chunk on its way to its reader: JavaScript holds it, and copies it once, when the reader asks for it.
 pub struct Parcel(Mutex<Option<Arc<Large>>>);
 
 /// The large chunks of the last drain.

@@ -1,4 +1,4 @@
-//! What every part of an engine gets: its configuration, its store, and where it tells and counts what happens.
+//! What every part of an engine gets: the configuration, the store, the outbox and the metrics.
 
 use std::{
     future::Future,
@@ -139,7 +139,7 @@ impl Context {
         self.next_handle.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Asks the store for somebody who may ask no more once the engine is closed; repeated as [`Self::retry`] does it.
+    /// Calls the store, unless the engine is closed; retries as [`Self::retry`] does.
     pub(super) async fn ask<'a, T>(
         &'a self,
         operation: impl Fn(&'a SharedStore) -> store::Pending<'a, T>,

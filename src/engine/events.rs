@@ -1,4 +1,4 @@
-//! What the host is told of.
+//! The events that the host gets.
 
 use std::sync::Arc;
 
@@ -36,7 +36,7 @@ pub enum Event {
     Broken(Handle, Error),
     /// The connection's state changed.
     State(ConnectionState, String),
-    /// Something that whoever runs the store should know.
+    /// A warning for the operator of the store.
     Warning(String),
     /// As whom to connect is to be said, under this number.
     Ask(u32),
@@ -53,8 +53,10 @@ pub enum Reply {
     Produced {
         /// By which the host names the producer in later calls and in its events.
         producer: Handle,
-        /// What it writes to: one of its own, or the one that it has joined.
+        /// What it writes to: one of its own, or the one that it has joined or goes on with.
         generation: Ulid,
+        /// The seq of the last chunk that others have written to it before, if there is one.
+        continued: Option<u64>,
         /// The reason of a stop that came first.
         stop: Option<String>,
     },

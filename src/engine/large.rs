@@ -58,7 +58,7 @@ impl Large {
     }
 }
 
-/// The large chunks that somebody in this process has at the moment.
+/// The large chunks that are in use in this process.
 pub struct Larges {
     entries: Mutex<HashMap<Ulid, Arc<Entry>>>,
     pub(super) loads: Semaphore,
@@ -97,7 +97,7 @@ impl Larges {
         *lock(&self.entry(large.reference.id).whole) = Arc::downgrade(large);
     }
 
-    /// It will not be asked for any more, unless by somebody who has it.
+    /// The entry of a large chunk; drops entries that are no longer used.
     pub(super) fn entry(&self, id: Ulid) -> Arc<Entry> {
         let mut entries = lock(&self.entries);
         entries.retain(|known, entry| *known == id || !entry.is_unused());

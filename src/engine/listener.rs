@@ -1,4 +1,4 @@
-//! What runs beside the host's calls: the store's messages, the writers' wake-up, the leases.
+//! What runs beside the host's calls: the store's messages, the writers' wake-up.
 
 use std::{
     sync::{Arc, Weak},
@@ -20,20 +20,6 @@ pub(super) async fn pump(registry: Arc<Registry>) {
         for producer in std::mem::take(&mut *lock(&registry.written)) {
             producer.notify.notify_one();
         }
-    }
-}
-
-/// Renews the leases of all idle producers together, so that they share round trips.
-pub(super) async fn renew_leases(registry: Weak<Registry>) {
-    loop {
-        let Some(strong) = registry.upgrade() else { return };
-        let lease = strong.context.config.lease();
-        let producers = lock(&strong.producers).all();
-        strong
-            .context
-            .in_turns(producers, move |producer| producer.renew_if_idle(lease / 3));
-        drop(strong);
-        tokio::time::sleep((lease / 6).max(Duration::from_millis(50))).await;
     }
 }
 
@@ -69,6 +55,7 @@ impl Listener for StoreListener {
         registry.hear_finished(None);
         let hubs = registry.hubs.all();
         registry.context.in_turns(hubs, |hub| hub.repair());
+        registry.doubted.notify_one();
         let producers = lock(&registry.producers).all();
         // A stop may have been missed, or the log may have lost its end.
         registry

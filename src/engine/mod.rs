@@ -1,4 +1,4 @@
-//! What the product is: producers, hubs, subscriptions, leases, and what the host has to be told.
+//! The engine: producers, hubs, subscriptions, leases, and the events for the host.
 //!
 //! ```text
 //! host ── write ──► Producer ── Writer ──► Store ──► log
@@ -26,6 +26,7 @@ mod registry;
 pub mod runtime;
 pub mod sink;
 mod stop;
+mod upkeep;
 
 use std::{
     future::Future,
@@ -37,10 +38,10 @@ use futures_util::future::join_all;
 
 use context::Context;
 use events::{Event, Reply};
-use listener::{StoreListener, pump, renew_leases};
+use listener::{StoreListener, pump};
 use metrics::{Counted, Now, Snapshot};
 use outbox::Outbox;
-use read::{acks, subscription::Pulled};
+use read::{acks, hubs, subscription::Pulled};
 use registry::Registry;
 use runtime::internal;
 use sink::{Sink, Waits};
@@ -87,7 +88,14 @@ impl Engine {
             context.spawn(Arc::clone(&context.outbox).run()),
             context.spawn(Arc::clone(&context.outbox).rest()),
             context.spawn(pump(Arc::clone(&registry))),
-            context.spawn(renew_leases(Arc::downgrade(&registry))),
+            context.spawn(upkeep::renew_leases(Arc::downgrade(&registry))),
+            context.spawn(upkeep::vouch(Arc::downgrade(&registry))),
+            context.spawn(upkeep::find_changed(Arc::downgrade(&registry))),
+            context.spawn(hubs::look_at_nodes(
+                Arc::downgrade(&registry.hubs),
+                Arc::clone(&registry.hubs.nodes),
+                Arc::downgrade(&context),
+            )),
             context.spawn(acks::run(Arc::clone(&registry.acks), Arc::clone(&context))),
         ];
         *lock(&registry.background) = tasks;
@@ -151,7 +159,7 @@ impl Engine {
         }
         let producers = lock(&self.registry.producers).all();
         let endings = producers.iter().map(|producer| producer.finish(closed()));
-        // Those that do not make it are told below; their leases tell the rest of the world.
+        // Producers that do not finish in time get an error below; readers elsewhere notice when their leases expire.
         let endings = async { tokio::join!(join_all(endings), self.registry.starting.write()) };
         let ended = tokio::time::timeout(self.context.config.command_timeout(), endings).await;
         if ended.is_err() {
@@ -193,8 +201,8 @@ impl Engine {
         });
     }
 
-    /// Delivers what is ready until the sink is full; whether something is left. What comes from now on is worth a wake of
-    /// its own.
+    /// Delivers everything that is ready, until the sink is full; returns whether something is left. Anything that comes later
+    /// causes another wake.
     pub fn drain(&self, sink: &mut dyn Sink, waits: &mut Waits) -> bool {
         self.context.outbox.begin_drain();
         self.gather(sink, waits);
@@ -202,7 +210,7 @@ impl Engine {
         !self.context.outbox.is_empty()
     }
 
-    /// Puts what is ready into a sink that the host will be given with its next drain.
+    /// Puts everything that is ready into a sink that the host gets with its next drain.
     pub fn gather(&self, sink: &mut dyn Sink, waits: &mut Waits) {
         let outbox = &self.context.outbox;
         let mut sink = Counted::new(sink, &self.context.metrics);

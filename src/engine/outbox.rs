@@ -1,7 +1,7 @@
-//! What is ready for the host, and the one wake that tells it so.
+//! The events that are ready for the host, and the one wake that announces them.
 //!
 //! A wake costs the host more than what it brings. Where chunks come one by one, those that follow a wake closely gather until
-//! [`Config::delivery_interval`](crate::Config::delivery_interval) has passed since; a lone one is told of at once, and so is all else.
+//! [`Config::delivery_interval`](crate::Config::delivery_interval) has passed since; a lone one is announced at once, and so is everything else.
 
 use std::{
     collections::VecDeque,
@@ -20,17 +20,17 @@ use tokio::{
 use super::events::{Event, Handle};
 use crate::util::{log::LogSink, sync::lock};
 
-/// How long after the last chunk was accepted the host is told that nothing holds its process. Told at once, steady streams
-/// would wake it for every batch.
+/// How long after the last chunk was accepted the host learns that nothing keeps its process alive. Without this delay, steady
+/// streams would wake it for every batch.
 const REST: Duration = Duration::from_millis(20);
 
-/// So many lines of the log wait for the host. A host that is slower than what happens is told how many it has missed.
+/// The most lines of the log that wait for the host. A host that is too slow is told how many it has missed.
 const MOST_LINES: usize = 1000;
 
-/// So much for readers is worth a wake of its own: half of what one of them takes at a time.
+/// Bytes for readers that are worth a separate wake: half of a reader's credit.
 const ENOUGH: usize = 32 * 1024;
 
-/// Collects what is ready until the host drains it. At most one wake is in flight.
+/// Collects events until the host drains them. At most one wake is in flight.
 pub struct Outbox {
     wake: Box<dyn Fn() + Send + Sync>,
     /// How long after a wake the next one may be held back.
@@ -180,7 +180,7 @@ impl Outbox {
         self.unsettled.fetch_add(chunks, Ordering::AcqRel);
     }
 
-    /// Chunks were accepted or refused; the host is told, by and by, when none is left.
+    /// Chunks were accepted or refused; when none is left, the host learns of it after a while.
     pub fn settle(&self, chunks: usize) {
         if chunks > 0 && self.unsettled.fetch_sub(chunks, Ordering::AcqRel) == chunks {
             self.settled.notify_one();
@@ -202,7 +202,7 @@ impl LogSink for Outbox {
         }
         queues.lines += 1;
         let missed = std::mem::take(&mut queues.missed);
-        // What cannot be read fast enough is not there, and that is said in the line after it.
+        // Lines that are not read fast enough are dropped, and the next line says how many.
         let line = match line.strip_suffix('}') {
             Some(open) if missed > 0 => format!("{open},\"missed\":{missed}}}"),
             _ => line.to_owned(),

@@ -43,6 +43,8 @@ pub(super) struct Registry {
     /// Producers that were written to since the pump last ran.
     pub(super) written: Mutex<Vec<Arc<Producer>>>,
     pub(super) pump: Notify,
+    /// Somebody may believe that this engine is dead.
+    pub(super) doubted: Arc<Notify>,
     pub(super) acks: Arc<Acks>,
     pub(super) lines: Lines,
     /// Held by the starts under way.
@@ -63,6 +65,7 @@ impl Registry {
             early: Mutex::default(),
             written: Mutex::default(),
             pump: Notify::new(),
+            doubted: Arc::default(),
             acks: Arc::default(),
             lines: Lines::default(),
             starting: RwLock::default(),
@@ -81,7 +84,7 @@ impl Registry {
         ask
     }
 
-    /// Answers it; of no consequence when it was given up meanwhile.
+    /// Answers it; does nothing if the question was given up meanwhile.
     pub(super) fn answer(&self, ask: u32, answer: Result<Credentials, String>) {
         if let Some(waiting) = lock(&self.asks).remove(&ask) {
             let _ = waiting.send(answer);
@@ -90,7 +93,9 @@ impl Registry {
 
     pub(super) fn forget_producer(&self, producer: &Arc<Producer>, hub: &Arc<Hub>) {
         lock(&self.producers).remove(producer.handle);
-        self.context.store().release(producer.start.producer);
+        let has_ended = lock(&producer.state).is_known_to_have_ended();
+        let (stream, id) = (&producer.stream, producer.start.producer);
+        self.context.store().release(stream, id, has_ended);
         self.hubs.without_writer(hub);
     }
 

@@ -1,4 +1,4 @@
-//! Where the host takes what is ready from.
+//! The interface through which the host takes events.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::model::{ending::End, frame::Chunk};
 
-/// Takes what is ready, in the host's own form.
+/// Takes events, in the host's own form.
 pub trait Sink {
     /// Whether there is no room for another chunk or event.
     fn is_full(&self) -> bool;
@@ -22,7 +22,7 @@ pub trait Sink {
     /// A large chunk; returns what it costs of the subscription's credit.
     fn large(&mut self, subscription: Handle, seq: u64, large: Arc<Large>) -> u64;
     /// A piece of the subscription's event stream, appended by `write`; returns what it costs of its credit. `chunk` is
-    /// the length of the chunk that it is made of, if it is.
+    /// the length of the chunk from which it was made, if there is one.
     fn piece(
         &mut self,
         subscription: Handle,

@@ -15,7 +15,10 @@ use tokio::time::Instant;
 use super::{context::Context, groups::finished, produce::producer::Producer, registry::Registry};
 use crate::{
     Result, StreamId,
-    model::connection::ConnectionState,
+    model::{
+        connection::ConnectionState,
+        ending::{InterruptReason, Terminal},
+    },
     store::{ControlMessage, OwnerCheck, StopResult},
     util::sync::lock,
 };
@@ -43,12 +46,20 @@ pub(super) fn control(registry: &Registry, stream: &StreamId, message: ControlMe
     let context = &registry.context;
     let (ControlMessage::Stop { generation, .. }
     | ControlMessage::Suspected { generation }
+    | ControlMessage::Replaced { generation, .. }
     | ControlMessage::Ended { generation, .. }) = &message;
     let producers = registry.producers_of(stream, *generation);
     for producer in &producers {
         match &message {
             ControlMessage::Stop { reason, .. } => deliver(context, producer, reason),
-            ControlMessage::Suspected { .. } => producer.renew_if_idle(Duration::ZERO),
+            ControlMessage::Suspected { .. } => {
+                registry.doubted.notify_one();
+                producer.renew_if_idle(Duration::ZERO);
+            }
+            ControlMessage::Replaced { producer: id, .. } if producer.start.producer != *id => {}
+            ControlMessage::Replaced { .. } => {
+                producer.cut_off(context, &Terminal::interrupted(InterruptReason::Superseded));
+            }
             ControlMessage::Ended { terminal, .. } => producer.cut_off(context, terminal),
         }
     }

@@ -11,9 +11,9 @@ pub const OPERATION: &str = "predecessor";
 const AT_ONCE: usize = 100;
 /// Events that one command asks for: nothing bounds their length.
 const EVENTS_AT_ONCE: usize = 16;
-/// Keys that one `SCAN` looks at: most of the instance may belong to somebody else.
+/// Keys that one `SCAN` looks at: most of the instance may belong to other programs.
 const SCANNED_AT_ONCE: usize = 500;
-/// The predecessor's numbering starts anew with each run; a score beyond this is not its own.
+/// The predecessor's numbering starts over with each run; a higher score is not its own.
 const MAX_EVENTS: u64 = 1_000_000;
 const HOUR_MS: u64 = 3_600_000;
 const FLAG_SECONDS: u64 = 300;

@@ -100,9 +100,9 @@ pub struct Chat {
     pub last: String,
     /// The last one, as JSON.
     pub last_event: String,
-    /// For how long nothing was added, in milliseconds, as far as can be told; at least an hour when it cannot.
+    /// For how long nothing was added, in milliseconds; at least an hour if that is not known.
     pub idle_ms: u64,
-    /// When the first was added, in milliseconds since 1970, if that can be told.
+    /// When the first was added, in milliseconds since 1970, if that is known.
     pub since: Option<u64>,
     /// Until the stream expires, in milliseconds; none when it does not.
     pub ttl_ms: Option<u64>,

@@ -1,4 +1,4 @@
-//! What an engine is told of its connection, and asked for it.
+//! The state of an engine's connection, and the questions that a connection asks.
 
 use std::fmt;
 
@@ -38,5 +38,5 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// Takes credentials, or why there are none: words that may be shown to anybody.
+/// Takes credentials, or the reason why there are none, which must contain no secrets.
 pub type CredentialsSender = tokio::sync::oneshot::Sender<Result<Credentials, String>>;

@@ -57,7 +57,7 @@ pub struct Terminal {
 /// Why a generation was interrupted, where it is not for its producer to say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InterruptReason {
-    /// Its producers' leases have lapsed.
+    /// Its producers' leases have expired.
     Lease,
     /// Another generation has taken its place.
     Superseded,

@@ -37,7 +37,7 @@ use crate::{
     util::backoff::{Backoff, jitter},
 };
 
-/// What the other servers get to answer when one is connected: all may be as near, and nobody has to wait for one that is down.
+/// How long the other servers get to connect once one is connected: they may be as near, but a server that is down must not delay.
 const SOON: Duration = Duration::from_millis(100);
 /// More redirections of one operation, and the servers disagree; the caller tries again later.
 const REDIRECTIONS: usize = 5;
@@ -134,7 +134,7 @@ impl Cluster {
         for _ in 0..=REDIRECTIONS {
             let reply = tokio::select! {
                 reply = member.commands.perform(job, asking, timeouts) => reply,
-                // The caller repeats it, and whatever this server has done with it counts once.
+                // The caller repeats the command; if this server has executed it, it still counts only once.
                 () = self.reassigned(slot, &member), if !asking => {
                     Err(self.error(format!("{} gave way to another server", member.server.address())))
                 }
@@ -189,7 +189,7 @@ impl Cluster {
         Ok(members.iter().map(|member| member.commands.clone()).collect())
     }
 
-    /// A connection for subscriptions to any of the servers: what is published on one is heard on all.
+    /// A connection for subscriptions to any of the servers: all servers receive what is published on one.
     pub async fn subscriber(&self, patience: Duration) -> Result<Subscription, Failure> {
         let members = self.look_up(Table::all, patience).await?;
         let (up, down): (Vec<_>, Vec<_>) = members.into_iter().partition(|member| member.commands.is_up());
@@ -241,7 +241,7 @@ impl Cluster {
         }
     }
 
-    /// Keeps the table as long as somebody needs it.
+    /// Keeps the table up to date for as long as it is needed.
     pub async fn keep(self: Arc<Self>) {
         let mut backoff = Backoff::default();
         let mut pause = PING_EVERY;
@@ -292,7 +292,7 @@ impl Cluster {
             })
     }
 
-    /// Waits until the table has what is wanted, or for a failure that no waiting helps against.
+    /// Waits until the table has the wanted entry, or until a failure that waiting does not help against.
     async fn look_up<T>(
         &self,
         wanted: impl Fn(&Table) -> Option<T>,
@@ -370,7 +370,7 @@ impl Cluster {
         }))
     }
 
-    /// Asks the servers with a connection, and if none of them can tell, the others, on connections for just that.
+    /// Asks the servers with a connection and, if none of them knows, the others, on temporary connections.
     async fn read(&self) -> Result<Ranges, Failure> {
         let members = self.table.borrow().all().unwrap_or_default();
         let (up, down): (Vec<_>, Vec<_>) = members.into_iter().partition(|member| member.commands.is_up());

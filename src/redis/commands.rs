@@ -149,7 +149,7 @@ impl Commands {
         }
     }
 
-    /// Keeps a connection as long as somebody needs one. One attempt at a time, since there is one such task.
+    /// Keeps a connection for as long as one is needed. There is one such task, so there is one attempt at a time.
     pub async fn keep(self: Arc<Self>, patience: Duration) {
         self.interest().await;
         for serial in 0.. {
@@ -182,7 +182,7 @@ impl Commands {
         }
     }
 
-    /// Makes sure that what the server has let us do before it still lets us do: where users are set anew, they may have
+    /// Makes sure that the server still grants the rights that it granted before: when users are set up again, they may get
     /// their passwords before their rights.
     async fn tried(
         &self,
@@ -210,7 +210,7 @@ impl Commands {
                 .err()
                 .filter(|error| is_refusal(&words(error)))
         };
-        // Should the connection be lost again, whoever uses it finds out.
+        // If the connection is lost again, its next use finds out.
         if let Some(error) = replies.unwrap_or_default().into_iter().find_map(refused) {
             return Err(Failure::passing(words(&error)));
         }
@@ -233,8 +233,8 @@ impl Commands {
         }
     }
 
-    /// After a while, tries the connection and looks for another primary, if somebody counts on it. Whatever is wrong
-    /// shows in the link and the lease.
+    /// After a while, checks the connection and looks for another primary, if the connection is needed. Problems
+    /// show in the link and the lease.
     async fn check(&self, pause: &mut Duration) {
         let since = Instant::now();
         tokio::time::sleep(*pause).await;
@@ -249,7 +249,7 @@ impl Commands {
             let ping = redis::cmd("PING");
             let ping = async {
                 if let Some(up) = up.filter(|_| self.pulse.is_due(*pause)) {
-                    // A server that refuses it is there all the same.
+                    // A server that refuses it is alive.
                     if let Ok(Err(error)) = self.exchange(up, "ping", None, &ping, limit).await {
                         self.note_refusal(Spare::PING, &error);
                     }
@@ -275,8 +275,8 @@ impl Commands {
         }
     }
 
-    /// Sends a command, and in front of it the one called `first`, to which nobody wants the answer. The inner result is
-    /// what the server said; everything else is an error of the connection, which is given up.
+    /// Sends a command, and in front of it `first`, whose answer is dropped. The inner result is the server's reply;
+    /// everything else is an error of the connection, which is given up.
     async fn send(
         &self,
         operation: &'static str,

@@ -45,7 +45,7 @@ pub struct Server {
     address: String,
 }
 
-/// A connection for commands. It is closed when nobody has it any more, whatever is still to be answered on it.
+/// A connection for commands. It is closed when its last owner drops it, even with answers outstanding.
 #[derive(Clone)]
 pub struct Connection {
     inner: MultiplexedConnection,
@@ -144,7 +144,7 @@ impl Server {
             let mut connection = self.connection(patience).await?;
             let mut name = redis::cmd("CLIENT");
             name.arg("SETNAME").arg("tidemark");
-            // By itself: a server that wants a password says so, but hangs up on those who send it a long script before.
+            // Sent alone: a server that wants a password says so, but closes the connection if it gets a long script first.
             if self.access.health.may(Spare::NAME) {
                 self.usable(Spare::NAME, connection.send_packed_command(&name).await?)?;
             }
@@ -241,10 +241,10 @@ impl Server {
         })
     }
 
-    /// A connection on which nothing was said yet, and what is to be said first.
+    /// A connection on which nothing was sent yet, and the settings to send first.
     async fn open(&self, patience: Duration) -> RedisResult<(RedisConnectionInfo, Wire)> {
         let settings = if self.access.asks {
-            // Before the connection is opened, since servers give those up that say nothing for long.
+            // Before the connection is opened, since servers close connections that are silent for long.
             let given = self.access.health.credentials().await;
             let given = given.map_err(|reason| (ErrorKind::Io, "credentials", reason))?;
             as_user(
@@ -289,7 +289,7 @@ pub fn address_of(host: &str, port: u16) -> String {
     }
 }
 
-/// Whether this is ROLE's reply of a replica. A server that does not tell counts as a primary: it refuses writes itself.
+/// Whether this is ROLE's reply of a replica. A server that does not answer ROLE counts as a primary: a replica refuses writes itself.
 fn is_replica(role: &Value) -> bool {
     matches!(role, Value::Array(fields) if matches!(fields.first(), Some(Value::BulkString(name)) if name == b"slave"))
 }

@@ -47,14 +47,14 @@ impl Family {
     }
 }
 
-/// A connection, whatever it goes over.
+/// A connection over any transport.
 pub type Wire = Box<dyn Duplex>;
 
 pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin + 'static> Duplex for T {}
 
-/// Opens a connection. A server that does not answer to TLS is given up before `patience` is over, so that it can be told.
+/// Opens a connection. A server that does not answer to TLS is given up before `patience` is over, so that the error can say so.
 pub(crate) async fn open(
     at: &ServerAddress,
     family: Family,

@@ -45,7 +45,7 @@ pub enum Status {
 /// What was refused is left out for so long.
 const LEFT_OUT: Duration = Duration::from_secs(60);
 
-/// Who is told of changes, under an id of its own.
+/// An observer of changes, with its id.
 type KnownObserver = (u64, Arc<dyn Observer>);
 
 pub struct ConnectionHealth {
@@ -105,7 +105,7 @@ impl ConnectionHealth {
         self.lock().reason.clone()
     }
 
-    /// Whether there ever was a connection: then whatever is refused now may be accepted again.
+    /// Whether there ever was a connection: if so, a refusal may be temporary.
     pub fn has_worked(&self) -> bool {
         self.lock().has_worked
     }
@@ -139,7 +139,7 @@ impl ConnectionHealth {
         }
     }
 
-    /// Notes a change and tells the stores if it makes a difference.
+    /// Notes a change, and notifies the stores if the state changes.
     pub fn set(&self, part: Part, status: Status, reason: &str) {
         if status == Status::Up {
             self.lock().has_worked = true;
@@ -217,7 +217,7 @@ impl ConnectionHealth {
         is_over
     }
 
-    /// Notes that the server has refused something to this user, and tells the stores when it is the first time.
+    /// Notes that the server has refused this user a right, and notifies the stores the first time.
     pub fn refused(&self, spare: Spare, by: &str, said: &str) {
         let observers = {
             let mut inner = self.lock();

@@ -5,8 +5,8 @@
 //!   [`first_version`]) over what; [`primary`] knows which one, where there is one to choose; [`cluster`], [`slot_table`] and [`slots`] do the
 //!   same for a cluster, and [`servers`] hides which it is.
 //! * [`commands`] (for each [`job`]) and [`subscriber`] (for each [`request`]) each keep a connection, and an [`endpoint`] shares them among all stores of the
-//!   process. [`health`] tells an [`observer`] how they are, [`pulse`] when one of them has to prove that it is alive.
-//! * [`script`] is what a server runs, [`fields`] what it answers, [`failure`] what it says instead, [`spare`] what can be done without.
+//!   process. [`health`] reports their state to an [`observer`]; [`pulse`] says when one of them has to prove that it is alive.
+//! * [`script`]: the Lua scripts that a server runs; [`fields`]: their replies; [`failure`]: errors; [`spare`]: optional rights.
 
 pub mod cluster;
 pub mod commands;

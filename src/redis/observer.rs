@@ -11,7 +11,7 @@ pub trait Inbox: Send + Sync + 'static {
     fn on_message(&self, payload: &Bytes);
 }
 
-/// Is told how the connections are.
+/// Is notified of the state of the connections.
 pub trait Observer: Send + Sync + 'static {
     /// The state changed. `reason` is empty or says why, without credentials.
     fn on_state(&self, state: ConnectionState, reason: &str);
@@ -19,6 +19,6 @@ pub trait Observer: Send + Sync + 'static {
     fn on_restored(&self);
     /// A connection is being made: as whom? Dropped, another observer is asked.
     fn on_credentials(&self, answer: CredentialsSender);
-    /// Something works less well than it could, for a reason that whoever runs the server can remove.
+    /// Something works less well than it could, for a reason that the server's operator can remove.
     fn on_warning(&self, warning: &str);
 }

@@ -1,4 +1,4 @@
-//! The one server that takes the commands: named by the URL, or found by asking sentinels, at each connection anew.
+//! The one server that takes the commands: named by the URL, or found by asking the sentinels for each connection.
 
 use std::{pin::Pin, time::Duration};
 

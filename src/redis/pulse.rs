@@ -1,8 +1,8 @@
 //! When a connection that says nothing has to prove that it is alive.
 //!
-//! A process that was frozen, a laptop that slept, a balancer that drops what is idle: the connection looks as it did, and
-//! swallows whatever is sent. So the first use after a silence asks for a sign of life beside what it wants, and does not wait for
-//! as long as an answer may take; and a connection that is not used is hardly ever tried.
+//! After a process was frozen, a laptop slept, or a load balancer dropped an idle connection, the connection looks unchanged but
+//! swallows all that is sent. So the first command after a silence is sent together with a `PING`, which must be answered sooner than
+//! a command; and a connection that is not used is rarely checked.
 
 use std::{
     sync::{
@@ -16,17 +16,17 @@ use tokio::time::Instant;
 
 use crate::util::sync::lock;
 
-/// Of a connection that was not heard for so long nobody knows whether it is still there.
+/// A connection that was silent for this long may be dead.
 const SILENCE: Duration = Duration::from_secs(3);
-/// How long the sign of life may take that is asked for then.
+/// How long the answer to that `PING` may take.
 pub const PROOF: Duration = Duration::from_millis(800);
 
 /// How often a connection is tried that is in use, …
 pub const PING_EVERY: Duration = Duration::from_secs(5);
-/// … and at least, while somebody counts on it.
+/// … and at least this often, while the connection is needed.
 pub const PING_AT_LEAST: Duration = Duration::from_secs(60);
 
-/// How long to wait for the answer to what was due so long after `since`: a timer that is late is one that was frozen.
+/// How long to wait for an answer that was due `pause` after `since`: a late timer means that the process was frozen.
 pub fn patience(since: Instant, pause: Duration) -> Duration {
     if since.elapsed() > pause + PROOF {
         PROOF

@@ -44,8 +44,8 @@ impl Script {
         }
     }
 
-    /// Whether somebody waits for what it publishes. Redis writes to the connection that was given something last first;
-    /// after a `PING`, that is the subscribers' and not the one that waits for the script's reply (ADR 19).
+    /// Whether readers wait for what it publishes. Redis writes first to the connection that got output last; after a
+    /// `PING`, that is the subscribers' connection and not the one that waits for the script's reply (ADR 19).
     pub fn publishes(&self) -> bool {
         self.publishes.is_some()
     }

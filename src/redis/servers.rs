@@ -106,7 +106,7 @@ impl Servers {
         }
     }
 
-    /// A connection for subscriptions; it hears what is published on any server.
+    /// A connection for subscriptions; it receives what is published on any server.
     pub async fn subscriber(&self, patience: Duration) -> Result<Subscription, Failure> {
         match self {
             Self::One { primary, .. } => primary.subscriber(patience).await,
@@ -130,7 +130,7 @@ impl Servers {
         }
     }
 
-    /// Whether some server of a cluster is connected: whatever is the matter with others, it may be the one that has a key.
+    /// Whether some server of a cluster is connected: it may be the one that has a key, even if others are down.
     pub fn are_partly_up(&self) -> bool {
         match self {
             Self::One { .. } => false,

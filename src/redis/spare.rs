@@ -47,7 +47,7 @@ impl Spare {
         }
     }
 
-    /// One of the transport's user: `number`, 0 to 15, tells them apart.
+    /// An optional right of the transport's user; `number`, 0 to 15, identifies it.
     pub const fn of_user(number: u8, what: &'static str, without: &'static str) -> Self {
         assert!(number < 16);
         Self::own(16 + number, what, without)

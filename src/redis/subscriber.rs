@@ -1,7 +1,7 @@
-//! The one subscriber connection: a task that brings what is subscribed in line with what is wanted.
+//! The one subscriber connection: a task that keeps the subscribed channels in line with the wanted ones.
 //!
-//! The client library's resubscription is not used: it loses channels and mixes up replies. This task knows what is
-//! wanted, has at most one command under way, and treats whatever is odd as a lost connection, which it makes again.
+//! The client library's resubscription is not used: it loses channels and mixes up replies. This task knows the wanted
+//! channels, has at most one command in flight, and treats anything unexpected as a lost connection: it reconnects.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -73,7 +73,7 @@ type PendingCommand = Pin<Box<dyn Future<Output = (Vec<String>, Result<(), Troub
 enum Trouble {
     /// The server said no.
     Refused(redis::RedisError),
-    /// The connection is of no more use.
+    /// The connection cannot be used any more.
     Broken(String),
 }
 
@@ -138,7 +138,7 @@ impl Subscriber {
         }
     }
 
-    /// Connects; `None` when nobody listens any more.
+    /// Connects; `None` if nobody listens any more.
     async fn dial(&mut self, patience: Duration) -> Option<Subscription> {
         self.health.begin(Part::Subscriber);
         let servers = self.servers.clone();
@@ -153,7 +153,7 @@ impl Subscriber {
         }
     }
 
-    /// Takes requests while something else is going on; `None` when it has become pointless.
+    /// Takes requests while `work` runs; `None` if nobody listens any more.
     async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
         let mut work = std::pin::pin!(work);
         loop {
@@ -254,7 +254,7 @@ impl Subscriber {
         }
     }
 
-    /// The next command that brings the subscriptions closer to what is wanted.
+    /// The next command that brings the subscriptions closer to the wanted ones.
     fn next_command(&mut self, sink: &PubSubSink) -> Option<PendingCommand> {
         let (mut join, mut leave) = (HashSet::new(), Vec::new());
         while join.len() < BATCH && leave.len() < BATCH {
@@ -300,7 +300,7 @@ impl Subscriber {
         }))
     }
 
-    /// A command has been answered, or not. An error says why the connection is of no more use.
+    /// A command was answered, or not. An error says why the connection cannot be used any more.
     fn subscribed(&mut self, channels: Vec<String>, outcome: Result<(), Trouble>) -> Result<(), String> {
         let refusal = match outcome {
             Ok(()) => None,
@@ -320,7 +320,7 @@ impl Subscriber {
                     channel.waiting.drain(..).for_each(|done| drop(done.send(Ok(()))));
                     self.subscribed.insert(name);
                 }
-                // Whoever waits is told and gives the channel up. Who had it already cannot be left deaf.
+                // Waiting callers get the error and give the channel up. Existing listeners must not miss messages, so reconnect.
                 Some(error) if channel.waiting.is_empty() => return Err(words(error)),
                 Some(error) => channel
                     .waiting
@@ -442,7 +442,7 @@ async fn under_way(command: &mut Option<PendingCommand>) -> (Vec<String>, Result
 
 fn ping(mut sink: PubSubSink, limit: Duration) -> PendingCommand {
     Box::pin(async move {
-        // A server that refuses a PING is alive all the same.
+        // A server that refuses a PING is alive.
         let outcome = within(limit, async { sink.ping::<Value>().await.map(drop) }).await;
         (Vec::new(), outcome)
     })

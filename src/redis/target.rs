@@ -174,7 +174,7 @@ fn topology(parts: &Parts<'_>, access: &Access) -> Option<Topology> {
             if !is_name(name) {
                 return None;
             }
-            // Sentinels have no users of the data's; whoever gives those does not know theirs.
+            // The sentinels do not get the credentials of the primary, only their own.
             let own = |name| parts.value(name).unwrap_or_default();
             let asked = as_user(settings(), own("sentinelUser"), own("sentinelPassword"));
             let given = Access {

@@ -1,7 +1,7 @@
 //! Server-sent events: how a subscription is written as a `text/event-stream` (`docs/sse.md`).
 //!
-//! Only chunks carry an `id:` line, their cursor; so whatever else is sent, a client that comes back names the last chunk
-//! it has seen. What a chunk holds cannot end its event: a line feed begins another `data:` line, and what such lines
+//! Only chunks carry an `id:` line, their cursor, so a client that reconnects always names the last chunk that it has seen.
+//! The content of a chunk cannot end its event: a line feed begins another `data:` line, and content that such lines
 //! cannot express (bytes, a carriage return, NUL) is sent encoded.
 
 mod body;
@@ -38,11 +38,15 @@ pub struct Framing {
     merge: Option<Merge>,
     /// The last chunk says itself how the answer ended.
     has_ended_itself: bool,
+    /// Only chunks are written: see [`Framing::bare`].
+    is_bare: bool,
+    /// So many chunks are still to be left out.
+    skip: u64,
 }
 
 impl Framing {
-    /// `retry` is the pause that clients are told to make before they come back; `is_merged` joins the deltas of an AI
-    /// SDK's answer while it is replayed.
+    /// `retry` is the pause after which clients reconnect; `is_merged` joins the deltas of an AI SDK's answer during its
+    /// replay.
     pub fn new(format: Format, retry: Duration, is_merged: bool) -> Self {
         Self {
             format,
@@ -52,6 +56,17 @@ impl Framing {
             cursors: None,
             merge: is_merged.then(Merge::default),
             has_ended_itself: false,
+            is_bare: false,
+            skip: 0,
+        }
+    }
+
+    /// Chunks alone, without the first so many: what opens and ends the response is for its maker to say.
+    pub fn bare(format: Format, skip: u64) -> Self {
+        Self {
+            is_bare: true,
+            skip,
+            ..Self::new(format, Duration::ZERO, false)
         }
     }
 
@@ -65,9 +80,10 @@ impl Framing {
         self.is_open
     }
 
-    /// The cursor belonged to a generation that is gone: what follows begins anew.
-    pub fn reset(&mut self) {
-        self.is_reset = true;
+    /// The cursor belonged to a generation that is gone: what follows begins anew, if the client can be told so.
+    pub fn reset(&mut self) -> bool {
+        self.is_reset = !self.is_bare;
+        self.is_reset
     }
 
     /// Where the log has to be read from for a client that has seen `cursor`.
@@ -88,17 +104,20 @@ impl Framing {
 
     /// Whether a chunk is read for what follows it alone.
     pub fn has_seen(&self, at: Cursor) -> bool {
-        self.merge.as_ref().is_some_and(|merge| merge.has_seen(at))
+        self.skip > 0 || self.merge.as_ref().is_some_and(|merge| merge.has_seen(at))
     }
 
     /// What comes before the first chunk.
     pub fn open(&mut self, out: &mut Vec<u8>) {
         self.is_open = true;
+        if self.is_bare {
+            return;
+        }
         put(out, format_args!("retry: {}\n\n", self.retry.as_millis()));
         if self.is_reset {
             out.extend_from_slice(match self.format {
                 Format::Events => b"event: reset\ndata: {\"reason\":\"the cursor's generation is gone\"}\n\n",
-                // The replay's `start` chunk makes the client begin anew; an unknown chunk would be an error to it.
+                // The replay's `start` chunk makes the client start over; an unknown chunk would be an error for it.
                 Format::UiMessages => b": reset\n\n",
             });
         }
@@ -106,6 +125,9 @@ impl Framing {
 
     /// Writes the event, or events, that a chunk is; one that the client has seen already makes none.
     pub fn chunk(&mut self, out: &mut Vec<u8>, at: Cursor, chunk: Chunk<'_>) {
+        if self.passes() {
+            return;
+        }
         let Some(mut merge) = self.merge.take() else {
             self.write(out, Some(at), chunk);
             return;
@@ -116,6 +138,9 @@ impl Framing {
 
     /// A large chunk, up to its body. Whether that follows: it does not if the chunk is read for what follows it alone.
     pub fn large(&mut self, out: &mut Vec<u8>, at: Cursor, body: &Body) -> bool {
+        if self.passes() {
+            return false;
+        }
         let mut is_new = true;
         if let Some(mut merge) = self.merge.take() {
             is_new = merge.take_large(at, body, &mut |at, chunk| self.write(out, at, chunk));
@@ -126,6 +151,13 @@ impl Framing {
             self.has_ended_itself = body.is_ending;
         }
         is_new
+    }
+
+    /// Whether the next chunk is left out.
+    fn passes(&mut self) -> bool {
+        let passes = self.skip > 0;
+        self.skip -= u64::from(passes);
+        passes
     }
 
     fn write(&mut self, out: &mut Vec<u8>, at: Option<Cursor>, chunk: Chunk<'_>) {
@@ -150,7 +182,7 @@ impl Framing {
         put(out, format_args!("{seq}\n"));
     }
 
-    /// Writes what is held back.
+    /// Writes chunks that were held back.
     pub fn flush(&mut self, out: &mut Vec<u8>) {
         if let Some(mut merge) = self.merge.take() {
             merge.flush(&mut |at, chunk| self.write(out, at, chunk));
@@ -158,9 +190,12 @@ impl Framing {
         }
     }
 
-    /// The end, unless the client had better come back: then nothing is written.
+    /// Writes the end, unless the client should reconnect: then nothing is written.
     pub fn end(&mut self, out: &mut Vec<u8>, end: &End) {
         self.flush(out);
+        if self.is_bare {
+            return;
+        }
         let error = match end {
             End::Terminal { outcome, reason } => return self.terminal(out, *outcome, reason),
             End::Error(Error::Closed) => return,
@@ -199,8 +234,8 @@ impl Framing {
     }
 }
 
-/// What a client is told of an error. Those of the store name servers, users and commands, which is for the host to know:
-/// `ts/http/refusal.ts` has the same words.
+/// The message of an error for clients. Messages of the store name servers, users and commands, so they are replaced;
+/// `ts/http/refusal.ts` has the same texts.
 fn told(error: &Error) -> Cow<'static, str> {
     match error {
         Error::Connection { .. } => "the store cannot be reached".into(),
@@ -211,7 +246,7 @@ fn told(error: &Error) -> Cow<'static, str> {
     }
 }
 
-/// The AI SDK's word for an end that its chunks did not tell, and the end.
+/// The AI SDK's chunk for an end that its chunks did not show, then the end.
 fn put_done(out: &mut Vec<u8>, kind: &str, field: &str, text: &str) {
     let value = json!({ "type": kind, field: text });
     put(out, format_args!("data: {value}\n\ndata: [DONE]\n\n"));
@@ -295,6 +330,47 @@ mod tests {
         );
         assert!(text.ends_with(",\"resume\":\"c\"}\n\n"), "{text}");
         assert_eq!(text.lines().count(), 3);
+    }
+
+    #[test]
+    fn a_bare_one_writes_chunks_alone_and_not_the_first_ones() {
+        let mut framing = Framing::bare(Format::UiMessages, 2);
+        let mut out = Vec::new();
+        assert!(!framing.reset(), "nobody could be told");
+        framing.open(&mut out);
+        for seq in 1..=2 {
+            assert!(framing.has_seen(at(seq)));
+            let body = Body::of(Format::UiMessages, Kind::Text, b"{}");
+            if seq == 1 {
+                framing.chunk(
+                    &mut out,
+                    at(seq),
+                    Chunk {
+                        kind: Kind::Text,
+                        data: b"{}",
+                    },
+                );
+            } else {
+                assert!(!framing.large(&mut out, at(seq), &body));
+            }
+        }
+        assert!(!framing.has_seen(at(3)) && out.is_empty());
+        framing.chunk(
+            &mut out,
+            at(3),
+            Chunk {
+                kind: Kind::Text,
+                data: b"{}",
+            },
+        );
+        framing.end(&mut out, &End::Error(Error::Closed));
+        let failed = End::Terminal {
+            outcome: Outcome::Failed,
+            reason: String::new(),
+        };
+        framing.end(&mut out, &failed);
+        let text = String::from_utf8(out).unwrap();
+        assert_eq!(text, format!("id: {GENERATION}.3\ndata: {{}}\n\n"));
     }
 
     #[test]

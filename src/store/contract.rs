@@ -1,4 +1,4 @@
-//! The contract of a store: the [`Store`] trait, and the [`Listener`] that a store tells.
+//! The contract of a store: the [`Store`] trait, and the [`Listener`] that a store notifies.
 //!
 //! # What a stream is to a store
 //!
@@ -15,15 +15,15 @@
 //! # Ending
 //!
 //! Exactly one terminal entry ends a generation. It is appended by its producer ([`Append::terminal`]), by a takeover
-//! (`interrupted`, reason `superseded`), or by whoever calls [`Store::read`], [`Store::take`], [`Store::start`],
+//! (`interrupted`, reason `superseded`), or by the caller of [`Store::read`], [`Store::take`], [`Store::start`],
 //! [`Store::stop`] or [`Store::status`] when its producers are dead: `stopped` when a stop was requested, else `interrupted`
-//! with reason `lease`. Whoever appends it tells the listeners in the same step.
+//! with reason `lease`. The listeners are notified in the same step.
 //!
 //! # Dead producers
 //!
-//! A lease that has lapsed is no proof: nobody can renew one while the store is away, stands still or refuses writes. So a
-//! look at a generation whose last lease has less than [`GRACE`](super::GRACE) left puts it under suspicion, and tells its producers
-//! ([`ControlMessage::Suspected`]), who renew it at once. They are dead when every lease has lapsed, nothing was heard of them for
+//! An expired lease is no proof: nobody can renew one while the store is away, stands still or refuses writes. So a
+//! look at a generation whose last lease has less than [`GRACE`](super::GRACE) left puts it under suspicion, and notifies its producers
+//! ([`ControlMessage::Suspected`]), who renew it at once. They are dead when every lease has expired, nothing was heard of them for
 //! [`GRACE`](super::GRACE), and the store was looked at, and could take note of that, all the while, with no pause longer than [`PAUSE`](super::PAUSE). Looks that
 //! show a suspicion say when the next one is due ([`Head::doubt`](super::Head::doubt)); [`Store::start`], [`Store::status`] and
 //! [`Store::sweep`] do not answer before they know, and so may take as long as [`GRACE`](super::GRACE).
@@ -39,8 +39,8 @@ use super::{
     logs::{LogWrite, LogWritten},
     rights::Rights,
     values::{
-        Ack, Append, Appended, Found, ListCursor, OwnerCheck, Page, Piece, Read, Renew, Restore, Start,
-        Started, StopResult, StreamStatus, Sweep, Swept,
+        Ack, Append, Appended, Found, Known, ListCursor, OwnerCheck, Page, Piece, Read, Renew, Restore,
+        Start, Started, StopResult, StreamStatus, Sweep, Swept,
     },
 };
 use crate::{
@@ -51,6 +51,9 @@ use crate::{
         frame::{Frame, Reference},
     },
 };
+
+/// The most streams of one [`Store::changed`].
+pub const MOST_LOOKS: usize = 256;
 
 /// What an asynchronous operation of a store returns.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'a>>;
@@ -102,11 +105,18 @@ pub enum ControlMessage {
         /// Whose producers are suspected to be dead: they show that they live by a renewal.
         generation: Ulid,
     },
-    /// The generation was ended by somebody else: taken over, deleted, or its lease had lapsed.
-    Ended {
-        /// Which generation was ended by somebody else.
+    /// A producer was replaced by another one, who goes on with its generation.
+    Replaced {
+        /// What it may not write to any more.
         generation: Ulid,
-        /// How it ended, for those who produced it.
+        /// Who is fenced.
+        producer: Ulid,
+    },
+    /// Another process ended the generation: it was taken over or deleted, or its lease had expired.
+    Ended {
+        /// The generation that was ended.
+        generation: Ulid,
+        /// How it ended, for its producers.
         terminal: Terminal,
     },
 }
@@ -120,7 +130,7 @@ pub enum FinishedNews {
     Opened,
 }
 
-/// Who is told. Called on the engine's thread; must not block.
+/// Receives a store's messages. Called on the engine's thread; must not block.
 pub trait Listener: Send + Sync + 'static {
     /// A message of a stream that is listened to.
     fn on_live(&self, stream: &StreamId, message: LiveMessage);
@@ -134,7 +144,7 @@ pub trait Listener: Send + Sync + 'static {
     fn on_state(&self, state: ConnectionState, reason: &str);
     /// A connection is being made, as whom the engine's host has to say; dropped, another engine is asked.
     fn on_credentials(&self, _answer: CredentialsSender) {}
-    /// Something works less well than it could, for a reason that whoever runs the store can remove.
+    /// Something works less well than it could, for a reason that the store's operator can remove.
     fn on_warning(&self, _warning: &str) {}
 }
 
@@ -146,7 +156,7 @@ pub trait Listener: Send + Sync + 'static {
 pub trait Store: Send + Sync + 'static {
     /// Connects, if there is something to connect to. Every other operation does so by itself.
     fn connect(&self) -> Pending<'_, ()>;
-    /// Begins or joins a generation; the stream enters the index. Producers' control messages are listened to before.
+    /// Begins or joins a generation, or goes on with it; the stream enters the index. Producers' control messages are listened to before.
     /// Errors: [`crate::Error::Active`], [`crate::Error::Forbidden`], [`crate::Error::Store`] for more than
     /// [`MAX_PRODUCERS`](super::MAX_PRODUCERS) producers.
     fn start<'a>(&'a self, stream: &'a StreamId, start: &'a Start) -> Pending<'a, Started>;
@@ -183,15 +193,34 @@ pub trait Store: Send + Sync + 'static {
     fn forks<'a>(&'a self, stream: &'a StreamId, list: &'a ForkList) -> Pending<'a, Forks>;
     /// Prolongs a lease.
     fn renew<'a>(&'a self, stream: &'a StreamId, renew: &'a Renew) -> Pending<'a, Appended>;
-    /// A producer of this engine has ended, whether or not the store has heard of it: nothing that was noted here to write
-    /// for it is of use any more.
-    fn release(&self, _producer: Ulid) {}
+    /// A producer of this engine is gone: nothing that was noted here to write for it is of use any more. `has_ended`: and the
+    /// store knows it. Else nobody vouches for it from now on.
+    fn release(&self, _stream: &StreamId, _producer: Ulid, _has_ended: bool) {}
+    /// Shows that this engine lives, for so long, on behalf of all producers that it has: one call in the place of a renewal for each.
+    /// Nothing where the store does not take that for a sign of them ([`Store::vouched_lease`]).
+    fn vouch(&self, _lease: Duration) -> Pending<'_, ()> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+    /// For how long a producer that has appended or renewed is alive without another sign of its own, while its engine vouches
+    /// for it; `None` where that does not count.
+    fn vouched_lease(&self, _lease: Duration) -> Option<Duration> {
+        None
+    }
+    /// For how long the engine that this node is has shown that it lives.
+    fn vouched(&self, _node: Ulid) -> Pending<'_, Duration> {
+        Box::pin(std::future::ready(Ok(Duration::ZERO)))
+    }
+    /// Which of these streams are not as they are known, by their places: a look that costs next to nothing. No more than
+    /// [`MOST_LOOKS`](super::MOST_LOOKS).
+    fn changed<'a>(&'a self, _streams: &'a [Known]) -> Pending<'a, Vec<usize>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
+    }
     /// Reads a page; `None` when the stream does not exist (or holds nothing but a kept stop).
     /// Errors: [`crate::Error::Forbidden`], [`crate::Error::Corrupt`].
     fn read<'a>(&'a self, stream: &'a StreamId, read: &'a Read) -> Pending<'a, Option<Page>>;
-    /// Requests a stop; `keep` is how long it is kept for a stream that does not exist yet. Each owner's own is kept apart from
-    /// those of others, of whom there are at most [`MAX_KEPT_STOPS`](super::MAX_KEPT_STOPS); beside these the last one by anybody. A start is stopped
-    /// by its owner's own, or by the last one if that was by somebody who may stop it.
+    /// Requests a stop; `keep` is how long it is kept for a stream that does not exist yet. The stop of each owner is kept separately,
+    /// for at most [`MAX_KEPT_STOPS`](super::MAX_KEPT_STOPS) owners, and in addition the last one by anybody. A start is stopped by its owner's stop,
+    /// or by the last one if its sender may stop the stream.
     /// Errors: [`crate::Error::Forbidden`], [`crate::Error::Store`] for too many owners.
     fn stop<'a>(
         &'a self,
@@ -211,9 +240,9 @@ pub trait Store: Send + Sync + 'static {
     ) -> Pending<'a, Vec<bool>>;
     /// A consumer's cursor, whose generation may no longer be kept.
     fn cursor<'a>(&'a self, stream: &'a StreamId, consumer: &'a str) -> Pending<'a, Option<Cursor>>;
-    /// What is found under a stream's name, as part of a list: what is damaged is no error here.
+    /// Looks up a stream's name, as part of a list: a damaged record is not an error here.
     fn inspect<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, Found>;
-    /// What is known of a stream. Errors: [`crate::Error::Store`] for a damaged one.
+    /// The status of a stream. Errors: [`crate::Error::Store`] for a damaged one.
     fn status<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, Option<StreamStatus>> {
         Box::pin(async move {
             match self.inspect(stream).await? {
@@ -229,10 +258,10 @@ pub trait Store: Send + Sync + 'static {
     }
     /// The bytes that the store's memory holds of a stream, about; `None` when it does not exist.
     fn memory<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, Option<u64>>;
-    /// Removes a stream, or whatever stands in its place, and ends its readers and producers; whether there was one.
+    /// Removes a stream, or anything else in its place, and ends its readers and producers; returns whether there was one.
     fn delete<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, bool>;
-    /// Removes those of these streams that the rule is about, each atomically as [`Store::delete`] does it, and takes
-    /// what is gone from the index, unless it has been started meanwhile.
+    /// Removes those of these streams that match the rule, each atomically as [`Store::delete`] does, and drops
+    /// streams that are gone from the index, unless they have been started meanwhile.
     fn sweep<'a>(&'a self, streams: &'a [StreamId], rule: &'a Sweep) -> Pending<'a, Vec<Swept>>;
     /// What the server says of itself (`INFO`), of a cluster one of them; `None` when there is no server.
     fn info(&self) -> Pending<'_, Option<String>>;
@@ -254,7 +283,7 @@ pub trait Store: Send + Sync + 'static {
     fn dead<'a>(&'a self, work: Work<'a>, dead: &'a Dead) -> Pending<'a, Vec<Item>>;
     /// Lists groups, in no order; `None` when the stream does not exist.
     fn groups<'a>(&'a self, work: Work<'a>) -> Pending<'a, Option<Vec<GroupStatus>>>;
-    /// Adds a generation to [`Work::Finished`], if a group has ever asked for it; with `if_open` only if nobody has
+    /// Adds a generation to [`Work::Finished`], if a group has ever asked for items; with `if_open` only if nobody has
     /// announced it yet. A store that sees every end by itself has nothing to do here.
     fn announce<'a>(&'a self, finished: &'a Finished, if_open: bool) -> Pending<'a, ()>;
     /// An open generation is not there any more, and will not be announced.

@@ -16,7 +16,7 @@ pub const PAUSE: Duration = Duration::from_millis(1500);
 /// So soon, at the latest, the next look at a suspected producer is due.
 pub const AGAIN: Duration = Duration::from_millis(750);
 
-/// What a look at a stream says, and how soon another one may say something else: leases have lapsed, and it will show whether
+/// The answer of a look at a stream, and how soon to look again: leases have expired, and the next look will show whether
 /// the producers are dead.
 pub(super) struct Look<T> {
     pub answer: T,

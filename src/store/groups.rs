@@ -1,7 +1,7 @@
-//! Work that the consumers of a group share: what is handed to them, and what becomes of it.
+//! Work that the consumers of a group share: its items and their resolution.
 //!
 //! Every item of the work is handed to one consumer of the group. It stays that consumer's until it is resolved; one that
-//! was held for longer than [`Take::claim_idle`] goes to whoever takes next. An item that was handed out
+//! was held for longer than [`Take::claim_idle`] goes to the next consumer that takes items. An item that was handed out
 //! [`Take::max_deliveries`] times and never resolved is a *dead letter*: nobody gets it until it is retried.
 
 use std::{fmt, str::FromStr, time::Duration};
@@ -18,7 +18,7 @@ use crate::{
 /// A stream, and the queue of finished generations, has at most this many groups.
 pub const MAX_GROUPS: usize = 100;
 
-/// A group is handed nothing new while it holds this many items that are neither resolved nor given up.
+/// A group gets no new items while it holds this many that are neither resolved nor given up.
 pub const MAX_HELD: usize = 10_000;
 
 /// About so many finished generations are remembered.
@@ -128,11 +128,11 @@ pub struct Taken {
     pub items: Vec<Item>,
     /// The last generation has ended, and the group has resolved or given up everything.
     pub done: Option<Terminal>,
-    /// Items that were not resolved are gone with their generation; the group goes on from here. Told once.
+    /// Items that were not resolved are gone with their generation; the group continues from here. Reported once.
     pub lost: Option<Cursor>,
 }
 
-/// What becomes of an item.
+/// The resolution of an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
@@ -189,11 +189,11 @@ pub struct Dead {
 pub struct GroupStatus {
     /// As `consume` was given it.
     pub group: String,
-    /// Items that were handed out and neither resolved nor given up.
+    /// Items that were delivered and neither resolved nor given up.
     pub held: u64,
     /// Dead letters.
     pub dead: u64,
-    /// Items that were never handed out; `None` where the store cannot tell.
+    /// Items that were never delivered; `None` if the store does not know.
     pub behind: Option<u64>,
 }
 

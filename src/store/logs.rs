@@ -1,7 +1,7 @@
 //! Logs: generations without a leased producer (`docs/adr/0035-an-open-log.md`).
 //!
-//! Anybody appends, anybody closes, and nothing is interrupted: in the place of a producer a log has [`NOBODY`], whose lease never
-//! lapses. Keys, frames, messages and ends are those of every other generation.
+//! Any process appends, any process closes, and nothing is interrupted: instead of a producer a log has [`NOBODY`], whose lease
+//! never expires. Keys, frames, messages and ends are those of every other generation.
 
 use std::time::Duration;
 
@@ -86,7 +86,7 @@ pub struct LogWrite {
     pub batch: u64,
     /// The last chunk that the engine knows of. A log that ends before it has lost something: that seq is not given to another chunk.
     pub known: Option<Cursor>,
-    /// The generation that the pieces of `large` are in.
+    /// The generation that the log has to be: the one that the pieces of `large` are in, or that the caller knows.
     pub generation: Option<Ulid>,
     /// On whose behalf.
     pub producer: Option<LogProducer>,
@@ -149,7 +149,7 @@ pub enum LogOutcome {
     Disorder,
     /// Pieces of the large chunk are not there (any more).
     Incomplete,
-    /// The log has been made anew since its pieces were put down.
+    /// The log is not of the generation that it has to be: it has been made anew.
     Renewed,
     /// The sealed part does not end where the seal begins.
     Unsealed,

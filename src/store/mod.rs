@@ -16,12 +16,14 @@ pub mod redis;
 mod rights;
 pub mod values;
 
-pub use contract::{ControlMessage, FinishedNews, Listener, LiveMessage, Pending, SharedStore, Store};
+pub use contract::{
+    ControlMessage, FinishedNews, Listener, LiveMessage, MOST_LOOKS, Pending, SharedStore, Store,
+};
 pub use doubt::{AGAIN, GRACE, PAUSE};
 pub use open::{Opened, open};
 pub use rights::{Lack, Rights};
 pub use values::{
-    Ack, Append, Appended, ConsumerStatus, Found, Head, IfActive, IfEnded, ListCursor, MAX_CONSUMERS,
+    Ack, Append, Appended, ConsumerStatus, Found, Head, IfActive, IfEnded, Known, ListCursor, MAX_CONSUMERS,
     MAX_KEPT_STOPS, MAX_PAGE_FRAMES, MAX_PRODUCERS, OwnerCheck, Page, Piece, Position, Read, Renew, Restore,
-    SHOWN_CONSUMERS, Seal, Start, Started, StopResult, StreamStatus, Sweep, Swept,
+    SHOWN_CONSUMERS, Seal, Start, Started, StopResult, StreamStatus, Sweep, Swept, Vouched,
 };

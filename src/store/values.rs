@@ -25,7 +25,7 @@ pub const MAX_KEPT_STOPS: usize = 1000;
 /// So many of them are part of a stream's status.
 pub const SHOWN_CONSUMERS: usize = 100;
 
-/// A shared generation has at most this many producers. Those whose leases have lapsed make room.
+/// A shared generation has at most this many producers. Those whose leases have expired make room.
 pub const MAX_PRODUCERS: usize = 1000;
 
 /// A page has at most this many frames.
@@ -42,6 +42,9 @@ pub enum IfActive {
     Takeover,
     /// Join the live generation if it was itself started to be shared, else refuse with [`crate::Error::Active`].
     Share,
+    /// Take the place of the live generation's only producer, who is fenced, and go on after its last chunk; a generation
+    /// whose leases have lapsed is live until somebody has ended it. Refuse a shared one and a log with [`crate::Error::Active`].
+    Continue,
 }
 
 /// What to do when the stream has an ended generation.
@@ -55,7 +58,7 @@ pub enum IfEnded {
     Error,
 }
 
-/// Begins a generation, or joins a shared one.
+/// Begins a generation, joins a shared one, or goes on with one.
 ///
 /// Idempotent by `producer`: the same request again returns the same answer as long as that producer is registered.
 #[derive(Debug, Clone)]
@@ -82,22 +85,29 @@ pub struct Start {
 /// The answer to [`Start`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Started {
-    /// The generation: the requested one, maybe under a later id, or the shared one that was joined.
+    /// The generation: the requested one, maybe under a later id, or the one that was joined or is gone on with.
     pub generation: Ulid,
     /// Counts the generations of the stream; the ids of its log begin with it.
     pub ordinal: u64,
-    /// The last seq at this moment: before the generation's first chunk, or wherever a shared one stands.
+    /// The seq before the generation's first chunk.
+    pub base: u64,
+    /// The last seq at this moment: the base, or wherever a generation stands that others have begun.
     pub seq: u64,
-    /// The reason of a stop that was kept for this start, or that a shared generation has already received.
+    /// How often the generation's only producer has been replaced by one that goes on with it.
+    pub turn: u64,
+    /// The reason of a stop that was kept for this start, or that the generation has already received.
     pub stop: Option<String>,
 }
 
 /// Puts back a generation whose record the store has lost (a restart without persistence, a failover, an eviction).
 ///
-/// If an older generation is there, because its producer, which was taken over, was faster to put it back, or because the
-/// takeover itself was lost, that one is ended as `interrupted` / `superseded`. Of two generations the older one has the
-/// lower ordinal, or with the same ordinal the lower id; but one whose id names a later time is not older, whatever its
-/// ordinal: it began when there was nothing left to count on from.
+/// If the store has an older generation (its producer, which was taken over, was faster to restore it, or the takeover itself
+/// was lost), that one is ended as `interrupted` / `superseded`. Of two generations, the older one has the lower ordinal or,
+/// with equal ordinals, the lower id. But one whose id names a later time is not older, whatever its ordinal: it began when
+/// there was no record from which to continue counting.
+///
+/// If the generation is there with a producer that this one has replaced, which was faster or whose replacement was lost, that one is
+/// fenced again: what it has written since is dropped, and with it whatever cannot be told from that.
 ///
 /// Does nothing and answers as [`Store::append`](super::Store::append) would when the generation itself, or a later one, is there after all.
 #[derive(Debug, Clone)]
@@ -111,6 +121,10 @@ pub struct Restore {
     /// The seq before the first chunk that the producer can still write again. Chunks between `base` and it are gone,
     /// which readers find out for themselves.
     pub seq: u64,
+    /// [`Started::turn`] of the producer.
+    pub turn: u64,
+    /// [`Started::seq`] of the producer: what follows in its generation is its own.
+    pub own_after: u64,
 }
 
 /// Appends one batch of one producer.
@@ -137,7 +151,7 @@ pub struct Append {
     pub terminal: Option<Terminal>,
     /// What is sealed in the same step, after the chunks were appended and before the end.
     pub seal: Option<Seal>,
-    /// The producer's lease begins anew.
+    /// Starts the producer's lease again, for this long.
     pub lease: Duration,
 }
 
@@ -168,7 +182,7 @@ pub struct Piece {
     pub generation: Ulid,
     /// Who writes: fenced if it has no part in the generation any more.
     pub producer: Ulid,
-    /// The producer's lease begins anew.
+    /// Starts the producer's lease again, for this long.
     pub lease: Duration,
     /// What the frame that follows will refer to.
     pub large: Reference,
@@ -213,11 +227,11 @@ pub enum Appended {
 /// Prolongs a lease without writing; the answer's `last` is the log's last seq.
 #[derive(Debug, Clone)]
 pub struct Renew {
-    /// What the producer has a part in.
+    /// The producer's generation.
     pub generation: Ulid,
-    /// Whose lease begins anew.
+    /// The producer whose lease is renewed.
     pub producer: Ulid,
-    /// The lease begins anew.
+    /// Starts the lease again, for this long.
     pub lease: Duration,
 }
 
@@ -250,7 +264,7 @@ pub enum Position {
     },
 }
 
-/// Reads one page. Also ends the generation if every lease has lapsed (see the module's *Ending*).
+/// Reads one page. Also ends the generation if every lease has expired (see the module's *Ending*).
 #[derive(Debug, Clone)]
 pub struct Read {
     /// Where from.
@@ -282,10 +296,34 @@ pub struct Head {
     pub seq: u64,
     /// How it ended; `None` while it is active.
     pub terminal: Option<Terminal>,
-    /// Until the last of the live producers' leases lapses; zero when the generation has ended.
+    /// Until the last of the live producers' leases expires; zero when the generation has ended.
     pub lease_left: Duration,
     /// Some: the producers are suspected to be dead, and the next look is due within this.
     pub doubt: Option<Duration>,
+    /// Some: the leases need no look as long as the node lives.
+    pub vouched: Option<Vouched>,
+}
+
+/// Who vouches for a generation's producers; see [`Store::vouch`](super::Store::vouch).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Vouched {
+    /// Whose producers they are.
+    pub node: Ulid,
+    /// How long they count as alive with it, if they give no other sign.
+    pub left: Duration,
+}
+
+/// An active generation as somebody knows it.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// Whose it is.
+    pub stream: StreamId,
+    /// Which one it is.
+    pub generation: Ulid,
+    /// The seq of its last chunk.
+    pub seq: u64,
+    /// Whether there should be no later one; else those of others may not be known.
+    pub is_all: bool,
 }
 
 /// The answer to [`Read`].
@@ -327,7 +365,7 @@ impl Page {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StopResult {
-    /// A live generation has been marked and its producers told.
+    /// A live generation has been marked and its producers notified.
     Stopping,
     /// The stream does not exist; the stop is kept for its start, for the active TTL.
     Kept,
@@ -373,11 +411,11 @@ impl ConsumerStatus {
 pub struct Sweep {
     /// Nobody has written to them for so long.
     pub older_than: Duration,
-    /// They ended like this. A generation whose leases have lapsed counts as ended, as [`Store::read`](super::Store::read) would end it.
+    /// The outcomes to match. A generation whose leases have expired counts as ended, as [`Store::read`](super::Store::read) would end it.
     pub outcomes: Vec<Outcome>,
-    /// Live ones too.
+    /// Also removes live streams.
     pub force: bool,
-    /// Nothing is done, only said.
+    /// Only reports what would be removed.
     pub dry_run: bool,
 }
 

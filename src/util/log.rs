@@ -1,4 +1,4 @@
-//! What happens, for whoever runs the program: `tracing`'s events as JSON, handed to every sink that wants their level.
+//! The log for the program's operator: `tracing`'s events as JSON, passed to every sink that wants their level.
 //!
 //! Without a sink the level is `off`, and an event costs one relaxed load. Events name streams, generations, seqs and causes;
 //! never payloads, metadata, owners or secrets.
@@ -52,7 +52,7 @@ pub fn listen(level: LevelFilter, sink: Weak<dyn LogSink>) {
     tracing::callsite::rebuild_interest_cache();
 }
 
-/// What goes wrong where nobody waits for it is told to the log alone.
+/// Logs a failure that nobody waits for.
 pub(crate) fn dropped<T>(outcome: Result<T, impl Display>, what: &'static str) {
     if let Err(error) = outcome {
         tracing::warn!(cause = %error, "{what}");

@@ -400,7 +400,7 @@ async fn g9_bounds_of_a_record_of_many_producers() {
         let fields: Vec<String> = scene.run(&["HKEYS", "{tm:chat}:meta"]).await;
         let mut pipeline = pipe();
         for field in fields.iter().filter(|field| field.starts_with("p:")) {
-            let lapsed = format!("0 0 1 {}", Ulid::new());
+            let lapsed = format!("0 0 1 {}L300000", Ulid::new());
             pipeline.cmd("HSET").arg("{tm:chat}:meta").arg(field).arg(lapsed);
         }
         scene.send(&pipeline).await;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use tidemark::{
     Error,
-    store::{Append, Appended, IfActive, OwnerCheck, Position, Renew},
+    store::{Appended, IfActive, OwnerCheck, Position, Renew},
 };
 
 use super::support::*;
@@ -99,7 +99,7 @@ async fn g7_nothing_is_kept_for_a_producer_that_has_ended() {
     };
     assert!(whole(1).await);
     assert!(!whole(2).await);
-    store.release(a.producer);
+    store.release(&stream, a.producer, true);
     assert!(
         whole(3).await,
         "it is not known any more that this one may be fast"
@@ -198,15 +198,13 @@ async fn upkeep_is_asked_for_in_time_and_needs_no_chunk() {
     let server = Server::start();
     let (store, _) = open(&config(&server.url()));
     let stream = id("chat");
-    let a = start(IfActive::Error);
+    let mut a = start(IfActive::Error);
+    // Quick appends go on until half of it is over.
+    a.ttl.active = Duration::from_secs(12);
     store.start(&stream, &a).await.unwrap();
     let counted = async || server.run::<u64>("HGET {tm:chat}:meta h").await & 0x1f_ffff_ffff;
-    // Quick appends go on for a third of it.
-    let lease = Duration::from_millis(1_500);
-    let numbered = |number: u64, expected: u64, chunks: &[&str]| Append {
-        lease,
-        ..batch(&a, a.generation, number, Some(expected), chunks)
-    };
+    let numbered =
+        |number: u64, expected: u64, chunks: &[&str]| batch(&a, a.generation, number, Some(expected), chunks);
 
     // The first one is whole, and what follows is fast until upkeep is due; that is said while that is still possible.
     let deadline = Instant::now() + Duration::from_secs(20);

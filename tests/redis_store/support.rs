@@ -331,6 +331,8 @@ pub fn restore(start: &Start, seq: u64) -> Restore {
         ordinal: 1,
         base: 0,
         seq,
+        turn: 0,
+        own_after: 0,
     }
 }
 

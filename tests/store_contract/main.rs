@@ -11,6 +11,7 @@
 mod acking;
 mod appending;
 mod cleaning;
+mod continuing;
 mod ending;
 mod heard;
 mod keeping;
@@ -50,6 +51,14 @@ macro_rules! suite {
             starting::a_shared_generation_is_joined
             starting::seqs_go_on_over_generations
             starting::only_the_owner_starts_again
+            continuing::g4_a_producer_goes_on_and_the_one_before_is_fenced
+            continuing::g4_a_batch_that_was_fast_before_is_fenced_after
+            continuing::a_lapsed_lease_that_nobody_has_judged_is_no_end
+            continuing::an_end_is_final
+            continuing::only_the_owner_goes_on_and_only_with_one_s_own
+            continuing::a_stop_goes_on_too
+            continuing::g4_whoever_went_on_last_is_put_back_over_the_one_before
+            continuing::g4_the_one_before_is_not_put_back
             appending::an_append_takes_the_next_seqs
             appending::a_batch_is_written_once
             appending::a_late_copy_of_an_older_batch_writes_nothing

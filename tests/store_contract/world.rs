@@ -235,10 +235,15 @@ impl Producer<'_> {
 
     pub fn restoral(&self, seq: u64) -> Restore {
         Restore {
-            start: self.start.clone(),
+            start: Start {
+                generation: self.started.generation,
+                ..self.start.clone()
+            },
             ordinal: self.started.ordinal,
-            base: self.started.seq,
+            base: self.started.base,
             seq,
+            turn: self.started.turn,
+            own_after: self.started.seq,
         }
     }
 

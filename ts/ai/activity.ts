@@ -1,14 +1,14 @@
-/** What a page has to do with a chat at the moment, for those who follow what begins elsewhere. */
+/** What a page is doing with a chat, for those who follow answers that begin elsewhere. */
 export class Activity {
   /** The last answer of which the page has seen a part: a ULID. */
   generation = ''
-  /** The message whose answer is asked for next, if that may have ended already. */
+  /** The message whose answer is requested next, if that answer may have ended already. */
   after: string | undefined
-  /** Is told of the messages that an answer is asked for. */
+  /** Called with the messages for which an answer is requested. */
   onAsk: ((messages: readonly unknown[]) => void) | undefined
-  /** These messages as they are by now: an answer among them may have gone on. */
+  /** The current state of these messages: an answer among them may have grown. */
   latest: (<Message>(messages: Message[]) => Message[]) | undefined
-  /** Is told when nothing is asked for or read any more. */
+  /** Called when nothing is requested or read any more. */
   onIdle: (() => void) | undefined
   #pending = 0
 

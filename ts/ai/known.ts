@@ -10,10 +10,10 @@ export interface KnownTransport {
   followWatched(chatIds: readonly string[], signal: AbortSignal): Promise<Follow>
 }
 
-/** By which transport each chat was asked last: what has nothing but a chat's id finds it here. */
+/** The transport that each chat used last, for code that only knows the chat's id. */
 const known = new Map<string, KnownTransport>()
 
-/** More chats than these a page has long left. */
+/** The most chats that are remembered; the page has long left any others. */
 const MOST = 1000
 
 export function remember(chatId: string, transport: KnownTransport): void {

@@ -1,10 +1,10 @@
 /**
- * One tab of a browser leads, for as long as it lives: by the browser's locks, or, on pages that have none (those without TLS), by
- * an election of the tabs.
+ * One tab of a browser leads for as long as it lives. The browser's locks decide which; on pages that have none (those without TLS),
+ * the tabs elect it.
  */
 import { clearTimeout, setTimeout } from '../util/browser-timers.js'
 
-/** What tabs say to each other; those of other kinds are not for us. */
+/** Messages between tabs; other kinds are ignored. */
 export interface Channel {
   post(message: object): void
   listen(listener: (message: Record<string, unknown>) => void): () => void
@@ -21,11 +21,11 @@ interface Locks {
 export interface Leading {
   /** Lets another one lead. */
   leave(): void
-  /** Takes over: who leads does not answer. */
+  /** Takes over from a leader that does not answer. */
   usurp(): void
 }
 
-/** How often a leader says that it is there, in the tabs' own election. */
+/** How often an elected leader sends a heartbeat. */
 const BEAT_MS = 2_000
 
 /** Calls `lead` when this tab leads, with a signal that is aborted when it no longer does. */
@@ -55,7 +55,7 @@ function locked(locks: Locks, name: string, lead: (signal: AbortSignal) => void)
       })
     locks.request(name, options, hold).catch(() => {
       end()
-      // Another tab has taken it, while this one was asleep: it may come back to it.
+      // Another tab has taken the lock while this one was asleep; it may come back.
       if (!left.signal.aborted && !options.signal?.aborted) wait()
     })
   }
@@ -76,7 +76,7 @@ function locked(locks: Locks, name: string, lead: (signal: AbortSignal) => void)
   }
 }
 
-/** Who has claimed first leads, and says so again and again; of two, the one with the smaller name. */
+/** The first tab to claim leads, and repeats its claim; of two, the one with the smaller name. */
 function elected(channel: Channel, lead: (signal: AbortSignal) => void, beatMs: number): Leading {
   const me = `${Date.now().toString(36)}${Math.random().toString(36).slice(2)}`
   let term: AbortController | undefined
@@ -99,7 +99,7 @@ function elected(channel: Channel, lead: (signal: AbortSignal) => void, beatMs: 
   const follow = () => {
     term?.abort()
     term = undefined
-    // Not all at once, when the leader has gone.
+    // Tabs must not all claim at once when the leader has gone.
     after(beatMs * (2 + Math.random()), claim)
   }
   const unlisten = channel.listen(({ kind, by }) => {

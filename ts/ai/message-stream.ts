@@ -4,16 +4,17 @@ import type { Activity } from './activity.js'
 
 /**
  * The chunks of an answer for the SDK, which knows nothing of the responses that they came in. `open` begins to follow, and
- * tells its callback what comes without a cursor.
+ * tells its callback what comes without a cursor. `from`: what was seen before.
  */
 export function messageStream(
   open: (onOther: (data: string) => void) => Follow,
   activity: Activity,
+  from?: string,
 ): ReadableStream<never> {
-  let isResumable = false
+  let isResumable = from !== undefined
   let isStopped = false
   let isOver = false
-  let generation: string | undefined
+  let generation = from && generationOf(from)
   let following: Follow
   const over = () => {
     if (!isOver) activity.end()
@@ -26,7 +27,7 @@ export function messageStream(
       following = open((data) => {
         const chunk = parsed(data)
         isStopped ||= typeOf(chunk) === 'abort'
-        // A response that goes on repeats how the open parts began: who has seen them must not see them again.
+        // A resumed response repeats how the open parts began; a reader that has seen these chunks must not see them again.
         if (!isResumable || isEnding(chunk)) controller.enqueue(chunk)
       })
     },
@@ -35,7 +36,7 @@ export function messageStream(
         const { done, value } = await following.next()
         if (!done) return take(controller, value)
         if (following.outcome === undefined) throw new FollowError(CUT, 'ERR_INTERRUPTED')
-        // As after the hook's own `stop`: nothing is sent automatically to a model that was told to stop.
+        // As after the hook's own `stop`: nothing is sent automatically to a model that was stopped.
         if (isStopped) throw new DOMException('the answer was stopped', 'AbortError')
         controller.close()
         over()
@@ -52,7 +53,7 @@ export function messageStream(
   function take(controller: Controller, { cursor, data }: FollowedChunk) {
     const of = generationOf(cursor)
     generation ??= of
-    // What another answer has taken the place of is over.
+    // An answer that another one has replaced is over.
     if (of !== generation) throw new FollowError('interrupted: superseded', 'ERR_INTERRUPTED')
     activity.generation = of
     isResumable = true
@@ -73,7 +74,7 @@ function parsed(data: string): unknown {
   }
 }
 
-/** Chunks by which a server says how an answer has ended, which are no part of it. */
+/** Chunks with which a server says how an answer has ended; they are not part of the answer. */
 function isEnding(chunk: unknown): boolean {
   const type = typeOf(chunk)
   return type === 'abort' || type === 'error'

@@ -6,16 +6,17 @@ import { Activity } from './activity.js'
 import { remember } from './known.js'
 import { messageStream } from './message-stream.js'
 import { type Resolvable, resolve } from './resolvable.js'
+import type { Kept, Saved } from './saved.js'
 
-/** What an error of the transport is. */
+/** The class of the transport's errors. */
 export { FollowError }
 
 type Credentials = 'omit' | 'same-origin' | 'include'
 
-/** How an answer's connection is. */
+/** The state of an answer's connection. */
 export type Connection = 'connected' | 'reconnecting'
 
-/** The stream of a message's chunks: each of the kind that the SDK's version has, which is not told apart here. */
+/** The stream of a message's chunks, in the form of the SDK's version; the types do not distinguish versions. */
 export type MessageChunks = ReadableStream<never>
 
 export interface TidemarkChatTransportOptions<Message = unknown> {
@@ -23,7 +24,7 @@ export interface TidemarkChatTransportOptions<Message = unknown> {
    * Where `POST` of `chatRoutes` is; `GET` and `DELETE` are at `<api>/<chat's id>/stream`. Default `/api/chat`.
    */
   api?: string | undefined
-  /** Of every request; a function is asked each time, for a token that expires. */
+  /** Headers of every request; a function is called for each one, for a token that expires. */
   headers?: Resolvable<HeadersLike> | undefined
   /** As for `fetch`; `'include'` sends cookies to another origin. */
   credentials?: Resolvable<Credentials> | undefined
@@ -32,35 +33,40 @@ export interface TidemarkChatTransportOptions<Message = unknown> {
   /** Default: the global one. */
   fetch?: typeof fetch | undefined
   /**
-   * If a message is sent while the chat is being answered, which another tab may have asked for: `'queue'` waits for that answer's
-   * end, `'interrupt'` stops it, `'refuse'` fails with `ERR_ACTIVE`. Default `'refuse'`.
+   * What to do if a message is sent while the chat is being answered, possibly for another tab: `'queue'` waits for the end of that
+   * answer, `'interrupt'` stops it, `'refuse'` fails with `ERR_ACTIVE`. Default `'refuse'`.
    */
   whileBusy?: 'queue' | 'interrupt' | 'refuse' | undefined
   /**
-   * The last message that the page has when it is loaded, by which the routes know whether an answer that has ended meanwhile is
-   * missing: its id, or a function that tells it.
+   * The id of the last message that the page has when it is loaded, or a function that returns it. It tells the routes whether the
+   * page lacks an answer that has ended meanwhile.
    */
   after?: string | ((chatId: string) => string | null | undefined) | undefined
   /**
+   * What the page has kept of an answer that may be under way, by `savedAnswer` of `tidemark/ai/saved`: the rest is asked for
+   * alone. Default: a resumed answer is sent from its beginning.
+   */
+  saved?: Saved | undefined
+  /**
    * Lets chats follow what begins in another tab or on another device: those that are given to `useWatch` of `tidemark/react`, or
-   * to `watch` of `tidemark/watch`. One connection for each browser. Default false.
+   * to `watch` of `tidemark/ai/watch`. One connection for each browser. Default false.
    */
   watch?: boolean | undefined
-  /** Is told when an answer's connection was lost, and when it is there again. */
+  /** Called when an answer's connection is lost, and when it is back. */
   onConnection?: ((connection: Connection, chatId: string) => void) | undefined
-  /** Without a byte for so long, not even a heartbeat, the connection counts as lost. Default 45,000. */
+  /** Milliseconds without a byte, even of a heartbeat, after which the connection counts as lost. Default 45,000. */
   silenceMs?: number | undefined
-  /** The longest pause between two tries. Default 10,000. */
+  /** The longest pause between two attempts to connect, in milliseconds. Default 10,000. */
   maxRetryMs?: number | undefined
-  /** As the SDK's transports have it: makes another request of a `POST`. */
+  /** As in the SDK's transports: changes the request of a `POST`. */
   prepareSendMessagesRequest?: ((request: PreparedSend<Message>) => MaybePromise<PreparedRequest>) | undefined
-  /** The same for the request that follows an answer. A cursor is added to its URL when an answer goes on. */
+  /** The same for the request that follows an answer. When an answer is resumed, a cursor is added to its URL. */
   prepareReconnectToStreamRequest?:
     | ((request: Prepared) => MaybePromise<Omit<PreparedRequest, 'body'>>)
     | undefined
 }
 
-/** What the `prepare…` functions are given. */
+/** The argument of the `prepare…` functions. */
 export interface Prepared {
   id: string
   api: string
@@ -76,7 +82,7 @@ export interface PreparedSend<Message> extends Prepared {
   messageId: string | undefined
 }
 
-/** What they return; what is left out stays as it was. */
+/** The result of the `prepare…` functions; a missing field stays as it was. */
 export interface PreparedRequest {
   api?: string
   headers?: HeadersLike
@@ -84,7 +90,7 @@ export interface PreparedRequest {
   body?: object
 }
 
-/** What the SDK gives to each request. */
+/** Options that the SDK passes with each request. */
 export interface ChatRequest {
   chatId: string
   abortSignal?: AbortSignal | undefined
@@ -99,21 +105,26 @@ export interface SendRequest<Message> extends ChatRequest {
   messageId?: string | undefined
 }
 
-/** Most cuts are those of a proxy or a deploy: the next connection is as good as any. */
+/** Most connections are cut by a proxy or a deploy, so an early retry succeeds. */
 const FIRST_RETRY_MS = 100
 
-/** So often it is asked whether there is an answer, within three seconds, before that has failed. */
+/** How often the transport asks, within three seconds, whether there is an answer before it gives up. */
 const TRIES = 5
 
 /** A `transport` of `useChat`, for one chat or many. */
 export class TidemarkChatTransport<Message = unknown> {
-  /** What is resumed comes from its beginning: `ai` 7 begins the message anew with it. */
-  readonly resumeStreamIsReplay = true
+  #beginsAnew = false
   readonly #options: TidemarkChatTransportOptions<Message>
   readonly #activities = new Map<string, Activity>()
 
   constructor(options: TidemarkChatTransportOptions<Message> = {}) {
     this.#options = options
+  }
+
+  /** What is resumed comes from its beginning: `ai` 6 and 7 begin the message anew with it, `ai` 5 does not ask. */
+  get resumeStreamIsReplay(): true {
+    this.#beginsAnew = true
+    return true
   }
 
   /** Asks for an answer, and follows it to its end. */
@@ -136,7 +147,7 @@ export class TidemarkChatTransport<Message = unknown> {
         response = await this.#post(request)
       } catch (error) {
         if (request.abortSignal?.aborted) throw error
-        // The request may have arrived all the same: then its answer is there.
+        // The request may have arrived anyway: then its answer is there.
         const found = await this.#follow(request, asked).catch(() => null)
         if (found === null) throw error
         return found
@@ -147,19 +158,23 @@ export class TidemarkChatTransport<Message = unknown> {
     }
   }
 
-  /** The answer that the chat is being given; null when there is none. */
+  /** The chat's current answer; null if there is none. */
   reconnectToStream(request: ChatRequest): Promise<MessageChunks | null> {
-    return this.#busy(request, (activity) => {
-      const { after } = this.#options
+    return this.#busy(request, async (activity) => {
+      const { after, saved } = this.#options
+      const kept = await saved?.(request.chatId, async (query) => {
+        const { url, init } = await this.#target(request)
+        return this.#fetch(withQuery(url, query), { ...init, signal: request.abortSignal ?? null })
+      })
       const wanted = activity.after ?? (typeof after === 'function' ? after(request.chatId) : after)
       activity.after = undefined
-      return this.#follow(request, wanted)
+      return this.#follow(request, wanted, kept)
     })
   }
 
   /**
-   * Ends the answer, wherever the model is called; every tab keeps the part that was there. `'stopping'`; `'ended'`: it was over;
-   * `'kept'`: it has yet to start, and will be stopped if it does within 10 s. The hook's own `stop` only stops reading.
+   * Ends the answer, wherever the model is called; every tab keeps the part that it has. Resolves to `'stopping'`; `'ended'`, if it was
+   * over; or `'kept'`, if it has not started yet: it is stopped if it starts within 10 s. The hook's own `stop` only stops reading.
    */
   async stop(chatId: string): Promise<'stopping' | 'ended' | 'kept'> {
     const { url, init } = await this.#target({ chatId })
@@ -173,7 +188,7 @@ export class TidemarkChatTransport<Message = unknown> {
     return this.#options.watch === true
   }
 
-  /** @internal Where `POST` of the chats is, which tells apart the servers that a page has to do with. */
+  /** @internal The URL of the chats' `POST`, which identifies the server. */
   get api(): string {
     return this.#options.api ?? '/api/chat'
   }
@@ -185,12 +200,12 @@ export class TidemarkChatTransport<Message = unknown> {
     return known
   }
 
-  /** @internal Follows what is said of chats, and not within one; ends when it is aborted. */
+  /** @internal Follows the announcements about chats; ends when it is aborted. */
   async followWatched(chatIds: readonly string[], signal: AbortSignal): Promise<Follow> {
     const chatId = chatIds[0] as string
     const { url } = await this.#target({ chatId })
     const query = chatIds.map((id) => `watch=${encodeURIComponent(id)}`).join('&')
-    return follow(url + (url.includes('?') ? '&' : '?') + query, {
+    return follow(withQuery(url, query), {
       ...this.#pace,
       signal,
       fetch: async (url, { signal = null } = {}) => {
@@ -205,7 +220,7 @@ export class TidemarkChatTransport<Message = unknown> {
     return { silenceMs, minRetryMs: FIRST_RETRY_MS, maxRetryMs }
   }
 
-  /** What is asked for is under way until it has failed; its stream takes over from there. */
+  /** A request counts as in flight until it fails or its stream takes over. */
   async #busy<T>(request: ChatRequest, work: (activity: Activity) => Promise<T>): Promise<T> {
     const { chatId } = request
     remember(chatId, this)
@@ -218,14 +233,14 @@ export class TidemarkChatTransport<Message = unknown> {
     }
   }
 
-  /** Whether another try may be worth it: the answer that was under way is over, or has been told to stop. */
+  /** Whether a retry may succeed: the answer in the way is over, or is being stopped. */
   async #makesWay(request: ChatRequest): Promise<boolean> {
     const { whileBusy = 'refuse' } = this.#options
     if (whileBusy === 'refuse') return false
     if (whileBusy === 'interrupt') await this.stop(request.chatId)
     else {
       const chunks = await this.#follow(request)
-      // Its errors are told to those who wait for it.
+      // Its errors go to those who wait for it.
       await chunks?.pipeTo(new WritableStream()).catch(() => {})
     }
     request.abortSignal?.throwIfAborted()
@@ -248,7 +263,7 @@ export class TidemarkChatTransport<Message = unknown> {
     })
   }
 
-  /** Where an answer is followed, and with what. */
+  /** The request that follows an answer. */
   async #target(request: ChatRequest, after?: string | null): Promise<Target> {
     const given = await this.#given(request)
     const prepared = await this.#options.prepareReconnectToStreamRequest?.(given)
@@ -261,7 +276,7 @@ export class TidemarkChatTransport<Message = unknown> {
     return { url: all.size > 0 ? `${base}?${all}` : `${base}`, init: { headers, credentials } }
   }
 
-  /** What the options and the hook say of a request, before it is prepared. */
+  /** A request as the options and the hook describe it, before it is prepared. */
   async #given({ chatId, metadata, ...request }: ChatRequest): Promise<Prepared> {
     const { api } = this
     const { headers, credentials, body } = this.#options
@@ -277,15 +292,17 @@ export class TidemarkChatTransport<Message = unknown> {
     }
   }
 
-  async #follow(request: ChatRequest, after?: string | null): Promise<MessageChunks | null> {
+  async #follow(request: ChatRequest, after?: string | null, kept?: Kept): Promise<MessageChunks | null> {
     const { abortSignal: signal = null } = request
     for (let tries = 1; ; tries++) {
       const target = await this.#target(request, after)
+      const query = kept ? `replay=exact&cursor=${kept.cursor}` : ''
       try {
-        const response = await this.#fetch(target.url, { ...target.init, signal })
+        const response = await this.#fetch(withQuery(target.url, query), { ...target.init, signal })
         if (response.status === 204) return null
         if (!response.ok) throw await refusal(response)
-        return this.#stream(target, request, response)
+        const chunks = this.#stream(target, request, response, kept?.cursor)
+        return kept ? kept.continued(chunks, () => this.#beginsAnew) : chunks
       } catch (error) {
         // What broke the connection before may do so again.
         const mayPass = !(error instanceof FollowError) || isPassing(error.status ?? 0)
@@ -296,13 +313,13 @@ export class TidemarkChatTransport<Message = unknown> {
   }
 
   /** The chunks of an answer, of which the first response is there. */
-  #stream(target: Target, request: ChatRequest, response: Response): MessageChunks {
+  #stream(target: Target, request: ChatRequest, response: Response, from?: string): MessageChunks {
     const { onConnection } = this.#options
     const tell = (connection: Connection) => onConnection?.(connection, request.chatId)
     let first: Response | undefined = response
     const again: typeof fetch = async (url, { signal = null } = {}) => {
       tell('reconnecting')
-      // What is asked each time may be another one now: a token expires.
+      // Functions are called again: their token may have expired.
       const { init } = await this.#target(request)
       const response = await this.#fetch(String(url), { ...init, signal })
       if (response.ok) tell('connected')
@@ -311,8 +328,9 @@ export class TidemarkChatTransport<Message = unknown> {
     return messageStream(
       (onOther) =>
         // What goes on needs nothing again: a connection that is cut after a chunk, each time, must get further.
-        follow(`${target.url}${target.url.includes('?') ? '&' : '?'}replay=exact`, {
+        follow(withQuery(target.url, 'replay=exact'), {
           ...this.#pace,
+          from,
           signal: request.abortSignal,
           onOther,
           fetch: async (url, init) => {
@@ -322,6 +340,7 @@ export class TidemarkChatTransport<Message = unknown> {
           },
         }),
       this.activityOf(request.chatId),
+      from,
     )
   }
 
@@ -339,6 +358,10 @@ type Init = Omit<RequestInit, 'credentials'> & {
 interface Target {
   url: string
   init: Init
+}
+
+function withQuery(url: string, query: string): string {
+  return (query && `${url}${url.includes('?') ? '&' : '?'}${query}`) || url
 }
 
 /** The id of the message that is answered, or continued. */

@@ -3,7 +3,7 @@ import { setTimeout } from '../util/browser-timers.js'
 import type { KnownTransport } from './known.js'
 import { type Channel, leading } from './leader.js'
 
-/** The current or last answer of a chat, as the server tells of it. */
+/** The current or last answer of a chat, as the server announces it. */
 export interface Told {
   readonly chatId: string
   readonly generation: string | null
@@ -14,7 +14,7 @@ export interface Told {
   readonly question?: { id: string } | undefined
 }
 
-/** What a tab asks, for the others: the chat's last message, and the id of the one before. */
+/** A question asked in one tab, for the others: the chat's last message, and the id of the one before. */
 export interface Asked {
   readonly chatId: string
   readonly question: { id: string }
@@ -36,16 +36,16 @@ type Said =
   | { kind: 'awake?' }
   | { kind: 'awake' }
 
-/** Servers tell of so many chats at once. */
+/** The most chats that a server watches for one connection. */
 const MOST = 32
-/** Changes of this time are one. */
+/** Milliseconds for which changes are collected. */
 const GATHER_MS = 50
-/** A leader who does not answer in this time is asleep. */
+/** Milliseconds after which a leader that does not answer counts as asleep. */
 const ANSWER_MS = 1000
 
 const hubs = new Map<string, Hub>()
 
-/** The one of all transports of this page that ask the same server. */
+/** Shared by all transports of this page that use the same server. */
 export function hubOf({ api }: KnownTransport): Hub {
   const known = hubs.get(api) ?? new Hub(api)
   hubs.set(api, known)
@@ -84,7 +84,7 @@ class Hub {
     }
   }
 
-  /** Tells all tabs, this one too. */
+  /** Sends a message to all tabs, including this one. */
   say(said: Said): void {
     this.#channel?.post(said)
     this.#hear(said)
@@ -98,7 +98,7 @@ class Hub {
     this.#usurp = () => election.usurp()
     const unwatch = whenSeen((isSeen) => {
       if (isSeen) this.#look()
-      // A page that is left says so; one that comes back from the cache of pages is seen again.
+      // A page that is left says so; one that is restored from the browser's page cache reports again.
       else channel.post({ kind: 'shows', tab: this.#tab, chatIds: [] })
     })
     return () => {
@@ -111,7 +111,7 @@ class Hub {
     }
   }
 
-  /** Makes sure that somebody leads who is awake. */
+  /** Makes sure that there is a leader that is awake. */
   #look(): void {
     this.#show()
     if (this.#term !== undefined) {
@@ -141,7 +141,7 @@ class Hub {
       const { tab, chatIds } = said
       this.#tabs.delete(tab)
       if (chatIds.length > 0) this.#tabs.set(tab, chatIds)
-      // Who comes late is told what the others know.
+      // A tab that comes late gets what the others know.
       for (const id of chatIds) {
         const told = this.#latest.get(id)
         if (told !== undefined) this.say({ kind: 'told', told })
@@ -181,11 +181,11 @@ class Hub {
     }, GATHER_MS)
   }
 
-  /** Has the connection tell of the chats that are shown now. */
+  /** Makes the connection watch the chats that are shown now. */
   #refresh(): void {
     const [own] = this.#members.values()
     if (this.#term === undefined || own === undefined) return
-    // The tabs' latest come first: what is too much is what was shown longest ago.
+    // The tabs' latest chats come first; the ones shown longest ago are left out if there are too many.
     const shown = [own.chatId, ...[...this.#tabs.values()].reverse().flat()]
     const chatIds = [...new Set(shown)].slice(0, MOST)
     const watched = [...chatIds].sort().join('\n')
@@ -196,7 +196,7 @@ class Hub {
     this.#following = following
     for (const id of this.#latest.keys()) if (!chatIds.includes(id)) this.#latest.delete(id)
     this.#follow(own.transport, chatIds, following.signal)
-      // Refused: there is another try when the tabs show other chats, or the page is looked at again.
+      // Refused: retried when the tabs show other chats, or the page is visible again.
       .catch(() => {})
       .finally(() => {
         if (this.#following === following) this.#following = undefined
@@ -216,7 +216,7 @@ class Hub {
   }
 }
 
-/** The tabs' channel; where there is none, each tab is on its own. */
+/** The channel between tabs; where there is none, each tab works alone. */
 function openChannel(name: string): Channel & { close(): void } {
   if (typeof BroadcastChannel === 'undefined') return { post() {}, listen: () => () => {}, close() {} }
   const channel = new BroadcastChannel(name)
@@ -235,7 +235,7 @@ function openChannel(name: string): Channel & { close(): void } {
   }
 }
 
-/** Calls back when the page is looked at, or comes back from the browser's cache of pages, and when it is left. */
+/** Calls back when the page becomes visible, is restored from the browser's page cache, or is left. */
 function whenSeen(callback: (isSeen: boolean) => void): () => void {
   const { document } = globalThis as { document?: EventTarget & { visibilityState: string } }
   if (document === undefined) return () => {}

@@ -1,6 +1,6 @@
 /**
- * `tidemark/ai/watch`: chats follow what begins in another tab or on another device, in any framework; `useWatch` of
- * `tidemark/react` is made of it.
+ * `tidemark/ai/watch`: chats follow answers that begin in another tab or on another device, in any framework; `useWatch` of
+ * `tidemark/react` is built on it.
  *
  * ```ts
  * import { watch } from 'tidemark/ai/watch'
@@ -24,20 +24,20 @@ export interface WatchableMessage {
 export interface WatchableChat<Message extends WatchableMessage = WatchableMessage> {
   readonly id: string
   readonly status: string
-  /** Assigned to, where there is no `setMessages`. */
+  /** Assigned if there is no `setMessages`. */
   messages: Message[]
   setMessages?(update: (messages: Message[]) => Message[]): void
   resumeStream(): Promise<void>
 }
 
-/** How long a chat is given to read what has arrived. */
+/** How long a chat may take to read the chunks that have arrived. */
 const BUSY_MS = 50
 
 /**
- * Shows in a chat the questions and answers that begin elsewhere. Call it once the chat was asked for (`resumeStream`), or give it
- * the transport; does nothing unless that has `watch: true`.
+ * Shows in a chat the questions and answers that begin elsewhere. Call it after `resumeStream`, or pass
+ * the transport; does nothing unless the transport has `watch: true`.
  *
- * @returns ends it
+ * @returns a function that ends this
  */
 export function watch<Message extends WatchableMessage>(
   chat: WatchableChat<Message>,
@@ -50,11 +50,11 @@ export function watch<Message extends WatchableMessage>(
 class Watched<Message extends WatchableMessage> {
   readonly #chat: WatchableChat<Message>
   readonly #transport: KnownTransport
-  /** What another tab of this browser has asked: of any size. */
+  /** A question of another tab in this browser, of any size. */
   #asked: Asked | undefined
-  /** What is yet to be dealt with. */
+  /** Announcements that are not processed yet. */
   #told: Told | undefined
-  /** Whether nothing was heard of this chat before. */
+  /** Whether this is the first announcement for this chat. */
   #isFirst = true
   #isOver = false
 
@@ -103,7 +103,7 @@ class Watched<Message extends WatchableMessage> {
     }
   }
 
-  /** Not from within the chat's own work. */
+  /** Runs outside of the chat's own work. */
   #later(ms: number): void {
     if (this.#told !== undefined) setTimeout(() => this.#check(), ms)
   }
@@ -121,7 +121,7 @@ class Watched<Message extends WatchableMessage> {
     const isFirst = this.#isFirst
     this.#isFirst = false
     const { generation } = told
-    // Its own, or one that it has followed; they are in the order of their ids.
+    // The answer is the chat's own, or one that it has followed; ids are in the order of the answers.
     if (generation === null || generation <= activity.generation) return
     activity.generation = generation
     const { question, previous } = this.#questionOf(told)
@@ -130,7 +130,7 @@ class Watched<Message extends WatchableMessage> {
     this.#update((messages) => {
       const at = messages.findIndex(({ id }) => id === asked)
       const isLast = at >= 0 && at === messages.length - 1
-      // What has ended before the page was there it has, unless it has the question alone.
+      // The page has answers that ended before it was loaded, unless it has only the question.
       isWanted = told.state === 'active' || !isFirst || isLast
       if (!isWanted || question === undefined) return messages
       const last = messages.findIndex(({ id }) => id === previous)
@@ -139,7 +139,7 @@ class Watched<Message extends WatchableMessage> {
     })
     if (!isWanted) return
     activity.after = asked ?? undefined
-    // It tells the chat itself.
+    // The chat reports this error itself.
     this.#chat.resumeStream().catch(() => {})
   }
 

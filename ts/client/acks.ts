@@ -2,22 +2,22 @@ import { clearTimeout, setTimeout } from '../util/browser-timers.js'
 import { retryAfter } from './responses.js'
 
 export interface AckOptions {
-  /** Is sent `POST` requests with the JSON `{ cursor, consumer }`; `engine.acknowledge` answers them. */
+  /** Gets `POST` requests with the JSON `{ cursor, consumer }`; `engine.acknowledge` answers them. */
   url: string | URL
-  /** Left out where the server knows whose request it is. */
+  /** Not needed if the server knows whose request it is. */
   consumer?: string | undefined
-  /** How long acknowledgements gather. Default 1000. */
+  /** Milliseconds for which acknowledgements are collected. Default 1000. */
   intervalMs?: number | undefined
 }
 
-/** Tells the server how far a loop has got: the latest cursor, one request at a time. */
+/** Sends the server the loop's latest cursor, one request at a time. */
 export class Acks {
   readonly #options: AckOptions
   readonly #fetch: (url: string | URL, init: RequestInit) => Promise<Response>
   #latest: string | undefined
   #sent: string | undefined
   #timer: ReturnType<typeof setTimeout> | undefined
-  /** How long the server wants to be left alone, in milliseconds. */
+  /** The pause that the server has asked for, in milliseconds. */
   #retryAfter = 0
   #sending: Promise<void> = Promise.resolve()
 
@@ -29,7 +29,7 @@ export class Acks {
   /** The loop is done with everything up to here. */
   passed(cursor: string): void {
     this.#latest = cursor
-    // While one is under way there is a timer, if one that has fired: the answer may ask for a pause.
+    // The timer is set while a request is in flight, even if it has fired: the answer may ask for a pause.
     this.#timer ??= setTimeout(this.#flush, (this.#options.intervalMs ?? 1000) + this.#retryAfter)
   }
 
@@ -43,7 +43,7 @@ export class Acks {
     this.#sending = this.#sending.then(() => this.#send())
   }
 
-  /** What is not accepted is sent with the next one; a cursor that is never stored costs chunks that come again. */
+  /** A cursor that is not accepted is sent with the next one; if it is never stored, its chunks are delivered again. */
   async #send(): Promise<void> {
     clearTimeout(this.#timer)
     const cursor = this.#latest

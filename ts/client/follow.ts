@@ -9,23 +9,23 @@ export { type AckOptions, FollowError }
 export interface FollowOptions {
   /** `'start'` (default), `'now'`, or the cursor of the last chunk seen. */
   from?: 'start' | 'now' | (string & {}) | undefined
-  /** Ends the loop by throwing its reason. The stream is not touched. */
+  /** Ends the loop by throwing the signal's reason. The stream is not affected. */
   signal?: AbortSignal | undefined
-  /** Sent with every request; a function is asked each time, for a token that expires. If it fails, there is another try. */
+  /** Sent with every request; a function is called for each one, for a token that expires. If it fails, the request is retried. */
   headers?: HeadersLike | (() => HeadersLike | Promise<HeadersLike>) | undefined
   /** As for `fetch`; `'include'` sends cookies to another origin. */
   credentials?: 'omit' | 'same-origin' | 'include' | undefined
   /** Instead of the global one. */
   fetch?: typeof fetch | undefined
-  /** The pause before the second try; it doubles with each one in vain, and is spread by chance. Default 500. */
+  /** The longest pause before the first retry, in milliseconds; it doubles with each failure. Pauses are jittered. Default 500. */
   minRetryMs?: number | undefined
-  /** The longest of these pauses. What a server asks for with `Retry-After` comes before it. Default 30,000. */
+  /** The limit of this doubling, in milliseconds. A server's `Retry-After` is added. Default 30,000. */
   maxRetryMs?: number | undefined
-  /** Without a byte for so long, not even a heartbeat, the connection counts as lost. Default 45,000. */
+  /** Milliseconds without a byte, even of a heartbeat, after which the connection counts as lost. Default 45,000. */
   silenceMs?: number | undefined
-  /** @internal Is given the data of what a stream of UI messages has beside its chunks: events without a cursor. */
+  /** @internal Gets the data of events without a cursor, which a stream of UI messages has beside its chunks. */
   onOther?: ((data: string) => void) | undefined
-  /** Tells the server what the loop has moved past, for a consumer's cursor. */
+  /** Acknowledges to the server the chunks that the loop has moved past, for a consumer's cursor. */
   ack?: AckOptions | undefined
 }
 
@@ -38,18 +38,17 @@ export interface FollowedChunk {
   readonly cursor: string
   /** Text, or the bytes that were written as such. */
   readonly data: string | Uint8Array
-  /** The server no longer had what the last cursor belonged to and begins anew with this chunk: drop what you show. */
+  /** The server no longer has the generation of the last cursor and starts over with this chunk: clear what you show. */
   readonly isReset: boolean
   /** The data parsed as JSON. */
   json<T = unknown>(): T
 }
 
 /**
- * Follows a stream's chunks, every one once and in order. Network errors, timeouts, responses that end before the stream
- * has, and the statuses 408, 425, 429 and 5xx are followed by another try, for ever, at pauses that grow until there is a
- * chunk; when the browser is online again, or the page visible again, at once. The loop ends quietly after `complete` and
- * `stopped`, and throws a {@link FollowError} after `failed` and `interrupted`, or when the server refuses or answers with
- * anything but events, as a login page does.
+ * Follows a stream: every chunk once, in order. After network errors, timeouts, responses that end before the stream does, and the
+ * statuses 408, 425, 429 and 5xx it reconnects, for ever, with pauses that grow until a chunk arrives; when the browser is online
+ * again, or the page visible again, at once. The loop ends quietly after `complete` and `stopped`. It throws a {@link FollowError}
+ * after `failed` and `interrupted`, and when the server refuses or answers with anything but events, such as a login page.
  */
 export function follow(url: string | URL, options: FollowOptions = {}): Follow {
   return new Follow(url, options)
@@ -68,9 +67,9 @@ export class Follow implements AsyncIterableIterator<FollowedChunk> {
   #outcome: string | undefined
   #reason: string | undefined
   #isReset = false
-  /** Tries in vain since a chunk was received. */
+  /** Failed attempts since a chunk was received. */
   #failures = 0
-  /** How long the server wants to be left alone, in milliseconds. */
+  /** The pause that the server has asked for, in milliseconds. */
   #retryAfter = 0
   #isOver = false
   /** Ends a pause, or a connection that is probably dead. */
@@ -87,7 +86,7 @@ export class Follow implements AsyncIterableIterator<FollowedChunk> {
     this.#chunks = this.#run()
   }
 
-  /** The cursor of the last chunk yielded, else the one it began with. */
+  /** The cursor of the last chunk yielded, else the one that the loop began with. */
   get cursor(): string | undefined {
     return this.#cursor
   }
@@ -97,7 +96,7 @@ export class Follow implements AsyncIterableIterator<FollowedChunk> {
     return this.#outcome
   }
 
-  /** Why it ended, if there is something to say. */
+  /** Why it ended, if a reason was given. */
   get reason(): string | undefined {
     return this.#reason
   }
@@ -127,7 +126,7 @@ export class Follow implements AsyncIterableIterator<FollowedChunk> {
     if (signal?.aborted) leave()
     signal?.addEventListener('abort', leave)
     try {
-      // A URL that is malformed, or holds a password, `fetch` would call a network error each time.
+      // `fetch` would report a malformed URL, or one with a password, as a network error each time.
       if (this.#options.fetch === undefined) sure(() => new Request(this.#url), 'url: cannot be requested')
       while (!this.#isOver && !this.#left.signal.aborted) {
         yield* this.#connect()
@@ -142,13 +141,13 @@ export class Follow implements AsyncIterableIterator<FollowedChunk> {
     return undefined
   }
 
-  /** One response, from where the last one was left. Returns when there should be another. */
+  /** Reads one response, from where the last one was left. Returns when the loop should reconnect. */
   async *#connect(): AsyncGenerator<FollowedChunk, undefined> {
     const connection = new AbortController()
     let reader: ReadableStreamDefaultReader<Uint8Array> | undefined
     const drop = () => {
       connection.abort()
-      // A `fetch` of the caller's need not heed its signal.
+      // The caller's own `fetch` may ignore the signal.
       reader?.cancel().catch(() => {})
     }
     this.#hurry = drop
@@ -167,7 +166,7 @@ export class Follow implements AsyncIterableIterator<FollowedChunk> {
       const isOfMessages = response?.headers.has(UI_MESSAGES)
       const parser = new EventParser()
       while (!this.#isOver) {
-        // What the network breaks is what this is here for.
+        // Network errors are retried: that is the purpose of this class.
         const { done, value } = await reader.read().catch(() => LOST)
         if (done) return
         heard()
@@ -194,7 +193,7 @@ export class Follow implements AsyncIterableIterator<FollowedChunk> {
     }
   }
 
-  /** A response that is worth reading; undefined when there should be another try, or none. */
+  /** A response to read; undefined if the loop should retry or end. */
   async #open(signal: AbortSignal): Promise<Response | undefined> {
     const query = this.#cursor === undefined ? '' : `cursor=${encodeURIComponent(this.#cursor)}`
     const url = query && this.#url + (this.#url.includes('?') ? '&' : '?') + query
@@ -214,7 +213,7 @@ export class Follow implements AsyncIterableIterator<FollowedChunk> {
     return undefined
   }
 
-  /** The chunk that an event is, unless it is something else or was seen before. */
+  /** The chunk of an event; undefined if the event is not a chunk, or was seen before. */
   #take({ type, data, id }: Event): FollowedChunk | undefined {
     if (type === 'reset') this.#isReset = true
     const content = sure(() => contentOf(type, data), 'the server sent what cannot be read', 'ERR_HTTP')
@@ -239,7 +238,7 @@ export class Follow implements AsyncIterableIterator<FollowedChunk> {
     }
   }
 
-  /** Waits longer each time, until the page is visible or online again or the loop is left. */
+  /** Waits, longer each time, at most until the page is visible or online again or the loop is left. */
   #pause(): Promise<void> {
     const { minRetryMs = 500, maxRetryMs = 30_000 } = this.#options
     const longest = Math.min(maxRetryMs, Math.max(1, minRetryMs) * 2 ** this.#failures++)
@@ -255,14 +254,14 @@ export class Follow implements AsyncIterableIterator<FollowedChunk> {
         resolve()
       }
       const timer = setTimeout(done, Math.min(pause, MAX_PAUSE_MS))
-      // A server that has asked for its peace gets it.
+      // A pause that the server has asked for is respected.
       if (least === 0) this.#hurry = done
       this.#left.signal.addEventListener('abort', done)
       if (this.#left.signal.aborted) done()
     })
   }
 
-  /** A connection that a sleeping page or another network has left behind looks like a quiet one. */
+  /** After sleep or a change of network, a dead connection looks like a quiet one. */
   readonly #onReturn = (isNewNetwork: boolean): void => {
     if (this.#hurry === undefined || (!isNewNetwork && Date.now() - this.#lastByteAt < 5_000)) return
     this.#isHurried = true
@@ -286,7 +285,7 @@ function contentOf(type: string, data: string) {
   return type === 'bytes' ? Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0)) : data
 }
 
-/** What is made, or a final error: the other one's words may repeat a token or a password. */
+/** The result, or a final error without the original message, which may repeat a token or a password. */
 function sure<T>(make: () => T, problem: string, code = 'ERR_INVALID_ARGUMENT'): T {
   try {
     return make()
@@ -299,7 +298,7 @@ function json<T>(data: string | Uint8Array): T {
   return JSON.parse(typeof data === 'string' ? data : new TextDecoder().decode(data)) as T
 }
 
-/** Calls back when the browser has a network again, or the page is looked at again. */
+/** Calls back when the browser is online again, or the page is visible again. */
 function watch(callback: (isNewNetwork: boolean) => void): () => void {
   const { document } = globalThis as { document?: EventTarget & { visibilityState: string } }
   const target = globalThis as Partial<EventTarget>

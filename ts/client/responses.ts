@@ -1,15 +1,15 @@
 import { MAX_PAUSE_MS } from '../util/browser-timers.js'
 
-/** Why a loop could not go on, or with what the stream ended. */
+/** Why a loop could not continue, or the error with which the stream ended. */
 export class FollowError extends Error {
   /**
    * The server's code (`ERR_FAILED`, `ERR_INTERRUPTED`, `ERR_GAP`, `ERR_FORBIDDEN` …), `ERR_HTTP` if it has none or does not
-   * answer with events, or `ERR_INVALID_ARGUMENT` for what cannot be requested at all.
+   * answer with events, or `ERR_INVALID_ARGUMENT` for a URL or headers that cannot be requested.
    */
   readonly code: string
-  /** Of the response that ended the loop, else undefined. */
+  /** The status of the response that ended the loop, else undefined. */
   readonly status: number | undefined
-  /** With `ERR_GAP`: pass it as `from` to go on with what is left. */
+  /** With `ERR_GAP`: pass it as `from` to continue with the chunks that are left. */
   readonly resume: string | undefined
 
   /** @internal */
@@ -22,27 +22,27 @@ export class FollowError extends Error {
   }
 }
 
-/** Says of a response that it is a UI message stream of the AI SDK. */
+/** The header of a response that is a UI message stream of the AI SDK. */
 export const UI_MESSAGES = 'x-vercel-ai-ui-message-stream'
 
-/** Whether a response is what was asked for; one that says nothing of its kind may be. */
+/** Whether a response is an event stream; one without a content type may be. */
 export function isEventStream({ headers }: Response): boolean {
   return headers.has(UI_MESSAGES) || /^(text\/event-stream\b.*)?$/i.test(typeOf(headers))
 }
 
-/** Statuses that may be others the next time. */
+/** Statuses that are worth a retry. */
 export function isPassing(status: number): boolean {
   return status >= 500 || [408, 425, 429].includes(status)
 }
 
-/** How long the server wants to be left alone, in milliseconds; it says so in seconds, or by a date. */
+/** The pause that the server asks for, in milliseconds; `Retry-After` gives it in seconds or as a date. */
 export function retryAfter({ headers }: Response): number {
   const value = headers.get('retry-after') ?? ''
   const ms = Number.isNaN(+value) ? Date.parse(value) - Date.now() : +value * 1000
   return Math.min(Math.max(ms || 0, 0), MAX_PAUSE_MS)
 }
 
-/** `engine.respond` says as JSON what it refuses; of others, such as pages, what can be seen is told. */
+/** The error of a refusal: from the JSON of `engine.respond`, or, for other bodies such as pages, from the status. */
 export async function refusal(response: Response): Promise<FollowError> {
   const { status, headers } = response
   const isPage = status === 200

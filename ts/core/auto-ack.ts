@@ -4,8 +4,8 @@ import { cursorAt } from '../util/cursor'
 import { ignore } from '../util/deferred'
 
 /**
- * How far a consumer's loop has come, acknowledged by itself: one request at a time, which the native side answers once
- * it has stored what gathered meanwhile.
+ * Automatic acknowledgements of a consumer's loop: one request at a time, which the native side answers once
+ * it has stored the cursors that gathered meanwhile.
  */
 export class AutoAck {
   readonly #bridge: Bridge
@@ -27,7 +27,7 @@ export class AutoAck {
     if (!this.#isUnderWay) this.tell(holds)
   }
 
-  /** Passes on what has not been told yet, without waiting for an answer. */
+  /** Passes on the latest cursor, if that has not been sent yet, without waiting for an answer. */
   tell(holds = true): void {
     if (this.#seq === this.#told || this.#bridge.closing) return
     this.#told = this.#seq
@@ -39,7 +39,7 @@ export class AutoAck {
       this.#bridge.autoAcks.delete(this)
       this.tell(holds)
     }
-    // A refusal costs no more than chunks that are read again; whoever has to know calls `ack` itself.
+    // A refusal only means that chunks are read again; a caller that has to know calls `ack` itself.
     this.#bridge.request('ack', args, over, over, holds).catch(ignore)
   }
 }

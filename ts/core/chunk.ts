@@ -43,7 +43,7 @@ export class Chunk implements api.Chunk {
   }
 }
 
-/** What a chunk is printed with. */
+/** The fields with which a chunk is printed. */
 export const fieldsOf = ({ seq, cursor, data }: Chunk): object => ({ seq, cursor, data })
 
 show(Chunk, 'Chunk', fieldsOf)

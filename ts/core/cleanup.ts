@@ -25,7 +25,7 @@ export async function cleanup(bridge: Bridge, args: CleanupArgs): Promise<Cleanu
     return { dryRun: sweep.dryRun, total, scanned, ...streams, healed: gone, durationMs }
   }
   for await (const ids of pages(bridge, batch)) {
-    // A small index comes as one page, whatever was asked for.
+    // A small index comes as one page, whatever the requested size.
     for (let at = 0; at < ids.length; at += batch) {
       signal?.throwIfAborted()
       const args: SweepArgs = { ...sweep, streamIds: ids.slice(at, at + batch) }

@@ -2,11 +2,11 @@ import type { ChunkData, Producer } from '../../index'
 import { BackpressureError, StoppedError } from '../errors/errors'
 import { leave, type Reading } from '../options/source'
 
-/** Takes a chunk; a promise when the next one has to wait for it. */
+/** Takes a chunk; returns a promise if the next one has to wait. */
 export type Take = (chunk: ChunkData) => Promise<void> | undefined
 
 /**
- * Hands on what the source gives. Settles when the source does, or at once when the signal is aborted: quietly if that
+ * Passes on the source's chunks. Settles when the source does, or at once when the signal is aborted: quietly if that
  * was a stop.
  */
 export function copyUntilAborted(reading: Reading, signal: AbortSignal, take: Take): Promise<void> {

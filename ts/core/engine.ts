@@ -185,17 +185,17 @@ export class Engine extends EventEmitter<api.EngineEvents> implements api.Engine
     return list(this.#bridge)
   }
 
-  /** @internal The same, and what it leaves out. */
+  /** @internal The same; `onDamaged` gets the streams that are left out. */
   survey(onDamaged: (streamId: string, why: string) => void): AsyncIterableIterator<api.StreamStatus> {
     return list(this.#bridge, onDamaged)
   }
 
-  /** @internal Of at most 64 streams, in one request; null where there is none, or a damaged one. */
+  /** @internal The statuses of at most 64 streams, in one request; null for a missing or damaged one. */
   statuses(streamIds: string[]): Promise<(api.StreamStatus | null)[]> {
     return statuses(this.#bridge, streamIds)
   }
 
-  /** @internal What is under a stream's name, even if it is damaged. */
+  /** @internal The record under a stream's name, even if it is damaged. */
   async inspect(streamId: string): Promise<Found> {
     const [found = null] = await inspect(this.#bridge, [checkStreamId(streamId, 'streamId')])
     return found
@@ -218,18 +218,18 @@ export class Engine extends EventEmitter<api.EngineEvents> implements api.Engine
     return format === 'prometheus' ? prometheus(metrics) : metrics
   }
 
-  /** @internal A stream's, if there is one; those of finished generations without an id. */
+  /** @internal The groups of a stream, if it exists; without an id, those of finished generations. */
   groups(streamId: string | null): Promise<GroupStatus[] | null> {
     const args = { streamId: streamId === null ? null : checkStreamId(streamId, 'streamId') }
     return this.#bridge.request('groups', args, (groups: GroupStatus[] | null) => groups)
   }
 
-  /** @internal What the server says of itself (`INFO`); null on memory. */
+  /** @internal The server's `INFO`; null on memory. */
   info(): Promise<string | null> {
     return this.#bridge.request('info', {}, (text: string | null) => text)
   }
 
-  /** @internal What the server allows to the user of the URL; null on memory. */
+  /** @internal The rights of the URL's user on the server; null on memory. */
   rights(): Promise<Rights | null> {
     return this.#bridge.request('rights', {}, (rights: Rights | null) => rights)
   }
@@ -238,7 +238,7 @@ export class Engine extends EventEmitter<api.EngineEvents> implements api.Engine
     return this.#memory.sample(memoryArgs(options).streams)
   }
 
-  /** @internal Removes what has ended of these streams, or, by force, all of it. */
+  /** @internal Removes those of these streams that have ended, or, with force, all of them. */
   sweep(streamIds: string[], force: boolean): Promise<Swept[]> {
     const { sweep } = cleanupArgs({ olderThan: 0, force })
     return this.#bridge.request('sweep', { ...sweep, streamIds }, (swept: Swept[]) => swept)

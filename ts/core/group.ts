@@ -13,7 +13,7 @@ import { show } from '../util/shown'
 import { Chunk, fieldsOf } from './chunk'
 import { Resolutions } from './resolutions'
 
-/** Dead letters asked for at once. */
+/** The dead letters of one request. */
 const PAGE = 64
 
 type Ending = { error: unknown } | { quiet: true }
@@ -150,7 +150,7 @@ class Consumption<Item> implements AsyncIterableIterator<Item>, AsyncDisposable 
     return this.#leave({ error: outcomeError(outcome, this.streamId, reason, this.#from) })
   }
 
-  /** They were on their way when the loop was left. */
+  /** Gives back items that were in flight when the loop was left. */
   #giveBack(items: HandedItem[]): void {
     for (const { id } of items) this.#resolutions.give(id, 'back').catch(ignore)
   }
@@ -169,7 +169,7 @@ class Consumption<Item> implements AsyncIterableIterator<Item>, AsyncDisposable 
     }
     this.#handle = undefined
     if (consumer === undefined) return
-    // Should that fail, they are handed out again in time.
+    // If this fails, they are redelivered after a while.
     await this.#bridge.request('leave', { consumer, untouched }, ignore).catch(ignore)
   }
 }
@@ -191,7 +191,7 @@ export function finished(bridge: Bridge, consuming: Consuming, from: Origin): ap
   }))
 }
 
-/** Those of a stream's group, or of one that waits for finished generations. */
+/** The dead letters of a stream's group, or of a group of finished generations. */
 export async function* deadLetters(
   bridge: Bridge,
   args: Owned,

@@ -87,7 +87,7 @@ export class Log implements api.Log {
     return { streamId: this.streamId }
   }
 
-  /** @internal What becomes of an append, whatever that is. */
+  /** @internal Any outcome of an append, refusals included. */
   attempt(args: Partial<AppendArgs>, { tags, arena }: Payload): Promise<LogAnswer> {
     const { streamId, owner } = this.#args
     const whole: AppendArgs = {
@@ -97,6 +97,7 @@ export class Log implements api.Log {
       producer: null,
       order: null,
       contentType: null,
+      generation: null,
       close: false,
       isPatient: true,
       fork: null,
@@ -111,11 +112,13 @@ export class Log implements api.Log {
     return this.#bridge.request('page', pageArgs(this.#args, options), receive)
   }
 
-  /** @internal Whether it is this owner's, for what the store does for everybody. */
-  async check(): Promise<void> {
-    const owner = (await this.status())?.owner ?? null
+  /** @internal Its status, if it is this owner's; for what the store does for everybody. */
+  async check(): Promise<api.StreamStatus | null> {
+    const there = await this.status()
+    const owner = there?.owner ?? null
     if (owner !== null && owner !== this.#args.owner)
       throw this.#error('ERR_FORBIDDEN', 'belongs to another owner')
+    return there
   }
 
   /** @internal {@link read} with all that a subscription has. */
@@ -206,7 +209,7 @@ export class Log implements api.Log {
   }
 }
 
-/** Ends without a word when the log is deleted. */
+/** Ends quietly when the log is deleted. */
 async function* quiet(subscription: Subscription): AsyncGenerator<api.Chunk, undefined> {
   try {
     yield* subscription

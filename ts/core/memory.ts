@@ -2,16 +2,16 @@ import type * as api from '../../index'
 import type { Bridge } from '../native/bridge'
 import { FIRST, type Place, page } from './pages'
 
-/** What a stream takes of the store's memory, in bytes, about; null when there is none. */
+/** The approximate memory of a stream in the store, in bytes; null if there is no such stream. */
 export function sizeOf(bridge: Bridge, streamId: string): Promise<number | null> {
   return bridge.request('memory', { streamId }, (bytes: number | null) => bytes)
 }
 
-/** Asks for the memory of a few streams at a time, round and round. */
+/** Asks for the memory of a few streams at a time, starting over at the end of the list. */
 export class MemorySampler {
   last: api.MemorySample | null = null
   readonly #bridge: Bridge
-  /** Listed and not yet asked for: a page may be longer than wanted. */
+  /** Listed but not measured yet: a page may be longer than needed. */
   #next: string[] = []
   #from: Place = FIRST
 

@@ -10,10 +10,10 @@ export function combined(counted: Counted, memory: MemorySample | null): Metrics
   }
 }
 
-/** One number of a family; the label tells it from the others. */
+/** One number of a family; the label distinguishes it from the others. */
 type Sample = readonly [value: number, label?: string]
 
-/** What has one name in Prometheus. */
+/** The metrics that share one name in Prometheus. */
 export type Family = { readonly name: string; readonly help: string } & (
   | {
       readonly type: 'counter' | 'gauge'

@@ -2,8 +2,8 @@ import { ignore } from '../util/deferred'
 import { setTimeout } from '../util/timers'
 
 /**
- * Engines by name. A development server evaluates a module anew on every save, and the engine that it had made before cannot be
- * told that it is not wanted any more.
+ * Engines by name. A development server evaluates a module again on every save, and cannot tell the engine of the earlier
+ * evaluation that it is obsolete.
  */
 
 interface Named {
@@ -14,10 +14,10 @@ interface Named {
 
 /** Shared by all copies of this module in the process. */
 const NAMES = Symbol.for('tidemark.engines')
-/** How often a replaced engine that still writes is looked at. */
+/** How often a replaced engine that still writes is checked. */
 const LOOK_MS = 250
 
-/** This one is the newest of its name: the one before is closed, once what is written through it has come to its end. */
+/** Registers the newest engine of a name; the previous one is closed once its producers have ended. */
 export function replace(name: string, engine: Named): void {
   const shared = globalThis as { [NAMES]?: Map<string, Named> }
   shared[NAMES] ??= new Map()

@@ -15,7 +15,7 @@ export interface Place {
 /** Where a list begins. */
 export const FIRST: Place = { shard: 0, old: false, scan: '0' }
 
-/** About `count` ids; a page may be longer, and name an id again that an earlier one has named. */
+/** About `count` ids; a page may be longer, and may repeat an id of an earlier page. */
 export function page(bridge: Bridge, from: Place, count: number): Promise<Page> {
   return bridge.request('list', { ...from, count }, (answer: Page) => answer)
 }

@@ -1,32 +1,66 @@
-import type { Chunk, ChunkData, Outcome, PipeSource } from '../../index'
-import { ClosedError, FailedError, origin, TidemarkError } from '../errors/errors'
-import { type OnError, wordsOf } from '../errors/wording'
+import type { ChunkData, Outcome, PipeSource } from '../../index'
+import { ClosedError, origin, TidemarkError } from '../errors/errors'
 import type { Bridge } from '../native/bridge'
-import type { PipeArgs, ProduceArgs } from '../options/args'
-import { checkChunk, isTooLarge } from '../options/chunk'
-import { checkSource, leave, type Reading, read } from '../options/source'
+import type { PipeArgs, ProduceArgs, SubscribeArgs } from '../options/args'
+import { isTooLarge } from '../options/chunk'
+import { begin, checkSource, leave, type Reading, read } from '../options/source'
 import { cursorAt } from '../util/cursor'
-import { type Deferred, deferred, ignore } from '../util/deferred'
-import { Halves } from '../util/text'
+import { deferred, ignore } from '../util/deferred'
 import { copyUntilAborted, put } from './copy'
+import { FramedChunks } from './framed-chunks'
+import {
+  Chunks,
+  type Done,
+  Failure,
+  Follower,
+  Framed,
+  type Hidden,
+  Later,
+  type Local,
+  PassThrough,
+} from './local'
 import { type Producer, produce } from './producer'
 import { Subscription } from './subscription'
 
-/** What the local client reads through. */
-interface Local {
-  /** The cursor of the last chunk; nothing without a store, and for what is not in it. */
-  readonly cursor?: string | undefined
-  next(): Promise<IteratorResult<ChunkData, unknown>>
+/** How the local client reads: said before the generation has begun, or not at all. */
+interface Wish {
+  /** As the events of an AI SDK's answer, after the chunks that are not for it. */
+  events?: Hidden
+  /** Not at all. */
+  isLeft?: boolean
+  /** What is written to, once it has begun. */
+  generation?: string
+}
+
+/** For a client that has left before there was anything to read. */
+const NOBODY: Local = { next: async () => ({ done: true, value: undefined }), leave: ignore }
+
+const piped = new WeakMap<ReadableStream, { local: Local; wish: Wish }>()
+
+/** Pieces of a response of server-sent events, which its maker opens and ends. */
+export interface Events {
+  next(): Promise<IteratorResult<Uint8Array, unknown>>
   leave(): void
 }
 
-type Done = Deferred<Outcome | undefined>
+/**
+ * Has what {@link pipe} has just returned read as the events of an AI SDK's answer, instead: those of chunks that are in the stream
+ * have their cursors.
+ */
+export function eventsOf(chunks: ReadableStream<ChunkData>, hidden: Hidden): Events {
+  const known = piped.get(chunks)
+  // Somebody has wrapped the engine.
+  if (known === undefined) {
+    const reading = begin(chunks, 'the result of pipe')
+    return new Framed({ next: () => reading.next(), leave: () => leave(reading) }, hidden) as Local as Events
+  }
+  known.wish.events = hidden
+  return known.local as Events
+}
 
-const locals = new WeakMap<ReadableStream, () => Local | undefined>()
-
-/** The cursor of the chunk that was read last from what {@link pipe} has returned, if that chunk is in the stream. */
-export function lastCursorOf(chunks: ReadableStream): string | undefined {
-  return locals.get(chunks)?.()?.cursor
+/** The generation that {@link pipe} writes to; undefined before it has begun, and without a store. */
+export function generationIn(chunks: ReadableStream<ChunkData>): string | undefined {
+  return piped.get(chunks)?.wish.generation
 }
 
 /** `Engine.pipe`, its arguments checked but for the source. */
@@ -38,52 +72,71 @@ export function pipe(
 ): ReadableStream<ChunkData> {
   if (typeof source !== 'function') checkSource(source, 'source')
   const done: Done = deferred()
-  // Whoever wants to know is told; nobody has to.
+  // Awaiting the result is optional: a failure must not be an unhandled rejection.
   done.promise.catch(ignore)
   waitUntil?.(done.promise)
   const failure = new Failure(onError)
-  const opening = begin(bridge, start, maxQueueBytes, source, failure, done)
+  const wish: Wish = {}
+  const opening = open(bridge, start, maxQueueBytes, source, failure, done, wish)
   opening.catch(done.reject)
-  let open: Local | undefined
-  const local = {
+  const local = new Later(opening)
+  const client = {
     async pull(controller: ReadableStreamDefaultController<ChunkData>) {
-      open ??= await opening
-      const result = await open.next()
+      const result = await local.next()
       if (result.done) controller.close()
       else controller.enqueue(result.value)
     },
     cancel() {
-      opening.then((local) => local.leave(), ignore)
+      wish.isLeft = true
+      local.leave()
     },
   }
   // A failure is for who reads that far, not for who has left before.
-  const chunks = new ReadableStream<ChunkData>(local, { highWaterMark: 0 })
-  locals.set(chunks, () => open)
+  const chunks = new ReadableStream<ChunkData>(client, { highWaterMark: 0 })
+  piped.set(chunks, { local, wish })
   return chunks
 }
 
 /** Starts the generation and the copying; without a store, what the client reads is the source itself. */
-async function begin(
+async function open(
   bridge: Bridge,
   start: ProduceArgs,
   maxQueueBytes: number,
   source: PipeSource,
   failure: Failure,
   done: Done,
+  wish: Wish,
 ): Promise<Local> {
   let producer: Producer
   try {
     producer = await produce(bridge, start, maxQueueBytes)
   } catch (error) {
-    if (isUnreachable(error)) return passThrough(source, failure, done)
+    if (isUnreachable(error)) {
+      const chunks = passThrough(source, failure, done)
+      return wish.events === undefined ? chunks : new Framed(chunks, wish.events)
+    }
     if (typeof source !== 'function') leave(read(source))
     throw error
   }
-  const args = {
-    streamId: start.streamId,
-    from: cursorAt(producer.generation, 0),
+  wish.generation = producer.generation
+  const local = follow(bridge, start, producer.generation, failure, wish)
+  done.resolve(run(bridge, source, producer, failure))
+  return local
+}
+
+/** The local client of a generation that is about to begin. */
+function follow(
+  bridge: Bridge,
+  { streamId, owner }: ProduceArgs,
+  generation: string,
+  failure: Failure,
+  { events, isLeft = false }: Wish,
+): Local {
+  const args: SubscribeArgs = {
+    streamId,
+    from: cursorAt(generation, 0),
     consumer: null,
-    owner: start.owner,
+    owner,
     waitMs: 0,
     isPatient: true,
     followAll: false,
@@ -91,136 +144,20 @@ async function begin(
     ackTimeoutMs: null,
     sse: null,
   }
-  const following = { args, signal: undefined, isAuto: false }
-  const local = new Follower(new Subscription(bridge, following, origin(begin)), failure)
-  done.resolve(run(bridge, source, producer, failure))
-  return local
+  if (isLeft) return new Follower(NOBODY, failure)
+  if (events === undefined) {
+    const following = { args, signal: undefined, isAuto: false }
+    return new Follower(new Chunks(new Subscription(bridge, following, origin(follow))), failure)
+  }
+  const framed = events.known.then((bareAfter) => {
+    const sse = { format: 'ui-messages', retryMs: 0, isMerged: false, bareAfter } as const
+    return new FramedChunks(bridge, { ...args, sse })
+  })
+  return new Follower(new Later(framed), failure, true)
 }
 
 function isUnreachable(error: unknown): boolean {
   return error instanceof TidemarkError && (error.code === 'ERR_CONNECTION' || error.code === 'ERR_TIMEOUT')
-}
-
-/** Why a generation has failed, as far as it concerns the local client. */
-class Failure {
-  /** The source's own error, which the local client gets, and the words for it that other readers get. */
-  error: { is: unknown } | undefined
-  words = ''
-  /** A chunk that is too large to be kept is no failure to the local client: it goes on with that and the source's rest. */
-  rest: PassThrough | undefined
-  /** Nobody reads any more. */
-  isLeft = false
-  readonly #onError: OnError | undefined
-
-  constructor(onError: OnError | undefined) {
-    this.#onError = onError
-  }
-
-  /** The first one counts: what a source throws after its end is of no concern. */
-  set(error: unknown): void {
-    if (this.error !== undefined) return
-    this.error = { is: error }
-    this.words = wordsOf(error, this.#onError)
-  }
-}
-
-class Follower implements Local {
-  readonly #subscription: Subscription
-  readonly #failure: Failure
-  #last: Chunk | undefined
-  #isAtRest = false
-
-  constructor(subscription: Subscription, failure: Failure) {
-    this.#subscription = subscription
-    this.#failure = failure
-  }
-
-  get cursor(): string | undefined {
-    return this.#isAtRest ? undefined : this.#last?.cursor
-  }
-
-  async next(): Promise<IteratorResult<ChunkData, unknown>> {
-    if (this.#isAtRest) return (this.#failure.rest as PassThrough).next()
-    try {
-      const result = await this.#subscription.next()
-      if (result.done) return result
-      this.#last = result.value
-      return { done: false, value: result.value.data }
-    } catch (error) {
-      const { error: own, rest } = this.#failure
-      if (!(error instanceof FailedError)) {
-        rest?.leave()
-        throw error
-      }
-      if (rest === undefined) throw own === undefined ? error : own.is
-      this.#isAtRest = true
-      return rest.next()
-    }
-  }
-
-  leave(): void {
-    this.#subscription.return().catch(ignore)
-    this.#failure.isLeft = true
-    this.#failure.rest?.leave()
-  }
-}
-
-/** Reads at the client's pace; what is left when the client leaves is read to its end all the same. */
-class PassThrough implements Local {
-  readonly #reading: Reading
-  readonly #failure: Failure
-  readonly #done: Done
-  readonly #halves: Halves
-  /** Chunks that come before the next one of the source. */
-  readonly #made: ChunkData[] = []
-
-  /** `first` comes before what is read, and follows the text that `halves` knows. */
-  constructor(reading: Reading, failure: Failure, done: Done, halves = new Halves(), first?: ChunkData) {
-    this.#reading = reading
-    this.#failure = failure
-    this.#done = done
-    this.#halves = halves
-    if (first !== undefined) this.#make(first)
-  }
-
-  async next(): Promise<IteratorResult<ChunkData, unknown>> {
-    try {
-      if (this.#made.length === 0) await this.#read()
-      const value = this.#made.shift()
-      if (value !== undefined) return { done: false, value }
-      this.#done.resolve(undefined)
-      return { done: true, value }
-    } catch (error) {
-      leave(this.#reading)
-      this.#failure.set(error)
-      this.#done.reject(error)
-      throw error
-    }
-  }
-
-  /** The same chunks as a stream's readers would get; none at the source's end. */
-  async #read(): Promise<void> {
-    const { done, value } = await this.#reading.next()
-    if (!done) checkChunk(value)
-    this.#make(done ? undefined : value)
-  }
-
-  #make(chunk: ChunkData | undefined): void {
-    if (typeof chunk === 'string') this.#made.push(this.#halves.join(chunk))
-    else {
-      const rest = this.#halves.end()
-      if (rest !== '') this.#made.push(rest)
-      if (chunk !== undefined) this.#made.push(chunk)
-    }
-  }
-
-  leave(): void {
-    this.#drain().catch(ignore)
-  }
-
-  async #drain(): Promise<void> {
-    while (!(await this.next()).done);
-  }
 }
 
 function passThrough(source: PipeSource, failure: Failure, done: Done): PassThrough {
@@ -254,10 +191,10 @@ async function run(
     if (reading !== undefined && isTooLarge(error)) return outlive(reading, last, producer, failure, error)
     if (reading !== undefined) leave(reading)
     const isLost = producer.signal.aborted && error === producer.signal.reason
-    // Neither a loss nor the end of this engine is the source's doing, and readers are told of both.
+    // A loss and the end of this engine are not failures of the source, and readers learn of both anyway.
     if (!isLost && !(bridge.closing && error instanceof ClosedError)) {
       failure.set(error)
-      // Why it failed matters more than that this could not be written down: readers are told when the lease lapses.
+      // The cause matters more than that it could not be stored: readers notice when the lease expires.
       await producer.fail(failure.words).catch(ignore)
     }
     throw error
@@ -265,7 +202,7 @@ async function run(
   return producer.complete()
 }
 
-/** The generation fails for a chunk that is too large, and the local client gets it all the same, and what comes after it. */
+/** The generation fails because of a chunk that is too large, but the local client gets that chunk and the rest. */
 async function outlive(
   reading: Reading,
   chunk: ChunkData | undefined,
@@ -274,7 +211,7 @@ async function outlive(
   error: unknown,
 ): Promise<never> {
   const over: Done = deferred()
-  // The source's own end is told to the local client.
+  // The local client gets the source's own end.
   const isOver = over.promise.catch(ignore)
   const rest = new PassThrough(reading, failure, over, producer.takeHalves(), chunk)
   failure.set(error)

@@ -25,12 +25,14 @@ const READY = Promise.resolve()
 interface Started {
   producer: number
   generation: string
+  continued: string | null
   stop: string | null
 }
 
 export class Producer implements api.Producer, Queue {
   readonly streamId: string
   readonly generation: string
+  readonly continued: string | undefined
   /** @internal */ readonly handle: number
   /** @internal */ depth = 0
   /** @internal */ gathered = 0
@@ -43,7 +45,7 @@ export class Producer implements api.Producer, Queue {
   #abortReason: Error | undefined
   #isStopped = false
   #outcome: api.Outcome | undefined
-  /** Why nothing can be written any more, when it was not this producer's doing. */
+  /** Why nothing can be written any more, if this producer did not end itself. */
   #loss: Error | undefined
   /** How it was asked to end; the first one counts. */
   #ending: { outcome: 'complete' | 'failed'; reason: string } | undefined
@@ -55,6 +57,7 @@ export class Producer implements api.Producer, Queue {
   constructor(bridge: Bridge, streamId: string, limit: number, started: Started) {
     this.streamId = streamId
     this.generation = started.generation
+    this.continued = started.continued ?? undefined
     this.handle = started.producer
     this.#bridge = bridge
     this.#limit = limit
@@ -92,7 +95,7 @@ export class Producer implements api.Producer, Queue {
   append(chunk: api.ChunkData): Promise<string> {
     try {
       this.#put(chunk, true)
-      // The chunk may have crossed at once, and found out.
+      // The chunk may have crossed at once and failed.
       if (this.#loss !== undefined) throw this.#loss
     } catch (error) {
       return Promise.reject(startingAt(error, Producer.prototype.append))
@@ -105,7 +108,7 @@ export class Producer implements api.Producer, Queue {
   get ready(): Promise<void> {
     if (this.#loss !== undefined) {
       const refused = Promise.reject(this.#loss)
-      // Reading a property must not end a process that does not await it; the next write tells as well.
+      // Reading a property must not cause an unhandled rejection; the next write reports the error too.
       refused.catch(ignore)
       return refused
     }
@@ -137,7 +140,7 @@ export class Producer implements api.Producer, Queue {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    // An ending that was asked for reports its own failure, and so does a loss.
+    // A requested end reports its own failure, and so does a loss.
     if (this.#finish !== undefined) await this.#finish.catch(ignore)
     else if (this.#loss === undefined) await this.fail('the producer was disposed before complete()')
   }
@@ -199,7 +202,7 @@ export class Producer implements api.Producer, Queue {
     if (rest !== '' && this.#loss === undefined) this.#bridge.writes.text(this, rest, false)
   }
 
-  /** @internal What the next chunk of text begins with is somebody else's to hand on. */
+  /** @internal Returns the half that was kept, for a caller that passes it on itself. */
   takeHalves(): Halves {
     const halves = this.#halves
     this.#halves = new Halves()
@@ -266,7 +269,7 @@ export class Producer implements api.Producer, Queue {
     return this.#finish
   }
 
-  /** The answer to an end that comes after the end: after a stop's grace has passed, that is as it should be. */
+  /** The answer to an end after the end: after a stop's grace period this is expected. */
   #unasked(loss: Error): api.Outcome {
     if (this.#isStopped && 'code' in loss && loss.code === 'ERR_ENDED') return this.#ended('stopped')
     throw loss
@@ -274,7 +277,7 @@ export class Producer implements api.Producer, Queue {
 
   #ended(outcome: api.Outcome): api.Outcome {
     this.#outcome = outcome
-    // Nothing waits any more, and the native side will not be there to be asked.
+    // Nothing waits any more, and the native side is about to be gone.
     this.depth = 0
     this.gathered = 0
     this.#bridge.producers.delete(this.handle)
@@ -298,7 +301,7 @@ export class Producer implements api.Producer, Queue {
 publish(Producer, 'flush', 'complete', 'fail')
 show(Producer, 'Producer')
 
-/** The queue's bound is the engine's: it is told here because the native side does not say it. */
+/** The queue's bound is the engine's option: the native side's error does not contain it. */
 export function produce(bridge: Bridge, args: ProduceArgs, maxQueueBytes: number): Promise<Producer> {
   return bridge.request(
     'produce',
@@ -307,7 +310,7 @@ export function produce(bridge: Bridge, args: ProduceArgs, maxQueueBytes: number
   )
 }
 
-/** An error's words for the readers, within the bound of a reason. */
+/** An error's message for the readers, within the limit of a reason. */
 export function messageOf(error: unknown): string {
   let message: string
   try {

@@ -18,10 +18,10 @@ import { Chunk } from './chunk'
 
 type Result = IteratorResult<Chunk, undefined>
 
-/** Errors are made when somebody receives them: only the public object knows where it came from. */
+/** Errors are created when they are received: only the public object knows where it was created. */
 type Ending = { error: (from: Origin | undefined) => unknown } | { quiet: true }
 
-/** The public object, as far as it concerns its inside. */
+/** The public object, as far as the reader's state needs it. */
 interface Reader {
   /** Where `subscribe` was called. Its frames lead to the caller's variables, so it must not be kept in here. */
   readonly origin: Origin
@@ -43,7 +43,7 @@ export class ReaderState implements Receiver {
   readonly #signal: WeakRef<AbortSignal> | undefined
   readonly #args: Following['args']
   readonly #isAuto: boolean
-  /** Of a consumer whose loop acknowledges by itself. */
+  /** For a consumer with automatic acknowledgements. */
   readonly #autoAck: AutoAck | undefined
   readonly #waiting = new Fifo<Deferred<Result>>()
   readonly #batches = new Fifo<Batch | LargeBatch>()
@@ -52,7 +52,7 @@ export class ReaderState implements Receiver {
   #lastSeq = 0
   #isReferenced = true
   #isHeld = false
-  /** What comes after the last chunk; set once. */
+  /** The end, after the last chunk; set once. */
   #end: Ending | undefined
 
   constructor(bridge: Bridge, { args, signal, isAuto }: Following) {
@@ -66,7 +66,7 @@ export class ReaderState implements Receiver {
     if (consumer !== null && isAuto) this.#autoAck = new AutoAck(bridge, { streamId, consumer, owner })
   }
 
-  /** Begins; a failure is what the first `next()` throws. */
+  /** Begins; the first `next()` throws a failure. */
   open(): void {
     const signal = this.#signal?.deref()
     if (signal?.aborted) {
@@ -86,12 +86,12 @@ export class ReaderState implements Receiver {
     return this.#lastSeq === 0 ? undefined : cursorAt(this.#lastGeneration, this.#lastSeq)
   }
 
-  /** Whether what was given to the caller is all there is. */
+  /** Whether the caller has got everything. */
   get isExhausted(): boolean {
     return this.#end !== undefined && this.#batches.size === 0
   }
 
-  /** The loop asks for more: it is done with what it was given. */
+  /** The loop asks for more, so it is done with the chunks it has got. */
   pass(): void {
     this.#native.want()
     if (this.#isAuto && this.#lastSeq > 0) this.#native.acknowledge(this.#lastSeq)
@@ -99,7 +99,7 @@ export class ReaderState implements Receiver {
     if (this.isExhausted) this.#autoAck?.tell(this.#isReferenced)
   }
 
-  /** Everything up to the cursor has been dealt with; settles once that is stored. */
+  /** Acknowledges everything up to the cursor; settles once that is stored. */
   ack(cursor: string): Promise<void> {
     const { streamId, consumer, owner, window } = this.#args
     this.#native.acknowledge(seqOf(cursor))
@@ -124,7 +124,7 @@ export class ReaderState implements Receiver {
     return chunk
   }
 
-  /** A promise for what comes when nothing is there yet. */
+  /** A promise for the next chunk, if none is there yet. */
   wait(owner: Reader): Promise<Result> {
     if (this.#end !== undefined) return this.#finish(this.#end, owner.origin)
     const waiter = deferred<Result>()
@@ -134,7 +134,7 @@ export class ReaderState implements Receiver {
     return waiter.promise
   }
 
-  /** Takes what has arrived; the waiting come first. */
+  /** Takes chunks that have arrived; a waiting `next()` comes first. */
   push(drain: DrainCursor, seq: number): void {
     while (this.#waiting.size > 0 && drain.left > 0) {
       const chunk = this.#hand(this.#generation, seq++, drain.chunk())
@@ -150,7 +150,7 @@ export class ReaderState implements Receiver {
     batch.add(drain)
   }
 
-  /** Takes a large chunk, as the other. */
+  /** Takes a large chunk. */
   pushLarge(large: Large, seq: number): void {
     const waiter = this.#waiting.shift()
     if (waiter === undefined) this.#batches.push(new LargeBatch(this.#generation, seq, large))
@@ -175,13 +175,13 @@ export class ReaderState implements Receiver {
     } else this.#settle({ quiet: true })
   }
 
-  /** Ends with an error after what has arrived. */
+  /** Ends with an error after the chunks that have arrived. */
   broken(error: unknown): void {
     this.#native.forget()
     if (this.#end === undefined) this.#settle({ error: () => error })
   }
 
-  /** Ends quietly and at once: what has arrived is dropped. */
+  /** Ends quietly and at once: chunks that have arrived are dropped. */
   leave(): void {
     if (this.isExhausted) {
       this.#end = { quiet: true }
@@ -190,7 +190,7 @@ export class ReaderState implements Receiver {
     this.#drop({ quiet: true })
   }
 
-  /** Where another subscription goes on if this one is left now; undefined: where this one began. */
+  /** Where another subscription continues if this one is left now; undefined: where this one began. */
   get place(): string | undefined {
     const batch = this.#batches.first()
     return this.cursor ?? (batch && cursorAt(batch.generation, batch.seq - 1))
@@ -238,7 +238,7 @@ export class ReaderState implements Receiver {
     return Promise.resolve({ done: true, value: undefined })
   }
 
-  /** An error is thrown once; a loop that goes on after it is done. */
+  /** An error is thrown once; a loop that continues after it is done. */
   #once(error: unknown): unknown {
     this.#end = { quiet: true }
     return error

@@ -3,10 +3,10 @@ import type { Owned } from '../options/args'
 import { ignore } from '../util/deferred'
 import { nextTick } from '../util/timers'
 
-/** What becomes of an item: `src/store/groups.rs`. */
+/** The resolution of an item: `src/store/groups.rs`. */
 export type Verdict = 'done' | 'back' | 'retry' | 'drop'
 
-/** Says what becomes of a group's items: all that is said in one turn crosses together. */
+/** Resolves a group's items: all resolutions of one turn cross together. */
 export class Resolutions {
   readonly #bridge: Bridge
   readonly #args: Owned & { consumer: string }

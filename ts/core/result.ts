@@ -7,13 +7,13 @@ import type { Chunk } from './chunk'
 import { Subscription } from './subscription'
 import { WholeText } from './whole-text'
 
-/** What there is of a generation once it has ended, however it did, and the error of its loop if that ended with one. */
+/** A generation that has ended with any outcome, and the error of its loop, if there was one. */
 export interface Ended<Message> {
   result: api.StreamResult<Message>
   error: FailedError | InterruptedError | undefined
 }
 
-/** Reads a generation to its end. Rejects when it cannot be had as a whole, or not in time. */
+/** Reads a generation to its end. Rejects if it cannot be read as a whole, or not in time. */
 export async function ended<Message>(
   bridge: Bridge,
   { following, timeoutMs, format, reduce }: ResultArgs<Message>,
@@ -46,10 +46,10 @@ export async function ended<Message>(
 class Reading {
   readonly chunks: Chunk[] = []
   readonly text: WholeText
-  /** How the generation ended, where a loop throws that. */
+  /** The outcome, from the error that a loop throws. */
   error: FailedError | InterruptedError | undefined
   readonly #subscription: Subscription
-  /** Why there is nothing more to be had. */
+  /** Why nothing more can be read. */
   #broken: { error: unknown } | undefined
 
   constructor(subscription: Subscription, text: WholeText) {
@@ -76,7 +76,7 @@ class Reading {
     }
   }
 
-  /** The last of what the function makes of the chunks. */
+  /** The last message that the function yields. */
   async reduce<Message>(reduce: NonNullable<ResultArgs<Message>['reduce']>): Promise<Message | undefined> {
     const pull = async (controller: ReadableStreamDefaultController<never>) => {
       const chunk = await this.next()
@@ -87,7 +87,7 @@ class Reading {
     try {
       for await (message of reduce(new ReadableStream<never>({ pull }, { highWaterMark: 0 })));
     } catch (error) {
-      // What it made of an error of ours is less than that.
+      // Our own error says more than what the function made of it.
       throw this.#broken === undefined ? error : this.#broken.error
     }
     return message

@@ -1,17 +1,17 @@
 /**
- * Closing engines when the process is told to end. A listener for a signal takes its default effect away, so it is brought about
- * afterwards, unless somebody else listens too, who then decides how the process ends.
+ * Closes engines when the process gets a signal. A listener for a signal disables its default effect, so that is brought about
+ * afterwards, unless there are other listeners, which then decide how the process ends.
  */
 
 type Close = () => Promise<unknown>
 
-/** One signal's engines, and who listens for all of them. */
+/** One signal's engines, and the listener for all of them. */
 interface Watch {
   closes: Set<Close>
   listener: () => void
 }
 
-/** Shared by all copies of this module in the process: each would take the others for somebody else. */
+/** Shared by all copies of this module in the process, so that they do not count as other listeners. */
 const WATCHES = Symbol.for('tidemark.signals')
 
 function watches(): Map<NodeJS.Signals, Watch> {
@@ -20,7 +20,7 @@ function watches(): Map<NodeJS.Signals, Watch> {
   return shared[WATCHES]
 }
 
-/** Calls `close` when one of these signals comes. Returns what takes it back. */
+/** Calls `close` when one of these signals comes. Returns a function that undoes this. */
 export function closeOn(signals: readonly NodeJS.Signals[], close: Close): () => void {
   for (const signal of signals) watch(signal).closes.add(close)
   return () => {
@@ -37,7 +37,7 @@ function watch(signal: NodeJS.Signals): Watch {
   const made: Watch = {
     closes: new Set(),
     listener() {
-      // Somebody's `once` is counted as long as this listener is called before it.
+      // A `once` listener of the program is counted, because this listener is called before it.
       const isAlone = process.listenerCount(signal) === 1
       const closing = [...made.closes].map((close) => close())
       Promise.allSettled(closing).then(() => {

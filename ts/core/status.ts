@@ -2,7 +2,7 @@ import type * as api from '../../index'
 import type { Bridge } from '../native/bridge'
 import { pages } from './pages'
 
-/** Ids asked for at once, and statuses after them. */
+/** The ids of one request, and the statuses of the next one. */
 const PAGE = 64
 
 type NativeStatus = Omit<api.StreamStatus, 'metadata' | 'startedAt' | 'updatedAt'> & {
@@ -17,7 +17,7 @@ export function status(bridge: Bridge, streamId: string): Promise<api.StreamStat
   return bridge.request('status', { streamId }, (answer: NativeStatus | null) => answer && shown(answer))
 }
 
-/** `onDamaged` is told of what is left out. */
+/** `onDamaged` is called for streams that are left out. */
 export async function* list(
   bridge: Bridge,
   onDamaged?: (streamId: string, why: string) => void,
@@ -51,7 +51,7 @@ function shown(status: NativeStatus): api.StreamStatus {
   }
 }
 
-/** A foreign writer's nonsense is shown as the text it is. */
+/** Metadata of another program that is not JSON is shown as text. */
 function parsed(metadata: string): unknown {
   try {
     return JSON.parse(metadata)

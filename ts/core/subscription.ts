@@ -10,7 +10,7 @@ import { ReaderState } from './reader-state'
 
 type Result = IteratorResult<Chunk, undefined>
 
-/** A loop that was dropped without `break` or `return()` must not go on receiving. */
+/** A loop that was dropped without `break` or `return()` must not keep receiving. */
 const dropped = new FinalizationRegistry<ReaderState>((state) => state.leave())
 
 export class Subscription implements api.Subscription {
@@ -89,10 +89,10 @@ export class Subscription implements api.Subscription {
     const { sse, pace } = sseOptions(options, 'options')
     const { args, signal, isAuto } = this.#following
     const from = this.#state.place ?? args.from
-    // Only a consumer can acknowledge what becomes of the body.
+    // The body of an event stream can only be acknowledged for a consumer.
     const isCounted = args.consumer !== null && !isAuto
     const rest = { ...args, from, sse, ...(isCounted ? {} : { window: null, ackTimeoutMs: null }) }
-    // Before this one is left, so that the stream's hub finds itself wanted all the time.
+    // Opened before this one is left, so that the stream's hub always has a reader.
     const { body } = EventStream.open(this.#bridge, rest, pace, { application: signal }, origin(this.toSSE))
     this.#leave()
     return body

@@ -9,7 +9,7 @@ export class WholeText {
   /** Where the text of the current step begins. */
   #step = 0
 
-  /** `'ui-messages'`: what the chunks of the AI SDK's message stream say; else the chunks themselves. */
+  /** `'ui-messages'`: the text parts in the chunks of the AI SDK's message stream; else the chunks themselves. */
   constructor(format: 'text' | 'ui-messages') {
     this.#isMessage = format === 'ui-messages'
   }
@@ -20,7 +20,7 @@ export class WholeText {
     else this.#text = this.end() + chunk.data
   }
 
-  /** All of it; half a character at the end of bytes is one that is no character. */
+  /** The whole text; half a character at the end of bytes becomes U+FFFD. */
   end(): string {
     if (this.#decoder === undefined) return this.#text
     this.#text += this.#decoder.decode()
@@ -38,7 +38,7 @@ export class WholeText {
     const { type, delta } = (given ?? {}) as { type?: unknown; delta?: unknown }
     if (type === 'text-delta' && typeof delta === 'string') this.#text += delta
     else if (type === 'start-step') this.#step = this.#text.length
-    // The step is made anew (`ai` 7).
+    // The step is started over (`ai` 7).
     else if (type === 'reset-step') this.#text = this.#text.slice(0, this.#step)
   }
 }

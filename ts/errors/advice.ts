@@ -1,12 +1,12 @@
 import { fromNative, type NativeError, type Origin, TidemarkError } from './errors'
 
-/** What a call was given that its error may come from. */
+/** Options of a call that may have caused its error. */
 interface Asked {
   owner?: string | null
   waitMs?: number
 }
 
-/** With what whoever called can do about it, which only this side knows: it has the options. */
+/** Adds advice for the caller, which depends on options that only this side knows. */
 export function advised(error: NativeError, { owner, waitMs = 0 }: Asked): NativeError {
   const { code, message } = error
   if (code === 'ERR_FORBIDDEN' && owner == null) {
@@ -17,7 +17,7 @@ export function advised(error: NativeError, { owner, waitMs = 0 }: Asked): Nativ
   return { ...error, message: `${message}${waited}; is the id right, and the engine's url and keyPrefix?` }
 }
 
-/** An error of a step, as one of the whole that it is part of. */
+/** An error of one step, as an error of the whole call. */
 export function readvised(error: unknown, asked: Asked, from: Origin): unknown {
   if (!(error instanceof TidemarkError)) return error
   const { streamId = null, ...fields } = error

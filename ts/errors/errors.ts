@@ -12,7 +12,7 @@ export interface NativeError {
   expected?: number
 }
 
-/** Says of each code what it comes from and what to do. */
+/** The page that describes each code: its causes, and what to do. */
 export const DOCS = 'https://github.com/tidemark-dev/tidemark/blob/main/docs/errors.md'
 
 type Fields = Omit<NativeError, 'code'> & { issues?: readonly SchemaIssue[] }
@@ -41,7 +41,7 @@ export class InvalidArgumentError extends TidemarkError {
   }
 }
 
-/** What the errors with a reason share; not exported. */
+/** The base class of errors with a reason; not exported. */
 class ReasonError extends TidemarkError {
   readonly reason: string
 
@@ -132,14 +132,14 @@ for (const [code, type, name] of [...TABLE, ['', TidemarkError, 'TidemarkError']
   Object.defineProperty(type.prototype, 'name', { value: name, configurable: true, writable: true })
 }
 
-/** Where a call came from, for an error that is made when its answer arrives. */
+/** Where a call came from, for an error that is created when its answer arrives. */
 export interface Origin {
   stack?: string
 }
 
 type Called = (...args: never[]) => unknown
 
-/** The public function that is being called, as long as what it does at once goes on. */
+/** The public function that is being called, during its synchronous part. */
 let entry: Called | undefined
 
 /** Runs what a public function does: the stacks of its errors begin where that was called. */
@@ -176,7 +176,7 @@ export function startingAt(error: unknown, above: Called | undefined = entry): u
   return error
 }
 
-/** Firefox and Safari have had no such function for long. */
+/** Older Firefox and Safari do not have this function. */
 function capture(into: object, above: Called): void {
   Error.captureStackTrace?.(into, above)
 }
@@ -246,7 +246,7 @@ export function schemaError(type: string | undefined, issues: readonly SchemaIss
   return error
 }
 
-/** A generation that did not end in time. */
+/** The error for a generation that did not end in time. */
 export function timeoutError(streamId: string, ms: number, from?: Origin): TidemarkError {
   const message = `stream ${JSON.stringify(streamId)} has not ended within ${ms} ms`
   return fromNative({ code: 'ERR_TIMEOUT', message, streamId, retryable: true }, from)
@@ -257,8 +257,8 @@ export function closedError(from?: Origin): TidemarkError {
 }
 
 /**
- * What a body ends with whose client would take a clean end for the stream's. Next.js does not report errors of this name: a
- * response that is cut off on purpose is none of its own.
+ * The error that breaks off a body whose client would take a clean end for the stream's end. Next.js does not report errors of this
+ * name, which is right: the response is cut off on purpose.
  */
 export function cutError(streamId: string | null): TidemarkError {
   const message = 'the response ends before the stream does; the client is to resume it'

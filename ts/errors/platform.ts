@@ -1,6 +1,6 @@
 import { PlatformError, startingAt } from './errors'
 
-/** Where there are native libraries: package.json's `napi.targets`, in Node.js' words; a test compares the two. */
+/** The platforms with native libraries: package.json's `napi.targets` in Node.js' terms; a test compares the two. */
 export const PLATFORMS = ['linux', 'darwin', 'win32'].flatMap((system) => [
   `${system}-x64`,
   `${system}-arm64`,

@@ -1,6 +1,6 @@
 import { StoreError } from './errors'
 
-/** What is nice to have: null if the store refuses it, for want of rights for instance. */
+/** An optional value: null if the store refuses it, for instance because a right is missing. */
 export async function unlessRefused<T>(promise: Promise<T>): Promise<T | null> {
   try {
     return await promise

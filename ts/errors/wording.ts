@@ -1,21 +1,21 @@
-/** What readers are told of an error that nobody has chosen words for. */
+/** The text that readers get for an error without a message of its own for them. */
 const MASKED = 'An error occurred.'
 
-/** Is told of an error, and says what its readers are told. */
+/** Gets an error, and returns the text that readers get for it. */
 export type OnError = (error: unknown) => unknown
 
-/** Logs, and gives nothing away. */
+/** Logs the error; the text reveals nothing. */
 export function logged(error: unknown): string {
   console.error(error)
   return MASKED
 }
 
-/** An error in the words of `onError`. Whatever that does, it breaks nothing: without words of its own, readers get none. */
+/** The text of `onError` for an error. If `onError` throws or returns no text, readers get the default one. */
 export function wordsOf(error: unknown, onError: OnError = logged): string {
   try {
     const words = onError(error)
     if (typeof words === 'string') return words
-    // An asynchronous one has no words in time, and its failure must not be left to nobody.
+    // An asynchronous `onError` has no text in time, and its failure must not be an unhandled rejection.
     Promise.resolve(words).catch(console.error)
   } catch (failure) {
     console.error(failure)
@@ -23,7 +23,7 @@ export function wordsOf(error: unknown, onError: OnError = logged): string {
   return MASKED
 }
 
-/** `onError`, told once of each error, however often its words are needed. */
+/** `onError`, called once for each error, however often its text is needed. */
 export function wording(onError: OnError | undefined): (error: unknown) => string {
   const told = new Map<unknown, string>()
   return (error) => {

@@ -18,7 +18,7 @@ export async function acknowledge(
   try {
     const body = await read(request)
     const given = ackArgs(streamId, consumer ?? body.consumer, body.cursor, { owner })
-    // The browser says it again; it is not to wait for a store that is known to be away.
+    // The browser sends it again, so it need not wait for a store that is known to be away.
     const args: AckArgs = { ...given, isPatient: false }
     await bridge.request('ack', args, ignore)
     return new Response(null, { status: 204 })

@@ -5,13 +5,13 @@ import { refuse } from '../options/checks'
 import { begin, type Reading } from '../options/source'
 import type { MaybePromise } from '../util/deferred'
 
-/** Levels of arrays and objects within each other; code that walks them calls itself for each. */
+/** The limit for nested arrays and objects: code that walks them recurses for each level. */
 const MAX_DEPTH = 1000
-/** Arrays, objects and commas: each costs a few bytes as text, and may cost a hundred as a value. */
+/** The limit for arrays, objects and commas: each costs a few bytes as text, but may cost a hundred as a value. */
 const MAX_VALUES = 1_000_000
 const FIRST_BYTES = 16 * 1024
 
-/** A body that is more than is taken: its status is 413. */
+/** The body exceeds the limit: the status is 413. */
 export class TooLargeError extends InvalidArgumentError {}
 
 type NodeHeaders = Readonly<Record<string, string | string[] | undefined>> | undefined
@@ -26,13 +26,13 @@ export function headerOf(headers: StreamRequest['headers'] | undefined, name: st
 export interface Received {
   readonly body: unknown
   readonly headers?: StreamRequest['headers'] | undefined
-  /** Whether somebody has read it. */
+  /** Whether the body was read already. */
   readonly bodyUsed?: boolean | undefined
 }
 
 /**
- * Reads a body as JSON, an object; `shape` says in an error what it should hold. What is larger than the limit is not
- * read to its end, and not parsed.
+ * Reads a body as a JSON object; `shape` says in an error what it should hold. A body above the limit is neither
+ * read to its end nor parsed.
  */
 export async function jsonOf(received: Received, maxBytes: number, shape: string): Promise<object> {
   const bytes = await bytesOf(received, maxBytes)
@@ -46,10 +46,10 @@ export async function jsonOf(received: Received, maxBytes: number, shape: string
   return typeof value === 'object' && value !== null ? value : refuse('body', shape, value)
 }
 
-/** The ways in which a request's body is read at once; not every version of Node.js has all. */
+/** The methods that read a request's whole body; not every version of Node.js has all. */
 const READINGS = ['arrayBuffer', 'blob', 'bytes', 'formData', 'json', 'text'] as const
 
-/** Lets somebody look at a request whose body is read later: they may read it too, which is then done from a copy. */
+/** Passes on a request whose body is read later: the receiver may read it too, from a copy. */
 export async function spared<T>(request: Request, look: () => MaybePromise<T>): Promise<T> {
   if (request.bodyUsed) return look()
   const shadowed = READINGS.filter((name) => name in request && !Object.hasOwn(request, name))
@@ -64,13 +64,13 @@ export async function spared<T>(request: Request, look: () => MaybePromise<T>): 
   }
 }
 
-/** Reads a body that may be so long; what is larger is a {@link TooLargeError}, and not read to its end. */
+/** Reads a body up to a limit; a larger one throws a {@link TooLargeError}, and is not read to its end. */
 export async function bytesOf({ body, headers, bodyUsed }: Received, maxBytes: number): Promise<Buffer> {
   if (Number(headerOf(headers, 'content-length')) > maxBytes) throw tooLarge(`${maxBytes} bytes`)
   if (bodyUsed) throw invalidArgument('body', 'was read already: read a clone of the request instead')
   if (body === null || body === undefined) return Buffer.alloc(0)
   const reading = begin(body as AsyncIterable<Uint8Array | string>, 'body')
-  // One buffer however many pieces come: those may be of a single byte.
+  // One buffer for all pieces, which may be single bytes.
   let bytes = Buffer.alloc(Math.min(FIRST_BYTES, maxBytes))
   let size = 0
   for (;;) {
@@ -79,8 +79,8 @@ export async function bytesOf({ body, headers, bodyUsed }: Received, maxBytes: n
     const piece = typeof value === 'string' ? Buffer.from(value) : (value as Uint8Array)
     if (!types.isUint8Array(piece)) return refuse('body', 'bytes', piece)
     const end = size + piece.byteLength
-    // The rest is left unread and not cancelled: servers take that for a reason to hang up before they have answered, and
-    // that of Next.js writes on into what was cancelled, which ends the process.
+    // The rest is left unread and not cancelled: on a cancel, servers may close the connection before they have answered, and
+    // the one of Next.js continues to write into the cancelled stream, which ends the process.
     if (end > maxBytes) throw tooLarge(`${maxBytes} bytes`)
     if (end > bytes.byteLength) {
       const larger = Buffer.alloc(Math.min(maxBytes, Math.max(end, 2 * bytes.byteLength)))
@@ -96,7 +96,7 @@ async function next(reading: Reading<Uint8Array | string>) {
   try {
     return await reading.next()
   } catch (cause) {
-    // As a rule its sender is gone, and so is nobody's error here.
+    // Usually the sender is gone, so there is nobody to report this to.
     throw invalidArgument('body', 'broke off', { cause })
   }
 }
@@ -111,7 +111,7 @@ function tooLarge(limit: string): TooLargeError {
   })
 }
 
-/** Refuses a text that would become far larger, or deeper, than what anybody says. */
+/** Refuses a text whose value would be far larger or deeper than any real request. */
 function checkWeight(json: Buffer): void {
   let depth = 0
   let values = 0

@@ -14,13 +14,13 @@ import { report } from './refusal'
 
 type Controller = ReadableStreamDefaultController<Uint8Array>
 
-/** Who may end an event stream: the application, whose client is still there, or the client, who is gone then. */
+/** An event stream is ended by the application, while its client is still there, or by the client, which is then gone. */
 export interface Signals {
   application: AbortSignal | undefined
   client?: AbortSignal | undefined
 }
 
-/** A body that nobody reads any more must not go on receiving. */
+/** A body that was dropped must not keep receiving. */
 const dropped = new FinalizationRegistry<EventStream>((stream) => stream.leave())
 
 /**
@@ -37,12 +37,12 @@ export class EventStream implements Receiver {
   readonly #listening: { signal: WeakRef<AbortSignal>; listener: () => void }[] = []
   readonly #streamId: string
   readonly #asked: Pick<SubscribeArgs, 'owner' | 'waitMs'>
-  /** The AI SDK takes a body's clean end for the answer's: what ends before that has to break. */
+  /** The AI SDK takes a body's clean end for the answer's, so a body that ends earlier has to be broken off. */
   readonly #breaks: boolean
   #isOpen = false
   /** A read that waits. */
   #waiting: { controller: Controller; answered: Deferred<void> } | undefined
-  /** What follows the last piece. */
+  /** The end, after the last piece. */
   #end: { error?: unknown } | undefined
   #heartbeat: NodeJS.Timeout | undefined
   #limit: NodeJS.Timeout | undefined
@@ -63,7 +63,7 @@ export class EventStream implements Receiver {
     this.#opened.promise.catch(ignore)
   }
 
-  /** Begins to follow; what goes wrong is what the body's first read throws. */
+  /** Begins to follow; the body's first read throws a failure. */
   static open(
     bridge: Bridge,
     args: SubscribeArgs,
@@ -76,7 +76,7 @@ export class EventStream implements Receiver {
       pull: (controller: Controller) => stream.#pull(controller),
       cancel: () => stream.#cancelled(),
     }
-    // Nothing is taken before it is asked for: what waits, waits where it is counted.
+    // Nothing is taken before it is read, so that waiting bytes stay where they are counted.
     const body = new ReadableStream<Uint8Array>(source, { highWaterMark: 0 })
     dropped.register(body, stream, stream)
     if (bridge.closing) stream.broken(closedError(from))
@@ -101,7 +101,7 @@ export class EventStream implements Receiver {
     if (maxDurationMs !== undefined) this.#limit = setTimeout(this.#cut, maxDurationMs).unref()
   }
 
-  /** Waits until the stream has its place; rejects with the reason why it has none. */
+  /** Waits until the reading position is known; rejects with the reason if there is none. */
   async opened(): Promise<void> {
     this.#bridge.keepAlive.hold()
     try {
@@ -127,13 +127,13 @@ export class EventStream implements Receiver {
   /** Cursors are written by the native side. */
   enter(): void {}
 
-  /** Once it is open, the native side has written what the client should know; the rest is for it to come back. */
+  /** After the start, the native side has written any event that the client should get; otherwise the client has to reconnect. */
   ended({ error: native }: End): void {
     const error = native && fromNative(advised(native, this.#asked), this.#from)
     if (error !== undefined && !this.#isOpen) this.#settle({ error })
     else if (error?.retryable || error?.code === 'ERR_CLOSED') this.#cut()
     else this.#settle({})
-    // What another try may cure ends many responses at once, and is what the engine's state says.
+    // Transient errors end many responses at once, and the engine's state shows them already.
     if (this.#isOpen && error?.retryable === false) report(error, this.#onError)
   }
 
@@ -148,15 +148,15 @@ export class EventStream implements Receiver {
     this.#settle({})
   }
 
-  /** Ends after what has arrived, without a word: the client may come back, and has to notice. */
+  /** Ends after the bytes that have arrived, without an event: the client has to notice, and may reconnect. */
   readonly #cut = (): void => {
     this.#native.cancel()
-    // It is the body that breaks, not its beginning.
+    // The response begins normally; only its body is broken off.
     this.#opened.resolve()
     this.#settle(this.#breaks ? { error: cutError(this.#streamId) } : {})
   }
 
-  /** Nobody reads on: a read that waits was answered by the stream itself, whose controller takes nothing any more. */
+  /** The client has left: the stream has answered a pending read itself, and its controller accepts nothing any more. */
   #cancelled(): void {
     this.#answer(ignore)
     this.leave()

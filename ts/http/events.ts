@@ -1,18 +1,18 @@
-// Events that are made here and not by the native side (`src/sse`): what keeps a connection open, and answers that are in no store.
+// Events that are framed here and not by the native side (`src/sse`): heartbeats, and answers that are not stored.
 
 const encoder = new TextEncoder()
 
-/** A comment. Bytes of its own for each response, which may transfer them. */
+/** A comment. Each response gets its own bytes, because it may transfer them. */
 export function heartbeat(): Uint8Array {
   return encoder.encode(': heartbeat\n\n')
 }
 
-/** A chunk of a UI message stream: a JSON text, which has no line's end in it. `cursor` is where the client goes on after it. */
-export function uiMessage(data: string, cursor?: string): Uint8Array {
-  return encoder.encode(`${cursor === undefined ? '' : `id: ${cursor}\n`}data: ${data}\n\n`)
+/** A chunk of a UI message stream: a JSON text, which has no line's end in it. */
+export function uiMessage(data: string): Uint8Array {
+  return encoder.encode(`data: ${data}\n\n`)
 }
 
-/** What ends a UI message stream. */
+/** The end of a UI message stream. */
 export function uiDone(): Uint8Array {
   return uiMessage('[DONE]')
 }

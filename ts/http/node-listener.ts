@@ -38,7 +38,7 @@ function requestOf(incoming: IncomingMessage, signal: AbortSignal): Request {
     for (const value of values ?? []) headers.append(name, value)
   }
   const { method = 'GET' } = incoming
-  // Express has the path as it was asked for elsewhere, and takes what it was mounted at away from the other.
+  // Express removes its mount path from `url`, and keeps the requested path in another field.
   const path = (incoming as { originalUrl?: string }).originalUrl ?? incoming.url ?? '/'
   const protocol = 'encrypted' in incoming.socket ? 'https' : 'http'
   const url = new URL(

@@ -2,7 +2,7 @@
 
 import type * as api from '../../index'
 
-/** INTERNAL_ERROR of HTTP/2: an answer that is cut off is not one that has ended. */
+/** INTERNAL_ERROR of HTTP/2, so that a cut response does not look like a complete one. */
 const H2_INTERNAL_ERROR = 2
 
 type Http2Response = { stream: { close(code: number): void } }
@@ -15,12 +15,12 @@ export function writeHead(response: api.ServerResponse, { status, headers }: Res
   if (cookies.length > 0) response.setHeader('set-cookie', cookies)
 }
 
-/** HTTP/1 keeps headers until there is something to send; an event stream may have nothing yet. */
+/** Sends the headers: HTTP/1 holds them back until there is a body, and an event stream may have none yet. */
 export function flushHead(response: api.ServerResponse): void {
   if ('flushHeaders' in response) response.flushHeaders()
 }
 
-/** A body to its end, at the client's pace, until that has left. One that breaks cuts the connection. */
+/** Sends a body to its end, at the client's pace, unless the client leaves. A body that breaks cuts the connection. */
 export async function writeBody(
   response: api.ServerResponse,
   body: ReadableStream<Uint8Array> | null,
@@ -32,7 +32,7 @@ export async function writeBody(
       if (!writePiece(response, piece)) await drained(response, left)
     }
   } catch {
-    // The body breaks where a clean end would be taken for the answer's; it was said to whom it concerns.
+    // The body breaks where a clean end would be taken for the answer's; the cause was reported already.
     cut(response)
     return
   }

@@ -15,7 +15,7 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   ERR_CLOSED: 503,
 }
 
-/** For errors whose own words name servers, users and commands; `src/sse/mod.rs` has the same. */
+/** For errors whose own messages name servers, users and commands; `src/sse/mod.rs` has the same. */
 const NEUTRAL: Partial<Record<ErrorCode, string>> = {
   ERR_CONNECTION: 'the store cannot be reached',
   ERR_TIMEOUT: 'the store did not answer in time',
@@ -23,8 +23,8 @@ const NEUTRAL: Partial<Record<ErrorCode, string>> = {
 }
 
 /**
- * An error as a response: only those that {@link Engine.respond} documents, the others are thrown. `onError` is told what
- * the response does not say.
+ * An error as a response: only for errors that {@link Engine.respond} documents; others are thrown. `onError` gets errors
+ * whose messages the response leaves out.
  */
 export function refusal(error: unknown, onError: OnError | undefined, headers?: Headers): Response {
   const status = statusOf(error)
@@ -46,7 +46,7 @@ export function addHeaders(all: Headers, given: Headers): void {
   for (const cookie of given.getSetCookie()) all.append('set-cookie', cookie)
 }
 
-/** Tells of an error of which a client learns no more than the code. */
+/** Reports an error of which the client gets only the code. */
 export function report(error: unknown, onError: OnError | undefined): void {
   if (error instanceof TidemarkError && NEUTRAL[error.code] !== undefined) wordsOf(error, onError)
 }

@@ -8,7 +8,7 @@ import { headerOf } from './body'
 import { EventStream } from './event-stream'
 import { addHeaders, refusal } from './refusal'
 
-/** What keeps proxies and browsers from holding back, changing or keeping an event stream. */
+/** Headers that keep proxies and browsers from buffering, changing or caching an event stream. */
 const HEADERS = {
   'content-type': 'text/event-stream; charset=utf-8',
   'cache-control': 'no-cache, no-store, no-transform',
@@ -41,12 +41,12 @@ export function headersFor(format: RespondArgs['format'], given: Headers): Heade
   return all
 }
 
-/** Where polyfills of EventSource put the id that they may not send as a header to other origins. */
+/** The parameter in which polyfills of EventSource send the id, which they may not send as a header to other origins. */
 const LAST_ID = 'lastEventId'
 
 /**
- * Where the client wants to go on. A browser's EventSource repeats its URL when it comes back, so its header, which it
- * keeps up to date, comes first, and the parameter in which polyfills do before the one that the page has chosen.
+ * Where the client wants to continue. A browser's EventSource repeats its URL when it reconnects but updates its header, so the
+ * header comes first; then the parameter of polyfills; then the one that the page has chosen.
  */
 export function placeOf(request: api.StreamRequest): string | undefined {
   const header = headerOf(request.headers, 'last-event-id')

@@ -27,12 +27,12 @@ import type {
 
 const CLEANED_AT_ONCE = 100
 
-/** A stop that comes before the start waits for it for so long. */
+/** How long a stop that comes before the start is kept. */
 const STOP_KEPT = '5m'
 
 /**
- * Stops a chat's run, wherever it is, or the one that starts within five minutes. True when there is something to stop or
- * may be; false when the chat's last run had ended already. `reason` is what readers find in `reason`.
+ * Stops a chat's run, wherever it is, or the one that starts within five minutes. Returns true if a run is or may be stopped, false if
+ * the chat's last run had ended already. Readers find `reason` in their `reason`.
  */
 export async function stopMessageChunkStream(
   chatId: string,
@@ -62,7 +62,7 @@ export async function getActiveMessageChunkStreams(): Promise<ActiveMessageChunk
     .map(({ chatId, streamKey }) => ({ streamId: chatId, chatId, jobId: streamKey }))
 }
 
-/** What is known of a chat, or null. */
+/** Returns the data of a chat, or null if there is none. */
 export async function getMessageChunkStreamMetrics(
   chatId: string,
 ): Promise<MessageChunkStreamMetrics | null> {
@@ -90,7 +90,7 @@ export async function getAllMessageChunkStreamMetrics(): Promise<AllMessageChunk
   }
 }
 
-/** Removes a chat's stream, and what the previous backend has left of it, unless it is being written. */
+/** Removes a chat's stream, and the keys that the previous backend has left of it, unless it is being written. */
 export async function cleanupInactiveMessageChunkStreams(
   chatId: string,
   options: CleanupOptions = {},

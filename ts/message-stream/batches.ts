@@ -7,7 +7,7 @@ import type { BatchedQueue, BatchedQueueOptions } from './types'
 const DEFAULT_BATCH_TIME_MS = 1000
 const DEFAULT_BATCH_SIZE = 100
 
-/** Hands items over in batches, one batch after the other; what the handler throws reaches whoever added them. */
+/** Hands items over in batches, one after the other; an error of the handler rejects the promises of the batch's items. */
 export function createBatchedQueue<T>(
   options: BatchedQueueOptions,
   flushHandler: (items: T[]) => unknown,
@@ -74,7 +74,7 @@ class Batches<T> implements BatchedQueue<T> {
   }
 }
 
-/** Nobody has to await it: `flush` tells as well. */
+/** Awaiting it is optional: `flush` reports the failure too. */
 function unheard<T>(promise: Promise<T>): Promise<T> {
   promise.catch(ignore)
   return promise

@@ -10,7 +10,7 @@ import { isComplete, oldEvents, parseOld } from './predecessor'
 import { STORED_AT } from './publisher'
 import type { MessageSchema, MessageSubscription, SubscribeOptions } from './types'
 
-/** How often a stream that a server of the previous backend may be writing is looked at. */
+/** How often a stream that a server of the previous backend may be writing is checked. */
 const OLD_EVERY_MS = 500
 /** Silence after which that server is taken for dead, unless the reader says how long to wait. */
 const OLD_SILENCE_MS = 30_000
@@ -18,9 +18,9 @@ const OLD_SILENCE_MS = 30_000
 type Result = IteratorResult<StreamMessage, undefined>
 
 /**
- * The events of a chat, from its start or from where the reader was: what is there, then what comes, up to the complete
- * event. Ends by itself when the run ends, quietly when it was completed or stopped; throws `ERR_FAILED` or
- * `ERR_INTERRUPTED` otherwise, after every event. Leaving the loop, or aborting the signal, frees everything at once.
+ * Follows the events of a chat, from its start or from the reader's position: stored events, then live ones, up to the complete
+ * event. The loop ends when the run ends: quietly if the run was completed or stopped, otherwise by throwing `ERR_FAILED` or
+ * `ERR_INTERRUPTED` after every event. Leaving the loop, or aborting the signal, frees everything at once.
  */
 export function subscribeToMessageChunkStream(
   chatId: string,
@@ -159,7 +159,7 @@ class Follower implements MessageSubscription {
     }
   }
 
-  /** What the previous backend has left of the chat, and goes on writing. Whether that is all there is to read. */
+  /** Reads what the previous backend has left of the chat and still writes. Returns whether that is all there is to read. */
   async *#old(engine: Engine): AsyncGenerator<StreamMessage, boolean, undefined> {
     const { fromTimestamp = 0, wait = OLD_SILENCE_MS } = this.#options
     let after = ''
@@ -179,7 +179,7 @@ class Follower implements MessageSubscription {
         }
       }
       if (page.more) continue
-      // The chat goes on here.
+      // The chat continues in a stream of ours.
       if ((await engine.status(this.#chatId)) !== null) return false
       if (now() - heard > wait) {
         this.#outcome = 'interrupted'

@@ -20,10 +20,10 @@ export interface OldChat {
   ttlMs: number | null
 }
 
-/** A producer of the previous backend that has been silent for so long is not coming back. */
+/** A producer of the previous backend that has been silent for this long is dead. */
 const ABANDONED_MS = 5 * 60_000
 
-/** Nobody has to look for it for ever: where it is said to be gone, or must not be looked for, it never was. */
+/** If the search is disabled or not allowed, the answer is that there never was a predecessor. */
 async function ask<T>(engine: Engine, question: object): Promise<T | null> {
   if (process.env.TIDEMARK_PREDECESSOR === 'off') return null
   try {

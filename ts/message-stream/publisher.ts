@@ -9,10 +9,10 @@ import { clearTimeout, setTimeout } from '../util/timers'
 import { readFlag, setFlag } from './predecessor'
 import type { MessageSchema } from './types'
 
-/** When an event was stored, in milliseconds since 1970: a field of what is written, and not of what readers get. */
+/** The time at which an event was stored, in milliseconds since 1970: a stored field that readers do not get. */
 export const STORED_AT = '_at'
 
-/** How often the stop flag of the previous backend is looked at. */
+/** How often the stop flag of the previous backend is checked. */
 const FLAG_EVERY_MS = 1000
 
 export interface PublisherOptions {
@@ -23,7 +23,7 @@ export interface PublisherOptions {
   schema?: MessageSchema | false | undefined
 }
 
-/** A chat that is being written: its stream begins anew, and whoever wrote to it before is fenced. */
+/** A chat that is being written. It starts a new generation, which fences the previous writer. */
 export class Publisher {
   readonly signal: AbortSignal
   readonly #engine: Engine
@@ -58,7 +58,7 @@ export class Publisher {
     return publisher
   }
 
-  /** Throws when the event does not fit. A promise when the next one should wait. */
+  /** Throws if the event does not fit. Returns a promise if the next event should wait. */
   write(event: StreamMessage): Promise<void> | undefined {
     if (this.#schema !== false) this.#schema.parse(event)
     return put(this.#producer, JSON.stringify({ ...event, [STORED_AT]: Date.now() }))
@@ -68,7 +68,7 @@ export class Publisher {
   async stop(reason: string): Promise<void> {
     const result = await this.#engine.stop(this.#chatId, { reason, owner: this.#owner })
     if (result !== 'stopping' || this.signal.aborted) return
-    // Between the answer and the news of it nothing else holds the process.
+    // Between the answer and the stop's arrival nothing else keeps the process alive.
     const alive = new KeepAlive()
     alive.hold()
     await new Promise((resolve) => this.signal.addEventListener('abort', resolve, { once: true }))
@@ -84,7 +84,7 @@ export class Publisher {
     try {
       return await this.#producer.complete()
     } finally {
-      // It has been heeded, and must not stop the next run.
+      // The flag has taken effect, and must not stop the next run.
       if (this.signal.aborted && this.signal.reason instanceof StoppedError) {
         await setFlag(this.#engine, this.#chatId, false).catch(ignore)
       }

@@ -11,8 +11,8 @@ import type { StreamQueue, StreamQueueOptions } from './types'
 const DEFAULT_BATCH_SIZE = 100
 
 /**
- * A chat's stream, to be written event by event. The first event starts the stream anew, and a complete event ends it; an
- * event after that starts it anew again.
+ * A chat's stream, to be written event by event. The first event starts the stream, and a complete event ends it; an
+ * event after that starts it again.
  */
 export function createStreamQueue(chatId: string, options: StreamQueueOptions = {}): StreamQueue {
   return called(
@@ -25,7 +25,7 @@ class ChatQueue implements StreamQueue {
   readonly #chatId: string
   readonly #options: ReturnType<typeof queueOptions>
   readonly #controller = new AbortController()
-  /** Settles when everything that was asked for before is done. */
+  /** Settles when all earlier calls are done. */
   #tail: Promise<void> = Promise.resolve()
   #publisher: Publisher | undefined
   #unflushed = 0
@@ -50,7 +50,7 @@ class ChatQueue implements StreamQueue {
     return this.#inTurn(() => this.#complete())
   }
 
-  /** The promise may be ignored, as it could be with the previous backend: what it tells, the next one tells again. */
+  /** The promise may be ignored, as with the previous backend: the next call reports the failure again. */
   #inTurn(work: () => Promise<void>): Promise<void> {
     const turn = this.#tail.then(work)
     this.#tail = turn.catch(ignore)
@@ -72,7 +72,7 @@ class ChatQueue implements StreamQueue {
     return full
   }
 
-  /** After a stop, closing words may be written and nothing else. */
+  /** After a stop, only the complete event may be written. */
   #check(isLast: boolean): void {
     if (this.signal.aborted && !(isLast && this.#publisher !== undefined)) throw this.signal.reason
   }

@@ -28,15 +28,15 @@ const maxChunks = integer(1, 1_000_000, 'pieces')
  * piece of text, and `aiMessageComplete` with the whole of it. A stop ends the run early, with what was written so far in
  * the last event. A run that is under way in the same chat is taken over.
  *
- * The promise is that of the chat's id; it rejects with an `InvalidArgumentError` when nothing was begun. What goes wrong
- * later is told to the readers (`ERR_FAILED`), to `onError`, and by the promise's `finished`.
+ * The promise resolves to the chat's id; it rejects with an `InvalidArgumentError` if nothing was begun. Later errors go to
+ * the readers (`ERR_FAILED`), to `onError`, and to the promise's `finished`.
  */
 export function startMessageChunkStream(
   data: MessageChunkStreamData,
   options: StartOptions = {},
 ): MessageChunkStreamRun {
   const finished = deferred<Outcome>()
-  // Whoever wants to know is told; nobody has to.
+  // Awaiting the result is optional: a failure must not be an unhandled rejection.
   finished.promise.catch(ignore)
   const beginning = called(startMessageChunkStream, () => begin(data, options, finished.resolve))
   const started = beginning.catch((error) => {
@@ -135,7 +135,7 @@ class Run {
     return outcome
   }
 
-  /** Nobody will read it; one that was to be made is not made. */
+  /** The source will not be read; if it has not been created yet, it never is. */
   leaveSource(): void {
     if (typeof this.#source !== 'function') leave(read(this.#source))
   }
@@ -166,7 +166,7 @@ class Run {
     const { signal } = publisher
     const isStopped = signal.aborted && signal.reason instanceof StoppedError
     if (isStopped && error instanceof EndedError) return
-    // Why it failed matters more than that this could not be written down: readers are told when the lease lapses.
+    // The cause matters more than that it could not be stored: readers notice when the lease expires.
     if (!signal.aborted || isStopped) await publisher.fail(error).catch(ignore)
     throw error
   }

@@ -2,40 +2,40 @@ import type { Duration, Outcome } from '../../index'
 import type { Events } from '../schema/events'
 import type { StreamMessage } from '../schema/message-events'
 
-/** What a run is started with. */
+/** The data of a run. */
 export interface MessageChunkStreamData {
-  /** Serves as the stream's id, 1–512 bytes of UTF-8. Made when it is missing. */
+  /** The stream's id, 1–512 bytes of UTF-8. Generated if it is missing. */
   chatId: string
-  /** What the user said: the `userMessage` event, and what the built-in text answers. */
+  /** The user's message: written as the `userMessage` event, and answered by the built-in text. */
   userContent: string
   type: 'demo' | 'ai' | 'conversation'
   /** Pause between the pieces of the built-in text, in milliseconds. A `source` sets its own pace. */
   intervalMs: number
-  /** At most so many pieces of the built-in text. Default 20. */
+  /** The most pieces of the built-in text. Default 20. */
   maxChunks?: number
-  /** Kept in the stream's metadata. It restricts nobody: that is what the option `owner` does. */
+  /** Kept in the stream's metadata. It does not restrict access; the option `owner` does. */
   ownerId?: string
   /** The caller's own; nothing here reads it. */
   // biome-ignore lint/suspicious/noExplicitAny: callers read and write it without casts
   config?: Record<string, any>
-  /** Stops the run: at once when it is started with it, else before its next piece. */
+  /** Stops the run: at once if it is set at the start, else before the next piece. */
   shouldStop?: boolean
   /** Filled in when the run is stopped: ISO text. */
   stoppedAt?: string
 }
 
-/** The text of a real model: pieces, as they come. A function is given a signal that a stop aborts. */
+/** The text of a real model, in pieces as they come. A function gets a signal that a stop aborts. */
 export type MessageSource =
   | AsyncIterable<string>
   | ReadableStream<string>
   | ((signal: AbortSignal) => AsyncIterable<string> | ReadableStream<string>)
 
-/** What events are validated with; `messageEvents` of `tidemark/schema` unless told otherwise. */
+/** The definition with which events are validated. Default: `messageEvents` of `tidemark/schema`. */
 // biome-ignore lint/suspicious/noExplicitAny: any definition will do, and its types are of no concern here
 export type MessageSchema = Events<any, unknown>
 
 export interface StartOptions {
-  /** What is written instead of the built-in text. */
+  /** Replaces the built-in text. */
   source?: MessageSource | undefined
   /** Stops the run when it is aborted. */
   signal?: AbortSignal | undefined
@@ -45,7 +45,7 @@ export interface StartOptions {
   schema?: MessageSchema | false | undefined
   /** Who may follow and stop the stream: compared with `owner` there. */
   owner?: string | undefined
-  /** Told when the run fails. Without it a warning is emitted on the process. */
+  /** Called when the run fails. Default: emits a warning on the process. */
   onError?: ((error: unknown) => void) | undefined
 }
 
@@ -56,18 +56,18 @@ export interface MessageChunkStreamRun extends Promise<string> {
 }
 
 export interface SubscribeOptions {
-  /** Ends the loop by throwing its reason. */
+  /** Ends the loop by throwing the signal's reason. */
   signal?: AbortSignal | undefined
   /**
-   * `'start'`, `'now'`, or the `cursor` of a subscription: go on after what it has yielded. Default: where the user has got
-   * to, if there is a `userId`, else `'start'`.
+   * `'start'`, `'now'`, or the `cursor` of a subscription, to continue after the events that it has yielded. Default: the user's
+   * position, if there is a `userId`, else `'start'`.
    */
   from?: 'start' | 'now' | (string & {}) | undefined
   /** ISO date: only events that were stored at or after it. */
   fromTimestamp?: string | undefined
   /** Must equal the owner given at the start, if one was. */
   owner?: string | undefined
-  /** Whose progress is kept: without `from` the loop goes on after what this user has seen, on whatever device. */
+  /** Whose progress is kept: without `from`, the loop continues after the events that this user has seen on any device. */
   userId?: string | undefined
   /** How long to wait for a chat that does not exist yet before `ERR_NOT_FOUND`. Default `'30s'`. */
   wait?: Duration | undefined
@@ -78,7 +78,7 @@ export interface SubscribeOptions {
 
 /** The events of a chat, and how it ended. */
 export interface MessageSubscription extends AsyncGenerator<StreamMessage, undefined, undefined> {
-  /** Where it is: pass it as `from` to go on after the last event that was yielded. */
+  /** The current position: pass it as `from` to continue after the last event that was yielded. */
   readonly cursor: string | undefined
   /** How the run ended, once every event was yielded. */
   readonly outcome: Outcome | undefined
@@ -92,9 +92,9 @@ export interface StopOptions {
 }
 
 export interface StreamQueueOptions {
-  /** Events may gather for so long before they are sent, in milliseconds, at most 10,000. Default: not at all. */
+  /** How long events are collected before they are sent, in milliseconds, at most 10,000. Default: not at all. */
   batchTimeMs?: number
-  /** … but not more than so many. Default 100. */
+  /** The most events that are collected. Default 100. */
   maxBatchSize?: number
   /** How long the stream is kept after the last event. Default: the environment's, else one hour. */
   expireAfterSeconds?: number
@@ -108,12 +108,12 @@ export interface StreamQueueOptions {
 
 export interface StreamQueue {
   /**
-   * Writes an event, in the order of the calls. Resolves when it was taken, which is at once unless the queue is full;
-   * rejects when it does not fit its schema, and when the chat cannot be written to: it cannot be started, was stopped or
-   * taken over, or an earlier event was refused by Redis.
+   * Writes an event, in the order of the calls. Resolves when the event is queued, which is at once unless the queue is full.
+   * Rejects when the event does not fit its schema, and when the chat cannot be written to: it cannot be started, was stopped or
+   * taken over, or Redis has refused an earlier event.
    */
   enqueue(event: StreamMessage): Promise<void>
-  /** Writes what is left and ends the chat's stream. Rejects when something was not written. */
+  /** Writes the remaining events and ends the chat's stream. Rejects if any event was not written. */
   cleanup(): Promise<void>
   /** Aborted by a stop, and when the chat cannot be written to any more. */
   readonly signal: AbortSignal
@@ -150,7 +150,7 @@ export interface MessageChunkStreamMetrics {
   /** Encoded bytes of the run; null for a stream of the previous backend. */
   totalBytes: number | null
   averageEventBytes: number | null
-  /** What the stream takes of the store's memory, about; null in the list of all chats. */
+  /** Approximate memory that the stream takes in the store; null in the list of all chats. */
   memoryBytes: number | null
   /** `active`, or how the run ended; null for a stream of the previous backend. */
   state: 'active' | Outcome | null
@@ -169,13 +169,13 @@ export interface AllMessageChunkStreamMetrics {
 }
 
 export interface CleanupOptions {
-  /** Remove also what is being written. */
+  /** Also remove chats that are being written. */
   force?: boolean | undefined
 }
 
 export interface CleanupResult {
   chatId: string
-  /** A stream counts as one, with the previous backend's keys of the chat on top. */
+  /** A stream counts as one key; the previous backend's keys of the chat are added. */
   removedKeys: number
 }
 
@@ -186,17 +186,17 @@ export interface CleanupAllResult {
 }
 
 export interface BatchedQueueOptions {
-  /** A batch is handed over at the latest so many milliseconds after its first item. Default 1000. */
+  /** The most milliseconds between a batch's first item and its handler call. Default 1000. */
   batchTimeMs?: number
-  /** … or when it has so many items. Default 100. */
+  /** The most items of a batch. Default 100. */
   maxBatchSize?: number
 }
 
 export interface BatchedQueue<T> {
   /** Adds an item. The promise settles with its batch, and need not be awaited. */
   add(item: T): Promise<void>
-  /** Hands over what there is. Rejects when that fails, or a batch since the last `flush` has failed. */
+  /** Hands over the items so far. Rejects if that fails, or if a batch since the last `flush` has failed. */
   flush(): Promise<void>
-  /** `flush`, and the end: nothing can be added any more. */
+  /** Flushes and ends the queue: nothing can be added any more. */
   destroy(): Promise<void>
 }

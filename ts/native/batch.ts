@@ -5,7 +5,7 @@ import type { Large } from './large'
 
 const NOTHING = new Uint8Array(0)
 
-/** Consecutive chunks of one generation that wait to be read: lengths, text and bytes, cut up when they are. */
+/** Consecutive chunks of one generation that wait to be read: lengths, text and bytes, cut up when they are read. */
 export class Batch {
   readonly generation: string
   readonly #tags: number[] = []
@@ -37,7 +37,7 @@ export class Batch {
     return this.#taken === this.#tags.length
   }
 
-  /** Whether a run that begins with `seq` goes on where this batch ends; not once chunks were taken from it. */
+  /** Whether a run that begins with `seq` continues this batch; false once chunks were taken from the batch. */
   precedes(generation: string, seq: number): boolean {
     return this.#taken === 0 && this.generation === generation && this.#seq + this.#tags.length === seq
   }
@@ -49,7 +49,7 @@ export class Batch {
     if (bytes.byteLength > 0) this.#blobs.push(bytes)
   }
 
-  /** The next chunk; there is one. */
+  /** The next chunk; there must be one. */
   take(): ChunkData {
     if (this.#taken === 0) this.#seal()
     const tag = this.#tags[this.#taken++] as number

@@ -45,7 +45,7 @@ function addressed(
   }
 }
 
-/** An engine's side of the boundary: the calls under way, the drain loop, and who gets which record. */
+/** An engine's side of the boundary: the calls in flight, the drain loop, and the receivers of records. */
 export class Bridge {
   readonly native: abi.Native
   readonly handle: number
@@ -53,7 +53,7 @@ export class Bridge {
   readonly writes: Writes
   readonly producers = new Map<number, ProducerReceiver>()
   readonly receivers = new Map<number, Receiver>()
-  /** Those with an acknowledgement under way. */
+  /** Loops with an acknowledgement in flight. */
   readonly autoAcks = new Set<Teller>()
   readonly #calls = new Map<number, Call>()
   readonly #words = new Uint32Array(abi.WORDS)
@@ -90,7 +90,7 @@ export class Bridge {
 
   /**
    * Starts an operation. `receive` turns the answer into the promise's value, and `refused` an error into a value or
-   * another error. They run within the drain: what they do is done before any later record is handled.
+   * another error. They run within the drain, before any later record is handled.
    */
   request<T>(
     operation: abi.Operation,
@@ -144,7 +144,7 @@ export class Bridge {
     return this.#lastRequest
   }
 
-  /** What the native side has counted. */
+  /** The counters of the native side. */
   counted(): Counted {
     try {
       return JSON.parse(this.native.metrics(this.handle))
@@ -153,7 +153,7 @@ export class Bridge {
     }
   }
 
-  /** Lets the native side flush and hang up, and settles what is left. */
+  /** Lets the native side flush and disconnect, and settles the calls that are left. */
   close(): Promise<void> {
     if (this.#closing === undefined) {
       for (const autoAck of this.autoAcks) autoAck.tell()
@@ -175,7 +175,7 @@ export class Bridge {
     else this.#turn()
   }
 
-  // An exception in here would end the process, so there is none: it becomes the error of everything under way.
+  // An exception in here would end the process, so it is caught and becomes the error of all calls in flight.
   readonly #turn = (): void => {
     try {
       if (!this.#drain()) setImmediate(this.#turn)
@@ -192,7 +192,7 @@ export class Bridge {
       const flags = this.#words[0] as number
       const bytes = (flags & abi.BYTES) === 0 ? undefined : this.native.takeBytes(this.handle)
       const larges = (flags & abi.LARGES) === 0 ? undefined : this.native.takeLarges(this.handle)
-      // Before the records: what their receivers write is not covered by the flag.
+      // Before the records: the flag does not cover chunks that their receivers write.
       if ((flags & abi.IDLE) !== 0) this.writes.idle()
       this.#drainCursor.open(text, bytes)
       this.#dispatch(this.#drainCursor, larges)
@@ -202,7 +202,7 @@ export class Bridge {
     return false
   }
 
-  // `#dispatch` is long, since it has a case for each record, which share where they are in the drain.
+  // `#dispatch` is long because it has a case for each record, and the cases share the position in the drain.
   #dispatch(drain: DrainCursor, larges: readonly abi.Parcel[] = []): void {
     const words = this.#words
     const end = words[1] as number
@@ -289,7 +289,7 @@ export class Bridge {
     }
   }
 
-  /** Says as whom to connect; also while the engine is closing, since what is left to write may need a connection. */
+  /** Answers a request for credentials; also while the engine is closing, since the remaining writes may need a connection. */
   async #answer(question: number): Promise<void> {
     const answer = this.#provider === null ? {} : await ask(this.#provider)
     if (this.#closed) return

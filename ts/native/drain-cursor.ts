@@ -3,12 +3,12 @@ import { AGAIN } from './native'
 
 const NOTHING: Uint8Array = new Uint8Array(0)
 
-/** What one drain brought, with the places up to which its text and bytes have been used. */
+/** The content of one drain, with the positions up to which its text and bytes have been used. */
 export class DrainCursor {
   readonly #words: Uint32Array
   #text = ''
   #textAt = 0
-  /** Where the last chunk of text began, how long it was, and, once somebody had it, what it was. */
+  /** Where the last chunk of text began, its length, and, once it was read, its text. */
   #lastAt = 0
   #lastUnits = 0
   #last: string | undefined
@@ -41,7 +41,7 @@ export class DrainCursor {
     return this.#text.slice(start, start + units)
   }
 
-  /** The same, to be kept. */
+  /** The same, for text that is kept. */
   own(units: number): string {
     return ownText(this.take(units), this.#text)
   }
@@ -89,7 +89,7 @@ export class DrainCursor {
     }
   }
 
-  /** Passes over the rest of the run. */
+  /** Skips the rest of the run. */
   skip(): void {
     for (; this.#at < this.#end; this.#at++) {
       const tag = this.#words[this.#at] as number
@@ -99,7 +99,7 @@ export class DrainCursor {
     }
   }
 
-  /** Goes on to the text's next chunk, which is then the last one. */
+  /** Moves to the text's next chunk, which is then the last one. */
   #pass(units: number): void {
     this.#lastAt = this.#textAt
     this.#lastUnits = units
@@ -107,14 +107,14 @@ export class DrainCursor {
     this.#textAt += units
   }
 
-  /** The last chunk of text; all who get it share it. */
+  /** The last chunk of text; all its readers share it. */
   #again(): string {
     this.#last ??= ownText(this.#text.slice(this.#lastAt, this.#lastAt + this.#lastUnits), this.#text)
     return this.#last
   }
 }
 
-/** Bytes with memory of their own: a caller that transfers or changes its chunk must not touch anybody else's. */
+/** A copy of the bytes: a caller that transfers or changes its chunk must not affect others. */
 export function ownBytes(source: Uint8Array, start: number, end: number): Uint8Array {
   const copy = new Uint8Array(end - start)
   copy.set(source.subarray(start, end))

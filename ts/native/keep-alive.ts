@@ -1,10 +1,10 @@
 import { ignore } from '../util/deferred'
 import { clearInterval, setInterval } from '../util/timers'
 
-/** The longest period a timer takes; that it fires at all is of no importance. */
+/** The longest period of a timer; it does not matter whether it fires. */
 const NEVER_MS = 2 ** 31 - 1
 
-/** Keeps the process from exiting while somebody waits for something; the native side holds nothing itself. */
+/** Keeps the process alive while somebody waits for something; the native side itself does not. */
 export class KeepAlive {
   #holds = 0
   #timer: NodeJS.Timeout | undefined

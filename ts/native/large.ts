@@ -2,7 +2,7 @@ import type { ChunkData } from '../../index'
 import type { Native, Parcel } from './native'
 
 /**
- * A large chunk that has arrived and waits to be read. Until then it is the native side's, where all readers share it: one
+ * A large chunk that has arrived and waits to be read. Until then the native side holds it, where all readers share it: a reader
  * that never asks for it costs no copy.
  */
 export class Large {

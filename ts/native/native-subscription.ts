@@ -6,7 +6,7 @@ import type { Receiver } from './records'
 /** What a subscription may hold unread, in costs: UTF-16 units or bytes, and `CHUNK_COST` for each chunk. */
 const CREDIT = 64 * 1024
 
-/** Before the reader asks for anything it is given one chunk, which says where it stands. */
+/** The credit before the reader asks for anything: one chunk, which shows its position. */
 const GLANCE = 1
 
 /** The native half of a subscription: opened, granted credit as it is consumed, and cancelled. */
@@ -22,10 +22,10 @@ export class NativeSubscription {
     this.#bridge = bridge
   }
 
-  /** Begins; throws what the native side refuses. */
+  /** Begins; throws if the native side refuses. */
   open(args: SubscribeArgs, receiver: Receiver): void {
     const bridge = this.#bridge
-    // What was written before is there for whoever subscribes after it.
+    // A chunk that was written before must be visible to a later subscriber.
     bridge.writes.cross()
     try {
       this.#handle = bridge.native.subscribe(bridge.handle, JSON.stringify({ ...args, credit: GLANCE }))
@@ -43,13 +43,13 @@ export class NativeSubscription {
     this.#bridge.native.credit(this.#bridge.handle, this.#handle, CREDIT)
   }
 
-  /** Everything up to this seq has been dealt with. */
+  /** Everything up to this seq is acknowledged. */
   acknowledge(seq: number): void {
     if (!this.#counts || this.#handle === undefined) return
     this.#bridge.native.acknowledge(this.#bridge.handle, this.#handle, seq)
   }
 
-  /** So much was handed on: as much may come. */
+  /** This much was consumed, so the same amount may come. */
   consume(cost: number): void {
     this.#consumed += cost
     if (this.#consumed < CREDIT / 2) return

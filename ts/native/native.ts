@@ -19,12 +19,12 @@ export interface Native {
    */
   write(engine: number, words: Uint32Array, chunks: number, arena: Uint8Array): void
   /**
-   * Appends to a log, makes or closes it; the answer is a REPLY record with this request number, a {@link LogAnswer}. `args` is an
+   * Appends to a log, creates or closes it; the answer is a REPLY record with this request number, a {@link LogAnswer}. `args` is an
    * {@link AppendArgs}, `tags` holds `length << 1 | isText` of each chunk, `arena` the payloads one after the other.
    */
   append(engine: number, request: number, args: string, tags: Uint32Array, arena: Uint8Array): void
   /**
-   * What a producer's queue holds: the bytes of its chunks, {@link CHUNK_COST} for each of them, and {@link ACK_COST} for
+   * The cost of a producer's queue: the bytes of its chunks, {@link CHUNK_COST} for each of them, and {@link ACK_COST} for
    * those that `wantsAck`.
    */
   depth(engine: number, producer: number): number
@@ -32,14 +32,14 @@ export interface Native {
   subscribe(engine: number, args: string): number
   /** Allows a subscription to deliver `cost` more; a chunk costs its encoded length + {@link CHUNK_COST}. */
   credit(engine: number, subscription: number, cost: number): void
-  /** Everything up to `seq` has been dealt with: makes room in a subscription's window. */
+  /** Everything up to `seq` is acknowledged: makes room in a subscription's window. */
   acknowledge(engine: number, subscription: number, seq: number): void
-  /** Ends a subscription; what is ready of it already may still follow, and is to be passed over. */
+  /** Ends a subscription; records that are ready may still follow, and have to be skipped. */
   cancel(engine: number, subscription: number): void
   /** Joins a group and returns the consumer's handle, for `take` and `leave`. `args` is a {@link ConsumeArgs}. */
   consume(engine: number, args: string): number
   /**
-   * Fills `words`, which has {@link WORDS} elements, with what is ready and returns all its text, one after the other, in the
+   * Fills `words`, which has {@link WORDS} elements, with the records that are ready and returns their text, joined in the
    * order of the records: `words[0]` is a set of flags ({@link MORE} …), `words[1]` the number of words used, and records
    * follow from `words[HEADER]`.
    */
@@ -52,9 +52,9 @@ export interface Native {
   unpack(parcel: Parcel): string | Uint8Array
   /** The largest chunk, in bytes. */
   maxChunkBytes(): number
-  /** What the engine has counted: {@link Counted}, as JSON. */
+  /** The engine's counters: {@link Counted}, as JSON. */
   metrics(engine: number): string
-  /** Drops an engine at once, without flushing. For the exit of a process or worker; `call('close')` is the polite way. */
+  /** Drops an engine at once, without flushing. For the exit of a process or worker; otherwise use `call('close')`. */
   dispose(engine: number): void
   /** A ULID, greater than all that this process has made before. */
   ulid(): string
@@ -127,7 +127,7 @@ export type Operation =
   /** {} → null */
   | 'close'
 
-/** A group and how many items it has: handed out and not resolved, dead, and never handed out. */
+/** A group and how many items it has: delivered but not resolved, dead, and not delivered yet. */
 export interface GroupStatus {
   group: string
   held: number
@@ -136,7 +136,7 @@ export interface GroupStatus {
 }
 
 /** Items of a group; `done` is the end, when everything has been dealt with. */
-/** What the native side counts (`src/engine/metrics.rs`). */
+/** The counters of the native side (`src/engine/metrics.rs`). */
 export type Counted = Omit<Metrics, 'averageChunkBytes' | 'compressionRatio' | 'memory'>
 
 export interface Handed {
@@ -159,7 +159,7 @@ export interface HandedItem {
   reason?: string
 }
 
-/** What a log was made with, `LogConfig` of src/store/logs.rs. Times in milliseconds, `expiresAt` since 1970. */
+/** The options of a log, `LogConfig` of src/store/logs.rs. Times in milliseconds, `expiresAt` since 1970. */
 export interface LogConfig {
   contentType: string
   ttlMs: number | null
@@ -178,7 +178,7 @@ export interface ForkOrigin {
 
 type End = { outcome: 'complete' | 'failed' | 'stopped' | 'interrupted'; reason: string }
 
-/** What became of an append: `LogOutcome` of src/store/logs.rs. */
+/** The outcome of an append: `LogOutcome` of src/store/logs.rs. */
 export interface LogAnswer {
   outcome:
     | 'written'
@@ -209,7 +209,7 @@ export interface LogAnswer {
   /** Of the producer that has written it before, or has been replaced. */
   epoch?: number
   seq?: number
-  /** What has to come next. */
+  /** The `seq` that has to come next. */
   expected?: number
   /** The log as it is then, if there is one. */
   head: {
@@ -223,7 +223,7 @@ export interface LogAnswer {
   } | null
 }
 
-/** Chunks that follow each other, and what is known of their stream. */
+/** Consecutive chunks, and the state of their stream. */
 export interface Page {
   generation: string
   base: number
@@ -248,12 +248,12 @@ export interface Rights {
 
 /** Added to a chunk's encoded length when its cost is counted, so that empty chunks are bounded too; not to a piece's. */
 export const CHUNK_COST = 32
-/** Added for one whose acknowledgement is waited for: a promise and the functions that settle it. */
+/** Added for a chunk whose acknowledgement is awaited: a promise and the functions that settle it. */
 export const ACK_COST = 256
 
-/** The words of a drain: 16 KiB keep the text that a slow reader holds on to small. */
+/** The words of a drain: 16 KiB, so that a slow reader keeps only a small text alive. */
 export const WORDS = 4096
-/** Those that come before the first record. */
+/** The words before the first record. */
 export const HEADER = 2
 /** See {@link DATA}. */
 export const AGAIN = 2 ** 32 - 1
@@ -271,7 +271,7 @@ export const LARGES = 8
 /** Records of a drain; `units` counts UTF-16 code units of the drained text. */
 /**
  * subscription, seq low, seq high, count, then count × (length << 1 | isText): chunks; text in units, bytes in bytes. The
- * first may be {@link AGAIN} instead: the same text as the last chunk of text in the drain, whosever that was.
+ * first may be {@link AGAIN} instead: the same text as the last chunk of text in the drain, of any subscription.
  */
 export const DATA = 1
 /** producer, count, then count × (seq low, seq high): acknowledged appends, oldest first. */
@@ -286,9 +286,9 @@ export const REPLY = 5
 export const PRODUCER = 6
 /** units: JSON, `{ state, reason }`. */
 export const STATE = 7
-/** units: JSON, a text that whoever runs the store should see. */
+/** units: JSON, a text for the operator of the store. */
 export const WARNING = 8
-/** question: as whom to connect; answered by the call `credentials`. */
+/** question: asks for user and password; answered by the call `credentials`. */
 export const ASK = 9
 /** subscription, seq low, seq high, length in bytes, number among the drain's large chunks: a chunk of its own. */
 export const LARGE = 10

@@ -1,4 +1,4 @@
-// Who gets the records of a drain, as far as the bridge is concerned.
+// The receivers of a drain's records, as the bridge sees them.
 
 import type { NativeError } from '../errors/errors'
 import type { DrainCursor } from './drain-cursor'
@@ -11,7 +11,7 @@ export interface End {
   error?: NativeError
 }
 
-/** Who gets the records of a subscription. */
+/** Receives the records of a subscription. */
 export interface Receiver {
   /** A run of chunks, the first of which has this seq. */
   push(drain: DrainCursor, seq: number): void
@@ -21,11 +21,11 @@ export interface Receiver {
   enter(generation: string): void
   /** The native half is over. */
   ended(end: End): void
-  /** The engine is over: nothing follows what has arrived but this error. */
+  /** The engine is closed: only this error follows the chunks that have arrived. */
   broken(error: unknown): void
 }
 
-/** Who gets the records of a producer. */
+/** Receives the records of a producer. */
 export interface ProducerReceiver {
   /** Appends that were accepted, as pairs of words from `at`: see {@link SETTLED}. */
   settled(words: Uint32Array, at: number, count: number): void
@@ -33,11 +33,11 @@ export interface ProducerReceiver {
   stopped(reason: string): void
   /** Nothing can be written any more. */
   lost(error: Error): void
-  /** The engine closes: what is held back of a text is written. */
+  /** The engine closes: half a character that was held back is written. */
   endText(): void
 }
 
-/** Who has something to tell before the engine closes. */
+/** Has something to send before the engine closes. */
 export interface Teller {
   tell(): void
 }

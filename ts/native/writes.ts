@@ -3,19 +3,19 @@ import { nextTick } from '../util/timers'
 import type { KeepAlive } from './keep-alive'
 import { ACK_COST, CHUNK_COST, type Native } from './native'
 
-/** Longer gatherings cross at once, longer chunks cross alone. */
+/** More than this crosses at once; a longer chunk crosses alone. */
 const ARENA_BYTES = 64 * 1024
-/** What many streams write in one turn crosses in pieces: the native side sends the first while the next are gathered. */
+/** The writes of many streams in one turn cross in pieces, so that the native side sends the first while the next are gathered. */
 const MAX_CHUNKS = 16
 /** UTF-8 takes at most three bytes for each UTF-16 unit. */
 export const BYTES_PER_UNIT = 3
 
-/** What a chunk of so many bytes takes of a queue's bound. */
+/** The part of a queue's bound that a chunk of this many bytes takes. */
 export function costOf(bytes: number, wantsAck: boolean): number {
   return bytes + CHUNK_COST + (wantsAck ? ACK_COST : 0)
 }
 
-/** What a producer's queue holds, in costs: `depth` at the last crossing, and `gathered` since. */
+/** The cost of a producer's queue: `depth` at the last crossing, and `gathered` since. */
 export interface Queue {
   readonly handle: number
   depth: number
@@ -25,10 +25,10 @@ export interface Queue {
 }
 
 /**
- * Gathers what all producers write until JavaScript has run out of things to do, and crosses to Rust once.
+ * Gathers the writes of all producers until JavaScript's current turn ends, and crosses to Rust once.
  *
  * `nextTick` from a promise callback runs after all promise callbacks, so a source that yields many chunks at
- * once costs one crossing; a lone chunk crosses before the event loop goes on.
+ * once costs one crossing; a lone chunk crosses before the event loop continues.
  */
 export class Writes {
   readonly #native: Native
@@ -68,7 +68,7 @@ export class Writes {
     }
   }
 
-  /** Hands over what was gathered. Whatever has to come after a write calls this first. */
+  /** Sends the gathered writes. Any call that has to come after a write calls this first. */
   cross(): void {
     const chunks = this.#chunks
     if (chunks === 0) return
@@ -111,7 +111,7 @@ export class Writes {
     this.cross()
   }
 
-  /** A chunk that the arena is too small for. */
+  /** A chunk that does not fit into the arena. */
   #alone(queue: Queue, bytes: Uint8Array, isText: number, wantsAck: boolean): void {
     this.cross()
     this.#put(queue, bytes.byteLength, isText, wantsAck)
@@ -142,7 +142,7 @@ export class Writes {
       const error = fromThrown(thrown)
       for (const queue of new Set(queues)) queue.lost(error)
     }
-    // Producers that have ended must not be kept by a list of the past.
+    // The old list must not keep producers that have ended.
     queues.length = 0
   }
 }

@@ -10,9 +10,8 @@ export interface ActiveStream {
 }
 
 /**
- * Which stream a chat's answers are in, where the application remembers that. `get` and `set` cannot tell which of two
- * answers was first, so it is the engine that does: all answers of a chat go to one stream, which has one producer at a time
- * (ADR 21).
+ * The stream of a chat's answers, if the application stores which one that is. `get` and `set` cannot decide which of two
+ * answers was first, so the engine does: all answers of a chat go to one stream, which has one producer at a time (ADR 21).
  */
 export class RememberedStreams {
   readonly #engine: api.Engine
@@ -27,7 +26,7 @@ export class RememberedStreams {
   async next(chatId: string, owner: string): Promise<string> {
     const known = await this.current(chatId)
     const own = streamOf(chatId, owner)
-    // An answer may be under way in a stream that another version, or the application itself, has named.
+    // There may be a live answer in a stream that another version, or the application itself, has named.
     return known !== undefined && known !== own && (await this.#isActive(known)) ? known : own
   }
 
@@ -36,7 +35,7 @@ export class RememberedStreams {
     return (await this.#active.get(chatId)) || undefined
   }
 
-  /** The same for a stop, which may come when the answer has begun and is not remembered yet. */
+  /** The same for a stop, which may come when the answer has begun but its id is not stored yet. */
   async stoppable(chatId: string, owner: string): Promise<string | undefined> {
     const known = await this.current(chatId)
     if (known !== undefined) return known
@@ -49,11 +48,11 @@ export class RememberedStreams {
     await this.#active.set(chatId, streamId)
   }
 
-  /** An answer has ended, or was not let in. */
+  /** An answer has ended, or was refused. */
   async ended(chatId: string, streamId: string): Promise<void> {
     if ((await this.#active.get(chatId)) !== streamId || (await this.#isActive(streamId))) return
     await this.#active.set(chatId, null)
-    // What was forgotten may have been the next answer, which began in between.
+    // The cleared id may have been that of the next answer, which began in between.
     if (await this.#isActive(streamId)) await this.#active.set(chatId, streamId)
   }
 

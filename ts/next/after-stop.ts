@@ -1,13 +1,13 @@
 import type * as api from '../../index'
 import { ActiveError } from '../errors/errors'
 
-/** What a stopped answer's end may take beyond the engine's `stopGrace`, in milliseconds. */
+/** Milliseconds that the end of a stopped answer may take beyond the engine's `stopGrace`. */
 const LATE_MS = 2000
 const DEFAULT_GRACE_MS = 1000
 
 /**
- * Whether a start that was refused can be tried again, since the answer that was in its way has been told to stop and has ended.
- * Waits for that; an answer that nobody has stopped is not waited for.
+ * Whether a refused start can be retried because the answer in its way was stopped and has ended. Waits for that end;
+ * does not wait for an answer that was not stopped.
  */
 export async function hasMadeWay(
   engine: api.Engine,
@@ -24,7 +24,7 @@ export async function hasMadeWay(
   try {
     for await (const _ of engine.subscribe(streamId, { from: 'now', owner, wait: 0, signal }));
   } catch {
-    // How it has ended is of no importance, as long as it has.
+    // The outcome does not matter, only that it has ended.
   }
   return !signal.aborted
 }

@@ -1,24 +1,23 @@
 import type { Outcome } from '../../index'
+import type { Events } from '../core/pipe'
 import { ClosedError, cutError, InterruptedError, TidemarkError } from '../errors/errors'
 import { heartbeat, uiDone, uiMessage } from '../http/events'
 import { headersFor } from '../http/respond'
 import { isTooLarge } from '../options/chunk'
 import { HEARTBEAT_MS } from '../options/read'
-import { ignore } from '../util/deferred'
 import { clearTimeout, setTimeout } from '../util/timers'
 import type { Started } from './answer-start'
 
 /**
- * What the client is sent that has asked for the answer: the same events as `engine.respond` sends to others. `wording` has
- * the words for what ends it.
+ * The response to the client that asked for the answer: the same events as `engine.respond` sends to others. `wording` turns
+ * the error that ends the answer into text.
  */
 export function answerResponse(
-  { chunks, cursor, done }: Started,
+  { events, done }: Started,
   wording: (error: unknown) => string,
   maxDurationMs?: number,
 ): Response {
-  const reader = chunks.getReader()
-  let last = ''
+  let hasEnded = false
   let isOver = false
   let beating: NodeJS.Timeout | undefined
   let limit: NodeJS.Timeout | undefined
@@ -29,7 +28,7 @@ export function answerResponse(
   }
   const leave = () => {
     end()
-    return reader.cancel().catch(ignore)
+    events.leave()
   }
   const body = new ReadableStream<Uint8Array>({
     start(controller) {
@@ -47,15 +46,16 @@ export function answerResponse(
     },
     async pull(controller) {
       const tell = (chunk: object) => {
-        if (!hasEnded(last)) controller.enqueue(uiMessage(JSON.stringify(chunk)))
+        if (!hasEnded) controller.enqueue(uiMessage(JSON.stringify(chunk)))
       }
       try {
-        const result = await reader.read()
+        const result = await events.next()
         if (isOver) return
         if (!result.done) {
-          last = String(result.value)
+          // Before it is handed over: what becomes of its memory then is not known.
+          hasEnded = isEnding(result.value)
           beating?.refresh()
-          return controller.enqueue(uiMessage(last, cursor()))
+          return controller.enqueue(result.value)
         }
         const outcome = await done.catch(unlessTooLarge)
         if (isOver) return
@@ -75,13 +75,23 @@ export function answerResponse(
     },
     cancel: leave,
   })
+  dropped.register(body, events)
   return new Response(body, { headers: headersFor('ui-messages', new Headers()) })
 }
 
-/** Whether the SDK has said by itself that its answer was cut short. */
-function hasEnded(last: string): boolean {
-  return /^\{"type":"(abort|error)"/.test(last)
+/** A body that nobody reads any more must not go on receiving. */
+const dropped = new FinalizationRegistry<Events>((events) => events.leave())
+
+/** Whether the SDK says by itself, in the last of these events, that its answer was cut short. */
+function isEnding(events: Uint8Array): boolean {
+  const bytes = Buffer.from(events.buffer, events.byteOffset, events.byteLength)
+  // A JSON text has no line's end in it. What is in no store has no line before it.
+  const at = bytes.lastIndexOf('\ndata: ') + 1
+  return ENDINGS.has(bytes.toString('latin1', at, at + ENDING))
 }
+
+const ENDINGS = new Set(['data: {"type":"abort"', 'data: {"type":"error"'])
+const ENDING = 'data: {"type":"abort"'.length
 
 /** What could not be kept has been sent all the same. */
 function unlessTooLarge(error: unknown): Outcome {
@@ -89,7 +99,7 @@ function unlessTooLarge(error: unknown): Outcome {
   throw error
 }
 
-/** Whether this says nothing of how the answer has ended, if it has: who asks elsewhere, or again, is told. */
+/** Whether the error leaves open how the answer ended; a request elsewhere, or a later one, can find out. */
 function isCut(error: unknown): boolean {
   return error instanceof ClosedError || (error instanceof TidemarkError && error.retryable)
 }

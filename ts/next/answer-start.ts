@@ -1,5 +1,5 @@
 import type * as api from '../../index'
-import { lastCursorOf } from '../core/pipe'
+import { type Events, eventsOf, generationIn } from '../core/pipe'
 import { callback, oneOf } from '../options/checks'
 import { ttl } from '../options/fields'
 import type { MaybePromise } from '../util/deferred'
@@ -11,7 +11,7 @@ type WaitUntil = (done: Promise<unknown>) => void
 
 /** How an answer is kept. */
 export interface AnswerOptions {
-  /** Whose chat it is: only with the same owner can its answers be continued, followed and stopped. 1–512 bytes. */
+  /** The owner of the chat: its answers can be continued, followed and stopped only with the same owner. 1–512 bytes. */
   owner: string
   /** If the chat is being answered already: `'error'` (default), or `'takeover'`, which interrupts that answer. */
   ifActive?: 'error' | 'takeover' | undefined
@@ -26,16 +26,16 @@ export interface AnswerOptions {
 
 export const answerFields = { ifActive: oneOf('error', 'takeover'), ttl, waitUntil: callback }
 
-/** What a stream says of the answer that it holds. */
+/** The metadata of an answer's stream. */
 export interface AnswerMetadata {
-  /** Of `chatRoutes` alone. */
+  /** Only set by `chatRoutes`. */
   chatId?: string
-  /** Whose hook is told of its end. */
+  /** The deployment whose hook is called at the answer's end. */
   deployment?: string | undefined
   messageId?: string
   /** The message that is answered. */
   after: string | null
-  /** The message in front of the request's last one, if it says so. */
+  /** The message before the request's last one, if the request has it. */
   previous?: string | undefined
   /** The request's last message, for other tabs and devices; undefined if it is large. */
   question?: unknown
@@ -45,10 +45,10 @@ export interface AnswerMetadata {
 
 /** A generation that has begun. */
 export interface Started {
-  /** What the client is sent that has asked. */
-  chunks: ReadableStream<api.ChunkData>
-  /** The cursor of the chunk that was read last; nothing of one that is not kept. */
-  cursor: () => string | undefined
+  /** What the client is sent that has asked, but for what ends it. */
+  events: Events
+  /** The generation, if it is in a store, and how many of its chunks come before the first one that the client is sent. */
+  place?: () => Promise<{ generation: string | undefined; hidden: number }>
   /** Undefined: the store could not be reached, and the client was sent the answer all the same. */
   done: Promise<api.Outcome | undefined>
 }
@@ -56,19 +56,21 @@ export interface Started {
 interface Hooks {
   prelude?: Prelude | undefined
   metadata?: unknown
-  /** The words for what ends the answer, and for the errors within it. */
+  /** Turns errors into text: the one that ends the answer, and those within it. */
   wording: (error: unknown) => string
+  /** Whether the client that has asked is sent the answer by somebody else. */
+  isUnread?: boolean
   /** Called once the answer has ended, or could not be started. */
   afterwards?: (() => MaybePromise<unknown>) | undefined
 }
 
-/** Starts a generation, after the one before if that is being stopped; rejects with the reason why it could not. */
+/** Starts a generation, after the previous one if that is being stopped; rejects with the reason if it cannot. */
 export async function startAnswer(
   engine: api.Engine,
   streamId: string,
   open: (signal: AbortSignal) => MaybePromise<Answer>,
   encode: Encode,
-  { waitUntil = ofHost(), afterwards, wording, prelude, ...options }: AnswerOptions & Hooks,
+  { waitUntil = ofHost(), afterwards, wording, prelude, isUnread = false, ...options }: AnswerOptions & Hooks,
 ): Promise<Started> {
   let started = deferred<void>()
   let done = Promise.resolve<api.Outcome | undefined>(undefined)
@@ -87,10 +89,21 @@ export async function startAnswer(
         done = ended as typeof done
       },
     })
+    const begun = started.promise
+    const hidden = {
+      get count() {
+        return source?.hidden.count ?? 0
+      },
+      known: begun.then(() => source?.hidden.known ?? 0).catch(() => 0),
+    }
+    const events = eventsOf(chunks, hidden)
+    // What ends it is told by the other promise.
+    if (isUnread) chunks.cancel().catch(ignore)
     // A source that was never begun was stopped before, or refused.
     done.then(() => started.resolve(), started.reject)
-    await started.promise
-    return chunks
+    await begun
+    const place = async () => ({ generation: generationIn(chunks), hidden: await hidden.known })
+    return { events, place }
   }
   const starting = attempt().catch(async (refused) => {
     if (await hasMadeWay(engine, streamId, options.owner, refused)) return attempt()
@@ -102,30 +115,10 @@ export async function startAnswer(
     .then(() => source?.closed)
     .then(afterwards)
   waitUntil?.(closed)
-  const chunks = await starting
-  return { chunks: rest(chunks, () => source?.hidden ?? 0), cursor: () => lastCursorOf(chunks), done }
+  return { ...(await starting), done }
 }
 
-/** What follows the first chunks; how many these are is known when the first one comes. */
-function rest(chunks: ReadableStream<api.ChunkData>, hidden: () => number): ReadableStream<api.ChunkData> {
-  const reader = chunks.getReader()
-  let count = 0
-  return new ReadableStream<api.ChunkData>(
-    {
-      async pull(controller) {
-        for (;;) {
-          const { done, value } = await reader.read()
-          if (done) return controller.close()
-          if (++count > hidden()) return controller.enqueue(value)
-        }
-      },
-      cancel: () => reader.cancel(),
-    },
-    { highWaterMark: 0 },
-  )
-}
-
-/** Hosts tell by these names what `after` of Next.js and `waitUntil` of Vercel's package come down to. */
+/** Under these names hosts offer what `after` of Next.js and `waitUntil` of Vercel's package use. */
 function ofHost(): WaitUntil | undefined {
   const global = globalThis as Record<
     symbol,

@@ -1,3 +1,4 @@
+import type { Hidden } from '../core/local'
 import { refuse } from '../options/checks'
 import { MAX_CHUNK_BYTES } from '../options/chunk'
 import { begin, leave, type Reading } from '../options/source'
@@ -8,15 +9,15 @@ import { clearTimeout, setTimeout } from '../util/timers'
 /** Chunks of the AI SDK's UI message stream, each an object with a `type`. */
 export type UIMessageChunks = ReadableStream<object> | AsyncIterable<object>
 
-/** What `streamText` of `ai` 5, 6 and 7 returns, or the UI message stream that was made of it. */
+/** The result of `streamText` of `ai` 5, 6 and 7, or the UI message stream made from it. */
 export type Answer =
   | UIMessageChunks
   | { toUIMessageStream(options: { onError(error: unknown): string }): UIMessageChunks }
 
-/** How long an answer that was told to stop may take for its last words, in milliseconds. */
+/** Milliseconds that a stopped answer may take for its closing chunks. */
 const CLOSING_MS = 1000
 
-/** The JSON texts that one value of a source stands for. */
+/** The JSON texts of one value of a source. */
 export type Encode = (value: unknown) => Iterable<string>
 
 /** Texts in front of an answer's own, for readers other than the client that has asked. */
@@ -27,7 +28,7 @@ export interface Prelude {
   begun?(first: string): PromiseLike<Iterable<string>>
 }
 
-/** What a generation is made of: the JSON texts of UI message chunks, one chunk of the stream each. */
+/** The content of a generation: JSON texts of UI message chunks, each one chunk of the stream. */
 export class AnswerSource implements AsyncIterableIterator<string> {
   readonly #open: () => Answer | PromiseLike<Answer>
   readonly #encode: Encode
@@ -35,13 +36,14 @@ export class AnswerSource implements AsyncIterableIterator<string> {
   readonly #wording: (error: unknown) => string
   readonly #prelude: Prelude
   readonly #closed = deferred<void>()
+  readonly #known = deferred<number>()
   #reading: Promise<Reading<unknown>> | undefined
   #texts: string[] = []
   #hasBegun = false
   /** How many texts belong to the prelude: all of them come first. */
-  hidden = 0
+  #hidden = 0
 
-  /** `wording` has the words for the errors that the SDK makes chunks of. */
+  /** `wording` gives the text for errors that the SDK turns into chunks. */
   constructor(
     open: () => Answer | PromiseLike<Answer>,
     encode: Encode,
@@ -54,6 +56,13 @@ export class AnswerSource implements AsyncIterableIterator<string> {
     this.#signal = signal
     this.#wording = wording
     this.#prelude = prelude
+    this.#closed.promise.then(this.#know)
+    if (prelude.opened === undefined && prelude.begun === undefined) this.#know()
+  }
+
+  /** How many texts are not for the client that has asked. */
+  get hidden(): Hidden {
+    return { count: this.#hidden, known: this.#known.promise }
   }
 
   /** Settles when nothing is left of the source, its hooks included. */
@@ -68,7 +77,7 @@ export class AnswerSource implements AsyncIterableIterator<string> {
         if (text !== undefined) return { done: false, value: text }
         if (this.#reading === undefined) {
           this.#reading = this.#start()
-          // What precedes an answer that cannot be had is told all the same.
+          // The prelude is written even if there is no answer.
           await this.#reading.catch(ignore)
           continue
         }
@@ -86,7 +95,7 @@ export class AnswerSource implements AsyncIterableIterator<string> {
     return { done: true, value: undefined }
   }
 
-  /** Nobody reads on. An answer that was told to stop is heard out, so that its own hooks learn how it ended. */
+  /** Called when nobody reads on. A stopped answer is still read to its end, so that its own hooks run. */
   async return(): Promise<IteratorResult<string, undefined>> {
     const reading = await this.#reading?.catch(ignore)
     if (reading !== undefined) {
@@ -107,8 +116,9 @@ export class AnswerSource implements AsyncIterableIterator<string> {
       answer = await this.#open()
     } finally {
       this.#precede(this.#prelude.opened?.(answer))
+      if (this.#prelude.begun === undefined) this.#know()
     }
-    // After a stop an error says no more than that.
+    // After a stop, an error only means that the answer was stopped.
     const onError = (error: unknown) => (this.#signal.aborted ? 'stopped' : this.#wording(error))
     const chunks = isResult(answer) ? answer.toUIMessageStream({ onError }) : answer
     return begin(chunks, 'the result of generate')
@@ -117,12 +127,15 @@ export class AnswerSource implements AsyncIterableIterator<string> {
   async #begin(first: string): Promise<void> {
     this.#hasBegun = true
     this.#precede(await this.#prelude.begun?.(first))
+    this.#know()
   }
 
+  readonly #know = (): void => this.#known.resolve(this.#hidden)
+
   #precede(texts: Iterable<string> = []): void {
-    // One that no stream takes must not cost the answer.
+    // A chunk that the stream refuses must not end the answer.
     const prelude = [...texts].filter((text) => Buffer.byteLength(text) <= MAX_CHUNK_BYTES)
-    this.hidden += prelude.length
+    this.#hidden += prelude.length
     this.#texts.unshift(...prelude)
   }
 }
@@ -133,7 +146,7 @@ function isResult(answer: Answer): answer is Exclude<Answer, UIMessageChunks> {
   )
 }
 
-/** Reads to the end; what takes too long, as a model that is deaf to its signal does, is left alone. */
+/** Reads to the end, but gives up after a time limit, for instance if a model ignores its signal. */
 async function drain(reading: Reading<unknown>): Promise<void> {
   let limit: NodeJS.Timeout | undefined
   const late = new Promise<void>((resolve) => {
@@ -142,15 +155,15 @@ async function drain(reading: Reading<unknown>): Promise<void> {
   const end = (async () => {
     while (!(await reading.next()).done);
   })()
-  // The answer's last words are its own affair.
+  // Errors in the closing chunks are ignored.
   await Promise.race([end.catch(ignore), late])
   clearTimeout(limit)
   leave(reading)
 }
 
 /**
- * Encodes chunks as they come from the SDK. The first one gets the message's id, if there is one and it has none, so that
- * every client, and every replay, speaks of the same message.
+ * Encodes chunks as they come from the SDK. The first one gets the message's id, if there is one and the chunk has none, so that
+ * every client and every replay has the same id.
  */
 export function encodeChunks(messageId: string | undefined): Encode {
   return (chunk) => {
@@ -161,7 +174,7 @@ export function encodeChunks(messageId: string | undefined): Encode {
   }
 }
 
-/** Takes the texts back out of server-sent events, which arrive as text in pieces of any size. */
+/** Extracts the texts from server-sent events, which arrive as text in pieces of any size. */
 export function decodeEvents(): Encode {
   const parser = new EventParser()
   return (piece) => {

@@ -27,7 +27,7 @@ export interface ConsumeSseOptions extends AnswerOptions {
 }
 
 /**
- * Makes an answer of your own route resumable: for `consumeSseStream` of the SDK's response helpers.
+ * Makes an answer of your own route resumable. Pass it as `consumeSseStream` of the SDK's response helpers.
  *
  * ```ts
  * const controller = new AbortController()
@@ -39,12 +39,12 @@ export interface ConsumeSseOptions extends AnswerOptions {
  * })
  * ```
  *
- * With the chat's `messages`, or the last one of them, whoever resumes gets a message that is continued as a whole, and
- * `?after=` finds the answer. Without them, what the stream keeps of the answer before it serves, if it is of the same message.
+ * With the chat's `messages`, or the last of them, a reader that resumes gets a continued message as a whole, and
+ * `?after=` finds the answer. Without them, the stream's previous answer is used, if it is of the same message.
  *
- * The controller is aborted by a stop. The client is sent its answer even if it cannot be kept; the error goes to
- * `onError`, by default to the console. What that returns is what clients are told who resume an answer whose stream has
- * broken; by default no more than that there was an error.
+ * A stop aborts the controller. The client gets its answer even if it cannot be stored; the error goes to
+ * `onError`, by default to the console. Clients that resume an answer whose stream has broken get the text that `onError` returns,
+ * by default only that there was an error.
  */
 export function consumeSseStream(
   engine: api.Engine,
@@ -64,14 +64,13 @@ export function consumeSseStream(
       const asked = askedFor(messages)
       const begun = await beginning(engine, streamId, rest.owner, asked, version)
       const messageId = asked.continued?.id
-      const { chunks, done } = await startAnswer(engine, streamId, open, decodeEvents(), {
+      const { done } = await startAnswer(engine, streamId, open, decodeEvents(), {
         ...rest,
         wording,
+        isUnread: true,
         prelude: begun.prelude,
         metadata: { ...begun.metadata, messageId } satisfies AnswerMetadata,
       })
-      // What ends it is told by the other promise.
-      chunks.cancel().catch(ignore)
       if ((await done) === 'stopped') controller.abort()
     } catch (error) {
       wording(error)

@@ -1,18 +1,18 @@
 /**
- * Messages that are continued: after a tool's approval, or its output from the browser, the next generation goes on with the
+ * Continued messages: after a tool's approval, or its output from the browser, the next generation continues the
  * assistant's message. The client that asks has the parts so far; every other reader needs them first.
  */
 import type * as api from '../../index'
+import { type AiVersion, type Continued, messageChunks } from '../messages/message-chunks'
 import { type Check, oneOf } from '../options/checks'
 import type { Answer, Prelude } from './answer'
 import type { AnswerMetadata } from './answer-start'
-import { type AiVersion, type Continued, messageChunks } from './message-chunks'
 import { preludeFrom, previousOf, questionBefore } from './previous'
 
 /** The version of `ai` in the browser. */
 export const aiVersion: Check<5 | 6 | 7> = oneOf(5, 6, 7)
 
-/** What a request asks for. */
+/** The answer that a request asks for. */
 export interface Asked {
   /** The message that the answer continues. Undefined: none, or the request does not say. */
   readonly continued: Continued | undefined
@@ -26,7 +26,7 @@ export interface Asked {
   readonly asked: Pick<AnswerMetadata, 'previous' | 'question'>
 }
 
-/** What a generation is started with. */
+/** The options of a generation. */
 export interface Beginning {
   metadata: Pick<AnswerMetadata, 'after' | 'previous' | 'question' | 'isContinued'>
   prelude: Prelude
@@ -39,8 +39,8 @@ export function messagesIn({ messages, message }: Readonly<Record<string, unknow
 }
 
 /**
- * What is meant by these messages. The SDK names in `messageId` which one is continued, if that is an earlier one, or which one
- * is made anew (`trigger`): the answer is then a message of its own, whatever comes last.
+ * Interprets the messages. The SDK names in `messageId` the message that is continued, if that is an earlier one, or the one that
+ * is regenerated (`trigger`): then the answer is a new message, whatever comes last.
  */
 export function askedFor(messages: readonly unknown[], body: Readonly<Record<string, unknown>> = {}): Asked {
   const last = messages.at(-1)
@@ -57,7 +57,7 @@ export function askedFor(messages: readonly unknown[], body: Readonly<Record<str
   }
 }
 
-/** What a question may take of each answer's metadata, in bytes. */
+/** The most bytes that a question may take in an answer's metadata. */
 const MAX_QUESTION_BYTES = 16 * 1024
 
 function lastOf(messages: readonly unknown[]): Asked['asked'] {
@@ -67,7 +67,7 @@ function lastOf(messages: readonly unknown[]): Asked['asked'] {
   return { previous: idOf(messages.at(-2)) ?? undefined, question: isSmall ? question : undefined }
 }
 
-/** What a generation that answers this has to begin with; asks the store only for what the request does not say. */
+/** The prelude of the answer; asks the store only if the request does not have it. */
 export async function beginning(
   engine: api.Engine,
   streamId: string,
@@ -82,7 +82,7 @@ export async function beginning(
       prelude: preludeOf(continued, version),
     }
   }
-  // Asked for before the start, but not waited for: whoever resumes must not come too early.
+  // Requested before the start but not awaited, so that the start is not delayed for readers that resume.
   const prelude = isUnknown ? preludeFrom(engine, previousOf(engine, streamId, owner)) : {}
   return { metadata: { ...asked, after }, prelude }
 }
@@ -95,7 +95,7 @@ function preludeOf(continued: Continued, version: AiVersion): Prelude {
   }
 }
 
-/** What `streamText` returns shows its version, where that matters. */
+/** The version of `ai`, as far as the result of `streamText` shows it. */
 function versionOf(answer: Answer | undefined): AiVersion {
   return answer !== undefined && 'toUIMessageStream' in answer && 'responseMessages' in answer ? 7 : undefined
 }

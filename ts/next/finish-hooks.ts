@@ -1,7 +1,7 @@
 /**
- * The hooks of a process that wait for the same ended answers. A development server evaluates a route anew on every save, and the
- * code before it cannot be told that it is not wanted any more: so what ends is told to the newest hook, and only the routes
- * that were asked last wait at the queue.
+ * The hooks of a process that wait for the same ended answers. A development server evaluates a route again on every save, and cannot
+ * tell the earlier code that it is obsolete. So only the newest hook is called, and only the routes that got the last request
+ * wait at the queue.
  */
 
 /** Waits for ended answers until the signal is aborted, or it cannot go on. */
@@ -18,13 +18,13 @@ export interface Hook<Answer> {
   onError(error: unknown): unknown
 }
 
-/** Those of one queue and group. Whoever has dropped the routes has dropped the hook. */
+/** The hooks of one queue and group. A hook goes when its routes are dropped. */
 export class Hooks<Answer> {
   /** The newest last. */
   #all: WeakRef<Hook<Answer>>[] = []
   #working: { hook: Hook<Answer>; end: AbortController } | undefined
 
-  /** `queue` tells queues apart. */
+  /** `queue` identifies the queue. */
   static of<Answer>(queue: unknown, group: string): Hooks<Answer> {
     const shared = globalThis as { [HOOKS]?: Map<unknown, Map<string, Hooks<never>>> }
     shared[HOOKS] ??= new Map()
@@ -39,12 +39,12 @@ export class Hooks<Answer> {
     this.#all.push(new WeakRef(hook))
   }
 
-  /** Tells the newest hook; `own` is that of whoever has the answer. */
+  /** Calls the newest hook; `own` is the hook of the routes that took the answer from the queue. */
   tell(answer: Answer, own: Hook<Answer>): unknown {
     return (this.#newest() ?? own).tell(answer)
   }
 
-  /** This one's routes were asked for: it works, and what worked before does what it is at, and no more. */
+  /** The hook's routes got a request: it works from now on, and the previous one only finishes its current answer. */
   ask(hook: Hook<Answer>): void {
     if (this.#working?.hook === hook) return
     this.#working?.end.abort()

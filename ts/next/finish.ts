@@ -6,7 +6,7 @@ import type { MaybePromise } from '../util/deferred'
 import type { AnswerMetadata } from './answer-start'
 import { type Hook, Hooks } from './finish-hooks'
 
-/** An answer that has ended, however that came about. */
+/** An answer that has ended, with any outcome. */
 export interface FinishedAnswer {
   readonly chatId: string
   readonly streamId: string
@@ -16,7 +16,7 @@ export interface FinishedAnswer {
   /** `'interrupted'`: the server that called the model was killed, or another answer took over. */
   readonly outcome: api.Outcome
   readonly reason: string | null
-  /** What there is of it, for `readUIMessageStream` of `ai`: from the log, and to its end without an error. */
+  /** The chunks of the answer, for `readUIMessageStream` of `ai`: read from the log, ending without an error. */
   chunks<Chunk = object>(): ReadableStream<Chunk>
 }
 
@@ -26,7 +26,7 @@ export type OnFinish = (answer: FinishedAnswer) => MaybePromise<unknown>
 const GROUP = 'tidemark/next'
 
 /**
- * Works at the queue of finished generations: begins, if that is not under way, when it is called. What ends is told to the newest
+ * Works at the queue of finished generations; starts when it is called, unless it is running. Passes ended answers to the newest
  * hook of the process.
  */
 export function finisher(
@@ -47,7 +47,7 @@ export function finisher(
         if (answer !== undefined) await hooks.tell(answer, hook)
         await item.ack()
       } catch (error) {
-        // Not acknowledged, so it is handed out again.
+        // Not acknowledged, so it is delivered again.
         onError(error)
       }
     }
@@ -63,7 +63,7 @@ export function finisher(
   return () => hooks.ask(hook)
 }
 
-/** Undefined: the generation of a stream that is no chat, or is gone, or of another deployment. */
+/** Undefined: the stream is not a chat, is gone, or belongs to another deployment. */
 async function answerOf(
   engine: api.Engine,
   own: string | undefined,
@@ -73,7 +73,7 @@ async function answerOf(
   const { chatId, messageId, deployment } = (status?.metadata ?? {}) as Partial<AnswerMetadata>
   const owner = status?.owner
   if (chatId === undefined || deployment !== own || !owner) return undefined
-  // Of a generation that has a later one, the stream says no more than whose it was.
+  // If there is a later generation, the stream only knows the owner of this one.
   const id = status?.generation === generation ? messageId : undefined
   const chunks = <Chunk>() =>
     chunksOf<Chunk>(engine.subscribe(streamId, { from: cursorAt(generation, 0), owner, wait: 0 }), id)
@@ -94,7 +94,7 @@ function chunksOf<Chunk>(
         if (done) controller.close()
         else controller.enqueue(named(JSON.parse(String(value.data))) as Chunk)
       } catch (error) {
-        // How it ended is known, and no reason to throw away what there is.
+        // The outcome is known already; the chunks so far are kept.
         if (!(error instanceof FailedError || error instanceof InterruptedError)) throw error
         controller.close()
       }

@@ -1,5 +1,5 @@
 /**
- * The answer before this one, for requests that do not say what they continue: the stream knows, as long as it keeps it.
+ * The previous answer, for requests that do not say what they continue: it is in the stream for as long as it is kept.
  */
 
 import type * as api from '../../index'
@@ -13,7 +13,7 @@ const JOINED_UNITS = 64 * 1024
 
 type UIChunk = Readonly<Record<string, unknown>> & { type?: unknown }
 
-/** The answer that the stream holds now; null also if it cannot be had, since the next one is not to wait for it. */
+/** The answer that the stream holds now; null also if it cannot be read, since the next answer must not wait for it. */
 export async function previousOf(
   engine: api.Engine,
   streamId: string,
@@ -23,15 +23,15 @@ export async function previousOf(
   return status?.owner === owner ? status : null
 }
 
-/** The message that was answered by a continuation of `messageId`, if the answer before it was of the same message. */
+/** The message that a continuation of `messageId` answered, if the previous answer was of the same message. */
 export function questionBefore(previous: api.StreamStatus | null, messageId: string): string | null {
   const metadata = (previous?.metadata ?? {}) as Partial<AnswerMetadata>
   return metadata.messageId === messageId ? (metadata.after ?? null) : null
 }
 
 /**
- * The chunks of the previous answer, if the answer that begins names the same message, and that one waits for a tool: otherwise
- * it is a message that is made anew.
+ * The chunks of the previous answer, if the new answer has the same message id and that message waits for a tool; otherwise
+ * the message is regenerated.
  */
 export function preludeFrom(engine: api.Engine, asked: Promise<api.StreamStatus | null>): Prelude {
   return {
@@ -39,12 +39,12 @@ export function preludeFrom(engine: api.Engine, asked: Promise<api.StreamStatus 
       const { type, messageId } = chunkOf(first)
       if (type !== 'start' || typeof messageId !== 'string') return []
       const previous = await asked
-      // An active one may be the very answer that waits for this.
+      // An active answer may be the one that waits for this.
       if (previous === null || previous.state === 'active') return []
       try {
         return await partsOf(engine, previous, messageId)
       } catch {
-        // What is gone is gone; the answer itself is not.
+        // The previous answer may be gone; the new one continues without it.
         return []
       }
     },
@@ -84,14 +84,14 @@ async function partsOf(engine: api.Engine, previous: api.StreamStatus, messageId
   return waiting.size > 0 ? texts : []
 }
 
-/** After these a call of a tool is over. */
+/** Chunks after which a tool call is over. */
 const TOLD: ReadonlySet<unknown> = new Set([
   'tool-output-available',
   'tool-output-error',
   'tool-output-denied',
 ])
 
-/** What a chunk adds to the message: that the answer ended is not part of it. */
+/** Whether a chunk belongs to the message; those that end the answer do not. */
 function kept(chunk: UIChunk): UIChunk | undefined {
   const { type, messageMetadata } = chunk
   if (type === 'abort' || type === 'error' || chunk.transient === true) return undefined
@@ -99,7 +99,7 @@ function kept(chunk: UIChunk): UIChunk | undefined {
   return messageMetadata == null ? undefined : { type: 'message-metadata', messageMetadata }
 }
 
-/** Two deltas as one, if nothing is lost by that. */
+/** Joins two deltas, if nothing is lost. */
 function join(first: UIChunk, second: UIChunk): UIChunk | undefined {
   const name = DELTAS.get(first.type as string)
   if (name === undefined) return undefined

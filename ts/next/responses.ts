@@ -5,6 +5,7 @@ import { placeOf } from '../http/respond'
 import { required } from '../options/checks'
 import { generationOf } from '../util/cursor'
 import type { AnswerMetadata } from './answer-start'
+import { placeOfSeen } from './seen'
 
 export interface ResumeOptions
   extends Pick<api.RespondOptions, 'headers' | 'heartbeatMs' | 'maxDurationMs' | 'signal' | 'onError'> {
@@ -14,7 +15,8 @@ export interface ResumeOptions
 /**
  * The current answer as a response to `useChat`'s reconnecting: 204 when nothing is active, 403 for another owner. With
  * `?after=<id of the last message>` an answer to that message is sent although it has ended: no database can be late. So is
- * the rest of an answer to a client that has seen its beginning, by the cursor of `Last-Event-ID` or `?cursor=`.
+ * the rest of an answer to a client that has seen its beginning, by the cursor of `Last-Event-ID` or `?cursor=`. Who has kept a
+ * part of the message, and no cursor, asks for that with `?seen=<the message's id>&mark=`, and gets `{ cursor }`, or 204.
  */
 export async function resumeResponse(
   engine: api.Engine,
@@ -25,16 +27,22 @@ export async function resumeResponse(
   required({ ...options }, 'options', 'owner')
   return refusing(async () => {
     const asks = new URL(request.url).searchParams
+    const [seen, mark] = [asks.get('seen'), asks.get('mark')]
     // Who has seen the beginning may ask for the rest as it is, without how its open parts began.
     const isExact = asks.get('replay') === 'exact' && placeOf(request) !== undefined
     const replay = isExact ? 'exact' : 'merged'
     const resumed = () =>
       engine.respond(request, streamId, { ...options, format: 'ui-messages', replay, wait: 0 })
     // What is written here can be followed all the same, and the rest is not there: nobody is to wait to hear so.
-    if (engine.state === 'degraded') return resumed()
+    if (engine.state === 'degraded') return seen === null ? resumed() : nothing()
     const status = await engine.status(streamId)
     if (status === null) return nothing()
     if (status.owner !== options.owner) return forbidden()
+    if (seen !== null && mark !== null) {
+      const cursor = await placeOfSeen(engine, status, { id: seen, mark })
+      const headers = { 'cache-control': 'no-store' }
+      return cursor === undefined ? nothing() : Response.json({ cursor }, { headers })
+    }
     const asked = asks.get('after')
     const isWanted = (asked !== null && isAfter(status, asked)) || hasSeen(status, request)
     if (status.state !== 'active' && !isWanted) return nothing()
@@ -43,7 +51,7 @@ export async function resumeResponse(
 }
 
 /** Whether the answer follows this message: as its answer, or as its continuation. */
-function isAfter({ metadata }: api.StreamStatus, asked: string): boolean {
+export function isAfter({ metadata }: api.StreamStatus, asked: string): boolean {
   const { after, messageId, isContinued = false } = (metadata ?? {}) as Partial<AnswerMetadata>
   return asked === after || (isContinued && asked === messageId)
 }
@@ -67,7 +75,7 @@ export async function stopResponse(
   }, options.onError)
 }
 
-/** What the engine refuses, as a response. */
+/** The engine's refusal, as a response. */
 export async function refusing(
   serve: () => Promise<Response>,
   onError: OnError | undefined,

@@ -1,6 +1,6 @@
 /**
- * Tells a browser when a chat's next answer has begun, so that idle tabs and other devices follow it: one response for all
- * chats that a browser shows.
+ * Announces to a browser when a chat's next answer has begun, so that idle tabs and other devices follow it: one response for all
+ * chats that the browser shows.
  */
 import type * as api from '../../index'
 import { ClosedError, ForbiddenError, GapError, NotFoundError } from '../errors/errors'
@@ -19,7 +19,7 @@ export interface WatchedChat {
   readonly owner: string
 }
 
-/** What is told of a chat: its current or last answer, when the response begins and each time that another one begins. */
+/** An announcement: the current or last answer of a chat, when the response begins and each time another one begins. */
 interface Told extends Pick<AnswerMetadata, 'after' | 'previous' | 'messageId' | 'question'> {
   chatId: string
   /** The answer's id, a ULID; null: there is none. */
@@ -28,20 +28,20 @@ interface Told extends Pick<AnswerMetadata, 'after' | 'previous' | 'messageId' |
 }
 
 export interface WatchOptions extends Pick<api.RespondOptions, 'onError' | 'maxDurationMs'> {
-  /** The client's. */
+  /** The client's signal. */
   signal: AbortSignal
 }
 
-/** How many chats one response tells of. */
+/** How many chats one response watches. */
 export const MAX_WATCHED = 32
 
-/** Nobody's right to a chat is believed in for longer; the client is asked to come back. */
+/** How long an authorization is trusted; then the client has to reconnect. */
 const LONGEST_MS = 10 * 60_000
-/** In this time they all do, and not at once. */
+/** Clients reconnect spread over this time, not all at once. */
 const SPREAD_MS = 1000
 const encoder = new TextEncoder()
 
-/** Server-sent events, each of which {@link Told} is; ends so that the client comes back, be it to another server. */
+/** Server-sent events, each a {@link Told}; ends so that the client reconnects, possibly to another server. */
 export function watchResponse(
   engine: api.Engine,
   chats: readonly WatchedChat[],
@@ -49,7 +49,7 @@ export function watchResponse(
 ): Response {
   const left = new AbortController()
   const connection = Date.now().toString(36)
-  // The latest of each chat: a client that reads slowly costs no more.
+  // Only the latest of each chat is kept, so a slow client costs no more.
   const untold = new Map<string, Told>()
   let count = 0
   let beating: NodeJS.Timeout
@@ -107,7 +107,7 @@ export function watchResponse(
   return new Response(body, { headers: headersFor('events', new Headers()) })
 }
 
-/** Tells of a chat until the signal is aborted, or its stream has become another owner's. */
+/** Watches a chat until the signal is aborted, or its stream has another owner. */
 async function watch(
   engine: api.Engine,
   { chatId, streamId, owner }: WatchedChat,

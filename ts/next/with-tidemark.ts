@@ -1,6 +1,6 @@
 /**
  * Adds Tidemark to a Next.js configuration: an object, or a function that returns one. Native code cannot be bundled, so
- * this says `serverExternalPackages: ['tidemark']`.
+ * this sets `serverExternalPackages: ['tidemark']`.
  *
  * ```ts
  * // next.config.ts

@@ -1,4 +1,4 @@
-// The options of what is done to streams by their names, or to all of them.
+// The options of calls on a stream by its name, or on all streams.
 
 import type { CleanupReport } from '../../index'
 import type { SweepArgs } from './args'
@@ -22,7 +22,7 @@ const metricsOptions = object({ format: oneOf('object', 'prometheus') })
 const memoryOptions = object({ streams: integer(1, 64, 'streams') })
 const stopOptions = object({ reason, owner, keep: duration('1s', '365d') })
 
-/** `stop(id, options)`, or as it was before: `stop(id, reason, options)`. */
+/** `stop(id, options)`, or the earlier form: `stop(id, reason, options)`. */
 export function stopArgs(id: unknown, why: unknown, given: unknown) {
   const stream = streamId(id, 'streamId')
   const isOld = typeof why !== 'object' || why === null

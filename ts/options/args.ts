@@ -1,4 +1,4 @@
-// What the public calls were asked for, checked and complete: most of it goes over the boundary as it is, as JSON.
+// The arguments of the public calls, checked and complete: most of them cross the boundary unchanged, as JSON.
 
 import type { Outcome } from '../../index'
 import type { OnError } from '../errors/wording'
@@ -8,7 +8,7 @@ export interface ProduceArgs {
   owner: string | null
   /** A JSON text. */
   metadata: string | null
-  ifActive: 'error' | 'takeover' | 'share'
+  ifActive: 'error' | 'takeover' | 'share' | 'continue'
   ifEnded: 'restart' | 'error'
   ttlActiveMs: number
   ttlDoneMs: number
@@ -37,7 +37,7 @@ export interface AckArgs {
   consumer: string
   cursor: string
   owner: string | null
-  /** Whether a store that is known to be away is waited for. */
+  /** Whether to wait for a store that is known to be away. */
   isPatient: boolean
 }
 
@@ -51,7 +51,7 @@ export interface SubscribeArgs {
   /** Whether to wait for a store that is known to be away; else it fails at once, unless the stream is produced here. */
   isPatient: boolean
   followAll: boolean
-  /** The most chunks that may be delivered and not acknowledged, and for how long some may be; null: any. */
+  /** The most chunks that may be delivered but not acknowledged, and for how long; null: unlimited. */
   window: number | null
   ackTimeoutMs: number | null
   /** To be delivered as server-sent events: the chunks of its DATA records are then pieces of the event stream. */
@@ -62,7 +62,7 @@ export interface SubscribeArgs {
 export interface AppendArgs {
   streamId: string
   owner: string | null
-  /** Makes the log if it is not there; one that is there is only compared, or is written to. */
+  /** Creates the log if it does not exist; an existing log is compared, or written to. */
   create: {
     contentType: string
     ttlMs: number | null
@@ -76,6 +76,8 @@ export interface AppendArgs {
   order: string | null
   /** Has to be the log's. */
   contentType: string | null
+  /** Which the log has to be of; else nothing is written, and the answer is `renewed`. */
+  generation: string | null
   close: boolean
   isPatient: boolean
   /** Makes it as a fork: of another log, up to a cursor or 'start', else its end, and so many messages or bytes more. */
@@ -95,6 +97,8 @@ export interface SseArgs {
   format: 'events' | 'ui-messages'
   retryMs: number
   isMerged: boolean
+  /** Chunks alone, but for the first so many: what opens and ends the response is not written. Null: all of it. */
+  bareAfter: number | null
 }
 
 export interface SweepArgs {
@@ -120,18 +124,18 @@ export interface AcknowledgeArgs {
   onError: OnError | undefined
 }
 
-/** What `Engine.pipe` was asked for, checked. */
+/** The options of `Engine.pipe`, checked. */
 export interface PipeArgs {
   start: ProduceArgs
   waitUntil: ((done: Promise<unknown>) => unknown) | undefined
   onError: OnError | undefined
 }
 
-/** What an event stream is told beside what to follow; `SseOptions`, checked. */
+/** The options of an event stream beside those of the subscription: `SseOptions`, checked. */
 export interface Pace {
   /** 0: none. */
   heartbeatMs: number
   maxDurationMs: number | undefined
-  /** Is told of errors whose words are not for clients. */
+  /** Called with errors whose messages are not for clients. */
   onError: OnError | undefined
 }

@@ -16,7 +16,7 @@ type Checked<S> = { [K in keyof S]?: S[K] extends Check<infer T> ? T | undefined
 const UNITS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const
 const DURATION = /^(\d{1,12})(ms|s|m|h|d)$/
 
-/** A value as an error message may show it: short, no URL, which may hold a password, and without looking into objects. */
+/** A value in the form for error messages: short, without the contents of objects, and never a URL, which may hold a password. */
 function shown(value: unknown): string {
   if (typeof value === 'string') {
     const isHidden = value.length > 40 || /:\/\/|@/.test(value)
@@ -85,7 +85,7 @@ export function listOf<T>(check: Check<T>): Check<T[]> {
   }
 }
 
-/** An array, whatever is in it. */
+/** An array with any elements. */
 export const list: Check<readonly unknown[]> = (value, field) =>
   Array.isArray(value) ? value : refuse(field, 'an array', value)
 

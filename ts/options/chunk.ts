@@ -1,4 +1,4 @@
-// What may be written, and what is said of anything else.
+// The chunks that may be written, and the errors for anything else.
 
 import { types } from 'node:util'
 import { invalidArgument } from '../errors/errors'
@@ -8,7 +8,7 @@ const MIB = 1 << 20
 /** The largest chunk, in bytes of UTF-8: `MAX_CHUNK` of src/model/frame/chunk.rs. */
 export const MAX_CHUNK_BYTES = 32 * MIB
 
-/** For a chunk that goes nowhere near a producer, which checks as it writes, and no store whose bound it could pass. */
+/** For a chunk that goes neither to a producer, which checks it itself, nor to a store, so its length does not matter. */
 export function checkChunk(chunk: unknown): void {
   if (typeof chunk !== 'string' && !types.isUint8Array(chunk)) refuseChunk(chunk)
 }
@@ -23,7 +23,7 @@ export function refuseChunk(chunk: unknown): never {
   throw tooLarge(Buffer.byteLength(chunk))
 }
 
-/** The one sentence about a chunk beyond the limit. */
+/** The error for a chunk beyond the limit. */
 function tooLarge(bytes: number): Error {
   const error = invalidArgument('chunk', `must be at most ${MAX_CHUNK_BYTES} bytes (32 MiB), got ${bytes}`)
   oversized.add(error)
@@ -32,7 +32,7 @@ function tooLarge(bytes: number): Error {
 
 const oversized = new WeakSet<object>()
 
-/** Whether an error says that a chunk is beyond the limit: it cannot be kept, and may be passed on all the same. */
+/** Whether an error says that a chunk is beyond the limit: it cannot be stored, but may still be passed on. */
 export function isTooLarge(error: unknown): boolean {
   return typeof error === 'object' && error !== null && oversized.has(error)
 }

@@ -1,21 +1,21 @@
 import { threadId } from 'node:worker_threads'
 import type { Credentials } from '../../index'
 
-/** Asked for user and password at every connection. */
+/** Called for user and password at every connection. */
 export type Provider = () => Credentials | Promise<Credentials>
 
 const MAX_LENGTH = 64 * 1024
 const numbers = new WeakMap<Provider, number>()
 let last = 0
 
-/** The same number for the same function: engines that ask the same one share connections. */
+/** The same number for the same function: engines with the same function share connections. */
 export function numberOf(provider: Provider): number {
   const number = numbers.get(provider) ?? threadId * 2 ** 32 + ++last
   numbers.set(provider, number)
   return number
 }
 
-/** What a function gives, or why it gives nothing. Its error may hold a secret, so no more is told than its kind. */
+/** The function's result, or why there is none. Its error may contain a secret, so only its kind is shown. */
 export async function ask(provider: Provider): Promise<{ given?: Credentials; failure?: string }> {
   let given: Partial<Credentials> | null | undefined
   try {

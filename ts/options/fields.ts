@@ -17,7 +17,7 @@ export const wait: Check<number> = duration('0ms', '1d')
 export const flushIntervalMs = integer(0, 10_000, 'milliseconds')
 
 const lifetime = duration('1s', '365d')
-/** The least TTL that a number without a unit is taken for. */
+/** The smallest TTL that may be given as a number without a unit. */
 const LEAST_BARE_TTL_MS = 60_000
 
 export const ttl = object({ active: life, done: life })
@@ -27,7 +27,7 @@ export const streamId: Check<string> = text(1, 512)
 export const DEFAULT_WAIT_MS = 30_000
 export const maxDurationMs: Check<number> = integer(1, 86_400_000, 'milliseconds')
 
-/** Options that came first; nothing may come after them. */
+/** Options passed as the second argument; no argument may follow them. */
 export function only(options: unknown, after: unknown): unknown {
   if (after === undefined) return options
   throw invalidArgument('options', 'must be the last argument')
@@ -82,7 +82,7 @@ export function headers(value: unknown, field: string): Headers {
     if (typeof value === 'object' && value !== null)
       return new Headers(value as ConstructorParameters<typeof Headers>[0])
   } catch {
-    // The error's words would repeat a value, which may be a session's cookie.
+    // The error's message would repeat a value, which may be a session's cookie.
   }
   throw invalidArgument(field, 'must be headers as fetch takes them: valid names, and values of one line')
 }

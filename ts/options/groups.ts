@@ -18,7 +18,7 @@ const consumeFields = {
 const consumeOptions = object({ ...consumeFields, from, owner, wait: duration('0ms', '1d') })
 const finishedOptions = object({ ...consumeFields, from: oneOf('start', 'now') })
 
-/** What a group's consumer is made with. */
+/** The options of a group's consumer. */
 export interface Consuming extends Signalled {
   args: ConsumeArgs
 }

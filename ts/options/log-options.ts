@@ -1,4 +1,4 @@
-// What a log is asked for.
+// The options of a log's calls.
 
 import { types } from 'node:util'
 import type { ChunkData } from '../../index'
@@ -10,7 +10,7 @@ import { from as checkFrom, metadata, owner, signal, streamId, wait } from './fi
 import type { Config } from './options'
 
 const MOST_CHUNKS = 65_536
-/** What several chunks of one append may hold together. */
+/** The most bytes that several chunks of one append may have together. */
 const MOST_TOGETHER = 1 << 20
 const PAGE_BYTES = 256 * 1024
 
@@ -49,14 +49,14 @@ const forkOptions = object({
 })
 const readOptions = object({ from, signal, wait })
 
-/** How a log is made, and by whom it is used. */
+/** How a log is created, and who may use it. */
 export interface LogArgs {
   streamId: string
   owner: string | null
   create: Omit<NonNullable<AppendArgs['create']>, 'isCompared' | 'keepMs'>
   /** Of a log without an end of its own. */
   keepMs: number
-  /** Whether a content type was asked for. */
+  /** Whether a content type was given. */
   hasType: boolean
 }
 
@@ -80,7 +80,7 @@ export function logArgs(id: unknown, given: unknown, config: Config): LogArgs {
   }
 }
 
-/** What is appended, as it crosses. */
+/** The chunks of an append, in the form in which they cross. */
 export interface Payload {
   tags: Uint32Array
   arena: Uint8Array
@@ -99,6 +99,7 @@ export function appendArgs(log: LogArgs, given: unknown): AppendArgs {
     producer: (options.producer as AppendArgs['producer'] | undefined) ?? null,
     order: options.order ?? null,
     contentType: log.hasType ? log.create.contentType : null,
+    generation: null,
     close: options.close ?? false,
     isPatient: true,
     fork: null,
@@ -123,7 +124,7 @@ export function forkArgs(
   }
 }
 
-/** How long the keys of a log live that ends at some time; once that is over, for as long as Redis can count. */
+/** How the log is created. One that expires at a fixed time is kept until then; if that has passed, for 1 ms. */
 export function creation(log: LogArgs, isCompared: boolean): NonNullable<AppendArgs['create']> {
   const { expiresAt } = log.create
   const keepMs = expiresAt === null ? log.keepMs : Math.max(1, expiresAt - Date.now())
@@ -169,7 +170,7 @@ export function pageArgs(log: LogArgs, given: unknown): PageArgs {
   }
 }
 
-/** What a log is followed with. */
+/** The options with which a log is followed. */
 export function readArgs(
   log: LogArgs,
   given: unknown,

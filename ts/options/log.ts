@@ -27,7 +27,7 @@ export class Log {
   /** An entry as the native side has written it. */
   take(line: string): void {
     const { id, ...entry } = JSON.parse(line) as LogEntry & { id: number }
-    // What has happened in this process is told by each of its engines.
+    // Each engine of the process reports the same entry.
     if (published.hasSubscribers && isNew(published, id)) published.publish(entry)
     if (this.#write === undefined || !isNew(this.#write, id)) return
     try {
@@ -38,7 +38,7 @@ export class Log {
   }
 }
 
-/** So many entries are remembered: more than engines can differ by. */
+/** The number of entries that are remembered: more than engines can differ by. */
 const REMEMBERED = 4096
 const seen = new WeakMap<object, Set<number>>()
 

@@ -1,4 +1,4 @@
-// What an engine is made with: the options of `createEngine`, and what the environment says.
+// The configuration of an engine: the options of `createEngine`, and the environment.
 
 import { invalidArgument } from '../errors/errors'
 import { callback, duration, integer, listOf, object, oneOf, refuse, text } from './checks'
@@ -31,7 +31,7 @@ export interface Config {
   ackIntervalMs: number
   maxQueueBytes: number
   compression: number
-  /** What of it crosses is its level. */
+  /** Only its level crosses. */
   log: Log
 }
 
@@ -98,7 +98,7 @@ export function engineConfig(given: unknown, environment: Environment): Config {
   }
 }
 
-/** The URL that the environment names, if it does. */
+/** The environment's URL, if it has one. */
 export function urlFrom(environment: Environment): string | undefined {
   for (const name of ['TIDEMARK_URL', 'REDIS_URL', 'KV_URL']) {
     // An empty variable is how container files say "not set".

@@ -8,7 +8,7 @@ import type { Config } from './options'
 const produceFields = {
   owner,
   metadata,
-  ifActive: oneOf('error', 'takeover', 'share'),
+  ifActive: oneOf('error', 'takeover', 'share', 'continue'),
   ifEnded: oneOf('restart', 'error'),
   ttl,
   flushIntervalMs,

@@ -1,4 +1,4 @@
-// The options of readers, and of what they acknowledge.
+// The options of readers and of acknowledgements.
 
 import { invalidArgument } from '../errors/errors'
 import type { AckArgs, AcknowledgeArgs, Pace, SseArgs, SubscribeArgs } from './args'
@@ -36,7 +36,7 @@ const textFields = {
 const textOptions = object(textFields)
 const resultOptions = object({ ...textFields, reduce: callback<ReadableStream<never>> })
 
-/** What a generation is read to its end with. */
+/** The options with which a generation is read to its end. */
 export interface ResultArgs<Message> {
   following: Following
   timeoutMs: number | undefined
@@ -51,7 +51,7 @@ export function textArgs(id: unknown, given: unknown): ResultArgs<never> {
 export function resultArgs<Message>(id: unknown, given: unknown): ResultArgs<Message> {
   const stream = streamId(id, 'streamId')
   const { reduce, ...options } = resultOptions(given, 'options')
-  // What it returns shows when it is called.
+  // Its result can only be checked when it is called.
   return { ...whole(stream, options), reduce: reduce as ResultArgs<Message>['reduce'] }
 }
 
@@ -90,10 +90,10 @@ const sseFields = {
 const checkSse = object(sseFields)
 const respondOptions = object({ ...followFields, ...sseFields, headers })
 
-/** What a subscription's inside is made with. */
+/** The arguments of a subscription's state. */
 export interface Following extends Signalled {
   args: SubscribeArgs
-  /** Whether what the loop has moved past is acknowledged by itself. */
+  /** Whether chunks that the loop has moved past are acknowledged automatically. */
   isAuto: boolean
 }
 
@@ -162,7 +162,7 @@ function followed(
 function framed(options: ReturnType<typeof checkSse>): { sse: SseArgs; pace: Pace } {
   const { format = 'events', replay = format === 'events' ? 'exact' : 'merged', retryMs = 1000 } = options
   return {
-    sse: { format, retryMs, isMerged: replay === 'merged' },
+    sse: { format, retryMs, isMerged: replay === 'merged', bareAfter: null },
     pace: {
       heartbeatMs: options.heartbeatMs ?? HEARTBEAT_MS,
       maxDurationMs: options.maxDurationMs,
@@ -171,7 +171,7 @@ function framed(options: ReturnType<typeof checkSse>): { sse: SseArgs; pace: Pac
   }
 }
 
-/** `ack(id, options)`, or as it was before: `ack(id, consumer, cursor, options)`. */
+/** `ack(id, options)`, or the earlier form: `ack(id, consumer, cursor, options)`. */
 export function ackArgs(id: unknown, who: unknown, seen: unknown, given: unknown): AckArgs {
   if (typeof who === 'object' && who !== null && seen === undefined) {
     const stream = streamId(id, 'streamId')

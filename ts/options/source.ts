@@ -2,7 +2,7 @@ import type { ChunkData, PipeSource } from '../../index'
 import { ignore } from '../util/deferred'
 import { refuse } from './checks'
 
-/** What a source is read through: once, and left early by `return`. */
+/** Reads a source once; `return` leaves it early. */
 export interface Reading<T = ChunkData> {
   next(): Promise<IteratorResult<T, unknown>>
   return?(): Promise<unknown>
@@ -39,7 +39,7 @@ function isStream<T>(value: unknown): value is ReadableStream<T> {
   return typeof (value as { getReader?: unknown } | null | undefined)?.getReader === 'function'
 }
 
-/** Tells a source that nobody reads on; what it makes of that is its own affair. */
+/** Tells a source that nobody reads on; its errors are ignored. */
 export function leave(reading: Reading<unknown>): void {
   try {
     reading.return?.().catch(ignore)

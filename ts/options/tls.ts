@@ -22,7 +22,7 @@ const MIB = 1 << 20
 const CERTIFICATE =
   /-----BEGIN (?:X509 |TRUSTED )?CERTIFICATE-----[\s\S]*?-----END (?:X509 |TRUSTED )?CERTIFICATE-----/g
 
-/** What `tls` of the options says. */
+/** The option `tls`. */
 export const checkTls = object({
   ca: authorities,
   cert: pem,
@@ -32,7 +32,7 @@ export const checkTls = object({
   rejectUnauthorized: flag,
 })
 
-/** These options in the form that the engine takes; `address` is whom they are about. */
+/** These options in the engine's form; `address` is the server, for error messages. */
 export function tlsConfig(options: TlsOptions, field: string, address: string): Tls {
   const { ca, cert, key, servername = null, rejectUnauthorized = true } = options
   if ((cert === undefined) !== (key === undefined)) {
@@ -48,7 +48,7 @@ export function tlsConfig(options: TlsOptions, field: string, address: string): 
   const given = ca === undefined ? [] : [ca].flat()
   const isSystem = given.includes('system')
   const own = given.filter((each) => each !== 'system')
-  // As Node.js has it: what the environment adds, it adds to authorities that were not chosen one by one.
+  // As in Node.js: the environment's authorities are added only to default lists, not to ones given explicitly.
   const extra = given.length === 0 || isSystem ? extraAuthorities() : []
   const identity = cert === undefined || key === undefined ? undefined : identified(options, field)
   return {
@@ -69,7 +69,7 @@ function extraAuthorities(): string[] {
   try {
     return certificates(readFileSync(file), 'NODE_EXTRA_CA_CERTS')
   } catch {
-    // Node.js has said so when it started.
+    // Node.js has warned of this at its start.
     return []
   }
 }
@@ -88,12 +88,12 @@ function privateKey({ key, passphrase }: TlsOptions, field: string): KeyObject {
   try {
     return createPrivateKey({ key: Buffer.from(key as Pem), format: 'pem', passphrase })
   } catch {
-    // What the cause says could be about the passphrase, or quote the key.
+    // The cause could mention the passphrase or quote the key.
     throw invalidArgument(field, 'must be a private key in PEM format, with its passphrase if it has one')
   }
 }
 
-/** The certificates in a text, each as PEM without what stands around it. */
+/** The certificates in a text, each as PEM without the text around it. */
 function certificates(given: Pem, field: string): string[] {
   const found =
     Buffer.from(given as string)
@@ -102,7 +102,7 @@ function certificates(given: Pem, field: string): string[] {
   try {
     if (found.length > 0) return found.map((each) => new X509Certificate(each).toString())
   } catch {
-    // Told below, with what is accepted.
+    // Reported below, together with what is accepted.
   }
   throw invalidArgument(field, 'must be certificates in PEM format')
 }

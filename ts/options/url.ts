@@ -3,7 +3,7 @@ import { warnOnce } from '../errors/warnings'
 
 const USER = '[user[:password]@]'
 const HOSTS = 'host[:port][,host[:port]…]'
-/** What comes after the scheme: as it is shown, and the path. */
+/** The part after the scheme: in the form for messages, and the path. */
 type Kind = { form: string; path: RegExp; own?: readonly string[]; isOne?: true }
 
 const KINDS: Record<string, Kind> = {
@@ -24,7 +24,7 @@ const REST =
   '. A service that is asked over HTTP has an address for TCP too: Upstash shows it as "TCP", beginning with rediss:'
 
 /**
- * What other clients and services put into a query. Only these names are ever shown: what else stands there may be part
+ * Parameters that other clients and services put into a query. Only these names are ever shown: other text there may be part
  * of a password that was not percent-encoded.
  */
 const ELSEWHERE = new Set(
@@ -41,9 +41,8 @@ const ELSEWHERE = new Set(
 )
 
 /**
- * A URL in the form that `src/redis/target.rs` takes apart, from any form that other clients and services use. What
- * stands in its query for other clients is left out, which is said once. It may hold a password, so no message repeats
- * more of it than the scheme.
+ * Converts a URL from any form that other clients and services use to the one that `src/redis/target.rs` parses. Parameters
+ * for other clients are left out, with one warning. A URL may hold a password, so messages repeat only its scheme.
  */
 export function url(value: unknown, field: string): string {
   const given = typeof value === 'string' ? value.trim() : ''
@@ -73,7 +72,7 @@ export function url(value: unknown, field: string): string {
   )
 }
 
-/** Whom a URL is about, without credentials; a password may hold an `@`. */
+/** The address in a URL, without credentials; a password may contain an `@`. */
 export function addressOf(url: string): string {
   return url.replace(/^([^:]*:\/\/)?[^/?]*@/, '$1').replace(/\?.*$/, '')
 }
@@ -117,7 +116,7 @@ function taken(
   const encoded = (part: string | undefined) => (part ? encodeURIComponent(part) : '')
   const asked = name || password ? `${encoded(name)}${password ? `:${encoded(password)}` : ''}@` : ''
   const scheme = `redis${secure ? 's' : ''}${kind === 'server' ? '' : `+${kind}`}`
-  // URLSearchParams writes a space as a plus sign, which is one of forms alone.
+  // URLSearchParams writes a space as a plus sign, which only forms decode.
   const rest = kept.size > 0 ? `?${kept.toString().replaceAll('+', '%20')}` : ''
   return `${scheme}://${user || asked}${hosts}${kind === 'unix' ? path : pathWith(path, known, db)}${rest}`
 }
@@ -152,7 +151,7 @@ class Query {
     return value
   }
 
-  /** Says what has not been taken. */
+  /** Warns of the parameters that were not used. */
   tell(field: string): void {
     for (const name of this.#pairs.keys()) this.ignored.add(name)
     if (this.ignored.size === 0) return

@@ -2,42 +2,42 @@ import { type Follow, FollowError, type FollowedChunk, type FollowOptions, follo
 import { refusal } from '../client/responses.js'
 import { clearTimeout, setTimeout } from '../util/browser-timers.js'
 
-/** How far a stream is: `'idle'` without a URL; `'error'`: it ended badly, or cannot be followed. */
+/** The state of a stream: `'idle'` without a URL; `'error'` if it ended with an error or cannot be followed. */
 export type FollowStatus = 'idle' | 'connecting' | 'streaming' | 'ended' | 'error'
 
-/** How `useFollow` follows, as `follow` of `tidemark/client` takes it, and what is made of the chunks. */
+/** Options of `useFollow`: those of `follow` of `tidemark/client`, and what to make of the chunks. */
 export interface UseFollowOptions<T = undefined> extends Omit<FollowOptions, 'signal'> {
-  /** Makes `value` of the chunks, one by one; the last render's is asked. Must not change the value that it is given. */
+  /** Builds `value` from the chunks, one by one; the last render's function is called. Must not change the value that it gets. */
   reduce?: ((value: T, chunk: FollowedChunk) => T) | undefined
-  /** What `value` is before the first chunk, and again where the server begins anew. */
+  /** The `value` before the first chunk, and again if the server starts over. */
   initial?: T | undefined
 }
 
-/** What there is of a stream at a render. */
+/** The state of a stream at a render. */
 export interface FollowState<T = undefined> {
   readonly status: FollowStatus
   /** All text so far. */
   readonly text: string
   /** All chunks so far. */
   readonly chunks: readonly FollowedChunk[]
-  /** What `reduce` has made of them. */
+  /** The result of `reduce`. */
   readonly value: T
   /** `'complete'`, `'stopped'`, `'failed'` or `'interrupted'`, once it has ended. */
   readonly outcome: string | undefined
-  /** Why it ended, if there is something to say. */
+  /** Why it ended, if a reason was given. */
   readonly reason: string | undefined
-  /** Why it is not followed, or with what it ended. */
+  /** Why the stream cannot be followed, or the error with which it ended. */
   readonly error: Error | undefined
-  /** Of the last chunk. */
+  /** The cursor of the last chunk. */
   readonly cursor: string | undefined
-  /** Sends `DELETE` to the URL, where the server is to call `engine.stop`; rejects with a {@link FollowError} if that refuses. */
+  /** Sends `DELETE` to the URL, where the server should call `engine.stop`; rejects with a {@link FollowError} if that is refused. */
   readonly stop: () => Promise<void>
 }
 
-/** Where nothing is drawn, as in a hidden tab, what has arrived waits no longer. */
+/** Where no frame is drawn, as in a hidden tab, chunks wait no longer than this. */
 const HIDDEN_MS = 250
 
-/** What there is of a stream: outlives the component's being hidden, and shows its state once a frame. */
+/** A followed stream: outlives the component's being hidden, and shows its state at most once per frame. */
 export class Following<T> {
   readonly url: string | null
   #state: FollowState<T>
@@ -60,7 +60,7 @@ export class Following<T> {
     return this.#state
   }
 
-  /** Follows, from where it was left; returns a function that leaves. */
+  /** Follows from where the stream was left; returns a function that disconnects. */
   open(show: (state: FollowState<T>) => void): () => void {
     const { status, cursor } = this.#state
     if (this.url === null || status === 'ended' || status === 'error') return () => {}
@@ -129,7 +129,7 @@ export class Following<T> {
     return {
       status: status as FollowStatus,
       text: this.#text,
-      // Copied for those who look at them.
+      // Copied, so that each render has its own array.
       get chunks() {
         chunks ??= all.slice(0, count)
         return chunks
@@ -158,7 +158,7 @@ async function headersOf({ headers }: Pick<FollowOptions, 'headers'>) {
   return typeof headers === 'function' ? headers() : headers
 }
 
-/** Calls back with the next frame, once; returns a function that calls it off. */
+/** Calls back with the next frame, once; returns a function that cancels this. */
 function onFrame(callback: () => void): () => void {
   const page = globalThis as {
     requestAnimationFrame?: (callback: () => void) => number

@@ -1,6 +1,6 @@
 /**
- * Whether this is a server, which renders what hooks begin with. They return that without a hook of React's: a framework may
- * render with a React of its own, while packages with native code, as this one, are given another.
+ * Whether this is a server. There, hooks return their initial value without calling React's hooks: a framework may
+ * render with its own copy of React, while packages with native code, such as this one, get another.
  */
 export function isServer(): boolean {
   return (globalThis as { window?: unknown }).window === undefined

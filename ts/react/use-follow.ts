@@ -5,8 +5,8 @@ import { isServer } from './server.js'
 export type { FollowState, FollowStatus, UseFollowOptions }
 
 /**
- * Follows a stream while the component is there, from its beginning or from where it was left, and through every cut, as
- * `follow` of `tidemark/client` does. At most one render a frame, however fast chunks come. Another URL is another stream.
+ * Follows a stream while the component is mounted, from its beginning or from where it was left, and reconnects as
+ * `follow` of `tidemark/client` does. Renders at most once per frame, however fast chunks arrive. A new URL is a new stream.
  *
  * @param url of `engine.respond`; null: nothing to follow
  */

@@ -2,16 +2,16 @@ import { useCallback } from 'react'
 import { transportOf } from '../ai/known.js'
 import { isServer } from './server.js'
 
-/** What ends a chat's answer: a `TidemarkChatTransport`. */
+/** The part of `TidemarkChatTransport` that ends a chat's answer. */
 export interface Stopping {
   stop(chatId: string): Promise<unknown>
 }
 
 /**
- * In place of the `stop` that `useChat` returns, which only hangs up: ends the answer, wherever the model is called, and every tab
- * keeps the part that was there. Resolves when the server has been told.
+ * Returns a function that ends the answer, wherever the model is called; every tab keeps the part that it has. Use it instead of the
+ * `stop` that `useChat` returns, which only disconnects. The function resolves when the server has the stop.
  *
- * @param transport default: the one by which the chat was asked for
+ * @param transport default: the one that the chat used last
  */
 export function useStop(chatId: string, transport?: Stopping): () => Promise<void> {
   if (isServer()) return async () => {}

@@ -3,7 +3,7 @@ import { type WatchableChat, type WatchableMessage, watch } from '../ai/watch.js
 import { isServer } from './server.js'
 
 /**
- * Shows in a chat the questions and answers that begin in another tab or on another device. Its transport has `watch: true`.
+ * Shows in a chat the questions and answers that begin in another tab or on another device. Its transport must have `watch: true`.
  *
  * ```tsx
  * const chat = useChat({ id, messages, transport, resume: true })
@@ -11,7 +11,7 @@ import { isServer } from './server.js'
  * ```
  *
  * @param chat what `useChat` returns
- * @param transport default: the one by which the chat was asked for, which `resume: true` does at once
+ * @param transport default: the one that the chat used last; with `resume: true` it is used at once
  */
 export function useWatch<Message extends WatchableMessage>(
   chat: WatchableChat<Message>,

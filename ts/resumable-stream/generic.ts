@@ -11,7 +11,7 @@ import type { CreateResumableStreamContextOptions, ResumeContext, TidemarkStream
 export type * from './types'
 
 /**
- * Makes a context for resumable streams.
+ * Creates a context for resumable streams.
  *
  * @throws `Generic mode requires a subscriber to be provided …`, or a publisher.
  */

@@ -11,21 +11,21 @@ export interface CreateResumableStreamContextOptions {
   /** See {@link publisher}. */
   subscriber?: Subscriber | IoRedis | undefined
   /**
-   * A client of `redis` or `ioredis`: its options tell which Redis to use, the client itself is left alone. Any other
-   * object is used as it is, and streams are then kept in their producer's memory (see {@link Publisher}). Default: the
+   * A client of `redis` or `ioredis`: its options say which Redis to use; the client itself is not used. Any other
+   * object is used itself, and streams are then kept in their producer's memory (see {@link Publisher}). Default: the
    * Redis of `TIDEMARK_URL`, `REDIS_URL` or `KV_URL`.
    */
   publisher?: Publisher | IoRedis | undefined
   /**
-   * With a {@link Publisher} of your own: milliseconds between two looks of a resumed stream at whether its producer has
-   * ended; two in a row that say so close it. Default 10,000. Otherwise it is not needed, and ignored.
+   * With your own {@link Publisher}: milliseconds between two checks of a resumed stream whether its producer has
+   * ended; two positive checks in a row close it. Default 10,000. Otherwise it is ignored.
    */
   doneWatchdogIntervalMs?: number | undefined
   /** Resuming a finished stream gives all of it instead of null, for as long as it is kept. Default false. */
   replayAfterDone?: boolean | undefined
   /** How long a stream is kept after its last chunk, and after its end. 1 second to 365 days, default 24 hours. */
   ttlSeconds?: number | undefined
-  /** Use this engine, whatever the clients and the environment say. */
+  /** Uses this engine instead of the clients and the environment. */
   engine?: Engine | undefined
 }
 
@@ -44,8 +44,8 @@ export interface ResumableStreamContext {
     skipCharacters?: number,
   ) => Promise<ReadableStream<string> | null>
   /**
-   * Resumes a stream: what was written so far, and then what follows. A stream whose producer has died ends with an
-   * error after what it has written.
+   * Resumes a stream: the text so far, then the live text. A stream whose producer has died ends with an
+   * error after the text that it has written.
    *
    * @returns null when the stream is finished, undefined when there is none
    */
@@ -70,7 +70,7 @@ export interface ResumableStreamContext {
 /** Gets a signal that is aborted when the stream is stopped, or replaced by another one with its id. */
 export type MakeStream = (signal: AbortSignal) => ReadableStream<string>
 
-/** What `createResumableStreamContext` returns: a {@link ResumableStreamContext} that can do more. */
+/** The result of `createResumableStreamContext`: a {@link ResumableStreamContext} with more methods. */
 export interface TidemarkStreamContext extends ResumableStreamContext {
   resumableStream: (
     streamId: string,
@@ -83,8 +83,8 @@ export interface TidemarkStreamContext extends ResumableStreamContext {
     skipCharacters?: number,
   ) => Promise<ReadableStream<string> | null>
   /**
-   * Stops a stream, in whichever process it is made: its source's signal is aborted, its readers end quietly with what
-   * was written, and it counts as finished. A stop that comes before the start is kept for it, for 10 s.
+   * Stops a stream in any process: its source's signal is aborted, its readers end quietly after the text so far,
+   * and it counts as finished. A stop that comes before the start is kept for it, for 10 s.
    */
   stop: (streamId: string, reason?: string) => Promise<StopResult>
 }

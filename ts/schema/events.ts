@@ -3,27 +3,27 @@ import { called, invalidArgument, publish, schemaError } from '../errors/errors.
 import type { InferInput, InferOutput, StandardIssue, StandardSchema } from './standard-schema.js'
 import { EventProducer, EventSubscription } from './typed-streams.js'
 
-/** A validator for each type of event, which it is given without its `type`. */
+/** A validator for each type of event; it gets the event without its `type`. */
 export type EventSchemas = Readonly<Record<string, StandardSchema>>
 
 /** Either a validator for each type, or one for all events. */
 export type Definition = EventSchemas | StandardSchema
 
-/** What may be written. */
+/** The events that may be written. */
 export type EventInput<D extends Definition> = D extends StandardSchema
   ? InferInput<D>
   : {
       [T in keyof D & string]: D[T] extends StandardSchema ? { type: T } & InferInput<D[T]> : never
     }[keyof D & string]
 
-/** What is read: what the validators make of it. Events of types that the definition does not know come as they are. */
+/** The events that are read, as the validators return them. Events of unknown types come unchanged. */
 export type EventOutput<D extends Definition> = D extends StandardSchema
   ? InferOutput<D>
   : {
       [T in keyof D & string]: D[T] extends StandardSchema ? { type: T } & InferOutput<D[T]> : never
     }[keyof D & string]
 
-/** The part of an engine that is needed here. */
+/** The part of an engine that this module needs. */
 export type EventEngine = Pick<api.Engine, 'produce' | 'subscribe'>
 
 export interface EventProduceOptions extends api.ProduceOptions {
@@ -34,18 +34,18 @@ export interface EventProduceOptions extends api.ProduceOptions {
 export interface EventSubscribeOptions extends api.SubscribeOptions {
   /**
    * What happens to an event that does not fit. `'strict'` (default): the loop ends with a {@link SchemaError}; `'drop'`:
-   * it is left out, and counted in `dropped`; `'off'`: nothing is validated or transformed.
+   * it is skipped, and counted in `dropped`; `'off'`: nothing is validated or transformed.
    */
   validate?: 'strict' | 'drop' | 'off' | undefined
 }
 
-/** Events as they were defined; see {@link defineEvents}. `Input` is written, `Output` read. */
+/** A definition of events; see {@link defineEvents}. `Input` is the type to write, `Output` the type that is read. */
 export interface Events<Input, Output> {
-  /** Validates an event and returns what its validator makes of it. Throws a {@link SchemaError}. */
+  /** Validates an event and returns its validator's result. Throws a {@link SchemaError}. */
   parse(event: unknown): Output
-  /** An event as the text of a chunk: its JSON, validated unless told otherwise. Throws a {@link SchemaError}. */
+  /** Returns an event as the text of a chunk, its JSON; validates it by default. Throws a {@link SchemaError}. */
   encode(event: Input, validate?: boolean): string
-  /** The event in a chunk's text, validated unless told otherwise. Throws a {@link SchemaError}. */
+  /** Returns the event in a chunk's text; validates it by default. Throws a {@link SchemaError}. */
   decode(text: string, validate?: boolean): Output
   /** `engine.produce` for these events. */
   produce(engine: EventEngine, streamId: string, options?: EventProduceOptions): Promise<EventProducer<Input>>
@@ -55,11 +55,10 @@ export interface Events<Input, Output> {
 
 /**
  * Defines events by a validator for each type (or by one validator for all of them). The event itself is written, as
- * JSON; readers get what its validator makes of that, defaults and transformations included. Validators must answer at
- * once, not by a promise.
+ * JSON; readers get the validator's result, with defaults and transformations. Validators must be synchronous.
  *
- * An event of a type without a validator passes as it is, both ways: a server that is older than the writer hands on what
- * it does not know. A single validator for everything judges everything.
+ * An event of a type without a validator passes unchanged, both ways, so a server that is older than the writer passes on events
+ * that it does not know. A single validator for all events checks all of them, including unknown types.
  */
 export function defineEvents<const D extends Definition>(
   definition: D,

@@ -2,8 +2,8 @@ import { defineEvents } from './events.js'
 import type { StandardIssue, StandardSchema } from './standard-schema.js'
 
 /**
- * A chat message as the application knows it: `content`, `from`, `text` and whatever else it puts in are handed on as they
- * are. `createdAt` may be written as a `Date` and is read as ISO text, which is what JSON makes of it.
+ * A chat message of the application: `content`, `from`, `text` and all other fields are passed on unchanged.
+ * `createdAt` may be written as a `Date` and is read as ISO text, which is its form in JSON.
  */
 export interface MessageType {
   id: string
@@ -13,7 +13,7 @@ export interface MessageType {
   [field: string]: any
 }
 
-/** The types of events in a chat; the last three are what newer backends call them. */
+/** The types of events in a chat; the last three are their names in newer backends. */
 export type MessageEventName =
   | 'userMessage'
   | 'aiMessageStart'
@@ -75,7 +75,7 @@ const object =
 const message = object({ id: optional(text), chatId: optional(text), createdAt: optional(date) })
 const whole = { chatId: text, message: optional(message), messageId: optional(text), chunkId: optional(text) }
 
-/** A validator that hands on what it does not know: the fields of a newer version are nobody's to remove. */
+/** A validator that keeps unknown fields, since a newer version may have written them. */
 function validator<T extends object>(check: Check): StandardSchema<T> {
   return {
     '~standard': {
@@ -93,7 +93,7 @@ const said = validator<Fields>(object({ ...whole, chunk: optional(text) }))
 const piece = validator<Fields & { chunk: string }>(object({ ...whole, chunk: text }))
 
 /**
- * The events of `tidemark/message-stream`: what its writers validate, for whoever reads the same streams in a server or a
+ * The events of `tidemark/message-stream`, as its writers validate them, for programs that read the same streams on a server or in a
  * browser.
  */
 export const messageEvents = defineEvents({

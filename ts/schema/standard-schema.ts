@@ -1,4 +1,4 @@
-/** What Tidemark needs of a validator: the interface of standardschema.dev, version 1, which zod, valibot and arktype have. */
+/** The validator interface that Tidemark needs: standardschema.dev, version 1, which zod, valibot and arktype implement. */
 export interface StandardSchema<Input = unknown, Output = Input> {
   readonly '~standard': {
     readonly version: 1
@@ -17,8 +17,8 @@ export interface StandardIssue {
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined
 }
 
-/** What a validator takes. */
+/** A validator's input type. */
 export type InferInput<S extends StandardSchema> = NonNullable<S['~standard']['types']>['input']
 
-/** What a validator gives. */
+/** A validator's output type. */
 export type InferOutput<S extends StandardSchema> = NonNullable<S['~standard']['types']>['output']

@@ -68,10 +68,10 @@ export class EventProducer<Input> implements AsyncDisposable {
   }
 }
 
-/** One event, and where it is in its stream. */
+/** One event, and its position in the stream. */
 export interface EventChunk<Output> {
   readonly seq: number
-  /** Pass it as `from` to go on after this event. */
+  /** Pass it as `from` to continue after this event. */
   readonly cursor: string
   readonly event: Output
 }
@@ -80,7 +80,7 @@ export interface EventChunk<Output> {
 export class EventSubscription<Output>
   implements AsyncIterableIterator<EventChunk<Output>, undefined>, AsyncDisposable
 {
-  /** How many events did not fit and were left out. */
+  /** How many events did not fit and were skipped. */
   dropped = 0
   readonly #subscription: api.Subscription
   readonly #decode: (text: string) => Output
@@ -97,7 +97,7 @@ export class EventSubscription<Output>
     return this.#subscription.streamId
   }
 
-  /** The cursor of the last event that came, whether it was yielded or not. */
+  /** The cursor of the last event that arrived, whether or not it was yielded. */
   get cursor(): string | undefined {
     return this.#subscription.cursor
   }
@@ -146,13 +146,13 @@ export class EventSubscription<Output>
     return this.#subscription.ack(cursor)
   }
 
-  /** Lets the process exit although this loop waits. */
+  /** Lets the process exit while this loop waits. */
   unref(): this {
     this.#subscription.unref()
     return this
   }
 
-  /** The opposite, and the default. */
+  /** Keeps the process alive while this loop waits, which is the default. */
   ref(): this {
     this.#subscription.ref()
     return this

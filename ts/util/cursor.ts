@@ -1,16 +1,16 @@
 /** The text of a cursor, `<generation>.<seq>`: `src/model/cursor.rs` writes and reads the same. */
 
-/** Up to this chunk of a generation; 0: before its first one. */
+/** The seq of the last chunk seen; 0: before the first one. */
 export function cursorAt(generation: string, seq: number): string {
   return `${generation}.${seq}`
 }
 
-/** All of a text that is no cursor. */
+/** The generation; the whole text if it is not a cursor. */
 export function generationOf(cursor: string): string {
   return cursor.split('.', 1)[0] ?? ''
 }
 
-/** `NaN` of a text that is no cursor. */
+/** The seq; `NaN` if the text is not a cursor. */
 export function seqOf(cursor: string): number {
   return Number(cursor.split('.')[1])
 }

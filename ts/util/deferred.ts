@@ -18,7 +18,7 @@ export function deferred<T>(): Deferred<T> {
   const promise = new Promise<T>(capture)
   const resolve = resolveLatest as (value: T | PromiseLike<T>) => void
   const reject = rejectLatest
-  // They would keep their promise, and with that a chunk of any size, until the next one is made.
+  // They would keep their promise, and with it a chunk of any size, until the next one is made.
   resolveLatest = ignore
   rejectLatest = ignore
   return { promise, resolve, reject }

@@ -1,6 +1,6 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 
-/** Whether it is the secret; how long that takes tells nothing of it, its length included. */
+/** Whether a text is the secret, in constant time: the duration reveals neither the secret nor its length. */
 export function isSecret(given: string | null | undefined, secret: string): boolean {
   return given != null && timingSafeEqual(digest(given), digest(secret))
 }

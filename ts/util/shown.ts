@@ -1,4 +1,4 @@
-/** What Node.js looks for on an object that it prints. By its name, since this runs in browsers too. */
+/** The method that Node.js calls on an object that it prints. By its name, since this runs in browsers too. */
 const CUSTOM = Symbol.for('nodejs.util.inspect.custom')
 
 type Inspect = (value: unknown, options: object) => string

@@ -8,10 +8,10 @@ export interface Event {
   id: string | undefined
 }
 
-/** Server-sent events out of the bytes of a response, as the HTML standard has it. */
+/** Parses the server-sent events of a response, by the HTML standard. */
 export class EventParser {
   readonly #decoder = new TextDecoder()
-  /** The beginning of a line, in the pieces in which it came: looked through again with each, a long one would take ages. */
+  /** The beginning of a line, in the pieces in which it came: scanning a long line again for each piece would be quadratic. */
   #rest: string[] = []
   #type = ''
   #data: string[] = []
@@ -22,7 +22,7 @@ export class EventParser {
     return this.pushText(this.#decoder.decode(bytes, { stream: true }))
   }
 
-  /** The same for what is text already. */
+  /** The same for text. */
   pushText(text: string): Event[] {
     const events: Event[] = []
     // It may have been half of a line's end.

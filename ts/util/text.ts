@@ -1,10 +1,10 @@
 import type { ChunkData } from '../../index'
 
-/** What stands for half a character whose other half never came. */
+/** The replacement for half a character whose other half never came. */
 const REPLACEMENT = '\uFFFD'
 
 /**
- * The text of one writer. A border between two chunks may cut a character, which is two UTF-16 units, into halves that no
+ * The text of one writer. A border between two chunks may cut a character of two UTF-16 units into halves that no
  * encoding can express: the first half is kept, and begins the next chunk.
  */
 export class Halves {
@@ -25,7 +25,7 @@ export class Halves {
     return (isCut ? text.slice(0, -1) : text).toWellFormed()
   }
 
-  /** What is left when no text follows: nothing, or U+FFFD. */
+  /** The rest when no text follows: nothing, or U+FFFD. */
   end(): string {
     const rest = this.#half === '' ? '' : REPLACEMENT
     this.#half = ''
@@ -33,14 +33,14 @@ export class Halves {
   }
 }
 
-/** Chunks of text and of bytes as one text, whatever characters their borders cut. */
+/** Chunks of text and of bytes as one text, even if their borders cut characters. */
 export class WholeText {
   readonly #halves = new Halves()
   // `ignoreBOM` means that a byte order mark is kept: the text is the producer's, not ours to trim.
   readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true })
   #isDecoding = false
 
-  /** The chunk's text, with what was kept of the ones before and without what has to wait for the next. */
+  /** The chunk's text, with what was kept of earlier chunks and without what has to wait for the next. */
   push(chunk: ChunkData): string {
     if (chunk === '') return chunk
     if (typeof chunk === 'string') return this.#decoded() + this.#halves.join(chunk)
@@ -48,12 +48,12 @@ export class WholeText {
     return this.#halves.end() + this.#decoder.decode(chunk, { stream: true })
   }
 
-  /** What is left when nothing follows: nothing, or U+FFFD. */
+  /** The rest when nothing follows: nothing, or U+FFFD. */
   end(): string {
     return this.#decoded() + this.#halves.end()
   }
 
-  /** Bytes of half a character that do not go on. */
+  /** Bytes of half a character that are not continued. */
   #decoded(): string {
     if (!this.#isDecoding) return ''
     this.#isDecoding = false

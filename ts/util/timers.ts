@@ -2,8 +2,8 @@ import { performance } from 'node:perf_hooks'
 import * as timers from 'node:timers'
 
 /**
- * Timers of our own. Tests replace the process' by fakes that stand still until they are told to go on, which must not stop an
- * engine: whatever needs the time to pass takes it from here, where everything is as it was when this was loaded.
+ * Timers of our own. Tests replace the process' timers by fakes that stand still until they are advanced, which must not stop an
+ * engine. So code that depends on time takes it from here, where the timers are the ones from when this was loaded.
  */
 export const setTimeout = genuine('setTimeout', timers.setTimeout)
 export const clearTimeout = genuine('clearTimeout', timers.clearTimeout)
@@ -29,7 +29,7 @@ export function sleep(ms: number, signal: AbortSignal): Promise<void> {
   })
 }
 
-/** The function that a fake has replaced before this was loaded: those of Jest and Vitest keep it. */
+/** The function that a fake replaced before this was loaded; the fakes of Jest and Vitest keep it. */
 function genuine<F extends (...args: never[]) => unknown>(name: string, given: F): F {
   const { clock } = given as { clock?: Record<string, unknown> }
   const original = clock?.[`_${name}`]

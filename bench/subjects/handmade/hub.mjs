@@ -16,7 +16,7 @@ export class Hub {
   /** By channel. @type {Map<string, Topic>} */
   #topics = new Map()
 
-  /** @param {string} url @param {'chunk' | 'batch'} mode */
+  /** @param {string} url @param {import('./formats.mjs').Mode} mode */
   static async connect(url, mode) {
     return new Hub(await openConnections(url, formats[mode].script), formats[mode])
   }

@@ -7,7 +7,7 @@ import { Hub } from './hub.mjs'
 
 /**
  * @param {string} url
- * @param {'chunk' | 'batch'} mode
+ * @param {import('./formats.mjs').Mode} mode
  * @returns {Promise<import('../index.mjs').Client>}
  */
 export async function connect(url, mode) {

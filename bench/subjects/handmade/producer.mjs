@@ -41,11 +41,11 @@ export class Producer {
 
   /** @param {unknown} event @returns {Promise<void> | undefined} */
   write(event) {
-    return this.#push(JSON.stringify(event))
+    return this.push(JSON.stringify(event))
   }
 
   async end() {
-    this.#push('null')
+    this.push('null')
     this.#kick()
     if (this.#flushes > 0 || this.#waiting > 0) {
       await new Promise((/** @type {(value?: unknown) => void} */ resolve) => {
@@ -64,8 +64,8 @@ export class Producer {
     return this.#flushes === 0 || (this.#flushes < MAX_FLUSHES && this.#waiting >= MAX_BATCH)
   }
 
-  /** @param {string} chunk */
-  #push(chunk) {
+  /** An event that is JSON already. @param {string} chunk @returns {Promise<void> | undefined} */
+  push(chunk) {
     this.#queue.push(chunk)
     if (!this.#kickQueued && this.#mayFlush) {
       this.#kickQueued = true

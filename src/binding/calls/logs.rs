@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Deserialize;
+use ulid::Ulid;
 
 use super::args::{parse, position};
 use crate::{
@@ -25,6 +26,7 @@ struct AppendArgs {
     producer: Option<ProducerArgs>,
     order: Option<String>,
     content_type: Option<String>,
+    generation: Option<String>,
     close: bool,
     is_patient: bool,
     fork: Option<ForkArgs>,
@@ -115,6 +117,7 @@ pub fn append(engine: &Engine, request: u32, args: &str, tags: &[u32], arena: &[
         let kind = if is_text { Kind::Text } else { Kind::Bytes };
         chunks.push((kind, Bytes::copy_from_slice(data)));
     }
+    let generation = args.generation.as_deref().map(generation).transpose()?;
     let append = LogAppend {
         create: args.create.map(|create| LogOpen {
             config: LogConfig {
@@ -138,6 +141,7 @@ pub fn append(engine: &Engine, request: u32, args: &str, tags: &[u32], arena: &[
             .map(|ProducerArgs { id, epoch, seq }| LogProducer { id, epoch, seq }),
         order: args.order,
         content_type: args.content_type,
+        generation,
         chunks,
         close: args.close,
         is_patient: args.is_patient,
@@ -148,4 +152,8 @@ pub fn append(engine: &Engine, request: u32, args: &str, tags: &[u32], arena: &[
         None => engine.request(request, engine.clone().log(stream, append)),
     }
     Ok(())
+}
+
+fn generation(text: &str) -> Result<Ulid> {
+    Ulid::from_string(text).map_err(|_| Error::invalid("generation", "must be the id of a generation"))
 }

@@ -48,6 +48,7 @@ struct SseArgs {
     format: Format,
     retry_ms: u64,
     is_merged: bool,
+    bare_after: Option<u64>,
 }
 
 /// Starts an operation; whether it is one of these.
@@ -91,9 +92,10 @@ pub fn subscribe(engine: &Engine, args: &str) -> Result<Handle> {
         is_patient: args.is_patient,
         all: args.follow_all,
         credit: args.credit,
-        framing: args
-            .sse
-            .map(|sse| Framing::new(sse.format, Duration::from_millis(sse.retry_ms), sse.is_merged)),
+        framing: args.sse.map(|sse| match sse.bare_after {
+            Some(skip) => Framing::bare(sse.format, skip),
+            None => Framing::new(sse.format, Duration::from_millis(sse.retry_ms), sse.is_merged),
+        }),
     };
     engine.subscribe(&StreamId::new(&args.stream_id)?, follow)
 }

@@ -40,10 +40,10 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// … nor does what a consumer of finished generations gives up, who has longer to deal with it.
 const LONG_PAUSE: Duration = Duration::from_secs(30);
 
-/// News of finished generations that come thick and fast are dealt with together.
+/// News of finished generations that arrive in quick succession are handled together.
 const TOGETHER: Duration = Duration::from_millis(50);
 
-/// So many items are resolved by one command.
+/// The most items that one command resolves.
 pub(crate) const AT_ONCE: usize = 100;
 
 /// What a consumer is made with.
@@ -243,7 +243,7 @@ impl Consumption {
             };
             let data = match reader.chunk(context, stream, cursor).await {
                 Ok(Some(data)) => data,
-                // What cannot be read now is asked for again; what is gone will not come back.
+                // A chunk that cannot be read now is retried later; one that is gone stays gone.
                 Err(error) if error.is_retryable() => {
                     items.push_front(item);
                     self.spare(handed.items.into_iter().map(|loaded| loaded.item).chain(items));
@@ -286,7 +286,7 @@ impl Consumption {
         self.resolve(context, verdicts).await;
     }
 
-    /// A failure is of no consequence: what is not resolved is handed out again in time.
+    /// A failure does not matter: items that are not resolved are redelivered later.
     async fn resolve(&self, context: &Context, verdicts: Vec<(ItemId, Verdict)>) {
         let take = &self.consume.take;
         for part in verdicts.chunks(AT_ONCE) {

@@ -51,7 +51,7 @@ pub(crate) fn announce(context: &Arc<Context>, stream: &StreamId, cursor: Cursor
     });
 }
 
-/// A producer of this process has lost its generation to somebody else, who may not have announced its end.
+/// Another process has ended the generation of a producer here, and may not have announced the end.
 pub(crate) fn check(context: &Arc<Context>, open: OpenGeneration) {
     let engine = Arc::clone(context);
     context.spawn(async move {
@@ -63,7 +63,7 @@ pub(crate) fn check(context: &Arc<Context>, open: OpenGeneration) {
     });
 }
 
-/// Looks for ends that nobody has announced, for as long as the consumer is there.
+/// Looks for ends that were not announced, for as long as the consumer exists.
 pub(crate) async fn audit(context: Weak<Context>, consumer: Weak<Consumption>) {
     let is_told = listen(&context, &consumer).await;
     let rest = if is_told { REST } else { LOOK };
@@ -121,7 +121,7 @@ async fn look(context: &Context, open: OpenGeneration) -> crate::Result<()> {
     outcome
 }
 
-/// Reading a generation ends it, if its lease has lapsed.
+/// Reading a generation ends it, if its lease has expired.
 async fn announce_end(context: &Context, open: &OpenGeneration) -> crate::Result<()> {
     let (stream, generation) = &open;
     let read = Read {

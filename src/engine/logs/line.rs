@@ -19,7 +19,7 @@ use crate::{
     util::{sync::lock, ulids::next_ulid},
 };
 
-/// Those of so many logs are remembered while nobody appends to them.
+/// How many logs are remembered while nobody appends to them.
 const REMEMBERED: usize = 1000;
 
 /// The logs that this process appends to.

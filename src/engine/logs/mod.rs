@@ -1,4 +1,4 @@
-//! Logs: appended to and closed by anybody, read by page or followed as every other stream (`docs/adr/0035-an-open-log.md`).
+//! Logs: any process appends to them and closes them; they are read by page or followed like every other stream (`docs/adr/0035-an-open-log.md`).
 
 mod copying;
 mod forking;

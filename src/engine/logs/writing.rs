@@ -24,10 +24,10 @@ use crate::{
 /// The open part is sealed when it has this many entries.
 const OPEN_ENTRIES: u64 = 256;
 
-/// A large chunk is put down anew so many times, when its log is made anew meanwhile or the store has lost its pieces.
+/// How often a large chunk is stored again, if its log was recreated meanwhile or the store has lost its pieces.
 const ATTEMPTS: usize = 8;
 
-/// Makes a log.
+/// Creates a log.
 #[derive(Debug, Clone)]
 pub struct LogOpen {
     /// What it is made with.
@@ -55,6 +55,8 @@ pub struct LogAppend {
     pub order: Option<String>,
     /// A content type that has to be the log's.
     pub content_type: Option<String>,
+    /// The generation that the log has to be. Else nothing is written: [`LogOutcome::Renewed`].
+    pub generation: Option<Ulid>,
     /// Several of at most 1 MiB together, or one of at most 32 MiB.
     pub chunks: Vec<(Kind, Bytes)>,
     /// Whether it is closed.
@@ -80,7 +82,11 @@ impl LogAppend {
                 .as_ref()
                 .map(|open| (open.config.clone(), open.metadata.clone()))
         };
-        is_plain(self) && is_plain(other) && self.owner == other.owner && makes(self) == makes(other)
+        is_plain(self)
+            && is_plain(other)
+            && self.generation == other.generation
+            && self.owner == other.owner
+            && makes(self) == makes(other)
     }
 
     fn frame(&self) -> Option<EncodedFrame> {
@@ -161,6 +167,7 @@ impl Turn {
             producer: append.producer.clone(),
             order: append.order.clone(),
             essence: append.content_type.as_deref().map(essence),
+            generation: append.generation,
             close: append.close,
             ..self.nothing()
         }
@@ -213,6 +220,7 @@ impl Turn {
                     create,
                     owner: write.owner.clone(),
                     essence: write.essence.clone(),
+                    generation: write.generation,
                     close: write.close && is_compared,
                     ..self.nothing()
                 };
@@ -234,13 +242,14 @@ impl Turn {
             upload(context, stream, generation, &large).await?;
             let whole = LogWrite {
                 create: None,
-                generation: Some(generation),
+                generation: write.generation.or(Some(generation)),
                 frame: large.frame(),
                 large: Some(large.reference),
                 ..write.clone()
             };
             let mut written = self.send(context, stream, whole, Some(data.len())).await?;
             match &mut written.outcome {
+                LogOutcome::Renewed if write.generation.is_some() => return Ok(written),
                 LogOutcome::Renewed | LogOutcome::Incomplete => self.known = None,
                 LogOutcome::Written { is_new, .. } => {
                     *is_new |= has_made;
@@ -305,7 +314,7 @@ impl Turn {
         Ok(all)
     }
 
-    /// Seals what is open, or the beginning of it. Whatever stands against it, the log stays as it is.
+    /// Seals the open part, or its beginning. If that fails, the log stays as it is.
     async fn seal(&mut self, context: &Arc<Context>, stream: &StreamId) {
         let Some(Cursor { generation, .. }) = self.known.filter(|_| self.open > 1) else {
             return;
@@ -328,7 +337,7 @@ fn generation_of(config: &LogConfig) -> Ulid {
     Ulid::from_parts(own.timestamp_ms().max(before.unwrap_or_default()), own.random())
 }
 
-/// Stops at the first piece that is not accepted: why, the write that refers to them is told.
+/// Stops at the first piece that is refused: the append that refers to the pieces then gets the reason.
 async fn upload(context: &Arc<Context>, stream: &StreamId, generation: Ulid, large: &Large) -> Result<()> {
     for index in 0..large.reference.pieces() {
         let piece = Piece {

@@ -1,4 +1,4 @@
-//! Producers: what is written, and how it gets into the store.
+//! Producers: they take chunks and write them to the store.
 
 mod keeping;
 mod kept;
@@ -71,7 +71,7 @@ impl Drop for Known {
 }
 
 impl Engine {
-    /// Starts a producer; answered by [`Reply::Produced`], before anything else is said of it.
+    /// Starts a producer; answered by [`Reply::Produced`], before any other event of it.
     pub fn produce(&self, request: u32, stream: StreamId, options: Produce) {
         self.run(request, self.clone().start(request, stream, options));
     }
@@ -96,8 +96,9 @@ impl Engine {
         let started = self.context.ask(|store| store.start(&stream, &start)).await?;
         tracing::debug!(%stream, generation = %started.generation, seq = started.seq, if_active = ?start.if_active, "producer started");
         start.generation = started.generation;
-        // Its time may be another.
-        let has_joined = started.generation.random() != requested.random();
+        // Its time may be another. One that goes on alone leaves nobody behind.
+        let has_joined =
+            started.generation.random() != requested.random() && start.if_active == IfActive::Share;
         let producer = Arc::new(Producer {
             handle: self.context.next_handle(),
             stream: stream.clone(),
@@ -111,16 +112,17 @@ impl Engine {
             state: Mutex::default(),
         });
         let hub = self.registry.hubs.with(&stream, |hub| {
-            hub.producer_joins(started.generation, started.seq);
+            hub.producer_joins(started.generation, started.base, started.seq);
             Arc::clone(hub)
         });
         let reply = Reply::Produced {
             producer: producer.handle,
             generation: started.generation,
+            continued: (started.seq > started.base).then_some(started.seq),
             stop: started.stop.clone(),
         };
         let is_open = {
-            // Whoever has news of the producer finds it here, and so after its host has been told of it.
+            // News of the producer can only reach it once it is registered here, so after the host has the reply.
             let mut producers = lock(&self.registry.producers);
             let is_open = self.context.check_open().is_ok();
             if is_open {
@@ -154,8 +156,8 @@ impl Engine {
         Ok(())
     }
 
-    /// Ends what was started while the engine was closed: nobody knows of the producer. One that has joined others only
-    /// leaves them.
+    /// Ends a generation whose start was answered after the engine was closed: the host does not know the producer. A producer that
+    /// has joined others only leaves them.
     async fn take_back(&self, producer: &Producer, has_joined: bool) {
         let terminal = if has_joined {
             Terminal {
@@ -176,7 +178,7 @@ impl Engine {
             seal: None,
             lease: producer.start.lease,
         };
-        // Should it fail, the lease tells the rest of the world.
+        // If this fails, readers notice when the lease expires.
         let ended = self
             .context
             .retry(|| self.context.store().append(&producer.stream, &append))
@@ -199,7 +201,7 @@ impl Engine {
     pub fn write(&self, producer: Handle, kind: Kind, data: &[u8], wants_ack: bool) -> usize {
         let handle = producer;
         let Some(producer) = self.producer(handle) else {
-            // Its host has been told why, or has made the handle up: it must not wait for an answer.
+            // The host knows why, or has invented the handle: it must not wait for an answer.
             self.context.outbox.push(Event::Broken(handle, Error::Closed));
             return 0;
         };
@@ -248,7 +250,7 @@ impl Engine {
     }
 
     fn known(&self, handle: Handle) -> Result<Arc<Producer>> {
-        // The host forgets a producer when it is told of its end; a call that crossed with that news finds none.
+        // The host forgets a producer when it gets its end; a call that crosses with that event finds none.
         self.producer(handle).ok_or(Error::Closed)
     }
 }

@@ -1,4 +1,4 @@
-//! The producer's side that the host sees: a queue that takes chunks at once, and what is waiting for it to empty.
+//! The side of a producer that the host uses: a queue that takes chunks at once, and the calls that wait for it to empty.
 //!
 //! The other side, which writes the queue to the store, is [`writer`](super::writer).
 
@@ -47,10 +47,13 @@ pub struct Producer {
     pub(crate) state: Mutex<State>,
 }
 
+/// What renewals are spread by is a part of this.
+const SPREAD: u32 = 1024;
+
 /// What a chunk costs beside its payload while it waits, so that empty ones are bounded too: its tag, as often as that is
 /// kept or copied, and a vector's room to grow. The host counts the same, and so does a reader's credit.
 pub const CHUNK_COST: u32 = 32;
-/// What somebody who waits for its acknowledgement costs, most of it on the host's side, which counts the same.
+/// The cost of an awaited acknowledgement, most of it on the host's side, which counts the same.
 pub const ACK_COST: u32 = 256;
 
 /// What host and writer share.
@@ -61,6 +64,8 @@ pub(crate) struct State {
     queued_since: Option<Instant>,
     /// How many chunks and bytes of the queue local readers have got already (while the store is away).
     offered: (usize, usize),
+    /// The last seq that local readers were given while the store was away.
+    pub(crate) shown: u64,
     /// Chunks that crossed, ever; and those of them that were accepted.
     crossed: u64,
     settled: u64,
@@ -68,9 +73,9 @@ pub(crate) struct State {
     sending: bool,
     /// Payload bytes of it.
     in_flight: usize,
-    /// What is said once it has its answer.
+    /// The error to report once the batch in flight has its answer.
     pub(crate) cut_off: Option<Error>,
-    /// Of the chunks that crossed, those whose acknowledgement is asked for, ascending.
+    /// The chunks that crossed and whose acknowledgement is awaited, ascending.
     acks: VecDeque<u64>,
     flushes: VecDeque<(u64, oneshot::Sender<Result<()>>)>,
     room: Vec<oneshot::Sender<Result<()>>>,
@@ -83,6 +88,8 @@ pub(crate) struct State {
     /// Whether the lease has to be renewed.
     pub(crate) renew: bool,
     pub(crate) last_sign: Option<Instant>,
+    /// Whether its engine can vouch for it: the store has taken something from it.
+    pub(crate) is_vouched: bool,
 }
 
 /// A batch that leaves the queue.
@@ -99,8 +106,8 @@ pub(crate) struct Batch {
 }
 
 impl Producer {
-    /// Takes a chunk and returns the [depth](Self::depth) now. A chunk that comes after the end is dropped: the host has been,
-    /// or is just being, told of the end.
+    /// Takes a chunk and returns the [depth](Self::depth) now. A chunk that comes after the end is dropped: the host has got,
+    /// or is about to get, the end.
     pub fn write(&self, context: &Context, kind: Kind, data: &[u8], wants_ack: bool) -> usize {
         let large = (data.len() > MAX_INLINE).then(|| Large::new(kind, data, self.ordinal));
         let mut state = lock(&self.state);
@@ -238,7 +245,7 @@ impl Producer {
         }
     }
 
-    /// Nothing more will be written: everyone who waits is told, and the host if it did not ask for the end itself.
+    /// Nothing more will be written: answers all waiting calls, and notifies the host if it did not ask for the end itself.
     pub(crate) fn close(&self, context: &Context, outcome: Result<Terminal>) {
         let mut state = lock(&self.state);
         if state.outcome.is_some() {
@@ -248,6 +255,7 @@ impl Producer {
         let waiting = State {
             outcome: Some(outcome.clone()),
             stop: state.stop.clone(),
+            shown: state.shown,
             ..State::default()
         };
         let waiting = std::mem::replace(&mut *state, waiting);
@@ -260,7 +268,7 @@ impl Producer {
         context.outbox().settle(count(waiting.crossed - waiting.settled));
         let told = outcome.clone().map(|_| ());
         for (_, flush) in waiting.flushes {
-            // The one who asked may be gone; then nobody is to be told.
+            // The caller may be gone.
             let _ = flush.send(told.clone());
         }
         for room in waiting.room {
@@ -297,6 +305,28 @@ impl Producer {
         lock(&self.state).has_ended()
     }
 
+    /// Whether it has given no sign of life for so long, and need not for longer.
+    pub(crate) fn is_quiet(&self, time: Duration) -> bool {
+        let state = lock(&self.state);
+        state.is_vouched && state.last_sign.is_none_or(|at| at.elapsed() >= time)
+    }
+
+    /// Asks for a renewal if one is due. `vouched` is the lease of those for whom their engine vouches.
+    pub(crate) fn renew_if_due(self: &Arc<Self>, lease: Duration, vouched: Option<Duration>) {
+        let after = match vouched.filter(|_| lock(&self.state).is_vouched) {
+            // Spread, so that those that started together do not all renew together.
+            Some(vouched) => vouched * (SPREAD - self.spread()) / (2 * SPREAD),
+            None => lease / 3,
+        };
+        self.renew_if_idle(after);
+    }
+
+    /// Up to a quarter of [`SPREAD`].
+    fn spread(&self) -> u32 {
+        let random = self.start.producer.random() % u128::from(SPREAD / 4);
+        u32::try_from(random).unwrap_or_default()
+    }
+
     /// Asks for a renewal if there was no sign of life for `after`.
     pub(crate) fn renew_if_idle(self: &Arc<Self>, after: Duration) {
         let mut state = lock(&self.state);
@@ -311,6 +341,16 @@ impl Producer {
 impl State {
     pub(crate) fn has_ended(&self) -> bool {
         self.outcome.is_some()
+    }
+
+    /// Whether the store has heard how it ended.
+    pub(crate) fn is_known_to_have_ended(&self) -> bool {
+        matches!(self.outcome, Some(Ok(_)))
+    }
+
+    /// Whether another producer has taken its place.
+    pub(crate) fn is_fenced(&self) -> bool {
+        matches!(self.outcome, Some(Err(Error::Fenced { .. })))
     }
 
     fn queued(&self) -> usize {
@@ -383,12 +423,13 @@ impl State {
         self.queue.count() as u64
     }
 
-    /// A batch was accepted: tells those who waited for it. Returns the seqs of the acknowledgements that are due.
+    /// A batch was accepted: answers the calls that waited for it. Returns the seqs of the acknowledgements that are due.
     pub(crate) fn accept(&mut self, chunks: u64, last: u64, mark: usize) -> Vec<u64> {
         self.sending = false;
         self.in_flight = 0;
         self.settled += chunks;
         self.last_sign = Some(Instant::now());
+        self.is_vouched = true;
         let mut seqs = Vec::new();
         while let Some(number) = self
             .acks
@@ -409,7 +450,7 @@ impl State {
             .is_some_and(|(target, _)| *target <= self.settled)
         {
             if let Some((_, flush)) = self.flushes.pop_front() {
-                // The one who asked may be gone; then nobody is to be told.
+                // The caller may be gone.
                 let _ = flush.send(Ok(()));
             }
         }

@@ -43,6 +43,10 @@ impl Producers {
         self.by_stream.get(stream).map_or(&[], Vec::as_slice)
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.by_handle.is_empty()
+    }
+
     pub fn all(&self) -> Vec<Arc<Producer>> {
         self.by_handle.values().cloned().collect()
     }

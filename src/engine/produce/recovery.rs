@@ -10,8 +10,8 @@ use crate::{
     util::{backoff::Backoff, log::dropped, sync::lock},
 };
 
-/// So often in a row pieces may be missing that were written before it counts as lost: a store that evicts what is being
-/// written will go on doing so.
+/// How often in a row written pieces may be missing before the chunk counts as lost: a store that evicts keys while they are
+/// being written will continue to do so.
 const MOST_SETBACKS: u32 = 8;
 
 impl Writer {
@@ -63,7 +63,7 @@ impl Writer {
                 self.sealing.lose_track();
                 Ok(())
             }
-            // Others may have written what is lost, so nobody can write all of it again.
+            // Others may have written lost chunks, so no producer can write all of them again.
             Appended::Hole { .. } if !self.producer.exclusive => {
                 self.give_up().await;
                 Err(self.lost())
@@ -142,6 +142,8 @@ impl Writer {
                 .kept
                 .front()
                 .map_or(self.accepted, |kept| kept.frame.first() - 1),
+            turn: self.turn,
+            own_after: self.own_after,
         };
         let context = Arc::clone(&self.context);
         let mut backoff = Backoff::default();
@@ -165,7 +167,7 @@ impl Writer {
         }
     }
 
-    /// Ends a generation that has a hole nobody can fill. Readers learn of it from the lease if this fails too.
+    /// Ends a generation with a hole that cannot be filled. If this fails too, readers notice when the lease expires.
     async fn give_up(&mut self) {
         self.batch += 1;
         let append = Append {

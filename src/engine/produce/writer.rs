@@ -17,7 +17,7 @@ use crate::{
         ending::Terminal,
         frame::{EncodedFrame, Frame, Reference},
     },
-    store::{Append, Appended, Renew, Seal, Started},
+    store::{Append, Appended, OwnerCheck, Page, Position, Read, Renew, Seal, Started},
     util::{backoff::Backoff, sync::lock},
 };
 
@@ -42,7 +42,9 @@ pub async fn run(producer: Arc<Producer>, hub: Arc<Hub>, context: Arc<Context>, 
         hub: Arc::clone(&hub),
         context: Arc::clone(&context),
         batch: 0,
-        base: started.seq,
+        base: started.base,
+        turn: started.turn,
+        own_after: started.seq,
         log_end: started.seq,
         accepted: started.seq,
         repeated: false,
@@ -56,9 +58,13 @@ pub async fn run(producer: Arc<Producer>, hub: Arc<Hub>, context: Arc<Context>, 
         sealing: Sealing::new(Arc::clone(&context), Arc::clone(&producer), started.seq),
         due: false,
     };
+    if started.seq > started.base {
+        // Others have written what is open.
+        writer.sealing.lose_track();
+    }
     stop::answered(&context, &producer, started.stop);
     while let Some(work) = writer.next_work().await {
-        // A store that answers at once makes nobody wait, and nobody else get a turn.
+        // With a store that answers at once, this task never waits, so others would get no turn.
         for _ in 0..=writer.hub.count_followers() / FOLLOWERS_IN_A_TURN {
             tokio::task::coop::consume_budget().await;
         }
@@ -78,6 +84,7 @@ pub async fn run(producer: Arc<Producer>, hub: Arc<Hub>, context: Arc<Context>, 
             Err(error) => producer.close(&context, Err(error)),
         }
     }
+    writer.retract().await;
 }
 
 enum Work {
@@ -94,21 +101,25 @@ pub(super) struct Writer {
     pub(super) batch: u64,
     /// The seq before the generation's first chunk, if it is this producer's alone.
     pub(super) base: u64,
+    /// How often the generation's only producer has been replaced, by this one at last.
+    pub(super) turn: u64,
+    /// What follows this seq in the generation is this producer's own, if it is the only one.
+    pub(super) own_after: u64,
     /// The last seq that is in the log, as far as is known. Behind `accepted` while a hole is being filled.
     pub(super) log_end: u64,
     /// The last seq that was ever accepted.
     pub(super) accepted: u64,
     /// The last batch was sent more than once: the answer to it was lost at least once.
     pub(super) repeated: bool,
-    /// The producer was fenced and has come back, and nothing was accepted since.
+    /// The producer was fenced and has been restored, and nothing was accepted since.
     pub(super) appealed: bool,
-    /// What has left the queue and is not accepted yet, and the end that goes with it.
+    /// The frame that has left the queue and is not accepted yet, and the end that goes with it.
     pub(super) pending: Option<EncodedFrame>,
     pub(super) ending: Option<Terminal>,
     pub(super) kept: VecDeque<Kept>,
     pub(super) kept_bytes: usize,
     pub(super) kept_large_bytes: usize,
-    /// How often pieces of the same large chunk had to be written anew.
+    /// How often pieces of the same large chunk had to be written again.
     pub(super) setbacks: u32,
     pub(super) sealing: Sealing,
     /// The store has asked for upkeep.
@@ -145,7 +156,7 @@ impl Writer {
         }
     }
 
-    /// Writes a batch, and before it whatever the store has lost. Returns the terminal entry if there is one now.
+    /// Writes frames that the store has lost, then the batch. Returns the terminal entry if there is one now.
     async fn write(&mut self, batch: Batch) -> Result<Option<Terminal>> {
         self.pending.clone_from(&batch.frame);
         self.ending.clone_from(&batch.terminal);
@@ -281,7 +292,11 @@ impl Writer {
             }
         };
         if let Appended::Done { last, stop, .. } = reply {
-            lock(&self.producer.state).last_sign = Some(Instant::now());
+            {
+                let mut state = lock(&self.producer.state);
+                state.last_sign = Some(Instant::now());
+                state.is_vouched = true;
+            }
             self.on_stop(stop);
             if last < known_end {
                 self.recover(Appended::Hole { seq: last }).await?;
@@ -303,7 +318,7 @@ impl Writer {
         terminal: Option<Terminal>,
         seal: Option<Seal>,
     ) -> Result<Appended> {
-        // As many as it has chunks: what is counted together can be derived from each other.
+        // The batch's number grows by its count of chunks, so that each can be derived from the other.
         self.batch += frame.as_ref().map_or(1, |frame| frame.count);
         let append = Append {
             generation: self.producer.start.generation,
@@ -359,7 +374,7 @@ impl Writer {
         self.context.store().state() != ConnectionState::Ready
     }
 
-    /// Waits for `call`; meanwhile, if the store is away, local readers get what is written.
+    /// Waits for `call`; meanwhile, if the store is away, local readers get the written chunks.
     pub(super) async fn while_offering<T>(&self, call: impl Future<Output = T>) -> T {
         tokio::pin!(call);
         loop {
@@ -370,6 +385,33 @@ impl Writer {
                 () = self.producer.notify.notified() => {}
             }
         }
+    }
+
+    /// Readers of this process may have been shown what another producer, who goes on with the generation, knows nothing of.
+    async fn retract(&self) {
+        let (shown, is_fenced) = {
+            let state = lock(&self.producer.state);
+            (state.shown, state.is_fenced())
+        };
+        if !is_fenced || shown <= self.accepted {
+            return;
+        }
+        let read = Read {
+            position: Position::Now,
+            max_bytes: 0,
+            owner: OwnerCheck::Internal,
+        };
+        let generation = self.producer.start.generation;
+        let page = self.context.store().read(&self.producer.stream, &read).await;
+        // A generation that has been taken over has ended, and its readers are told that.
+        let is_over = |page: &Page| page.head.generation != generation;
+        if matches!(&page, Ok(Some(page)) if is_over(page)) {
+            return;
+        }
+        self.hub.retract(Cursor {
+            generation,
+            seq: self.accepted,
+        });
     }
 
     fn offer(&self) {
@@ -383,6 +425,7 @@ impl Writer {
         }
         let (queued, waiting, ending) = {
             let mut state = lock(&self.producer.state);
+            state.shown = next - 1 + state.waiting();
             let queued: Vec<_> = std::iter::from_fn(|| state.offer()).collect();
             let ending = self.ending.clone().or_else(|| state.ending());
             (queued, state.waiting(), ending)

@@ -14,8 +14,8 @@ use crate::{Error, StreamId, engine::context::Context};
 /// Acknowledgements that other processes have taken are looked for this often while a reader waits for one.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Watches a reader's window for as long as there is a reader: learns what other processes were told, and ends the reader
-/// when its time is up.
+/// Watches a reader's window for as long as the reader exists: finds acknowledgements of other processes, and ends the reader
+/// when `ackTimeoutMs` is over.
 pub(crate) async fn watch(reader: Weak<Subscription>, context: Weak<Context>, ack: AckTerms) {
     let AckTerms {
         timeout, consumer, ..
@@ -69,7 +69,7 @@ async fn look(reader: &Subscription, context: &Context, consumer: &str) -> bool 
     let stream: &StreamId = reader.hub().stream();
     match context.store().cursor(stream, consumer).await {
         Ok(Some(cursor)) => reader.acknowledge(cursor.seq),
-        // Where the store is away, only time tells.
+        // While the store is away, only the timeout counts.
         _ => false,
     }
 }

@@ -121,7 +121,7 @@ impl Subscription {
             Err(error) => {
                 state.load = None;
                 state.page = LogPage::default();
-                // Nothing can be said in the middle of an event. Whoever comes back for the chunk is told.
+                // In the middle of an event no error can be sent. A client that reconnects for the chunk gets it.
                 if state.tail.take().is_some() {
                     state.framing = None;
                 }

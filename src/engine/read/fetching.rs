@@ -155,7 +155,7 @@ impl State {
     }
 }
 
-/// Drops what is left of a page once its reader has stood still for long enough.
+/// Drops the rest of a page once its reader has stood still for long enough.
 async fn let_go(subscription: Weak<Subscription>) {
     loop {
         let Some(patience) = subscription.upgrade().and_then(|reader| reader.let_go()) else {
@@ -174,8 +174,8 @@ async fn fetch(subscription: Arc<Subscription>, context: Arc<Context>, read: Rea
         let page = context.store().read(subscription.hub.stream(), &read).await;
         drop(permit);
         match page {
-            // The store has lost the generation, and the producer of an older one was the first to come back. The later
-            // one's may follow.
+            // The store has lost the generation, and the producer of an older one was the first to restore its own. The
+            // producer of the later one may follow.
             Ok(Some(page)) if is_older(&page, read.position) && Instant::now() < patience => {}
             Ok(Some(page)) => {
                 subscription.hub.observe(&page);

@@ -12,33 +12,36 @@ use tokio::{
 };
 use ulid::Ulid;
 
-use super::ring::{News, Next, Ring};
+use super::{
+    nodes::{Nodes, SLACK, until_overdue},
+    ring::{News, Next, Ring},
+};
 use crate::{
-    Error, StreamId,
+    Cursor, Error, StreamId,
     engine::{context::Context, events::Handle},
     model::{
         ending::{InterruptReason, Terminal},
         frame::Frame,
     },
-    store::{GRACE, LiveMessage, OwnerCheck, Page},
+    store::{Known, LiveMessage, OwnerCheck, Page},
     util::{backoff::jitter, sync::lock},
 };
 
 /// What pub/sub can never show (a lost last message, a dead producer, a vanished key) is looked for this often.
 pub(crate) const AUDIT: Duration = Duration::from_secs(5);
-/// What is due at some moment is looked at this long after it, by the store's clock.
-const SLACK: Duration = Duration::from_millis(30);
 /// What an audit or a repair reads at most before it leaves the rest to the readers.
 pub(crate) const PAGE_BYTES: usize = 256 * 1024;
 
-/// Whoever follows a stream: is told of its news.
+/// A reader of a stream, which is notified of its news.
 pub trait Follower: Send + Sync {
     /// There may be something new.
     fn poke(&self);
-    /// There are so many bytes more, which may wait a moment for what follows.
+    /// There are this many more bytes, which may wait a moment for following ones.
     fn grow(&self, _bytes: usize) {
         self.poke();
     }
+    /// What was shown of a generation after this cursor was never written, and something else is.
+    fn retract(&self, _to: Cursor) {}
     /// There cannot be anything any more.
     fn fail(&self, error: Error);
 }
@@ -53,6 +56,7 @@ pub struct Hub {
     pub(crate) changed: watch::Sender<u64>,
     /// Whether messages published from now on arrive.
     pub(crate) listening: watch::Sender<bool>,
+    nodes: Arc<Nodes>,
 }
 
 #[derive(Default)]
@@ -63,24 +67,27 @@ pub(crate) struct State {
     pub(crate) task_runs: bool,
     pub(crate) hole: bool,
     pub(crate) audit_at: Option<Instant>,
+    /// The node whose life is looked at in the place of the stream's leases.
+    vouched: Option<Ulid>,
     /// The longest lease that a page has shown; the producer's own may be longer.
     pub(crate) lease: Option<Duration>,
     pub(crate) missing_since: Option<Instant>,
-    /// The generation whose lapse the log was told of last.
+    /// The generation whose expired lease was logged last.
     lapsed: Option<Ulid>,
-    /// Who was last let in, and to what: need not be asked again of the store.
+    /// The owner that was last admitted, and to which generation: the store need not check it again.
     pub(crate) admitted: Option<(Ulid, OwnerCheck)>,
 }
 
 impl Hub {
     /// A hub without followers.
-    pub fn new(stream: StreamId) -> Self {
+    pub(crate) fn new(stream: StreamId, nodes: Arc<Nodes>) -> Self {
         Self {
             stream,
             state: Mutex::default(),
             work: Notify::new(),
             changed: watch::Sender::new(0),
             listening: watch::Sender::new(false),
+            nodes,
         }
     }
 
@@ -89,7 +96,7 @@ impl Hub {
         &self.stream
     }
 
-    /// Adds a reader; whether it is the first one, for which somebody has to listen.
+    /// Adds a reader; returns whether it is the first one, for which a task has to listen.
     pub(crate) fn join(&self, handle: Handle, follower: Arc<dyn Follower>) -> bool {
         let mut state = lock(&self.state);
         state.followers.insert(handle, follower);
@@ -102,12 +109,12 @@ impl Hub {
         self.work.notify_one();
     }
 
-    /// A local producer has started a generation, or joined one that stands at `seq`.
-    pub fn producer_joins(&self, generation: Ulid, seq: u64) {
+    /// A local producer has started a generation, or joined one that begins after `base` and stands at `seq`.
+    pub fn producer_joins(&self, generation: Ulid, base: u64, seq: u64) {
         let news = {
             let mut state = lock(&self.state);
             state.producers += 1;
-            state.ring.start(generation, seq)
+            state.ring.start(generation, base, seq)
         };
         self.tell(news);
     }
@@ -165,7 +172,9 @@ impl Hub {
             state.missing_since = None;
             // A write renews its producer's lease, so the next look at it can wait for nearly as long.
             let lease = state.lease.unwrap_or(lease);
-            self.audit_in(&mut state, AUDIT.min(until_overdue(lease, lease)));
+            if state.vouched.is_none() {
+                self.audit_in(&mut state, AUDIT.min(until_overdue(lease, lease)));
+            }
             let bytes = frame.as_ref().map_or(0, Frame::size);
             let news = state.ring.offer(generation, last, frame);
             if state.followers.is_empty() {
@@ -201,12 +210,28 @@ impl Hub {
                 terminal,
             } => self.end(generation, last, terminal),
             LiveMessage::Started { generation, base } => {
-                let news = lock(&self.state).ring.start(generation, base);
+                let news = lock(&self.state).ring.start(generation, base, base);
                 self.tell(news);
             }
             LiveMessage::Deleted => self.abandon(InterruptReason::Deleted),
         }
         false
+    }
+
+    /// A local producer was replaced by another one, and has shown more of its generation than it could write.
+    pub fn retract(&self, to: Cursor) {
+        let followers: Vec<_> = {
+            let mut state = lock(&self.state);
+            if state.ring.generation() != Some(to.generation) {
+                return;
+            }
+            state.ring.retract();
+            state.followers.values().cloned().collect()
+        };
+        for follower in followers {
+            follower.retract(to);
+        }
+        self.tell(News::Hole);
     }
 
     /// Messages may have been missed.
@@ -232,8 +257,12 @@ impl Hub {
             let mut state = lock(&self.state);
             state.missing_since = None;
             let left = page.head.lease_left;
+            state.vouched = page.head.vouched.map(|vouched| vouched.node);
             if page.head.terminal.is_some() {
                 self.audit_in(&mut state, jitter(AUDIT));
+            } else if let Some(vouched) = page.head.vouched {
+                self.nodes.watch(vouched.node, left);
+                self.audit_in(&mut state, until_overdue(vouched.left, vouched.left));
             } else {
                 let lease = state.lease.map_or(left, |lease| lease.max(left));
                 state.lease = Some(lease);
@@ -290,6 +319,33 @@ impl Hub {
         self.changed.subscribe()
     }
 
+    /// What the store should have of the stream, if that is known.
+    pub(crate) fn known(&self) -> Option<Known> {
+        let state = lock(&self.state);
+        state.ring.terminal().is_none().then_some(())?;
+        Some(Known {
+            stream: self.stream.clone(),
+            generation: state.ring.generation()?,
+            seq: state.ring.tail()?,
+            is_all: *self.listening.borrow(),
+        })
+    }
+
+    /// Whether its stream needs no look while this node lives; or while any does.
+    pub(crate) fn is_vouched_by(&self, node: Option<Ulid>) -> bool {
+        let vouched = lock(&self.state).vouched;
+        vouched.is_some() && (node.is_none() || node == vouched)
+    }
+
+    /// What a look at others has shown is to be looked at closely.
+    pub(crate) fn doubt(&self) {
+        let mut state = lock(&self.state);
+        state.vouched = None;
+        if !state.followers.is_empty() {
+            self.audit_in(&mut state, Duration::ZERO);
+        }
+    }
+
     /// The next look at the log; the task is woken if it comes earlier than it thinks.
     fn audit_in(&self, state: &mut State, pause: Duration) {
         let at = Instant::now() + pause;
@@ -322,7 +378,7 @@ impl Hub {
         }
     }
 
-    /// The stream is gone: whoever follows it has seen all there will be.
+    /// The stream is gone: its readers have seen all that there will be.
     pub(crate) fn abandon(&self, reason: InterruptReason) {
         let news = {
             let mut state = lock(&self.state);
@@ -334,8 +390,8 @@ impl Hub {
 }
 
 impl Hub {
-    /// Called with the registry locked, when the last reader has left: stops listening unless one has come back
-    /// (`None`), and says whether the hub may leave the registry.
+    /// Called with the registry locked, when the last reader has left: stops listening unless a reader has come back
+    /// (`None`), and returns whether the hub may leave the registry.
     pub(crate) fn retire(&self, context: &Context) -> Option<bool> {
         let mut state = lock(&self.state);
         if !state.followers.is_empty() {
@@ -346,10 +402,4 @@ impl Hub {
         context.store().unlisten(&self.stream);
         Some(state.producers == 0)
     }
-}
-
-/// When to look at a lease with so much left, to have suspected a dead producer for long enough by its end: a live one has
-/// renewed it well before.
-fn until_overdue(lease: Duration, left: Duration) -> Duration {
-    left.saturating_sub(GRACE.min(lease / 3)) + SLACK
 }

@@ -7,9 +7,11 @@ use std::{
 };
 
 use tokio::time::Instant;
+use ulid::Ulid;
 
 use super::{
     hub::{AUDIT, Follower, Hub, PAGE_BYTES},
+    nodes::Nodes,
     ring::News,
 };
 use crate::{
@@ -23,17 +25,20 @@ use crate::{
     },
 };
 
-/// By stream, those that somebody needs.
+/// The hubs that are in use, by stream.
 #[derive(Default)]
-pub(crate) struct Hubs(Mutex<HashMap<StreamId, Arc<Hub>>>);
+pub(crate) struct Hubs {
+    by_stream: Mutex<HashMap<StreamId, Arc<Hub>>>,
+    pub(crate) nodes: Arc<Nodes>,
+}
 
 impl Hubs {
     /// The stream's hub, made if there is none. What needs it must join it in `join`, before others can find it unused.
     pub fn with<T>(&self, stream: &StreamId, join: impl FnOnce(&Arc<Hub>) -> T) -> T {
-        let mut hubs = lock(&self.0);
+        let mut hubs = lock(&self.by_stream);
         join(
             hubs.entry(stream.clone())
-                .or_insert_with(|| Arc::new(Hub::new(stream.clone()))),
+                .or_insert_with(|| Arc::new(Hub::new(stream.clone(), Arc::clone(&self.nodes)))),
         )
     }
 
@@ -55,20 +60,29 @@ impl Hubs {
     }
 
     pub fn find(&self, stream: &StreamId) -> Option<Arc<Hub>> {
-        lock(&self.0).get(stream).cloned()
+        lock(&self.by_stream).get(stream).cloned()
+    }
+
+    /// Those whose streams need no look of their own while this node lives; or while any does.
+    pub fn vouched(&self, node: Option<Ulid>) -> Vec<Arc<Hub>> {
+        let hubs = lock(&self.by_stream);
+        hubs.values()
+            .filter(|hub| hub.is_vouched_by(node))
+            .cloned()
+            .collect()
     }
 
     pub fn all(&self) -> Vec<Arc<Hub>> {
-        lock(&self.0).values().cloned().collect()
+        lock(&self.by_stream).values().cloned().collect()
     }
 
     pub fn len(&self) -> usize {
-        lock(&self.0).len()
+        lock(&self.by_stream).len()
     }
 
     /// A local producer has left a hub.
     pub fn without_writer(&self, hub: &Hub) {
-        let mut hubs = lock(&self.0);
+        let mut hubs = lock(&self.by_stream);
         hub.producer_leaves();
         if hub.is_unused() {
             hubs.remove(hub.stream());
@@ -77,7 +91,7 @@ impl Hubs {
 
     /// Whether the hub's task may end: nobody has joined it meanwhile.
     fn retire(&self, hub: &Hub, context: &Context) -> bool {
-        let mut hubs = lock(&self.0);
+        let mut hubs = lock(&self.by_stream);
         match hub.retire(context) {
             None => false,
             Some(unused) => {
@@ -212,7 +226,7 @@ async fn audit(hub: &Hub, context: &Context) -> bool {
             lock(&hub.state).hole = true;
             return false;
         }
-        // A frame that cannot be decoded, or missing rights: whoever reads it gets the error.
+        // A frame that cannot be decoded, or missing rights: its readers get the error.
         Err(error) => {
             tracing::warn!(stream = %hub.stream, cause = %error, "the log cannot be read");
             lock(&hub.state).ring.lose_track();
@@ -236,5 +250,39 @@ fn miss(hub: &Hub, lease: Duration) {
     if lost {
         tracing::warn!(stream = %hub.stream, "the stream is gone, and nobody has put it back");
         hub.abandon(InterruptReason::Lost);
+    }
+}
+
+/// Looks at nodes, one after the other, and has the streams of those that are silent looked at. Ends with its engine.
+pub(crate) async fn look_at_nodes(hubs: Weak<Hubs>, nodes: Arc<Nodes>, context: Weak<Context>) {
+    loop {
+        let next = nodes.next();
+        let due = async {
+            match next {
+                Some((_, due)) => tokio::time::sleep_until(due).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = due => {}
+            () = nodes.news.notified() => continue,
+        }
+        let (Some((node, _)), Some(context), Some(hubs)) = (next, context.upgrade(), hubs.upgrade()) else {
+            return;
+        };
+        let theirs = hubs.vouched(Some(node));
+        if theirs.is_empty() {
+            nodes.note(node, Duration::ZERO);
+            continue;
+        }
+        match context.store().vouched(node).await {
+            Ok(left) if nodes.note(node, left) => {}
+            // While the store is away nothing can be judged; afterwards everything is looked at.
+            Err(error) if error.is_retryable() => nodes.put_off(node),
+            Ok(_) | Err(_) => {
+                nodes.note(node, Duration::ZERO);
+                context.in_turns(theirs, |hub| hub.doubt());
+            }
+        }
     }
 }

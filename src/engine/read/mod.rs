@@ -8,6 +8,7 @@ mod fetching;
 pub mod hub;
 pub(super) mod hubs;
 mod loading;
+mod nodes;
 mod page;
 pub mod ring;
 mod state;
@@ -27,7 +28,7 @@ use super::{
 use crate::{Result, StreamId, store::Ack, util::sync::lock};
 
 impl Engine {
-    /// Opens a subscription; it reports its end through [`Engine::drain`], whatever happens.
+    /// Opens a subscription; it always reports its end through [`Engine::drain`].
     pub fn subscribe(&self, stream: &StreamId, follow: Follow) -> Result<Handle> {
         self.context.check_open()?;
         let handle = self.context.next_handle();

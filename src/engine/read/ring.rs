@@ -14,10 +14,10 @@ const MAX_FRAMES: usize = 256;
 /// … and at most this many encoded bytes, except that it always keeps the newest frame.
 const MAX_BYTES: usize = 256 * 1024;
 
-/// What a message or a page told.
+/// The news in a message or a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum News {
-    /// Nothing that was not known.
+    /// Nothing new.
     Nothing,
     /// Readers may have something to do.
     Change,
@@ -81,15 +81,15 @@ impl Ring {
         (first <= self.base).then_some((self.generation?, self.base))
     }
 
-    /// A generation begins after `base`.
-    pub fn start(&mut self, generation: Ulid, base: u64) -> News {
+    /// There is a generation that begins after `base`, and has come to `tail`.
+    pub fn start(&mut self, generation: Ulid, base: u64, tail: u64) -> News {
         if self.generation == Some(generation) {
             return News::Nothing;
         }
         *self = Self {
             generation: Some(generation),
             base,
-            tail: Some(base),
+            tail: Some(tail),
             ..Self::default()
         };
         News::Change
@@ -132,14 +132,14 @@ impl Ring {
         }
     }
 
-    /// The stream is gone: nothing follows what is here.
+    /// The stream is gone: nothing follows the frames in the ring.
     pub fn abandon(&mut self, last: u64, terminal: Terminal) -> News {
         self.terminal = Some((last, terminal));
         News::Change
     }
 
-    /// Nobody reads here: frames that do not go back to the beginning are of no use, since whoever comes reads the log
-    /// first. From the beginning they serve local readers while the store is away.
+    /// There are no readers: frames that do not reach back to the beginning are dropped, since a new reader reads the log
+    /// first. A whole ring serves local readers while the store is away.
     pub fn let_go(&mut self) {
         if self.whole().is_none() {
             self.frames.clear();
@@ -152,6 +152,12 @@ impl Ring {
         self.tail = None;
         self.frames.clear();
         self.bytes = 0;
+    }
+
+    /// Some of what is here was never written.
+    pub fn retract(&mut self) {
+        self.lose_track();
+        self.terminal = None;
     }
 
     /// A page of the log was read while listening.
@@ -275,6 +281,7 @@ mod tests {
                 terminal: None,
                 lease_left: Duration::from_secs(1),
                 doubt: None,
+                vouched: None,
             },
             generation: g,
             base: 0,
@@ -291,7 +298,7 @@ mod tests {
     fn frames_join_in_order_and_echoes_are_dropped() {
         let g = generation(1);
         let mut ring = Ring::default();
-        assert_eq!(ring.start(g, 0), News::Change);
+        assert_eq!(ring.start(g, 0, 0), News::Change);
         assert_eq!(ring.offer(g, 2, Some(frame(1, 2))), News::Change);
         assert_eq!(ring.offer(g, 2, Some(frame(1, 2))), News::Nothing);
         assert_eq!(ring.offer(g, 5, Some(frame(4, 2))), News::Hole);
@@ -311,7 +318,7 @@ mod tests {
     fn the_end_is_told_only_after_every_chunk() {
         let g = generation(1);
         let mut ring = Ring::default();
-        ring.start(g, 0);
+        ring.start(g, 0, 0);
         assert_eq!(ring.end(g, 2, terminal()), News::Hole, "two chunks are missing");
         assert!(matches!(ring.next(g, 0), Next::Log));
         assert_eq!(ring.observe(&page(g, 0, vec![frame(1, 2)], 2)), News::Change);
@@ -348,7 +355,7 @@ mod tests {
     fn without_readers_only_a_whole_ring_is_kept() {
         let g = generation(1);
         let mut ring = Ring::default();
-        ring.start(g, 0);
+        ring.start(g, 0, 0);
         for n in 1..=MAX_FRAMES as u64 {
             ring.offer(g, n, Some(frame(n, 1)));
             ring.let_go();
@@ -370,7 +377,7 @@ mod tests {
     fn the_ring_is_bounded() {
         let g = generation(1);
         let mut ring = Ring::default();
-        ring.start(g, 0);
+        ring.start(g, 0, 0);
         for n in 1..=1000 {
             ring.offer(g, n, Some(frame(n, 1)));
         }

@@ -43,7 +43,7 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// An event stream begins once there is a cursor to read from: until then what goes wrong is its maker's to tell.
+    /// An event stream begins once there is a cursor to read from; earlier errors go to its caller.
     pub(super) fn open(&mut self, handle: Handle, sink: &mut dyn Sink) {
         let is_refused = self.end.is_some() && self.page.frames.is_empty();
         if let Some(framing) = &mut self.framing
@@ -57,7 +57,7 @@ impl State {
 
     /// What is left of the page has to be read again.
     pub(super) fn drop_page(&mut self) {
-        // What has gone wrong was found behind what is there, and must not come before it.
+        // The error was found behind the frames of this page, and must not be delivered before them.
         if !self.page.frames.is_empty() && self.end.is_none() {
             self.page.let_go();
             self.pace.falls_back();

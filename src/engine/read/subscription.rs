@@ -1,6 +1,6 @@
 //! The subscription: a cursor over the log, woken by its hub.
 //!
-//! It owns no queue. While it keeps up it reads from the hub's ring; when it cannot, for whatever reason, it reads the next
+//! It owns no queue. While it keeps up, it reads from the hub's ring; when it cannot, for any reason, it reads the next
 //! page from the log, and only as long as its reader has credit left. What a reader that stands still has not taken of its
 //! page is dropped, and read again should it go on: it costs its cursor.
 
@@ -106,6 +106,29 @@ impl Follower for Subscription {
         }
     }
 
+    /// Whoever has seen it is told of the gap; the others go on with what was written.
+    fn retract(&self, to: Cursor) {
+        let is_ahead = {
+            let state = lock(&self.state);
+            state
+                .cursor
+                .is_some_and(|at| at.generation == to.generation && at.seq > to.seq)
+        };
+        if is_ahead {
+            let stream = self.hub.stream().to_string();
+            let reason = format!(
+                "chunks after {} were shown, but another producer has gone on there",
+                to.seq
+            );
+            tracing::warn!(stream, generation = %to.generation, seq = to.seq, cause = reason, "a reader is told of a gap");
+            self.give_up(Error::Gap {
+                stream,
+                reason,
+                resume: to.to_string(),
+            });
+        }
+    }
+
     /// Ends it with an error, after what it has.
     fn fail(&self, error: Error) {
         lock(&self.state).end.get_or_insert(End::Error(error));
@@ -135,7 +158,7 @@ impl Subscription {
         }
     }
 
-    /// Where it hears of what is new.
+    /// The hub that notifies it of news.
     pub fn hub(&self) -> &Arc<Hub> {
         &self.hub
     }
@@ -237,14 +260,10 @@ impl Subscription {
         }
     }
 
-    /// Its cursor's generation is gone; whether it begins anew, which an event stream can tell its client.
+    /// Its cursor's generation is gone; returns whether it starts over, which only an event stream can tell its client.
     pub fn reset(&self) -> bool {
         let mut state = lock(&self.state);
-        let Some(framing) = &mut state.framing else {
-            return false;
-        };
-        framing.reset();
-        true
+        state.framing.as_mut().is_some_and(Framing::reset)
     }
 
     /// Its cursor was found without a page, in the ring.
@@ -273,7 +292,7 @@ impl Subscription {
         self.queue();
     }
 
-    /// Delivers what is ready and affordable. Called when it leaves the outbox.
+    /// Delivers what is ready, as far as the credit allows. Called when the subscription leaves the outbox.
     pub fn pull(self: &Arc<Self>, sink: &mut dyn Sink) -> Pulled {
         self.queued.store(false, Ordering::Release);
         let mut state = lock(&self.state);

@@ -33,10 +33,10 @@ use flate2::{Compression, bufread::GzDecoder, write::GzEncoder};
 /// Chunks are stored compressed.
 const GZIP: u8 = 1;
 
-/// The longest body that is inflated: whatever a frame declares, it costs its reader no more.
+/// The longest body that is inflated, no matter what a frame declares.
 pub const MAX_BODY: usize = 4 << 20;
 
-/// Sealing puts no more than this together: bytes of bodies, unless one frame alone has more, …
+/// Sealing joins no more than this: bytes of bodies, unless one frame alone has more, …
 const MAX_SEALED_BODY: usize = 256 * 1024;
 /// … frames …
 const MAX_SEALED_FRAMES: usize = 512;
@@ -200,7 +200,7 @@ impl Frame {
         })
     }
 
-    /// The chunks from a place on that [`Chunks::mark`] of the same frame has told.
+    /// The chunks from a place that [`Chunks::mark`] of the same frame has returned.
     pub fn chunks_from(&self, mark: Mark) -> Chunks<'_> {
         Chunks { frame: self, mark }
     }

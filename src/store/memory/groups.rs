@@ -244,7 +244,7 @@ impl Group {
         );
     }
 
-    /// Forgets what is before this item; whether something was not resolved.
+    /// Forgets all items before this one; returns whether some were not resolved.
     fn forget_before(&mut self, id: ItemId) -> bool {
         let kept = self.held.split_off(&id);
         self.dead = self.dead.split_off(&id);

@@ -23,7 +23,7 @@ use crate::{
 /// How many entries every operation looks at for expiry: more than it can add, so that the dead never pile up.
 const SWEEP: usize = 4;
 
-/// How many streams are looked at in one turn by whoever looks at all.
+/// How many streams one turn of a loop over all of them looks at.
 const LAPSE: usize = 256;
 
 static SPACES: LazyLock<Mutex<HashMap<String, Weak<Keyspace>>>> = LazyLock::new(Mutex::default);
@@ -132,7 +132,7 @@ impl Realm {
         }
     }
 
-    /// Runs one atomic transaction, then delivers what it has to tell.
+    /// Runs one atomic transaction, then delivers its messages.
     pub fn run<T>(
         &self,
         node: Ulid,
@@ -217,7 +217,7 @@ impl Realm {
     /// Empties the outbox, in order, without holding the state: a listener may call back.
     fn deliver(&self) {
         loop {
-            // Looked at again after each turn, for what was put in while nobody else could take it.
+            // Checked again after each turn, for messages that were added while this thread had the lock.
             if lock(&self.state).outbox.is_empty() {
                 return;
             }

@@ -1,7 +1,7 @@
 //! Streams in the memory of this process: for development, tests and single-process servers.
 //!
 //! [`MemoryStore`] is the [`Store`] trait; `keyspace` is what the stores of one process share; `stream_entry` and `stream` are the
-//! state machine of one stream id; `transaction` is what they are told and what they tell.
+//! state machine of one stream id; `transaction` is their input and output.
 
 mod cursors;
 mod forks;
@@ -64,7 +64,7 @@ impl MemoryStore {
     /// Opens a store in the process-wide keyspace called `name`, for the streams under `prefix`.
     ///
     /// Stores with the same name and prefix see each other's streams and messages, as processes see each other's through
-    /// Redis; `node` tells them apart. A keyspace ends with its last store: by [`Store::close`] or by dropping it.
+    /// Redis; `node` distinguishes them. A keyspace ends with its last store: by [`Store::close`] or by dropping it.
     ///
     /// A listener is called on the thread of whichever operation delivers, before that operation settles: another
     /// engine's thread, if several share the keyspace.
@@ -288,7 +288,7 @@ impl Store for MemoryStore {
         Box::pin(ready(Ok(())))
     }
 
-    /// Every end is seen here, once somebody looks for it.
+    /// Looking at a stream ends it if it is overdue, so this looks at all.
     fn overdue(&self, _count: usize, pause: Duration) -> Pending<'_, Overdue> {
         Box::pin(async move {
             let (mut next, mut is_open) = (Some(0), false);

@@ -33,7 +33,7 @@ use crate::{
     },
 };
 
-/// More producers than these, and those whose leases have lapsed are forgotten.
+/// With more producers than this, those whose leases have expired are forgotten.
 const REMEMBERED: usize = 64;
 
 /// The current or last generation, what belongs to it alone, and the generation before it.
@@ -42,6 +42,8 @@ pub(super) struct Stream {
     previous: Option<Generation>,
     producers: Vec<Producer>,
     shared: bool,
+    /// How often the only producer has been replaced.
+    turn: u64,
     stop: Option<String>,
     owner: Option<String>,
     metadata: Option<String>,
@@ -98,7 +100,7 @@ struct Producer {
     lease_ends: Instant,
     /// The last accepted batch, for its retry.
     accepted: Option<Accepted>,
-    /// It completed while other producers of the shared generation went on.
+    /// It completed while other producers of the shared generation continued.
     done: bool,
 }
 
@@ -138,6 +140,7 @@ impl Stream {
             previous: beginning.previous,
             producers: Vec::new(),
             shared: start.if_active == IfActive::Share,
+            turn: beginning.turn,
             stop: requested,
             owner: start.owner.clone(),
             metadata: start.metadata.clone(),
@@ -166,11 +169,30 @@ impl Stream {
         Ok(self.register(transaction, start))
     }
 
+    /// Puts another one in the place of the only producer, who is told.
+    pub fn replace(&mut self, transaction: &mut Transaction, start: &Start, turn: u64) -> Started {
+        for producer in std::mem::take(&mut self.producers) {
+            let message = ControlMessage::Replaced {
+                generation: self.current.id,
+                producer: producer.id,
+            };
+            transaction
+                .messages
+                .push(Message::Control(producer.node, message));
+        }
+        self.turn = turn;
+        self.suspicion = None;
+        self.touch(transaction);
+        self.register(transaction, start)
+    }
+
     fn register(&mut self, transaction: &Transaction, start: &Start) -> Started {
         let started = Started {
             generation: self.current.id,
             ordinal: self.current.ordinal,
+            base: self.current.base,
             seq: self.current.seq,
+            turn: self.turn,
             stop: self.stop.clone(),
         };
         self.producers.push(Producer {
@@ -188,6 +210,16 @@ impl Stream {
     pub fn started(&self, producer: Ulid) -> Option<Started> {
         let producer = self.producers.iter().find(|known| known.id == producer)?;
         Some(producer.started.clone())
+    }
+
+    /// Whether a producer may take the place of the one that is there.
+    pub fn has_one_producer(&self) -> bool {
+        self.is_active() && !self.shared && self.log.is_none()
+    }
+
+    /// How often that has been done.
+    pub fn turn(&self) -> u64 {
+        self.turn
     }
 
     /// Whether a producer that comes with `share` may join.
@@ -212,13 +244,17 @@ impl Stream {
         self.current.ordinal
     }
 
-    /// What tells the current generation from earlier and later ones: its ordinal and its id.
+    /// The order of the current generation among earlier and later ones: its ordinal and its id.
     pub fn name(&self) -> (u64, Ulid) {
         (self.current.ordinal, self.current.id)
     }
 
     pub fn base(&self) -> u64 {
         self.current.base
+    }
+
+    pub fn seq(&self) -> u64 {
+        self.current.seq
     }
 
     pub fn expires(&self) -> Instant {
@@ -248,7 +284,7 @@ impl Stream {
         self.current.terminal.as_ref()
     }
 
-    /// Writes the terminal entry; tells the readers, and every producer but the one that ended it.
+    /// Writes the terminal entry; notifies the readers, and every producer but the one that ended it.
     pub fn end(&mut self, transaction: &mut Transaction, terminal: &Terminal, by: Option<Ulid>) {
         self.current.terminal = Some(terminal.clone());
         self.expires = transaction.after(self.ttl.done);
@@ -451,7 +487,7 @@ impl Stream {
         Some(terminal)
     }
 
-    /// Marks a live generation; the first reason stays, the producers are told again.
+    /// Marks a live generation; the first reason stays, the producers are notified again.
     pub fn request_stop(&mut self, transaction: &mut Transaction, reason: &str) {
         let reason = self.stop.get_or_insert_with(|| reason.to_owned()).clone();
         let message = ControlMessage::Stop {
@@ -467,5 +503,6 @@ pub(super) struct Beginning {
     ordinal: u64,
     base: u64,
     seq: u64,
+    turn: u64,
     previous: Option<Generation>,
 }

@@ -31,7 +31,7 @@ use crate::{
     },
 };
 
-/// How long a producer is told that its stream was deleted.
+/// How long a producer's calls report that its stream was deleted.
 const TOMBSTONE: Duration = Duration::from_secs(60);
 
 /// A tombstone and a kept stop exist only while there is no stream, cursors and groups only while there is one.
@@ -92,10 +92,14 @@ impl StreamEntry {
     fn try_start(&mut self, transaction: &mut Transaction, start: &Start) -> Result<Started> {
         if let Some(stream) = &mut self.stream {
             check_owner(transaction, stream, &OwnerCheck::Caller(start.owner.clone()))?;
-            stream.lapse(transaction);
             if let Some(started) = stream.started(start.producer) {
                 return Ok(started);
             }
+            // That the leases may have lapsed is no matter: nobody has been told of an end.
+            if start.if_active == IfActive::Continue && stream.has_one_producer() {
+                return Ok(stream.replace(transaction, start, stream.turn() + 1));
+            }
+            stream.lapse(transaction);
             if stream.is_active() {
                 match start.if_active {
                     IfActive::Share if stream.is_shared() && stream.again(transaction.now).is_none() => {
@@ -106,7 +110,7 @@ impl StreamEntry {
                         &Terminal::interrupted(InterruptReason::Superseded),
                         None,
                     ),
-                    IfActive::Error | IfActive::Share | IfActive::Takeover => {
+                    IfActive::Error | IfActive::Share | IfActive::Takeover | IfActive::Continue => {
                         return Err(Error::Active {
                             stream: transaction.stream.to_string(),
                         });
@@ -165,11 +169,25 @@ impl StreamEntry {
         let known = self.stream.as_ref().map(Stream::name).or(known);
         let own = (restore.ordinal, start.generation);
         let is_later = known.is_none_or(|known| known.1 != own.1 && is_later(own, known));
+        if let Some(stream) = &mut self.stream
+            && known == Some(own)
+            && stream.has_one_producer()
+            && stream.turn() < restore.turn
+        {
+            // A producer that this one has replaced was faster.
+            stream.replace(transaction, start, restore.turn);
+            // What follows in the log is the other's.
+            if stream.seq() > restore.own_after {
+                self.stream = None;
+                self.groups = Groups::default();
+                self.begin(transaction, start, Beginning::restored(restore));
+            }
+        }
         if is_later && self.tombstone.is_some() {
             return Appended::Ended(Terminal::interrupted(InterruptReason::Deleted));
         }
         if is_later {
-            let beginning = Beginning::restored(restore.ordinal, restore.base, restore.seq);
+            let beginning = Beginning::restored(restore);
             self.put_back(transaction, start, beginning);
         }
         self.renew(transaction, &renew)
@@ -341,7 +359,7 @@ impl StreamEntry {
         self.groups = Groups::default();
     }
 
-    /// Ends the generation if its producers are dead; whether it goes on.
+    /// Ends the generation if its producers are dead; returns whether it continues.
     pub fn lapse(&mut self, transaction: &mut Transaction) -> bool {
         let Some(stream) = &mut self.stream else {
             return false;
@@ -461,8 +479,8 @@ impl StreamEntry {
     }
 }
 
-/// Whether a generation, named by its ordinal and its id, is later than another. The ordinals tell, unless somebody has
-/// begun to count anew since it began.
+/// Whether a generation, named by its ordinal and its id, is later than another. The ordinals decide, unless counting
+/// has started over since it began.
 fn is_later((ordinal, id): (u64, Ulid), than: (u64, Ulid)) -> bool {
     if ordinal == than.0 {
         return id > than.1;

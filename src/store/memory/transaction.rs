@@ -1,4 +1,4 @@
-//! One atomic transaction on one stream: when it happens, through which engine, and what has to be told after it.
+//! One atomic transaction on one stream: its time, its engine, and the messages to send after it.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -10,7 +10,7 @@ use crate::{
     store::{ControlMessage, FinishedNews, LiveMessage, groups::Finished},
 };
 
-/// What a transaction has to tell.
+/// A message of a transaction.
 #[derive(Clone)]
 pub(super) enum Message {
     /// To everyone who listens to the stream.

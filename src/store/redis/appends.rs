@@ -4,7 +4,7 @@ use tokio::time::Instant;
 use ulid::Ulid;
 
 use super::{
-    arguments::{millis, with_large, with_seal},
+    arguments::{with_large, with_seal},
     base::RedisStore,
     fast_append,
     index::Entry,
@@ -27,7 +27,7 @@ impl RedisStore {
             .show(append.producer)
             .show(append.batch)
             .text(append.expected.map_or_else(String::new, |seq| seq.to_string()))
-            .show(millis(append.lease))
+            .text(self.terms(append.lease))
             .text(terminal.map_or("", |terminal| terminal.outcome.as_str()))
             .text(terminal.map_or("", |terminal| &terminal.reason))
             .show(frame.map_or(0, |frame| frame.count))

@@ -71,7 +71,7 @@ pub(super) fn with_seal(call: Call, seal: Option<&Seal>) -> Call {
         .show(seal.replaced)
 }
 
-/// How long the queue, and what is open, lives after the last use.
+/// How long the queue and the set of open generations live after the last use.
 pub(super) fn queue_ttl(ttl: Ttl) -> u64 {
     2 * millis(ttl.active).max(millis(ttl.done))
 }

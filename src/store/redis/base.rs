@@ -32,7 +32,7 @@ use crate::{
         observer::{Inbox, Observer},
         script::{Call, Script},
         spare::Spare,
-        target::Target,
+        target::{Target, Topology},
     },
     store::Listener,
     util::sync::lock,
@@ -44,6 +44,8 @@ pub struct RedisStore {
     pub(super) target: Arc<Target>,
     pub(super) keys: KeyNames,
     pub(super) node: Ulid,
+    /// Whether the node can vouch for its producers, see `nodes.rs`.
+    pub(super) vouches: bool,
     pub(super) listener: Arc<dyn Listener>,
     pub(super) timeouts: Timeouts,
     pub(super) endpoint: Mutex<EndpointState>,
@@ -74,9 +76,11 @@ impl RedisStore {
         if config.key_prefix.contains(['{', '}']) {
             return Err(Error::invalid("keyPrefix", "must not contain braces"));
         }
+        let target = Arc::new(Target::parse(config, &LIBRARY)?);
         Ok(Self {
             id: IDS.fetch_add(1, Ordering::Relaxed),
-            target: Arc::new(Target::parse(config, &LIBRARY)?),
+            vouches: matches!(target.topology, Topology::Primary(_)),
+            target,
             keys: KeyNames::new(&config.key_prefix),
             node,
             listener,
@@ -154,7 +158,7 @@ impl RedisStore {
         join_all(runs).await.into_iter().collect()
     }
 
-    /// Runs a script that can be done without. What a missing right forbids is told once and left out for a while.
+    /// Runs an optional script. If a right is missing, this is reported once, and the script is left out for a while.
     pub(super) async fn spare(&self, spare: Spare, call: Call) -> Result<Option<Value>> {
         let endpoint = self.endpoint()?;
         if !endpoint.health.may(spare) {
@@ -179,7 +183,7 @@ impl RedisStore {
             .text(&keys.escaped)
     }
 
-    /// Does something that nobody waits for. See [`Errands::run`].
+    /// Sends a call that nobody waits for. See [`Errands::run`].
     pub(super) fn send_along(&self, name: String, spare: Spare, call: Call) -> Result<()> {
         let endpoint = self.endpoint()?;
         if endpoint.health.may(spare) {

@@ -56,7 +56,7 @@ struct Latest {
 }
 
 impl Drop for Latest {
-    /// What was sent is done all the same.
+    /// A call that was sent is still executed.
     fn drop(&mut self) {
         if let Some(task) = &self.task {
             task.abort();

@@ -28,7 +28,7 @@ const MOST_APPENDS: usize = 64;
 /// … and the bytes of frames that it is not begun to be filled beyond.
 const MOST_BYTES: usize = 64 * 1024;
 
-/// A longer frame is not sent along with its message, and the record has to tell of it.
+/// A longer frame is not part of its message, and the record has to note its length.
 const MOST_FRAME: usize = 16 * 1024;
 
 /// What the parts of `h` are counted in, see `lua/prelude.lua`.
@@ -61,7 +61,7 @@ pub(super) struct Allowed {
     pub ordinal: u64,
 }
 
-/// What the record holds as far as its only producer has changed it since Redis last told.
+/// The record as its only producer has changed it since Redis' last full answer.
 #[derive(Debug)]
 struct Hot {
     tracked: Arc<Tracked>,
@@ -238,7 +238,7 @@ fn fitting(attempts: &VecDeque<Attempt>) -> usize {
     attempts.iter().take(MOST_APPENDS).take_while(more).count().max(1)
 }
 
-/// Sends one command and tells everyone whose append it holds.
+/// Sends one command, and answers all appends in it.
 async fn perform(
     attempts: Vec<Attempt>,
     endpoint: Arc<Endpoint>,
@@ -265,7 +265,7 @@ async fn perform(
     }
 }
 
-/// Without a right to what is done here, every append would cost two scripts.
+/// Notes a missing right: otherwise every append would cost two scripts.
 fn note_refusal(reply: &Value, endpoint: &Endpoint) {
     if let Value::Array(reply) = reply
         && let Some(Value::BulkString(said)) = reply.last()

@@ -190,7 +190,7 @@ impl RedisStore {
         let mut found = Vec::new();
         while !fields.is_empty() {
             let member = fields.text()?;
-            // What is none was put there by somebody else.
+            // Another program has put anything else there.
             found.extend(member.split_once(' ').and_then(|(generation, stream)| {
                 Some((StreamId::new(stream).ok()?, generation.parse().ok()?))
             }));
@@ -232,7 +232,7 @@ fn items(work: Work<'_>, mut list: Fields) -> Result<Vec<Item>> {
             Work::Stream(_) => Subject::Chunk(fields.text()?.parse().map_err(|_| fields.malformed())?),
             Work::Finished => match finished(&mut fields) {
                 Some(finished) => Subject::Finished(finished),
-                // What nobody here understands is in nobody's way.
+                // Entries of another form are skipped.
                 None => continue,
             },
         };

@@ -30,7 +30,7 @@ pub(super) struct Entry {
     pub is_last: bool,
 }
 
-/// The entries of streams before somebody looked whether there are such streams.
+/// The index entries of streams, read before looking whether the streams exist.
 #[derive(Default)]
 pub(super) struct Marks(HashMap<StreamId, Vec<u8>>);
 

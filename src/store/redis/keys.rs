@@ -120,7 +120,7 @@ impl KeyNames {
         format!("{}:{{finished}}:queue", self.prefix)
     }
 
-    /// The channel on which is told what becomes of them; `NEWS` in `lua/queue.lua`.
+    /// The channel for news of finished and open generations; `NEWS` in `lua/queue.lua`.
     pub fn finished_news(&self) -> String {
         format!("{}:{{finished}}:news", self.prefix)
     }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use redis::Value;
 
-use super::{arguments::millis, base::RedisStore, reply, scripts};
+use super::{base::RedisStore, reply, scripts};
 use crate::{
     Result, StreamId,
     model::frame::Reference,
@@ -18,7 +18,7 @@ impl RedisStore {
             .on(&scripts::PIECE, &keys)
             .show(piece.generation)
             .show(piece.producer)
-            .show(millis(piece.lease))
+            .text(self.terms(piece.lease))
             .show(piece.large.id)
             .show(piece.index)
             .bytes(&piece.data);

@@ -11,6 +11,7 @@
 //! ```text
 //! s␣<generation>\n<escaped stream id>\n<reason>            a stop was requested
 //! e␣<generation>␣<outcome>\n<escaped stream id>\n<reason>  a generation was ended
+//! c␣<generation>␣<producer>\n<escaped stream id>\n         another producer goes on in this one's place
 //! r␣<generation>\n<escaped stream id>\n                    its producers are suspected to be dead, and are to renew their lease
 //! ```
 //! The channel of the queue of finished generations:
@@ -82,6 +83,10 @@ pub(super) fn control(message: &[u8]) -> Option<(StreamId, ControlMessage)> {
         "e" => ControlMessage::Ended {
             generation,
             terminal: terminal(words.next()?, reason)?,
+        },
+        "c" => ControlMessage::Replaced {
+            generation,
+            producer: ulid(words.next()?)?,
         },
         "r" => ControlMessage::Suspected { generation },
         _ => return None,

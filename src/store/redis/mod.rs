@@ -3,11 +3,11 @@
 //!
 //! * [`base`] is the store and what its [`operations`] are made of, some of which have files of their own: [`starts`],
 //!   [`appends`] with their [`fast_append`] form, pieces of [`large`] chunks, [`logs`], [`groups`], the [`index`], the [`predecessor`], [`rights`].
-//! * [`keys`] names things, [`old_names`] and [`names`] find what older versions have named otherwise; `lua/prelude.lua` says what is
-//!   in them.
+//! * [`keys`] has the names of keys; [`old_names`] and [`names`] find those of older versions; `lua/prelude.lua` describes their
+//!   contents.
 //! * [`scripts`] holds the Lua scripts, [`arguments`] and [`reply`] say how they take and give values; [`message`] takes apart what they
 //!   publish, for the [`inboxes`].
-//! * [`errands`] do what nobody waits for, [`spares`] are what the store can do without.
+//! * [`errands`] are calls that nobody waits for, [`spares`] are the store's optional rights.
 
 mod appends;
 mod arguments;
@@ -22,6 +22,7 @@ mod large;
 mod logs;
 mod message;
 mod names;
+mod nodes;
 mod old_names;
 mod operations;
 mod predecessor;

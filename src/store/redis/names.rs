@@ -40,7 +40,7 @@ impl RedisStore {
     /// The old names, if there is a stream of this prefix under them.
     pub(super) async fn old_keys(&self, stream: &StreamId) -> Result<Option<StreamKeys>> {
         match self.keys.old_stream(stream) {
-            // Boxed: nearly nobody needs room for it.
+            // Boxed, because it is rarely needed.
             Some(old) => Box::pin(self.look_for_old(stream, old)).await,
             None => Ok(None),
         }
@@ -67,7 +67,7 @@ impl RedisStore {
         Ok(is_ours.then_some(old))
     }
 
-    /// What is refused is as good as nothing: a user may have no right to what was, or somebody else's key may be there.
+    /// A refusal counts as nothing found: the user may have no right to old keys, or another program's key may be there.
     async fn ask(&self, key: &str, command: &Cmd) -> Result<Value> {
         match self.run("names", key, command).await {
             Err(Error::Store { retryable: false, .. }) => Ok(Value::Nil),
@@ -108,7 +108,7 @@ impl RedisStore {
             let recipient = (self.id, inbox as Arc<dyn Inbox>);
             let mut listen =
                 Box::pin(async move { endpoint.listen(old.live, true, recipient, timeouts).await });
-            // Asked for now, before anybody may want to end it. What is missed meanwhile, or because it fails, is found in the log.
+            // Subscribed now, before an unsubscribe can come. Messages that are missed meanwhile, or if this fails, are found in the log.
             if (&mut listen).now_or_never().is_none() {
                 tokio::spawn(listen);
             }

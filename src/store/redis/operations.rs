@@ -15,7 +15,7 @@ use super::{
     index::Marks,
     keys::StreamKeys,
     names::Names,
-    reply, rights, scripts,
+    nodes, reply, rights, scripts,
     spares::{self, note_refusal},
 };
 use crate::{
@@ -23,9 +23,9 @@ use crate::{
     legacy::left,
     model::{connection::ConnectionState, frame::Reference},
     store::{
-        Ack, Append, Appended, Found, IfEnded, ListCursor, MAX_CONSUMERS, MAX_KEPT_STOPS, MAX_PAGE_FRAMES,
-        OwnerCheck, Page, Pending, Piece, Read, Renew, Restore, Rights, SHOWN_CONSUMERS, Start, Started,
-        StopResult, Store, Sweep, Swept,
+        Ack, Append, Appended, Found, IfEnded, Known, ListCursor, MAX_CONSUMERS, MAX_KEPT_STOPS,
+        MAX_PAGE_FRAMES, OwnerCheck, Page, Pending, Piece, Read, Renew, Restore, Rights, SHOWN_CONSUMERS,
+        Start, Started, StopResult, Store, Sweep, Swept,
         doubt::beyond_doubt,
         forks::{ForkList, Forks, Stage, Staged},
         groups::{Dead, Finished, GroupStatus, Item, OpenGeneration, Overdue, Resolve, Take, Taken, Work},
@@ -45,7 +45,9 @@ impl Store for RedisStore {
         Box::pin(async move {
             let Names { keys, are_old } = self.names(stream).await?;
             let on = |keys: &StreamKeys| {
-                let call = self.create(&scripts::START, keys, start);
+                // Whoever may never learn that it has started is not vouched for.
+                let lease = millis(start.lease).to_string();
+                let call = self.create(&scripts::START, keys, start, &lease);
                 call.text(match start.if_ended {
                     IfEnded::Restart => "restart",
                     IfEnded::Error => "error",
@@ -68,10 +70,17 @@ impl Store for RedisStore {
         Box::pin(async move {
             let keys = self.keys.stream(stream);
             let call = self
-                .create(&scripts::RESTORE, &keys, &restore.start)
+                .create(
+                    &scripts::RESTORE,
+                    &keys,
+                    &restore.start,
+                    &self.terms(restore.start.lease),
+                )
                 .show(restore.ordinal)
                 .show(restore.base)
-                .show(restore.seq);
+                .show(restore.seq)
+                .show(restore.turn)
+                .show(restore.own_after);
             let reply = self.begin(stream, &restore.start, &call).await;
             let generation = restore.start.generation;
             let answer = reply.and_then(|reply| reply::appended("restore", reply));
@@ -96,8 +105,27 @@ impl Store for RedisStore {
         })
     }
 
-    fn release(&self, producer: Ulid) {
+    fn release(&self, stream: &StreamId, producer: Ulid, has_ended: bool) {
         self.fast.forget(producer);
+        if !has_ended {
+            self.stop_vouching(stream, producer);
+        }
+    }
+
+    fn vouch(&self, lease: Duration) -> Pending<'_, ()> {
+        Box::pin(self.show_life(lease))
+    }
+
+    fn vouched(&self, node: Ulid) -> Pending<'_, Duration> {
+        Box::pin(self.life_of(node))
+    }
+
+    fn vouched_lease(&self, lease: Duration) -> Option<Duration> {
+        self.vouches_for(lease).then(|| lease + nodes::VOUCHED)
+    }
+
+    fn changed<'a>(&'a self, streams: &'a [Known]) -> Pending<'a, Vec<usize>> {
+        Box::pin(self.changed_streams(streams))
     }
 
     fn put<'a>(&'a self, stream: &'a StreamId, piece: &'a Piece) -> Pending<'a, Appended> {
@@ -132,7 +160,7 @@ impl Store for RedisStore {
                 .on(&scripts::RENEW, &keys)
                 .show(renew.generation)
                 .show(renew.producer)
-                .show(millis(renew.lease));
+                .text(self.terms(renew.lease));
             let answer = reply::appended("renew", self.call(call).await?)?;
             self.appended(stream, renew.generation, answer)
         })

@@ -14,7 +14,7 @@ use crate::{
 
 impl Server for RedisStore {
     fn run<'a>(&'a self, command: &'a Cmd) -> Pending<'a, Value> {
-        // There is one server, whatever the key.
+        // There is only one server.
         Box::pin(self.run(OPERATION, "", command))
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     model::ending::{Outcome, Terminal},
     redis::fields::Fields,
     store::{
-        Appended, ConsumerStatus, Found, Head, Page, Started, StopResult, StreamStatus, Swept,
+        Appended, ConsumerStatus, Found, Head, Page, Started, StopResult, StreamStatus, Swept, Vouched,
         doubt::Look,
         forks::{Fork, Forks, Staged},
         logs::{LogConfig, LogHead, LogOutcome, LogWritten},
@@ -28,6 +28,8 @@ pub(super) fn started(stream: &StreamId, reply: Value) -> Result<Look<Result<Sta
             ordinal: fields.number()?,
             seq: fields.number()?,
             stop: fields.option()?,
+            base: fields.number()?,
+            turn: fields.number()?,
         }),
         "active" => {
             again = fields.millis()?;
@@ -125,6 +127,13 @@ fn log_config(fields: &mut Fields) -> Result<Option<LogConfig>> {
     }))
 }
 
+/// The node that vouches for a generation, and for how long it can.
+fn vouched(fields: &mut Fields) -> Result<Option<Vouched>> {
+    let node = fields.option()?.and_then(|node| node.parse().ok());
+    let left = fields.millis()?;
+    Ok(node.zip(left).map(|(node, left)| Vouched { node, left }))
+}
+
 /// What `read.lua` says, and for how long something of the stream may be left, in milliseconds, if that has changed; else 0.
 pub(super) fn page(stream: &StreamId, reply: Value) -> Result<Option<(RawPage, u64)>> {
     if reply == Value::Nil {
@@ -144,6 +153,7 @@ pub(super) fn page(stream: &StreamId, reply: Value) -> Result<Option<(RawPage, u
             terminal: terminal(&mut fields)?,
             lease_left: Duration::from_millis(fields.number()?),
             doubt: fields.millis()?,
+            vouched: vouched(&mut fields)?,
         },
         generation: fields.parsed()?,
         base: fields.number()?,
@@ -347,7 +357,7 @@ fn known(stream: &StreamId, state: String, mut fields: Fields) -> Result<Look<Fo
     };
     let mut consumers = fields.nested()?;
     while !consumers.is_empty() {
-        // What is no cursor was put there by somebody else.
+        // Another program has put anything that is not a cursor there.
         if let (Ok(consumer), Ok(cursor)) = (consumers.text(), consumers.text())
             && let Ok(cursor) = cursor.parse()
         {

@@ -27,7 +27,7 @@ struct Right {
     call: &'static str,
 }
 
-/// What the calls are about: names that nobody else uses, and the patterns that allow them.
+/// The names in the calls, which nobody else uses, and the patterns that allow them.
 pub(super) struct Scene {
     /// Of a stream …
     pub key: String,
@@ -83,7 +83,7 @@ impl Right {
     }
 }
 
-/// By what is tried, as `ACL SETUSER` takes it: what needs it, and who refuses it.
+/// The rights by their form in `ACL SETUSER`: what needs each, and which server refuses it.
 #[derive(Default)]
 struct Trial(BTreeMap<String, (&'static str, Vec<String>)>);
 

@@ -30,6 +30,9 @@ scripts! {
     FORKS "forks" = "prelude.lua" "forks.lua";
     PIECE "piece" = "prelude.lua" "piece.lua";
     RENEW "renew" = "prelude.lua" "renew.lua";
+    LEAVE "leave" = "prelude.lua" "leave.lua";
+    VOUCH "vouch" = "vouch.lua";
+    CHANGED "changed" = "changed.lua";
     READ "read" = "prelude.lua" "read.lua";
     STOP "stop" = "prelude.lua" "stop.lua";
     ACK "ack" = "prelude.lua" "ack.lua";

@@ -35,6 +35,11 @@ pub(super) const OVERDUE: Spare = Spare::of_user(
     "the list of open generations",
     "finished() is not told what has become of those whose server died",
 );
+pub(super) const LEAVE: Spare = Spare::of_user(
+    6,
+    "the word of a producer that is gone",
+    "readers of a producer that could not go on are told minutes later",
+);
 
 /// Notes something that can be done without, if it failed for a missing right.
 pub(super) fn note_refusal(endpoint: &Endpoint, spare: Spare, error: &Error) -> bool {

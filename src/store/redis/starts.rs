@@ -1,5 +1,6 @@
 //! How generations begin.
 
+use futures_util::{TryFutureExt as _, future::try_join_all};
 use redis::Value;
 use ulid::Ulid;
 
@@ -19,7 +20,14 @@ use crate::{
 };
 
 impl RedisStore {
-    pub(super) fn create(&self, script: &'static Script, keys: &StreamKeys, start: &Start) -> Call {
+    /// `lease` as `prolong` in `lua/prelude.lua` takes it.
+    pub(super) fn create(
+        &self,
+        script: &'static Script,
+        keys: &StreamKeys,
+        start: &Start,
+        lease: &str,
+    ) -> Call {
         self.on(script, keys)
             .key(&keys.stops)
             .show(start.generation)
@@ -29,10 +37,11 @@ impl RedisStore {
                 IfActive::Error => "error",
                 IfActive::Takeover => "takeover",
                 IfActive::Share => "share",
+                IfActive::Continue => "continue",
             })
             .text(optional(start.owner.as_ref()))
             .text(optional(start.metadata.as_ref()))
-            .show(millis(start.lease))
+            .text(lease)
             .show(millis(start.ttl.active))
             .show(millis(start.ttl.done))
     }
@@ -40,7 +49,7 @@ impl RedisStore {
     /// Runs a script that makes a record. Its producer's messages are listened to before, and the generation is noted as open
     /// meanwhile. Nothing but the server that has the stream is waited for.
     pub(super) async fn begin(&self, stream: &StreamId, start: &Start, call: &Call) -> Result<Value> {
-        // Refused credentials are told at once here; the subscriber goes on trying.
+        // Refused credentials are reported at once here; the subscriber keeps trying.
         self.until_closed(async {
             let servers = &self.endpoint()?.servers;
             servers.connect_for(call.first_key(), self.timeouts).await
@@ -48,7 +57,9 @@ impl RedisStore {
         .await?;
         self.control
             .get_or_try_init(|| {
-                self.listen_to(self.keys.node(self.node), false, inboxes::control(&self.listener))
+                let channels = self.control_channels();
+                let listen = |channel| self.listen_to(channel, false, inboxes::control(&self.listener));
+                try_join_all(channels.into_iter().map(listen)).map_ok(drop)
             })
             .await?;
         let open = (stream.clone(), start.generation);
@@ -56,8 +67,8 @@ impl RedisStore {
         self.call_again(call).await
     }
 
-    /// Enters a stream into the index once it is there, so that nobody who finds it gone takes it out again. One whose start
-    /// has got no answer may be there. `generation` is the one that has begun or was joined.
+    /// Adds a stream to the index after its start, so that a caller that has found it gone does not remove the entry. A stream whose
+    /// start got no answer may exist, too. `generation` is the one that has begun or was joined.
     pub(super) fn begun(
         &self,
         stream: &StreamId,

@@ -1,20 +1,26 @@
 //! Where a generation begins.
 
 use super::{Beginning, Stream};
+use crate::store::Restore;
 
 impl Beginning {
     /// A generation with nothing before it in the log.
     pub fn new(ordinal: u64, base: u64) -> Self {
-        Self::restored(ordinal, base, base)
-    }
-
-    /// A generation whose chunks up to `seq` are gone.
-    pub fn restored(ordinal: u64, base: u64, seq: u64) -> Self {
         Self {
             ordinal,
             base,
-            seq,
+            seq: base,
+            turn: 0,
             previous: None,
+        }
+    }
+
+    /// A generation whose chunks up to some seq are gone.
+    pub fn restored(restore: &Restore) -> Self {
+        Self {
+            seq: restore.seq,
+            turn: restore.turn,
+            ..Self::new(restore.ordinal, restore.base)
         }
     }
 
@@ -39,6 +45,7 @@ impl Stream {
             ordinal: self.current.ordinal + 1,
             base: self.current.seq,
             seq: self.current.seq,
+            turn: 0,
             previous: Some(self.current),
         }
     }

@@ -21,7 +21,7 @@ use crate::{
 /// What a log has beside its chunks.
 pub(super) struct Log {
     pub config: LogConfig,
-    /// Writes so far, which tell who has written last.
+    /// Counts the writes, to know which writers have written last.
     writes: u64,
     engines: HashMap<Ulid, Written>,
     producers: HashMap<String, Numbered>,
@@ -111,7 +111,7 @@ impl Log {
 }
 
 impl Stream {
-    /// Makes a log, and tells those who wait for the stream.
+    /// Creates a log, and notifies readers that wait for the stream.
     pub fn log(
         transaction: &mut Transaction,
         create: &LogCreate,

@@ -11,7 +11,7 @@ use crate::{
 };
 
 impl Stream {
-    /// Ends the generation if its producers are dead; suspects them if their leases are about to lapse.
+    /// Ends the generation if its producers are dead; suspects them if their leases are about to expire.
     pub fn lapse(&mut self, transaction: &mut Transaction) {
         self.examine(transaction);
         if let Some(terminal) = self.lapsed(transaction.now) {
@@ -19,7 +19,7 @@ impl Stream {
         }
     }
 
-    /// Looks at the leases: takes note of a suspicion, and tells the producers of a new one.
+    /// Looks at the leases: notes a suspicion, and notifies the producers of a new one.
     pub fn examine(&mut self, transaction: &mut Transaction) {
         let sign = self.sign();
         let is_suspect = self.is_active() && sign.0.is_none_or(|ends| ends <= transaction.now + GRACE);
@@ -58,7 +58,7 @@ impl Stream {
         Some(dead_at.saturating_duration_since(now).min(AGAIN))
     }
 
-    /// The same, if every lease has lapsed.
+    /// The same, if every lease has expired.
     pub fn again(&self, now: Instant) -> Option<Duration> {
         let is_live = self.producers.iter().any(|producer| producer.is_live(now));
         self.doubt(now).filter(|_| !is_live)

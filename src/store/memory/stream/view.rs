@@ -123,6 +123,7 @@ impl Stream {
                 .max()
                 .unwrap_or_default(),
             doubt: self.doubt(now),
+            vouched: None,
         }
     }
 

@@ -1,7 +1,7 @@
 -- Appends one batch of one producer, exactly once.
 --
 -- ARGV[4] generation   ARGV[5] producer   ARGV[6] batch
--- ARGV[7] the seq that the log must end with, or if the generation is shared, not before; or ''   ARGV[8] lease
+-- ARGV[7] the seq that the log must end with, or if the generation is shared, not before; or ''   ARGV[8] lease, as `prolong` takes it
 -- ARGV[9] outcome, or ''   ARGV[10] its reason   ARGV[11] number of chunks   ARGV[12] frame
 -- ARGV[13] what `h` begins with if the next batch may be fast, see prelude.lua
 -- ARGV[14] id of the large chunk that the frame refers to, or ''   ARGV[15] how many pieces it has
@@ -10,6 +10,8 @@
 -- Reply: { 'done', last seq, stop | nil, outcome | nil, reason | nil, for how long something may be left if that has changed, else 0
 --          [, for how many ms the next batch may be fast, ordinal] }
 --      | { 'hole', last seq } | { 'incomplete' } | { 'unsealed' } | { 'fenced' } | { 'ended', outcome, reason } | { 'missing' }
+-- What fast appends do is in no other field: `u`, the time of the last write, is so far behind at most.
+local MOST_FAST = 30000
 local PRODUCER, batch, expected, lease = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
 local outcome, reason, count, frame = ARGV[9], ARGV[10], tonumber(ARGV[11]), ARGV[12]
 
@@ -30,7 +32,8 @@ if ARGV[16] and (ARGV[16] ~= record.y or tonumber(ARGV[17]) > last + count) then
 
 commit(record)
 last = push(record, last, count, frame)
-own.batch, own.last, own.lease = batch, last, NOW + lease
+own.batch, own.last = batch, last
+local valid = prolong(own, lease)
 if record.l and drop(record.po, tonumber(record.l)) then
   redis.call('HDEL', META, 'l')
   record.l = nil
@@ -59,7 +62,7 @@ else
 end
 local reply = done(record, last, refresh(record))
 if outcome == '' and record.m == 'x' and not record.x then
-  local fast = math.min(lease / 3, record.t + record.ta / 2 - NOW)
+  local fast = math.min(valid / 3, MOST_FAST, record.t + record.ta / 2 - NOW)
   if fast >= 1 then
     redis.call('HSET', META, 'h', ARGV[13], 'hp', PRODUCER)
     reply[7], reply[8] = int(math.floor(fast)), record.o

@@ -1,8 +1,8 @@
 -- Follows the prelude in the scripts that make a record.
 --
 -- KEYS[6] stops
--- ARGV[4] generation   ARGV[5] producer   ARGV[6] its node   ARGV[7] `error`, `takeover`, `share` or `log`
--- ARGV[8] owner, optional   ARGV[9] metadata, optional   ARGV[10] lease   ARGV[11] TTL active   ARGV[12] TTL done
+-- ARGV[4] generation   ARGV[5] producer   ARGV[6] its node   ARGV[7] `error`, `takeover`, `share`, `continue` or `log`
+-- ARGV[8] owner, optional   ARGV[9] metadata, optional   ARGV[10] lease, as `prolong` takes it   ARGV[11] TTL active   ARGV[12] TTL done
 local STOPS = KEYS[6]
 local GENERATION, PRODUCER, OWNER = ARGV[4], ARGV[5], option(ARGV[8])
 
@@ -12,7 +12,9 @@ local REMEMBERED = 64
 local MOST_PRODUCERS = 1000
 
 local function register(batch_base)
-  put(PRODUCER, { batch = 0, last = batch_base, lease = NOW + ARGV[10], node = ARGV[6] })
+  local producer = { batch = 0, last = batch_base, node = ARGV[6] }
+  prolong(producer, ARGV[10])
+  put(PRODUCER, producer)
 end
 
 -- Joins a shared generation; whether there is room.
@@ -31,6 +33,18 @@ local function join(record)
   if count >= MOST_PRODUCERS then return false end
   register(record.q)
   return true
+end
+
+-- Fences the only producer, and tells it.
+local function replace(record)
+  for field, text in pairs(record) do
+    local other = is_producer(field) and parse(text)
+    if other then
+      redis.call('HDEL', META, field)
+      local message = 'c ' .. record.g .. ' ' .. string.sub(field, 3) .. '\n' .. STREAM .. '\n'
+      redis.call('PUBLISH', NODES .. other.node, message)
+    end
+  end
 end
 
 -- When a generation began, by the clock of its producer's server: the part of its ULID that is a time.

@@ -4,7 +4,7 @@
 -- ARGV[14] content type   ARGV[15] what of it counts   ARGV[16] TTL, if given   ARGV[17] the time of its end, if given
 -- ARGV[18] '1': what it begins with, and its close, come with another call   ARGV[19] who asks, as `allowed` takes it
 -- ARGV[20] the engine that writes   ARGV[21] its batch   ARGV[22] generation and ARGV[23] seq of the last chunk it knows, or ''
--- ARGV[24] the generation of a large chunk's pieces, or ''
+-- ARGV[24] the generation that the log has to be, of a large chunk's pieces or as the caller knows it, or ''
 -- ARGV[25] who numbers what it writes, optional   ARGV[26] its epoch   ARGV[27] its number
 -- ARGV[28] what has to be greater than that of the write before, optional
 -- ARGV[29] '1' to close it   ARGV[30] number of chunks   ARGV[31] frame   ARGV[32] id of the large chunk that it refers to, or ''

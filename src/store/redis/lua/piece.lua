@@ -1,6 +1,6 @@
 -- Puts down one piece of a large chunk, before the frame that refers to it is appended. The same piece again changes nothing.
 --
--- ARGV[4] generation   ARGV[5] producer   ARGV[6] lease
+-- ARGV[4] generation   ARGV[5] producer   ARGV[6] lease, as `prolong` takes it
 -- ARGV[7] the chunk's id   ARGV[8] the piece's number   ARGV[9] the piece
 -- Reply: see append.lua; { 'incomplete' } when pieces before this one are not there
 local PRODUCER, id, number, piece = ARGV[5], ARGV[7], tonumber(ARGV[8]), ARGV[9]
@@ -18,6 +18,6 @@ if present == number then
   if redis.call('HLEN', key) == 2 then redis.call('PEXPIRE', key, record.ta) end
   redis.call('HSET', META, 'n', int(record.n + #piece), 'u', int(NOW))
 end
-own.lease = NOW + ARGV[6]
+prolong(own, ARGV[6])
 put(PRODUCER, own)
 return done(record, record.q, refresh(record))

@@ -16,13 +16,15 @@
 --   l the length of the longest frame that older generations have left behind, if there is one
 --   cg the generation in which the consumers of older ones have made room for others, if they had to
 --   x the reason of a requested stop; of the last one, if it is kept   k who asked for that, as `allowed` takes it
+--   f how often the only producer has been replaced by one that goes on with the generation; absent if never (ADR 42)
 --   i 1: made by a version that writes prefixes apart from ids (ADR 25)
 --   w owner   d metadata   c started   u last write   t when the TTLs were set   ta td the TTLs, active and done
 --   j what is suspected of its last lease: "<lease until>-<last seq> <since when> <the last look>", see `examine`
 --   h 0, or what fast appends have done since the rest was written: encoded bytes + 2^22 * chunks + 2^37 * a number from
 --     1 to 65535 that sets it apart from what it was at other times; a fast batch counts as many as it has chunks
 --   hp the producer that has done it
---   p:<producer> "<last batch> <the batch's last seq> <lease until, 0 once it has completed> <node>"
+--   p:<producer> "<last batch> <the batch's last seq> <lease until, 0 once it has completed> <node>[L<more>]"; with `L` the node
+--     vouches for it: for so many ms more the lease is valid while the node's key is there, see vouch.lua
 -- A tombstone (s is `deleted`) has g, o and s, and maybe h 0 and a kept stop.
 --
 -- sealed, a stream, up to y: <ordinal>-<last seq> f <frame> n <bytes of it when inflated>
@@ -71,6 +73,14 @@ local function producer_text(producer)
   return int(producer.batch) .. ' ' .. int(producer.last) .. ' ' .. int(producer.lease) .. ' ' .. producer.node
 end
 
+-- Prolongs a producer's lease by "<ms>" or "<ms>L<more>"; returns for how long it is valid if nobody dies.
+local function prolong(producer, terms)
+  local lease, more = string.match(terms, '^(%d+)L?(%d*)$')
+  producer.lease = NOW + lease
+  producer.node = string.match(producer.node, '^[^L]+') .. string.sub(terms, #lease + 1)
+  return lease + (tonumber(more) or 0)
+end
+
 local function put(id, producer)
   redis.call('HSET', META, 'p:' .. id, producer_text(producer))
 end
@@ -113,8 +123,25 @@ end
 -- Whether there is a stream, and not just a tombstone or a kept stop.
 local function exists(record) return record.s and record.s ~= 'deleted' end
 
--- Until when a producer's entry says that it is alive.
-local function lease_of(text) return tonumber(string.match(text, '^%d+ %d+ (%d+)') or 0) end
+-- Until when a node has shown that it lives.
+local shown = {}
+local function shown_until(node)
+  if not shown[node] then
+    -- A server that has its keys elsewhere knows nothing of it, and its producers are asked one by one.
+    local left = redis.pcall('PTTL', NODES .. node)
+    shown[node] = type(left) == 'number' and left > 0 and NOW + left or 0
+  end
+  return shown[node]
+end
+
+-- Until when a producer is alive, and what its entry says of that. If its node vouches for it: the node, and until when it can.
+local function lease_of(text)
+  local lease, node, more = string.match(text, '^%d+ %d+ (%d+) ?([^L]*)L?(%d*)')
+  lease = tonumber(lease or 0)
+  if lease == 0 or more == '' or shown_until(node) <= lease then return lease, lease end
+  local most = lease + more
+  return math.min(most, shown_until(node)), lease, node, most
+end
 
 -- Whether a field is a producer's.
 local function is_producer(field)
@@ -214,7 +241,7 @@ local function tell_producers(record, message, except)
   local told, own = {}, except and 'p:' .. except
   for field, text in pairs(record) do
     if is_producer(field) and field ~= own and text then
-      local lease, node = string.match(text, '^%d+ %d+ (%d+) (%w+)$')
+      local lease, node = string.match(text, '^%d+ %d+ (%d+) ([^L%W]+)')
       if node and lease ~= '0' and not told[node] then
         told[node] = true
         redis.call('PUBLISH', NODES .. node, message)
@@ -246,16 +273,20 @@ end
 -- server could note that it was asked about them all the while, with no pause longer than PAUSE (ADR 30).
 local GRACE, PAUSE, AGAIN = 1750, 1500, 750
 
--- How long the last lease of an active generation is still valid; and, if it is suspected, how soon to look again: 0 if its
--- producers are dead.
+-- How long the last lease of an active generation is still valid. If it is suspected, how soon to look again: 0 if its
+-- producers are dead. If a node vouches for it: nil, the node, and for how long it can.
 local function examine(record)
-  local lease = 0
+  local lease, written, node, most = 0, 0, nil, nil
   for field, text in pairs(record) do
-    if is_producer(field) and text then lease = math.max(lease, lease_of(text)) end
+    if is_producer(field) and text then
+      local valid, own, by, till = lease_of(text)
+      written = math.max(written, own)
+      if valid > lease then lease, node, most = valid, by, till end
+    end
   end
   local left = math.max(0, lease - NOW)
-  if left > GRACE then return left end
-  local sign = int(lease) .. '-' .. record.q
+  if left > GRACE then return left, nil, node, node and most - NOW end
+  local sign = int(written) .. '-' .. record.q
   local of, since, seen = string.match(record.j or '', '^(%S+) (%d+) (%d+)$')
   local pause = NOW - (tonumber(seen) or 0)
   local is_known = of == sign and pause >= 0 and pause <= PAUSE
@@ -270,8 +301,8 @@ end
 -- Ends a generation whose producers are all dead. Returns what `examine` does, 0 once it has ended.
 local function lapse(record)
   if record.s ~= 'active' then return 0 end
-  local left, doubt = examine(record)
-  if doubt ~= 0 then return left, doubt end
+  local left, doubt, node, most = examine(record)
+  if doubt ~= 0 then return left, doubt, node, most end
   if record.x then finish(record, 'stopped', record.x) else finish(record, 'interrupted', 'lease') end
   return 0
 end

@@ -4,7 +4,8 @@
 --   of a chunk of the generation, from 0, or from the end if it is negative
 -- ARGV[7] bytes after which no frame is added   ARGV[8] who asks, as `allowed` takes it   ARGV[9] the most frames
 -- Reply: nil | { 'forbidden' }
---      | { 'page', generation, base, seq, state, reason, lease left, when to look again | nil   (the head)
+--      | { 'page', generation, base, seq, state, reason, lease left, when to look again | nil
+--          , the node that vouches for it | nil, for how long it can | nil   (the head)
 --          , generation, base, after, lost?, more?, outcome | nil, reason | nil   (the page)
 --          , { last seq, frame, ... }
 --          [, for how long something may be left if that has changed, else 0, content type, TTL | nil, end | nil, origin | nil]   (of a log)
@@ -14,7 +15,7 @@ local position, generation, budget, most = ARGV[4], ARGV[5], tonumber(ARGV[7]), 
 local record = load()
 if not exists(record) then return false end
 if not allowed(record.w, ARGV[8]) then return { 'forbidden' } end
-local left, doubt = lapse(record)
+local left, doubt, node, reach = lapse(record)
 
 -- Which generation, and what of it: the range (after, to], and its terminal entry.
 local ended, reason = record.s ~= 'active' and record.s, record.r
@@ -92,11 +93,12 @@ if more then ended = false end
 
 local reply = {
   'page', record.g, record.b, record.q, record.s, record.r, int(left), doubt and int(doubt) or false,
+  node or false, node and int(reach) or false,
   page.g, page.b, int(after), lost and '1' or '0', more and '1' or '0', ended, ended and reason, frames,
 }
 if record.m == 'l' then
   -- The engine itself does not count as a reader.
-  reply[17] = ARGV[8] ~= '' and slide(record) or '0'
-  reply[18], reply[19], reply[20], reply[21] = record.ct, record.lt or false, record.xa or false, record.ff or false
+  reply[19] = ARGV[8] ~= '' and slide(record) or '0'
+  reply[20], reply[21], reply[22], reply[23] = record.ct, record.lt or false, record.xa or false, record.ff or false
 end
 return reply

@@ -2,8 +2,9 @@
 --
 -- ARGV[13] ordinal   ARGV[14] the seq before the generation's first chunk
 -- ARGV[15] the seq before the first chunk that can be written again
+-- ARGV[16] how often the generation's producer had been replaced, this one included   ARGV[17] the seq that this one went on after
 -- Reply: see append.lua
-local ordinal, base = tonumber(ARGV[13]), tonumber(ARGV[14])
+local ordinal, base, turn = tonumber(ARGV[13]), tonumber(ARGV[14]), tonumber(ARGV[16])
 local record = load()
 
 -- Whether this generation is later than the record's. The ordinals tell, unless somebody has begun to count anew since
@@ -18,6 +19,7 @@ local function put_back(previous, leftover)
   local stop = create(record, ARGV[13], ARGV[14], previous)
   if leftover then redis.call('HSET', META, 'l', leftover) end
   redis.call('HSET', META, 'q', ARGV[15], 'y', ARGV[15])
+  if turn > 0 then redis.call('HSET', META, 'f', ARGV[16]) end
   return done({ x = stop }, ARGV[15], '0')
 end
 
@@ -44,6 +46,21 @@ if record.g ~= GENERATION and is_later() then
   return reply
 end
 
+-- A producer that this one has replaced was faster, or the replacement was lost.
+if record.g == GENERATION and record.s == 'active' and record.m == 'x' and tonumber(record.f or 0) < turn then
+  commit(record)
+  replace(record)
+  -- What follows in the log is the other's.
+  if tonumber(record.q) > tonumber(ARGV[17]) then
+    redis.call('UNLINK', LOG, SEALED, unpack(works()))
+    redis.call('UNLINK', KEYS[5], large(0), large(1))
+    return put_back()
+  end
+  register(record.q)
+  redis.call('HSET', META, 'f', ARGV[16])
+  return done(record, record.q, refresh(record))
+end
+
 local own, refusal = standing(record, GENERATION, PRODUCER)
 if record.s == 'active' and record.g == GENERATION and record.m == 's' and not own then
   -- Another producer of the shared generation was faster.
@@ -52,6 +69,6 @@ if record.s == 'active' and record.g == GENERATION and record.m == 's' and not o
 end
 if refusal then return refusal end
 commit(record)
-own.lease = NOW + ARGV[10]
+prolong(own, ARGV[10])
 put(PRODUCER, own)
 return done(record, record.q, refresh(record))

@@ -1,25 +1,36 @@
--- Begins a generation, or joins a shared one. ARGV: see create.lua, and
+-- Begins a generation, joins a shared one, or goes on with one in the place of its only producer. ARGV: see create.lua, and
 --
 -- ARGV[13] what to do about an ended generation: `restart` or `error`
 -- ARGV[14] '1': the generation begins elsewhere, and this record ends here
--- Reply: { 'left' } | { 'started', generation, ordinal, seq, stop | nil } | { 'active', when to ask again | nil } | { 'crowded' }
+-- Reply: { 'left' } | { 'started', generation, ordinal, seq, stop | nil, base, turn } | { 'active', when to ask again | nil } | { 'crowded' }
 --      | { 'ended', outcome } | { 'forbidden' }
 local record = load()
 local ordinal, base, previous, leftover = 1, '0', nil, nil
 
+local function going_on(seq)
+  return { 'started', record.g, record.o, int(seq), record.x or false, record.b, record.f or '0' }
+end
+
 if exists(record) then
   if record.w and record.w ~= OWNER then return { 'forbidden' } end
   local own = record['p:' .. PRODUCER]
-  if own then
-    local seq = record.m == 's' and int(parse(own).last) or record.b
-    return { 'started', record.g, record.o, seq, record.x or false }
+  if own then return going_on((record.m == 's' or record.f) and parse(own).last or record.b) end
+  -- That the leases may have lapsed is no matter: nobody has been told of an end.
+  if ARGV[7] == 'continue' and record.s == 'active' and record.m == 'x' and ARGV[14] ~= '1' then
+    commit(record)
+    replace(record)
+    register(record.q)
+    record.f = int((record.f or 0) + 1)
+    redis.call('HSET', META, 'f', record.f)
+    refresh(record)
+    return going_on(record.q)
   end
   local left, doubt = lapse(record)
   if record.s == 'active' then
     local soon = again(left, doubt)
     if ARGV[7] == 'share' and record.m == 's' and ARGV[14] ~= '1' and not soon then
       if not join(record) then return { 'crowded' } end
-      return { 'started', record.g, record.o, record.q, record.x or false }
+      return going_on(record.q)
     end
     -- A log is not to be taken from those who write to it.
     if ARGV[7] ~= 'takeover' or record.m == 'l' then return { 'active', soon } end
@@ -48,4 +59,4 @@ end
 local stop = create(record, int(ordinal), base, previous)
 if leftover then redis.call('HSET', META, 'l', leftover) end
 redis.call('PUBLISH', LIVE, 's ' .. GENERATION .. ' ' .. base)
-return { 'started', GENERATION, int(ordinal), base, stop or false }
+return { 'started', GENERATION, int(ordinal), base, stop or false, base, '0' }

@@ -1,0 +1,144 @@
+// `tidemark/ai` with the SDK's own hook in a real browser: `useChat` of `ai` 5, 6 and 7 on connections that are cut.
+
+import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
+import { after, describe, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { createEngine } from 'tidemark'
+import { chatRoutes } from 'tidemark/next'
+import { startBrowser } from '../support/browser.mjs'
+import { answering, CHUNKS, serveChat, TEXT } from '../support/chat-server.mjs'
+import { bundle, reactPackages } from '../support/react.mjs'
+import { createRandom } from '../support/seed.mjs'
+import { until } from '../support/wait.mjs'
+
+const browser = await startBrowser()
+const engine = createEngine({ url: 'memory:' })
+after(() => engine.close())
+
+const HTML =
+  '<!doctype html><link rel=icon href=data:,><div id=root></div><script type=module src=/page.js></script>'
+
+/** @type {ReadonlyMap<string, string>} */
+const BEGINNINGS = new Map([
+  ['start-step', 'step-start'],
+  ['reasoning-start', 'reasoning'],
+  ['tool-input-start', 'tool-tide'],
+  ['text-start', 'text'],
+  ['data-place', 'data-place'],
+  ['file', 'file'],
+])
+/** The kinds of the answer's parts, in order. */
+const KINDS = CHUNKS.flatMap(({ type }) => BEGINNINGS.get(type) ?? [])
+
+for (const [version, hook, sdk] of /** @type {const} */ ([
+  [5, 'ai-sdk-react-2', 'ai-5'],
+  [6, 'ai-sdk-react-3', 'ai-6'],
+  [7, '@ai-sdk/react', 'ai'],
+])) {
+  describe(`useChat of ai ${version}`, { timeout: 90_000 }, () => {
+    const script = bundle(
+      fileURLToPath(new URL('chat-page.mjs', import.meta.url)),
+      String(reactPackages(19)),
+      {
+        alias: { '@ai-sdk/react': hook, ai: sdk },
+      },
+    )
+
+    /**
+     * A page with a chat whose connections are cut.
+     * @param {import('node:test').TestContext} t
+     * @param {Parameters<typeof serveChat>[2]} cut
+     */
+    async function open(t, cut, pauseMs = 3) {
+      const answers = answering({ pauseMs })
+      const routes = chatRoutes({ engine, authorize: () => 'ann', generate: answers.generate })
+      const files = new Map([
+        ['/', HTML],
+        ['/page.js', await script],
+      ])
+      const { origin, requests } = await serveChat(t, routes, cut, files)
+      const page = await browser.newPage()
+      t.after(() => page.close())
+      const complaints = /** @type {string[]} */ ([])
+      page.on('pageerror', (error) => complaints.push(String(error)))
+      page.on('console', (message) => message.type() === 'error' && complaints.push(message.text()))
+      await page.goto(`${origin}/#${randomUUID()}`)
+      await page.getByText('Send').waitFor()
+      const isReady = () =>
+        until(async () => (await page.getAttribute('main', 'data-status')) === 'ready', { timeout: 30_000 })
+      return {
+        page,
+        answers,
+        requests,
+        isReady,
+        send: () => page.getByText('Send').click(),
+        /** Waits for text. @param {number} length */
+        hasMoreThan: (length) =>
+          until(
+            async () => (await page.locator('.assistant .text').allTextContents()).join('').length > length,
+          ),
+        /** One message, each part once, the model's text, and no complaint. */
+        async isWhole() {
+          await isReady()
+          assert.equal(await page.locator('article').count(), 2)
+          assert.equal((await page.locator('.assistant .text').allTextContents()).join(''), TEXT)
+          const kinds = await page.evaluate('chat.messages[1].parts.map(({ type }) => type)')
+          assert.deepEqual(kinds, KINDS)
+          assert.equal(await page.locator('b').count(), 0)
+          assert.deepEqual(await page.evaluate('errors'), [])
+          assert.deepEqual(
+            complaints.filter((text) => !/net::ERR_|Failed to load resource/.test(text)),
+            [],
+          )
+          assert.equal(answers.calls(), 1)
+        },
+      }
+    }
+
+    for (const how of /** @type {const} */ (['reset', 'end', 'silence'])) {
+      test(`cuts of a kind (${how}): one message, each part once, and nothing of it is seen`, async (t) => {
+        const random = createRandom(version)
+        const most = how === 'silence' ? 2 : 50
+        let cuts = 0
+        const { page, send, isWhole } = await open(t, () =>
+          cuts++ < most ? { after: random.int(1, how === 'silence' ? 2_500 : 400), how } : undefined,
+        )
+        await send()
+        await isWhole()
+        assert.ok(cuts > (how === 'silence' ? 2 : 10), `${cuts} responses`)
+        const statuses = /** @type {string[]} */ (await page.evaluate('statuses'))
+        const asked = statuses.slice(statuses.indexOf('streaming'))
+        assert.deepEqual([...new Set(asked)], ['streaming', 'ready'])
+      })
+    }
+
+    test('a reload in mid-answer: the page has kept a part, and gets the rest through cuts', async (t) => {
+      let cuts = 0
+      const { page, send, hasMoreThan, isWhole, requests } = await open(
+        t,
+        (method) =>
+          method === 'GET' && cuts++ < 4 ? { after: 600, how: cuts % 2 ? 'reset' : 'end' } : undefined,
+        15,
+      )
+      await send()
+      await hasMoreThan(50)
+      await page.reload()
+      await hasMoreThan(50)
+      await isWhole()
+      assert.ok(requests.some((request) => request.includes('seen=')))
+    })
+
+    test('G6 Stop ends the model call, and the part that was there stays', async (t) => {
+      const { page, send, hasMoreThan, answers, isReady } = await open(t, () => undefined, 15)
+      await send()
+      await hasMoreThan(50)
+      await page.getByText('Stop').click()
+      await isReady()
+      await until(() => answers.signals[0]?.aborted)
+      const text = (await page.locator('.assistant .text').allTextContents()).join('')
+      assert.ok(text.length > 50 && TEXT.startsWith(text))
+      assert.deepEqual(await page.evaluate('errors'), [])
+    })
+  })
+}

@@ -1,0 +1,64 @@
+// The examples of the adapters, started as their first line says.
+
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { startChild } from '../support/child.mjs'
+import { freePort } from '../support/free-port.mjs'
+import { startRedis } from '../support/redis-server.mjs'
+import { deadline, until } from '../support/wait.mjs'
+
+const WORDS =
+  'Rivers remember where they have been, and a stream that is resumed goes on from where you left it.'
+
+/** @param {import('node:test').TestContext} t @param {string} name @param {Record<string, string>} [env] */
+async function serve(t, name, env = {}) {
+  const port = await freePort()
+  const script = new URL(`../../examples/adapters/${name}.mjs`, import.meta.url)
+  const none = { TIDEMARK_URL: '', REDIS_URL: '', KV_URL: '' }
+  const child = startChild(script, { env: { ...none, PORT: String(port), PACE_MS: '10', ...env } })
+  t.after(() => child.kill())
+  await until(() => child.output.includes('listening'), { message: () => child.output })
+  return { address: `http://127.0.0.1:${port}`, child }
+}
+
+/** @param {string} body of server-sent events of TanStack AI */
+const said = (body) => [...body.matchAll(/"delta":"([^"]*)"/g)].map(([, delta]) => delta).join('')
+
+test('TanStack AI: an answer that was asked of one server is followed on another', async (t) => {
+  const redis = await startRedis()
+  t.after(() => redis.close())
+  const env = { TIDEMARK_URL: redis.url }
+  const one = await serve(t, 'tanstack', env)
+  const two = await serve(t, 'tanstack', env)
+  const asked = await fetch(`${one.address}/chat`, { method: 'POST', headers: { 'x-run-id': 'run-1' } })
+  const reader = /** @type {ReadableStream<Uint8Array>} */ (asked.body).getReader()
+  let seen = ''
+  while (said(seen).length < 20) seen += Buffer.from((await reader.read()).value ?? []).toString()
+  await reader.cancel()
+  seen = seen.slice(0, seen.lastIndexOf('\n\n') + 2)
+  const last = [...seen.matchAll(/^id: ?(.*)$/gm)].at(-1)?.[1] ?? ''
+  const rest = fetch(`${two.address}/chat`, { headers: { 'last-event-id': last } }).then((got) => got.text())
+  assert.equal(said(seen) + said(await deadline(rest, 10_000, 'the rest of the answer')), WORDS)
+  const all = await fetch(`${two.address}/chat?runId=run-1&offset=-1`)
+  assert.equal(said(await all.text()), WORDS)
+})
+
+test('assistant-ui: an answer has one producer, and readers on every server', async (t) => {
+  const redis = await startRedis()
+  t.after(() => redis.close())
+  const env = { TIDEMARK_URL: redis.url }
+  const [one, two] = await Promise.all([serve(t, 'assistant-ui', env), serve(t, 'assistant-ui', env)])
+  const asked = await fetch(`${one.address}/chats/1`, { method: 'POST' })
+  const reader = /** @type {ReadableStream<Uint8Array>} */ (asked.body).getReader()
+  await reader.read()
+  await reader.cancel()
+  const others = [
+    fetch(`${two.address}/chats/1`),
+    fetch(`${two.address}/chats/1`, { method: 'POST' }),
+    fetch(`${one.address}/chats/1`),
+  ]
+  const texts = others.map((other) => other.then((got) => got.text()))
+  assert.deepEqual(await deadline(Promise.all(texts), 10_000, 'all answers'), [WORDS, WORDS, WORDS])
+  assert.equal((await fetch(`${one.address}/chats/1`, { method: 'DELETE' })).status, 204)
+  assert.equal((await fetch(`${two.address}/chats/1`)).status, 404)
+})

@@ -1,0 +1,370 @@
+// The server's side of the SDK's `WebSocketChatTransport`, with the SDK's own client, on sockets that are cut.
+
+import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import { describe, test } from 'node:test'
+import { chatRoutes, chatSocket } from 'tidemark/next'
+import { WebSocket, WebSocketServer } from 'ws'
+import { alsoWithAi7, openChat, textOf, userMessage, VERSIONS } from '../support/ai.mjs'
+import { eachStore } from '../support/stores.mjs'
+import { useEngines } from '../support/streams.mjs'
+import { deadline, until } from '../support/wait.mjs'
+
+const owner = 'ann'
+const WORDS = Array.from({ length: 30 }, (_, index) => `wörd ${index} 🌊 `)
+const LENGTH = WORDS.length + 4
+
+/** An answer, each of whose words waits for `step`. @param {() => Promise<unknown>} step */
+const answer = (step) =>
+  async function* generate(/** @type {any} */ { messageId }) {
+    yield { type: 'start', messageId }
+    yield { type: 'text-start', id: 't' }
+    for (const delta of WORDS) {
+      await step()
+      yield { type: 'text-delta', id: 't', delta }
+    }
+    yield { type: 'text-end', id: 't' }
+    yield { type: 'finish' }
+  }
+const quickly = answer(() => new Promise(setImmediate))
+
+/** An answer that waits after ten words. */
+function pausing() {
+  let count = 0
+  let pass = () => {}
+  const gate = new Promise((resolve) => {
+    pass = () => resolve(undefined)
+  })
+  return { generate: answer(async () => (count++ < 10 ? undefined : gate)), pass }
+}
+
+/**
+ * A server of sockets. `sent` counts the frames of the socket that was opened last.
+ * @param {import('node:test').TestContext} t
+ * @param {import('tidemark/next').ChatRoutes} routes
+ * @param {import('tidemark/next').ChatSocketOptions} [options]
+ * @param {(socket: any, frames: number) => void} [eachFrame]
+ */
+async function serve(t, routes, options, eachFrame = () => {}) {
+  const server = createServer()
+  const sockets = new WebSocketServer({ server })
+  const handle = chatSocket(routes, options)
+  sockets.on('connection', (socket, request) => {
+    let frames = 0
+    const { send } = socket
+    socket.send = (/** @type {any[]} */ ...args) => {
+      send.apply(socket, /** @type {any} */ (args))
+      eachFrame(socket, ++frames)
+    }
+    handle(socket, request)
+  })
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  t.after(() => {
+    for (const socket of sockets.clients) socket.terminate()
+    server.close()
+  })
+  const { port } = /** @type {import('node:net').AddressInfo} */ (server.address())
+  return { url: `ws://127.0.0.1:${port}/api/chat`, sockets }
+}
+
+/** A socket of no client's: what comes, and what is sent. @param {import('node:test').TestContext} t @param {string} url @param {object} [headers] */
+async function connect(t, url, headers) {
+  const socket = new WebSocket(url, { headers })
+  t.after(() => socket.terminate())
+  /** @type {any[]} */
+  const frames = []
+  /** @type {number | undefined} */
+  let code
+  socket.on('message', (data) => frames.push(JSON.parse(String(data))))
+  socket.on('close', (closed) => {
+    code = closed
+  })
+  await once(socket, 'open')
+  return {
+    socket,
+    frames,
+    send: (/** @type {any} */ frame) =>
+      socket.send(typeof frame === 'string' ? frame : JSON.stringify(frame)),
+    /** The frames of a request, once it has ended. @param {string} requestId */
+    async all(requestId) {
+      const own = () => frames.filter((frame) => frame.requestId === requestId)
+      await until(() => ['end', 'error', 'no-active'].includes(own().at(-1)?.type), { message: requestId })
+      return own()
+    },
+    closed: () => until(() => code, { message: 'it is closed' }).then(() => code),
+  }
+}
+
+const ask = (/** @type {string} */ requestId, /** @type {string} */ id, more = {}) => ({
+  type: 'send',
+  requestId,
+  id,
+  trigger: 'submit-message',
+  messages: [userMessage('hello')],
+  headers: {},
+  body: {},
+  ...more,
+})
+const resume = (/** @type {string} */ requestId, /** @type {string} */ id, more = {}) => ({
+  type: 'resume',
+  requestId,
+  id,
+  headers: {},
+  body: {},
+  ...more,
+})
+
+eachStore('next-socket', (store) => {
+  const open = useEngines(store)
+  const routesOf = (/** @type {any} */ options) =>
+    chatRoutes({ engine: open(), authorize: () => owner, generate: quickly, ...options })
+
+  test('many requests on one socket, each by its own number', async (t) => {
+    const { url } = await serve(t, routesOf({}))
+    const client = await connect(t, url)
+    const ids = Array.from({ length: 10 }, () => randomUUID())
+    for (const [index, id] of ids.entries()) client.send(ask(`r${index}`, id))
+    for (const index of ids.keys()) {
+      const frames = await client.all(`r${index}`)
+      assert.deepEqual(
+        frames.slice(0, -1).map(({ type, sequence }) => [type, sequence]),
+        Array.from({ length: LENGTH }, (_, sequence) => ['chunk', sequence]),
+      )
+      assert.equal(frames.at(-1).type, 'end')
+    }
+  })
+
+  test('resume: no-active, the whole, what follows a number, and what has ended but is asked for', async (t) => {
+    const { generate, pass } = pausing()
+    const { url } = await serve(t, routesOf({ generate }))
+    const client = await connect(t, url)
+    const id = randomUUID()
+    client.send(resume('none', id))
+    assert.deepEqual(await client.all('none'), [{ type: 'no-active', requestId: 'none' }])
+    client.send(ask('first', id))
+    await until(() => client.frames.filter(({ requestId }) => requestId === 'first').length === 12)
+    client.send(resume('whole', id))
+    client.send(resume('rest', id, { lastSequence: 6 }))
+    await until(() => client.frames.some(({ type }) => type === 'start'))
+    pass()
+    const first = await client.all('first')
+    const whole = await client.all('whole')
+    const rest = await client.all('rest')
+    const chunksOf = (/** @type {any[]} */ frames) => frames.filter(({ type }) => type === 'chunk')
+    const strip = (/** @type {any} */ { sequence, chunk }) => ({ sequence, chunk })
+    assert.deepEqual(chunksOf(whole).map(strip), chunksOf(first).map(strip))
+    assert.deepEqual(chunksOf(rest).map(strip), chunksOf(first).slice(7).map(strip))
+    assert.deepEqual([whole[0].type, rest[0].type], ['start', 'start'])
+    client.send(resume('over', id))
+    assert.equal((await client.all('over'))[0].type, 'no-active')
+    client.send(resume('late', id, { body: { after: 'user-hello' } }))
+    assert.deepEqual(chunksOf(await client.all('late')).map(strip), chunksOf(first).map(strip))
+  })
+
+  test('a client that goes stops nothing; an abort only if the application says so', async (t) => {
+    for (const stopOnAbort of [false, true]) {
+      const { generate, pass } = pausing()
+      const engine = open()
+      const { url } = await serve(t, routesOf({ engine, generate }), { stopOnAbort })
+      const [left, aborted] = [randomUUID(), randomUUID()]
+      const client = await connect(t, url)
+      client.send(ask('aborted', aborted))
+      await until(() => client.frames.length >= 12)
+      client.send({ type: 'abort', requestId: 'aborted' })
+      client.send({ type: 'abort', requestId: 'unknown' })
+      client.send(ask('left', left))
+      await until(async () => (await engine.status(left))?.state === 'active')
+      client.socket.terminate()
+      if (stopOnAbort) {
+        await until(async () => (await engine.status(aborted))?.stop !== null)
+        pass()
+        await until(async () => (await engine.status(aborted))?.state === 'stopped')
+      } else {
+        pass()
+        await until(async () => (await engine.status(aborted))?.state === 'complete')
+      }
+      await until(async () => (await engine.status(left))?.state === 'complete')
+    }
+  })
+
+  test('what is refused: users, chats that are being answered, frames, sizes, numbers, origins', async (t) => {
+    const { generate, pass } = pausing()
+    t.after(pass)
+    /** @type {any[]} */
+    const seen = []
+    const authorize = (/** @type {Request} */ request, /** @type {string} */ chatId) => {
+      const { headers } = request
+      seen.push([
+        chatId,
+        headers.get('cookie'),
+        headers.get('x-token'),
+        headers.get('origin'),
+        headers.get('host'),
+      ])
+      return headers.get('x-token') === 'mallory' ? null : owner
+    }
+    const { url } = await serve(t, routesOf({ generate, authorize }), {
+      maxFrameBytes: 4096,
+      maxRequests: 2,
+      origins: ['https://app.example.com'],
+    })
+    const { host } = new URL(url)
+    const client = await connect(t, url, { cookie: 'user=ann', origin: `http://${host}` })
+    const id = randomUUID()
+    const forged = { 'x-token': 'mallory', Cookie: 'user=bob', Origin: 'http://evil', Host: 'evil' }
+    client.send(ask('refused', id, { headers: forged }))
+    const [refused] = await client.all('refused')
+    assert.deepEqual([refused.type, refused.errorText], ['error', 'this chat is not yours'])
+    assert.deepEqual(seen[0].slice(0, 4), [id, 'user=ann', 'mallory', `http://${host}`])
+    client.send(ask('first', id))
+    await until(() => client.frames.some(({ type }) => type === 'chunk'))
+    client.send(ask('second', id))
+    assert.match((await client.all('second'))[0].errorText, /live producer|already|active/i)
+    client.send(ask('other', randomUUID()))
+    client.send(ask('many', randomUUID()))
+    assert.match((await client.all('many'))[0].errorText, /too many/)
+
+    for (const [bad, code] of /** @type {const} */ ([
+      ['{', 1008],
+      ['[]', 1008],
+      [{ ...ask('x', id), trigger: 'whatever' }, 1008],
+      [{ ...ask('x', id), messages: 'none' }, 1008],
+      [{ ...ask('x', id), headers: { a: 1 } }, 1008],
+      [{ ...resume('x', id), lastSequence: -1 }, 1008],
+      [{ ...ask('x', id), requestId: '' }, 1008],
+      [{ ...ask('x', id), requestId: 7 }, 1008],
+      [{ type: 'else', requestId: 'x' }, 1008],
+      ['x'.repeat(5000), 1009],
+    ])) {
+      const stranger = await connect(t, url)
+      stranger.send(bad)
+      assert.equal(await stranger.closed(), code, JSON.stringify(bad).slice(0, 60))
+    }
+    const binary = await connect(t, url)
+    binary.socket.send(Buffer.from(JSON.stringify(ask('x', id))))
+    assert.equal(await binary.closed(), 1003)
+    const evil = await connect(t, url, { origin: 'http://evil.example' })
+    assert.equal(await evil.closed(), 1008)
+    const known = await connect(t, url, { origin: 'https://app.example.com' })
+    known.send(resume('fine', randomUUID()))
+    assert.equal((await known.all('fine'))[0].type, 'no-active')
+    assert.throws(() => chatSocket(/** @type {any} */ ({})), { code: 'ERR_INVALID_ARGUMENT' })
+    assert.throws(() => chatSocket(routesOf({}), /** @type {any} */ ({ maxRequests: 0 })), {
+      code: 'ERR_INVALID_ARGUMENT',
+    })
+  })
+
+  test('G7 a client that does not read is not sent everything', async (t) => {
+    const engine = open()
+    const delta = 'x'.repeat(10_000)
+    async function* generate() {
+      yield { type: 'start' }
+      yield { type: 'text-start', id: 't' }
+      for (let count = 0; count < 2000; count++) yield { type: 'text-delta', id: 't', delta }
+      yield { type: 'text-end', id: 't' }
+      yield { type: 'finish' }
+    }
+    /** @type {any} */
+    let server
+    const { url } = await serve(
+      t,
+      routesOf({ engine, generate }),
+      { maxBufferedBytes: 100_000 },
+      (socket) => {
+        server = socket
+      },
+    )
+    const client = await connect(t, url)
+    const id = randomUUID()
+    client.socket.pause()
+    client.send(ask('slow', id))
+    await until(async () => (await engine.status(id))?.state === 'complete', { timeout: 15_000 })
+    await until(() => server?.bufferedAmount > 100_000, { message: 'it is not sent more' })
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    assert.ok(server.bufferedAmount < 200_000, `${server.bufferedAmount} bytes wait`)
+    client.socket.resume()
+    const frames = await client.all('slow')
+    assert.equal(frames.length, 2005)
+  })
+
+  test('G5 a server that closes closes the socket, and is not taken for the end', async (t) => {
+    const engine = open()
+    const { generate, pass } = pausing()
+    t.after(pass)
+    const { url } = await serve(t, routesOf({ engine, generate }))
+    const client = await connect(t, url)
+    client.send(ask('cut', randomUUID()))
+    await until(() => client.frames.length >= 12)
+    const closing = engine.close()
+    await client.closed()
+    assert.ok(!client.frames.some(({ type }) => type === 'end'))
+    await closing
+  })
+
+  if (VERSIONS.includes(7)) {
+    describe('ai 7', () => {
+      test('G1 a chat whose sockets are cut after every few chunks has the whole answer, once', async (t) => {
+        const sdk = await import('ai')
+        for (const [every, how] of /** @type {const} */ ([
+          [3, 'terminate'],
+          [7, 'close'],
+          [11, 'terminate'],
+          [34, 'close'],
+        ])) {
+          const engines = [open(), open()]
+          let step = 0
+          const generate = answer(() => new Promise((resolve) => setTimeout(resolve, 5)))
+          let further = every
+          const cut = (/** @type {any} */ socket, /** @type {number} */ frames) => {
+            if (frames !== further || step++ > 8) return
+            further += every
+            how === 'close' ? socket.close(1001) : socket.terminate()
+          }
+          const validate = /** @type {any} */ (sdk).safeValidateWebSocketChatTransportRequest
+          // Each socket may come to another server.
+          const servers = await Promise.all(
+            engines.map((engine) => serve(t, routesOf({ engine, generate }), { validate }, cut)),
+          )
+          const transports = servers.map(
+            ({ url }) =>
+              new /** @type {any} */ (sdk).WebSocketChatTransport({
+                url,
+                webSocket: WebSocket,
+                prepareReconnectToStreamRequest: () => ({ body: { after: 'user-hello' } }),
+              }),
+          )
+          const id = randomUUID()
+          let turn = 0
+          const chat = openChat(sdk, {
+            id,
+            transport: {
+              resumeStreamIsReplay: true,
+              sendMessages: (/** @type {any} */ options) => transports[0].sendMessages(options),
+              reconnectToStream: (/** @type {any} */ options) =>
+                transports[turn++ % 2].reconnectToStream(options),
+            },
+            onError: () => {},
+          })
+          await chat.sendMessage(userMessage('hello'))
+          for (let tries = 0; chat.status === 'error' && tries < 20; tries++) {
+            await deadline(chat.resumeStream(), 10_000, 'the answer is resumed')
+          }
+          assert.equal(chat.status, 'ready', `${chat.error}`)
+          assert.equal(textOf(chat.messages[1]), WORDS.join(''))
+          assert.deepEqual(
+            [
+              chat.messages.length,
+              chat.messages[1].parts.filter((/** @type {any} */ p) => p.type === 'text').length,
+            ],
+            [2, 1],
+          )
+          for (const transport of transports) transport.close()
+        }
+      })
+    })
+  }
+})
+
+alsoWithAi7(import.meta.url)

@@ -1,0 +1,111 @@
+// Whether a scenario's aims are met: by ratios to the better of its peers, made within a round.
+
+import { median, spread } from './statistics.mjs'
+
+export const OURS = 'tidemark'
+export const FLOOR = 'floor'
+
+/**
+ * One run of one subject, with what it measured; `othersPercent` is what others took of the machine meanwhile.
+ * @typedef {{ round: number, subject: string, point?: number, othersPercent: number, stolenPercent: number } & Record<string, any>} Run
+ *
+ * What is measured, of a run. It is NaN or null where there is nothing to measure.
+ * @typedef {(run: Run) => number | null} Of
+ *
+ * @typedef {object} Aim one of the limits is given
+ * @property {string} what
+ * @property {Of} of
+ * @property {boolean} [aboveFloor] what the driver alone takes in the same round is taken off
+ * @property {string} [ours] the subject that is judged: `tidemark`
+ * @property {string[]} [peers] those of the scenario
+ * @property {number} [atMost] so many times what the better peer has
+ * @property {number} [atLeast] so many times what the better peer has, where more is better
+ * @property {boolean} [isValue] the limit is one of the value itself
+ * @property {boolean} [isFlat] `atMost` bounds the largest value of the points by the smallest, of ours alone
+ * @property {string} [unit] of a value
+ *
+ * @typedef {object} Verdict
+ * @property {string} what
+ * @property {string} aim the limit, in words
+ * @property {string} peer the better one, with its value; a dash where none is needed
+ * @property {string} measured
+ * @property {number} n rounds
+ * @property {boolean | undefined} isMet undefined: nothing to judge by
+ */
+
+/** @param {Aim} aim @param {{ peers: string[], runs: Run[] }} measured runs of one point, unless the aim is about all @returns {Verdict} */
+export function judge(aim, { peers, runs }) {
+  if (aim.isFlat) return judgeFlatness(aim, runs)
+  const ours = valuesOf(aim, runs, aim.ours ?? OURS)
+  const limit = aim.atMost ?? aim.atLeast ?? Number.NaN
+  const isMost = aim.atMost !== undefined
+  const met = (/** @type {number[]} */ values) =>
+    values.length === 0 ? undefined : isMost ? median(values) <= limit : median(values) >= limit
+  const words = `${isMost ? '≤' : '≥'} ${Number(limit.toFixed(2))}`
+  if (aim.isValue) {
+    const values = [...ours.values()]
+    return {
+      what: aim.what,
+      aim: `${words}${aim.unit ? ` ${aim.unit}` : ''}`,
+      peer: '–',
+      measured: spread(values, 2),
+      n: values.length,
+      isMet: met(values),
+    }
+  }
+  const [better] = (aim.peers ?? peers)
+    .map((name) => ({ name, values: valuesOf(aim, runs, name) }))
+    .filter(({ values }) => values.size > 0)
+    .map((peer) => ({ ...peer, middle: median([...peer.values.values()]) }))
+    .toSorted((a, b) => (isMost ? a.middle - b.middle : b.middle - a.middle))
+  const ratios = [...ours].flatMap(([round, value]) => {
+    const peer = better?.values.get(round)
+    return peer === undefined ? [] : [value / peer]
+  })
+  return {
+    what: aim.what,
+    aim: `${words} × the better peer`,
+    peer: better?.name ?? '–',
+    measured: spread(ratios, 2),
+    n: ratios.length,
+    isMet: met(ratios),
+  }
+}
+
+/** @param {Aim} aim @param {Run[]} runs @returns {Verdict} */
+function judgeFlatness(aim, runs) {
+  const points = [...new Set(runs.map(({ point }) => point))]
+  const values = points.map((point) => {
+    const here = runs.filter((run) => run.point === point)
+    return median([...valuesOf(aim, here, aim.ours ?? OURS).values()])
+  })
+  const ratio = Math.max(...values) / Math.min(...values)
+  const limit = aim.atMost ?? Number.NaN
+  return {
+    what: aim.what,
+    aim: `largest ÷ smallest ≤ ${limit}`,
+    peer: '–',
+    measured: Number.isFinite(ratio) ? ratio.toFixed(2) : '–',
+    n: new Set(runs.map(({ round }) => round)).size,
+    isMet: Number.isFinite(ratio) && points.length > 1 ? ratio <= limit : undefined,
+  }
+}
+
+/**
+ * A subject's values by round; rounds without one, or without the floor where that is taken off, are left out.
+ * @param {Pick<Aim, 'of' | 'aboveFloor'>} measure @param {Run[]} runs of one point @param {string} subject
+ * @returns {Map<number, number>}
+ */
+export function valuesOf({ of, aboveFloor = false }, runs, subject) {
+  /** @type {Map<number, number>} */
+  const values = new Map()
+  for (const run of runs.filter((run) => run.subject === subject)) {
+    const floor = aboveFloor
+      ? runs.find(({ round, subject }) => round === run.round && subject === FLOOR)
+      : undefined
+    if (aboveFloor && !floor) continue
+    const value = (of(run) ?? Number.NaN) - (floor ? (of(floor) ?? Number.NaN) : 0)
+    if (Number.isFinite(value)) values.set(run.round, value)
+  }
+  return values
+}

@@ -1,0 +1,92 @@
+// What a run takes place on: a Redis server and processes of its own, all of them new.
+
+import { startRedis } from '../../__test__/support/redis-server.mjs'
+import { Cpus } from './measure.mjs'
+import { Worker } from './worker.mjs'
+
+export class Scene {
+  /** @type {Worker[]} */
+  #workers = []
+
+  /**
+   * Makes a scene, plays in it, and ends all of its processes.
+   * @template T
+   * @param {(scene: Scene) => Promise<T>} play
+   */
+  static async play(play) {
+    const scene = new Scene(await startRedis({ args: ['--maxclients', '20000'] }))
+    try {
+      return await play(scene)
+    } finally {
+      for (const worker of scene.#workers) worker.kill()
+      await scene.redis.close()
+    }
+  }
+
+  /** @param {import('../../__test__/support/redis-server.mjs').RedisServer} redis */
+  constructor(redis) {
+    this.redis = redis
+    /** The same user for every subject: peers have keys that the tests' user may not touch. */
+    this.url = redis.adminUrl
+  }
+
+  /**
+   * Starts a script in a process of its own and waits until it says that it is ready.
+   * @param {URL} script @param {object} task @param {number} [ms] how long that may take
+   */
+  async start(script, task, ms) {
+    const worker = new Worker(script, { url: this.url, ...task })
+    this.#workers.push(worker)
+    worker.said = await worker.answer(ms)
+    return worker
+  }
+
+  /** Connections of the subjects. */
+  async connections() {
+    return (await this.redis.admin.clients()).length - 1
+  }
+
+  /** What Redis and the machine do from now on. */
+  async watch() {
+    const { admin } = this.redis
+    await admin.cmd('CONFIG', 'RESETSTAT')
+    const begin = await redisCpuUs(admin)
+    const time = performance.now()
+    const cpus = new Cpus()
+    return {
+      end: async () => {
+        const { busyPercent, stolenPercent } = cpus.percent()
+        const redisUs = (await redisCpuUs(admin)) - begin
+        const wallMs = performance.now() - time
+        return {
+          wallMs,
+          redisUs,
+          redisPercent: redisUs / wallMs / 10,
+          stolenPercent,
+          commands: callsByCommand(await admin.info('commandstats')),
+          /** What was not the run's: a busy machine shows in the latencies first. @param {number} percent the processes' */
+          othersPercent: (/** @type {number} */ percent) =>
+            Math.max(0, busyPercent - percent - redisUs / wallMs / 10),
+        }
+      },
+    }
+  }
+}
+
+/** @param {import('../../__test__/support/resp.mjs').Admin} admin */
+async function redisCpuUs(admin) {
+  const { used_cpu_sys, used_cpu_user } = await admin.info('cpu')
+  return (Number(used_cpu_sys) + Number(used_cpu_user)) * 1e6
+}
+
+/** Calls by clients and by scripts, the watcher's own left out. @param {Record<string, string>} commandstats */
+function callsByCommand(commandstats) {
+  /** @type {Record<string, number>} */
+  const calls = {}
+  for (const [key, value] of Object.entries(commandstats)) {
+    const name = key.slice('cmdstat_'.length)
+    if (/^(info|config\|resetstat|client\|list|pubsub\|channels)$/.test(name)) continue
+    calls[name] = Number(/calls=(\d+)/.exec(value)?.[1])
+  }
+  return calls
+}

@@ -1,0 +1,79 @@
+// The readers' process: so many readers at once of one finished stream, as objects or as responses of server-sent events.
+
+import { Cpu, now } from '../lib/measure.mjs'
+import { median } from '../lib/statistics.mjs'
+import { answerWords, task } from '../lib/worker.mjs'
+import { subjectNamed } from '../subjects/index.mjs'
+
+/** A server that resumes streams is warm. */
+const WARM_UPS = 3
+const ID = 'burst-0'
+
+const { subject, url, chunks, readers, way } = task()
+
+/** Reads everything; calls back for each piece with the chunks that it holds. @type {(on: (chunks: number) => void) => Promise<void>} */
+let read
+
+if (way === 'objects') {
+  const client = await subjectNamed(subject).connect(url)
+  read = (on) => client.consume(ID, () => on(1))
+} else {
+  const { createEngine } = await import('tidemark')
+  const engine = createEngine({ url })
+  read = async (on) => {
+    const response = await engine.respond(new Request('http://localhost/'), ID)
+    const body = /** @type {AsyncIterable<Uint8Array>} */ (/** @type {unknown} */ (response.body))
+    for await (const piece of body) {
+      pieces.push(piece)
+      on(0)
+    }
+  }
+}
+
+/** What responses were made of; their events are counted when nothing is measured any more. @type {Uint8Array[]} */
+let pieces = []
+
+/** Every chunk has a line with its cursor. */
+const LINE = Buffer.from('\nid: ')
+
+function countEvents() {
+  const all = Buffer.concat(pieces)
+  pieces = []
+  let count = 0
+  for (let at = all.indexOf(LINE); at >= 0; at = all.indexOf(LINE, at + 1)) count++
+  return count
+}
+
+async function one() {
+  const begin = now()
+  let [first, count] = [0, 0]
+  await read((chunks) => {
+    first ||= now()
+    count += chunks
+  })
+  return { first: first - begin, last: now() - begin, count }
+}
+
+answerWords({
+  async warmUp() {
+    for (let count = 0; count < WARM_UPS; count++) await one()
+    pieces = []
+    return 'warm'
+  },
+  async replay() {
+    const cpu = new Cpu()
+    const all = await Promise.all(Array.from({ length: readers }, one))
+    const used = cpu.used()
+    const complete =
+      way === 'objects'
+        ? all.filter(({ count }) => count === chunks).length
+        : Math.floor(countEvents() / chunks)
+    return {
+      ...used,
+      complete,
+      firstMs: median(all.map(({ first }) => first)),
+      lastMs: median(all.map(({ last }) => last)),
+    }
+  },
+})
+process.send?.('following')

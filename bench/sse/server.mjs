@@ -1,0 +1,88 @@
+// The server's process: a response for each stream, over node:http to another process or as a web response whose body is read here.
+
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import { createEngine } from 'tidemark'
+import { Cpu } from '../lib/measure.mjs'
+import { answerWords, task } from '../lib/worker.mjs'
+import { streamId } from '../live/load.mjs'
+
+const { url, way, streams, fan } = task()
+const engine = createEngine({ url })
+const encoder = new TextEncoder()
+
+/** An event as one writes it who has the iterator alone. @param {import('tidemark').Chunk} chunk */
+const eventOf = (chunk) => `id: ${chunk.cursor}\ndata: ${chunk.text()}\n\n`
+
+/** @param {string} id */
+function webByHand(id) {
+  const chunks = engine.subscribe(id)
+  const body = new ReadableStream({
+    async pull(controller) {
+      const { done, value } = await chunks.next()
+      if (done) controller.close()
+      else controller.enqueue(encoder.encode(eventOf(value)))
+    },
+    async cancel() {
+      await chunks.return()
+    },
+  })
+  return new Response(body, { headers: { 'content-type': 'text/event-stream' } })
+}
+
+/** @param {import('node:http').ServerResponse} response @param {string} id */
+async function nodeByHand(response, id) {
+  response.writeHead(200, { 'content-type': 'text/event-stream' })
+  for await (const chunk of engine.subscribe(id)) {
+    if (!response.write(eventOf(chunk))) await once(response, 'drain')
+  }
+  response.end()
+}
+
+/** @type {Record<string, (id: string) => Response | Promise<Response>>} */
+const web = {
+  'web-by-hand': webByHand,
+  'tidemark-web': (id) => engine.respond(new Request('http://localhost/'), id),
+}
+
+let bytes = 0
+
+/** @param {(id: string) => Response | Promise<Response>} respond */
+const readAll = (respond) =>
+  Promise.all(
+    Array.from({ length: streams * fan }, async (_, index) => {
+      const { body } = await respond(streamId(index % streams))
+      for await (const piece of /** @type {AsyncIterable<Uint8Array>} */ (/** @type {unknown} */ (body)))
+        bytes += piece.byteLength
+    }),
+  )
+
+const respond = web[way]
+const server = createServer((request, response) => {
+  const id = String(request.url?.slice(1))
+  if (way === 'node-by-hand') return nodeByHand(response, id)
+  return engine.send(request, response, id)
+})
+
+/** @type {Promise<unknown> | undefined} */
+let read
+/** @type {Cpu} */
+let cpu
+answerWords({
+  begin() {
+    if (respond) read = readAll(respond)
+    return 'reading'
+  },
+  measure() {
+    cpu = new Cpu()
+    return { bytes }
+  },
+  freeze: () => ({ ...cpu.used(), bytes }),
+  async finish() {
+    await read
+    return { bytes }
+  },
+})
+server.listen(0, '127.0.0.1', () =>
+  process.send?.({ port: /** @type {import('node:net').AddressInfo} */ (server.address()).port }),
+)

@@ -1,0 +1,112 @@
+//! What keeps quiet streams alive, for all of an engine's together: leases, and looks at whether the store still has them.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use super::{produce::producer::Producer, read::hub::Hub, registry::Registry};
+use crate::{StreamId, store::MOST_LOOKS, util::sync::lock};
+
+/// What has happened to a stream without a word is found out within this.
+const LOOK: Duration = Duration::from_secs(10);
+/// Nothing is renewed more often.
+const SHORTEST: Duration = Duration::from_millis(50);
+
+/// Renews the leases of idle producers, those that no sign of life of their engine can renew.
+pub(super) async fn renew_leases(registry: Weak<Registry>) {
+    loop {
+        let Some(strong) = registry.upgrade() else { return };
+        let lease = strong.context.config.lease();
+        let vouched = strong.context.store().vouched_lease(lease);
+        let producers = lock(&strong.producers).all();
+        let renew = move |producer: Arc<Producer>| producer.renew_if_due(lease, vouched);
+        strong.context.in_turns(producers, renew);
+        drop(strong);
+        tokio::time::sleep((lease / 6).max(SHORTEST)).await;
+    }
+}
+
+/// Shows that this engine lives, while it has producers.
+pub(super) async fn vouch(registry: Weak<Registry>) {
+    loop {
+        let Some(strong) = registry.upgrade() else { return };
+        let lease = strong.context.config.lease();
+        let is_idle = lock(&strong.producers).is_empty();
+        let mut pause = lease / 3;
+        if !is_idle && strong.context.store().vouch(lease).await.is_err() {
+            pause = SHORTEST;
+        }
+        let doubted = Arc::clone(&strong.doubted);
+        drop(strong);
+        // However many doubt it.
+        tokio::time::sleep(SHORTEST).await;
+        let _ = tokio::time::timeout(pause, doubted.notified()).await;
+    }
+}
+
+/// Who has to be told when a stream is not as its hub knows it.
+struct Quiet {
+    hub: Arc<Hub>,
+    producers: Vec<Arc<Producer>>,
+}
+
+/// Looks for what has been done to streams without a word: their producers and readers would not look for minutes.
+pub(super) async fn find_changed(registry: Weak<Registry>) {
+    loop {
+        let Some(strong) = registry.upgrade() else { return };
+        let quiet = quiet(&strong);
+        drop(strong);
+        let looks = quiet.chunks(MOST_LOOKS);
+        let pause = LOOK / u32::try_from(looks.len().max(1)).unwrap_or(u32::MAX);
+        for some in looks {
+            let Some(strong) = registry.upgrade() else { return };
+            look(&strong, some).await;
+            drop(strong);
+            tokio::time::sleep(pause).await;
+        }
+        if quiet.is_empty() {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+}
+
+fn quiet(registry: &Registry) -> Vec<Quiet> {
+    let lease = registry.context.config.lease();
+    let mut producers: HashMap<StreamId, Vec<Arc<Producer>>> = HashMap::new();
+    if registry.context.store().vouched_lease(lease).is_some() {
+        for producer in lock(&registry.producers).all() {
+            if producer.is_quiet(LOOK / 2) {
+                producers
+                    .entry(producer.stream.clone())
+                    .or_default()
+                    .push(producer);
+            }
+        }
+    }
+    let hubs = registry.hubs.all().into_iter().filter_map(|hub| {
+        let producers = producers.remove(hub.stream()).unwrap_or_default();
+        let is_concerned = !producers.is_empty() || hub.is_vouched_by(None);
+        is_concerned.then_some(Quiet { hub, producers })
+    });
+    hubs.collect()
+}
+
+async fn look(registry: &Registry, some: &[Quiet]) {
+    let (some, known): (Vec<_>, Vec<_>) = some
+        .iter()
+        .filter_map(|quiet| Some((quiet, quiet.hub.known()?)))
+        .unzip();
+    if known.is_empty() {
+        return;
+    }
+    // What fails is looked at again, and everything after an outage.
+    let changed = registry.context.store().changed(&known).await.unwrap_or_default();
+    for Quiet { hub, producers } in changed.into_iter().filter_map(|place| some.get(place).copied()) {
+        for producer in producers {
+            producer.renew_if_idle(Duration::ZERO);
+        }
+        hub.doubt();
+    }
+}

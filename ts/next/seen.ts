@@ -1,0 +1,40 @@
+import type * as api from '../../index'
+import { MessageSketch } from '../messages/message-mark'
+import { cursorAt } from '../util/cursor'
+import type { AnswerMetadata } from './answer-start'
+
+/** What a page has of a message: its id, and the mark of what it has come to. */
+export interface Seen {
+  readonly id: string
+  readonly mark: string
+}
+
+/**
+ * The cursor behind which is what the page does not have; undefined: it has all, or something else than a part of this answer. The
+ * first place that fits is taken: what follows without making the message longer may come twice, and says the same again.
+ */
+export async function placeOfSeen(
+  engine: api.Engine,
+  { streamId, generation, lastSeq, state, owner, metadata }: api.StreamStatus,
+  { id, mark }: Seen,
+): Promise<string | undefined> {
+  // The page's copy of a message that was continued may be one of before, which is in no place of the answer.
+  if ((metadata as Partial<AnswerMetadata> | null)?.isContinued) return undefined
+  const sketch = new MessageSketch()
+  let place: string | undefined
+  const from = cursorAt(generation, 0)
+  try {
+    const chunks = engine.subscribe(streamId, { from, owner: owner ?? undefined, wait: 0 })
+    for await (const { seq, cursor, data } of chunks) {
+      sketch.take(JSON.parse(String(data)) ?? {})
+      if (sketch.id !== id) return undefined
+      if (place === undefined && sketch.is(mark)) place = cursor
+      if (place !== undefined && state === 'active') return place
+      if (seq >= lastSeq) break
+    }
+  } catch {
+    // What cannot be read any more is no place to go on from.
+    return undefined
+  }
+  return sketch.is(mark) ? undefined : place
+}

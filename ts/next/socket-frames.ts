@@ -1,0 +1,86 @@
+/** The frames of the AI SDK's `WebSocketChatTransport`, as its server reads and writes them. */
+import { invalidArgument } from '../errors/errors'
+
+/** Asks for an answer. */
+export interface SendFrame {
+  readonly type: 'send'
+  readonly requestId: string
+  /** The chat. */
+  readonly id: string
+  readonly trigger: 'submit-message' | 'regenerate-message'
+  readonly messageId?: string | undefined
+  readonly messages: readonly unknown[]
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: Readonly<Record<string, unknown>>
+  readonly metadata?: unknown
+}
+
+/**
+ * Asks for the current answer, after the chunk with this number if there is one. With `body.after`, the id of the last message, an
+ * answer to that message is sent although it has ended.
+ */
+export interface ResumeFrame {
+  readonly type: 'resume'
+  readonly requestId: string
+  readonly id: string
+  readonly lastSequence?: number | undefined
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: Readonly<Record<string, unknown>>
+  readonly metadata?: unknown
+}
+
+/** Its sender does not want the answer to that request any more. */
+export interface AbortFrame {
+  readonly type: 'abort'
+  readonly requestId: string
+}
+
+export type ChatFrame = SendFrame | ResumeFrame | AbortFrame
+
+const MAX_ID_BYTES = 256
+
+/** A frame out of its text; throws for what is none. */
+export function parseFrame(text: string): ChatFrame {
+  const frame: unknown = JSON.parse(text)
+  if (!isRecord(frame) || !isRequestId(frame.requestId)) throw invalidArgument('frame', 'has no requestId')
+  if (frame.type === 'abort') return frame as unknown as AbortFrame
+  const { type, id, headers, body } = frame
+  if (typeof id !== 'string' || !isRecord(body) || !isRecord(headers)) throw malformed()
+  if (!Object.values(headers).every((value) => typeof value === 'string')) throw malformed()
+  if (type === 'resume' && isSequence(frame.lastSequence)) return frame as unknown as ResumeFrame
+  if (type === 'send' && isQuestion(frame)) return frame as unknown as SendFrame
+  throw malformed()
+}
+
+const malformed = () => invalidArgument('frame', 'must be a send, resume or abort of WebSocketChatTransport')
+
+function isQuestion({ trigger, messageId, messages }: Record<string, unknown>): boolean {
+  const isKnown = trigger === 'submit-message' || trigger === 'regenerate-message'
+  return isKnown && (messageId === undefined || typeof messageId === 'string') && Array.isArray(messages)
+}
+
+function isSequence(value: unknown): boolean {
+  return value === undefined || (Number.isSafeInteger(value) && (value as number) >= 0)
+}
+
+function isRequestId(value: unknown): value is string {
+  return typeof value === 'string' && value !== '' && Buffer.byteLength(value) <= MAX_ID_BYTES
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+/** Confirms that there is an answer to resume. */
+export const startFrame = (requestId: string) => JSON.stringify({ type: 'start', requestId })
+
+/** A chunk, which is JSON already. */
+export const chunkFrame = (requestId: string, sequence: number, chunk: string) =>
+  `{"type":"chunk","requestId":${JSON.stringify(requestId)},"sequence":${sequence},"chunk":${chunk}}`
+
+export const endFrame = (requestId: string) => JSON.stringify({ type: 'end', requestId })
+
+export const noActiveFrame = (requestId: string) => JSON.stringify({ type: 'no-active', requestId })
+
+export const errorFrame = (requestId: string, errorText: string) =>
+  JSON.stringify({ type: 'error', requestId, errorText })

@@ -1,0 +1,90 @@
+import type { StreamChunk } from '@tanstack/ai' with { 'resolution-mode': 'import' }
+import type { Chunk } from '../../index'
+import type { Log } from '../core/log'
+import { fromNative, invalidArgument, TidemarkError } from '../errors/errors'
+import { clearTimeout, setTimeout } from '../util/timers'
+import { offsetOf, placeOf } from './offsets'
+
+export interface Entry {
+  offset: string
+  chunk: StreamChunk
+}
+
+function entryOf(runId: string, chunk: Chunk): Entry {
+  return { offset: offsetOf(runId, chunk.cursor), chunk: chunk.json<StreamChunk>() }
+}
+
+export interface Reading {
+  runId: string
+  after: string
+  signal: AbortSignal | undefined
+  /** How long the first chunk is waited for. */
+  deadlineMs: number
+}
+
+/** What follows an offset, to the close. What was cut short by anything else is an error, so that nobody takes it for all of the run. */
+export async function* read(log: Log, reading: Reading): AsyncGenerator<Entry, void, undefined> {
+  const { runId, after, signal, deadlineMs } = reading
+  const place = placeOf(after)
+  if (place.runId !== undefined && place.runId !== runId) {
+    throw invalidArgument('offset', 'is of another run than the one that is read')
+  }
+  if (signal?.aborted) return
+  const page = await look(log, place.from)
+  if (page === null && place.runId !== undefined) throw unknownRun(log)
+  const late = new AbortController()
+  // Without any, whatever comes first is what comes now.
+  const isEmpty = page === null || (page.next.endsWith('.0') && !page.closed)
+  const timer = isEmpty ? setTimeout(() => late.abort(), deadlineMs) : undefined
+  const over = signal === undefined ? late.signal : AbortSignal.any([signal, late.signal])
+  const from = page === null ? 'start' : page.chunks.length > 0 ? place.from : page.next
+  const following = log.follow({ from, signal: over, wait: '1d' })
+  try {
+    for await (const chunk of following) {
+      clearTimeout(timer)
+      yield entryOf(runId, chunk)
+    }
+  } catch (error) {
+    if (signal?.aborted) return
+    if (late.signal.aborted) throw lacking(log, `run produced no data within ${deadlineMs}ms`)
+    throw isGone(error) ? unknownRun(log) : error
+  } finally {
+    clearTimeout(timer)
+    await following.return()
+  }
+}
+
+/** What is there at this moment. */
+export async function snapshot(log: Log, runId: string): Promise<Entry[]> {
+  const entries: Entry[] = []
+  let from = 'start'
+  for (;;) {
+    const page = await log.look({ from })
+    if (page === null) return entries
+    for (const chunk of page.chunks) entries.push(entryOf(runId, chunk))
+    if (page.upToDate) return entries
+    from = page.next
+  }
+}
+
+/** Where a reader would begin; null when there is no such run. */
+async function look(log: Log, from: string) {
+  try {
+    return await log.look({ from, limit: 1 })
+  } catch (error) {
+    throw isGone(error) ? unknownRun(log) : error
+  }
+}
+
+/** Whether a run has been deleted, has expired, or is another one by now. */
+function isGone(error: unknown): boolean {
+  if (!(error instanceof TidemarkError)) return false
+  return error.code === 'ERR_GAP' || error.code === 'ERR_INTERRUPTED' || error.code === 'ERR_NOT_FOUND'
+}
+
+const unknownRun = (log: Log) => lacking(log, 'Unknown or expired run')
+
+function lacking({ streamId }: Log, problem: string): TidemarkError {
+  const message = `stream ${JSON.stringify(streamId)}: ${problem}`
+  return fromNative({ code: 'ERR_NOT_FOUND', message, streamId, retryable: false })
+}
