@@ -212,7 +212,7 @@ await runMain(async () => {
       return false
     }
   })()
-  if (!hasReference) say('without @durable-streams/server: npm ci --prefix bench')
+  if (!hasReference) say('without the reference server: @durable-streams/server is not installed')
   const names = Object.keys(subjects).filter((name) => hasReference || !name.startsWith('reference'))
   /** @type {Map<string, Record<string, number>[]>} */
   const results = new Map(names.map((name) => [name, []]))

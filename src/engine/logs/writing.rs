@@ -82,7 +82,11 @@ impl LogAppend {
                 .as_ref()
                 .map(|open| (open.config.clone(), open.metadata.clone()))
         };
-        is_plain(self) && is_plain(other) && self.owner == other.owner && makes(self) == makes(other)
+        is_plain(self)
+            && is_plain(other)
+            && self.generation == other.generation
+            && self.owner == other.owner
+            && makes(self) == makes(other)
     }
 
     fn frame(&self) -> Option<EncodedFrame> {

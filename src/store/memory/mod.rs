@@ -5,6 +5,7 @@
 
 mod cursors;
 mod forks;
+mod generations;
 mod groups;
 mod kept_stops;
 mod keyspace;

@@ -48,11 +48,7 @@ impl RedisStore {
             .text(optional(
                 config.and_then(|config| number(config.expires_at)).as_ref(),
             ))
-            .text(if create.is_some_and(|create| create.is_first_part) {
-                "1"
-            } else {
-                ""
-            })
+            .text(flag(create.is_some_and(|create| create.is_first_part)))
             .text(check(&write.owner))
             .show(write.writer)
             .show(writes.last().map_or(0, |last| last.batch))
@@ -71,7 +67,7 @@ impl RedisStore {
             .text(number(producer.map(|producer| producer.epoch)).unwrap_or_default())
             .text(number(producer.map(|producer| producer.seq)).unwrap_or_default())
             .text(optional(write.order.as_ref()))
-            .text(if write.close { "1" } else { "" })
+            .text(flag(write.close))
             .show(frame.map_or(0, |frame| frame.count))
             .bytes(frame.map_or(&[], |frame| &frame.bytes));
         call = with_large(call, write.large);
@@ -82,18 +78,7 @@ impl RedisStore {
                 .and_then(|create| create.stage)
                 .map_or_else(String::new, |stage| stage.to_string()),
         );
-        call = call.show(more.len());
-        for write in more {
-            let (producer, frame) = (write.producer.as_ref(), write.frame.as_ref());
-            call = call
-                .text(optional(producer.map(|producer| &producer.id)))
-                .text(number(producer.map(|producer| producer.epoch)).unwrap_or_default())
-                .text(number(producer.map(|producer| producer.seq)).unwrap_or_default())
-                .text(optional(write.order.as_ref()))
-                .show(frame.map_or(0, |frame| frame.count))
-                .bytes(frame.map_or(&[], |frame| &frame.bytes))
-                .text(write.essence.as_deref().unwrap_or_default());
-        }
+        call = with_more(call, more);
         call = with_seal(call, write.seal.as_ref());
         let written = reply::logs(stream, self.call(call).await?)?;
         let head = written.last().and_then(|(written, _)| written.head.as_ref());
@@ -138,4 +123,24 @@ impl RedisStore {
         };
         reply::forks(self.call(call).await?)
     }
+}
+
+/// What is written in the same step.
+fn with_more(call: Call, more: &[LogWrite]) -> Call {
+    let number = |number: Option<u64>| number.map_or_else(String::new, |number| number.to_string());
+    more.iter().fold(call.show(more.len()), |call, write| {
+        let (producer, frame) = (write.producer.as_ref(), write.frame.as_ref());
+        call.text(optional(producer.map(|producer| &producer.id)))
+            .text(number(producer.map(|producer| producer.epoch)))
+            .text(number(producer.map(|producer| producer.seq)))
+            .text(optional(write.order.as_ref()))
+            .show(frame.map_or(0, |frame| frame.count))
+            .bytes(frame.map_or(&[], |frame| &frame.bytes))
+            .text(write.essence.as_deref().unwrap_or_default())
+    })
+}
+
+/// How scripts take what is or is not.
+fn flag(is_set: bool) -> &'static str {
+    if is_set { "1" } else { "" }
 }
