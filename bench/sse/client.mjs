@@ -6,15 +6,12 @@ import { streamId } from '../live/load.mjs'
 
 const { port, streams, fan } = task()
 const agent = new Agent({ maxSockets: Number.POSITIVE_INFINITY })
-let bytes = 0
 
 /** @param {string} id */
 const readOne = (id) =>
   new Promise((resolve, reject) => {
     const request = get({ port, host: '127.0.0.1', path: `/${id}`, agent }, (response) => {
-      response.on('data', (/** @type {Buffer} */ piece) => {
-        bytes += piece.length
-      })
+      response.resume()
       response.on('end', resolve)
       response.on('error', reject)
     })
@@ -26,11 +23,9 @@ const read = Promise.all(
 )
 
 answerWords({
-  measure: () => ({ bytes }),
-  freeze: () => ({ bytes }),
   async finish() {
     await read
-    return { bytes }
+    return 'read'
   },
 })
 process.send?.('reading')

@@ -12,27 +12,23 @@ export const runResponses = (way, load) =>
     const server = await scene.start(new URL('./server.mjs', import.meta.url), { ...task, way })
     await server.ask('begin')
     const isWeb = way.endsWith('web') || way.startsWith('web')
-    // Who counts what arrives: a body is read by the server's process itself.
-    const reader = isWeb
-      ? server
+    const client = isWeb
+      ? undefined
       : await scene.start(new URL('./client.mjs', import.meta.url), { ...task, port: server.said.port })
     await until(async () => (await scene.redis.admin.channels()).length >= load.streams)
     await publisher.ask('warmUp')
     const watch = await scene.watch()
-    const before = await reader.ask('measure')
-    if (reader !== server) await server.ask('measure')
+    const before = await server.ask('measure')
     const wrote = await publisher.ask('finish', load.seconds * 1000 + 30_000)
     const used = await server.ask('freeze')
-    const after = reader === server ? used : await reader.ask('freeze')
     const redis = await watch.end()
-    const [all] = await Promise.all([
-      reader.ask('finish', graceMs(load) + 60_000),
-      publisher.ask('end', graceMs(load) + 60_000),
-    ])
+    const limit = graceMs(load) + 60_000
+    await Promise.all([client?.ask('finish', limit), publisher.ask('end', limit)])
+    const all = await server.ask('finish', limit)
     const offered = Array.from({ length: load.streams }, (_, index) => chunksOf(load, index))
     const deliveries = offered.reduce((sum, chunks) => sum + chunks, 0) * load.fan
     // Chunks are not told apart in an event stream; all of them are as long as each other, but for a few digits.
-    const chunks = (after.bytes - before.bytes) / (all.bytes / deliveries)
+    const chunks = (used.bytes - before.bytes) / (all.bytes / deliveries)
     return {
       mainUs: used.mainUs / chunks,
       processUs: used.processUs / chunks,

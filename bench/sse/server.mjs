@@ -45,7 +45,12 @@ const web = {
   'tidemark-web': (id) => engine.respond(new Request('http://localhost/'), id),
 }
 
-let bytes = 0
+/** Of bodies that are read here. */
+let read = 0
+/** @type {Set<import('node:net').Socket>} */
+const sockets = new Set()
+/** What has been written, counted where the work is done: a client may have yet to read it. */
+const bytes = () => [...sockets].reduce((sum, socket) => sum + socket.bytesWritten, read)
 
 /** @param {(id: string) => Response | Promise<Response>} respond */
 const readAll = (respond) =>
@@ -53,7 +58,7 @@ const readAll = (respond) =>
     Array.from({ length: streams * fan }, async (_, index) => {
       const { body } = await respond(streamId(index % streams))
       for await (const piece of /** @type {AsyncIterable<Uint8Array>} */ (/** @type {unknown} */ (body)))
-        bytes += piece.byteLength
+        read += piece.byteLength
     }),
   )
 
@@ -64,23 +69,25 @@ const server = createServer((request, response) => {
   return engine.send(request, response, id)
 })
 
+server.on('connection', (socket) => sockets.add(socket))
+
 /** @type {Promise<unknown> | undefined} */
-let read
+let all
 /** @type {Cpu} */
 let cpu
 answerWords({
   begin() {
-    if (respond) read = readAll(respond)
+    if (respond) all = readAll(respond)
     return 'reading'
   },
   measure() {
     cpu = new Cpu()
-    return { bytes }
+    return { bytes: bytes() }
   },
-  freeze: () => ({ ...cpu.used(), bytes }),
+  freeze: () => ({ ...cpu.used(), bytes: bytes() }),
   async finish() {
-    await read
-    return { bytes }
+    await all
+    return { bytes: bytes() }
   },
 })
 server.listen(0, '127.0.0.1', () =>
