@@ -5,7 +5,6 @@
 
 mod cursors;
 mod forks;
-mod generations;
 mod groups;
 mod kept_stops;
 mod keyspace;

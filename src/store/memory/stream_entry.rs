@@ -9,7 +9,6 @@ use ulid::Ulid;
 use super::{
     cursors::Cursors,
     forks::{ForkNames, Prefix},
-    generations::{following, is_later, later},
     groups::Groups,
     kept_stops::KeptStops,
     order::{following, is_later, later},
