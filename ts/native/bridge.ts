@@ -202,7 +202,7 @@ export class Bridge {
     return false
   }
 
-  // `#dispatch` is long because it has a case for each record, and the cases share the position in the drain.
+  // `#dispatch` is long, since it has a case for each record, and the cases share the position in the drain.
   #dispatch(drain: DrainCursor, larges: readonly abi.Parcel[] = []): void {
     const words = this.#words
     const end = words[1] as number

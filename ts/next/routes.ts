@@ -157,7 +157,7 @@ const checkRoutes = object({
  * })
  * ```
  */
-// `chatRoutes` is long because its three handlers share its arguments.
+// `chatRoutes` is long, since its three handlers share its arguments.
 export function chatRoutes<Message = unknown>(options: ChatRoutesOptions<Message>): ChatRoutes {
   called(chatRoutes, () =>
     required(checkRoutes(options, 'options'), 'options', 'engine', 'authorize', 'generate'),

@@ -7,7 +7,7 @@ use tokio::time::sleep;
 use super::{
     LogAppend,
     copying::{Copied, Extent, copy},
-    line::Turn,
+    turn::Turn,
 };
 use crate::{
     Cursor, Error, Result, StreamId,

@@ -2,22 +2,22 @@
 
 use std::{
     collections::{HashMap, VecDeque},
-    sync::{
-        Arc, Mutex as Lock,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex as Lock, atomic::AtomicU64},
 };
 
 use tokio::sync::{Mutex, MutexGuard, oneshot};
 use ulid::Ulid;
 
-use super::LogAppend;
+use super::{LogAppend, turn::Turn};
 use crate::{
-    Cursor, Error, Result, StreamId,
+    Error, Result, StreamId,
     engine::context::Context,
-    store::logs::LogWritten,
+    store::logs::{LogHead, LogWritten},
     util::{sync::lock, ulids::next_ulid},
 };
+
+/// The open part is sealed when it has this many entries.
+const OPEN_ENTRIES: u64 = 256;
 
 /// How many logs are remembered while nobody appends to them.
 const REMEMBERED: usize = 1000;
@@ -47,18 +47,6 @@ const TOGETHER: usize = 64;
 /// … of so many bytes.
 const TOGETHER_BYTES: usize = 256 * 1024;
 
-/// The state of the log after the last append.
-pub(super) struct Turn {
-    pub writer: Ulid,
-    batches: Arc<AtomicU64>,
-    /// The last chunk of the log that this engine knows of: `None` before its first append.
-    pub known: Option<Cursor>,
-    /// The ordinal of that generation.
-    pub ordinal: u64,
-    /// How many of its entries are open.
-    pub open: u64,
-}
-
 impl Default for Lines {
     fn default() -> Self {
         Self {
@@ -78,13 +66,7 @@ impl Lines {
         if lines.len() >= REMEMBERED {
             lines.retain(|_, line| Arc::strong_count(line) > 1);
         }
-        let turn = Turn {
-            writer: self.writer,
-            batches: Arc::clone(&self.batches),
-            known: None,
-            ordinal: 0,
-            open: 0,
-        };
+        let turn = Turn::new(self.writer, Arc::clone(&self.batches));
         let line = Arc::new(Line {
             turn: Mutex::new(turn),
             waiting: Lock::default(),
@@ -151,8 +133,17 @@ impl Line {
     }
 }
 
-impl Turn {
-    pub fn next_batch(&self) -> u64 {
-        self.batches.fetch_add(1, Ordering::Relaxed) + 1
+/// Seals the open part in a moment, if it has become long.
+pub(super) fn seal_later(context: &Arc<Context>, line: &Arc<Line>, stream: &StreamId, head: &LogHead) {
+    if head.open < OPEN_ENTRIES || head.terminal.is_some() {
+        return;
     }
+    let (context, line, stream) = (Arc::clone(context), Arc::clone(line), stream.clone());
+    let spawner = Arc::clone(&context);
+    spawner.spawn(async move {
+        let mut turn = line.turn().await;
+        if turn.open >= OPEN_ENTRIES {
+            turn.seal(&context, &stream).await;
+        }
+    });
 }

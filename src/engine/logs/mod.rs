@@ -4,6 +4,7 @@ mod copying;
 mod forking;
 mod line;
 mod page;
+mod turn;
 mod writing;
 
 pub use forking::LogFork;
@@ -71,7 +72,7 @@ impl Engine {
                 };
                 finished::announce(&self.context, stream, cursor, terminal);
             }
-            writing::seal_later(&self.context, line, stream, head);
+            line::seal_later(&self.context, line, stream, head);
         }
     }
 

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use tokio::time::Instant;
 use ulid::Ulid;
 
-use super::line::{Line, Turn};
+use super::turn::Turn;
 use crate::{
     Cursor, Error, Result, StreamId,
     engine::{context::Context, large::Large, produce::sealing},
@@ -14,15 +14,12 @@ use crate::{
     store::{
         Appended, OwnerCheck, Piece,
         logs::{
-            FOREVER, IfThere, LogConfig, LogCreate, LogHead, LogOutcome, LogProducer, LogWrite, LogWritten,
-            NOBODY, essence,
+            FOREVER, IfThere, LogConfig, LogCreate, LogOutcome, LogProducer, LogWrite, LogWritten, NOBODY,
+            essence,
         },
     },
     util::ulids::next_ulid,
 };
-
-/// The open part is sealed when it has this many entries.
-const OPEN_ENTRIES: u64 = 256;
 
 /// How often a large chunk is stored again, if its log was recreated meanwhile or the store has lost its pieces.
 const ATTEMPTS: usize = 8;
@@ -315,7 +312,7 @@ impl Turn {
     }
 
     /// Seals the open part, or its beginning. If that fails, the log stays as it is.
-    async fn seal(&mut self, context: &Arc<Context>, stream: &StreamId) {
+    pub(super) async fn seal(&mut self, context: &Arc<Context>, stream: &StreamId) {
         let Some(Cursor { generation, .. }) = self.known.filter(|_| self.open > 1) else {
             return;
         };
@@ -354,19 +351,4 @@ async fn upload(context: &Arc<Context>, stream: &StreamId, generation: Ulid, lar
         }
     }
     Ok(())
-}
-
-/// Seals the open part in a moment, if it has become long.
-pub(super) fn seal_later(context: &Arc<Context>, line: &Arc<Line>, stream: &StreamId, head: &LogHead) {
-    if head.open < OPEN_ENTRIES || head.terminal.is_some() {
-        return;
-    }
-    let (context, line, stream) = (Arc::clone(context), Arc::clone(line), stream.clone());
-    let spawner = Arc::clone(&context);
-    spawner.spawn(async move {
-        let mut turn = line.turn().await;
-        if turn.open >= OPEN_ENTRIES {
-            turn.seal(&context, &stream).await;
-        }
-    });
 }
