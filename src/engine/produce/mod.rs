@@ -132,8 +132,9 @@ impl Engine {
             is_open
         };
         if !is_open {
-            self.registry.forget_producer(&producer, &hub);
+            // In this order: one that is forgotten without an end ends as if its lease had expired.
             self.take_back(&producer, has_joined).await;
+            self.registry.forget_producer(&producer, &hub);
             return Err(Error::Closed);
         }
         stop::recall(&self.registry, &stream);
