@@ -195,7 +195,8 @@ export class RedisServer {
     } finally {
       await this.stop('SIGKILL')
       this.admin.close()
-      await rm(this.folder, { recursive: true, force: true })
+      // A child of the server that rewrites its file may outlive it for a moment.
+      await rm(this.folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 })
     }
   }
 }
