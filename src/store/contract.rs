@@ -81,9 +81,9 @@ pub enum LiveMessage {
         /// How it ended.
         terminal: Terminal,
     },
-    /// A generation began; its first chunk will be `base + 1`.
+    /// A generation began, of which the first chunk is `base + 1`; or another producer goes on with it.
     Started {
-        /// The new generation.
+        /// Which one it is.
         generation: Ulid,
         /// The last seq before it.
         base: u64,

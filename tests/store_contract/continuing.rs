@@ -65,8 +65,14 @@ pub async fn g4_a_producer_goes_on_and_the_one_before_is_fenced(world: &World) {
     assert_eq!(chunks(&page), numbered(&whole));
     let end = Heard::Ended(old.generation(), 5, terminal(Outcome::Complete, ""));
     let heard = there.heard.wait(&chat, &end).await;
+    let again = Heard::Started(old.generation(), 0);
     let is_news = |heard: &&Heard| matches!(heard, Heard::Ended(..) | Heard::Started(..));
-    assert_eq!(heard.iter().filter(is_news).count(), 1, "{heard:?}");
+    let news: Vec<_> = heard.iter().filter(is_news).collect();
+    assert_eq!(
+        news,
+        [&again, &again, &end],
+        "twice another producer, and one end: {heard:?}"
+    );
 }
 
 pub async fn g4_a_batch_that_was_fast_before_is_fenced_after(world: &World) {

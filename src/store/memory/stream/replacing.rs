@@ -1,7 +1,7 @@
 //! Another producer goes on with a generation, in the place of its only one.
 
 use super::{Stream, Transaction};
-use crate::store::{ControlMessage, Restore, Start, Started, memory::transaction::Message};
+use crate::store::{ControlMessage, LiveMessage, Restore, Start, Started, memory::transaction::Message};
 
 impl Stream {
     /// Whether a producer may take the place of the one that is there.
@@ -11,7 +11,12 @@ impl Stream {
 
     /// Another one takes its place, and it is told.
     pub fn go_on(&mut self, transaction: &mut Transaction, start: &Start) -> Started {
-        self.replace(transaction, start, self.turn + 1)
+        let started = self.replace(transaction, start, self.turn + 1);
+        transaction.tell(LiveMessage::Started {
+            generation: started.generation,
+            base: started.base,
+        });
+        started
     }
 
     /// The same for one that did so before the store has lost that; whether the generation has to begin again, since what follows in

@@ -194,7 +194,7 @@ local function out_of_turn(id, epoch, number)
   end
 end
 
-local function try(name, epoch, number, given_order, chunks, frame, essence)
+local function attempt(name, epoch, number, given_order, chunks, frame, essence)
   local id, order, count = option(name), option(given_order), tonumber(chunks)
   local is_nothing = count == 0 and IS_CLOSE
   if is_closed then
@@ -229,7 +229,7 @@ end
 
 local outcomes, texts = {}, {}
 for i, write in ipairs(writes) do
-  local word, one, other = try(unpack(write))
+  local word, one, other = attempt(unpack(write))
   outcomes[i] = { word, record.q, one, other }
   texts[i] = word .. ' ' .. record.q .. (one and word ~= 'written' and word ~= 'made' and ' ' .. one or '') .. (other and ' ' .. other or '')
 end
