@@ -162,6 +162,8 @@ describe('G5: signs of life', { concurrency: true }, () => {
       ways.map((way) => first.produce(way, { ifActive: way === 'share' ? 'share' : 'error' })),
     )
     await Promise.all(producers.map((producer) => producer.append('1')))
+    // For this one the first process goes on showing that it lives.
+    const kept = await first.produce('kept')
     const readers = ways.map((way) => follow(reading, way, { name: way, follow: 'all' }))
     await Promise.all(readers.map((reader) => reader.has(1)))
     // The reader's process looks at the first one by now.
@@ -186,6 +188,7 @@ describe('G5: signs of life', { concurrency: true }, () => {
       )
     }
     assert.ok(now() - died < LEASE_MS + SLACK_MS, `${now() - died} ms`)
+    assert.equal(await kept.complete(), 'complete')
   })
 
   test('G5: a producer that cannot go on while its process lives: its readers are told', async (t) => {
