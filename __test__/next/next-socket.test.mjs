@@ -7,7 +7,7 @@ import { createServer } from 'node:http'
 import { describe, test } from 'node:test'
 import { chatRoutes, chatSocket } from 'tidemark/next'
 import { WebSocket, WebSocketServer } from 'ws'
-import { alsoWithAi7, openChat, textOf, userMessage, VERSIONS } from '../support/ai.mjs'
+import { alsoWithAi7, openChat, textOf, userMessage, VERSIONS, wordAnswer } from '../support/ai.mjs'
 import { eachStore } from '../support/stores.mjs'
 import { useEngines } from '../support/streams.mjs'
 import { deadline, until } from '../support/wait.mjs'
@@ -16,18 +16,8 @@ const owner = 'ann'
 const WORDS = Array.from({ length: 30 }, (_, index) => `wörd ${index} 🌊 `)
 const LENGTH = WORDS.length + 4
 
-/** An answer, each of whose words waits for `step`. @param {() => Promise<unknown>} step */
-const answer = (step) =>
-  async function* generate(/** @type {any} */ { messageId }) {
-    yield { type: 'start', messageId }
-    yield { type: 'text-start', id: 't' }
-    for (const delta of WORDS) {
-      await step()
-      yield { type: 'text-delta', id: 't', delta }
-    }
-    yield { type: 'text-end', id: 't' }
-    yield { type: 'finish' }
-  }
+/** @param {() => Promise<unknown>} step */
+const answer = (step) => wordAnswer(WORDS, step)
 const quickly = answer(() => new Promise(setImmediate))
 
 /** An answer that waits after ten words. */

@@ -8,7 +8,7 @@ import { createServer } from 'node:http'
 import { Readable } from 'node:stream'
 import { describe, test } from 'node:test'
 import { chatRoutes } from 'tidemark/next'
-import { alsoWithAi7, openChat, textOf, userMessage, VERSIONS } from '../support/ai.mjs'
+import { alsoWithAi7, openChat, textOf, userMessage, VERSIONS, wordAnswer } from '../support/ai.mjs'
 import { eachStore } from '../support/stores.mjs'
 import { useEngines } from '../support/streams.mjs'
 import { deadline, until } from '../support/wait.mjs'
@@ -20,20 +20,8 @@ const skip = existsSync(CLIENT) ? false : 'node scripts/cuts.mjs installs @ai-sd
 const owner = 'ann'
 const WORDS = Array.from({ length: 30 }, (_, index) => `wörd ${index} 🌊 `)
 
-const answer = (
-  /** @type {() => Promise<unknown>} */ step,
-  /** @type {readonly object[]} */ end = [{ type: 'finish' }],
-) =>
-  async function* generate(/** @type {any} */ { messageId }) {
-    yield { type: 'start', messageId }
-    yield { type: 'text-start', id: 't' }
-    for (const delta of WORDS) {
-      await step()
-      yield { type: 'text-delta', id: 't', delta }
-    }
-    yield { type: 'text-end', id: 't' }
-    yield* end
-  }
+/** @param {() => Promise<unknown>} step @param {readonly object[]} [end] */
+const answer = (step, end) => wordAnswer(WORDS, step, end)
 const slowly = () => new Promise((resolve) => setTimeout(resolve, 5))
 
 /** The chunks of a response. @param {Response} response @returns {Promise<any[]>} */

@@ -278,3 +278,19 @@ export function textOf(message) {
     .map((/** @type {any} */ part) => part.text)
     .join('')
 }
+
+/**
+ * The chunks of a plain answer. Each word waits for `step`.
+ * @param {readonly string[]} words @param {() => Promise<unknown>} step @param {readonly object[]} [end] what follows its text
+ */
+export const wordAnswer = (words, step, end = [{ type: 'finish' }]) =>
+  async function* generate(/** @type {any} */ { messageId }) {
+    yield { type: 'start', messageId }
+    yield { type: 'text-start', id: 't' }
+    for (const delta of words) {
+      await step()
+      yield { type: 'text-delta', id: 't', delta }
+    }
+    yield { type: 'text-end', id: 't' }
+    yield* end
+  }

@@ -7,10 +7,7 @@ use tidemark::{
 
 use crate::{
     heard::Heard,
-    world::{
-        Engine, LONG, Producer, SHORT, World, chunks, code, done, ended, id, numbered, owned, pass, share,
-        start, terminal,
-    },
+    world::{LONG, World, chunks, code, done, ended, id, lost, numbered, owned, share, start, terminal},
 };
 
 fn go_on() -> Start {
@@ -162,28 +159,10 @@ pub async fn a_stop_goes_on_too(world: &World) {
     assert_eq!(new.complete().await, stopped);
 }
 
-/// A generation with which another producer has gone on, of which the store has lost everything.
-async fn lost(engines: [&Engine; 2]) -> (Producer<'_>, Producer<'_>) {
-    let shortly = |mut request: Start| {
-        request.ttl.active = SHORT;
-        request
-    };
-    let mut old = engines[0].produce_as(&id("chat"), shortly(start())).await;
-    old.write(&["one", "two"]).await;
-    let mut new = engines[1].produce_as(&id("chat"), shortly(go_on())).await;
-    new.write(&["three"]).await;
-    pass(SHORT).await;
-    for producer in [&mut old, &mut new] {
-        producer.start.ttl.active = LONG;
-        assert_eq!(producer.renew(LONG).await, Appended::Missing);
-    }
-    (old, new)
-}
-
 pub async fn g4_whoever_went_on_last_is_put_back_over_the_one_before(world: &World) {
     let (here, there) = (world.engine(), world.engine());
     for astray in [&[][..], &["astray", "more"]] {
-        let (mut old, mut new) = lost([&here, &there]).await;
+        let (mut old, mut new) = lost([&here, &there], &id("chat"), [start(), go_on()]).await;
         assert_eq!(old.restore(1).await, done(1), "it was faster");
         old.seq = 1;
         old.write(&["two"]).await;
@@ -206,7 +185,7 @@ pub async fn g4_whoever_went_on_last_is_put_back_over_the_one_before(world: &Wor
 
 pub async fn g4_the_one_before_is_not_put_back(world: &World) {
     let (here, there) = (world.engine(), world.engine());
-    let (old, mut new) = lost([&here, &there]).await;
+    let (old, mut new) = lost([&here, &there], &id("chat"), [start(), go_on()]).await;
     assert_eq!(new.restore(2).await, done(2));
     assert_eq!(old.restore(0).await, Appended::Fenced);
     new.seq = 2;

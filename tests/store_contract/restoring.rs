@@ -9,9 +9,7 @@ use ulid::Ulid;
 
 use crate::{
     heard::Heard,
-    world::{
-        Engine, LONG, Producer, SHORT, World, chunks, done, id, numbered, pass, start, takeover, terminal,
-    },
+    world::{self, Engine, LONG, Producer, World, chunks, done, id, numbered, start, takeover, terminal},
 };
 
 /// Two generations, the second a takeover of the first one's two chunks, of which the store has lost everything.
@@ -20,21 +18,9 @@ async fn lost<'a>(
     stream: &StreamId,
     if_active: IfActive,
 ) -> (Producer<'a>, Producer<'a>) {
-    let shortly = |mut request: Start| {
-        request.ttl.active = SHORT;
-        request
-    };
-    let first = shortly(Start { if_active, ..start() });
-    let mut old = engines[0].produce_as(stream, first).await;
-    old.write(&["one", "two"]).await;
-    let mut new = engines[1].produce_as(stream, shortly(takeover())).await;
+    let starts = [Start { if_active, ..start() }, takeover()];
+    let (old, new) = world::lost(engines, stream, starts).await;
     assert_eq!((new.started.ordinal, new.started.seq), (2, 2));
-    new.write(&["three"]).await;
-    pass(SHORT).await;
-    for producer in [&mut old, &mut new] {
-        producer.start.ttl.active = LONG;
-        assert_eq!(producer.renew(LONG).await, Appended::Missing);
-    }
     (old, new)
 }
 

@@ -264,6 +264,28 @@ pub async fn pass(duration: Duration) {
     tokio::time::sleep(duration + Duration::from_millis(50)).await;
 }
 
+/// Two producers of a stream, the second in the first one's place after two chunks, of which the store has lost everything.
+pub async fn lost<'a>(
+    engines: [&'a Engine; 2],
+    stream: &StreamId,
+    [first, second]: [Start; 2],
+) -> (Producer<'a>, Producer<'a>) {
+    let shortly = |mut request: Start| {
+        request.ttl.active = SHORT;
+        request
+    };
+    let mut old = engines[0].produce_as(stream, shortly(first)).await;
+    old.write(&["one", "two"]).await;
+    let mut new = engines[1].produce_as(stream, shortly(second)).await;
+    new.write(&["three"]).await;
+    pass(SHORT).await;
+    for producer in [&mut old, &mut new] {
+        producer.start.ttl.active = LONG;
+        assert_eq!(producer.renew(LONG).await, Appended::Missing);
+    }
+    (old, new)
+}
+
 /// Asks again until the answer is `Some`.
 pub async fn until<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
     let since = Instant::now();
