@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import { durableStreams } from 'tidemark/durable-streams'
 import { eachStore } from '../support/stores.mjs'
 import { useEngines } from '../support/streams.mjs'
+import { until } from '../support/wait.mjs'
 
 const HOST = 'http://streams.test'
 const JSON_TYPE = { 'Content-Type': 'application/json' }
@@ -122,11 +123,8 @@ eachStore('forks over HTTP', (store) => {
     assert.equal((await send('kept?offset=-1&live=sse')).status, 410)
     // By whatever road it goes.
     await engine.delete('fork')
-    const deadline = Date.now() + 10_000
-    while ((await send('kept', 'HEAD')).status !== 404) {
-      assert.ok(Date.now() < deadline, 'the other fork expires')
-      await new Promise((resolve) => setTimeout(resolve, 100))
-    }
+    const isFree = async () => (await send('kept', 'HEAD')).status === 404
+    await until(isFree, { interval: 100, message: 'the other fork expires' })
     assert.equal((await send('kept', 'PUT', JSON_TYPE, '[2]')).status, 201)
     assert.deepEqual(await (await send('kept')).json(), [2])
   })

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { startChild } from '../support/child.mjs'
 import { openEngine, openRedis, test } from '../support/fault-scene.mjs'
 import { checkHistory } from '../support/history.mjs'
+import { getMore, startWriters, written } from '../support/log-writers.mjs'
 import { createRandom } from '../support/seed.mjs'
 import { deadline, until } from '../support/wait.mjs'
 
@@ -30,7 +31,7 @@ function startReader(log, name) {
     return { name, chunks, outcome: 'complete' }
   })()
   done.catch(() => {})
-  return { chunks, done: () => deadline(done, 30_000, `${name} ends`) }
+  return { count: () => chunks.length, done: () => deadline(done, 30_000, `${name} ends`) }
 }
 
 test('G1 G3 writers are killed in the middle of an append and others go on for them', async (t) => {
@@ -44,7 +45,7 @@ test('G1 G3 writers are killed in the middle of an append and others go on for t
     startReader(openEngine(t, { url: redis.url }).log('killed'), 'there'),
   ]
   const options = { url: redis.url, keyPrefix: engine.toJSON().keyPrefix }
-  const written = await Promise.all(
+  const writers = await Promise.all(
     NAMES.map(async (name) => {
       let next = 0
       for (let round = 0; round < ROUNDS; round++) {
@@ -68,11 +69,9 @@ test('G1 G3 writers are killed in the middle of an append and others go on for t
     }),
   )
   await log.close()
-  t.diagnostic(JSON.stringify(written))
+  t.diagnostic(JSON.stringify(writers))
   checkHistory({
-    written: written.flatMap(({ name, count }) =>
-      Array.from({ length: count }, (_, seq) => ({ data: `${name} ${seq}`, producer: name })),
-    ),
+    written: written(writers),
     readers: await Promise.all(readers.map((reader) => reader.done())),
   })
 })
@@ -136,35 +135,17 @@ for (const signal of /** @type {const} */ (['SIGTERM', 'SIGKILL'])) {
     assert.ok(one)
     await one.create()
     const readers = logs.map((log, index) => startReader(log, `reader ${index}`))
-    let isOver = false
-    const writing = logs.map(async (log, index) => {
-      const name = /** @type {string} */ (NAMES[index])
-      let seq = 0
-      for (; !isOver; seq++) {
-        // Two at once: their order is that of the calls.
-        const both = [log.append([`${name} ${seq}`]), log.append([`${name} ${++seq}`])]
-        await Promise.all(both)
-      }
-      return { name, count: seq }
-    })
+    const writing = startWriters(logs, NAMES, 2)
     for (let round = 0; round < 2; round++) {
-      const before = readers.map(({ chunks }) => chunks.length)
-      const more = random.int(20, 60)
-      await until(() => readers.every(({ chunks }, index) => chunks.length >= (before[index] ?? 0) + more))
+      await getMore(readers, random.int(20, 60))
       await redis.stop(signal)
       await redis.start()
     }
-    const before = readers.map(({ chunks }) => chunks.length)
-    await until(() => readers.every(({ chunks }, index) => chunks.length > (before[index] ?? 0)), {
-      timeout: 20_000,
-    })
-    isOver = true
-    const written = await Promise.all(writing)
+    await getMore(readers, 1)
+    const writers = await writing.end()
     await one.close()
     checkHistory({
-      written: written.flatMap(({ name, count }) =>
-        Array.from({ length: count }, (_, seq) => ({ data: `${name} ${seq}`, producer: name })),
-      ),
+      written: written(writers),
       readers: await Promise.all(readers.map((reader) => reader.done())),
     })
   })

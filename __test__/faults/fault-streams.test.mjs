@@ -6,6 +6,7 @@ import { DurableStream, IdempotentProducer, stream } from '@durable-streams/clie
 import { startCluster } from '../support/cluster.mjs'
 import { openEngine, openRedis, test } from '../support/fault-scene.mjs'
 import { checkHistory } from '../support/history.mjs'
+import { getMore, startWriters, written } from '../support/log-writers.mjs'
 import { createRandom } from '../support/seed.mjs'
 import { startSentinels } from '../support/sentinels.mjs'
 import { startServe } from '../support/serving.mjs'
@@ -13,15 +14,6 @@ import { deadline, until } from '../support/wait.mjs'
 
 const BACKOFF = { initialDelay: 20, maxDelay: 200, multiplier: 1.5 }
 const NAMES = ['anna', 'ben', 'carl']
-
-/**
- * What writers wrote, in their order.
- * @param {{ name: string, count: number }[]} writers @param {boolean} [acknowledged]
- */
-const written = (writers, acknowledged = true) =>
-  writers.flatMap(({ name, count }) =>
-    Array.from({ length: count }, (_, seq) => ({ data: `${name} ${seq}`, producer: name, acknowledged })),
-  )
 
 /**
  * Reads a log to its end; what is gone is passed over, and another reader begins after it.
@@ -170,23 +162,8 @@ test('G1 G3 a log’s slot moves in a cluster, and its server is replaced, while
   assert.ok(one)
   await one.create()
   const readers = logs.map((log, index) => startReader(log, `reader ${index}`))
-  let isOver = false
-  const writing = logs.map(async (log, index) => {
-    const name = /** @type {string} */ (NAMES[index])
-    let count = 0
-    for (; !isOver; count += 4) {
-      await Promise.all([0, 1, 2, 3].map((more) => log.append([`${name} ${count + more}`])))
-    }
-    return { name, count }
-  })
-  const goOn = async () => {
-    const before = readers.map(({ count }) => count())
-    const more = random.int(20, 60)
-    await until(() => readers.every(({ count }, index) => count() >= (before[index] ?? 0) + more), {
-      timeout: 20_000,
-      message: () => `${readers.map(({ count }) => count())} after ${before}`,
-    })
-  }
+  const writing = startWriters(logs, NAMES, 4)
+  const goOn = () => getMore(readers, random.int(20, 60))
   const key = '{tidemark:moved}:meta'
   await goOn()
   for (let round = 0; round < 2; round++) {
@@ -208,8 +185,7 @@ test('G1 G3 a log’s slot moves in a cluster, and its server is replaced, while
   const fork = /** @type {import('tidemark').Engine} */ (engines[1]).log('elsewhere')
   const middle = (await one.page({ limit: 30 })).next
   assert.equal((await fork.createFrom('moved', { at: middle })).isNew, true)
-  isOver = true
-  const writers = await deadline(Promise.all(writing), 30_000, 'writers end')
+  const writers = await writing.end()
   await Promise.all(logs.map((log) => log.close()))
   t.diagnostic(JSON.stringify(writers))
   const read = (await Promise.all(readers.map((reader) => reader.done()))).flat()
@@ -231,26 +207,16 @@ test('G1 G3 sentinels replace the primary while an engine appends to a log that 
   const readers = ['here', 'there'].map((name) =>
     startReader(openEngine(t, { url, connectTimeout: '30s' }).log('failed-over'), name),
   )
-  let isOver = false
-  const writing = NAMES.map(async (name) => {
-    let count = 0
-    for (; !isOver; count++) await log.append([`${name} ${count}`])
-    return { name, count }
-  })
-  const goOn = async () => {
-    const before = readers.map(({ count }) => count())
-    const more = random.int(20, 60)
-    await until(() => readers.every(({ count }, index) => count() >= (before[index] ?? 0) + more), {
-      timeout: 25_000,
-      message: () => `${readers.map(({ count }) => count())} after ${before}`,
-    })
-  }
+  const writing = startWriters(
+    NAMES.map(() => log),
+    NAMES,
+  )
+  const goOn = () => getMore(readers, random.int(20, 60))
   await goOn()
   await sentinels.failover()
   await sentinels.becomes(sentinels.servers[1])
   await goOn()
-  isOver = true
-  const writers = await deadline(Promise.all(writing), 30_000, 'writers end')
+  const writers = await writing.end()
   await Promise.all([log.close(), log.close()])
   const read = (await Promise.all(readers.map((reader) => reader.done()))).flat()
   t.diagnostic(JSON.stringify([writers, read.map(({ name, chunks }) => `${name} ${chunks.length}`)]))
