@@ -1,32 +1,31 @@
 /** The frames of the AI SDK's `WebSocketChatTransport`, as its server reads and writes them. */
 import { invalidArgument } from '../errors/errors'
 
-/** Asks for an answer. */
-export interface SendFrame {
-  readonly type: 'send'
+/** What asks for an answer. */
+interface AskingFrame {
   readonly requestId: string
   /** The chat. */
   readonly id: string
-  readonly trigger: 'submit-message' | 'regenerate-message'
-  readonly messageId?: string | undefined
-  readonly messages: readonly unknown[]
   readonly headers: Readonly<Record<string, string>>
   readonly body: Readonly<Record<string, unknown>>
   readonly metadata?: unknown
+}
+
+/** Asks for a new answer. */
+export interface SendFrame extends AskingFrame {
+  readonly type: 'send'
+  readonly trigger: 'submit-message' | 'regenerate-message'
+  readonly messageId?: string | undefined
+  readonly messages: readonly unknown[]
 }
 
 /**
  * Asks for the current answer, after the chunk with this number if there is one. With `body.after`, the id of the last message, an
  * answer to that message is sent although it has ended.
  */
-export interface ResumeFrame {
+export interface ResumeFrame extends AskingFrame {
   readonly type: 'resume'
-  readonly requestId: string
-  readonly id: string
   readonly lastSequence?: number | undefined
-  readonly headers: Readonly<Record<string, string>>
-  readonly body: Readonly<Record<string, unknown>>
-  readonly metadata?: unknown
 }
 
 /** Its sender does not want the answer to that request any more. */
