@@ -2,6 +2,7 @@ import type { ResumableStreamEntry } from 'assistant-stream/resumable' with { 'r
 import type { Chunk } from '../../index'
 import type { Log } from '../core/log'
 import { cursor as checkCursor, signal as checkSignal } from '../options/fields'
+import { encoded } from '../util/text'
 import { notFound } from './errors'
 
 /** Data is bytes; the one chunk of text, at the end, says that the stream has failed, and why. */
@@ -36,13 +37,9 @@ export async function* read(
       const failure = failureOf(chunk)
       if (failure !== undefined) throw new Error(failure)
       // Nobody else's bytes, whatever is done with them.
-      yield { cursor: chunk.cursor, chunk: new Uint8Array(bytesOf(chunk)) }
+      yield { cursor: chunk.cursor, chunk: new Uint8Array(encoded(chunk.data)) }
     }
   } catch (error) {
     if (!signal.aborted) throw error
   }
-}
-
-function bytesOf({ data }: Chunk): Uint8Array {
-  return typeof data === 'string' ? Buffer.from(data) : data
 }

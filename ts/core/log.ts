@@ -112,6 +112,17 @@ export class Log implements api.Log {
     return this.#bridge.request('page', pageArgs(this.#args, options), receive)
   }
 
+  /** @internal The chunks that exist by now, without waiting for others; none when there is no such stream. */
+  async *present(): AsyncGenerator<api.Chunk, void, undefined> {
+    for (let from = 'start'; ; ) {
+      const page = await this.look({ from })
+      if (page === null) return
+      yield* page.chunks
+      if (page.upToDate) return
+      from = page.next
+    }
+  }
+
   /** @internal Its status, if it is this owner's; for what the store does for everybody. */
   async check(): Promise<api.StreamStatus | null> {
     const there = await this.status()

@@ -4,6 +4,7 @@ import type * as api from '../../index'
 import type { Log, LookedAt } from '../core/log'
 import type { Subscription } from '../core/subscription'
 import { BYTES } from '../options/log-options'
+import { encoded } from '../util/text'
 import { answer } from './answers'
 import { offsetOf } from './offsets'
 import { isJson } from './requests'
@@ -26,7 +27,7 @@ function data(chunks: readonly api.Chunk[], format: Format): string {
       .join('')
   if (format === 'json')
     return `event: data\n${lines(`[${chunks.map((chunk) => chunk.text()).join(',')}]`)}\n`
-  const bytes = Buffer.concat(chunks.map(({ data }) => (typeof data === 'string' ? Buffer.from(data) : data)))
+  const bytes = Buffer.concat(chunks.map(({ data }) => encoded(data)))
   return `event: data\n${lines(bytes.toString(format === 'text' ? 'utf8' : 'base64'))}\n`
 }
 

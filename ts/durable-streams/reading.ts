@@ -5,6 +5,7 @@ import type { Log, LookedAt } from '../core/log'
 import { TidemarkError } from '../errors/errors'
 import { BYTES } from '../options/log-options'
 import { cursorAt, generationOf } from '../util/cursor'
+import { encoded } from '../util/text'
 import { answer, Refusal } from './answers'
 import { eventStream } from './events'
 import { cacheCursor, offsetOf, placeOf } from './offsets'
@@ -75,7 +76,7 @@ function fieldsOf(page: LookedAt) {
 
 function bodyOf({ chunks, contentType }: LookedAt): Uint8Array | string {
   if (isJson(contentType)) return `[${chunks.map((chunk) => chunk.text()).join(',')}]`
-  return Buffer.concat(chunks.map(({ data }) => (typeof data === 'string' ? Buffer.from(data) : data)))
+  return Buffer.concat(chunks.map(({ data }) => encoded(data)))
 }
 
 function catchUp(page: LookedAt, request: Request, isNow: boolean): Response {

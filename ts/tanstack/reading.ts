@@ -57,14 +57,8 @@ export async function* read(log: Log, reading: Reading): AsyncGenerator<Entry, v
 /** The chunks that exist at this moment. */
 export async function snapshot(log: Log, runId: string): Promise<Entry[]> {
   const entries: Entry[] = []
-  let from = 'start'
-  for (;;) {
-    const page = await log.look({ from })
-    if (page === null) return entries
-    for (const chunk of page.chunks) entries.push(entryOf(runId, chunk))
-    if (page.upToDate) return entries
-    from = page.next
-  }
+  for await (const chunk of log.present()) entries.push(entryOf(runId, chunk))
+  return entries
 }
 
 /** Where a reader would begin; null when there is no such run. */

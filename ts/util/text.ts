@@ -65,3 +65,8 @@ export function isHighSurrogate(text: string, at: number): boolean {
   const unit = text.charCodeAt(at)
   return unit >= 0xd800 && unit < 0xdc00
 }
+
+/** A chunk's data as bytes: those of the chunk itself, or of its text. */
+export function encoded(data: string | Uint8Array): Uint8Array {
+  return typeof data === 'string' ? Buffer.from(data) : data
+}

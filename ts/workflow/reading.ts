@@ -3,6 +3,7 @@ import type { Log } from '../core/log'
 import { TidemarkError } from '../errors/errors'
 import { integer, object, refuse } from '../options/checks'
 import { cursorAt, generationOf, seqOf } from '../util/cursor'
+import { encoded } from '../util/text'
 import type { ChunksPage, GetChunksOptions, StreamInfo } from './types'
 
 const DEFAULT_LIMIT = 100
@@ -105,17 +106,11 @@ export async function infoOf(log: Log): Promise<StreamInfo> {
 /** The names that a list has, each once. */
 export async function names(log: Log): Promise<string[]> {
   const found = new Set<string>()
-  let from = 'start'
-  for (;;) {
-    const page = await log.look({ from })
-    if (page === null) return [...found]
-    for (const chunk of page.chunks) found.add(chunk.text())
-    if (page.upToDate) return [...found]
-    from = page.next
-  }
+  for await (const chunk of log.present()) found.add(chunk.text())
+  return [...found]
 }
 
 /** Bytes of the caller's own. */
 function bytesOf({ data }: Chunk): Uint8Array {
-  return typeof data === 'string' ? new TextEncoder().encode(data) : new Uint8Array(data)
+  return new Uint8Array(encoded(data))
 }
