@@ -87,11 +87,16 @@ function isEnding(events: Uint8Array): boolean {
   const bytes = Buffer.from(events.buffer, events.byteOffset, events.byteLength)
   // A JSON text has no line's end in it. What is in no store has no line before it.
   const at = bytes.lastIndexOf('\ndata: ') + 1
-  return ENDINGS.has(bytes.toString('latin1', at, at + ENDING))
+  return isCutShort(bytes.toString('latin1', at + DATA, at + DATA + TYPE))
 }
 
-const ENDINGS = new Set(['data: {"type":"abort"', 'data: {"type":"error"'])
-const ENDING = 'data: {"type":"abort"'.length
+const DATA = 'data: '.length
+const TYPE = '{"type":"abort"'.length
+
+/** Whether the SDK says by itself, with this chunk, that its answer was cut short. */
+export function isCutShort(chunk: string): boolean {
+  return /^\{"type":"(abort|error)"/.test(chunk)
+}
 
 /** Chunks that could not be stored were still sent. */
 function unlessTooLarge(error: unknown): Outcome {

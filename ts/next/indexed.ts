@@ -5,7 +5,7 @@ import { wording as wordingOf } from '../errors/wording'
 import { uiMessage } from '../http/events'
 import { cursorAt } from '../util/cursor'
 import { deferred, ignore } from '../util/deferred'
-import { answerResponse } from './answer-response'
+import { answerResponse, isCutShort } from './answer-response'
 import type { Started } from './answer-start'
 import { forbidden, isAfter, nothing, type ResumeOptions } from './responses'
 
@@ -134,11 +134,11 @@ async function* copy(
   } catch (error) {
     const words = endOf(error)
     if (words === undefined) throw error
-    if (!hasEnded(last)) yield JSON.stringify({ type: 'error', errorText: words })
+    if (!isCutShort(last)) yield JSON.stringify({ type: 'error', errorText: words })
   }
   const outcome = subscription.outcome ?? 'complete'
   if (!needsFinish || /^\{"type":"finish"[,}]/.test(last)) return outcome
-  if (outcome === 'stopped' && !hasEnded(last)) yield '{"type":"abort"}'
+  if (outcome === 'stopped' && !isCutShort(last)) yield '{"type":"abort"}'
   yield FINISH
   return 'complete'
 }
@@ -148,9 +148,4 @@ function endOf(error: unknown): string | undefined {
   if (error instanceof FailedError) return error.reason
   if (error instanceof InterruptedError) return `interrupted: ${error.reason}`
   return error instanceof GapError ? 'This answer is not kept any more.' : undefined
-}
-
-/** Whether the SDK has said by itself that its answer was cut short. */
-function hasEnded(last: string): boolean {
-  return /^\{"type":"(abort|error)"/.test(last)
 }
