@@ -171,15 +171,12 @@ impl Copy<'_> {
         if is_full || self.builder.count() >= FRAME_CHUNKS {
             self.flush().await?;
         }
-        // It may be cut in the middle of a character.
-        let is_text = kind != Kind::Text || std::str::from_utf8(data).is_ok();
-        self.builder.push(if is_text { kind } else { Kind::Bytes }, data);
+        self.builder.push(kind_of(kind, data), data);
         Ok(())
     }
 
     async fn large(&mut self, kind: Kind, data: &Bytes) -> std::result::Result<(), Stop> {
-        let is_text = kind != Kind::Text || std::str::from_utf8(data).is_ok();
-        let large = Large::new(if is_text { kind } else { Kind::Bytes }, data, self.ordinal);
+        let large = Large::new(kind_of(kind, data), data, self.ordinal);
         for index in 0..large.reference.pieces() {
             let data = large.piece(index);
             self.put(StagePart::Piece {
@@ -218,6 +215,15 @@ impl Copy<'_> {
         }
         self.step += 1;
         Ok(())
+    }
+}
+
+/// What is left of a chunk's kind: a text may be cut in the middle of a character.
+fn kind_of(kind: Kind, data: &[u8]) -> Kind {
+    if kind == Kind::Text && std::str::from_utf8(data).is_err() {
+        Kind::Bytes
+    } else {
+        kind
     }
 }
 
