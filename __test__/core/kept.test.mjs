@@ -12,8 +12,8 @@ eachStore('what readers keep', (store) => {
       execArgv: ['--expose-gc'],
       env: { WORK: work },
     })
-    const { code } = await child.exit(120_000)
-    assert.equal(code, 0, child.output)
+    const { code, signal } = await child.exit(120_000)
+    assert.equal(code ?? signal, 0, `${child.messages.at(-1)?.name}\n${child.output}`)
     const found = child.messages.filter(({ type }) => type === 'kept')
     assert.equal(child.messages.at(-1)?.type, 'done')
     for (const { name, count, bytes, grown } of found) {

@@ -62,7 +62,7 @@ const token = searchParams.get('token') ?? ''
 test('it listens on this machine alone, and prints an address with a token', async () => {
   assert.equal(new URL(ui.line).hostname, '127.0.0.1')
   assert.match(token, /^[\w-]{32}$/)
-  assert.match(ui.errors(), /read only.*no payloads/)
+  await until(() => /read only.*no payloads/.test(ui.errors()), { message: ui.errors })
   assert.doesNotMatch(ui.errors(), new RegExp(token))
 })
 

@@ -99,7 +99,9 @@ export class Survey {
     const { user, system } = process.cpuUsage(cpu)
     // Waiting for the store costs nothing; what the process has done beside it, neither.
     const cost = Math.min(now() - begin, (user + system) / 1_000)
-    this.#pauseMs = Math.max(LEAST_MS, Math.round(cost * PACE))
+    // The second look comes soon whatever the first cost: there is no rate without it.
+    const isFirst = this.#endedAt === Number.NEGATIVE_INFINITY
+    this.#pauseMs = isFirst ? LEAST_MS : Math.max(LEAST_MS, Math.round(cost * PACE))
     this.#endedAt = now()
   }
 
