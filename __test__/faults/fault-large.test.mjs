@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto'
 import { startChild } from '../support/child.mjs'
 import { openEngine, openProxy, openRedis, test } from '../support/fault-scene.mjs'
 import { follow } from '../support/streams.mjs'
-import { until } from '../support/wait.mjs'
+import { deadline, until } from '../support/wait.mjs'
 
 const MIB = 1 << 20
 /** Slows every command down, so that there is a between. */
@@ -139,3 +139,51 @@ test('G1 G3: connections that break between pieces double nothing', async (t) =>
   const status = await fast.status('broken')
   assert.ok(status && status.bytes < 6 * MIB + 1000, `${status?.bytes} bytes are counted`)
 })
+
+for (const name of ['a subscription', 'an event stream', 'a group']) {
+  test(`G1 G8: Redis goes away while ${name} fetches a large chunk, which comes whole when it is back`, async (t) => {
+    const redis = await openRedis(t)
+    const proxy = await openProxy(t, redis.url)
+    const keyPrefix = 'test-large'
+    const engine = openEngine(t, { url: proxy.url, keyPrefix, connectTimeout: 300, commandTimeout: 300 })
+    const writer = openEngine(t, { url: redis.url, keyPrefix })
+    const producer = await writer.produce('fetched')
+    const chunk = 'é'.repeat(3 * MIB)
+    await engine.status('fetched')
+    proxy.delay(DELAY_MS)
+    await producer.append(chunk)
+    await producer.append('after')
+    await producer.complete()
+    const read = async () => {
+      if (name === 'an event stream') {
+        const response = await engine.respond(new Request('http://localhost'), 'fetched')
+        const text = await response.text()
+        return [...text.matchAll(/^data: (.*)$/gm)].map(([, data]) => data)
+      }
+      const loop =
+        name === 'a group'
+          ? engine.consume('fetched', { group: 'workers', consumer: 'a' })
+          : engine.subscribe('fetched')
+      const texts = []
+      for await (const item of loop) {
+        texts.push(item.text())
+        if ('ack' in item) await /** @type {any} */ (item).ack()
+      }
+      return texts
+    }
+    const reading = read()
+    const isFetching = async () => (await redis.admin.clients()).some(({ cmd }) => cmd === 'hget')
+    await until(isFetching, { interval: 1, message: 'a piece is asked for' })
+    proxy.blackhole(true)
+    await until(() => engine.state === 'degraded', { message: 'the engine has noticed' })
+    // Longer than any command waits.
+    await assert.rejects(engine.status('fetched'), { code: 'ERR_CONNECTION' })
+    proxy.delay(0)
+    proxy.blackhole(false)
+    const texts = await deadline(reading, 20_000, `${name} ends`)
+    assert.deepEqual(
+      texts.slice(0, 2).map((text) => digest(text ?? '')),
+      [digest(chunk), digest('after')],
+    )
+  })
+}
