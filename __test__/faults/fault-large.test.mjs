@@ -140,6 +140,46 @@ test('G1 G3: connections that break between pieces double nothing', async (t) =>
   assert.ok(status && status.bytes < 6 * MIB + 1000, `${status?.bytes} bytes are counted`)
 })
 
+for (const kind of ['producer', 'log']) {
+  test(`G2 G3: a ${kind} writes pieces again that are evicted before their chunk stands, and gives up in the end`, async (t) => {
+    const { redis, proxy, keyPrefix, slow, fast } = await scene(t)
+    const keys = keysOf(keyPrefix, kind)
+    const producer = kind === 'producer' ? await slow.produce(kind) : undefined
+    const log = slow.log(kind)
+    if (!producer) await log.create()
+    const append = (/** @type {string} */ data) => (producer ? producer.append(data) : log.append([data]))
+    const reader = follow(fast, kind)
+    proxy.delay(DELAY_MS)
+    const chunk = 'e'.repeat(3 * MIB)
+    const appended = append(chunk)
+    for (const count of [3, 9]) {
+      await pieces(redis, keys, count)
+      await redis.admin.cmd('DEL', ...keys)
+    }
+    await appended
+    await reader.has(1)
+    assert.deepEqual(digests(reader.chunks), [[1, digest(chunk)]])
+
+    let isOver = false
+    const evict = async () => {
+      while (!isOver) await redis.admin.cmd('DEL', ...keys)
+    }
+    const evicting = evict()
+    const code = producer ? 'ERR_INTERRUPTED' : 'ERR_STORE'
+    await assert.rejects(deadline(append(chunk), 30_000, 'it gives up'), { code })
+    isOver = true
+    await evicting
+    if (producer) {
+      await reader.end()
+      assert.deepEqual([reader.outcome, reader.error.reason], ['interrupted', 'lost'])
+    } else {
+      await append('after')
+      await reader.has(2)
+    }
+    assert.deepEqual(digests(reader.chunks.slice(1)), producer ? [] : [[2, digest('after')]])
+  })
+}
+
 for (const name of ['a subscription', 'an event stream', 'a group']) {
   test(`G1 G8: Redis goes away while ${name} fetches a large chunk, which comes whole when it is back`, async (t) => {
     const redis = await openRedis(t)
