@@ -1,8 +1,8 @@
--- Writes to a log, exactly once for each of its writers, and makes it first if it is to. ARGV: see create.lua, and
+-- Writes to a log, exactly once for each writer, and creates it first if requested. ARGV: see create.lua, and
 --
 -- ARGV[13] what becomes of a log that is not there, or is: '' it is not made, `compare` only its configuration is compared, `write`
 -- ARGV[14] content type   ARGV[15] what of it counts   ARGV[16] TTL, if given   ARGV[17] the time of its end, if given
--- ARGV[18] '1': what it begins with, and its close, come with another call   ARGV[19] who asks, as `allowed` takes it
+-- ARGV[18] '1': the log's first chunks, and its close, come with a later call   ARGV[19] who asks, as `allowed` takes it
 -- ARGV[20] the engine that writes   ARGV[21] its batch   ARGV[22] generation and ARGV[23] seq of the last chunk it knows, or ''
 -- ARGV[24] the generation that the log has to be, of a large chunk's pieces or as the caller knows it, or ''
 -- ARGV[25] who numbers what it writes, optional   ARGV[26] its epoch   ARGV[27] its number
@@ -24,7 +24,7 @@ local MODE, ESSENCE, IS_PART, CHECK = ARGV[13], ARGV[15], ARGV[18] == '1', ARGV[
 local ENGINE, batch, IS_CLOSE = '@' .. ARGV[20], tonumber(ARGV[21]), ARGV[29] == '1'
 local WRITERS, FORK, STAGED = writers(), option(ARGV[35]), staged()
 
--- One more, and the half of them that has written last is kept.
+-- With more writers than these, the half that has written last is kept.
 local MOST_WRITERS = 1000
 
 local record, refreshed, is_new = load(), '0', false
@@ -38,7 +38,7 @@ local function answer(word, ...)
   }
 end
 
--- What is refused for good takes its pieces along.
+-- A write that is refused for good takes its pieces along.
 local WAITS = { renewed = true, incomplete = true, unsealed = true }
 local function drop_pieces()
   if ARGV[24] ~= record.g then return end
@@ -47,7 +47,7 @@ local function drop_pieces()
   redis.call('HDEL', large(record.o), unpack(gone))
 end
 
--- Byte by byte: what `<` does depends on the server's locale.
+-- Byte by byte, since `<` depends on the server's locale.
 local function is_greater(text, other)
   for index = 1, math.min(#text, #other) do
     local one, two = string.byte(text, index), string.byte(other, index)
@@ -80,7 +80,7 @@ local function forget()
   if #gone > 0 then redis.call('HDEL', WRITERS, unpack(gone)) end
 end
 
--- What was put down for the fork that is made, if all of it is there.
+-- What was stored for the fork, if it is complete.
 local function prefix(ordinal)
   local id, o, q, frames, fields, n, v = unpack(redis.call('HMGET', STAGED, 'id', 'o', 'q', 'f', 'h', 'n', 'v'))
   if id ~= ARGV[36] or o ~= ordinal then return nil end
@@ -94,7 +94,7 @@ if not exists(record) then
   local ordinal = record.o and int(record.o + 1) or '1'
   local inherited = FORK and prefix(ordinal)
   if FORK and not inherited then return { 'unstaged' } end
-  -- Without its record, what is left of a stream is nothing.
+  -- What is left of a stream without a record is useless.
   redis.call('UNLINK', LOG, KEYS[4], KEYS[5], WRITERS, STAGED, forks(), unpack(works()))
   if inherited then redis.call('UNLINK', large(ordinal + 1)) else redis.call('UNLINK', SEALED, large(0), large(1)) end
   -- Cursors of the new log are greater as texts, also within one millisecond.
@@ -112,7 +112,7 @@ if not exists(record) then
     redis.call('HSET', META, 'ff', FORK, 'q', inherited.q, 'y', inherited.q, 'n', inherited.n, 'v', inherited.v)
   end
   record, is_new = load(), true
-  -- What a fork begins with is read, not told.
+  -- Readers get what a fork begins with from the log; it is not published.
   redis.call('PUBLISH', LIVE, 's ' .. record.g .. ' ' .. record.q)
 elseif not allowed(record.w, CHECK) then
   return { 'forbidden' }
@@ -124,7 +124,7 @@ end
 local writes, SEAL = { { ARGV[25], ARGV[26], ARGV[27], ARGV[28], ARGV[30], ARGV[31], ARGV[34] } }, 38 + 7 * ARGV[37]
 for at = 38, SEAL - 7, 7 do writes[#writes + 1] = { unpack(ARGV, at, at + 6) } end
 
--- What becomes of them: word, seq of the last chunk then, and what belongs to the word.
+-- Their results: word, last seq after it, and what belongs to the word.
 local function tell(outcomes)
   local replies, length = { 'many' }, redis.pcall('XLEN', LOG)
   open = int(type(length) == 'number' and length or 0)
@@ -135,7 +135,7 @@ local function tell(outcomes)
   return #outcomes == 1 and replies[2] or replies
 end
 
--- What is known of those who write.
+-- What the log remembers of its writers.
 local first_id = option(ARGV[25])
 local of, own, theirs, closer, before = unpack(redis.call('HMGET', WRITERS, 'g', ENGINE, '=' .. (first_id or ''), 'c', 'o'))
 if of ~= record.g then
@@ -174,10 +174,10 @@ local function note(name, text)
 end
 
 local last = tonumber(record.q)
--- What the server has lost was read, maybe: no other chunk is to have its seq.
+-- Readers may have seen chunks that the server has lost: their seqs must not be used again.
 if ARGV[22] == record.g then last = math.max(last, tonumber(ARGV[23])) end
 
--- Whether what a writer numbers is what has to come next; else what stands against it.
+-- Whether a numbered write is the one that has to come next; else the reason why not.
 local function out_of_turn(id, epoch, number)
   if numbered[id] == nil then numbered[id] = of == record.g and redis.call('HGET', WRITERS, '=' .. id) end
   local known_epoch, known = string.match(numbered[id] or '', '^%d+ (%d+) (%d+)$')
