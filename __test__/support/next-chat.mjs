@@ -1,4 +1,4 @@
-// The example's production build, as servers of the test's own.
+// Servers of the test, with the example's production build.
 
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
@@ -44,18 +44,18 @@ async function startServer(extra) {
   const { NODE_TEST_CONTEXT: _, NODE_ENV: __, ...env } = process.env
   const child = spawn(program, args, { cwd, env: { ...env, ...extra, NEXT_TELEMETRY_DISABLED: '1' } })
   reap(child)
-  // A child that lives keeps the test file from ending.
+  // A living child keeps the test file from ending.
   after(() => child.kill('SIGKILL'))
   const server = {
     port,
     origin: `http://127.0.0.1:${port}`,
     output: '',
-    /** Whether a proxy is to leave it out. */
+    /** Whether a proxy must not use it. */
     isGone: false,
     /** How often its model was called, and how these calls ended. @param {'call' | 'done' | 'aborted'} what */
     model: (what) => server.output.split(`model: ${what}\n`).length - 1,
     kill: () => child.kill('SIGKILL'),
-    /** Tells it to end, and gives the milliseconds until it has. */
+    /** Ends it; returns how many milliseconds that took. */
     async terminate() {
       const start = performance.now()
       child.kill('SIGTERM')
@@ -77,7 +77,7 @@ async function startServer(extra) {
 
 /** A tab of the browser. */
 export class Tab {
-  /** What React and others have complained about. @type {string[]} */
+  /** Exceptions in the page, and errors on its console. @type {string[]} */
   errors = []
 
   /** @param {import('playwright-core').Page} page @param {string} url */
