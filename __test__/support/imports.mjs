@@ -40,7 +40,10 @@ function flat(tree) {
 
 /** The names that Rust code uses, and those that it hands on to whoever uses it. @param {string} text */
 function namesIn(text) {
-  const code = text.replace(/#\[cfg\(test\)\]\nmod tests \{[\s\S]*/, '').replace(/\/\/.*/g, '')
+  const code = text
+    .replace(/#\[cfg\(test\)\]\nmod tests \{[\s\S]*/, '')
+    .replace(/\/\/.*/g, '')
+    .replace(/pub\(in [\w:]+\)/g, 'pub')
   const uses = [...code.matchAll(USE)]
   const used = uses.flatMap(([, pub, tree = '']) => (pub ? [] : flat(tree)))
   const handedOn = uses.flatMap(([, pub, tree = '']) => (pub ? flat(tree) : []))
