@@ -48,7 +48,7 @@ test('G6 G8: while Redis is away a local producer is stopped at once, and is end
 
 test('G8 G10: while Redis is away an answer of this process is read and stopped by its owner alone', async (t) => {
   const redis = await openRedis(t, { aof: true })
-  const engine = openEngine(t, { url: redis.url, connectTimeout: 500 })
+  const engine = openEngine(t, { url: redis.url, connectTimeout: 1_000 })
   const [owned, open] = [await engine.produce('owned', { owner: 'user-1' }), await engine.produce('open')]
   await Promise.all([owned.append('before'), open.append('before')])
   await redis.stop()
