@@ -108,6 +108,20 @@ describe('commands [redis]', () => {
     assert.deepEqual(await streamKeys(), [])
   })
 
+  test('the queue of finished generations is kept for twice the longer TTL', async () => {
+    const keyPrefix = store.prefix()
+    const engine = open({ keyPrefix, ttl: { active: '2h', done: '1h' } })
+    const queue = `${keyPrefix}:{finished}:queue`
+    const answers = engine.finished({ group: 'g', consumer: 'c' })
+    const next = answers.next()
+    await until(() => store.redis.admin.cmd('EXISTS', queue), { message: 'the queue has begun' })
+    await produceAll(engine, 'finished', ['a'])
+    await (await next).value?.ack()
+    await answers.return?.()
+    const left = await store.redis.admin.cmd('PTTL', queue)
+    assert.ok(left > 3.9 * 60 * 60 * 1000 && left <= 4 * 60 * 60 * 1000, `${left} ms`)
+  })
+
   test('G9 a reader that waits for the next generation asks for nothing', async () => {
     const [engine, other] = [open(), open()]
     const producer = await engine.produce('between')
