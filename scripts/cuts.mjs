@@ -1,4 +1,4 @@
-// The table of docs/next.md: what becomes of an answer in the SDK's own chat when its connections are cut, with the SDK's default
+// The table of docs/next.md: what the SDK's own chat gets of an answer whose connections are cut, with the SDK's default
 // transport, with `WorkflowChatTransport` and with Tidemark's. `ai` 7, this machine, the same server and the same cuts for all.
 //
 //   node scripts/cuts.mjs            on Node.js 22; the second's package is installed into .cache/workflow
@@ -40,7 +40,7 @@ async function* generate(/** @type {any} */ { messageId }) {
 
 /** @typedef {{ after: (piece: Buffer, sent: number) => number, how: 'reset' | 'end' | 'silence' }} Cut */
 
-/** Every so many chunks; a little further, into a character or a line. @param {number} chunks @param {Cut['how']} how */
+/** Cuts after every `chunks` chunks, or `further` bytes later, within a character or a line. @param {number} chunks @param {Cut['how']} how */
 const every = (chunks, how, further = 0) => ({
   how,
   after(/** @type {Buffer} */ all) {
@@ -108,7 +108,7 @@ async function serve({ cut, cuts = Number.POSITIVE_INFINITY, awayMs = 0 }) {
       if (limit > all.length) continue
       count++
       back = Date.now() + awayMs
-      // What was written is to arrive.
+      // Lets the client get what was written.
       await sleep(5)
       if (cut.how === 'reset') return outgoing.destroy()
       if (cut.how === 'end') return outgoing.end()
@@ -120,7 +120,7 @@ async function serve({ cut, cuts = Number.POSITIVE_INFINITY, awayMs = 0 }) {
   return { server, origin: `http://127.0.0.1:${port}` }
 }
 
-/** An answer's chunks from the so-manieth on, as `WorkflowChatTransport` asks for them. @param {string} id @param {number} index */
+/** An answer's chunks from number `index` on, as `WorkflowChatTransport` requests them. @param {string} id @param {number} index */
 function indexed(id, index) {
   async function* events() {
     let count = 0
@@ -147,7 +147,7 @@ const TRANSPORTS = {
     new TidemarkChatTransport({ api: `${origin}/api/chat`, silenceMs: 1_500 }),
 }
 
-/** What came of it, in words. @param {any} chat @param {boolean} isOver @param {Error[]} errors */
+/** The cell of the table. @param {any} chat @param {boolean} isOver @param {Error[]} errors */
 function verdict({ messages, status }, isOver, errors) {
   const text = textOf(messages[1])
   const told = errors.length > 0 || status === 'error' ? 'an error' : 'no word of it'
@@ -159,7 +159,7 @@ function verdict({ messages, status }, isOver, errors) {
   return `${Math.floor((100 * text.length) / WORDS.join('').length)} %, ${told}`
 }
 
-// What is left waiting fails when its server is closed.
+// Requests that are still waiting fail when their server is closed.
 process.on('unhandledRejection', () => {})
 process.on('uncaughtException', () => {})
 console.warn = () => {}

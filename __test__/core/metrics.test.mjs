@@ -96,6 +96,22 @@ eachStore('metrics', (store) => {
     }
   })
 
+  test('G7 what a process knows of a stream goes with its last producer or reader, whichever is later', async () => {
+    const [engine, other] = [open(), open()]
+    const producer = await engine.produce('left')
+    const reader = engine.subscribe('left', { follow: 'all' })
+    await producer.append('a')
+    assert.equal((await reader.next()).value?.data, 'a')
+    await producer.complete()
+    await produceAll(other, 'left', ['b'])
+    assert.equal((await reader.next()).value?.data, 'b')
+    assert.equal(engine.metrics().streams, 1, 'the reader is still there')
+    await reader.return()
+    await until(() => engine.metrics().streams === 0, { message: 'nothing is left of the reader' })
+    await produceAll(engine, 'unread', ['a'])
+    await until(() => engine.metrics().streams === 0, { message: 'nothing is left of the producer' })
+  })
+
   test('checklist 11: stops are timed, from the request to its answer and from its arrival to the end', async () => {
     const [engine, other] = [open(), open()]
     const producer = await engine.produce('stopped')

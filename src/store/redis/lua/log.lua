@@ -47,7 +47,7 @@ local function drop_pieces()
   redis.call('HDEL', large(record.o), unpack(gone))
 end
 
--- Byte by byte: what `<` does depends on the server's locale.
+-- Byte by byte, since `<` depends on the server's locale.
 local function is_greater(text, other)
   for index = 1, math.min(#text, #other) do
     local one, two = string.byte(text, index), string.byte(other, index)
