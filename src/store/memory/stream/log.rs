@@ -260,7 +260,7 @@ impl Stream {
         }
     }
 
-    // `try_write` is long: the order of its checks is a part of the contract.
+    // `try_write` is long, since the order of its checks is a part of the contract.
     fn try_write(&mut self, transaction: &mut Transaction, write: &LogWrite, is_new: bool) -> LogOutcome {
         let is_closed = !self.is_active();
         let Some(log) = &mut self.log else {
