@@ -2,6 +2,7 @@ import { type Follow, FollowError, follow, type HeadersLike } from '../client/fo
 import { isPassing, refusal } from '../client/responses.js'
 import { setTimeout } from '../util/browser-timers.js'
 import type { MaybePromise } from '../util/deferred.js'
+import { uncached } from '../util/uncached.js'
 import { Activity } from './activity.js'
 import { remember } from './known.js'
 import { messageStream } from './message-stream.js'
@@ -296,7 +297,7 @@ export class TidemarkChatTransport<Message = unknown> {
     const { abortSignal: signal = null } = request
     for (let tries = 1; ; tries++) {
       const target = await this.#target(request, after)
-      const query = kept ? `replay=exact&cursor=${kept.cursor}` : ''
+      const query = kept?.cursor ? `replay=exact&cursor=${kept.cursor}` : ''
       try {
         const response = await this.#fetch(withQuery(target.url, query), { ...target.init, signal })
         if (response.status === 204) return null
@@ -347,7 +348,7 @@ export class TidemarkChatTransport<Message = unknown> {
   #fetch(url: string, init: Init): Promise<Response> {
     const { fetch = globalThis.fetch } = this.#options
     const { credentials, ...rest } = init
-    return fetch(url, { ...rest, ...(credentials && { credentials }) })
+    return fetch(url, { ...uncached(), ...rest, ...(credentials && { credentials }) })
   }
 }
 
