@@ -1,32 +1,20 @@
-// The table of docs/next.md: what becomes of an answer in the SDK's own chat when its connections are cut, with the SDK's default
+// The table of docs/next.md: what the SDK's own chat gets of an answer whose connections are cut, with the SDK's default
 // transport, with `WorkflowChatTransport` and with Tidemark's. `ai` 7, this machine, the same server and the same cuts for all.
 //
-//   node scripts/cuts.mjs            on Node.js 22; the packages of the second are installed into .cache/workflow
+//   node scripts/cuts.mjs            on Node.js 22; the second's package is installed into .cache/workflow
 
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
-import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { pathToFileURL } from 'node:url'
 import { openChat, textOf, userMessage } from '../__test__/support/ai.mjs'
-import { root, run } from './steps.mjs'
+import { setup } from './setup.mjs'
+import { findWorkflowClient } from './workflow-client.mjs'
 
-const WORKFLOW = '@ai-sdk/workflow@2.0.43'
-const folder = join(root, '.cache', 'workflow')
-const client = join(folder, 'node_modules/@ai-sdk/workflow/dist/client.js')
-if (!existsSync(client)) {
-  mkdirSync(folder, { recursive: true })
-  writeFileSync(join(folder, 'package.json'), '{ "private": true }\n')
-  const quiet = ['--no-audit', '--no-fund', '--no-save', '--loglevel=error']
-  // It asks for a runtime that its client does without.
-  await run('npm', ['install', '--prefix', folder, ...quiet, '--legacy-peer-deps', WORKFLOW])
-}
-
+await setup(['workflow'])
 const [sdk, { WorkflowChatTransport }, { createEngine }, { chatRoutes }, { TidemarkChatTransport }] =
   await Promise.all([
     import('ai'),
-    import(pathToFileURL(client).href),
+    import(/** @type {string} */ (findWorkflowClient())),
     import('tidemark'),
     import('tidemark/next'),
     import('tidemark/ai'),
@@ -52,7 +40,7 @@ async function* generate(/** @type {any} */ { messageId }) {
 
 /** @typedef {{ after: (piece: Buffer, sent: number) => number, how: 'reset' | 'end' | 'silence' }} Cut */
 
-/** Every so many chunks; a little further, into a character or a line. @param {number} chunks @param {Cut['how']} how */
+/** Cuts after every `chunks` chunks, or `further` bytes later, within a character or a line. @param {number} chunks @param {Cut['how']} how */
 const every = (chunks, how, further = 0) => ({
   how,
   after(/** @type {Buffer} */ all) {
@@ -120,7 +108,7 @@ async function serve({ cut, cuts = Number.POSITIVE_INFINITY, awayMs = 0 }) {
       if (limit > all.length) continue
       count++
       back = Date.now() + awayMs
-      // What was written is to arrive.
+      // Lets the client get what was written.
       await sleep(5)
       if (cut.how === 'reset') return outgoing.destroy()
       if (cut.how === 'end') return outgoing.end()
@@ -132,7 +120,7 @@ async function serve({ cut, cuts = Number.POSITIVE_INFINITY, awayMs = 0 }) {
   return { server, origin: `http://127.0.0.1:${port}` }
 }
 
-/** An answer's chunks from the so-manieth on, as `WorkflowChatTransport` asks for them. @param {string} id @param {number} index */
+/** An answer's chunks from number `index` on, as `WorkflowChatTransport` requests them. @param {string} id @param {number} index */
 function indexed(id, index) {
   async function* events() {
     let count = 0
@@ -159,7 +147,7 @@ const TRANSPORTS = {
     new TidemarkChatTransport({ api: `${origin}/api/chat`, silenceMs: 1_500 }),
 }
 
-/** What came of it, in words. @param {any} chat @param {boolean} isOver @param {Error[]} errors */
+/** The cell of the table. @param {any} chat @param {boolean} isOver @param {Error[]} errors */
 function verdict({ messages, status }, isOver, errors) {
   const text = textOf(messages[1])
   const told = errors.length > 0 || status === 'error' ? 'an error' : 'no word of it'
@@ -171,7 +159,7 @@ function verdict({ messages, status }, isOver, errors) {
   return `${Math.floor((100 * text.length) / WORDS.join('').length)} %, ${told}`
 }
 
-// What is left waiting fails when its server is closed.
+// Requests that are still waiting fail when their server is closed.
 process.on('unhandledRejection', () => {})
 process.on('uncaughtException', () => {})
 console.warn = () => {}

@@ -12,12 +12,12 @@ import { runMain, setup } from './setup.mjs'
 import { root, SetupError, say } from './steps.mjs'
 
 const SIZE = { width: 960, height: 720 }
-/** Of a frame that nothing happens in. */
+/** The duration of a frame in which nothing happens. */
 const FRAME_MS = 300
 const COLOURS = 48
-/** Where the picture has a pixel of the frame before. */
+/** The colour index of a pixel that is the same as in the previous frame. */
 const UNCHANGED = COLOURS
-/** What a repository can bear. */
+/** The limit for a file in the repository. */
 const MOST_BYTES = 1_500_000
 
 /** Runs in the browser, which can read a PNG. */

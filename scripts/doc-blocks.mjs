@@ -1,14 +1,14 @@
 // The programs in README and docs, as somebody would paste them.
 //
-// A block stands for itself, or after a comment that GitHub does not show:
+// A block may follow a comment, which GitHub does not show:
 //
 //   <!-- prelude
 //   import { createEngine } from 'tidemark'
 //   declare const chatId: string
 //   -->
 //
-// What the comment holds goes in front of the block. `<!-- prelude run` says that the two together are a program that ends by
-// itself, in success. A block whose first line is `// app/page.tsx`, or another file's name, is that file for the others of its page.
+// The comment's text is put in front of the block. `<!-- prelude run` says that both together are a program that ends by
+// itself, successfully. A block whose first line is `// app/page.tsx`, or another file's name, is that file for the others of its page.
 
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
@@ -148,7 +148,7 @@ export function writePage(folder, blocks) {
       blocks.filter(({ language }) => language !== 'js'),
       { lib: isPage ? [...server, 'dom', 'dom.iterable'] : server },
     ),
-    // What imports nothing is for a browser's console.
+    // A block without imports is for a browser's console.
     ...project('js', scripts.filter(imports), { ...LOOSE, lib: server }),
     ...project(
       'browser',
@@ -158,7 +158,7 @@ export function writePage(folder, blocks) {
   ]
 }
 
-// Next.js itself is too large to be had for this; __test__/next/next-build-*.test.mjs build with it.
+// Next.js itself is too large for this; __test__/next/next-build-*.test.mjs build with it.
 const STAND_INS = `declare module 'next/server' {
   export function after(task: Promise<unknown> | (() => unknown)): void
 }

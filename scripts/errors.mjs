@@ -339,7 +339,7 @@ later; the \`streamId\` concerned; and \`docs\`, the address of its section here
 (Written by \`node scripts/errors.mjs\`.)
 `
 
-/** The page. */
+/** The text of docs/errors.md. */
 export function errorsPage() {
   const require = createRequire(import.meta.url)
   /** @type {readonly [code: string, type: { name: string }, name: string][]} */
@@ -364,10 +364,9 @@ ${rows.join('\n')}
   return HEAD + sections.join('')
 }
 
-/** Where it is. */
 export const errorsFile = join(root, 'docs', 'errors.md')
 
-/** Whether the file is what would be written. */
+/** Whether docs/errors.md is up to date. */
 export const isCurrent = () => readFileSync(errorsFile, 'utf8') === errorsPage()
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) writeFileSync(errorsFile, errorsPage())

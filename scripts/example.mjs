@@ -17,7 +17,7 @@ await runMain(async () => {
   if (!Number.isInteger(port) || port < 1 || port > 65_533)
     throw new SetupError(`PORT takes a number from 1 to 65533, not '${process.env.PORT}'`)
   const ports = process.env.REDIS_URL ? [port + 1, port + 2] : [port]
-  // Before minutes of building, and again by whoever listens.
+  // Before minutes of building; the servers check again when they listen.
   for (const each of new Set([port, ...ports])) await needFree(each)
   await prepareNextChat()
 
@@ -43,7 +43,7 @@ await runMain(async () => {
   for (const { port: own, exit } of servers) exit.then(() => say(`the server on port ${own} has ended`))
   say(`\nThe chat is at http://${HOST}:${port}`)
   await ended
-  // A proxy without servers is of no use.
+  // All servers have ended: the proxy is useless.
   process.exit(1)
 })
 

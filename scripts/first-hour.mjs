@@ -1,10 +1,11 @@
-// `npm run first-hour`: does what a stranger does with what is published, in a folder that knows nothing of this checkout: installs
-// the packed tarballs, pastes README's quick start, starts it, asks, hangs up, resumes; then the same with docs/next.md in a new
-// Next.js application in TypeScript.
+// `npm run first-hour`: does what a new user does, in a folder without any part of this checkout: installs the packed tarballs,
+// pastes README's quick start, starts it, asks, hangs up, resumes; then the same with docs/next.md in a new Next.js application
+// in TypeScript.
 //
 //   node scripts/first-hour.mjs [readme] [next]   without names: both
 //
-// Nothing of what is pasted is changed, but for the port in README, and what docs/next.md says is yours: the model, and who asks.
+// What is pasted is not changed, except for the port in README, and the parts that docs/next.md leaves to the user: the model, and
+// who asks.
 
 import { spawn } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -217,7 +218,7 @@ const events = (text) =>
 /** @type {Set<import('node:child_process').ChildProcess>} */
 const children = new Set()
 
-/** Starts a program that is told to end with this one. @param {string} cwd @param {string} program @param {string[]} args @param {NodeJS.ProcessEnv} [extra] */
+/** Starts a program that ends with this one. @param {string} cwd @param {string} program @param {string[]} args @param {NodeJS.ProcessEnv} [extra] */
 function start(cwd, program, args, extra) {
   const { NODE_TEST_CONTEXT: _, NODE_ENV: __, NODE_OPTIONS: ___, ...env } = process.env
   const shell = process.platform === 'win32' && program === 'npm'

@@ -1,11 +1,11 @@
-// Counts the instructions of the engine's hot paths and holds them against those that are kept in the repository.
+// Counts the instructions of the engine's hot paths and compares them with the recorded counts in the repository.
 //
 //   node scripts/instructions.mjs            fails where a path takes over 5 % more than recorded
-//   node scripts/instructions.mjs --record   keeps what was counted, after a change that is worth it
+//   node scripts/instructions.mjs --record   records the counts, after a change that is worth it
 //   node scripts/instructions.mjs --yes      installs valgrind unasked; CI=1 does the same
 //
-// The paths are bench/instructions/main.rs, in the profile of the tests: what is counted does not depend on how busy the machine is, but on
-// the compiler, so that counts of another one are shown and not judged. Without valgrind it says so, and is content.
+// The paths are in bench/instructions/main.rs, built in the profile of the tests. The counts do not depend on how busy the machine is, but
+// on the compiler: counts of another compiler are shown, but not compared. Without valgrind it says so and succeeds.
 
 import { execFile, spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -117,7 +117,7 @@ async function count(program) {
   }
 }
 
-/** A valgrind that was asked for and cannot be had is no failure. */
+/** It is no failure if valgrind cannot be installed. */
 const valgrind = {
   name: 'valgrind',
   pending: () => (findValgrind() ? undefined : 'install it'),

@@ -14,13 +14,13 @@ const NEXT = join('node_modules', 'next', 'dist', 'bin', 'next')
 const sources = ['app', 'lib', 'next.config.ts', 'tsconfig.json'].map((name) => join(EXAMPLE, name))
 const lock = join(EXAMPLE, 'package-lock.json')
 
-/** What starts one instance: a program, its arguments, and its folder. @param {number} port */
+/** The command that starts one instance: program, arguments and folder. @param {number} port */
 export function nextServer(port) {
   const program = /** @type {string} */ (findNode22())
   return { program, args: [NEXT, 'start', '--port', String(port), '--hostname', '127.0.0.1'], cwd: example }
 }
 
-/** Brings it up to date; quick when it is. */
+/** Builds it unless it is up to date. */
 export async function prepareNextChat() {
   await setup(['node22'])
   const tarballs = (await pack()).map(({ file }) => file)

@@ -18,7 +18,7 @@ export function findNode22() {
 
 export const node22Installation = `npm install ${PACKAGE} (in .cache)`
 
-/** Installs it beside everything else, where nobody finds it by accident. */
+/** Installs it into .cache, where nothing finds it by accident. */
 export async function installNode22() {
   mkdirSync(folder, { recursive: true })
   writeFileSync(join(folder, 'package.json'), '{ "private": true }\n')

@@ -1,5 +1,5 @@
 // `node scripts/pack.mjs [folder]`: packs what a release publishes, for this platform: the package itself and the package with
-// its native binary. Prints the two tarballs' paths. What installs them gets what a user gets, and nothing of the checkout.
+// its native binary. Prints the two tarballs' paths. Who installs them gets what a user gets, and nothing of the checkout.
 
 import {
   cpSync,
@@ -30,7 +30,7 @@ const PACKED = [
 ]
 
 /**
- * The tarballs of this platform; made anew when what they hold has changed.
+ * The tarballs of this platform; packed again when their content has changed.
  * @returns {Promise<{ name: string, file: string }[]>} the package first
  */
 export async function pack() {

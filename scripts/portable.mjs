@@ -1,5 +1,5 @@
-// `node scripts/portable.mjs [target…]`: builds the native addon as a release has it, by `cargo zigbuild`: for glibc 2.17, so that it
-// loads on every Linux which Node.js runs on, or for musl. Without targets: this machine's, for glibc.
+// `node scripts/portable.mjs [target…]`: builds the native addon as for a release, with `cargo zigbuild`: for glibc 2.17, so that it
+// loads on every Linux that Node.js runs on, or for musl. Without targets: this machine's, for glibc.
 //
 // zig and cargo-zigbuild are taken from the PATH, else installed from PyPI into .cache.
 
@@ -15,7 +15,7 @@ const GLIBC = '2.17'
 const ZIG = ['ziglang==0.17.1', 'cargo-zigbuild==0.24.1']
 const venv = join(root, '.cache', 'zig')
 
-/** Targets that can be built so, and the names of their files. */
+/** Targets that can be built like this, and the names of their files. */
 const TARGETS = /** @type {Record<string, string>} */ ({
   'x86_64-unknown-linux-gnu': 'linux-x64-gnu',
   'aarch64-unknown-linux-gnu': 'linux-arm64-gnu',

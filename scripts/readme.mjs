@@ -1,7 +1,7 @@
 // `node scripts/readme.mjs`: makes README's links to files of the repository absolute, as npm's page needs them, with the address
-// that package.json gives, and nothing else: whoever moves the repository changes it there and runs this.
+// in package.json. If the repository moves, change it there and run this.
 //
-//   node scripts/readme.mjs --released   also replaces how to install tarballs by the line for npm; the release does so
+//   node scripts/readme.mjs --released   also replaces the instructions for tarballs by the line for npm, for a release
 
 import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -23,7 +23,7 @@ export function repository() {
 export function readme(text, { isReleased = false } = {}) {
   const base = repository()
   const linked = text
-    // What another address of ours has left.
+    // Links that were made absolute before, maybe with another address.
     .replace(/\]\(https:\/\/github\.com\/[\w-]+\/tidemark\/(?:blob|tree|raw)\/main\//g, '](')
     .replace(/(git clone )https:\/\/github\.com\/[\w-]+\/tidemark\b/g, `$1${base}`)
     .replace(/\]\((?!#|[a-z]+:)([^)\s#]+)(#[^)\s]*)?\)/g, (_, path, anchor = '') => {

@@ -4,7 +4,7 @@ import { homedir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { SetupError, which } from './steps.mjs'
 
-/** Finds cargo, even where rustup puts it and this shell's PATH does not have it; says so when there is none. */
+/** Finds cargo, also where rustup installs it if this shell's PATH lacks it; throws if there is none. */
 export function needRust() {
   const rustup = join(process.env.CARGO_HOME ?? join(homedir(), '.cargo'), 'bin')
   if (!which('cargo') && which('cargo', rustup)) process.env.PATH = `${process.env.PATH}${delimiter}${rustup}`

@@ -1,8 +1,8 @@
 // Makes a fresh checkout ready: npm packages, native addon, TypeScript, and, for the tests, a Redis server and browsers.
 //
-//   node scripts/setup.mjs [npm] [native] [typescript] [redis] [chromium] [firefox] [node22] [--dry-run] [--yes]
+//   node scripts/setup.mjs [npm] [native] [typescript] [redis] [chromium] [firefox] [node22] [workflow] [--dry-run] [--yes]
 //
-// Without names: the first three. Each step is skipped while its inputs are unchanged. Packages of the system's (Redis,
+// Without names: the first three. Each step is skipped while its inputs are unchanged. System packages (Redis,
 // Chromium, Firefox) are installed after a question, or with --yes, or where CI is set.
 
 import { cpSync, existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
@@ -15,8 +15,9 @@ import { findNode22, installNode22, node22Installation } from './node22.mjs'
 import { findRedis, redisPackage } from './redis.mjs'
 import { needRust } from './rust.mjs'
 import { hashOf, isStamped, root, run, runSteps, SetupError, say, stamp } from './steps.mjs'
+import { findWorkflowClient, installWorkflowClient, workflowClientInstallation } from './workflow-client.mjs'
 
-/** @typedef {'npm' | 'native' | 'typescript' | 'redis' | 'chromium' | 'firefox' | 'node22'} StepName */
+/** @typedef {'npm' | 'native' | 'typescript' | 'redis' | 'chromium' | 'firefox' | 'node22' | 'workflow'} StepName */
 
 const nativeOutput = () => [
   ...readdirSync(root).filter((name) => /^tidemark\..+\.node$/.test(name)),
@@ -32,7 +33,7 @@ const steps = {
   }),
   native: hashed('native addon', ['src', 'Cargo.toml', 'Cargo.lock', 'build.rs'], {
     exists: () => nativeOutput().length >= 3,
-    // Where another machine has built it, as in CI for its targets.
+    // CI builds it on another machine.
     isTaken: () => process.env.TIDEMARK_PREBUILT === '1',
     reason: () =>
       `cargo build${existsSync(join(root, 'target', 'release')) ? '' : ' (the first one takes some minutes)'}`,
@@ -62,11 +63,11 @@ const steps = {
         for (const project of ['tsconfig.build.json', 'tsconfig.browser.json']) {
           await run(join('node_modules', '.bin', 'tsc'), ['--project', project])
         }
-        // The inspector's page is what it is: files for the browser.
+        // The inspector's page is not compiled.
         cpSync(join(root, 'ts', 'inspector', 'page'), join(root, 'dist', 'inspector', 'page'), {
           recursive: true,
         })
-        // What runs in a browser is there as ES modules too, in a package whose other .js files are not.
+        // Browser code exists as ES modules too; all other .js files of the package are CommonJS.
         writeFileSync(join(root, 'dist', 'esm', 'package.json'), '{ "type": "module" }\n')
       },
     },
@@ -81,12 +82,17 @@ const steps = {
     pending: () => (findNode22() ? undefined : node22Installation),
     run: installNode22,
   },
+  workflow: {
+    name: 'WorkflowChatTransport',
+    pending: () => (findWorkflowClient() ? undefined : workflowClientInstallation),
+    run: installWorkflowClient,
+  },
   chromium: browser('Chromium for the browser tests', chromiumPackage, findChromium),
   firefox: browser('Firefox for some of them', firefoxPackage, findFirefox),
 }
 
 /**
- * All other tests do without: those that need it say what is missing.
+ * A missing browser is no failure: the tests that need it say what is missing.
  * @param {string} name
  * @param {import('./system-package.mjs').SystemPackage} wanted
  * @param {() => string | undefined} find

@@ -1,5 +1,5 @@
-// Writes a stream, reads it as chunks and as a response, and ends by itself: for runtimes and systems where the tests do not run. Stands in
-// a folder in which `tidemark` is installed; takes its store from the environment.
+// Writes a stream, reads it as chunks and as a response, and ends by itself: for runtimes and systems where the tests do not run. Copy it to
+// a folder in which `tidemark` is installed; the store is taken from the environment.
 
 import { createEngine } from 'tidemark'
 

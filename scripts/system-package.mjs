@@ -17,7 +17,7 @@ const MANAGERS = {
   brew: (name) => [['brew', 'install', name]],
 }
 
-/** A package of the system's, under the name that each manager has for it. */
+/** A system package, with its name for each package manager. */
 export class SystemPackage {
   #names
   #missing
@@ -46,14 +46,14 @@ export class SystemPackage {
     return commands.map((command) => ['sudo', '-n', 'env', 'DEBIAN_FRONTEND=noninteractive', ...command])
   }
 
-  /** What will be run, as one line. */
+  /** The commands, as one line. */
   plan() {
     return this.commands()
       .map((command) => command.join(' '))
       .join(' && ')
   }
 
-  /** Installs it, if that is allowed; `isThere` is asked afterwards. @param {() => unknown} isThere */
+  /** Installs it, if that is allowed, and checks the result with `isThere`. @param {() => unknown} isThere */
   async install(isThere) {
     const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
     const commands = this.commands()

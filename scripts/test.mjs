@@ -18,14 +18,14 @@ import { needRust } from './rust.mjs'
 import { runMain, setup } from './setup.mjs'
 import { root, run, SetupError, say, seconds } from './steps.mjs'
 
-/** The builds of Next.js take the longest. */
+/** For one test file; the builds of Next.js take the longest. */
 const FILE_TIMEOUT_MS = 300_000
-/** What each test says, and then the slowest files. */
+/** The result of each test, and then the slowest files. */
 const REPORTERS = ['spec', './scripts/slowest.mjs'].flatMap((reporter) => [
   `--test-reporter=${reporter}`,
   '--test-reporter-destination=stdout',
 ])
-/** A million lives, some 800 a second, and what is waited for between them. */
+/** A million streams, about 800 a second, and the waits between them. */
 const SOAK_TIMEOUT_MS = 60 * 60_000
 
 await runMain(async () => {
@@ -42,6 +42,7 @@ await runMain(async () => {
     'typescript',
     'redis',
     'node22',
+    ...(files.some((file) => file.includes('next-workflow')) ? /** @type {const} */ (['workflow']) : []),
     ...(needsBrowser ? /** @type {const} */ (['chromium']) : []),
     ...(files.some((file) => file.includes('firefox')) ? /** @type {const} */ (['firefox']) : []),
   ])
@@ -78,7 +79,7 @@ await runMain(async () => {
 })
 
 /**
- * The test files in the rooms of __test__ (the soak's are asked for by name), whose room or name holds one of the filters.
+ * The test files in the rooms of __test__ (those of the soak only with `soak`) whose room or name contains one of the filters.
  * @param {boolean} soak
  * @param {string[]} filters
  */

@@ -1,102 +1,136 @@
-// The rooms of ts/ and their doors, which open one way: an import against the arrows, or in a circle, is refused.
+// The rooms of src/ and ts/ have doors that open one way: an import against the arrows, or in a circle, is refused (ADR 34).
 
 import assert from 'node:assert/strict'
-import { readdirSync, readFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
 import { test } from 'node:test'
-import { fileURLToPath } from 'node:url'
+import { importsOf, sources } from '../support/imports.mjs'
 
-const root = fileURLToPath(new URL('../..', import.meta.url))
+/**
+ * Each room, or file with doors of its own, and the rooms or files of the same language that it may import from. The files
+ * at the root of ts/ are the entry points, which may import from all rooms.
+ */
+const DOORS = /** @type {Record<string, string>} */ ({
+  'src/lib': 'config error model',
+  'src/error': '',
+  'src/util': '',
+  'src/model': 'error',
+  'src/config': 'model',
+  'src/redis': 'config error model/connection util',
+  'src/store': 'error model util',
+  'src/store/memory': 'store error model util',
+  'src/store/redis': 'legacy redis store config error model util',
+  'src/store/open': 'legacy store/memory store/redis store config error',
+  'src/legacy': 'store redis/fields error',
+  'src/sse': 'error model',
+  'src/engine': 'legacy sse store store/open config error model util',
+  'src/binding': 'legacy engine sse store config error model util',
 
-/** Each room, and those that it may enter beside itself. What is at the root of ts/ are the entry points, which may enter all. */
-const DOORS = /** @type {Record<string, string[]>} */ ({
-  util: [],
-  errors: ['util'],
-  options: ['errors', 'util'],
-  native: ['options', 'errors', 'util'],
-  http: ['native', 'options', 'errors', 'util'],
-  core: ['http', 'native', 'options', 'errors', 'util'],
-  schema: ['errors', 'util'],
-  messages: [],
-  client: ['util'],
-  ai: ['client', 'messages', 'util'],
-  react: ['ai', 'client', 'util'],
-  next: ['core', 'http', 'messages', 'options', 'errors', 'util'],
-  'message-stream': ['core', 'schema', 'native', 'options', 'errors', 'util'],
-  'resumable-stream': ['core', 'options', 'errors', 'util'],
-  'durable-streams': ['core', 'http', 'native', 'options', 'errors', 'util'],
-  tanstack: ['core', 'options', 'errors', 'util'],
-  'assistant-ui': ['core', 'options', 'errors', 'util'],
-  workflow: ['core', 'options', 'errors', 'util'],
-  inspector: ['core', 'http', 'options', 'errors', 'util'],
-  cli: ['durable-streams', 'inspector', 'core', 'http', 'native', 'options', 'errors', 'util'],
+  'ts/util': '',
+  'ts/errors': 'util',
+  'ts/options': 'errors util',
+  'ts/native': 'options errors util',
+  'ts/http': 'native options errors util',
+  'ts/core': 'http native options errors util',
+  'ts/schema': 'errors util',
+  'ts/messages': '',
+  'ts/client': 'util',
+  'ts/ai': 'client messages util',
+  'ts/react': 'ai client util',
+  'ts/next': 'core http messages options errors util',
+  'ts/message-stream': 'core schema native options errors util',
+  'ts/resumable-stream': 'core options errors util',
+  'ts/durable-streams': 'core http native options errors util',
+  'ts/tanstack': 'core options errors util',
+  'ts/assistant-ui': 'core options errors util',
+  'ts/workflow': 'core options errors util',
+  'ts/inspector': 'core http options errors util',
+  'ts/cli': 'durable-streams inspector core http native options errors util',
 })
 
-/** The imports of each file of ts/. @returns {Map<string, string[]>} */
-function imports() {
-  const files = readdirSync(join(root, 'ts'), { recursive: true, encoding: 'utf8' })
-    .map((name) => join('ts', name).replaceAll('\\', '/'))
-    .filter((name) => /\.m?ts$/.test(name))
-  const resolved = (/** @type {string} */ from, /** @type {string} */ to) => {
-    const path = join(dirname(from), to)
-      .replaceAll('\\', '/')
-      .replace(/\.m?js$/, '')
-    return files.find(
-      (file) => file.replace(/\.m?ts$/, '') === path && (file.endsWith('.ts') || to.endsWith('.mjs')),
+const ROOMS = Object.keys(DOORS).sort((one, other) => other.length - one.length)
+const ENTRY_POINT = /^ts\/[^/]+$/
+
+/** @param {string} file @param {string} room */
+const isIn = (file, room) => file.startsWith(`${room}/`) || file === `${room}.rs`
+/** The innermost room. @param {string} file */
+const roomOf = (file) => ROOMS.find((room) => isIn(file, room)) ?? ''
+
+/** The imports against the arrows, in words. @param {import('../support/imports.mjs').Imports} imports */
+function wrongWays(imports) {
+  const inside = [...imports].filter(([file]) => !ENTRY_POINT.test(file))
+  return inside.flatMap(([file, targets]) => {
+    const room = roomOf(file)
+    const doors = DOORS[room]
+    if (doors === undefined) return [`${file} is in no room`]
+    const isOpen = (/** @type {string} */ target) =>
+      doors.split(' ').some((door) => {
+        const open = `${file.split('/')[0]}/${door}`
+        return isIn(target, open) && open.length >= roomOf(target).length
+      })
+    const wrong = [...targets].filter((target) => roomOf(target) !== room && !isOpen(target))
+    return wrong.map(
+      (target) => `${file} imports ${target}: ${room} may import from ${doors || 'no other room'}`,
     )
-  }
-  return new Map(
-    files.map((file) => {
-      const text = readFileSync(join(root, file), 'utf8')
-      const found = [...text.matchAll(/\b(?:from|import|require\()\s*\(?'(\.[^']+)'/g)].map(
-        ([, to = '']) => to,
-      )
-      return [file, found.flatMap((to) => resolved(file, to) ?? []).filter((to) => to !== file)]
-    }),
-  )
+  })
 }
 
-/** What is against the rules, in words. @param {Map<string, string[]>} graph */
-function offences(graph) {
-  const room = (/** @type {string} */ file) => file.split('/').slice(1, -1)[0]
-  const offences = []
-  for (const [file, targets] of graph) {
-    const [from, doors] = [room(file), DOORS[room(file) ?? '']]
-    if (from !== undefined && doors === undefined) offences.push(`${file}: ${from} is no room`)
-    for (const to of targets) {
-      if (from === undefined || room(to) === from || doors?.includes(room(to) ?? '')) continue
-      offences.push(`${file} imports ${to}: ${from} may enter ${doors?.join(', ') || 'no other room'}`)
+/** The shortest circle of imports, in words; empty if there is none. @param {import('../support/imports.mjs').Imports} imports */
+function circle(imports) {
+  const circles = [...imports.keys()].flatMap((file) => {
+    const ways = [[file]]
+    const seen = new Set()
+    for (const way of ways) {
+      for (const next of imports.get(way.at(-1) ?? '') ?? []) {
+        if (next === file) return [[...way, next]]
+        if (!seen.has(next)) ways.push([...way, next])
+        seen.add(next)
+      }
     }
-    // A circle is found from each of its files.
-    const seen = new Set(targets)
-    for (const next of seen) for (const further of graph.get(next) ?? []) seen.add(further)
-    if (seen.has(file))
-      offences.push(`${file} imports itself, by way of ${targets.filter((to) => seen.has(to)).join(', ')}`)
-  }
-  return offences
+    return []
+  })
+  return circles.sort((one, other) => one.length - other.length)[0]?.join(' imports ') ?? ''
 }
 
-test('the doors of ts/ open one way, and no imports run in a circle', () => {
-  const graph = imports()
-  assert.ok(graph.size > 90, 'the files were found')
-  assert.ok((graph.get('ts/core/engine.ts')?.length ?? 0) > 10, 'so were their imports')
-  assert.deepEqual(offences(graph), [])
+test('doors open one way, and no imports run in a circle', () => {
+  const imports = importsOf(sources())
+  assert.ok(imports.size > 250, `${imports.size} files`)
+  assert.deepEqual(wrongWays(imports), [])
+  assert.equal(circle(imports), '')
 })
 
-test('an import against the arrows and a circle are refused', () => {
-  assert.deepEqual(
-    offences(
-      new Map([
-        ['ts/util/fifo.ts', ['ts/core/engine.ts']],
-        ['ts/core/engine.ts', []],
-      ]),
-    ),
-    ['ts/util/fifo.ts imports ts/core/engine.ts: util may enter no other room'],
-  )
-  const circle = new Map([
-    ['ts/core/a.ts', ['ts/core/b.ts']],
-    ['ts/core/b.ts', ['ts/core/a.ts']],
+/** The imports with another one at the top of each of these files. @param {Record<string, string>} planted */
+function importsWith(planted) {
+  const files = sources()
+  for (const [file, line] of Object.entries(planted)) files.set(file, `${line}\n${files.get(file) ?? ''}`)
+  return importsOf(files)
+}
+
+test('an import against the arrows is named, with the rule', () => {
+  const imports = importsWith({
+    'src/model/cursor.rs': 'use super::super::{engine::{outbox}};',
+    'src/redis/slots.rs': 'use crate::{model::cursor::Cursor, store::{Read as Page}};',
+    'src/store/values.rs': 'type A = crate::store::redis::A;',
+    'src/store/memory/mod.rs': 'use super::redis;',
+    'src/attic/old.rs': '',
+    'ts/util/fifo.ts': "import type { A } from '../core/engine'",
+    'ts/core/engine.ts': "export * from '../next'",
+    'ts/attic/old.ts': '',
+  })
+  assert.deepEqual(wrongWays(imports).sort(), [
+    'src/attic/old.rs is in no room',
+    'src/model/cursor.rs imports src/engine/outbox.rs: src/model may import from error',
+    `src/redis/slots.rs imports src/model/cursor.rs: src/redis may import from ${DOORS['src/redis']}`,
+    `src/redis/slots.rs imports src/store/values.rs: src/redis may import from ${DOORS['src/redis']}`,
+    `src/store/memory/mod.rs imports src/store/redis/mod.rs: src/store/memory may import from ${DOORS['src/store/memory']}`,
+    'src/store/values.rs imports src/store/redis/mod.rs: src/store may import from error model util',
+    'ts/attic/old.ts is in no room',
+    `ts/core/engine.ts imports ts/next.ts: ts/core may import from ${DOORS['ts/core']}`,
+    'ts/util/fifo.ts imports ts/core/engine.ts: ts/util may import from no other room',
   ])
-  assert.equal(offences(circle).length, 2)
-  assert.equal(offences(new Map([['ts/cellar/a.ts', []]])).length, 1)
+})
+
+test('a circle is named', () => {
+  const ofRust = circle(importsWith({ 'src/engine/read/ring.rs': 'use super::hub::Hub;' }))
+  assert.match(ofRust, /^(src\/engine\/read\/(hub|ring)\.rs( imports |$)){3}/)
+  const ofScripts = circle(importsWith({ 'ts/core/memory.ts': "require('./engine')" }))
+  assert.match(ofScripts, /^(ts\/core\/(engine|memory)\.ts( imports |$)){3}/)
 })

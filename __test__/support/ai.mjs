@@ -9,7 +9,7 @@ import { findNode22 } from '../../scripts/node22.mjs'
 
 /** @typedef {5 | 6 | 7} Version */
 
-/** Version 7 needs Node.js 22; `TIDEMARK_AI` is the only one. @type {Version[]} */
+/** Version 7 needs Node.js 22. With `TIDEMARK_AI`, only this version. @type {Version[]} */
 export const VERSIONS = process.env.TIDEMARK_AI
   ? [/** @type {Version} */ (Number(process.env.TIDEMARK_AI))]
   : Number(process.versions.node.split('.')[0]) >= 22
@@ -27,7 +27,7 @@ export function alsoWithAi7(file) {
   test('all of this with ai 7, on a Node.js that it runs on', { skip: VERSIONS.includes(7) }, async () => {
     const program = findNode22()
     assert.ok(program, 'node scripts/setup.mjs node22')
-    // Under `node --test` this process carries a variable that would make the child speak the test runner's protocol.
+    // `node --test` sets a variable that would make the child use the test runner's protocol.
     const { NODE_TEST_CONTEXT: _, ...env } = process.env
     const args = ['--test', '--test-reporter=tap', fileURLToPath(file)]
     const { stdout } = await promisify(execFile)(program, args, { env: { ...env, TIDEMARK_AI: '7' } })
@@ -61,7 +61,7 @@ export class Call {
 }
 
 /**
- * A model that thinks once and then says these words.
+ * A model with one part of reasoning and then these words.
  * @param {Version} version
  * @param {readonly string[]} words
  * @param {{ pauseAfter?: number, deaf?: boolean, breaksWith?: Error, calls?: string }} [options] `pauseAfter`: waits there
@@ -228,7 +228,7 @@ export async function readMessage(sdk, response) {
 export class MessageReader {
   /** @type {any} the message so far */
   message
-  /** What the stream's `error` chunk said. @type {Error | undefined} */
+  /** The error of the stream's `error` chunk. @type {Error | undefined} */
   error
   /** The chunks, in order. @type {any[]} */
   chunks = []

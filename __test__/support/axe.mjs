@@ -1,4 +1,4 @@
-// What axe finds wrong with a page: whether everybody can use it.
+// Checks with axe whether a page is accessible.
 
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'

@@ -101,7 +101,7 @@ export async function serveChat(t, routes, cut = () => undefined, files = new Ma
           continue
         }
         if (end?.how === 'end') return void outgoing.end(sent)
-        // What is written before is to arrive: a client that never gets anything never gets on.
+        // Lets the client get what was written: without any progress it would never finish.
         outgoing.write(sent, () => end?.how === 'reset' && outgoing.destroy())
         return
       }

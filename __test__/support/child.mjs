@@ -1,4 +1,4 @@
-// Another Node.js process that runs a script of the test's, talks through messages and can be killed.
+// Another Node.js process that runs a script of the test, talks through messages and can be killed.
 
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
@@ -31,7 +31,7 @@ export class Child {
    */
   constructor(script, { args = [], env = {}, execArgv = [] } = {}) {
     const path = script instanceof URL ? fileURLToPath(script) : script
-    // Under `node --test` this process carries a variable that would make the child speak the test runner's protocol.
+    // `node --test` sets a variable that would make the child use the test runner's protocol.
     const { NODE_TEST_CONTEXT: _, ...inherited } = process.env
     this.#process = fork(path, args, { env: { ...inherited, ...env }, execArgv, silent: true })
     for (const stream of [this.#process.stdout, this.#process.stderr]) {

@@ -6,9 +6,9 @@ import { startRedis } from './redis-server.mjs'
 import { until } from './wait.mjs'
 
 const SCRIPT = new URL('../children/churn.mjs', import.meta.url)
-/** As short as they may be, so that what is to go by itself does so soon. */
+/** As short as possible, so that everything expires soon. */
 const OPTIONS = { lease: '1s', ttl: { active: '4s', done: '2s' }, ackIntervalMs: 20 }
-/** Keys, and as many ids in the index, that a trickle of twenty streams a second accounts for. */
+/** The keys, and the ids in the index, of a trickle of twenty streams a second. */
 const TRICKLE = 250
 /** Streams that a killed process leaves behind: their ids stay a while longer than their keys. */
 const LEFT_BEHIND = 500
@@ -79,7 +79,7 @@ export async function churn(t, { warmUp, each, rounds, killed, rssBytes, heapByt
       interval: 100,
       message: () => `nothing is held: ${JSON.stringify(sample)}`,
     })
-    // What was just let go of may be freed a moment later.
+    // Memory may be freed a moment later.
     const [first, second] = [sample, await worker.order('sample')]
     const { length: connections } = (await redis.admin.clients()).filter(({ user }) => user === 'tidemark')
     return { ...second, rss: Math.min(first.rss, second.rss), connections }
@@ -88,7 +88,7 @@ export async function churn(t, { warmUp, each, rounds, killed, rssBytes, heapByt
     `${(rss / 2 ** 20).toFixed(1)} MiB, heap ${(heapUsed / 2 ** 20).toFixed(1)} MiB, ${connections} connections, ` +
     `handles ${JSON.stringify(handles)}`
 
-  /** Those whose process is killed, and which others see end. */
+  /** Streams whose process is killed, and whose end others see. */
   const kill = async () => {
     for (let count = 0; count < killed; count++) {
       const victim = await new Worker(redis.url).ready()
@@ -110,7 +110,7 @@ export async function churn(t, { warmUp, each, rounds, killed, rssBytes, heapByt
     await worker.order('trickle', { on: true })
     const { lives, ms } = await worker.order('run', { each }, 30 * QUIET_MS)
     await kill()
-    // Somebody always starts something: what is left of the others must go nevertheless.
+    // The rest of the other streams must go even while new ones are started.
     let [keys, ids] = [0, 0]
     const areGone = async () => {
       ;[keys, { ids }] = [await size(), await worker.order('indexed')]
@@ -132,7 +132,7 @@ export async function churn(t, { warmUp, each, rounds, killed, rssBytes, heapByt
   assert.ok(to.heapUsed - from.heapUsed < heapBytes, `the heap: ${shown(from)} → ${shown(to)}`)
   assert.deepEqual(last.handles, before.handles)
   assert.equal(last.connections, before.connections)
-  // What is still there goes by itself.
+  // The rest expires by itself.
   const [, left] = await redis.admin.cmd('SCAN', 0, 'COUNT', 1_000_000)
   const ttls = await Promise.all(left.map((/** @type {string} */ key) => redis.admin.cmd('PTTL', key)))
   assert.deepEqual(

@@ -7,9 +7,9 @@ import { until } from './wait.mjs'
 
 const PRIMARIES = 3
 const SLOTS = 16384
-/** After which silence the others take a server for dead. */
+/** After this silence the others consider a server dead. */
 const NODE_TIMEOUT_MS = 1_000
-/** The servers talk among themselves on a port that is higher by 10,000, which has to be no client's either. */
+/** The servers talk to each other on a port that is higher by 10,000, which no client may have either. */
 const PORT_BELOW = 22_000
 
 /**

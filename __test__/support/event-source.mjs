@@ -34,7 +34,7 @@ export class EventParser {
     }
   }
 
-  /** What was begun and not ended; an event stream that was cut off between two events has none. */
+  /** An event that has begun but not ended; none if the stream was cut off between two events. */
   get unfinished() {
     return this.#rest + this.#data
   }
@@ -69,9 +69,9 @@ export class EventReader {
   parser = new EventParser()
   /** @type {{ seq: number, data: string | Uint8Array, cursor: string }[]} */
   chunks = []
-  /** What the `end` event said; undefined while there was none. @type {any} */
+  /** The data of the `end` event, once there is one. @type {any} */
   end
-  /** Whether the body has ended, however. */
+  /** Whether the body has ended, with or without an error. */
   isOver = false
   /** @type {unknown} */
   error

@@ -1,5 +1,5 @@
-// Time that stands still, as it does in tests with fake timers: what Jest, Vitest and node:test put in place of a process'
-// timers, without the means to let it go on.
+// Time that stands still, as in tests with fake timers: the replacements of a process' timers by Jest, Vitest and node:test, without
+// the means to advance the clock.
 
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -62,7 +62,7 @@ export function fakeLikeVitest() {
   return require
 }
 
-/** node:test's: the same without anything that leads back. */
+/** node:test's: the same, without a way back to the real timers. */
 export function fakeLikeNode() {
   for (const name of FUNCTIONS) {
     const fake = () => ({ ref: itself, unref: itself, refresh: itself })

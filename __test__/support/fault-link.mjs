@@ -1,4 +1,4 @@
-// A proxy that can make one kind of connection half-open: its packets vanish in one direction, and no end is told.
+// A proxy that can make one kind of connection half-open: its packets vanish in one direction, and neither end is told.
 
 import { once } from 'node:events'
 import { connect, createServer } from 'node:net'

@@ -1,4 +1,4 @@
-// What a fault test sets up, taken down with its test, and the judgement at its end.
+// The setup of a fault test, which ends with its test, and the checks at its end.
 
 import assert from 'node:assert/strict'
 import { test as testOf } from 'node:test'
@@ -120,7 +120,7 @@ class Remote {
 
 /**
  * Fails unless everything that was written was accepted and completed, and every reader's history is perfect to that
- * end: those given, and one that comes when all is over.
+ * end: the given readers, and one that comes when all is over.
  * @param {import('tidemark').Engine} engine
  * @param {import('./fault-work.mjs').Writing[]} writings finished, one for each stream
  * @param {Record<string, Reader[]>[]} parts

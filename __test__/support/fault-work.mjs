@@ -22,7 +22,7 @@ export function digest(data) {
   return `${kind} ${createHash('sha256').update(data).digest('base64')}`
 }
 
-/** A producer at a steady pace, and what became of each of its chunks. */
+/** A producer at a steady pace, and the result of each of its writes. */
 export class Writing {
   /** In write order. @type {Written[]} */
   written = []
@@ -216,7 +216,7 @@ export function startReaders(engine, streamIds, { each, name, random, stay }) {
  */
 export async function histories(readings, ms) {
   const all = [...readings.values()].flat().map(({ done }) => done)
-  // Whoever is late is found by the checker, with all that it saw.
+  // The checker finds readers that are late, with all that they saw.
   await deadline(Promise.all(all), ms, 'every reader ends').catch(() => {})
   const entries = [...readings].map(([id, readers]) => [id, readers.flatMap(({ sessions }) => sessions)])
   return Object.fromEntries(entries)

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
-// Starts Firefox for Playwright, and stands between the two: of what Playwright says by WebDriver BiDi, an ESR release of Firefox does
-// not know all. What it does not know is said to have been done; none of it matters to the tests.
+// Starts Firefox for Playwright, and stands between the two: an ESR release of Firefox does not know all commands of WebDriver BiDi that
+// Playwright sends. Unknown ones are reported as done; none of them matters to the tests.
 
 import { spawn } from 'node:child_process'
 import { WebSocket, WebSocketServer } from 'ws'

@@ -26,7 +26,7 @@ export function startWriters(logs, names, together = 1) {
 }
 
 /**
- * What they have written, each in its order, for `checkHistory`.
+ * Their writes, each writer's in order, for `checkHistory`.
  * @param {{ name: string, count: number }[]} writers @param {boolean} [acknowledged]
  */
 export const written = (writers, acknowledged = true) =>

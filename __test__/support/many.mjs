@@ -1,11 +1,11 @@
-// Many streams among many keys of others, and how long Redis was busy with any one command.
+// Many streams among many other keys, and how long Redis was busy with any one command.
 
 import { constants, setPriority } from 'node:os'
 import { texts } from './streams.mjs'
 
 /** Streams that are produced at the same time. */
 const AT_ONCE = 500
-/** Keys that one script makes. */
+/** The number of keys that one script creates. */
 const KEYS_AT_ONCE = 5_000
 
 const POPULATE = `for i = tonumber(ARGV[2]), tonumber(ARGV[3]) do
@@ -13,7 +13,7 @@ const POPULATE = `for i = tonumber(ARGV[2]), tonumber(ARGV[3]) do
 end`
 
 /**
- * Makes keys that belong to somebody else.
+ * Creates keys that are not Tidemark's.
  * @param {import('./redis-server.mjs').RedisServer} redis
  * @param {number} count
  * @param {string} prefix
@@ -52,7 +52,7 @@ function prefer(redis) {
   try {
     setPriority(redis.pid, constants.priority.PRIORITY_HIGHEST)
   } catch {
-    // Not allowed here; then it is as noisy as it is.
+    // Not allowed here: the measurement will be noisier.
   }
 }
 

@@ -26,7 +26,7 @@ export async function packedFolder() {
   return { folder, names }
 }
 
-/** The releases of Next.js that are built with: the manifest's own, and the last of the major version before. */
+/** The tested releases of Next.js: the manifest's, and the last of the previous major version. */
 const NEXT_15 = '15.5.29'
 
 /**
@@ -52,14 +52,14 @@ export function copyApp(folder, next, dependencies) {
 
 /** @param {App} app @param {'turbopack' | 'webpack'} bundler */
 export function build({ folder, next, isUntyped }, bundler) {
-  // It is what Next.js 15 takes by itself, and has no option for.
+  // The default of Next.js 15, which has no option for it.
   const chosen = next === 15 && bundler === 'webpack' ? [] : [`--${bundler}`]
   const extra = isUntyped ? { TYPES: 'unchecked' } : {}
   return runWith(extra, folder, 'npx', '--no-install', 'next', 'build', ...chosen)
 }
 
 /**
- * Builds it with both bundlers, and runs what they have made.
+ * Builds it with both bundlers, and runs both builds.
  * @param {import('node:test').TestContext} t @param {App} app
  * @param {string} within where the standalone folder has the application: `''`, or its path in the workspace
  */

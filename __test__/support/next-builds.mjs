@@ -22,12 +22,12 @@ export async function pnpmWorkspace(t, next) {
   mkdirSync(workspace)
   const within = join('apps', 'web')
   const app = copyApp(join(workspace, within), next, { [name]: `file:../../../${name}.tgz` })
-  // What a registry would give for the optional dependency.
+  // The optional dependency, which would come from a registry.
   const overrides = { [platform]: `file:../${platform}.tgz` }
   writeFileSync(join(workspace, 'package.json'), JSON.stringify({ private: true, pnpm: { overrides } }))
   writeFileSync(join(workspace, 'pnpm-workspace.yaml'), 'packages:\n  - apps/*\n')
   await run(workspace, 'npx', '--yes', 'pnpm@10.34.9', 'install')
-  // They are the same, and take a third of the time.
+  // The build with npm checks the same types, which takes a third of the time.
   await buildAndRun(t, { ...app, isUntyped: true }, within)
   return app
 }

@@ -1,4 +1,4 @@
-// The example's production build, as servers of the test's own.
+// Servers of the test, with the example's production build.
 
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
@@ -48,7 +48,7 @@ async function startServer(extra) {
     port,
     origin: `http://127.0.0.1:${port}`,
     output: '',
-    /** Whether a proxy is to leave it out. */
+    /** Whether a proxy must not use it. */
     isGone: false,
     /** How often its model was called, and how these calls ended. @param {'call' | 'done' | 'aborted'} what */
     model: (what) => server.output.split(`model: ${what}\n`).length - 1,
@@ -88,7 +88,7 @@ async function startServer(extra) {
 
 /** A tab of the browser. */
 export class Tab {
-  /** What React and others have complained about. @type {string[]} */
+  /** Exceptions in the page, and errors on its console. @type {string[]} */
   errors = []
 
   /** @param {import('playwright-core').Page} page @param {string} url */

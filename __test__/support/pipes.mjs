@@ -1,4 +1,4 @@
-// What goes into a pipe and what comes out of it, each noting what happened to it.
+// Sources and local clients of a pipe, each recording what happened to it.
 
 import { deadline, until } from './wait.mjs'
 
@@ -15,7 +15,7 @@ export class Source {
   taken = 0
   /** How its reading ended, undefined while it has not. @type {'drained' | 'left' | 'failed' | undefined} */
   ended
-  /** What a function was given. @type {AbortSignal | undefined} */
+  /** The signal that a function was given. @type {AbortSignal | undefined} */
   signal
   #chunks
 
@@ -54,7 +54,7 @@ export class Source {
         },
         cancel: () => void iterator.return(),
       },
-      // Nothing is taken that was not asked for.
+      // Nothing is read ahead.
       { highWaterMark: 0 },
     )
   }

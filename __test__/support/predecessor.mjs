@@ -1,4 +1,4 @@
-// The Redis commands of the JavaScript backend that `tidemark/message-stream` replaces, for what it leaves behind.
+// The Redis commands of the JavaScript backend that `tidemark/message-stream` replaces, to create the keys that it leaves behind.
 
 import superjson from 'superjson'
 

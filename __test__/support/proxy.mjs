@@ -74,14 +74,14 @@ export class FaultProxy {
     for (const link of this.#links) if (link.lossy) link.cut()
   }
 
-  /** From now on every byte of the connections there are is swallowed, and no end sees the other close. New ones are well. */
+  /** From now on every byte of the present connections is swallowed, and no end sees the other close. New ones work. */
   swallow() {
     for (const link of this.#links) link.isDead = true
   }
 
   /**
-   * While on, what the server says is swallowed; what it is told arrives. Turning it off cuts the connections that have
-   * lost something.
+   * While on, bytes from the server are swallowed; bytes to it arrive. Turning it off cuts the connections that have lost
+   * something.
    * @param {boolean} on
    */
   mute(on) {
@@ -113,7 +113,7 @@ export class FaultProxy {
 class Link {
   /** Whether bytes or an end were swallowed. */
   lossy = false
-  /** Nothing comes through any more. */
+  /** Swallows everything from now on. */
   isDead = false
   /** What passes comes so much later than through others. */
   delayMs = 0

@@ -52,6 +52,6 @@ export async function bundle(file, modules, { platform = 'browser', plugins = []
   return outputFiles?.[0]?.text ?? ''
 }
 
-/** What is CommonJS may want Node's own modules. */
+/** CommonJS modules may require Node's own modules. */
 const NEEDS_REQUIRE =
   "import { createRequire as makeRequire } from 'node:module'; const require = makeRequire('/');"

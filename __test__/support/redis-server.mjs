@@ -1,4 +1,4 @@
-// A real Redis server of the test's own, on 127.0.0.1, with its files in a folder of its own.
+// A real Redis server for a test, on 127.0.0.1, with its files in a folder of its own.
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'

@@ -1,4 +1,4 @@
-// An engine in another process (children/remote.mjs), as a test talks to it.
+// The test's side of an engine in another process (children/remote.mjs).
 
 import { startChild } from './child.mjs'
 

@@ -75,7 +75,7 @@ export class Admin {
 
 class Connection {
   ended = false
-  /** Takes replies that nobody asked for. @type {(reply: Reply) => void} */
+  /** Gets replies that belong to no command. @type {(reply: Reply) => void} */
   onPush = () => {}
   /** @type {Waiting[]} */
   #waiting = []

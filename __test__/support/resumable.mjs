@@ -1,4 +1,4 @@
-// What `resumable-stream` tests work with: sources that are led by hand, readers, and a publisher without Redis.
+// For tests of `resumable-stream`: sources that the test controls, readers, and a publisher without Redis.
 
 import { deadline } from './wait.mjs'
 
@@ -8,7 +8,7 @@ const READ_MS = 5_000
 export class HandSource {
   /** How often it was asked for. */
   calls = 0
-  /** What `makeStream` was given. @type {AbortSignal | undefined} */
+  /** The signal that `makeStream` was given. @type {AbortSignal | undefined} */
   signal
   isCancelled = false
   /** @type {ReadableStreamDefaultController<any> | undefined} */
@@ -172,7 +172,7 @@ export class LocalPubSub {
   }
 }
 
-/** What a round trip does: others get their turn. */
+/** As in a round trip, others get their turn. */
 function turn() {
   return new Promise((resolve) => setImmediate(resolve))
 }

@@ -13,7 +13,7 @@ import { until } from './wait.mjs'
 const NAME = 'main'
 /** The engines' user at the sentinels, unless they ask everybody for a password. */
 const WATCHER = { name: 'watcher', password: 'watchers-own' }
-/** After which silence the sentinels take the primary for dead. */
+/** After this silence the sentinels consider the primary dead. */
 const DOWN_AFTER_MS = 1_000
 
 /**

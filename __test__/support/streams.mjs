@@ -7,7 +7,7 @@ import { deadline, until } from './wait.mjs'
 const END_MS = 20_000
 
 /**
- * Gives a suite its engines: one key prefix for all of them, and they are closed after the suite.
+ * Engines for a suite: all have one key prefix, and they are closed after the suite.
  * @param {import('./stores.mjs').TestStore} store
  * @returns {(options?: import('tidemark').EngineOptions) => import('tidemark').Engine}
  */
@@ -23,7 +23,7 @@ export function useEngines(store) {
   }
 }
 
-/** Reads a subscription in the background; what it has seen is what `checkHistory` takes as a reader. */
+/** Reads a subscription in the background; it is a reader for `checkHistory`. */
 export class Follower {
   /** @type {{ seq: number, data: string | Uint8Array, cursor: string }[]} */
   chunks = []

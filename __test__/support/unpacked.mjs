@@ -1,5 +1,5 @@
 // The packed tarballs unpacked where an installation would put them, beside the packages that the checkout has: quicker than an
-// installation, and as far from the sources.
+// installation, and just as independent of the sources.
 
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, mkdtempSync, readdirSync, symlinkSync } from 'node:fs'

@@ -3,8 +3,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 
 /**
- * Waits until the condition gives something truthy, and gives that. A condition that throws counts as not yet
- * met; what it threw last is the cause of the timeout's error.
+ * Waits until the condition returns something truthy, and returns that. A condition that throws counts as not yet
+ * met; its last exception is the cause of the timeout's error.
  * @template T
  * @param {() => T | Promise<T>} condition
  * @param {{ timeout?: number, interval?: number, message?: string | (() => string) }} [options] milliseconds; the

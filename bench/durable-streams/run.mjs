@@ -1,4 +1,4 @@
-// `node bench/durable-streams/run.mjs`, after a build: `tidemark serve` against the protocol's reference server, each as a process of its own that is asked over
+// `node bench/durable-streams/run.mjs`, after a build: `tidemark serve` against the protocol's reference server, each as a process of its own, over
 // HTTP: appends, catching up, live fan-out by long poll and by server-sent events, and what a subscriber holds. Interleaved rounds.
 
 import { spawn } from 'node:child_process'
@@ -15,11 +15,11 @@ import { markdownTable, spread } from '../lib/statistics.mjs'
 
 const ROUNDS = Number(process.env.ROUNDS ?? 3)
 const SECONDS = Number(process.env.SECONDS ?? 3)
-/** Appends under way at once, spread over so many streams. */
+/** Appends under way at once, and the number of streams that they are spread over. */
 const WRITERS = 32
 const STREAMS = 4
 const READERS = 100
-/** Of one stream that all readers follow. */
+/** To the one stream that all readers follow. */
 const APPENDS_A_SECOND = 50
 const SUBSCRIBERS = 1000
 const JSON_TYPE = { 'Content-Type': 'application/json' }

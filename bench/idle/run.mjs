@@ -1,11 +1,11 @@
-// What many quiet streams cost: one process with a producer for each, one with a reader, and Redis, all to themselves.
+// What many quiet streams cost: one process with a producer for each, one with a reader for each, and Redis, without other load.
 //
 // node bench/idle/run.mjs [--streams 10000] [--seconds 30] [--rate 0] [--lease 10000] [--package PATH]...
 //   --rate     chunks a second of each stream, in turns
 //   --package  a built checkout, this one by default; several are measured one after the other, in each round
 //   --rounds   how often
 //
-// Prints for each: % of a core for producers' and readers' process and for Redis, and what Redis was asked a second.
+// Prints for each: % of a core of the producers' process, the readers' process and Redis, and Redis' commands per second.
 
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
@@ -86,7 +86,7 @@ async function measure({ seconds, ...what }) {
     }
   }
   try {
-    // What the start has left to do is done, and everything has renewed its lease as often as it does at first.
+    // By now the work of the start is done, and leases are renewed at their usual pace.
     await sleep(2 * what.lease)
     const before = await look()
     await sleep(seconds * 1000)

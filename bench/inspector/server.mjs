@@ -23,12 +23,12 @@ let turn = 0
 let written = 0
 const begin = now()
 setInterval(() => {
-  // As many as are due, so that a late timer does not make the load lighter.
+  // As many as are due, so that a late timer does not reduce the load.
   const due = ((now() - begin) / TICK_MS) * CHUNKS_PER_TICK
   for (; written < due; written++) producers[turn++ % streams]?.write(CHUNK)
 }, TICK_MS)
 
-/** Looks answered. */
+/** Requests answered. */
 let looks = 0
 async function look() {
   for (;;) {

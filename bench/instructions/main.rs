@@ -46,7 +46,7 @@ fn count(name: &str, chunks: usize, mut path: impl FnMut(bool)) {
     println!("{name} {chunks}");
 }
 
-/// What a chat sends.
+/// The chunks of a chat.
 fn deltas(count: usize) -> Vec<String> {
     let word = |index: usize| WORDS[(index * 7 + index / 16) % WORDS.len()];
     (0..count)
@@ -81,7 +81,7 @@ impl Listener for Deaf {
     fn on_state(&self, _: ConnectionState, _: &str) {}
 }
 
-/// Ids are the same in every run, as hashes of them are.
+/// Ids are the same in every run, and so are their hashes.
 fn ulid(number: u64) -> Ulid {
     Ulid::from_parts(1_700_000_000_000 + number, u128::from(number))
 }
@@ -135,7 +135,7 @@ fn store(deltas: &[String]) {
             append(builder.take(1, usize::MAX), None);
         }
     });
-    // A lease's rest would depend on the clock.
+    // The rest of a lease would depend on the clock.
     let complete = Terminal {
         outcome: Outcome::Complete,
         reason: String::new(),
@@ -205,7 +205,7 @@ fn main() {
     }
 }
 
-/// A response: a replay, whose deltas are joined if that is asked for.
+/// A response: a replay, with merged deltas on request.
 fn events(deltas: &[String], is_merged: bool) {
     let generation = ulid(2);
     let mut framing = Framing::new(Format::UiMessages, Duration::from_secs(1), is_merged);

@@ -1,4 +1,4 @@
-// Whether a scenario's aims are met: by ratios to the better of its peers, made within a round.
+// Whether a scenario meets its aims: ratios to the better of its peers within the same round.
 
 import { median, spread } from './statistics.mjs'
 
@@ -9,7 +9,7 @@ export const FLOOR = 'floor'
  * One run of one subject, with what it measured; `othersPercent` is what others took of the machine meanwhile.
  * @typedef {{ round: number, subject: string, point?: number, othersPercent: number, stolenPercent: number } & Record<string, any>} Run
  *
- * What is measured, of a run. It is NaN or null where there is nothing to measure.
+ * A measured value of a run; NaN or null if there is none.
  * @typedef {(run: Run) => number | null} Of
  *
  * @typedef {object} Aim one of the limits is given

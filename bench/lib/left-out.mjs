@@ -1,2 +1,2 @@
-/** A subject that cannot be run here: the report says why, and it is no failure. */
+/** A subject cannot be run here: the report says why, and this is no failure. */
 export class LeftOut extends Error {}

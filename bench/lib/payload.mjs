@@ -27,8 +27,7 @@ const DELTAS = Array.from(
 const event = { type: 'text-delta', id: '0', delta: '', t: 0.5, n: 0 }
 
 /**
- * The same object each time, changed: what the driver discards is collected while its subjects are measured, and would be
- * taken for their latency.
+ * The same object each time, changed: collecting the driver's garbage would count as latency of the subjects.
  * @param {number} stream @param {number} n @param {number} t
  */
 export function timedDelta(stream, n, t) {

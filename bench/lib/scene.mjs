@@ -1,4 +1,4 @@
-// What a run takes place on: a Redis server and processes of its own, all of them new.
+// The surroundings of a run: a Redis server and processes of its own, all of them new.
 
 import { startRedis } from '../../__test__/support/redis-server.mjs'
 import { Cpus } from './measure.mjs'
@@ -64,7 +64,7 @@ export class Scene {
           redisPercent: redisUs / wallMs / 10,
           stolenPercent,
           commands: callsByCommand(await admin.info('commandstats')),
-          /** What was not the run's: a busy machine shows in the latencies first. @param {number} percent the processes' */
+          /** Load by others: a busy machine shows in the latencies first. @param {number} percent the processes' */
           othersPercent: (/** @type {number} */ percent) =>
             Math.max(0, busyPercent - percent - redisUs / wallMs / 10),
         }

@@ -17,7 +17,7 @@ export function spread(values, digits) {
   const numbers = values.flatMap((value) => (Number.isFinite(value) ? /** @type {number} */ (value) : []))
   if (numbers.length === 0) return '–'
   const [middle, low, high] = [median(numbers), Math.min(...numbers), Math.max(...numbers)].map((value) =>
-    // "-0.0" would be a rounding's accident
+    // Avoids "-0.0".
     (Number(value.toFixed(digits)) + 0).toLocaleString('en-US', {
       minimumFractionDigits: digits,
       maximumFractionDigits: digits,

@@ -8,7 +8,7 @@ import { deadline } from '../../__test__/support/wait.mjs'
 /** A script in a fresh process, from the side that starts it. */
 export class Worker {
   #process
-  /** What it said when it was ready. @type {any} */
+  /** The message that it sent when it was ready. @type {any} */
   said
 
   /** @param {URL} script @param {object} task handed to the script, see {@link task} */
@@ -47,10 +47,10 @@ export class Worker {
   }
 }
 
-/** What the script was given. @returns {any} */
+/** The script's arguments. @returns {any} */
 export const task = () => JSON.parse(process.argv[2] ?? '{}')
 
-/** Answers each word with what its handler gives. @param {Record<string, () => unknown>} handlers */
+/** Answers each word with the result of its handler. @param {Record<string, () => unknown>} handlers */
 export function answerWords(handlers) {
   process.on('message', async (/** @type {string} */ word) => process.send?.(await handlers[word]?.()))
   process.on('unhandledRejection', (error) => {

@@ -7,7 +7,7 @@ import { answerWords, task } from '../lib/worker.mjs'
 import { subjectNamed } from '../subjects/index.mjs'
 import * as load from './load.mjs'
 
-/** A stream's writer; what its subject has no room for waits here, and its time goes on. */
+/** A stream's writer. Chunks that its subject has no room for wait here, and their clocks run on. */
 class Lane {
   /** Chunks that the subject has taken, over all lanes. */
   static written = 0
@@ -60,7 +60,7 @@ await forEachStream(async (index) => {
   lanes[index] = await open(index)
 })
 
-/** Some streams at a time: what the commands of thousands cost at once is not what is measured. @param {(index: number) => Promise<void>} act */
+/** Some streams at a time: this is not a benchmark of thousands of commands at once. @param {(index: number) => Promise<void>} act */
 async function forEachStream(act) {
   let next = 0
   const worker = async () => {
@@ -100,7 +100,7 @@ async function publish() {
 
 /** @param {number} turn @param {number} due */
 function offerTurn(turn, due) {
-  // A timer is rarely punctual, which is no subject's doing; more than a turn late means that the thread was kept busy,
+  // Timers are often a little late, for which no subject is to blame; more than a turn late means that the thread was busy,
   // and then the wait is part of the latency.
   const time = now()
   const offered = Math.round((time - due > turnMs ? due : time) * 1000) / 1000

@@ -1,4 +1,4 @@
-// What is written of the results: each scenario's runs as JSON, a chart, and one page over all scenarios that have results.
+// Writes the results: each scenario's runs as JSON, a chart, and one page for all scenarios that have results.
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -20,10 +20,10 @@ import { inWords, pointsOf, resultTable, subjectsOf, verdictsOf, verdictTable } 
  * @property {string[]} notes what was left out, and why
  */
 
-/** From here on, in percent of a core, others are likely to have held the runs up. */
+/** Above this load by others, in percent of a core, the runs were probably held up. */
 const BUSY = 25
 
-/** Writes one scenario's results, and the page anew. @param {string} folder @param {Results} results */
+/** Writes one scenario's results, and the page again. @param {string} folder @param {Results} results */
 export function write(folder, results) {
   mkdirSync(join(folder, 'data'), { recursive: true })
   writeFileSync(join(folder, 'data', `${results.scenario}.json`), `${JSON.stringify(results, null, 1)}\n`)

@@ -27,7 +27,7 @@ export function verdictsOf(scenario, runs) {
   return [...aims, ...checksOf(scenario, runs)]
 }
 
-/** What has to be right in every run of ours, however fast it was. @param {Scenario} scenario @param {Run[]} runs */
+/** The checks that every run of ours has to pass, no matter how fast it was. @param {Scenario} scenario @param {Run[]} runs */
 function checksOf({ checks }, runs) {
   const ours = runs.filter(({ subject }) => subject.startsWith(OURS))
   return checks.map(({ what, holds }) => {
@@ -43,7 +43,7 @@ function checksOf({ checks }, runs) {
   })
 }
 
-/** Whether something that has to be right was not. @param {Scenario} scenario @param {Run[]} runs */
+/** Whether a check failed. @param {Scenario} scenario @param {Run[]} runs */
 export const isBroken = (scenario, runs) => checksOf(scenario, runs).some(({ isMet }) => isMet === false)
 
 /** @param {boolean | undefined} isMet */

@@ -7,7 +7,7 @@ import { answerWords, task } from '../lib/worker.mjs'
 
 const TOKEN_MS = 10
 const WARM_UP_TOKENS = 60
-/** What is stored after the client has been told everything belongs to it. */
+/** What a subject does within this time after a response's end still counts: it stores the answer. */
 const AFTERWARDS_MS = 100
 
 const { way, url, answers, tokens } = task()
@@ -71,7 +71,7 @@ const routes = {
   },
 }
 
-/** What `toUIMessageStream()` gives of an answer. @param {number} tokens @returns {ReadableStream<any>} */
+/** The result of `toUIMessageStream()` for an answer. @param {number} tokens @returns {ReadableStream<any>} */
 function chunksOf(tokens) {
   let sent = 0
   return new ReadableStream({
@@ -91,7 +91,7 @@ function chunksOf(tokens) {
   })
 }
 
-/** So many answers at once; how many were whole. @param {Route} route @param {number} tokens */
+/** Makes several answers at once; returns how many were whole. @param {Route} route @param {number} tokens */
 async function ask(route, tokens) {
   const whole = await Promise.all(
     Array.from({ length: answers }, async (_, index) => {

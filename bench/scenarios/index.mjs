@@ -1,4 +1,4 @@
-// All scenarios, by name, in the order in which they are run and told of.
+// All scenarios, by name, in the order in which they are run and reported.
 
 import { apart } from './apart.mjs'
 import { burst, burst500 } from './burst.mjs'

@@ -34,7 +34,7 @@ export const memory = {
       const watch = await scene.watch()
       const wrote = await writer.ask('write', 60_000)
       const { othersPercent, wallMs, stolenPercent } = await watch.end()
-      // What is left to do after the end, if anything, is done when the memory stays the same.
+      // Work after the end, if there is any, is done when the memory no longer changes.
       let used = { keys: 0, bytes: 0 }
       await until(
         async () => {
@@ -56,7 +56,7 @@ export const memory = {
     }),
 }
 
-/** Of the measured stream, not of the warm-up's. @param {import('../../__test__/support/resp.mjs').Admin} admin */
+/** The memory of the measured stream, without the warm-up's. @param {import('../../__test__/support/resp.mjs').Admin} admin */
 async function memoryOf(admin) {
   /** @type {Set<string>} */
   const names = new Set()

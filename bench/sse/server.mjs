@@ -11,7 +11,7 @@ const { url, way, streams, fan } = task()
 const engine = createEngine({ url })
 const encoder = new TextEncoder()
 
-/** An event as one writes it who has the iterator alone. @param {import('tidemark').Chunk} chunk */
+/** An event, framed by hand, as with nothing but the iterator. @param {import('tidemark').Chunk} chunk */
 const eventOf = (chunk) => `id: ${chunk.cursor}\ndata: ${chunk.text()}\n\n`
 
 /** @param {string} id */
@@ -45,11 +45,11 @@ const web = {
   'tidemark-web': (id) => engine.respond(new Request('http://localhost/'), id),
 }
 
-/** Of bodies that are read here. */
+/** Bytes of the bodies that are read here. */
 let read = 0
 /** @type {Set<import('node:net').Socket>} */
 const sockets = new Set()
-/** What has been written, counted where the work is done: a client may have yet to read it. */
+/** What has been written; a client may not have read it yet. */
 const bytes = () => [...sockets].reduce((sum, socket) => sum + socket.bytesWritten, read)
 
 /** @param {(id: string) => Response | Promise<Response>} respond */

@@ -26,7 +26,7 @@ export async function connect(url) {
         },
       })
       const response = await context.createNewResumableStream(id, () => stream)
-      // The one who asked first reads too, as a browser does.
+      // The client that asked first reads too, as a browser does.
       const read = response && drain(response)
       return {
         write(event) {

@@ -31,10 +31,10 @@ const LONGEST: Duration = Duration::from_millis(10);
 /// … and none that reads takes more of Redis' memory: the longest frame twice, in Lua and in the reply, and a page.
 const MOST_BYTES: f64 = (12 << 20) as f64;
 
-/// Of so many runs the quickest counts: other processes make them slower, never faster.
+/// The quickest of this many runs counts: other processes make runs slower, never faster.
 const RUNS: usize = 3;
 
-/// The longest names that are let in.
+/// The longest names that are allowed.
 fn long(kind: &str, number: usize) -> String {
     format!("{kind} {number:4} {}", "x".repeat(256 - kind.len() - 6))
 }
@@ -58,7 +58,7 @@ impl Scene {
         let server = Server::start();
         let (store, _) = open(&config(&server.url()));
         let mut redis = server.connection().await;
-        // Much is sent at once to prepare a case.
+        // Preparing a case sends much at once.
         redis.set_response_timeout(DEADLINE * 6);
         let () = cmd("CONFIG")
             .arg(&["SET", "slowlog-log-slower-than", "0", "slowlog-max-len", "10000"])
@@ -90,7 +90,7 @@ impl Scene {
         let () = self.run(&["FLUSHALL"]).await;
     }
 
-    /// Remembers what there is, for [`Scene::again`].
+    /// Keeps a copy of all keys, for [`Scene::again`].
     async fn keep(&mut self) {
         let keys: Vec<String> = self.run(&["KEYS", "*"]).await;
         let mut pipeline = pipe();
@@ -100,7 +100,7 @@ impl Scene {
         self.send(&pipeline).await;
     }
 
-    /// Puts it back.
+    /// Restores it.
     async fn again(&mut self) {
         let () = self.run(&["FLUSHDB"]).await;
         let () = self.run(&["SELECT", "1"]).await;
@@ -154,7 +154,7 @@ impl Scene {
         let longest = scripts.iter().max().copied().unwrap_or_default();
         let longest = Duration::from_micros(u64::try_from(longest).unwrap());
         let cost = Cost {
-            // Whatever else the machine had to do: a script takes no longer than the server was at work.
+            // The machine may be busy, but a script takes no longer than the server was at work.
             longest: longest.min(busy),
             commands: self.commands().await,
             bytes: (self.info("memory", "used_memory_peak").await - used).max(0.0),
@@ -201,7 +201,7 @@ async fn bounded<T, S>(
 }
 
 fn chunk(length: usize) -> EncodedFrame {
-    // Nothing that gzip could make shorter.
+    // Bytes that gzip cannot make shorter.
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let data: Vec<u8> = std::iter::repeat_with(|| {
         state ^= state << 13;
@@ -232,7 +232,7 @@ fn page(position: Position) -> Read {
     }
 }
 
-/// Adds so many live producers, of as many engines, to a shared generation.
+/// Adds live producers, each of another engine, to a shared generation.
 async fn crowd(scene: &mut Scene, count: usize) {
     let mut pipeline = pipe();
     for _ in 0..count {
@@ -262,7 +262,7 @@ async fn g9_bounds_of_a_page_whatever_the_frames_look_like() {
         let appended = scene.store.append(&scene.stream, &write(&a, number, frame)).await;
         assert!(matches!(appended, Ok(Appended::Done { .. })), "{appended:?}");
     };
-    // Nothing is longer than it seems at first: then comes what is.
+    // First many short frames, then long ones.
     for number in 1..=300 {
         append(&scene, number, frame(&["token "])).await;
     }
@@ -287,7 +287,7 @@ async fn g9_bounds_of_a_page_whatever_the_frames_look_like() {
         assert!(cost.bytes < MOST_BYTES, "{what}: {} bytes", cost.bytes);
     }
 
-    // What an older server has written says nothing of its frames; and its sealed ones are of up to 4 MiB.
+    // A record of an older version has no `v`, and its sealed frames may have 4 MiB.
     let sealed = vec![0x55_u8; 4 << 20];
     let mut pipeline = pipe();
     pipeline.cmd("HDEL").arg("{tm:chat}:meta").arg("v");
@@ -311,7 +311,7 @@ async fn g9_bounds_of_a_page_whatever_the_frames_look_like() {
             .arg(sealed.len());
     }
     scene.send(&pipeline).await;
-    // Copying one of them takes what it takes.
+    // Copying one of them takes long.
     let ((), cost) = scene
         .measure(async |store, stream| {
             let damaged = store.read(stream, &page(Position::Start)).await;
@@ -362,7 +362,7 @@ async fn g9_bounds_of_a_page_of_many_frames() {
         )
         .await;
         assert!(page.frames.len() <= MAX_PAGE_FRAMES && page.more);
-        // All of them are read in the end.
+        // Further pages have all the others.
         let (mut seq, mut pages) = (0, 0);
         while seq < 2 * MAX_PAGE_FRAMES as u64 {
             let position = Position::After {
@@ -463,7 +463,7 @@ async fn g9_bounds_of_a_record_of_many_producers() {
     .await;
 }
 
-/// Adds consumers, who have seen something of this generation.
+/// Adds consumers with cursors in this generation.
 async fn acknowledged(scene: &mut Scene, count: usize, generation: Ulid) {
     let mut pipeline = pipe();
     for number in 0..count {
@@ -655,7 +655,7 @@ async fn g9_bounds_of_groups() {
             ..write(&next, 2000, chunks(200))
         };
         scene.store.append(&scene.stream, &all).await.unwrap();
-        // The place moves on into the next generation, and then that is the oldest one.
+        // The position moves into the next generation, which then becomes the oldest one.
         let place = [&*long("group", 0), "2-20001"];
         let () = scene.run(&["HSET", "{tm:chat}:groups", place[0], place[1]]).await;
         scene.start(IfActive::Takeover).await;
@@ -1013,7 +1013,7 @@ async fn g9_bounds_of_a_start_that_drops_old_generations() {
         })
         .await;
     }
-    // Whatever a start leaves goes with the next batches.
+    // The next batches drop what a start has left.
     let b = scene.start(IfActive::Takeover).await;
     let (mut number, mut left) = (0, usize::MAX);
     while left > 2 {
@@ -1175,7 +1175,7 @@ async fn g9_bounds_of_logs() {
         "half of them, and what else is noted: {left}"
     );
 
-    // What is refused takes its pieces along.
+    // A write that is refused removes its pieces.
     let large = Reference {
         id: Ulid::new(),
         ordinal: 1,

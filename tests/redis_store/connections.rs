@@ -48,7 +48,7 @@ async fn g7_stores_share_two_connections_and_close_them() {
     let clients = server.clients().await;
     assert_eq!(clients.len(), 2, "{clients:?}");
 
-    // One store's leaving does not disturb the other.
+    // Closing one store does not disturb the other.
     one.close().await.unwrap();
     heard_one.wait_state(ConnectionState::Closed).await;
     assert_eq!(one.state(), ConnectionState::Closed);

@@ -1,4 +1,4 @@
-//! Keys that Redis has evicted, one or several of a stream's, and keys that are made anew: all of them have a TTL.
+//! One or several keys of a stream are evicted by Redis; all keys that are created again have a TTL.
 
 use std::time::Duration;
 
@@ -58,7 +58,7 @@ async fn g9_every_key_has_a_ttl_however_it_was_made() {
     let stream = id("chat");
     let ask = OwnerCheck::Internal;
 
-    // A kept stop, over and over; on nothing, on a tombstone, and without either again.
+    // A kept stop, again and again: without a record, on a tombstone, and without either.
     for _ in 0..2 {
         store.stop(&stream, "early", &ask, LEASE).await.unwrap();
         server.expect_ttls().await;
@@ -71,7 +71,7 @@ async fn g9_every_key_has_a_ttl_however_it_was_made() {
     store.delete(&stream).await.unwrap();
     server.expect_ttls().await;
 
-    // A generation over a tombstone; its log, vanished and made anew by all ways of writing.
+    // A generation over a tombstone; its log is evicted and created again by every kind of write.
     let a = start(IfActive::Error);
     store.start(&stream, &a).await.unwrap();
     for number in 1..=6 {
@@ -83,7 +83,7 @@ async fn g9_every_key_has_a_ttl_however_it_was_made() {
         }
     }
 
-    // Cursors that have made room for others, all of them.
+    // All cursors are dropped to make room for others.
     let acks = |consumer: &str, generation| -> Vec<Ack> {
         let cursor = Cursor { generation, seq: 6 };
         let consumer = |number| format!("{consumer} {number}");
@@ -200,7 +200,7 @@ async fn a_group_goes_on_whatever_was_evicted() {
             (5..=7).collect()
         };
         assert_eq!(seqs(&again), expected, "without {what:?}");
-        // Whoever had an item before may still be done with it.
+        // The consumer that had an item before may still resolve it.
         resolve(&store, Verdict::Done, [items[2].id]).await;
         resolve(&store, Verdict::Done, again.items.iter().map(|item| item.id)).await;
         resolve(&store, Verdict::Done, [items[3].id]).await;
@@ -269,7 +269,7 @@ async fn a_group_that_is_ahead_of_what_was_put_back_gets_everything_again() {
     append(&store, &stream, &batch(&b, b.generation, 1, Some(9), &["y"; 9])).await;
     assert_eq!(taken(&store, &take("a", 100)).await.items.len(), 9);
 
-    // The record is lost, and the producer that comes first has lost it before: its generation is older.
+    // The record is lost, and the first to restore it is the producer of the older generation.
     server.run::<u64>("DEL {tm:chat}:meta").await;
     let restored = store.restore(&stream, &restore(&a, 0)).await.unwrap();
     assert_eq!(restored, done(0));
@@ -279,7 +279,7 @@ async fn a_group_that_is_ahead_of_what_was_put_back_gets_everything_again() {
         (1..=9).collect::<Vec<_>>()
     );
 
-    // The log ends earlier than the group has got.
+    // The log ends before the group's position.
     server.run::<u64>("DEL {tm:chat}:meta").await;
     store
         .restore(&stream, &super::support::restore(&a, 0))
@@ -342,7 +342,7 @@ async fn whoever_reads_or_writes_goes_on_without_any_one_key() {
         let mut fourth = append(&store, &stream, &batch(&a, a.generation, 4, Some(3), &["y"])).await;
         if key == "meta" {
             assert_eq!(fourth, Appended::Missing);
-            // What is left of the log must not stand in the way.
+            // The rest of the log must not get in the way.
             store.restore(&stream, &restore(&a, 2)).await.unwrap();
             fourth = append(&store, &stream, &batch(&a, a.generation, 4, Some(2), &["x", "y"])).await;
         }

@@ -1,4 +1,4 @@
-//! Quick appends: as exact as others, and sent together.
+//! Fast appends: as exact as others, and sent together.
 
 use std::time::{Duration, Instant};
 
@@ -30,14 +30,14 @@ async fn g3_fast_appends_are_as_exact_as_others() {
     assert_eq!(append(&store, &stream, &next(3)).await, done(3));
     assert_eq!(append(&store, &stream, &next(4)).await, done(4));
 
-    // Whoever looks sees all of it and changes nothing.
+    // Reads see all of it and change nothing.
     let page = read(&store, &stream, Position::Start, 999).await;
     assert_eq!((page.head.seq, texts(&page).len()), (4, 4));
     assert_ne!(hot().await, 0);
     let status = store.status(&stream).await.unwrap().unwrap();
     assert_eq!((status.last_seq, status.bytes), (4, 4 * 4));
 
-    // Whoever changes something puts it where it belongs; a repetition is still known.
+    // Scripts that change the record write it to its fields; a repeated batch is still recognised.
     let renew = Renew {
         generation: a.generation,
         producer: a.producer,
@@ -48,7 +48,7 @@ async fn g3_fast_appends_are_as_exact_as_others() {
     let again = append(&store, &stream, &next(4)).await;
     assert_eq!(again, done(4), "repeated after a change");
 
-    // A stop and a takeover are met by the very next batch.
+    // The very next batch learns of a stop and of a takeover.
     append(&store, &stream, &next(5)).await;
     append(&store, &stream, &next(6)).await;
     let ask = OwnerCheck::Internal;
@@ -65,7 +65,7 @@ async fn g3_fast_appends_are_as_exact_as_others() {
     assert_eq!(append(&store, &stream, &next(8)).await, Appended::Fenced);
     server.expect_ttls().await;
 
-    // A log that has vanished is not made anew without a TTL.
+    // A log that has vanished is not created again without a TTL.
     let b = start(IfActive::Error);
     let stream = id("other");
     store.start(&stream, &b).await.unwrap();
@@ -94,7 +94,7 @@ async fn g7_nothing_is_kept_for_a_producer_that_has_ended() {
         append(&store, &stream, &next(number)).await;
         let hot = server.run::<u64>("HGET {tm:chat}:meta h").await;
         let chunks = hot / (1 << 22) % (1 << 15);
-        // The whole script leaves none there.
+        // append.lua leaves none there.
         chunks == 0
     };
     assert!(whole(1).await);
@@ -114,7 +114,7 @@ async fn g3_fast_appends_count_as_far_as_their_number_goes() {
     let stream = id("chat");
     let a = start(IfActive::Error);
     store.start(&stream, &a).await.unwrap();
-    // 8 times 1,000,002 bytes, of which 2^22 is the most; 80 times 500 chunks, of which 2^15 is the most.
+    // 8 times 1,000,002 bytes, more than 2^22; 80 times 500 chunks, more than 2^15.
     let large = "x".repeat(1_000_000);
     let many = ["y"; 500];
     let (mut number, mut bytes) = (0, 0);
@@ -199,7 +199,7 @@ async fn upkeep_is_asked_for_in_time_and_needs_no_chunk() {
     let (store, _) = open(&config(&server.url()));
     let stream = id("chat");
     let mut a = start(IfActive::Error);
-    // Quick appends go on until half of it is over.
+    // Fast appends continue until half of it is over.
     a.ttl.active = Duration::from_secs(12);
     store.start(&stream, &a).await.unwrap();
     let counted = async || server.run::<u64>("HGET {tm:chat}:meta h").await & 0x1f_ffff_ffff;

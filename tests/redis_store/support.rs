@@ -1,4 +1,4 @@
-//! A Redis server of one's own, a listener that remembers connections too, and what the contract's world has no need of.
+//! A Redis server for each test, a listener that records connections too, and what only these tests need.
 
 use std::{
     net::{TcpListener, TcpStream},
@@ -69,7 +69,7 @@ impl Server {
         client.get_multiplexed_async_connection().await.unwrap()
     }
 
-    /// The time that the server has been at work, whatever else the machine had to do.
+    /// The server's processor time.
     pub fn busy(&self) -> Duration {
         let mut clock = 0;
         let mut time = libc::timespec {
@@ -179,7 +179,7 @@ fn spawn(port: u16) -> Child {
     child
 }
 
-/// What a listener was told.
+/// What a listener has received.
 #[derive(Debug, Clone)]
 pub enum Event {
     Live(LiveMessage),
@@ -290,7 +290,7 @@ pub fn open(config: &Config) -> (SharedStore, Arc<Recorder>) {
     (Arc::new(store), recorder)
 }
 
-/// With TTLs that no measurement outlives.
+/// With TTLs that are longer than any measurement.
 pub fn start(if_active: IfActive) -> Start {
     Start {
         if_active,
@@ -362,7 +362,7 @@ pub fn texts(page: &Page) -> Vec<String> {
     texts
 }
 
-/// Waits until something is so.
+/// Waits until a condition holds.
 pub async fn until<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
     let deadline = Instant::now() + DEADLINE;
     while !condition().await {

@@ -115,7 +115,7 @@ pub async fn an_older_generation_moves_nothing_back(world: &World) {
         assert_eq!(engine.ack("chat", &[ack("ann", generation, seq)]).await, [true]);
         assert_eq!(engine.cursor("chat", "ann").await, then);
     }
-    // A cursor whose generation is gone gives way to any that is there.
+    // A cursor in a generation that is gone may be replaced by any other.
     for _ in 0..2 {
         engine.produce(&id("chat")).await.complete().await;
     }
@@ -170,7 +170,7 @@ pub async fn consumers_are_bounded(world: &World) {
     let status = engine.status(&id("chat")).await.unwrap();
     assert_eq!(status.consumers.len(), SHOWN_CONSUMERS);
 
-    // Those in generations that are gone make room.
+    // Consumers in generations that are gone are dropped to make room.
     first.complete().await;
     for _ in 0..2 {
         engine.produce(&id("chat")).await.complete().await;

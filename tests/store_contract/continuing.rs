@@ -1,4 +1,4 @@
-//! Another producer goes on with a generation: in the place of its only one, without an end in between.
+//! Another producer continues a generation in place of its only one, without an end in between.
 
 use tidemark::{
     model::ending::Outcome,

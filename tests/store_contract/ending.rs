@@ -1,4 +1,4 @@
-//! Terminal entries: one for each generation, whoever writes it.
+//! Terminal entries: one for each generation, no matter who writes it.
 
 use std::time::Duration;
 
@@ -122,7 +122,7 @@ pub async fn a_failure_ends_a_shared_generation_at_once(world: &World) {
     assert_eq!(second.complete().await, over);
 }
 
-/// The producer's side of a lapse that somebody has found.
+/// What the producer sees once somebody has found that its lease expired.
 pub async fn is_over(mut producer: Producer<'_>, outcome: Outcome, reason: &str) {
     let over = Appended::Ended(terminal(outcome, reason));
     assert_eq!(producer.try_write(&["late"]).await, over);
@@ -177,7 +177,7 @@ pub async fn a_lapse_is_found_by_start(world: &World) {
     assert_eq!(producer.try_write(&["late"]).await, Appended::Fenced);
 }
 
-/// A stop does not wait for what becomes of the producer.
+/// A stop does not wait for the producer.
 pub async fn a_lapse_is_found_by_stop(world: &World) {
     let engine = world.engine();
     let producer = engine.produce(&id("chat")).await;

@@ -1,4 +1,4 @@
-//! What a store's listener was told, and waiting for it.
+//! A listener that records what it receives, and waiting for it.
 
 use std::{pin::pin, sync::Mutex};
 
@@ -12,7 +12,7 @@ use ulid::Ulid;
 
 use crate::world::{DEADLINE, id};
 
-/// The name under which news of the queue of finished generations are written down.
+/// The name under which news of the queue of finished generations is recorded.
 pub const QUEUE: &str = "(finished)";
 
 /// A message, in a form that can be compared.
@@ -26,16 +26,16 @@ pub enum Heard {
     Finished(FinishedNews),
 }
 
-/// Writes down what it is told.
+/// Records what it receives.
 #[derive(Default)]
 pub struct Recorder {
-    /// What is about no stream is under the name of the queue.
+    /// News of the queue is under its name.
     messages: Mutex<Vec<(StreamId, Heard)>>,
     more: Notify,
 }
 
 impl Recorder {
-    /// What was told about a stream so far.
+    /// The messages about a stream so far.
     pub fn about(&self, stream: &StreamId) -> Vec<Heard> {
         let messages = self.messages.lock().unwrap();
         messages
@@ -45,7 +45,7 @@ impl Recorder {
             .collect()
     }
 
-    /// Waits for a message about a stream; everything about it up to then.
+    /// Waits for a message about a stream; returns all messages about it up to this one.
     pub async fn wait(&self, stream: &StreamId, expected: &Heard) -> Vec<Heard> {
         let heard = async {
             loop {

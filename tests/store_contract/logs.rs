@@ -1,4 +1,4 @@
-//! `log`: anybody writes, each of them once, anybody closes, and nothing interrupts.
+//! `log`: anybody writes, each write is stored once, anybody closes, and nothing is interrupted.
 
 use std::time::Duration;
 
@@ -59,7 +59,7 @@ fn producer(epoch: u64, seq: u64) -> LogProducer {
     LogProducer { id, epoch, seq }
 }
 
-/// Somebody who writes.
+/// A writer.
 struct Writer<'a> {
     engine: &'a Engine,
     id: Ulid,
@@ -72,7 +72,7 @@ impl<'a> Writer<'a> {
         Self { engine, id, batch: 0 }
     }
 
-    /// A write to a log that is made if it is not there.
+    /// A write to a log that is created if it does not exist.
     fn next(&mut self, chunks: &[&str]) -> LogWrite {
         self.batch += 1;
         LogWrite {

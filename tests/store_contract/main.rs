@@ -1,4 +1,4 @@
-//! The contract of `Store`, case by case, on every home of it.
+//! The contract of `Store`, case by case, on every store.
 //!
 //! A case gets a world: a place for streams that nobody else uses, in which it opens as many stores as it needs. Time is
 //! real, since Redis' cannot be paused: a case waits for conditions with a deadline, or for a lease or a TTL to pass.
@@ -38,7 +38,7 @@ use std::sync::Arc;
 use tidemark::store::{Listener, SharedStore, memory::MemoryStore};
 use ulid::Ulid;
 
-/// All cases against one home: a module of tests.
+/// All cases against one store: a module of tests.
 macro_rules! suite {
     ($home:ident, $open:expr) => {
         cases! { $home, $open;

@@ -92,7 +92,7 @@ async fn begin<'a>(engine: &'a Engine, stream: &tidemark::StreamId, model: &mut 
     producer
 }
 
-/// A seal of some of what is open, and maybe of the batch's own chunks.
+/// A seal of a part of the open frames, maybe with the batch's own chunks.
 async fn seal(producer: &Producer<'_>, random: &mut Random, own: Option<&EncodedFrame>) -> Option<Seal> {
     let page = producer
         .engine
@@ -199,7 +199,7 @@ async fn check(engine: &Engine, producer: &Producer<'_>, model: &Model, random: 
     }
 }
 
-/// The page is what follows `seq`; where it ends.
+/// Checks that the page follows `seq`; returns its last seq.
 fn compare(page: &Page, seq: u64, model: &Model) -> u64 {
     let mut next = seq + 1;
     for (index, frame) in page.frames.iter().enumerate() {

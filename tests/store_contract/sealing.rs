@@ -1,4 +1,4 @@
-//! Seals: what they put in the place of what, and that readers see no difference.
+//! Seals: which entries they replace, and that readers see no difference.
 
 use bytes::Bytes;
 use tidemark::{
@@ -19,7 +19,7 @@ use crate::{
 };
 
 impl Producer<'_> {
-    /// What is open up to `to`, sealed.
+    /// A seal of the open part up to `to`.
     async fn sealed(&self, to: u64) -> Seal {
         let mut page = self.engine.page(&self.stream, Position::AfterSealed).await;
         page.frames.retain(|frame| frame.last() <= to);
@@ -54,7 +54,7 @@ fn word(seq: u64) -> String {
     format!(r#"{{"type":"text-delta","id":"0","delta":" word {seq}"}}"#)
 }
 
-/// A producer that has written so many chunks, one by one.
+/// A producer that has written this many chunks, one by one.
 async fn write_words(producer: &mut Producer<'_>, count: u64) {
     for _ in 0..count {
         producer.write(&[&word(producer.seq + 1)]).await;

@@ -30,7 +30,7 @@ fn take(consumer: &str, count: usize) -> Take {
     }
 }
 
-/// The same, of what others have held for a moment.
+/// The same, for items that others have held for a moment.
 fn claim(consumer: &str, count: usize) -> Take {
     Take {
         claim_idle: Duration::from_millis(1),
@@ -174,7 +174,7 @@ pub async fn what_is_held_too_long_is_handed_on(world: &World) {
     assert_eq!(engine.seqs(&take("b", 9)).await, [(3, 1)], "not yet");
     pass(Duration::ZERO).await;
     assert_eq!(engine.seqs(&claim("b", 1)).await, [(1, 2)]);
-    // Whose it was may still be done with it.
+    // The consumer that had it before may still resolve it.
     engine.resolve("a", Verdict::Done, &held[..1]).await;
     pass(Duration::ZERO).await;
     assert_eq!(engine.seqs(&claim("c", 9)).await, [(2, 2), (3, 2)]);
@@ -364,7 +364,7 @@ pub async fn a_group_goes_on_over_generations_and_tells_what_it_lost(world: &Wor
     pass(Duration::ZERO).await;
     assert_eq!(engine.seqs(&claim("b", 9)).await, [(2, 2), (3, 2)]);
 
-    // What was never handed out is lost as well, and told once.
+    // Chunks that were never delivered are lost as well, and reported once.
     producer.complete().await;
     for text in ["four", "five"] {
         let mut producer = engine.produce(&chat()).await;
@@ -577,7 +577,7 @@ pub async fn an_end_that_nobody_announced_is_found(world: &World) {
     let producer = engine.produce_as(&id("dead"), short).await;
     engine.produce(&id("alive")).await;
     let generation = producer.generation();
-    // The memory store finds it by itself, Redis says where to look.
+    // The memory store finds it by itself, the Redis store returns where to look.
     let finished = until("the end is queued", async || {
         let overdue = engine.store.overdue(9, LONG).await.expect("overdue");
         for (stream, found) in overdue.open {

@@ -243,7 +243,7 @@ pub async fn a_kept_stop_is_nobody_else_s_to_replace(world: &World) {
 pub async fn an_owner_s_kept_stop_lapses_by_itself(world: &World) {
     let engine = world.engine();
     let anyone = OwnerCheck::Caller(None);
-    // Those who came before and after have theirs kept for longer.
+    // The stops of owners before and after are kept for longer.
     for others in [vec![caller("mallory")], vec![anyone.clone()], vec![]] {
         let stream = id(&format!("chat {}", others.len()));
         for other in &others {
@@ -271,7 +271,7 @@ pub async fn kept_stops_are_bounded(world: &World) {
     }
     assert_eq!(stop("alice", LONG).await, Ok(StopResult::Kept));
     pass(SHORT).await;
-    // One has lapsed, and makes room for one.
+    // One has expired and makes room for another.
     assert_eq!(stop("bob", LONG).await, Ok(StopResult::Kept));
     assert_eq!(code(stop("carol", LONG).await), "ERR_STORE");
     assert_eq!(

@@ -1,6 +1,6 @@
-//! Live messages to those who listen, control messages to the engine concerned.
+//! Live messages to listening engines, control messages to the engine concerned.
 //!
-//! That something was *not* told is shown by a later message to the same listener, which has to come after it.
+//! That a message was *not* sent is shown by a later message to the same listener, which would have come after it.
 
 use tidemark::{
     model::{connection::ConnectionState, ending::Outcome},

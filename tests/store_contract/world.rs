@@ -1,4 +1,4 @@
-//! What every case needs: stores that record what they hear, requests with defaults, and waiting with a deadline.
+//! What every case needs: stores with listeners that record, requests with defaults, and waiting with a deadline.
 
 use std::{
     fmt::Debug,
@@ -65,7 +65,7 @@ impl World {
     }
 }
 
-/// A store with its listener. The methods unwrap, and give the request what the case does not care about.
+/// A store with its listener. The methods unwrap, and fill in the parts of a request that do not matter to the case.
 pub struct Engine {
     pub store: SharedStore,
     pub heard: Arc<Recorder>,
@@ -252,7 +252,7 @@ impl Producer<'_> {
         restored.expect("restore")
     }
 
-    /// Lets the lease lapse. Time itself is the condition: any look at the stream would already end it.
+    /// Lets the lease expire. This can only wait for the time to pass: any look at the stream would end it.
     pub async fn die(&self) {
         assert!(matches!(self.renew(SHORT).await, Appended::Done { .. }));
         pass(SHORT).await;
@@ -302,7 +302,7 @@ pub fn id(text: &str) -> StreamId {
     StreamId::new(text).expect("a stream id")
 }
 
-/// A start with fresh ids, without an owner, that nobody outlives.
+/// A start with fresh ids, without an owner, with a long lease and long TTLs.
 pub fn start() -> Start {
     Start {
         generation: Ulid::new(),

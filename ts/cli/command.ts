@@ -8,19 +8,19 @@ export interface Option {
   type: 'string' | 'boolean'
   short?: string
   multiple?: boolean
-  /** What stands for the value in the help. */
+  /** The placeholder of the value in the help. */
   value?: string
   help: string
 }
 
 export type Values = Record<string, string | boolean | (string | boolean)[] | undefined>
 
-/** What a command works with. */
+/** What a command gets. */
 export interface Context {
   engine: Engine
-  /** What it was made with. */
+  /** The engine's options. */
   config: Config
-  /** The engine's URL as it may be shown: without user and password. */
+  /** The engine's URL, without user and password. */
   address: string
   values: Values
   /** The command's own arguments. */
@@ -32,14 +32,14 @@ export interface Context {
 
 export interface Command {
   summary: string
-  /** The arguments, as the help shows them; empty if there are none. */
+  /** The arguments in the help; empty if there are none. */
   args: string
   /** How many arguments it takes. */
   arity: readonly [min: number, max: number]
   options: Record<string, Option>
-  /** More of the help. */
+  /** The rest of the help. */
   details?: string
-  /** Works without a URL, on memory. */
+  /** Runs without a URL, on memory. */
   needsNoUrl?: boolean
   run(context: Context): Promise<number>
 }
@@ -54,7 +54,7 @@ export const EXIT = {
   interrupted: 130,
 } as const
 
-/** The command line is wrong: told with a hint at the help, and {@link EXIT.usage}. */
+/** The command line is wrong: reported with a hint at the help, and {@link EXIT.usage}. */
 export class UsageError extends Error {}
 
 /** A text option. */
@@ -63,7 +63,7 @@ export function text(values: Values, name: string): string | undefined {
   return typeof value === 'string' ? value : undefined
 }
 
-/** A duration, which the engine looks at. */
+/** A duration; the engine checks it. */
 export function span(values: Values, name: string): Duration | undefined {
   return text(values, name) as Duration | undefined
 }

@@ -44,7 +44,7 @@ async function lettersOf(
   streamId: string | undefined,
 ): Promise<AsyncIterable<DeadChunk | DeadFinished>> {
   if (streamId === undefined) return engine.deadLetters({ group })
-  // Whoever can read the store may read the stream.
+  // Anybody who can read the store may read every stream.
   const owner = (await engine.status(streamId))?.owner ?? undefined
   return engine.deadLetters({ group, streamId, owner })
 }
@@ -71,7 +71,7 @@ function show(out: Output, letter: DeadChunk | DeadFinished): void {
   out.line(`${times}  ${known.cursor}  ${shown}`)
 }
 
-/** A line's worth of it. */
+/** A text, shortened to a line. */
 function beginning(data: string | Uint8Array, columns: number): string {
   if (typeof data !== 'string') return bytes(data.length)
   const most = Math.max(LEAST_SHOWN, Math.min(columns, 160) - 60)

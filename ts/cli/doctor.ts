@@ -3,16 +3,17 @@ import type { Producer, Subscription } from '../../index'
 import { Engine } from '../core/engine'
 import { TidemarkError } from '../errors/errors'
 import { loadNative, type Rights } from '../native/native'
+import { hasServer } from '../options/url'
 import { type Command, type Context, EXIT } from './command'
 import { bytes } from './output'
 import { packageInfo } from './package'
 
-/** One thing that was looked at. */
+/** The result of one check. */
 interface Finding {
   check: string
   status: 'ok' | 'warning' | 'failure'
   found: string
-  /** What to do about it. */
+  /** What to do about a problem. */
   advice?: string
 }
 
@@ -25,7 +26,7 @@ const MARKS = {
 const MIN_REDIS = [6, 2]
 const MIN_VALKEY = [7, 2]
 const ROUND_TRIPS = 50
-/** Above it, a token that is written alone is seen late. */
+/** Above this round trip, readers notice the delay of a token that is written alone. */
 const SLOW_MS = 20
 
 export const doctor: Command = {
@@ -83,7 +84,7 @@ function native(): Finding {
 }
 
 function store({ address }: Context): Finding {
-  if (!address.startsWith('memory:')) return { check: 'store', status: 'ok', found: address }
+  if (hasServer(address)) return { check: 'store', status: 'ok', found: address }
   return {
     check: 'store',
     status: 'warning',
@@ -203,7 +204,7 @@ async function latency({ engine }: Context): Promise<Finding> {
 
 const RIGHTS = 'give the user the rights that docs/operations.md lists'
 
-/** What does not work without the rights that are for this; the words are of `src/store/redis/rights.txt`. */
+/** What does not work without the rights for this; the keys are the words in `src/store/redis/rights.txt`. */
 const NEEDS: Record<string, readonly [status: Finding['status'], without: string]> = {
   groups: ['warning', 'consume, finished, deadLetters and onFinish do not work without'],
   memory: ['warning', 'sampleMemory does not work without'],
@@ -214,7 +215,7 @@ const NEEDS: Record<string, readonly [status: Finding['status'], without: string
   upgrade: ['ok', 'only needed where tidemark/message-stream takes over from its predecessor:'],
 }
 
-/** Every command that is ever used, whether it is allowed. */
+/** Checks the right to run every command that Tidemark uses. */
 async function* rights({ engine }: Context): AsyncGenerator<Finding> {
   const check = 'rights'
   let found: Rights | null
@@ -242,7 +243,7 @@ async function* rights({ engine }: Context): AsyncGenerator<Finding> {
   }
 }
 
-/** A life of a stream, seen from two engines: each step needs other rights, on keys and channels too. */
+/** The life of a stream, seen from two engines: each step needs other rights, on keys and channels too. */
 async function* life({ engine, config }: Context): AsyncGenerator<Finding> {
   const streamId = `tidemark-doctor-${randomUUID()}`
   const other = new Engine(config)

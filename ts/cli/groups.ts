@@ -4,9 +4,9 @@ import { under } from './ls'
 import { argument, number, type Output, printable } from './output'
 import { noteDamaged } from './state'
 
-/** Streams that are asked at the same time. */
+/** How many streams are asked at the same time. */
 const AT_ONCE = 32
-/** What a line has before the stream, if the group's name is not longer. */
+/** The width of the columns before the stream, unless a group's name is longer. */
 const PADDED = 48
 
 export const groups: Command = {
@@ -47,7 +47,7 @@ acknowledged, DEAD was handed out too often: tidemark dead lists it. With --json
   },
 }
 
-/** Asks a few streams at a time. */
+/** Shows the groups of every stream; asks for a few streams at a time. */
 async function eachStream(
   { engine, out, signal }: Context,
   show: (found: GroupStatus[], of: string) => void,
@@ -71,7 +71,7 @@ async function eachStream(
   out.clear()
 }
 
-/** `of` is the stream, where it is not known anyway; no stream has the groups of finished generations. */
+/** `of` is the stream if it has to be shown; groups of finished generations belong to none. */
 function print(out: Output, each: GroupStatus, of: string | undefined): void {
   if (out.json) {
     out.value(of === undefined ? each : { ...each, streamId: of })

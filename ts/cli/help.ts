@@ -1,6 +1,6 @@
 import type { Command, Option } from './command'
 
-/** Options of every command. */
+/** The options of all commands. */
 export const GLOBAL: Record<string, Option> = {
   url: { type: 'string', value: 'url', help: 'the store; default: TIDEMARK_URL, REDIS_URL or KV_URL' },
   prefix: { type: 'string', value: 'text', help: "the engines' keyPrefix; default tidemark" },

@@ -7,7 +7,7 @@ import { UsageError } from './command'
 
 const MOST_PORT = 65_535
 
-/** What `--port` says; 0 is any that is free. */
+/** The value of `--port`; 0 is any free port. */
 export function portOf(given: string | undefined): number | undefined {
   if (given === undefined) return undefined
   const port = /^\d{1,5}$/.test(given) ? Number(given) : Number.POSITIVE_INFINITY
@@ -15,7 +15,7 @@ export function portOf(given: string | undefined): number | undefined {
   return port
 }
 
-/** Listens on the first of these ports that is free, and says which that is. */
+/** Listens on the first of these ports that is free, and returns its number. */
 export async function listen(server: Server, host: string, ports: readonly number[]): Promise<number> {
   for (const port of ports) {
     try {

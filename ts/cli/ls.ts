@@ -12,7 +12,7 @@ const NUMBERS = [
   ['LAST WRITE', 10],
   ['EXPIRES', 9],
 ] as const
-/** What comes before the owner. */
+/** The width of the columns before the owner. */
 const FIXED = 11 + NUMBERS.reduce((sum, [, columns]) => sum + 2 + columns, 0) + 2
 const LEAST_STREAM = 12
 
@@ -80,7 +80,7 @@ function filter(values: Context['values']): (status: StreamStatus) => boolean {
     isNamed(status.streamId)
 }
 
-/** A text is looked for anywhere; one with a `*` stands for the whole id. */
+/** A text may be anywhere in the id; a pattern with `*` has to match all of it. */
 function pattern(name: string | undefined): (streamId: string) => boolean {
   if (name === undefined) return () => true
   if (!name.includes('*')) return (streamId) => streamId.includes(name)
@@ -98,7 +98,7 @@ function pattern(name: string | undefined): (streamId: string) => boolean {
   }
 }
 
-/** Prints one stream; the first time, what the columns are. */
+/** Prints one stream, and the header before the first. */
 function printer(out: Output): (status: StreamStatus) => void {
   if (out.json) return (status) => out.value(status)
   const room = out.columns - FIXED
@@ -154,7 +154,7 @@ function plural(streams: number): string {
   return `${number(streams)} ${streams === 1 ? 'stream' : 'streams'}`
 }
 
-/** Where nothing was found: what is elsewhere is not seen. */
+/** Nothing was found: a reminder that streams under other prefixes are not listed. */
 export function under(keyPrefix: string): string {
   return ` under the prefix ${printable(keyPrefix)} (--prefix)`
 }

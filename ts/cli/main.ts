@@ -41,13 +41,13 @@ const COMMANDS: Record<string, Command> = {
   serve,
 }
 
-/** How long the work under way may take after Ctrl-C. */
+/** How long the command may take to finish after Ctrl-C. */
 const ABORT_MS = 5_000
 
-/** So long nobody wonders why nothing happens. */
+/** After this long without output, the user is told what is being waited for. */
 const SILENCE_MS = 500
 
-/** The command whose help says more about what is wrong, and a space; empty before it is known. */
+/** The command whose help describes the mistake, and a space; empty before it is known. */
 let helpful = ''
 
 async function main(args: string[]): Promise<number> {
@@ -77,7 +77,7 @@ async function main(args: string[]): Promise<number> {
   return run(command, values, positionals)
 }
 
-/** The command is the first argument that is no option and no option's value. */
+/** The command: the first argument that is neither an option nor an option's value. */
 function split(args: string[]): { name: string | undefined; rest: string[] } {
   const options = GLOBAL as ParseArgsConfig['options']
   const { tokens } = parseArgs({ args, options, strict: false, allowPositionals: true, tokens: true })
@@ -115,11 +115,11 @@ async function run(command: Command, values: Values, args: string[]): Promise<nu
   const controller = new AbortController()
   process.once('SIGINT', () => {
     controller.abort()
-    // For what cannot be aborted, and does not end by itself.
+    // For work that cannot be aborted and does not end by itself.
     setTimeout(() => process.exit(EXIT.interrupted), ABORT_MS).unref()
   })
   const out = new Output(process.stdout, process.stderr, values.json === true)
-  // A reader that has seen enough (`| head`) is no failure.
+  // A reader that closes the pipe (`| head`) is no failure.
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     process.exit(error.code === 'EPIPE' ? EXIT.ok : EXIT.failed)
   })
@@ -151,7 +151,7 @@ function print(text: string): number {
   return EXIT.ok
 }
 
-/** `options.olderThan: …` is `--older-than: …` here. */
+/** Errors name `options.olderThan`; on the command line it is `--older-than`. */
 function asOption(message: string): string {
   return message.replace(/^options\.(\w+)/, (_, name: string) => {
     return `--${name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`

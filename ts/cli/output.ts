@@ -1,4 +1,4 @@
-/** A stream of the process, or a test's. */
+/** A stream of the process, or of a test. */
 export interface Stream {
   isTTY?: boolean
   columns?: number
@@ -10,11 +10,11 @@ export interface Stream {
 const STYLES = { bold: 1, dim: 2, red: 31, green: 32, yellow: 33, blue: 34, magenta: 35, cyan: 36 } as const
 type Style = keyof typeof STYLES
 
-/** A pause between two lines of progress, in milliseconds: on a terminal, and in a log. */
+/** Milliseconds between two lines of progress, on a terminal and in a log. */
 const REDRAW_MS = 100
 const LOG_MS = 2_000
 
-/** Results go to stdout, everything else to stderr. Colours, and lines that are drawn again, are for terminals. */
+/** Results go to stdout, everything else to stderr. Only terminals get colours and lines that are redrawn. */
 export class Output {
   readonly json: boolean
   readonly #out: Stream
@@ -27,7 +27,7 @@ export class Output {
     this.json = json
     this.#out = out
     this.#err = err
-    // Knows NO_COLOR, FORCE_COLOR and TERM.
+    // Respects NO_COLOR, FORCE_COLOR and TERM.
     this.#hasColors = out.isTTY === true && out.hasColors?.() === true
   }
 
@@ -35,12 +35,12 @@ export class Output {
     return this.#out.isTTY === true
   }
 
-  /** How wide the terminal is; nothing bounds a line that goes elsewhere. */
+  /** The terminal's width; lines that go elsewhere may be of any length. */
   get columns(): number {
     return this.isTerminal ? this.#out.columns || 80 : Number.POSITIVE_INFINITY
   }
 
-  /** How many lines the terminal has. */
+  /** The terminal's height. */
   get rows(): number | undefined {
     return this.isTerminal ? this.#out.rows || undefined : undefined
   }
@@ -54,32 +54,32 @@ export class Output {
     this.#out.write(`${text}\n`)
   }
 
-  /** Lines that take the place of those before on a terminal, and follow them, after an empty line, elsewhere. */
+  /** Lines that replace the previous ones on a terminal; elsewhere they follow them, after an empty line. */
   screen(lines: readonly string[]): void {
     if (this.isTerminal)
       this.#out.write(`\u001b[H${lines.map((text) => `${text}\u001b[K\n`).join('')}\u001b[J`)
     else this.#out.write(`${lines.join('\n')}\n\n`)
   }
 
-  /** One value, on a line of its own. */
+  /** A JSON value, on a line of its own. */
   value(value: unknown): void {
     this.line(JSON.stringify(value))
   }
 
-  /** As it is; resolves when there is room for more. */
+  /** Text as it is; resolves when there is room for more. */
   raw(data: string | Uint8Array): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#out.write(data, (error) => (error ? reject(error) : resolve()))
     })
   }
 
-  /** Something to know beside the result. */
+  /** A note, which is not part of the result. */
   note(text: string): void {
     this.clear()
     this.#err.write(`${text}\n`)
   }
 
-  /** How far long work has got: a line that is drawn again on a terminal, one every now and then in a log. */
+  /** Progress of long work: one line that is redrawn on a terminal, a line now and then in a log. */
   progress(text: string): void {
     const isTerminal = this.#err.isTTY === true
     const now = performance.now()
@@ -89,21 +89,21 @@ export class Output {
     this.#drawn = isTerminal
   }
 
-  /** Takes away the line of progress. */
+  /** Removes the line of progress. */
   clear(): void {
     if (this.#drawn) this.#err.write('\r\u001b[K')
     this.#drawn = false
   }
 }
 
-/** Foreign text on a terminal: without the characters that could command it. */
+/** Foreign text for a terminal, without the characters that could control it. */
 export function printable(text: string): string {
   return text.replace(/[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/gu, (character) => {
     return `\\u{${(character.codePointAt(0) as number).toString(16)}}`
   })
 }
 
-/** Words of the command line. What stands there by mistake may be a URL, whose password is nobody's to read. */
+/** Words of the command line, for messages. One of them may be a URL by mistake: its password is left out. */
 export function argument(words: string): string {
   return printable(words.replace(/[^\s'"/]*:[^\s'"]*@/g, '…@').replace(/(password=)[^&\s]*/gi, '$1…'))
 }

@@ -7,9 +7,9 @@ import { type Command, type Context, count, EXIT, text, UsageError } from './com
 import { listen, originOf, portOf } from './listening'
 
 const DEFAULT_PORT = 4437
-/** Longer than clients and proxies keep theirs. */
+/** Longer than clients and proxies keep idle connections. */
 const KEEP_ALIVE_MS = 75_000
-/** How long those who are being answered have at the end. */
+/** How long responses under way may take at the end. */
 const FAREWELL_MS = 5000
 
 export const serve: Command = {
@@ -67,7 +67,7 @@ Ends in good order with SIGTERM or Ctrl-C.`,
   },
 }
 
-/** A token on the command line would be seen by whoever lists the machine's processes. */
+/** The token is no option: everybody who lists the machine's processes would see it. */
 async function tokenOf(file: string | undefined): Promise<string | undefined> {
   const token = file === undefined ? process.env.TIDEMARK_TOKEN || undefined : await firstLine(file)
   if (token === undefined || /^[\x21-\x7e]+$/.test(token)) return token
@@ -118,7 +118,7 @@ function listener({ engine, values }: Context, guard: Guard): Server {
     return new Response(engine.metrics({ format: 'prometheus' }), { headers })
   }
   const server = createServer(toNodeListener(handle))
-  // A client must not send on a connection that is about to be closed for having been idle.
+  // A client might send a request on an idle connection just as it is closed.
   server.keepAliveTimeout = KEEP_ALIVE_MS
   return server
 }
@@ -127,7 +127,7 @@ function isLoopback(host: string): boolean {
   return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host)
 }
 
-/** Neither a page of somebody else's that asks from here, nor a name of somebody else's that leads here. */
+/** Not from a page of another origin, nor under a host name of somebody else's (DNS rebinding). */
 function isLocal(headers: Headers): boolean {
   const origin = headers.get('origin')
   const names = [`http://${headers.get('host') ?? ''}`, ...(origin === null ? [] : [origin])]

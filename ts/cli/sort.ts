@@ -3,7 +3,7 @@ import { chunks } from './state'
 
 type Key = (status: StreamStatus) => number | string
 
-/** By the words of the columns. Numbers begin with the largest, texts with a. */
+/** By the names of the columns. Numbers are sorted from the largest, text from a. */
 const KEYS = {
   'last-write': (status) => status.updatedAt.getTime(),
   started: (status) => status.startedAt.getTime(),
@@ -23,7 +23,7 @@ export function isSort(text: string): text is Sort {
   return SORTS.some((each) => each === text)
 }
 
-/** The first of many streams; remembers no more than twice of what is wanted. */
+/** The first of many streams; keeps at most twice as many as are wanted. */
 export class Sorted {
   readonly #compare: (one: StreamStatus, other: StreamStatus) => number
   readonly #limit: number

@@ -11,12 +11,12 @@ const COLOURS = {
 
 export const STATES = Object.keys(COLOURS) as StreamStatus['state'][]
 
-/** A stream's state in its colour, as wide as the widest. */
+/** A stream's state in its colour, padded to the width of the longest. */
 export function stateCell(out: Output, state: StreamStatus['state']): string {
   return out.style(COLOURS[state], state.padEnd(11))
 }
 
-/** For what a list leaves out. */
+/** For details that a list leaves out. */
 export function noteDamaged(out: Output): (streamId: string, why: string) => void {
   return (streamId, why) => {
     const name = printable(streamId)
@@ -24,7 +24,7 @@ export function noteDamaged(out: Output): (streamId: string, why: string) => voi
   }
 }
 
-/** Chunks of the current or last generation. */
+/** The number of chunks of the current or last generation. */
 export function chunks({ firstSeq, lastSeq }: StreamStatus): number {
   return lastSeq - firstSeq + 1
 }

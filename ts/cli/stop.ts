@@ -14,7 +14,7 @@ export const stop: Command = {
   options: { reason: { type: 'string', value: 'text', help: 'what the producers and readers are told' } },
   async run({ engine, args, out, values }) {
     for (const streamId of args) {
-      // Whoever can write to the store may stop the stream.
+      // Anybody who can write to the store may stop every stream.
       const owner = (await engine.status(streamId))?.owner ?? undefined
       const result = await engine.stop(streamId, { reason: text(values, 'reason'), owner })
       if (out.json) out.value({ streamId, result })

@@ -1,4 +1,4 @@
-/** What was probably meant, as the end of a sentence: empty if nothing here is like the word. */
+/** What was probably meant, as the end of a sentence; empty if no known word is similar. */
 export function suggestion(word: string, known: readonly string[]): string {
   const near = known
     .map((name) => ({ name, distance: distance(word.toLowerCase(), name) }))
@@ -9,7 +9,7 @@ export function suggestion(word: string, known: readonly string[]): string {
   return found === undefined ? '' : `; did you mean ${found}?`
 }
 
-/** How many letters have to be changed, left out, put in, or swapped with the next one. */
+/** The edit distance: letters that are changed, removed, inserted, or swapped with the next one. */
 function distance(one: string, other: string): number {
   let [before, last]: [number[], number[]] = [[], Array.from({ length: other.length + 1 }, (_, at) => at)]
   for (let row = 1; row <= one.length; row++) {

@@ -1,16 +1,16 @@
-/** What takes two columns of a terminal, and what takes none. */
+/** Characters that take two columns of a terminal, and characters that take none. */
 const WIDE =
   /[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|\p{Emoji_Presentation}/u
 const NARROWED = /\p{Mn}|\p{Me}|\p{Cf}/u
 
-/** How many columns of a terminal a text takes, about: what is Chinese, Japanese, Korean or an emoji takes two. */
+/** About how many columns of a terminal a text takes; Chinese, Japanese, Korean and emoji characters take two. */
 export function width(text: string): number {
   let columns = 0
   for (const character of text) columns += WIDE.test(character) ? 2 : NARROWED.test(character) ? 0 : 1
   return columns
 }
 
-/** The text in so many columns: of a longer one the middle is left out, as ids differ at their ends. */
+/** The text in so many columns. Of a longer one the middle is left out, since ids differ at their ends. */
 export function cut(text: string, columns: number): string {
   if (width(text) <= columns) return text
   const characters = [...text]
@@ -20,7 +20,7 @@ export function cut(text: string, columns: number): string {
   return `${head.join('')}…${tail.toReversed().join('')}`
 }
 
-/** As many of them as have room. */
+/** As many of the characters as fit. */
 function fit(characters: string[], columns: number): string[] {
   let used = 0
   const end = characters.findIndex((character) => {
@@ -30,7 +30,7 @@ function fit(characters: string[], columns: number): string[] {
   return end < 0 ? characters : characters.slice(0, end)
 }
 
-/** The text and as many blanks as make it so wide. */
+/** The text, padded with blanks to this width. */
 export function pad(text: string, columns: number): string {
   return text + ' '.repeat(Math.max(0, columns - width(text)))
 }

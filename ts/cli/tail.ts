@@ -42,7 +42,7 @@ failed or was interrupted.`,
     const subscription = engine.subscribe(streamId, {
       from: start,
       wait: span(values, 'wait'),
-      // Whoever can read the store may read the stream.
+      // Anybody who can read the store may read every stream.
       owner: status?.owner ?? undefined,
       signal,
     })
@@ -61,7 +61,7 @@ function lastOf({ generation, firstSeq, lastSeq }: StreamStatus, count: number):
   return cursorAt(generation, Math.max(firstSeq - 1, lastSeq - count))
 }
 
-/** Whether nothing is left to print, so that waiting for a chunk would be in vain. */
+/** Whether nothing is left to print, so that there is no chunk to wait for. */
 function isBeyond(start: string, until: number, status: StreamStatus | null): boolean {
   if (status === null || until === Number.POSITIVE_INFINITY) return false
   if (start === 'now') return true
@@ -75,7 +75,7 @@ async function print({ out }: Context, { seq, cursor, data }: Chunk): Promise<vo
   await out.raw(`${JSON.stringify({ seq, cursor, ...given })}\n`)
 }
 
-/** For a terminal: lines stay lines, whatever else is in them. */
+/** Text for a terminal: line feeds and tabs are kept, other control characters made visible. */
 function shown(text: string): string {
   return text
     .split(/([\n\t])/)

@@ -7,12 +7,12 @@ import { chunks } from './state'
 import { cut } from './table'
 
 const DEFAULT_ROWS = 20
-/** Beside the streams: three lines above them, and the one that the cursor is in. */
+/** Lines besides the streams: three above them, and the cursor's. */
 const FRAME_ROWS = 4
 const HEADER = ['CHUNKS/S', 'BYTES/S', 'CHUNKS', 'STORED', 'PRODUCERS', 'SINCE'] as const
 const COLUMNS = 10
 
-/** What was known of a stream when it was looked at last. */
+/** A stream at the previous look. */
 interface Seen {
   generation: string
   lastSeq: number

@@ -1,9 +1,6 @@
 /** What the inspector answers its page, as the page reads it. */
 
-import type { DeadFinished, GroupStatus, Metrics, StreamStatus } from '../../index'
-import type { Excerpt } from './excerpt'
-import type { Happening } from './history'
-import type { Sighting } from './survey'
+import type { DeadFinished, Metrics, StreamStatus } from '../../index'
 
 /** A value that was sent as JSON. */
 type Sent<T> = T extends Date
@@ -36,7 +33,12 @@ export type Inside = Sent<Omit<Metrics, 'memory' | 'stopRequestSeconds' | 'stopS
   uptime: number
 }
 
-export type Row = Sent<Sighting>
+export type Row = Sent<Omit<StreamStatus, 'metadata'>> & {
+  /** Chunks per second; null if it is not known yet. */
+  rate: number | null
+  /** The lag of the consumer that is furthest behind; null without consumers. */
+  lag: number | null
+}
 
 export interface List {
   ageMs: number
@@ -57,9 +59,37 @@ export interface List {
 
 export type Stream = Sent<StreamStatus> & {
   rate: number | null
-  groups: GroupStatus[]
+  groups: Group[]
   memoryBytes: number | null
   timeline: Happening[]
+}
+
+export interface Group {
+  group: string
+  /** Delivered and not acknowledged. */
+  held: number
+  /** Dead letters. */
+  dead: number
+  /** Not delivered yet. */
+  behind: number | null
+}
+
+/** An event in the history of a stream, as far as the inspector has seen it. */
+export interface Happening {
+  /** Milliseconds since 1970; for a change between two surveys, the time of the second one. */
+  at: number
+  streamId: string
+  generation: string | null
+  kind: 'start' | 'takeover' | 'producers' | 'stop' | 'end' | 'gone' | 'log'
+  text: string
+}
+
+/** The beginning of a chunk's data. */
+export interface Excerpt {
+  text: string
+  /** Whether `text` is the hexadecimal form of bytes. */
+  isBytes: boolean
+  isCut: boolean
 }
 
 /** A chunk, or a finished generation, that no consumer has acknowledged. */
@@ -80,7 +110,7 @@ export interface Answers {
   look: Now & { list: List }
   engine: Now
   stream: Now & { stream: Stream | null }
-  groups: Now & { groups: GroupStatus[] }
+  groups: Now & { groups: Group[] }
   dead: { letters: Letter[]; isCut: boolean }
   stop: { result: string }
   delete: { existed: boolean }

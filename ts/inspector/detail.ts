@@ -2,8 +2,9 @@ import type { DeadChunk, DeadFinished, StreamStatus } from '../../index'
 import type { Engine } from '../core/engine'
 import { unlessRefused } from '../errors/refused'
 import { isSeen, type Viewer } from './access'
+import type { Happening } from './answers'
 import { excerpt } from './excerpt'
-import { type Happening, logged, reasoned } from './history'
+import { logged, reasoned } from './history'
 import type { Survey } from './survey'
 
 /** Dead letters of one group that are shown. */

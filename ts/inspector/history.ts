@@ -1,17 +1,8 @@
 import { subscribe } from 'node:diagnostics_channel'
 import type { LogEntry, StreamStatus } from '../../index'
+import type { Happening } from './answers'
 
 type Known = Omit<StreamStatus, 'metadata'>
-
-/** What has happened to a stream, as far as somebody saw it. */
-export interface Happening {
-  /** Milliseconds since 1970; of what was noticed between two looks, the second one's. */
-  at: number
-  streamId: string
-  generation: string | null
-  kind: 'start' | 'takeover' | 'producers' | 'stop' | 'end' | 'gone' | 'log'
-  text: string
-}
 
 const MOST = 1_000
 

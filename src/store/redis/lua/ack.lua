@@ -12,7 +12,7 @@ if not exists(record) then return { 'missing' } end
 if not allowed(record.w, ARGV[4]) then return { 'forbidden' } end
 fold(record)
 
--- The ordinal, base and last seq of a generation that is kept.
+-- Ordinal, base and last seq of a generation, if it is kept.
 local function kept(generation)
   if generation == record.g then return tonumber(record.o), tonumber(record.b), tonumber(record.q) end
   if generation == record.pg then return tonumber(record.po), tonumber(record.pb), tonumber(record.b) end
@@ -22,7 +22,7 @@ local function split(cursor) return string.match(cursor, '^(%w+)%.(%d+)$') end
 
 local count = redis.call('HLEN', CURSORS)
 
--- Drops the consumers whose cursors are in no generation that is kept: once in a generation, after which there are none.
+-- Drops the consumers whose cursors are in generations that are no longer kept: once in a generation, which then has none of them.
 local function make_room()
   if record.cg == record.g then return end
   record.cg = record.g
@@ -53,6 +53,6 @@ for i = 6, #ARGV, 3 do
   end
   reply[#reply + 1] = taken
 end
--- The first one has made the key, or the first after all others have made room.
+-- A new hash, and one that was emptied in between, has no TTL.
 if count > 0 and redis.call('PTTL', CURSORS) < 0 then redis.call('PEXPIRE', CURSORS, redis.call('PTTL', META)) end
 return reply

@@ -1,7 +1,7 @@
 -- Appends one batch of one producer, exactly once.
 --
 -- ARGV[4] generation   ARGV[5] producer   ARGV[6] batch
--- ARGV[7] the seq that the log must end with, or if the generation is shared, not before; or ''   ARGV[8] lease, as `prolong` takes it
+-- ARGV[7] the seq that the log must end with (at least, if the generation is shared), or ''   ARGV[8] lease, as `prolong` takes it
 -- ARGV[9] outcome, or ''   ARGV[10] its reason   ARGV[11] number of chunks   ARGV[12] frame
 -- ARGV[13] what `h` begins with if the next batch may be fast, see prelude.lua
 -- ARGV[14] id of the large chunk that the frame refers to, or ''   ARGV[15] how many pieces it has
@@ -10,7 +10,7 @@
 -- Reply: { 'done', last seq, stop | nil, outcome | nil, reason | nil, for how long something may be left if that has changed, else 0
 --          [, for how many ms the next batch may be fast, ordinal] }
 --      | { 'hole', last seq } | { 'incomplete' } | { 'unsealed' } | { 'fenced' } | { 'ended', outcome, reason } | { 'missing' }
--- What fast appends do is in no other field: `u`, the time of the last write, is so far behind at most.
+-- Fast appends change no field but `h`, so `u`, the time of the last write, may be out of date by this many ms.
 local MOST_FAST = 30000
 local PRODUCER, batch, expected, lease = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
 local outcome, reason, count, frame = ARGV[9], ARGV[10], tonumber(ARGV[11]), ARGV[12]
@@ -22,7 +22,7 @@ if own and own.batch == batch then
   return done(record, own.last, '0')
 end
 if refusal then return refusal end
--- A batch that was given up with its connection may arrive after those that came later.
+-- A batch that was sent on a connection that broke may arrive after later batches.
 if batch < own.batch then return { 'fenced' } end
 local last = tonumber(record.q)
 if expected and last < expected then return { 'hole', record.q } end

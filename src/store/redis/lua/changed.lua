@@ -1,8 +1,8 @@
--- Which of many streams are not as somebody knows them: another generation, one that has ended, lost chunks, something else in
--- the place of the record, or nothing.
+-- Which of many streams have changed since the caller looked: another generation, an end, lost chunks, no record, or something
+-- else in its place.
 --
 -- KEYS meta of each   ARGV of each "<generation> <last seq>", and " +" if more chunks count as a change too
--- Reply: the numbers of those, from 1
+-- Reply: their numbers, from 1
 local changed = {}
 for n, key in ipairs(KEYS) do
   local generation, seq, strict = string.match(ARGV[n], '^(%w+) (%d+)(.*)$')

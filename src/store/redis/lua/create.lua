@@ -1,4 +1,4 @@
--- Follows the prelude in the scripts that make a record.
+-- Follows the prelude in the scripts that create a record.
 --
 -- KEYS[6] stops
 -- ARGV[4] generation   ARGV[5] producer   ARGV[6] its node   ARGV[7] `error`, `takeover`, `share`, `continue` or `log`
@@ -6,9 +6,9 @@
 local STOPS = KEYS[6]
 local GENERATION, PRODUCER, OWNER = ARGV[4], ARGV[5], option(ARGV[8])
 
--- More producers than these, and those that are gone lose the answer to a batch they might repeat.
+-- From this many producers on, entries of dead ones are removed, and with them the answers to their last batches.
 local REMEMBERED = 64
--- A shared generation has room for no more than these.
+-- The most producers of a shared generation.
 local MOST_PRODUCERS = 1000
 
 local function register(batch_base)
@@ -17,7 +17,7 @@ local function register(batch_base)
   put(PRODUCER, producer)
 end
 
--- Joins a shared generation; whether there is room.
+-- Joins a shared generation; returns whether there was room.
 local function join(record)
   local count, gone = 0, {}
   for field, text in pairs(record) do
@@ -35,7 +35,7 @@ local function join(record)
   return true
 end
 
--- Fences the only producer, and tells it.
+-- Fences the only producer, and notifies it.
 local function replace(record)
   for field, text in pairs(record) do
     local other = is_producer(field) and parse(text)
@@ -50,15 +50,15 @@ end
 -- When a generation began, by the clock of its producer's server: the part of its ULID that is a time.
 local function began(generation) return string.sub(generation, 1, 10) end
 
--- Drops what no generation is read of any more once the record's becomes the previous one. Returns what `l` has to be if
--- that was not all.
+-- Drops the entries of generations that are no longer kept once the current one becomes the previous one. If that was not all,
+-- returns the new value of `l`.
 local function drop_before(record)
   redis.call('UNLINK', large(record.o + 1))
   local longest = record.pv and math.max(tonumber(record.pv), tonumber(record.l or 0)) or nil
   if not drop(record.o, longest) then return int(longest or 2^20) end
 end
 
--- The reason of the stop that was kept for this start: the owner's own, or else the last one, if that was by somebody who may.
+-- The reason of the stop that was kept for this start: its owner's, or else the last one, if its sender may stop the stream.
 local function kept_stop(old)
   if exists(old) or not old.x then return nil end
   local own = OWNER and redis.pcall('HGET', STOPS, '=' .. OWNER)
@@ -75,7 +75,7 @@ end
 local function create(old, ordinal, base, previous)
   local stop = kept_stop(old)
   redis.call('UNLINK', STOPS)
-  -- A small hash is searched from its beginning, and `h` is what is wanted most.
+  -- Redis searches a small hash from its beginning, and `h` is read most often.
   local fields = {
     'h', '0', 'g', GENERATION, 'o', ordinal, 'b', base, 'q', base, 's', 'active', 'r', '', 'n', '0', 'y', base, 'z', '0', 'v', '0',
     'm', ({ share = 's', log = 'l' })[ARGV[7]] or 'x', 'c', int(NOW), 'u', int(NOW), 'ta', ARGV[11], 'td', ARGV[12],

@@ -3,7 +3,7 @@
 -- Reply: 1 if there was one, else 0.
 local record, wrong = inspect()
 if wrong then
-  -- Whatever else it says: who writes under it, as far as that can be told, must not put it back.
+  -- The producers that can be read from a damaged record are notified too, so that they do not restore it.
   record.s = record.g and is_count(record.o) and 'active' or nil
   remove(record)
   return 1

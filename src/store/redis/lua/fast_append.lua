@@ -3,13 +3,13 @@
 --
 -- Takes a third of append.lua's time: it compares one number, and neither parses nor formats anything. The number is the
 -- field `h`, see prelude.lua. append.lua sets it for an active, exclusive generation without a stop, for as long as lease
--- and TTLs need no refresh. Other scripts read the record as if what it says stood where it belongs, and those that change
--- the record put it there and remove it (`fold` and `commit` in prelude.lua).
+-- and TTLs need no refresh. Other scripts add its value to the fields that it stands for when they read the record, and write
+-- these fields before they change the record (`fold` and `commit` in prelude.lua).
 --
 -- For each append two keys, meta and log, and five arguments: live channel, what `h` grows by, what it is then, the entry's
 -- id, the message with the frame, which is never too long to be sent along.
--- Reply: how many there were, then the number of each that was refused: nothing was done, and the whole of append.lua has to
--- decide, and to say what is wrong; at the end, if there is one, the first error that the server gave
+-- Reply: the number of appends, then the index of each that was refused: for it nothing was done, and append.lua has to decide and
+-- to say what is wrong; at the end the server's first error, if there was one
 
 local keys, args = KEYS, ARGV
 local call, try, find, sub, number = redis.call, redis.pcall, string.find, string.sub, tonumber
@@ -18,7 +18,7 @@ for n = 1, #keys / 2 do
   local meta, at = keys[2 * n - 1], 5 * n - 4
   local growth, to = args[at + 1], number(args[at + 2])
   local is_done = false
-  -- What goes wrong with one stream is of no concern to the others.
+  -- An error of one stream does not affect the others.
   local grown = try('HINCRBY', meta, 'h', growth)
   if grown == to then
     local message = args[at + 4]
@@ -30,9 +30,9 @@ for n = 1, #keys / 2 do
   end
   if type(grown) == 'number' and not is_done then
     local before = call('HINCRBY', meta, 'h', '-' .. growth)
-    -- There was no record, and there is to be none.
+    -- There was no record: HINCRBY has just created one.
     if before == 0 and call('HLEN', meta) == 1 then call('DEL', meta) end
-    -- The same batch again is done already.
+    -- The same batch a second time: it was written before.
     is_done = before == to
   elseif not is_done then
     trouble = trouble or grown.err

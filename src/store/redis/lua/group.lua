@@ -3,11 +3,11 @@
 -- ARGV[4] who asks, as `allowed` takes it   ARGV[5] group   ARGV[6] consumer
 local TODO, DEAD, CONSUMER = 'g ' .. ARGV[5], 'd ' .. ARGV[5], ARGV[6]
 
--- Older than any time after which items are claimed: whoever takes next gets it.
+-- Older than any time after which items are claimed, so that the next consumer gets the item.
 local FREE = '10000000000'
 
--- What there is of the group, each half by its name: how many items it `holds`, and the `last` one that it was given. And
--- how many halves of all groups there are.
+-- The two consumer groups of the group, by name: how many items each `holds`, and the `last` one that it was given. Also the
+-- number of consumer groups of all groups.
 local function halves()
   local groups, found = redis.pcall('XINFO', 'GROUPS', WORK), {}
   if groups.err then return found, 0 end
@@ -23,16 +23,16 @@ end
 
 local function is_group() return halves()[TODO] end
 
--- Makes what there is not.
+-- Creates those that are missing.
 local function make(found, from)
   if not found[TODO] then redis.call('XGROUP', 'CREATE', WORK, TODO, from, 'MKSTREAM') end
   if not found[DEAD] then redis.call('XGROUP', 'CREATE', WORK, DEAD, 0) end
 end
 
--- So many items are looked at by one take.
+-- The most items that one take looks at.
 local MOST_CLAIMED = 256
 
--- Hands over what `found` (of XPENDING) names, unless it was handed out too often.
+-- Delivers the items in `found` (a reply of XPENDING), except for those that were delivered too often.
 local function claim(items, found, most)
   for _, entry in ipairs(found) do
     local id, deliveries = entry[1], entry[4]
@@ -44,14 +44,14 @@ local function claim(items, found, most)
       if claimed then
         describe(items, id, deliveries + 1, claimed[2])
       else
-        -- The queue's bound has cut it off.
+        -- It was trimmed, because the queue was full.
         redis.call('XACK', WORK, TODO, id)
       end
     end
   end
 end
 
--- What the consumer holds itself, after `own`; or else what others have held for too long. At most `count` items.
+-- The items that the consumer holds itself, after `own`; without `own` those that others have held for too long. At most `count`.
 local function reclaim(items, count, idle, most, own)
   if own ~= '' then
     claim(items, redis.call('XPENDING', WORK, TODO, own, '+', count, CONSUMER), most)
@@ -68,14 +68,14 @@ local function reclaim(items, count, idle, most, own)
   end
 end
 
--- How many items may be handed out for the first time. What is handed out and not resolved is bounded: it is looked
--- through for what was held for too long.
+-- How many items may be delivered for the first time. The number of delivered and unresolved items is bounded, since every
+-- take searches them for those that were held for too long.
 local function room(items, count, own, holds, most)
   if own ~= '' and #items > 0 then return 0 end
   return math.max(0, math.min(count - #items, most - holds))
 end
 
--- Hands out the next entries of WORK.
+-- Delivers the next entries of WORK.
 local function deliver(items, count)
   local read = redis.call('XREADGROUP', 'GROUP', TODO, CONSUMER, 'COUNT', count, 'STREAMS', WORK, '>')
   if not read then return end

@@ -8,7 +8,7 @@ local listed, places = {}, redis.call('HGETALL', KEYS[5])
 for i = 1, #places, 2 do
   local group, held, dead = places[i], 0, 0
   local halves = redis.pcall('XINFO', 'GROUPS', string.sub(META, 1, -5) .. 'work:' .. group)
-  -- What is refused must not look like nothing.
+  -- A refused command must not look like an empty list.
   if halves.err and not string.find(halves.err, 'no such key', 1, true) then return halves end
   for _, flat in ipairs(halves.err and {} or halves) do
     local half = {}

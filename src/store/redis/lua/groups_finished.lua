@@ -2,7 +2,7 @@
 --
 -- Reply: { { group, held, dead, behind, or '' where the server does not know }, ... }, all of them text
 local listed, named, groups = {}, {}, redis.pcall('XINFO', 'GROUPS', WORK)
--- What is refused must not look like nothing.
+-- A refused command must not look like an empty list.
 if groups.err and not string.find(groups.err, 'no such key', 1, true) then return groups end
 for _, flat in ipairs(groups.err and {} or groups) do
   local half = {}

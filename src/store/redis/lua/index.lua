@@ -6,7 +6,7 @@
 -- Reply: 1
 if redis.replicate_commands then redis.replicate_commands() end
 
--- With each entry so many go whose time is over: more than come.
+-- The most expired entries that are removed with each new one: more than one, so that the index shrinks.
 local TRIMMED = 16
 
 local INDEX, ID, tag = KEYS[1], ARGV[1], ARGV[3] / 1024
@@ -16,14 +16,14 @@ local function int(number) return string.format('%.0f', number) end
 
 local known = redis.pcall('ZSCORE', INDEX, ID)
 if type(known) == 'table' then
-  -- Whoever has put something else there has not put it there to stay.
+  -- A key of another type is not ours; it is replaced.
   if not string.find(known.err, 'WRONGTYPE', 1, true) then return known end
   redis.call('UNLINK', INDEX)
   known = false
 end
 local at = now + ARGV[2]
 if known and ARGV[4] ~= '1' then
-  -- Always another time than before, so that nobody takes the entry for the one that was seen before (see unlist.lua).
+  -- Always different from before, so that unlist.lua can tell that the entry was renewed.
   at = math.max(at, math.floor(known) + 1)
 elseif known and known % 1 ~= tag then
   return 1

@@ -1,11 +1,10 @@
--- Follows the prelude in the scripts that look at one stream after another: what is wrong with one is said, and is of no
--- concern to the others.
+-- Follows the prelude in the scripts that are run for many streams: a damaged one is reported, and does not stop the others.
 
 local STATES = { active = true, complete = true, failed = true, stopped = true, interrupted = true }
 
 local function is_count(text) return text and #text <= 15 and string.find(text, '^%d+$') end
 
--- Which field of a record is not as the other scripts write it, if any is.
+-- The field of a record that no script can have written like this, if there is one.
 local function flaw(record)
   if not exists(record) then return nil end
   for _, name in ipairs({ 'o', 'b', 'q', 'n', 'y', 'c', 'u', 't', 'ta', 'td' }) do
@@ -26,7 +25,7 @@ local function flaw(record)
   end
 end
 
--- The record, and what is wrong with it if there is something.
+-- The record, and what is wrong with it, if anything is.
 local function inspect()
   local flat, record = redis.pcall('HGETALL', META), {}
   if flat.err then

@@ -1,5 +1,5 @@
--- A producer is gone and has not ended its generation, while its node lives: nobody vouches for it any more. If all others
--- are dead too, the generation ends.
+-- A producer is gone without having ended its generation, but its node lives: the node no longer vouches for it. If all others are
+-- dead too, the generation ends.
 --
 -- ARGV[4] producer
 local record, id = load(), ARGV[4]

@@ -1,4 +1,4 @@
--- Which generations are to be looked at now; nobody else is told of them for a while.
+-- The generations that are due for a look; for a while, nobody else gets them.
 --
 -- ARGV[2] the most of them   ARGV[3] how long the while is, in ms
 -- Reply: { when the next one is to be looked at | nil, member, ... }
@@ -8,7 +8,7 @@ for _, member in ipairs(redis.call('ZRANGEBYSCORE', OPEN, '-inf', int(NOW), 'LIM
     redis.call('ZADD', OPEN, int(NOW + ARGV[3]), member)
     members[#members + 1] = member
   else
-    -- Put there by somebody else, it would be looked at for ever.
+    -- Not written by us: it would be looked at forever.
     redis.call('ZREM', OPEN, member)
   end
 end

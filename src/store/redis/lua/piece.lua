@@ -1,8 +1,8 @@
--- Puts down one piece of a large chunk, before the frame that refers to it is appended. The same piece again changes nothing.
+-- Stores one piece of a large chunk, before the frame that refers to it is appended. The same piece again changes nothing.
 --
 -- ARGV[4] generation   ARGV[5] producer   ARGV[6] lease, as `prolong` takes it
 -- ARGV[7] the chunk's id   ARGV[8] the piece's number   ARGV[9] the piece
--- Reply: see append.lua; { 'incomplete' } when pieces before this one are not there
+-- Reply: see append.lua; { 'incomplete' } when earlier pieces are missing
 local PRODUCER, id, number, piece = ARGV[5], ARGV[7], tonumber(ARGV[8]), ARGV[9]
 
 local record = load_for(PRODUCER)

@@ -1,4 +1,4 @@
--- Begins every script that works on a stream.
+-- Shared by every script that works on a stream.
 --
 -- KEYS[1] meta   KEYS[2] log   KEYS[3] sealed   KEYS[4] cursors   KEYS[5] groups   KEYS[6] another one, of some scripts
 -- ARGV[1] live channel   ARGV[2] what the channel of every node begins with   ARGV[3] escaped stream id
@@ -11,20 +11,20 @@
 --   m `x` exclusive, `s` shared, `l` a log, whose producer is nobody and never dies, see log.lua
 --   ct ck lt xa of a log: its content type, what of that counts when it is compared, its TTL and the time of its end, if given
 --   ff of a fork: "<seq> <part> <cursor>,<cursor>… <stream>", see `Fork` in forks.rs
---   v 0, or the length of the longest frame that is kept, if that is above SENT_ALONG; absent when nobody has looked
+--   v the length of the longest frame that is kept if that is above SENT_ALONG, else 0; absent if it is not known
 --   pg po pb py pv pt the previous generation: id, ordinal, base, the end of its sealed part, its v, "<outcome> <reason>"
---   l the length of the longest frame that older generations have left behind, if there is one
---   cg the generation in which the consumers of older ones have made room for others, if they had to
+--   l the length of the longest frame of older generations that was not dropped yet, if there is one
+--   cg the generation in which consumers of older ones were dropped to make room for others, if they were
 --   x the reason of a requested stop; of the last one, if it is kept   k who asked for that, as `allowed` takes it
 --   f how often the only producer has been replaced by one that goes on with the generation; absent if never (ADR 42)
 --   i 1: made by a version that writes prefixes apart from ids (ADR 25)
 --   w owner   d metadata   c started   u last write   t when the TTLs were set   ta td the TTLs, active and done
---   j what is suspected of its last lease: "<lease until>-<last seq> <since when> <the last look>", see `examine`
---   h 0, or what fast appends have done since the rest was written: encoded bytes + 2^22 * chunks + 2^37 * a number from
---     1 to 65535 that sets it apart from what it was at other times; a fast batch counts as many as it has chunks
---   hp the producer that has done it
+--   j the suspicion that its last lease has expired: "<lease until>-<last seq> <since when> <the last look>", see `examine`
+--   h what fast appends have added since the other fields were written, else 0: encoded bytes + 2^22 * chunks + 2^37 * a number
+--     from 1 to 65535 by which no two such values are equal; a fast batch counts as one batch for each of its chunks
+--   hp the producer of these appends
 --   p:<producer> "<last batch> <the batch's last seq> <lease until, 0 once it has completed> <node>[L<more>]"; with `L` the node
---     vouches for it: for so many ms more the lease is valid while the node's key is there, see vouch.lua
+--     vouches for it: the lease is valid for that many ms more while the node's key exists, see vouch.lua
 -- A tombstone (s is `deleted`) has g, o and s, and maybe h 0 and a kept stop.
 --
 -- sealed, a stream, up to y: <ordinal>-<last seq> f <frame> n <bytes of it when inflated>
@@ -34,7 +34,7 @@
 --   <id>.<number from 0> a piece   <id> how many of them there are
 
 -- writers, a hash beside a log, see log.lua
--- forks, a hash beside a log or in its place: "=<stream>" of each fork, and "!" once it was deleted: no log is made then
+-- forks, a hash beside a log or in its place: "=<stream>" of each fork, and "!" once the log was deleted: it is not created again
 -- staged, a hash before a fork, see stage.lua
 
 -- stops, a hash beside a kept stop: "=<owner>" -> "<until when> <reason>" of each owner's own; e the earliest of these times
@@ -42,7 +42,7 @@
 -- Redis 6.2 can be set to replicate a script as its text, which forbids writes after TIME.
 if redis.replicate_commands then redis.replicate_commands() end
 
--- Longer frames are announced without their bytes, and `v` tells of them.
+-- Longer frames are announced without their bytes; `v` has the length of the longest.
 local SENT_ALONG = 16384
 
 local META, LOG, SEALED = KEYS[1], KEYS[2], KEYS[3]
@@ -85,7 +85,7 @@ local function put(id, producer)
   redis.call('HSET', META, 'p:' .. id, producer_text(producer))
 end
 
--- Reads the record as if what fast appends have done stood where it belongs.
+-- Adds what fast appends have done to the fields that they left as they were; only here, not in Redis.
 local function fold(record)
   if not record.h or record.h == '0' then return record end
   local id, done = record.hp, record.h % 2^37
@@ -97,7 +97,7 @@ local function fold(record)
   return record
 end
 
--- Puts it there. Whatever changes the record does this first, and so meets the next batch of the producer.
+-- Writes that to Redis. Every script that changes the record does so first: the producer's next fast batch is then refused.
 local function commit(record)
   local id = record.hot
   if not id then return end
@@ -111,7 +111,7 @@ local function load()
   return fold(record)
 end
 
--- The same without what other producers and the caller have put there, which may be much.
+-- The same without owner, metadata and the other producers' entries, which may be long.
 local function load_for(producer)
   local own = 'p:' .. producer
   local names = { 'g', 'o', 'q', 's', 'r', 'e', 'm', 'x', 'n', 'y', 'z', 'v', 'l', 'b', 'pg', 'po', 't', 'ta', 'td', 'h', 'hp', own }
@@ -123,18 +123,19 @@ end
 -- Whether there is a stream, and not just a tombstone or a kept stop.
 local function exists(record) return record.s and record.s ~= 'deleted' end
 
--- Until when a node has shown that it lives.
+-- The time until which a node has vouched for its producers.
 local shown = {}
 local function shown_until(node)
   if not shown[node] then
-    -- A server that has its keys elsewhere knows nothing of it, and its producers are asked one by one.
+    -- In a cluster the key may be on another server; then the producers' own leases count.
     local left = redis.pcall('PTTL', NODES .. node)
     shown[node] = type(left) == 'number' and left > 0 and NOW + left or 0
   end
   return shown[node]
 end
 
--- Until when a producer is alive, and what its entry says of that. If its node vouches for it: the node, and until when it can.
+-- The time until which a producer is alive, and the one in its own entry. If its node vouches for it, also the node, and the
+-- latest time until which that is possible.
 local function lease_of(text)
   local lease, node, more = string.match(text, '^%d+ %d+ (%d+) ?([^L]*)L?(%d*)')
   lease = tonumber(lease or 0)
@@ -188,7 +189,7 @@ local function writers() return string.sub(META, 1, -5) .. 'writers' end
 local function forks() return string.sub(META, 1, -5) .. 'forks' end
 local function staged() return string.sub(META, 1, -5) .. 'staged' end
 
--- Lets everything live for so long, or until the time that is set for it.
+-- Sets the TTL of all keys, or the end that is set for the log.
 local function keep(record, ttl)
   if record.xa then ttl = int(math.max(1, record.xa - NOW)) end
   for _, keys in ipairs({ KEYS, works(), { large(0), large(1), writers(), forks() } }) do
@@ -202,14 +203,14 @@ local function expire(record, ttl)
   keep(record, ttl)
 end
 
--- Sets the TTLs anew past half of their time; returns for how long something of the stream may be left then, else '0'.
+-- Renews the TTLs when half of their time is over; then it returns how long keys of the stream may exist from now on, else '0'.
 local function refresh(record)
   if NOW - record.t <= record.ta / 2 then return '0' end
   expire(record, record.ta)
   return int(record.ta + record.td)
 end
 
--- The same for a log, which lives for its TTL after each access. Who may not write here may read.
+-- The same for a log, whose TTL begins anew with each access. A user without the right to write may still read.
 local function slide(record)
   local touched = redis.pcall('PEXPIRE', META, record.ta)
   if type(touched) ~= 'number' then return '0' end
@@ -218,13 +219,13 @@ local function slide(record)
   return refreshed
 end
 
--- Drops what is older than a generation, about 32 MiB of it at once; whether that was all, but for what shares a node with
--- what is kept. `longest` is the length of the longest frame, if that is known.
+-- Drops entries older than a generation, about 32 MiB at once; returns whether that was all, except for entries that share a
+-- node of the Redis stream with newer ones. `longest` is the length of the longest frame, if that is known.
 local function drop(ordinal, longest)
   local limit, is_all = math.max(100, math.floor(2^25 / math.max(SENT_ALONG, longest or 2^20))), true
   for _, key in ipairs({ LOG, SEALED }) do
     local dropped = redis.call('XTRIM', key, 'MINID', '~', ordinal .. '-0', 'LIMIT', limit)
-    -- A server can be set to keep more entries in a node, which are dropped together.
+    -- A node, which is dropped as a whole, may have more entries (stream-node-max-entries).
     if dropped == 0 then dropped = redis.call('XTRIM', key, 'MINID', '~', ordinal .. '-0', 'LIMIT', 300) end
     if dropped > math.max(0, limit - 300) then is_all = false end
   end
@@ -250,14 +251,14 @@ local function tell_producers(record, message, except)
   end
 end
 
--- Ends the active generation and tells the listeners, and every producer but the one that does it.
+-- Ends the active generation and notifies the listeners, and all producers except the one that ends it.
 local function finish(record, outcome, reason, finisher)
   commit(record)
   local length = redis.pcall('XLEN', LOG)
   if record.y == record.q and length == 0 then
     redis.call('UNLINK', LOG)
   else
-    -- The record is what counts: whoever has damaged the log does not keep the generation from its end.
+    -- The record is what counts: a generation ends even if something else is in the place of its log.
     redis.pcall('XADD', LOG, record.o .. '-' .. int(record.q + 1), 't', outcome .. ' ' .. reason)
   end
   redis.call('HSET', META, 's', outcome, 'r', reason, 'e', finisher or '', 'u', int(NOW))
@@ -267,14 +268,14 @@ local function finish(record, outcome, reason, finisher)
   tell_producers(record, 'e ' .. record.g .. ' ' .. outcome .. '\n' .. STREAM .. '\n' .. reason, finisher)
 end
 
--- Whoever wrote last may be dead when its lease has lapsed, or could not renew it: nobody could while this server was away,
--- stood still or refused writes, and its clock may have jumped. So a lease that is about to lapse is suspected, and its
--- producers are told, who renew it at once. They are dead when it has lapsed, nothing was heard of them for GRACE, and this
--- server could note that it was asked about them all the while, with no pause longer than PAUSE (ADR 30).
+-- An expired lease does not prove that its producer is dead: nobody could renew it while this server was away, stood still or
+-- refused writes, and its clock may have jumped. So a lease that is about to expire is put under suspicion, and its producers
+-- are notified, who renew it at once. They are dead when it has expired, nothing was heard of them for GRACE, and during this
+-- time looks at the generation were noted here, with no pause longer than PAUSE (ADR 30).
 local GRACE, PAUSE, AGAIN = 1750, 1500, 750
 
--- How long the last lease of an active generation is still valid. If it is suspected, how soon to look again: 0 if its
--- producers are dead. If a node vouches for it: nil, the node, and for how long it can.
+-- For how long the last lease of an active generation is valid. If it is under suspicion, also in how many ms to look again: 0 if
+-- its producers are dead. If a node vouches for it, nil, the node, and for how long that is possible.
 local function examine(record)
   local lease, written, node, most = 0, 0, nil, nil
   for field, text in pairs(record) do
@@ -307,5 +308,5 @@ local function lapse(record)
   return 0
 end
 
--- Whether an answer is to be asked for again, and how soon, as it is part of replies: only a lapsed lease is worth waiting for.
+-- In how many ms the caller should ask again, as a field of replies; false unless the lease has expired.
 local function again(left, doubt) return left == 0 and doubt and int(doubt) or false end

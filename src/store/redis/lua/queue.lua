@@ -1,4 +1,4 @@
--- Begins the scripts for the queue of finished generations.
+-- Shared by the scripts for the queue of finished generations.
 --
 -- KEYS[1] queue, a stream: * s <stream id> c <cursor> o <outcome> r <reason>; two consumer groups for each group
 -- KEYS[2] open, a sorted set of what has begun and was not announced: "<generation> <stream id>", when to look next
@@ -16,7 +16,7 @@ local function keep(key)
   if redis.call('PTTL', key) < tonumber(ARGV[1]) then redis.call('PEXPIRE', key, ARGV[1]) end
 end
 
--- Anybody may work on what the server itself has to do.
+-- The queue has no owner.
 local function admitted() return true end
 
 -- Other groups may still need it.
@@ -28,7 +28,7 @@ local function describe(items, id, deliveries, fields)
   local named = {}
   for i = 1, #entry, 2 do named[entry[i]] = entry[i + 1] end
   if not (named.s and named.c and named.o and named.r) then
-    -- Somebody else's: there is nothing to be done about it.
+    -- Not written by us: it is left out.
     redis.call('XACK', WORK, 'g ' .. ARGV[5], id)
     return
   end

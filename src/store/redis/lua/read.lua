@@ -16,20 +16,20 @@ local record = load()
 if not exists(record) then return false end
 if not allowed(record.w, ARGV[8]) then return { 'forbidden' } end
 local left, doubt, node, reach = lapse(record)
--- Of several producers, the one whose node it is may end while the others go on.
+-- If there are several producers, the one on this node may end while the others continue.
 if record.m == 's' then node = nil end
 
--- Which generation, and what of it: the range (after, to], and its terminal entry.
+-- The generation to read, and what of it: the range (after, to], and its terminal entry.
 local ended, reason = record.s ~= 'active' and record.s, record.r
 local page = { g = record.g, o = record.o, b = record.b, y = tonumber(record.y), to = tonumber(record.q), v = record.v }
 
--- Turns to the previous generation.
+-- Reads the previous generation instead.
 local function turn_back()
   page = { g = record.pg, o = record.po, b = record.pb, y = tonumber(record.py), to = tonumber(record.b), v = record.pv }
   ended, reason = string.match(record.pt, '^(%w+) (.*)$')
 end
 
--- What a fork has inherited goes by the cursors of the log that it is from, too.
+-- For what a fork has inherited, cursors of the log that it came from are valid too.
 if position == 'after' and record.ff and generation ~= record.g then
   for origin, till in string.gmatch(string.match(record.ff, '^%d+ %d+ (%S*)'), '(%w+)%.(%d+)') do
     if origin == generation and tonumber(ARGV[6]) <= tonumber(till) then generation = record.g end
@@ -50,7 +50,7 @@ elseif position == 'after' and generation == record.pg then
   turn_back()
   after = tonumber(ARGV[6])
 elseif position == 'next' and generation == record.g then
-  -- There is nothing yet, not even an end: that one has been read.
+  -- There is nothing new, not even an end: the caller has read it.
   after, ended = page.to, false
 elseif position == 'next' and generation ~= record.pg and ARGV[6] == record.pb then
   turn_back()
@@ -63,9 +63,9 @@ end
 
 local frames, bytes = {}, 0
 local from, count, is_full = after + 1, 0, budget == 0
--- However long frames may become, those that are asked for together are not much longer than there is room.
+-- Frames may be long: no more are requested at once than fit into the rest of the page.
 local longest = page.v and math.max(SENT_ALONG, tonumber(page.v))
--- Where they are asked for one by one, they are fewer.
+-- If the length is not known they are requested one by one, so there are fewer of them.
 most = math.min(most, not longest and 256 or longest > 2^16 and 512 or most)
 local function take(key, to)
   while from <= to and not is_full do
@@ -89,7 +89,7 @@ if not is_full then
   from = math.max(from, page.y + 1)
   take(LOG, page.to)
 end
--- What should be there and is not, whoever reads on will find out.
+-- If entries are missing at the end, the caller sees the hole when it asks for the next page.
 local more = is_full and from <= page.to
 if more then ended = false end
 

@@ -1,9 +1,9 @@
--- What removes a stream; stands between the prelude and the script itself.
+-- Removes a stream; stands between the prelude and the script itself.
 
--- How long a producer that missed the message is told that its generation is gone, and does not put it back.
+-- For how long a producer that missed the message can learn that its generation was deleted, so that it does not restore it.
 local TOMBSTONE = 60000
 
--- How long the name of a log that had forks is kept since somebody asked for it.
+-- How long the name of a log with forks is reserved after the last request for it.
 local KEPT = 30 * 24 * 3600 * 1000
 
 local function remove(record)

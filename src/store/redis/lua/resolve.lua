@@ -1,4 +1,4 @@
--- Says what becomes of items.
+-- Resolves items.
 --
 -- ARGV[7] `done`, `back`, `retry` or `drop`   ARGV[8] the item's id   and so on, two for each
 -- Reply: 'ok' | 'forbidden'
@@ -7,7 +7,7 @@ if not is_group() then return 'ok' end
 for i = 7, #ARGV, 2 do
   local verdict, id = ARGV[i], ARGV[i + 1]
   if verdict == 'done' then
-    -- It may have been given up as dead meanwhile.
+    -- It may have become a dead letter meanwhile.
     if redis.call('XACK', WORK, TODO, id) + redis.call('XACK', WORK, DEAD, id) > 0 then discard(id) end
   elseif verdict == 'back' then
     local held = redis.call('XPENDING', WORK, TODO, id, id, 1, CONSUMER)[1]

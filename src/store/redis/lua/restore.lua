@@ -1,4 +1,4 @@
--- Puts back a record that was lost. ARGV: see create.lua, and
+-- Restores a record that was lost. ARGV: see create.lua, and
 --
 -- ARGV[13] ordinal   ARGV[14] the seq before the generation's first chunk
 -- ARGV[15] the seq before the first chunk that can be written again
@@ -7,8 +7,8 @@
 local ordinal, base, turn = tonumber(ARGV[13]), tonumber(ARGV[14]), tonumber(ARGV[16])
 local record = load()
 
--- Whether this generation is later than the record's. The ordinals tell, unless somebody has begun to count anew since
--- this one began.
+-- Whether this generation is later than the record's. The ordinals say so, unless they began again at 1 after this
+-- generation had started.
 local function is_later()
   local theirs = tonumber(record.o)
   if ordinal == theirs then return GENERATION > record.g end
@@ -30,14 +30,14 @@ end
 
 if record.g ~= GENERATION and is_later() then
   if record.s == 'deleted' then return { 'ended', 'interrupted', 'deleted' } end
-  -- A producer that was taken over was faster, or the takeover itself was lost.
+  -- A producer that was taken over restored its record first, or the takeover itself was lost.
   if record.s == 'active' then finish(record, 'interrupted', 'superseded') end
   local previous, leftover
   if ordinal > tonumber(record.o) and tonumber(record.q) <= base then
     previous = record
     leftover = drop_before(record)
   else
-    -- What it has written cannot stand before what this one has.
+    -- The other generation's entries do not fit in front of this one's.
     redis.call('UNLINK', LOG, SEALED, unpack(works()))
     redis.call('UNLINK', KEYS[5], large(0), large(1))
   end
@@ -46,11 +46,11 @@ if record.g ~= GENERATION and is_later() then
   return reply
 end
 
--- A producer that this one has replaced was faster, or the replacement was lost.
+-- A producer that this one has replaced restored the record first, or the replacement was lost.
 if record.g == GENERATION and record.s == 'active' and record.m == 'x' and tonumber(record.f or 0) < turn then
   commit(record)
   replace(record)
-  -- What follows in the log is the other's.
+  -- The rest of the log was written by the other one.
   if tonumber(record.q) > tonumber(ARGV[17]) then
     redis.call('UNLINK', LOG, SEALED, unpack(works()))
     redis.call('UNLINK', KEYS[5], large(0), large(1))
@@ -63,7 +63,7 @@ end
 
 local own, refusal = standing(record, GENERATION, PRODUCER)
 if record.s == 'active' and record.g == GENERATION and record.m == 's' and not own then
-  -- Another producer of the shared generation was faster.
+  -- Another producer of the shared generation restored it first.
   if not join(record) then return { 'fenced' } end
   return done(record, record.q, refresh(record))
 end

@@ -1,9 +1,9 @@
--- What puts a frame at the end, and sealed ones in the place of open ones; follows the prelude in the scripts that append.
+-- Appends frames, and replaces open frames by sealed ones; follows the prelude in the scripts that append.
 
--- One seal replaces no more frames than these, and of more bytes than these only one.
+-- The most frames that one seal replaces, and the most bytes, unless a single frame is longer.
 local MOST_SEALED, LONG = 512, 262144
 
--- Keeps account of the longest frame: pages are asked for by it.
+-- Notes the length of the longest frame, which says how many frames a page may request at once.
 local function measure(record, frame)
   if record.v and #frame > math.max(SENT_ALONG, tonumber(record.v)) then
     record.v = int(#frame)
@@ -11,7 +11,7 @@ local function measure(record, frame)
   end
 end
 
--- Puts a frame of so many chunks, if there is one, after the chunk `last`, and tells those who listen. Gives what is the last one then.
+-- Appends a frame of so many chunks, if there is one, after the chunk `last`, and notifies the listeners. Returns the new last seq.
 local function push(record, last, count, frame)
   if count > 0 then
     last = last + count
@@ -26,7 +26,7 @@ local function push(record, last, count, frame)
   return last
 end
 
--- Puts one frame in the place of the open ones up to `to`.
+-- Replaces the open frames up to `to` by one.
 local function seal(record, to, frame, inflated, replaced)
   measure(record, frame)
   add(record, SEALED, to, 'f', frame, 'n', inflated)

@@ -1,4 +1,4 @@
--- Begins a generation, joins a shared one, or goes on with one in the place of its only producer. ARGV: see create.lua, and
+-- Begins a generation, joins a shared one, or continues one in place of its only producer. ARGV: see create.lua, and
 --
 -- ARGV[13] what to do about an ended generation: `restart` or `error`
 -- ARGV[14] '1': the generation begins elsewhere, and this record ends here
@@ -15,7 +15,7 @@ if exists(record) then
   if record.w and record.w ~= OWNER then return { 'forbidden' } end
   local own = record['p:' .. PRODUCER]
   if own then return going_on((record.m == 's' or record.f) and parse(own).last or record.b) end
-  -- That the leases may have lapsed is no matter: nobody has been told of an end.
+  -- Even if its lease has expired: nobody has been told of an end.
   if ARGV[7] == 'continue' and record.s == 'active' and record.m == 'x' and ARGV[14] ~= '1' then
     commit(record)
     replace(record)
@@ -23,7 +23,7 @@ if exists(record) then
     record.f = int((record.f or 0) + 1)
     redis.call('HSET', META, 'f', record.f)
     refresh(record)
-    -- For readers it is the same generation; their processes look at another node for it.
+    -- For readers it is the same generation; but their processes have to watch another node.
     redis.call('PUBLISH', LIVE, 's ' .. record.g .. ' ' .. record.b)
     return going_on(record.q)
   end
@@ -34,7 +34,7 @@ if exists(record) then
       if not join(record) then return { 'crowded' } end
       return going_on(record.q)
     end
-    -- A log is not to be taken from those who write to it.
+    -- A log has no producer that could be taken over.
     if ARGV[7] ~= 'takeover' or record.m == 'l' then return { 'active', soon } end
     finish(record, 'interrupted', 'superseded')
   elseif ARGV[13] == 'error' then
@@ -46,15 +46,15 @@ if exists(record) then
 elseif ARGV[14] == '1' then
   return { 'left' }
 else
-  -- Ordinals go on across a deletion, so that a generation that was deleted is not taken for the new one.
+  -- Ordinals continue after a deletion, so that a deleted generation is not mistaken for the new one.
   if record.o then ordinal = record.o + 1 end
-  -- Without its record a log is nothing: its ids could only stand in the way of the new ones. So are cursors
-  -- and groups.
+  -- What is left of a stream without a record is useless, and its entry ids could be higher than the new ones. The same goes for
+  -- cursors and groups.
   redis.call('UNLINK', LOG, SEALED, KEYS[4], unpack(works()))
   redis.call('UNLINK', KEYS[5], large(0), large(1))
 end
 
--- However the servers' clocks differ, a generation is not named after an earlier time than the one that it follows.
+-- A generation's ULID is never older than its predecessor's, even if the servers' clocks differ.
 if record.g and began(GENERATION) < began(record.g) then
   GENERATION = began(record.g) .. string.sub(GENERATION, 11)
 end

@@ -1,4 +1,4 @@
--- What is known of a stream.
+-- The status of a stream.
 --
 -- ARGV[4] how many consumers are shown
 -- Reply: nil | { 'damaged', why } | { state, reason, generation, base, seq, bytes, stored bytes, producers, stop | nil, owner | nil

@@ -6,7 +6,7 @@
 -- Reply: 'stopping' | 'kept' | 'full' | 'ended' | 'forbidden'
 local STOPS, reason, check, keep, most = KEYS[6], ARGV[4], ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
 
--- Drops the stops whose time is over; returns when the next one's is, if there is room for one more now.
+-- Drops the stops that have expired; returns when the next one expires, if there is room for one more now.
 local function make_room(earliest)
   if earliest > NOW then return nil end
   local flat = redis.call('HGETALL', STOPS)
@@ -23,7 +23,7 @@ local function make_room(earliest)
   return redis.call('HLEN', STOPS) <= most and earliest
 end
 
--- Keeps an owner's own, which nobody else's can replace.
+-- Keeps the stop of an owner, which only this owner can replace.
 local function keep_own()
   local till = NOW + keep
   local earliest = tonumber(redis.call('HGET', STOPS, 'e') or till)

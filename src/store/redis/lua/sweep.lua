@@ -1,7 +1,7 @@
--- Removes a stream that nobody has written to for long enough.
+-- Removes a stream that was not written to for some time.
 --
 -- ARGV[4] for how long, in ms   ARGV[5] with which outcomes, each between spaces
--- ARGV[6] '1' live ones too   ARGV[7] '1' just say what would be done
+-- ARGV[6] '1' live ones too   ARGV[7] '1' only report what would be done
 -- Reply: { 'gone' } | { 'damaged' } | { 'live', when to ask again | nil } | { 'kept' } | { 'removed' }
 local record, wrong = inspect()
 if wrong then return { 'damaged' } end

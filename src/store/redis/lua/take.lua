@@ -1,6 +1,6 @@
--- Hands a group's next chunks to a consumer.
+-- Delivers a group's next chunks to a consumer.
 --
--- ARGV[7] the most items   ARGV[8] for how long others keep theirs   ARGV[9] deliveries after which an item is dead
+-- ARGV[7] the most items   ARGV[8] ms after which items of other consumers are redelivered   ARGV[9] deliveries after which one is dead
 -- ARGV[10] '' or, to get back what it holds itself, "(<id>" to begin after   ARGV[11] the most groups
 -- ARGV[12] where a new group begins: `start`, `now` or `after`   ARGV[13] generation   ARGV[14] seq
 -- ARGV[15] how many items a group holds at most
@@ -13,7 +13,7 @@ if not exists(record) then return false end
 if not allowed(record.w, ARGV[4]) then return { 'forbidden' } end
 lapse(record)
 
--- The generations that are kept, in their order.
+-- The kept generations, the oldest first.
 local kept = { { g = record.g, o = tonumber(record.o), b = tonumber(record.b), q = tonumber(record.q) } }
 local current = kept[1]
 if record.pg then
@@ -22,24 +22,23 @@ if record.pg then
 end
 local oldest = kept[1]
 
--- A chunk's place, of its id.
+-- A chunk's position, from its entry id.
 local function place(id)
   local ordinal, seq = string.match(id or '', '^(%d+)-(%d+)$')
   return ordinal and { o = tonumber(ordinal), q = tonumber(seq) }
 end
 
--- Whether a place is after another.
 local function after(one, other) return one.o > other.o or one.o == other.o and one.q > other.q end
 
 -- The last chunk that was added to the group's work.
 local known, found = redis.call('HGET', GROUPS, ARGV[5]), halves()
 local todo, at, lost = found[TODO], place(known), nil
--- Redis may have evicted the place and not the work, or the work and not the place, or the stream; and what was put back may
--- end earlier. What does not go together is of no use.
+-- Redis may have evicted the position but not the work, the work but not the position, or the stream; and a restored stream
+-- may be shorter. If they do not match, both are dropped.
 if not at or not todo or after(place(todo.last), at) or after(at, current) then
   at = { o = current.o, q = current.b }
   if known or todo then
-    -- What it has not done was lost: everything comes again.
+    -- The unresolved items are not known: all are delivered again.
     at = { o = oldest.o, q = oldest.b }
   elseif redis.call('HLEN', GROUPS) >= tonumber(ARGV[11]) then
     return { 'full' }
@@ -57,14 +56,14 @@ if not at or not todo or after(place(todo.last), at) or after(at, current) then
   todo = nil
 end
 
--- What belongs to older generations cannot be read any more.
+-- Chunks of older generations can no longer be read.
 if at.o < oldest.o then
   if at.q < oldest.b or todo and todo.holds > 0 then lost = oldest.g .. '.' .. int(oldest.b) end
   at, todo = { o = oldest.o, q = oldest.b }, nil
 end
 
 if todo then
-  -- A few of a generation that was current when they were handed out.
+  -- Items of a generation that is no longer kept; there are few of them.
   local ids, old = {}, redis.call('XRANGE', WORK, '-', '(' .. int(oldest.o) .. '-0', 'COUNT', 512)
   for i, entry in ipairs(old) do ids[i] = entry[1] end
   if #ids > 0 then

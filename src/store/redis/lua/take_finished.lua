@@ -1,6 +1,6 @@
--- Hands the next finished generations to a consumer of a group.
+-- Delivers the next finished generations to a consumer of a group.
 --
--- ARGV[7] the most items   ARGV[8] for how long others keep theirs   ARGV[9] deliveries after which an item is dead
+-- ARGV[7] the most items   ARGV[8] ms after which items of other consumers are redelivered   ARGV[9] deliveries after which one is dead
 -- ARGV[10] '' or, to get back what it holds itself, "(<id>" to begin after   ARGV[11] the most groups
 -- ARGV[12] where a new group begins: `start` or `now`   ARGV[15] how many items a group holds at most
 -- Reply: { 'full' } | { 'taken', nil, nil, nil, { item, ... } }
@@ -12,7 +12,7 @@ if not todo and groups >= 2 * ARGV[11] then return { 'full' } end
 make(found, ARGV[12] == 'now' and '$' or 0)
 keep(WORK)
 
--- Now and then, what consumers leave behind that come under another name after each restart. A server may not allow it.
+-- Now and then, removes idle consumers: their names may change with each restart. The right to do so may be missing.
 if time[2] % 16 == 0 then
   local consumers, left = redis.pcall('XINFO', 'CONSUMERS', WORK, TODO), 0
   for _, fields in ipairs(consumers) do
