@@ -16,12 +16,22 @@ export class Refusal extends Error {
   }
 }
 
-/** @param {string} name @param {Record<string, string | number | undefined>} [query] @param {AbortSignal} [signal] */
-export function get(name, query, signal) {
-  return ask(address(name, query), { signal })
+/** @typedef {import('../answers').Answers} Answers */
+
+/**
+ * @template {keyof Answers} Name
+ * @param {Name} name @param {Record<string, string | number | undefined>} [query]
+ * @returns {Promise<Answers[Name]>}
+ */
+export function get(name, query) {
+  return ask(address(name, query))
 }
 
-/** @param {string} name @param {object} body */
+/**
+ * @template {keyof Answers} Name
+ * @param {Name} name @param {object} body
+ * @returns {Promise<Answers[Name]>}
+ */
 export function post(name, body) {
   return ask(address(name), {
     method: 'POST',

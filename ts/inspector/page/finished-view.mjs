@@ -33,6 +33,7 @@ export class FinishedView {
     return get('groups')
   }
 
+  /** @param {import('../answers').Answers['groups']} answer */
   show({ groups, viewer }) {
     this.#groups.show(groups ?? [], viewer.write)
   }

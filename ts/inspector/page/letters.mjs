@@ -26,6 +26,7 @@ export class Letters {
     this.#list.replaceChildren(...items)
   }
 
+  /** @param {import('../answers').Letter} letter @param {boolean} mayWrite */
   #item(letter, mayWrite) {
     const { key, deliveries } = letter
     const item = el(
@@ -42,6 +43,7 @@ export class Letters {
       ),
     )
     if (!mayWrite) return item
+    /** @param {'retry' | 'drop'} verdict @param {string} said */
     const act = async (verdict, said) => {
       try {
         await post(verdict, {
@@ -72,6 +74,7 @@ export class Letters {
   }
 }
 
+/** @param {import('../answers').Letter} letter */
 function what({ streamId, outcome, reason, seq, cursor, data, isGone }) {
   if (streamId !== undefined) {
     const link = el('a', {

@@ -12,7 +12,7 @@ export class Poll {
   #isAsking = false
   #isOver = false
 
-  /** @param {() => Promise<void>} ask @param {(error: any) => void} onFailure */
+  /** @param {() => Promise<void>} ask @param {(error: unknown) => void} onFailure */
   constructor(ask, onFailure) {
     this.#ask = ask
     this.#onFailure = onFailure

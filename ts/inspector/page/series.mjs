@@ -4,7 +4,7 @@
 export const KEPT_MS = 5 * 60_000
 
 export class Series {
-  /** @type {{ at: number, value: number }[]} */
+  /** @type {Point[]} */
   points = []
 
   /** @param {number} at @param {number | null | undefined} value */
@@ -19,7 +19,13 @@ export class Series {
   }
 }
 
-/** Of a counter, a second. */
+/** @typedef {{ at: number, value: number }} Point */
+/** @typedef {import('../answers').EngineNow & { inside: import('../answers').Inside }} Reading */
+
+/**
+ * How fast a counter rose between two readings, per second.
+ * @param {Reading} now @param {Reading} before @param {'chunksIn' | 'chunksOut'} name
+ */
 export function perSecond(now, before, name) {
   const seconds = (now.at - before.at) / 1000
   return seconds <= 0 ? null : Math.max(0, (now.inside[name] - before.inside[name]) / seconds)
