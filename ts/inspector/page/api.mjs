@@ -1,12 +1,12 @@
-// What the page asks of its server.
+// The page's requests to its server.
 
-/** Everything lies below this; links that begin with # are to stay on the page, whatever its address ends with. */
+/** Requests go to paths below this. The `base` element is removed, because it would make links that begin with # leave the page. */
 const BASE = document.baseURI
 for (const icon of document.querySelectorAll('link[rel="icon"]'))
   icon.setAttribute('href', /** @type {HTMLLinkElement} */ (icon).href)
 document.querySelector('base')?.remove()
 
-/** What the server refused, or that there was no answer. */
+/** A refusal by the server, or a missing answer. */
 export class Refusal extends Error {
   /** @param {number} status 0: there was no answer @param {string} code @param {string} message */
   constructor(status, code, message) {

@@ -1,4 +1,4 @@
-// Curves, drawn by hand: a small one beside a number, and one with axes.
+// Curves as SVG: a small one beside a number, and a chart with axes.
 
 import { el, svg, write } from './dom.mjs'
 import { span } from './format.mjs'
@@ -6,7 +6,7 @@ import { KEPT_MS } from './series.mjs'
 
 const WIDTH = 300
 const HEIGHT = 100
-/** Less is not drawn as if it were all. */
+/** The shortest time that is shown: a few points do not fill the chart. */
 const LEAST_MS = 15_000
 
 /** @typedef {import('./series.mjs').Point} Point */
@@ -48,7 +48,7 @@ export class Spark {
   }
 }
 
-/** A chart: one or two curves, a scale, the numbers of now. */
+/** A chart: one or two curves, a scale, the current values. */
 export class Chart {
   #curves
   #area = svg('path', { class: 'area' })

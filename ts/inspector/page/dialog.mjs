@@ -1,9 +1,9 @@
-// Questions before something is changed.
+// Dialogs: a question before a change, and a message after it.
 
 import { el } from './dom.mjs'
 
 /**
- * Asks; resolves with the fields' values, or null when it was not meant.
+ * Asks a question. Resolves to the fields' values, or to null if it was cancelled.
  * @param {{ title: string, text: string, action: string, danger?: boolean, fields?: { name: string, label: string, value?: string, options?: [string, string][] }[] }} question
  * @returns {Promise<Record<string, string> | null>}
  */

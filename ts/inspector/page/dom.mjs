@@ -1,4 +1,4 @@
-// Elements, made of text alone: nothing that comes from a stream is ever taken for HTML.
+// Makes elements without parsing HTML, so that no text from a stream is taken for markup.
 
 const SVG = 'http://www.w3.org/2000/svg'
 
@@ -42,7 +42,7 @@ function set(element, name, value) {
   else Object.assign(element, { [name]: value })
 }
 
-/** Writes where something has changed, and only there. @param {Element} element @param {string} text */
+/** Sets an element's text if it has changed. @param {Element} element @param {string} text */
 export function write(element, text) {
   if (element.textContent !== text) element.textContent = text
 }
@@ -69,17 +69,17 @@ export function arrange(parent, children) {
     place.remove()
     place = next
   }
-  // What is moved loses the focus.
+  // An element that is moved loses the focus.
   if (focused instanceof HTMLElement && focused !== document.activeElement && parent.contains(focused))
     focused.focus({ preventScroll: true })
 }
 
-/** What may be wider than its place, which the keyboard scrolls too. @param {string} label @param {Node} child */
+/** An area that scrolls sideways, also by keyboard. @param {string} label @param {Node} child */
 export function scroller(label, child, kind = 'wide') {
   return el('div', { class: kind, tabIndex: 0, role: 'group', 'aria-label': label }, child)
 }
 
-/** Tells those who listen to the page instead of looking at it. @param {string} text */
+/** Announces something to screen readers. @param {string} text */
 export function say(text) {
   const line = document.getElementById('said')
   if (line) line.textContent = text

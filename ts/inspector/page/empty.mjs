@@ -1,4 +1,4 @@
-// What stands where there is nothing yet.
+// Shown in place of an empty list.
 
 import { el, svg } from './dom.mjs'
 

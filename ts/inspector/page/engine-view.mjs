@@ -1,4 +1,4 @@
-// The engine over the last five minutes, since the page was opened.
+// The engine's metrics since the page was opened, at most those of the last five minutes.
 
 import { get } from './api.mjs'
 import { Chart } from './charts.mjs'

@@ -1,4 +1,4 @@
-// Groups and how far they are; dead letters below each that has some.
+// Groups, how far they are, and the dead letters of one of them.
 
 import { el, scroller, write } from './dom.mjs'
 import { number, visible } from './format.mjs'
@@ -14,7 +14,7 @@ export class GroupList {
   #letters = el('div')
   #table
   #none
-  /** Whose letters are open. */
+  /** The group whose letters are shown. */
   #open = ''
 
   /** @param {string} title @param {string} nothing @param {string} [streamId] */

@@ -1,4 +1,4 @@
-// What the page has seen of the engine since it was opened.
+// The values that the page has got since it was opened, for the charts.
 
 import { perSecond, quantile, Series } from './series.mjs'
 

@@ -1,4 +1,4 @@
-// Dead letters of a group: listed, and dealt with where that is allowed.
+// Lists a group's dead letters, with buttons to retry or drop them if writing is allowed.
 
 import { get, post } from './api.mjs'
 import { tell } from './dialog.mjs'

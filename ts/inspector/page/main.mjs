@@ -1,4 +1,4 @@
-// The frame: which view is shown, what is asked for it, and what is told above and below it.
+// Shows a view for each address, polls for its data, and reports the connection above and below it.
 
 import { Refusal } from './api.mjs'
 import { mark, write } from './dom.mjs'

@@ -1,15 +1,15 @@
-// A stream as it is written: its last chunks, one line each, or as one text.
+// Plays a stream: its last chunks, a line for each, or together as one text.
 
 import { address } from './api.mjs'
 import { el, write } from './dom.mjs'
 import { bytes, moodOf, number, rate, visible } from './format.mjs'
 
-/** Lines that are kept; and characters, as a text. */
+/** The most lines, and the most characters of the text, that are kept. */
 const MOST_LINES = 400
 const MOST_TEXT = 200_000
-/** Where it begins: so many chunks before the last one. */
+/** How many chunks before the last one it begins. */
 const TAIL = 100
-/** A bar is as wide as it may be from this size on. */
+/** From this size on, a chunk's bar has its full width. */
 const WIDEST_BYTES = 400
 const RATE_MS = 3_000
 
@@ -183,7 +183,7 @@ export class Player {
       }
       write(this.#cursor, told.cursor)
     }
-    // Those that would be gone at once are not made.
+    // Lines that would be removed at once are not made.
     this.#lines.append(...lines.slice(-MOST_LINES).map((make) => make()))
     while (this.#lines.childElementCount > MOST_LINES) this.#lines.firstElementChild?.remove()
     if (text !== '') this.#prose.append(visible(text))

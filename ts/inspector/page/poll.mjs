@@ -1,4 +1,4 @@
-// Asks again and again, while somebody looks.
+// Repeats a request while the page is visible.
 
 const PAUSE_MS = 1000
 const LONGEST_PAUSE_MS = 15_000

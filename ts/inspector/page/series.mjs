@@ -1,6 +1,6 @@
-// Numbers over time: what the charts draw, and what is worked out of two readings of counters.
+// Values over time, and rates and quantiles from two readings of counters.
 
-/** Five minutes are kept. */
+/** How long values are kept. */
 export const KEPT_MS = 5 * 60_000
 
 export class Series {
@@ -32,7 +32,7 @@ export function perSecond(now, before, name) {
 }
 
 /**
- * The time within which this part of what came between two readings of a histogram was done, in seconds; null when nothing came.
+ * A quantile of the durations that were added between two readings of a histogram, in seconds; null if there were none.
  * @param {{ buckets: { le: number, count: number }[], count: number }} now
  * @param {{ buckets: { le: number, count: number }[], count: number }} before
  * @param {number} part

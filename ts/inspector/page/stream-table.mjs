@@ -1,4 +1,4 @@
-// The table of streams: rows are kept and written into, so that what is focused or selected stays.
+// The table of streams. Rows are updated, not replaced, so that focus and selection stay.
 
 import { Spark } from './charts.mjs'
 import { arrange, el, mark, write } from './dom.mjs'

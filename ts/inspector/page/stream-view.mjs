@@ -1,4 +1,4 @@
-// One stream: what is known of it, live, and what can be done about it.
+// The page of a stream: its facts, its chunks as they come, its history, and what can be done with it.
 
 import { get, post } from './api.mjs'
 import { ask, tell } from './dialog.mjs'
@@ -168,7 +168,7 @@ export class StreamView {
 /** @typedef {import('../answers').Stream} Stream */
 
 /**
- * Name, label, value, and what stands below it.
+ * Name, label, value, and the text below the value.
  * @type {[string, string, (stream: Stream, at: number) => string, ((stream: Stream, at: number) => string)?][]}
  */
 const FACTS = [

@@ -1,4 +1,4 @@
-// All streams: numbers, search, and the table.
+// The list of streams: totals, search, and the table.
 
 import { get, post } from './api.mjs'
 import { Spark } from './charts.mjs'
@@ -24,7 +24,7 @@ producer.write('Hello')`
 /** The streams in a state; undefined: all states are wanted. @param {Pick<List, 'states'>} list @param {string} state */
 const countOf = ({ states }, state) => STATES.filter((each) => each === state).map((each) => states[each])[0]
 
-/** Kept while other views are shown. */
+/** The list's query, kept while other views are shown. */
 const wanted = { q: '', state: '', sort: 'state', order: 'down', page: 1 }
 
 export class StreamsView {

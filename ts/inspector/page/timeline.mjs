@@ -1,4 +1,4 @@
-// What has happened to a stream.
+// The history of a stream.
 
 import { el } from './dom.mjs'
 import { clock, visible } from './format.mjs'
