@@ -16,4 +16,5 @@
  * @packageDocumentation
  */
 
+export type * from './ai/options.js'
 export * from './ai/transport.js'

@@ -9,7 +9,7 @@ import type { Engine } from '../index'
 import { createEngine } from './core/engine'
 import { numberOf } from './options/credentials'
 import { urlFrom } from './options/options'
-import { type Place, placeOf } from './resumable-stream/clients'
+import { type Target, targetOf } from './resumable-stream/clients'
 import { durableContext, nameOf, resumeDurable } from './resumable-stream/durable'
 import { NO_ANSWER } from './resumable-stream/protocol'
 import {
@@ -39,10 +39,10 @@ const engines = new Map<string, Engine>()
 export const createResumableStreamContext = (
   options: CreateResumableStreamContextOptions,
 ): TidemarkStreamContext => {
-  const { engine, place } = chosen(options)
+  const { engine, target } = chosen(options)
   if (engine === undefined) return relayContext(options)
   return durableContext(engine, {
-    prefix: `${place?.keyPrefix ?? ''}${options.keyPrefix || DEFAULT_KEY_PREFIX}:rs`,
+    prefix: `${target?.keyPrefix ?? ''}${options.keyPrefix || DEFAULT_KEY_PREFIX}:rs`,
     waitUntil: options.waitUntil ?? undefined,
     ttlSeconds: checkTtlSeconds(options.ttlSeconds ?? DEFAULT_TTL_SECONDS, 'options.ttlSeconds'),
     replayAfterDone: options.replayAfterDone === true,
@@ -55,32 +55,32 @@ export async function resumeStream(
   streamId: string,
   skipCharacters?: number,
 ): Promise<ReadableStream<string> | null> {
-  const { engine, place } = chosen(ctx)
+  const { engine, target } = chosen(ctx)
   if (engine === undefined) return resumeRelayed(ctx, streamId, skipCharacters)
-  const name = nameOf(`${place?.keyPrefix ?? ''}${ctx.keyPrefix}`, streamId)
+  const name = nameOf(`${target?.keyPrefix ?? ''}${ctx.keyPrefix}`, streamId)
   const stream = await resumeDurable(engine, name, unitsToSkip(skipCharacters), false)
   if (stream === undefined) throw new Error(NO_ANSWER)
   return stream
 }
 
 /** The engine for what was given, none when the clients are to be used themselves. */
-function chosen(options: Partial<CreateResumableStreamContextOptions>): { engine?: Engine; place?: Place } {
+function chosen(options: Partial<CreateResumableStreamContextOptions>): { engine?: Engine; target?: Target } {
   const { engine, publisher, subscriber } = options
   if (engine) return { engine }
-  const places = [publisher, subscriber].map((client) => (client ? placeOf(client) : placeOfEnvironment()))
-  if (places.includes(undefined)) return {}
-  const place = places[0] as Place
-  return { engine: engineAt(place), place }
+  const targets = [publisher, subscriber].map((client) => (client ? targetOf(client) : targetOfEnvironment()))
+  if (targets.includes(undefined)) return {}
+  const target = targets[0] as Target
+  return { engine: engineAt(target), target }
 }
 
-function placeOfEnvironment(): Place {
+function targetOfEnvironment(): Target {
   const url = urlFrom(process.env)
   // Programs look for this text.
   if (url === undefined) throw new Error('REDIS_URL environment variable is not set')
   return { url, keyPrefix: '' }
 }
 
-function engineAt({ url, tls, credentials }: Place): Engine {
+function engineAt({ url, tls, credentials }: Target): Engine {
   const key = JSON.stringify([url, tls, credentials && numberOf(credentials)])
   let engine = engines.get(key)
   if (engine === undefined) {

@@ -330,7 +330,7 @@ eachStore('each store', (store) => {
       assert.equal(store.url, store.redis.url)
       assert.equal(await store.redis.admin.cmd('PING'), 'PONG')
     } else {
-      assert.match(store.url, /^memory:.+/)
+      assert.match(store.url, new RegExp(`^${store.kind}:.+`))
       assert.throws(() => store.redis, /no running Redis/)
     }
   })

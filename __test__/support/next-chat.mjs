@@ -137,9 +137,9 @@ export class Tab {
   }
 
   /** Waits for more text than so many characters. @param {number} length */
-  async hasMoreThan(length) {
+  async hasMoreThan(length, timeout = 30_000) {
     return until(async () => (await this.text()).length > length, {
-      timeout: 30_000,
+      timeout,
       message: `more than ${length} characters`,
     })
   }

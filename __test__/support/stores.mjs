@@ -1,4 +1,4 @@
-// One suite for both stores: what holds in memory holds on Redis.
+// One suite for all stores: what holds in memory holds on Redis.
 
 import { randomUUID } from 'node:crypto'
 import { after, before, describe } from 'node:test'
@@ -13,12 +13,15 @@ export function sharedRedis() {
   return server
 }
 
+/** All stores. Those without a server have URLs that begin with their kind. */
+const KINDS = /** @type {const} */ (['memory', 'redis'])
+
 export class TestStore {
   /** @type {import('./redis-server.mjs').RedisServer | undefined} */
   #redis
-  #memory = `memory:${randomUUID()}`
+  #name = randomUUID()
 
-  /** @param {'memory' | 'redis'} kind */
+  /** @param {typeof KINDS[number]} kind */
   constructor(kind) {
     this.kind = kind
   }
@@ -29,12 +32,12 @@ export class TestStore {
 
   /** The engine's `url`. Known once the tests run. */
   get url() {
-    return this.kind === 'memory' ? this.#memory : this.redis.url
+    return this.kind === 'redis' ? this.redis.url : `${this.kind}:${this.#name}`
   }
 
   /** For clients that are not the engine's. */
   get adminUrl() {
-    return this.kind === 'memory' ? this.#memory : this.redis.adminUrl
+    return this.kind === 'redis' ? this.redis.adminUrl : this.url
   }
 
   /** Fails when an engine has tried something that the documented rights do not include. */
@@ -55,12 +58,12 @@ export class TestStore {
 }
 
 /**
- * Registers a suite twice: on a memory store and on the test file's Redis server.
+ * Registers a suite once for each store; on Redis, the test file's server is used.
  * @param {string} name
  * @param {(store: TestStore) => void} define registers the tests, with `test`, `before` and so on
  */
 export function eachStore(name, define) {
-  for (const kind of /** @type {const} */ (['memory', 'redis'])) {
+  for (const kind of KINDS) {
     describe(`${name} [${kind}]`, () => {
       const store = new TestStore(kind)
       before(() => store.start())

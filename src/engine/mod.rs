@@ -39,7 +39,10 @@ use futures_util::future::join_all;
 use context::Context;
 use events::{Event, Reply};
 use listener::{StoreListener, pump};
-use metrics::{Counted, Now, Snapshot};
+use metrics::{
+    counted::Counted,
+    snapshot::{Now, Snapshot},
+};
 use outbox::Outbox;
 use read::{acks, hubs, subscription::Pulled};
 use registry::Registry;

@@ -3,6 +3,7 @@ import type { Producer, Subscription } from '../../index'
 import { Engine } from '../core/engine'
 import { TidemarkError } from '../errors/errors'
 import { loadNative, type Rights } from '../native/native'
+import { hasServer } from '../options/url'
 import { type Command, type Context, EXIT } from './command'
 import { bytes } from './output'
 import { packageInfo } from './package'
@@ -83,7 +84,7 @@ function native(): Finding {
 }
 
 function store({ address }: Context): Finding {
-  if (!address.startsWith('memory:')) return { check: 'store', status: 'ok', found: address }
+  if (hasServer(address)) return { check: 'store', status: 'ok', found: address }
   return {
     check: 'store',
     status: 'warning',

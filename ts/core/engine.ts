@@ -13,7 +13,7 @@ import { logArgs } from '../options/log-options'
 import { type Config, closingSignals, engineConfig, engineName } from '../options/options'
 import { pipeArgs, produceArgs } from '../options/produce'
 import { ackArgs, acknowledgeArgs, respondArgs, resultArgs, subscribeArgs, textArgs } from '../options/read'
-import { addressOf } from '../options/url'
+import { addressOf, hasServer } from '../options/url'
 import { ignore } from '../util/deferred'
 import { show } from '../util/shown'
 import { nextTick } from '../util/timers'
@@ -53,8 +53,7 @@ export class Engine extends EventEmitter<api.EngineEvents> implements api.Engine
   constructor(config: Config) {
     super()
     this.#config = config
-    // Memory needs no connection.
-    this.#state = config.url.startsWith('memory:') ? 'ready' : 'idle'
+    this.#state = hasServer(config.url) ? 'idle' : 'ready'
     this.#bridge = new Bridge(loadNative(), config, this.#enter)
     this.#memory = new MemorySampler(this.#bridge)
   }

@@ -1,6 +1,6 @@
 import type * as api from '../../index'
 import type { Bridge } from '../native/bridge'
-import { FIRST, type Place, page } from './pages'
+import { FIRST, type ListCursor, page } from './pages'
 
 /** The approximate memory of a stream in the store, in bytes; null if there is no such stream. */
 export function sizeOf(bridge: Bridge, streamId: string): Promise<number | null> {
@@ -13,7 +13,7 @@ export class MemorySampler {
   readonly #bridge: Bridge
   /** Listed but not measured yet: a page may be longer than needed. */
   #next: string[] = []
-  #from: Place = FIRST
+  #from: ListCursor = FIRST
 
   constructor(bridge: Bridge) {
     this.#bridge = bridge

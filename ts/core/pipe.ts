@@ -23,7 +23,7 @@ import { type Producer, produce } from './producer'
 import { Subscription } from './subscription'
 
 /** How the local client reads: said before the generation has begun, or not at all. */
-interface Wish {
+interface LocalMode {
   /** As the events of an AI SDK's answer, after the chunks that are not for it. */
   events?: Hidden
   /** Not at all. */
@@ -35,7 +35,7 @@ interface Wish {
 /** For a client that has left before there was anything to read. */
 const NOBODY: Local = { next: async () => ({ done: true, value: undefined }), leave: ignore }
 
-const piped = new WeakMap<ReadableStream, { local: Local; wish: Wish }>()
+const piped = new WeakMap<ReadableStream, { local: Local; mode: LocalMode }>()
 
 /** Pieces of a response of server-sent events, which its maker opens and ends. */
 export interface Events {
@@ -54,13 +54,13 @@ export function eventsOf(chunks: ReadableStream<ChunkData>, hidden: Hidden): Eve
     const reading = begin(chunks, 'the result of pipe')
     return new Framed({ next: () => reading.next(), leave: () => leave(reading) }, hidden) as Local as Events
   }
-  known.wish.events = hidden
+  known.mode.events = hidden
   return known.local as Events
 }
 
 /** The generation that {@link pipe} writes to; undefined before it has begun, and without a store. */
 export function generationIn(chunks: ReadableStream<ChunkData>): string | undefined {
-  return piped.get(chunks)?.wish.generation
+  return piped.get(chunks)?.mode.generation
 }
 
 /** `Engine.pipe`, its arguments checked but for the source. */
@@ -76,8 +76,8 @@ export function pipe(
   done.promise.catch(ignore)
   waitUntil?.(done.promise)
   const failure = new Failure(onError)
-  const wish: Wish = {}
-  const opening = open(bridge, start, maxQueueBytes, source, failure, done, wish)
+  const mode: LocalMode = {}
+  const opening = open(bridge, start, maxQueueBytes, source, failure, done, mode)
   opening.catch(done.reject)
   const local = new Later(opening)
   const client = {
@@ -87,13 +87,13 @@ export function pipe(
       else controller.enqueue(result.value)
     },
     cancel() {
-      wish.isLeft = true
+      mode.isLeft = true
       local.leave()
     },
   }
   // Only a client that reads to the failure gets it, not one that has left before.
   const chunks = new ReadableStream<ChunkData>(client, { highWaterMark: 0 })
-  piped.set(chunks, { local, wish })
+  piped.set(chunks, { local, mode })
   return chunks
 }
 
@@ -105,7 +105,7 @@ async function open(
   source: PipeSource,
   failure: Failure,
   done: Done,
-  wish: Wish,
+  mode: LocalMode,
 ): Promise<Local> {
   let producer: Producer
   try {
@@ -113,13 +113,13 @@ async function open(
   } catch (error) {
     if (isUnreachable(error)) {
       const chunks = passThrough(source, failure, done)
-      return wish.events === undefined ? chunks : new Framed(chunks, wish.events)
+      return mode.events === undefined ? chunks : new Framed(chunks, mode.events)
     }
     if (typeof source !== 'function') leave(read(source))
     throw error
   }
-  wish.generation = producer.generation
-  const local = follow(bridge, start, producer.generation, failure, wish)
+  mode.generation = producer.generation
+  const local = follow(bridge, start, producer.generation, failure, mode)
   done.resolve(run(bridge, source, producer, failure))
   return local
 }
@@ -130,7 +130,7 @@ function follow(
   { streamId, owner }: ProduceArgs,
   generation: string,
   failure: Failure,
-  { events, isLeft = false }: Wish,
+  { events, isLeft = false }: LocalMode,
 ): Local {
   const args: SubscribeArgs = {
     streamId,

@@ -86,14 +86,14 @@ export class Subscription implements api.Subscription {
   }
 
   toSSE(options?: api.SseOptions): ReadableStream<Uint8Array> {
-    const { sse, pace } = sseOptions(options, 'options')
+    const { sse, limits } = sseOptions(options, 'options')
     const { args, signal, isAuto } = this.#following
     const from = this.#state.place ?? args.from
     // The body of an event stream can only be acknowledged for a consumer.
     const isCounted = args.consumer !== null && !isAuto
     const rest = { ...args, from, sse, ...(isCounted ? {} : { window: null, ackTimeoutMs: null }) }
     // Opened before this one is left, so that the stream's hub always has a reader.
-    const stream = EventStream.open(this.#bridge, rest, pace, { application: signal }, origin(this.toSSE))
+    const stream = EventStream.open(this.#bridge, rest, limits, { application: signal }, origin(this.toSSE))
     this.#leave()
     return stream.body()
   }

@@ -5,7 +5,7 @@ import type { Bridge } from '../native/bridge'
 import type { DrainCursor } from '../native/drain-cursor'
 import { NativeSubscription } from '../native/native-subscription'
 import type { End, Receiver } from '../native/records'
-import type { Pace, SubscribeArgs } from '../options/args'
+import type { SseLimits, SubscribeArgs } from '../options/args'
 import { type Deferred, deferred, ignore } from '../util/deferred'
 import { Fifo } from '../util/fifo'
 import { clearTimeout, setTimeout } from '../util/timers'
@@ -68,7 +68,7 @@ export class EventStream implements Receiver {
   static open(
     bridge: Bridge,
     args: SubscribeArgs,
-    { heartbeatMs, maxDurationMs, onError }: Pace,
+    { heartbeatMs, maxDurationMs, onError }: SseLimits,
     { application, client }: Signals,
     from: Origin,
   ): EventStream {

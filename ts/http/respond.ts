@@ -29,18 +29,18 @@ export async function respond(
 export async function begin(
   bridge: Bridge,
   request: api.StreamRequest,
-  { args, pace, format, headers, signal }: RespondArgs,
+  { args, limits, format, headers, signal }: RespondArgs,
   called: Origin,
 ): Promise<{ stream: EventStream; headers: Headers } | Response> {
   checkRequest(request)
   try {
     const place = placeOf(request) ?? args.from
     const signals = { application: signal, client: request.signal }
-    const stream = EventStream.open(bridge, { ...args, from: place }, pace, signals, called)
+    const stream = EventStream.open(bridge, { ...args, from: place }, limits, signals, called)
     await stream.opened()
     return { stream, headers: headersFor(format, headers) }
   } catch (error) {
-    return refusal(error, pace.onError, headers)
+    return refusal(error, limits.onError, headers)
   }
 }
 

@@ -3,7 +3,7 @@ import type { Engine } from '../core/engine'
 import { called } from '../errors/errors'
 import { streamId } from '../options/fields'
 import { cursorAt } from '../util/cursor'
-import { home, keysOf, oldKeysOf } from './default-engine'
+import { defaultEngine, keysOf, oldKeysOf } from './default-engine'
 import { cleanupOptions, stopOptions } from './options'
 import {
   cleanOld,
@@ -43,7 +43,7 @@ export async function stopMessageChunkStream(
     stopMessageChunkStream,
     () => [streamId(chatId, 'chatId'), stopOptions(options, 'options')] as const,
   )
-  const engine = home()
+  const engine = defaultEngine()
   const result = await engine.stop(id, { reason, owner, keep: STOP_KEPT })
   if (result === 'kept') {
     // A chat that is unknown here may be run by a server of the previous backend. That knows no owners: raised for nobody, its
@@ -56,7 +56,7 @@ export async function stopMessageChunkStream(
 
 /** The chats whose events are kept, those of the previous backend included. */
 export async function getActiveMessageChunkStreams(): Promise<ActiveMessageChunkStream[]> {
-  const all = await everyChat(home())
+  const all = await everyChat(defaultEngine())
   return all
     .filter(({ totalEvents }) => totalEvents > 0)
     .map(({ chatId, streamKey }) => ({ streamId: chatId, chatId, jobId: streamKey }))
@@ -67,7 +67,7 @@ export async function getMessageChunkStreamMetrics(
   chatId: string,
 ): Promise<MessageChunkStreamMetrics | null> {
   const id = streamId(chatId, 'chatId')
-  const engine = home()
+  const engine = defaultEngine()
   const [status, memoryBytes] = await Promise.all([engine.status(id), engine.memoryOf(id)])
   if (status !== null) return { ...metricsOf(status), memoryBytes }
   const old = await oldChat(engine, id)
@@ -75,7 +75,7 @@ export async function getMessageChunkStreamMetrics(
 }
 
 export async function getAllMessageChunkStreamMetrics(): Promise<AllMessageChunkStreamMetrics> {
-  const engine = home()
+  const engine = defaultEngine()
   const chats = await everyChat(engine)
   const activeStreams = chats.filter(({ isCompleted }) => !isCompleted).length
   const { resumeHits, resumeMisses } = engine.metrics()
@@ -97,7 +97,7 @@ export async function cleanupInactiveMessageChunkStreams(
 ): Promise<CleanupResult> {
   const id = streamId(chatId, 'chatId')
   const { force = false } = cleanupOptions(options, 'options')
-  const [result] = await clean(home(), [id], force)
+  const [result] = await clean(defaultEngine(), [id], force)
   return result as CleanupResult
 }
 
@@ -106,7 +106,7 @@ export async function cleanupAllInactiveMessageChunkStreams(
   options: CleanupOptions = {},
 ): Promise<CleanupAllResult> {
   const { force = false } = cleanupOptions(options, 'options')
-  const engine = home()
+  const engine = defaultEngine()
   const ids = (await everyChat(engine)).map(({ chatId }) => chatId)
   const details: CleanupResult[] = []
   for (let at = 0; at < ids.length; at += CLEANED_AT_ONCE) {

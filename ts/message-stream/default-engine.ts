@@ -7,7 +7,7 @@ export const KEY_PREFIX = 'message-stream'
 let engine: Engine | undefined
 
 /** The module's engine: made when it is first needed, and again after `close`. */
-export function home(): Engine {
+export function defaultEngine(): Engine {
   engine ??= openEngine({ url: urlFrom(process.env), keyPrefix: KEY_PREFIX })
   return engine
 }

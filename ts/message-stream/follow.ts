@@ -4,7 +4,7 @@ import { called, NotFoundError, outcomeError, SchemaError } from '../errors/erro
 import { streamId } from '../options/fields'
 import { messageEvents, type StreamMessage } from '../schema/message-events'
 import { now, sleep } from '../util/timers'
-import { home } from './default-engine'
+import { defaultEngine } from './default-engine'
 import { subscribeOptions } from './options'
 import { isComplete, oldEvents, parseOld } from './predecessor'
 import { STORED_AT } from './publisher'
@@ -92,7 +92,7 @@ class Follower implements MessageSubscription {
       if (signal?.aborted) onAbort()
       else signal?.addEventListener('abort', onAbort)
       this.#leaving.signal.throwIfAborted()
-      const engine = home()
+      const engine = defaultEngine()
       const { from, wait } = this.#options
       const isWhole = from === undefined || from === 'start'
       try {

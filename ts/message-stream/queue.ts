@@ -2,7 +2,7 @@ import { called } from '../errors/errors'
 import { streamId } from '../options/fields'
 import type { StreamMessage } from '../schema/message-events'
 import { ignore } from '../util/deferred'
-import { home } from './default-engine'
+import { defaultEngine } from './default-engine'
 import { queueOptions, reasonOf } from './options'
 import { isComplete } from './predecessor'
 import { Publisher } from './publisher'
@@ -79,7 +79,7 @@ class ChatQueue implements StreamQueue {
 
   async #open(): Promise<Publisher> {
     const { owner, schema, batchTimeMs, expireAfterSeconds } = this.#options
-    const publisher = await Publisher.open(home(), this.#chatId, {
+    const publisher = await Publisher.open(defaultEngine(), this.#chatId, {
       owner,
       schema,
       flushIntervalMs: batchTimeMs,

@@ -8,7 +8,7 @@ import type { MessageType, StreamMessage } from '../schema/message-events'
 import { deferred, ignore } from '../util/deferred'
 import { Halves } from '../util/text'
 import { generateContent, paced, splitIntoChunks } from './content'
-import { home, newId } from './default-engine'
+import { defaultEngine, newId } from './default-engine'
 import { reasonOf, startOptions } from './options'
 import { Publisher } from './publisher'
 import type { MessageChunkStreamData, MessageChunkStreamRun, MessageSource, StartOptions } from './types'
@@ -57,7 +57,7 @@ async function begin(
   const content = userContent(data.userContent, 'data.userContent')
   const { source, signal, onError, ...options } = startOptions(given, 'options')
   const run = new Run(data, chatId, content, source ?? builtIn(data))
-  const outcome = Publisher.open(home(), chatId, { ...options, metadata }).then(
+  const outcome = Publisher.open(defaultEngine(), chatId, { ...options, metadata }).then(
     (publisher) => run.through(publisher, signal),
     (error) => {
       run.leaveSource()

@@ -102,7 +102,7 @@ export type Operation =
   | 'status'
   /** { streamIds } → for each: status, { damaged: why } or null */
   | 'inspect'
-  /** { ...Place, count } → { ids: string[], next: Place | null }, see `pages.ts` */
+  /** { ...ListCursor, count } → { ids: string[], next: ListCursor | null }, see `pages.ts` */
   | 'list'
   /** { streamId } → bytes in the store's memory, about | null */
   | 'memory'

@@ -132,7 +132,7 @@ export interface PipeArgs {
 }
 
 /** The options of an event stream beside those of the subscription: `SseOptions`, checked. */
-export interface Pace {
+export interface SseLimits {
   /** 0: none. */
   heartbeatMs: number
   maxDurationMs: number | undefined

@@ -6,7 +6,7 @@ import type { Provider } from './credentials'
 import { flushIntervalMs, ttl } from './fields'
 import { LOG_LEVELS, Log } from './log'
 import { checkTls, type Tls, tlsConfig } from './tls'
-import { addressOf, url as checkUrl } from './url'
+import { addressOf, url as checkUrl, hasServer } from './url'
 
 const MIB = 1 << 20
 const MAX_TTL_SECONDS = 365 * 86_400
@@ -75,7 +75,7 @@ export function engineConfig(given: unknown, environment: Environment): Config {
   if (forTls !== undefined && !isSecure) {
     throw invalidArgument(`options.tls.${forTls}`, 'is for a URL that begins with rediss')
   }
-  if (options.credentials !== undefined && url.startsWith('memory:')) {
+  if (options.credentials !== undefined && !hasServer(url)) {
     throw invalidArgument('options.credentials', 'are for a URL of Redis')
   }
   return {

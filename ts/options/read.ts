@@ -1,7 +1,7 @@
 // The options of readers and of acknowledgements.
 
 import { invalidArgument } from '../errors/errors'
-import type { AckArgs, AcknowledgeArgs, Pace, SseArgs, SubscribeArgs } from './args'
+import type { AckArgs, AcknowledgeArgs, SseArgs, SseLimits, SubscribeArgs } from './args'
 import { callback, duration, integer, object, oneOf } from './checks'
 import {
   consumer,
@@ -110,13 +110,13 @@ export function subscribeArgs(id: unknown, given: unknown): Following {
   return { args, signal: options.signal, isAuto: options.ack !== 'manual' }
 }
 
-export function sseOptions(given: unknown, field: string): { sse: SseArgs; pace: Pace } {
+export function sseOptions(given: unknown, field: string): { sse: SseArgs; limits: SseLimits } {
   return framed(checkSse(given, field))
 }
 
 export interface RespondArgs extends Signalled {
   args: SubscribeArgs
-  pace: Pace
+  limits: SseLimits
   format: SseArgs['format']
   headers: Headers
 }
@@ -129,11 +129,11 @@ export function respondArgs(id: unknown, given: unknown): RespondArgs {
       throw invalidArgument(`options.${name}`, 'needs a consumer, who acknowledges with engine.ack')
     }
   }
-  const { sse, pace } = framed(options)
+  const { sse, limits } = framed(options)
   return {
     args: { ...followed(stream, options, DEFAULT_RESPOND_WAIT_MS, false), sse },
     signal: options.signal,
-    pace,
+    limits,
     format: sse.format,
     headers: options.headers ?? new Headers(),
   }
@@ -159,11 +159,11 @@ function followed(
   }
 }
 
-function framed(options: ReturnType<typeof checkSse>): { sse: SseArgs; pace: Pace } {
+function framed(options: ReturnType<typeof checkSse>): { sse: SseArgs; limits: SseLimits } {
   const { format = 'events', replay = format === 'events' ? 'exact' : 'merged', retryMs = 1000 } = options
   return {
     sse: { format, retryMs, isMerged: replay === 'merged', bareAfter: null },
-    pace: {
+    limits: {
       heartbeatMs: options.heartbeatMs ?? HEARTBEAT_MS,
       maxDurationMs: options.maxDurationMs,
       onError: options.onError,

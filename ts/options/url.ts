@@ -17,6 +17,8 @@ const KINDS: Record<string, Kind> = {
   cluster: { form: `//${USER}${HOSTS}`, path: /^(?:\/(0?))?\/*$/ },
 }
 const SCHEMES = /^(?:(redis|valkey)(s?)(?:\+(sentinel|cluster|unix))?|unix)$/
+/** The schemes of stores in this process. */
+const WITHOUT_SERVER = ['memory']
 const KNOWN =
   'redis:, rediss:, redis+sentinel:, rediss+sentinel:, redis+cluster:, rediss+cluster:, unix: or memory:'
 
@@ -53,7 +55,7 @@ export function url(value: unknown, field: string): string {
     throw invalidArgument(field, 'must not contain white space or control characters, unless percent-encoded')
   }
   const normal = scheme + full.slice(scheme.length)
-  if (scheme === 'memory') return normal
+  if (!hasServer(normal)) return normal
   const match = SCHEMES.exec(scheme)
   if (match === null) {
     // Without the slashes it may be anything: the user in front of a password.
@@ -70,6 +72,11 @@ export function url(value: unknown, field: string): string {
     field,
     `must be ${scheme}:${place.form}; special characters in a password are percent-encoded`,
   )
+}
+
+/** Whether a URL names a server. A store without one is in this process: no connection, and no other process sees it. */
+export function hasServer(url: string): boolean {
+  return !WITHOUT_SERVER.some((scheme) => url.startsWith(`${scheme}:`))
 }
 
 /** The address in a URL, without credentials; a password may contain an `@`. */

@@ -8,7 +8,7 @@ import type { TlsOptions } from '../../index'
 import type { Provider } from '../options/credentials'
 
 /** A Redis, in the form of an engine's options, and the client's key prefix. */
-export interface Place {
+export interface Target {
   url: string
   /** Only if there are options beside using TLS. */
   tls?: TlsOptions
@@ -44,11 +44,11 @@ interface Description {
 }
 
 /** Where a client connects to; undefined if it is another kind of client, or does something that an engine cannot do. */
-export function placeOf(client: unknown): Place | undefined {
+export function targetOf(client: unknown): Target | undefined {
   if (!isObject(client)) return undefined
   try {
     const description = isIoredis(client) ? ofIoredis(client) : ofNodeRedis(client)
-    return description && placed(description)
+    return description && targetFrom(description)
   } catch (error) {
     if (error instanceof Inexpressible) return undefined
     throw error
@@ -182,7 +182,7 @@ function serverOf({ host, port }: Options, defaultPort = 6379): Server {
   return { host: String(host || 'localhost').replace(/^\[(.*)\]$/, '$1'), port: Number(port || defaultPort) }
 }
 
-function placed({ kind, servers, socket, account, path = [], query = {}, ...rest }: Description): Place {
+function targetFrom({ kind, servers, socket, account, path = [], query = {}, ...rest }: Description): Target {
   const { username, password } = account
   const tls = account.tls ? tlsOf(account.tls) : undefined
   const encoded = (value: unknown) => encodeURIComponent(String(value))
@@ -201,13 +201,13 @@ function placed({ kind, servers, socket, account, path = [], query = {}, ...rest
   const scheme = `redis${tls ? 's' : ''}${socket ? '+unix' : kind ? `+${kind}` : ''}`
   demand(!socket || (typeof socket === 'string' && socket.startsWith('/') && !tls))
   const where = socket ? encodeURI(String(socket)).replace(/[?#]/g, encodeURIComponent) : parts.join('')
-  const place: Place = {
+  const target: Target = {
     url: `${scheme}://${user}${hosts.join(',')}${where}${search.length > 0 ? '?' : ''}${search.join('&')}`,
     keyPrefix: rest.keyPrefix ? String(rest.keyPrefix) : '',
   }
-  if (tls && Object.keys(tls).length > 0) place.tls = tls
-  if (rest.credentials) place.credentials = rest.credentials
-  return place
+  if (tls && Object.keys(tls).length > 0) target.tls = tls
+  if (rest.credentials) target.credentials = rest.credentials
+  return target
 }
 
 /** The options that an engine supports too. */

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use ulid::Ulid;
 
 use super::{
-    groups::FinishedQueue,
+    groups::finished::FinishedQueue,
     stream_entry::StreamEntry,
     transaction::{Message, Transaction},
 };

@@ -26,7 +26,7 @@ use futures_util::future::join_all;
 use ulid::Ulid;
 
 use self::{
-    groups::FinishedQueue,
+    groups::finished::FinishedQueue,
     keyspace::{Keyspace, Realm},
     stream_entry::StreamEntry,
     transaction::Transaction,

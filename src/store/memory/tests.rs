@@ -18,12 +18,12 @@ const MINUTE: Duration = Duration::from_secs(60);
 
 /// Notes the last seqs that it gets, and calls its store from within the notification.
 #[derive(Default)]
-struct Ear {
+struct Reentrant {
     lasts: Mutex<Vec<u64>>,
     store: Mutex<Option<Weak<dyn Store>>>,
 }
 
-impl Listener for Ear {
+impl Listener for Reentrant {
     fn on_live(&self, stream: &StreamId, message: LiveMessage) {
         let store = self.store.lock().unwrap().clone();
         if let Some(store) = store.and_then(|store| store.upgrade()) {
@@ -42,7 +42,7 @@ impl Listener for Ear {
 }
 
 fn open(name: &str, prefix: &str) -> SharedStore {
-    MemoryStore::open(name, prefix, Ulid::new(), Arc::new(Ear::default()))
+    MemoryStore::open(name, prefix, Ulid::new(), Arc::new(Reentrant::default()))
 }
 
 fn id(text: &str) -> StreamId {
@@ -102,7 +102,7 @@ async fn a_space_ends_with_its_last_store() {
 
 #[tokio::test]
 async fn a_listener_may_call_back() {
-    let ear = Arc::new(Ear::default());
+    let ear = Arc::new(Reentrant::default());
     let store = MemoryStore::open("re-entrant", "a", Ulid::new(), ear.clone());
     *ear.store.lock().unwrap() = Some(Arc::downgrade(&store));
     let start = shared(MINUTE);
@@ -125,7 +125,7 @@ async fn a_listener_may_call_back() {
 async fn messages_are_in_order_whatever_thread_they_come_from() {
     const THREADS: u64 = 4;
     const EACH: u64 = 200;
-    let ear = Arc::new(Ear::default());
+    let ear = Arc::new(Reentrant::default());
     let reader = MemoryStore::open("threads", "a", Ulid::new(), ear.clone());
     reader.listen(&id("chat")).await.unwrap();
     let writers = (0..THREADS).map(|_| {

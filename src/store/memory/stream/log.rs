@@ -6,10 +6,12 @@ use ulid::Ulid;
 
 use super::{Beginning, Sealed, Stream};
 use crate::{
-    model::ending::{Outcome, Terminal},
-    model::ttl::Ttl,
+    model::{
+        ending::{Outcome, Terminal},
+        ttl::Ttl,
+    },
     store::{
-        IfActive, IfEnded, LiveMessage, Start,
+        IfActive, IfEnded, LiveMessage, Seal, Start,
         logs::{
             FOREVER, IfThere, LogConfig, LogCreate, LogHead, LogOutcome, LogProducer, LogWrite, LogWritten,
             MAX_WRITERS, NOBODY, essence,
@@ -260,42 +262,78 @@ impl Stream {
         }
     }
 
-    // `try_write` is long: the order of its checks is a part of the contract.
     fn try_write(&mut self, transaction: &mut Transaction, write: &LogWrite, is_new: bool) -> LogOutcome {
-        let is_closed = !self.is_active();
-        let Some(log) = &mut self.log else {
-            return LogOutcome::Other;
-        };
-        if let Some(own) = log.engines.get(&write.writer) {
-            if own.batch == write.batch {
-                return own
-                    .outcomes
-                    .last()
-                    .map_or(LogOutcome::Late, |(outcome, _)| outcome.clone());
-            }
-            if own.batch > write.batch {
-                return LogOutcome::Late;
-            }
+        // The order of these checks is a part of the contract.
+        if let Some(earlier) = self.earlier(write) {
+            return earlier;
         }
         let wanted = write.create.as_ref().filter(|_| !is_new);
         if let Some(wanted) = wanted.filter(|create| create.if_there == IfThere::Compare) {
-            if wanted.config.fork.is_some() {
-                return LogOutcome::Unstaged;
-            }
-            let kept = &log.config;
-            let is_same = essence(&kept.content_type) == essence(&wanted.config.content_type)
-                && (kept.ttl_ms, kept.expires_at) == (wanted.config.ttl_ms, wanted.config.expires_at)
-                && kept.fork.is_none();
-            if is_same && is_closed == write.close {
+            let outcome = self.compared(&wanted.config, write.close);
+            if outcome == LogOutcome::Exists {
                 self.slide(transaction);
-                return LogOutcome::Exists;
             }
-            return LogOutcome::Conflict;
+            return outcome;
         }
+        let last = self.current.seq + write.frame.as_ref().map_or(0, |frame| frame.count);
+        if let Some(refusal) = self.refused(write, is_new, last) {
+            return refusal;
+        }
+        let outcome = LogOutcome::Written { last, is_new };
+        if let Some(log) = &mut self.log {
+            log.note(write, &outcome, last);
+        }
+        if let Some(frame) = &write.frame {
+            self.push(transaction, frame.at(self.current.seq + 1));
+        }
+        if let Some(seal) = &write.seal {
+            self.current.seal(seal);
+        }
+        let is_part = write.create.as_ref().is_some_and(|create| create.is_first_part);
+        if write.close && !is_part {
+            self.close(transaction);
+        }
+        self.slide(transaction);
+        outcome
+    }
+
+    /// The answer to a write that is no log's, or that came before; a late copy of an older one gets none of its own.
+    fn earlier(&self, write: &LogWrite) -> Option<LogOutcome> {
+        let Some(log) = &self.log else {
+            return Some(LogOutcome::Other);
+        };
+        let own = log.engines.get(&write.writer)?;
+        if own.batch == write.batch {
+            let outcome = own.outcomes.last().map(|(outcome, _)| outcome.clone());
+            return Some(outcome.unwrap_or(LogOutcome::Late));
+        }
+        (own.batch > write.batch).then_some(LogOutcome::Late)
+    }
+
+    /// Whether the log is as somebody wants to create it.
+    fn compared(&self, wanted: &LogConfig, is_closed: bool) -> LogOutcome {
+        if wanted.fork.is_some() {
+            return LogOutcome::Unstaged;
+        }
+        let is_same = self.log_config().is_some_and(|kept| {
+            essence(&kept.content_type) == essence(&wanted.content_type)
+                && (kept.ttl_ms, kept.expires_at) == (wanted.ttl_ms, wanted.expires_at)
+                && kept.fork.is_none()
+        });
+        if is_same && is_closed != self.is_active() {
+            LogOutcome::Exists
+        } else {
+            LogOutcome::Conflict
+        }
+    }
+
+    /// Why a write is not accepted; or, if the log is closed, that there is nothing left to do. `last` is its last seq.
+    fn refused(&self, write: &LogWrite, is_new: bool, last: u64) -> Option<LogOutcome> {
+        let log = self.log.as_ref()?;
         let is_nothing = write.close && write.frame.is_none();
-        if is_closed {
+        if !self.is_active() {
             let seq = self.current.seq;
-            return match &write.producer {
+            return Some(match &write.producer {
                 None if is_nothing => LogOutcome::Written { last: seq, is_new },
                 Some(producer) if write.close && log.closed_by.as_ref() == Some(producer) => {
                     LogOutcome::Duplicate {
@@ -304,61 +342,49 @@ impl Stream {
                     }
                 }
                 _ => LogOutcome::Closed,
-            };
+            });
         }
-        if write
-            .essence
-            .as_ref()
-            .is_some_and(|asked| !is_nothing && essence(&log.config.content_type) != *asked)
-        {
-            return LogOutcome::ContentType;
+        let is_other_type = |asked: &String| !is_nothing && essence(&log.config.content_type) != *asked;
+        if write.essence.as_ref().is_some_and(is_other_type) {
+            return Some(LogOutcome::ContentType);
         }
         if let Some(refusal) = write.producer.as_ref().and_then(|producer| log.refuses(producer)) {
-            return refusal;
+            return Some(refusal);
         }
         if write.order.is_some() && log.order.is_some() && write.order <= log.order {
-            return LogOutcome::Disorder;
+            return Some(LogOutcome::Disorder);
         }
         if write
             .generation
             .is_some_and(|generation| generation != self.current.id)
         {
-            return LogOutcome::Renewed;
+            return Some(LogOutcome::Renewed);
         }
         if write.large.is_some_and(|large| !self.current.has(&large)) {
-            return LogOutcome::Incomplete;
+            return Some(LogOutcome::Incomplete);
         }
-        let last = self.current.seq + write.frame.as_ref().map_or(0, |frame| frame.count);
-        if let Some(seal) = &write.seal
-            && (seal.after != self.current.sealed_to || seal.last() > last)
-        {
-            return LogOutcome::Unsealed;
-        }
-        let outcome = LogOutcome::Written { last, is_new };
-        log.note(write, &outcome, last);
-        if let Some(frame) = &write.frame {
-            self.push(transaction, frame.at(self.current.seq + 1));
-        }
-        if let Some(seal) = &write.seal {
-            self.current.seal(seal);
-        }
-        let is_part = write.create.as_ref().is_some_and(|create| create.is_first_part);
+        let does_not_fit = |seal: &Seal| seal.after != self.current.sealed_to || seal.last() > last;
+        write
+            .seal
+            .as_ref()
+            .is_some_and(does_not_fit)
+            .then_some(LogOutcome::Unsealed)
+    }
+
+    /// Ends the log; it expires when it would have expired.
+    fn close(&mut self, transaction: &mut Transaction) {
         let expires = self.expires;
-        if write.close && !is_part {
-            let terminal = match &self.stop {
-                Some(reason) => Terminal {
-                    outcome: Outcome::Stopped,
-                    reason: reason.clone(),
-                },
-                None => Terminal {
-                    outcome: Outcome::Complete,
-                    reason: String::new(),
-                },
-            };
-            self.end(transaction, &terminal, Some(NOBODY));
-            self.expires = expires;
-        }
-        self.slide(transaction);
-        outcome
+        let terminal = match &self.stop {
+            Some(reason) => Terminal {
+                outcome: Outcome::Stopped,
+                reason: reason.clone(),
+            },
+            None => Terminal {
+                outcome: Outcome::Complete,
+                reason: String::new(),
+            },
+        };
+        self.end(transaction, &terminal, Some(NOBODY));
+        self.expires = expires;
     }
 }

@@ -1,28 +1,23 @@
 //! An engine's counters. The code that does the work adds to them with relaxed atomics; nothing here takes a lock.
 
+pub(super) mod counted;
+pub mod snapshot;
+
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::Duration,
 };
 
-use serde::Serialize;
 use tokio::time::Instant;
-use ulid::Ulid;
 
-use super::{
-    events::{Event, Handle},
-    large::Large,
-    sink::{Sink, Waits},
-};
+use self::snapshot::{Bucket, Ended, HistogramSnapshot, Now, Snapshot};
+use super::sink::Waits;
 use crate::{
-    Error, Result,
+    Result,
     model::{
         connection::ConnectionState,
-        ending::{End, Outcome, Terminal},
-        frame::{Chunk, EncodedFrame},
+        ending::{Outcome, Terminal},
+        frame::EncodedFrame,
     },
     store::Seal,
 };
@@ -98,7 +93,7 @@ fn seconds(microseconds: u64) -> f64 {
     microseconds as f64 / 1e6
 }
 
-/// See the module.
+/// An engine's counters.
 #[derive(Debug, Default)]
 #[allow(missing_docs, reason = "index.d.ts says it, under the same names")]
 pub struct Metrics {
@@ -212,165 +207,6 @@ impl Metrics {
             stop_seconds: self.stop.snapshot(),
         }
     }
-}
-
-/// Counts what a drain delivers, and adds it up once.
-pub(super) struct Counted<'a> {
-    sink: &'a mut dyn Sink,
-    metrics: &'a Delivered,
-    chunks: u64,
-    bytes: u64,
-}
-
-impl<'a> Counted<'a> {
-    pub fn new(sink: &'a mut dyn Sink, metrics: &'a Metrics) -> Self {
-        Self {
-            sink,
-            metrics: &metrics.delivered,
-            chunks: 0,
-            bytes: 0,
-        }
-    }
-
-    /// Chunks delivered so far.
-    pub fn chunks(&self) -> u64 {
-        self.chunks
-    }
-}
-
-impl Drop for Counted<'_> {
-    fn drop(&mut self) {
-        if self.chunks > 0 {
-            self.metrics.chunks.add(self.chunks);
-            self.metrics.bytes.add(self.bytes);
-        }
-    }
-}
-
-impl Sink for Counted<'_> {
-    fn is_full(&self) -> bool {
-        self.sink.is_full()
-    }
-
-    fn generation(&mut self, subscription: Handle, generation: Ulid) {
-        self.sink.generation(subscription, generation);
-    }
-
-    fn chunk(&mut self, subscription: Handle, seq: u64, chunk: Chunk<'_>) -> u64 {
-        self.chunks += 1;
-        self.bytes += chunk.data.len() as u64;
-        self.sink.chunk(subscription, seq, chunk)
-    }
-
-    fn large(&mut self, subscription: Handle, seq: u64, large: Arc<Large>) -> u64 {
-        self.chunks += 1;
-        self.bytes += large.data.len() as u64;
-        self.sink.large(subscription, seq, large)
-    }
-
-    fn piece(
-        &mut self,
-        subscription: Handle,
-        chunk: Option<usize>,
-        write: &mut dyn FnMut(&mut Vec<u8>),
-    ) -> u64 {
-        if let Some(length) = chunk {
-            self.chunks += 1;
-            self.bytes += length as u64;
-        }
-        self.sink.piece(subscription, chunk, write)
-    }
-
-    fn end(&mut self, subscription: Handle, end: End) {
-        if matches!(end, End::Error(Error::Gap { .. })) {
-            self.metrics.gaps.one();
-        }
-        self.sink.end(subscription, end);
-    }
-
-    fn event(&mut self, event: Event) {
-        self.sink.event(event);
-    }
-}
-
-/// The current values.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Now {
-    /// How Redis can be reached.
-    pub state: ConnectionState,
-    /// Producers that have not ended.
-    pub producers: usize,
-    /// Open subscriptions.
-    pub readers: usize,
-    /// Streams with one of them.
-    pub streams: usize,
-    /// Bytes that wait to be accepted, of all producers.
-    pub queued_bytes: usize,
-    /// The longest queue of a producer: its bytes and the overhead of its chunks.
-    pub longest_queue_bytes: usize,
-    /// Events, and subscriptions with something to deliver, that wait for the host.
-    pub undelivered: usize,
-}
-
-/// Everything, as the host shows it.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
-#[allow(missing_docs, reason = "index.d.ts says it, under the same names")]
-pub struct Snapshot {
-    #[serde(flatten)]
-    pub now: Now,
-    pub chunks_in: u64,
-    pub bytes_in: u64,
-    pub encoded_bytes: u64,
-    pub saved_bytes: u64,
-    pub batches: u64,
-    pub chunks_out: u64,
-    pub bytes_out: u64,
-    pub resume_hits: u64,
-    pub resume_misses: u64,
-    pub gaps: u64,
-    pub gaps_repaired: u64,
-    pub duplicates_dropped: u64,
-    pub retries: u64,
-    pub reconnects: u64,
-    pub ended: Ended,
-    pub append_seconds: HistogramSnapshot,
-    pub delivery_seconds: HistogramSnapshot,
-    pub stop_request_seconds: HistogramSnapshot,
-    pub stop_seconds: HistogramSnapshot,
-}
-
-/// Producers that have ended.
-#[derive(Debug, Serialize)]
-#[allow(missing_docs, reason = "the outcomes' names")]
-pub struct Ended {
-    pub complete: u64,
-    pub failed: u64,
-    pub stopped: u64,
-    pub interrupted: u64,
-    /// By an error: fenced, cut off, given up.
-    pub lost: u64,
-}
-
-/// A histogram, as the host shows it.
-#[derive(Debug, Serialize)]
-pub struct HistogramSnapshot {
-    /// Cumulative, ascending.
-    pub buckets: Vec<Bucket>,
-    /// All observations.
-    pub count: u64,
-    /// Their sum in seconds.
-    pub sum: f64,
-}
-
-/// Observations of at most `le` seconds.
-#[derive(Debug, Serialize)]
-pub struct Bucket {
-    /// Values up to this one are counted, in seconds.
-    pub le: f64,
-    /// How many.
-    pub count: u64,
 }
 
 #[cfg(test)]
