@@ -108,6 +108,19 @@ describe('commands [redis]', () => {
     assert.deepEqual(await streamKeys(), [])
   })
 
+  test('G9 the live message of a long chunk says only that it is there', async () => {
+    const engine = open()
+    const producer = await engine.produce('long')
+    for (const text of texts(3)) await producer.append(text)
+    const { scripts } = await watched(() => producer.append('x'.repeat(20_000)))
+    const published = scripts.flatMap((done) => done.split('\n')).filter((line) => /^s?publish/i.test(line))
+    assert.ok(
+      published.length > 0 && published.every((line) => line.length < 1_000),
+      `${scripts}`.slice(0, 2_000),
+    )
+    await producer.complete()
+  })
+
   test('the queue of finished generations is kept for twice the longer TTL', async () => {
     const keyPrefix = store.prefix()
     const engine = open({ keyPrefix, ttl: { active: '2h', done: '1h' } })
