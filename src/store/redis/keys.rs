@@ -28,7 +28,7 @@ pub(super) struct StreamKeys {
     pub writers: String,
     /// The forks of a log.
     pub forks: String,
-    /// What was put down of a fork that is not there yet.
+    /// The staged beginning of a fork that is not open yet.
     pub staged: String,
     /// The pieces of large chunks, of generations with an even ordinal and of those with an odd one.
     pub large: [String; 2],

@@ -185,7 +185,7 @@ end
 -- Who has written to a log.
 local function writers() return string.sub(META, 1, -5) .. 'writers' end
 
--- The forks of a log, and what was put down of one that is not there yet.
+-- The forks of a log, and the staged beginning of a fork that is not open yet.
 local function forks() return string.sub(META, 1, -5) .. 'forks' end
 local function staged() return string.sub(META, 1, -5) .. 'staged' end
 
