@@ -50,6 +50,9 @@ eachStore('sealing', (store) => {
     }
     await until(sealed, { timeout: 20_000, message: 'the live stream is a third of what was written' })
     await producer.complete()
+    const { encodedBytes, savedBytes } = engine.metrics()
+    assert.ok(savedBytes > encodedBytes / 2)
+    assert.equal(savedBytes, encodedBytes - ((await engine.status('long'))?.storedBytes ?? 0))
   })
 
   test('checklist 18: a live stream is resumed from any cursor', async () => {

@@ -34,7 +34,7 @@ async function forget(redis, id) {
 
 test('G8: a consumer that has begun waits for Redis for any time, and a new one as long as a connection may take', async (t) => {
   const redis = await openRedis(t, { aof: true })
-  const engine = openEngine(t, { url: redis.url, connectTimeout: 300, commandTimeout: 300 })
+  const engine = openEngine(t, { url: redis.url, connectTimeout: 1_000, commandTimeout: 1_000 })
   const elsewhere = openEngine(t, { url: redis.url })
   const producer = await elsewhere.produce('away')
   await producer.append('one')
@@ -57,7 +57,7 @@ test('G5: a stream that Redis loses may come back to its group for the length of
   const proxy = await openProxy(t, redis.url)
   const engine = openEngine(t, { url: redis.url, lease: LEASE_MS })
   const here = openEngine(t, { url: redis.url })
-  const there = openEngine(t, { url: proxy.url, connectTimeout: 500, commandTimeout: 500 })
+  const there = openEngine(t, { url: proxy.url, connectTimeout: 1_000, commandTimeout: 1_000 })
   const options = { group: 'workers', consumer: 'a', wait: 1 }
   const [kept, lost] = [await here.produce('kept'), await there.produce('lost')]
   await Promise.all([kept.append('one'), lost.append('one')])

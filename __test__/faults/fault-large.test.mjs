@@ -185,7 +185,7 @@ for (const name of ['a subscription', 'an event stream', 'a group']) {
     const redis = await openRedis(t)
     const proxy = await openProxy(t, redis.url)
     const keyPrefix = 'test-large'
-    const engine = openEngine(t, { url: proxy.url, keyPrefix, connectTimeout: 300, commandTimeout: 300 })
+    const engine = openEngine(t, { url: proxy.url, keyPrefix, connectTimeout: 1_000, commandTimeout: 1_000 })
     const writer = openEngine(t, { url: redis.url, keyPrefix })
     const producer = await writer.produce('fetched')
     const chunk = 'é'.repeat(3 * MIB)

@@ -48,9 +48,9 @@ test('G6 G8: while Redis is away a local producer is stopped at once, and is end
 
 test('G8 G10: while Redis is away an answer of this process is read and stopped by its owner alone', async (t) => {
   const redis = await openRedis(t, { aof: true })
-  const engine = openEngine(t, { url: redis.url, connectTimeout: 500 })
+  const engine = openEngine(t, { url: redis.url, connectTimeout: 1_000 })
   const [owned, open] = [await engine.produce('owned', { owner: 'user-1' }), await engine.produce('open')]
-  await Promise.all([owned.append('before'), open.append('before')])
+  const [seen] = await Promise.all([owned.append('before'), open.append('before')])
   await redis.stop()
   await until(() => engine.state === 'degraded')
   for (const owner of ['user-2', undefined]) {
@@ -65,6 +65,15 @@ test('G8 G10: while Redis is away an answer of this process is read and stopped 
   const readers = [follow(engine, 'owned', { owner: 'user-1' }), follow(engine, 'open', { owner: 'user-1' })]
   for (const reader of readers) await reader.has(1)
   assert.equal(open.signal.aborted, false)
+  // A cursor is good for its own generation.
+  owned.write('more')
+  const resumed = follow(engine, 'owned', { owner: 'user-1', from: seen, after: 1 })
+  await resumed.has(1)
+  assert.equal(resumed.chunks[0]?.data, 'more')
+  const from = `${open.generation}.1`
+  const astray = await follow(engine, 'owned', { owner: 'user-1', from, wait: 1 }).end()
+  assert.ok(['ERR_CONNECTION', 'ERR_TIMEOUT'].includes(`${astray.outcome}`), astray.outcome)
+  readers.push(resumed)
   for (const id of ['owned', 'open']) {
     assert.equal(await engine.stop(id, { owner: 'user-1' }), 'stopping')
   }

@@ -263,7 +263,7 @@ impl Stream {
     }
 
     fn try_write(&mut self, transaction: &mut Transaction, write: &LogWrite, is_new: bool) -> LogOutcome {
-        // What stands against a write is asked in this order, which is a part of the contract.
+        // The order of these checks is a part of the contract.
         if let Some(earlier) = self.earlier(write) {
             return earlier;
         }
