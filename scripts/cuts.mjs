@@ -1,32 +1,20 @@
 // The table of docs/next.md: what the SDK's own chat gets of an answer whose connections are cut, with the SDK's default
 // transport, with `WorkflowChatTransport` and with Tidemark's. `ai` 7, this machine, the same server and the same cuts for all.
 //
-//   node scripts/cuts.mjs            on Node.js 22; the packages of the second are installed into .cache/workflow
+//   node scripts/cuts.mjs            on Node.js 22; the second's package is installed into .cache/workflow
 
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
-import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { pathToFileURL } from 'node:url'
 import { openChat, textOf, userMessage } from '../__test__/support/ai.mjs'
-import { root, run } from './steps.mjs'
+import { setup } from './setup.mjs'
+import { findWorkflowClient } from './workflow-client.mjs'
 
-const WORKFLOW = '@ai-sdk/workflow@2.0.43'
-const folder = join(root, '.cache', 'workflow')
-const client = join(folder, 'node_modules/@ai-sdk/workflow/dist/client.js')
-if (!existsSync(client)) {
-  mkdirSync(folder, { recursive: true })
-  writeFileSync(join(folder, 'package.json'), '{ "private": true }\n')
-  const quiet = ['--no-audit', '--no-fund', '--no-save', '--loglevel=error']
-  // Its peer dependency, a runtime, is not needed by the transport.
-  await run('npm', ['install', '--prefix', folder, ...quiet, '--legacy-peer-deps', WORKFLOW])
-}
-
+await setup(['workflow'])
 const [sdk, { WorkflowChatTransport }, { createEngine }, { chatRoutes }, { TidemarkChatTransport }] =
   await Promise.all([
     import('ai'),
-    import(pathToFileURL(client).href),
+    import(/** @type {string} */ (findWorkflowClient())),
     import('tidemark'),
     import('tidemark/next'),
     import('tidemark/ai'),

@@ -1,6 +1,6 @@
 // Makes a fresh checkout ready: npm packages, native addon, TypeScript, and, for the tests, a Redis server and browsers.
 //
-//   node scripts/setup.mjs [npm] [native] [typescript] [redis] [chromium] [firefox] [node22] [--dry-run] [--yes]
+//   node scripts/setup.mjs [npm] [native] [typescript] [redis] [chromium] [firefox] [node22] [workflow] [--dry-run] [--yes]
 //
 // Without names: the first three. Each step is skipped while its inputs are unchanged. System packages (Redis,
 // Chromium, Firefox) are installed after a question, or with --yes, or where CI is set.
@@ -15,8 +15,9 @@ import { findNode22, installNode22, node22Installation } from './node22.mjs'
 import { findRedis, redisPackage } from './redis.mjs'
 import { needRust } from './rust.mjs'
 import { hashOf, isStamped, root, run, runSteps, SetupError, say, stamp } from './steps.mjs'
+import { findWorkflowClient, installWorkflowClient, workflowClientInstallation } from './workflow-client.mjs'
 
-/** @typedef {'npm' | 'native' | 'typescript' | 'redis' | 'chromium' | 'firefox' | 'node22'} StepName */
+/** @typedef {'npm' | 'native' | 'typescript' | 'redis' | 'chromium' | 'firefox' | 'node22' | 'workflow'} StepName */
 
 const nativeOutput = () => [
   ...readdirSync(root).filter((name) => /^tidemark\..+\.node$/.test(name)),
@@ -80,6 +81,11 @@ const steps = {
     name: 'Node.js 22 for ai 7',
     pending: () => (findNode22() ? undefined : node22Installation),
     run: installNode22,
+  },
+  workflow: {
+    name: 'WorkflowChatTransport',
+    pending: () => (findWorkflowClient() ? undefined : workflowClientInstallation),
+    run: installWorkflowClient,
   },
   chromium: browser('Chromium for the browser tests', chromiumPackage, findChromium),
   firefox: browser('Firefox for some of them', firefoxPackage, findFirefox),

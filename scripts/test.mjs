@@ -42,6 +42,7 @@ await runMain(async () => {
     'typescript',
     'redis',
     'node22',
+    ...(files.some((file) => file.includes('next-workflow')) ? /** @type {const} */ (['workflow']) : []),
     ...(needsBrowser ? /** @type {const} */ (['chromium']) : []),
     ...(files.some((file) => file.includes('firefox')) ? /** @type {const} */ (['firefox']) : []),
   ])

@@ -423,6 +423,9 @@ eachStore('ai transport', (store) => {
       // Read to its end.
     }
     assert.notEqual(await prepared.reconnectToStream({ chatId: id }), null)
+    await transport.reconnectToStream({ chatId: id })
+    for (const { init } of seen) assert.equal(init.cache, 'no-store')
+    assert.ok(seen.length > 1)
   })
 })
 

@@ -575,6 +575,25 @@ test('item 16 a signal ends the loop with its reason, wherever it is', async () 
   assert.deepEqual(await next, { done: true, value: undefined })
 })
 
+test('no request waits for a response that another tab has: browsers are told not to store any', async (t) => {
+  const asked = /** @type {unknown[]} */ ([])
+  const ask = async (/** @type {unknown} */ _, /** @type {RequestInit} */ init) => {
+    asked.push(init.cache)
+    return new Response(null, { status: 204 })
+  }
+  const options = { fetch: /** @type {typeof fetch} */ (ask) }
+  await read('http://localhost/', options).end()
+  assert.deepEqual(asked, ['no-store'])
+  // As where requests have no such option, and a `fetch` throws at it.
+  const { Request } = globalThis
+  t.after(() => {
+    globalThis.Request = Request
+  })
+  globalThis.Request = /** @type {any} */ (class {})
+  await read('http://localhost/', options).end()
+  assert.deepEqual(asked, ['no-store', undefined])
+})
+
 test('it takes less than 3 kB in a bundle, compressed, and imports nothing but itself', async () => {
   const { code, size } = await bundled('client')
   assert.match(code, /text\/event-stream/)

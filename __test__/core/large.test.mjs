@@ -12,7 +12,7 @@ import { checkHistory } from '../support/history.mjs'
 import { createRandom } from '../support/seed.mjs'
 import { eachStore, sharedRedis } from '../support/stores.mjs'
 import { Follower, follow, useEngines } from '../support/streams.mjs'
-import { until } from '../support/wait.mjs'
+import { deadline, until } from '../support/wait.mjs'
 
 const KIB = 1024
 const MIB = 1 << 20
@@ -338,6 +338,37 @@ test('G1 G9: pieces that are gone are a gap, with a cursor behind it; no command
   assert.deepEqual([reader.error.resume, reader.chunks.length], [`${producer.generation}.2`, 1])
   const rest = await follow(other, 'gap', { from: reader.error.resume, after: 2 }).end()
   assert.deepEqual([rest.outcome, rest.chunks.map(({ data }) => data)], ['complete', ['b']])
+  await Promise.all([engine.close(), other.close()])
+})
+
+test('a damaged piece is ERR_CORRUPT, with stream and seq, for readers and groups', async () => {
+  const redis = await sharedRedis()
+  const keyPrefix = 'test-large-damaged'
+  const engine = createEngine({ url: redis.url, keyPrefix })
+  const other = createEngine({ url: redis.url, keyPrefix })
+  const damages = [
+    { id: 'short', damaged: (/** @type {number} */ length) => Buffer.alloc(length - 1, 'x') },
+    { id: 'not-utf8', damaged: (/** @type {number} */ length) => Buffer.alloc(length, 0xff) },
+  ]
+  for (const { id, damaged } of damages) {
+    const producer = await engine.produce(id)
+    for (const chunk of ['a', textOf(2 * MIB)]) await producer.append(chunk)
+    await producer.complete()
+    for (const ordinal of [0, 1]) {
+      const key = `{${keyPrefix}:${id}}:large:${ordinal}`
+      const [field] = await redis.admin.cmd('HKEYS', key)
+      if (!field) continue
+      await redis.admin.cmd('HSET', key, field, damaged(await redis.admin.cmd('HSTRLEN', key, field)))
+    }
+    const message = new RegExp(`"${id}".*seq 2`)
+    const reader = await follow(other, id).end()
+    assert.deepEqual([reader.outcome, reader.chunks.length], ['ERR_CORRUPT', 1])
+    assert.match(reader.error.message, message)
+    const consume = async () => {
+      for await (const item of other.consume(id, { group: 'g', consumer: 'c' })) await item.ack()
+    }
+    await assert.rejects(deadline(consume(), 20_000, 'the group fails'), { code: 'ERR_CORRUPT', message })
+  }
   await Promise.all([engine.close(), other.close()])
 })
 

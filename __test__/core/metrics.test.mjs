@@ -96,6 +96,22 @@ eachStore('metrics', (store) => {
     }
   })
 
+  test('G7 what a process knows of a stream goes with its last producer or reader, whichever is later', async () => {
+    const [engine, other] = [open(), open()]
+    const producer = await engine.produce('left')
+    const reader = engine.subscribe('left', { follow: 'all' })
+    await producer.append('a')
+    assert.equal((await reader.next()).value?.data, 'a')
+    await producer.complete()
+    await produceAll(other, 'left', ['b'])
+    assert.equal((await reader.next()).value?.data, 'b')
+    assert.equal(engine.metrics().streams, 1, 'the reader is still there')
+    await reader.return()
+    await until(() => engine.metrics().streams === 0, { message: 'nothing is left of the reader' })
+    await produceAll(engine, 'unread', ['a'])
+    await until(() => engine.metrics().streams === 0, { message: 'nothing is left of the producer' })
+  })
+
   test('checklist 11: stops are timed, from the request to its answer and from its arrival to the end', async () => {
     const [engine, other] = [open(), open()]
     const producer = await engine.produce('stopped')
@@ -266,6 +282,33 @@ eachStore('metrics', (store) => {
 })
 
 describe('metrics of a broken connection', () => {
+  test('G1 live frames that the log has shown before are counted and dropped', async (t) => {
+    const redis = await sharedRedis()
+    const proxy = await openProxy(t, redis.url)
+    const near = createEngine({ url: redis.url, keyPrefix: 'test-late' })
+    const far = createEngine({ url: proxy.url, keyPrefix: 'test-late' })
+    t.after(() => Promise.all([near.close(), far.close()]))
+    const producer = await near.produce('late')
+    await far.status('late')
+    const readers = [new Follower(far.subscribe('late'))]
+    await producer.append('one')
+    await readers[0]?.has(1)
+    assert.equal(far.metrics().duplicatesDropped, 0)
+    proxy.delayOne(1, 500)
+    await producer.append('two')
+    readers.push(new Follower(far.subscribe('late')))
+    for (const reader of readers) await reader.has(2)
+    assert.equal(far.metrics().duplicatesDropped, 0, 'its message is still on its way')
+    await until(() => far.metrics().duplicatesDropped === 1, { message: 'the message has come' })
+    proxy.delayOne(1, 0)
+    await producer.append('three')
+    for (const reader of readers) await reader.has(3)
+    assert.equal(far.metrics().duplicatesDropped, 1, 'this one is news')
+    await producer.complete()
+    for (const reader of readers) await reader.end()
+    checkHistory({ written: numbered(['one', 'two', 'three']), readers })
+  })
+
   test('checklist 11: reconnects, retries and repaired gaps are counted', async (t) => {
     const redis = await sharedRedis()
     const proxy = await openProxy(t, redis.url)

@@ -40,6 +40,21 @@ eachStore('sealing', (store) => {
     checkHistory({ written: numbered(chunks), readers: [reader] })
   })
 
+  test('checklist 18: one long chunk is compressed too, even if nothing follows it', async () => {
+    const engine = open()
+    const producer = await engine.produce('long')
+    await producer.append('a long chunk '.repeat(2_000))
+    const sealed = async () => {
+      const live = await engine.status('long')
+      return live && live.storedBytes < live.bytes / 3
+    }
+    await until(sealed, { timeout: 20_000, message: 'the live stream is a third of what was written' })
+    await producer.complete()
+    const { encodedBytes, savedBytes } = engine.metrics()
+    assert.ok(savedBytes > encodedBytes / 2)
+    assert.equal(savedBytes, encodedBytes - ((await engine.status('long'))?.storedBytes ?? 0))
+  })
+
   test('checklist 18: a live stream is resumed from any cursor', async () => {
     const [engine, other] = [open(), open()]
     const producer = await engine.produce('resumed')

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createRandom } from '../support/seed.mjs'
 import { until } from '../support/wait.mjs'
-import { browser, leave, link, servers, shows, tabsOf } from './tabs.mjs'
+import { browser, leave, link, servers, serversOf, shows, tabsOf } from './tabs.mjs'
 
 /** @typedef {import('../support/next-chat.mjs').Tab} Tab */
 
@@ -69,16 +69,36 @@ test(`no network for ${OFFLINE_MS / 1000} s, in the middle of an answer and past
 
 test('a server is killed: its readers come back elsewhere, and have all that the model said', async (t) => {
   const { tabs } = await tabsOf(t, 3)
-  const calls = servers.map((server) => server.model('call'))
   const question = 'A story of 200 words at 60/s'
-  await /** @type {Tab} */ (tabs[0]).ask(question)
-  for (const tab of tabs) await tab.hasMoreThan(20)
   // Not the one that calls the model: with that, the answer ends.
-  const idle = servers.find((server, index) => server.model('call') === calls[index])
-  assert.ok(idle)
-  idle.isGone = true
-  idle.kill()
+  const { other } = await serversOf(t, async () => {
+    await /** @type {Tab} */ (tabs[0]).ask(question)
+    for (const tab of tabs) await tab.hasMoreThan(20)
+  })
+  other.kill()
   for (const tab of tabs) await shows(tab, question, 2)
+  await until(() => link.watching === 1)
+  await /** @type {Tab} */ (tabs[1]).ask('A story of 20 words')
+  for (const tab of tabs) await shows(tab, 'A story of 20 words', 4)
+  await leave(tabs)
+})
+
+test('G5 the server that calls the model is killed: every tab says so in words, and the next message is answered', async (t) => {
+  const { tabs } = await tabsOf(t, 3)
+  const { caller } = await serversOf(t, async () => {
+    await /** @type {Tab} */ (tabs[0]).ask('A story of 3000 words at 60/s')
+    for (const tab of tabs) await tab.hasMoreThan(20)
+  })
+  const start = performance.now()
+  caller.kill()
+  const said = tabs.map(async (tab) => {
+    await tab.page.getByText('The answer was interrupted').waitFor({ timeout: 20_000 })
+    assert.equal(await tab.status(), 'error')
+    return tab.text()
+  })
+  const partial = await Promise.all(said)
+  t.diagnostic(`told after ${Math.round(performance.now() - start)} ms, with a lease of 1,000 ms`)
+  for (const text of partial) assert.equal(text, partial[0])
   await until(() => link.watching === 1)
   await /** @type {Tab} */ (tabs[1]).ask('A story of 20 words')
   for (const tab of tabs) await shows(tab, 'A story of 20 words', 4)

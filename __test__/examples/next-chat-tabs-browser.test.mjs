@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createRandom } from '../support/seed.mjs'
 import { until } from '../support/wait.mjs'
-import { browser, leave, link, servers, shows, storyOf, tabsOf } from './tabs.mjs'
+import { browser, leave, link, serversOf, shows, storyOf, tabsOf } from './tabs.mjs'
 
 /** @typedef {import('../support/next-chat.mjs').Tab} Tab */
 
@@ -96,14 +96,12 @@ test('a tool that asks first: any tab may answer; a file of megabytes is sent an
 test('a server is told to end: its readers and those who watch come back elsewhere, and follow on', async (t) => {
   const { tabs } = await tabsOf(t, 2)
   const [first, second] = /** @type {[Tab, Tab]} */ (tabs)
-  const calls = servers.map((server) => server.model('call'))
   const question = 'A story of 200 words at 60/s'
-  await first.ask(question)
-  await second.hasMoreThan(20)
-  const idle = servers.find((server, index) => server.model('call') === calls[index])
-  assert.ok(idle)
-  idle.isGone = true
-  await idle.terminate()
+  const { other } = await serversOf(t, async () => {
+    await first.ask(question)
+    await second.hasMoreThan(20)
+  })
+  await other.terminate()
   for (const tab of tabs) await shows(tab, question, 2)
   await until(() => link.watching === 1)
   await second.ask('A story of 20 words')

@@ -113,6 +113,25 @@ export async function shows(tab, question, count) {
   assert.equal(await tab.page.locator('.note').count(), 0)
 }
 
+/**
+ * The server that calls the model for what is asked here, and one that does not. Whichever of them is ended in the test is there again
+ * for the next one.
+ * @param {import('node:test').TestContext} t @param {() => Promise<unknown>} ask
+ */
+export async function serversOf(t, ask) {
+  const calls = servers.map((server) => server.model('call'))
+  await ask()
+  const called = await until(() => {
+    const found = servers.filter((server, index) => server.model('call') !== calls[index])
+    return found.length === 1 && found
+  })
+  const [caller] = called
+  const other = servers.find((server) => server !== caller)
+  assert.ok(caller && other)
+  t.after(() => Promise.all([caller, other].map((server) => server.isGone && server.start())))
+  return { caller, other }
+}
+
 export const leave = async (/** @type {Tab[]} */ tabs) => {
   for (const tab of tabs) {
     tab.noErrors()

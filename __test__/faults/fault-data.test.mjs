@@ -286,23 +286,28 @@ for (const { name, finds } of [
   })
 }
 
-test('G1 G2: more is lost than its only producer has kept: the generation ends, and no chunk is under another number', async (t) => {
-  const redis = await openRedis(t)
-  const engine = openEngine(t, { url: redis.url, keyPrefix: 'test-data', compression: false })
-  const writing = new Writing(await engine.produce('alone'), { random: createRandom() })
-  for (let count = 0; count < 3; count++) await writing.append()
-  const revert = await snapshot(redis, 'alone')
-  for (let count = 0; count < 15; count++) await writing.append(`${count} ${'x'.repeat(100_000)}`)
-  await revert()
-  await writing.append()
-  assert.deepEqual([writing.errors[0]?.code, writing.errors[0]?.reason], ['ERR_INTERRUPTED', 'lost'])
-  const { state, reason, lastSeq } = (await engine.status('alone')) ?? {}
-  assert.deepEqual({ state, reason, lastSeq }, { state: 'interrupted', reason: 'lost', lastSeq: 3 })
-  const { error, chunks } = await failure(
-    openEngine(t, { url: redis.url, keyPrefix: 'test-data' }).subscribe('alone'),
-  )
-  assert.deepEqual([error?.code, error?.reason, chunks], ['ERR_INTERRUPTED', 'lost', [1, 2, 3]])
-})
+for (const [name, lost] of /** @type {const} */ ([
+  ['chunks', Array.from({ length: 15 }, (_, index) => `${index} ${'x'.repeat(100_000)}`)],
+  ['large chunks', ['x'.repeat(17 << 20), 'y'.repeat(17 << 20)]],
+])) {
+  test(`G1 G2 G7: more ${name} are lost than their only producer keeps: the generation ends, and no chunk is under another number`, async (t) => {
+    const redis = await openRedis(t)
+    const engine = openEngine(t, { url: redis.url, keyPrefix: 'test-data', compression: false })
+    const writing = new Writing(await engine.produce('alone'), { random: createRandom() })
+    for (let count = 0; count < 3; count++) await writing.append()
+    const revert = await snapshot(redis, 'alone')
+    for (const chunk of lost) await writing.append(chunk)
+    await revert()
+    await writing.append()
+    assert.deepEqual([writing.errors[0]?.code, writing.errors[0]?.reason], ['ERR_INTERRUPTED', 'lost'])
+    const { state, reason, lastSeq } = (await engine.status('alone')) ?? {}
+    assert.deepEqual({ state, reason, lastSeq }, { state: 'interrupted', reason: 'lost', lastSeq: 3 })
+    const { error, chunks } = await failure(
+      openEngine(t, { url: redis.url, keyPrefix: 'test-data' }).subscribe('alone'),
+    )
+    assert.deepEqual([error?.code, error?.reason, chunks], ['ERR_INTERRUPTED', 'lost', [1, 2, 3]])
+  })
+}
 
 test('G4: somebody else has written to the generation of an only producer: it is fenced', async (t) => {
   const redis = await openRedis(t)

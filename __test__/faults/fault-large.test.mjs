@@ -5,7 +5,7 @@ import { createHash } from 'node:crypto'
 import { startChild } from '../support/child.mjs'
 import { openEngine, openProxy, openRedis, test } from '../support/fault-scene.mjs'
 import { follow } from '../support/streams.mjs'
-import { until } from '../support/wait.mjs'
+import { deadline, until } from '../support/wait.mjs'
 
 const MIB = 1 << 20
 /** Slows every command down, so that there is a between. */
@@ -139,3 +139,91 @@ test('G1 G3: connections that break between pieces double nothing', async (t) =>
   const status = await fast.status('broken')
   assert.ok(status && status.bytes < 6 * MIB + 1000, `${status?.bytes} bytes are counted`)
 })
+
+for (const kind of ['producer', 'log']) {
+  test(`G2 G3: a ${kind} writes pieces again that are evicted before their chunk stands, and gives up in the end`, async (t) => {
+    const { redis, proxy, keyPrefix, slow, fast } = await scene(t)
+    const keys = keysOf(keyPrefix, kind)
+    const producer = kind === 'producer' ? await slow.produce(kind) : undefined
+    const log = slow.log(kind)
+    if (!producer) await log.create()
+    const append = (/** @type {string} */ data) => (producer ? producer.append(data) : log.append([data]))
+    const reader = follow(fast, kind)
+    proxy.delay(DELAY_MS)
+    const chunk = 'e'.repeat(3 * MIB)
+    const appended = append(chunk)
+    for (const count of [3, 9]) {
+      await pieces(redis, keys, count)
+      await redis.admin.cmd('DEL', ...keys)
+    }
+    await appended
+    await reader.has(1)
+    assert.deepEqual(digests(reader.chunks), [[1, digest(chunk)]])
+
+    let isOver = false
+    const evict = async () => {
+      while (!isOver) await redis.admin.cmd('DEL', ...keys)
+    }
+    const evicting = evict()
+    const code = producer ? 'ERR_INTERRUPTED' : 'ERR_STORE'
+    await assert.rejects(deadline(append(chunk), 30_000, 'it gives up'), { code })
+    isOver = true
+    await evicting
+    if (producer) {
+      await reader.end()
+      assert.deepEqual([reader.outcome, reader.error.reason], ['interrupted', 'lost'])
+    } else {
+      await append('after')
+      await reader.has(2)
+    }
+    assert.deepEqual(digests(reader.chunks.slice(1)), producer ? [] : [[2, digest('after')]])
+  })
+}
+
+for (const name of ['a subscription', 'an event stream', 'a group']) {
+  test(`G1 G8: Redis goes away while ${name} fetches a large chunk, which comes whole when it is back`, async (t) => {
+    const redis = await openRedis(t)
+    const proxy = await openProxy(t, redis.url)
+    const keyPrefix = 'test-large'
+    const engine = openEngine(t, { url: proxy.url, keyPrefix, connectTimeout: 1_000, commandTimeout: 1_000 })
+    const writer = openEngine(t, { url: redis.url, keyPrefix })
+    const producer = await writer.produce('fetched')
+    const chunk = 'é'.repeat(3 * MIB)
+    await engine.status('fetched')
+    proxy.delay(DELAY_MS)
+    await producer.append(chunk)
+    await producer.append('after')
+    await producer.complete()
+    const read = async () => {
+      if (name === 'an event stream') {
+        const response = await engine.respond(new Request('http://localhost'), 'fetched')
+        const text = await response.text()
+        return [...text.matchAll(/^data: (.*)$/gm)].map(([, data]) => data)
+      }
+      const loop =
+        name === 'a group'
+          ? engine.consume('fetched', { group: 'workers', consumer: 'a' })
+          : engine.subscribe('fetched')
+      const texts = []
+      for await (const item of loop) {
+        texts.push(item.text())
+        if ('ack' in item) await /** @type {any} */ (item).ack()
+      }
+      return texts
+    }
+    const reading = read()
+    const isFetching = async () => (await redis.admin.clients()).some(({ cmd }) => cmd === 'hget')
+    await until(isFetching, { interval: 1, message: 'a piece is asked for' })
+    proxy.blackhole(true)
+    await until(() => engine.state === 'degraded', { message: 'the engine has noticed' })
+    // Longer than any command waits.
+    await assert.rejects(engine.status('fetched'), { code: 'ERR_CONNECTION' })
+    proxy.delay(0)
+    proxy.blackhole(false)
+    const texts = await deadline(reading, 20_000, `${name} ends`)
+    assert.deepEqual(
+      texts.slice(0, 2).map((text) => digest(text ?? '')),
+      [digest(chunk), digest('after')],
+    )
+  })
+}

@@ -7,6 +7,7 @@ import { openLinks } from '../support/fault-link.mjs'
 import { judge, openEngine, openProxy, openRedis, test } from '../support/fault-scene.mjs'
 import { histories, startReaders, Writing } from '../support/fault-work.mjs'
 import { createRandom } from '../support/seed.mjs'
+import { follow } from '../support/streams.mjs'
 import { deadline, until } from '../support/wait.mjs'
 
 const STREAMS = ['network-0', 'network-1', 'network-2', 'network-3']
@@ -139,6 +140,26 @@ describe('G1 G2 G3: one direction of one connection vanishes for good', { concur
       })
     }
   }
+})
+
+test('G5: a stream whose start got no answer is listed, and ends', async (t) => {
+  const redis = await openRedis(t)
+  const proxy = await openProxy(t, redis.url)
+  const deaf = openEngine(t, { url: proxy.url, connectTimeout: 1_500, commandTimeout: 1_500, lease: 2_000 })
+  const other = openEngine(t, { url: redis.url })
+  await (await deaf.produce('heard')).complete()
+  proxy.mute(true)
+  const error = await deaf.produce('unheard').catch((error) => error)
+  assert.ok(['ERR_TIMEOUT', 'ERR_CONNECTION'].includes(error.code), `${error}`)
+  const isThere = async () => (await other.status('unheard')) !== null
+  await until(isThere, { timeout: 20_000, message: 'it has begun' })
+  proxy.mute(false)
+  const isListed = async () => {
+    for await (const { streamId } of other.streams()) if (streamId === 'unheard') return true
+  }
+  await until(isListed, { timeout: 20_000, message: 'it is listed' })
+  const reader = await follow(other, 'unheard').end()
+  assert.deepEqual([reader.outcome, reader.error?.reason], ['interrupted', 'lease'])
 })
 
 test('G5: the end is found by those whom its message did not reach', async (t) => {

@@ -5,6 +5,7 @@ import { openEngine, openProxy, openRedis, test } from '../support/fault-scene.m
 import { digest, Reading, seqOf, Writing, wordFor } from '../support/fault-work.mjs'
 import { checkHistory } from '../support/history.mjs'
 import { createRandom } from '../support/seed.mjs'
+import { follow } from '../support/streams.mjs'
 import { deadline, until } from '../support/wait.mjs'
 
 const ROUNDS = 50
@@ -141,6 +142,28 @@ test('G4: a taken over producer that Redis cannot be reached from is fenced when
   }
   await assert.rejects(reading(), { code: 'ERR_INTERRUPTED', reason: 'superseded' })
   assert.deepEqual(first, [1])
+})
+
+test('G4: what a fenced producer could not write is shown to nobody while Redis can be reached', async (t) => {
+  const redis = await openRedis(t)
+  const proxy = await openProxy(t, redis.url)
+  const slow = openEngine(t, { url: proxy.url })
+  const old = await slow.produce('slow')
+  const reader = follow(slow, 'slow')
+  await old.append('written')
+  await reader.has(1)
+  proxy.delay(500)
+  const next = await openEngine(t, { url: redis.url }).produce('slow', { ifActive: 'takeover' })
+  await assert.rejects(old.append('never'), { code: 'ERR_FENCED' })
+  proxy.delay(0)
+  await reader.end()
+  assert.deepEqual([reader.outcome, reader.error?.reason], ['interrupted', 'superseded'])
+  assert.deepEqual(
+    reader.chunks.map(({ data }) => data),
+    ['written'],
+  )
+  assert.ok(!slow.states.includes('degraded'), `${slow.states}`)
+  await next.complete()
 })
 
 /** @type {{ name: string, oldFirst: boolean, isIdle: boolean }[]} */

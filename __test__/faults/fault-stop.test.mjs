@@ -6,6 +6,7 @@ import { openEngine, openProxy, openRedis, replay, test } from '../support/fault
 import { digest, Writing, wordFor } from '../support/fault-work.mjs'
 import { checkHistory } from '../support/history.mjs'
 import { createRandom } from '../support/seed.mjs'
+import { follow } from '../support/streams.mjs'
 import { deadline, until } from '../support/wait.mjs'
 
 /** Resolves with the signal's reason. @param {AbortSignal} signal @param {number} ms */
@@ -43,6 +44,43 @@ test('G6 G8: while Redis is away a local producer is stopped at once, and is end
   const status = await engine.status('local')
   assert.deepEqual([status?.state, status?.reason], ['stopped', 'enough'])
   checkHistory({ written: writing.written, readers: [await replay(engine, 'local')] })
+})
+
+test('G8 G10: while Redis is away an answer of this process is read and stopped by its owner alone', async (t) => {
+  const redis = await openRedis(t, { aof: true })
+  const engine = openEngine(t, { url: redis.url, connectTimeout: 1_000 })
+  const [owned, open] = [await engine.produce('owned', { owner: 'user-1' }), await engine.produce('open')]
+  const [seen] = await Promise.all([owned.append('before'), open.append('before')])
+  await redis.stop()
+  await until(() => engine.state === 'degraded')
+  for (const owner of ['user-2', undefined]) {
+    await assert.rejects(engine.stop('owned', { owner }), { code: 'ERR_CONNECTION' })
+    const stranger = follow(engine, 'owned', { owner, wait: 1 })
+    await stranger.end()
+    assert.ok(['ERR_CONNECTION', 'ERR_TIMEOUT'].includes(`${stranger.outcome}`), stranger.outcome)
+    assert.equal(stranger.chunks.length, 0)
+  }
+  assert.equal(owned.signal.aborted, false)
+  await assert.rejects(engine.stop('another', { owner: 'user-1' }), { code: 'ERR_CONNECTION' })
+  const readers = [follow(engine, 'owned', { owner: 'user-1' }), follow(engine, 'open', { owner: 'user-1' })]
+  for (const reader of readers) await reader.has(1)
+  assert.equal(open.signal.aborted, false)
+  // A cursor is good for its own generation.
+  owned.write('more')
+  const resumed = follow(engine, 'owned', { owner: 'user-1', from: seen, after: 1 })
+  await resumed.has(1)
+  assert.equal(resumed.chunks[0]?.data, 'more')
+  const from = `${open.generation}.1`
+  const astray = await follow(engine, 'owned', { owner: 'user-1', from, wait: 1 }).end()
+  assert.ok(['ERR_CONNECTION', 'ERR_TIMEOUT'].includes(`${astray.outcome}`), astray.outcome)
+  readers.push(resumed)
+  for (const id of ['owned', 'open']) {
+    assert.equal(await engine.stop(id, { owner: 'user-1' }), 'stopping')
+  }
+  for (const { signal } of [owned, open]) assert.equal((await aborted(signal, 20_000)).code, 'ERR_STOPPED')
+  await redis.start()
+  for (const producer of [owned, open]) assert.equal(await producer.complete(), 'stopped')
+  for (const reader of readers) assert.equal((await reader.end()).outcome, 'stopped')
 })
 
 test('G6: a stop from elsewhere says in time that Redis is away, and works when it is back', async (t) => {

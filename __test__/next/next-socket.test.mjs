@@ -31,22 +31,22 @@ function pausing() {
 }
 
 /**
- * A server of sockets. `sent` counts the frames of the socket that was opened last.
+ * A server of sockets. `eachFrame` is called when a frame was sent, with what was asked for when its socket was opened.
  * @param {import('node:test').TestContext} t
  * @param {import('tidemark/next').ChatRoutes} routes
  * @param {import('tidemark/next').ChatSocketOptions} [options]
- * @param {(socket: any, frames: number) => void} [eachFrame]
+ * @param {(socket: any, frame: any, asked: URL) => void} [eachFrame]
  */
 async function serve(t, routes, options, eachFrame = () => {}) {
   const server = createServer()
   const sockets = new WebSocketServer({ server })
   const handle = chatSocket(routes, options)
   sockets.on('connection', (socket, request) => {
-    let frames = 0
+    const asked = new URL(request.url ?? '/', 'ws://localhost')
     const { send } = socket
     socket.send = (/** @type {any[]} */ ...args) => {
       send.apply(socket, /** @type {any} */ (args))
-      eachFrame(socket, ++frames)
+      eachFrame(socket, JSON.parse(args[0]), asked)
     }
     handle(socket, request)
   })
@@ -295,63 +295,68 @@ eachStore('next-socket', (store) => {
 
   if (VERSIONS.includes(7)) {
     describe('ai 7', () => {
-      test('G1 a chat whose sockets are cut after every few chunks has the whole answer, once', async (t) => {
-        const sdk = await import('ai')
-        for (const [every, how] of /** @type {const} */ ([
-          [3, 'terminate'],
-          [7, 'close'],
-          [11, 'terminate'],
-          [34, 'close'],
-        ])) {
-          const engines = [open(), open()]
-          let step = 0
-          const generate = answer(() => new Promise((resolve) => setTimeout(resolve, 5)))
-          let further = every
-          const cut = (/** @type {any} */ socket, /** @type {number} */ frames) => {
-            if (frames !== further || step++ > 8) return
-            further += every
-            how === 'close' ? socket.close(1001) : socket.terminate()
-          }
-          const validate = /** @type {any} */ (sdk).safeValidateWebSocketChatTransportRequest
-          // Each socket may come to another server.
-          const servers = await Promise.all(
-            engines.map((engine) => serve(t, routesOf({ engine, generate }), { validate }, cut)),
-          )
+      test('G1 a chat whose sockets are cut after every k-th chunk, for each k, cleanly and not, has the whole answer, once', async (t) => {
+        const sdk = /** @type {any} */ (await import('ai'))
+        const validate = sdk.safeValidateWebSocketChatTransportRequest
+        const words = WORDS.slice(0, 12)
+        const length = words.length + 4
+        const generate = wordAnswer(words, () => new Promise((resolve) => setTimeout(resolve, 5)))
+        const cuts = Array.from({ length }, (_, index) => index + 1).flatMap((every) =>
+          /** @type {const} */ (['close', 'terminate']).map((how) => ({ every, how, done: 0 })),
+        )
+        const cut = (
+          /** @type {any} */ socket,
+          /** @type {any} */ { sequence },
+          /** @type {URL} */ asked,
+        ) => {
+          const one = cuts[Number(asked.searchParams.get('cut'))]
+          // Each socket has the answer from its beginning, and is cut after one more time k.
+          if (one === undefined || sequence + 1 !== one.every * (one.done + 1)) return
+          one.done++
+          one.how === 'close' ? socket.close(1001) : socket.terminate()
+        }
+        // Each socket may come to another server.
+        const servers = await Promise.all(
+          [open(), open()].map((engine) => serve(t, routesOf({ engine, generate }), { validate }, cut)),
+        )
+        const run = async (
+          /** @type {typeof cuts[number]} */ { every, how },
+          /** @type {number} */ index,
+        ) => {
+          const what = `${how} after every ${every}`
           const transports = servers.map(
             ({ url }) =>
-              new /** @type {any} */ (sdk).WebSocketChatTransport({
+              new sdk.WebSocketChatTransport({
                 url,
+                params: { cut: String(index) },
                 webSocket: WebSocket,
                 prepareReconnectToStreamRequest: () => ({ body: { after: 'user-hello' } }),
               }),
           )
-          const id = randomUUID()
-          let turn = 0
+          let turn = index
+          const next = () => transports[turn++ % 2]
           const chat = openChat(sdk, {
-            id,
+            id: randomUUID(),
             transport: {
               resumeStreamIsReplay: true,
-              sendMessages: (/** @type {any} */ options) => transports[0].sendMessages(options),
-              reconnectToStream: (/** @type {any} */ options) =>
-                transports[turn++ % 2].reconnectToStream(options),
+              sendMessages: (/** @type {any} */ options) => next().sendMessages(options),
+              reconnectToStream: (/** @type {any} */ options) => next().reconnectToStream(options),
             },
             onError: () => {},
           })
           await chat.sendMessage(userMessage('hello'))
-          for (let tries = 0; chat.status === 'error' && tries < 20; tries++) {
-            await deadline(chat.resumeStream(), 10_000, 'the answer is resumed')
+          for (let tries = 0; chat.status === 'error' && tries <= length; tries++) {
+            await deadline(chat.resumeStream(), 60_000, `the answer is resumed, ${what}`)
           }
-          assert.equal(chat.status, 'ready', `${chat.error}`)
-          assert.equal(textOf(chat.messages[1]), WORDS.join(''))
-          assert.deepEqual(
-            [
-              chat.messages.length,
-              chat.messages[1].parts.filter((/** @type {any} */ p) => p.type === 'text').length,
-            ],
-            [2, 1],
-          )
           for (const transport of transports) transport.close()
+          assert.equal(chat.status, 'ready', `${what}: ${chat.error}`)
+          assert.equal(textOf(chat.messages[1]), words.join(''), what)
+          const parts = chat.messages[1].parts.filter((/** @type {any} */ { type }) => type === 'text')
+          assert.deepEqual([chat.messages.length, parts.length], [2, 1], what)
         }
+        await Promise.all(cuts.map(run))
+        for (const { every, how, done } of cuts)
+          assert.equal(done, Math.floor(length / every), `all cuts were made, ${how} after every ${every}`)
       })
     })
   }

@@ -103,6 +103,30 @@ describe('commands [redis]', () => {
     assert.deepEqual(await streamKeys(), [])
   })
 
+  test('G9 a reader that waits for the next generation asks for nothing', async () => {
+    const [engine, other] = [open(), open()]
+    const producer = await engine.produce('between')
+    const reader = follow(other, 'between', { follow: 'all' })
+    await reader.has(0)
+    await producer.append('first')
+    await reader.has(1)
+    await producer.complete()
+    // Two looks of its own make it find that the generation is over; then there is nothing to look for.
+    await until(async () => (await watched(() => other.status('between'))).sent.length === 1, {
+      timeout: 20_000,
+      message: 'nothing is asked for',
+    })
+    const { sent } = await watched(async () => {
+      for (let round = 0; round < 20; round++) {
+        await other.status('between')
+        await setTimeout(50)
+      }
+    })
+    assert.ok(sent.length <= 24, `${sent}`)
+    await produceAll(engine, 'between', ['second'])
+    await reader.has(2)
+  })
+
   test('item 15 a batch is stored and published by one script, in one round trip', async () => {
     const engine = open()
     const producer = await engine.produce('one script')

@@ -42,10 +42,8 @@ async function startServer(extra) {
   const port = await freePort()
   const { program, args, cwd } = nextServer(port)
   const { NODE_TEST_CONTEXT: _, NODE_ENV: __, ...env } = process.env
-  const child = spawn(program, args, { cwd, env: { ...env, ...extra, NEXT_TELEMETRY_DISABLED: '1' } })
-  reap(child)
-  // A living child keeps the test file from ending.
-  after(() => child.kill('SIGKILL'))
+  /** @type {import('node:child_process').ChildProcess} */
+  let child
   const server = {
     port,
     origin: `http://127.0.0.1:${port}`,
@@ -54,24 +52,37 @@ async function startServer(extra) {
     isGone: false,
     /** How often its model was called, and how these calls ended. @param {'call' | 'done' | 'aborted'} what */
     model: (what) => server.output.split(`model: ${what}\n`).length - 1,
-    kill: () => child.kill('SIGKILL'),
-    /** Ends it; returns how many milliseconds that took. */
+    kill() {
+      server.isGone = true
+      child.kill('SIGKILL')
+    },
+    /** Tells it to end, and gives the milliseconds until it has. */
     async terminate() {
+      server.isGone = true
       const start = performance.now()
       child.kill('SIGTERM')
       await deadline(once(child, 'exit'), 20_000, `the server ends:\n${server.output}`)
       return performance.now() - start
     },
+    /** At first, and again after it has ended. */
+    async start() {
+      child = spawn(program, args, { cwd, env: { ...env, ...extra, NEXT_TELEMETRY_DISABLED: '1' } })
+      reap(child)
+      for (const stream of [child.stdout, child.stderr]) {
+        stream?.setEncoding('utf8').on('data', (text) => {
+          server.output += text
+        })
+      }
+      await until(async () => (await fetch(`${server.origin}/api/chats`)).ok, {
+        timeout: 30_000,
+        message: () => `the server answers:\n${server.output}`,
+      })
+      server.isGone = false
+    },
   }
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.setEncoding('utf8').on('data', (text) => {
-      server.output += text
-    })
-  }
-  await until(async () => (await fetch(`${server.origin}/api/chats`)).ok, {
-    timeout: 30_000,
-    message: () => `the server answers:\n${server.output}`,
-  })
+  // A child that lives keeps the test file from ending.
+  after(() => child.kill('SIGKILL'))
+  await server.start()
   return server
 }
 
@@ -102,7 +113,11 @@ export class Tab {
 
   /** @param {string} question */
   async ask(question) {
-    await this.page.getByLabel('Message').fill(question)
+    const input = this.page.getByLabel('Message')
+    // What Playwright fills in by WebDriver BiDi, React takes for what it has rendered itself, and hears of no change.
+    if (this.page.context().browser()?.browserType().name() === 'firefox')
+      await input.pressSequentially(question)
+    else await input.fill(question)
     await this.page.getByRole('button', { name: 'Send' }).click()
   }
 
@@ -122,9 +137,9 @@ export class Tab {
   }
 
   /** Waits for more text than so many characters. @param {number} length */
-  async hasMoreThan(length) {
+  async hasMoreThan(length, timeout = 30_000) {
     return until(async () => (await this.text()).length > length, {
-      timeout: 30_000,
+      timeout,
       message: `more than ${length} characters`,
     })
   }

@@ -297,4 +297,37 @@ mod tests {
         assert_eq!(wakes.load(Ordering::Relaxed), 1);
         assert!(outbox.is_idle());
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_neither_accepted_nor_refused_is_no_rest() {
+        let (outbox, wakes) = at_work();
+        outbox.add_unsettled(2);
+        outbox.settle(2);
+        a_moment().await;
+        outbox.add_unsettled(1);
+        tokio::time::sleep(REST * 3).await;
+        assert_eq!(wakes.load(Ordering::Relaxed), 0);
+        assert!(!outbox.is_idle());
+    }
+
+    #[test]
+    fn lines_of_the_log_are_bounded_and_those_left_out_are_counted() {
+        let outbox = Outbox::new(Box::new(|| ()), PACE);
+        for _ in 0..MOST_LINES + 5 {
+            outbox.log("{}");
+        }
+        assert_eq!(outbox.len(), MOST_LINES);
+        let next = || match outbox.pop_event() {
+            Some(Event::Log(line)) => line,
+            _ => panic!("no line of the log"),
+        };
+        next();
+        outbox.log("{\"line\":1}");
+        outbox.log("{}");
+        let lines: Vec<_> = (0..MOST_LINES).map(|_| next()).collect();
+        assert_eq!(lines.last().unwrap(), "{\"line\":1,\"missed\":5}");
+        assert!(outbox.is_empty());
+        outbox.log("{\"line\":2}");
+        assert_eq!(next(), "{\"line\":2,\"missed\":1}");
+    }
 }

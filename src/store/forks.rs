@@ -1,8 +1,8 @@
 //! Forks: logs that begin with a copy of another one's beginning (`docs/adr/0044-forks.md`).
 //!
-//! A fork is put down step by step where nobody sees it ([`Stage`]), and opened in one step with the write that makes it
-//! ([`LogCreate::stage`](super::logs::LogCreate::stage)). The log that it was forked from names its forks, and whoever asks for its name once it is
-//! deleted finds out whether one of them lives.
+//! The beginning of a fork is staged step by step where nobody sees it ([`Stage`]), and opened by the write that creates the fork
+//! ([`LogCreate::stage`](super::logs::LogCreate::stage)). Each log lists its forks; whoever needs the name of a deleted log checks whether one of
+//! them lives.
 
 use std::{fmt, str::FromStr};
 
@@ -15,10 +15,10 @@ use crate::{
     model::frame::{Reference, SealedFrame},
 };
 
-/// A log names so many forks at most. Those that are gone make room.
+/// The most forks that a log lists. Forks that are gone make room.
 pub const MAX_FORKS: usize = 1000;
 
-/// A fork knows the cursors of so many of the logs before it.
+/// The most earlier logs whose cursors a fork accepts.
 pub const MAX_ORIGINS: usize = 64;
 
 /// Where a fork comes from.
@@ -31,8 +31,8 @@ pub struct Fork {
     pub seq: u64,
     /// How much was asked for of what follows it: messages of a JSON log, else bytes of the next chunk.
     pub part: u64,
-    /// Of the logs before it, the oldest first: up to there their cursors are the fork's too. The last one is of the log that it was
-    /// forked from.
+    /// One for each log before it, the oldest first: up to this cursor, that log's cursors are valid for the fork, too. The last one is
+    /// of the log that it was forked from.
     #[serde(serialize_with = "texts")]
     pub origins: Vec<Cursor>,
 }
@@ -42,14 +42,14 @@ fn texts<S: serde::Serializer>(cursors: &[Cursor], serializer: S) -> Result<S::O
 }
 
 impl Fork {
-    /// Whether a chunk of another log is one of this fork.
+    /// Whether the cursor of an earlier log is valid for this fork.
     pub fn inherits(&self, cursor: Cursor) -> bool {
         self.origins
             .iter()
             .any(|origin| origin.generation == cursor.generation && cursor.seq <= origin.seq)
     }
 
-    /// The origins of a fork of a log, which has all of it up to `seq`.
+    /// The origins of a fork that shares a log up to `seq`; `fork` says where that log comes from, if it is a fork itself.
     pub fn origins_of(generation: Ulid, fork: Option<&Self>, seq: u64) -> Vec<Cursor> {
         let older = fork.map_or(&[][..], |fork| &fork.origins);
         let older = &older[older.len().saturating_sub(MAX_ORIGINS - 1)..];
@@ -61,7 +61,7 @@ impl Fork {
     }
 }
 
-/// As it is kept: `<seq> <part> <origin>,<origin>… <stream id>`.
+/// As it is stored: `<seq> <part> <origin>,<origin>… <stream id>`.
 impl fmt::Display for Fork {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {} ", self.seq, self.part)?;
@@ -92,32 +92,32 @@ impl FromStr for Fork {
     }
 }
 
-/// A step of putting a fork down. The same step again changes nothing.
+/// A step of staging a fork. A repeated step changes nothing.
 #[derive(Debug, Clone)]
 pub struct Stage {
-    /// Tells one attempt from another, of whom the last one that has begun goes on.
+    /// The attempt. A later one replaces it.
     pub id: Ulid,
     /// From 0, by one.
     pub step: u64,
-    /// What is put down.
+    /// What the step stores.
     pub part: StagePart,
 }
 
-/// See [`Stage`].
+/// What a [`Stage`] stores.
 #[derive(Debug, Clone)]
 pub enum StagePart {
-    /// What others have put down makes room: the first step.
+    /// The first step: removes what other attempts have staged.
     Begin,
-    /// Chunks that follow those before, or the first.
+    /// The next chunks.
     Frame {
         /// The seq of the last one.
         last: u64,
-        /// All of them.
+        /// The chunks.
         frame: SealedFrame,
     },
     /// A piece of a large chunk that a later frame refers to.
     Piece {
-        /// With the ordinal that the first step was answered with.
+        /// Has the ordinal that was the answer to the first step.
         large: Reference,
         /// From 0, by one.
         index: usize,
@@ -126,44 +126,44 @@ pub enum StagePart {
     },
 }
 
-/// What became of a step.
+/// The outcome of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Staged {
-    /// It is put down.
+    /// It is stored.
     Done {
         /// The ordinal that the fork will have.
         ordinal: u64,
     },
-    /// There is a stream.
+    /// The stream exists.
     Taken,
-    /// What was put down before it is gone, or somebody else has begun after it.
+    /// The steps before it are gone, or another attempt has begun since.
     Lost,
 }
 
-/// What is done about the forks of a log.
+/// An operation on the list of a log's forks.
 #[derive(Debug, Clone)]
 pub enum ForkList {
-    /// One is about to be opened; that this generation is still there is part of the answer.
+    /// Adds a fork that is about to be opened, if the log still has this generation.
     Add {
         /// The log's.
         generation: Ulid,
         /// The fork's stream.
         fork: String,
     },
-    /// These are gone. The name of a log that was deleted is free with its last one.
+    /// Drops forks that are gone. With the last one, the name of a deleted log is free.
     Drop(Vec<String>),
-    /// Nothing.
+    /// Only reads the list.
     Show,
 }
 
 /// The forks of a log.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Forks {
-    /// Their streams, some of which may be gone, or something else by now.
+    /// The listed streams. Some may be gone, or may not be forks of this log any more.
     pub streams: Vec<String>,
-    /// The log was deleted, and nobody has found out yet that all of them are gone.
+    /// The log was deleted, and not all of its forks were found to be gone.
     pub is_kept: bool,
-    /// Of [`ForkList::Add`]: it is noted. Else the log is another one, or gone, or has [`MAX_FORKS`].
+    /// The answer to [`ForkList::Add`]. False if the log is gone, has another generation, or has [`MAX_FORKS`].
     pub is_added: bool,
 }
 

@@ -95,7 +95,7 @@ pub struct Take {
     pub claim_idle: Duration,
     /// Items that were delivered this often become dead letters.
     pub max_deliveries: u64,
-    /// Takes first the items after this one that the consumer itself holds from an earlier life; others only when there are none.
+    /// Takes first the items after this one that the consumer itself holds already; others only when there are none.
     pub own: Option<ItemId>,
     /// Who asks.
     pub owner: OwnerCheck,

@@ -23,7 +23,7 @@ pub const NOBODY: Ulid = Ulid::nil();
 /// Its lease: longer than any log lives.
 pub const FOREVER: Duration = Duration::from_secs(1000 * 365 * 24 * 3600);
 
-/// A log remembers so many writers, engines and their callers' producers together; one more, and the half that has written last is kept.
+/// The most writers that a log remembers, engines and producers together. When one more comes, the half that has written last is kept.
 pub const MAX_WRITERS: usize = 1000;
 
 /// The part of a media type that counts when two are compared: in lower case, without parameters.
@@ -32,21 +32,21 @@ pub fn essence(content_type: &str) -> String {
     essence.trim().to_ascii_lowercase()
 }
 
-/// What to do about a log that is not there, or is.
+/// What a write that creates a log does if the log exists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IfThere {
-    /// A log that is there has to be as the new one would be, and nothing is written to it.
+    /// Compares its configuration with that of the new one, and writes nothing.
     Compare,
-    /// It is written to.
+    /// Writes to it.
     Write,
 }
 
-/// Makes a log.
+/// Creates a log.
 #[derive(Debug, Clone)]
 pub struct LogCreate {
     /// The id of its generation. Its time is replaced by that of the one before it, if that names a later one.
     pub generation: Ulid,
-    /// What it is made with.
+    /// Its options.
     pub config: LogConfig,
     /// How long its keys live after the last access, unless it ends at a set time.
     pub keep: Duration,
@@ -54,67 +54,68 @@ pub struct LogCreate {
     pub owner: Option<String>,
     /// The caller's metadata, a JSON text kept as it is.
     pub metadata: Option<String>,
-    /// What if it is there.
+    /// What to do if it exists.
     pub if_there: IfThere,
-    /// What it begins with follows by another write, and its close with that: [`LogWrite::close`] is compared, not done.
+    /// Its first chunk, and its close, come with a later write: here [`LogWrite::close`] is only compared.
     pub is_first_part: bool,
-    /// A fork is made of what this attempt has put down ([`Stage`](super::forks::Stage)): of nothing else, and only if it is not there.
+    /// Of a fork: the attempt whose staged beginning it is to have ([`Stage`](super::forks::Stage)). It is created with all of that or not at all, and
+    /// never compared.
     pub stage: Option<Ulid>,
 }
 
 /// A writer that numbers what it writes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogProducer {
-    /// Tells those apart who number what they append; 1 to 256 bytes.
+    /// The producer's name, 1 to 256 bytes.
     pub id: String,
     /// A later epoch fences the earlier ones.
     pub epoch: u64,
-    /// From 0, by one.
+    /// The number of the append: 0, 1, 2 …
     pub seq: u64,
 }
 
 /// Writes to a log. Exactly once: when `batch` is the writer's last accepted one, the stored answer is returned.
 #[derive(Debug, Clone)]
 pub struct LogWrite {
-    /// Makes the log first, if it is not there.
+    /// Creates the log first, if it does not exist.
     pub create: Option<LogCreate>,
-    /// Who writes, for a log that is there.
+    /// Who writes; checked if the log exists.
     pub owner: OwnerCheck,
     /// The engine that writes.
     pub writer: Ulid,
-    /// Tells its batches apart: each has a larger one than those before.
+    /// The number of its batch, larger than those before.
     pub batch: u64,
-    /// The last chunk that the engine knows of. A log that ends before it has lost something: that seq is not given to another chunk.
+    /// The last chunk that the engine knows of. A log that ends before it has lost chunks, whose seqs are not assigned again.
     pub known: Option<Cursor>,
-    /// The generation that the log has to be: the one that the pieces of `large` are in, or that the caller knows.
+    /// The generation that the log must have: that of the pieces of `large`, or the one that the caller names.
     pub generation: Option<Ulid>,
-    /// On whose behalf.
+    /// The numbered producer that writes.
     pub producer: Option<LogProducer>,
-    /// Has to be greater, byte by byte, than that of the write before.
+    /// Must be greater, byte by byte, than the previous write's.
     pub order: Option<String>,
-    /// The essence of a content type that the log's has to equal.
+    /// Must equal the essence of the log's content type.
     pub essence: Option<String>,
     /// The chunks, if any.
     pub frame: Option<EncodedFrame>,
-    /// The large chunk that the frame refers to, all of whose pieces have to be there. They are dropped with a refusal.
+    /// The large chunk that the frame refers to. All of its pieces must be there; a refusal drops them.
     pub large: Option<Reference>,
-    /// Whether it is closed.
+    /// Closes the log.
     pub close: bool,
     /// The frames to seal in the same step, after the chunks are appended and before the end.
     pub seal: Option<Seal>,
 }
 
-/// What became of it.
+/// The outcome of a write.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LogOutcome {
     /// Accepted.
     Written {
-        /// The last seq of what was written; of the log when that was nothing.
+        /// The last seq that was written; the log's last seq if nothing was.
         last: u64,
-        /// Whether the log was made.
+        /// Whether this write created the log.
         is_new: bool,
     },
-    /// It is there, as it would have been made.
+    /// It exists, with the same configuration.
     Exists,
     /// The producer has written this before, in this epoch and up to this seq.
     Duplicate {
@@ -127,7 +128,7 @@ pub enum LogOutcome {
     Missing,
     /// There is a stream of another kind.
     Other,
-    /// It was made differently.
+    /// It exists, with another configuration.
     Conflict,
     /// It is closed.
     Closed,
@@ -157,7 +158,7 @@ pub enum LogOutcome {
     Late,
     /// It was deleted, and the name is kept for its forks.
     Kept,
-    /// What was put down for the fork is gone, or there is a stream.
+    /// What was staged for the fork is gone, or the stream exists.
     Unstaged,
     /// There is no log to be forked.
     NoSource,
@@ -193,7 +194,7 @@ pub struct LogHead {
 /// The answer to [`LogWrite`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogWritten {
-    /// What became of it.
+    /// The outcome.
     pub outcome: LogOutcome,
     /// The log, if there is one.
     pub head: Option<LogHead>,

@@ -1,3 +1,4 @@
+import { uncached } from '../util/uncached.js'
 import type {
   ChatRequest,
   Credentials,
@@ -62,7 +63,7 @@ export class Requests<Message> {
   fetch(url: string, init: Init): Promise<Response> {
     const { fetch = globalThis.fetch } = this.#options
     const { credentials, ...rest } = init
-    return fetch(url, { ...rest, ...(credentials && { credentials }) })
+    return fetch(url, { ...uncached(), ...rest, ...(credentials && { credentials }) })
   }
 
   /** A request as the options and the hook describe it, before it is prepared. */

@@ -15,6 +15,7 @@
 import { messageChunks } from '../messages/message-chunks.js'
 import { markOf } from '../messages/message-mark.js'
 import { isCursor } from '../util/cursor.js'
+import { unrepeated } from './unrepeated.js'
 
 /** A message of any version of the SDK. */
 export interface SavedMessage {
@@ -26,17 +27,19 @@ export interface SavedMessage {
 
 /** Where the rest of an answer begins, and how it is joined to what the page has. */
 export interface Kept {
-  readonly cursor: string
+  /** Undefined: the answer is sent from its beginning. */
+  readonly cursor: string | undefined
   continued(rest: ReadableStream<never>, beginsAnew: () => boolean): ReadableStream<never>
 }
 
 /** Sends a request with this query to the routes. */
 export type Ask = (query: string) => Promise<Response>
 
-/** The result of {@link savedAnswer} for the transport; undefined: the answer has to come from its beginning. */
+/** The result of {@link savedAnswer} for the transport; undefined: the page has no part of an answer. */
 export type Saved = (chatId: string, ask: Ask) => Promise<Kept | undefined>
 
 type Chunk = Readonly<Record<string, unknown>>
+type Change = (chunk: Chunk) => Chunk[]
 
 /** Parts that continue in deltas with their id. */
 const SPOKEN: ReadonlySet<unknown> = new Set(['text', 'reasoning'])
@@ -58,22 +61,38 @@ export function savedAnswer(
   return async (chatId, ask) => {
     const message = typeof lastMessage === 'function' ? await lastMessage(chatId) : lastMessage
     if (message?.role !== 'assistant' || !Array.isArray(message.parts)) return undefined
-    const open = openParts(message.parts)
-    const mark = markOf(message.parts)
-    if (open === undefined || mark === undefined) return undefined
-    try {
-      const response = await ask(`seen=${encodeURIComponent(message.id)}&mark=${mark}`)
-      const isPlace = response.status === 200 && /json/.test(response.headers.get('content-type') ?? '')
-      // Older servers send the answer.
-      if (!isPlace) return void (await response.body?.cancel())
-      const { cursor } = (await response.json()) as { cursor?: unknown }
-      if (!isCursor(cursor)) return undefined
-      const continued: Kept['continued'] = (rest, beginsAnew) => join(message, open, rest, beginsAnew)
-      return { cursor, continued }
-    } catch {
-      // The request for the answer will report the error.
-      return undefined
+    // `ai` 5 continues a message in which a call's input is incomplete; the others start it over.
+    const isIncomplete = message.parts.some((part) => (part as Chunk | null)?.state === 'input-streaming')
+    const cursor = await placeOf(message, ask)
+    return {
+      cursor,
+      continued(chunks, beginsAnew) {
+        return changed(chunks, () => {
+          // Which of them this SDK is, is known once it reads.
+          const isContinued = isIncomplete && !beginsAnew()
+          if (cursor !== undefined)
+            return [joined(message, isContinued), isContinued ? [] : messageChunks(message, undefined)]
+          return [isContinued ? unrepeated(message) : (chunk) => [chunk], []]
+        })
+      },
     }
+  }
+}
+
+/** The cursor after which the rest of the answer begins; undefined: the message is not the beginning of the answer. */
+async function placeOf(message: SavedMessage, ask: Ask): Promise<string | undefined> {
+  const mark = openParts(message.parts) && markOf(message.parts)
+  if (mark === undefined) return undefined
+  try {
+    const response = await ask(`seen=${encodeURIComponent(message.id)}&mark=${mark}`)
+    const isPlace = response.status === 200 && /json/.test(response.headers.get('content-type') ?? '')
+    // Older servers send the answer.
+    if (!isPlace) return void (await response.body?.cancel())
+    const { cursor } = (await response.json()) as { cursor?: unknown }
+    return isCursor(cursor) ? cursor : undefined
+  } catch {
+    // The request for the answer will report the error.
+    return undefined
   }
 }
 
@@ -89,38 +108,49 @@ function openParts(parts: readonly unknown[]): Map<unknown, unknown> | undefined
   return open
 }
 
-/** The chunks of the kept parts, then those of the rest. */
-function join(
-  message: SavedMessage,
-  open: ReadonlyMap<unknown, unknown>,
-  rest: ReadableStream<never>,
-  beginsAnew: () => boolean,
-): ReadableStream<never> {
-  const reader = rest.getReader()
-  /** The parts that have begun within the rest. */
+/** Makes the rest's chunks of the kept parts continue these. */
+function joined(message: SavedMessage, isContinued: boolean): Change {
+  const open = openParts(message.parts)
+  /** The parts that have begun for the SDK. */
   const begun = new Set<string>()
-  let isFirst = true
-  const named = (chunk: Chunk): Chunk => {
-    const [kind, what] = `${chunk.type}`.split('-')
-    if (!SPOKEN.has(kind)) return chunk
+  return (chunk) => {
+    const [kind = '', what] = `${chunk.type}`.split('-')
+    if (!SPOKEN.has(kind)) return [chunk]
     const name = `${kind} ${chunk.id}`
     if (what === 'start') begun.add(name)
-    else if ((what === 'delta' || what === 'end') && !begun.has(name) && open.has(kind))
-      return { ...chunk, id: open.get(kind) }
-    return chunk
+    const id = open?.get(kind)
+    if (id === undefined || begun.has(name)) return [chunk]
+    const isBegun = !isContinued || begun.has(`${kind} ${id}`)
+    if (isBegun) return [{ ...chunk, id }]
+    if (what === 'end') return []
+    // The SDK continues the message, but not the text: what is left of that is a part of its own.
+    begun.add(`${kind} ${id}`)
+    return [
+      { type: `${kind}-start`, id },
+      { ...chunk, id },
+    ]
   }
+}
+
+/** The chunks of a stream, each replaced by what `begin` says, after others. It is called at the first read. */
+function changed(
+  stream: ReadableStream<never>,
+  begin: () => [change: Change, before: Iterable<object>],
+): ReadableStream<never> {
+  const reader = stream.getReader()
+  let change: Change | undefined
   const source = {
     async pull(controller: ReadableStreamDefaultController<unknown>) {
-      if (isFirst) {
-        isFirst = false
-        // The SDK continues its message, in which a call's input is incomplete, and cannot start that call again.
-        const goesOn =
-          !beginsAnew() && message.parts.some((part) => (part as Chunk | null)?.state === 'input-streaming')
-        if (!goesOn) for (const chunk of messageChunks(message, undefined)) controller.enqueue(chunk)
+      let before: Iterable<object> = []
+      if (change === undefined) [change, before] = begin()
+      for (const chunk of before) controller.enqueue(chunk)
+      for (;;) {
+        const { done, value } = await reader.read()
+        if (done) return controller.close()
+        const chunks = change(value)
+        for (const chunk of chunks) controller.enqueue(chunk)
+        if (chunks.length > 0) return
       }
-      const { done, value } = await reader.read()
-      if (done) controller.close()
-      else controller.enqueue(named(value))
     },
     cancel: (reason: unknown) => reader.cancel(reason),
   }

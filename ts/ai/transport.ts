@@ -162,7 +162,7 @@ export class TidemarkChatTransport<Message = unknown> {
     const { abortSignal: signal = null } = request
     for (let tries = 1; ; tries++) {
       const target = await this.#requests.target(request, after)
-      const query = kept ? `replay=exact&cursor=${kept.cursor}` : ''
+      const query = kept?.cursor ? `replay=exact&cursor=${kept.cursor}` : ''
       try {
         const response = await this.#requests.fetch(withQuery(target.url, query), { ...target.init, signal })
         if (response.status === 204) return null

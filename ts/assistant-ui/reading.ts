@@ -36,7 +36,7 @@ export async function* read(
     for await (const chunk of log.read({ from, signal, wait: 0 })) {
       const failure = failureOf(chunk)
       if (failure !== undefined) throw new Error(failure)
-      // Nobody else's bytes, whatever is done with them.
+      // A copy, which the reader may change.
       yield { cursor: chunk.cursor, chunk: new Uint8Array(encoded(chunk.data)) }
     }
   } catch (error) {

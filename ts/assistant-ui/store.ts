@@ -164,7 +164,7 @@ function generationOf(lease: ResumableStreamLease): string {
   return isCursor(cursorAt(given, 0)) ? given : NEVER
 }
 
-/** The generations that a store has acquired, which fence those who pass no lease. */
+/** The generations that a store has acquired, which fence callers that pass no lease. */
 class Acquired {
   readonly #generations = new Map<string, string>()
 
@@ -176,7 +176,7 @@ class Acquired {
     this.#generations.delete(oldest as string)
   }
 
-  /** The generation that somebody writes to; undefined: whichever it is. */
+  /** The generation that a caller may write to; undefined: any. */
   held(id: string, lease: ResumableStreamLease | undefined): string | undefined {
     return lease === undefined ? this.#generations.get(id) : generationOf(lease)
   }

@@ -1,6 +1,7 @@
 import { clearTimeout, MAX_PAUSE_MS, setTimeout } from '../util/browser-timers.js'
 import { generationOf, seqOf } from '../util/cursor.js'
 import { type Event, EventParser } from '../util/sse-parser.js'
+import { uncached } from '../util/uncached.js'
 import { type AckOptions, Acks } from './acks.js'
 import { FollowError, isEventStream, isPassing, refusal, retryAfter, UI_MESSAGES } from './responses.js'
 
@@ -273,7 +274,7 @@ export class Follow implements AsyncIterableIterator<FollowedChunk> {
     const wanted = typeof given === 'function' ? await given() : given
     const headers = sure(() => new Headers(wanted), 'headers: are malformed')
     for (const [name, value] of Object.entries(init.headers ?? {})) headers.set(name, value)
-    return fetch(url, { ...init, headers, ...(credentials && { credentials }) })
+    return fetch(url, { ...uncached(), ...init, headers, ...(credentials && { credentials }) })
   }
 }
 

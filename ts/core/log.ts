@@ -19,7 +19,7 @@ import { Chunk } from './chunk'
 import { status } from './status'
 import { Subscription } from './subscription'
 
-/** @internal A page, with where its log comes from if it is a fork, see `ForkOrigin`. */
+/** @internal A page, with the origins of its log if that is a fork: see {@link api.LogFork}. */
 export type LookedAt = api.LogPage & { readonly origins: readonly string[] }
 
 const NOTHING: Payload = { tags: new Uint32Array(0), arena: new Uint8Array(1) }
@@ -123,7 +123,7 @@ export class Log implements api.Log {
     }
   }
 
-  /** @internal Its status, if it is this owner's; for what the store does for everybody. */
+  /** @internal Its status; refuses another owner, for operations that the store does for everybody. */
   async check(): Promise<api.StreamStatus | null> {
     const there = await this.status()
     const owner = there?.owner ?? null
@@ -190,7 +190,7 @@ export class Log implements api.Log {
     }
   }
 
-  /** Of what has come to nothing. */
+  /** The error for an append that found no log to write to. */
   #refusal(outcome: LogAnswer['outcome'], source: string): TidemarkError {
     const other = `the log ${JSON.stringify(source)}`
     switch (outcome) {

@@ -20,7 +20,7 @@ const EXPOSED = [
 
 type Fields = Record<string, string | undefined>
 
-/** A refusal: its status, the code that its body has, words, and headers. */
+/** A refusal: the response's status, the code and message of its body, and its headers. */
 export class Refusal extends Error {
   readonly status: number
   readonly code: string
@@ -34,7 +34,7 @@ export class Refusal extends Error {
   }
 }
 
-/** A response with what all of them have. */
+/** A response with the headers that all responses have. */
 export function answer(
   status: number,
   fields: Fields = {},

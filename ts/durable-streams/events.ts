@@ -9,7 +9,7 @@ import { answer } from './answers'
 import { offsetOf } from './offsets'
 import { isJson } from './requests'
 
-/** So many chunks make one event, at most. */
+/** The most chunks of one event. */
 const MOST = 256
 
 type Format = 'json' | 'text' | 'base64'

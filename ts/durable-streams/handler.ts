@@ -26,7 +26,7 @@ export interface DurableStreamsOptions {
   prefix?: string | undefined
   /** The longest body, 1 byte to 32 MiB. Default 32 MiB. A JSON array is at most 1 MiB, unless it is one message. */
   maxBodyBytes?: number | undefined
-  /** How long a stream lives after its last use that was made with neither `Stream-TTL` nor `Stream-Expires-At`: 1 s to 36,500 days, default `'7d'`. */
+  /** How long a stream created without `Stream-TTL` and `Stream-Expires-At` lives after its last use: 1 s to 36,500 days, default `'7d'`. */
   ttl?: Duration | undefined
   /** How long a long poll waits, 1 ms to 1 hour. Default 20,000. */
   longPollMs?: number | undefined
@@ -74,7 +74,7 @@ export function durableStreams(options: DurableStreamsOptions): (request: Reques
     if (permission !== true && owner === undefined) throw new Refusal(403, 'forbidden', 'this is not allowed')
     return (engine as Engine).log(id, { owner })
   }
-  /** A fork shows what the other stream has. */
+  /** The source of a fork, if one is asked for: whoever creates the fork must be allowed to read it. */
   const fork = async (request: Request): Promise<Fork | Response | null> => {
     const forking = forkingOf(request, prefix)
     if (forking === null) return null

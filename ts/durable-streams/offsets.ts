@@ -1,4 +1,4 @@
-// Offsets of Durable Streams are cursors whose texts sort as the chunks do.
+// Offsets of Durable Streams: cursors, in a form that sorts as the chunks do.
 
 import { cursorAt, generationOf, seqOf } from '../util/cursor'
 
@@ -7,14 +7,14 @@ const OFFSET = /^([0-7][0-9A-HJKMNP-TV-Z]{25})_(\d{16})$/
 const FIRST = '0000000000000000_0000000000000000'
 const BEYOND = '9999999999999999_9999999999999999'
 
-/** The first chunks of a fork have the offsets of the stream that they are from. */
+/** The offset of a cursor. Chunks that a fork has inherited keep the offsets of the stream that they come from. */
 export function offsetOf(cursor: string, origins: readonly string[] = []): string {
   const seq = seqOf(cursor)
   const origin = origins.find((origin) => seq <= seqOf(origin))
   return `${generationOf(origin ?? cursor)}_${String(seq).padStart(16, '0')}`
 }
 
-/** Where a client wants to begin; undefined for what is no offset. */
+/** The position of an offset; undefined if the text is none. */
 export function placeOf(offset: string): string | undefined {
   if (offset === '-1' || offset === FIRST) return 'start'
   if (offset === 'now' || offset === BEYOND) return 'now'
@@ -23,7 +23,7 @@ export function placeOf(offset: string): string | undefined {
   return generation === undefined || !Number.isSafeInteger(number) ? undefined : cursorAt(generation, number)
 }
 
-/** Where a stream is to be forked, for which an offset has to be one of its own; undefined for what is none. */
+/** The position of an offset at which to fork, where `-1` and `now` are not allowed; undefined if the text is none. */
 export function forkPlaceOf(offset: string): string | undefined {
   const place = offset === FIRST || OFFSET.test(offset) ? placeOf(offset) : undefined
   return (
@@ -34,7 +34,7 @@ export function forkPlaceOf(offset: string): string | undefined {
 const EPOCH = Date.UTC(2024, 9, 9)
 const INTERVAL_MS = 20_000
 
-/** What keeps caches from answering a poll with an answer to the one before: not a place in the stream. */
+/** A text that keeps caches from answering a poll with an earlier poll's answer. It is not a position in the stream. */
 export function cacheCursor(given: string | null): string {
   const now = Math.floor((Date.now() - EPOCH) / INTERVAL_MS)
   const known = given !== null && /^\d{1,15}$/.test(given) ? Number(given) : -1

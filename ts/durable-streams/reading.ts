@@ -112,14 +112,14 @@ async function poll(
   return answer(204, { ...fields, 'Content-Type': undefined })
 }
 
-/** Waits until something follows, or nothing will, or for long enough. */
+/** Waits for a chunk, for the close, or until the time is over. */
 async function change(log: Log, from: string, signal: AbortSignal, ms: number): Promise<void> {
   const over = AbortSignal.any([signal, AbortSignal.timeout(ms)])
   const following = log.follow({ from, signal: over })
   try {
     await following.next()
   } catch (error) {
-    // Whatever has happened, the page that is read next shows.
+    // The next page shows what has happened.
     if (!over.aborted && !(error instanceof TidemarkError)) throw error
   } finally {
     await following.return()

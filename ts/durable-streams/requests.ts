@@ -1,4 +1,4 @@
-// What requests of the Durable Streams protocol say.
+// Reads and checks requests of the Durable Streams protocol.
 
 import type { ChunkData } from '../../index'
 import { bytesOf, TooLargeError } from '../http/body'
@@ -7,7 +7,7 @@ import { forkPlaceOf } from './offsets'
 
 const MAX_ID_BYTES = 512
 
-/** Whatever comes after the prefix is the stream's id, with the slashes in it. */
+/** The stream's id: all of the path after the prefix, including slashes. */
 export function idOf(url: URL, prefix: string): string {
   if (!url.pathname.startsWith(prefix)) throw new Refusal(404, 'not_found', 'there is nothing here')
   let id: string
@@ -48,7 +48,7 @@ export function isJson(contentType: string | undefined): boolean {
   return contentType?.split(';')[0]?.trim().toLowerCase() === 'application/json'
 }
 
-/** The messages of a JSON body, each as a text: an array is taken apart, by one level. */
+/** The messages of a JSON body, each as a text. An array is flattened by one level. */
 export function messages(body: Uint8Array): string[] {
   let value: unknown
   try {
@@ -59,7 +59,7 @@ export function messages(body: Uint8Array): string[] {
   return (Array.isArray(value) ? value : [value]).map((message) => JSON.stringify(message))
 }
 
-/** What a body appends. */
+/** The chunks that a body appends. */
 export function chunksOf(body: Uint8Array, contentType: string | undefined): ChunkData[] {
   if (body.byteLength === 0) return []
   return isJson(contentType) ? messages(body) : [body]
@@ -104,12 +104,12 @@ export function isClosing(headers: Headers): boolean {
   return headers.get('Stream-Closed')?.trim().toLowerCase() === 'true'
 }
 
-/** What a stream is to be forked from. */
+/** What the headers of a fork ask for. */
 export interface Forking {
   source: string
-  /** A cursor, `'start'`, or the end. */
+  /** A cursor or `'start'`; null: the end. */
   at: string | null
-  /** So many messages, or bytes, of what follows. */
+  /** How many messages, or bytes, of what follows are added. */
   part: number
 }
 
@@ -136,7 +136,7 @@ export function forkingOf({ url, headers }: Request, prefix: string): Forking | 
   return { source: sourceOf(from, url, prefix), at, part }
 }
 
-/** Its path; another server's streams cannot be forked. */
+/** The id of the stream to fork, from its path. Streams of another server cannot be forked. */
 function sourceOf(path: string, url: string, prefix: string): string {
   if (!path.startsWith('/') || !URL.canParse(path, url)) {
     throw new Refusal(400, 'bad_fork', 'Stream-Forked-From is the path of a stream of this server')
@@ -148,7 +148,7 @@ function sourceOf(path: string, url: string, prefix: string): string {
   return idOf(source, prefix)
 }
 
-/** How long a stream is to live. */
+/** The lifetime that a request asks for. */
 export function lifetimeOf(headers: Headers): { ttlMs: number | null; expiresAt: number | null } {
   const [ttl, end] = [headers.get('Stream-TTL'), headers.get('Stream-Expires-At')]
   if (ttl !== null && end !== null) {

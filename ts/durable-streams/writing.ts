@@ -13,7 +13,7 @@ import { bodyOf, chunksOf, type Forking, isClosing, lifetimeOf, orderOf, produce
 
 export interface WriteLimits {
   maxBodyBytes: number
-  /** Of streams without a lifetime of their own. */
+  /** The lifetime of streams that were given none. */
   keepMs: number
 }
 
@@ -44,7 +44,7 @@ async function write(log: Log, args: Partial<AppendArgs>, chunks: ChunkData[]) {
   }
 }
 
-/** What a stream is to be forked from, as whoever asks may use it. */
+/** A fork whose source the caller may read. */
 export interface Fork extends Forking {
   log: Log
   owner: string | null
@@ -136,7 +136,7 @@ export async function append(log: Log, request: Request, limits: WriteLimits): P
     if (done.head === null) throw await missing(log)
     return written(done, producer, done.head, body.byteLength > 0)
   } catch (error) {
-    // What is wrong with the stream is said before what is wrong with the request.
+    // In the protocol, what is wrong with the stream comes before what is wrong with the request.
     if (error instanceof Refusal && error.status === 400) await checkStream(log)
     throw error
   }
@@ -206,7 +206,7 @@ function written(done: LogAnswer, producer: AppendArgs['producer'], head: Head, 
   }
 }
 
-/** A stop's reason as a header may carry it. */
+/** The reason of a stop, in the characters of a header. */
 function shown(reason: string | null): string | undefined {
   return reason === null ? undefined : encodeURIComponent(reason)
 }

@@ -15,7 +15,7 @@ export interface InspectorAccess {
 /** True or {@link InspectorAccess}: the visitor may enter. Anything else, for instance null, or an error: the visitor may not. */
 export type Authorize = (request: Request) => MaybePromise<boolean | InspectorAccess | null | undefined>
 
-/** Who looks, once let in. */
+/** A visitor who may enter. */
 export interface Viewer {
   /** Null: all streams. */
   owner: string | null
@@ -25,7 +25,7 @@ export interface Viewer {
 
 const accessFields = object({ owner, write: flag, showData: flag })
 
-/** Undefined: not let in. */
+/** Undefined: the visitor may not enter. */
 export async function viewerOf(
   request: Request,
   authorize: Authorize,
@@ -35,23 +35,23 @@ export async function viewerOf(
   if (given !== true && (typeof given !== 'object' || given === null)) return undefined
   const access = given === true ? {} : accessFields(given, 'what authorize has returned')
   return {
-    // An owner that is not known is nobody's, not everybody's.
+    // An `owner` that is undefined must not mean all streams.
     owner: given !== true && 'owner' in given ? (access.owner ?? '') : null,
     write: offered.write && access.write !== false,
     showData: offered.showData && access.showData !== false,
   }
 }
 
-/** Whether the viewer may know that a stream is there. */
+/** Whether the viewer may know that this stream exists. */
 export function isSeen({ owner }: Viewer, stream: { owner: string | null }): boolean {
   return owner === null || stream.owner === owner
 }
 
-/** Says so of requests by which another site would use the visitor's browser: it cannot set this header without asking. */
+/** Whether the browser sent this request for a page of another site. No page can change this header. */
 export function isForeign(request: Request): boolean {
   const site = request.headers.get('sec-fetch-site')
   return site !== null && site !== 'same-origin' && site !== 'none'
 }
 
-/** What a request that changes something has to carry, beside JSON as its type. */
+/** Required, together with a JSON content type, by requests that change something. */
 export const WRITE_HEADER = 'x-tidemark-inspector'

@@ -2,20 +2,21 @@ import type { DeadChunk, DeadFinished, StreamStatus } from '../../index'
 import type { Engine } from '../core/engine'
 import { unlessRefused } from '../errors/refused'
 import { isSeen, type Viewer } from './access'
+import type { Happening } from './answers'
 import { excerpt } from './excerpt'
-import { type Happening, logged, reasoned } from './history'
+import { logged, reasoned } from './history'
 import type { Survey } from './survey'
 
-/** Dead letters of one group that are shown. */
+/** The most dead letters that are shown for a group. */
 const LETTERS = 50
 
-/** A stream that the viewer may see, or null. */
+/** A stream's status; null if there is none that the viewer may see. */
 export async function seen(engine: Engine, viewer: Viewer, streamId: string): Promise<StreamStatus | null> {
   const status = await engine.status(streamId)
   return status !== null && isSeen(viewer, status) ? status : null
 }
 
-/** What a stream's page shows: `api/stream`. */
+/** The answer to `api/stream`, for a stream's page. */
 export async function detail(
   engine: Engine,
   survey: Survey,
@@ -40,7 +41,7 @@ export async function detail(
   }
 }
 
-/** For an owner, no more than of the generation that is theirs: what the log tells, and what was here before, may be others'. */
+/** Events seen by the inspector. An owner gets those of the current generation only: others, and log entries, may concern another owner. */
 function noticed(survey: Survey, viewer: Viewer, { streamId, generation }: StreamStatus): Happening[] {
   const seen = survey.history.of(streamId)
   return viewer.owner === null
@@ -48,7 +49,7 @@ function noticed(survey: Survey, viewer: Viewer, { streamId, generation }: Strea
     : seen.filter((each) => each.generation === generation)
 }
 
-/** What the stream itself says of its last generation, and what was noticed beside that. */
+/** The start and end that the status gives, and other events that were seen. */
 function timeline(status: StreamStatus, noticed: Happening[]): Happening[] {
   const { streamId, generation, state, reason, startedAt, updatedAt } = status
   const base = { streamId, generation }
@@ -56,10 +57,10 @@ function timeline(status: StreamStatus, noticed: Happening[]): Happening[] {
   if (state !== 'active')
     facts.push({ ...base, at: updatedAt.getTime(), kind: 'end', text: reasoned(state, reason) })
   const known = new Set(facts.map(({ kind }) => kind))
-  // The stream knows better when.
+  // Of an event that the status also gives, the status has the exact time.
   const others = noticed
     .filter((each) => each.generation !== generation || !known.has(each.kind))
-    // A stop that was noticed together with the end that it led to came before it.
+    // A stop may be seen together with the end that it caused, but it came first.
     .map((each) =>
       each.kind === 'stop' && each.generation === generation && state !== 'active'
         ? { ...each, at: Math.min(each.at, updatedAt.getTime()) }
@@ -68,7 +69,7 @@ function timeline(status: StreamStatus, noticed: Happening[]): Happening[] {
   return [...others, ...facts].sort((one, other) => one.at - other.at)
 }
 
-/** The dead letters of a group: `api/dead`. Without a stream, those of finished generations. */
+/** The answer to `api/dead`: a group's dead letters. Without a stream, those of the queue of finished generations. */
 export async function letters(
   engine: Engine,
   viewer: Viewer,
@@ -94,20 +95,20 @@ export async function letters(
   return { letters: shown, isCut: false }
 }
 
-/** Null: there is no such stream, or it is not this viewer's. */
+/** Null: there is no such stream that the viewer may see. */
 export async function lettersOf(
   engine: Engine,
   viewer: Viewer,
   group: string,
   streamId: string | null,
 ): Promise<AsyncIterable<DeadChunk | DeadFinished> | null> {
-  // The queue of finished generations is everybody's.
+  // The queue of finished generations contains those of all owners.
   if (streamId === null) return viewer.owner === null ? engine.deadLetters({ group }) : null
   const status = await seen(engine, viewer, streamId)
   return status && engine.deadLetters({ group, streamId, owner: status.owner ?? undefined })
 }
 
-/** Tells a group's letters apart. */
+/** Identifies a letter within its group. */
 export function keyOf(letter: DeadChunk | DeadFinished): string {
   return 'streamId' in letter ? `${letter.generation} ${letter.streamId}` : letter.cursor
 }

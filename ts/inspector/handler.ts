@@ -24,9 +24,9 @@ const checkOptions = object({
   onError: callback<unknown>,
 })
 
-/** A body that changes something is short. */
+/** The largest body of a request that changes something. */
 const MOST_BODY_BYTES = 8 * 1024
-/** The memory of some streams is measured so often, while somebody looks. */
+/** How often the memory of some streams is measured while a page is open. */
 const MEMORY_MS = 30_000
 
 export interface InspectorOptions {
@@ -41,7 +41,7 @@ export interface InspectorOptions {
   onError?: OnError | undefined
 }
 
-/** Answers the requests for the page and for all that lies below it. */
+/** Answers requests for the page and for the paths below it. */
 export type Inspector = (request: Request) => Promise<Response>
 
 /**
@@ -52,7 +52,7 @@ export function inspector(options: InspectorOptions): Inspector {
   return openInspector(options, false)
 }
 
-/** `isOutside`: the engine is made for looking alone, and what it counts is of no interest. */
+/** `isOutside`: the engine is the inspector's own, whose metrics say nothing. */
 export function openInspector(options: InspectorOptions, isOutside: boolean): Inspector {
   required(checkOptions(options, 'options'), 'options', 'engine', 'authorize')
   const { authorize, write = false, showData = false, onError } = options
@@ -61,7 +61,7 @@ export function openInspector(options: InspectorOptions, isOutside: boolean): In
   listen()
   return async (request) => {
     try {
-      // A page that another site frames or asks for is told nothing, whoever the visitor is.
+      // Refused before `authorize`: such a request carries the visitor's cookies.
       if (isForeign(request) && !isNavigation(request)) {
         return refused(403, 'ERR_FORBIDDEN', 'this was asked for by another site')
       }
@@ -75,7 +75,7 @@ export function openInspector(options: InspectorOptions, isOutside: boolean): In
   }
 }
 
-/** A visitor who follows a link: the page itself is nothing secret, and cannot be read from where they came from. */
+/** Whether the visitor follows a link. The page itself contains no secret, and the other site cannot read it. */
 function isNavigation(request: Request): boolean {
   return request.method === 'GET' && request.headers.get('sec-fetch-mode') === 'navigate'
 }
@@ -96,7 +96,7 @@ class Parts {
     this.#lists = new Lists(this.#survey)
   }
 
-  /** The last two parts of a path say what is wanted, so that it does not matter what is in front of them. */
+  /** Only the last two segments of the path matter, so that the inspector can be mounted anywhere. */
   async route(request: Request, viewer: Viewer): Promise<Response> {
     const { pathname, searchParams } = new URL(request.url)
     const [, kind, name = ''] = /\/(api|page)\/([a-z.-]+)$/.exec(pathname) ?? []
@@ -138,7 +138,7 @@ class Parts {
   async #write(request: Request, viewer: Viewer, name: string): Promise<Response> {
     if (request.method !== 'POST')
       return refused(405, 'ERR_METHOD', 'only POST is for this', { allow: 'POST' })
-    // Neither can be sent from another site's page without asking, and nobody answers that it may.
+    // A page of another site could send these only after a preflight request, which is refused.
     const isOurs =
       request.headers.get(WRITE_HEADER) !== null &&
       /^application\/json\b/.test(request.headers.get('content-type') ?? '')
@@ -157,7 +157,7 @@ class Parts {
   #measure(): void {
     if (now() - this.#measuredAt < MEMORY_MS) return
     this.#measuredAt = now()
-    // It may be refused, which the doctor tells of.
+    // Redis may refuse this to the user; the doctor reports it.
     this.#engine.sampleMemory({ streams: 16 }).catch(() => {})
   }
 }
@@ -166,7 +166,7 @@ function missing(): Response {
   return refused(404, 'ERR_NOT_FOUND', 'there is no such stream')
 }
 
-/** Errors whose words are the asker's own doing; those of the store and of the application name servers and more. */
+/** Statuses of the errors whose messages may be shown: they repeat the request. Others may name servers. */
 const HARMLESS: Readonly<Record<string, number>> = { ERR_INVALID_ARGUMENT: 400, ERR_NOT_FOUND: 404 }
 
 function failure(error: unknown, words: (error: unknown) => string): Response {

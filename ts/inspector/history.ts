@@ -1,21 +1,12 @@
 import { subscribe } from 'node:diagnostics_channel'
 import type { LogEntry, StreamStatus } from '../../index'
+import type { Happening } from './answers'
 
 type Known = Omit<StreamStatus, 'metadata'>
 
-/** What has happened to a stream, as far as somebody saw it. */
-export interface Happening {
-  /** Milliseconds since 1970; of what was noticed between two looks, the second one's. */
-  at: number
-  streamId: string
-  generation: string | null
-  kind: 'start' | 'takeover' | 'producers' | 'stop' | 'end' | 'gone' | 'log'
-  text: string
-}
-
 const MOST = 1_000
 
-/** The last happenings of all streams. */
+/** The latest events of all streams. */
 export class History {
   #all: Happening[] = []
 
@@ -28,7 +19,7 @@ export class History {
     return this.#all.filter((each) => each.streamId === streamId)
   }
 
-  /** What is told by the difference between two looks at a stream. */
+  /** Adds the events that lie between two states of a stream. */
   compare(before: Known, now: Known, at: number): void {
     const { streamId, generation, state, producers } = now
     const add = (kind: Happening['kind'], text: string) => this.add({ at, streamId, generation, kind, text })
@@ -50,11 +41,11 @@ export function reasoned(what: string, reason: string | null): string {
   return reason ? `${what}: ${reason}` : what
 }
 
-/** What the engines of this process say of streams, for all inspectors in it. */
+/** Log entries about streams from all engines of this process, shared by its inspectors. */
 const entries: Happening[] = []
 let isListening = false
 
-/** Listens to the log from now on, once for the process. */
+/** Starts to collect log entries; does nothing if called again. */
 export function listen(): void {
   if (isListening) return
   isListening = true
@@ -67,7 +58,7 @@ export function listen(): void {
   })
 }
 
-/** What was logged of a stream. Engines with another store or prefix are not told apart. */
+/** The log entries about a stream, including those about streams of the same id in other stores or prefixes. */
 export function logged(streamId: string): Happening[] {
   return entries.filter((each) => each.streamId === streamId)
 }

@@ -14,20 +14,20 @@ const KEYS: Readonly<Record<string, (each: Sighting) => number | string>> = {
   size: ({ bytes }) => bytes,
   producers: ({ producers }) => producers,
   lag: ({ lag }) => lag ?? -1,
-  // Within a state the newest first, so that rows stay where they are.
+  // Within a state the newest come first: an order that does not change with each survey.
   state: ({ state, startedAt }) => -STATES.indexOf(state) * 1e15 + startedAt.getTime(),
   owner: ({ owner }) => owner ?? '',
   stream: ({ streamId }) => streamId,
 }
 
-/** What can be said of a list before a page of it is shown. */
+/** The streams that a query matches, sorted, and their totals. */
 interface Found {
   of: readonly Sighting[]
   wanted: readonly Sighting[]
   about: object
 }
 
-/** Lists that were asked for since the last look at all streams: a page asks for the same one again and again. */
+/** The most lists that are kept until the next survey, because pages repeat their queries. */
 const MOST_KEPT = 16
 
 export class Lists {
@@ -38,7 +38,7 @@ export class Lists {
     this.#survey = survey
   }
 
-  /** What the list on the page shows: `api/look`. */
+  /** The list in the answer to `api/look`. */
   async look(viewer: Viewer, query: URLSearchParams): Promise<object> {
     const survey = this.#survey
     const { wanted, about } = this.#find(await survey.all(query.has('fresh')), viewer, query)
@@ -74,7 +74,7 @@ function found(everything: readonly Sighting[], viewer: Viewer, query: URLSearch
   for (const each of found) states[each.state] = (states[each.state] ?? 0) + 1
   const wanted = sorted(state === null ? found : found.filter((each) => each.state === state), query)
   const active = all.filter((each) => each.state === 'active')
-  // Null at the first look, which knows no rates yet.
+  // After the first survey no rate is known yet.
   const isNew = active.length > 0 && active.every(({ rate }) => rate === null)
   const about = {
     total: all.length,
@@ -92,7 +92,7 @@ function sum(list: readonly Sighting[], of: (each: Sighting) => number): number 
   return list.reduce((total, each) => total + of(each), 0)
 }
 
-/** Those that are shown, as they are now; one that has gone in between is left as it was, and out of the next list. */
+/** The current state of the streams on a page. A stream that is gone keeps its last state until the next survey. */
 async function renewed(survey: Survey, viewer: Viewer, shown: readonly Sighting[]): Promise<Sighting[]> {
   if (shown.length === 0) return []
   const now = await survey.renew(shown.map(({ streamId }) => streamId))
@@ -121,16 +121,16 @@ function sorted(list: readonly Sighting[], query: URLSearchParams): Sighting[] {
     .map(({ each }) => each)
 }
 
-/** The largest first; texts too. */
+/** Descending, for numbers and for texts. */
 function compare(one: number | string, other: number | string): number {
   return one < other ? 1 : one > other ? -1 : 0
 }
 
-/** What the engine of this process says of itself. Outside, it has written nothing, and is not asked. */
+/** The engine in every answer. `isOutside`: the inspector has an engine of its own, whose metrics say nothing. */
 export function engineNow(engine: Engine, viewer: Viewer, isOutside: boolean): object {
   const { url, keyPrefix, state } = engine.toJSON()
   const about = { at: Date.now(), url, keyPrefix, state }
-  // It counts what all owners do.
+  // The metrics count the work for all owners.
   if (viewer.owner !== null) return { ...about, memory: null, inside: null }
   const { memory, ...metrics } = engine.metrics()
   const sample = memory && { averageBytes: memory.averageBytes, largestBytes: memory.largestBytes }

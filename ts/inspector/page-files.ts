@@ -10,7 +10,7 @@ const TYPES: Readonly<Record<string, string>> = {
 
 let files: ReadonlyMap<string, Buffer> | undefined
 
-/** The page's files by their names, read once. The folder is written out so that file tracers see it. */
+/** The page's files by name, read once. The folder is a literal, so that bundlers' file tracing finds it. */
 function pageFiles(): ReadonlyMap<string, Buffer> {
   files ??= new Map(
     readdirSync(join(__dirname, 'page')).map((name) => [name, readFileSync(join(__dirname, 'page', name))]),
@@ -18,16 +18,16 @@ function pageFiles(): ReadonlyMap<string, Buffer> {
   return files
 }
 
-/** One of the files that the page asks for; null when there is none of this name. */
+/** A file of the page; null if there is no such file. */
 export function asset(name: string): Response | null {
   const type = TYPES[name.slice(name.lastIndexOf('.') + 1)]
   const bytes = pageFiles().get(name)
   return type === undefined || bytes === undefined ? null : answer(new Uint8Array(bytes), type)
 }
 
-/** The page itself, for this path: what it asks for lies below. */
+/** The page itself. Its other requests go to paths below this one. */
 export function page(path: string): Response {
-  // One slash at the beginning: two would begin another server's name.
+  // Two slashes at the beginning would make the next segment a host name.
   const base = `/${path.replace(/^\/+|\/+$/g, '')}/`.replace(/^\/\/$/, '/')
   const html = String(pageFiles().get('index.html')).replace(
     '<base href="./">',

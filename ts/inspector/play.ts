@@ -7,18 +7,18 @@ import type { Viewer } from './access'
 import { excerpt } from './excerpt'
 import { answer } from './responses'
 
-/** Chunks gather for so long before they are told. */
+/** Milliseconds for which chunks are collected into one event. */
 const GATHER_MS = 100
-/** Of those that are told at once, so many are told one by one: the last ones. */
+/** The most chunks of an event that are listed, the last ones; the others are only counted. */
 const MOST_SHOWN = 200
-/** So many are told at once, and then others get their turn. */
+/** The most chunks in an event; after it, other work of the process gets a turn. */
 const MOST_GATHERED = 2_000
-/** Characters of payload that are told at once. */
+/** The most characters of payload in an event. */
 const MOST_TEXT = 64 * 1024
 const ROOM_BYTES = 256 * 1024
 const encoder = new TextEncoder()
 
-/** A stream as it is being written, for the page's EventSource: `api/play`. Without `showData`, all of it but what it says. */
+/** The answer to `api/play`: a stream's chunks as they are written, for an `EventSource`; without `showData`, their sizes only. */
 export function play(
   engine: Engine,
   viewer: Viewer,
@@ -97,7 +97,7 @@ class Player {
       this.#flush()
       await new Promise((resolve) => setImmediate(resolve))
     } else this.#timer ??= setTimeout(() => this.#flush(), GATHER_MS)
-    // Nobody reads: the engine keeps its chunks until somebody does.
+    // The page reads no further: leave the chunks in the engine until it does.
     while ((this.#controller?.desiredSize ?? 0) <= 0 && !this.left.signal.aborted) {
       await new Promise<void>((resolve) => {
         this.#hasRoom = resolve
@@ -132,7 +132,7 @@ class Player {
   }
 }
 
-/** Chunks that are told together. */
+/** Chunks of one event. */
 class Gathered {
   count = 0
   cursor = ''

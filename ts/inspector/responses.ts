@@ -1,4 +1,4 @@
-/** Nothing but this page's own files runs, is framed, or is asked for. */
+/** Allows the page its own files and requests to its own server, and nothing else; no site may frame it. */
 const POLICY = [
   "default-src 'none'",
   "script-src 'self'",
@@ -10,7 +10,7 @@ const POLICY = [
   "frame-ancestors 'none'",
 ].join('; ')
 
-/** Of every response. */
+/** Headers of every response. */
 const HEADERS = {
   'content-security-policy': POLICY,
   'x-content-type-options': 'nosniff',
@@ -34,7 +34,7 @@ export function json(value: unknown, status = 200, more?: Record<string, string>
   return answer(JSON.stringify(value), 'application/json', status, more)
 }
 
-/** `code` is for programs, `message` for people. */
+/** A refusal: `code` is for programs, `message` for people. */
 export function refused(
   status: number,
   code: string,

@@ -3,45 +3,45 @@ import type { Engine } from '../core/engine'
 import { now } from '../util/timers'
 import { History } from './history'
 
-/** A look at all streams costs something: the next one waits so many times as long as it took. */
+/** How many times the CPU time of a survey has to pass before the next one. */
 const PACE = 200
-/** And at least so long. */
+/** The shortest time between two surveys. */
 const LEAST_MS = 1_000
-/** More streams than these are not looked at. */
+/** The most streams in a survey. */
 const MOST_STREAMS = 20_000
-/** A rate is measured over at least so long. */
+/** The shortest time over which a rate is measured. */
 const LEAST_RATE_MS = 700
 
-/** What may be long, and is not for a list, is not kept. */
+/** A status without its metadata, which may be large. */
 export type Known = Omit<StreamStatus, 'metadata'>
 
 export type Sighting = Known & {
-  /** Chunks a second since the last time that it was looked at; null at the first. */
+  /** Chunks per second since the last status; null if there was none. */
   rate: number | null
-  /** Of the consumer that is furthest behind; null without consumers. */
+  /** The lag of the consumer that is furthest behind; null without consumers. */
   lag: number | null
 }
 
 interface Seen {
   status: Sighting
-  /** What the rate was measured against. */
+  /** The status from which the rate is measured. */
   since: { at: number; generation: string; lastSeq: number }
 }
 
 /**
- * What is known of all streams: shared by all who look, renewed when somebody asks and enough time has passed, so that nobody
- * looking costs nothing, and somebody looking less than a hundredth of a processor.
+ * The status of all streams, shared by all pages. It is renewed when a page asks and enough time has passed: without a page it costs
+ * nothing, and with pages less than a hundredth of a processor.
  */
 export class Survey {
   readonly history = new History()
   readonly #engine: Engine
   #seen = new Map<string, Seen>()
-  /** The same list as long as no other look has ended. */
+  /** Another array after each survey. */
   #list: readonly Sighting[] = []
   #running: Promise<void> | undefined
   #endedAt = Number.NEGATIVE_INFINITY
   #pauseMs = LEAST_MS
-  /** Damaged streams, which a list leaves out. */
+  /** How many streams could not be read, and are missing from the list. */
   damaged = 0
   isCut = false
 
@@ -49,26 +49,26 @@ export class Survey {
     this.#engine = engine
   }
 
-  /** How old the list is and how long it may get, in milliseconds. */
+  /** How old the list is, and how old it may become, in milliseconds. */
   get age(): { ageMs: number; everyMs: number } {
     return { ageMs: Math.max(0, now() - this.#endedAt), everyMs: this.#pauseMs }
   }
 
-  /** All streams, as of the last look; waits for the first one only, or for one that is `fresh`. */
+  /** All streams. Waits for the first survey; later the last one is returned while another runs, unless `fresh` is set. */
   async all(fresh = false): Promise<readonly Sighting[]> {
     const isFirst = this.#endedAt === Number.NEGATIVE_INFINITY
     if (fresh || isFirst || now() - this.#endedAt > this.#pauseMs) {
       this.#running ??= this.#look().finally(() => {
         this.#running = undefined
       })
-      // Otherwise what is told of its failure is told to whoever waits for the next one.
+      // If it fails, the next caller that waits gets the error.
       if (fresh || isFirst) await this.#running
       else this.#running.catch(() => {})
     }
     return this.#list
   }
 
-  /** Looks at these streams again, in one request. */
+  /** The current status of these streams; null for those that are gone. */
   async renew(streamIds: string[]): Promise<Map<string, Sighting | null>> {
     const found = new Map<string, Sighting | null>()
     const statuses = await this.#engine.statuses(streamIds)
@@ -97,9 +97,9 @@ export class Survey {
     this.#list = Array.from(seen.values(), ({ status }) => status)
     this.damaged = damaged
     const { user, system } = process.cpuUsage(cpu)
-    // Waiting for the store costs nothing; what the process has done beside it, neither.
+    // The survey costs no more than the time it took, nor than the CPU time of the whole process.
     const cost = Math.min(now() - begin, (user + system) / 1_000)
-    // The second look comes soon whatever the first cost: there is no rate without it.
+    // Rates need a second survey: it comes soon, whatever the first one cost.
     const isFirst = this.#endedAt === Number.NEGATIVE_INFINITY
     this.#pauseMs = isFirst ? LEAST_MS : Math.max(LEAST_MS, Math.round(cost * PACE))
     this.#endedAt = now()

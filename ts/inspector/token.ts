@@ -4,11 +4,11 @@ import type { Inspector } from './handler'
 import { answer, refused } from './responses'
 
 /**
- * Lets in who has the token: in the address once, for which the browser is given a cookie, and as a cookie or a header from then on.
- * Asks for a name that is this server's, so that nobody else's name that leads here (DNS rebinding) is of use.
+ * Lets in requests with the token: in the URL, which is then exchanged for a cookie; in this cookie; or in a header. The request's host
+ * must be a name of this server: another name that resolves to it (DNS rebinding) is refused.
  */
 export function guarded(inspect: Inspector, token: string, host: string, port: number): Inspector {
-  // Cookies know no ports.
+  // Cookies are shared by all ports of a host.
   const cookie = `tidemark_${port}`
   const isRight = (given: string | undefined): boolean => isSecret(given, token)
   return async (request) => {
@@ -19,7 +19,7 @@ export function guarded(inspect: Inspector, token: string, host: string, port: n
     const asked = url.searchParams.get('token')
     if (asked !== null && request.method === 'GET' && url.pathname === '/') {
       if (!isRight(asked)) return stranger()
-      // The address that stays in the browser's bar and history has no secret in it.
+      // Keeps the token out of the address bar and the history.
       const value = `${cookie}=${token}; Path=/; HttpOnly; SameSite=Strict`
       return answer(null, 'text/plain', 303, { location: '/', 'set-cookie': value })
     }
@@ -32,10 +32,10 @@ export function guarded(inspect: Inspector, token: string, host: string, port: n
   }
 }
 
-/** What a token is made of: nothing that a cookie or an address would have to escape. */
+/** A token's characters: none needs escaping in a cookie or a URL. */
 export const TOKEN = /^[\w-]{16,128}$/
 
-/** An address, which no foreign name is, `localhost`, or what the server was told to listen on. */
+/** Whether a host is an IP address, `localhost`, or the name that the server listens on. */
 function isOurName(header: string | null, host: string): boolean {
   if (header === null || !URL.canParse(`http://${header}`)) return false
   const name = new URL(`http://${header}`).hostname.replace(/^\[(.*)\]$/, '$1')

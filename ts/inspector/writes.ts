@@ -5,7 +5,7 @@ import { consumer, streamId } from '../options/fields'
 import type { Viewer } from './access'
 import { keyOf, lettersOf, seen } from './detail'
 
-/** Undefined: there is nothing of this name, for this viewer at least. */
+/** Resolves to undefined if the viewer can see nothing of this name. */
 type Write = (engine: Engine, viewer: Viewer, body: unknown) => Promise<object | undefined>
 
 const id = { id: streamId }
@@ -18,13 +18,13 @@ const cleanupFields = object({
 })
 const letterFields = object({ ...id, group: consumer, key: text(1, 2048) })
 
-/** What the page may ask for if it may write: `POST api/<name>`. */
+/** The requests that change something, by name: `POST api/<name>`. */
 export const WRITES: Readonly<Record<string, Write>> = {
   async stop(engine, viewer, body) {
     const { reason, ...given } = stopFields(body, 'body')
     const found = await seen(engine, viewer, idOf(given))
     if (found === null) return undefined
-    // Whoever may write here may stop the stream.
+    // A viewer who may write acts for the stream's owner.
     const owner = found.owner ?? undefined
     return { result: await engine.stop(found.streamId, { reason, owner }) }
   },
@@ -35,7 +35,7 @@ export const WRITES: Readonly<Record<string, Write>> = {
   },
 
   async cleanup(engine, viewer, body) {
-    // It looks at all streams, whoever owns them.
+    // A clean-up covers the streams of all owners.
     if (viewer.owner !== null) return undefined
     const { olderThan, dryRun, outcomes } = cleanupFields(body, 'body')
     return engine.cleanup({ olderThan, dryRun, outcomes: outcomes as Outcome[] | undefined })

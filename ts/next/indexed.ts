@@ -1,4 +1,4 @@
-/** Answers by the numbers of their chunks, for clients that count: every chunk as it was written, from one of them on. */
+/** Answers for clients that count chunks: every chunk as it was written, from a number on. */
 import type * as api from '../../index'
 import { FailedError, GapError, InterruptedError, invalidArgument } from '../errors/errors'
 import { wording as wordingOf } from '../errors/wording'
@@ -9,10 +9,10 @@ import { answerResponse, isCutShort } from './answer-response'
 import type { Started } from './answer-start'
 import { forbidden, isAfter, nothing, type ResumeOptions } from './responses'
 
-/** Which answer, and which of its chunks come first that the client has not been sent. */
+/** An answer, and how many of its chunks do not count because its client was not sent them. */
 export interface Run {
   readonly chatId: string
-  /** Of the chat's answers; undefined: the current one. */
+  /** Which of the chat's answers; undefined: the current one. */
   readonly generation: string | undefined
   /** How many chunks are before the client's first one, which has the index 0. */
   readonly hidden: number
@@ -20,7 +20,7 @@ export interface Run {
 
 const RUN = /^([0-7][0-9A-HJKMNP-TV-Z]{25})\.(\d{1,9})\.(.+)$/s
 
-/** What `WorkflowChatTransport` repeats when it asks for the rest of an answer: opaque to it, and no secret. */
+/** The id with which `WorkflowChatTransport` asks for the rest of an answer. It is opaque to the client, and no secret. */
 export function runIdOf(run: { chatId: string; generation: string; hidden: number }): string {
   return encodeURIComponent(`${run.generation}.${run.hidden}.${run.chatId}`)
 }
@@ -78,7 +78,7 @@ export async function indexedResponse(
   const isCurrent = generation === status.generation
   const count = Math.max(0, status.lastSeq - status.firstSeq + 1 - run.hidden)
   const start = run.hidden + (index < 0 ? Math.max(0, count + index) : index)
-  // Where the one before the current answer began is not known: its chunks are counted.
+  // The first seq is known of the current answer only: of the one before, the first chunks are read and skipped.
   const from = cursorAt(generation, isCurrent ? status.firstSeq - 1 + start : 0)
   const left = new AbortController()
   const signal = AbortSignal.any([options.signal, left.signal])
@@ -108,13 +108,13 @@ function startedWith(texts: Texts, leave: () => void = ignore): Started {
 
 const FINISH = '{"type":"finish"}'
 
-/** A chat without an answer to go on with, for a client that waits for one's end. */
+/** For a client that waits for a `finish` where there is no answer to resume. */
 async function* finish(): Texts {
   yield FINISH
   return 'complete'
 }
 
-/** The chunks after `from`, but for the first few; and, if it is needed, a `finish` whatever the end. */
+/** The chunks after `from` without the first few, and, if the client needs one, a `finish`, however the answer ended. */
 async function* copy(
   engine: api.Engine,
   streamId: string,
@@ -143,7 +143,7 @@ async function* copy(
   return 'complete'
 }
 
-/** What is said of an answer that has come to a bad end; undefined: it is only this connection that has. */
+/** The text of the error for an answer that ended badly; undefined if only this connection did. */
 function endOf(error: unknown): string | undefined {
   if (error instanceof FailedError) return error.reason
   if (error instanceof InterruptedError) return `interrupted: ${error.reason}`

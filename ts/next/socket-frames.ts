@@ -1,7 +1,7 @@
 /** The frames of the AI SDK's `WebSocketChatTransport`, as its server reads and writes them. */
 import { invalidArgument } from '../errors/errors'
 
-/** What asks for an answer. */
+/** What frames that ask for an answer have in common. */
 interface AskingFrame {
   readonly requestId: string
   /** The chat. */
@@ -28,7 +28,7 @@ export interface ResumeFrame extends AskingFrame {
   readonly lastSequence?: number | undefined
 }
 
-/** Its sender does not want the answer to that request any more. */
+/** The client does not want the answer to that request any more. */
 export interface AbortFrame {
   readonly type: 'abort'
   readonly requestId: string
@@ -38,7 +38,7 @@ export type ChatFrame = SendFrame | ResumeFrame | AbortFrame
 
 const MAX_ID_BYTES = 256
 
-/** A frame out of its text; throws for what is none. */
+/** Parses a frame; throws if the text is none. */
 export function parseFrame(text: string): ChatFrame {
   const frame: unknown = JSON.parse(text)
   if (!isRecord(frame) || !isRequestId(frame.requestId)) throw invalidArgument('frame', 'has no requestId')

@@ -9,13 +9,13 @@ export interface UpgradeRequest {
 }
 
 /**
- * What no script in a browser can set on a request of its own, so that a server may believe it, and what is about the connection.
- * A frame cannot set it either.
+ * Headers that servers may trust because no script of a page can set them, and headers of the connection: the headers of a frame cannot
+ * set them either.
  */
 const UNTOLD =
   /^(cookie2?|origin|host|referer|date|via|te|trailer|expect|upgrade|connection|keep-alive|transfer-encoding|forwarded|content-(length|encoding|type)|accept-(charset|encoding)|access-control-.*|sec-.*|proxy-.*|x-(forwarded|real|vercel)-.*|(cf|true|fly)-.*)$/
 
-/** What belongs to the opening of a socket alone. */
+/** Headers that concern only the opening of a socket. */
 const HANDSHAKE = /^(connection|upgrade|sec-websocket-.*|content-.*|transfer-encoding|keep-alive)$/
 
 function headersOf(opened: UpgradeRequest, frame: Readonly<Record<string, string>>): Headers {
@@ -28,13 +28,13 @@ function headersOf(opened: UpgradeRequest, frame: Readonly<Record<string, string
   return headers
 }
 
-/** Where the socket was opened, as a page at that host has it. */
+/** The address at which the socket was opened. */
 export function addressOf({ url, headers }: UpgradeRequest): URL {
   const host = headers.host ?? headers[':authority'] ?? 'localhost'
   return new URL(url ?? '/', `http://${host}`)
 }
 
-/** What the SDK's transports over HTTP would send. */
+/** The request that the SDK's HTTP transport would send. */
 export function questionOf(opened: UpgradeRequest, frame: SendFrame, signal: AbortSignal): Request {
   const { id, messages, trigger, messageId, metadata } = frame
   const headers = headersOf(opened, frame.headers)
@@ -43,7 +43,7 @@ export function questionOf(opened: UpgradeRequest, frame: SendFrame, signal: Abo
   return new Request(addressOf(opened), { method: 'POST', headers, body, signal })
 }
 
-/** The same for the current answer, every chunk as it was written, from this one on. */
+/** A request for the current answer's chunks after `lastSequence`, as they were written. */
 export function resumptionOf(opened: UpgradeRequest, frame: ResumeFrame, signal: AbortSignal): Request {
   const url = addressOf(opened)
   for (const name of ['watch', 'startIndex', 'cursor', 'lastEventId', 'after']) url.searchParams.delete(name)
@@ -55,7 +55,7 @@ export function resumptionOf(opened: UpgradeRequest, frame: ResumeFrame, signal:
   return new Request(url, { headers, signal })
 }
 
-/** Asks for the answer's stop. */
+/** A request to stop the answer. */
 export function stopOf(opened: UpgradeRequest, frame: SendFrame | ResumeFrame): Request {
   return new Request(addressOf(opened), { method: 'DELETE', headers: headersOf(opened, frame.headers) })
 }

@@ -36,7 +36,7 @@ export type ValidateFrame = (options: { value: unknown }) => MaybePromise<{ succ
 
 export interface ChatSocketOptions {
   /**
-   * Looks at each frame before anything is done for it: `safeValidateWebSocketChatTransportRequest` of `ai` 7, which also checks the
+   * Checks each frame before it is handled: `safeValidateWebSocketChatTransportRequest` of `ai` 7, which also checks the
    * messages. Default: only the frame's own fields are checked.
    */
   validate?: ValidateFrame | undefined
@@ -46,21 +46,21 @@ export interface ChatSocketOptions {
    */
   stopOnAbort?: boolean | undefined
   /**
-   * Pages of which other origins may open sockets, such as `'https://app.example.com'`; browsers ask nobody before they do. Default: only
-   * those of the host that is asked.
+   * Other origins whose pages may open sockets, such as `'https://app.example.com'`; browsers do not ask the server first. Default: only
+   * pages of the host itself.
    */
   origins?: string[] | undefined
   /** The longest frame of a client, in bytes: a longer one closes the socket (1009). 1 to 134,217,728, default 16,777,216. */
   maxFrameBytes?: number | undefined
   /** How many requests a socket may have under way: one more is answered with an error. 1 to 10,000, default 64. */
   maxRequests?: number | undefined
-  /** An answer waits while so many bytes wait for the client. 1 to 134,217,728, default 262,144. */
+  /** An answer pauses while this many bytes wait for the client. 1 to 134,217,728, default 262,144. */
   maxBufferedBytes?: number | undefined
 }
 
 const MIB = 1 << 20
 const OPEN = 1
-/** How often a socket that the client does not empty is looked at. */
+/** How often a socket is checked whose client does not read. */
 const LOOK_MS = 10
 
 /** Close codes of RFC 6455 and of its registry. */
@@ -80,7 +80,7 @@ const fields = {
 
 /**
  * Serves the routes of a chat to `WebSocketChatTransport`. `authorize` is asked for each frame, with a request that has the socket's
- * cookies and address, and the frame's headers. A client that goes stops nothing.
+ * cookies and address, and the frame's headers. A client that disconnects stops nothing.
  *
  * ```ts
  * const serve = chatSocket(routes, { validate: safeValidateWebSocketChatTransportRequest })
@@ -133,7 +133,7 @@ class Connection {
     this.#settings = settings
     socket.on('message', (data: unknown, isBinary?: boolean) => void this.#hear(data, isBinary))
     socket.on('close', () => this.#leave())
-    // What is wrong with a connection closes it.
+    // A close follows.
     socket.on('error', ignore)
   }
 
@@ -164,7 +164,7 @@ class Connection {
       if (await this.#isValid(frame)) await this.#answer(asked)
       else this.#socket.close(REFUSED, 'Invalid frame')
     } catch (error) {
-      // The routes answer for what is wrong; this is a defect of theirs or of `validate`.
+      // The routes turn errors into responses: this is a defect in them or in `validate`.
       console.error(error)
       if (!asked.left.signal.aborted) this.#send(errorFrame(requestId, 'An error occurred.'))
     } finally {
@@ -195,11 +195,11 @@ class Connection {
     const isWhole = await this.#copy(requestId, response.body, first, signal)
     if (signal.aborted) return
     if (isWhole) this.#send(endFrame(requestId))
-    // The answer goes on elsewhere. An end, or an error, would be taken for its own.
+    // The answer goes on elsewhere: the client would take an `end` or `error` frame for the answer's own.
     else this.#socket.close(RESTART, 'The server restarts')
   }
 
-  /** Whether the answer came to its end. */
+  /** Sends the chunks of an answer. Resolves to whether it came to its end. */
   async #copy(
     requestId: string,
     body: ReadableStream<Uint8Array>,
@@ -231,7 +231,7 @@ class Connection {
     }
   }
 
-  /** Waits until the client has taken what is there. */
+  /** Waits until the client has read enough. */
   async #room(): Promise<void> {
     const most = this.#settings.maxBufferedBytes ?? MIB / 4
     while (this.#socket.readyState === OPEN && this.#socket.bufferedAmount > most) {
@@ -261,7 +261,7 @@ class Connection {
   }
 }
 
-/** What a refusal says, for whoever shows errors to users: the routes' own words are meant for that. */
+/** The message of a refusal, for users to read: the routes' own messages are meant for them. */
 async function wordsIn(response: Response): Promise<string> {
   const text = await response.text().catch(() => '')
   try {

@@ -1,4 +1,4 @@
-// What the adapters to other people's interfaces are given.
+// Options and arguments of the adapters to other projects' interfaces.
 
 import type { Engine as PublicEngine } from '../../index'
 import { invalidArgument } from '../errors/errors'
@@ -12,16 +12,16 @@ export function engine(value: unknown, field: string): PublicEngine {
   return anEngine(value, field) as PublicEngine
 }
 
-/** What the ids of an adapter's streams begin with. */
+/** The beginning of the ids of an adapter's streams. */
 export const prefix: Check<string> = text(0, 64)
 
-/** The longest name that an adapter is given, with a prefix still a stream's id. */
+/** The longest id that an adapter takes: with a prefix, it is still a stream's id. */
 const MAX_ID_BYTES = 448
 const id: Check<string> = text(1, MAX_ID_BYTES)
 
 /**
- * Somebody else's id, which often comes from a client: neither control characters, which could end a header or a line of a log, nor
- * `..` as a step of a path.
+ * An id from elsewhere, often from a client. Refused are control characters, which could end a header or a line of a log, and `..` as a
+ * step of a path.
  */
 export function foreignId(value: unknown, field: string): string {
   const given = id(value, field)
@@ -30,7 +30,7 @@ export function foreignId(value: unknown, field: string): string {
   throw invalidArgument(field, 'must have neither control characters nor . or .. as a step of a path')
 }
 
-/** What a log takes at once: chunks of so many bytes together, or one. */
+/** The most bytes that a log takes at once, unless one chunk alone has more. */
 const MAX_TOGETHER = 1 << 20
 const MAX_CHUNKS = 1024
 

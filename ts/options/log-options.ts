@@ -54,7 +54,7 @@ export interface LogArgs {
   streamId: string
   owner: string | null
   create: Omit<NonNullable<AppendArgs['create']>, 'isCompared' | 'keepMs'>
-  /** Of a log without an end of its own. */
+  /** How long a log without a fixed end is kept after its last use. */
   keepMs: number
   /** Whether a content type was given. */
   hasType: boolean

@@ -108,7 +108,7 @@ function durability(log: Log, { runId, offset }: Source, settings: Settings): Ti
 
 /** As the chunks are kept. All are refused if one is no chunk. */
 function texts(chunks: readonly unknown[]): string[] {
-  // A hole is no chunk either.
+  // Unlike `map`, this visits the holes of an array, which are refused too.
   return Array.from(chunks, (chunk, index) => textOf(chunk, `chunks[${index}]`))
 }
 

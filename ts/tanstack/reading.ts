@@ -33,7 +33,7 @@ export async function* read(log: Log, reading: Reading): AsyncGenerator<Entry, v
   const page = await look(log, place.from)
   if (page === null && place.runId !== undefined) throw unknownRun(log)
   const late = new AbortController()
-  // Without any, whatever comes first is what comes now.
+  // In a run without chunks, every position is the start: the first chunk is waited for.
   const isEmpty = page === null || (page.next.endsWith('.0') && !page.closed)
   const timer = isEmpty ? setTimeout(() => late.abort(), deadlineMs) : undefined
   const over = signal === undefined ? late.signal : AbortSignal.any([signal, late.signal])

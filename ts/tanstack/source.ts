@@ -1,4 +1,4 @@
-// Which run is meant, and after what.
+// The run that a request names, and the offset.
 
 import { invalidArgument } from '../errors/errors'
 import { foreignId } from '../options/adapters'

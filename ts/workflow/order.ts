@@ -1,8 +1,8 @@
-// The order of calls, some of which do not know yet what they are about.
+// Keeps the order of calls, although some have to wait for the id of their run.
 
 /**
- * Begins what is asked for one name in the order of the calls. `prepare` may take its time; `begin` is called for one after the other
- * and only has to begin at once, not to be done.
+ * Calls `begin` for a name in the order of the calls of `run`, each once its own `prepare` is done. The next `begin` does not wait for the
+ * result of the one before.
  */
 export class Order {
   readonly #tails = new Map<string, Promise<unknown>>()
@@ -16,7 +16,7 @@ export class Order {
     const prepared = prepare()
     // Nothing to wait for.
     if (before === undefined && prepared === undefined) return begin()
-    // It is told below, and must not be nobody's until then.
+    // A failure is reported below. Until then it must not count as unhandled.
     prepared?.catch(() => {})
     let result: Promise<R> | undefined
     const begun = (async () => {
@@ -35,8 +35,8 @@ export class Order {
 }
 
 /**
- * One after the other. What was asked for before a failure was known fails with it, so that what is tried again comes in the right
- * order.
+ * Does one piece of work after the other. Those that were queued before a failure was known fail with it, so that a caller who tries all of
+ * them again keeps their order.
  */
 export class Turns {
   #last: Promise<unknown> = Promise.resolve()

@@ -8,7 +8,7 @@ import type { ChunksPage, GetChunksOptions, StreamInfo } from './types'
 
 const DEFAULT_LIMIT = 100
 const MAX_LIMIT = 1000
-/** A page has no more than a chunk beyond this. */
+/** A page ends with the chunk that exceeds this. */
 const MAX_PAGE_BYTES = 8 << 20
 
 const startIndex = integer(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER, 'chunks')
@@ -19,7 +19,7 @@ const pageOptions = object({
     typeof value === 'string' ? value : refuse(field, 'the cursor of a page', value),
 })
 
-/** What a stream has from an index on, to its close. One that is not there is waited for. */
+/** The chunks of a stream from an index on, to its close. Waits for a stream that does not exist yet. */
 export async function read(log: Log, given: number | undefined): Promise<ReadableStream<Uint8Array>> {
   const index = startIndex(given ?? 0, 'startIndex')
   const from = index < 0 ? await fromEnd(log, index) : index
@@ -32,14 +32,14 @@ export async function read(log: Log, given: number | undefined): Promise<Readabl
         if (done) controller.close()
         else controller.enqueue(value)
       },
-      // A loop that waits is only ended so.
+      // Nothing else ends a loop that waits for a chunk.
       cancel: () => left.abort(),
     },
     { highWaterMark: 0 },
   )
 }
 
-/** Where that is, of what is there by now. */
+/** The position that a negative index has now. */
 async function fromEnd(log: Log, index: number): Promise<string | number> {
   const page = await log.look({ from: index, limit: 1 })
   if (page === null) return 0
@@ -62,7 +62,7 @@ async function* following(
       return undefined
     } catch (error) {
       if (signal.aborted) return undefined
-      // Nobody has written for a day.
+      // There has been no such stream for a day: it is waited for again.
       const isMissing = error instanceof TidemarkError && error.code === 'ERR_NOT_FOUND'
       if (hasBegun || !isMissing || typeof from === 'string') throw error
     }
@@ -103,14 +103,14 @@ export async function infoOf(log: Log): Promise<StreamInfo> {
   return { tailIndex: seqOf(page.next) - 1, done: page.closed }
 }
 
-/** The names that a list has, each once. */
+/** The names in a list, each once. */
 export async function names(log: Log): Promise<string[]> {
   const found = new Set<string>()
   for await (const chunk of log.present()) found.add(chunk.text())
   return [...found]
 }
 
-/** Bytes of the caller's own. */
+/** A copy, which the caller may change. */
 function bytesOf({ data }: Chunk): Uint8Array {
   return new Uint8Array(encoded(data))
 }

@@ -12,18 +12,18 @@ import { chunksOf, infoOf, names, read } from './reading'
 import type { RunId, WorkflowChunk, WorkflowStreamer, WriteSession } from './types'
 
 export interface WorkflowStreamerOptions {
-  /** What the ids of its streams begin with. Up to 64 bytes, default `'workflow:'`. */
+  /** The beginning of its streams' ids. Up to 64 bytes, default `'workflow:'`. */
   prefix?: string | undefined
   /** How long a stream, and the list of a run's streams, is kept after its last use: 1 s to 36,500 days. Default `'30d'`. */
   ttl?: Duration | undefined
-  /** Whose streams these are: nobody else reads or writes them. 1–512 bytes. Default: everybody. */
+  /** The owner of the streams: nobody else can read or write them. 1–512 bytes. Default: everybody. */
   owner?: string | undefined
 }
 
 type Bytes = Uint8Array
 
 const DEFAULT_TTL_MS = 30 * 86_400_000
-/** So many streams are remembered as listed. */
+/** How many streams are remembered as listed. */
 const MOST_LISTED = 10_000
 
 const checkOptions = object({ prefix: checkPrefix, ttl: duration('1s', '36500d'), owner })
@@ -49,7 +49,7 @@ export function workflowStreamer(engine: PublicEngine, options?: WorkflowStreame
 type LogOf = (kind: 'stream' | 'run', id: string) => Log
 
 function facesOf(writing: Writing, logOf: LogOf): WorkflowStreamer {
-  // World 4 reads by name alone, so that names are all that streams are found by.
+  // World 4 reads without a run's id: a stream is found by its name alone.
   const named = (name: string) => logOf('stream', foreignId(name, 'name'))
   const write = async (runId: RunId, name: string, chunk: WorkflowChunk) =>
     writing.write(runId, name, [chunk])
@@ -83,7 +83,7 @@ function facesOf(writing: Writing, logOf: LogOf): WorkflowStreamer {
 class Writing {
   readonly #logOf: LogOf
   readonly #order = new Order()
-  /** What is known to be in the list of its run. */
+  /** Streams that are known to be in their run's list. */
   readonly #listed = new Set<string>()
 
   constructor(logOf: LogOf) {
@@ -92,7 +92,7 @@ class Writing {
 
   write(runId: RunId, name: string, chunks: readonly WorkflowChunk[]): Promise<void> {
     const log = this.#logOf('stream', foreignId(name, 'name'))
-    // As they are now: whoever has given them may go on with them.
+    // Copied, since the caller may reuse its buffers.
     const lists = batches(copies(chunks))
     if (lists.length === 0) return Promise.resolve()
     return this.#begin(runId, name, () => all(lists.map((batch) => log.append(batch))))
@@ -113,7 +113,7 @@ class Writing {
       if (lists.length === 0) return
       return turns.take(() =>
         this.#begin(runId, name, async () => {
-          // Each write is an epoch of its writer: it is accepted once, and an earlier one no more.
+          // Each write is an epoch of its writer: it is accepted once, and never after a later one.
           for (const [seq, batch] of lists.entries()) await once(log, { id, epoch, seq }, batch)
         }),
       )
@@ -121,7 +121,7 @@ class Writing {
     return { write, close: async () => turns.take(() => this.close(runId, name)), dispose: () => {} }
   }
 
-  /** Begins to write to a stream that is in the list of its run, in the order of the calls. */
+  /** Lists a stream with its run and then begins to write, in the order of the calls. */
   #begin(runId: RunId, name: string, begin: () => Promise<void>): Promise<void> {
     return this.#order.run(name, () => this.#list(runId, name), begin)
   }
@@ -136,7 +136,7 @@ class Writing {
       const run = foreignId(await runId, 'runId')
       const key = keyOf(run, name)
       if (this.#listed.has(key)) return
-      // The list remembers who is in it, as a writer that has written once.
+      // Each name is a producer with a single append, so that the list contains it once.
       await once(this.#logOf('run', run), { id: hash(name), epoch: 0, seq: 0 }, [name])
       if (this.#listed.size >= MOST_LISTED) this.#listed.clear()
       this.#listed.add(key)
@@ -148,7 +148,7 @@ const keyOf = (runId: string, name: string) => JSON.stringify([runId, name])
 
 const hash = (name: string) => createHash('sha256').update(name).digest('base64url')
 
-/** Appends what a writer numbers so, unless it has before, or has gone on since, or the log is closed. */
+/** Appends once: nothing happens if the append is a repetition, a later epoch has written, or the log is closed. */
 async function once(
   log: Log,
   producer: { id: string; epoch: number; seq: number },
@@ -162,7 +162,7 @@ async function once(
   }
 }
 
-/** Waits for all of them. Those to a closed stream come to nothing. */
+/** Waits for all appends. Those to a closed stream are ignored, as the interface says. */
 async function all(appends: Promise<unknown>[]): Promise<void> {
   for (const append of await Promise.allSettled(appends)) {
     if (append.status === 'fulfilled') continue

@@ -1,13 +1,13 @@
-// The faces that a World of Workflow shows for its streams, as `@workflow/world` 4 and 5 have them.
+// The interfaces of a World's streams, as `@workflow/world` 4 and 5 have them.
 
-/** Its id, or a promise of it. */
+/** A run's id, or a promise of it. */
 export type RunId = string | Promise<string>
 export type WorkflowChunk = string | Uint8Array
 
 export interface GetChunksOptions {
   /** 1 to 1,000, default 100; more is 1,000. */
   limit?: number | undefined
-  /** Of the page before. One that is not ours is the beginning. */
+  /** From the previous page. Any other text means the beginning. */
   cursor?: string | undefined
 }
 
@@ -40,9 +40,9 @@ export interface Streamer4 {
   getStreamInfo(name: string, runId: string): Promise<StreamInfo>
 }
 
-/** Writes chunks once, however often it is asked to. */
+/** Writes chunks once, however often a write is tried. */
 export interface WriteSession {
-  /** `chunkSeq` tells this write apart from the others of its writer: a whole number, greater than that of the write before. */
+  /** `chunkSeq` numbers the writes of a writer: a whole number, greater than that of the write before. */
   write(chunkSeq: number, chunks: WorkflowChunk | readonly WorkflowChunk[]): Promise<void>
   close(): Promise<void>
   dispose(): void
@@ -60,7 +60,7 @@ export interface Streams5 {
   createWriteSession(runId: RunId, name: string, options: { writerId: string }): WriteSession
 }
 
-/** Both faces, of the same streams. Its methods need no `this`, so that it may be spread. */
+/** Both interfaces, over the same streams. Its methods need no `this`, so that it may be spread. */
 export interface WorkflowStreamer extends Streamer4 {
   streams: Streams5
 }

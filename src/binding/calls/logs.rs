@@ -83,7 +83,7 @@ struct PageArgs {
     owner: Option<String>,
 }
 
-/// Starts an operation; whether it is one of these.
+/// Starts an operation. Returns whether it is one of these.
 pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Result<bool> {
     match operation {
         "page" => {

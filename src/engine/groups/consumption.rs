@@ -70,8 +70,11 @@ pub(crate) struct Consumption {
 }
 
 pub(crate) struct State {
-    /// While it gets back the items that it held in an earlier life.
+    /// While it gets back the items that it holds already: from an earlier life, or because the answer that handed them over
+    /// was lost.
     pub(crate) own: Option<ItemId>,
+    /// The newest item that it was given.
+    pub(crate) newest: ItemId,
     /// Items that are its own and wait for the next turn.
     pub(crate) spare: VecDeque<Item>,
     /// It has had an answer: from now on the store may be away for any time, …
@@ -106,6 +109,7 @@ impl Consumption {
             left: AtomicBool::new(false),
             state: Mutex::new(State {
                 own: Some(ItemId::default()),
+                newest: ItemId::default(),
                 spare: VecDeque::new(),
                 begun: false,
                 missing_since: None,
@@ -167,10 +171,18 @@ impl Consumption {
                 own: lock(&self.state).own,
                 ..self.consume.take.clone()
             };
-            let Some(taken) = context.store().take(self.work(), &take).await? else {
+            let taken = context.store().take(self.work(), &take).await;
+            let taken = taken.inspect_err(|_| {
+                // It may have been given some without having heard of it.
+                let mut state = lock(&self.state);
+                state.own = state.own.or(Some(state.newest));
+            })?;
+            let Some(taken) = taken else {
                 return self.missed(context.config().lease()).map(|()| None);
             };
             let mut state = lock(&self.state);
+            let newest = taken.items.iter().map(|item| item.id).max();
+            state.newest = state.newest.max(newest.unwrap_or_default());
             state.begun = true;
             state.missing_since = None;
             if state.own.is_some() {

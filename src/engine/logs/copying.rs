@@ -1,4 +1,4 @@
-//! Puts down what a fork begins with.
+//! Copies the beginning of a fork to its stream, where nobody sees it until the fork is opened.
 
 use bytes::Bytes;
 use tokio::task::spawn_blocking;
@@ -15,14 +15,14 @@ use crate::{
     util::ulids::next_ulid,
 };
 
-/// What is read of the other log at once, …
+/// Bytes that are read from the source at once.
 const PAGE_BYTES: usize = 256 * 1024;
-/// … and put into one frame, unless one chunk alone has more: bytes …
+/// The most bytes in a frame of the copy, unless one chunk alone has more.
 const FRAME_BYTES: usize = 256 * 1024;
-/// … and chunks.
+/// The most chunks in a frame of the copy.
 const FRAME_CHUNKS: usize = 1 << 16;
 
-/// What is copied.
+/// The part of the source that is copied.
 pub(super) struct Extent<'a> {
     pub source: &'a StreamId,
     pub generation: Ulid,
@@ -35,21 +35,21 @@ pub(super) struct Extent<'a> {
     pub bytes: u64,
 }
 
-/// What has come of it.
+/// The result of a copy.
 pub(super) enum Copied {
-    /// All is put down.
+    /// The copy is complete.
     Done {
         attempt: Ulid,
-        /// The chunk that was to be cut is copied whole.
+        /// False if the last chunk was cut.
         is_whole: bool,
     },
-    /// There is a stream, somebody else puts one down, or the other log has gone: to be looked at again.
+    /// The target was created, another attempt has begun, or the source is gone: the caller looks again.
     Disturbed,
-    /// The chunk that was to be cut has fewer bytes.
+    /// The chunk to be cut is shorter than that.
     NoPlace,
 }
 
-/// What stands against a copy.
+/// Why a copy was abandoned.
 enum Stop {
     Disturbed,
     NoPlace,
@@ -69,11 +69,11 @@ struct Copy<'a> {
     step: u64,
     ordinal: u64,
     builder: FrameBuilder,
-    /// The last chunk that was put into the frame, or a frame before it.
+    /// The last chunk that was copied, into this frame or an earlier one.
     last: u64,
 }
 
-/// Copies a part of one log to another stream, where nobody sees it.
+/// Copies a part of one log to another stream, where nobody sees it yet.
 pub(super) async fn copy(context: &Context, extent: &Extent<'_>, target: &StreamId) -> Result<Copied> {
     let mut copy = Copy {
         context,
@@ -137,7 +137,7 @@ impl Copy<'_> {
         Ok(is_whole)
     }
 
-    /// Copies a chunk, or its first bytes; whether all of it.
+    /// Copies a chunk, or its first `cut` bytes. Returns whether that was all of it.
     async fn chunk(
         &mut self,
         source: &StreamId,
@@ -218,7 +218,7 @@ impl Copy<'_> {
     }
 }
 
-/// What is left of a chunk's kind: a text may be cut in the middle of a character.
+/// The kind of a chunk that may have been cut: a text that ends in the middle of a character is bytes.
 fn kind_of(kind: Kind, data: &[u8]) -> Kind {
     if kind == Kind::Text && std::str::from_utf8(data).is_err() {
         Kind::Bytes

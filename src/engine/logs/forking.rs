@@ -21,33 +21,33 @@ use crate::{
     util::ulids::next_ulid,
 };
 
-/// A fork that is disturbed is tried so many times.
+/// How often a fork is tried that others disturb.
 const ATTEMPTS: u32 = 8;
-/// How much longer it waits each time, at most.
+/// The longest pause before the second try; each later pause may be this much longer.
 const PAUSE_MS: u128 = 50;
 
-/// A longer line of deleted logs than this is taken to have a fork that lives.
+/// How deep deleted forks of deleted logs are searched. Anything deeper counts as a live fork.
 const LONGEST_LINE: usize = 1000;
 
-/// What becomes of a log whose parts are messages.
+/// In logs of this type, each chunk is a message, and a fork's `part` counts messages.
 const JSON: &str = "application/json";
 
 /// What a log is forked from.
 #[derive(Debug, Clone)]
 pub struct LogFork {
-    /// The other log.
+    /// The log to fork.
     pub source: StreamId,
-    /// Who asks for what that has.
+    /// The owner on whose behalf it is read.
     pub owner: Option<String>,
-    /// Up to where, if that was said: a cursor, or its beginning. Else up to its end.
+    /// Up to where it is copied: a cursor, or its beginning. `None`: up to its end.
     pub at: Option<Position>,
-    /// How much of what follows: messages of a JSON log, else bytes of the next chunk.
+    /// How much of what follows is copied, too: messages of a JSON log, else bytes of the next chunk.
     pub part: u64,
-    /// Whether the content type is asked for, which then has to be the other log's.
+    /// Whether the caller gave a content type, which then must be the source's.
     pub has_type: bool,
 }
 
-/// Makes the fork. One that is there as it would have been made is left as it is.
+/// Creates the fork. An identical one that exists is left as it is.
 pub(super) async fn fork(
     context: &Arc<Context>,
     turn: &mut Turn,
@@ -142,7 +142,7 @@ async fn attempt_fork(
     turn.write(context, stream, append).await
 }
 
-/// What a fork has of the other log, unless it was made otherwise.
+/// Takes over the source's content type, TTL and end, where the fork was given none.
 fn inherit(config: &mut LogConfig, from: &LogConfig, fork: &LogFork, origin: Fork, keep: &mut Duration) {
     config.fork = Some(origin);
     if !fork.has_type {
@@ -156,7 +156,7 @@ fn inherit(config: &mut LogConfig, from: &LogConfig, fork: &LogFork, origin: For
     }
 }
 
-/// What is copied as it was asked for; `None` if the other log has no such place.
+/// The part of the source that was asked for; `None` if it has no such position.
 fn extent<'a>(source: &StreamStatus, config: &LogConfig, fork: &'a LogFork) -> Result<Option<Extent<'a>>> {
     let generation = source.generation.parse().map_err(|_| Error::Internal {
         reason: "a log without its generation".to_owned(),
@@ -183,7 +183,7 @@ fn extent<'a>(source: &StreamStatus, config: &LogConfig, fork: &'a LogFork) -> R
     }))
 }
 
-/// Lets the other log know of its fork, before there is one; whether it is still there, and has room.
+/// Lists the fork with its source, before the fork is opened. False if the source is gone or its list is full.
 async fn note(context: &Context, extent: &Extent<'_>, stream: &StreamId) -> Result<bool> {
     let add = ForkList::Add {
         generation: extent.generation,
@@ -213,8 +213,8 @@ async fn note(context: &Context, extent: &Extent<'_>, stream: &StreamId) -> Resu
     Ok(forks.is_added)
 }
 
-/// Whether a log that was deleted has forks that live, or whose forks do: its name is not free then. What is found to be gone is dropped
-/// on the way.
+/// Whether a deleted log has a live fork, or a deleted fork that has one: its name is not free then. Forks that are gone are dropped from
+/// the lists that are read.
 pub(super) async fn is_kept(context: &Context, stream: &StreamId) -> Result<bool> {
     let show = |stream: StreamId| async move {
         let forks = context
@@ -275,7 +275,7 @@ fn check_owner(status: &StreamStatus, owner: Option<&String>) -> Result<()> {
     })
 }
 
-/// What becomes of a fork where there is a stream.
+/// The answer when the fork's stream exists.
 fn compare(status: &StreamStatus, asked: &LogFork, append: &LogAppend) -> Result<LogWritten> {
     check_owner(status, append.owner.as_ref())?;
     let wanted = append.create.as_ref().map(|open| &open.config);

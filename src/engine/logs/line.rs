@@ -1,4 +1,4 @@
-//! Who appends to a log in this process: one step at a time, with all that waits for it and goes together.
+//! This process's queue of appends to a log: one step at a time, each with all waiting appends that can go together.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -30,21 +30,21 @@ pub struct Lines {
     batches: Arc<AtomicU64>,
 }
 
-/// One log. Whoever has its turn appends.
+/// The queue of one log. Whoever holds the turn writes.
 pub(super) struct Line {
     turn: Mutex<Turn>,
     waiting: Lock<VecDeque<Waiting>>,
 }
 
-/// An append that nobody has written yet.
+/// An append that was not written yet.
 struct Waiting {
     append: LogAppend,
     answer: oneshot::Sender<Result<LogWritten>>,
 }
 
-/// So many are written in one step, …
+/// The most appends in one step.
 const TOGETHER: usize = 64;
-/// … of so many bytes.
+/// The most bytes in one step, unless one append alone has more.
 const TOGETHER_BYTES: usize = 256 * 1024;
 
 impl Default for Lines {
@@ -82,7 +82,7 @@ impl Line {
         self.turn.lock().await
     }
 
-    /// Writes an append after those that were asked for before. Whoever has the turn writes for others, too.
+    /// Writes an append after those that were called before it. Whoever holds the turn also writes for others that wait.
     pub async fn write(
         &self,
         context: &Arc<Context>,
@@ -96,7 +96,7 @@ impl Line {
             match own.try_recv() {
                 Ok(written) => return written,
                 Err(oneshot::error::TryRecvError::Empty) => {}
-                // Whoever wrote it has left in the middle: the engine closes.
+                // The task that was writing it was dropped: the engine closes.
                 Err(oneshot::error::TryRecvError::Closed) => return Err(Error::Closed),
             }
             let (appends, answers): (Vec<_>, Vec<_>) = self
@@ -110,13 +110,13 @@ impl Line {
                     Ok(written) => written.get(index).cloned().ok_or(Error::Closed),
                     Err(error) => Err(error.clone()),
                 };
-                // Who has left does not want to know.
+                // Its caller may be gone.
                 let _ = answer.send(own);
             }
         }
     }
 
-    /// What is written in one step.
+    /// Takes the appends of the next step from the queue.
     fn next(&self) -> Vec<Waiting> {
         let mut waiting = lock(&self.waiting);
         let mut step: Vec<Waiting> = waiting.pop_front().into_iter().collect();
@@ -133,7 +133,7 @@ impl Line {
     }
 }
 
-/// Seals the open part in a moment, if it has become long.
+/// Seals the open part in a task of its own, if it has become long.
 pub(super) fn seal_later(context: &Arc<Context>, line: &Arc<Line>, stream: &StreamId, head: &LogHead) {
     if head.open < OPEN_ENTRIES || head.terminal.is_some() {
         return;

@@ -25,7 +25,7 @@ use crate::{
 };
 
 impl Engine {
-    /// Appends to a log, makes or closes it. Appends of one engine to one log are written in the order of the calls.
+    /// Appends to a log, creates it or closes it. Appends of one engine to one log are written in the order of the calls.
     pub async fn log(self, stream: StreamId, append: LogAppend) -> Result<Reply> {
         self.context.check_open()?;
         if let Some(outage) = self.context.known_outage(append.is_patient) {
@@ -41,7 +41,7 @@ impl Engine {
         Ok(Reply::Log(written))
     }
 
-    /// Makes a log as a fork of another; `append` makes it, and may append to it and close it in the same step.
+    /// Creates a log as a fork of another. `append` is the write that opens it; it may also append chunks and close it.
     pub async fn fork(self, stream: StreamId, fork: LogFork, append: LogAppend) -> Result<Reply> {
         self.context.check_open()?;
         if let Some(outage) = self.context.known_outage(append.is_patient) {
@@ -62,7 +62,7 @@ impl Engine {
         Ok(Reply::Kept(forking::is_kept(&self.context, &stream).await?))
     }
 
-    /// What follows from a write.
+    /// Announces the end that a write has made, and seals a log that has become long.
     fn settle(&self, line: &Arc<Line>, stream: &StreamId, written: &LogWritten, is_close: bool) {
         if let (LogOutcome::Written { .. }, Some(head)) = (&written.outcome, &written.head) {
             if let Some(terminal) = head.terminal.clone().filter(|_| is_close) {

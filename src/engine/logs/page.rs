@@ -7,7 +7,7 @@ use crate::{
     store::{OwnerCheck, Position, Read},
 };
 
-/// Reads a page of at most this many bytes, or one chunk, and this many chunks; `None` when there is no such stream.
+/// Reads a page of at most `max_chunks` chunks, to which none is added after `max_bytes` bytes; `None` when there is no such stream.
 pub(super) async fn read(
     context: &Context,
     stream: &StreamId,

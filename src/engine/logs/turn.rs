@@ -1,4 +1,4 @@
-//! What whoever appends to a log in this process knows of it.
+//! What this process remembers of a log between its appends.
 
 use std::sync::{
     Arc,

@@ -35,7 +35,7 @@ pub struct LogOpen {
     pub metadata: Option<String>,
     /// What to do if it exists.
     pub if_there: IfThere,
-    /// The attempt that has put a fork down.
+    /// Of a fork: the attempt that has staged its beginning.
     pub stage: Option<Ulid>,
 }
 
@@ -48,17 +48,17 @@ pub struct LogAppend {
     pub owner: Option<String>,
     /// The numbered producer for whom the append is made.
     pub producer: Option<LogProducer>,
-    /// Has to be greater, byte by byte, than that of the append before.
+    /// Must be greater, byte by byte, than the previous append's.
     pub order: Option<String>,
-    /// A content type that has to be the log's.
+    /// The content type that the log must have.
     pub content_type: Option<String>,
-    /// The generation that the log has to be. Else nothing is written: [`LogOutcome::Renewed`].
+    /// The generation that the log must have. If it has another one, nothing is written: [`LogOutcome::Renewed`].
     pub generation: Option<Ulid>,
     /// Several of at most 1 MiB together, or one of at most 32 MiB.
     pub chunks: Vec<(Kind, Bytes)>,
     /// Whether it is closed.
     pub close: bool,
-    /// Whether to wait for a store that cannot be reached; else it fails at once while that is known.
+    /// Whether to wait while the store cannot be reached. Otherwise a known outage fails the append at once.
     pub is_patient: bool,
 }
 
@@ -96,7 +96,7 @@ impl LogAppend {
 }
 
 impl Turn {
-    /// Writes in one step what goes together.
+    /// Writes appends that go together, in one step.
     pub(super) async fn write_all(
         &mut self,
         context: &Arc<Context>,
@@ -224,7 +224,7 @@ impl Turn {
                 let written = self.send(context, stream, first, None).await?;
                 match written.outcome {
                     LogOutcome::Written { is_new, .. } => has_made |= is_new,
-                    // Whoever has closed it may be asking again.
+                    // The append may be a repetition of the one that has closed it, which the store recognises below.
                     LogOutcome::Closed => {}
                     _ => return Ok(written),
                 }
@@ -262,7 +262,7 @@ impl Turn {
         })
     }
 
-    /// Writes until the outcome is known: the store recognises what it has.
+    /// Writes, and repeats the write until its outcome is known: the store recognises a repeated batch.
     async fn send(
         &mut self,
         context: &Arc<Context>,
@@ -326,7 +326,7 @@ impl Turn {
     }
 }
 
-/// A new one. The cursors of a fork sort after those of the logs before it, however the clocks of their engines differ.
+/// A new generation. The cursors of a fork sort after those of the logs before it, however far apart the clocks of their engines are.
 fn generation_of(config: &LogConfig) -> Ulid {
     let own = next_ulid();
     let origins = config.fork.iter().flat_map(|fork| &fork.origins);

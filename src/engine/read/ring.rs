@@ -388,8 +388,31 @@ mod tests {
             ring.offer(g, n, Some(frame(n, 1)));
         }
         assert_eq!(ring.frames.len(), MAX_FRAMES);
-        assert!(matches!(ring.next(g, 0), Next::Log));
+        let before = 1000 - MAX_FRAMES as u64;
+        assert!(matches!(ring.next(g, before - 1), Next::Log));
+        assert!(matches!(ring.next(g, before), Next::Frame(f) if f.first() == before + 1));
         assert!(matches!(ring.next(g, 999), Next::Newest(_)));
         assert!(ring.whole().is_none());
+    }
+
+    #[test]
+    fn the_ring_holds_as_many_bytes_as_it_may_and_always_the_newest_frame() {
+        let sized = |first: u64, bytes: usize| {
+            let mut builder = FrameBuilder::default();
+            builder.push(Kind::Bytes, &vec![0; bytes]);
+            builder.take(1, bytes).unwrap().at(first)
+        };
+        let g = generation(1);
+        let mut ring = Ring::default();
+        ring.start(g, 0, 0);
+        for n in 1..=100 {
+            ring.offer(g, n, Some(sized(n, 20_000)));
+        }
+        let held = || ring.frames.iter().map(Frame::size);
+        assert_eq!(ring.bytes, held().sum::<usize>());
+        assert!(ring.bytes <= MAX_BYTES && ring.bytes + ring.frames[0].size() > MAX_BYTES);
+        assert_eq!(ring.offer(g, 101, Some(sized(101, MAX_BYTES + 1))), News::Change);
+        assert_eq!(ring.frames.len(), 1);
+        assert!(matches!(ring.next(g, 100), Next::Newest(f) if f.first() == 101));
     }
 }

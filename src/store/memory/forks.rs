@@ -1,4 +1,4 @@
-//! What is kept under a stream id for forks: those of the log, and what was put down of one that is not there yet.
+//! What an entry keeps for forks: the list of a log's forks, and the staged beginning of a fork that is not open yet.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -15,10 +15,10 @@ use crate::{
     store::forks::{Forks, MAX_FORKS, Stage, StagePart, Staged},
 };
 
-/// How long the name of a log that had forks is kept since somebody asked for it.
+/// How long the name of a deleted log that had forks is kept after the last request for it.
 const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// Whoever puts a fork down goes on sooner than this.
+/// How long a staged beginning is kept after its last step.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// The forks of a log.
@@ -46,7 +46,7 @@ impl ForkNames {
         self.kept = (!self.streams.is_empty()).then(|| transaction.after(KEPT));
     }
 
-    /// Whether there is room.
+    /// Adds a fork. False if there is no room.
     pub fn add(&mut self, fork: &str) -> bool {
         let has_room = self.streams.len() < MAX_FORKS || self.streams.contains(fork);
         has_room && {
@@ -76,13 +76,13 @@ impl ForkNames {
     }
 }
 
-/// What was put down of a fork.
+/// The staged beginning of a fork.
 pub(super) struct Prefix {
     pub id: Ulid,
     pub ordinal: u64,
     step: u64,
     expires: Instant,
-    /// By the seq that they end with.
+    /// Each with the seq that it ends with.
     pub frames: Vec<(u64, SealedFrame)>,
     pub pieces: HashMap<Ulid, Vec<Bytes>>,
 }
@@ -92,7 +92,7 @@ impl Prefix {
         self.expires <= now
     }
 
-    /// Puts down one more step, of the fork that will have this ordinal.
+    /// Stores one more step of the fork that will have this ordinal.
     pub fn stage(
         prefix: &mut Option<Self>,
         transaction: &Transaction,

@@ -87,7 +87,7 @@ impl RedisStore {
             self.extend(stream, head.generation, index_ttl.unwrap_or_default(), false)?;
         }
         let mut written: Vec<_> = written.into_iter().map(|(written, _)| written).collect();
-        // What stands against the first stands against all.
+        // A single answer, such as a refusal of the caller, is every write's.
         if let [one] = written.as_slice() {
             written = vec![one.clone(); writes.len()];
         }
@@ -125,7 +125,7 @@ impl RedisStore {
     }
 }
 
-/// What is written in the same step.
+/// The further writes of the same step.
 fn with_more(call: Call, more: &[LogWrite]) -> Call {
     let number = |number: Option<u64>| number.map_or_else(String::new, |number| number.to_string());
     more.iter().fold(call.show(more.len()), |call, write| {
@@ -140,7 +140,7 @@ fn with_more(call: Call, more: &[LogWrite]) -> Call {
     })
 }
 
-/// How scripts take what is or is not.
+/// A flag, as scripts take it.
 fn flag(is_set: bool) -> &'static str {
     if is_set { "1" } else { "" }
 }

@@ -1,12 +1,12 @@
-// What the page asks of its server.
+// The page's requests to its server.
 
-/** Everything lies below this; links that begin with # are to stay on the page, whatever its address ends with. */
+/** Requests go to paths below this. The `base` element is removed, because it would make links that begin with # leave the page. */
 const BASE = document.baseURI
 for (const icon of document.querySelectorAll('link[rel="icon"]'))
   icon.setAttribute('href', /** @type {HTMLLinkElement} */ (icon).href)
 document.querySelector('base')?.remove()
 
-/** What the server refused, or that there was no answer. */
+/** A refusal by the server, or a missing answer. */
 export class Refusal extends Error {
   /** @param {number} status 0: there was no answer @param {string} code @param {string} message */
   constructor(status, code, message) {
@@ -16,12 +16,22 @@ export class Refusal extends Error {
   }
 }
 
-/** @param {string} name @param {Record<string, string | number | undefined>} [query] @param {AbortSignal} [signal] */
-export function get(name, query, signal) {
-  return ask(address(name, query), { signal })
+/** @typedef {import('../answers').Answers} Answers */
+
+/**
+ * @template {keyof Answers} Name
+ * @param {Name} name @param {Record<string, string | number | undefined>} [query]
+ * @returns {Promise<Answers[Name]>}
+ */
+export function get(name, query) {
+  return ask(address(name, query))
 }
 
-/** @param {string} name @param {object} body */
+/**
+ * @template {keyof Answers} Name
+ * @param {Name} name @param {object} body
+ * @returns {Promise<Answers[Name]>}
+ */
 export function post(name, body) {
   return ask(address(name), {
     method: 'POST',

@@ -1,4 +1,4 @@
-// Curves, drawn by hand: a small one beside a number, and one with axes.
+// Curves as SVG: a small one beside a number, and a chart with axes.
 
 import { el, svg, write } from './dom.mjs'
 import { span } from './format.mjs'
@@ -6,10 +6,15 @@ import { KEPT_MS } from './series.mjs'
 
 const WIDTH = 300
 const HEIGHT = 100
-/** Less is not drawn as if it were all. */
+/** The shortest time that is shown: a few points do not fill the chart. */
 const LEAST_MS = 15_000
 
-/** As much of the time is shown as something is known of, within these bounds. */
+/** @typedef {import('./series.mjs').Point} Point */
+
+/**
+ * The milliseconds that are shown: as many as are known, within these limits.
+ * @param {Point[]} points @param {number} now @param {number} leastMs @param {number} mostMs
+ */
 function windowOf(points, now, leastMs, mostMs) {
   const known = points.length === 0 ? 0 : now - points[0].at
   return Math.min(mostMs, Math.max(leastMs, known))
@@ -43,7 +48,7 @@ export class Spark {
   }
 }
 
-/** A chart: one or two curves, a scale, the numbers of now. */
+/** A chart: one or two curves, a scale, the current values. */
 export class Chart {
   #curves
   #area = svg('path', { class: 'area' })
@@ -100,8 +105,10 @@ export class Chart {
   }
 }
 
+/** @param {number} at @param {number} now @param {number} kept */
 const x = (at, now, kept) => ((at - (now - kept)) / kept) * WIDTH
 
+/** @param {Point[]} points @param {number} now @param {number} kept @param {number} top */
 function pathOf(points, now, kept, top) {
   return points
     .map(({ at, value }, index) => {
@@ -111,13 +118,14 @@ function pathOf(points, now, kept, top) {
     .join('')
 }
 
+/** @param {Point[]} points @param {string} path @param {number} now @param {number} kept */
 function areaOf(points, path, now, kept) {
-  if (points.length < 2) return ''
   const [first, last] = [points[0], points.at(-1)]
+  if (first === undefined || last === undefined || first === last) return ''
   return `${path}L${x(last.at, now, kept).toFixed(1)} ${HEIGHT}L${x(first.at, now, kept).toFixed(1)} ${HEIGHT}Z`
 }
 
-/** 1, 2 or 5 and noughts. */
+/** The next 1, 2 or 5 times a power of ten. @param {number} value */
 function niceAbove(value) {
   if (value <= 0) return 1
   const power = 10 ** Math.floor(Math.log10(value))

@@ -1,9 +1,9 @@
-// Questions before something is changed.
+// Dialogs: a question before a change, and a message after it.
 
 import { el } from './dom.mjs'
 
 /**
- * Asks; resolves with the fields' values, or null when it was not meant.
+ * Asks a question. Resolves to the fields' values, or to null if it was cancelled.
  * @param {{ title: string, text: string, action: string, danger?: boolean, fields?: { name: string, label: string, value?: string, options?: [string, string][] }[] }} question
  * @returns {Promise<Record<string, string> | null>}
  */
@@ -16,15 +16,17 @@ export function ask({ title, text, action, danger = false, fields = [] }) {
     return { name, input, element: el('label', null, el('span', { text: label }), input) }
   })
   return new Promise((resolve) => {
+    /** @param {Record<string, string> | null} value */
     const done = (value) => {
       dialog.close()
       resolve(value)
     }
+    const cancel = el('button', { type: 'button', text: 'Cancel', onclick: () => done(null) })
     const form = el(
       'form',
       {
         method: 'dialog',
-        onsubmit: (event) => {
+        onsubmit: (/** @type {SubmitEvent} */ event) => {
           event.preventDefault()
           done(Object.fromEntries(inputs.map(({ name, input }) => [name, input.value])))
         },
@@ -35,18 +37,18 @@ export function ask({ title, text, action, danger = false, fields = [] }) {
       el(
         'div',
         { class: 'buttons' },
-        el('button', { type: 'button', text: 'Cancel', onclick: () => done(null) }),
+        cancel,
         el('button', { type: 'submit', class: danger ? 'danger' : 'main', text: action }),
       ),
     )
     dialog.replaceChildren(form)
     dialog.oncancel = () => resolve(null)
     dialog.showModal()
-    if (inputs.length === 0) form.querySelector('.buttons button').focus()
+    if (inputs.length === 0) cancel.focus()
   })
 }
 
-/** Tells how it went. */
+/** Shows how it went. @param {string} title @param {string} text */
 export function tell(title, text) {
   const dialog = /** @type {HTMLDialogElement} */ (document.getElementById('dialog'))
   const close = el('button', { type: 'button', class: 'main', text: 'Close', onclick: () => dialog.close() })

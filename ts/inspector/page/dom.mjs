@@ -1,22 +1,30 @@
-// Elements, made of text alone: nothing that comes from a stream is ever taken for HTML.
+// Makes elements without parsing HTML, so that no text from a stream is taken for markup.
 
 const SVG = 'http://www.w3.org/2000/svg'
 
+/** A listener takes the events of its kind. @typedef {string | number | boolean | null | undefined | ((event: any) => unknown)} Property */
+
 /**
- * An element with these properties (`on…` are listeners, `data-…`, `aria-…` and the like attributes) and children.
- * @param {string} tag
- * @param {Record<string, any> | null} [properties]
+ * Makes an element. Properties that begin with `on` are listeners; `role`, `for` and names with a hyphen are attributes; undefined, null
+ * and false are left out.
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Record<string, Property> | null} [properties]
  * @param {...(Node | string | null | undefined | false)} children
- * @returns {any}
+ * @returns {HTMLElementTagNameMap[Tag]}
  */
 export function el(tag, properties, ...children) {
   const element = document.createElement(tag)
   for (const [name, value] of Object.entries(properties ?? {})) set(element, name, value)
-  element.append(...children.filter((child) => child !== null && child !== undefined && child !== false))
+  for (const child of children)
+    if (child !== null && child !== undefined && child !== false) element.append(child)
   return element
 }
 
-/** @param {string} tag @param {Record<string, string | number>} [attributes] @param {...Node} children */
+/**
+ * @template {keyof SVGElementTagNameMap} Tag
+ * @param {Tag} tag @param {Record<string, string | number>} [attributes] @param {...Node} children
+ */
 export function svg(tag, attributes = {}, ...children) {
   const element = document.createElementNS(SVG, tag)
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, String(value))
@@ -24,17 +32,17 @@ export function svg(tag, attributes = {}, ...children) {
   return element
 }
 
-/** @param {any} element @param {string} name @param {any} value */
+/** @param {HTMLElement} element @param {string} name @param {Property} value */
 function set(element, name, value) {
   if (value === undefined || value === null || value === false) return
-  if (name.startsWith('on')) element.addEventListener(name.slice(2), value)
-  else if (name.includes('-') || name === 'role' || name === 'for') element.setAttribute(name, value)
-  else if (name === 'class') element.className = value
-  else if (name === 'text') element.textContent = value
-  else element[name] = value
+  if (typeof value === 'function') element.addEventListener(name.slice('on'.length), value)
+  else if (name.includes('-') || name === 'role' || name === 'for') element.setAttribute(name, String(value))
+  else if (name === 'class') element.className = String(value)
+  else if (name === 'text') element.textContent = String(value)
+  else Object.assign(element, { [name]: value })
 }
 
-/** Writes where something has changed, and only there. @param {Element} element @param {string} text */
+/** Sets an element's text if it has changed. @param {Element} element @param {string} text */
 export function write(element, text) {
   if (element.textContent !== text) element.textContent = text
 }
@@ -61,17 +69,17 @@ export function arrange(parent, children) {
     place.remove()
     place = next
   }
-  // What is moved loses the focus.
+  // An element that is moved loses the focus.
   if (focused instanceof HTMLElement && focused !== document.activeElement && parent.contains(focused))
     focused.focus({ preventScroll: true })
 }
 
-/** What may be wider than its place, which the keyboard scrolls too. @param {string} label @param {Node} child */
+/** An area that scrolls sideways, also by keyboard. @param {string} label @param {Node} child */
 export function scroller(label, child, kind = 'wide') {
   return el('div', { class: kind, tabIndex: 0, role: 'group', 'aria-label': label }, child)
 }
 
-/** Tells those who listen to the page instead of looking at it. @param {string} text */
+/** Announces something to screen readers. @param {string} text */
 export function say(text) {
   const line = document.getElementById('said')
   if (line) line.textContent = text

@@ -1,9 +1,10 @@
-// What stands where there is nothing yet.
+// Shown in place of an empty list.
 
 import { el, svg } from './dom.mjs'
 
 /** @param {string} title @param {string} text @param {string} [code] */
 export function empty(title, text, code) {
+  /** @param {number} y @param {number} opacity */
   const wave = (y, opacity) =>
     svg('path', {
       d: `M4 ${y}q11-11 22 0t22 0 22 0 22 0 22 0`,

@@ -1,4 +1,4 @@
-// The engine over the last five minutes, since the page was opened.
+// The engine's metrics since the page was opened, at most those of the last five minutes.
 
 import { get } from './api.mjs'
 import { Chart } from './charts.mjs'
@@ -6,6 +6,7 @@ import { el, mark, scroller, write } from './dom.mjs'
 import { bytes, number, quick, rate, span } from './format.mjs'
 import { series, states } from './history.mjs'
 
+/** @type {Record<import('../answers').EngineNow['state'], string>} */
 const MOODS = {
   ready: 'good',
   idle: 'warn',
@@ -15,6 +16,7 @@ const MOODS = {
   closed: 'bad',
 }
 
+/** @param {string} name @param {string} key */
 const line = (name, key) => ({ name, series: series[key] })
 
 const OUTSIDE =
@@ -85,6 +87,7 @@ export class EngineView {
     return get('look')
   }
 
+  /** @param {import('../answers').Now} answer */
   show({ engine, viewer }) {
     const { inside, at } = engine
     for (const chart of this.#everywhere) chart.draw(at)
@@ -100,7 +103,7 @@ export class EngineView {
   #showStates() {
     while (this.#strip.childElementCount < states.length) this.#strip.append(el('i'))
     for (const [index, { state }] of states.entries())
-      mark(this.#strip.children[index], 'data-mood', MOODS[state])
+      mark(/** @type {Element} */ (this.#strip.children[index]), 'data-mood', MOODS[state])
     const bad = states.filter(({ state }) => state !== 'ready').length
     mark(
       this.#strip,
@@ -109,6 +112,7 @@ export class EngineView {
     )
   }
 
+  /** @param {import('../answers').Inside} inside */
   #showCounters(inside) {
     const { ended } = inside
     const rows = [
@@ -140,6 +144,6 @@ export class EngineView {
       )
     }
     for (const [index, [, text]] of rows.entries())
-      write(this.#counters.children[index].lastElementChild, text)
+      write(/** @type {Element} */ (this.#counters.children[index]?.lastElementChild), text)
   }
 }

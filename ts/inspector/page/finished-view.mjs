@@ -1,4 +1,4 @@
-// The queue of finished generations: who works at it, and what nobody could deal with.
+// The groups of the queue of finished generations, with their dead letters.
 
 import { get } from './api.mjs'
 import { el } from './dom.mjs'
@@ -33,6 +33,7 @@ export class FinishedView {
     return get('groups')
   }
 
+  /** @param {import('../answers').Answers['groups']} answer */
   show({ groups, viewer }) {
     this.#groups.show(groups ?? [], viewer.write)
   }

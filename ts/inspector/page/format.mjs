@@ -23,7 +23,7 @@ export function bytes(value) {
   return `${unit === 0 || size >= 100 ? Math.round(size) : tenth.format(size)} ${units[unit]}`
 }
 
-/** Of milliseconds. */
+/** @param {number | null | undefined} ms */
 export function span(ms) {
   if (ms == null || !Number.isFinite(ms)) return NONE
   const seconds = Math.max(0, ms) / 1000
@@ -34,7 +34,7 @@ export function span(ms) {
   return `${Math.floor(seconds / 86_400)} d`
 }
 
-/** Of seconds, short ones. */
+/** A short time. @param {number | null | undefined} seconds */
 export function quick(seconds) {
   if (seconds == null) return NONE
   if (seconds < 0.001) return `${Math.round(seconds * 1e6)} µs`
@@ -42,15 +42,16 @@ export function quick(seconds) {
   return `${tenth.format(seconds)} s`
 }
 
-/** When something was, seen from now. */
+/** When something was, seen from now. @param {string | number} at @param {number} [now] */
 export function since(at, now = Date.now()) {
   const ms = now - new Date(at).getTime()
   return ms < 1500 ? 'just now' : `${span(ms)} ago`
 }
 
+/** @param {string | number} at @param {number} [now] */
 export const ago = (at, now = Date.now()) => span(now - new Date(at).getTime())
 
-/** The time of day, with the day where it is not today. */
+/** The time of day, with the day if it is not today. @param {string | number} at */
 export function clock(at) {
   const date = new Date(at)
   const time = date.toLocaleTimeString([], {
@@ -72,7 +73,11 @@ export function visible(text) {
   )
 }
 
-export const MOODS = {
+/** The colour of a stream's state. @param {string} state @returns {string | undefined} */
+export const moodOf = (state) => MOODS[state]
+
+/** @type {Record<string, string>} */
+const MOODS = {
   active: 'live',
   complete: 'good',
   stopped: 'warn',

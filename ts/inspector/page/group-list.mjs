@@ -1,17 +1,20 @@
-// Groups and how far they are; dead letters below each that has some.
+// Groups, how far they are, and the dead letters of one of them.
 
 import { el, scroller, write } from './dom.mjs'
 import { number, visible } from './format.mjs'
 import { Letters } from './letters.mjs'
 
+/** @typedef {{ element: HTMLElement, behind: HTMLElement, held: HTMLElement, dead: HTMLElement, open: HTMLButtonElement }} GroupRow */
+
 export class GroupList {
   #streamId
+  /** @type {Map<string, GroupRow>} */
   #rows = new Map()
   #body = el('tbody')
   #letters = el('div')
   #table
   #none
-  /** Whose letters are open. */
+  /** The group whose letters are shown. */
   #open = ''
 
   /** @param {string} title @param {string} nothing @param {string} [streamId] */
@@ -41,6 +44,7 @@ export class GroupList {
     )
   }
 
+  /** @param {import('../answers').Group[]} groups @param {boolean} mayWrite */
   show(groups, mayWrite) {
     this.#table.hidden = groups.length === 0
     this.#none.hidden = groups.length > 0
@@ -62,6 +66,7 @@ export class GroupList {
     this.#rows = rows
   }
 
+  /** @param {string} group @param {boolean} mayWrite @returns {GroupRow} */
   #row(group, mayWrite) {
     const [behind, held] = [el('td', { class: 'number' }), el('td', { class: 'number' })]
     const dead = el('span')
@@ -82,6 +87,7 @@ export class GroupList {
     return { element, behind, held, dead, open }
   }
 
+  /** @param {string} group @param {boolean} mayWrite */
   async #toggle(group, mayWrite) {
     this.#open = this.#open === group ? '' : group
     for (const [name, { open }] of this.#rows) open.setAttribute('aria-expanded', String(name === this.#open))

@@ -1,4 +1,4 @@
-// What the page has seen of the engine since it was opened.
+// The values that the page has got since it was opened, for the charts.
 
 import { perSecond, quantile, Series } from './series.mjs'
 
@@ -23,13 +23,13 @@ export const series = /** @type {Record<string, Series>} */ (
   Object.fromEntries(names.map((name) => [name, new Series()]))
 )
 
-/** The connection, reading by reading. @type {{ at: number, state: string }[]} */
+/** The connection's state at each answer. @type {{ at: number, state: import('../answers').EngineNow['state'] }[]} */
 export const states = []
 
-/** @type {any} */
+/** @type {import('./series.mjs').Reading | undefined} */
 let before
 
-/** @param {{ engine: any, list?: any }} answer */
+/** @param {import('../answers').Now & { list?: import('../answers').List }} answer */
 export function record({ engine, list }) {
   const { at, inside, memory } = engine
   states.push({ at, state: engine.state })
@@ -40,14 +40,15 @@ export function record({ engine, list }) {
     series.producers.add(at, list.producers)
     series.stored.add(at, list.storedBytes)
   }
-  series.memory.add(at, memory?.largestBytes > 0 ? memory.averageBytes : null)
+  series.memory.add(at, memory && memory.largestBytes > 0 ? memory.averageBytes : null)
   if (!inside) return
   series.readers.add(at, inside.readers)
   series.queued.add(at, inside.queuedBytes)
   series.rss.add(at, inside.rss)
+  const reading = { ...engine, inside }
   if (before?.inside.pid === inside.pid && at > before.at) {
-    series.in.add(at, perSecond(engine, before, 'chunksIn'))
-    series.out.add(at, perSecond(engine, before, 'chunksOut'))
+    series.in.add(at, perSecond(reading, before, 'chunksIn'))
+    series.out.add(at, perSecond(reading, before, 'chunksOut'))
     for (const [name, part] of /** @type {const} */ ([
       ['50', 0.5],
       ['99', 0.99],
@@ -56,5 +57,5 @@ export function record({ engine, list }) {
       series[`delivery${name}`].add(at, quantile(inside.deliverySeconds, before.inside.deliverySeconds, part))
     }
   }
-  before = engine
+  before = reading
 }

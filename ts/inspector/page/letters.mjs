@@ -1,4 +1,4 @@
-// Dead letters of a group: listed, and dealt with where that is allowed.
+// Lists a group's dead letters, with buttons to retry or drop them if writing is allowed.
 
 import { get, post } from './api.mjs'
 import { tell } from './dialog.mjs'
@@ -26,6 +26,7 @@ export class Letters {
     this.#list.replaceChildren(...items)
   }
 
+  /** @param {import('../answers').Letter} letter @param {boolean} mayWrite */
   #item(letter, mayWrite) {
     const { key, deliveries } = letter
     const item = el(
@@ -42,6 +43,7 @@ export class Letters {
       ),
     )
     if (!mayWrite) return item
+    /** @param {'retry' | 'drop'} verdict @param {string} said */
     const act = async (verdict, said) => {
       try {
         await post(verdict, {
@@ -72,6 +74,7 @@ export class Letters {
   }
 }
 
+/** @param {import('../answers').Letter} letter */
 function what({ streamId, outcome, reason, seq, cursor, data, isGone }) {
   if (streamId !== undefined) {
     const link = el('a', {

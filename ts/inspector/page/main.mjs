@@ -1,5 +1,6 @@
-// The frame: which view is shown, what is asked for it, and what is told above and below it.
+// Shows a view for each address, polls for its data, and reports the connection above and below it.
 
+import { Refusal } from './api.mjs'
 import { mark, write } from './dom.mjs'
 import { EngineView } from './engine-view.mjs'
 import { FinishedView } from './finished-view.mjs'
@@ -8,6 +9,9 @@ import { Poll } from './poll.mjs'
 import { StreamView } from './stream-view.mjs'
 import { StreamsView } from './streams-view.mjs'
 
+/** @typedef {import('../answers').Now} Now */
+
+/** @type {Record<Now['engine']['state'], string>} */
 const MOODS = {
   ready: 'good',
   idle: 'warn',
@@ -26,42 +30,53 @@ const [place, banner, connection, addressLine, mode] = [
   'mode',
 ].map(at)
 
-/** @type {{ element: Element, ask: () => Promise<any>, show: (answer: any) => void, leave?: () => void, name: string, title: string } | undefined} */
-let view
 /** @type {Poll | undefined} */
 let poll
+/** Ends the view that is shown. */
+let leave = () => {}
 
 /** `#/`, `#/engine`, `#/finished`, `#/stream?id=…`. */
 function open() {
   const [path, query] = location.hash.replace(/^#/, '').split(/\?(.*)/s)
-  poll?.end()
-  view?.leave?.()
   const renew = () => poll?.now()
-  if (path === '/stream') view = new StreamView(new URLSearchParams(query).get('id') ?? '', renew)
-  else if (path === '/engine') view = new EngineView()
-  else if (path === '/finished') view = new FinishedView()
-  else view = new StreamsView(renew)
+  if (path === '/stream') show(new StreamView(new URLSearchParams(query).get('id') ?? '', renew))
+  else if (path === '/engine') show(new EngineView())
+  else if (path === '/finished') show(new FinishedView())
+  else show(new StreamsView(renew))
+}
+
+/**
+ * @template {Now} Answer
+ * @param {{ element: Element, name: string, title: string, ask: () => Promise<Answer>, show: (answer: Answer) => void, leave?: () => void }} view
+ */
+function show(view) {
+  leave()
+  let isShown = true
   place.replaceChildren(view.element)
   document.title = `${view.title} · Tidemark inspector`
   for (const link of document.querySelectorAll('nav a')) {
     mark(link, 'aria-current', link.getAttribute('data-view') === view.name ? 'page' : undefined)
   }
-  poll = new Poll(look, trouble)
+  const asking = new Poll(async () => {
+    const answer = await view.ask()
+    if (!isShown) return
+    record(answer)
+    view.show(answer)
+    calm(answer)
+  }, trouble)
+  poll = asking
+  leave = () => {
+    isShown = false
+    asking.end()
+    view.leave?.()
+  }
 }
 
-async function look() {
-  const shown = view
-  const answer = await shown?.ask()
-  if (shown !== view || answer === undefined) return
-  record(answer)
-  shown?.show(answer)
-  calm(answer)
-}
-
+/** @param {Now} answer */
 function calm({ engine, viewer }) {
   banner.hidden = true
   write(connection, engine.state)
-  mark(connection, 'data-mood', MOODS[engine.state] ?? 'warn')
+  mark(connection, 'data-mood', MOODS[engine.state])
   write(addressLine, `${engine.url}${engine.url.startsWith('memory:') ? '' : ` · ${engine.keyPrefix}`}`)
   const can = viewer.write
     ? 'Streams can be stopped and deleted here.'
@@ -75,20 +90,22 @@ function calm({ engine, viewer }) {
   }
 }
 
-/** @param {any} error */
+/** @param {unknown} error */
 function trouble(error) {
+  const { status, message } = error instanceof Refusal ? error : { status: undefined, message: String(error) }
   banner.hidden = false
-  if (error.status === 0) {
+  if (status === 0) {
     write(connection, 'no answer')
     mark(connection, 'data-mood', 'bad')
   }
+  /** @type {Record<number, string>} */
   const words = {
     0: 'The inspector does not answer. Is its process still running? It is asked again and again.',
     401: 'This page is not let in any more. Open the address, with its token, that the inspector has printed.',
     403: 'This page is not let in.',
     503: 'The store cannot be reached. It is asked again and again; what is shown may be old.',
   }
-  write(banner, words[error.status] ?? `That did not work: ${error.message}`)
+  write(banner, words[status ?? Number.NaN] ?? `That did not work: ${message}`)
 }
 
 at('skip').addEventListener('click', (event) => {

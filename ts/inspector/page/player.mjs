@@ -1,17 +1,20 @@
-// A stream as it is written: its last chunks, one line each, or as one text.
+// Plays a stream: its last chunks, a line for each, or together as one text.
 
 import { address } from './api.mjs'
 import { el, write } from './dom.mjs'
-import { bytes, MOODS, number, rate, visible } from './format.mjs'
+import { bytes, moodOf, number, rate, visible } from './format.mjs'
 
-/** Lines that are kept; and characters, as a text. */
+/** The most lines, and the most characters of the text, that are kept. */
 const MOST_LINES = 400
 const MOST_TEXT = 200_000
-/** Where it begins: so many chunks before the last one. */
+/** How many chunks before the last one it begins. */
 const TAIL = 100
-/** A bar is as wide as it may be from this size on. */
+/** From this size on, a chunk's bar has its full width. */
 const WIDEST_BYTES = 400
 const RATE_MS = 3_000
+
+/** @typedef {import('../answers').Played} Played */
+/** @typedef {{ note: string, mood: string | undefined }} Note */
 
 export class Player {
   /** @type {EventSource | undefined} */
@@ -21,10 +24,11 @@ export class Player {
   #isPaused = false
   #asText = false
   #showData = false
-  /** @type {any[]} */
+  /** @type {(Played | Note)[]} */
   #waiting = []
   #frame = 0
   #seen = { chunks: 0, bytes: 0 }
+  /** @type {{ at: number, count: number }[]} */
   #recent = []
   #generation = ''
   #lines = el('div')
@@ -73,7 +77,10 @@ export class Player {
     )
   }
 
-  /** Begins once it is known what there is, and again with each generation. */
+  /**
+   * Begins once it is known what there is, and again with each generation.
+   * @param {import('../answers').Stream} stream @param {boolean} showData
+   */
   follow({ generation, firstSeq, lastSeq }, showData) {
     this.#showData = showData
     this.#mode.hidden = !showData
@@ -100,11 +107,11 @@ export class Player {
     })
     source.addEventListener('end', ({ data }) => {
       const { outcome, reason } = JSON.parse(data)
-      this.#queue({ note: reason ? `${outcome}: ${reason}` : outcome, mood: MOODS[outcome], isLast: true })
+      this.#queue({ note: reason ? `${outcome}: ${reason}` : outcome, mood: moodOf(outcome) })
       source.close()
     })
     source.addEventListener('problem', ({ data }) => {
-      this.#queue({ note: `cannot be read: ${JSON.parse(data).code}`, mood: 'bad', isLast: true })
+      this.#queue({ note: `cannot be read: ${JSON.parse(data).code}`, mood: 'bad' })
       source.close()
     })
     this.#source = source
@@ -136,10 +143,10 @@ export class Player {
     this.#screen.scrollTop = this.#screen.scrollHeight
   }
 
-  /** Written once a frame, however fast it comes; paused, the latest are kept. */
+  /** Written once a frame, however fast it comes; while paused, the latest are kept. @param {Played | Note} told */
   #queue(told) {
     this.#waiting.push(told)
-    if (told.count) {
+    if ('count' in told) {
       this.#seen.chunks += told.count
       this.#seen.bytes += told.bytes
       this.#recent.push({ at: Date.now(), count: told.count })
@@ -160,34 +167,33 @@ export class Player {
     const isAtEnd = screen.scrollHeight - screen.scrollTop - screen.clientHeight < 40
     const waiting = this.#waiting
     this.#waiting = []
+    /** @type {(() => HTMLElement)[]} */
     const lines = []
     let text = ''
     for (const told of waiting) {
-      if (told.note !== undefined) {
-        lines.push(note(told.note, told.mood))
+      if ('note' in told) {
+        lines.push(() => note(told.note, told.mood))
         continue
       }
       const passed = told.count - told.chunks.length
-      if (passed > 0) lines.push(note(`${number(passed)} more chunks`, undefined))
+      if (passed > 0) lines.push(() => note(`${number(passed)} more chunks`, undefined))
       for (const chunk of told.chunks) {
         lines.push(() => lineOf(chunk, this.#showData))
         text += spoken(chunk)
       }
       write(this.#cursor, told.cursor)
     }
-    // Those that would be gone at once are not made.
-    this.#lines.append(
-      ...lines.slice(-MOST_LINES).map((make) => (typeof make === 'function' ? make() : make)),
-    )
+    // Lines that would be removed at once are not made.
+    this.#lines.append(...lines.slice(-MOST_LINES).map((make) => make()))
     while (this.#lines.childElementCount > MOST_LINES) this.#lines.firstElementChild?.remove()
     if (text !== '') this.#prose.append(visible(text))
-    if (this.#prose.textContent.length > MOST_TEXT) {
-      this.#prose.textContent = this.#prose.textContent.slice(-MOST_TEXT / 2)
-    }
+    const prose = this.#prose.textContent ?? ''
+    if (prose.length > MOST_TEXT) this.#prose.textContent = prose.slice(-MOST_TEXT / 2)
     write(this.#count, `${number(this.#seen.chunks)} chunks, ${bytes(this.#seen.bytes)}`)
     if (isAtEnd) screen.scrollTop = screen.scrollHeight
   }
 
+  /** @param {string} text @param {string | undefined} mood */
   #note(text, mood) {
     this.#queue({ note: text, mood })
   }
@@ -201,10 +207,12 @@ export class Player {
   }
 }
 
+/** @param {string} text @param {string | undefined} mood */
 function note(text, mood) {
   return el('p', { class: 'mark', 'data-mood': mood, text: visible(text) })
 }
 
+/** @param {Played['chunks'][number]} chunk @param {boolean} showData */
 function lineOf({ seq, bytes: size, text, isBytes, isCut }, showData) {
   const shown = showData && text !== undefined
   const data = shown
@@ -220,7 +228,7 @@ function lineOf({ seq, bytes: size, text, isBytes, isCut }, showData) {
   )
 }
 
-/** What a chunk says: its text, or that of a text delta of the AI SDK. */
+/** The text of a chunk, or that of a text delta of the AI SDK. @param {Played['chunks'][number]} chunk */
 function spoken({ text, isBytes }) {
   if (text === undefined || isBytes) return ''
   if (!text.startsWith('{')) return text

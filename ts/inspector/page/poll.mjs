@@ -1,4 +1,4 @@
-// Asks again and again, while somebody looks.
+// Repeats a request while the page is visible.
 
 const PAUSE_MS = 1000
 const LONGEST_PAUSE_MS = 15_000
@@ -12,7 +12,7 @@ export class Poll {
   #isAsking = false
   #isOver = false
 
-  /** @param {() => Promise<void>} ask @param {(error: any) => void} onFailure */
+  /** @param {() => Promise<void>} ask @param {(error: unknown) => void} onFailure */
   constructor(ask, onFailure) {
     this.#ask = ask
     this.#onFailure = onFailure

@@ -1,10 +1,10 @@
-// Numbers over time: what the charts draw, and what is worked out of two readings of counters.
+// Values over time, and rates and quantiles from two readings of counters.
 
-/** Five minutes are kept. */
+/** How long values are kept. */
 export const KEPT_MS = 5 * 60_000
 
 export class Series {
-  /** @type {{ at: number, value: number }[]} */
+  /** @type {Point[]} */
   points = []
 
   /** @param {number} at @param {number | null | undefined} value */
@@ -19,14 +19,20 @@ export class Series {
   }
 }
 
-/** Of a counter, a second. */
+/** @typedef {{ at: number, value: number }} Point */
+/** @typedef {import('../answers').EngineNow & { inside: import('../answers').Inside }} Reading */
+
+/**
+ * How fast a counter rose between two readings, per second.
+ * @param {Reading} now @param {Reading} before @param {'chunksIn' | 'chunksOut'} name
+ */
 export function perSecond(now, before, name) {
   const seconds = (now.at - before.at) / 1000
   return seconds <= 0 ? null : Math.max(0, (now.inside[name] - before.inside[name]) / seconds)
 }
 
 /**
- * The time within which this part of what came between two readings of a histogram was done, in seconds; null when nothing came.
+ * A quantile of the durations that were added between two readings of a histogram, in seconds; null if there were none.
  * @param {{ buckets: { le: number, count: number }[], count: number }} now
  * @param {{ buckets: { le: number, count: number }[], count: number }} before
  * @param {number} part

@@ -1,13 +1,16 @@
-// The table of streams: rows are kept and written into, so that what is focused or selected stays.
+// The table of streams. Rows are updated, not replaced, so that focus and selection stay.
 
 import { Spark } from './charts.mjs'
 import { arrange, el, mark, write } from './dom.mjs'
-import { ago, bytes, MOODS, number, rate, since, visible } from './format.mjs'
+import { ago, bytes, moodOf, number, rate, since, visible } from './format.mjs'
 import { Series } from './series.mjs'
 
-/** Of a row's own curve. */
+/** @typedef {import('../answers').Row} Status */
+
+/** How much of the time the curve of a row shows. */
 const PULSE_MS = 60_000
 
+/** Key, label and class; without a key it cannot be sorted by. @type {[string | undefined, string, string][]} */
 const COLUMNS = [
   ['state', 'State', ''],
   ['stream', 'Stream', 'id'],
@@ -23,8 +26,10 @@ const COLUMNS = [
 ]
 
 export class StreamTable {
+  /** @type {Map<string, Row>} */
   #rows = new Map()
   #body = el('tbody')
+  /** @type {Map<string, HTMLElement>} */
   #heads = new Map()
 
   /** @param {(key: string) => void} sortBy */
@@ -52,6 +57,7 @@ export class StreamTable {
     )
   }
 
+  /** @param {Status[]} list @param {number} now @param {{ sort: string, order: string }} wanted */
   show(list, now, { sort, order }) {
     for (const [key, head] of this.#heads) {
       mark(head, 'aria-sort', key === sort ? (order === 'up' ? 'ascending' : 'descending') : undefined)
@@ -107,10 +113,11 @@ class Row {
     )
   }
 
+  /** @param {Status} status @param {number} now */
   show(status, now) {
     const { state, owner, firstSeq, lastSeq, producers, startedAt, updatedAt, lag } = status
     write(this.#state, status.stop !== null && state === 'active' ? 'stopping' : state)
-    mark(this.#state, 'data-mood', MOODS[state])
+    mark(this.#state, 'data-mood', moodOf(state))
     const shown = owner === null ? '–' : visible(owner)
     write(this.#owner, shown)
     mark(this.#owner, 'title', owner === null ? undefined : shown)
@@ -127,6 +134,7 @@ class Row {
   }
 }
 
+/** @param {string} of @param {string} [more] */
 function cell(of, more = '') {
   return el('td', { class: `number ${more}`, 'data-of': of })
 }

@@ -1,10 +1,10 @@
-// One stream: what is known of it, live, and what can be done about it.
+// The page of a stream: its facts, its chunks as they come, its history, and what can be done with it.
 
 import { get, post } from './api.mjs'
 import { ask, tell } from './dialog.mjs'
 import { el, mark, say, scroller, write } from './dom.mjs'
 import { empty } from './empty.mjs'
-import { ago, bytes, clock, MOODS, number, rate, since, span, visible } from './format.mjs'
+import { ago, bytes, clock, moodOf, number, rate, since, span, visible } from './format.mjs'
 import { GroupList } from './group-list.mjs'
 import { Player } from './player.mjs'
 import { Timeline } from './timeline.mjs'
@@ -16,6 +16,7 @@ export class StreamView {
   name = 'streams'
   #id
   #renew
+  /** @type {Map<string, { value: HTMLElement, more: HTMLElement }>} */
   #facts = new Map()
   #generation = el('p', { class: 'generation soft small mono' })
   #state = el('span', { class: 'pill' })
@@ -88,6 +89,7 @@ export class StreamView {
     return get('stream', { id: this.#id })
   }
 
+  /** @param {import('../answers').Answers['stream']} answer */
   show({ stream, viewer, engine }) {
     this.#missing.hidden = stream !== null
     this.#content.hidden = stream === null
@@ -101,11 +103,12 @@ export class StreamView {
           ? 'stopping'
           : stream.state,
     )
-    mark(this.#state, 'data-mood', stream === null ? undefined : MOODS[stream.state])
+    mark(this.#state, 'data-mood', stream === null ? undefined : moodOf(stream.state))
     write(this.#generation, stream === null ? '' : `generation ${stream.generation}`)
     if (stream === null) return
     for (const [name, , value, more] of FACTS) {
       const fact = this.#facts.get(name)
+      if (fact === undefined) continue
       write(fact.value, value(stream, engine.at))
       write(fact.more, more?.(stream, engine.at) ?? '')
     }
@@ -122,6 +125,7 @@ export class StreamView {
     this.#player.end()
   }
 
+  /** @param {string} name @param {string} label */
   #fact(name, label) {
     const [value, more] = [el('span'), el('small')]
     this.#facts.set(name, { value, more })
@@ -149,6 +153,7 @@ export class StreamView {
     if (given !== null) await this.#do('delete', { id: this.#id }, 'Deleted')
   }
 
+  /** @param {'stop' | 'delete'} name @param {object} body @param {string} said */
   async #do(name, body, said) {
     try {
       await post(name, body)
@@ -160,9 +165,11 @@ export class StreamView {
   }
 }
 
+/** @typedef {import('../answers').Stream} Stream */
+
 /**
- * Name, label, value, and what stands below it.
- * @type {[string, string, (stream: any, at: number) => string, ((stream: any, at: number) => string)?][]}
+ * Name, label, value, and the text below the value.
+ * @type {[string, string, (stream: Stream, at: number) => string, ((stream: Stream, at: number) => string)?][]}
  */
 const FACTS = [
   ['rate', 'Chunks a second', ({ rate: value }) => rate(value)],
@@ -232,6 +239,7 @@ class Consumers {
     this.#none,
   )
 
+  /** @param {Stream} stream */
   show({ consumers, firstSeq, lastSeq }) {
     this.#table.hidden = consumers.length === 0
     this.#none.hidden = consumers.length > 0

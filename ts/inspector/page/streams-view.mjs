@@ -1,4 +1,4 @@
-// All streams: numbers, search, and the table.
+// The list of streams: totals, search, and the table.
 
 import { get, post } from './api.mjs'
 import { Spark } from './charts.mjs'
@@ -9,7 +9,10 @@ import { bytes, number, rate, span } from './format.mjs'
 import { series } from './history.mjs'
 import { StreamTable } from './stream-table.mjs'
 
-const STATES = ['active', 'complete', 'stopped', 'failed', 'interrupted']
+/** @typedef {import('../answers').List} List */
+/** @typedef {'rate' | 'active' | 'producers' | 'stored'} Tile */
+
+const STATES = /** @type {const} */ (['active', 'complete', 'stopped', 'failed', 'interrupted'])
 const TYPING_MS = 200
 
 const EXAMPLE = `import { createEngine } from 'tidemark'
@@ -18,7 +21,10 @@ const engine = createEngine()
 const producer = await engine.produce('chat-1')
 producer.write('Hello')`
 
-/** Kept while other views are shown. */
+/** The streams in a state; undefined: all states are wanted. @param {Pick<List, 'states'>} list @param {string} state */
+const countOf = ({ states }, state) => STATES.filter((each) => each === state).map((each) => states[each])[0]
+
+/** The list's query, kept while other views are shown. */
 const wanted = { q: '', state: '', sort: 'state', order: 'down', page: 1 }
 
 export class StreamsView {
@@ -27,7 +33,9 @@ export class StreamsView {
   #renew
   #isFresh = false
   #typing = 0
+  /** @type {Map<Tile, { value: HTMLElement, spark: Spark }>} */
   #tiles = new Map()
+  /** @type {Map<string, { button: HTMLElement, count: HTMLElement }>} */
   #states = new Map()
   #table = new StreamTable((key) => this.#sortBy(key))
   #nothing = el('div')
@@ -47,7 +55,7 @@ export class StreamsView {
       'aria-label': 'Search by id or owner',
       value: wanted.q,
       spellcheck: false,
-      oninput: (event) => this.#search(event.target.value),
+      oninput: (/** @type {{ target: HTMLInputElement }} */ { target }) => this.#search(target.value),
     })
     this.element = el(
       'div',
@@ -91,6 +99,7 @@ export class StreamsView {
     return get('look', { ...wanted, fresh })
   }
 
+  /** @param {import('../answers').Answers['look']} answer */
   show({ list, viewer, engine }) {
     const now = engine.at
     for (const [name, { value, spark }] of this.#tiles) {
@@ -107,7 +116,7 @@ export class StreamsView {
     }
     for (const [state, { button, count }] of this.#states) {
       const all = STATES.reduce((sum, each) => sum + list.states[each], 0)
-      write(count, number(state === '' ? all : list.states[state]))
+      write(count, number(countOf(list, state) ?? all))
       button.setAttribute('aria-pressed', String(wanted.state === state))
     }
     this.#table.show(list.rows, now, wanted)
@@ -119,6 +128,7 @@ export class StreamsView {
     this.#cleanup.hidden = !viewer.write || viewer.owner !== null
   }
 
+  /** @param {Tile} name @param {string} label @param {Spark} spark */
   #tile(name, label, spark) {
     const value = el('dd', { text: '–' })
     this.#tiles.set(name, { value, spark })
@@ -142,6 +152,7 @@ export class StreamsView {
     return el('div', { class: 'choice', role: 'group', 'aria-label': 'State' }, ...buttons)
   }
 
+  /** @param {List} list */
   #showNothing({ rows, total, states }) {
     if (rows.length > 0) return this.#nothing.replaceChildren()
     if (this.#nothing.childElementCount > 0 && this.#nothing.dataset.total === String(total)) return
@@ -163,9 +174,10 @@ export class StreamsView {
     )
   }
 
+  /** @param {List} list */
   #showPages({ page, pages, rows, found, total, states, isCut, damaged }) {
     wanted.page = page
-    const matching = wanted.state === '' ? found : states[wanted.state]
+    const matching = countOf({ states }, wanted.state) ?? found
     const some =
       matching < total
         ? `${number(matching)} of ${number(total)} streams`
@@ -182,21 +194,25 @@ export class StreamsView {
     this.#pager.hidden = rows.length === 0
   }
 
+  /** @param {string} text */
   #search(text) {
     clearTimeout(this.#typing)
     this.#typing = setTimeout(() => this.#change({ q: text.trim() }), TYPING_MS)
   }
 
+  /** @param {string} key */
   #sortBy(key) {
     const isSame = wanted.sort === key
     this.#change({ sort: key, order: isSame && wanted.order === 'down' ? 'up' : 'down' })
   }
 
+  /** @param {number} step */
   #turn(step) {
     this.#change({ page: wanted.page + step })
     say(`Page ${wanted.page}`)
   }
 
+  /** @param {Partial<typeof wanted>} to */
   #change(to) {
     Object.assign(wanted, { page: 1 }, to)
     this.#nothing.replaceChildren()

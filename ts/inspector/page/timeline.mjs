@@ -1,8 +1,12 @@
-// What has happened to a stream.
+// The history of a stream.
 
 import { el } from './dom.mjs'
 import { clock, visible } from './format.mjs'
 
+/** @typedef {import('../answers').Happening} Happening */
+/** @typedef {{ at: number, kind: 'gap', text: string, more: string, generation?: undefined }} Gap */
+
+/** @type {Record<string, string | undefined>} */
 const MOODS = {
   start: 'live',
   takeover: 'odd',
@@ -12,11 +16,12 @@ const MOODS = {
   gap: 'bad',
   log: undefined,
 }
+/** @type {Record<string, string>} */
 const ENDS = { complete: 'good', stopped: 'warn', failed: 'bad', interrupted: 'odd' }
 const MOST = 100
 
 export class Timeline {
-  /** @type {any[]} */
+  /** @type {Gap[]} */
   #gaps = []
   #shown = ''
   #list = el('ol', { class: 'timeline' })
@@ -37,23 +42,26 @@ export class Timeline {
     })
   }
 
+  /** @param {Happening[]} timeline */
   show(timeline) {
+    /** @type {(Happening | Gap)[]} */
     const all = [...timeline, ...this.#gaps].sort((one, other) => one.at - other.at).slice(-MOST)
     const key = JSON.stringify(all)
     if (key === this.#shown) return
     this.#shown = key
+    /** @type {string | null} */
     let generation = ''
     this.#list.replaceChildren(
       ...all.map((each) => {
         const isNew = each.generation && each.generation !== generation
         if (isNew) generation = each.generation
-        const mood = each.kind === 'end' ? ENDS[each.text.split(':')[0]] : MOODS[each.kind]
+        const mood = each.kind === 'end' ? ENDS[each.text.replace(/:.*/s, '')] : MOODS[each.kind]
         return el(
           'li',
           { 'data-mood': mood },
           el('strong', { text: visible(each.text) }),
           isNew && el('small', { class: 'mono', text: `generation ${each.generation}` }),
-          each.more && el('small', { text: each.more }),
+          'more' in each && el('small', { text: each.more }),
           el('time', { text: clock(each.at), dateTime: new Date(each.at).toISOString() }),
         )
       }),

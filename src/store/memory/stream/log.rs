@@ -35,7 +35,7 @@ pub(super) struct Log {
 struct Written {
     when: u64,
     batch: u64,
-    /// What became of it, and of what was written together with it before it, and the last seq then.
+    /// The outcome of each of its writes, and the log's last seq after it.
     outcomes: Vec<(LogOutcome, u64)>,
 }
 
@@ -141,13 +141,13 @@ impl Stream {
         }
         transaction.tell(LiveMessage::Started {
             generation: stream.current.id,
-            // What a fork begins with is read, not told.
+            // Readers read a fork's beginning: no message contains it.
             base: stream.current.seq,
         });
         stream
     }
 
-    /// Begins with what was put down.
+    /// Begins with the staged beginning of a fork.
     fn inherit(&mut self, prefix: Prefix) {
         let current = &mut self.current;
         for (last, frame) in prefix.frames {
@@ -212,7 +212,7 @@ impl Stream {
         all
     }
 
-    /// What became of the same writes, if they were the last ones of their engine.
+    /// The answers that the same writes got before, if they are the last batch of their engine.
     fn repeated(&self, writes: &[LogWrite]) -> Option<Vec<LogWritten>> {
         let (last, log) = (writes.last()?, self.log.as_ref()?);
         let own = log.engines.get(&last.writer)?;
@@ -263,7 +263,7 @@ impl Stream {
     }
 
     fn try_write(&mut self, transaction: &mut Transaction, write: &LogWrite, is_new: bool) -> LogOutcome {
-        // What stands against a write is asked in this order, which is a part of the contract.
+        // The order of these checks is a part of the contract.
         if let Some(earlier) = self.earlier(write) {
             return earlier;
         }

@@ -1,6 +1,6 @@
--- Keeps the list of the forks of a log.
+-- Changes and reads the list of a log's forks.
 --
--- ARGV[4] `add`, `drop` or `show`   ARGV[5] the log's generation, if one is added   ARGV[6] the most that there are then
+-- ARGV[4] `add`, `drop` or `show`   ARGV[5] the log's generation, if one is added   ARGV[6] the most forks that it may have then
 -- ARGV[7…] the streams that are added or dropped
 -- Reply: { whether one was added, whether the log was deleted, stream, … }, the first two `1` or `0`
 local FORKS, KEPT, added = forks(), 30 * 24 * 3600 * 1000, '0'

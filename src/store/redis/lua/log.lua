@@ -1,15 +1,15 @@
--- Writes to a log, exactly once for each writer, and creates it first if requested. ARGV: see create.lua, and
+-- Writes to a log, exactly once for each of its writers, and creates it first if asked to. ARGV: see create.lua, and
 --
--- ARGV[13] what becomes of a log that is not there, or is: '' it is not made, `compare` only its configuration is compared, `write`
--- ARGV[14] content type   ARGV[15] what of it counts   ARGV[16] TTL, if given   ARGV[17] the time of its end, if given
--- ARGV[18] '1': the log's first chunks, and its close, come with a later call   ARGV[19] who asks, as `allowed` takes it
+-- ARGV[13] '' a missing log is not created; else it is, and of one that exists `compare` only compares the configuration, `write` writes to it
+-- ARGV[14] content type   ARGV[15] its essence   ARGV[16] TTL, if given   ARGV[17] the time of its end, if given
+-- ARGV[18] '1': its first chunk, and its close, come with a later call   ARGV[19] who asks, as `allowed` takes it
 -- ARGV[20] the engine that writes   ARGV[21] its batch   ARGV[22] generation and ARGV[23] seq of the last chunk it knows, or ''
--- ARGV[24] the generation that the log has to be, of a large chunk's pieces or as the caller knows it, or ''
--- ARGV[25] who numbers what it writes, optional   ARGV[26] its epoch   ARGV[27] its number
--- ARGV[28] what has to be greater than that of the write before, optional
+-- ARGV[24] the generation that the log must have, or '': that of a large chunk's pieces, or the caller's
+-- ARGV[25] the numbered producer that writes, optional   ARGV[26] its epoch   ARGV[27] its number
+-- ARGV[28] the order, which must be greater than the previous write's, optional
 -- ARGV[29] '1' to close it   ARGV[30] number of chunks   ARGV[31] frame   ARGV[32] id of the large chunk that it refers to, or ''
--- ARGV[33] how many pieces it has   ARGV[34] what of the log's content type has to count, or ''
--- ARGV[35] where a fork comes from, optional   ARGV[36] the attempt that has put it down, see stage.lua
+-- ARGV[33] how many pieces it has   ARGV[34] the essence that the log's content type must have, or ''
+-- ARGV[35] where a fork comes from, optional   ARGV[36] the attempt that has staged its beginning, see stage.lua
 -- ARGV[37] how many writes follow this one in the same step, each with its ARGV[25…28], ARGV[30], ARGV[31] and ARGV[34]
 -- With a seal, after these: the seq that the sealed part ends with, the seq that it is to end with, the frame in between, bytes of it when
 -- inflated, bytes of the frames that it replaces
@@ -24,12 +24,12 @@ local MODE, ESSENCE, IS_PART, CHECK = ARGV[13], ARGV[15], ARGV[18] == '1', ARGV[
 local ENGINE, batch, IS_CLOSE = '@' .. ARGV[20], tonumber(ARGV[21]), ARGV[29] == '1'
 local WRITERS, FORK, STAGED = writers(), option(ARGV[35]), staged()
 
--- With more writers than these, the half that has written last is kept.
+-- When one more comes, the half that has written last is kept.
 local MOST_WRITERS = 1000
 
 local record, refreshed, is_new = load(), '0', false
 
--- How many entries are open, when that is of use.
+-- How many entries are open; counted before the answer is made.
 local open = '0'
 
 local function answer(word, ...)
@@ -38,7 +38,7 @@ local function answer(word, ...)
   }
 end
 
--- A write that is refused for good takes its pieces along.
+-- A refusal drops the pieces of its large chunk, except where the caller tries again with them.
 local WAITS = { renewed = true, incomplete = true, unsealed = true }
 local function drop_pieces()
   if ARGV[24] ~= record.g then return end
@@ -80,7 +80,7 @@ local function forget()
   if #gone > 0 then redis.call('HDEL', WRITERS, unpack(gone)) end
 end
 
--- What was stored for the fork, if it is complete.
+-- The staged beginning of the fork to create, if all of it is there.
 local function prefix(ordinal)
   local id, o, q, frames, fields, n, v = unpack(redis.call('HMGET', STAGED, 'id', 'o', 'q', 'f', 'h', 'n', 'v'))
   if id ~= ARGV[36] or o ~= ordinal then return nil end
@@ -94,7 +94,7 @@ if not exists(record) then
   local ordinal = record.o and int(record.o + 1) or '1'
   local inherited = FORK and prefix(ordinal)
   if FORK and not inherited then return { 'unstaged' } end
-  -- What is left of a stream without a record is useless.
+  -- Keys that a stream without a record has left.
   redis.call('UNLINK', LOG, KEYS[4], KEYS[5], WRITERS, STAGED, forks(), unpack(works()))
   if inherited then redis.call('UNLINK', large(ordinal + 1)) else redis.call('UNLINK', SEALED, large(0), large(1)) end
   -- Cursors of the new log are greater as texts, also within one millisecond.
@@ -112,7 +112,7 @@ if not exists(record) then
     redis.call('HSET', META, 'ff', FORK, 'q', inherited.q, 'y', inherited.q, 'n', inherited.n, 'v', inherited.v)
   end
   record, is_new = load(), true
-  -- Readers get what a fork begins with from the log; it is not published.
+  -- Readers read a fork's beginning: no message contains it.
   redis.call('PUBLISH', LIVE, 's ' .. record.g .. ' ' .. record.q)
 elseif not allowed(record.w, CHECK) then
   return { 'forbidden' }
@@ -120,11 +120,11 @@ elseif record.m ~= 'l' then
   return answer('other')
 end
 
--- Each of what is written: who numbers it, epoch, number, order, number of chunks, frame, content type.
+-- The writes of this step, each with its producer, epoch, number, order, number of chunks, frame and essence.
 local writes, SEAL = { { ARGV[25], ARGV[26], ARGV[27], ARGV[28], ARGV[30], ARGV[31], ARGV[34] } }, 38 + 7 * ARGV[37]
 for at = 38, SEAL - 7, 7 do writes[#writes + 1] = { unpack(ARGV, at, at + 6) } end
 
--- Their results: word, last seq after it, and what belongs to the word.
+-- The reply for their outcomes, each a word, the log's last seq after it, and what belongs to the word.
 local function tell(outcomes)
   local replies, length = { 'many' }, redis.pcall('XLEN', LOG)
   open = int(type(length) == 'number' and length or 0)
@@ -174,10 +174,10 @@ local function note(name, text)
 end
 
 local last = tonumber(record.q)
--- Readers may have seen chunks that the server has lost: their seqs must not be used again.
+-- Chunks that the server has lost may have been read: their seqs are not assigned again.
 if ARGV[22] == record.g then last = math.max(last, tonumber(ARGV[23])) end
 
--- Whether a numbered write is the one that has to come next; else the reason why not.
+-- Why a producer's append is not its next one; nothing if it is.
 local function out_of_turn(id, epoch, number)
   if numbered[id] == nil then numbered[id] = of == record.g and redis.call('HGET', WRITERS, '=' .. id) end
   local known_epoch, known = string.match(numbered[id] or '', '^%d+ (%d+) (%d+)$')

@@ -1,4 +1,4 @@
--- Stores a part of a fork that was not created yet. The same step again changes nothing.
+-- Stores a part of the beginning of a fork that is not open yet. A repeated step changes nothing.
 --
 -- ARGV[4] the attempt   ARGV[5] number of the step, from 0   ARGV[6] `begin`, `frame` or `piece`
 -- Of a frame: ARGV[7] the seq it ends with   ARGV[8] the frame   ARGV[9] bytes of it when inflated
@@ -8,7 +8,7 @@
 -- staged, a hash: id the attempt   step its last step   o the ordinal that the fork will have   q the last seq
 --   f frames   h fields beside them, of large chunks   n their bytes   v the longest frame, as in the record
 local STAGED, kind = staged(), ARGV[6]
--- How long an unfinished fork is kept after a step: no engine pauses that long between two.
+-- How long it is kept after its last step.
 local PATIENCE = 600000
 
 local record = load()

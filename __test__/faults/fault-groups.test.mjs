@@ -1,0 +1,117 @@
+// Consumers of groups while Redis is away, and when it loses their streams.
+
+import assert from 'node:assert/strict'
+import { openLinks } from '../support/fault-link.mjs'
+import { openEngine, openProxy, openRedis, test } from '../support/fault-scene.mjs'
+import { deadline, until } from '../support/wait.mjs'
+
+const LEASE_MS = 1_000
+
+/** The next item, acknowledged. @param {import('tidemark').Consumption} consumption */
+async function take(consumption) {
+  const { value } = await deadline(consumption.next(), 20_000, 'the consumer gets an item')
+  await value.ack()
+  return value.text()
+}
+
+/** What the consumer fails with. @param {Promise<unknown>} next */
+const refusal = (next) =>
+  deadline(
+    next.then(
+      () => undefined,
+      (error) => error,
+    ),
+    20_000,
+    'the consumer fails',
+  )
+
+/** @param {import('../support/redis-server.mjs').RedisServer} redis @param {string} id */
+async function forget(redis, id) {
+  const [, keys] = await redis.admin.cmd('SCAN', '0', 'MATCH', `{tidemark:${id}}:*`, 'COUNT', 10_000)
+  assert.ok(keys.length > 0)
+  await redis.admin.cmd('DEL', ...keys)
+}
+
+test('G8: a consumer that has begun waits for Redis for any time, and a new one as long as a connection may take', async (t) => {
+  const redis = await openRedis(t, { aof: true })
+  const engine = openEngine(t, { url: redis.url, connectTimeout: 1_000, commandTimeout: 1_000 })
+  const elsewhere = openEngine(t, { url: redis.url })
+  const producer = await elsewhere.produce('away')
+  await producer.append('one')
+  const begun = engine.consume('away', { group: 'workers', consumer: 'a' })
+  assert.equal(await take(begun), 'one')
+  const next = take(begun)
+  await redis.stop('SIGTERM')
+  // The second one begins to wait after the first one's failure, and the waiting one has had as many.
+  for (const consumer of ['b', 'c']) {
+    const error = await refusal(engine.consume('away', { group: 'workers', consumer }).next())
+    assert.equal(error?.code, 'ERR_CONNECTION')
+  }
+  await redis.start()
+  await producer.append('two')
+  assert.equal(await next, 'two')
+})
+
+test('G5: a stream that Redis loses may come back to its group for the length of a lease', async (t) => {
+  const redis = await openRedis(t)
+  const proxy = await openProxy(t, redis.url)
+  const engine = openEngine(t, { url: redis.url, lease: LEASE_MS })
+  const here = openEngine(t, { url: redis.url })
+  const there = openEngine(t, { url: proxy.url, connectTimeout: 1_000, commandTimeout: 1_000 })
+  const options = { group: 'workers', consumer: 'a', wait: 1 }
+  const [kept, lost] = [await here.produce('kept'), await there.produce('lost')]
+  await Promise.all([kept.append('one'), lost.append('one')])
+  const consumers = ['kept', 'lost'].map((id) => engine.consume(id, options))
+  for (const consumer of consumers) assert.equal(await take(consumer), 'one')
+  const [back, gone] = consumers.map((consumer) => consumer.next())
+  assert.ok(back && gone)
+  // This one's producer cannot put it back.
+  proxy.blackhole(true)
+  const since = performance.now()
+  const failed = refusal(gone).then((error) => ({ error, after: performance.now() - since }))
+  await Promise.all([forget(redis, 'kept'), forget(redis, 'lost')])
+  await kept.append('two')
+  const { error, after } = await failed
+  assert.equal(error?.code, 'ERR_NOT_FOUND')
+  assert.ok(after >= LEASE_MS, `after ${after} ms`)
+  // The group's place was lost with the stream.
+  const again = await deadline(back, 20_000, 'the consumer gets an item')
+  assert.equal(again.value?.text(), 'one')
+})
+
+test('G3: an item whose answer was lost on its way comes next, and those that were given do not', async (t) => {
+  const redis = await openRedis(t)
+  const links = await openLinks(t, redis.port)
+  const engine = openEngine(t, { url: links.url })
+  const elsewhere = openEngine(t, { url: redis.url })
+  const producer = await elsewhere.produce('deaf')
+  await producer.append('0')
+  const consumer = engine.consume('deaf', { group: 'workers', consumer: 'a' })
+  const take = async () => {
+    const { value } = await deadline(consumer.next(), 20_000, 'the consumer gets an item')
+    assert.ok(value)
+    return value
+  }
+  const given = [await take()]
+  // The answer that is lost may be one without items: then once more.
+  while ((given.at(-1)?.deliveries ?? 0) < 2) {
+    const next = take()
+    const [link] = links.of('commands')
+    links.lose('commands', 'replies')
+    await producer.append(`${given.length}`)
+    const isHandedOut = async () => {
+      const [held] = await redis.admin.cmd('XPENDING', '{tidemark:deaf}:work:workers', 'g workers')
+      return held === given.length + 1 && link && link.swallowed > 0
+    }
+    await until(isHandedOut, { timeout: 20_000, message: 'an item is handed out' })
+    link?.cut()
+    given.push(await next)
+  }
+  assert.deepEqual(
+    given.map((item) => item.text()),
+    given.map((_, index) => `${index}`),
+  )
+  await Promise.all([...given.map((item) => item.ack()), producer.complete()])
+  const end = await deadline(consumer.next(), 20_000, 'the loop ends')
+  assert.deepEqual([end.done, consumer.outcome], [true, 'complete'])
+})
