@@ -470,6 +470,18 @@ eachStore('inspector', (store) => {
     assert.equal(asked, 0)
     await Promise.all([get('/api/look'), get('/api/look'), get('/api/look')])
     assert.equal(asked, 2, 'one list for all, and one sample of memory')
+    // With streams too: what was read for the list is not read once more for its rows. A pause of half a second may get between.
+    await (await engine.produce('one')).append('one')
+    await until(async () => {
+      const other = asker(inspector({ engine: counted, authorize: everybody }))
+      asked = 0
+      const looks = await Promise.all([1, 2, 3].map(() => other.get('/api/look')))
+      assert.deepEqual(
+        looks.map(({ list }) => list.rows.length),
+        [1, 1, 1],
+      )
+      return asked === 2
+    })
   })
 })
 

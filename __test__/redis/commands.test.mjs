@@ -176,6 +176,59 @@ describe('commands [redis]', () => {
     await producer.complete()
   })
 
+  test('an ordinary answer is one script each for its beginning, its batches, its reader and its end (ADR 47)', async () => {
+    const keyPrefix = store.prefix()
+    const [engine, elsewhere] = [open({ keyPrefix }), open({ keyPrefix })]
+    // What is done once: connections, scripts, the node's own key.
+    await produceAll(engine, 'warm', ['x'])
+    await readAll(elsewhere, 'warm')
+    const chunks = texts(10)
+    const { sent, scripts } = await watched(async () => {
+      const producer = await engine.produce('ordinary')
+      await producer.append(chunks[0] ?? '')
+      const reader = follow(elsewhere, 'ordinary')
+      await reader.has(1)
+      for (const chunk of chunks.slice(1)) await producer.append(chunk)
+      await producer.complete()
+      await reader.end()
+      checkHistory({ written: numbered(chunks), readers: [reader] })
+    })
+    // What a process does for all of its streams every few seconds may come in between.
+    const own = scripts.filter((commands) => !/^(HMGET|HSET \S+:node:)/.test(commands))
+    assert.equal(own.length, chunks.length + 3, own.join('\n'))
+    // Nor is anything sent besides, but for the reader's channel.
+    const others = new Set(sent.filter((name) => !isScript(name)))
+    for (const name of ['PING', 'SUBSCRIBE', 'UNSUBSCRIBE']) others.delete(name)
+    assert.deepEqual([...others], [])
+  })
+
+  test('a proxy that hides the slots of a cluster is found out, and nothing is lost (ADR 47)', async () => {
+    // A cluster of one server behaves so to a client that does not know that it is one.
+    const redis = await startRedis({ portBelow: 22_000, args: ['--cluster-enabled', 'yes'] })
+    await redis.admin.cmd('CLUSTER', 'ADDSLOTSRANGE', 0, 16_383)
+    await until(async () => /cluster_state:ok/.test(await redis.admin.cmd('CLUSTER', 'INFO')), {
+      message: 'the cluster is up',
+    })
+    const engine = open({ url: redis.url })
+    const names = texts(6, 'hidden')
+    const producers = await Promise.all(names.map((name) => engine.produce(name)))
+    for (let turn = 0; turn < 5; turn++) {
+      await Promise.all(producers.map((producer) => producer.append(`${turn}`)))
+    }
+    await Promise.all(producers.map((producer) => producer.complete()))
+    const written = numbered(texts(5, '').map((_, turn) => `${turn}`))
+    for (const name of names) checkHistory({ written, readers: [await readAll(engine, name)] })
+    const listed = async () => {
+      const ids = []
+      for await (const { streamId } of engine.streams()) ids.push(streamId)
+      return ids.sort()
+    }
+    await until(async () => (await listed()).length === names.length, { message: 'all are in the index' })
+    assert.deepEqual(await listed(), [...names].sort())
+    await engine.close()
+    await redis.close()
+  })
+
   test('a PING goes with what is published on this machine alone (ADR 19)', async () => {
     // The same server under a name that does not say where it is.
     const elsewhere = store.url.replace('127.0.0.1', '127.1')

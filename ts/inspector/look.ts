@@ -95,7 +95,7 @@ function sum(list: readonly Sighting[], of: (each: Sighting) => number): number 
 /** The current state of the streams on a page. A stream that is gone keeps its last state until the next survey. */
 async function renewed(survey: Survey, viewer: Viewer, shown: readonly Sighting[]): Promise<Sighting[]> {
   if (shown.length === 0) return []
-  const now = await survey.renew(shown.map(({ streamId }) => streamId))
+  const now = await survey.current(shown.map(({ streamId }) => streamId))
   return shown.map((each) => {
     const fresh = now.get(each.streamId)
     return fresh && isSeen(viewer, fresh) ? fresh : each

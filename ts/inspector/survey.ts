@@ -12,6 +12,11 @@ const MOST_STREAMS = 20_000
 /** The shortest time over which a rate is measured. */
 const LEAST_RATE_MS = 700
 
+/** A survey that takes no longer is waited for: its statuses are not read once more for the page that asked. */
+const QUICK_MS = 100
+/** A status counts as current for so long. */
+const CURRENT_MS = 500
+
 /** A status without its metadata, which may be large. */
 export type Known = Omit<StreamStatus, 'metadata'>
 
@@ -24,6 +29,7 @@ export type Sighting = Known & {
 
 interface Seen {
   status: Sighting
+  at: number
   /** The status from which the rate is measured. */
   since: { at: number; generation: string; lastSeq: number }
 }
@@ -41,6 +47,7 @@ export class Survey {
   #running: Promise<void> | undefined
   #endedAt = Number.NEGATIVE_INFINITY
   #pauseMs = LEAST_MS
+  #isQuick = false
   /** How many streams could not be read, and are missing from the list. */
   damaged = 0
   isCut = false
@@ -54,7 +61,7 @@ export class Survey {
     return { ageMs: Math.max(0, now() - this.#endedAt), everyMs: this.#pauseMs }
   }
 
-  /** All streams. Waits for the first survey; later the last one is returned while another runs, unless `fresh` is set. */
+  /** All streams. Waits for a survey if it is the first, quick, or to be `fresh`; otherwise returns the last one while another runs. */
   async all(fresh = false): Promise<readonly Sighting[]> {
     const isFirst = this.#endedAt === Number.NEGATIVE_INFINITY
     if (fresh || isFirst || now() - this.#endedAt > this.#pauseMs) {
@@ -62,13 +69,24 @@ export class Survey {
         this.#running = undefined
       })
       // If it fails, the next caller that waits gets the error.
-      if (fresh || isFirst) await this.#running
+      if (fresh || isFirst || this.#isQuick) await this.#running
       else this.#running.catch(() => {})
     }
     return this.#list
   }
 
-  /** The current status of these streams; null for those that are gone. */
+  /** The status of these streams, at most half a second old; null for those that are gone. */
+  async current(streamIds: string[]): Promise<Map<string, Sighting | null>> {
+    const known = new Map<string, Sighting>()
+    for (const id of streamIds) {
+      const seen = this.#seen.get(id)
+      if (seen !== undefined && now() - seen.at < CURRENT_MS) known.set(id, seen.status)
+    }
+    const old = streamIds.filter((id) => !known.has(id))
+    return old.length === 0 ? known : new Map([...known, ...(await this.renew(old))])
+  }
+
+  /** The status of these streams now. */
   async renew(streamIds: string[]): Promise<Map<string, Sighting | null>> {
     const found = new Map<string, Sighting | null>()
     const statuses = await this.#engine.statuses(streamIds)
@@ -101,6 +119,7 @@ export class Survey {
     const cost = Math.min(now() - begin, (user + system) / 1_000)
     // Rates need a second survey: it comes soon, whatever the first one cost.
     const isFirst = this.#endedAt === Number.NEGATIVE_INFINITY
+    this.#isQuick = now() - begin < QUICK_MS
     this.#pauseMs = isFirst ? LEAST_MS : Math.max(LEAST_MS, Math.round(cost * PACE))
     this.#endedAt = now()
   }
@@ -118,7 +137,7 @@ export class Survey {
     }
     const lag = consumers.length === 0 ? null : Math.max(...consumers.map((each) => each.lag))
     const status = { ...known, rate, lag }
-    into.set(streamId, { status, since })
+    into.set(streamId, { status, at, since })
     return status
   }
 
