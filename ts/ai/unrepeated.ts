@@ -1,5 +1,3 @@
-import type { SavedMessage } from './saved.js'
-
 type Chunk = Readonly<Record<string, unknown>>
 
 /** The part that a chunk with this type begins, if each such chunk makes a new one. */
@@ -13,7 +11,10 @@ const BEGINS: ReadonlyMap<string, string> = new Map([
  * Makes a filter for the chunks of an answer that is sent from its beginning to a reader that adds them to this message. It leaves out
  * what the message has, by the order of its parts; calls have ids, and are not made twice.
  */
-export function unrepeated(message: SavedMessage): (chunk: Chunk) => Chunk[] {
+export function unrepeated(message: {
+  readonly id: string
+  readonly parts: readonly unknown[]
+}): (chunk: Chunk) => Chunk[] {
   const known = new Map<unknown, Chunk[]>()
   for (const part of message.parts as readonly (Chunk | null)[]) {
     if (part === null || (part?.id != null && `${part.type}`.startsWith('data-'))) continue
