@@ -8,7 +8,7 @@
     reason = "producers a, b, c and a generation g, in one story per test"
 )]
 
-#[path = "redis_store/bounds.rs"]
+#[path = "redis_store/bounds/mod.rs"]
 mod bounds;
 #[path = "redis_store/connections.rs"]
 mod connections;

@@ -1,5 +1,5 @@
 //! Files and functions stay short: a file over 500 lines says `Long, since …` at its top, a function over 80 lines has
-//! a comment beside it, `` `name` is long, since … ``.
+//! a comment beside it, `` `name` is long, since … ``. A function of a test may tell a long story.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -15,7 +15,7 @@ fn name(line: &str, is_rust: bool) -> Option<&str> {
     let name = if is_rust {
         head.split_once("fn ")?.1
     } else {
-        // Whatever has no operator, is called like a statement and opens a block.
+        // It has no operator, begins like a call, and opens a block.
         let is_head = line.ends_with('(') || line.ends_with('{');
         let word = head.split('<').next()?.rsplit(' ').next()?;
         let is_method = is_head && !head.contains(['=', '.', '\'']);
@@ -48,24 +48,30 @@ fn complaints(file: &str, text: &str) -> Vec<String> {
         let ends_at_once = line.ends_with(';') || line.ends_with('}');
         let is_head = |line: &&&str| !is_end(line) || line.ends_with('{');
         let length = lines[at..].iter().take_while(is_head).count() + 1;
-        if !ends_at_once && length > FUNCTION && !text.contains(&format!("`{name}` is long, since ")) {
+        let is_test = file.starts_with("tests");
+        if !ends_at_once
+            && length > FUNCTION
+            && !is_test
+            && !text.contains(&format!("`{name}` is long, since "))
+        {
             complaints.push(format!("{file}: {name} has {length} lines"));
         }
     }
     complaints
 }
 
-fn look(folder: &Path, complaints: &mut Vec<String>) -> usize {
+fn read(folder: &Path, complaints: &mut Vec<String>) -> usize {
     let mut count = 0;
     for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
         if path.is_dir() {
-            count += look(&path, complaints);
+            count += read(&path, complaints);
         } else if path
             .extension()
             .is_some_and(|end| end == "rs" || end == "ts" || end == "mts")
         {
+            let file = path.strip_prefix(env!("CARGO_MANIFEST_DIR")).unwrap();
             complaints.extend(self::complaints(
-                path.to_str().unwrap(),
+                file.to_str().unwrap(),
                 &fs::read_to_string(&path).unwrap(),
             ));
             count += 1;
@@ -78,8 +84,8 @@ fn look(folder: &Path, complaints: &mut Vec<String>) -> usize {
 fn files_and_functions_are_short_or_say_why_not() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut complaints = Vec::new();
-    let count: usize = ["src", "ts"]
-        .map(|folder| look(&root.join(folder), &mut complaints))
+    let count: usize = ["src", "ts", "tests"]
+        .map(|folder| read(&root.join(folder), &mut complaints))
         .iter()
         .sum();
     assert!(count > 200, "{count} files");

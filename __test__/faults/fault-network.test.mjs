@@ -142,6 +142,24 @@ describe('G1 G2 G3: one direction of one connection vanishes for good', { concur
   }
 })
 
+test('G2: flush waits until Redis has accepted what was written, however slow it is', async (t) => {
+  const redis = await openRedis(t)
+  const proxy = await openProxy(t, redis.url)
+  const slow = openEngine(t, { url: proxy.url })
+  const other = openEngine(t, { url: redis.url })
+  const producer = await slow.produce('flushed')
+  proxy.delay(100)
+  for (let written = 2; written <= 6; written += 2) {
+    producer.write('one')
+    producer.write('two')
+    await producer.flush()
+    assert.equal((await other.status('flushed'))?.lastSeq, written)
+  }
+  await other.delete('flushed')
+  producer.write('three')
+  await assert.rejects(producer.flush(), { code: 'ERR_INTERRUPTED', reason: 'deleted' })
+})
+
 test('G5: a stream whose start got no answer is listed, and ends', async (t) => {
   const redis = await openRedis(t)
   const proxy = await openProxy(t, redis.url)

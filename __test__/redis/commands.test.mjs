@@ -98,9 +98,28 @@ describe('commands [redis]', () => {
     }
     await until(async () => (await others()).length === 1, { message: 'the end is announced' })
     assert.deepEqual(await others(), [`${keyPrefix}:index:streams:`])
+    // The index knows when nothing of the stream can be left, and forgets it then.
+    const shards = Array.from({ length: 16 }, (_, shard) => `${keyPrefix}:index:streams:${shard}`)
+    const scores = await Promise.all(shards.map((key) => admin.cmd('ZSCORE', key, 'keys')))
+    const left = Number(scores.find((score) => score !== null)) - Date.now()
+    assert.ok(left > 0 && left < 3 * 60 * 60 * 1000, `${left} ms`)
     checkHistory({ written: numbered(chunks), readers: [await readAll(open({ keyPrefix }), 'keys')] })
     await engine.delete('keys')
     assert.deepEqual(await streamKeys(), [])
+  })
+
+  test('the queue of finished generations is kept for twice the longer TTL', async () => {
+    const keyPrefix = store.prefix()
+    const engine = open({ keyPrefix, ttl: { active: '2h', done: '1h' } })
+    const queue = `${keyPrefix}:{finished}:queue`
+    const answers = engine.finished({ group: 'g', consumer: 'c' })
+    const next = answers.next()
+    await until(() => store.redis.admin.cmd('EXISTS', queue), { message: 'the queue has begun' })
+    await produceAll(engine, 'finished', ['a'])
+    await (await next).value?.ack()
+    await answers.return?.()
+    const left = await store.redis.admin.cmd('PTTL', queue)
+    assert.ok(left > 3.9 * 60 * 60 * 1000 && left <= 4 * 60 * 60 * 1000, `${left} ms`)
   })
 
   test('G9 a reader that waits for the next generation asks for nothing', async () => {
@@ -142,6 +161,59 @@ describe('commands [redis]', () => {
       assert.equal(inside.filter((each) => each === name).length, 1, `${name} in the script`)
     }
     await producer.complete()
+  })
+
+  test('an ordinary answer is one script each for its beginning, its batches, its reader and its end (ADR 47)', async () => {
+    const keyPrefix = store.prefix()
+    const [engine, elsewhere] = [open({ keyPrefix }), open({ keyPrefix })]
+    // What is done once: connections, scripts, the node's own key.
+    await produceAll(engine, 'warm', ['x'])
+    await readAll(elsewhere, 'warm')
+    const chunks = texts(10)
+    const { sent, scripts } = await watched(async () => {
+      const producer = await engine.produce('ordinary')
+      await producer.append(chunks[0] ?? '')
+      const reader = follow(elsewhere, 'ordinary')
+      await reader.has(1)
+      for (const chunk of chunks.slice(1)) await producer.append(chunk)
+      await producer.complete()
+      await reader.end()
+      checkHistory({ written: numbered(chunks), readers: [reader] })
+    })
+    // What a process does for all of its streams every few seconds may come in between.
+    const own = scripts.filter((commands) => !/^(HMGET|HSET \S+:node:)/.test(commands))
+    assert.equal(own.length, chunks.length + 3, own.join('\n'))
+    // Nor is anything sent besides, but for the reader's channel.
+    const others = new Set(sent.filter((name) => !isScript(name)))
+    for (const name of ['PING', 'SUBSCRIBE', 'UNSUBSCRIBE']) others.delete(name)
+    assert.deepEqual([...others], [])
+  })
+
+  test('a proxy that hides the slots of a cluster is found out, and nothing is lost (ADR 47)', async () => {
+    // A cluster of one server behaves so to a client that does not know that it is one.
+    const redis = await startRedis({ portBelow: 22_000, args: ['--cluster-enabled', 'yes'] })
+    await redis.admin.cmd('CLUSTER', 'ADDSLOTSRANGE', 0, 16_383)
+    await until(async () => /cluster_state:ok/.test(await redis.admin.cmd('CLUSTER', 'INFO')), {
+      message: 'the cluster is up',
+    })
+    const engine = open({ url: redis.url })
+    const names = texts(6, 'hidden')
+    const producers = await Promise.all(names.map((name) => engine.produce(name)))
+    for (let turn = 0; turn < 5; turn++) {
+      await Promise.all(producers.map((producer) => producer.append(`${turn}`)))
+    }
+    await Promise.all(producers.map((producer) => producer.complete()))
+    const written = numbered(texts(5, '').map((_, turn) => `${turn}`))
+    for (const name of names) checkHistory({ written, readers: [await readAll(engine, name)] })
+    const listed = async () => {
+      const ids = []
+      for await (const { streamId } of engine.streams()) ids.push(streamId)
+      return ids.sort()
+    }
+    await until(async () => (await listed()).length === names.length, { message: 'all are in the index' })
+    assert.deepEqual(await listed(), [...names].sort())
+    await engine.close()
+    await redis.close()
   })
 
   test('a PING goes with what is published on this machine alone (ADR 19)', async () => {

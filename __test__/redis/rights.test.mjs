@@ -23,7 +23,18 @@ const NO_COMMANDS = new Set(
   [
     ['CLIENT', 'SCRIPT', 'MEMORY', 'CLUSTER', 'SENTINEL', 'XGROUP', 'XINFO'],
     ['COUNT', 'MATCH', 'WITHSCORES', 'EX', 'GROUP', 'PX'],
-    ['NOSCRIPT', 'NOAUTH', 'NOPERM', 'LOADING', 'READONLY', 'MASTERDOWN', 'BUSY', 'TRYAGAIN', 'CLUSTERDOWN'],
+    [
+      'NOSCRIPT',
+      'NOAUTH',
+      'NOPERM',
+      'LOADING',
+      'READONLY',
+      'MASTERDOWN',
+      'BUSY',
+      'TRYAGAIN',
+      'CLUSTERDOWN',
+      'CROSSSLOT',
+    ],
     ['OOM', 'WRONGTYPE', 'NOREPLICAS', 'MISCONF', 'MOVED', 'ASK', 'KEY', 'CHANNEL', 'OLD'],
   ].flat(),
 )

@@ -123,6 +123,11 @@ pub fn is_refusal(said: &str) -> bool {
     said.starts_with("NOPERM") || WORDS.iter().any(|words| said.contains(words))
 }
 
+/// Whether nothing was done because the keys of a script were of several slots.
+pub fn is_split(error: &Error) -> bool {
+    matches!(error, Error::Store { reason, .. } if reason.starts_with("CROSSSLOT"))
+}
+
 /// Whether the server gives this code. Redis 6.2 wraps what goes wrong inside a script:
 /// `ERR Error running script …: -OOM command not allowed …`.
 pub fn says(error: &RedisError, code: &str) -> bool {

@@ -1,6 +1,12 @@
 //! The servers that the keys live on, as the operations and the subscriber see them.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use redis::{Cmd, Value};
 use tokio::task::AbortHandle;
@@ -8,7 +14,7 @@ use tokio::task::AbortHandle;
 use super::{
     cluster::Cluster,
     commands::Commands,
-    failure::{Failure, refused},
+    failure::{Failure, is_split, refused},
     health::{ConnectionHealth, Part},
     job::{Job, Timeouts},
     primary::{Primary, Subscription},
@@ -22,6 +28,8 @@ pub enum Servers {
     One {
         primary: Arc<Primary>,
         commands: Arc<Commands>,
+        /// It is a proxy that hides a cluster.
+        hides_slots: AtomicBool,
     },
     Cluster(Arc<Cluster>),
 }
@@ -40,7 +48,12 @@ impl Servers {
                 let commands = Arc::new(commands);
                 let keeper = tokio::spawn(commands.clone().keep(patience)).abort_handle();
                 let primary = primary.clone();
-                (Arc::new(Self::One { primary, commands }), keeper)
+                let servers = Self::One {
+                    primary,
+                    commands,
+                    hides_slots: AtomicBool::new(false),
+                };
+                (Arc::new(servers), keeper)
             }
             Topology::Cluster(seeds) => {
                 let cluster = Cluster::new(seeds.clone(), target.address.clone(), health.clone(), patience);
@@ -74,19 +87,30 @@ impl Servers {
 
     async fn perform(&self, job: Job<'_>, timeouts: Timeouts) -> Result<Value> {
         match self {
-            Self::One { commands, .. } => {
+            Self::One {
+                commands,
+                hides_slots,
+                ..
+            } => {
                 let reply = commands.perform(&job, false, timeouts).await?;
-                reply.map_err(|error| refused(job.operation(), &error))
+                reply.map_err(|error| {
+                    let error = refused(job.operation(), &error);
+                    if is_split(&error) {
+                        hides_slots.store(true, Ordering::Relaxed);
+                    }
+                    error
+                })
             }
             Self::Cluster(cluster) => cluster.perform(&job, timeouts).await,
         }
     }
 
-    /// Keys with the same number can be in one script.
+    /// Keys with the same number can be in one script. For a server that has not said so yet, this may turn out
+    /// [otherwise](is_split).
     pub fn slot(&self, key: &str) -> usize {
         match self {
-            Self::One { .. } => 0,
-            Self::Cluster(_) => slot_of(key),
+            Self::One { hides_slots, .. } if !hides_slots.load(Ordering::Relaxed) => 0,
+            _ => slot_of(key),
         }
     }
 

@@ -13,7 +13,7 @@ use tidemark::{
         Appended, IfActive, OwnerCheck, Piece, Position, Read, Seal, Start, Sweep, Swept,
         logs::{
             FOREVER, IfThere, LogConfig, LogCreate, LogHead, LogOutcome, LogProducer, LogWrite, LogWritten,
-            MAX_WRITERS, NOBODY,
+            NOBODY,
         },
     },
 };
@@ -33,7 +33,7 @@ fn config() -> LogConfig {
     }
 }
 
-fn create(if_there: IfThere) -> LogCreate {
+pub fn create(if_there: IfThere) -> LogCreate {
     LogCreate {
         generation: Ulid::new(),
         config: config(),
@@ -46,7 +46,7 @@ fn create(if_there: IfThere) -> LogCreate {
     }
 }
 
-fn frame(chunks: &[&str]) -> Option<EncodedFrame> {
+pub fn frame(chunks: &[&str]) -> Option<EncodedFrame> {
     let mut builder = FrameBuilder::default();
     for chunk in chunks {
         builder.push(Kind::Text, chunk.as_bytes());
@@ -54,26 +54,26 @@ fn frame(chunks: &[&str]) -> Option<EncodedFrame> {
     builder.take(usize::MAX, usize::MAX)
 }
 
-fn producer(epoch: u64, seq: u64) -> LogProducer {
+pub fn producer(epoch: u64, seq: u64) -> LogProducer {
     let id = "p".to_owned();
     LogProducer { id, epoch, seq }
 }
 
 /// A writer.
-struct Writer<'a> {
+pub struct Writer<'a> {
     engine: &'a Engine,
     id: Ulid,
     batch: u64,
 }
 
 impl<'a> Writer<'a> {
-    fn new(engine: &'a Engine) -> Self {
+    pub fn new(engine: &'a Engine) -> Self {
         let id = Ulid::new();
         Self { engine, id, batch: 0 }
     }
 
     /// A write to a log that is created if it does not exist.
-    fn next(&mut self, chunks: &[&str]) -> LogWrite {
+    pub fn next(&mut self, chunks: &[&str]) -> LogWrite {
         self.batch += 1;
         LogWrite {
             create: Some(create(IfThere::Write)),
@@ -92,15 +92,15 @@ impl<'a> Writer<'a> {
         }
     }
 
-    async fn send(&self, write: &LogWrite) -> LogWritten {
+    pub async fn send(&self, write: &LogWrite) -> LogWritten {
         self.engine.store.log(&id("log"), write).await.expect("log")
     }
 
-    async fn outcome(&self, write: &LogWrite) -> LogOutcome {
+    pub async fn outcome(&self, write: &LogWrite) -> LogOutcome {
         self.send(write).await.outcome
     }
 
-    async fn append(&mut self, chunks: &[&str]) -> LogHead {
+    pub async fn append(&mut self, chunks: &[&str]) -> LogHead {
         let write = self.next(chunks);
         let written = self.send(&write).await;
         assert!(
@@ -111,11 +111,11 @@ impl<'a> Writer<'a> {
     }
 }
 
-fn written(last: u64) -> LogOutcome {
+pub fn written(last: u64) -> LogOutcome {
     LogOutcome::Written { last, is_new: false }
 }
 
-async fn texts(engine: &Engine, position: Position) -> Vec<String> {
+pub async fn texts(engine: &Engine, position: Position) -> Vec<String> {
     let page = engine.page(&id("log"), position).await;
     let after = page.after;
     let chunks = page.frames.iter().flat_map(|frame| {
@@ -193,75 +193,6 @@ pub async fn a_write_is_written_once(world: &World) {
         "a copy that was under way for long"
     );
     assert_eq!(texts(&engine, Position::Start).await, ["a", "b"]);
-}
-
-pub async fn producers_number_what_they_write(world: &World) {
-    let engine = world.engine();
-    let mut writer = Writer::new(&engine);
-    writer.append(&["first"]).await;
-    for (epoch, seq, expected) in [
-        (0, 1, LogOutcome::Skipped { expected: 0 }),
-        (0, 0, written(2)),
-        (0, 0, LogOutcome::Duplicate { epoch: 0, seq: 0 }),
-        (0, 2, LogOutcome::Skipped { expected: 1 }),
-        (0, 1, written(3)),
-        (0, 0, LogOutcome::Duplicate { epoch: 0, seq: 1 }),
-        (2, 1, LogOutcome::Begin),
-        (2, 0, written(4)),
-        (0, 2, LogOutcome::Stale { epoch: 2 }),
-        (1, 0, LogOutcome::Stale { epoch: 2 }),
-        (2, 1, written(5)),
-    ] {
-        let write = LogWrite {
-            producer: Some(producer(epoch, seq)),
-            ..writer.next(&["x"])
-        };
-        assert_eq!(writer.outcome(&write).await, expected, "{epoch} {seq}");
-    }
-    let close = LogWrite {
-        producer: Some(producer(2, 2)),
-        close: true,
-        ..writer.next(&[])
-    };
-    assert_eq!(writer.outcome(&close).await, written(5));
-    let again = LogWrite {
-        producer: Some(producer(2, 2)),
-        close: true,
-        ..writer.next(&["y"])
-    };
-    assert_eq!(
-        writer.outcome(&again).await,
-        LogOutcome::Duplicate { epoch: 2, seq: 2 }
-    );
-    let other = LogWrite {
-        producer: Some(producer(2, 3)),
-        close: true,
-        ..writer.next(&["y"])
-    };
-    assert_eq!(writer.outcome(&other).await, LogOutcome::Closed);
-    assert_eq!(texts(&engine, Position::Start).await.len(), 5);
-}
-
-pub async fn an_order_is_compared_byte_by_byte(world: &World) {
-    let engine = world.engine();
-    let mut writer = Writer::new(&engine);
-    for (order, is_greater) in [
-        ("2", true),
-        ("10", false),
-        ("2", false),
-        ("2a", true),
-        ("Z", true),
-        ("a", true),
-        ("Zz", false),
-        ("é", true),
-    ] {
-        let write = LogWrite {
-            order: Some(order.to_owned()),
-            ..writer.next(&["x"])
-        };
-        let outcome = writer.outcome(&write).await;
-        assert_eq!(outcome != LogOutcome::Disorder, is_greater, "{order} {outcome:?}");
-    }
 }
 
 pub async fn a_log_that_is_there_is_compared(world: &World) {
@@ -536,41 +467,6 @@ pub async fn a_stop_is_told_to_those_who_write(world: &World) {
     );
 }
 
-pub async fn the_writers_that_are_remembered_are_bounded(world: &World) {
-    let engine = world.engine();
-    let mut writer = Writer::new(&engine);
-    let mut first = writer.next(&["x"]);
-    first.producer = Some(producer(0, 0));
-    writer.send(&first).await;
-    for number in 0..MAX_WRITERS {
-        let mut write = writer.next(&["x"]);
-        write.producer = Some(LogProducer {
-            id: format!("{number}"),
-            epoch: 0,
-            seq: 0,
-        });
-        assert!(matches!(writer.outcome(&write).await, LogOutcome::Written { .. }));
-    }
-    let forgotten = LogWrite {
-        producer: Some(producer(0, 1)),
-        ..writer.next(&["x"])
-    };
-    assert_eq!(
-        writer.outcome(&forgotten).await,
-        LogOutcome::Skipped { expected: 0 }
-    );
-    let mut known = writer.next(&["x"]);
-    known.producer = Some(LogProducer {
-        id: format!("{}", MAX_WRITERS - 400),
-        epoch: 0,
-        seq: 0,
-    });
-    assert_eq!(
-        writer.outcome(&known).await,
-        LogOutcome::Duplicate { epoch: 0, seq: 0 }
-    );
-}
-
 pub async fn a_log_is_sealed_as_every_stream(world: &World) {
     let engine = world.engine();
     let mut writer = Writer::new(&engine);
@@ -600,53 +496,4 @@ pub async fn a_log_is_sealed_as_every_stream(world: &World) {
     assert_eq!(writer.outcome(&again).await, LogOutcome::Unsealed);
     writer.append(&["d"]).await;
     assert_eq!(texts(&engine, Position::Start).await, ["a", "b", "c", "d"]);
-}
-
-pub async fn writes_together_are_repeated_as_a_whole(world: &World) {
-    let engine = world.engine();
-    let mut writer = Writer::new(&engine);
-    writer.append(&["a"]).await;
-    let mut together = Vec::new();
-    for (chunks, number, order) in [
-        (&["b", "c"][..], Some(0), Some("1")),
-        (&["d"], Some(2), None),
-        (&["e"], Some(1), Some("0")),
-        (&["f"], Some(1), Some("2")),
-        (&["g"], Some(0), None),
-        (&["h"], None, None),
-    ] {
-        let write = writer.next(chunks);
-        together.push(LogWrite {
-            producer: number.map(|number| producer(0, number)),
-            order: order.map(str::to_owned),
-            ..write
-        });
-    }
-    let expected = [
-        (written(3), 3),
-        (LogOutcome::Skipped { expected: 1 }, 3),
-        (LogOutcome::Disorder, 3),
-        (written(4), 4),
-        (LogOutcome::Duplicate { epoch: 0, seq: 1 }, 4),
-        (written(5), 5),
-    ];
-    for _ in 0..2 {
-        let all = engine.store.log_all(&id("log"), &together).await.unwrap();
-        let all: Vec<_> = all
-            .into_iter()
-            .map(|one| (one.outcome, one.head.unwrap().seq))
-            .collect();
-        assert_eq!(all, expected);
-    }
-    assert_eq!(texts(&engine, Position::Start).await, ["a", "b", "c", "f", "h"]);
-    let absent: Vec<_> = [writer.next(&["x"]), writer.next(&["y"])]
-        .into_iter()
-        .map(|write| LogWrite {
-            create: None,
-            ..write
-        })
-        .collect();
-    let all = engine.store.log_all(&id("nothing"), &absent).await.unwrap();
-    let outcomes: Vec<_> = all.into_iter().map(|one| one.outcome).collect();
-    assert_eq!(outcomes, [LogOutcome::Missing, LogOutcome::Missing]);
 }

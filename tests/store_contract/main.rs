@@ -13,10 +13,12 @@ mod appending;
 mod cleaning;
 mod continuing;
 mod ending;
+mod finished;
 mod heard;
 mod keeping;
 mod logs;
 mod noise;
+mod numbering;
 mod pieces;
 mod random;
 mod reading;
@@ -127,9 +129,9 @@ macro_rules! suite {
             acking::cursors_go_with_their_stream
             logs::anybody_appends_and_anybody_closes
             logs::a_write_is_written_once
-            logs::writes_together_are_repeated_as_a_whole
-            logs::producers_number_what_they_write
-            logs::an_order_is_compared_byte_by_byte
+            numbering::writes_together_are_repeated_as_a_whole
+            numbering::producers_number_what_they_write
+            numbering::an_order_is_compared_byte_by_byte
             logs::a_log_that_is_there_is_compared
             logs::chunks_are_counted_from_either_end
             logs::a_large_chunk_comes_whole_or_not_at_all
@@ -138,7 +140,7 @@ macro_rules! suite {
             logs::only_the_owner_uses_it
             logs::a_log_is_deleted_with_its_writers
             logs::a_stop_is_told_to_those_who_write
-            logs::the_writers_that_are_remembered_are_bounded
+            numbering::the_writers_that_are_remembered_are_bounded
             logs::a_log_is_sealed_as_every_stream
             sealing::a_seal_replaces_open_frames
             sealing::a_seal_may_hold_its_own_batch
@@ -172,9 +174,9 @@ macro_rules! suite {
             sharing::only_the_owner_shares
             sharing::groups_are_bounded
             sharing::groups_go_with_their_stream
-            sharing::what_has_finished_is_queued_once_asked_for
-            sharing::news_of_the_queue_are_told
-            sharing::an_end_that_nobody_announced_is_found
+            finished::what_has_finished_is_queued_once_asked_for
+            finished::news_of_the_queue_are_told
+            finished::an_end_that_nobody_announced_is_found
             telling::a_listening_store_is_told_everything
             telling::a_takeover_is_told_in_order
             telling::nothing_is_told_after_unlisten

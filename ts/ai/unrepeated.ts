@@ -11,10 +11,7 @@ const BEGINS: ReadonlyMap<string, string> = new Map([
  * Makes a filter for the chunks of an answer that is sent from its beginning to a reader that adds them to this message. It leaves out
  * what the message has, by the order of its parts; calls have ids, and are not made twice.
  */
-export function unrepeated(message: {
-  readonly id: string
-  readonly parts: readonly unknown[]
-}): (chunk: Chunk) => Chunk[] {
+export function unrepeated(message: { id: string; parts: readonly unknown[] }): (chunk: Chunk) => Chunk[] {
   const known = new Map<unknown, Chunk[]>()
   for (const part of message.parts as readonly (Chunk | null)[]) {
     if (part === null || (part?.id != null && `${part.type}`.startsWith('data-'))) continue

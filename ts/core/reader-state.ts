@@ -1,13 +1,13 @@
 import type { ChunkData, Outcome } from '../../index'
 import { advised } from '../errors/advice'
 import { fromNative, invalidArgument, type Origin, outcomeError } from '../errors/errors'
-import { Batch, LargeBatch } from '../native/batch'
 import type { Bridge } from '../native/bridge'
 import type { DrainCursor } from '../native/drain-cursor'
 import type { Large } from '../native/large'
 import { CHUNK_COST } from '../native/native'
 import { NativeSubscription } from '../native/native-subscription'
 import type { End, Receiver } from '../native/records'
+import { Unread, UnreadLarge } from '../native/unread'
 import type { AckArgs } from '../options/args'
 import type { Following } from '../options/read'
 import { cursorAt, seqOf } from '../util/cursor'
@@ -46,7 +46,7 @@ export class ReaderState implements Receiver {
   /** For a consumer with automatic acknowledgements. */
   readonly #autoAck: AutoAck | undefined
   readonly #waiting = new Fifo<Deferred<Result>>()
-  readonly #batches = new Fifo<Batch | LargeBatch>()
+  readonly #unread = new Fifo<Unread | UnreadLarge>()
   #generation = ''
   #lastGeneration = ''
   #lastSeq = 0
@@ -88,7 +88,7 @@ export class ReaderState implements Receiver {
 
   /** Whether the caller has got everything. */
   get isExhausted(): boolean {
-    return this.#end !== undefined && this.#batches.size === 0
+    return this.#end !== undefined && this.#unread.size === 0
   }
 
   /** The loop asks for more, so it is done with the chunks it has got. */
@@ -113,12 +113,12 @@ export class ReaderState implements Receiver {
 
   /** The next chunk, if it is there. */
   take(): Chunk | undefined {
-    const batch = this.#batches.first()
-    if (batch === undefined) return undefined
-    const seq = batch.seq
-    const chunk = this.#hand(batch.generation, seq, batch.take(), batch.bytes)
-    if (batch.isEmpty) {
-      this.#batches.shift()
+    const unread = this.#unread.first()
+    if (unread === undefined) return undefined
+    const seq = unread.seq
+    const chunk = this.#hand(unread.generation, seq, unread.take(), unread.bytes)
+    if (unread.isEmpty) {
+      this.#unread.shift()
       if (this.isExhausted) this.#release()
     }
     return chunk
@@ -142,18 +142,18 @@ export class ReaderState implements Receiver {
     }
     if (this.#waiting.size === 0) this.#unwait()
     if (drain.left === 0) return
-    let batch = this.#batches.last()
-    if (!(batch instanceof Batch) || !batch.precedes(this.#generation, seq)) {
-      batch = new Batch(this.#generation, seq)
-      this.#batches.push(batch)
+    let unread = this.#unread.last()
+    if (!(unread instanceof Unread) || !unread.precedes(this.#generation, seq)) {
+      unread = new Unread(this.#generation, seq)
+      this.#unread.push(unread)
     }
-    batch.add(drain)
+    unread.add(drain)
   }
 
   /** Takes a large chunk. */
   pushLarge(large: Large, seq: number): void {
     const waiter = this.#waiting.shift()
-    if (waiter === undefined) this.#batches.push(new LargeBatch(this.#generation, seq, large))
+    if (waiter === undefined) this.#unread.push(new UnreadLarge(this.#generation, seq, large))
     else waiter.resolve({ done: false, value: this.#hand(this.#generation, seq, large.take(), large.bytes) })
     if (this.#waiting.size === 0) this.#unwait()
   }
@@ -192,8 +192,8 @@ export class ReaderState implements Receiver {
 
   /** Where another subscription continues if this one is left now; undefined: where this one began. */
   get place(): string | undefined {
-    const batch = this.#batches.first()
-    return this.cursor ?? (batch && cursorAt(batch.generation, batch.seq - 1))
+    const unread = this.#unread.first()
+    return this.cursor ?? (unread && cursorAt(unread.generation, unread.seq - 1))
   }
 
   set isReferenced(value: boolean) {
@@ -208,7 +208,7 @@ export class ReaderState implements Receiver {
 
   #drop(end: Ending): void {
     this.#native.cancel()
-    this.#batches.clear()
+    this.#unread.clear()
     this.outcome = undefined
     this.reason = undefined
     this.#settle(end)
@@ -230,7 +230,7 @@ export class ReaderState implements Receiver {
       else waiter.resolve({ done: true, value: undefined })
     }
     this.#unwait()
-    if (this.#batches.size === 0) this.#release()
+    if (this.#unread.size === 0) this.#release()
   }
 
   #finish(end: Ending, from: Origin): Promise<Result> {

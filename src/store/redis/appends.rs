@@ -4,7 +4,7 @@ use tokio::time::Instant;
 use ulid::Ulid;
 
 use super::{
-    arguments::{with_large, with_seal},
+    arguments::{with_large, with_seal, without_seal},
     base::RedisStore,
     fast_append,
     index::Entry,
@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     Result, StreamId,
+    redis::failure::is_split,
     store::{Append, Appended},
     util::backoff::jitter,
 };
@@ -35,8 +36,22 @@ impl RedisStore {
             .show(fast_append::beginning(append));
         call = with_large(call, append.large);
         call = with_seal(call, append.seal.as_ref());
+        let books = terminal.is_some() && self.writes_books(stream, &keys);
+        if books {
+            if append.seal.is_none() {
+                call = without_seal(call);
+            }
+            call = self.with_end(call, stream, append.generation);
+        }
         let sent = Instant::now();
-        let answer = reply::appended("append", self.call(call).await?)?;
+        let reply = match self.call(call).await {
+            // From now on it is known where the books are.
+            Err(error) if books && is_split(&error) => {
+                return Box::pin(self.append_whole(stream, append)).await;
+            }
+            reply => reply?,
+        };
+        let answer = reply::appended("append", reply)?;
         let allowed = answer.fast.map(|(time, ordinal)| fast_append::Allowed {
             // Spread, so that streams that started together do not all need the whole script at the same moment.
             due: sent + jitter(time * 3 / 4),
@@ -55,6 +70,10 @@ impl RedisStore {
         answer: reply::AppendReply,
     ) -> Result<Appended> {
         let appended = answer.appended;
+        if answer.is_booked {
+            self.booked(stream, generation);
+            return Ok(appended);
+        }
         let is_last = matches!(
             appended,
             Appended::Done {

@@ -61,7 +61,7 @@ pub(super) fn with_large(call: Call, large: Option<Reference>) -> Call {
     }
 }
 
-/// The last arguments of a script that writes: there only with a seal.
+/// The arguments of a script that writes with a seal, else nothing; if others follow, see [`without_seal`].
 pub(super) fn with_seal(call: Call, seal: Option<&Seal>) -> Call {
     let Some(seal) = seal else { return call };
     call.show(seal.after)
@@ -69,6 +69,11 @@ pub(super) fn with_seal(call: Call, seal: Option<&Seal>) -> Call {
         .bytes(&seal.frame.bytes)
         .show(seal.frame.body_len)
         .show(seal.replaced)
+}
+
+/// What stands in the place of a seal, if something follows it.
+pub(super) fn without_seal(call: Call) -> Call {
+    (0..5).fold(call, |call, _| call.text(""))
 }
 
 /// How long the queue and the set of open generations live after the last use.

@@ -1,6 +1,7 @@
 //! The store itself, and the parts that all of its operations use.
 
 use std::{
+    collections::HashSet,
     sync::{
         Arc, Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering},
@@ -55,6 +56,8 @@ pub struct RedisStore {
     pub(super) control: OnceCell<()>,
     pub(super) fast: Arc<FastAppends>,
     pub(super) errands: Arc<Errands>,
+    /// The generations whose ends are in the books, until the engine comes to announce them.
+    pub(super) booked: Mutex<HashSet<Ulid>>,
     pub(super) old_names: OldNames,
     pub(super) queue_ttl: u64,
 }
@@ -95,6 +98,7 @@ impl RedisStore {
             control: OnceCell::new(),
             fast: Arc::default(),
             errands: Arc::default(),
+            booked: Mutex::default(),
             old_names: OldNames::default(),
             queue_ttl: queue_ttl(config.ttl()),
         })

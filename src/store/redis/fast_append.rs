@@ -18,7 +18,12 @@ use ulid::Ulid;
 use super::{keys::StreamKeys, scripts, spares};
 use crate::{
     Error, Result,
-    redis::{endpoint::Endpoint, failure::is_refusal, job::Timeouts, script::Call},
+    redis::{
+        endpoint::Endpoint,
+        failure::{is_refusal, is_split},
+        job::Timeouts,
+        script::Call,
+    },
     store::{Append, Appended},
     util::sync::lock,
 };
@@ -254,10 +259,13 @@ async fn perform(
     if let Ok(reply) = &reply {
         note_refusal(reply, &endpoint);
     }
+    let is_split = reply.as_ref().is_err_and(is_split);
     let count = attempts.len();
     for (waiting, number) in attempts.into_iter().zip(1..) {
         let answer = match &reply {
             Ok(reply) => Ok(is_accepted(reply, number, count)),
+            // The whole script is for one stream alone.
+            Err(_) if is_split => Ok(false),
             Err(error) => Err(error.clone()),
         };
         // A cancelled caller repeats the batch under the same number, or is gone.

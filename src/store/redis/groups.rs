@@ -27,7 +27,7 @@ use crate::{
 use std::time::Duration;
 
 /// How long after a missed renewal a generation is looked at.
-const SLACK: Duration = Duration::from_secs(1);
+pub(super) const SLACK: Duration = Duration::from_secs(1);
 
 impl RedisStore {
     /// A script's call for a group, up to its consumer.
@@ -153,6 +153,9 @@ impl RedisStore {
         let stream = finished.stream.as_str();
         let open = (finished.stream.clone(), finished.cursor.generation);
         self.errands.revoke(&name_of(&open));
+        if self.is_booked(finished.cursor.generation) {
+            return Ok(());
+        }
         let call = self
             .on_queue(&scripts::ANNOUNCE)
             .text(member(&open))

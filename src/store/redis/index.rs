@@ -1,4 +1,4 @@
-//! The index: all streams, in sorted sets by the time after which nothing of a stream can be left (`lua/index.lua`).
+//! The index: all streams, in sorted sets by the time after which nothing of a stream can be left (`lua/books.lua`).
 //!
 //! Every start and every refresh of TTLs extends the entry afterwards, and the end of the generation sets its final time.
 //! Expired entries are removed as others are added. [`RedisStore::forget`] removes the entries of streams that were found gone,
@@ -34,6 +34,16 @@ pub(super) struct Entry {
 #[derive(Default)]
 pub(super) struct Marks(HashMap<StreamId, Vec<u8>>);
 
+/// What sets a generation's entry apart from that of another one of the stream. A ULID's low bits are random.
+pub(super) fn tag(generation: Ulid) -> u128 {
+    generation.random() & 0x3ff
+}
+
+/// Names the errand for a stream's entry.
+pub(super) fn name_of(stream: &StreamId) -> String {
+    format!("index {stream}")
+}
+
 impl RedisStore {
     /// Adds a stream, or extends its entry; nobody waits for it.
     pub(super) fn enter(&self, stream: &StreamId, entry: &Entry) -> Result<()> {
@@ -41,10 +51,9 @@ impl RedisStore {
             .key(self.keys.index_of(stream))
             .text(stream.as_str())
             .show(entry.ttl)
-            // A ULID's low bits are random.
-            .show(entry.generation.random() & 0x3ff)
+            .show(tag(entry.generation))
             .text(if entry.is_last { "1" } else { "0" });
-        self.send_along(format!("index {stream}"), spares::INDEX, call)
+        self.send_along(name_of(stream), spares::INDEX, call)
     }
 
     /// Has to be called before looking whether streams are gone.

@@ -28,7 +28,7 @@ pub(super) struct StreamKeys {
     pub writers: String,
     /// The forks of a log.
     pub forks: String,
-    /// What was put down of a fork that is not there yet.
+    /// The staged beginning of a fork that is not open yet.
     pub staged: String,
     /// The pieces of large chunks, of generations with an even ordinal and of those with an odd one.
     pub large: [String; 2],
@@ -120,7 +120,7 @@ impl KeyNames {
         format!("{}:{{finished}}:queue", self.prefix)
     }
 
-    /// The channel for news of finished and open generations; `NEWS` in `lua/queue.lua`.
+    /// The channel for news of finished and open generations; `news_of` in `lua/books.lua`.
     pub fn finished_news(&self) -> String {
         format!("{}:{{finished}}:news", self.prefix)
     }
@@ -130,7 +130,7 @@ impl KeyNames {
         format!("{}:{{finished}}:open", self.prefix)
     }
 
-    /// A sorted set of stream ids, see `lua/index.lua`.
+    /// A sorted set of stream ids, see `lua/books.lua`.
     pub fn index(&self, shard: u8) -> String {
         format!("{}:index:streams:{shard}", self.prefix)
     }

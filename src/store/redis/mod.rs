@@ -12,6 +12,7 @@
 mod appends;
 mod arguments;
 mod base;
+mod books;
 mod errands;
 mod fast_append;
 mod groups;

@@ -22,6 +22,7 @@ use crate::{
     Cursor, Error, Result, StreamId,
     legacy::left,
     model::{connection::ConnectionState, frame::Reference},
+    redis::failure::is_split,
     store::{
         Ack, Append, Appended, Found, IfEnded, Known, ListCursor, MAX_CONSUMERS, MAX_KEPT_STOPS,
         MAX_PAGE_FRAMES, OwnerCheck, Page, Pending, Piece, Read, Renew, Restore, Rights, SHOWN_CONSUMERS,
@@ -58,11 +59,25 @@ impl Store for RedisStore {
                 let leave = || async move { reply::left(stream, self.call_again(call).await?) };
                 beyond_doubt(leave).await??;
             }
-            let call = &on(&self.keys.stream(stream));
-            let look = || async move { reply::started(stream, self.begin(stream, start, call).await?) };
+            let keys = self.keys.stream(stream);
+            let books = self.writes_books(stream, &keys);
+            let mut call = on(&keys).text("");
+            if books {
+                call = self.with_beginning(call, stream, start);
+            }
+            let call = &call;
+            let look =
+                || async move { reply::started(stream, self.begin(stream, start, call, books).await?) };
             let started = beyond_doubt(look).await.and_then(std::convert::identity);
-            self.begun(stream, start, started.as_ref().map(|started| started.generation))?;
-            started
+            if books && started.as_ref().is_err_and(is_split) {
+                // From now on it is known where the books are.
+                return self.start(stream, start).await;
+            }
+            if !matches!(&started, Ok((_, true))) {
+                let generation = started.as_ref().map(|(started, _)| started.generation);
+                self.begun(stream, start, generation, !books)?;
+            }
+            started.map(|(started, _)| started)
         })
     }
 
@@ -81,12 +96,12 @@ impl Store for RedisStore {
                 .show(restore.seq)
                 .show(restore.turn)
                 .show(restore.own_after);
-            let reply = self.begin(stream, &restore.start, &call).await;
+            let reply = self.begin(stream, &restore.start, &call, false).await;
             let generation = restore.start.generation;
             let answer = reply.and_then(|reply| reply::appended("restore", reply));
             let is_refused = |answer: &reply::AppendReply| !matches!(answer.appended, Appended::Done { .. });
             if !answer.as_ref().is_ok_and(is_refused) {
-                self.begun(stream, &restore.start, answer.as_ref().map(|_| generation))?;
+                self.begun(stream, &restore.start, answer.as_ref().map(|_| generation), true)?;
             }
             self.appended(stream, generation, answer?)
         })

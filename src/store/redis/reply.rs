@@ -18,19 +18,22 @@ use crate::{
     },
 };
 
-/// The reply of `start.lua`, and when to ask again.
-pub(super) fn started(stream: &StreamId, reply: Value) -> Result<Look<Result<Started>>> {
+/// The reply of `start.lua`, and when to ask again: what has started, and whether it is in the books.
+pub(super) fn started(stream: &StreamId, reply: Value) -> Result<Look<Result<(Started, bool)>>> {
     let mut fields = Fields::new("start", reply)?;
     let mut again = None;
     let answer = match fields.text()?.as_str() {
-        "started" => Ok(Started {
-            generation: fields.parsed()?,
-            ordinal: fields.number()?,
-            seq: fields.number()?,
-            stop: fields.option()?,
-            base: fields.number()?,
-            turn: fields.number()?,
-        }),
+        "started" => {
+            let started = Started {
+                generation: fields.parsed()?,
+                ordinal: fields.number()?,
+                seq: fields.number()?,
+                stop: fields.option()?,
+                base: fields.number()?,
+                turn: fields.number()?,
+            };
+            Ok((started, !fields.is_empty()))
+        }
         "active" => {
             again = fields.millis()?;
             Err(Error::Active {
@@ -71,20 +74,25 @@ pub(super) struct AppendReply {
     pub index_ttl: u64,
     /// For how long the next batch may be fast, and the generation's ordinal.
     pub fast: Option<(Duration, u64)>,
+    /// The end is in the books.
+    pub is_booked: bool,
 }
 
 pub(super) fn appended(operation: &'static str, reply: Value) -> Result<AppendReply> {
     let mut fields = Fields::new(operation, reply)?;
     let appended = match fields.text()?.as_str() {
         "done" => {
+            let (last, stop) = (fields.number()?, fields.option()?);
+            let terminal = terminal(&mut fields)?;
+            let index_ttl = fields.number()?;
+            let is_booked = terminal.is_some() && !fields.is_empty();
             let done = Appended::Done {
-                last: fields.number()?,
-                stop: fields.option()?,
-                terminal: terminal(&mut fields)?,
+                last,
+                stop,
+                terminal,
                 due: false,
             };
-            let index_ttl = fields.number()?;
-            let fast = if fields.is_empty() {
+            let fast = if fields.is_empty() || is_booked {
                 None
             } else {
                 Some((Duration::from_millis(fields.number()?), fields.number()?))
@@ -93,6 +101,7 @@ pub(super) fn appended(operation: &'static str, reply: Value) -> Result<AppendRe
                 appended: done,
                 index_ttl,
                 fast,
+                is_booked,
             });
         }
         "hole" => Appended::Hole {
@@ -109,6 +118,7 @@ pub(super) fn appended(operation: &'static str, reply: Value) -> Result<AppendRe
         appended,
         index_ttl: 0,
         fast: None,
+        is_booked: false,
     })
 }
 

@@ -127,7 +127,9 @@ pub(super) async fn lacking(servers: &Servers, scene: &Scene, timeouts: Timeouts
     let mut trial = Trial::default();
     let (members, place) = match servers {
         Servers::Cluster(cluster) => (cluster.all(timeouts).await?, "cluster"),
-        Servers::One { primary, commands } => match &**primary {
+        Servers::One {
+            primary, commands, ..
+        } => match &**primary {
             Primary::Watched(sentinels) => {
                 try_sentinels(&mut trial, sentinels, timeouts.connect).await;
                 (vec![commands.clone()], "sentinel")

@@ -21,9 +21,9 @@ macro_rules! scripts {
 }
 
 scripts! {
-    START "start" = "prelude.lua" "create.lua" "start.lua";
+    START "start" = "prelude.lua" "create.lua" "books.lua" "start.lua";
     RESTORE "restore" = "prelude.lua" "create.lua" "restore.lua";
-    APPEND "append" on channel_of = "prelude.lua" "seal.lua" "append.lua";
+    APPEND "append" on channel_of = "prelude.lua" "seal.lua" "books.lua" "append.lua";
     LOG "log" on channel_of = "prelude.lua" "create.lua" "seal.lua" "log.lua";
     FAST_APPEND "append" on channel_of = "fast_append.lua";
     STAGE "stage" = "prelude.lua" "stage.lua";
@@ -42,14 +42,14 @@ scripts! {
     TAKE "take" = "prelude.lua" "chunks.lua" "group.lua" "take.lua";
     RESOLVE "resolve" = "prelude.lua" "chunks.lua" "group.lua" "resolve.lua";
     DEAD "dead" = "prelude.lua" "chunks.lua" "group.lua" "dead.lua";
-    TAKE_FINISHED "take" = "queue.lua" "group.lua" "take_finished.lua";
-    RESOLVE_FINISHED "resolve" = "queue.lua" "group.lua" "resolve.lua";
-    DEAD_FINISHED "dead" = "queue.lua" "group.lua" "dead.lua";
+    TAKE_FINISHED "take" = "clock.lua" "queue.lua" "group.lua" "take_finished.lua";
+    RESOLVE_FINISHED "resolve" = "clock.lua" "queue.lua" "group.lua" "resolve.lua";
+    DEAD_FINISHED "dead" = "clock.lua" "queue.lua" "group.lua" "dead.lua";
     GROUPS "groups" = "prelude.lua" "groups.lua";
-    GROUPS_FINISHED "groups" = "queue.lua" "groups_finished.lua";
-    ANNOUNCE "announce" = "queue.lua" "announce.lua";
-    ENTER "enter" = "queue.lua" "enter.lua";
-    OVERDUE "overdue" = "queue.lua" "overdue.lua";
-    INDEX "index" = "index.lua";
+    GROUPS_FINISHED "groups" = "clock.lua" "queue.lua" "groups_finished.lua";
+    ANNOUNCE "announce" = "clock.lua" "queue.lua" "books.lua" "announce.lua";
+    ENTER "enter" = "clock.lua" "queue.lua" "books.lua" "enter.lua";
+    OVERDUE "overdue" = "clock.lua" "queue.lua" "overdue.lua";
+    INDEX "index" = "clock.lua" "books.lua" "index.lua";
     UNLIST "unlist" = "unlist.lua";
 }

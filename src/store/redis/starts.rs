@@ -44,9 +44,15 @@ impl RedisStore {
             .show(millis(start.ttl.done))
     }
 
-    /// Runs a script that makes a record. Its producer's messages are listened to before, and the generation is noted as open
-    /// meanwhile. Nothing but the server that has the stream is waited for.
-    pub(super) async fn begin(&self, stream: &StreamId, start: &Start, call: &Call) -> Result<Value> {
+    /// Runs a script that makes a record. Its producer's messages are listened to before, and unless the script does that, the
+    /// generation is noted as open meanwhile. Nothing but the server that has the stream is waited for.
+    pub(super) async fn begin(
+        &self,
+        stream: &StreamId,
+        start: &Start,
+        call: &Call,
+        notes: bool,
+    ) -> Result<Value> {
         // Refused credentials are reported at once here; the subscriber keeps trying.
         self.until_closed(async {
             let servers = &self.endpoint()?.servers;
@@ -54,30 +60,34 @@ impl RedisStore {
         })
         .await?;
         self.control.get_or_try_init(|| self.listen_to_control()).await?;
-        let open = (stream.clone(), start.generation);
-        self.send_along(name_of(&open), spares::OPEN, self.enter_open(&open, start))?;
+        if !notes {
+            let open = (stream.clone(), start.generation);
+            self.send_along(name_of(&open), spares::OPEN, self.enter_open(&open, start))?;
+        }
         self.call_again(call).await
     }
 
     /// Adds a stream to the index after its start, so that a caller that has found it gone does not remove the entry. A stream whose
-    /// start got no answer may exist, too. `generation` is the one that has begun or was joined.
+    /// start got no answer may exist, too. `generation` is the one that has begun or was joined; `is_noted`: it was noted as open.
     pub(super) fn begun(
         &self,
         stream: &StreamId,
         start: &Start,
         generation: Result<Ulid, &Error>,
+        is_noted: bool,
     ) -> Result<()> {
         let generation = match generation {
             Err(error) if error.is_retryable() => Ok(start.generation),
             other => other,
         };
-        if generation != Ok(start.generation) {
+        if is_noted && generation != Ok(start.generation) {
             let open = (stream.clone(), start.generation);
             self.send_along(name_of(&open), spares::OPEN, self.leave_open(&open))?;
         }
         let Ok(generation) = generation else { return Ok(()) };
-        // It has begun under another name, see `start.lua`.
-        if generation != start.generation && generation.random() == start.generation.random() {
+        // It may have begun under another name, see `start.lua`.
+        let is_new = generation.random() == start.generation.random();
+        if is_new && !(is_noted && generation == start.generation) {
             let open = (stream.clone(), generation);
             self.send_along(name_of(&open), spares::OPEN, self.enter_open(&open, start))?;
         }

@@ -5,20 +5,43 @@
 -- ARGV[9] outcome, or ''   ARGV[10] its reason   ARGV[11] number of chunks   ARGV[12] frame
 -- ARGV[13] what `h` begins with if the next batch may be fast, see prelude.lua
 -- ARGV[14] id of the large chunk that the frame refers to, or ''   ARGV[15] how many pieces it has
--- With a seal: ARGV[16] the seq that the sealed part ends with   ARGV[17] the seq that it is to end with
+-- With a seal, else all are '' or not there: ARGV[16] the seq that the sealed part ends with   ARGV[17] the seq that it is to end with
 -- ARGV[18] the frame in between   ARGV[19] bytes of it when inflated   ARGV[20] bytes of the frames that it replaces
+-- With the books, if this may be the end, see books.lua: KEYS[6] index shard   KEYS[7] queue   KEYS[8] open   ARGV[21] stream id
+-- ARGV[22] the generation's tag   ARGV[23] the queue's bound   ARGV[24] its TTL
 -- Reply: { 'done', last seq, stop | nil, outcome | nil, reason | nil, for how long something may be left if that has changed, else 0
---          [, for how many ms the next batch may be fast, ordinal] }
+--          [, for how many ms the next batch may be fast, ordinal | , '1': the end is in the books] }
 --      | { 'hole', last seq } | { 'incomplete' } | { 'unsealed' } | { 'fenced' } | { 'ended', outcome, reason } | { 'missing' }
 -- Fast appends change no field but `h`, so `u`, the time of the last write, may be out of date by this many ms.
 local MOST_FAST = 30000
 local PRODUCER, batch, expected, lease = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
 local outcome, reason, count, frame = ARGV[9], ARGV[10], tonumber(ARGV[11]), ARGV[12]
 
+-- `pcall` under a name that calls no command.
+local attempt = pcall
+
+-- The answer with the end, which is entered into the books. What fails here is left to errands, and to the engine.
+local function ended(record, last, is_new)
+  local reply = done(record, last, record.td, record.s, record.r)
+  if not KEYS[8] then return reply end
+  local worked, trouble = true, nil
+  if is_new then
+    local id, generation = ARGV[21], ARGV[4]
+    worked, trouble = attempt(function()
+      local failed = enter_index(KEYS[6], id, record.td, ARGV[22], true)
+      if failed then return failed end
+      redis.pcall('ZREM', KEYS[8], generation .. ' ' .. id)
+      announce(KEYS[7], ARGV[23], ARGV[24], id, generation .. '.' .. int(last), record.s, record.r)
+    end)
+  end
+  if worked and not trouble then reply[7] = '1' end
+  return reply
+end
+
 local record = load_for(PRODUCER)
 local own, refusal = standing(record, ARGV[4], PRODUCER)
 if own and own.batch == batch then
-  if record.e == PRODUCER then return done(record, own.last, record.td, record.s, record.r) end
+  if record.e == PRODUCER then return ended(record, own.last, false) end
   return done(record, own.last, '0')
 end
 if refusal then return refusal end
@@ -28,7 +51,8 @@ local last = tonumber(record.q)
 if expected and last < expected then return { 'hole', record.q } end
 if expected and last > expected and record.m == 'x' then return { 'fenced' } end
 if ARGV[14] ~= '' and pieces(record, ARGV[14]) < tonumber(ARGV[15]) then return { 'incomplete' } end
-if ARGV[16] and (ARGV[16] ~= record.y or tonumber(ARGV[17]) > last + count) then return { 'unsealed' } end
+local has_seal = (ARGV[16] or '') ~= ''
+if has_seal and (ARGV[16] ~= record.y or tonumber(ARGV[17]) > last + count) then return { 'unsealed' } end
 
 commit(record)
 last = push(record, last, count, frame)
@@ -38,7 +62,7 @@ if record.l and drop(record.po, tonumber(record.l)) then
   redis.call('HDEL', META, 'l')
   record.l = nil
 end
-if ARGV[16] then seal(record, ARGV[17], ARGV[18], ARGV[19], ARGV[20]) end
+if has_seal then seal(record, ARGV[17], ARGV[18], ARGV[19], ARGV[20]) end
 
 if outcome ~= '' then
   local alone = true
@@ -55,7 +79,7 @@ if outcome ~= '' then
   if outcome ~= 'complete' or alone then
     if record.x and (outcome == 'complete' or outcome == 'failed') then outcome, reason = 'stopped', record.x end
     finish(record, outcome, reason, PRODUCER)
-    return done(record, last, record.td, outcome, reason)
+    return ended(record, last, true)
   end
 else
   put(PRODUCER, own)

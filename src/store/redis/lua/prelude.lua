@@ -185,15 +185,18 @@ end
 -- Who has written to a log.
 local function writers() return string.sub(META, 1, -5) .. 'writers' end
 
--- The forks of a log, and what was put down of one that is not there yet.
+-- The forks of a log, and the staged beginning of a fork that is not open yet.
 local function forks() return string.sub(META, 1, -5) .. 'forks' end
 local function staged() return string.sub(META, 1, -5) .. 'staged' end
 
--- Sets the TTL of all keys, or the end that is set for the log.
+-- Sets the TTL of all keys of the stream, or the end that is set for the log.
 local function keep(record, ttl)
   if record.xa then ttl = int(math.max(1, record.xa - NOW)) end
+  local own = string.sub(META, 1, -5)
   for _, keys in ipairs({ KEYS, works(), { large(0), large(1), writers(), forks() } }) do
-    for _, key in ipairs(keys) do redis.call('PEXPIRE', key, ttl) end
+    for _, key in ipairs(keys) do
+      if string.sub(key, 1, #own) == own then redis.call('PEXPIRE', key, ttl) end
+    end
   end
 end
 

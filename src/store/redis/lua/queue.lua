@@ -3,14 +3,7 @@
 -- KEYS[1] queue, a stream: * s <stream id> c <cursor> o <outcome> r <reason>; two consumer groups for each group
 -- KEYS[2] open, a sorted set of what has begun and was not announced: "<generation> <stream id>", when to look next
 -- ARGV[1] the TTL of both, which is never made shorter
-if redis.replicate_commands then redis.replicate_commands() end
-
 local WORK, OPEN = KEYS[1], KEYS[2]
-local NEWS = string.sub(WORK, 1, -6) .. 'news'
-local time = redis.call('TIME')
-local NOW = time[1] * 1000 + math.floor(time[2] / 1000)
-
-local function int(number) return string.format('%.0f', number) end
 
 local function keep(key)
   if redis.call('PTTL', key) < tonumber(ARGV[1]) then redis.call('PEXPIRE', key, ARGV[1]) end

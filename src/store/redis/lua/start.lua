@@ -1,11 +1,26 @@
 -- Begins a generation, joins a shared one, or continues one in place of its only producer. ARGV: see create.lua, and
 --
 -- ARGV[13] what to do about an ended generation: `restart` or `error`
--- ARGV[14] '1': the generation begins elsewhere, and this record ends here
--- Reply: { 'left' } | { 'started', generation, ordinal, seq, stop | nil, base, turn } | { 'active', when to ask again | nil } | { 'crowded' }
---      | { 'ended', outcome } | { 'forbidden' }
+-- ARGV[14] '1': the generation begins elsewhere, and this record ends here, else ''
+-- With the books, see books.lua: KEYS[7] index shard   KEYS[8] queue   KEYS[9] open   ARGV[15] stream id   ARGV[16] the generation's tag
+-- ARGV[17] when to look whether it has ended, in ms   ARGV[18] the TTL of KEYS[9]
+-- Reply: { 'left' } | { 'started', generation, ordinal, seq, stop | nil, base, turn [, '1': it is in the books] }
+--      | { 'active', when to ask again | nil } | { 'crowded' } | { 'ended', outcome } | { 'forbidden' }
 local record = load()
 local ordinal, base, previous, leftover = 1, '0', nil, nil
+
+-- `pcall` under a name that calls no command.
+local attempt = pcall
+
+-- Enters the generation into the books. What fails here is left to errands.
+local function book()
+  if not KEYS[7] then return nil end
+  local worked, trouble = attempt(function()
+    return note_open(KEYS[8], KEYS[9], GENERATION .. ' ' .. ARGV[15], ARGV[17], ARGV[18])
+      or enter_index(KEYS[7], ARGV[15], ARGV[11] + ARGV[12], ARGV[16])
+  end)
+  return worked and not trouble and '1' or nil
+end
 
 local function going_on(seq)
   return { 'started', record.g, record.o, int(seq), record.x or false, record.b, record.f or '0' }
@@ -61,4 +76,4 @@ end
 local stop = create(record, int(ordinal), base, previous)
 if leftover then redis.call('HSET', META, 'l', leftover) end
 redis.call('PUBLISH', LIVE, 's ' .. GENERATION .. ' ' .. base)
-return { 'started', GENERATION, int(ordinal), base, stop or false, base, '0' }
+return { 'started', GENERATION, int(ordinal), base, stop or false, base, '0', book() }

@@ -6,7 +6,7 @@ import type { Large } from './large'
 const NOTHING = new Uint8Array(0)
 
 /** Consecutive chunks of one generation that wait to be read: lengths, text and bytes, cut up when they are read. */
-export class Batch {
+export class Unread {
   readonly generation: string
   readonly #tags: number[] = []
   #texts: string[] = []
@@ -37,7 +37,7 @@ export class Batch {
     return this.#taken === this.#tags.length
   }
 
-  /** Whether a run that begins with `seq` continues this batch; false once chunks were taken from the batch. */
+  /** Whether a run that begins with `seq` continues these; false once some of them were taken. */
   precedes(generation: string, seq: number): boolean {
     return this.#taken === 0 && this.generation === generation && this.#seq + this.#tags.length === seq
   }
@@ -74,7 +74,7 @@ export class Batch {
 }
 
 /** A large chunk that waits to be read. */
-export class LargeBatch {
+export class UnreadLarge {
   readonly generation: string
   readonly seq: number
   readonly bytes: number

@@ -1,0 +1,76 @@
+//! The books: what is kept of a generation beside its stream, its entry in the index and its place among the open and the
+//! finished ones (`lua/books.lua`, ADR 47).
+//!
+//! The scripts that begin and end a generation write them where the stream's server has them too. Elsewhere, and where that
+//! failed, it is done by commands of their own: [`RedisStore::begun`], [`RedisStore::extend`] and the engine's announcement.
+
+use ulid::Ulid;
+
+use super::{
+    arguments::{millis, queue_ttl},
+    base::RedisStore,
+    errands::name_of,
+    groups::SLACK,
+    index,
+    keys::StreamKeys,
+    spares,
+};
+use crate::{
+    StreamId,
+    redis::script::Call,
+    store::{Start, groups::MAX_FINISHED},
+    util::sync::lock,
+};
+
+impl RedisStore {
+    /// Whether the scripts of this stream write the books: the same server has them, and has not refused it.
+    pub(super) fn writes_books(&self, stream: &StreamId, keys: &StreamKeys) -> bool {
+        let Ok(endpoint) = self.endpoint() else {
+            return false;
+        };
+        let slot = |key: &str| endpoint.servers.slot(key);
+        let here = slot(&keys.meta);
+        [spares::INDEX, spares::OPEN, spares::ANNOUNCE]
+            .into_iter()
+            .all(|spare| endpoint.health.may(spare))
+            && slot(&self.keys.index_of(stream)) == here
+            && slot(&self.keys.open()) == here
+    }
+
+    /// The last keys of such a script.
+    fn with_books(&self, call: Call, stream: &StreamId) -> Call {
+        call.key(self.keys.index_of(stream))
+            .key(self.keys.finished())
+            .key(self.keys.open())
+    }
+
+    /// The call of `start.lua` as one that writes the books.
+    pub(super) fn with_beginning(&self, call: Call, stream: &StreamId, start: &Start) -> Call {
+        self.with_books(call, stream)
+            .text(stream.as_str())
+            .show(index::tag(start.generation))
+            .show(millis(start.lease + SLACK))
+            .show(self.queue_ttl.max(queue_ttl(start.ttl)))
+    }
+
+    /// The call of `append.lua` with an end as one that writes the books.
+    pub(super) fn with_end(&self, call: Call, stream: &StreamId, generation: Ulid) -> Call {
+        self.with_books(call, stream)
+            .text(stream.as_str())
+            .show(index::tag(generation))
+            .show(MAX_FINISHED)
+            .show(self.queue_ttl)
+    }
+
+    /// An end is in the books: what is under way for them is not needed any more, nor is its announcement.
+    pub(super) fn booked(&self, stream: &StreamId, generation: Ulid) {
+        self.errands.revoke(&name_of(&(stream.clone(), generation)));
+        self.errands.revoke(&index::name_of(stream));
+        lock(&self.booked).insert(generation);
+    }
+
+    /// Whether an end that is to be announced is in the books; asked once.
+    pub(super) fn is_booked(&self, generation: Ulid) -> bool {
+        lock(&self.booked).remove(&generation)
+    }
+}
