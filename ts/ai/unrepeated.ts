@@ -22,7 +22,7 @@ export function unrepeated(message: { id: string; parts: readonly unknown[] }): 
   let isOther = false
   return (chunk) => {
     const type = `${chunk.type}`
-    if (type === 'start') isOther = chunk.messageId !== message.id
+    if (type === 'start') isOther = chunk.messageId != null && chunk.messageId !== message.id
     if (isOther) return [chunk]
     const [kind, what] = type.split('-')
     const name = `${kind} ${chunk.id}`
