@@ -5,7 +5,7 @@ import { Activity } from './activity.js'
 import { remember } from './known.js'
 import { messageStream } from './message-stream.js'
 import type { ChatRequest, Connection, SendRequest, TidemarkChatTransportOptions } from './options.js'
-import { Requests, type Target } from './requests.js'
+import { apiOf, post, send, type Target, targetOf } from './requests.js'
 import type { Kept } from './saved.js'
 
 /** The class of the transport's errors. */
@@ -24,12 +24,10 @@ const TRIES = 5
 export class TidemarkChatTransport<Message = unknown> {
   #beginsAnew = false
   readonly #options: TidemarkChatTransportOptions<Message>
-  readonly #requests: Requests<Message>
   readonly #activities = new Map<string, Activity>()
 
   constructor(options: TidemarkChatTransportOptions<Message> = {}) {
     this.#options = options
-    this.#requests = new Requests(options)
   }
 
   /** A resumed answer is sent from its beginning: `ai` 6 and 7 then start the message over; `ai` 5 does not read this. */
@@ -55,7 +53,7 @@ export class TidemarkChatTransport<Message = unknown> {
     ) {
       let response: Response
       try {
-        response = await this.#requests.post(request)
+        response = await post(this.#options, request)
       } catch (error) {
         if (request.abortSignal?.aborted) throw error
         // The request may have arrived anyway: then its answer is there.
@@ -63,7 +61,7 @@ export class TidemarkChatTransport<Message = unknown> {
         if (found === null) throw error
         return found
       }
-      if (response.ok) return this.#stream(await this.#requests.target(request, asked), request, response)
+      if (response.ok) return this.#stream(await targetOf(this.#options, request, asked), request, response)
       const refused = await refusal(response)
       if (response.status !== 409 || !(await this.#makesWay(request))) throw refused
     }
@@ -74,8 +72,8 @@ export class TidemarkChatTransport<Message = unknown> {
     return this.#busy(request, async (activity) => {
       const { after, saved } = this.#options
       const kept = await saved?.(request.chatId, async (query) => {
-        const { url, init } = await this.#requests.target(request)
-        return this.#requests.fetch(withQuery(url, query), { ...init, signal: request.abortSignal ?? null })
+        const { url, init } = await targetOf(this.#options, request)
+        return send(this.#options, withQuery(url, query), { ...init, signal: request.abortSignal ?? null })
       })
       const wanted = activity.after ?? (typeof after === 'function' ? after(request.chatId) : after)
       activity.after = undefined
@@ -88,8 +86,8 @@ export class TidemarkChatTransport<Message = unknown> {
    * over; or `'kept'`, if it has not started yet: it is stopped if it starts within 10 s. The hook's own `stop` only stops reading.
    */
   async stop(chatId: string): Promise<'stopping' | 'ended' | 'kept'> {
-    const { url, init } = await this.#requests.target({ chatId })
-    const response = await this.#requests.fetch(url, { ...init, method: 'DELETE' })
+    const { url, init } = await targetOf(this.#options, { chatId })
+    const response = await send(this.#options, url, { ...init, method: 'DELETE' })
     if (!response.ok) throw await refusal(response)
     return ((await response.json()) as { result: 'stopping' | 'ended' | 'kept' }).result
   }
@@ -101,7 +99,7 @@ export class TidemarkChatTransport<Message = unknown> {
 
   /** @internal The URL of the chats' `POST`, which identifies the server. */
   get api(): string {
-    return this.#requests.api
+    return apiOf(this.#options)
   }
 
   /** @internal */
@@ -114,14 +112,14 @@ export class TidemarkChatTransport<Message = unknown> {
   /** @internal Follows the announcements about chats; ends when it is aborted. */
   async followWatched(chatIds: readonly string[], signal: AbortSignal): Promise<Follow> {
     const chatId = chatIds[0] as string
-    const { url } = await this.#requests.target({ chatId })
+    const { url } = await targetOf(this.#options, { chatId })
     const query = chatIds.map((id) => `watch=${encodeURIComponent(id)}`).join('&')
     return follow(withQuery(url, query), {
       ...this.#pace,
       signal,
       fetch: async (url, { signal = null } = {}) => {
-        const { init } = await this.#requests.target({ chatId })
-        return this.#requests.fetch(String(url), { ...init, signal })
+        const { init } = await targetOf(this.#options, { chatId })
+        return send(this.#options, String(url), { ...init, signal })
       },
     })
   }
@@ -161,10 +159,10 @@ export class TidemarkChatTransport<Message = unknown> {
   async #follow(request: ChatRequest, after?: string | null, kept?: Kept): Promise<MessageChunks | null> {
     const { abortSignal: signal = null } = request
     for (let tries = 1; ; tries++) {
-      const target = await this.#requests.target(request, after)
+      const target = await targetOf(this.#options, request, after)
       const query = kept?.cursor ? `replay=exact&cursor=${kept.cursor}` : ''
       try {
-        const response = await this.#requests.fetch(withQuery(target.url, query), { ...target.init, signal })
+        const response = await send(this.#options, withQuery(target.url, query), { ...target.init, signal })
         if (response.status === 204) return null
         if (!response.ok) throw await refusal(response)
         const chunks = this.#stream(target, request, response, kept?.cursor)
@@ -186,8 +184,8 @@ export class TidemarkChatTransport<Message = unknown> {
     const again: typeof fetch = async (url, { signal = null } = {}) => {
       tell('reconnecting')
       // Functions are called again: their token may have expired.
-      const { init } = await this.#requests.target(request)
-      const response = await this.#requests.fetch(String(url), { ...init, signal })
+      const { init } = await targetOf(this.#options, request)
+      const response = await send(this.#options, String(url), { ...init, signal })
       if (response.ok) tell('connected')
       return response
     }
