@@ -150,7 +150,7 @@ eachStore('ai transport', (store) => {
 
       test('G6 stop ends the model call, and every tab keeps what there is; leaving stops nothing', async (t) => {
         const sdk = await loadSdk(version)
-        const { generate, signals } = answering({ pauseMs: 20 })
+        const { generate, signals } = answering({ pauseMs: 100 })
         const { api } = await serve(t, routesOf(generate))
         const transport = new TidemarkChatTransport({ api })
         const tabs = [0, 1].map(() => openChat(sdk, { id, messages: [], transport }))
@@ -290,7 +290,7 @@ eachStore('ai transport', (store) => {
 
       test('whileBusy: refused, queued, or instead of the answer that is under way', async (t) => {
         const sdk = await loadSdk(version)
-        const { generate, calls, signals } = answering({ pauseMs: 5 })
+        const { generate, calls, signals } = answering({ pauseMs: 10 })
         const { api } = await serve(t, routesOf(generate))
         const chat = (/** @type {any} */ whileBusy) => {
           const errors = /** @type {any[]} */ ([])

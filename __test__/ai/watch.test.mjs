@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
 import { beforeEach, describe, test } from 'node:test'
 import { TidemarkChatTransport } from 'tidemark/ai'
 import { watch } from 'tidemark/ai/watch'
@@ -29,6 +30,15 @@ async function* answer({ signal, messageId, messages }, pauseMs = 5) {
   yield { type: 'text-delta', id: 't', delta: `to ${messages.at(-1).id}` }
   yield { type: 'text-end', id: 't' }
   yield { type: 'finish' }
+}
+
+/** The same, but to the question `three` it says only half, and then waits until it is stopped. @param {any} call */
+async function* answerUntilStopped(call) {
+  if (call.messages.at(-1).id !== 'user-three') return yield* answer(call)
+  yield { type: 'start', messageId: call.messageId }
+  yield { type: 'text-start', id: 't' }
+  yield { type: 'text-delta', id: 't', delta: WORDS.slice(0, 10).join('') }
+  if (!call.signal.aborted) await once(call.signal, 'abort')
 }
 
 /** A chat's messages, without what is undefined. @param {any} chat */
@@ -114,7 +124,7 @@ eachStore('watch', (store) => {
         })
 
       test('an idle tab sees the question and the answer that begin in another one; a Stop ends it in both', async (t) => {
-        const { browser, opened } = await tabs(t, 3)
+        const { browser, opened } = await tabs(t, 3, { generate: answerUntilStopped })
         const [first, second, third] = opened.map(({ chat }) => chat)
         await until(() => browser.watching.size === 1)
         await first.sendMessage(userMessage('one'))

@@ -202,6 +202,30 @@ describe('what can be done without is done without, and said once', { concurrenc
     })
   }
 
+  test('the keys beside the streams (ADR 47)', async (t) => {
+    const { redis, engine, warnings, refusals } = await lacking(t, [])
+    await redis.admin.cmd('ACL', 'SETUSER', 'bob', 'resetkeys', '~{tidemark:*', '~tidemark:node:*')
+    let count = 0
+    const life = async () => {
+      const streamId = `life-${++count}`
+      const producer = await engine.produce(streamId)
+      for (const chunk of texts(3)) await producer.append(chunk)
+      await producer.complete()
+      const { chunks, outcome } = await readAll(engine, streamId)
+      assert.deepEqual([chunks.length, outcome], [3, 'complete'])
+    }
+    await life()
+    const said = () => warnings().map(({ message }) => message)
+    const words = [/index or of finished/, /index of streams/, /open generations/, /queue of finished/]
+    await until(() => words.every((each) => said().some((message) => each.test(message))), {
+      message: () => `all is said: ${said()}`,
+    })
+    const before = await refusals()
+    for (let times = 0; times < 5; times++) await life()
+    assert.equal(await refusals(), before, 'nothing is tried again')
+    assert.equal(said().length, words.length)
+  })
+
   test('zrangebyscore: whoever waits at the queue of finished generations', async (t) => {
     const { engine, warnings, refusals } = await lacking(t, ['zrangebyscore'])
     const queue = engine.finished({ group: 'g', consumer: 'c' })

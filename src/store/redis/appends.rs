@@ -6,13 +6,14 @@ use ulid::Ulid;
 use super::{
     arguments::{with_large, with_seal, without_seal},
     base::RedisStore,
+    books::is_of_books,
     fast_append,
     index::Entry,
+    keys::StreamKeys,
     reply, scripts,
 };
 use crate::{
     Result, StreamId,
-    redis::failure::is_split,
     store::{Append, Appended},
     util::backoff::jitter,
 };
@@ -20,6 +21,27 @@ use crate::{
 impl RedisStore {
     pub(super) async fn append_whole(&self, stream: &StreamId, append: &Append) -> Result<Appended> {
         let keys = self.keys.stream(stream);
+        if append.terminal.is_some() && self.writes_books(stream, &keys) {
+            match self.append_by(stream, append, keys, true).await {
+                Err(error) if is_of_books(&error) => {
+                    let keys = self.keys.stream(stream);
+                    let appended = self.append_by(stream, append, keys, false).await?;
+                    self.leave_books_out(&error);
+                    return Ok(appended);
+                }
+                appended => return appended,
+            }
+        }
+        self.append_by(stream, append, keys, false).await
+    }
+
+    async fn append_by(
+        &self,
+        stream: &StreamId,
+        append: &Append,
+        keys: StreamKeys,
+        with_books: bool,
+    ) -> Result<Appended> {
         let terminal = append.terminal.as_ref();
         let frame = append.frame.as_ref();
         let mut call = self
@@ -36,22 +58,14 @@ impl RedisStore {
             .show(fast_append::beginning(append));
         call = with_large(call, append.large);
         call = with_seal(call, append.seal.as_ref());
-        let books = terminal.is_some() && self.writes_books(stream, &keys);
-        if books {
+        if with_books {
             if append.seal.is_none() {
                 call = without_seal(call);
             }
             call = self.with_end(call, stream, append.generation);
         }
         let sent = Instant::now();
-        let reply = match self.call(call).await {
-            // From now on it is known where the books are.
-            Err(error) if books && is_split(&error) => {
-                return Box::pin(self.append_whole(stream, append)).await;
-            }
-            reply => reply?,
-        };
-        let answer = reply::appended("append", reply)?;
+        let answer = reply::appended("append", self.call(call).await?)?;
         let allowed = answer.fast.map(|(time, ordinal)| fast_append::Allowed {
             // Spread, so that streams that started together do not all need the whole script at the same moment.
             due: sent + jitter(time * 3 / 4),

@@ -13,14 +13,22 @@ use super::{
     groups::SLACK,
     index,
     keys::StreamKeys,
-    spares,
+    spares::{self, note_refusal},
 };
 use crate::{
-    StreamId,
-    redis::script::Call,
+    Error, StreamId,
+    redis::{
+        failure::{is_refusal, is_split},
+        script::Call,
+    },
     store::{Start, groups::MAX_FINISHED},
     util::sync::lock,
 };
+
+/// Whether a script may have been refused for the keys of the books alone, so that it is to be called without them.
+pub(super) fn is_of_books(error: &Error) -> bool {
+    is_split(error) || matches!(error, Error::Store { reason, .. } if is_refusal(reason))
+}
 
 impl RedisStore {
     /// Whether the scripts of this stream write the books: the same server has them, and has not refused it.
@@ -30,11 +38,19 @@ impl RedisStore {
         };
         let slot = |key: &str| endpoint.servers.slot(key);
         let here = slot(&keys.meta);
-        [spares::INDEX, spares::OPEN, spares::ANNOUNCE]
+        [spares::BOOKS, spares::INDEX, spares::OPEN, spares::ANNOUNCE]
             .into_iter()
             .all(|spare| endpoint.health.may(spare))
             && slot(&self.keys.index_of(stream)) == here
             && slot(&self.keys.open()) == here
+    }
+
+    /// What was refused with the books has been done without them. The transport remembers where slots are; a missing
+    /// right is noted here.
+    pub(super) fn leave_books_out(&self, error: &Error) {
+        if let Ok(endpoint) = self.endpoint() {
+            note_refusal(&endpoint, spares::BOOKS, error);
+        }
     }
 
     /// The last keys of such a script.

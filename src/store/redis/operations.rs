@@ -11,6 +11,7 @@ use ulid::Ulid;
 use super::{
     arguments::{check, millis, number, position},
     base::{EndpointState, RedisStore},
+    books::is_of_books,
     inboxes,
     index::Marks,
     keys::StreamKeys,
@@ -22,7 +23,6 @@ use crate::{
     Cursor, Error, Result, StreamId,
     legacy::left,
     model::{connection::ConnectionState, frame::Reference},
-    redis::failure::is_split,
     store::{
         Ack, Append, Appended, Found, IfEnded, Known, ListCursor, MAX_CONSUMERS, MAX_KEPT_STOPS,
         MAX_PAGE_FRAMES, OwnerCheck, Page, Pending, Piece, Read, Renew, Restore, Rights, SHOWN_CONSUMERS,
@@ -60,24 +60,19 @@ impl Store for RedisStore {
                 beyond_doubt(leave).await??;
             }
             let keys = self.keys.stream(stream);
-            let books = self.writes_books(stream, &keys);
-            let mut call = on(&keys).text("");
-            if books {
-                call = self.with_beginning(call, stream, start);
+            let call = || on(&keys).text("");
+            if self.writes_books(stream, &keys) {
+                let with_books = self.with_beginning(call(), stream, start);
+                match self.start_by(stream, start, &with_books, true).await {
+                    Err(error) if is_of_books(&error) => {
+                        let started = self.start_by(stream, start, &call(), false).await?;
+                        self.leave_books_out(&error);
+                        return Ok(started);
+                    }
+                    started => return started,
+                }
             }
-            let call = &call;
-            let look =
-                || async move { reply::started(stream, self.begin(stream, start, call, books).await?) };
-            let started = beyond_doubt(look).await.and_then(std::convert::identity);
-            if books && started.as_ref().is_err_and(is_split) {
-                // From now on it is known where the books are.
-                return self.start(stream, start).await;
-            }
-            if !matches!(&started, Ok((_, true))) {
-                let generation = started.as_ref().map(|(started, _)| started.generation);
-                self.begun(stream, start, generation, !books)?;
-            }
-            started.map(|(started, _)| started)
+            self.start_by(stream, start, &call(), false).await
         })
     }
 

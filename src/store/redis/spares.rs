@@ -40,6 +40,11 @@ pub(super) const LEAVE: Spare = Spare::of_user(
     "the word of a producer that is gone",
     "readers of a producer that could not go on are told minutes later",
 );
+pub(super) const BOOKS: Spare = Spare::of_user(
+    7,
+    "the keys of the index or of finished generations",
+    "the beginning and the end of an answer cost two commands more each",
+);
 
 /// Notes something that can be done without, if it failed for a missing right.
 pub(super) fn note_refusal(endpoint: &Endpoint, spare: Spare, error: &Error) -> bool {

@@ -6,15 +6,16 @@ use ulid::Ulid;
 use super::{
     arguments::{millis, optional},
     base::RedisStore,
+    books::is_of_books,
     errands::name_of,
     index::Entry,
     keys::StreamKeys,
-    spares,
+    reply, spares,
 };
 use crate::{
     Error, Result, StreamId,
     redis::script::{Call, Script},
-    store::{IfActive, Start},
+    store::{IfActive, Start, Started, doubt::beyond_doubt},
 };
 
 impl RedisStore {
@@ -42,6 +43,27 @@ impl RedisStore {
             .text(lease)
             .show(millis(start.ttl.active))
             .show(millis(start.ttl.done))
+    }
+
+    /// Starts by a call of `start.lua`, which may write the books.
+    pub(super) async fn start_by(
+        &self,
+        stream: &StreamId,
+        start: &Start,
+        call: &Call,
+        with_books: bool,
+    ) -> Result<Started> {
+        let look =
+            || async move { reply::started(stream, self.begin(stream, start, call, with_books).await?) };
+        let started = beyond_doubt(look).await.and_then(std::convert::identity);
+        if with_books && started.as_ref().is_err_and(is_of_books) {
+            return started.map(|(started, _)| started);
+        }
+        if !matches!(&started, Ok((_, true))) {
+            let generation = started.as_ref().map(|(started, _)| started.generation);
+            self.begun(stream, start, generation, !with_books)?;
+        }
+        started.map(|(started, _)| started)
     }
 
     /// Runs a script that makes a record. Its producer's messages are listened to before, and unless the script does that, the
