@@ -10,7 +10,7 @@ import * as redis5 from 'redis-5'
 import * as original from 'resumable-stream'
 import * as drop from 'tidemark/resumable-stream'
 import * as generic from 'tidemark/resumable-stream/generic'
-import { placeOf } from '../../dist/resumable-stream/clients.js'
+import { targetOf } from '../../dist/resumable-stream/clients.js'
 import { startChild } from '../support/child.mjs'
 import { freePort } from '../support/free-port.mjs'
 import { CLIENT_KINDS, RedisClients } from '../support/redis-clients.mjs'
@@ -223,7 +223,11 @@ describe('what a client says of its Redis', () => {
 
   test('an engine connects in the same way, or is not used', () => {
     for (const [label, client, url, more] of expected) {
-      assert.deepEqual(placeOf(client) ?? {}, url === undefined ? {} : { url, keyPrefix: '', ...more }, label)
+      assert.deepEqual(
+        targetOf(client) ?? {},
+        url === undefined ? {} : { url, keyPrefix: '', ...more },
+        label,
+      )
     }
   })
 
@@ -235,7 +239,7 @@ describe('what a client says of its Redis', () => {
         createClient({ credentialsProvider: provider }),
         createClient({ credentialsProvider: provider }),
       ]
-      const [one, two] = clients.map((client) => placeOf(client))
+      const [one, two] = clients.map((client) => targetOf(client))
       assert.equal(one?.url, 'redis://localhost:6379')
       assert.deepEqual(await one?.credentials?.(), { username: 'u', password: 'p' })
       assert.equal(one?.credentials, two?.credentials, 'one function for one provider')
@@ -244,7 +248,7 @@ describe('what a client says of its Redis', () => {
 
   test('G10: a client whose URL cannot be read is used itself, and nothing shows its password', () => {
     const cluster = redis6.createCluster({ rootNodes: [{ url: 'redis://u:sesame@h:port' }] })
-    assert.equal(placeOf(cluster), undefined)
+    assert.equal(targetOf(cluster), undefined)
   })
 
   test('a client that cannot be replaced is used itself', async () => {
