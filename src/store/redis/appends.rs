@@ -6,10 +6,8 @@ use ulid::Ulid;
 use super::{
     arguments::{with_large, with_seal, without_seal},
     base::RedisStore,
-    books::is_of_books,
     fast_append,
     index::Entry,
-    keys::StreamKeys,
     reply, scripts,
 };
 use crate::{
@@ -20,28 +18,13 @@ use crate::{
 
 impl RedisStore {
     pub(super) async fn append_whole(&self, stream: &StreamId, append: &Append) -> Result<Appended> {
-        let keys = self.keys.stream(stream);
-        if append.terminal.is_some() && self.writes_books(stream, &keys) {
-            match self.append_by(stream, append, keys, true).await {
-                Err(error) if is_of_books(&error) => {
-                    let keys = self.keys.stream(stream);
-                    let appended = self.append_by(stream, append, keys, false).await?;
-                    self.leave_books_out(&error);
-                    return Ok(appended);
-                }
-                appended => return appended,
-            }
-        }
-        self.append_by(stream, append, keys, false).await
+        let writes = append.terminal.is_some() && self.writes_books(stream, &self.keys.stream(stream));
+        self.with_or_without_books(writes, |with_books| self.append_by(stream, append, with_books))
+            .await
     }
 
-    async fn append_by(
-        &self,
-        stream: &StreamId,
-        append: &Append,
-        keys: StreamKeys,
-        with_books: bool,
-    ) -> Result<Appended> {
+    async fn append_by(&self, stream: &StreamId, append: &Append, with_books: bool) -> Result<Appended> {
+        let keys = self.keys.stream(stream);
         let terminal = append.terminal.as_ref();
         let frame = append.frame.as_ref();
         let mut call = self

@@ -16,7 +16,7 @@ use super::{
     spares::{self, note_refusal},
 };
 use crate::{
-    Error, StreamId,
+    Error, Result, StreamId,
     redis::{
         failure::{is_refusal, is_split},
         script::Call,
@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Whether a script may have been refused for the keys of the books alone, so that it is to be called without them.
-pub(super) fn is_of_books(error: &Error) -> bool {
+fn is_of_books(error: &Error) -> bool {
     is_split(error) || matches!(error, Error::Store { reason, .. } if is_refusal(reason))
 }
 
@@ -45,12 +45,25 @@ impl RedisStore {
             && slot(&self.keys.open()) == here
     }
 
-    /// What was refused with the books has been done without them. The transport remembers where slots are; a missing
-    /// right is noted here.
-    pub(super) fn leave_books_out(&self, error: &Error) {
+    /// Does something with the books if `writes` says so, and without them where the server refuses that. The transport
+    /// remembers where slots are; a missing right is noted here, once the same has worked without it.
+    pub(super) async fn with_or_without_books<T, F>(
+        &self,
+        writes: bool,
+        work: impl Fn(bool) -> F,
+    ) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        let refusal = match work(writes).await {
+            Err(error) if writes && is_of_books(&error) => error,
+            done => return done,
+        };
+        let done = work(false).await?;
         if let Ok(endpoint) = self.endpoint() {
-            note_refusal(&endpoint, spares::BOOKS, error);
+            note_refusal(&endpoint, spares::BOOKS, &refusal);
         }
+        Ok(done)
     }
 
     /// The last keys of such a script.

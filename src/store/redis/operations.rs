@@ -11,7 +11,6 @@ use ulid::Ulid;
 use super::{
     arguments::{check, millis, number, position},
     base::{EndpointState, RedisStore},
-    books::is_of_books,
     inboxes,
     index::Marks,
     keys::StreamKeys,
@@ -60,19 +59,15 @@ impl Store for RedisStore {
                 beyond_doubt(leave).await??;
             }
             let keys = self.keys.stream(stream);
-            let call = || on(&keys).text("");
-            if self.writes_books(stream, &keys) {
-                let with_books = self.with_beginning(call(), stream, start);
-                match self.start_by(stream, start, &with_books, true).await {
-                    Err(error) if is_of_books(&error) => {
-                        let started = self.start_by(stream, start, &call(), false).await?;
-                        self.leave_books_out(&error);
-                        return Ok(started);
-                    }
-                    started => return started,
+            let keys = &keys;
+            self.with_or_without_books(self.writes_books(stream, keys), |with_books| {
+                let mut call = on(keys).text("");
+                if with_books {
+                    call = self.with_beginning(call, stream, start);
                 }
-            }
-            self.start_by(stream, start, &call(), false).await
+                self.start_by(stream, start, call, with_books)
+            })
+            .await
         })
     }
 

@@ -6,7 +6,6 @@ use ulid::Ulid;
 use super::{
     arguments::{millis, optional},
     base::RedisStore,
-    books::is_of_books,
     errands::name_of,
     index::Entry,
     keys::StreamKeys,
@@ -50,15 +49,13 @@ impl RedisStore {
         &self,
         stream: &StreamId,
         start: &Start,
-        call: &Call,
+        call: Call,
         with_books: bool,
     ) -> Result<Started> {
+        let call = &call;
         let look =
             || async move { reply::started(stream, self.begin(stream, start, call, with_books).await?) };
         let started = beyond_doubt(look).await.and_then(std::convert::identity);
-        if with_books && started.as_ref().is_err_and(is_of_books) {
-            return started.map(|(started, _)| started);
-        }
         if !matches!(&started, Ok((_, true))) {
             let generation = started.as_ref().map(|(started, _)| started.generation);
             self.begun(stream, start, generation, !with_books)?;

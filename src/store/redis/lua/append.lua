@@ -17,24 +17,17 @@ local MOST_FAST = 30000
 local PRODUCER, batch, expected, lease = ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]), ARGV[8]
 local outcome, reason, count, frame = ARGV[9], ARGV[10], tonumber(ARGV[11]), ARGV[12]
 
--- `pcall` under a name that calls no command.
-local attempt = pcall
-
--- The answer with the end, which is entered into the books. What fails here is left to errands, and to the engine.
+-- The answer with the end, which is entered into the books.
 local function ended(record, last, is_new)
   local reply = done(record, last, record.td, record.s, record.r)
-  if not KEYS[8] then return reply end
-  local worked, trouble = true, nil
-  if is_new then
+  local function book()
     local id, generation = ARGV[21], ARGV[4]
-    worked, trouble = attempt(function()
-      local failed = enter_index(KEYS[6], id, record.td, ARGV[22], true)
-      if failed then return failed end
-      redis.pcall('ZREM', KEYS[8], generation .. ' ' .. id)
-      announce(KEYS[7], ARGV[23], ARGV[24], id, generation .. '.' .. int(last), record.s, record.r)
-    end)
+    local failed = enter_index(KEYS[6], id, record.td, ARGV[22], true)
+    if failed then return failed end
+    redis.pcall('ZREM', KEYS[8], generation .. ' ' .. id)
+    announce(KEYS[7], ARGV[23], ARGV[24], id, generation .. '.' .. int(last), record.s, record.r)
   end
-  if worked and not trouble then reply[7] = '1' end
+  if KEYS[8] and (not is_new or is_booked(book)) then reply[7] = '1' end
   return reply
 end
 

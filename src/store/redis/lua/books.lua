@@ -73,3 +73,12 @@ local function announce(queue, bound, ttl, id, cursor, outcome, reason)
   if not is_added and listeners > 0 then is_added = redis.call('XADD', queue, '*', unpack(fields)) end
   if is_added then last_for(queue, ttl) end
 end
+
+-- `pcall` under a name that calls no command.
+local attempt = pcall
+
+-- Whether everything was written; `write` returns an error, if there was one. What fails is left to errands, and to the engine.
+local function is_booked(write)
+  local worked, trouble = attempt(write)
+  return worked and not trouble
+end

@@ -9,17 +9,12 @@
 local record = load()
 local ordinal, base, previous, leftover = 1, '0', nil, nil
 
--- `pcall` under a name that calls no command.
-local attempt = pcall
-
--- Enters the generation into the books. What fails here is left to errands.
+-- Enters the generation into the books.
 local function book()
-  if not KEYS[7] then return nil end
-  local worked, trouble = attempt(function()
+  return KEYS[7] and is_booked(function()
     return note_open(KEYS[8], KEYS[9], GENERATION .. ' ' .. ARGV[15], ARGV[17], ARGV[18])
       or enter_index(KEYS[7], ARGV[15], ARGV[11] + ARGV[12], ARGV[16])
-  end)
-  return worked and not trouble and '1' or nil
+  end) and '1' or nil
 end
 
 local function going_on(seq)
