@@ -7,11 +7,18 @@ import { deadline, until } from '../support/wait.mjs'
 
 const LEASE_MS = 1_000
 
-/** The next item, acknowledged. @param {import('tidemark').Consumption} consumption */
-async function take(consumption) {
+/** The next item. @param {import('tidemark').Consumption} consumption */
+async function nextOf(consumption) {
   const { value } = await deadline(consumption.next(), 20_000, 'the consumer gets an item')
-  await value.ack()
-  return value.text()
+  assert.ok(value)
+  return value
+}
+
+/** The text of the next item, acknowledged. @param {import('tidemark').Consumption} consumption */
+async function take(consumption) {
+  const item = await nextOf(consumption)
+  await item.ack()
+  return item.text()
 }
 
 /** What the consumer fails with. @param {Promise<unknown>} next */
@@ -87,15 +94,10 @@ test('G3: an item whose answer was lost on its way comes next, and those that we
   const producer = await elsewhere.produce('deaf')
   await producer.append('0')
   const consumer = engine.consume('deaf', { group: 'workers', consumer: 'a' })
-  const take = async () => {
-    const { value } = await deadline(consumer.next(), 20_000, 'the consumer gets an item')
-    assert.ok(value)
-    return value
-  }
-  const given = [await take()]
+  const given = [await nextOf(consumer)]
   // The answer that is lost may be one without items: then once more.
   while ((given.at(-1)?.deliveries ?? 0) < 2) {
-    const next = take()
+    const next = nextOf(consumer)
     const [link] = links.of('commands')
     links.lose('commands', 'replies')
     await producer.append(`${given.length}`)

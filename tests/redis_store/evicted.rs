@@ -28,9 +28,7 @@ fn take(consumer: &str, count: usize) -> Take {
 }
 
 async fn taken(store: &SharedStore, take: &Take) -> Taken {
-    let stream = id("chat");
-    let taken = store.take(Work::Stream(&stream), take).await.unwrap();
-    taken.expect("the stream exists")
+    take_from(store, Work::Stream(&id("chat")), take).await
 }
 
 fn seqs(taken: &Taken) -> Vec<u64> {

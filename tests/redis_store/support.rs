@@ -18,7 +18,9 @@ use tidemark::{
     },
     store::{
         Append, Appended, ControlMessage, FinishedNews, IfActive, Listener, LiveMessage, OwnerCheck, Page,
-        Position, Read, Restore, SharedStore, Start, redis::RedisStore,
+        Position, Read, Restore, SharedStore, Start,
+        groups::{Take, Taken, Work},
+        redis::RedisStore,
     },
 };
 use tokio::sync::Notify;
@@ -338,6 +340,11 @@ pub fn restore(start: &Start, seq: u64) -> Restore {
 
 pub async fn append(store: &SharedStore, stream: &StreamId, append: &Append) -> Appended {
     store.append(stream, append).await.unwrap()
+}
+
+pub async fn take_from(store: &SharedStore, work: Work<'_>, take: &Take) -> Taken {
+    let taken = store.take(work, take).await.unwrap();
+    taken.expect("the stream exists")
 }
 
 pub async fn read(store: &SharedStore, stream: &StreamId, position: Position, max_bytes: usize) -> Page {

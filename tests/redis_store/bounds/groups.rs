@@ -99,21 +99,11 @@ async fn g9_bounds_of_groups() {
         scene.store.append(&scene.stream, &all).await.unwrap();
         for group in 0..MAX_GROUPS {
             let one = take(group, 1, LEASE);
-            scene
-                .store
-                .take(Work::Stream(&scene.stream), &one)
-                .await
-                .unwrap()
-                .unwrap();
+            take_from(&scene.store, Work::Stream(&scene.stream), &one).await;
         }
         loop {
             let more = take(0, 1000, LEASE);
-            let more = scene
-                .store
-                .take(Work::Stream(&scene.stream), &more)
-                .await
-                .unwrap()
-                .unwrap();
+            let more = take_from(&scene.store, Work::Stream(&scene.stream), &more).await;
             if more.items.is_empty() {
                 scene.keep().await;
                 break start;
@@ -129,13 +119,7 @@ async fn g9_bounds_of_groups() {
         &mut scene,
         "take, all of them held",
         held,
-        async |store, stream, _| {
-            store
-                .take(Work::Stream(stream), &take(0, 100, LEASE))
-                .await
-                .unwrap()
-                .unwrap()
-        },
+        async |store, stream, _| take_from(store, Work::Stream(stream), &take(0, 100, LEASE)).await,
     )
     .await;
     assert_eq!(taken.items, [], "a group holds no more");
@@ -152,12 +136,7 @@ async fn g9_bounds_of_groups() {
         held,
         async |store, stream, _| {
             let free = take(0, 100, Duration::from_millis(1));
-            let items = store
-                .take(Work::Stream(stream), &free)
-                .await
-                .unwrap()
-                .unwrap()
-                .items;
+            let items = take_from(store, Work::Stream(stream), &free).await.items;
             assert_eq!(items.len(), 100);
         },
     )
@@ -171,16 +150,13 @@ async fn g9_bounds_of_groups() {
                 max_deliveries: 1,
                 ..take(0, 100, Duration::from_millis(1))
             };
-            store.take(Work::Stream(stream), &poison).await.unwrap().unwrap()
+            take_from(store, Work::Stream(stream), &poison).await
         },
     )
     .await;
     bounded(&mut scene, "take, new ones", held, async |store, stream, _| {
-        let items = store
-            .take(Work::Stream(stream), &take(1, 100, LEASE))
+        let items = take_from(store, Work::Stream(stream), &take(1, 100, LEASE))
             .await
-            .unwrap()
-            .unwrap()
             .items;
         assert_eq!(items.len(), 100);
     })
@@ -202,13 +178,7 @@ async fn g9_bounds_of_groups() {
         &mut scene,
         "take, all of them lost",
         later,
-        async |store, stream, ()| {
-            store
-                .take(Work::Stream(stream), &take(0, 100, LEASE))
-                .await
-                .unwrap()
-                .unwrap()
-        },
+        async |store, stream, ()| take_from(store, Work::Stream(stream), &take(0, 100, LEASE)).await,
     )
     .await;
     assert!(taken.lost.is_some());
@@ -236,12 +206,7 @@ async fn g9_bounds_of_groups() {
                 max_deliveries: 1,
                 ..take(0, 100, Duration::from_millis(1))
             };
-            scene
-                .store
-                .take(Work::Stream(&scene.stream), &poison)
-                .await
-                .unwrap()
-                .unwrap();
+            take_from(&scene.store, Work::Stream(&scene.stream), &poison).await;
         }
     };
     for (what, verdict) in [
@@ -332,12 +297,8 @@ async fn g9_bounds_of_the_queue() {
             let calls = part.iter().map(|finished| scene.store.announce(finished, false));
             futures_util::future::join_all(calls).await;
         }
-        while !scene
-            .store
-            .take(Work::Finished, &take(0, 1000, LEASE))
+        while !take_from(&scene.store, Work::Finished, &take(0, 1000, LEASE))
             .await
-            .unwrap()
-            .unwrap()
             .items
             .is_empty()
         {}
@@ -350,11 +311,7 @@ async fn g9_bounds_of_the_queue() {
         ("take of the queue, new ones", 1, LEASE, 100),
     ] {
         let (taken, _) = bounded(&mut scene, what, nothing, async |store, _, ()| {
-            store
-                .take(Work::Finished, &take(group, 100, idle))
-                .await
-                .unwrap()
-                .unwrap()
+            take_from(store, Work::Finished, &take(group, 100, idle)).await
         })
         .await;
         assert_eq!(taken.items.len(), count, "{what}");
