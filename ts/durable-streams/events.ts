@@ -4,8 +4,8 @@ import type * as api from '../../index'
 import type { Log, LookedAt } from '../core/log'
 import type { Subscription } from '../core/subscription'
 import { BYTES } from '../options/log-options'
-import { encoded } from '../util/text'
 import { answer } from './answers'
+import { arrayOf, bytesOf } from './bodies'
 import { offsetOf } from './offsets'
 import { isJson } from './requests'
 
@@ -25,10 +25,9 @@ function data(chunks: readonly api.Chunk[], format: Format): string {
       .split(/\r\n|\r|\n/)
       .map((line) => `data:${line}\n`)
       .join('')
-  if (format === 'json')
-    return `event: data\n${lines(`[${chunks.map((chunk) => chunk.text()).join(',')}]`)}\n`
-  const bytes = Buffer.concat(chunks.map(({ data }) => encoded(data)))
-  return `event: data\n${lines(bytes.toString(format === 'text' ? 'utf8' : 'base64'))}\n`
+  const text =
+    format === 'json' ? arrayOf(chunks) : bytesOf(chunks).toString(format === 'text' ? 'utf8' : 'base64')
+  return `event: data\n${lines(text)}\n`
 }
 
 function control(streamNextOffset: string, cursor: string, upToDate: boolean, closed: boolean): string {

@@ -5,8 +5,8 @@ import type { Log, LookedAt } from '../core/log'
 import { TidemarkError } from '../errors/errors'
 import { BYTES } from '../options/log-options'
 import { cursorAt, generationOf } from '../util/cursor'
-import { encoded } from '../util/text'
 import { answer, Refusal } from './answers'
+import { arrayOf, bytesOf } from './bodies'
 import { eventStream } from './events'
 import { cacheCursor, offsetOf, placeOf } from './offsets'
 import { isJson } from './requests'
@@ -75,8 +75,7 @@ function fieldsOf(page: LookedAt) {
 }
 
 function bodyOf({ chunks, contentType }: LookedAt): Uint8Array | string {
-  if (isJson(contentType)) return `[${chunks.map((chunk) => chunk.text()).join(',')}]`
-  return Buffer.concat(chunks.map(({ data }) => encoded(data)))
+  return isJson(contentType) ? arrayOf(chunks) : bytesOf(chunks)
 }
 
 function catchUp(page: LookedAt, request: Request, isNow: boolean): Response {

@@ -22,7 +22,7 @@ const producer = await engine.produce('chat-1')
 producer.write('Hello')`
 
 /** The streams in a state; undefined: all states are wanted. @param {Pick<List, 'states'>} list @param {string} state */
-const countOf = ({ states }, state) => STATES.filter((each) => each === state).map((each) => states[each])[0]
+const countOf = ({ states }, state) => /** @type {Record<string, number | undefined>} */ (states)[state]
 
 /** The list's query, kept while other views are shown. */
 const wanted = { q: '', state: '', sort: 'state', order: 'down', page: 1 }
