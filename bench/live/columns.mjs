@@ -5,8 +5,10 @@ import { subjects } from '../subjects/index.mjs'
 /** @typedef {import('../scenarios/index.mjs').Column} Column */
 /** @typedef {import('../scenarios/index.mjs').Run} Run */
 
-/** The two hand-made ones, the same on a thread of its own, and the package of npm. */
-export const PEERS = ['handmade-ioredis', 'handmade-ioredis-batch', 'handmade-worker', 'resumable-stream']
+/** Those that keep in Redis what they publish, by which aims are judged: the two hand-made ones, and one on a thread of its own. */
+export const PEERS = ['handmade-ioredis', 'handmade-ioredis-batch', 'handmade-worker']
+/** With the package of npm, which keeps nothing there, for comparison. */
+export const LIVE_SUBJECTS = ['floor', ...PEERS, 'resumable-stream', 'tidemark']
 
 /** Subjects with what they are. @param {string[]} names */
 export const subjectsNamed = (names) =>
