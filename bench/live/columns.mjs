@@ -98,7 +98,7 @@ function commandsOf(runs) {
   return shown.map(({ name, calls }) => `${name} ${calls.toFixed(2)}`).join(', ') || '–'
 }
 
-/** A load's times for a quick run, or with other seconds. @template {import('./load.mjs').Load} T @param {T} load @param {import('../scenarios/index.mjs').What} what */
+/** A load's times for a quick run, or with other seconds. @template {import('./load.mjs').Load} T @param {T} load @param {import('../scenarios/index.mjs').RunRequest} what */
 export const timed = (load, { isQuick, seconds }) => ({
   ...load,
   ...(isQuick && { warmUpSeconds: 0.3, seconds: 0.5 }),

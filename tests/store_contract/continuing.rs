@@ -88,7 +88,7 @@ pub async fn g4_a_batch_that_was_fast_before_is_fenced_after(world: &World) {
     assert_eq!(engine.head(&id("chat")).await.seq, 8);
 }
 
-pub async fn a_lapsed_lease_that_nobody_has_judged_is_no_end(world: &World) {
+pub async fn a_lapsed_lease_that_nobody_has_looked_at_is_no_end(world: &World) {
     let engine = world.engine();
     let mut old = engine.produce(&id("chat")).await;
     old.write(&["one"]).await;

@@ -55,7 +55,7 @@ macro_rules! suite {
             starting::only_the_owner_starts_again
             continuing::g4_a_producer_goes_on_and_the_one_before_is_fenced
             continuing::g4_a_batch_that_was_fast_before_is_fenced_after
-            continuing::a_lapsed_lease_that_nobody_has_judged_is_no_end
+            continuing::a_lapsed_lease_that_nobody_has_looked_at_is_no_end
             continuing::an_end_is_final
             continuing::only_the_owner_goes_on_and_only_with_one_s_own
             continuing::a_stop_goes_on_too

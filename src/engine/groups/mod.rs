@@ -71,11 +71,11 @@ impl Engine {
     pub async fn resolve(self, stream: Option<StreamId>, resolve: Resolve) -> Result<Reply> {
         self.context.check_open()?;
         let work = stream.as_ref().map_or(Work::Finished, Work::Stream);
-        for part in resolve.verdicts.chunks(AT_ONCE) {
+        for part in resolve.resolutions.chunks(AT_ONCE) {
             let part = Resolve {
                 group: resolve.group.clone(),
                 consumer: resolve.consumer.clone(),
-                verdicts: part.to_vec(),
+                resolutions: part.to_vec(),
                 owner: resolve.owner.clone(),
             };
             // A call that has begun is finished, also while the engine closes.

@@ -15,7 +15,7 @@ use crate::{
     sse::Framing,
 };
 
-/// See the module.
+/// What a subscription changes while it delivers.
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) cursor: Option<Cursor>,

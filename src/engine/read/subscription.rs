@@ -44,7 +44,7 @@ pub struct Follow {
     /// The consumer at whose cursor the reader begins, if there is one. The unseen rest of the previous generation comes
     /// first.
     pub resume: Option<String>,
-    /// The caller.
+    /// The caller, who has to be the stream's owner if it has one.
     pub owner: Option<String>,
     /// How long to wait for a stream that does not exist.
     pub wait: Duration,
@@ -71,7 +71,7 @@ pub enum Pulled {
     Over,
 }
 
-/// See the module.
+/// One reader: a cursor over the log of its stream.
 pub struct Subscription {
     pub(crate) handle: Handle,
     pub(crate) hub: Arc<Hub>,
