@@ -12,6 +12,8 @@ export class Resolutions {
   readonly #args: Owned & { consumer: string }
   #verdicts: [id: string, verdict: Verdict][] = []
   #sent: Promise<void> | undefined
+  /** The consumer's, while it is there. */
+  handle: number | null = null
 
   constructor(bridge: Bridge, args: Owned & { consumer: string }) {
     this.#bridge = bridge
@@ -29,6 +31,6 @@ export class Resolutions {
     const verdicts = this.#verdicts
     this.#verdicts = []
     this.#sent = undefined
-    return this.#bridge.request('resolve', { ...this.#args, verdicts }, ignore)
+    return this.#bridge.request('resolve', { ...this.#args, verdicts, handle: this.handle }, ignore)
   }
 }

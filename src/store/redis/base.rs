@@ -15,13 +15,13 @@ use tokio::sync::{OnceCell, watch};
 use ulid::Ulid;
 
 use super::{
-    arguments::queue_ttl,
+    arguments::{check, queue_ttl},
     errands::Errands,
     fast_append::FastAppends,
     inboxes::{Older, Told},
     keys::{KeyNames, StreamKeys},
     old_names::OldNames,
-    scripts::LIBRARY,
+    scripts::{self, LIBRARY},
     spares::note_refusal,
 };
 use crate::{
@@ -35,7 +35,7 @@ use crate::{
         spare::Spare,
         target::{Target, Topology},
     },
-    store::Listener,
+    store::{Listener, OwnerCheck},
     util::sync::lock,
 };
 
@@ -187,6 +187,11 @@ impl RedisStore {
             .text(&keys.live)
             .text(self.keys.nodes())
             .text(&keys.escaped)
+    }
+
+    pub(super) fn deletion(&self, keys: &StreamKeys, owner: &OwnerCheck) -> Call {
+        let call = self.on(&scripts::DELETE, keys).key(&keys.stops);
+        call.text(check(owner))
     }
 
     /// Sends a call that nobody waits for. See [`Errands::run`].

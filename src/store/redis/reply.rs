@@ -201,6 +201,17 @@ pub(super) fn stopped(stream: &StreamId, reply: Value) -> Result<StopResult> {
     }
 }
 
+/// The reply of `delete.lua`: whether there was a stream.
+pub(super) fn removed(stream: &StreamId, reply: Value) -> Result<bool> {
+    let mut fields = Fields::new("delete", Value::Array(vec![reply]))?;
+    match fields.text()?.as_str() {
+        "removed" => Ok(true),
+        "missing" => Ok(false),
+        "forbidden" => Err(forbidden(stream)),
+        _ => Err(fields.malformed()),
+    }
+}
+
 /// What `log.lua` says, and for how long something of the stream may be left, in milliseconds, if that has changed; else 0.
 pub(super) fn logs(stream: &StreamId, reply: Value) -> Result<Vec<(LogWritten, u64)>> {
     let mut fields = Fields::new("log", reply)?;
