@@ -99,6 +99,9 @@ export class StreamsView {
     return get('look', { ...wanted, fresh })
   }
 
+  /** How soon the next one is asked for. @param {import('../answers').Answers['look']} answer */
+  pause = ({ list }) => list.nextMs
+
   /** @param {import('../answers').Answers['look']} answer */
   show({ list, viewer, engine }) {
     const now = engine.at
