@@ -9,6 +9,8 @@ const SHARE = 1 / 150
 const LEAST_SHARE = 1 / 1_000
 /** and one that is there for the inspector alone this part. */
 const OWN_SHARE = 1 / 200
+/** So many streams are looked at for the rows of a page anyway. */
+const FEW = 50
 /** The shortest time between two surveys. */
 const LEAST_MS = 1_000
 /** The most streams in a survey. */
@@ -129,11 +131,11 @@ export class Survey {
     // The survey costs no more than the time it took, nor than the CPU time of the whole process.
     const cost = Math.min(now() - begin, cpuMs() - used)
     // Rates need a second survey: it comes soon, whatever the first one cost.
-    const isFirst = this.#endedAt === Number.NEGATIVE_INFINITY
+    const isSoon = this.#endedAt === Number.NEGATIVE_INFINITY || seen.size <= FEW
     const busy = (cpuMs() - this.#usedMs) / (now() - this.#endedAt)
     const share = Math.max(this.#leastShare, SHARE * busy)
     this.#isQuick = now() - begin < QUICK_MS
-    this.#pauseMs = isFirst ? LEAST_MS : Math.max(LEAST_MS, Math.round(cost / share))
+    this.#pauseMs = isSoon ? LEAST_MS : Math.max(LEAST_MS, Math.round(cost / share))
     this.#usedMs = cpuMs()
     this.#endedAt = now()
   }
