@@ -424,6 +424,7 @@ pub struct StreamStatus {
     /// Given at the start: readers and stops have to give the same.
     pub owner: Option<String>,
     /// The JSON text given at the start.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<String>,
     /// When the generation started, in milliseconds since 1970.
     pub started_at: u64,

@@ -27,7 +27,7 @@ import { pipe } from './pipe'
 import { produce } from './producer'
 import { ended } from './result'
 import { closeOn } from './signals'
-import { type Found, inspect, list, status, statuses } from './status'
+import { type Found, type Glance, glance, glances, inspect, list, status } from './status'
 import { Subscription } from './subscription'
 
 export function createEngine(options?: api.EngineOptions): api.Engine {
@@ -189,9 +189,14 @@ export class Engine extends EventEmitter<api.EngineEvents> implements api.Engine
     return list(this.#bridge, onDamaged)
   }
 
-  /** @internal The statuses of at most 64 streams, in one request; null for a missing or damaged one. */
-  statuses(streamIds: string[]): Promise<(api.StreamStatus | null)[]> {
-    return statuses(this.#bridge, streamIds)
+  /** @internal The same in pages, and with less of each. */
+  glances(onDamaged: (streamId: string, why: string) => void): AsyncIterableIterator<Glance[]> {
+    return glances(this.#bridge, onDamaged)
+  }
+
+  /** @internal At most 64 streams, in one request; null for a missing or damaged one. */
+  glance(streamIds: string[]): Promise<(Glance | null)[]> {
+    return glance(this.#bridge, streamIds)
   }
 
   /** @internal The record under a stream's name, even if it is damaged. */

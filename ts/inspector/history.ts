@@ -1,8 +1,7 @@
 import { subscribe } from 'node:diagnostics_channel'
-import type { LogEntry, StreamStatus } from '../../index'
+import type { LogEntry } from '../../index'
+import type { Glance } from '../core/status'
 import type { TimelineEvent } from './answers'
-
-type Known = Omit<StreamStatus, 'metadata'>
 
 const MOST = 1_000
 
@@ -20,7 +19,7 @@ export class History {
   }
 
   /** Adds the events that lie between two states of a stream. */
-  compare(before: Known, now: Known, at: number): void {
+  compare(before: Glance, now: Glance, at: number): void {
     const { streamId, generation, state, producers } = now
     const add = (kind: TimelineEvent['kind'], text: string) =>
       this.add({ at, streamId, generation, kind, text })

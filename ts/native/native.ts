@@ -98,9 +98,9 @@ export type Operation =
   | 'ack'
   /** { streamId, reason, owner, keepMs: number, or null for 10 s } → StopResult */
   | 'stop'
-  /** { streamId } → status | null; `metadata` is the JSON that `produce` was given, or null */
+  /** { streamId } → status | null; `metadata` is the JSON that `produce` was given, if any */
   | 'status'
-  /** { streamIds } → for each: status, { damaged: why } or null */
+  /** { streamIds, isBrief } → for each: status (without `metadata`, if brief), { damaged: why } or null */
   | 'inspect'
   /** { ...ListCursor, count } → { ids: string[], next: ListCursor | null }, see `pages.ts` */
   | 'list'
