@@ -135,7 +135,7 @@ pub struct Taken {
 /// The resolution of an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Verdict {
+pub enum Resolution {
     /// It is done.
     Done,
     /// Gives it to the next consumer that takes items, as if it had not been delivered; ignored unless the consumer holds it.
@@ -146,7 +146,7 @@ pub enum Verdict {
     Drop,
 }
 
-impl Verdict {
+impl Resolution {
     /// As it is stored.
     pub(super) fn as_str(self) -> &'static str {
         match self {
@@ -166,7 +166,7 @@ pub struct Resolve {
     /// The consumer that resolves them.
     pub consumer: String,
     /// The items and their resolutions.
-    pub verdicts: Vec<(ItemId, Verdict)>,
+    pub resolutions: Vec<(ItemId, Resolution)>,
     /// Who asks.
     pub owner: OwnerCheck,
 }

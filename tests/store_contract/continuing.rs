@@ -107,7 +107,7 @@ pub async fn g4_whoever_was_replaced_is_fenced_whatever_ids_producers_have(world
     assert_eq!(chunks(&page), numbered(&[(1, "one"), (2, "two"), (3, "three")]));
 }
 
-pub async fn a_lapsed_lease_that_nobody_has_judged_is_no_end(world: &World) {
+pub async fn a_lapsed_lease_that_nobody_has_looked_at_is_no_end(world: &World) {
     let engine = world.engine();
     let mut old = engine.produce(&id("chat")).await;
     old.write(&["one"]).await;

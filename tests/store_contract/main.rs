@@ -56,7 +56,7 @@ macro_rules! suite {
             continuing::g4_a_producer_goes_on_and_the_one_before_is_fenced
             continuing::g4_a_batch_that_was_fast_before_is_fenced_after
             continuing::g4_whoever_was_replaced_is_fenced_whatever_ids_producers_have
-            continuing::a_lapsed_lease_that_nobody_has_judged_is_no_end
+            continuing::a_lapsed_lease_that_nobody_has_looked_at_is_no_end
             continuing::an_end_is_final
             continuing::only_the_owner_goes_on_and_only_with_one_s_own
             continuing::a_stop_goes_on_too

@@ -63,7 +63,7 @@ export class Engine extends EventEmitter<api.EngineEvents> implements api.Engine
   }
 
   /** @internal Engines with the same one share their streams. */
-  get home(): string {
+  get namespace(): string {
     return `${this.#config.keyPrefix} ${this.#config.url}`
   }
 

@@ -22,7 +22,7 @@ use crate::{
     model::ending::InterruptReason,
     store::{
         FinishedNews,
-        groups::{Item, ItemId, Repeat, Resolve, Subject, Take, Verdict, Work},
+        groups::{Item, ItemId, Repeat, Resolution, Resolve, Subject, Take, Work},
     },
     util::{
         backoff::{Backoff, jitter},
@@ -305,7 +305,7 @@ impl Consumption {
                         Subject::Finished(_) => cursor,
                     });
                     let gone = std::iter::once(&item).chain(&gone);
-                    let done = gone.map(|item| (item.id, Verdict::Done)).collect();
+                    let done = gone.map(|item| (item.id, Resolution::Done)).collect();
                     self.resolve(context, done).await;
                     return Err(self.gap(resume));
                 }
@@ -333,18 +333,18 @@ impl Consumption {
     }
 
     pub async fn give_back(&self, context: &Context, items: Vec<ItemId>) {
-        let verdicts = items.into_iter().map(|id| (id, Verdict::Back)).collect();
-        self.resolve(context, verdicts).await;
+        let resolutions = items.into_iter().map(|id| (id, Resolution::Back)).collect();
+        self.resolve(context, resolutions).await;
     }
 
     /// A failure does not matter: items that are not resolved are redelivered later.
-    async fn resolve(&self, context: &Context, verdicts: Vec<(ItemId, Verdict)>) {
+    async fn resolve(&self, context: &Context, resolutions: Vec<(ItemId, Resolution)>) {
         let take = &self.consume.take;
-        for part in verdicts.chunks(AT_ONCE) {
+        for part in resolutions.chunks(AT_ONCE) {
             let resolve = Resolve {
                 group: take.group.clone(),
                 consumer: take.consumer.clone(),
-                verdicts: part.to_vec(),
+                resolutions: part.to_vec(),
                 owner: take.owner.clone(),
             };
             let outcome = context.store().resolve(self.work(), &resolve).await;

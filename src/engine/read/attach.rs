@@ -93,8 +93,8 @@ fn cursor_in_ring(registry: &Registry, subscription: &Subscription, follow: &Fol
     resumes.then_some(Cursor { generation, seq })
 }
 
-/// The page at the reader's place. A consumer's place is its cursor or, if that generation is no longer kept but was read to its
-/// end, the beginning of the next one. An event stream whose place is gone starts over, and says so.
+/// The page at the reader's position. A consumer's position is its cursor or, if that generation is no longer kept but was read to its
+/// end, the beginning of the next one. An event stream whose position is gone starts over, and says so.
 async fn first_page(
     registry: &Registry,
     subscription: &Subscription,

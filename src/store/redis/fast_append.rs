@@ -15,7 +15,7 @@ use tokio::{
 };
 use ulid::Ulid;
 
-use super::{keys::StreamKeys, scripts, spares};
+use super::{keys::StreamKeys, optional_rights, scripts};
 use crate::{
     Error, Result,
     redis::{
@@ -93,7 +93,7 @@ struct Attempt {
     done: oneshot::Sender<Result<bool>>,
 }
 
-/// See the module.
+/// The producers of one store whose appends may be fast.
 #[derive(Default)]
 pub(super) struct FastAppends {
     producers: Mutex<HashMap<Ulid, Hot>>,
@@ -112,7 +112,7 @@ impl FastAppends {
     ) -> Result<Option<Appended>> {
         let expected = endpoint
             .health
-            .may(spares::FAST_APPEND)
+            .may(optional_rights::FAST_APPEND)
             .then(|| self.expected(append));
         let Some((expected, frame)) = expected.flatten() else {
             return Ok(None);
@@ -282,7 +282,7 @@ fn note_refusal(reply: &Value, endpoint: &Endpoint) {
         if is_refusal(&said) {
             endpoint
                 .health
-                .refused(spares::FAST_APPEND, endpoint.servers.address(), &said);
+                .refused(optional_rights::FAST_APPEND, endpoint.servers.address(), &said);
         }
     }
 }

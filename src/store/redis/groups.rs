@@ -5,9 +5,9 @@ use redis::Value;
 use super::{
     arguments::{check, millis, position, queue_ttl},
     base::RedisStore,
-    errands::name_of,
+    follow_ups::name_of,
     keys::StreamKeys,
-    reply, scripts, spares,
+    optional_rights, reply, scripts,
 };
 use crate::{
     Error, Result, StreamId,
@@ -119,8 +119,8 @@ impl RedisStore {
         let members = (resolve.group.as_str(), resolve.consumer.as_str());
         let scripts = [&*scripts::RESOLVE, &*scripts::RESOLVE_FINISHED];
         let mut call = self.in_group(scripts, keys.as_ref(), members, &resolve.owner);
-        for (id, verdict) in &resolve.verdicts {
-            call = call.text(verdict.as_str()).show(id);
+        for (id, resolution) in &resolve.resolutions {
+            call = call.text(resolution.as_str()).show(id);
         }
         let reply = self.call(call).await?;
         let mut fields = Fields::new("resolve", Value::Array(vec![reply]))?;
@@ -171,7 +171,7 @@ impl RedisStore {
         let terminal = &finished.terminal;
         let stream = finished.stream.as_str();
         let open = (finished.stream.clone(), finished.cursor.generation);
-        self.errands.revoke(&name_of(&open));
+        self.follow_ups.revoke(&name_of(&open));
         if self.is_booked(finished.cursor.generation) {
             return Ok(());
         }
@@ -184,11 +184,13 @@ impl RedisStore {
             .show(finished.cursor)
             .text(terminal.outcome.as_str())
             .text(terminal.reason.as_str());
-        self.spare(spares::ANNOUNCE, call).await.map(drop)
+        self.call_if_allowed(optional_rights::ANNOUNCE, call)
+            .await
+            .map(drop)
     }
 
     pub(super) async fn remove_open(&self, open: &OpenGeneration) -> Result<()> {
-        self.errands.revoke(&name_of(open));
+        self.follow_ups.revoke(&name_of(open));
         self.call(self.leave_open(open)).await.map(drop)
     }
 
@@ -204,7 +206,7 @@ impl RedisStore {
 
     pub(super) async fn overdue_open(&self, count: usize, pause: Duration) -> Result<Overdue> {
         let call = self.on_queue(&scripts::OVERDUE).show(count).show(millis(pause));
-        let Some(reply) = self.spare(spares::OVERDUE, call).await? else {
+        let Some(reply) = self.call_if_allowed(optional_rights::OVERDUE, call).await? else {
             return Ok(Overdue::default());
         };
         let mut fields = Fields::new("overdue", reply)?;

@@ -15,8 +15,9 @@ use super::{
     index::Marks,
     keys::StreamKeys,
     names::Names,
-    nodes, reply, rights, scripts,
-    spares::{self, note_refusal},
+    nodes,
+    optional_rights::{self, note_refusal},
+    reply, rights, scripts,
 };
 use crate::{
     Cursor, Error, Result, StreamId,
@@ -277,7 +278,7 @@ impl Store for RedisStore {
         Box::pin(async move {
             let keys = self.keys.stream(stream);
             let endpoint = self.endpoint()?;
-            let may_forget = endpoint.health.may(spares::FORGET);
+            let may_forget = endpoint.health.may(optional_rights::FORGET);
             let marks = async {
                 let marks = self.marks(std::slice::from_ref(stream));
                 timeout(INDEX_PATIENCE, marks).await.ok()
@@ -295,7 +296,7 @@ impl Store for RedisStore {
                 None => Ok(Ok(())),
             };
             if let Ok(Err(error)) = forgotten {
-                note_refusal(&endpoint, spares::FORGET, &error);
+                note_refusal(&endpoint, optional_rights::FORGET, &error);
             }
             Ok(existed)
         })
@@ -454,7 +455,7 @@ impl Store for RedisStore {
 
     fn close(&self) -> Pending<'_, ()> {
         Box::pin(async move {
-            self.errands.finish().await;
+            self.follow_ups.finish().await;
             self.shut();
             Ok(())
         })
