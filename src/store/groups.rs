@@ -97,6 +97,8 @@ pub struct Take {
     pub max_deliveries: u64,
     /// Takes first the items after this one that the consumer itself holds already; others only when there are none.
     pub own: Option<ItemId>,
+    /// The loss that an answer has told of, see [`Taken::lost`].
+    pub told: Option<Cursor>,
     /// Who asks.
     pub owner: OwnerCheck,
 }
@@ -128,7 +130,8 @@ pub struct Taken {
     pub items: Vec<Item>,
     /// The last generation has ended, and the group has resolved or given up everything.
     pub done: Option<Terminal>,
-    /// Items that were not resolved are gone with their generation; the group continues from here. Reported once.
+    /// Items that were not resolved are gone with their generation; the group continues from here. Reported until a take says that
+    /// it was ([`Take::told`]), or once by a store whose answers are never lost.
     pub lost: Option<Cursor>,
 }
 

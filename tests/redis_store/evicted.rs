@@ -23,6 +23,7 @@ fn take(consumer: &str, count: usize) -> Take {
         claim_idle: LEASE,
         max_deliveries: 3,
         own: None,
+        told: None,
         owner: OwnerCheck::Internal,
     }
 }

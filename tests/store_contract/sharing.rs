@@ -23,6 +23,7 @@ pub fn take(consumer: &str, count: usize) -> Take {
         claim_idle: LONG,
         max_deliveries: 3,
         own: None,
+        told: None,
         owner: OwnerCheck::Internal,
     }
 }

@@ -122,6 +122,7 @@ pub fn consume(engine: &Engine, args: &str) -> Result<Handle> {
             claim_idle: Duration::from_millis(args.claim_idle_ms),
             max_deliveries: args.max_deliveries,
             own: None,
+            told: None,
             owner: OwnerCheck::Caller(args.owner),
         },
         wait: Duration::from_millis(args.wait_ms),

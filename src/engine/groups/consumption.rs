@@ -74,6 +74,8 @@ pub(crate) struct State {
     pub(crate) own: Option<ItemId>,
     /// While it looks for items that were delivered to it with an answer that was lost: after which one.
     pub(crate) unheard: Option<ItemId>,
+    /// The loss that it was told of, until the store knows that.
+    pub(crate) told: Option<Cursor>,
     /// The items that it was given and has not resolved, and how often they had been delivered then.
     pub(crate) given: BTreeMap<ItemId, u64>,
     /// Items that are its own and wait for the next turn.
@@ -111,6 +113,7 @@ impl Consumption {
             state: Mutex::new(State {
                 own: Some(ItemId::default()),
                 unheard: None,
+                told: None,
                 given: BTreeMap::new(),
                 spare: VecDeque::new(),
                 begun: false,
@@ -192,12 +195,18 @@ impl Consumption {
     /// `None`: nothing yet.
     async fn ask(&self, context: &Context) -> Result<Option<Handed>> {
         let mut spare: Vec<_> = lock(&self.state).spare.drain(..).collect();
-        if spare.is_empty() {
+        // What comes after a loss does not come before it.
+        if spare.is_empty() && lock(&self.state).told.is_none() {
             spare = self.unheard(context).await?;
         }
         let items = if spare.is_empty() {
+            let (own, told) = {
+                let state = lock(&self.state);
+                (state.own, state.told)
+            };
             let take = Take {
-                own: lock(&self.state).own,
+                own,
+                told,
                 ..self.consume.take.clone()
             };
             let taken = context.store().take(self.work(), &take).await;
@@ -224,8 +233,15 @@ impl Consumption {
                     .filter(|_| taken.items.len() == take.count);
             }
             drop(state);
-            if let Some(resume) = taken.lost {
+            if let Some(resume) = told {
+                self.spare(taken.items.into_iter());
                 return Err(self.gap(resume));
+            }
+            if let Some(resume) = taken.lost {
+                // The group goes on after it once the store knows that somebody was told.
+                lock(&self.state).told = Some(resume);
+                self.news.notify_one();
+                return Ok(None);
             }
             if taken.done.is_some() {
                 return Ok(Some(Handed {

@@ -78,7 +78,8 @@ impl RedisStore {
             .text(from)
             .text(generation.map_or_else(String::new, |generation| generation.to_string()))
             .show(seq)
-            .show(MAX_HELD);
+            .show(MAX_HELD)
+            .text(take.told.map_or_else(String::new, |told| told.to_string()));
         let reply = self.call(call).await?;
         if reply == Value::Nil {
             return Ok(None);

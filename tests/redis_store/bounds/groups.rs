@@ -80,6 +80,7 @@ fn take(group: usize, count: usize, claim_idle: Duration) -> Take {
         claim_idle,
         max_deliveries: 3,
         own: None,
+        told: None,
         owner: OwnerCheck::Internal,
     }
 }
@@ -173,15 +174,28 @@ async fn g9_bounds_of_groups() {
         let place = [&*long("group", 0), "2-20001"];
         let () = scene.run(&["HSET", "{tm:chat}:groups", place[0], place[1]]).await;
         scene.start(IfActive::Takeover).await;
+        take_from(&scene.store, Work::Stream(&scene.stream), &take(0, 100, LEASE))
+            .await
+            .lost
     };
-    let (taken, _) = bounded(
+    let (lost, _) = bounded(
         &mut scene,
         "take, all of them lost",
         later,
-        async |store, stream, ()| take_from(store, Work::Stream(stream), &take(0, 100, LEASE)).await,
+        async |store, stream, lost| {
+            let told = Take {
+                told: lost,
+                ..take(0, 100, LEASE)
+            };
+            let taken = take_from(store, Work::Stream(stream), &told).await;
+            assert_eq!(taken.lost, lost);
+            let next = take_from(store, Work::Stream(stream), &told).await;
+            assert_eq!((next.lost, next.items.len()), (None, 0));
+            lost
+        },
     )
     .await;
-    assert!(taken.lost.is_some());
+    assert!(lost.is_some());
     let resolutions = |resolution| -> Resolve {
         Resolve {
             group: long("group", 0),
