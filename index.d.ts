@@ -530,7 +530,7 @@ export interface StreamStatus {
   /** The `metadata` given to `produce`, or null. */
   metadata: unknown
   startedAt: Date
-  /** When it was last written to; in Redis up to 30 s ago while a stream is live. */
+  /** When it was last written to. For a live stream in Redis, accurate to 30 s: it was not written to later. */
   updatedAt: Date
   /** Until the keys expire, in milliseconds. */
   ttlMs: number
@@ -557,6 +557,11 @@ export interface StopOptions {
   owner?: string | undefined
   /** How long the stop is kept for the start of a stream that does not exist yet. 1 s to 365 days, default `'10s'`. */
   keep?: Duration | undefined
+}
+
+export interface DeleteOptions {
+  /** Must equal the owner given at the start, if one was. Default: the stream is deleted whoever owns it, as the server's own right. */
+  owner?: string | undefined
 }
 
 export interface AckOptions {
@@ -941,14 +946,14 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
   streams(): AsyncIterableIterator<StreamStatus>
   /**
    * Removes a stream, even a damaged one; its readers end as interrupted and its producers are fenced. Resolves to whether the
-   * stream existed.
+   * stream existed. Rejects with `ERR_FORBIDDEN` if an `owner` is given and the stream has another one.
    *
    * @example
    * ```ts
-   * if (!(await engine.delete(chatId))) console.log('there was no such stream')
+   * if (!(await engine.delete(chatId, { owner: userId }))) console.log('there was no such stream')
    * ```
    */
-  delete(streamId: string): Promise<boolean>
+  delete(streamId: string, options?: DeleteOptions): Promise<boolean>
   /**
    * Removes finished streams, as `delete` does, a batch at a time. Each stream is checked and removed in one step, so a stream that
    * has just been started again is never removed. Also drops expired streams from the index.
@@ -1122,7 +1127,10 @@ export interface Log {
   read(options?: LogReadOptions): AsyncIterableIterator<Chunk, undefined>
   /** Returns the log's status, or null if there is none. Does not count as reading. */
   status(): Promise<StreamStatus | null>
-  /** Removes the log and ends its readers. Resolves to whether it existed. */
+  /**
+   * Removes the log and ends its readers. Resolves to whether it existed. Rejects with `ERR_FORBIDDEN` if this object has an
+   * `owner` and the log has another one.
+   */
   delete(): Promise<boolean>
   toJSON(): { streamId: string }
 }

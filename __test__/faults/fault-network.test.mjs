@@ -142,6 +142,17 @@ describe('G1 G2 G3: one direction of one connection vanishes for good', { concur
   }
 })
 
+test('G8: while Redis is away a reader is told so as others are, also if nothing has noticed it yet', async (t) => {
+  const redis = await openRedis(t)
+  const engine = openEngine(t, { url: redis.url, connectTimeout: 1_000 })
+  // Nothing is listened to: nobody looks after the connection.
+  await engine.connect()
+  await redis.stop()
+  const reader = await follow(engine, 'any', { wait: 1 }).end()
+  assert.equal(reader.error?.code, 'ERR_CONNECTION', `${reader.error}`)
+  await assert.rejects(engine.status('any'), { code: 'ERR_CONNECTION' })
+})
+
 test('G2: flush waits until Redis has accepted what was written, however slow it is', async (t) => {
   const redis = await openRedis(t)
   const proxy = await openProxy(t, redis.url)

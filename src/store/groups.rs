@@ -171,6 +171,32 @@ pub struct Resolve {
     pub owner: OwnerCheck,
 }
 
+/// Asks once more for items that were delivered, by a consumer that may not have heard of it.
+#[derive(Debug, Clone)]
+pub struct Repeat {
+    /// The group.
+    pub group: String,
+    /// The consumer that holds them.
+    pub consumer: String,
+    /// Those after this one; the default for all.
+    pub after: ItemId,
+    /// The most items that are looked at, 1 or more.
+    pub count: usize,
+    /// As in [`Take`]: what is held for longer comes with the next take.
+    pub claim_idle: Duration,
+    /// Who asks.
+    pub owner: OwnerCheck,
+}
+
+/// The answer to [`Repeat`].
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Repeated {
+    /// What the consumer holds, in the order of the work.
+    pub items: Vec<Item>,
+    /// Where to continue, if there may be more.
+    pub after: Option<ItemId>,
+}
+
 /// Asks for dead letters.
 #[derive(Debug, Clone)]
 pub struct Dead {

@@ -12,6 +12,8 @@ export class Resolutions {
   readonly #args: Owned & { consumer: string }
   #pending: [id: string, resolution: Resolution][] = []
   #sent: Promise<void> | undefined
+  /** The consumer's, while it is there. */
+  handle: number | null = null
 
   constructor(bridge: Bridge, args: Owned & { consumer: string }) {
     this.#bridge = bridge
@@ -29,6 +31,6 @@ export class Resolutions {
     const resolutions = this.#pending
     this.#pending = []
     this.#sent = undefined
-    return this.#bridge.request('resolve', { ...this.#args, resolutions }, ignore)
+    return this.#bridge.request('resolve', { ...this.#args, resolutions, handle: this.handle }, ignore)
   }
 }

@@ -49,6 +49,7 @@ struct ResolveArgs {
     consumer: String,
     resolutions: Vec<(ItemId, Resolution)>,
     owner: Option<String>,
+    handle: Option<Handle>,
 }
 
 #[derive(Deserialize)]
@@ -84,7 +85,10 @@ pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Resu
                 resolutions: args.resolutions,
                 owner: OwnerCheck::Caller(args.owner),
             };
-            engine.request(request, target.resolve(optional(args.stream_id)?, resolve));
+            engine.request(
+                request,
+                target.resolve(optional(args.stream_id)?, resolve, args.handle),
+            );
         }
         "dead" => {
             let args: DeadArgs = parse(args)?;

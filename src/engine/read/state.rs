@@ -59,6 +59,10 @@ impl State {
     pub(super) fn drop_page(&mut self) {
         // The error was found behind the frames of this page, and must not be delivered before them.
         if !self.page.frames.is_empty() && self.end.is_none() {
+            if let Some(task) = self.task.take_if(|_| self.fetching) {
+                task.abort();
+            }
+            self.fetching = false;
             self.page.let_go();
             self.pace.falls_back();
         }

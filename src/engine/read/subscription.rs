@@ -282,6 +282,8 @@ impl Subscription {
     pub fn accept(&self, page: Page) {
         let mut state = lock(&self.state);
         state.fetching = false;
+        // What it adds has to be counted too.
+        state.page.release();
         if let Some(framing) = &mut state.framing {
             framing.replay_to(page.end());
         }
@@ -346,10 +348,11 @@ impl Subscription {
         if state.tail.is_some() {
             return self.deliver_tail(state, sink);
         }
+        if state.has_room() {
+            state.page.release();
+            self.read_ahead(state);
+        }
         if let Some(frame) = state.page.frames.pop_front() {
-            if state.has_room() {
-                state.page.release();
-            }
             let Some(next) = self.deliver(state, &frame, sink) else {
                 return Action::Continue;
             };

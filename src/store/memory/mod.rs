@@ -219,8 +219,8 @@ impl Store for MemoryStore {
         self.run(stream, |entry, _| Ok(entry.memory()))
     }
 
-    fn delete<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, bool> {
-        self.run(stream, |entry, transaction| Ok(entry.delete(transaction)))
+    fn remove<'a>(&'a self, stream: &'a StreamId, owner: &'a OwnerCheck) -> Pending<'a, bool> {
+        self.run(stream, |entry, transaction| entry.remove(transaction, owner))
     }
 
     fn sweep<'a>(&'a self, streams: &'a [StreamId], rule: &'a Sweep) -> Pending<'a, Vec<Swept>> {

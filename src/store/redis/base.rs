@@ -15,14 +15,14 @@ use tokio::sync::{OnceCell, watch};
 use ulid::Ulid;
 
 use super::{
-    arguments::queue_ttl,
+    arguments::{check, queue_ttl},
     fast_append::FastAppends,
     follow_ups::FollowUps,
     inboxes::{Older, StateObserver},
     keys::{KeyNames, StreamKeys},
     old_names::OldNames,
     optional_rights::note_refusal,
-    scripts::LIBRARY,
+    scripts::{self, LIBRARY},
 };
 use crate::{
     Config, Error, Result,
@@ -35,7 +35,7 @@ use crate::{
         script::{Call, Script},
         target::{Target, Topology},
     },
-    store::Listener,
+    store::{Listener, OwnerCheck},
     util::sync::lock,
 };
 
@@ -187,6 +187,11 @@ impl RedisStore {
             .text(&keys.live)
             .text(self.keys.nodes())
             .text(&keys.escaped)
+    }
+
+    pub(super) fn deletion(&self, keys: &StreamKeys, owner: &OwnerCheck) -> Call {
+        let call = self.on(&scripts::DELETE, keys).key(&keys.stops);
+        call.text(check(owner))
     }
 
     /// Sends a call that nobody waits for. See [`FollowUps::run`].

@@ -19,7 +19,7 @@ use crate::{
         OwnerCheck, Start,
         groups::{
             Dead, Finished, GroupStatus, Item, ItemId, MAX_FINISHED, MAX_GROUPS, MAX_HELD, OpenGeneration,
-            Overdue, Resolve, Subject, Take, Taken, Work, full,
+            Overdue, Repeat, Repeated, Resolve, Subject, Take, Taken, Work, full,
         },
     },
 };
@@ -93,6 +93,25 @@ impl RedisStore {
         let lost = fields.option()?.and_then(|cursor| cursor.parse().ok());
         let items = items(work, fields.nested()?)?;
         Ok(Some(Taken { items, done, lost }))
+    }
+
+    pub(super) async fn repeat_items(&self, work: Work<'_>, repeat: &Repeat) -> Result<Repeated> {
+        let keys = self.keys_of(work).await?;
+        let scripts = [&*scripts::REPEAT, &*scripts::REPEAT_FINISHED];
+        let members = (repeat.group.as_str(), repeat.consumer.as_str());
+        let call = self
+            .in_group(scripts, keys.as_ref(), members, &repeat.owner)
+            .text(after(repeat.after))
+            .show(repeat.count)
+            .show(millis(repeat.claim_idle));
+        let mut fields = Fields::new("repeat", self.call(call).await?)?;
+        match fields.text()?.as_str() {
+            "held" => Ok(Repeated {
+                items: items(work, fields.nested()?)?,
+                after: fields.option()?.and_then(|id| id.parse().ok()),
+            }),
+            refused => Err(refusal(work, refused, &fields)),
+        }
     }
 
     pub(super) async fn resolve_items(&self, work: Work<'_>, resolve: &Resolve) -> Result<()> {

@@ -71,8 +71,8 @@ pub(super) struct AppendReply {
     pub appended: Appended,
     /// For how long something of the stream may be left, in milliseconds, if its TTLs were set; else 0.
     pub index_ttl: u64,
-    /// For how long the next batch may be fast, and the generation's ordinal.
-    pub fast: Option<(Duration, u64)>,
+    /// For how long the next batch may be fast, the generation's ordinal, and `h`.
+    pub fast: Option<(Duration, u64, u64)>,
     /// The end is in the books.
     pub is_booked: bool,
 }
@@ -94,7 +94,8 @@ pub(super) fn appended(operation: &'static str, reply: Value) -> Result<AppendRe
             let fast = if fields.is_empty() || is_booked {
                 None
             } else {
-                Some((Duration::from_millis(fields.number()?), fields.number()?))
+                let time = Duration::from_millis(fields.number()?);
+                Some((time, fields.number()?, fields.number()?))
             };
             return Ok(AppendReply {
                 appended: done,
@@ -194,6 +195,17 @@ pub(super) fn stopped(stream: &StreamId, reply: Value) -> Result<StopResult> {
         "kept" => Ok(StopResult::Kept),
         "full" => Err(too_many_stops(stream)),
         "ended" => Ok(StopResult::Ended),
+        "forbidden" => Err(forbidden(stream)),
+        _ => Err(fields.malformed()),
+    }
+}
+
+/// The reply of `delete.lua`: whether there was a stream.
+pub(super) fn removed(stream: &StreamId, reply: Value) -> Result<bool> {
+    let mut fields = Fields::new("delete", Value::Array(vec![reply]))?;
+    match fields.text()?.as_str() {
+        "removed" => Ok(true),
+        "missing" => Ok(false),
         "forbidden" => Err(forbidden(stream)),
         _ => Err(fields.malformed()),
     }

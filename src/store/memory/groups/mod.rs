@@ -279,7 +279,8 @@ impl Group {
                 self.dead.remove(&id);
             }
             Resolution::Back => {
-                let held = self.held.get_mut(&id).filter(|held| held.consumer == consumer);
+                let is_its = |held: &&mut Held| held.consumer == consumer && !held.is_free;
+                let held = self.held.get_mut(&id).filter(is_its);
                 if let Some(held) = held {
                     held.is_free = true;
                     held.deliveries -= 1;

@@ -264,6 +264,15 @@ impl StreamEntry {
         Look { answer: swept, again }
     }
 
+    pub fn remove(&mut self, transaction: &mut Transaction, owner: &OwnerCheck) -> Result<bool> {
+        match &self.stream {
+            Some(stream) => check_owner(transaction, stream, owner)?,
+            None if *owner != OwnerCheck::Internal => return Ok(false),
+            None => {}
+        }
+        Ok(self.delete(transaction))
+    }
+
     pub fn delete(&mut self, transaction: &mut Transaction) -> bool {
         self.kept = KeptStops::default();
         let Some(stream) = self.stream.take() else {

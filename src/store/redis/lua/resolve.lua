@@ -11,7 +11,8 @@ for i = 7, #ARGV, 2 do
     if redis.call('XACK', WORK, TODO, id) + redis.call('XACK', WORK, DEAD, id) > 0 then discard(id) end
   elseif resolution == 'back' then
     local held = redis.call('XPENDING', WORK, TODO, id, id, 1, CONSUMER)[1]
-    if held then
+    -- A repeated call finds it given back.
+    if held and held[3] < tonumber(FREE) then
       redis.call('XCLAIM', WORK, TODO, CONSUMER, 0, id, 'IDLE', FREE, 'RETRYCOUNT', held[4] - 1, 'JUSTID')
     end
   elseif resolution == 'retry' then
