@@ -5,7 +5,7 @@
 -- ARGV[12] where a new group begins: `start`, `now` or `after`   ARGV[13] generation   ARGV[14] seq
 -- ARGV[15] how many items a group holds at most
 -- Reply: nil | { 'forbidden' } | { 'full' }
---      | { 'taken', outcome | nil, reason | nil, cursor after which what was lost goes on | nil, { item, ... } }
+--      | { 'taken', outcome | nil, reason | nil, cursor after which what was lost continues | nil, { item, ... } }
 local count, own = tonumber(ARGV[7]), ARGV[10]
 
 local record = load()
