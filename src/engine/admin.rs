@@ -96,7 +96,7 @@ impl Engine {
     }
 
     /// Answers an [`Event::Ask`](super::events::Event::Ask): with credentials, or with why there are none.
-    #[allow(clippy::unused_async, reason = "a request like all others")]
+    #[expect(clippy::unused_async, reason = "a request like all others")]
     pub async fn credentials(self, ask: u32, answer: Result<Credentials, String>) -> Result<Reply> {
         self.registry.answer(ask, answer);
         Ok(Reply::Unit)

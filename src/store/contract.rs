@@ -84,7 +84,7 @@ pub enum LiveMessage {
         /// How it ended.
         terminal: Terminal,
     },
-    /// A generation began, of which the first chunk is `base + 1`; or another producer goes on with it.
+    /// A generation began, of which the first chunk is `base + 1`; or another producer continues it.
     Started {
         /// Which one it is.
         generation: Ulid,
@@ -110,7 +110,7 @@ pub enum ControlMessage {
         /// The generation whose producers are suspected to be dead; a renewal shows that they are alive.
         generation: Ulid,
     },
-    /// A producer was replaced by another one, who goes on with its generation.
+    /// A producer was replaced by another one, who continues its generation.
     Replaced {
         /// What it may not write to any more.
         generation: Ulid,
@@ -161,7 +161,7 @@ pub trait Listener: Send + Sync + 'static {
 pub trait Store: Send + Sync + 'static {
     /// Connects, if there is something to connect to. Every other operation does so by itself.
     fn connect(&self) -> Pending<'_, ()>;
-    /// Begins or joins a generation, or goes on with it; the stream enters the index. Producers' control messages are listened to before.
+    /// Begins or joins a generation, or continues it; the stream enters the index. Producers' control messages are listened to before.
     /// Errors: [`crate::Error::Active`], [`crate::Error::Forbidden`], [`crate::Error::Store`] for more than
     /// [`MAX_PRODUCERS`](super::MAX_PRODUCERS) producers.
     fn start<'a>(&'a self, stream: &'a StreamId, start: &'a Start) -> Pending<'a, Started>;

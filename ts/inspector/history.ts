@@ -25,7 +25,7 @@ export class History {
       this.add({ at, streamId, generation, kind, text })
     if (before.generation !== generation) {
       const isTakeover = before.state === 'active'
-      if (isTakeover) add('takeover', 'taken over while it was active, or started anew between two looks')
+      if (isTakeover) add('takeover', 'taken over while it was active, or started again between two looks')
       else add('start', `started again after it was ${before.state}`)
     }
     const isSame = before.generation === generation

@@ -3,7 +3,7 @@ import type { Engine } from '../core/engine'
 import { now } from '../util/timers'
 import { isSeen, type Viewer } from './access'
 import type { List } from './answers'
-import type { SurveyedStream, Survey } from './survey'
+import type { Survey, SurveyedStream } from './survey'
 
 const PER_PAGE = 50
 /** How soon a page asks again, */

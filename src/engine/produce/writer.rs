@@ -388,7 +388,7 @@ impl Writer {
         }
     }
 
-    /// Readers of this process may have been shown what another producer, who goes on with the generation, knows nothing of.
+    /// Readers of this process may have been shown what another producer, who continues the generation, knows nothing of.
     async fn retract(&self) {
         let (shown, is_fenced) = {
             let state = lock(&self.producer.state);
