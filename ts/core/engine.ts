@@ -6,7 +6,7 @@ import { respond } from '../http/respond'
 import { send } from '../http/send'
 import { Bridge } from '../native/bridge'
 import { type GroupStatus, loadNative, type Rights, type Swept } from '../native/native'
-import { cleanupArgs, memoryArgs, metricsArgs, stopArgs } from '../options/admin'
+import { cleanupArgs, deleteArgs, memoryArgs, metricsArgs, stopArgs } from '../options/admin'
 import { streamId as checkStreamId } from '../options/fields'
 import { consumeArgs, deadArgs, finishedArgs } from '../options/groups'
 import { logArgs } from '../options/log-options'
@@ -27,7 +27,7 @@ import { pipe } from './pipe'
 import { produce } from './producer'
 import { ended } from './result'
 import { closeOn } from './signals'
-import { type Found, inspect, list, status, statuses } from './status'
+import { type Found, type Glance, glance, glances, inspect, list, status } from './status'
 import { Subscription } from './subscription'
 
 export function createEngine(options?: api.EngineOptions): api.Engine {
@@ -63,7 +63,7 @@ export class Engine extends EventEmitter<api.EngineEvents> implements api.Engine
   }
 
   /** @internal Engines with the same one share their streams. */
-  get home(): string {
+  get namespace(): string {
     return `${this.#config.keyPrefix} ${this.#config.url}`
   }
 
@@ -189,9 +189,14 @@ export class Engine extends EventEmitter<api.EngineEvents> implements api.Engine
     return list(this.#bridge, onDamaged)
   }
 
-  /** @internal The statuses of at most 64 streams, in one request; null for a missing or damaged one. */
-  statuses(streamIds: string[]): Promise<(api.StreamStatus | null)[]> {
-    return statuses(this.#bridge, streamIds)
+  /** @internal The same in pages, and with less of each. */
+  glances(onDamaged: (streamId: string, why: string) => void): AsyncIterableIterator<Glance[]> {
+    return glances(this.#bridge, onDamaged)
+  }
+
+  /** @internal At most 64 streams, in one request; null for a missing or damaged one. */
+  glance(streamIds: string[]): Promise<(Glance | null)[]> {
+    return glance(this.#bridge, streamIds)
   }
 
   /** @internal The record under a stream's name, even if it is damaged. */
@@ -200,9 +205,8 @@ export class Engine extends EventEmitter<api.EngineEvents> implements api.Engine
     return found
   }
 
-  async delete(streamId: string): Promise<boolean> {
-    const args = { streamId: checkStreamId(streamId, 'streamId') }
-    return this.#bridge.request('delete', args, (existed: boolean) => existed)
+  async delete(streamId: string, options?: api.DeleteOptions): Promise<boolean> {
+    return this.#bridge.request('delete', deleteArgs(streamId, options), (existed: boolean) => existed)
   }
 
   async cleanup(options?: api.CleanupOptions): Promise<api.CleanupReport> {

@@ -33,7 +33,10 @@ export type Inside = Sent<Omit<Metrics, 'memory' | 'stopRequestSeconds' | 'stopS
   uptime: number
 }
 
-export type Row = Sent<Omit<StreamStatus, 'metadata'>> & {
+export type Row = Omit<StreamStatus, 'metadata' | 'startedAt' | 'updatedAt'> & {
+  /** Milliseconds since 1970, as is `updatedAt`. */
+  startedAt: number
+  updatedAt: number
   /** Chunks per second; null if it is not known yet. */
   rate: number | null
   /** The lag of the consumer that is furthest behind; null without consumers. */
@@ -43,6 +46,8 @@ export type Row = Sent<Omit<StreamStatus, 'metadata'>> & {
 export interface List {
   ageMs: number
   everyMs: number
+  /** How soon the page is to ask again. */
+  nextMs: number
   isCut: boolean
   damaged: number
   total: number
@@ -61,7 +66,7 @@ export type Stream = Sent<StreamStatus> & {
   rate: number | null
   groups: Group[]
   memoryBytes: number | null
-  timeline: Happening[]
+  timeline: TimelineEvent[]
 }
 
 export interface Group {
@@ -75,7 +80,7 @@ export interface Group {
 }
 
 /** An event in the history of a stream, as far as the inspector has seen it. */
-export interface Happening {
+export interface TimelineEvent {
   /** Milliseconds since 1970; for a change between two surveys, the time of the second one. */
   at: number
   streamId: string

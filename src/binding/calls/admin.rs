@@ -29,8 +29,17 @@ struct StreamArgs {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct DeleteArgs {
+    stream_id: String,
+    owner: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct InspectArgs {
     stream_ids: Vec<String>,
+    /// Whether metadata are left out.
+    is_brief: bool,
 }
 
 #[derive(Deserialize)]
@@ -103,7 +112,10 @@ pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Resu
         "inspect" => {
             let args: InspectArgs = parse(args)?;
             let streams = args.stream_ids.iter().map(|id| StreamId::new(id));
-            engine.request(request, target.inspect(streams.collect::<Result<_>>()?));
+            engine.request(
+                request,
+                target.inspect(streams.collect::<Result<_>>()?, args.is_brief),
+            );
         }
         "status" => engine.request(request, target.status(stream(args)?)),
         "list" => {
@@ -127,7 +139,11 @@ pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Resu
             );
         }
         "kept" => engine.request(request, target.is_kept(stream(args)?)),
-        "delete" => engine.request(request, target.delete(stream(args)?)),
+        "delete" => {
+            let args: DeleteArgs = parse(args)?;
+            let stream = StreamId::new(&args.stream_id)?;
+            engine.request(request, target.delete(stream, args.owner));
+        }
         "predecessor" => engine.request(request, target.predecessor(parse(args)?)),
         "close" => engine.request(request, target.close()),
         _ => return Ok(false),
