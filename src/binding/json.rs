@@ -86,6 +86,10 @@ pub fn reply(reply: Reply, larges: &mut Vec<Arc<Large>>) -> Value {
         Reply::Rights(rights) => json!(rights),
         Reply::Count(count) => json!(count),
         Reply::Swept(swept) => json!(swept),
+        Reply::Reminded(reminded) => json!(reminded),
+        Reply::Recalled(recalled) => json!(recalled),
+        Reply::Due(due) => json!(due),
+        Reply::Reminders(keys) => json!(keys),
         Reply::Deleted(yes) | Reply::Kept(yes) => json!(yes),
         Reply::Predecessor(left) => json!(left),
     }
