@@ -8,5 +8,6 @@ export {
   type DurableStreamsOptions,
   durableStreams,
   type Permission,
+  type SubscriptionOptions,
 } from './durable-streams/handler'
 export { toNodeListener } from './http/node-listener'

@@ -2,20 +2,38 @@ import type { Duration, Engine as PublicEngine } from '../../index'
 import type { Engine } from '../core/engine'
 import type { Log } from '../core/log'
 import { invalidArgument, TidemarkError } from '../errors/errors'
-import { duration, integer, object } from '../options/checks'
+import { type Check, duration, flag, integer, listOf, object, refuse } from '../options/checks'
 import { answer, preflight, Refusal, refusal } from './answers'
 import { head, read } from './reading'
 import { forkingOf, idOf, isClosing } from './requests'
+import { Control } from './subscriptions/control'
+import { signingKeys } from './subscriptions/keys'
+import { controlRefusal } from './subscriptions/refusals'
 import { append, create, type Fork, missing } from './writing'
 
-/** The operation of a request on a stream. */
-export type Action = 'create' | 'append' | 'close' | 'read' | 'delete'
+/**
+ * The operation of a request on a stream. With {@link DurableStreamsOptions.subscriptions} also `'subscribe'`, where the id is that of the
+ * subscription, and `'match'`, where it is a pattern: whether all streams that it matches, now and later, may be subscribed to.
+ */
+export type Action = 'create' | 'append' | 'close' | 'read' | 'delete' | 'subscribe' | 'match'
 
 /**
  * `true`: allowed. `{ owner }`: allowed as this owner, who also gets the stream if it is created. A response is sent as the answer. Anything
  * else is answered with 403.
  */
 export type Permission = boolean | { owner: string } | Response | undefined
+
+export interface SubscriptionOptions {
+  /**
+   * Ed25519 private keys in PEM (PKCS 8), which sign webhooks; without them there are none, but pull-wake. The first one signs, and
+   * `jwks.json` shows the public keys of all: keep an old key for five minutes after another one has taken its place.
+   */
+  keys?: string | readonly string[] | undefined
+  /** Allows webhooks to `http://localhost` and `http://127.0.0.x`, for development. Default false. */
+  allowLocalhost?: boolean | undefined
+  /** The origin of the streams' URLs as workers see it, such as `'https://chat.example'`. Default: the origin of the request that subscribes. */
+  origin?: string | undefined
+}
 
 export interface DurableStreamsOptions {
   /** The engine that has the streams. */
@@ -34,6 +52,8 @@ export interface DurableStreamsOptions {
   sseMs?: number | undefined
   /** Ends live reading gracefully, for a server that shuts down. */
   signal?: AbortSignal | undefined
+  /** Turns the control APIs below `__ds` on: `docs/durable-streams.md`. All servers with the same streams must be given the same. */
+  subscriptions?: SubscriptionOptions | undefined
   /** Called with errors whose messages are not for clients. */
   onError?: ((error: unknown) => unknown) | undefined
 }
@@ -52,7 +72,7 @@ const limitsOf = object({
  * ({@link PublicEngine.log}); streams of producers can be read.
  */
 export function durableStreams(options: DurableStreamsOptions): (request: Request) => Promise<Response> {
-  const { engine, authorize, prefix = '/v1/stream/', signal, onError, ...rest } = options
+  const { engine, authorize, prefix = '/v1/stream/', signal, onError, subscriptions, ...rest } = options
   if (typeof authorize !== 'function') throw invalidArgument('options.authorize', 'must be a function')
   if (typeof (engine as Partial<PublicEngine> | undefined)?.log !== 'function') {
     throw invalidArgument('options.engine', 'must be an engine')
@@ -67,13 +87,28 @@ export function durableStreams(options: DurableStreamsOptions): (request: Reques
   }
   const over = signal ?? new AbortController().signal
   const reading = { over, longPollMs: limits.longPollMs ?? 20_000, sseMs: limits.sseMs ?? 60_000 }
-  const permitted = async (request: Request, id: string, action: Action): Promise<Log | Response> => {
+  const permit = async (request: Request, id: string, action: Action) => {
     const permission = await authorize(request, id, action)
     if (permission instanceof Response) return permission
     const owner = typeof permission === 'object' ? permission.owner : undefined
     if (permission !== true && owner === undefined) throw new Refusal(403, 'forbidden', 'this is not allowed')
-    return (engine as Engine).log(id, { owner })
+    return { owner: owner ?? null }
   }
+  const permitted = async (request: Request, id: string, action: Action): Promise<Log | Response> => {
+    const permission = await permit(request, id, action)
+    if (permission instanceof Response) return permission
+    return (engine as Engine).log(id, { owner: permission.owner ?? undefined })
+  }
+  const control =
+    subscriptions &&
+    new Control({
+      ...controlOptions(subscriptions),
+      engine: engine as Engine,
+      prefix,
+      over,
+      onError,
+      permit,
+    })
   /** The source of a fork, if one is asked for: whoever creates the fork must be allowed to read it. */
   const fork = async (request: Request): Promise<Fork | Response | null> => {
     const forking = forkingOf(request, prefix)
@@ -86,8 +121,14 @@ export function durableStreams(options: DurableStreamsOptions): (request: Reques
     return from instanceof Response ? from : create(log, request, writing, from)
   }
   const handle = async (request: Request): Promise<Response> => {
-    const id = idOf(new URL(request.url), prefix)
+    const url = new URL(request.url)
     const { method } = request
+    if (control !== undefined && url.pathname.startsWith(`${prefix}__ds/`)) {
+      if (method === 'OPTIONS') return preflight()
+      const path = url.pathname.slice(prefix.length + '__ds/'.length)
+      return control.handle(request, path).catch((error) => controlRefusal(refused(error, onError)))
+    }
+    const id = idOf(url, prefix)
     if (method === 'OPTIONS') return preflight()
     const action = actionOf(request)
     if (action === undefined) {
@@ -120,6 +161,28 @@ export function durableStreams(options: DurableStreamsOptions): (request: Reques
       return refusal(refused(error, onError))
     }
   }
+}
+
+const subscriptionOptions = object({
+  keys: (value, field) => signingKeys(listOf(pem)(Array.isArray(value) ? value : [value], field), field),
+  allowLocalhost: flag,
+  origin: (value, field) => {
+    const url = typeof value === 'string' && URL.canParse(value) ? new URL(value) : undefined
+    return url !== undefined && /^https?:$/.test(url.protocol) && url.origin === value
+      ? url.origin
+      : refuse(field, "an origin such as 'https://chat.example'", value)
+  },
+})
+
+/** Its text is a secret, and not shown. */
+const pem: Check<string> = (value, field) => {
+  if (typeof value === 'string') return value
+  throw invalidArgument(field, 'must be a private key in PEM')
+}
+
+function controlOptions(given: SubscriptionOptions) {
+  const { keys, allowLocalhost = false, origin } = subscriptionOptions(given, 'options.subscriptions')
+  return { keys, allowLocalhost, origin }
 }
 
 function actionOf({ method, headers, body }: Request): Action | undefined {
