@@ -12,7 +12,7 @@ import { checkOwner, gone, json } from './refusals'
 import { configIn, invalid, jsonOf } from './requests'
 import { crowded, type Step } from './shelf'
 import { shown } from './shown'
-import { type Config, link, MOST_LINKS, type Subscription, type Tails } from './state'
+import { type Config, isOthers, link, MOST_LINKS, type Subscription, type Tails } from './state'
 import { tailsOf } from './tails'
 
 export interface ControlOptions {
@@ -52,7 +52,7 @@ export async function create(
   const no = permissions.find((each) => each instanceof Response)
   if (no !== undefined) return no as Response
   const there = await keeper.shelf.get(id)
-  const tails: Tails = there === null ? await present(engine, config) : new Map()
+  const tails: Tails = there === null ? await present(engine, config, creator) : new Map()
   const { prefix, origin = new URL(request.url).origin } = options
   const blank = { id, config, owner: creator.owner, instance: engine.ulid(), base: `${origin}${prefix}` }
   const made = await keeper.shelf.change(id, (subscription, now): Step<Subscription | null> => {
@@ -78,23 +78,25 @@ function checkTarget({ keys, allowLocalhost }: ControlOptions, { url }: Config):
 }
 
 /** The streams that it is to begin with, and where they end. */
-async function present(engine: Engine, config: Config): Promise<Tails> {
+async function present(engine: Engine, config: Config, creator: { owner: string | null }): Promise<Tails> {
+  const present = new Map(await tailsOf(engine, config.streams))
   const isGlob = globOf(config)
-  const found = new Set(config.streams)
-  if (isGlob !== undefined) {
-    for await (const ids of engine.listing()) {
-      for (const id of ids) if (isGlob(id)) found.add(id)
-      if (found.size > MOST_LINKS) throw crowded()
+  if (isGlob === undefined) return present
+  for await (const ids of engine.listing()) {
+    const matching = ids.filter((id) => isGlob(id) && !present.has(id))
+    for (const [id, tail] of await tailsOf(engine, matching)) {
+      if (tail !== null && !isOthers(creator, tail)) present.set(id, tail)
     }
+    if (present.size > MOST_LINKS) throw crowded()
   }
-  return tailsOf(engine, found)
+  return present
 }
 
 type Blank = Pick<Subscription, 'id' | 'config' | 'owner' | 'instance' | 'base'>
 
 /** Streams that are there are begun at their ends. */
 function begin(blank: Blank, tails: Tails, now: number): Subscription {
-  const { config, owner } = blank
+  const { config } = blank
   const empty: Subscription = {
     ...blank,
     secret: secret(),
@@ -108,9 +110,8 @@ function begin(blank: Blank, tails: Tails, now: number): Subscription {
     link(made, path, kind, tails.get(path)?.offset ?? FIRST) ?? made
   const named = config.streams.reduce((made, path) => add(made, path, 'explicit'), empty)
   const isGlob = globOf(config)
-  const matching = [...tails].filter(([path, tail]) => {
-    const isOthers = owner !== null && tail?.owner !== owner
-    return tail !== null && !isOthers && isGlob?.(path)
-  })
+  const matching = [...tails].filter(
+    ([path, tail]) => tail !== null && !isOthers(blank, tail) && isGlob?.(path),
+  )
   return matching.reduce((made, [path]) => add(made, path, 'glob'), named)
 }

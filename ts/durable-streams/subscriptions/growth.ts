@@ -3,16 +3,22 @@
 
 import { clearTimeout, now, setTimeout } from '../../util/timers'
 import { matcher } from './glob'
-import type { Config, Subscription } from './state'
+import { type Config, MOST_LINKS, type Subscription } from './state'
 
 /** The shortest time between two looks at one subscription on account of growth. */
 const PACE_MS = 50
 /** How long streams are remembered that have grown, for subscriptions that are not known yet. */
 const RECENT_MS = 5000
 const MOST_RECENT = 5000
+/** How long, and how many, streams of other owners are left alone that were found in the list. */
+const OTHERS_MS = 600_000
+const MOST_OTHERS = 10_000
 
 interface Known {
+  id: string
   instance: string
+  /** Streams of other owners that its pattern matches, as far as they were met lately. */
+  others: Set<string>
   /** What its pattern matches, if it has one. */
   isGlob: ((path: string) => boolean) | undefined
   paths: ReadonlySet<string>
@@ -36,6 +42,8 @@ export function globOf({ pattern, wakeStream }: Config): ((path: string) => bool
 export class Growth {
   readonly #known = new Map<string, Known>()
   readonly #recent = new Map<string, number>()
+  /** The subscriptions that a stream concerns, for those that have grown lately. */
+  readonly #concerned = new Map<string, Known[]>()
   readonly #look: (id: string, paths: ReadonlySet<string>) => void
 
   constructor(look: (id: string, paths: ReadonlySet<string>) => void) {
@@ -47,45 +55,67 @@ export class Growth {
     return [...this.#known.values()].some(({ isGlob }) => isGlob !== undefined)
   }
 
-  /** A stream has grown, or may be new to a subscription. */
+  /** A stream has grown. */
   grew(path: string): void {
-    for (const [id, known] of this.#known) if (concerns(known, path)) this.#note(id, known, path)
+    for (const known of this.#concern(path)) this.#note(known, path)
     this.#recent.delete(path)
     this.#recent.set(path, now())
-    const [oldest] = this.#recent.keys()
-    if (oldest !== undefined && this.#recent.size > MOST_RECENT) this.#recent.delete(oldest)
+    bound(this.#recent)
   }
 
   /** A stream that was found in the list. */
   found(path: string): void {
-    for (const [id, known] of this.#known) {
-      if (!known.paths.has(path) && known.isGlob?.(path)) this.#note(id, known, path)
+    for (const known of this.#known.values()) {
+      const isNew = !known.paths.has(path) && known.paths.size < MOST_LINKS && !known.others.has(path)
+      if (isNew && known.isGlob?.(path)) this.#note(known, path)
     }
   }
 
-  learn(id: string, subscription: Subscription): void {
-    const before = this.#known.get(id)
-    const { instance, config, links } = subscription
-    const isSame = before?.instance === instance
-    const known: Known = {
-      instance,
-      isGlob: isSame ? before?.isGlob : globOf(config),
-      paths: new Set(links.map(({ path }) => path)),
-      grown: before?.grown ?? new Set(),
-      from: before?.from ?? 0,
-      timer: before?.timer,
+  /** A stream that was found does not belong to a subscription's owner. */
+  leave(id: string, path: string): void {
+    const others = this.#known.get(id)?.others
+    if (others === undefined) return
+    if (others.size >= MOST_OTHERS) others.clear()
+    // Another one may come in its place.
+    if (others.size === 0) setTimeout(() => others.clear(), OTHERS_MS).unref()
+    others.add(path)
+  }
+
+  #concern(path: string): Known[] {
+    let found = this.#concerned.get(path)
+    if (found === undefined) {
+      found = [...this.#known.values()].filter((known) => concerns(known, path))
+      this.#concerned.set(path, found)
+      bound(this.#concerned)
     }
-    this.#known.set(id, known)
-    if (isSame && links.length <= (before?.paths.size ?? 0)) return
+    return found
+  }
+
+  learn(id: string, subscription: Subscription): void {
+    const { instance, config, links } = subscription
+    let known = this.#known.get(id)
+    const before: ReadonlySet<string> = known?.paths ?? new Set()
+    const isSame = known?.instance === instance
+    if (isSame && links.length === before.size && links.every(({ path }) => before.has(path))) return
+    const paths = new Set(links.map(({ path }) => path))
+    this.#concerned.clear()
+    if (known !== undefined && isSame) known.paths = paths
+    else {
+      this.forget(id)
+      const blank = { id, grown: new Set<string>(), others: new Set<string>(), from: 0, timer: undefined }
+      known = { ...blank, instance, paths, isGlob: globOf(config) }
+      this.#known.set(id, known)
+    }
     const since = now() - RECENT_MS
     for (const [path, at] of this.#recent) {
-      if (at > since && !before?.paths.has(path) && concerns(known, path)) this.#note(id, known, path)
+      if (at > since && !before.has(path) && concerns(known, path)) this.#note(known, path)
     }
   }
 
   forget(id: string): void {
     clearTimeout(this.#known.get(id)?.timer)
     this.#known.delete(id)
+    this.#concerned.clear()
   }
 
   /** Forgets all but these. */
@@ -93,21 +123,24 @@ export class Growth {
     for (const id of this.#known.keys()) if (!ids.has(id)) this.forget(id)
   }
 
-  #note(id: string, known: Known, path: string): void {
+  #note(known: Known, path: string): void {
     known.grown.add(path)
     if (known.timer !== undefined) return
-    const timer = setTimeout(() => this.#flush(id), Math.max(0, known.from - now()))
-    timer.unref()
-    known.timer = timer
+    known.timer = setTimeout(() => this.#flush(known), Math.max(0, known.from - now()))
+    known.timer.unref()
   }
 
-  #flush(id: string): void {
-    const known = this.#known.get(id)
-    if (known === undefined) return
+  #flush(known: Known): void {
     const { grown } = known
     known.grown = new Set()
     known.timer = undefined
     known.from = now() + PACE_MS
-    this.#look(id, grown)
+    this.#look(known.id, grown)
   }
+}
+
+/** Drops the oldest of too many. */
+function bound(map: Map<string, unknown>): void {
+  const [oldest] = map.keys()
+  if (oldest !== undefined && map.size > MOST_RECENT) map.delete(oldest)
 }

@@ -18,12 +18,15 @@ import {
   expire,
   failed,
   finish,
+  isOthers,
   link,
   type Subscription,
   type Tail,
   type Tails,
   tell,
   told,
+  toldAgain,
+  toldTo,
   unlink,
   type Wake,
 } from './state'
@@ -86,10 +89,14 @@ export class Keeper {
       const isGlob = globOf(subscription.config)
       const own = new Set(subscription.links.map(({ path }) => path))
       const concerned = [...(paths ?? own)].filter((path) => own.has(path) || isGlob?.(path))
-      const tails = await tailsOf(this.#options.engine, concerned)
+      const tails = await tailsOf(this.#options.engine, [...concerned, ...list(toldTo(subscription))])
       const linked = concerned.reduce(
-        (changed, path) => withStream(changed, path, tails.get(path) ?? null, own.has(path)),
-        subscription,
+        (changed, path) => {
+          const tail = tails.get(path) ?? null
+          if (isOthers(subscription, tail)) this.#growth.leave(id, path)
+          return withStream(changed, path, tail, own.has(path))
+        },
+        toldAgain(subscription, tails, now),
       )
       return { next: awake(expire(linked, now), tails, now, newWakeId()), answer: undefined }
     })
@@ -219,12 +226,13 @@ export class Keeper {
     if (begun === null) return
     const { instance } = begun
     const wake = begun.wake as Wake
-    const { isOk, isDone } = await (begun.config.type === 'webhook' ? this.#send(begun) : this.#append(begun))
+    const telling = begun.config.type === 'webhook' ? this.#send(begun) : this.#append(begun)
+    const { isOk, isDone, log } = await telling.catch((): Told => ({ isOk: false, isDone: false }))
     await this.shelf.change(id, async (subscription, now) => {
       if (subscription?.instance !== instance) return { answer: undefined }
       if (!isOk) return { next: failed(subscription, wake.id, now, Math.random()), answer: undefined }
       if (!isDone || subscription.wake?.id !== wake.id) {
-        return { next: told(subscription, wake.id, now), answer: undefined }
+        return { next: told(subscription, wake.id, now, log), answer: undefined }
       }
       const tails = await this.tails(subscription)
       return { next: awake(finish(subscription, wake.id), tails, now, newWakeId()), answer: undefined }
@@ -243,7 +251,7 @@ export class Keeper {
   async #send(subscription: Subscription): Promise<Told> {
     const { keys, allowLocalhost } = this.#options
     const { config, generation, id } = subscription
-    if (keys === undefined) return { isOk: false, isDone: false, why: 'this server has no signing keys' }
+    if (keys === undefined) return { isOk: false, isDone: false }
     const body = JSON.stringify({
       subscription_id: id,
       wake_id: (subscription.wake as Wake).id,
@@ -268,9 +276,9 @@ export class Keeper {
     })
     const log = this.#options.engine.log(config.wakeStream ?? '', { owner: owner ?? undefined })
     const producer = { id: `__ds/${instance}`, epoch: generation, seq: 0 }
-    const { outcome } = await log.attempt({ producer }, payload([event], 'event'))
+    const { outcome, head } = await log.attempt({ producer }, payload([event], 'event'))
     const isOk = outcome === 'written' || outcome === 'duplicate'
-    return { isOk, isDone: false, why: isOk ? '' : outcome }
+    return { isOk, isDone: false, log: head?.generation }
   }
 }
 
@@ -282,10 +290,13 @@ function withStream(
   isLinked: boolean,
 ): Subscription {
   if (isLinked) return tail === null ? unlink(subscription, path, 'glob') : subscription
-  const isOthers = tail !== null && subscription.owner !== null && tail.owner !== subscription.owner
-  if (tail === null || isOthers) return subscription
+  if (tail === null || isOthers(subscription, tail)) return subscription
   // There is no room: it is found again when another one is gone.
   return link(subscription, path, 'glob', FIRST) ?? subscription
+}
+
+function list(path: string | null): string[] {
+  return path === null ? [] : [path]
 }
 
 /** The streams whose turn it is. */

@@ -32,6 +32,8 @@ export interface Wake {
   /** The end of the worker's lease; null: nobody works. */
   until: number | null
   holder: string | null
+  /** The generation of the stream that it was written to, if it was. */
+  log: string | null
 }
 
 export interface Subscription {
@@ -110,7 +112,7 @@ export function awake(subscription: Subscription, tails: Tails, now: number, wak
   if (first === undefined) return subscription
   const { type, leaseMs } = subscription.config
   const until = type === 'webhook' ? now + leaseMs : null
-  const wake = { id: wakeId, stream: first.path, next: now, until, holder: null }
+  const wake = { id: wakeId, stream: first.path, next: now, until, holder: null, log: null }
   return { ...subscription, links, generation: subscription.generation + 1, wake }
 }
 
@@ -136,12 +138,31 @@ export function tell(subscription: Subscription, tails: Tails, now: number, wake
   return { ...current, wake: { ...current.wake, next, until } }
 }
 
-/** The wake was told. */
-export function told(subscription: Subscription, wakeId: string, now: number): Subscription {
+/** The wake was told; a pull-wake to a stream of this generation. */
+export function told(
+  subscription: Subscription,
+  wakeId: string,
+  now: number,
+  log: string | null = null,
+): Subscription {
   const { wake, config } = subscription
   if (wake?.id !== wakeId || wake.next === null) return subscription
   const until = config.type === 'webhook' ? now + config.leaseMs : null
-  return { ...subscription, failures: 0, wake: { ...wake, next: null, until } }
+  return { ...subscription, failures: 0, wake: { ...wake, next: null, until, log } }
+}
+
+/** Where a wake was written that nobody has claimed yet; null: there is none. */
+export function toldTo({ wake, config }: Subscription): string | null {
+  return wake !== null && wake.log !== null && wake.until === null ? config.wakeStream : null
+}
+
+/** A wake that was lost with its stream is to be told again. */
+export function toldAgain(subscription: Subscription, tails: Tails, now: number): Subscription {
+  const path = toldTo(subscription)
+  const wake = subscription.wake
+  if (path === null || wake === null || !tails.has(path)) return subscription
+  const isThere = tails.get(path)?.offset.startsWith(`${wake.log}_`) === true
+  return isThere ? subscription : { ...subscription, wake: { ...wake, next: now, log: null } }
 }
 
 /** The wake could not be told. `lot` is from 0 to 1. */
@@ -155,10 +176,13 @@ export function failed(subscription: Subscription, wakeId: string, now: number, 
   return { ...subscription, failures: failures + 1, wake: { ...wake, next, until } }
 }
 
-/** Whoever was told has done everything that the wake was about. */
+/** Whoever was told has done everything that the wake was about, and perhaps has acknowledged more already. */
 export function finish(subscription: Subscription, wakeId: string): Subscription {
   if (subscription.wake?.id !== wakeId) return subscription
-  const links = subscription.links.map((link) => ({ ...link, acked: link.tail ?? link.acked }))
+  const links = subscription.links.map(({ tail = '', ...link }) => ({
+    ...link,
+    acked: tail > link.acked ? tail : link.acked,
+  }))
   return asleep({ ...subscription, failures: 0, links })
 }
 
@@ -219,6 +243,11 @@ export function acknowledge(
 /** Gives the work back. */
 export function release(subscription: Subscription, word: Word, now: number): Subscription | Refused {
   return isCurrent(subscription, word, now) ? asleep(subscription) : 'FENCED'
+}
+
+/** Whether a stream belongs to another owner than a subscription that has one. */
+export function isOthers({ owner }: Pick<Subscription, 'owner'>, tail: Tail | null): boolean {
+  return tail !== null && owner !== null && tail.owner !== owner
 }
 
 /** Adds a stream, or another reason for having it. Null: it has as many as it can. */

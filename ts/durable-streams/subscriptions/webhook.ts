@@ -16,7 +16,8 @@ const MOST_BYTES = 64 * 1024
 export interface Told {
   isOk: boolean
   isDone: boolean
-  why: string
+  /** The generation of the stream that a pull-wake was written to. */
+  log?: string | undefined
 }
 
 /** Sends a webhook; every failure is an answer. Redirects are not followed. */
@@ -26,12 +27,11 @@ export async function deliver(
   signature: string,
   allowLocalhost: boolean,
 ): Promise<Told> {
-  const why = refusedUrl(text, allowLocalhost)
-  if (why !== undefined) return { isOk: false, isDone: false, why }
+  if (refusedUrl(text, allowLocalhost) !== undefined) return { isOk: false, isDone: false }
   const url = new URL(text)
   const { request } = url.protocol === 'http:' ? http : https
   return new Promise((answer) => {
-    const fail = (why: string) => answer({ isOk: false, isDone: false, why })
+    const fail = () => answer({ isOk: false, isDone: false })
     const asked = request(url, {
       method: 'POST',
       headers: {
@@ -46,7 +46,7 @@ export async function deliver(
     })
     const timer = setTimeout(() => asked.destroy(new Error('took too long')), PATIENCE_MS)
     asked.on('close', () => clearTimeout(timer))
-    asked.on('error', ({ message }) => fail(message))
+    asked.on('error', fail)
     asked.on('response', (response) => {
       const { statusCode = 0 } = response
       const isOk = statusCode >= 200 && statusCode < 300
@@ -54,7 +54,7 @@ export async function deliver(
       let bytes = 0
       const end = (isWhole: boolean) => {
         const isDone = isOk && isWhole && saysDone(Buffer.concat(chunks))
-        answer({ isOk, isDone, why: isOk ? '' : `status ${statusCode}` })
+        answer({ isOk, isDone })
         asked.destroy()
       }
       response.on('data', (chunk: Buffer) => {
@@ -63,7 +63,7 @@ export async function deliver(
         else chunks.push(chunk)
       })
       response.on('end', () => end(true))
-      response.on('error', ({ message }) => fail(message))
+      response.on('error', fail)
     })
     asked.end(body)
   })
@@ -78,7 +78,7 @@ function saysDone(body: Buffer): boolean {
 }
 
 /** The system's resolver, which gives up if any address that it finds is not allowed. */
-function checked(isAllowed: (address: string) => boolean): LookupFunction {
+export function checked(isAllowed: (address: string) => boolean): LookupFunction {
   return (host, options, done) => {
     resolve(host, { ...options, all: true }, (error, found) => {
       const [first] = found ?? []

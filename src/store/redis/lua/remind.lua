@@ -16,7 +16,9 @@ end
 if not wanted and not version then return { 'done', int(NOW), '0' } end
 if wanted and not version and redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[7]) then return { 'full', int(NOW) } end
 
-local given = int(redis.call('HINCRBY', KEYS[3], 'v', 1))
+-- Later than those of before a loss, which somebody may still know.
+local given = int(math.max((tonumber(redis.call('HGET', KEYS[3], 'v') or 0) or 0) + 1, NOW * 1000))
+redis.call('HSET', KEYS[3], 'v', given)
 if ARGV[6] == '1' then redis.call('HSET', KEYS[3], 'n', given) end
 if wanted then
   redis.call('HSET', KEYS[1], 'v', given, 'd', wanted)
