@@ -8,6 +8,6 @@ export {
   type DurableStreamsOptions,
   durableStreams,
   type Permission,
-  type SubscriptionOptions,
 } from './durable-streams/handler'
+export type { SubscriptionOptions } from './durable-streams/subscriptions/options'
 export { toNodeListener } from './http/node-listener'

@@ -386,6 +386,8 @@ eachStore('subscriptions', (store) => {
       [{ origin: 'chat.example' }, 'options.subscriptions.origin'],
       [{ origin: 'https://chat.example/path' }, 'options.subscriptions.origin'],
       [{ other: 1 }, 'options.subscriptions.other'],
+      [true, 'options.subscriptions'],
+      [null, 'options.subscriptions'],
     ])) {
       const make = () => durableStreams({ engine, authorize: () => true, subscriptions })
       assert.throws(make, { code: 'ERR_INVALID_ARGUMENT', field })

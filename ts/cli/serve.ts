@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
-import { durableStreams, type Permission, type SubscriptionOptions } from '../durable-streams/handler'
+import { durableStreams, type Permission } from '../durable-streams/handler'
+import type { SubscriptionOptions } from '../durable-streams/subscriptions/options'
 import { toNodeListener } from '../http/node-listener'
 import { isSecret } from '../util/secret'
 import { type Command, type Context, count, EXIT, text, UsageError, type Values } from './command'

@@ -2,12 +2,12 @@ import type { Duration, Engine as PublicEngine } from '../../index'
 import type { Engine } from '../core/engine'
 import type { Log } from '../core/log'
 import { invalidArgument, TidemarkError } from '../errors/errors'
-import { type Check, duration, flag, integer, listOf, object, refuse } from '../options/checks'
+import { duration, integer, object } from '../options/checks'
 import { answer, preflight, Refusal, refusal } from './answers'
 import { head, read } from './reading'
 import { forkingOf, idOf, isClosing } from './requests'
 import { Control } from './subscriptions/control'
-import { signingKeys } from './subscriptions/keys'
+import { controlOptions, type SubscriptionOptions } from './subscriptions/options'
 import { controlRefusal } from './subscriptions/refusals'
 import { append, create, type Fork, missing } from './writing'
 
@@ -22,18 +22,6 @@ export type Action = 'create' | 'append' | 'close' | 'read' | 'delete' | 'subscr
  * else is answered with 403.
  */
 export type Permission = boolean | { owner: string } | Response | undefined
-
-export interface SubscriptionOptions {
-  /**
-   * Ed25519 private keys in PEM (PKCS 8), which sign webhooks; without them there are none, but pull-wake. The first one signs, and
-   * `jwks.json` shows the public keys of all: keep an old key for five minutes after another one has taken its place.
-   */
-  keys?: string | readonly string[] | undefined
-  /** Allows webhooks to `http://localhost` and `http://127.0.0.x`, for development. Default false. */
-  allowLocalhost?: boolean | undefined
-  /** The origin of the streams' URLs as workers see it, such as `'https://chat.example'`. Default: the origin of the request that subscribes. */
-  origin?: string | undefined
-}
 
 export interface DurableStreamsOptions {
   /** The engine that has the streams. */
@@ -73,13 +61,7 @@ const limitsOf = object({
  */
 export function durableStreams(options: DurableStreamsOptions): (request: Request) => Promise<Response> {
   const { engine, authorize, prefix = '/v1/stream/', signal, onError, subscriptions, ...rest } = options
-  if (typeof authorize !== 'function') throw invalidArgument('options.authorize', 'must be a function')
-  if (typeof (engine as Partial<PublicEngine> | undefined)?.log !== 'function') {
-    throw invalidArgument('options.engine', 'must be an engine')
-  }
-  if (typeof prefix !== 'string' || !prefix.startsWith('/') || !prefix.endsWith('/')) {
-    throw invalidArgument('options.prefix', 'must begin and end with a slash')
-  }
+  check(options, prefix)
   const limits = limitsOf(rest, 'options')
   const writing = {
     maxBodyBytes: limits.maxBodyBytes ?? MAX_BODY,
@@ -87,28 +69,14 @@ export function durableStreams(options: DurableStreamsOptions): (request: Reques
   }
   const over = signal ?? new AbortController().signal
   const reading = { over, longPollMs: limits.longPollMs ?? 20_000, sseMs: limits.sseMs ?? 60_000 }
-  const permit = async (request: Request, id: string, action: Action) => {
-    const permission = await authorize(request, id, action)
-    if (permission instanceof Response) return permission
-    const owner = typeof permission === 'object' ? permission.owner : undefined
-    if (permission !== true && owner === undefined) throw new Refusal(403, 'forbidden', 'this is not allowed')
-    return { owner: owner ?? null }
-  }
+  const permit = permits(authorize)
   const permitted = async (request: Request, id: string, action: Action): Promise<Log | Response> => {
     const permission = await permit(request, id, action)
     if (permission instanceof Response) return permission
     return (engine as Engine).log(id, { owner: permission.owner ?? undefined })
   }
-  const control =
-    subscriptions &&
-    new Control({
-      ...controlOptions(subscriptions),
-      engine: engine as Engine,
-      prefix,
-      over,
-      onError,
-      permit,
-    })
+  const how = subscriptions === undefined ? undefined : controlOptions(subscriptions)
+  const control = how && new Control({ ...how, engine: engine as Engine, prefix, over, onError, permit })
   /** The source of a fork, if one is asked for: whoever creates the fork must be allowed to read it. */
   const fork = async (request: Request): Promise<Fork | Response | null> => {
     const forking = forkingOf(request, prefix)
@@ -163,26 +131,25 @@ export function durableStreams(options: DurableStreamsOptions): (request: Reques
   }
 }
 
-const subscriptionOptions = object({
-  keys: (value, field) => signingKeys(listOf(pem)(Array.isArray(value) ? value : [value], field), field),
-  allowLocalhost: flag,
-  origin: (value, field) => {
-    const url = typeof value === 'string' && URL.canParse(value) ? new URL(value) : undefined
-    return url !== undefined && /^https?:$/.test(url.protocol) && url.origin === value
-      ? url.origin
-      : refuse(field, "an origin such as 'https://chat.example'", value)
-  },
-})
-
-/** Its text is a secret, and not shown. */
-const pem: Check<string> = (value, field) => {
-  if (typeof value === 'string') return value
-  throw invalidArgument(field, 'must be a private key in PEM')
+function check({ authorize, engine }: DurableStreamsOptions, prefix: unknown): void {
+  if (typeof authorize !== 'function') throw invalidArgument('options.authorize', 'must be a function')
+  if (typeof (engine as Partial<PublicEngine> | undefined)?.log !== 'function') {
+    throw invalidArgument('options.engine', 'must be an engine')
+  }
+  if (typeof prefix !== 'string' || !prefix.startsWith('/') || !prefix.endsWith('/')) {
+    throw invalidArgument('options.prefix', 'must begin and end with a slash')
+  }
 }
 
-function controlOptions(given: SubscriptionOptions) {
-  const { keys, allowLocalhost = false, origin } = subscriptionOptions(given, 'options.subscriptions')
-  return { keys, allowLocalhost, origin }
+/** Asks whether a request may do something: the owner as whom, or the response that is the answer. */
+function permits(authorize: DurableStreamsOptions['authorize']) {
+  return async (request: Request, id: string, action: Action) => {
+    const permission = await authorize(request, id, action)
+    if (permission instanceof Response) return permission
+    const owner = typeof permission === 'object' ? permission.owner : undefined
+    if (permission !== true && owner === undefined) throw new Refusal(403, 'forbidden', 'this is not allowed')
+    return { owner: owner ?? null }
+  }
 }
 
 function actionOf({ method, headers, body }: Request): Action | undefined {
