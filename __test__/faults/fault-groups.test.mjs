@@ -117,3 +117,41 @@ test('G3: an item whose answer was lost on its way comes next, and those that we
   const end = await deadline(consumer.next(), 20_000, 'the loop ends')
   assert.deepEqual([end.done, consumer.outcome], [true, 'complete'])
 })
+
+test('G3: items that others gave back or held for too long come at once too if the answer that has them is lost', async (t) => {
+  const redis = await openRedis(t)
+  const links = await openLinks(t, redis.port)
+  const engine = openEngine(t, { url: links.url })
+  const elsewhere = openEngine(t, { url: redis.url })
+  const producer = await elsewhere.produce('claimed')
+  for (const text of ['1', '2', '3']) await producer.append(text)
+  const other = elsewhere.consume('claimed', { group: 'workers', consumer: 'b', batch: 2 })
+  assert.equal((await nextOf(other)).text(), '1')
+  const consumer = engine.consume('claimed', { group: 'workers', consumer: 'a' })
+  const newest = await nextOf(consumer)
+  assert.equal(newest.text(), '3')
+  // The second item comes back, and is claimed: it is older than what the consumer has.
+  const next = nextOf(consumer)
+  const [link] = links.of('commands')
+  links.lose('commands', 'replies')
+  await other.return?.()
+  const isClaimed = async () => {
+    const [, second] = await redis.admin.cmd(
+      'XPENDING',
+      '{tidemark:claimed}:work:workers',
+      'g workers',
+      '-',
+      '+',
+      '9',
+    )
+    return second?.[1] === 'a' && link && link.swallowed > 0
+  }
+  await until(isClaimed, { timeout: 20_000, message: 'it is claimed' })
+  link?.cut()
+  const item = await next
+  assert.deepEqual([item.text(), item.deliveries], ['2', 1])
+  await Promise.all([item.ack(), newest.ack()])
+  // Nothing comes twice: what is left is the other one's.
+  const [held] = await redis.admin.cmd('XPENDING', '{tidemark:claimed}:work:workers', 'g workers')
+  assert.equal(held, 1)
+})

@@ -12,9 +12,9 @@
  */
 export async function feed(engine, openai, streamId, question) {
   const producer = await engine.produce(streamId, { ifActive: 'continue', ifEnded: 'error' })
-  const place = producer.continued === undefined ? undefined : await placeIn(engine.log(streamId))
-  let id = place?.id
-  let last = place?.last
+  const before = producer.continued === undefined ? undefined : await positionIn(engine.log(streamId))
+  let id = before?.id
+  let last = before?.last
   producer.signal.addEventListener('abort', () => {
     // Stop was pressed. A worker that was only replaced leaves the model to the next one.
     const isStopped = producer.signal.reason.code === 'ERR_STOPPED'
@@ -52,7 +52,7 @@ export async function feed(engine, openai, streamId, question) {
 }
 
 /** How far the worker before has come. @param {import('tidemark').Log} log */
-async function placeIn(log) {
+async function positionIn(log) {
   const first = await log.page({ from: 0, limit: 1 })
   const last = await log.page({ from: -1 })
   return { id: first.chunks[0]?.json().id, last: last.chunks.at(-1)?.json().n }

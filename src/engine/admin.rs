@@ -7,7 +7,7 @@ use crate::{
     Result, StreamId,
     legacy::Ask,
     model::connection::Credentials,
-    store::{ListCursor, Sweep},
+    store::{ListCursor, OwnerCheck, Sweep},
 };
 
 impl Engine {
@@ -79,11 +79,12 @@ impl Engine {
         Ok(Reply::Swept(swept))
     }
 
-    /// Removes a stream.
-    pub async fn delete(self, stream: StreamId) -> Result<Reply> {
+    /// Removes a stream; with an owner, only if it may.
+    pub async fn delete(self, stream: StreamId, owner: Option<String>) -> Result<Reply> {
+        let check = owner.map_or(OwnerCheck::Internal, |owner| OwnerCheck::Caller(Some(owner)));
         let was_there = self
             .context
-            .ask_unless_away(|store| store.delete(&stream))
+            .ask_unless_away(|store| store.remove(&stream, &check))
             .await?;
         tracing::info!(%stream, was_there, "deleted");
         Ok(Reply::Deleted(was_there))

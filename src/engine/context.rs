@@ -28,7 +28,7 @@ const IN_A_TURN: usize = 256;
 /// The most pages that are read at the same time, so that ten thousand repairs after a reconnect do not flood the store.
 const CONCURRENT_READS: usize = 64;
 
-/// See the module.
+/// What the parts of one engine share.
 pub struct Context {
     pub(super) config: Config,
     pub(super) store: OnceLock<Opened>,

@@ -135,7 +135,7 @@ pub struct Taken {
 /// The resolution of an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Verdict {
+pub enum Resolution {
     /// It is done.
     Done,
     /// Gives it to the next consumer that takes items, as if it had not been delivered; ignored unless the consumer holds it.
@@ -146,7 +146,7 @@ pub enum Verdict {
     Drop,
 }
 
-impl Verdict {
+impl Resolution {
     /// As it is stored.
     pub(super) fn as_str(self) -> &'static str {
         match self {
@@ -166,9 +166,35 @@ pub struct Resolve {
     /// The consumer that resolves them.
     pub consumer: String,
     /// The items and their resolutions.
-    pub verdicts: Vec<(ItemId, Verdict)>,
+    pub resolutions: Vec<(ItemId, Resolution)>,
     /// Who asks.
     pub owner: OwnerCheck,
+}
+
+/// Asks once more for items that were delivered, by a consumer that may not have heard of it.
+#[derive(Debug, Clone)]
+pub struct Repeat {
+    /// The group.
+    pub group: String,
+    /// The consumer that holds them.
+    pub consumer: String,
+    /// Those after this one; the default for all.
+    pub after: ItemId,
+    /// The most items that are looked at, 1 or more.
+    pub count: usize,
+    /// As in [`Take`]: what is held for longer comes with the next take.
+    pub claim_idle: Duration,
+    /// Who asks.
+    pub owner: OwnerCheck,
+}
+
+/// The answer to [`Repeat`].
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Repeated {
+    /// What the consumer holds, in the order of the work.
+    pub items: Vec<Item>,
+    /// Where to continue, if there may be more.
+    pub after: Option<ItemId>,
 }
 
 /// Asks for dead letters.

@@ -330,7 +330,7 @@ pub enum StopResult {
 /// one of a generation that is neither the current nor the previous one moves nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ack {
-    /// The consumer.
+    /// The reader's name for itself, the same after each reconnection.
     pub consumer: String,
     /// Everything up to here has been seen.
     pub cursor: Cursor,

@@ -17,7 +17,7 @@ import { cursorAt } from '../util/cursor'
 import { type Deferred, deferred, ignore } from '../util/deferred'
 import { Fifo } from '../util/fifo'
 import { show } from '../util/shown'
-import { Halves } from '../util/text'
+import { SurrogatePairs } from '../util/text'
 
 const HIGH = 2 ** 32
 const READY = Promise.resolve()
@@ -40,7 +40,7 @@ export class Producer implements api.Producer, Queue {
   readonly #limit: number
   readonly #highWater: number
   readonly #appends = new Fifo<Deferred<string>>()
-  #halves = new Halves()
+  #halves = new SurrogatePairs()
   #controller: AbortController | undefined
   #abortReason: Error | undefined
   #isStopped = false
@@ -203,9 +203,9 @@ export class Producer implements api.Producer, Queue {
   }
 
   /** @internal Returns the half that was kept, for a caller that passes it on itself. */
-  takeHalves(): Halves {
+  takeHalves(): SurrogatePairs {
     const halves = this.#halves
-    this.#halves = new Halves()
+    this.#halves = new SurrogatePairs()
     return halves
   }
 

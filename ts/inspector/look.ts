@@ -1,12 +1,12 @@
 import type { Metrics } from '../../index'
 import type { Engine } from '../core/engine'
 import { isSeen, type Viewer } from './access'
-import type { Sighting, Survey } from './survey'
+import type { Survey, SurveyedStream } from './survey'
 
 const PER_PAGE = 50
 const STATES = ['active', 'complete', 'stopped', 'failed', 'interrupted'] as const
 
-const KEYS: Readonly<Record<string, (each: Sighting) => number | string>> = {
+const KEYS: Readonly<Record<string, (each: SurveyedStream) => number | string>> = {
   rate: ({ rate }) => rate ?? -1,
   lastWrite: ({ updatedAt }) => updatedAt.getTime(),
   started: ({ startedAt }) => startedAt.getTime(),
@@ -22,8 +22,8 @@ const KEYS: Readonly<Record<string, (each: Sighting) => number | string>> = {
 
 /** The streams that a query matches, sorted, and their totals. */
 interface Found {
-  of: readonly Sighting[]
-  wanted: readonly Sighting[]
+  of: readonly SurveyedStream[]
+  wanted: readonly SurveyedStream[]
   about: object
 }
 
@@ -50,7 +50,7 @@ export class Lists {
     return { ...survey.age, isCut: survey.isCut, damaged, ...about, page, pages, rows }
   }
 
-  #find(all: readonly Sighting[], viewer: Viewer, query: URLSearchParams): Found {
+  #find(all: readonly SurveyedStream[], viewer: Viewer, query: URLSearchParams): Found {
     const key = JSON.stringify([
       viewer.owner,
       ...['q', 'state', 'sort', 'order'].map((name) => query.get(name)),
@@ -64,7 +64,7 @@ export class Lists {
   }
 }
 
-function found(everything: readonly Sighting[], viewer: Viewer, query: URLSearchParams): Found {
+function found(everything: readonly SurveyedStream[], viewer: Viewer, query: URLSearchParams): Found {
   const all = viewer.owner === null ? everything : everything.filter((each) => isSeen(viewer, each))
   const words = (query.get('q') ?? '').toLowerCase()
   const state = query.get('state')
@@ -88,12 +88,16 @@ function found(everything: readonly Sighting[], viewer: Viewer, query: URLSearch
   return { of: everything, wanted, about }
 }
 
-function sum(list: readonly Sighting[], of: (each: Sighting) => number): number {
+function sum(list: readonly SurveyedStream[], of: (each: SurveyedStream) => number): number {
   return list.reduce((total, each) => total + of(each), 0)
 }
 
 /** The current state of the streams on a page. A stream that is gone keeps its last state until the next survey. */
-async function renewed(survey: Survey, viewer: Viewer, shown: readonly Sighting[]): Promise<Sighting[]> {
+async function renewed(
+  survey: Survey,
+  viewer: Viewer,
+  shown: readonly SurveyedStream[],
+): Promise<SurveyedStream[]> {
   if (shown.length === 0) return []
   const now = await survey.current(shown.map(({ streamId }) => streamId))
   return shown.map((each) => {
@@ -106,7 +110,7 @@ function within(text: string, words: string): boolean {
   return text.toLowerCase().includes(words)
 }
 
-function sorted(list: readonly Sighting[], query: URLSearchParams): Sighting[] {
+function sorted(list: readonly SurveyedStream[], query: URLSearchParams): SurveyedStream[] {
   const name = query.get('sort') ?? 'state'
   const keyOf = (Object.hasOwn(KEYS, name) ? KEYS[name] : undefined) ?? (() => 0)
   const direction = query.get('order') === 'up' ? -1 : 1

@@ -20,7 +20,7 @@ const CURRENT_MS = 500
 /** A status without its metadata, which may be large. */
 export type Known = Omit<StreamStatus, 'metadata'>
 
-export type Sighting = Known & {
+export type SurveyedStream = Known & {
   /** Chunks per second since the last status; null if there was none. */
   rate: number | null
   /** The lag of the consumer that is furthest behind; null without consumers. */
@@ -28,7 +28,7 @@ export type Sighting = Known & {
 }
 
 interface Seen {
-  status: Sighting
+  status: SurveyedStream
   at: number
   /** The status from which the rate is measured. */
   since: { at: number; generation: string; lastSeq: number }
@@ -43,7 +43,7 @@ export class Survey {
   readonly #engine: Engine
   #seen = new Map<string, Seen>()
   /** Another array after each survey. */
-  #list: readonly Sighting[] = []
+  #list: readonly SurveyedStream[] = []
   #running: Promise<void> | undefined
   #endedAt = Number.NEGATIVE_INFINITY
   #pauseMs = LEAST_MS
@@ -62,7 +62,7 @@ export class Survey {
   }
 
   /** All streams. Waits for a survey if it is the first, quick, or to be `fresh`; otherwise returns the last one while another runs. */
-  async all(fresh = false): Promise<readonly Sighting[]> {
+  async all(fresh = false): Promise<readonly SurveyedStream[]> {
     const isFirst = this.#endedAt === Number.NEGATIVE_INFINITY
     if (fresh || isFirst || now() - this.#endedAt > this.#pauseMs) {
       this.#running ??= this.#look().finally(() => {
@@ -76,8 +76,8 @@ export class Survey {
   }
 
   /** The status of these streams, at most half a second old; null for those that are gone. */
-  async current(streamIds: string[]): Promise<Map<string, Sighting | null>> {
-    const known = new Map<string, Sighting>()
+  async current(streamIds: string[]): Promise<Map<string, SurveyedStream | null>> {
+    const known = new Map<string, SurveyedStream>()
     for (const id of streamIds) {
       const seen = this.#seen.get(id)
       if (seen !== undefined && now() - seen.at < CURRENT_MS) known.set(id, seen.status)
@@ -87,8 +87,8 @@ export class Survey {
   }
 
   /** The status of these streams now. */
-  async renew(streamIds: string[]): Promise<Map<string, Sighting | null>> {
-    const found = new Map<string, Sighting | null>()
+  async renew(streamIds: string[]): Promise<Map<string, SurveyedStream | null>> {
+    const found = new Map<string, SurveyedStream | null>()
     const statuses = await this.#engine.statuses(streamIds)
     for (const [index, status] of statuses.entries()) {
       const id = streamIds[index] as string
@@ -124,7 +124,7 @@ export class Survey {
     this.#endedAt = now()
   }
 
-  #note(into: Map<string, Seen>, { metadata: _, ...known }: StreamStatus): Sighting {
+  #note(into: Map<string, Seen>, { metadata: _, ...known }: StreamStatus): SurveyedStream {
     const { streamId, generation, lastSeq, state, consumers } = known
     const [at, before] = [now(), this.#seen.get(streamId)]
     if (before !== undefined) this.history.compare(before.status, known, Date.now())

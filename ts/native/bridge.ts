@@ -12,7 +12,7 @@ import { KeepAlive } from './keep-alive'
 import { Large } from './large'
 import type { Counted } from './native'
 import * as abi from './native'
-import type { ProducerReceiver, Receiver, Teller } from './records'
+import type { AckSender, ProducerReceiver, Receiver } from './records'
 import { Writes } from './writes'
 
 /** Drains in a row before the event loop gets a turn. */
@@ -56,7 +56,7 @@ export class Bridge {
   /** Told of each stream that this engine has appended to: of logs at once, of a producer's at its end. */
   readonly growth = new Set<(streamId: string) => void>()
   /** Loops with an acknowledgement in flight. */
-  readonly autoAcks = new Set<Teller>()
+  readonly autoAcks = new Set<AckSender>()
   readonly #calls = new Map<number, Call>()
   readonly #words = new Uint32Array(abi.WORDS)
   readonly #drainCursor = new DrainCursor(this.#words)

@@ -88,7 +88,7 @@ export type Operation =
   | 'take'
   /** { consumer, untouched: ids } → null, when those have been given back */
   | 'leave'
-  /** { streamId | null, group, consumer, verdicts: [id, Verdict][], owner } → null */
+  /** { streamId | null, group, consumer, resolutions: [id, Resolution][], owner } → null */
   | 'resolve'
   /** { streamId | null, group, after: id | null, count, owner } → Handed */
   | 'dead'

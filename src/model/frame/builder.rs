@@ -105,6 +105,6 @@ pub struct EncodedFrame {
     pub count: u64,
     /// The bytes of all chunks.
     pub payload_len: usize,
-    /// The stored bytes.
+    /// As a store keeps them.
     pub bytes: Bytes,
 }

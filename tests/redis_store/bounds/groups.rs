@@ -8,7 +8,7 @@ use tidemark::{
     model::ending::Outcome,
     store::{
         Ack, Append, IfActive, MAX_CONSUMERS, OwnerCheck, Position, Start, Sweep,
-        groups::{Dead, Finished, ItemId, MAX_GROUPS, MAX_HELD, Resolve, Subject, Take, Verdict, Work},
+        groups::{Dead, Finished, ItemId, MAX_GROUPS, MAX_HELD, Resolution, Resolve, Subject, Take, Work},
     },
 };
 use ulid::Ulid;
@@ -182,18 +182,21 @@ async fn g9_bounds_of_groups() {
     )
     .await;
     assert!(taken.lost.is_some());
-    let verdicts = |verdict| -> Resolve {
+    let resolutions = |resolution| -> Resolve {
         Resolve {
             group: long("group", 0),
             consumer: long("consumer", 0),
-            verdicts: (1..=100).map(|seq| (ItemId(1, seq), verdict)).collect(),
+            resolutions: (1..=100).map(|seq| (ItemId(1, seq), resolution)).collect(),
             owner: OwnerCheck::Internal,
         }
     };
-    for (what, verdict) in [("resolve, done", Verdict::Done), ("resolve, back", Verdict::Back)] {
+    for (what, resolution) in [
+        ("resolve, done", Resolution::Done),
+        ("resolve, back", Resolution::Back),
+    ] {
         bounded(&mut scene, what, held, async |store, stream, _| {
             store
-                .resolve(Work::Stream(stream), &verdicts(verdict))
+                .resolve(Work::Stream(stream), &resolutions(resolution))
                 .await
                 .unwrap();
         })
@@ -209,13 +212,13 @@ async fn g9_bounds_of_groups() {
             take_from(&scene.store, Work::Stream(&scene.stream), &poison).await;
         }
     };
-    for (what, verdict) in [
-        ("resolve, retry", Verdict::Retry),
-        ("resolve, drop", Verdict::Drop),
+    for (what, resolution) in [
+        ("resolve, retry", Resolution::Retry),
+        ("resolve, drop", Resolution::Drop),
     ] {
         bounded(&mut scene, what, dead, async |store, stream, ()| {
             store
-                .resolve(Work::Stream(stream), &verdicts(verdict))
+                .resolve(Work::Stream(stream), &resolutions(resolution))
                 .await
                 .unwrap();
         })
