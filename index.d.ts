@@ -140,10 +140,17 @@ export interface EngineOptions {
   /**
    * For how many milliseconds after a delivery the following live chunks are collected, for all readers of the process together, since
    * waking the event loop costs more than the chunks themselves. The first chunk after a pause, 32 KiB or more, ends, stops and results
-   * of calls are delivered at once. 0 wakes the event loop for each chunk. 0 to 1000, default 2.
+   * of calls are delivered at once. 0 wakes the event loop for each chunk. 0 to 1000, default 1.
    */
   deliveryIntervalMs?: number | undefined
-  /** Extra milliseconds for which chunks are collected before they are sent; 0 (the default) sends at once. At most 10,000. */
+  /**
+   * For how many milliseconds after some chunks were sent the following ones are collected, of all producers of the engine together,
+   * since waking its thread and Redis costs more than the chunks themselves. The first chunk after a pause, 8 KiB or more, those of
+   * `append`, and what comes before `flush`, `ready` or an end are sent at once. 0 sends each turn's chunks by themselves. 0 to 1000,
+   * default 2.
+   */
+  writeIntervalMs?: number | undefined
+  /** Extra milliseconds for which each producer's chunks are collected before they are sent; 0 (the default) sends at once. At most 10,000. */
   flushIntervalMs?: number | undefined
   /**
    * Bytes that may wait in one producer's queue, for instance while Redis is away. Each chunk counts 32 bytes more than its size, and

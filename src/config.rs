@@ -35,6 +35,8 @@ pub struct Config {
     pub command_timeout_ms: u64,
     /// Extra time for chunks to gather before a batch leaves, in milliseconds; 0 sends at once.
     pub flush_interval_ms: u64,
+    /// How long after some chunks were sent the following ones of all producers may gather, in milliseconds; 0 sends at once.
+    pub write_interval_ms: u64,
     /// How long after some chunks were delivered further ones may gather before JavaScript is woken for them, in milliseconds;
     /// 0 wakes at once.
     pub delivery_interval_ms: u64,
@@ -151,6 +153,11 @@ impl Config {
     /// How long chunks may gather.
     pub fn flush_interval(&self) -> Duration {
         Duration::from_millis(self.flush_interval_ms)
+    }
+
+    /// How long after chunks were sent the following ones may gather.
+    pub fn write_interval(&self) -> Duration {
+        Duration::from_millis(self.write_interval_ms)
     }
 
     /// How long after a delivery chunks may gather for the next one.

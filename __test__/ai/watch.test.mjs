@@ -204,6 +204,48 @@ eachStore('watch', (store) => {
         assert.deepEqual(plain(first), plain(second))
       })
 
+      test('a message is continued that was stopped within a call’s input: each part comes once, in all tabs', async (t) => {
+        async function* generate(/** @type {any} */ { messageId, messages, signal }) {
+          yield { type: 'start', messageId }
+          if (messages.at(-1).role === 'user') {
+            yield { type: 'text-start', id: 't' }
+            yield { type: 'text-delta', id: 't', delta: TEXT }
+            yield { type: 'text-end', id: 't' }
+            yield { type: 'tool-input-start', toolCallId: 'c', toolName: 'tide' }
+            yield { type: 'tool-input-delta', toolCallId: 'c', inputTextDelta: '{"harbour":' }
+            if (!signal.aborted) await once(signal, 'abort')
+            return
+          }
+          yield { type: 'tool-input-available', toolCallId: 'c', toolName: 'tide', input: {} }
+          yield { type: 'tool-output-available', toolCallId: 'c', output: 'high' }
+          yield { type: 'text-start', id: 'u' }
+          for (const delta of WORDS) yield { type: 'text-delta', id: 'u', delta }
+          yield { type: 'text-end', id: 'u' }
+          yield { type: 'finish' }
+        }
+        const { opened, browser } = await tabs(t, 2, { generate })
+        const [first, second] = opened.map(({ chat }) => chat)
+        await until(() => browser.watching.size === 1)
+        const isWithin = (/** @type {any} */ chat) =>
+          chat.messages[1]?.parts.some((/** @type {any} */ { state }) => state === 'input-streaming')
+        const asked = first.sendMessage(userMessage('one'))
+        await until(() => isWithin(first) && isWithin(second))
+        assert.equal(await opened[0]?.transport.stop(id), 'stopping')
+        await asked
+        for (const chat of [first, second]) await settled(chat, 2)
+        await first.sendMessage()
+        for (const chat of [first, second]) {
+          await until(() => chat.status === 'ready' && textOf(chat.messages[1]).length >= 2 * TEXT.length)
+          assert.equal(textOf(chat.messages[1]), TEXT + TEXT)
+          const calls = chat.messages[1].parts.filter((/** @type {any} */ { type }) => type === 'tool-tide')
+          assert.deepEqual(
+            calls.map((/** @type {any} */ { state, output }) => [state, output]),
+            [['output-available', 'high']],
+          )
+          assert.equal(chat.messages.length, 2)
+        }
+      })
+
       // Before that, the SDK loses its place when a message is sent while an answer comes.
       const skip = version === 5
       test('a message that waits for the end of an answer is sent with all of that answer', {

@@ -138,7 +138,7 @@ eachStore('client', (store) => {
     assert.equal(await seen(), `${producer.generation}.101`)
     assert.ok(posts < 50, `${posts} requests`)
     checkHistory({ written: numbered([...texts(100), 'the last one']), readers: [reader] })
-    // Whoever comes next goes on after it.
+    // Whoever comes next continues after it.
     await engine.ack('acks', 'bob', `${producer.generation}.40`)
     const { url: resumed } = await serve((request) => engine.respond(request, 'acks', { consumer: 'bob' }))
     assert.equal((await read(resumed).end()).chunks.length, 61)

@@ -125,7 +125,7 @@ describe('G8: an engine that has worked comes back, though for a while', { concu
       const { admin } = redis
       await admin.cmd('ACL', 'SETUSER', 'app', 'on', `>${SECRET}`, ...RIGHTS)
       const url = `redis://app:${SECRET}@127.0.0.1:${redis.port}`
-      const engine = openEngine(t, { url, connectTimeout: 500 })
+      const engine = openEngine(t, { url, connectTimeout: 3_000 })
       const other = openEngine(t, { url: redis.url })
       /** @type {string[]} */
       const reasons = []

@@ -187,7 +187,7 @@ eachStore('inspector API', (store) => {
         const value = /** @type {any} */ (target)[name]
         if (typeof value !== 'function') return value
         return (/** @type {unknown[]} */ ...args) => {
-          if (['survey', 'statuses', 'status', 'groups', 'sampleMemory'].includes(String(name))) asked++
+          if (['glances', 'glance', 'status', 'groups', 'sampleMemory'].includes(String(name))) asked++
           return value.apply(target, args)
         }
       },

@@ -259,8 +259,15 @@ test('played through with the keyboard: the list, a stream that is live, its dea
       .first()
       .waitFor()
     await checkShape()
-    if (name === 'list')
+    if (name === 'list') {
       assert.ok(((await row.getByRole('link').boundingBox())?.width ?? 0) > 200, 'the id is seen')
+      await page.getByLabel('Sort by').selectOption('Size')
+      await page.getByRole('button', { name: 'Descending' }).click()
+      await page.getByRole('button', { name: 'Ascending' }).waitFor()
+      await until(async () => (await page.locator('tbody a').first().textContent()) === 'chat-lagoon-1259', {
+        message: 'the smallest comes first',
+      })
+    }
     await shoot(`${name}-phone`)
   }
   assert.deepEqual(complaints, [])

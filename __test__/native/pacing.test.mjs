@@ -1,4 +1,5 @@
-// Live chunks gather between wakes of the event loop; nothing else waits for it. The interval is long here, to be seen.
+// Chunks gather between wakes of the engine's thread, and live ones between wakes of the event loop; nothing else waits for it. The
+// interval is long here, to be seen.
 
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
@@ -21,9 +22,12 @@ eachStore('pacing', (store) => {
   }
   after(() => Promise.all(engines.map((engine) => engine.close())))
 
-  /** A reader that has just been woken for the first of its chunks. @param {string} id @param {number} deliveryIntervalMs */
-  async function following(id, deliveryIntervalMs) {
-    const [writing, reading] = [open(), open({ deliveryIntervalMs })]
+  /**
+   * A reader that has just been woken for the first of its chunks.
+   * @param {string} id @param {number} deliveryIntervalMs @param {number} [writeIntervalMs]
+   */
+  async function following(id, deliveryIntervalMs, writeIntervalMs = 0) {
+    const [writing, reading] = [open({ writeIntervalMs }), open({ deliveryIntervalMs })]
     const producer = await writing.produce(id)
     const subscription = reading.subscribe(id)
     await producer.append('first')
@@ -35,8 +39,12 @@ eachStore('pacing', (store) => {
   }
 
   /** In how many turns of the event loop the chunks came that were written one by one. */
-  async function turnsOf(/** @type {string} */ id, /** @type {number} */ deliveryIntervalMs) {
-    const { producer, subscription } = await following(id, deliveryIntervalMs)
+  async function turnsOf(
+    /** @type {string} */ id,
+    /** @type {number} */ deliveryIntervalMs,
+    /** @type {number | undefined} */ writeIntervalMs = undefined,
+  ) {
+    const { producer, subscription } = await following(id, deliveryIntervalMs, writeIntervalMs)
     /** @type {string[]} */
     const got = []
     let turns = 0
@@ -54,7 +62,8 @@ eachStore('pacing', (store) => {
     })()
     const wanted = Array.from({ length: CHUNKS }, (_, n) => `${n}`)
     for (const text of wanted) {
-      await producer.append(text)
+      if (writeIntervalMs === undefined) await producer.append(text)
+      else producer.write(text)
       await sleep(2)
     }
     await producer.complete()
@@ -69,9 +78,38 @@ eachStore('pacing', (store) => {
     assert.ok(each > CHUNKS / 2, `without an interval ${CHUNKS} chunks came in ${each} turns`)
   })
 
+  test('G1 chunks that are written closely one after the other are sent together, each once and in order', async () => {
+    const [together, each] = [await turnsOf('sent together', 0, INTERVAL_MS), await turnsOf('sent', 0, 0)]
+    assert.ok(together <= 4, `${CHUNKS} chunks came in ${together} turns`)
+    assert.ok(each > CHUNKS / 2, `without an interval ${CHUNKS} chunks came in ${each} turns`)
+  })
+
+  test('neither much that is written nor what is awaited waits to be sent', async () => {
+    const { reading, producer, subscription } = await following('sent at once', 0, INTERVAL_MS)
+    const interval = sleep(INTERVAL_MS, 'the interval')
+    /** @param {Promise<unknown>} operation @param {string} what */
+    const before = async (operation, what) =>
+      assert.notEqual(await Promise.race([operation, interval]), 'the interval', what)
+    producer.write('third')
+    await before(producer.append('fourth'), 'an acknowledgement')
+    producer.write('fifth')
+    await before(producer.flush(), 'a flush')
+    producer.write('x'.repeat(20_000))
+    const seen = (async () => {
+      for (let count = 3; count <= 6; count++) await subscription.next()
+    })()
+    await before(seen, 'a long chunk, and those before it')
+    producer.write('seventh')
+    await before(reading.stop('sent at once'), 'a stop')
+    await before(producer.complete(), 'the end')
+    const rest = []
+    for await (const chunk of subscription) rest.push(chunk.text())
+    assert.deepEqual(rest, ['seventh'])
+  })
+
   test('ends, stops and acknowledgements do not wait for the interval', async () => {
-    const { writing, reading, producer, subscription } = await following('ended', INTERVAL_MS)
-    const other = await following('stopped', INTERVAL_MS)
+    const { writing, reading, producer, subscription } = await following('ended', INTERVAL_MS, INTERVAL_MS)
+    const other = await following('stopped', INTERVAL_MS, INTERVAL_MS)
     const interval = sleep(INTERVAL_MS, 'the interval')
     /** @param {Promise<unknown>} operation @param {string} what */
     const before = async (operation, what) =>

@@ -106,8 +106,10 @@ describe('createEngine', () => {
         (bad) => /** @type {[unknown, string]} */ ([{ [name]: bad }, `options.${name}`]),
       ),
     ),
-    ...[null, '2', '2ms', -1, 1001, 0.5].map(
-      (bad) => /** @type {[unknown, string]} */ ([{ deliveryIntervalMs: bad }, 'options.deliveryIntervalMs']),
+    ...['writeIntervalMs', 'deliveryIntervalMs'].flatMap((name) =>
+      [null, '2', '2ms', -1, 1001, 0.5].map(
+        (bad) => /** @type {[unknown, string]} */ ([{ [name]: bad }, `options.${name}`]),
+      ),
     ),
     ...[null, '8MiB', 0, MIB - 1, 1024 * MIB + 1, Infinity].map(
       (bad) => /** @type {[unknown, string]} */ ([{ maxQueueBytes: bad }, 'options.maxQueueBytes']),

@@ -166,10 +166,9 @@ describe('commands [redis]', () => {
     await producer.append('warm')
     const { sent, inside } = await watched(() => producer.append('chunk'))
     assert.equal(sent.filter(isScript).length, 1)
-    // Beside it stands only the PING that has Redis write to readers first (ADR 19); nobody waits for its reply.
     assert.deepEqual(
       sent.filter((name) => !isScript(name)),
-      ['PING'],
+      [],
     )
     for (const name of ['XADD', 'PUBLISH']) {
       assert.equal(inside.filter((each) => each === name).length, 1, `${name} in the script`)
@@ -230,23 +229,42 @@ describe('commands [redis]', () => {
     await redis.close()
   })
 
-  test('a PING goes with what is published on this machine alone (ADR 19)', async () => {
+  test('a PING goes with many chunks that are published on this machine, and with no others (ADR 19)', async () => {
     // The same server under a name that does not say where it is.
     const elsewhere = store.url.replace('127.0.0.1', '127.1')
     assert.notEqual(elsewhere, store.url)
-    for (const [url, pings] of /** @type {const} */ ([
-      [store.url, 10],
-      [elsewhere, 0],
-    ])) {
+    for (const url of [store.url, elsewhere]) {
       const engine = open({ url })
-      const producer = await engine.produce(`pings ${pings}`)
-      const { sent } = await watched(async () => {
-        for (let count = 0; count < 10; count++) await producer.append('alone')
+      const ids = Array.from({ length: 12 }, (_, index) => `pings ${index} ${url}`)
+      const producers = await Promise.all(ids.map((id) => engine.produce(id)))
+      const warm = await Promise.all(producers.map((producer) => producer.append('warm')))
+      assert.equal(warm.length, producers.length)
+      const alone = await watched(async () => {
+        for (let count = 0; count < 5; count++) await producers[0]?.append('alone')
       })
-      assert.equal(sent.filter((name) => name === 'PING').length, pings, url)
-      assert.equal(sent.filter(isScript).length, 10, `${sent}`)
-      await producer.complete()
+      assert.equal(alone.sent.filter((name) => name === 'PING').length, 0, url)
+      assert.equal(alone.sent.filter(isScript).length, 5, `${alone.sent}`)
+      const together = await watched(() =>
+        Promise.all(producers.map((producer) => producer.append('together'))),
+      )
+      assert.equal(together.sent.filter((name) => name === 'PING').length, url === store.url ? 1 : 0, url)
+      await Promise.all(producers.map((producer) => producer.complete()))
     }
+  })
+
+  test('readers in the process of the only producer need no message of Redis (ADR 48)', async () => {
+    const engine = open()
+    await produceAll(engine, 'warm', ['x'])
+    const chunks = texts(10)
+    const { sent } = await watched(async () => {
+      const producer = await engine.produce('beside')
+      const reader = follow(engine, 'beside')
+      for (const chunk of chunks) await producer.append(chunk)
+      await producer.complete()
+      await reader.end()
+      checkHistory({ written: numbered(chunks), readers: [reader] })
+    })
+    assert.equal(sent.filter((name) => name === 'SUBSCRIBE').length, 0, `${sent}`)
   })
 
   test('item 6 chunks are written in batches, and never wait for Redis', async () => {

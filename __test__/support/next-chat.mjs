@@ -23,6 +23,9 @@ const LAST_ANSWER = `
   [...document.querySelectorAll('article:last-of-type.assistant .text')]
     .map(({ textContent }) => textContent).join('')`
 
+/** The lease of the servers' producers, shorter than the example's own. */
+export const LEASE_MS = 1_000
+
 const artefacts = fileURLToPath(new URL('../artefacts', import.meta.url))
 
 /**
@@ -33,7 +36,7 @@ const artefacts = fileURLToPath(new URL('../artefacts', import.meta.url))
 export async function startServers(count, redisUrl) {
   const data = mkdtempSync(join(tmpdir(), 'tidemark-chats-'))
   reapFolder(data)
-  const env = { REDIS_URL: redisUrl, DATA_DIR: data, LEASE: '1s' }
+  const env = { REDIS_URL: redisUrl, DATA_DIR: data, LEASE: `${LEASE_MS}ms` }
   return Promise.all(Array.from({ length: count }, () => startServer(env)))
 }
 

@@ -1,19 +1,61 @@
-// A process that writes to many streams, with an inspector mounted in it that so many open pages ask, as the page does.
+// A process that writes to many streams, with an inspector mounted in it, and what it takes while the inspector has something in hand.
 
-import { setTimeout as sleep } from 'node:timers/promises'
+import { once } from 'node:events'
+import { createServer } from 'node:http'
 import { createEngine } from 'tidemark'
-import { inspector } from 'tidemark/inspector'
+import { inspector, toNodeListener } from 'tidemark/inspector'
 import { Cpu, now } from '../lib/measure.mjs'
 import { answerWords, task } from '../lib/worker.mjs'
 
 const CHUNKS_PER_TICK = 100
 const TICK_MS = 10
-const PAUSE_MS = 1_000
 const CHUNK = JSON.stringify({ type: 'text-delta', id: 'text', delta: 'a word or two ' })
 
-const { streams, pages, warmUpSeconds, seconds } = task()
-const engine = createEngine({ url: 'memory:', keyPrefix: `bench-${process.pid}` })
-const inspect = inspector({ engine, authorize: () => true })
+const { streams, store, url } = task()
+const engine = createEngine({
+  url: store === 'memory' ? 'memory:' : url,
+  keyPrefix: `bench-${process.pid}`,
+})
+
+/** The CPU time of all threads while anything of the inspector's is in hand, whatever they do in that time. */
+const inHand = {
+  us: 0,
+  count: 0,
+  cpu: new Cpu(),
+  begin() {
+    if (this.count++ === 0) this.cpu = new Cpu()
+  },
+  end() {
+    if (--this.count === 0) this.us += this.cpu.used().processUs
+  },
+}
+
+/** The engine as the inspector gets it: a look at all streams may go on after the answer. */
+const watched = new Proxy(engine, {
+  get(target, name) {
+    const value = Reflect.get(target, name)
+    if (typeof value !== 'function') return value
+    if (name !== 'glances') return value.bind(target)
+    return async function* (/** @type {unknown[]} */ ...given) {
+      inHand.begin()
+      try {
+        yield* value.apply(target, given)
+      } finally {
+        // What is made of it.
+        setImmediate(() => inHand.end())
+      }
+    }
+  },
+})
+const listener = toNodeListener(inspector({ engine: watched, authorize: () => true }))
+const server = createServer((request, response) => {
+  inHand.begin()
+  response.on('close', () => inHand.end())
+  listener(request, response)
+})
+server.listen(0, '127.0.0.1')
+await once(server, 'listening')
+
 const producers = await Promise.all(
   Array.from({ length: streams }, (_, index) =>
     engine.produce(`stream ${index}`, { owner: `user ${index % 50}` }),
@@ -22,30 +64,15 @@ const producers = await Promise.all(
 let turn = 0
 let written = 0
 const begin = now()
+const cpu = new Cpu()
 setInterval(() => {
   // As many as are due, so that a late timer does not reduce the load.
   const due = ((now() - begin) / TICK_MS) * CHUNKS_PER_TICK
   for (; written < due; written++) producers[turn++ % streams]?.write(CHUNK)
 }, TICK_MS)
 
-/** Requests answered. */
-let looks = 0
-async function look() {
-  for (;;) {
-    const response = await inspect(new Request('http://localhost/inspect/api/look?sort=state&page=1'))
-    await response.text()
-    if (response.ok) looks++
-    await sleep(PAUSE_MS)
-  }
-}
-
 answerWords({
-  async measure() {
-    for (let page = 0; page < pages; page++) void look()
-    await sleep(warmUpSeconds * 1000)
-    const [cpu, time, before, looked] = [new Cpu(), now(), written, looks]
-    await sleep(seconds * 1000)
-    return { ...cpu.used(), wallMs: now() - time, written: written - before, looks: looks - looked }
-  },
+  /** What this process has taken and written so far. */
+  used: () => ({ ...cpu.used(), inHandUs: inHand.us, atMs: now(), written }),
 })
-process.send?.('writing')
+process.send?.({ port: /** @type {import('node:net').AddressInfo} */ (server.address()).port })

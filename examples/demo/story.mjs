@@ -98,7 +98,7 @@ export async function tell({ engine, source, rate: wanted, redis }) {
   }
 }
 
-/** One reader of a stream: follows it over HTTP, may leave, and goes on from its cursor. */
+/** One reader of a stream: follows it over HTTP, may leave, and continues from its cursor. */
 class Reader {
   /** @type {{ seq: number, data: string }[]} */
   seen = []

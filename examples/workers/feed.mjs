@@ -1,6 +1,6 @@
 // What a worker does with a question: it asks a model whose own stream can be resumed, and feeds the answer into a stream of Tidemark's.
 //
-// Whichever worker gets the job again, because the one before has died, stands still or was redeployed, goes on in the same answer:
+// Whichever worker gets the job again, because the one before has died, stands still or was redeployed, continues the same answer:
 // Tidemark fences the worker before (`ifActive: 'continue'`), and the model is asked for what follows the last chunk that is there.
 // Each chunk has the model's own number with it, so nothing is lost and nothing comes twice.
 

@@ -154,7 +154,7 @@ impl Records {
     }
 
     fn push_seq(&mut self, seq: u64) {
-        #[allow(clippy::cast_possible_truncation, reason = "the low half is meant")]
+        #[expect(clippy::cast_possible_truncation, reason = "the low half is meant")]
         self.push(seq as u32);
         self.push(word((seq >> 32) as usize));
     }
@@ -176,11 +176,15 @@ impl Records {
     }
 
     fn record(&mut self, head: &[u32], json: &Value) {
+        self.record_text(head, &json.to_string());
+    }
+
+    fn record_text(&mut self, head: &[u32], text: &str) {
         self.close();
         for value in head {
             self.push(*value);
         }
-        let units = self.push_text(&json.to_string());
+        let units = self.push_text(text);
         self.push(units);
     }
 }
@@ -301,7 +305,7 @@ impl Sink for Records {
         match event {
             Event::Reply(request, Ok(reply)) => {
                 let answer = json::reply(reply, &mut self.larges);
-                self.record(&[REPLY, request, 1], &answer);
+                self.record_text(&[REPLY, request, 1], &answer);
             }
             Event::Reply(request, Err(error)) => {
                 self.record(&[REPLY, request, 0], &json::error(&error, None));

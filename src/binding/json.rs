@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::logs;
@@ -52,43 +53,53 @@ pub fn error(error: &Error, stream: Option<&str>) -> Value {
 }
 
 /// The answer to a request. Data that is too large for a text goes to `larges`.
-pub fn reply(reply: Reply, larges: &mut Vec<Arc<Large>>) -> Value {
+pub fn reply(reply: Reply, larges: &mut Vec<Arc<Large>>) -> String {
     match reply {
-        Reply::Unit => Value::Null,
+        Reply::Unit => text(&()),
         Reply::Produced {
             producer,
             generation,
             continued,
             stop,
-        } => json!({
+        } => text(&json!({
             "producer": producer,
             "generation": generation.to_string(),
             "continued": continued.map(|seq| Cursor { generation, seq }.to_string()),
             "stop": stop,
-        }),
-        Reply::Finished { outcome, reason } => json!({ "outcome": outcome, "reason": reason }),
-        Reply::Stop(result) => json!(result),
-        Reply::Status(status) => json!(status),
-        Reply::Found(found) => found.iter().map(self::found).collect(),
+        })),
+        Reply::Finished { outcome, reason } => text(&json!({ "outcome": outcome, "reason": reason })),
+        Reply::Stop(result) => text(&result),
+        Reply::Status(status) => text(&status),
+        // Many of them, and often: they are written without a value of each field in between.
+        Reply::Found(found) => text(&found.iter().map(Shown).collect::<Vec<_>>()),
         Reply::List(ids, next) => {
             let ids: Vec<_> = ids.iter().map(crate::StreamId::as_str).collect();
             let next = next.map(|ListCursor { shard, old, scan }| {
                 json!({ "shard": shard, "old": old, "scan": scan.to_string() })
             });
-            json!({ "ids": ids, "next": next })
+            text(&json!({ "ids": ids, "next": next }))
         }
-        Reply::Log(written) => logs::written(&written),
-        Reply::Page(page) => page.map_or(Value::Null, |page| logs::page(*page, larges)),
-        Reply::Handed(handed) => self::handed(handed, larges),
-        Reply::Groups(groups) => json!(groups),
-        Reply::Memory(bytes) => json!(bytes),
-        Reply::Info(text) => json!(text),
-        Reply::Rights(rights) => json!(rights),
-        Reply::Count(count) => json!(count),
-        Reply::Swept(swept) => json!(swept),
-        Reply::Deleted(yes) | Reply::Kept(yes) => json!(yes),
-        Reply::Predecessor(left) => json!(left),
+        Reply::Log(written) => text(&logs::written(&written)),
+        Reply::Page(page) => text(&page.map(|page| logs::page(*page, larges))),
+        Reply::Handed(handed) => text(&self::handed(handed, larges)),
+        Reply::Groups(groups) => text(&groups),
+        Reply::Memory(bytes) => text(&bytes),
+        Reply::Info(info) => text(&info),
+        Reply::Rights(rights) => text(&rights),
+        Reply::Count(count) => text(&count),
+        Reply::Swept(swept) => text(&swept),
+        Reply::Reminded(reminded) => text(&reminded),
+        Reply::Recalled(recalled) => text(&recalled),
+        Reply::Due(due) => text(&due),
+        Reply::Reminders(keys) => text(&keys),
+        Reply::Deleted(yes) | Reply::Kept(yes) => text(&yes),
+        Reply::Predecessor(left) => text(&left),
     }
+}
+
+/// Of values that have no way to fail.
+fn text(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_else(|_| Value::Null.to_string())
 }
 
 /// How a subscription ended.
@@ -134,10 +145,15 @@ fn loaded(Loaded { item, data }: Loaded, larges: &mut Vec<Arc<Large>>) -> Value 
     value
 }
 
-fn found(found: &Found) -> Value {
-    match found {
-        Found::Nothing => Value::Null,
-        Found::Stream(status) => json!(status),
-        Found::Damaged(why) => json!({ "damaged": why }),
+/// What was found under a stream's name.
+struct Shown<'a>(&'a Found);
+
+impl Serialize for Shown<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Found::Nothing => serializer.serialize_unit(),
+            Found::Stream(status) => status.serialize(serializer),
+            Found::Damaged(why) => json!({ "damaged": why }).serialize(serializer),
+        }
     }
 }

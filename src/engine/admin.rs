@@ -7,7 +7,7 @@ use crate::{
     Result, StreamId,
     legacy::Ask,
     model::connection::Credentials,
-    store::{ListCursor, OwnerCheck, Sweep},
+    store::{Found, ListCursor, OwnerCheck, Sweep},
 };
 
 impl Engine {
@@ -20,13 +20,18 @@ impl Engine {
         Ok(Reply::Status(status.map(Box::new)))
     }
 
-    /// Looks at the names of streams.
-    pub async fn inspect(self, streams: Vec<StreamId>) -> Result<Reply> {
+    /// Looks at the names of streams; leaves out their metadata, which may be large, if `is_brief`.
+    pub async fn inspect(self, streams: Vec<StreamId>, is_brief: bool) -> Result<Reply> {
         let found = streams
             .iter()
             .map(|stream| self.context.ask_unless_away(|store| store.inspect(stream)));
-        let found: Result<_> = join_all(found).await.into_iter().collect();
-        found.map(Reply::Found)
+        let mut found = join_all(found).await.into_iter().collect::<Result<Vec<_>>>()?;
+        for each in &mut found {
+            if let (true, Found::Stream(status)) = (is_brief, each) {
+                status.metadata = None;
+            }
+        }
+        Ok(Reply::Found(found))
     }
 
     /// Reads or changes the keys that the predecessor has left behind.
@@ -91,7 +96,7 @@ impl Engine {
     }
 
     /// Answers an [`Event::Ask`](super::events::Event::Ask): with credentials, or with why there are none.
-    #[allow(clippy::unused_async, reason = "a request like all others")]
+    #[expect(clippy::unused_async, reason = "a request like all others")]
     pub async fn credentials(self, ask: u32, answer: Result<Credentials, String>) -> Result<Reply> {
         self.registry.answer(ask, answer);
         Ok(Reply::Unit)

@@ -74,7 +74,7 @@ impl Context {
         &self.config
     }
 
-    #[allow(
+    #[expect(
         clippy::expect_used,
         reason = "set before the engine is handed out; nothing else can reach it"
     )]

@@ -17,6 +17,7 @@ use crate::{
         Found, ListCursor, Rights, StopResult, StreamStatus, Swept,
         groups::{GroupStatus, Item},
         logs::{LogConfig, LogWritten},
+        reminders::{Due, Recalled, Reminded},
     },
 };
 
@@ -53,7 +54,7 @@ pub enum Reply {
     Produced {
         /// By which the host names the producer in later calls and in its events.
         producer: Handle,
-        /// What it writes to: one of its own, or the one that it has joined or goes on with.
+        /// What it writes to: one of its own, or the one that it has joined or continues.
         generation: Ulid,
         /// The seq of the last chunk that others have written to it before, if there is one.
         continued: Option<u64>,
@@ -95,6 +96,14 @@ pub enum Reply {
     Count(u64),
     /// What a clean-up did with each stream.
     Swept(Vec<Swept>),
+    /// To a change of a reminder.
+    Reminded(Reminded),
+    /// Reminders.
+    Recalled(Recalled),
+    /// The reminders that are due.
+    Due(Due),
+    /// The keys of all reminders.
+    Reminders(Vec<String>),
     /// Whether there was something to delete.
     Deleted(bool),
     /// The keys that the predecessor has left behind.

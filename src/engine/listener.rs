@@ -1,9 +1,6 @@
-//! What runs beside the host's calls: the store's messages, the writers' wake-up.
+//! What the store tells the engine.
 
-use std::{
-    sync::{Arc, Weak},
-    time::Duration,
-};
+use std::{sync::Weak, time::Duration};
 
 use super::{events::Event, registry::Registry, stop};
 use crate::{
@@ -12,16 +9,6 @@ use crate::{
     store::{ControlMessage, FinishedNews, Listener, LiveMessage},
     util::sync::lock,
 };
-
-/// Wakes the writers of one crossing: one wake of this thread for all of them. Ends with `Engine::dispose`.
-pub(super) async fn pump(registry: Arc<Registry>) {
-    loop {
-        registry.pump.notified().await;
-        for producer in std::mem::take(&mut *lock(&registry.written)) {
-            producer.notify.notify_one();
-        }
-    }
-}
 
 /// The listener that the store calls.
 pub(super) struct StoreListener(pub(super) Weak<Registry>);

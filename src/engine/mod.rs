@@ -23,6 +23,7 @@ pub mod outbox;
 pub mod produce;
 pub mod read;
 mod registry;
+mod reminders;
 pub mod runtime;
 pub mod sink;
 mod stop;
@@ -38,7 +39,7 @@ use futures_util::future::join_all;
 
 use context::Context;
 use events::{Event, Reply};
-use listener::{StoreListener, pump};
+use listener::StoreListener;
 use metrics::{
     counted::Counted,
     snapshot::{Now, Snapshot},
@@ -90,7 +91,7 @@ impl Engine {
         let tasks = vec![
             context.spawn(Arc::clone(&context.outbox).run()),
             context.spawn(Arc::clone(&context.outbox).rest()),
-            context.spawn(pump(Arc::clone(&registry))),
+            context.spawn(Arc::clone(&registry.pump).run()),
             context.spawn(upkeep::renew_leases(Arc::downgrade(&registry))),
             context.spawn(upkeep::vouch(Arc::downgrade(&registry))),
             context.spawn(upkeep::find_changed(Arc::downgrade(&registry))),

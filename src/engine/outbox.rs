@@ -12,17 +12,18 @@ use std::{
     time::Duration,
 };
 
+use futures_util::FutureExt as _;
 use tokio::{
     sync::Notify,
-    time::{Instant, timeout, timeout_at},
+    time::{Instant, sleep, timeout_at},
 };
 
 use super::events::{Event, Handle};
-use crate::util::{log::LogSink, sync::lock};
+use crate::util::{log::LogSink, sync::lock, turn::ready_ones_first};
 
 /// How long after the last chunk was accepted the host learns that nothing keeps its process alive. Without this delay, steady
 /// streams would wake it for every batch.
-const REST: Duration = Duration::from_millis(20);
+const REST: Duration = Duration::from_millis(100);
 
 /// The most lines of the log that wait for the host. A host that is too slow is told how many it has missed.
 const MOST_LINES: usize = 1000;
@@ -80,7 +81,7 @@ impl Outbox {
         let mut due = Instant::now();
         loop {
             self.turn_over.notified().await;
-            tokio::task::yield_now().await;
+            ready_ones_first().await;
             let urgent = async {
                 while !self.is_urgent.load(Ordering::Acquire) {
                     self.hurry.notified().await;
@@ -97,7 +98,13 @@ impl Outbox {
     pub async fn rest(self: Arc<Self>) {
         loop {
             self.settled.notified().await;
-            while timeout(REST, self.settled.notified()).await.is_ok() {}
+            // Looked at now and then: a timer for each chunk would cost more than the chunk.
+            loop {
+                sleep(REST).await;
+                if self.settled.notified().now_or_never().is_none() {
+                    break;
+                }
+            }
             if self.is_idle() {
                 self.signal();
             }

@@ -17,7 +17,7 @@ use super::{
     events::Handle,
     groups::consumption::Consumption,
     logs::Lines,
-    produce::{producer::Producer, producers::Producers},
+    produce::{producer::Producer, producers::Producers, pump::Pump},
     read::{
         acks::Acks,
         hub::{Follower, Hub},
@@ -40,9 +40,7 @@ pub(super) struct Registry {
     pub(super) producers: Mutex<Producers>,
     /// Messages for generations that no producer here has, the latest last: a stop may overtake the answer to a start.
     pub(super) early: Mutex<VecDeque<(StreamId, ControlMessage)>>,
-    /// Producers that were written to since the pump last ran.
-    pub(super) written: Mutex<Vec<Arc<Producer>>>,
-    pub(super) pump: Notify,
+    pub(super) pump: Arc<Pump>,
     /// Somebody may believe that this engine is dead.
     pub(super) doubted: Arc<Notify>,
     pub(super) acks: Arc<Acks>,
@@ -57,14 +55,14 @@ pub(super) struct Registry {
 
 impl Registry {
     pub(super) fn new(context: Arc<Context>) -> Self {
+        let pump = Arc::new(Pump::new(context.config.write_interval()));
         Self {
             context,
             hubs: Arc::default(),
             subscriptions: Mutex::default(),
             producers: Mutex::default(),
             early: Mutex::default(),
-            written: Mutex::default(),
-            pump: Notify::new(),
+            pump,
             doubted: Arc::default(),
             acks: Arc::default(),
             lines: Lines::default(),
@@ -96,7 +94,7 @@ impl Registry {
         let has_ended = lock(&producer.state).is_known_to_have_ended();
         let (stream, id) = (&producer.stream, producer.start.producer);
         self.context.store().release(stream, id, has_ended);
-        self.hubs.without_writer(hub);
+        self.hubs.without_writer(hub, producer.exclusive);
     }
 
     pub(super) fn forget_subscription(&self, handle: Handle) {

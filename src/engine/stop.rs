@@ -63,6 +63,14 @@ pub(super) fn control(registry: &Registry, stream: &StreamId, message: ControlMe
             ControlMessage::Ended { terminal, .. } => producer.cut_off(context, terminal),
         }
     }
+    // Readers here may hear of it in no other way while they are fed by a producer.
+    if let ControlMessage::Ended { terminal, .. } = &message
+        && terminal.is_interrupted(InterruptReason::Deleted)
+        && let Some(hub) = registry.hubs.find(stream)
+        && hub.generation() == Some(*generation)
+    {
+        hub.abandon(InterruptReason::Deleted);
+    }
     if matches!(message, ControlMessage::Ended { .. }) && !producers.is_empty() {
         finished::check(context, (stream.clone(), *generation));
     }

@@ -54,7 +54,7 @@ impl Commands {
             Job::Command { command, .. } => return self.send(operation, asking, command, timeouts).await,
             Job::Script(call) => call,
         };
-        let pings = || self.is_here && call.script.publishes() && self.health.may(OptionalRight::PING);
+        let pings = || self.is_here && call.publishes_much() && self.health.may(OptionalRight::PING);
         let first = asking.or_else(|| pings().then_some("PING"));
         let mut reply = self.send(operation, first, &call.by_hash(), timeouts).await?;
         if matches!(&reply, Err(error) if error.code() == Some("NOSCRIPT")) {

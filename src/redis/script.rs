@@ -43,13 +43,10 @@ impl Script {
             ..self
         }
     }
-
-    /// Whether readers wait for what it publishes. Redis writes first to the connection that got output last; after a
-    /// `PING`, that is the subscribers' connection and not the one that waits for the script's reply (ADR 19).
-    pub fn publishes(&self) -> bool {
-        self.publishes.is_some()
-    }
 }
+
+/// Keys of a script that has so much to do that its caller is busy with the reply for a while: two for each stream.
+const MUCH: usize = 16;
 
 /// A script with its keys and arguments.
 pub struct Call {
@@ -107,6 +104,12 @@ impl Call {
     pub fn first_key(&self) -> &str {
         // It was a `str` when it came.
         std::str::from_utf8(self.keys.iter().next().unwrap_or_default()).unwrap_or_default()
+    }
+
+    /// Whether readers wait for what it publishes, while its caller is busy with the reply. Redis writes first to the connection that
+    /// got output last; after a `PING`, that is the subscribers' connection and not the caller's (ADR 19).
+    pub fn publishes_much(&self) -> bool {
+        self.script.publishes.is_some() && self.keys.ends.len() >= MUCH
     }
 
     /// The channel that the script publishes on, if it does.

@@ -268,7 +268,7 @@ mod tests {
     fn parse_with(url: &str, tls: Option<config::Tls>) -> Result<Target> {
         let config = serde_json::json!({
             "url": url, "keyPrefix": "tm", "ttlActiveMs": 1, "ttlDoneMs": 1, "leaseMs": 1, "stopGraceMs": 1,
-            "connectTimeoutMs": 1, "commandTimeoutMs": 1, "flushIntervalMs": 0, "deliveryIntervalMs": 0, "ackIntervalMs": 0,
+            "connectTimeoutMs": 1, "commandTimeoutMs": 1, "flushIntervalMs": 0, "writeIntervalMs": 0, "deliveryIntervalMs": 0, "ackIntervalMs": 0,
             "maxQueueBytes": 1, "compression": 0,
         });
         let config: Config = serde_json::from_value(config).unwrap();

@@ -59,7 +59,7 @@ pub enum IfEnded {
     Error,
 }
 
-/// Begins a generation, joins a shared one, or goes on with one.
+/// Begins a generation, joins a shared one, or continues one.
 ///
 /// Idempotent by `producer`: the same request again returns the same answer as long as that producer is registered.
 #[derive(Debug, Clone)]
@@ -94,7 +94,7 @@ pub struct Started {
     pub base: u64,
     /// The last seq at this moment: the base, or wherever a generation stands that others have begun.
     pub seq: u64,
-    /// How often the generation's only producer has been replaced by one that goes on with it.
+    /// How often the generation's only producer has been replaced by one that continues it.
     pub turn: u64,
     /// The reason of a stop that was kept for this start, or that the generation has already received.
     pub stop: Option<String>,
@@ -424,6 +424,7 @@ pub struct StreamStatus {
     /// Given at the start: readers and stops have to give the same.
     pub owner: Option<String>,
     /// The JSON text given at the start.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub metadata: Option<String>,
     /// When the generation started, in milliseconds since 1970.
     pub started_at: u64,

@@ -3,4 +3,5 @@
 pub mod backoff;
 pub mod log;
 pub(crate) mod sync;
+pub(crate) mod turn;
 pub mod ulids;

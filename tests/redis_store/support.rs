@@ -278,6 +278,7 @@ pub fn config(url: &str) -> Config {
         connect_timeout_ms: 5_000,
         command_timeout_ms: 5_000,
         flush_interval_ms: 0,
+        write_interval_ms: 0,
         delivery_interval_ms: 2,
         ack_interval_ms: 250,
         max_queue_bytes: 1 << 20,

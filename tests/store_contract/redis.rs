@@ -37,6 +37,7 @@ pub fn open(prefix: &str, node: Ulid, listener: Arc<dyn Listener>) -> SharedStor
         connect_timeout_ms: 5_000,
         command_timeout_ms: 5_000,
         flush_interval_ms: 0,
+        write_interval_ms: 0,
         delivery_interval_ms: 2,
         ack_interval_ms: 250,
         max_queue_bytes: 1 << 20,

@@ -47,6 +47,16 @@ export function watch<Message extends WatchableMessage>(
   return known.isWatching ? new Watched(chat, known).start() : () => {}
 }
 
+/**
+ * To a last message in which a call's input is incomplete `ai` 5 adds the answer, which is sent from its beginning and has the call.
+ */
+function withoutOpenCalls<Message extends WatchableMessage>(messages: Message[]): Message[] {
+  const last = messages.at(-1) as (Message & { parts?: readonly unknown[] }) | undefined
+  const isOpen = (part: unknown) => (part as { state?: unknown } | null)?.state === 'input-streaming'
+  if (!last?.parts?.some(isOpen)) return messages
+  return [...messages.slice(0, -1), { ...last, parts: last.parts.filter((part) => !isOpen(part)) }]
+}
+
 class Watched<Message extends WatchableMessage> {
   readonly #chat: WatchableChat<Message>
   readonly #transport: KnownTransport
@@ -132,10 +142,11 @@ class Watched<Message extends WatchableMessage> {
       const isLast = at >= 0 && at === messages.length - 1
       // The page has answers that ended before it was loaded, unless it has only the question.
       isWanted = told.state === 'active' || !isFirst || isLast
-      if (!isWanted || question === undefined) return messages
+      if (!isWanted) return messages
+      if (question === undefined) return withoutOpenCalls(messages)
       const last = messages.findIndex(({ id }) => id === previous)
       const kept = at >= 0 ? messages.slice(0, at) : last >= 0 ? messages.slice(0, last + 1) : messages
-      return [...kept, question as Message]
+      return withoutOpenCalls([...kept, question as Message])
     })
     if (!isWanted) return
     activity.after = asked ?? undefined

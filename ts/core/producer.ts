@@ -9,6 +9,7 @@ import {
   startingAt,
 } from '../errors/errors'
 import type { Bridge } from '../native/bridge'
+import { seqAt } from '../native/native'
 import { BYTES_PER_UNIT, costOf, type Queue } from '../native/writes'
 import type { ProduceArgs } from '../options/args'
 import { MAX_CHUNK_BYTES, refuseChunk } from '../options/chunk'
@@ -19,7 +20,6 @@ import { Fifo } from '../util/fifo'
 import { show } from '../util/shown'
 import { SurrogatePairs } from '../util/text'
 
-const HIGH = 2 ** 32
 const READY = Promise.resolve()
 
 interface Started {
@@ -163,8 +163,7 @@ export class Producer implements api.Producer, Queue {
   /** @internal The oldest appends were accepted; `count` pairs of words say with which seqs. */
   settled(words: Uint32Array, at: number, count: number): void {
     for (let i = at; i < at + 2 * count; i += 2) {
-      const seq = (words[i] as number) + (words[i + 1] as number) * HIGH
-      this.#appends.shift()?.resolve(cursorAt(this.generation, seq))
+      this.#appends.shift()?.resolve(cursorAt(this.generation, seqAt(words, i)))
     }
   }
 
@@ -281,6 +280,7 @@ export class Producer implements api.Producer, Queue {
     this.depth = 0
     this.gathered = 0
     this.#bridge.producers.delete(this.handle)
+    this.#bridge.grew(this.streamId)
     this.#rejectAppends(endedError(this.streamId, outcome))
     return outcome
   }

@@ -2,14 +2,19 @@ import type * as api from '../../index'
 import type { Bridge } from '../native/bridge'
 import { pages } from './pages'
 
-/** The ids of one request, and the statuses of the next one. */
-const PAGE = 64
+/** The ids of one request, */
+const IDS = 512
+/** and the statuses of one, which must not hold up others at the store. */
+const STATUSES = 64
 
 type NativeStatus = Omit<api.StreamStatus, 'metadata' | 'startedAt' | 'updatedAt'> & {
-  metadata: string | null
+  metadata?: string
   startedAt: number
   updatedAt: number
 }
+
+/** A status as it comes, without its metadata, which may be large. */
+export type Glance = Omit<NativeStatus, 'metadata'>
 
 export type Found = NativeStatus | { damaged: string } | null
 
@@ -17,35 +22,57 @@ export function status(bridge: Bridge, streamId: string): Promise<api.StreamStat
   return bridge.request('status', { streamId }, (answer: NativeStatus | null) => answer && shown(answer))
 }
 
+type OnDamaged = (streamId: string, why: string) => void
+
 /** `onDamaged` is called for streams that are left out. */
 export async function* list(
   bridge: Bridge,
-  onDamaged?: (streamId: string, why: string) => void,
+  onDamaged?: OnDamaged,
 ): AsyncGenerator<api.StreamStatus, undefined> {
-  for await (const streamIds of pages(bridge, PAGE)) {
-    for (const [index, found] of (await inspect(bridge, streamIds)).entries()) {
-      if (found === null) continue
-      if ('damaged' in found) onDamaged?.(streamIds[index] as string, found.damaged)
-      else yield shown(found)
+  for await (const page of found(bridge, false, onDamaged)) for (const status of page) yield shown(status)
+  return undefined
+}
+
+/** The same in pages, and with less. */
+export function glances(bridge: Bridge, onDamaged: OnDamaged): AsyncGenerator<Glance[], undefined> {
+  return found(bridge, true, onDamaged)
+}
+
+async function* found(
+  bridge: Bridge,
+  isBrief: boolean,
+  onDamaged?: OnDamaged,
+): AsyncGenerator<NativeStatus[], undefined> {
+  for await (const ids of pages(bridge, IDS)) {
+    for (let at = 0; at < ids.length; at += STATUSES) {
+      const some = ids.slice(at, at + STATUSES)
+      const page: NativeStatus[] = []
+      for (const [index, found] of (await inspect(bridge, some, isBrief)).entries()) {
+        if (found === null) continue
+        if ('damaged' in found) onDamaged?.(some[index] as string, found.damaged)
+        else page.push(found)
+      }
+      yield page
     }
   }
   return undefined
 }
 
 /** Of each stream, null if there is none, or it is damaged. */
-export async function statuses(bridge: Bridge, streamIds: string[]): Promise<(api.StreamStatus | null)[]> {
-  const found = await inspect(bridge, streamIds)
-  return found.map((each) => (each === null || 'damaged' in each ? null : shown(each)))
+export async function glance(bridge: Bridge, streamIds: string[]): Promise<(Glance | null)[]> {
+  const found = await inspect(bridge, streamIds, true)
+  return found.map((each) => (each === null || 'damaged' in each ? null : each))
 }
 
-export function inspect(bridge: Bridge, streamIds: string[]): Promise<Found[]> {
-  return bridge.request('inspect', { streamIds }, (answer: Found[]) => answer)
+/** `isBrief` leaves out the metadata. */
+export function inspect(bridge: Bridge, streamIds: string[], isBrief = false): Promise<Found[]> {
+  return bridge.request('inspect', { streamIds, isBrief }, (answer: Found[]) => answer)
 }
 
 function shown(status: NativeStatus): api.StreamStatus {
   return {
     ...status,
-    metadata: status.metadata === null ? null : parsed(status.metadata),
+    metadata: status.metadata === undefined ? null : parsed(status.metadata),
     startedAt: new Date(status.startedAt),
     updatedAt: new Date(status.updatedAt),
   }

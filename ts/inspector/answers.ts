@@ -33,7 +33,10 @@ export type Inside = Sent<Omit<Metrics, 'memory' | 'stopRequestSeconds' | 'stopS
   uptime: number
 }
 
-export type Row = Sent<Omit<StreamStatus, 'metadata'>> & {
+export type Row = Omit<StreamStatus, 'metadata' | 'startedAt' | 'updatedAt'> & {
+  /** Milliseconds since 1970, as is `updatedAt`. */
+  startedAt: number
+  updatedAt: number
   /** Chunks per second; null if it is not known yet. */
   rate: number | null
   /** The lag of the consumer that is furthest behind; null without consumers. */
@@ -43,6 +46,8 @@ export type Row = Sent<Omit<StreamStatus, 'metadata'>> & {
 export interface List {
   ageMs: number
   everyMs: number
+  /** How soon the page is to ask again. */
+  nextMs: number
   isCut: boolean
   damaged: number
   total: number

@@ -17,7 +17,7 @@ import { Survey } from './survey'
 import { WRITES } from './writes'
 
 const checkOptions = object({
-  engine: methods('an engine', 'subscribe', 'survey', 'statuses', 'groups'),
+  engine: methods('an engine', 'subscribe', 'glances', 'glance', 'groups'),
   authorize: callback<Request>,
   write: flag,
   showData: flag,
@@ -92,7 +92,7 @@ class Parts {
   constructor(engine: Engine, isOutside: boolean) {
     this.#engine = engine
     this.#isOutside = isOutside
-    this.#survey = new Survey(engine)
+    this.#survey = new Survey(engine, isOutside)
     this.#lists = new Lists(this.#survey)
   }
 

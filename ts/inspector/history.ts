@@ -1,8 +1,7 @@
 import { subscribe } from 'node:diagnostics_channel'
-import type { LogEntry, StreamStatus } from '../../index'
+import type { LogEntry } from '../../index'
+import type { Glance } from '../core/status'
 import type { TimelineEvent } from './answers'
-
-type Known = Omit<StreamStatus, 'metadata'>
 
 const MOST = 1_000
 
@@ -20,13 +19,13 @@ export class History {
   }
 
   /** Adds the events that lie between two states of a stream. */
-  compare(before: Known, now: Known, at: number): void {
+  compare(before: Glance, now: Glance, at: number): void {
     const { streamId, generation, state, producers } = now
     const add = (kind: TimelineEvent['kind'], text: string) =>
       this.add({ at, streamId, generation, kind, text })
     if (before.generation !== generation) {
       const isTakeover = before.state === 'active'
-      if (isTakeover) add('takeover', 'taken over while it was active, or started anew between two looks')
+      if (isTakeover) add('takeover', 'taken over while it was active, or started again between two looks')
       else add('start', `started again after it was ${before.state}`)
     }
     const isSame = before.generation === generation

@@ -1,21 +1,30 @@
 import type { Metrics } from '../../index'
 import type { Engine } from '../core/engine'
+import { now } from '../util/timers'
 import { isSeen, type Viewer } from './access'
+import type { List } from './answers'
 import type { Survey, SurveyedStream } from './survey'
 
 const PER_PAGE = 50
+/** How soon a page asks again, */
+const SOON_MS = 1_000
+/** and where more streams than this are active, of which it shows a part. */
+const MANY = 200
+const MANY_MS = 2_000
+/** How often the memory of the process is read. */
+const RSS_MS = 5_000
 const STATES = ['active', 'complete', 'stopped', 'failed', 'interrupted'] as const
 
 const KEYS: Readonly<Record<string, (each: SurveyedStream) => number | string>> = {
   rate: ({ rate }) => rate ?? -1,
-  lastWrite: ({ updatedAt }) => updatedAt.getTime(),
-  started: ({ startedAt }) => startedAt.getTime(),
+  lastWrite: ({ updatedAt }) => updatedAt,
+  started: ({ startedAt }) => startedAt,
   chunks: ({ firstSeq, lastSeq }) => lastSeq - firstSeq,
   size: ({ bytes }) => bytes,
   producers: ({ producers }) => producers,
   lag: ({ lag }) => lag ?? -1,
   // Within a state the newest come first: an order that does not change with each survey.
-  state: ({ state, startedAt }) => -STATES.indexOf(state) * 1e15 + startedAt.getTime(),
+  state: ({ state, startedAt }) => -STATES.indexOf(state) * 1e15 + startedAt,
   owner: ({ owner }) => owner ?? '',
   stream: ({ streamId }) => streamId,
 }
@@ -24,8 +33,13 @@ const KEYS: Readonly<Record<string, (each: SurveyedStream) => number | string>> 
 interface Found {
   of: readonly SurveyedStream[]
   wanted: readonly SurveyedStream[]
-  about: object
+  about: Totals
 }
+
+type Totals = Pick<
+  List,
+  'total' | 'found' | 'states' | 'rate' | 'active' | 'producers' | 'storedBytes' | 'nextMs'
+>
 
 /** The most lists that are kept until the next survey, because pages repeat their queries. */
 const MOST_KEPT = 16
@@ -76,12 +90,13 @@ function found(everything: readonly SurveyedStream[], viewer: Viewer, query: URL
   const active = all.filter((each) => each.state === 'active')
   // After the first survey no rate is known yet.
   const isNew = active.length > 0 && active.every(({ rate }) => rate === null)
-  const about = {
+  const about: Totals = {
     total: all.length,
     found: found.length,
     states,
     rate: isNew ? null : sum(active, ({ rate }) => rate ?? 0),
     active: active.length,
+    nextMs: active.length > MANY ? MANY_MS : SOON_MS,
     producers: sum(active, ({ producers }) => producers),
     storedBytes: sum(all, ({ storedBytes }) => storedBytes),
   }
@@ -99,9 +114,9 @@ async function renewed(
   shown: readonly SurveyedStream[],
 ): Promise<SurveyedStream[]> {
   if (shown.length === 0) return []
-  const now = await survey.current(shown.map(({ streamId }) => streamId))
+  const latest = await survey.current(shown.map(({ streamId }) => streamId))
   return shown.map((each) => {
-    const fresh = now.get(each.streamId)
+    const fresh = latest.get(each.streamId)
     return fresh && isSeen(viewer, fresh) ? fresh : each
   })
 }
@@ -115,7 +130,7 @@ function sorted(list: readonly SurveyedStream[], query: URLSearchParams): Survey
   const keyOf = (Object.hasOwn(KEYS, name) ? KEYS[name] : undefined) ?? (() => 0)
   const direction = query.get('order') === 'up' ? -1 : 1
   return list
-    .map((each) => ({ each, key: keyOf(each), at: each.updatedAt.getTime() }))
+    .map((each) => ({ each, key: keyOf(each), at: each.updatedAt }))
     .sort(
       (one, other) =>
         direction * compare(one.key, other.key) ||
@@ -141,7 +156,10 @@ export function engineNow(engine: Engine, viewer: Viewer, isOutside: boolean): o
   return { ...about, memory: sample, inside: isOutside ? null : counted(metrics) }
 }
 
+let rss = { bytes: 0, at: Number.NEGATIVE_INFINITY }
+
 function counted(metrics: Omit<Metrics, 'memory'>): object {
   const { stopRequestSeconds, stopSeconds, ...rest } = metrics
-  return { ...rest, rss: process.memoryUsage.rss(), pid: process.pid, uptime: process.uptime() }
+  if (now() - rss.at > RSS_MS) rss = { bytes: process.memoryUsage.rss(), at: now() }
+  return { ...rest, rss: rss.bytes, pid: process.pid, uptime: process.uptime() }
 }

@@ -1,10 +1,16 @@
-import type { StreamStatus } from '../../index'
 import type { Engine } from '../core/engine'
+import type { Glance } from '../core/status'
 import { now } from '../util/timers'
 import { History } from './history'
 
-/** How many times the CPU time of a survey has to pass before the next one. */
-const PACE = 200
+/** Surveys take at most this part of the CPU time of their process. */
+const SHARE = 1 / 150
+/** A process that does next to nothing gives this part of a processor, */
+const LEAST_SHARE = 1 / 1_000
+/** and one that is there for the inspector alone this part. */
+const OWN_SHARE = 1 / 200
+/** So many streams are looked at for the rows of a page anyway. */
+const FEW = 50
 /** The shortest time between two surveys. */
 const LEAST_MS = 1_000
 /** The most streams in a survey. */
@@ -17,43 +23,52 @@ const QUICK_MS = 100
 /** A status counts as current for so long. */
 const CURRENT_MS = 500
 
-/** A status without its metadata, which may be large. */
-export type Known = Omit<StreamStatus, 'metadata'>
-
-export type SurveyedStream = Known & {
+export type SurveyedStream = Glance & {
   /** Chunks per second since the last status; null if there was none. */
   rate: number | null
   /** The lag of the consumer that is furthest behind; null without consumers. */
   lag: number | null
 }
 
+/** A stream that was looked at. It is kept from survey to survey, so that these leave little to collect. */
 interface Seen {
-  status: SurveyedStream
+  readonly status: SurveyedStream
   at: number
   /** The status from which the rate is measured. */
-  since: { at: number; generation: string; lastSeq: number }
+  sinceAt: number
+  sinceSeq: number
+}
+
+function cpuMs(): number {
+  const { user, system } = process.cpuUsage()
+  return (user + system) / 1_000
 }
 
 /**
  * The status of all streams, shared by all pages. It is renewed when a page asks and enough time has passed: without a page it costs
- * nothing, and with pages less than a hundredth of a processor.
+ * nothing, and with pages a hundredth of what the process does.
  */
 export class Survey {
   readonly history = new History()
   readonly #engine: Engine
+  readonly #leastShare: number
   #seen = new Map<string, Seen>()
   /** Another array after each survey. */
   #list: readonly SurveyedStream[] = []
   #running: Promise<void> | undefined
   #endedAt = Number.NEGATIVE_INFINITY
+  /** The CPU time of the process until then. */
+  #usedMs = 0
   #pauseMs = LEAST_MS
   #isQuick = false
   /** How many streams could not be read, and are missing from the list. */
   damaged = 0
   isCut = false
 
-  constructor(engine: Engine) {
+  /** `isOutside`: the process has nothing else to do. */
+  constructor(engine: Engine, isOutside: boolean) {
     this.#engine = engine
+    this.#leastShare = isOutside ? OWN_SHARE : LEAST_SHARE
   }
 
   /** How old the list is, and how old it may become, in milliseconds. */
@@ -89,7 +104,7 @@ export class Survey {
   /** The status of these streams now. */
   async renew(streamIds: string[]): Promise<Map<string, SurveyedStream | null>> {
     const found = new Map<string, SurveyedStream | null>()
-    const statuses = await this.#engine.statuses(streamIds)
+    const statuses = await this.#engine.glance(streamIds)
     for (const [index, status] of statuses.entries()) {
       const id = streamIds[index] as string
       if (status === null) this.#lose(id)
@@ -99,46 +114,52 @@ export class Survey {
   }
 
   async #look(): Promise<void> {
-    const [begin, cpu] = [now(), process.cpuUsage()]
+    const [begin, used] = [now(), cpuMs()]
     const seen = new Map<string, Seen>()
     let damaged = 0
     this.isCut = false
-    for await (const status of this.#engine.survey(() => damaged++)) {
-      if (seen.size >= MOST_STREAMS) {
-        this.isCut = true
-        break
-      }
-      this.#note(seen, status)
+    for await (const page of this.#engine.glances(() => damaged++)) {
+      const room = MOST_STREAMS - seen.size
+      this.isCut = page.length > room
+      for (const status of this.isCut ? page.slice(0, room) : page) this.#note(seen, status)
+      if (this.isCut) break
     }
     if (!this.isCut) for (const id of this.#seen.keys()) if (!seen.has(id)) this.#lose(id)
     this.#seen = seen
     this.#list = Array.from(seen.values(), ({ status }) => status)
     this.damaged = damaged
-    const { user, system } = process.cpuUsage(cpu)
     // The survey costs no more than the time it took, nor than the CPU time of the whole process.
-    const cost = Math.min(now() - begin, (user + system) / 1_000)
+    const cost = Math.min(now() - begin, cpuMs() - used)
     // Rates need a second survey: it comes soon, whatever the first one cost.
-    const isFirst = this.#endedAt === Number.NEGATIVE_INFINITY
+    const isSoon = this.#endedAt === Number.NEGATIVE_INFINITY || seen.size <= FEW
+    const busy = (cpuMs() - this.#usedMs) / (now() - this.#endedAt)
+    const share = Math.max(this.#leastShare, SHARE * busy)
     this.#isQuick = now() - begin < QUICK_MS
-    this.#pauseMs = isFirst ? LEAST_MS : Math.max(LEAST_MS, Math.round(cost * PACE))
+    this.#pauseMs = isSoon ? LEAST_MS : Math.max(LEAST_MS, Math.round(cost / share))
+    this.#usedMs = cpuMs()
     this.#endedAt = now()
   }
 
-  #note(into: Map<string, Seen>, { metadata: _, ...known }: StreamStatus): SurveyedStream {
-    const { streamId, generation, lastSeq, state, consumers } = known
-    const [at, before] = [now(), this.#seen.get(streamId)]
-    if (before !== undefined) this.history.compare(before.status, known, Date.now())
-    let rate = state === 'active' ? (before?.status.rate ?? null) : 0
-    let since = { at, generation, lastSeq }
-    if (before !== undefined && before.since.generation === generation) {
-      const ms = at - before.since.at
-      if (ms < LEAST_RATE_MS) since = before.since
-      else if (state === 'active') rate = ((lastSeq - before.since.lastSeq) * 1_000) / ms
-    }
+  #note(into: Map<string, Seen>, found: Glance): SurveyedStream {
+    const { streamId, generation, lastSeq, state, consumers } = found
+    const [at, known] = [now(), this.#seen.get(streamId)]
     const lag = consumers.length === 0 ? null : Math.max(...consumers.map((each) => each.lag))
-    const status = { ...known, rate, lag }
-    into.set(streamId, { status, at, since })
-    return status
+    if (known !== undefined) this.history.compare(known.status, found, Date.now())
+    let rate = state === 'active' ? (known?.status.rate ?? null) : 0
+    if (known?.status.generation !== generation) {
+      const status = { ...found, rate, lag }
+      into.set(streamId, { status, at, sinceAt: at, sinceSeq: lastSeq })
+      return status
+    }
+    const ms = at - known.sinceAt
+    if (ms >= LEAST_RATE_MS) {
+      if (state === 'active') rate = ((lastSeq - known.sinceSeq) * 1_000) / ms
+      known.sinceAt = at
+      known.sinceSeq = lastSeq
+    }
+    known.at = at
+    into.set(streamId, known)
+    return Object.assign(known.status, found, { rate, lag })
   }
 
   #lose(streamId: string): void {

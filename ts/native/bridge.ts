@@ -19,7 +19,8 @@ import { Writes } from './writes'
 const ROUNDS = 16
 /** Every so many wakes, the event loop gets a turn before the drain. */
 const WAKES_IN_A_ROW = 4
-const HIGH = 2 ** 32
+/** Requests are numbered with one word. */
+const MOST_REQUESTS = 2 ** 32
 
 interface Call extends Deferred<unknown> {
   readonly args: object
@@ -53,6 +54,8 @@ export class Bridge {
   readonly writes: Writes
   readonly producers = new Map<number, ProducerReceiver>()
   readonly receivers = new Map<number, Receiver>()
+  /** Told of each stream that this engine has appended to: of logs at once, of a producer's at its end. */
+  readonly growth = new Set<(streamId: string) => void>()
   /** Loops with an acknowledgement in flight. */
   readonly autoAcks = new Set<AckSender>()
   readonly #calls = new Map<number, Call>()
@@ -81,6 +84,10 @@ export class Bridge {
       throw fromThrown(thrown)
     }
     this.writes = new Writes(native, this.handle, this.keepAlive)
+  }
+
+  grew(streamId: string): void {
+    for (const told of this.growth) told(streamId)
   }
 
   /** Whether `close` was called: nothing can be begun any more. */
@@ -139,7 +146,7 @@ export class Bridge {
 
   #nextRequest(): number {
     do {
-      this.#lastRequest = (this.#lastRequest + 1) % HIGH
+      this.#lastRequest = (this.#lastRequest + 1) % MOST_REQUESTS
     } while (this.#calls.has(this.#lastRequest))
     return this.#lastRequest
   }
@@ -212,7 +219,7 @@ export class Bridge {
       const id = words[at + 1] as number
       switch (kind) {
         case abi.DATA: {
-          const seq = (words[at + 2] as number) + (words[at + 3] as number) * HIGH
+          const seq = abi.seqAt(words, at + 2)
           const count = words[at + 4] as number
           drain.run(at + 5, count)
           at += 5 + count
@@ -222,7 +229,7 @@ export class Bridge {
           break
         }
         case abi.LARGE: {
-          const seq = (words[at + 2] as number) + (words[at + 3] as number) * HIGH
+          const seq = abi.seqAt(words, at + 2)
           const bytes = words[at + 4] as number
           const parcel = larges[words[at + 5] as number] as abi.Parcel
           at += 6

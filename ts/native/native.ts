@@ -98,9 +98,9 @@ export type Operation =
   | 'ack'
   /** { streamId, reason, owner, keepMs: number, or null for 10 s } → StopResult */
   | 'stop'
-  /** { streamId } → status | null; `metadata` is the JSON that `produce` was given, or null */
+  /** { streamId } → status | null; `metadata` is the JSON that `produce` was given, if any */
   | 'status'
-  /** { streamIds } → for each: status, { damaged: why } or null */
+  /** { streamIds, isBrief } → for each: status (without `metadata`, if brief), { damaged: why } or null */
   | 'inspect'
   /** { ...ListCursor, count } → { ids: string[], next: ListCursor | null }, see `pages.ts` */
   | 'list'
@@ -118,6 +118,14 @@ export type Operation =
   | 'sweep'
   /** PageArgs → Page | null, when there is no such stream */
   | 'page'
+  /** { key, expected: version, value: string | null, due, keepMs, isNews } → Reminded */
+  | 'remind'
+  /** { keys } → Recalled */
+  | 'recall'
+  /** { count, pauseMs, keepMs } → Due */
+  | 'due'
+  /** {} → string[]: the keys of all reminders */
+  | 'reminders'
   /** { streamId } → boolean */
   | 'delete'
   /** { streamId } → boolean: whether its name is kept for the forks of a log that was deleted */
@@ -238,6 +246,30 @@ export interface Page {
   log: LogConfig | null
 }
 
+/** `src/store/reminders.rs`; times are the store's, in milliseconds since 1970. */
+export interface Reminder {
+  key: string
+  version: number
+  value: string
+}
+
+export type Reminded =
+  | { outcome: 'done'; now: number; version: number }
+  | { outcome: 'other'; now: number; reminder: Reminder | null }
+  | { outcome: 'full'; now: number }
+
+export interface Recalled {
+  now: number
+  reminders: (Reminder | null)[]
+}
+
+export interface Due {
+  now: number
+  news: number
+  next: number | null
+  reminders: Reminder[]
+}
+
 export type Swept = 'gone' | 'live' | 'kept' | 'removed' | 'damaged'
 
 /** `Rights` of src/store/rights.rs. */
@@ -294,6 +326,10 @@ export const ASK = 9
 export const LARGE = 10
 /** units: JSON, an entry of the log with its `id`. */
 export const LOG = 11
+
+/** The seq whose low word is at `at`, and whose high word follows. */
+export const seqAt = (words: Uint32Array, at: number): number =>
+  (words[at] as number) + (words[at + 1] as number) * 2 ** 32
 
 /**
  * The native library, through the loader that napi-rs generates. The path is written out so that bundlers and file

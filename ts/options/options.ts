@@ -27,6 +27,7 @@ export interface Config {
   connectTimeoutMs: number
   commandTimeoutMs: number
   flushIntervalMs: number
+  writeIntervalMs: number
   deliveryIntervalMs: number
   ackIntervalMs: number
   maxQueueBytes: number
@@ -49,6 +50,7 @@ const engineOptions = object({
   connectTimeout: duration('10ms', '10m'),
   commandTimeout: duration('10ms', '10m'),
   flushIntervalMs,
+  writeIntervalMs: integer(0, 1000, 'milliseconds'),
   deliveryIntervalMs: integer(0, 1000, 'milliseconds'),
   ackIntervalMs: integer(0, 10_000, 'milliseconds'),
   maxQueueBytes: integer(MIB, 1024 * MIB, 'bytes'),
@@ -90,7 +92,8 @@ export function engineConfig(given: unknown, environment: Environment): Config {
     connectTimeoutMs: options.connectTimeout ?? 5000,
     commandTimeoutMs: options.commandTimeout ?? 3000,
     flushIntervalMs: options.flushIntervalMs ?? 0,
-    deliveryIntervalMs: options.deliveryIntervalMs ?? 2,
+    writeIntervalMs: options.writeIntervalMs ?? 2,
+    deliveryIntervalMs: options.deliveryIntervalMs ?? 1,
     ackIntervalMs: options.ackIntervalMs ?? 250,
     maxQueueBytes: options.maxQueueBytes ?? 8 * MIB,
     compression: options.compression ?? DEFAULT_LEVEL,

@@ -38,6 +38,8 @@ struct DeleteArgs {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct InspectArgs {
     stream_ids: Vec<String>,
+    /// Whether metadata are left out.
+    is_brief: bool,
 }
 
 #[derive(Deserialize)]
@@ -110,7 +112,10 @@ pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Resu
         "inspect" => {
             let args: InspectArgs = parse(args)?;
             let streams = args.stream_ids.iter().map(|id| StreamId::new(id));
-            engine.request(request, target.inspect(streams.collect::<Result<_>>()?));
+            engine.request(
+                request,
+                target.inspect(streams.collect::<Result<_>>()?, args.is_brief),
+            );
         }
         "status" => engine.request(request, target.status(stream(args)?)),
         "list" => {

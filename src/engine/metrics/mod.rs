@@ -88,14 +88,14 @@ impl Histogram {
     }
 }
 
-#[allow(clippy::cast_precision_loss, reason = "2^53 microseconds are 285 years")]
+#[expect(clippy::cast_precision_loss, reason = "2^53 microseconds are 285 years")]
 fn seconds(microseconds: u64) -> f64 {
     microseconds as f64 / 1e6
 }
 
 /// An engine's counters.
 #[derive(Debug, Default)]
-#[allow(missing_docs, reason = "index.d.ts says it, under the same names")]
+#[expect(missing_docs, reason = "index.d.ts says it, under the same names")]
 pub struct Metrics {
     pub chunks_in: Counter,
     pub bytes_in: Counter,

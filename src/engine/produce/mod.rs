@@ -4,6 +4,7 @@ mod keeping;
 mod kept;
 pub mod producer;
 pub(super) mod producers;
+pub(super) mod pump;
 mod queue;
 mod recovery;
 pub(super) mod sealing;
@@ -96,7 +97,7 @@ impl Engine {
         let started = self.context.ask(|store| store.start(&stream, &start)).await?;
         tracing::debug!(%stream, generation = %started.generation, seq = started.seq, if_active = ?start.if_active, "producer started");
         start.generation = started.generation;
-        // Its time may be another. One that goes on alone leaves nobody behind.
+        // Its time may be another. One that continues alone leaves nobody behind.
         let has_joined =
             started.generation.random() != requested.random() && start.if_active == IfActive::Share;
         let producer = Arc::new(Producer {
@@ -112,7 +113,7 @@ impl Engine {
             state: Mutex::default(),
         });
         let hub = self.registry.hubs.with(&stream, |hub| {
-            hub.producer_joins(started.generation, started.base, started.seq);
+            hub.producer_joins(started.generation, started.base, started.seq, producer.exclusive);
             Arc::clone(hub)
         });
         let reply = Reply::Produced {
@@ -207,16 +208,13 @@ impl Engine {
             return 0;
         };
         let depth = producer.write(&self.context, kind, data, wants_ack);
-        let mut written = lock(&self.registry.written);
-        if written.last().is_none_or(|last| !Arc::ptr_eq(last, &producer)) {
-            written.push(producer);
-        }
+        self.registry.pump.add(producer, data.len(), wants_ack);
         depth
     }
 
     /// Sends the queued chunks.
     pub fn written(&self) {
-        self.registry.pump.notify_one();
+        self.registry.pump.crossed();
     }
 
     /// Bytes in a producer's queue.

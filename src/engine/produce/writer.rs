@@ -388,7 +388,7 @@ impl Writer {
         }
     }
 
-    /// Readers of this process may have been shown what another producer, who goes on with the generation, knows nothing of.
+    /// Readers of this process may have been shown what another producer, who continues the generation, knows nothing of.
     async fn retract(&self) {
         let (shown, is_fenced) = {
             let state = lock(&self.producer.state);
@@ -441,9 +441,13 @@ impl Writer {
     }
 
     pub(super) fn publish(&self, frame: Frame) {
-        let lease = self.context.config().lease();
-        self.hub
-            .offer(self.producer.start.generation, frame.last(), Some(frame), lease);
+        let config = self.context.config();
+        let (generation, lease) = (self.producer.start.generation, config.lease());
+        if config.write_interval() >= config.delivery_interval() {
+            self.hub.feed(generation, frame, lease);
+        } else {
+            self.hub.offer(generation, frame.last(), Some(frame), lease);
+        }
     }
 
     fn settle(&self, count: u64, last: u64) {

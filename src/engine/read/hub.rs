@@ -40,6 +40,10 @@ pub trait Follower: Send + Sync {
     fn grow(&self, _bytes: usize) {
         self.poke();
     }
+    /// Whether it reads what comes after the end of a generation, too.
+    fn goes_on(&self) -> bool {
+        false
+    }
     /// What was shown of a generation after this cursor was never written, and something else is.
     fn retract(&self, _to: Cursor) {}
     /// There cannot be anything any more.
@@ -54,7 +58,7 @@ pub struct Hub {
     pub(crate) work: Notify,
     /// Counts changes; an attaching reader waits for the next one.
     pub(crate) changed: watch::Sender<u64>,
-    /// Whether messages published from now on arrive.
+    /// Whether news from now on arrive: messages of the store, or what a local producer feeds.
     pub(crate) listening: watch::Sender<bool>,
     nodes: Arc<Nodes>,
 }
@@ -64,6 +68,10 @@ pub(crate) struct State {
     pub(crate) ring: Ring,
     pub(crate) followers: HashMap<Handle, Arc<dyn Follower>>,
     pub(crate) producers: usize,
+    /// Local producers that are the only ones of their generations: all that is written comes from them.
+    feeders: usize,
+    /// The store's messages arrive.
+    hears: bool,
     pub(crate) task_runs: bool,
     pub(crate) hole: bool,
     pub(crate) audit_at: Option<Instant>,
@@ -100,7 +108,11 @@ impl Hub {
     pub(crate) fn join(&self, handle: Handle, follower: Arc<dyn Follower>) -> bool {
         let mut state = lock(&self.state);
         state.followers.insert(handle, follower);
-        !std::mem::replace(&mut state.task_runs, true)
+        let is_first = !std::mem::replace(&mut state.task_runs, true);
+        if !is_first && !state.is_informed() {
+            self.work.notify_one();
+        }
+        is_first
     }
 
     /// Removes a reader.
@@ -109,20 +121,56 @@ impl Hub {
         self.work.notify_one();
     }
 
-    /// A local producer has started a generation, or joined one that begins after `base` and stands at `seq`.
-    pub fn producer_joins(&self, generation: Ulid, base: u64, seq: u64) {
+    /// A local producer has started a generation, or joined one that begins after `base` and stands at `seq`. `feeds`: it is the
+    /// only one of its generation.
+    pub fn producer_joins(&self, generation: Ulid, base: u64, seq: u64, feeds: bool) {
         let news = {
             let mut state = lock(&self.state);
             state.producers += 1;
+            state.feeders += usize::from(feeds);
             state.ring.start(generation, base, seq)
         };
         self.tell(news);
     }
 
-    /// A local producer is gone.
-    pub fn producer_leaves(&self) {
-        lock(&self.state).producers -= 1;
+    /// A local producer is gone. Without the last one that fed, only the store's messages tell what happens.
+    pub fn producer_leaves(&self, fed: bool) {
+        {
+            let mut state = lock(&self.state);
+            state.producers -= 1;
+            state.feeders -= usize::from(fed);
+            if fed && !state.is_informed() {
+                self.listening.send_replace(false);
+                state.hole = true;
+            }
+        }
         self.work.notify_one();
+    }
+
+    /// Whether all that its readers wait for has come.
+    pub(crate) fn is_done(&self) -> bool {
+        let state = lock(&self.state);
+        state.ring.terminal().is_some() && !state.followers.values().any(|follower| follower.goes_on())
+    }
+
+    /// Whether its readers need no messages of the store.
+    pub(crate) fn is_fed(&self) -> bool {
+        lock(&self.state).feeders > 0
+    }
+
+    /// The store's messages arrive from now on.
+    pub(crate) fn hears(&self) {
+        lock(&self.state).hears = true;
+    }
+
+    /// Lets readers begin, if news arrive, in one way or the other.
+    pub(crate) fn begin_listening(&self) -> bool {
+        let state = lock(&self.state);
+        let is_informed = state.is_informed();
+        if is_informed {
+            self.listening.send_replace(true);
+        }
+        is_informed
     }
 
     /// Whether nobody needs it. Called with the registry locked, so that nobody can join meanwhile.
@@ -165,28 +213,36 @@ impl Hub {
 
     /// A frame, from the store or from a local producer. Returns whether it was known.
     pub fn offer(&self, generation: Ulid, last: u64, frame: Option<Frame>, lease: Duration) -> bool {
-        let (news, known, bytes) = {
-            let mut state = lock(&self.state);
-            // Local producers' frames come twice.
-            let known = state.producers == 0 && state.ring.knows(generation, last);
-            state.missing_since = None;
-            // A write renews its producer's lease, so the next look at it can wait for nearly as long.
-            let lease = state.lease.unwrap_or(lease);
-            if state.vouched.is_none() {
-                self.audit_in(&mut state, AUDIT.min(until_overdue(lease, lease)));
-            }
-            let bytes = frame.as_ref().map_or(0, Frame::size);
-            let news = state.ring.offer(generation, last, frame);
-            if state.followers.is_empty() {
-                state.ring.let_go();
-            }
-            (news, known, bytes)
-        };
+        let bytes = frame.as_ref().map_or(0, Frame::size);
+        let (news, known) = self.take(generation, last, frame, lease);
         match news {
             News::Change if bytes > 0 => self.tell_each(news, |follower| follower.grow(bytes)),
             _ => self.tell(news),
         }
         known
+    }
+
+    /// A frame of a local producer, with what had gathered when it was sent: it need not gather again.
+    pub fn feed(&self, generation: Ulid, frame: Frame, lease: Duration) {
+        let (news, _) = self.take(generation, frame.last(), Some(frame), lease);
+        self.tell(news);
+    }
+
+    fn take(&self, generation: Ulid, last: u64, frame: Option<Frame>, lease: Duration) -> (News, bool) {
+        let mut state = lock(&self.state);
+        // Local producers' frames come twice.
+        let known = state.producers == 0 && state.ring.knows(generation, last);
+        state.missing_since = None;
+        // A write renews its producer's lease, so the next look at it can wait for nearly as long.
+        let lease = state.lease.unwrap_or(lease);
+        if state.vouched.is_none() {
+            self.audit_in(&mut state, AUDIT.min(until_overdue(lease, lease)));
+        }
+        let news = state.ring.offer(generation, last, frame);
+        if state.followers.is_empty() {
+            state.ring.let_go();
+        }
+        (news, known)
     }
 
     /// A generation has ended.
@@ -405,7 +461,16 @@ impl Hub {
         }
         state.task_runs = false;
         self.listening.send_replace(false);
-        context.store().unlisten(&self.stream);
+        if std::mem::take(&mut state.hears) {
+            context.store().unlisten(&self.stream);
+        }
         Some(state.producers == 0)
+    }
+}
+
+impl State {
+    /// Whether news arrive.
+    pub(crate) fn is_informed(&self) -> bool {
+        self.hears || self.feeders > 0
     }
 }

@@ -25,6 +25,9 @@ use crate::{
     },
 };
 
+/// How long the readers of a generation that has ended may take to leave before those who stay are listened for.
+const PARTING: Duration = Duration::from_millis(20);
+
 /// The hubs that are in use, by stream.
 #[derive(Default)]
 pub(crate) struct Hubs {
@@ -81,9 +84,9 @@ impl Hubs {
     }
 
     /// A local producer has left a hub.
-    pub fn without_writer(&self, hub: &Hub) {
+    pub fn without_writer(&self, hub: &Hub, fed: bool) {
         let mut hubs = lock(&self.by_stream);
-        hub.producer_leaves();
+        hub.producer_leaves(fed);
         if hub.is_unused() {
             hubs.remove(hub.stream());
         }
@@ -107,8 +110,7 @@ impl Hubs {
 /// Listens, repairs and audits until the last reader has left.
 async fn run(hub: Arc<Hub>, context: Weak<Context>, hubs: Weak<Hubs>) {
     loop {
-        if listen(&hub, &context).await {
-            hub.listening.send_replace(true);
+        if listen(&hub, &context).await && hub.begin_listening() {
             hub.tell(News::Change);
             follow(&hub, &context).await;
         }
@@ -121,15 +123,25 @@ async fn run(hub: Arc<Hub>, context: Weak<Context>, hubs: Weak<Hubs>) {
     }
 }
 
-/// Whether the hub listens now; false when its readers have left or cannot be served.
+/// Whether the hub hears of news now; false when its readers have left or cannot be served.
 async fn listen(hub: &Hub, context: &Weak<Context>) -> bool {
     let mut backoff = Backoff::default();
+    if hub.is_done() {
+        // Its readers are about to leave.
+        let _ = tokio::time::timeout(PARTING, hub.work.notified()).await;
+    }
     while has_followers(hub) {
         let Some(context) = context.upgrade() else {
             return false;
         };
+        if hub.is_fed() {
+            return true;
+        }
         match context.store().listen(&hub.stream).await {
-            Ok(()) => return true,
+            Ok(()) => {
+                hub.hears();
+                return true;
+            }
             Err(error) if error.is_retryable() => {
                 tokio::select! {
                     () = tokio::time::sleep(backoff.next_delay()) => {}
@@ -167,12 +179,12 @@ fn has_followers(hub: &Hub) -> bool {
     !lock(&hub.state).followers.is_empty()
 }
 
-/// Waits for a hole or for the next audit; false when the last reader has left.
+/// Waits for a hole or for the next audit; false when the last reader has left, or news do not arrive any more.
 async fn wait(hub: &Hub) -> bool {
     loop {
         let due = {
             let mut state = lock(&hub.state);
-            if state.followers.is_empty() {
+            if state.followers.is_empty() || !state.is_informed() {
                 return false;
             }
             if std::mem::take(&mut state.hole) {

@@ -106,6 +106,10 @@ impl Follower for Subscription {
         }
     }
 
+    fn goes_on(&self) -> bool {
+        self.all || self.resumes
+    }
+
     /// Whoever has seen it is told of the gap; the others go on with what was written.
     fn retract(&self, to: Cursor) {
         let is_ahead = {

@@ -25,7 +25,7 @@ use crate::{
         script::Call,
     },
     store::{Append, Appended},
-    util::sync::lock,
+    util::{sync::lock, turn::ready_ones_first},
 };
 
 /// The most appends in one command …
@@ -220,14 +220,18 @@ impl FastAppends {
         timeouts: Timeouts,
         closed: watch::Receiver<bool>,
     ) {
-        tokio::task::yield_now().await;
+        ready_ones_first().await;
         let mut attempts = std::mem::take(&mut *lock(&self.turn));
         attempts.sort_by_key(|waiting| waiting.slot);
         let mut attempts = VecDeque::from(attempts);
         while !attempts.is_empty() {
             let fitting = fitting(&attempts);
             let together = attempts.drain(..fitting).collect();
-            tokio::spawn(perform(together, Arc::clone(&endpoint), timeouts, closed.clone()));
+            let command = perform(together, Arc::clone(&endpoint), timeouts, closed.clone());
+            if attempts.is_empty() {
+                return command.await;
+            }
+            tokio::spawn(command);
         }
     }
 }

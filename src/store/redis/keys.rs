@@ -130,6 +130,21 @@ impl KeyNames {
         format!("{}:{{finished}}:open", self.prefix)
     }
 
+    /// What the key of each reminder begins with; in one slot of a cluster with the two below, see `lua/remind.lua`.
+    pub fn reminders(&self) -> String {
+        format!("{}:{{reminders}}:of:", self.prefix)
+    }
+
+    /// When each reminder is due.
+    pub fn reminders_due(&self) -> String {
+        format!("{}:{{reminders}}:due", self.prefix)
+    }
+
+    /// The versions that were given to reminders.
+    pub fn reminder_versions(&self) -> String {
+        format!("{}:{{reminders}}:versions", self.prefix)
+    }
+
     /// A sorted set of stream ids, see `lua/books.lua`.
     pub fn index(&self, shard: u8) -> String {
         format!("{}:index:streams:{shard}", self.prefix)
@@ -159,7 +174,7 @@ fn shard(id: &StreamId) -> u8 {
     let hash = id.as_str().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
-    #[allow(clippy::cast_possible_truncation, reason = "the remainder is below SHARDS")]
+    #[expect(clippy::cast_possible_truncation, reason = "the remainder is below SHARDS")]
     let shard = (hash % u64::from(SHARDS)) as u8;
     shard
 }

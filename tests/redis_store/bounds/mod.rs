@@ -5,6 +5,7 @@ mod appending;
 mod groups;
 mod logs;
 mod reading;
+mod reminders;
 
 use std::time::Duration;
 

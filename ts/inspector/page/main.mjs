@@ -47,7 +47,8 @@ function open() {
 
 /**
  * @template {Now} Answer
- * @param {{ element: Element, name: string, title: string, ask: () => Promise<Answer>, show: (answer: Answer) => void, leave?: () => void }} view
+ * @param {{ element: Element, name: string, title: string, ask: () => Promise<Answer>, show: (answer: Answer) => void,
+ *   pause?: (answer: Answer) => number, leave?: () => void }} view
  */
 function show(view) {
   leave()
@@ -59,10 +60,11 @@ function show(view) {
   }
   const asking = new Poll(async () => {
     const answer = await view.ask()
-    if (!isShown) return
+    if (!isShown) return undefined
     record(answer)
     view.show(answer)
     calm(answer)
+    return view.pause?.(answer)
   }, trouble)
   poll = asking
   leave = () => {

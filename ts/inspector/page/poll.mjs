@@ -3,7 +3,7 @@
 const PAUSE_MS = 1000
 const LONGEST_PAUSE_MS = 15_000
 
-/** Calls `ask` once a second, slower when it fails, and not at all while the page is hidden. */
+/** Calls `ask` once a second, or when its answer says so; slower when it fails, and not at all while the page is hidden. */
 export class Poll {
   #ask
   #onFailure
@@ -12,7 +12,7 @@ export class Poll {
   #isAsking = false
   #isOver = false
 
-  /** @param {() => Promise<void>} ask @param {(error: unknown) => void} onFailure */
+  /** @param {() => Promise<number | undefined>} ask gives the pause in ms @param {(error: unknown) => void} onFailure */
   constructor(ask, onFailure) {
     this.#ask = ask
     this.#onFailure = onFailure
@@ -25,8 +25,9 @@ export class Poll {
     clearTimeout(this.#timer)
     if (this.#isAsking || this.#isOver) return
     this.#isAsking = true
+    let pause = PAUSE_MS
     try {
-      await this.#ask()
+      pause = (await this.#ask()) ?? PAUSE_MS
       this.#failures = 0
     } catch (error) {
       if (/** @type {Error} */ (error).name !== 'AbortError') {
@@ -36,9 +37,8 @@ export class Poll {
     } finally {
       this.#isAsking = false
     }
-    const pause = Math.min(LONGEST_PAUSE_MS, PAUSE_MS * 2 ** this.#failures)
     if (!this.#isOver && !document.hidden)
-      this.#timer = setTimeout(this.now, this.#failures === 0 ? PAUSE_MS : pause)
+      this.#timer = setTimeout(this.now, Math.min(LONGEST_PAUSE_MS, pause * 2 ** this.#failures))
   }
 
   end() {

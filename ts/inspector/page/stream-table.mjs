@@ -25,6 +25,9 @@ const COLUMNS = [
   ['lastWrite', 'Last write', 'number'],
 ]
 
+/** What the list can be sorted by. @type {[string, string][]} */
+export const ORDERS = COLUMNS.flatMap(([key, label]) => (key === undefined ? [] : [[key, label]]))
+
 export class StreamTable {
   /** @type {Map<string, Row>} */
   #rows = new Map()

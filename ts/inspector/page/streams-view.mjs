@@ -3,11 +3,11 @@
 import { get, post } from './api.mjs'
 import { Sparkline } from './charts.mjs'
 import { ask, tell } from './dialog.mjs'
-import { el, say, write } from './dom.mjs'
+import { el, mark, say, write } from './dom.mjs'
 import { empty } from './empty.mjs'
 import { bytes, number, rate, span } from './format.mjs'
 import { series } from './history.mjs'
-import { StreamTable } from './stream-table.mjs'
+import { ORDERS, StreamTable } from './stream-table.mjs'
 
 /** @typedef {import('../answers').List} List */
 /** @typedef {'rate' | 'active' | 'producers' | 'stored'} Tile */
@@ -38,6 +38,17 @@ export class StreamsView {
   /** @type {Map<string, { button: HTMLElement, count: HTMLElement }>} */
   #states = new Map()
   #table = new StreamTable((key) => this.#sortBy(key))
+  // For narrow pages, where the table has no head.
+  #order = el(
+    'select',
+    {
+      'aria-label': 'Sort by',
+      onchange: (/** @type {{ target: HTMLSelectElement }} */ { target }) =>
+        this.#change({ sort: target.value, order: 'down' }),
+    },
+    ...ORDERS.map(([value, text]) => el('option', { value, text })),
+  )
+  #reverse = el('button', { type: 'button', onclick: () => this.#sortBy(wanted.sort) })
   #nothing = el('div')
   #age = el('span', { class: 'soft small' })
   #pages = el('span')
@@ -79,6 +90,7 @@ export class StreamsView {
           { class: 'push' },
           this.#age,
           ' ',
+          el('span', { class: 'sorting' }, this.#order, this.#reverse),
           el('button', { type: 'button', class: 'quiet', text: 'Refresh', onclick: () => this.#refresh() }),
           this.#cleanup,
         ),
@@ -98,6 +110,9 @@ export class StreamsView {
     this.#isFresh = false
     return get('look', { ...wanted, fresh })
   }
+
+  /** How soon the next one is asked for. @param {import('../answers').Answers['look']} answer */
+  pause = ({ list }) => list.nextMs
 
   /** @param {import('../answers').Answers['look']} answer */
   show({ list, viewer, engine }) {
@@ -120,11 +135,16 @@ export class StreamsView {
       button.setAttribute('aria-pressed', String(wanted.state === state))
     }
     this.#table.show(list.rows, now, wanted)
+    this.#order.value = wanted.sort
+    const isUp = wanted.order === 'up'
+    write(this.#reverse, isUp ? '↑' : '↓')
+    mark(this.#reverse, 'aria-label', isUp ? 'Ascending' : 'Descending')
     this.#table.element.hidden = list.rows.length === 0
     this.#showNothing(list)
     this.#showPages(list)
     const isOld = list.everyMs > 2500
-    write(this.#age, isOld ? `order of ${span(list.ageMs)} ago, renewed every ${span(list.everyMs)}` : '')
+    const age = list.ageMs < 1_000 ? 'just now' : `${span(list.ageMs)} ago`
+    write(this.#age, isOld ? `sorted ${age}, every ${span(list.everyMs)}` : '')
     this.#cleanup.hidden = !viewer.write || viewer.owner !== null
   }
 

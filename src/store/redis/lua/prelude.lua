@@ -16,7 +16,7 @@
 --   l the length of the longest frame of older generations that was not dropped yet, if there is one
 --   cg the generation in which consumers of older ones were dropped to make room for others, if they were
 --   x the reason of a requested stop; of the last one, if it is kept   k who asked for that, as `allowed` takes it
---   f how often the only producer has been replaced by one that goes on with the generation; absent if never (ADR 42)
+--   f how often the only producer has been replaced by one that continues the generation; absent if never (ADR 42)
 --   i 1: made by a version that writes prefixes apart from ids (ADR 25)
 --   w owner   d metadata   c started   u last write; after fast appends it may be that much earlier, see `fold`   t when the TTLs were set   ta td the TTLs, active and done
 --   j the suspicion that its last lease has expired: "<lease until>-<last seq> <since when> <the last look>", see `examine`
@@ -261,7 +261,7 @@ local function refresh(record)
   return int(record.ta + record.td)
 end
 
--- The same for a log, whose TTL begins anew with each access. A user without the right to write may still read.
+-- The same for a log, whose TTL begins again with each access. A user without the right to write may still read.
 local function slide(record)
   local touched = redis.pcall('PEXPIRE', META, record.ta)
   if type(touched) ~= 'number' then return '0' end

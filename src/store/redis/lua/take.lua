@@ -6,7 +6,7 @@
 -- ARGV[15] how many items a group holds at most
 -- ARGV[16] the cursor of a loss that the consumer has been told of, or '': the group goes on after it
 -- Reply: nil | { 'forbidden' } | { 'full' }
---      | { 'taken', outcome | nil, reason | nil, cursor after which what was lost goes on | nil, { item, ... } }
+--      | { 'taken', outcome | nil, reason | nil, cursor after which what was lost continues | nil, { item, ... } }
 -- An answer that tells of a loss has no items, and changes nothing before it is known to have arrived.
 local count, own = tonumber(ARGV[7]), ARGV[10]
 

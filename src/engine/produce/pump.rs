@@ -1,0 +1,219 @@
+//! Wakes the writers of the chunks that have crossed.
+//!
+//! To wake this thread, and to send a command, costs more than the chunks. So chunks that follow others closely gather until
+//! [`Config::write_interval`](crate::Config::write_interval) has passed since, those of all producers together; a lone one is sent at once. While
+//! they keep coming so, a timer wakes the thread and no crossing has to.
+
+use std::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout_at},
+};
+
+use super::producer::{CHUNK_COST, Producer};
+use crate::util::sync::lock;
+
+/// As much as this is worth a wake: half of what a frame takes at most.
+const ENOUGH: usize = 8 * 1024;
+
+/// See the module.
+pub(crate) struct Pump {
+    /// How long after a wake the next one may be held back.
+    pace: Duration,
+    written: Mutex<Written>,
+    /// The writers are about to be woken; nobody need see to it.
+    is_coming: AtomicBool,
+    begin: Notify,
+    hurry: Notify,
+}
+
+#[derive(Default)]
+struct Written {
+    producers: Vec<Arc<Producer>>,
+    cost: usize,
+    /// It is not to be held back.
+    is_urgent: bool,
+}
+
+impl Pump {
+    pub fn new(pace: Duration) -> Self {
+        Self {
+            pace,
+            written: Mutex::default(),
+            is_coming: AtomicBool::new(false),
+            begin: Notify::new(),
+            hurry: Notify::new(),
+        }
+    }
+
+    /// A producer was given a chunk of so many bytes, whose acknowledgement may be awaited. [`Pump::crossed`] follows.
+    pub fn add(&self, producer: Arc<Producer>, bytes: usize, is_awaited: bool) {
+        let mut written = lock(&self.written);
+        written.cost += bytes + CHUNK_COST as usize;
+        written.is_urgent |= is_awaited || written.cost >= ENOUGH;
+        let last = written.producers.last();
+        if last.is_none_or(|last| !Arc::ptr_eq(last, &producer)) {
+            written.producers.push(producer);
+        }
+    }
+
+    /// Sees to it that the writers are woken.
+    pub fn crossed(&self) {
+        if !self.is_coming.swap(true, Ordering::AcqRel) {
+            self.begin.notify_one();
+        } else if lock(&self.written).is_urgent {
+            self.hurry.notify_one();
+        }
+    }
+
+    /// Wakes the writers, once for all that has come. Ends with `Engine::dispose`.
+    pub async fn run(self: Arc<Self>) {
+        let mut due = Instant::now();
+        loop {
+            self.begin.notified().await;
+            while self.wake_at(&mut due).await {
+                // More is likely to follow.
+                self.is_coming.store(true, Ordering::Release);
+            }
+        }
+    }
+
+    /// Returns whether something had gathered until it was time.
+    async fn wake_at(&self, due: &mut Instant) -> bool {
+        let is_early = Instant::now() < *due;
+        if is_early {
+            let urgent = async {
+                while !lock(&self.written).is_urgent {
+                    self.hurry.notified().await;
+                }
+            };
+            // Either way it is time.
+            let _ = timeout_at(*due, urgent).await;
+        }
+        self.is_coming.store(false, Ordering::Release);
+        let Written { producers, .. } = std::mem::take(&mut *lock(&self.written));
+        if producers.is_empty() {
+            return false;
+        }
+        *due = Instant::now() + self.pace;
+        for producer in producers {
+            producer.notify.notify_one();
+        }
+        is_early
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::sleep;
+
+    use super::*;
+    use crate::{
+        StreamId,
+        model::ttl::Ttl,
+        store::{IfActive, IfEnded, Start},
+        util::ulids::next_ulid,
+    };
+
+    const PACE: Duration = Duration::from_millis(2);
+
+    fn producer() -> Arc<Producer> {
+        let second = Duration::from_secs(1);
+        Arc::new(Producer {
+            handle: 1,
+            stream: StreamId::new("pumped").unwrap(),
+            start: Start {
+                generation: next_ulid(),
+                producer: next_ulid(),
+                if_active: IfActive::Error,
+                if_ended: IfEnded::Restart,
+                owner: None,
+                metadata: None,
+                lease: second,
+                ttl: Ttl {
+                    active: second,
+                    done: second,
+                },
+            },
+            ordinal: 1,
+            exclusive: true,
+            flush_interval: Duration::ZERO,
+            notify: Notify::new(),
+            state: Mutex::default(),
+        })
+    }
+
+    /// A pump at work, and a producer whose writer can say whether it was woken.
+    fn at_work() -> (Arc<Pump>, Arc<Producer>) {
+        let pump = Arc::new(Pump::new(PACE));
+        tokio::spawn(Arc::clone(&pump).run());
+        (pump, producer())
+    }
+
+    async fn is_woken(producer: &Producer) -> bool {
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        tokio::time::timeout(Duration::ZERO, producer.notify.notified())
+            .await
+            .is_ok()
+    }
+
+    fn write(pump: &Pump, producer: &Arc<Producer>, bytes: usize, is_awaited: bool) {
+        pump.add(Arc::clone(producer), bytes, is_awaited);
+        pump.crossed();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lone_chunk_is_sent_at_once_and_those_behind_it_gather() {
+        let (pump, producer) = at_work();
+        for _ in 0..3 {
+            write(&pump, &producer, 10, false);
+            assert!(is_woken(&producer).await);
+            // While they keep coming, each pace is one wake.
+            for _ in 0..5 {
+                for _ in 0..5 {
+                    write(&pump, &producer, 10, false);
+                    assert!(!is_woken(&producer).await);
+                }
+                sleep(PACE).await;
+                assert!(is_woken(&producer).await);
+            }
+            sleep(3 * PACE).await;
+            assert!(!is_woken(&producer).await);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn neither_what_is_awaited_nor_much_is_held_back() {
+        let (pump, producer) = at_work();
+        for (bytes, is_awaited) in [(10, true), (ENOUGH, false)] {
+            for _ in 0..3 {
+                write(&pump, &producer, 10, false);
+                is_woken(&producer).await;
+                write(&pump, &producer, 10, false);
+                assert!(!is_woken(&producer).await);
+                write(&pump, &producer, bytes, is_awaited);
+                assert!(is_woken(&producer).await);
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_an_interval_every_crossing_is_sent_at_once() {
+        let pump = Arc::new(Pump::new(Duration::ZERO));
+        tokio::spawn(Arc::clone(&pump).run());
+        let producer = producer();
+        for _ in 0..10 {
+            write(&pump, &producer, 10, false);
+            assert!(is_woken(&producer).await);
+        }
+    }
+}
