@@ -12,7 +12,7 @@ export async function tailsOf(engine: Engine, paths: Iterable<string>): Promise<
   const tails = new Map<string, Tail | null>()
   for (let at = 0; at < all.length; at += AT_ONCE) {
     const some = all.slice(at, at + AT_ONCE)
-    for (const [index, status] of (await engine.statuses(some)).entries()) {
+    for (const [index, status] of (await engine.glance(some)).entries()) {
       const tail = status && {
         offset: offsetOf(cursorAt(status.generation, status.lastSeq), status.log?.fork?.origins),
         isEmpty: status.lastSeq < status.firstSeq,
