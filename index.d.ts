@@ -1,3 +1,5 @@
+// Long, since it is the manual: the whole public interface in one place, in the order in which it is met.
+
 /**
  * Tidemark: resumable streams for AI chat.
  *
@@ -214,12 +216,12 @@ export interface ProduceOptions {
   metadata?: unknown
   /**
    * If the stream has a live producer: `'error'` (default) rejects with `ERR_ACTIVE`; `'takeover'` ends its generation as
-   * interrupted and fences it; `'continue'` fences it and goes on with its generation after the last chunk, see
+   * interrupted and fences it; `'continue'` fences it and continues its generation after the last chunk, see
    * {@link Producer.continued}: readers notice nothing; `'share'` joins it, if it was started with `'share'` too: each chunk gets
    * its own seq. At most 1,000 producers can share a generation; the next one gets `ERR_STORE`.
    *
-   * A producer whose process has died or stands still is live until somebody has found that its lease has lapsed and has ended
-   * its generation as interrupted. That end is final: what comes later, `'continue'` too, is up to `ifEnded`. A shared generation
+   * A producer whose process has died or is frozen counts as live until some process notices that its lease has expired, and ends
+   * its generation as interrupted. That end is final: a later start, even with `'continue'`, depends on `ifEnded`. A shared generation
    * and a log cannot be continued (`ERR_ACTIVE`). A continued generation keeps the `metadata` and `ttl` that it began with.
    */
   ifActive?: 'error' | 'takeover' | 'share' | 'continue' | undefined
@@ -528,7 +530,7 @@ export interface StreamStatus {
   /** The `metadata` given to `produce`, or null. */
   metadata: unknown
   startedAt: Date
-  /** When it was last written to; in Redis up to 30 s ago while a stream is live. */
+  /** When it was last written to. For a live stream in Redis, accurate to 30 s: it was not written to later. */
   updatedAt: Date
   /** Until the keys expire, in milliseconds. */
   ttlMs: number
@@ -555,6 +557,11 @@ export interface StopOptions {
   owner?: string | undefined
   /** How long the stop is kept for the start of a stream that does not exist yet. 1 s to 365 days, default `'10s'`. */
   keep?: Duration | undefined
+}
+
+export interface DeleteOptions {
+  /** Must equal the owner given at the start, if one was. Default: the stream is deleted whoever owns it, as the server's own right. */
+  owner?: string | undefined
 }
 
 export interface AckOptions {
@@ -939,14 +946,14 @@ export interface Engine extends EventEmitter<EngineEvents>, AsyncDisposable {
   streams(): AsyncIterableIterator<StreamStatus>
   /**
    * Removes a stream, even a damaged one; its readers end as interrupted and its producers are fenced. Resolves to whether the
-   * stream existed.
+   * stream existed. Rejects with `ERR_FORBIDDEN` if an `owner` is given and the stream has another one.
    *
    * @example
    * ```ts
-   * if (!(await engine.delete(chatId))) console.log('there was no such stream')
+   * if (!(await engine.delete(chatId, { owner: userId }))) console.log('there was no such stream')
    * ```
    */
-  delete(streamId: string): Promise<boolean>
+  delete(streamId: string, options?: DeleteOptions): Promise<boolean>
   /**
    * Removes finished streams, as `delete` does, a batch at a time. Each stream is checked and removed in one step, so a stream that
    * has just been started again is never removed. Also drops expired streams from the index.
@@ -1008,7 +1015,7 @@ export interface LogAppendOptions {
    * Numbers your appends, so that each is written once however often you retry it: `id` 1–256 bytes, `epoch` and `seq` whole numbers
    * from 0. Each append has the next `seq`. If it has been accepted before, the answer says so (`isDuplicate`); if its `seq` is too
    * high, it rejects with `ERR_CONFLICT`. A later `epoch`, which begins with `seq` 0, fences the earlier ones (`ERR_FENCED`). A log
-   * remembers at least the 500 writers that have written last.
+   * remembers at least its 500 latest writers.
    */
   producer?: { id: string; epoch: number; seq: number } | undefined
   /** Must be greater, byte by byte, than the `order` of the previous append by any writer, else `ERR_CONFLICT`; 1–1024 bytes. */
@@ -1120,7 +1127,10 @@ export interface Log {
   read(options?: LogReadOptions): AsyncIterableIterator<Chunk, undefined>
   /** Returns the log's status, or null if there is none. Does not count as reading. */
   status(): Promise<StreamStatus | null>
-  /** Removes the log and ends its readers. Resolves to whether it existed. */
+  /**
+   * Removes the log and ends its readers. Resolves to whether it existed. Rejects with `ERR_FORBIDDEN` if this object has an
+   * `owner` and the log has another one.
+   */
   delete(): Promise<boolean>
   toJSON(): { streamId: string }
 }
@@ -1131,14 +1141,14 @@ export interface Producer extends AsyncDisposable {
   readonly generation: string
   /**
    * The cursor of the last chunk that others have written to this generation before (`ifActive: 'continue'` and `'share'`); undefined
-   * if there is none, so that this producer begins the answer. Nothing comes between it and this producer's first chunk of a
-   * continued generation. What is there can be read as a page:
+   * if there is none, so that this producer begins the answer. In a continued generation, this producer's first chunk follows it
+   * directly. What was written before can be read as a page:
    *
    * @example
    * ```ts
    * const producer = await engine.produce(chatId, { owner: userId, ifActive: 'continue' })
    * const [last] = (await engine.log(chatId, { owner: userId }).page({ from: -1 })).chunks
-   * if (producer.continued !== undefined) console.log('to go on after', last?.text())
+   * if (producer.continued !== undefined) console.log('continuing after', last?.text())
    * ```
    */
   readonly continued: string | undefined

@@ -46,7 +46,7 @@ function scenarioNamed(name) {
   return scenario
 }
 
-/** @param {import('./lib/judge.mjs').Run} run @param {string} name */
+/** @param {import('./lib/aims.mjs').Run} run @param {string} name */
 function summary(run, name) {
   const { columns } = scenarioNamed(name)
   const values = columns.flatMap((column) => {
@@ -104,7 +104,7 @@ await runMain(async () => {
         own.failures.push({ ...which, failed: outcome.message })
         say(`FAILED: ${outcome.stack}`)
       } else {
-        const run = /** @type {import('./lib/judge.mjs').Run} */ ({ ...which, ...outcome })
+        const run = /** @type {import('./lib/aims.mjs').Run} */ ({ ...which, ...outcome })
         own.runs.push(run)
         say(`${summary(run, name)} (${seconds(start)} so far)`)
       }

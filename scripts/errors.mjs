@@ -141,8 +141,8 @@ const ENTRIES = {
         "`ifActive: 'takeover'`: the old one ends as interrupted and is fenced",
       ],
       [
-        'a worker goes on where another one has died or stands still',
-        "`ifActive: 'continue'`: the same answer goes on, and the other one is fenced",
+        'a worker continues where another one has died or is frozen',
+        "`ifActive: 'continue'`: the same answer continues, and the other one is fenced",
       ],
       ['several are to write together', "`ifActive: 'share'`, for all of them"],
       [
@@ -156,7 +156,7 @@ const ENTRIES = {
     retryable: 'no',
     causes: [
       [
-        "another one took over, or goes on with the answer (`ifActive: 'takeover'`, `'continue'`)",
+        "another one took over, or continues the answer (`ifActive: 'takeover'`, `'continue'`)",
         'stop the model call: give it `producer.signal`',
       ],
       ['the stream was deleted', 'the same'],

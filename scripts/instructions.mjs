@@ -56,7 +56,7 @@ export function compare(recorded, now) {
     return `${name.padEnd(10)} ${words(after)} instructions a chunk, recorded ${words(before)}: ${percent(change)}${mark}`
   })
   if (recorded.rustc === now.rustc) return { lines, failures }
-  const note = `Recorded with rustc ${recorded.rustc}, counted with ${now.rustc}: not judged. Record them anew with --record.`
+  const note = `Recorded with rustc ${recorded.rustc}, counted with ${now.rustc}: not judged. Record them again with --record.`
   return { lines: [...lines, note], failures: [] }
 }
 

@@ -1,6 +1,6 @@
 // A reporter for `node --test`: the ten test files that took longest, once all are done.
 
-import { basename } from 'node:path'
+import { basename, dirname } from 'node:path'
 
 /** @param {AsyncIterable<{ type: string, data: any }>} events */
 export default async function* slowest(events) {
@@ -8,7 +8,8 @@ export default async function* slowest(events) {
   const files = []
   for await (const { type, data } of events) {
     const isFile = data.file !== undefined && data.name?.endsWith(basename(data.file))
-    if (type === 'test:complete' && isFile) files.push([basename(data.file), data.details.duration_ms])
+    if (type !== 'test:complete' || !isFile) continue
+    files.push([`${basename(dirname(data.file))}/${basename(data.file)}`, data.details.duration_ms])
   }
   files.sort(([, a], [, b]) => b - a)
   const lines = files.slice(0, 10).map(([name, ms]) => `${(ms / 1000).toFixed(1).padStart(8)} s  ${name}\n`)

@@ -160,6 +160,34 @@ eachStore('admin', (store) => {
     assert.equal((await list.return?.())?.done, true)
   })
 
+  test('G10: delete with an owner is for that owner alone, without one for the server', async () => {
+    const engine = open()
+    const producer = await engine.produce('owned', { owner: 'user-1' })
+    await assert.rejects(engine.delete('owned', { owner: 'user-2' }), {
+      code: 'ERR_FORBIDDEN',
+      streamId: 'owned',
+    })
+    await assert.rejects(engine.delete('owned', /** @type {any} */ ({ ownr: 'user-1' })), {
+      code: 'ERR_INVALID_ARGUMENT',
+    })
+    await producer.append('still there')
+    assert.equal(await engine.delete('owned', { owner: 'user-1' }), true)
+    assert.equal(await engine.delete('owned', { owner: 'user-1' }), false)
+    await assert.rejects(producer.append('x'), { code: 'ERR_INTERRUPTED', reason: 'deleted' })
+    await engine.produce('owned', { owner: 'user-1' })
+    assert.equal(await engine.delete('owned'), true)
+    // A stop that is kept for a stream to come is its sender's.
+    await engine.stop('later', { owner: 'user-1' })
+    assert.equal(await engine.delete('later', { owner: 'user-2' }), false)
+    const stopped = await engine.produce('later', { owner: 'user-1' })
+    assert.equal(stopped.signal.aborted, true)
+    assert.equal(await stopped.complete(), 'stopped')
+
+    await engine.log('log', { owner: 'user-1' }).create()
+    await assert.rejects(engine.log('log', { owner: 'user-2' }).delete(), { code: 'ERR_FORBIDDEN' })
+    assert.equal(await engine.log('log', { owner: 'user-1' }).delete(), true)
+  })
+
   test('delete ends readers as interrupted, and producers', async () => {
     const [engine, other] = [open(), open()]
     assert.equal(await engine.delete('deleted'), false)

@@ -14,9 +14,9 @@ const MIB = 1 << 20
 eachStore('back-pressure', (store) => {
   const open = useEngines(store)
 
-  test('checklist 21: a producer that heeds it loses nothing, however much it writes', async () => {
+  test('checklist 21: a producer that waits for it loses nothing, however much it writes', async () => {
     const engine = open({ maxQueueBytes: MIB })
-    const producer = await engine.produce('heeded')
+    const producer = await engine.produce('patient')
     const chunks = texts(3_000).map((text) => text.padEnd(10_000, 'x'))
     for (const chunk of chunks) {
       for (;;) {
@@ -30,7 +30,7 @@ eachStore('back-pressure', (store) => {
       }
     }
     await producer.complete()
-    checkHistory({ written: numbered(chunks), readers: [await readAll(engine, 'heeded')] })
+    checkHistory({ written: numbered(chunks), readers: [await readAll(engine, 'patient')] })
   })
 
   test('the longest chunk fits into the shortest queue, and ready waits until it does', async () => {

@@ -165,7 +165,7 @@ describe('continue, processes', () => {
   const open = useEngines(store)
   before(() => store.start())
 
-  test('G1 G4 a writer that is killed: the next one goes on at once, before anybody has judged it', async (t) => {
+  test('G1 G4 a writer that is killed: the next one continues at once, before anybody has found it dead', async (t) => {
     const random = createRandom(1)
     const keyPrefix = store.prefix()
     const options = { url: store.url, keyPrefix, lease: /** @type {const} */ ('1s') }

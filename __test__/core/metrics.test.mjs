@@ -96,6 +96,19 @@ eachStore('metrics', (store) => {
     }
   })
 
+  test('appends to a log that are written together are one batch', async () => {
+    const engine = open()
+    const log = engine.log('together')
+    await log.create()
+    await Promise.all(Array.from({ length: 32 }, (_, index) => log.append([`${index}`])))
+    const { chunksIn, batches } = engine.metrics()
+    assert.equal(chunksIn, 32)
+    // In memory each is done before the next one comes.
+    assert.ok(batches >= 1 && batches <= (store.kind === 'redis' ? 16 : 32), `${batches} batches`)
+    await log.append(['a', 'b'])
+    assert.equal(engine.metrics().batches, batches + 1)
+  })
+
   test('G7 what a process knows of a stream goes with its last producer or reader, whichever is later', async () => {
     const [engine, other] = [open(), open()]
     const producer = await engine.produce('left')

@@ -124,7 +124,7 @@ eachStore('stop', (store) => {
     assert.equal(await producer.complete(), 'complete')
   })
 
-  test('G6 a producer that does not heed the stop is ended after the grace', async () => {
+  test('G6 a producer that ignores the stop is ended after the grace', async () => {
     for (const stopGrace of [0, '300ms']) {
       const engine = open({ stopGrace })
       const streamId = `deaf ${stopGrace}`

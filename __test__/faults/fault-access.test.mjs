@@ -3,8 +3,8 @@
 import assert from 'node:assert/strict'
 import { describe } from 'node:test'
 import {
+  checkWritings,
   errorOf as errorWithout,
-  judge,
   openEngine,
   openRedis,
   shown,
@@ -125,7 +125,7 @@ describe('G8: an engine that has worked comes back, though for a while', { concu
       const { admin } = redis
       await admin.cmd('ACL', 'SETUSER', 'app', 'on', `>${SECRET}`, ...RIGHTS)
       const url = `redis://app:${SECRET}@127.0.0.1:${redis.port}`
-      const engine = openEngine(t, { url, connectTimeout: 500 })
+      const engine = openEngine(t, { url, connectTimeout: 3_000 })
       const other = openEngine(t, { url: redis.url })
       /** @type {string[]} */
       const reasons = []
@@ -168,7 +168,7 @@ describe('G8: an engine that has worked comes back, though for a while', { concu
       await idle.append('after')
       assert.equal(await idle.complete(), 'complete')
       await Promise.all([ours.finish(), theirs.finish()])
-      await judge(other, [ours, theirs], await histories(near, 10_000), await histories(far, 10_000))
+      await checkWritings(other, [ours, theirs], await histories(near, 10_000), await histories(far, 10_000))
       t.diagnostic(reasons.join('; '))
       assert.doesNotMatch(reasons.join(), new RegExp(SECRET))
     })
@@ -192,5 +192,5 @@ test('G8: an engine that has worked comes back to a server that was restarted an
   await add()
   await until(() => writing.accepted > written)
   await writing.finish()
-  await judge(engine, [writing], await histories(readers, 10_000))
+  await checkWritings(engine, [writing], await histories(readers, 10_000))
 })

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { judge, openEngine, openRedis, replay, test } from '../support/fault-scene.mjs'
+import { checkWritings, openEngine, openRedis, replay, test } from '../support/fault-scene.mjs'
 import { histories, startReaders, Writing } from '../support/fault-work.mjs'
 import { checkHistory } from '../support/history.mjs'
 import { createRandom } from '../support/seed.mjs'
@@ -68,7 +68,7 @@ for (const command of ['FLUSHALL', 'SCRIPT FLUSH', 'SCRIPT FLUSH SYNC']) {
       await moves()
     }
     await writing.finish()
-    await judge(here, [writing], ...(await parts()))
+    await checkWritings(here, [writing], ...(await parts()))
   })
 }
 
@@ -196,7 +196,7 @@ test('G2: Redis is out of memory for a while', async (t) => {
   await redis.admin.cmd('CONFIG', 'SET', 'maxmemory', 0)
   await moves()
   await writing.finish()
-  await judge(here, [writing], ...(await parts()), await histories(late, 10_000))
+  await checkWritings(here, [writing], ...(await parts()), await histories(late, 10_000))
   assert.equal(await waiting.stop('other'), 'kept')
 })
 

@@ -1,7 +1,7 @@
 // Every connection of every process is killed, again and again, while chunks flow.
 
 import assert from 'node:assert/strict'
-import { judge, openEngine, openRedis, openRemote, test } from '../support/fault-scene.mjs'
+import { checkWritings, openEngine, openRedis, openRemote, test } from '../support/fault-scene.mjs'
 import { histories, startReaders, Writing } from '../support/fault-work.mjs'
 import { createRandom } from '../support/seed.mjs'
 import { until } from '../support/wait.mjs'
@@ -34,5 +34,5 @@ test(`G1 G2 G3: all connections are killed every ${KILL_EVERY_MS} ms for ${KILLI
   t.diagnostic(`${killed} connections killed, ${written} chunks`)
   assert.ok(killed > KILLING_MS / KILL_EVERY_MS, `${killed} connections were killed`)
   assert.ok(written > (0.8 * STREAMS.length * KILLING_MS) / EVERY_MS, `${written} chunks were written`)
-  await judge(engine, writings, ...parts)
+  await checkWritings(engine, writings, ...parts)
 })

@@ -227,3 +227,27 @@ for (const name of ['a subscription', 'an event stream', 'a group']) {
     )
   })
 }
+
+test('G1 G2: a large chunk of a producer that idles is put back after a loss of everything', async (t) => {
+  const redis = await openRedis(t)
+  const keyPrefix = 'test-large'
+  const engine = openEngine(t, { url: redis.url, keyPrefix, lease: 1_500 })
+  const other = openEngine(t, { url: redis.url, keyPrefix })
+  const producer = await engine.produce('idle')
+  const large = 'idle '.repeat(MIB)
+  await producer.append(large)
+  const entry = async () => {
+    const flat = await redis.admin.cmd('HGETALL', `{${keyPrefix}:idle}:meta`)
+    return flat.find((_, index) => index > 0 && `${flat[index - 1]}`.startsWith('p:'))
+  }
+  const before = await entry()
+  await until(async () => (await entry()) !== before, { timeout: 20_000, message: 'its lease is renewed' })
+  await redis.admin.cmd('FLUSHALL')
+  await producer.append('after')
+  await producer.complete()
+  const reader = await follow(other, 'idle').end()
+  assert.deepEqual(digests(reader.chunks), [
+    [1, digest(large)],
+    [2, digest('after')],
+  ])
+})

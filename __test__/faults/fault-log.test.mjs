@@ -150,3 +150,26 @@ for (const signal of /** @type {const} */ (['SIGTERM', 'SIGKILL'])) {
     })
   })
 }
+
+test('G1: a page of a log says what is gone, and where it goes on', async (t) => {
+  const redis = await openRedis(t)
+  const engine = openEngine(t, { url: redis.url, compression: false })
+  const log = engine.log('holed')
+  /** @type {string[]} */
+  const cursors = []
+  for (const text of ['1', '2', '3', '4', '5']) cursors.push(...(await log.append([text])).cursors)
+  await redis.admin.cmd('XDEL', '{tidemark:holed}:log', '1-2', '1-3')
+  const before = await log.page()
+  assert.deepEqual(
+    before.chunks.map((chunk) => chunk.text()),
+    ['1'],
+  )
+  assert.equal(before.upToDate, false)
+  const gap = await log.page({ from: before.next }).catch((error) => error)
+  assert.deepEqual([gap.code, gap.resume], ['ERR_GAP', cursors[2]])
+  const after = await log.page({ from: gap.resume })
+  assert.deepEqual(
+    after.chunks.map((chunk) => chunk.text()),
+    ['4', '5'],
+  )
+})

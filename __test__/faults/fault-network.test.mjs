@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { describe } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { openLinks } from '../support/fault-link.mjs'
-import { judge, openEngine, openProxy, openRedis, test } from '../support/fault-scene.mjs'
+import { checkWritings, openEngine, openProxy, openRedis, test } from '../support/fault-scene.mjs'
 import { histories, startReaders, Writing } from '../support/fault-work.mjs'
 import { createRandom } from '../support/seed.mjs'
 import { follow } from '../support/streams.mjs'
@@ -40,11 +40,11 @@ async function work(t, urls, everyMs) {
         writings.every(({ accepted }, index) => accepted > (before.accepted[index] ?? 0))
       await until(moved, { timeout: 15_000, message: () => `chunks move on: ${before.seen} … ${seen()}` })
     },
-    /** Ends the writing and judges. */
+    /** Ends the writing and checks it. */
     async finish() {
       await Promise.all(writings.map((writing) => writing.finish()))
       const parts = await Promise.all([near, far, steady].map((readings) => histories(readings, 15_000)))
-      await judge(reader, writings, ...parts)
+      await checkWritings(reader, writings, ...parts)
       return writings.reduce((sum, { written }) => sum + written.length, 0)
     },
   }
@@ -142,6 +142,17 @@ describe('G1 G2 G3: one direction of one connection vanishes for good', { concur
   }
 })
 
+test('G8: while Redis is away a reader is told so as others are, also if nothing has noticed it yet', async (t) => {
+  const redis = await openRedis(t)
+  const engine = openEngine(t, { url: redis.url, connectTimeout: 1_000 })
+  // Nothing is listened to: nobody looks after the connection.
+  await engine.connect()
+  await redis.stop()
+  const reader = await follow(engine, 'any', { wait: 1 }).end()
+  assert.equal(reader.error?.code, 'ERR_CONNECTION', `${reader.error}`)
+  await assert.rejects(engine.status('any'), { code: 'ERR_CONNECTION' })
+})
+
 test('G2: flush waits until Redis has accepted what was written, however slow it is', async (t) => {
   const redis = await openRedis(t)
   const proxy = await openProxy(t, redis.url)
@@ -209,7 +220,7 @@ test('G5: the end is found by those whom its message did not reach', async (t) =
   await deadline(Promise.all(all.map(({ done }) => done)), 7_000, 'the readers end')
   t.diagnostic(`the readers ended after ${Math.round(performance.now() - begin)} ms`)
   assert.equal(links.of('subscriber').includes(/** @type {any} */ (link)), true, 'on the same connection')
-  await judge(reader, [writing], await histories(readings, 0))
+  await checkWritings(reader, [writing], await histories(readings, 0))
 })
 
 test('G5: the end comes while the subscriber connection is being made again', async (t) => {
@@ -235,6 +246,6 @@ test('G5: the end comes while the subscriber connection is being made again', as
       writing.finish(),
     ])
     await deadline(Promise.all(all.map(({ done }) => done)), 6_500, 'the readers end')
-    await judge(reader, [writing], await histories(readings, 0))
+    await checkWritings(reader, [writing], await histories(readings, 0))
   }
 })

@@ -1,4 +1,4 @@
-// G5: a process shows that it lives for all of its producers together (ADR 38), and they are judged one by one all the same.
+// G5: a process shows that it lives for all of its producers together (ADR 38), and each of them is examined by itself all the same.
 
 import assert from 'node:assert/strict'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
@@ -93,7 +93,7 @@ describe('G5: signs of life', { concurrency: true }, () => {
     await pass(LEASE_MS + SLACK_MS, since)
     const next = await engine.produce('seen 0')
     process.kill(/** @type {number} */ (stalled.child.pid), 'SIGCONT')
-    // Those who were judged are over, and change nothing; the others go on, as nobody has missed them.
+    // Those who were found dead are over, and change nothing; the others go on, as nobody has missed them.
     for (const streamId of ['seen 0', 'seen 1']) {
       const refused = stalled.ask('write', { streamId, chunks: ['late'] })
       await assert.rejects(refused, { code: /ERR_FENCED|ERR_ENDED|ERR_INTERRUPTED/ })

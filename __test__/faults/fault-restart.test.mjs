@@ -4,7 +4,15 @@ import assert from 'node:assert/strict'
 import { readdir, stat, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { judge, openEngine, openProxy, openRedis, openRemote, replay, test } from '../support/fault-scene.mjs'
+import {
+  checkWritings,
+  openEngine,
+  openProxy,
+  openRedis,
+  openRemote,
+  replay,
+  test,
+} from '../support/fault-scene.mjs'
 import { digest, histories, startReaders, Writing, wordFor } from '../support/fault-work.mjs'
 import { checkHistory } from '../support/history.mjs'
 import { createRandom } from '../support/seed.mjs'
@@ -59,7 +67,7 @@ for (const { name, aof, stop } of RESTARTS) {
     t.diagnostic(
       `states: ${engine.states.join(' ')}; chunks: ${writings.map(({ written }) => written.length)}`,
     )
-    await judge(engine, writings, ...parts)
+    await checkWritings(engine, writings, ...parts)
     assert.equal(engine.state, 'ready')
   })
 }
@@ -127,7 +135,7 @@ test('G1 G5: an idle producer puts its stream back, and one that is gone leaves 
   })
   await idle.append()
   await idle.finish()
-  await judge(here, [idle], await histories(readers, 5_000))
+  await checkWritings(here, [idle], await histories(readers, 5_000))
 })
 
 test('G1: what cannot be put back whole is a gap, never skipped', async (t) => {

@@ -202,7 +202,7 @@ describe('message-stream, upgrading in place', () => {
       assert.equal(reader.outcome, 'stopped')
       assert.equal(reader.events.at(-1)?.message?.content, reader.pieces.join(''))
       assert.equal(reader.events.length > 4, !isEarly)
-      assert.deepEqual(await oldKeys(redis.admin, chatId), [], 'it has been heeded')
+      assert.deepEqual(await oldKeys(redis.admin, chatId), [], 'it has been obeyed')
       assert.equal(await start(chatId, {}).finished, 'complete')
       checkChat(reader)
     }

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
+import errors from '../../dist/errors/errors.js'
 import * as keys from '../../dist/message-stream/default-engine.js'
 import * as native from '../../dist/native/native.js'
 
@@ -17,4 +18,18 @@ test('keys have the names that the native side gives them', () => {
     assert.deepEqual(keys.keysOf(id), { streamKey: record, channelKey: channel })
     assert.equal(keys.oldKeysOf(id).streamKey, predecessor)
   }
+})
+
+test('the codes are those of the native side, each with a class of its own', () => {
+  assert.deepEqual(errors.ERROR_CODES, native.loadNative().errorCodes())
+  const classes = new Set()
+  for (const code of errors.ERROR_CODES) {
+    const error = errors.fromNative({ code, message: 'm', streamId: 's', retryable: true })
+    assert.ok(error instanceof errors.TidemarkError)
+    assert.notEqual(error.constructor, errors.TidemarkError)
+    assert.deepEqual([error.code, error.message, error.streamId, error.retryable], [code, 'm', 's', true])
+    assert.equal(error.name, code === 'ERR_STOPPED' ? 'AbortError' : error.constructor.name)
+    classes.add(error.constructor)
+  }
+  assert.equal(classes.size, errors.ERROR_CODES.length)
 })

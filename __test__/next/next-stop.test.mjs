@@ -82,7 +82,7 @@ eachStore('next-stop', (store) => {
     assert.equal((await refused.json()).code, 'ERR_ACTIVE')
   })
 
-  test('G6 a producer that does not heed the stop is waited for, but not for ever', async () => {
+  test('G6 a producer that ignores the stop is waited for, but not for ever', async () => {
     const deaf = open({ stopGrace: '300ms' })
     await deaf.produce(id, { owner })
     const server = serve()

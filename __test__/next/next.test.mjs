@@ -111,7 +111,7 @@ eachStore('next', (store) => {
         assert.ok(left > 0 && left <= 10_000, `${left} ms`)
       })
 
-      test('a model that does not heed its signal is left alone', async () => {
+      test('a model that ignores its signal is left alone', async () => {
         const { model, calls } = wordModel(version, WORDS, { pauseAfter: 100, deaf: true })
         const here = await serve({ model })
         const reader = here.follow(await here.post(id))

@@ -4,9 +4,9 @@ import assert from 'node:assert/strict'
 import { after, before } from 'node:test'
 import { startCluster } from '../support/cluster.mjs'
 import {
+  checkWritings,
   connections,
   errorOf,
-  judge,
   openEngine,
   openRedis,
   openRemote,
@@ -66,7 +66,7 @@ async function work(t, name, options) {
       await Promise.all(writings.map((writing) => writing.finish()))
       const parts = await Promise.all([histories(near, 15_000), remote.finish()])
       t.diagnostic(`states: ${engine.states.join(' ')}; chunks: ${accepted()}`)
-      await judge(engine, writings, ...parts)
+      await checkWritings(engine, writings, ...parts)
     },
   }
 }

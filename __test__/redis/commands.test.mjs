@@ -1,6 +1,7 @@
 // What Redis gets to see: few commands, small ones, and few keys.
 
 import assert from 'node:assert/strict'
+import { randomBytes } from 'node:crypto'
 import { before, describe, test } from 'node:test'
 import { setTimeout } from 'node:timers/promises'
 import { checkHistory } from '../support/history.mjs'
@@ -295,6 +296,29 @@ describe('commands [redis]', () => {
     // A machine that was busy just then may have had no moment.
     assert.ok(full.length < bare.length, counts)
     checkHistory({ written: numbered(chunks), readers: [await readAll(open({ keyPrefix }), 'tended')] })
+  })
+
+  test('G7 one page is read ahead of a reader that takes its chunks, and no further one', async () => {
+    const engine = open()
+    // Noise, which stays as long when it is sealed: some 13 chunks are a page, and 3 what JavaScript holds unread.
+    const chunks = Array.from({ length: 60 }, () => randomBytes(20_000).toString('base64'))
+    await produceAll(engine, 'ahead', chunks)
+    /** @type {string[]} */
+    const received = []
+    let ahead = 0
+    const end = await store.redis.admin.monitor(({ args }) => {
+      const after = args.indexOf('after')
+      const isPage = isScript(args[0] ?? '') && args[3]?.endsWith(':ahead}:meta') && after > 0
+      if (isPage) ahead = Math.max(ahead, Number(args[after + 2]) - received.length)
+    })
+    for await (const chunk of engine.subscribe('ahead')) {
+      received.push(chunk.text())
+      await engine.status('ahead')
+    }
+    end()
+    assert.deepEqual(received, chunks)
+    assert.ok(ahead > 7, `at most ${ahead} chunks ahead`)
+    assert.ok(ahead < 2 * 16, `${ahead} chunks ahead`)
   })
 
   test('G7 one command connection and one subscriber, however many engines, streams and readers', async () => {

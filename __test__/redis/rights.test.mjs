@@ -8,7 +8,7 @@ import { createEngine } from '../../dist/index.js'
 import { openRedis } from '../support/fault-scene.mjs'
 import { RIGHTS, userRules } from '../support/rights.mjs'
 import { readAll, texts } from '../support/streams.mjs'
-import { until } from '../support/wait.mjs'
+import { deadline, until } from '../support/wait.mjs'
 
 const PASSWORD = 'of-bob'
 
@@ -162,6 +162,39 @@ test('G9: fast appends that are not allowed are given up, and that is said once'
     /does not allow .*short form of an append.*costs more.*tidemark doctor/,
   )
   assert.equal((await readAll(engine, 'slow')).chunks.length, 300)
+})
+
+test('G5: a consumer of a group is told that its stream may not be listened to', async (t) => {
+  const { redis, engine } = await lacking(t, [])
+  await redis.admin.cmd('ACL', 'SETUSER', 'bob', 'resetchannels', '&tidemark:*')
+  const other = createEngine({ url: redis.url })
+  t.after(() => other.close())
+  const producer = await other.produce('unheard')
+  await producer.append('one')
+  const consumer = engine.consume('unheard', { group: 'workers', consumer: 'a' })
+  const take = async () => {
+    for await (const item of consumer) await item.ack()
+  }
+  await assert.rejects(deadline(take(), 20_000, 'it is told'), { code: 'ERR_STORE', message: /NOPERM/ })
+})
+
+test('G5: who may not listen to the queue of finished generations looks for those that are dead', async (t) => {
+  const { redis, engine } = await lacking(t, [])
+  await redis.admin.cmd('ACL', 'SETUSER', 'bob', 'resetchannels', '&{tidemark:*', '&tidemark:node:*')
+  const other = createEngine({ url: redis.url, lease: '10m' })
+  t.after(() => other.close())
+  const next = engine.finished({ group: 'workers', consumer: 'a' }).next()
+  await other.produce('dead')
+  const [meta, notes] = ['{tidemark:dead}:meta', 'tidemark:{finished}:open']
+  await until(async () => (await redis.admin.cmd('ZCARD', notes)) === 1)
+  const fields = await redis.admin.cmd('HKEYS', meta)
+  const producer = fields.find((/** @type {string} */ field) => field.startsWith('p:'))
+  await redis.admin.cmd('HSET', meta, producer, '0 0 1 elsewhere')
+  // As if the time to look at it had come.
+  const [member] = await redis.admin.cmd('ZRANGEBYSCORE', notes, 0, '+inf')
+  await redis.admin.cmd('ZADD', notes, 1, member)
+  const { value } = await deadline(next, 30_000, 'the end of what is dead')
+  assert.deepEqual([value?.streamId, value?.outcome], ['dead', 'interrupted'])
 })
 
 describe('what can be done without is done without, and said once', { concurrency: 4 }, () => {

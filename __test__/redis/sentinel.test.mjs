@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { describe } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { connections, errorOf, judge, openEngine, openRemote, test } from '../support/fault-scene.mjs'
+import { checkWritings, connections, errorOf, openEngine, openRemote, test } from '../support/fault-scene.mjs'
 import { histories, startReaders, Writing } from '../support/fault-work.mjs'
 import { createRandom } from '../support/seed.mjs'
 import { startSentinels } from '../support/sentinels.mjs'
@@ -86,7 +86,7 @@ describe('G1 G2 G3 G7: all follow when the primary is', { concurrency: true }, (
       await Promise.all(writings.map((writing) => writing.finish()))
       const parts = await Promise.all([histories(steady, 15_000), remote.finish()])
       t.diagnostic(`states: ${engine.states.join(' ')}`)
-      await judge(engine, writings, ...parts)
+      await checkWritings(engine, writings, ...parts)
     })
   }
 })
@@ -114,7 +114,7 @@ test('G8: the primary that takes over refuses the user at first', async (t) => {
   await user(replica)
   await until(() => writing.accepted > written)
   await writing.finish()
-  await judge(engine, [writing], await histories(readers, 15_000))
+  await checkWritings(engine, [writing], await histories(readers, 15_000))
 })
 
 test('G10: what sentinels refuse is said with their addresses and without passwords', async (t) => {

@@ -6,7 +6,15 @@ import { after, before, describe } from 'node:test'
 import { connect } from 'node:tls'
 import { argsOf, certify } from '../support/certificates.mjs'
 import { startChild } from '../support/child.mjs'
-import { connections, errorOf, judge, openEngine, openRedis, replay, test } from '../support/fault-scene.mjs'
+import {
+  checkWritings,
+  connections,
+  errorOf,
+  openEngine,
+  openRedis,
+  replay,
+  test,
+} from '../support/fault-scene.mjs'
 import { histories, startReaders, Writing } from '../support/fault-work.mjs'
 import { freePort } from '../support/free-port.mjs'
 import { checkHistory } from '../support/history.mjs'
@@ -68,7 +76,7 @@ test('G8: for a while the server has a certificate that is not trusted', async (
   await admin.cmd('CONFIG', 'SET', ...ours.settings)
   await until(() => writing.accepted > written)
   await writing.finish()
-  await judge(engine, [writing], await histories(readers, 10_000))
+  await checkWritings(engine, [writing], await histories(readers, 10_000))
 })
 
 test('G10: a certificate that is not trusted is ERR_CONNECTION, says so, and shows no password', async (t) => {

@@ -1,4 +1,4 @@
-// The benchmarks run, and judge as they say: speed itself is asserted nowhere.
+// The benchmarks run, and compare as they say: speed itself is asserted nowhere.
 
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join, relative } from 'node:path'
 import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { judge } from '../../bench/lib/judge.mjs'
+import { evaluate } from '../../bench/lib/aims.mjs'
 import { optionsOf } from '../../bench/options.mjs'
 import { isBroken, verdictsOf } from '../../bench/report/tables.mjs'
 import { scenarios } from '../../bench/scenarios/index.mjs'
@@ -112,51 +112,51 @@ const runsOf = (subject, values, more) =>
   }))
 
 /** @param {any} aim @param {any[]} runs */
-const judged = (aim, runs) =>
-  judge({ what: 'value', of: ({ value }) => value, ...aim }, { peers: ['a', 'b'], runs })
+const evaluated = (aim, runs) =>
+  evaluate({ what: 'value', of: ({ value }) => value, ...aim }, { peers: ['a', 'b'], runs })
 
-describe('the judge', () => {
+describe('an aim', () => {
   const a = runsOf('a', [10, 20, 30])
   const b = runsOf('b', [8, 16, 24])
 
   test('compares with the better peer of the same run, round by round', () => {
-    const verdict = judged({ atMost: 0.5 }, [...a, ...b, ...runsOf('tidemark', [4, 8, 24])])
+    const verdict = evaluated({ atMost: 0.5 }, [...a, ...b, ...runsOf('tidemark', [4, 8, 24])])
     assert.deepEqual(
       [verdict.peer, verdict.measured, verdict.n, verdict.isMet],
       ['b', '0.50 [0.50–1.00]', 3, true],
     )
-    assert.equal(judged({ atMost: 0.5 }, [...a, ...b, ...runsOf('tidemark', [4, 9, 24])]).isMet, false)
+    assert.equal(evaluated({ atMost: 0.5 }, [...a, ...b, ...runsOf('tidemark', [4, 9, 24])]).isMet, false)
   })
 
   test('takes the one with more where more is better', () => {
-    const verdict = judged({ atLeast: 1.2 }, [...a, ...b, ...runsOf('tidemark', [12, 24, 36])])
+    const verdict = evaluated({ atLeast: 1.2 }, [...a, ...b, ...runsOf('tidemark', [12, 24, 36])])
     assert.deepEqual([verdict.peer, verdict.isMet], ['a', true])
-    assert.equal(judged({ atLeast: 1.2 }, [...a, ...b, ...runsOf('tidemark', [11, 22, 33])]).isMet, false)
+    assert.equal(evaluated({ atLeast: 1.2 }, [...a, ...b, ...runsOf('tidemark', [11, 22, 33])]).isMet, false)
   })
 
   test('takes the floor off, of the same round', () => {
     const floor = runsOf('floor', [2, 2])
     const runs = [...floor, ...runsOf('a', [10, 10]), ...runsOf('tidemark', [6, 6])]
-    assert.equal(judged({ atMost: 0.5, aboveFloor: true }, runs).measured, '0.50 [0.50–0.50]')
-    assert.equal(judged({ atMost: 0.5, aboveFloor: true }, runs).isMet, true)
-    assert.equal(judged({ atMost: 0.5 }, runs).isMet, false)
+    assert.equal(evaluated({ atMost: 0.5, aboveFloor: true }, runs).measured, '0.50 [0.50–0.50]')
+    assert.equal(evaluated({ atMost: 0.5, aboveFloor: true }, runs).isMet, true)
+    assert.equal(evaluated({ atMost: 0.5 }, runs).isMet, false)
   })
 
   test('holds a value against a limit, and a curve against its own smallest', () => {
     const ours = runsOf('tidemark', [1, 3, 9])
-    assert.equal(judged({ atMost: 3, isValue: true }, ours).isMet, true)
-    assert.equal(judged({ atMost: 2.9, isValue: true }, ours).isMet, false)
+    assert.equal(evaluated({ atMost: 3, isValue: true }, ours).isMet, true)
+    assert.equal(evaluated({ atMost: 2.9, isValue: true }, ours).isMet, false)
     const curve = [1, 1.3].flatMap((value, index) => runsOf('tidemark', [value], { point: 10 ** index }))
-    assert.equal(judged({ atMost: 1.3, isFlat: true }, curve).isMet, true)
-    assert.equal(judged({ atMost: 1.2, isFlat: true }, curve).isMet, false)
+    assert.equal(evaluated({ atMost: 1.3, isFlat: true }, curve).isMet, true)
+    assert.equal(evaluated({ atMost: 1.2, isFlat: true }, curve).isMet, false)
   })
 
   test('gives no verdict without the subjects that it needs', () => {
     const ours = runsOf('tidemark', [1])
-    assert.equal(judged({ atMost: 1 }, ours).isMet, undefined)
-    assert.equal(judged({ atMost: 1 }, [...a, ...b]).isMet, undefined)
-    assert.equal(judged({ atMost: 1, aboveFloor: true }, [...a, ...ours]).isMet, undefined)
-    assert.equal(judged({ atMost: 1, isFlat: true }, ours).isMet, undefined)
+    assert.equal(evaluated({ atMost: 1 }, ours).isMet, undefined)
+    assert.equal(evaluated({ atMost: 1 }, [...a, ...b]).isMet, undefined)
+    assert.equal(evaluated({ atMost: 1, aboveFloor: true }, [...a, ...ours]).isMet, undefined)
+    assert.equal(evaluated({ atMost: 1, isFlat: true }, ours).isMet, undefined)
   })
 
   test('a run of ours that lost a chunk is broken, however fast it was', () => {

@@ -157,7 +157,7 @@ eachStore('schema', (store) => {
     ])
   })
 
-  test('one validator for all events judges all of them', async () => {
+  test('one validator for all events checks all of them', async () => {
     const events = defineEvents(
       z.discriminatedUnion('type', [
         z.object({ type: z.literal('token'), text: z.string() }),

@@ -65,7 +65,7 @@ export class Call {
  * @param {Version} version
  * @param {readonly string[]} words
  * @param {{ pauseAfter?: number, deaf?: boolean, breaksWith?: Error, calls?: string }} [options] `pauseAfter`: waits there
- *   for {@link Call.allow}; `deaf`: does not heed its signal; `breaksWith`: its stream fails after the words; `calls`: a tool
+ *   for {@link Call.allow}; `deaf`: ignores its signal; `breaksWith`: its stream fails after the words; `calls`: a tool
  */
 export function wordModel(version, words, { pauseAfter, deaf = false, breaksWith, calls: tool } = {}) {
   /** @type {Call[]} */

@@ -125,7 +125,7 @@ class Remote {
  * @param {import('./fault-work.mjs').Writing[]} writings finished, one for each stream
  * @param {Record<string, Reader[]>[]} parts
  */
-export async function judge(engine, writings, ...parts) {
+export async function checkWritings(engine, writings, ...parts) {
   for (const { producer, written, errors } of writings) {
     const { streamId } = producer
     assert.deepEqual(errors, [], `appends to ${streamId}`)

@@ -1,10 +1,68 @@
-// Readers of `tidemark/message-stream`, and what they have seen.
+// Chats of `tidemark/message-stream`: their models, their readers, and what these have seen.
 
-import { subscribeToMessageChunkStream } from 'tidemark/message-stream'
+import { after, before } from 'node:test'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { createEngine } from 'tidemark'
+import { cleanup, subscribeToMessageChunkStream } from 'tidemark/message-stream'
 import { checkHistory } from './history.mjs'
 import { deadline, until } from './wait.mjs'
 
 /** @typedef {import('tidemark/message-stream').StreamMessage} StreamMessage */
+/** @typedef {import('tidemark/message-stream').MessageChunkStreamData} Data */
+
+let count = 0
+/** A chat id that no other test uses. */
+export const newChat = () => `chat ${++count}`
+
+/** @param {string} chatId @param {Partial<Data>} [more] @returns {Data} */
+export const dataOf = (chatId, more) => ({
+  chatId,
+  userContent: 'Hello',
+  type: 'demo',
+  intervalMs: 0,
+  ...more,
+})
+
+/**
+ * For a suite: the module's streams are in this store.
+ * @param {import('./stores.mjs').TestStore} store
+ * @returns {() => import('tidemark').Engine} another server, once the tests run
+ */
+export function useChats(store) {
+  /** @type {import('tidemark').Engine} */
+  let other
+  before(() => {
+    process.env.TIDEMARK_URL = store.url
+    other = createEngine({ url: store.url, keyPrefix: 'message-stream' })
+  })
+  after(async () => {
+    await cleanup()
+    await other.close()
+    delete process.env.TIDEMARK_URL
+  })
+  return () => other
+}
+
+/** A model that says one word after the other, for as long as it is let. */
+export function endlessModel() {
+  const model = {
+    said: /** @type {string[]} */ ([]),
+    isLeft: false,
+    async *words() {
+      try {
+        for (let index = 0; ; index++) {
+          const word = `word${index} `
+          model.said.push(word)
+          yield word
+          await sleep(2)
+        }
+      } finally {
+        model.isLeft = true
+      }
+    },
+  }
+  return model
+}
 
 /** Reads a chat in the background. */
 export class ChatReader {

@@ -4,6 +4,14 @@ import { deadline } from './wait.mjs'
 
 const READ_MS = 5_000
 
+/** What the drop-in reads its URL from, each set or absent. @param {Record<string, string | undefined>} variables */
+export function environment(variables) {
+  for (const name of ['TIDEMARK_URL', 'REDIS_URL', 'KV_URL']) {
+    if (variables[name] === undefined) delete process.env[name]
+    else process.env[name] = variables[name]
+  }
+}
+
 /** A stream of strings that the test writes, and what happened to it. */
 export class HandSource {
   /** How often it was asked for. */

@@ -1,4 +1,4 @@
-// The ceiling: what Redis takes from its own benchmark.
+// The ceiling: the rate that Redis reaches in its own benchmark.
 
 import { execFile } from 'node:child_process'
 import { dirname } from 'node:path'

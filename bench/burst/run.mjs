@@ -52,5 +52,5 @@ export const CEILING = {
     "redis-benchmark's XADD of as many bytes, 64 in a pipeline on one connection: no publication, no script, no JavaScript, but an entry for each chunk",
 }
 
-/** `resumable-stream` keeps nothing, so that it has nothing to write. */
+/** Without `resumable-stream`, which keeps no chunks in Redis. */
 export const BURST_PEERS = ['handmade-ioredis', 'handmade-ioredis-batch', 'handmade-worker']

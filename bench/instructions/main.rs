@@ -86,11 +86,8 @@ fn ulid(number: u64) -> Ulid {
     Ulid::from_parts(1_700_000_000_000 + number, u128::from(number))
 }
 
-/// Producers append chunk by chunk, with a listener; then a reader reads it all, page by page.
-fn store(deltas: &[String]) {
-    let store = MemoryStore::open("instructions", "tidemark", ulid(1), Arc::new(Deaf));
-    let stream = StreamId::new("chat").unwrap();
-    let start = Start {
+fn start() -> Start {
+    Start {
         generation: ulid(2),
         producer: ulid(3),
         if_active: IfActive::Error,
@@ -102,7 +99,14 @@ fn store(deltas: &[String]) {
             active: MINUTE,
             done: MINUTE,
         },
-    };
+    }
+}
+
+/// A producer appends chunk by chunk, with a listener; then a reader reads it all, page by page.
+fn store(deltas: &[String]) {
+    let store = MemoryStore::open("instructions", "tidemark", ulid(1), Arc::new(Deaf));
+    let stream = StreamId::new("chat").unwrap();
+    let start = start();
     let started = store.start(&stream, &start).now_or_never().unwrap().unwrap();
     store.listen(&stream).now_or_never().unwrap().unwrap();
     let mut batch = 0;

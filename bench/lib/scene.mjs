@@ -1,4 +1,4 @@
-// The surroundings of a run: a Redis server and processes of its own, all of them new.
+// What a run takes place in: a new Redis server, and new processes.
 
 import { startRedis } from '../../__test__/support/redis-server.mjs'
 import { Cpus } from './measure.mjs'
@@ -9,7 +9,7 @@ export class Scene {
   #workers = []
 
   /**
-   * Makes a scene, plays in it, and ends all of its processes.
+   * Runs `play` in a new scene, and ends all of its processes afterwards.
    * @template T
    * @param {(scene: Scene) => Promise<T>} play
    */
@@ -32,7 +32,7 @@ export class Scene {
 
   /**
    * Starts a script in a process of its own and waits until it says that it is ready.
-   * @param {URL} script @param {object} task @param {number} [ms] how long that may take
+   * @param {URL} script @param {object} task @param {number} [ms] the deadline
    */
   async start(script, task, ms) {
     const worker = new Worker(script, { url: this.url, ...task })
@@ -41,12 +41,12 @@ export class Scene {
     return worker
   }
 
-  /** Connections of the subjects. */
+  /** The number of connections that subjects have to Redis: all but this scene's own. */
   async connections() {
     return (await this.redis.admin.clients()).length - 1
   }
 
-  /** What Redis and the machine do from now on. */
+  /** Begins to measure what Redis and the machine do; `end` returns it. */
   async watch() {
     const { admin } = this.redis
     await admin.cmd('CONFIG', 'RESETSTAT')
@@ -64,7 +64,10 @@ export class Scene {
           redisPercent: redisUs / wallMs / 10,
           stolenPercent,
           commands: callsByCommand(await admin.info('commandstats')),
-          /** Load by others: a busy machine shows in the latencies first. @param {number} percent the processes' */
+          /**
+           * What other processes use, in percent of a core: on a busy machine latencies are the first to suffer.
+           * @param {number} percent what the run's own processes use
+           */
           othersPercent: (/** @type {number} */ percent) =>
             Math.max(0, busyPercent - percent - redisUs / wallMs / 10),
         }
@@ -79,7 +82,7 @@ async function redisCpuUs(admin) {
   return (Number(used_cpu_sys) + Number(used_cpu_user)) * 1e6
 }
 
-/** Calls by clients and by scripts, the watcher's own left out. @param {Record<string, string>} commandstats */
+/** Calls by clients and by scripts, without those of the measurement itself. @param {Record<string, string>} commandstats */
 function callsByCommand(commandstats) {
   /** @type {Record<string, number>} */
   const calls = {}

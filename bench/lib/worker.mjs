@@ -1,11 +1,11 @@
-// The processes of a run and what they say to each other.
+// The processes of a run: they are asked by a word, and answer with a value.
 
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { reap } from '../../__test__/support/reaper.mjs'
 import { deadline } from '../../__test__/support/wait.mjs'
 
-/** A script in a fresh process, from the side that starts it. */
+/** A process that runs a script, seen from the one that has started it. */
 export class Worker {
   #process
   /** The message that it sent when it was ready. @type {any} */

@@ -5,8 +5,10 @@ import { subjects } from '../subjects/index.mjs'
 /** @typedef {import('../scenarios/index.mjs').Column} Column */
 /** @typedef {import('../scenarios/index.mjs').Run} Run */
 
-/** The two hand-made ones, the same on a thread of its own, and the package of npm. */
-export const PEERS = ['handmade-ioredis', 'handmade-ioredis-batch', 'handmade-worker', 'resumable-stream']
+/** Those that keep in Redis what they publish, by which aims are judged: the two hand-made ones, and one on a thread of its own. */
+export const PEERS = ['handmade-ioredis', 'handmade-ioredis-batch', 'handmade-worker']
+/** With the package of npm, which keeps nothing there, for comparison. */
+export const LIVE_SUBJECTS = ['floor', ...PEERS, 'resumable-stream', 'tidemark']
 
 /** Subjects with what they are. @param {string[]} names */
 export const subjectsNamed = (names) =>
@@ -96,7 +98,7 @@ function commandsOf(runs) {
   return shown.map(({ name, calls }) => `${name} ${calls.toFixed(2)}`).join(', ') || '–'
 }
 
-/** A load's times for a quick run, or with other seconds. @template {import('./load.mjs').Load} T @param {T} load @param {import('../scenarios/index.mjs').What} what */
+/** A load's times for a quick run, or with other seconds. @template {import('./load.mjs').Load} T @param {T} load @param {import('../scenarios/index.mjs').RunRequest} what */
 export const timed = (load, { isQuick, seconds }) => ({
   ...load,
   ...(isQuick && { warmUpSeconds: 0.3, seconds: 0.5 }),

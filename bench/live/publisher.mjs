@@ -7,9 +7,9 @@ import { answerWords, task } from '../lib/worker.mjs'
 import { subjectNamed } from '../subjects/index.mjs'
 import * as load from './load.mjs'
 
-/** A stream's writer. Chunks that its subject has no room for wait here, and their clocks run on. */
-class Lane {
-  /** Chunks that the subject has taken, over all lanes. */
+/** A stream's writer with a queue: while its subject has no room, chunks wait here, and the wait counts as latency. */
+class QueuedWriter {
+  /** Chunks of all streams that the subject has taken. */
   static written = 0
   /** @type {import('../lib/payload.mjs').TimedDelta[]} */
   #waiting = []
@@ -37,7 +37,7 @@ class Lane {
 
   /** @param {import('../lib/payload.mjs').TimedDelta} event */
   #write(event) {
-    Lane.written++
+    QueuedWriter.written++
     const room = this.#writer.write(event)
     if (!room) return
     this.#blocked = true
@@ -54,13 +54,13 @@ const AT_ONCE = 64
 const given = /** @type {load.Task} */ (task())
 const { streams, perTurn, turnMs, history = 0 } = given
 const client = await subjectNamed(given.subject).connect(given.url)
-/** @type {Lane[]} */
-const lanes = []
+/** @type {QueuedWriter[]} */
+const writers = []
 await forEachStream(async (index) => {
-  lanes[index] = await open(index)
+  writers[index] = await open(index)
 })
 
-/** Some streams at a time: this is not a benchmark of thousands of commands at once. @param {(index: number) => Promise<void>} act */
+/** A few streams at a time: thousands of commands at once would be another benchmark. @param {(index: number) => Promise<void>} act */
 async function forEachStream(act) {
   let next = 0
   const worker = async () => {
@@ -73,7 +73,7 @@ async function forEachStream(act) {
 async function open(index) {
   const writer = await client.open(load.streamId(index))
   for (let n = 1; n <= history; n++) await writer.write(timedDelta(index, n, 0.5))
-  return new Lane(writer)
+  return new QueuedWriter(writer)
 }
 
 /** @type {{ cpu: Cpu, written: number, time: number } | undefined} */
@@ -100,27 +100,27 @@ async function publish() {
 
 /** @param {number} turn @param {number} due */
 function offerTurn(turn, due) {
-  // Timers are often a little late, for which no subject is to blame; more than a turn late means that the thread was busy,
-  // and then the wait is part of the latency.
+  // Timers are often a little late, which is no subject's fault. More than a turn late means that the thread was busy: then
+  // the wait is part of the latency.
   const time = now()
   const offered = Math.round((time - due > turnMs ? due : time) * 1000) / 1000
   for (let chunk = turn * perTurn; chunk < (turn + 1) * perTurn; chunk++) {
     const index = chunk % streams
-    lanes[index]?.offer(timedDelta(index, history + Math.floor(chunk / streams) + 1, offered))
+    writers[index]?.offer(timedDelta(index, history + Math.floor(chunk / streams) + 1, offered))
   }
 }
 
 function beginMeasuring() {
-  measured = { cpu: new Cpu(), written: Lane.written, time: now() }
+  measured = { cpu: new Cpu(), written: QueuedWriter.written, time: now() }
   warm()
 }
 
 function endMeasuring() {
   if (!measured) throw new Error('the warm-up never ended')
-  const backlog = lanes.reduce((sum, lane) => sum + lane.backlog, 0)
+  const backlog = writers.reduce((sum, writer) => sum + writer.backlog, 0)
   return {
     ...measured.cpu.used(),
-    written: Lane.written - measured.written,
+    written: QueuedWriter.written - measured.written,
     wallMs: now() - measured.time,
     backlog,
   }
@@ -135,7 +135,7 @@ answerWords({
   },
   finish: () => published,
   async end() {
-    await forEachStream(async (index) => lanes[index]?.end())
+    await forEachStream(async (index) => writers[index]?.end())
     return 'ended'
   },
 })

@@ -99,7 +99,7 @@ answerWords({
     const received = Reader.received - measured.received
     return { mainUs, processUs, received, wallMs: now() - measured.time }
   },
-  async judge() {
+  async results() {
     await Promise.race([Promise.all(loops), sleep(load.graceMs(given))])
     const sum = (/** @type {(reader: Reader) => number} */ count) =>
       readers.reduce((total, reader) => total + count(reader), 0)

@@ -41,8 +41,8 @@ export const runLive = (subject, load) =>
     const wrote = await publisher.ask('finish', load.seconds * 1000 + 30_000)
     const [server, read] = await Promise.all([watch.end(), reader.ask('freeze')])
     const connections = (await scene.connections()) - own
-    const [judged] = await Promise.all([
-      reader.ask('judge', graceMs(load) + END_MS),
+    const [results] = await Promise.all([
+      reader.ask('results', graceMs(load) + END_MS),
       publisher.ask('end', graceMs(load) + END_MS),
     ])
 
@@ -52,7 +52,7 @@ export const runLive = (subject, load) =>
     // Where nothing is sent (the floor), divided by what would have been.
     const deliveries = usesRedis ? read.received : wrote.written * load.fan
     return {
-      ...judged,
+      ...results,
       publisherUs: wrote.mainUs / wrote.written,
       readerUs: read.mainUs / deliveries,
       publisherPercent,

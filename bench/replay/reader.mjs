@@ -1,17 +1,17 @@
-// The readers' process: so many readers at once of one finished stream, as objects or as responses of server-sent events.
+// The readers' process: reads one finished stream, many times at once, as objects or as responses of server-sent events.
 
 import { Cpu, now } from '../lib/measure.mjs'
 import { median } from '../lib/statistics.mjs'
 import { answerWords, task } from '../lib/worker.mjs'
 import { subjectNamed } from '../subjects/index.mjs'
 
-/** A server that resumes streams is warm. */
+/** Replays before the measurement: a server that serves readers has run this code before. */
 const WARM_UPS = 3
 const ID = 'burst-0'
 
 const { subject, url, chunks, readers, way } = task()
 
-/** Reads everything; calls back for each piece with the chunks that it holds. @type {(on: (chunks: number) => void) => Promise<void>} */
+/** Reads everything; calls back for each piece with its number of chunks. @type {(on: (chunks: number) => void) => Promise<void>} */
 let read
 
 if (way === 'objects') {
@@ -30,10 +30,10 @@ if (way === 'objects') {
   }
 }
 
-/** What responses were made of; their events are counted when nothing is measured any more. @type {Uint8Array[]} */
+/** The bytes of all responses; their events are counted after the measurement. @type {Uint8Array[]} */
 let pieces = []
 
-/** Every chunk has a line with its cursor. */
+/** Begins the line with a chunk's cursor: there is one for each chunk. */
 const LINE = Buffer.from('\nid: ')
 
 function countEvents() {

@@ -2,7 +2,7 @@
 
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { OURS, valuesOf } from '../lib/judge.mjs'
+import { OURS, valuesOf } from '../lib/aims.mjs'
 import { markdownTable, median, spread } from '../lib/statistics.mjs'
 import { scenarios } from '../scenarios/index.mjs'
 import { barChart, lineChart } from './chart.mjs'
@@ -15,7 +15,7 @@ import { inWords, pointsOf, resultTable, subjectsOf, verdictsOf, verdictTable } 
  * @property {string} begun ISO 8601
  * @property {boolean} isQuick
  * @property {Record<string, string | number | undefined>} machine
- * @property {import('../lib/judge.mjs').Run[]} runs
+ * @property {import('../lib/aims.mjs').Run[]} runs
  * @property {{ subject: string, point?: number, round: number, failed: string }[]} failures
  * @property {string[]} notes what was left out, and why
  */

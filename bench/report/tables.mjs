@@ -1,11 +1,11 @@
 // A scenario's results as Markdown tables.
 
-import { FLOOR, judge, OURS, valuesOf } from '../lib/judge.mjs'
+import { evaluate, FLOOR, OURS, valuesOf } from '../lib/aims.mjs'
 import { markdownTable, spread } from '../lib/statistics.mjs'
 
 /** @typedef {import('../scenarios/index.mjs').Scenario} Scenario */
-/** @typedef {import('../lib/judge.mjs').Run} Run */
-/** @typedef {import('../lib/judge.mjs').Verdict & { point?: number }} Verdict */
+/** @typedef {import('../lib/aims.mjs').Run} Run */
+/** @typedef {import('../lib/aims.mjs').Verdict & { point?: number }} Verdict */
 
 /** @param {Scenario} scenario @param {Run[]} runs @returns {(number | undefined)[]} in their order; [undefined] without points */
 export const pointsOf = (scenario, runs) =>
@@ -18,10 +18,10 @@ export function verdictsOf(scenario, runs) {
   const points = pointsOf(scenario, runs)
   const aims = scenario.aims.flatMap((aim) =>
     aim.isFlat
-      ? [judge(aim, { peers: scenario.peers, runs })]
+      ? [evaluate(aim, { peers: scenario.peers, runs })]
       : points.map((point) => ({
           point,
-          ...judge(aim, { peers: scenario.peers, runs: runs.filter((run) => run.point === point) }),
+          ...evaluate(aim, { peers: scenario.peers, runs: runs.filter((run) => run.point === point) }),
         })),
   )
   return [...aims, ...checksOf(scenario, runs)]

@@ -1,4 +1,12 @@
-import { allPercent, liveChecks, liveColumns, PEERS, subjectsNamed, timed } from '../live/columns.mjs'
+import {
+  allPercent,
+  LIVE_SUBJECTS,
+  liveChecks,
+  liveColumns,
+  PEERS,
+  subjectsNamed,
+  timed,
+} from '../live/columns.mjs'
 import { apart as load } from '../live/load.mjs'
 import { runLive } from '../live/run.mjs'
 
@@ -6,7 +14,7 @@ import { runLive } from '../live/run.mjs'
 export const apart = {
   title: 'Live, chunks that do not coincide',
   what: '60 streams × 50 chunks a second, 3 chunks every ms, so that little can be done in one go: the usual server.',
-  subjects: subjectsNamed(['floor', ...PEERS, 'tidemark']),
+  subjects: subjectsNamed(LIVE_SUBJECTS),
   peers: PEERS,
   live: { load: 'apart', fan: 1 },
   columns: liveColumns,

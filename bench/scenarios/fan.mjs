@@ -1,4 +1,12 @@
-import { allPercent, liveChecks, liveColumns, PEERS, subjectsNamed, timed } from '../live/columns.mjs'
+import {
+  allPercent,
+  LIVE_SUBJECTS,
+  liveChecks,
+  liveColumns,
+  PEERS,
+  subjectsNamed,
+  timed,
+} from '../live/columns.mjs'
 import { together } from '../live/load.mjs'
 import { runLive } from '../live/run.mjs'
 
@@ -6,7 +14,7 @@ import { runLive } from '../live/run.mjs'
 export const fan = {
   title: 'Live, ten readers of each stream',
   what: 'As `live`, with ten readers of each stream, all of them in one process. The hand-made peers parse a message once and give their ten readers the same object; readers of Tidemark get objects of their own.',
-  subjects: subjectsNamed(['floor', ...PEERS, 'tidemark']),
+  subjects: subjectsNamed(LIVE_SUBJECTS),
   peers: PEERS,
   live: { load: 'together', fan: 10 },
   columns: liveColumns,

@@ -4,7 +4,7 @@ import { runLive } from '../live/run.mjs'
 
 const PEERS = ['handmade-ioredis']
 
-/** @param {string} what @param {import('../lib/judge.mjs').Of} of @returns {import('../lib/judge.mjs').Aim} */
+/** @param {string} what @param {import('../lib/aims.mjs').Of} of @returns {import('../lib/aims.mjs').Aim} */
 const atRest = (what, of) => ({ what, of, atMost: 1, isValue: true, unit: '% of a core' })
 
 /** @type {import('./index.mjs').Scenario} */

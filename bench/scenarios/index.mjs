@@ -18,29 +18,29 @@ import { sse } from './sse.mjs'
 import { streams } from './streams.mjs'
 
 /**
- * @typedef {import('../lib/judge.mjs').Run} Run
+ * @typedef {import('../lib/aims.mjs').Run} Run
  *
- * @typedef {object} What one run
+ * @typedef {object} RunRequest one run of a scenario
  * @property {string} subject
  * @property {number} [point]
- * @property {boolean} isQuick whether it is only to show that it works
- * @property {number} [seconds] measured, in place of the scenario's own
+ * @property {boolean} isQuick it only shows that the scenario works
+ * @property {number} [seconds] to measure, instead of the scenario's own
  *
- * @typedef {{ head: string } & ({ digits: number, of: import('../lib/judge.mjs').Of, aboveFloor?: boolean } |
+ * @typedef {{ head: string } & ({ digits: number, of: import('../lib/aims.mjs').Of, aboveFloor?: boolean } |
  *   { text: (runs: Run[]) => string })} Column
  *
  * @typedef {object} Scenario
  * @property {string} title
- * @property {string} what says what is measured, for the page
+ * @property {string} what what is measured: a paragraph for the page
  * @property {Record<string, string>} subjects by name, each with what it is; ours have names that begin with `tidemark`
  * @property {string[]} peers the subjects that aims compare with
- * @property {{ unit: string, values: (isQuick: boolean) => number[] }} [points] what is run several times, as a curve
+ * @property {{ unit: string, values: (isQuick: boolean) => number[] }} [points] the values of what is varied, if a curve is measured
  * @property {Column[]} columns
- * @property {import('../lib/judge.mjs').Aim[]} aims
+ * @property {import('../lib/aims.mjs').Aim[]} aims
  * @property {{ what: string, holds: (run: Run) => boolean }[]} checks what has to be right in each run of ours
- * @property {{ axis: string, of: import('../lib/judge.mjs').Of, aboveFloor?: boolean }} chart
- * @property {{ load: string, fan: number }} [live] names that `--load` and `--fan` have for it
- * @property {(what: What) => Promise<object>} run gives what was measured; throws `LeftOut` where a subject cannot be run
+ * @property {{ axis: string, of: import('../lib/aims.mjs').Of, aboveFloor?: boolean }} chart
+ * @property {{ load: string, fan: number }} [live] what `--load` and `--fan` call it
+ * @property {(what: RunRequest) => Promise<object>} run gives what was measured; throws `LeftOut` where a subject cannot be run
  */
 
 /** @type {Record<string, Scenario>} */

@@ -10,7 +10,7 @@ const PAUSE_MS = 2_000
 /** The differences of all pairs of windows. @param {import('./index.mjs').Run[]} runs @returns {number[]} */
 const pairsOf = (runs) => runs.flatMap(({ pairs }) => pairs)
 
-/** @param {string} ours @returns {import('../lib/judge.mjs').Aim} */
+/** @param {string} ours @returns {import('../lib/aims.mjs').Aim} */
 const little = (ours) => ({
   what: `\`${ours}\`: of the process's CPU, the inspector's at most`,
   of: ({ costPercent }) => costPercent,

@@ -1,4 +1,12 @@
-import { allPercent, liveChecks, liveColumns, PEERS, subjectsNamed, timed } from '../live/columns.mjs'
+import {
+  allPercent,
+  LIVE_SUBJECTS,
+  liveChecks,
+  liveColumns,
+  PEERS,
+  subjectsNamed,
+  timed,
+} from '../live/columns.mjs'
 import { together } from '../live/load.mjs'
 import { runLive } from '../live/run.mjs'
 
@@ -6,7 +14,7 @@ import { runLive } from '../live/run.mjs'
 export const live = {
   title: 'Live, 200 streams at once',
   what: '200 streams × 50 chunks a second, 40 chunks at once every 4 ms, one reader of each stream in another process.',
-  subjects: subjectsNamed(['floor', ...PEERS, 'tidemark']),
+  subjects: subjectsNamed(LIVE_SUBJECTS),
   peers: PEERS,
   live: { load: 'together', fan: 1 },
   columns: liveColumns,

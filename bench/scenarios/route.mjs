@@ -1,9 +1,9 @@
 import { Scene } from '../lib/scene.mjs'
 
-/** @type {import('../lib/judge.mjs').Of} */
+/** @type {import('../lib/aims.mjs').Of} */
 const processUs = ({ processUs }) => processUs
 
-/** @param {string} ours @returns {import('../lib/judge.mjs').Aim} */
+/** @param {string} ours @returns {import('../lib/aims.mjs').Aim} */
 const noMore = (ours) => ({
   what: `\`${ours.slice('tidemark-'.length)}\`, process for each token above the plain route`,
   of: processUs,

@@ -2,7 +2,7 @@ import { timed } from '../live/columns.mjs'
 import { together } from '../live/load.mjs'
 import { runResponses } from '../sse/run.mjs'
 
-/** @type {import('../lib/judge.mjs').Of} */
+/** @type {import('../lib/aims.mjs').Of} */
 const mainUs = ({ mainUs }) => mainUs
 
 /** @type {import('./index.mjs').Scenario} */

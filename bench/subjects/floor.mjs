@@ -1,4 +1,4 @@
-// The part of a run that no subject can avoid: what is above it is the subject's own cost.
+// What every run costs whatever its subject is, so that the rest is the subject's own cost.
 
 /** @returns {import('./index.mjs').Client} */
 export function connect() {

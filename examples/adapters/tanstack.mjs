@@ -1,7 +1,7 @@
 // TanStack AI: runs whose readers come back, on any server.   node examples/adapters/tanstack.mjs
 //
 //   curl -N -X POST -H 'X-Run-Id: run-1' localhost:3000/chat                          asks, and follows
-//   curl -N -H 'Last-Event-ID: <the last id that was shown>' localhost:3000/chat      goes on after it
+//   curl -N -H 'Last-Event-ID: <the last id that was shown>' localhost:3000/chat      continues after it
 //   curl -N 'localhost:3000/chat?runId=run-1&offset=-1'                               shows all of it again
 
 import { serve } from '@hono/node-server'

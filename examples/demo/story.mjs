@@ -49,7 +49,7 @@ export async function tell({ engine, source, rate: wanted, redis }) {
     say('\n2  Another answer, stopped in the middle')
     const second = await stopped(streams[1])
     say('')
-    return judge([...first, ...second], written)
+    return checkReaders([...first, ...second], written)
   } finally {
     for (const id of streams) await engine.delete(id)
     await server.close()
@@ -98,7 +98,7 @@ export async function tell({ engine, source, rate: wanted, redis }) {
   }
 }
 
-/** One reader of a stream: follows it over HTTP, may leave, and goes on from its cursor. */
+/** One reader of a stream: follows it over HTTP, may leave, and continues from its cursor. */
 class Reader {
   /** @type {{ seq: number, data: string }[]} */
   seen = []
@@ -219,7 +219,7 @@ async function* eventsOf(response, patience) {
  * @param {Reader[]} all
  * @param {Map<string, string[]>} written
  */
-function judge(all, written) {
+function checkReaders(all, written) {
   const wrong = all.flatMap((reader) => {
     const difference = reader.differsFrom(written.get(reader.id) ?? [])
     return difference === undefined ? [] : [`   ${reader.name} (${reader.id}): ${difference}`]

@@ -9,7 +9,7 @@ const engine = createEngine({ closeOnSignals: ['SIGTERM', 'SIGINT'] })
 const app = express()
 
 app.post('/chats/:id', async (req, res) => {
-  // The answer goes on whoever listens; `cancel` says that this response does not.
+  // The answer continues whether or not anybody reads it; this response does not read it.
   await engine.pipe(req.params.id, answer).cancel()
   res.status(202).end()
 })

@@ -9,7 +9,7 @@ const engine = createEngine({ closeOnSignals: ['SIGTERM', 'SIGINT'] })
 const app = fastify()
 
 app.post('/chats/:id', async (request, reply) => {
-  // The answer goes on whoever listens; `cancel` says that this response does not.
+  // The answer continues whether or not anybody reads it; this response does not read it.
   await engine.pipe(request.params.id, answer).cancel()
   reply.code(202)
 })

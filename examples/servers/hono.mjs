@@ -10,7 +10,7 @@ const engine = createEngine({ closeOnSignals: ['SIGTERM', 'SIGINT'] })
 const app = new Hono()
 
 app.post('/chats/:id', async (c) => {
-  // The answer goes on whoever listens; `cancel` says that this response does not.
+  // The answer continues whether or not anybody reads it; this response does not read it.
   await engine.pipe(c.req.param('id'), answer).cancel()
   return c.body(null, 202)
 })

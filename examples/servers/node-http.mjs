@@ -11,7 +11,7 @@ const server = createServer(async (req, res) => {
   const [, id, stream] = /^\/chats\/([^/?]+)(\/stream)?/.exec(req.url ?? '') ?? []
   try {
     if (id && req.method === 'POST') {
-      // The answer goes on whoever listens; `cancel` says that this response does not.
+      // The answer continues whether or not anybody reads it; this response does not read it.
       await engine.pipe(id, answer).cancel()
       res.writeHead(202).end()
     } else if (id && stream && req.method === 'GET') {

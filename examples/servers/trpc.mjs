@@ -19,7 +19,7 @@ const chat = z.object({ id: z.string() })
 
 const router = t.router({
   start: t.procedure.input(chat).mutation(async ({ input }) => {
-    // The answer goes on whoever listens; `cancel` says that nobody does here.
+    // The answer continues whether or not anybody reads it; here, nobody does.
     await engine.pipe(input.id, answer).cancel()
   }),
 

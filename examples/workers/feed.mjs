@@ -1,6 +1,6 @@
 // What a worker does with a question: it asks a model whose own stream can be resumed, and feeds the answer into a stream of Tidemark's.
 //
-// Whichever worker gets the job again, because the one before has died, stands still or was redeployed, goes on in the same answer:
+// Whichever worker gets the job again, because the one before has died, stands still or was redeployed, continues the same answer:
 // Tidemark fences the worker before (`ifActive: 'continue'`), and the model is asked for what follows the last chunk that is there.
 // Each chunk has the model's own number with it, so nothing is lost and nothing comes twice.
 
@@ -12,9 +12,9 @@
  */
 export async function feed(engine, openai, streamId, question) {
   const producer = await engine.produce(streamId, { ifActive: 'continue', ifEnded: 'error' })
-  const place = producer.continued === undefined ? undefined : await placeIn(engine.log(streamId))
-  let id = place?.id
-  let last = place?.last
+  const before = producer.continued === undefined ? undefined : await positionIn(engine.log(streamId))
+  let id = before?.id
+  let last = before?.last
   producer.signal.addEventListener('abort', () => {
     // Stop was pressed. A worker that was only replaced leaves the model to the next one.
     const isStopped = producer.signal.reason.code === 'ERR_STOPPED'
@@ -52,7 +52,7 @@ export async function feed(engine, openai, streamId, question) {
 }
 
 /** How far the worker before has come. @param {import('tidemark').Log} log */
-async function placeIn(log) {
+async function positionIn(log) {
   const first = await log.page({ from: 0, limit: 1 })
   const last = await log.page({ from: -1 })
   return { id: first.chunks[0]?.json().id, last: last.chunks.at(-1)?.json().n }

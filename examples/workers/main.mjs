@@ -25,7 +25,7 @@ const killing = (async () => {
     await sleep(1_000)
     if (isOver) return
     worker.kill('SIGKILL')
-    process.stdout.write('\n[the worker was killed, another one goes on]\n')
+    process.stdout.write('\n[the worker was killed, another one continues]\n')
     worker = start()
   }
 })()

@@ -19,7 +19,7 @@ export async function startModel(words, { paceMs = 20, port = 0 } = {}) {
       await new Promise((resolve) => server.close(resolve))
     },
   }
-  /** When each response began: it goes on, whoever listens. @type {Map<string, number>} */
+  /** When each response began: it continues, whoever listens. @type {Map<string, number>} */
   const begun = new Map()
 
   /** @param {string} id @param {number} number */

@@ -154,7 +154,7 @@ impl Records {
     }
 
     fn push_seq(&mut self, seq: u64) {
-        #[allow(clippy::cast_possible_truncation, reason = "the low half is meant")]
+        #[expect(clippy::cast_possible_truncation, reason = "the low half is meant")]
         self.push(seq as u32);
         self.push(word((seq >> 32) as usize));
     }

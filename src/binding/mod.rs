@@ -3,7 +3,7 @@
 //! Hot calls are free functions on a numeric handle: a class method costs ten times as much. Nothing asynchronous crosses;
 //! an operation's answer is a record of a later drain.
 
-#![allow(
+#![expect(
     clippy::needless_pass_by_value,
     reason = "a JavaScript string arrives as a String; napi knows no borrowed one"
 )]
@@ -148,7 +148,7 @@ pub fn append(
 /// The cost of a producer's queue.
 #[napi(catch_unwind)]
 pub fn depth(engine_handle: u32, producer: u32) -> Result<f64> {
-    #[allow(clippy::cast_precision_loss, reason = "a queue is smaller than 2^53 bytes")]
+    #[expect(clippy::cast_precision_loss, reason = "a queue is smaller than 2^53 bytes")]
     Ok(engine(engine_handle)?.engine.depth(producer) as f64)
 }
 

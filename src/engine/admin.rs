@@ -7,7 +7,7 @@ use crate::{
     Result, StreamId,
     legacy::Ask,
     model::connection::Credentials,
-    store::{Found, ListCursor, Sweep},
+    store::{Found, ListCursor, OwnerCheck, Sweep},
 };
 
 impl Engine {
@@ -84,18 +84,19 @@ impl Engine {
         Ok(Reply::Swept(swept))
     }
 
-    /// Removes a stream.
-    pub async fn delete(self, stream: StreamId) -> Result<Reply> {
+    /// Removes a stream; with an owner, only if it may.
+    pub async fn delete(self, stream: StreamId, owner: Option<String>) -> Result<Reply> {
+        let check = owner.map_or(OwnerCheck::Internal, |owner| OwnerCheck::Caller(Some(owner)));
         let was_there = self
             .context
-            .ask_unless_away(|store| store.delete(&stream))
+            .ask_unless_away(|store| store.remove(&stream, &check))
             .await?;
         tracing::info!(%stream, was_there, "deleted");
         Ok(Reply::Deleted(was_there))
     }
 
     /// Answers an [`Event::Ask`](super::events::Event::Ask): with credentials, or with why there are none.
-    #[allow(clippy::unused_async, reason = "a request like all others")]
+    #[expect(clippy::unused_async, reason = "a request like all others")]
     pub async fn credentials(self, ask: u32, answer: Result<Credentials, String>) -> Result<Reply> {
         self.registry.answer(ask, answer);
         Ok(Reply::Unit)

@@ -28,7 +28,7 @@ const IN_A_TURN: usize = 256;
 /// The most pages that are read at the same time, so that ten thousand repairs after a reconnect do not flood the store.
 const CONCURRENT_READS: usize = 64;
 
-/// See the module.
+/// What the parts of one engine share.
 pub struct Context {
     pub(super) config: Config,
     pub(super) store: OnceLock<Opened>,
@@ -74,7 +74,7 @@ impl Context {
         &self.config
     }
 
-    #[allow(
+    #[expect(
         clippy::expect_used,
         reason = "set before the engine is handed out; nothing else can reach it"
     )]

@@ -53,7 +53,7 @@ pub enum Reply {
     Produced {
         /// By which the host names the producer in later calls and in its events.
         producer: Handle,
-        /// What it writes to: one of its own, or the one that it has joined or goes on with.
+        /// What it writes to: one of its own, or the one that it has joined or continues.
         generation: Ulid,
         /// The seq of the last chunk that others have written to it before, if there is one.
         continued: Option<u64>,

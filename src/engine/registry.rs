@@ -32,7 +32,7 @@ use crate::{
     util::sync::lock,
 };
 
-/// See the module.
+/// Everything of one engine that messages of the store may be about.
 pub(super) struct Registry {
     pub(super) context: Arc<Context>,
     pub(super) hubs: Arc<Hubs>,

@@ -9,8 +9,10 @@ use std::{
 use super::{produce::producer::Producer, read::hub::Hub, registry::Registry};
 use crate::{StreamId, store::MOST_LOOKS, util::sync::lock};
 
-/// What has happened to a stream without a word is found out within this.
+/// What has happened to a stream without a word is found out within this, unless there are too many to look at.
 const LOOK: Duration = Duration::from_secs(10);
+/// The least time between two looks at `MOST_LOOKS` streams each: what quiet streams may cost the store, however many they are.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 /// Nothing is renewed more often.
 const SHORTEST: Duration = Duration::from_millis(50);
 
@@ -59,7 +61,7 @@ pub(super) async fn find_changed(registry: Weak<Registry>) {
         let quiet = quiet(&strong);
         drop(strong);
         let looks = quiet.chunks(MOST_LOOKS);
-        let pause = LOOK / u32::try_from(looks.len().max(1)).unwrap_or(u32::MAX);
+        let pause = between(looks.len());
         for some in looks {
             let Some(strong) = registry.upgrade() else { return };
             look(&strong, some).await;
@@ -70,6 +72,11 @@ pub(super) async fn find_changed(registry: Weak<Registry>) {
             tokio::time::sleep(LOOK).await;
         }
     }
+}
+
+/// The pause after each of so many looks.
+fn between(looks: usize) -> Duration {
+    (LOOK / u32::try_from(looks.max(1)).unwrap_or(u32::MAX)).max(BETWEEN_LOOKS)
 }
 
 fn quiet(registry: &Registry) -> Vec<Quiet> {
@@ -108,5 +115,18 @@ async fn look(registry: &Registry, some: &[Quiet]) {
             producer.renew_if_idle(Duration::ZERO);
         }
         hub.doubt();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_streams_are_looked_at_every_ten_seconds_and_many_not_oftener_than_256_a_second() {
+        assert_eq!(between(1), LOOK);
+        assert_eq!(between(4), LOOK / 4);
+        assert_eq!(between(10), BETWEEN_LOOKS);
+        assert_eq!(between(40), BETWEEN_LOOKS);
     }
 }

@@ -1,60 +1,31 @@
 //! A server's command connection: made on demand, shared by all operations, replaced when it fails.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use redis::{Cmd, RedisError, RedisResult, Value};
-use tokio::{
-    sync::{Notify, watch},
-    time::{Instant, timeout},
-};
+use tokio::time::{Instant, timeout};
 
 use super::{
     connect::{Connection, Server},
     failure::{Failure, is_answer, is_refusal, says, words},
-    health::{ConnectionHealth, Part, Status},
+    health::{ConnectionHealth, Part},
     job::{Job, Timeouts},
+    link::{Link, Numbered},
+    optional_right::OptionalRight,
     primary::{Primary, PrimaryLease},
     pulse::{PING_EVERY, PROOF, Pulse, patience},
     script::Call,
-    spare::Spare,
 };
 use crate::{Error, Result, util::backoff::Backoff};
 
 pub struct Commands {
     primary: Arc<Primary>,
-    /// What errors name.
-    address: String,
     health: Arc<ConnectionHealth>,
+    part: Part,
     /// Its server shares this machine's cores.
     is_here: bool,
-    part: Part,
-    link: watch::Sender<Link>,
-    /// Operations that wait for the connection.
-    waiting: AtomicUsize,
-    /// Channels that are listened to.
-    listened: AtomicUsize,
-    wake: Notify,
+    link: Link,
     pulse: Pulse,
-}
-
-enum Link {
-    Down {
-        /// Attempts that failed since the connection was lost.
-        attempts: u64,
-        permanent: bool,
-        reason: String,
-    },
-    Up {
-        serial: u64,
-        connection: Connection,
-    },
-    Closed,
 }
 
 impl Commands {
@@ -62,17 +33,9 @@ impl Commands {
         Self {
             is_here: primary.named().iter().all(Server::is_here),
             primary,
-            address,
+            link: Link::new(address, health.clone(), part),
             health,
             part,
-            link: watch::Sender::new(Link::Down {
-                attempts: 0,
-                permanent: false,
-                reason: String::new(),
-            }),
-            waiting: AtomicUsize::new(0),
-            listened: AtomicUsize::new(0),
-            wake: Notify::new(),
             pulse: Pulse::new(),
         }
     }
@@ -91,7 +54,7 @@ impl Commands {
             Job::Command { command, .. } => return self.send(operation, asking, command, timeouts).await,
             Job::Script(call) => call,
         };
-        let pings = || self.is_here && call.script.publishes() && self.health.may(Spare::PING);
+        let pings = || self.is_here && call.script.publishes() && self.health.may(OptionalRight::PING);
         let first = asking.or_else(|| pings().then_some("PING"));
         let mut reply = self.send(operation, first, &call.by_hash(), timeouts).await?;
         if matches!(&reply, Err(error) if error.code() == Some("NOSCRIPT")) {
@@ -109,55 +72,46 @@ impl Commands {
 
     /// What errors name.
     pub fn address(&self) -> &str {
-        &self.address
+        self.link.address()
     }
 
     /// Waits for a connection.
     pub async fn connect(&self, timeouts: Timeouts) -> Result<()> {
-        self.connection(timeouts).await.map(drop)
+        self.link.connection(timeouts.connect).await.map(drop)
     }
 
     /// Whether there is a connection now.
     pub fn is_up(&self) -> bool {
-        matches!(&*self.link.borrow(), Link::Up { .. })
+        self.link.is_up()
     }
 
     /// Whether there was a connection, or an attempt to make one, and there is none.
     pub fn is_lost(&self) -> bool {
-        matches!(&*self.link.borrow(), Link::Down { reason, .. } if !reason.is_empty())
+        self.link.is_lost()
     }
 
     /// Sets how many channels are listened to. While there are any, a lost connection is made again automatically.
     pub fn listened(&self, channels: usize) {
-        self.listened.store(channels, Ordering::Relaxed);
-        if channels > 0 {
-            self.wake.notify_one();
-        }
+        self.link.listened(channels);
     }
 
     /// Closes the connection for good.
     pub fn close(&self) {
-        self.link.send_replace(Link::Closed);
+        self.link.close();
     }
 
     /// A retryable [`Error::Connection`].
     pub fn error(&self, reason: String) -> Error {
-        Error::Connection {
-            address: self.address.clone(),
-            reason,
-            permanent: false,
-        }
+        self.link.error(reason)
     }
 
     /// Keeps a connection for as long as one is needed. There is one such task, so there is one attempt at a time.
     pub async fn keep(self: Arc<Self>, patience: Duration) {
-        self.interest().await;
+        self.link.interest().await;
         for serial in 0.. {
             let (connection, lease) = self.dial(patience).await;
             self.pulse.heard();
-            self.link.send_replace(Link::Up { serial, connection });
-            self.health.set(self.part, Status::Up, "");
-            tracing::info!(server = self.address, connection = "commands", "connected");
+            self.link.connected((serial, connection));
             self.watch(serial, lease).await;
         }
     }
@@ -172,12 +126,12 @@ impl Commands {
             };
             match attempt {
                 Ok(connection) => return connection,
-                Err(failure) => self.failed(failure),
+                Err(failure) => self.link.failed(failure),
             }
-            if self.has_interest() {
+            if self.link.has_interest() {
                 tokio::time::sleep(backoff.next_delay()).await;
             } else {
-                self.interest().await;
+                self.link.interest().await;
             }
         }
     }
@@ -219,13 +173,12 @@ impl Commands {
 
     /// Returns when the connection has been discarded.
     async fn watch(&self, serial: u64, mut lease: PrimaryLease) {
-        let mut link = self.link.subscribe();
         let mut pause = PING_EVERY;
         loop {
             tokio::select! {
-                _ = link.wait_for(|link| !matches!(link, Link::Up { serial: current, .. } if *current == serial)) => return,
+                () = self.link.discarded(serial) => return,
                 () = &mut lease => {
-                    self.discard(serial, "another server is the primary now");
+                    self.link.discard(serial, "another server is the primary now");
                     return;
                 }
                 () = self.check(&mut pause) => {}
@@ -240,18 +193,15 @@ impl Commands {
         tokio::time::sleep(*pause).await;
         let limit = patience(since, *pause);
         *pause = self.pulse.pause();
-        if self.listened.load(Ordering::Relaxed) > 0 {
+        if self.link.is_listened() {
             // This task makes the connections, so it must not wait for one.
-            let up = match &*self.link.borrow() {
-                Link::Up { serial, connection } => Some((*serial, connection.clone())),
-                _ => None,
-            };
+            let up = self.link.now();
             let ping = redis::cmd("PING");
             let ping = async {
                 if let Some(up) = up.filter(|_| self.pulse.is_due(*pause)) {
                     // A server that refuses it is alive.
                     if let Ok(Err(error)) = self.exchange(up, "ping", None, &ping, limit).await {
-                        self.note_refusal(Spare::PING, &error);
+                        self.note_refusal(OptionalRight::PING, &error);
                     }
                 }
             };
@@ -267,7 +217,7 @@ impl Commands {
         match timeout(PROOF, connection.send_packed_command(&ping)).await {
             Err(_) => {
                 let reason = format!("no sign of life within {} ms after a silence", PROOF.as_millis());
-                self.discard(serial, &reason);
+                self.link.discard(serial, &reason);
                 self.error(reason)
             }
             // If the connection fails, the command that was sent at the same time reports it.
@@ -284,7 +234,7 @@ impl Commands {
         command: &Cmd,
         timeouts: Timeouts,
     ) -> Result<Result<Value, RedisError>> {
-        let (serial, connection) = self.connection(timeouts).await?;
+        let (serial, connection) = self.link.connection(timeouts.connect).await?;
         self.pulse.used();
         let is_silent = self.pulse.is_silent();
         let up = (serial, connection.clone());
@@ -300,7 +250,7 @@ impl Commands {
 
     async fn exchange(
         &self,
-        (serial, mut connection): (u64, Connection),
+        (serial, mut connection): Numbered,
         operation: &'static str,
         first: Option<&'static str>,
         command: &Cmd,
@@ -314,7 +264,8 @@ impl Commands {
         };
         let Ok(reply) = timeout(limit, answer).await else {
             let milliseconds = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
-            self.discard(serial, &format!("no answer within {milliseconds} ms"));
+            self.link
+                .discard(serial, &format!("no answer within {milliseconds} ms"));
             return Err(Error::Timeout {
                 operation,
                 milliseconds,
@@ -329,76 +280,15 @@ impl Commands {
             Err(error) if is_answer(&error) => {
                 if says(&error, "READONLY") {
                     // This node is no longer the primary; the name may lead to the new one.
-                    self.discard(serial, &words(&error));
+                    self.link.discard(serial, &words(&error));
                 }
                 Ok(Err(error))
             }
             Err(error) => {
                 let reason = words(&error);
-                self.discard(serial, &reason);
+                self.link.discard(serial, &reason);
                 Err(self.error(reason))
             }
-        }
-    }
-
-    async fn connection(&self, timeouts: Timeouts) -> Result<(u64, Connection)> {
-        let tried = match &*self.link.borrow() {
-            Link::Up { serial, connection } => return Ok((*serial, connection.clone())),
-            Link::Closed => return Err(Error::Closed),
-            Link::Down { attempts, .. } => *attempts,
-        };
-        let _waiting = Waiting::new(self);
-        let mut link = self.link.subscribe();
-        let settled = link.wait_for(|link| match link {
-            Link::Down {
-                attempts, permanent, ..
-            } => *permanent && *attempts > tried,
-            _ => true,
-        });
-        match timeout(timeouts.connect, settled).await {
-            Ok(Ok(link)) => match &*link {
-                Link::Up { serial, connection } => Ok((*serial, connection.clone())),
-                // Wait for a connection, or for a failure that waiting does not help against.
-                Link::Down { reason, .. } => Err(Error::Connection {
-                    address: self.address.clone(),
-                    reason: reason.clone(),
-                    permanent: true,
-                }),
-                Link::Closed => Err(Error::Closed),
-            },
-            Ok(Err(_)) => Err(Error::Closed),
-            Err(_) => {
-                let reason = match &*self.link.borrow() {
-                    Link::Down { reason, .. } if !reason.is_empty() => reason.clone(),
-                    _ => Failure::late(timeouts.connect).reason,
-                };
-                Err(self.error(reason))
-            }
-        }
-    }
-
-    /// Drops a connection, unless it has been replaced already. Operations that wait for their answers keep it open
-    /// until they have them or give up.
-    fn discard(&self, serial: u64, why: &str) {
-        let discarded = self.link.send_if_modified(|link| {
-            let current = matches!(link, Link::Up { serial: current, .. } if *current == serial);
-            if current {
-                *link = Link::Down {
-                    attempts: 0,
-                    permanent: false,
-                    reason: why.to_owned(),
-                };
-            }
-            current
-        });
-        if discarded {
-            tracing::warn!(
-                server = self.address,
-                connection = "commands",
-                cause = why,
-                "connection lost"
-            );
-            self.health.set(self.part, Status::Lost, why);
         }
     }
 
@@ -420,7 +310,7 @@ impl Commands {
                 if first == "ASKING" {
                     return Err(error);
                 }
-                self.note_refusal(Spare::PING, &error);
+                self.note_refusal(OptionalRight::PING, &error);
             }
             _ => {}
         }
@@ -428,61 +318,10 @@ impl Commands {
     }
 
     /// Notes that an optional right is refused, if the error says so.
-    fn note_refusal(&self, spare: Spare, error: &RedisError) {
+    fn note_refusal(&self, right: OptionalRight, error: &RedisError) {
         let said = words(error);
         if is_refusal(&said) {
-            self.health.refused(spare, &self.address, &said);
+            self.health.refused(right, self.address(), &said);
         }
-    }
-
-    fn failed(&self, failure: Failure) {
-        tracing::warn!(
-            server = self.address,
-            connection = "commands",
-            cause = failure.reason,
-            "cannot connect"
-        );
-        self.health.set(self.part, Status::Failed, &failure.reason);
-        self.link.send_if_modified(|link| {
-            let Link::Down {
-                attempts,
-                permanent,
-                reason,
-            } = link
-            else {
-                return false;
-            };
-            *attempts += 1;
-            *permanent = failure.permanent && !self.health.has_worked();
-            *reason = failure.reason;
-            true
-        });
-    }
-
-    fn has_interest(&self) -> bool {
-        self.waiting.load(Ordering::Relaxed) + self.listened.load(Ordering::Relaxed) > 0
-    }
-
-    async fn interest(&self) {
-        while !self.has_interest() {
-            self.wake.notified().await;
-        }
-    }
-}
-
-/// Counts an operation among those that wait, also when it is given up.
-struct Waiting<'a>(&'a Commands);
-
-impl<'a> Waiting<'a> {
-    fn new(commands: &'a Commands) -> Self {
-        commands.waiting.fetch_add(1, Ordering::Relaxed);
-        commands.wake.notify_one();
-        Self(commands)
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -17,8 +17,8 @@ use super::{
     dial::{self, Family, ServerAddress, Wire},
     failure::{Failure, advised, is_refusal, words},
     health::ConnectionHealth,
+    optional_right::OptionalRight,
     script::Library,
-    spare::Spare,
     tls::Tls,
 };
 
@@ -145,19 +145,19 @@ impl Server {
             let mut name = redis::cmd("CLIENT");
             name.arg("SETNAME").arg("tidemark");
             // Sent alone: a server that wants a password says so, but closes the connection if it gets a long script first.
-            if self.access.health.may(Spare::NAME) {
-                self.usable(Spare::NAME, connection.send_packed_command(&name).await?)?;
+            if self.access.health.may(OptionalRight::NAME) {
+                self.usable(OptionalRight::NAME, connection.send_packed_command(&name).await?)?;
             }
             let mut pipeline = redis::pipe();
             let mut sent = Vec::new();
-            if as_primary && self.access.health.may(Spare::ROLE) {
+            if as_primary && self.access.health.may(OptionalRight::ROLE) {
                 pipeline.cmd("ROLE");
-                sent.push(Spare::ROLE);
+                sent.push(OptionalRight::ROLE);
             }
-            if self.access.health.may(Spare::LOAD) {
+            if self.access.health.may(OptionalRight::LOAD) {
                 for script in &self.access.library.scripts {
                     pipeline.cmd("SCRIPT").arg("LOAD").arg(script.source);
-                    sent.push(Spare::LOAD);
+                    sent.push(OptionalRight::LOAD);
                 }
             }
             if pipeline.is_empty() {
@@ -166,12 +166,12 @@ impl Server {
             let replies = connection
                 .send_packed_commands(&pipeline, 0, pipeline.len())
                 .await?;
-            for (spare, reply) in sent.into_iter().zip(replies) {
+            for (right, reply) in sent.into_iter().zip(replies) {
                 if is_replica(&reply) {
                     let reason = "this server is a replica".to_owned();
                     return Err((ErrorKind::Server(ServerErrorKind::ReadOnly), "", reason).into());
                 }
-                self.usable(spare, reply)?;
+                self.usable(right, reply)?;
             }
             tracing::debug!(scripts = self.access.library.scripts.len(), "scripts loaded");
             Ok(connection)
@@ -184,7 +184,7 @@ impl Server {
         self.attempt(patience, async {
             let (settings, wire) = self.open(patience).await?;
             let (mut sink, stream) = PubSub::new(&settings, wire).await?.split();
-            self.usable(Spare::PING, sink.ping().await?)?;
+            self.usable(OptionalRight::PING, sink.ping().await?)?;
             Ok((sink, stream))
         })
         .await
@@ -206,24 +206,24 @@ impl Server {
     }
 
     /// A missing right to name the connection or to load scripts does not matter; a server that refuses everything does.
-    fn usable(&self, spare: Spare, reply: Value) -> RedisResult<()> {
-        self.note_refusal(spare, &reply);
+    fn usable(&self, right: OptionalRight, reply: Value) -> RedisResult<()> {
+        self.note_refusal(right, &reply);
         refusing_everything(reply)
     }
 
     /// Notes that an optional right is refused, if that is the server's reply.
-    pub fn note_refusal(&self, spare: Spare, reply: &Value) {
+    pub fn note_refusal(&self, right: OptionalRight, reply: &Value) {
         if let Err(error) = reply.clone().extract_error() {
             let said = words(&error);
             if is_refusal(&said) {
-                self.access.health.refused(spare, &self.address, &said);
+                self.access.health.refused(right, &self.address, &said);
             }
         }
     }
 
     /// Whether an optional right may be tried.
-    pub fn may(&self, spare: Spare) -> bool {
-        self.access.health.may(spare)
+    pub fn may(&self, right: OptionalRight) -> bool {
+        self.access.health.may(right)
     }
 
     async fn connection(&self, patience: Duration) -> RedisResult<Connection> {

@@ -14,7 +14,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{observer::Observer, spare::Spare};
+use super::{observer::Observer, optional_right::OptionalRight};
 use crate::{
     model::connection::{ConnectionState, Credentials},
     util::sync::lock,
@@ -204,8 +204,8 @@ impl ConnectionHealth {
     }
 
     /// Whether something may be tried: not so for a while after it was refused.
-    pub fn may(&self, spare: Spare) -> bool {
-        let bit = spare.bit();
+    pub fn may(&self, right: OptionalRight) -> bool {
+        let bit = right.bit();
         if self.left_out.load(Ordering::Relaxed) & bit == 0 {
             return true;
         }
@@ -218,16 +218,16 @@ impl ConnectionHealth {
     }
 
     /// Notes that the server has refused this user a right, and notifies the stores the first time.
-    pub fn refused(&self, spare: Spare, by: &str, said: &str) {
+    pub fn refused(&self, right: OptionalRight, by: &str, said: &str) {
         let observers = {
             let mut inner = self.lock();
-            self.left_out.fetch_or(spare.bit(), Ordering::Relaxed);
-            if inner.refused.insert(spare.bit(), Instant::now()).is_some() {
+            self.left_out.fetch_or(right.bit(), Ordering::Relaxed);
+            if inner.refused.insert(right.bit(), Instant::now()).is_some() {
                 return;
             }
             inner.observers.clone()
         };
-        let Spare { what, without, .. } = spare;
+        let OptionalRight { what, without, .. } = right;
         let warning = format!(
             "{by} does not allow this user {what} ({said}): {without}. `npx tidemark doctor` tries all rights"
         );

@@ -12,8 +12,8 @@ use tokio::sync::watch;
 use super::{
     connect::{Connection, Server},
     failure::Failure,
+    optional_right::OptionalRight,
     script::Library,
-    spare::Spare,
 };
 
 pub enum Primary {
@@ -179,7 +179,7 @@ impl Sentinels {
     async fn ask(&self, sentinel: &Server, patience: Duration) -> Result<WatchedPrimary, Failure> {
         let mut questions = redis::pipe();
         let all = ["GET-MASTER-ADDR-BY-NAME", "MASTER"];
-        let asked = if sentinel.may(Spare::SENTINEL_MASTER) {
+        let asked = if sentinel.may(OptionalRight::SENTINEL_MASTER) {
             &all[..]
         } else {
             &all[..1]
@@ -189,7 +189,7 @@ impl Sentinels {
         }
         let replies = sentinel.ask(&questions, patience).await?;
         if let Some(master) = replies.get(1) {
-            sentinel.note_refusal(Spare::SENTINEL_MASTER, master);
+            sentinel.note_refusal(OptionalRight::SENTINEL_MASTER, master);
         }
         answer(replies).ok_or_else(|| Failure::passing(format!("it does not know {:?}", self.name)))
     }

@@ -11,8 +11,8 @@ use super::{
     failure::{Failure, is_refusal, words},
     health::ConnectionHealth,
     job::{Job, Timeouts},
+    optional_right::OptionalRight,
     slots::{Address, ranges},
-    spare::Spare,
 };
 
 /// How long a server may take to answer.
@@ -52,7 +52,7 @@ pub async fn ask(commands: &Commands, server: &Server, health: &ConnectionHealth
         reply.map_err(|error| Failure::passing(words(&error)))
     };
     let [info, slots] = questions();
-    let (info, slots) = if health.may(Spare::CLUSTER_INFO) {
+    let (info, slots) = if health.may(OptionalRight::CLUSTER_INFO) {
         tokio::join!(answer(&info), answer(&slots))
     } else {
         (Ok(Value::Nil), answer(&slots).await)
@@ -60,7 +60,7 @@ pub async fn ask(commands: &Commands, server: &Server, health: &ConnectionHealth
     if let Err(Failure { reason, .. }) = &info
         && is_refusal(reason)
     {
-        health.refused(Spare::CLUSTER_INFO, server.address(), reason);
+        health.refused(OptionalRight::CLUSTER_INFO, server.address(), reason);
     }
     table(&info.unwrap_or(Value::Nil), slots?, server.host()).map_err(|failure| failure.of(server.address()))
 }

@@ -24,11 +24,11 @@ use tokio::{
 use super::{
     failure::{Failure, is_refusal, refused, words},
     health::{ConnectionHealth, Part, Status},
+    optional_right::OptionalRight,
     primary::{PrimaryLease, Subscription},
     pulse::{PING_AT_LEAST, PING_EVERY, PROOF, Pulse, patience},
     request::{Recipient, Request},
     servers::Servers,
-    spare::Spare,
 };
 use crate::{Result, util::backoff::Backoff};
 
@@ -54,9 +54,9 @@ pub struct Subscriber {
     servers: Arc<Servers>,
     health: Arc<ConnectionHealth>,
     requests: mpsc::UnboundedReceiver<Request>,
-    /// The wanted channels.
+    /// Those that somebody listens to.
     channels: HashMap<String, Channel>,
-    /// The subscribed channels.
+    /// Those to which this connection is subscribed.
     subscribed: HashSet<String>,
     /// Channels that may be in one of the two and not in the other, once there is a connection.
     changed: VecDeque<String>,
@@ -282,10 +282,10 @@ impl Subscriber {
         let (health, servers) = (self.health.clone(), self.servers.clone());
         Some(Box::pin(async move {
             let work = async {
-                if !leave.is_empty() && health.may(Spare::UNSUBSCRIBE) {
+                if !leave.is_empty() && health.may(OptionalRight::UNSUBSCRIBE) {
                     match sink.unsubscribe(&leave).await {
                         Err(error) if is_refusal(&words(&error)) => {
-                            health.refused(Spare::UNSUBSCRIBE, servers.address(), &words(&error));
+                            health.refused(OptionalRight::UNSUBSCRIBE, servers.address(), &words(&error));
                         }
                         done => done?,
                     }

@@ -30,7 +30,7 @@ const MAX_OPEN_BYTES: usize = 256 * 1024;
 /// Takes the chunk that is to be written, with its cursor unless it is a repeated start.
 pub type Write<'a> = dyn FnMut(Option<Cursor>, Chunk<'_>) + 'a;
 
-/// See the module.
+/// Joins the adjacent deltas of one replay.
 #[derive(Debug, Clone, Default)]
 pub struct Merge {
     /// Chunks up to here have been seen by the client.

@@ -35,7 +35,10 @@ use ulid::Ulid;
 
 use super::{
     forks::{ForkList, Forks, Stage, Staged},
-    groups::{Dead, Finished, GroupStatus, Item, OpenGeneration, Overdue, Resolve, Take, Taken, Work},
+    groups::{
+        Dead, Finished, GroupStatus, Item, OpenGeneration, Overdue, Repeat, Repeated, Resolve, Take, Taken,
+        Work,
+    },
     logs::{LogWrite, LogWritten},
     quiet::Known,
     restore::Restore,
@@ -81,7 +84,7 @@ pub enum LiveMessage {
         /// How it ended.
         terminal: Terminal,
     },
-    /// A generation began, of which the first chunk is `base + 1`; or another producer goes on with it.
+    /// A generation began, of which the first chunk is `base + 1`; or another producer continues it.
     Started {
         /// Which one it is.
         generation: Ulid,
@@ -107,7 +110,7 @@ pub enum ControlMessage {
         /// The generation whose producers are suspected to be dead; a renewal shows that they are alive.
         generation: Ulid,
     },
-    /// A producer was replaced by another one, who goes on with its generation.
+    /// A producer was replaced by another one, who continues its generation.
     Replaced {
         /// What it may not write to any more.
         generation: Ulid,
@@ -158,7 +161,7 @@ pub trait Listener: Send + Sync + 'static {
 pub trait Store: Send + Sync + 'static {
     /// Connects, if there is something to connect to. Every other operation does so by itself.
     fn connect(&self) -> Pending<'_, ()>;
-    /// Begins or joins a generation, or goes on with it; the stream enters the index. Producers' control messages are listened to before.
+    /// Begins or joins a generation, or continues it; the stream enters the index. Producers' control messages are listened to before.
     /// Errors: [`crate::Error::Active`], [`crate::Error::Forbidden`], [`crate::Error::Store`] for more than
     /// [`MAX_PRODUCERS`](super::MAX_PRODUCERS) producers.
     fn start<'a>(&'a self, stream: &'a StreamId, start: &'a Start) -> Pending<'a, Started>;
@@ -260,8 +263,14 @@ pub trait Store: Send + Sync + 'static {
     }
     /// The approximate memory of a stream in the store, in bytes; `None` when it does not exist.
     fn memory<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, Option<u64>>;
-    /// Removes a stream, or anything else in its place, and ends its readers and producers; returns whether there was one.
-    fn delete<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, bool>;
+    /// Removes a stream, or anything else in its place, and ends its readers and producers; returns whether there was one. Stops that are
+    /// kept for a stream that does not exist are only removed for [`OwnerCheck::Internal`].
+    /// Errors: [`crate::Error::Forbidden`].
+    fn remove<'a>(&'a self, stream: &'a StreamId, owner: &'a OwnerCheck) -> Pending<'a, bool>;
+    /// Removes a stream, whoever owns it: see [`Store::remove`].
+    fn delete<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, bool> {
+        self.remove(stream, &OwnerCheck::Internal)
+    }
     /// Removes those of these streams that match the rule, each atomically as [`Store::delete`] does, and drops
     /// streams that are gone from the index, unless they have been started meanwhile.
     fn sweep<'a>(&'a self, streams: &'a [StreamId], rule: &'a Sweep) -> Pending<'a, Vec<Swept>>;
@@ -279,6 +288,11 @@ pub trait Store: Send + Sync + 'static {
     /// Delivers items to a consumer; `None` when the stream does not exist.
     /// Errors: [`crate::Error::Forbidden`], [`crate::Error::Store`] for more than [`MAX_GROUPS`](super::groups::MAX_GROUPS) groups.
     fn take<'a>(&'a self, work: Work<'a>, take: &'a Take) -> Pending<'a, Option<Taken>>;
+    /// What was delivered to a consumer that it has not resolved. It is held for as long again, and does not count as delivered again.
+    /// A store whose answers are never lost has nothing to do here. Errors: [`crate::Error::Forbidden`].
+    fn repeat<'a>(&'a self, _work: Work<'a>, _repeat: &'a Repeat) -> Pending<'a, Repeated> {
+        Box::pin(std::future::ready(Ok(Repeated::default())))
+    }
     /// Resolves items. Errors: [`crate::Error::Forbidden`].
     fn resolve<'a>(&'a self, work: Work<'a>, resolve: &'a Resolve) -> Pending<'a, ()>;
     /// Lists dead letters, in the order of the work. Errors: [`crate::Error::Forbidden`].

@@ -108,11 +108,11 @@ pub struct Stage {
 pub enum StagePart {
     /// The first step: removes what other attempts have staged.
     Begin,
-    /// The next chunks.
+    /// Chunks that follow the ones that are staged.
     Frame {
         /// The seq of the last one.
         last: u64,
-        /// The chunks.
+        /// Plain or compressed.
         frame: SealedFrame,
     },
     /// A piece of a large chunk that a later frame refers to.
@@ -121,7 +121,7 @@ pub enum StagePart {
         large: Reference,
         /// From 0, by one.
         index: usize,
-        /// The piece.
+        /// A part of the chunk's bytes.
         data: Bytes,
     },
 }
@@ -134,7 +134,7 @@ pub enum Staged {
         /// The ordinal that the fork will have.
         ordinal: u64,
     },
-    /// The stream exists.
+    /// The stream has been created meanwhile, so nothing can be staged for it.
     Taken,
     /// The steps before it are gone, or another attempt has begun since.
     Lost,

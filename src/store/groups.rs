@@ -97,6 +97,8 @@ pub struct Take {
     pub max_deliveries: u64,
     /// Takes first the items after this one that the consumer itself holds already; others only when there are none.
     pub own: Option<ItemId>,
+    /// The loss that an answer has told of, see [`Taken::lost`].
+    pub told: Option<Cursor>,
     /// Who asks.
     pub owner: OwnerCheck,
 }
@@ -128,14 +130,15 @@ pub struct Taken {
     pub items: Vec<Item>,
     /// The last generation has ended, and the group has resolved or given up everything.
     pub done: Option<Terminal>,
-    /// Items that were not resolved are gone with their generation; the group continues from here. Reported once.
+    /// Items that were not resolved are gone with their generation; the group continues from here. Reported until a take says that
+    /// it was ([`Take::told`]), or once by a store whose answers are never lost.
     pub lost: Option<Cursor>,
 }
 
 /// The resolution of an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Verdict {
+pub enum Resolution {
     /// It is done.
     Done,
     /// Gives it to the next consumer that takes items, as if it had not been delivered; ignored unless the consumer holds it.
@@ -146,7 +149,7 @@ pub enum Verdict {
     Drop,
 }
 
-impl Verdict {
+impl Resolution {
     /// As it is stored.
     pub(super) fn as_str(self) -> &'static str {
         match self {
@@ -166,9 +169,35 @@ pub struct Resolve {
     /// The consumer that resolves them.
     pub consumer: String,
     /// The items and their resolutions.
-    pub verdicts: Vec<(ItemId, Verdict)>,
+    pub resolutions: Vec<(ItemId, Resolution)>,
     /// Who asks.
     pub owner: OwnerCheck,
+}
+
+/// Asks once more for items that were delivered, by a consumer that may not have heard of it.
+#[derive(Debug, Clone)]
+pub struct Repeat {
+    /// The group.
+    pub group: String,
+    /// The consumer that holds them.
+    pub consumer: String,
+    /// Those after this one; the default for all.
+    pub after: ItemId,
+    /// The most items that are looked at, 1 or more.
+    pub count: usize,
+    /// As in [`Take`]: what is held for longer comes with the next take.
+    pub claim_idle: Duration,
+    /// Who asks.
+    pub owner: OwnerCheck,
+}
+
+/// The answer to [`Repeat`].
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Repeated {
+    /// What the consumer holds, in the order of the work.
+    pub items: Vec<Item>,
+    /// Where to continue, if there may be more.
+    pub after: Option<ItemId>,
 }
 
 /// Asks for dead letters.

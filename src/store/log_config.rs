@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::forks::Fork;
 
-/// See the module.
+/// The options of a log: set when it is created, and the same ever after.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LogConfig {

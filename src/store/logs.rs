@@ -46,7 +46,7 @@ pub enum IfThere {
 pub struct LogCreate {
     /// The id of its generation. Its time is replaced by that of the one before it, if that names a later one.
     pub generation: Ulid,
-    /// Its options.
+    /// The options that it keeps.
     pub config: LogConfig,
     /// How long its keys live after the last access, unless it ends at a set time.
     pub keep: Duration,
@@ -194,7 +194,7 @@ pub struct LogHead {
 /// The answer to [`LogWrite`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogWritten {
-    /// The outcome.
+    /// Whether it was written, or why not.
     pub outcome: LogOutcome,
     /// The log, if there is one.
     pub head: Option<LogHead>,

@@ -25,7 +25,7 @@ pub use doubt::{AGAIN, GRACE, PAUSE};
 pub use open::{Opened, open};
 pub use quiet::{Known, Vouched};
 pub use restore::Restore;
-pub use rights::{Lack, Rights};
+pub use rights::{MissingRight, Rights};
 pub use values::{
     Ack, Append, Appended, ConsumerStatus, Found, Head, IfActive, IfEnded, ListCursor, MAX_CONSUMERS,
     MAX_KEPT_STOPS, MAX_PAGE_FRAMES, MAX_PRODUCERS, OwnerCheck, Page, Piece, Position, Read, Renew,

@@ -11,7 +11,7 @@ use crate::{
 /// Inflating more than this is left to another thread, and so is looking through many times as much.
 const INLINE_BYTES: usize = 32 * 1024;
 
-/// See the module.
+/// A page whose frames may still have to be inflated.
 pub(super) struct RawPage {
     /// With the frames that need no decoding; they come after the others.
     pub page: Page,

@@ -8,12 +8,12 @@ pub struct Rights {
     /// How many rights were tried.
     pub tried: usize,
     /// Those that it lacks.
-    pub lacking: Vec<Lack>,
+    pub lacking: Vec<MissingRight>,
 }
 
 /// A right that the user lacks.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Lack {
+pub struct MissingRight {
     /// What for, a word of `src/store/redis/rights.txt`.
     pub need: String,
     /// As `ACL SETUSER` takes it.

@@ -59,7 +59,7 @@ pub enum IfEnded {
     Error,
 }
 
-/// Begins a generation, joins a shared one, or goes on with one.
+/// Begins a generation, joins a shared one, or continues one.
 ///
 /// Idempotent by `producer`: the same request again returns the same answer as long as that producer is registered.
 #[derive(Debug, Clone)]
@@ -94,7 +94,7 @@ pub struct Started {
     pub base: u64,
     /// The last seq at this moment: the base, or wherever a generation stands that others have begun.
     pub seq: u64,
-    /// How often the generation's only producer has been replaced by one that goes on with it.
+    /// How often the generation's only producer has been replaced by one that continues it.
     pub turn: u64,
     /// The reason of a stop that was kept for this start, or that the generation has already received.
     pub stop: Option<String>,
@@ -330,7 +330,7 @@ pub enum StopResult {
 /// one of a generation that is neither the current nor the previous one moves nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ack {
-    /// The consumer.
+    /// The reader's name for itself, the same after each reconnection.
     pub consumer: String,
     /// Everything up to here has been seen.
     pub cursor: Cursor,

@@ -22,7 +22,7 @@ impl Backoff {
 /// The duration, spread over ±25 %.
 pub fn jitter(duration: Duration) -> Duration {
     // A ULID's low bits are random; no further crate is needed for a jitter.
-    #[allow(clippy::cast_precision_loss, reason = "ten bits")]
+    #[expect(clippy::cast_precision_loss, reason = "ten bits")]
     let unit = (Ulid::new().random() & 0x3ff) as f64 / 1024.0;
     duration.mul_f64(0.75 + unit / 2.0)
 }

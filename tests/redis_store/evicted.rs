@@ -7,7 +7,7 @@ use tidemark::{
     model::ending::Outcome,
     store::{
         Ack, Appended, IfActive, MAX_CONSUMERS, OwnerCheck, Position, SharedStore, Sweep,
-        groups::{Finished, ItemId, Resolve, Subject, Take, Taken, Verdict, Work},
+        groups::{Finished, ItemId, Resolution, Resolve, Subject, Take, Taken, Work},
     },
 };
 use ulid::Ulid;
@@ -23,6 +23,7 @@ fn take(consumer: &str, count: usize) -> Take {
         claim_idle: LEASE,
         max_deliveries: 3,
         own: None,
+        told: None,
         owner: OwnerCheck::Internal,
     }
 }
@@ -39,11 +40,11 @@ fn seqs(taken: &Taken) -> Vec<u64> {
     taken.items.iter().map(|item| seq(&item.subject)).collect()
 }
 
-async fn resolve(store: &SharedStore, verdict: Verdict, ids: impl IntoIterator<Item = ItemId>) {
+async fn resolve(store: &SharedStore, resolution: Resolution, ids: impl IntoIterator<Item = ItemId>) {
     let resolve = Resolve {
         group: "g".to_owned(),
         consumer: "a".to_owned(),
-        verdicts: ids.into_iter().map(|id| (id, verdict)).collect(),
+        resolutions: ids.into_iter().map(|id| (id, resolution)).collect(),
         owner: OwnerCheck::Internal,
     };
     store.resolve(Work::Stream(&id("chat")), &resolve).await.unwrap();
@@ -119,7 +120,7 @@ async fn g9_every_key_has_a_ttl_however_it_was_made() {
             .await
             .unwrap();
         let items = taken(&store, &take("a", 9)).await.items;
-        resolve(&store, Verdict::Done, items.iter().map(|item| item.id)).await;
+        resolve(&store, Resolution::Done, items.iter().map(|item| item.id)).await;
         server.expect_ttls().await;
     }
 
@@ -181,7 +182,7 @@ async fn a_group_goes_on_whatever_was_evicted() {
             append(&store, &stream, &next(number)).await;
         }
         let items = taken(&store, &take("a", 4)).await.items;
-        resolve(&store, Verdict::Done, [items[0].id, items[1].id]).await;
+        resolve(&store, Resolution::Done, [items[0].id, items[1].id]).await;
         let mut what = Vec::new();
         for (bit, key) in all.iter().enumerate() {
             if evicted >> bit & 1 == 1 {
@@ -199,9 +200,9 @@ async fn a_group_goes_on_whatever_was_evicted() {
         };
         assert_eq!(seqs(&again), expected, "without {what:?}");
         // The consumer that had an item before may still resolve it.
-        resolve(&store, Verdict::Done, [items[2].id]).await;
-        resolve(&store, Verdict::Done, again.items.iter().map(|item| item.id)).await;
-        resolve(&store, Verdict::Done, [items[3].id]).await;
+        resolve(&store, Resolution::Done, [items[2].id]).await;
+        resolve(&store, Resolution::Done, again.items.iter().map(|item| item.id)).await;
+        resolve(&store, Resolution::Done, [items[3].id]).await;
         append(&store, &stream, &end(&a, a.generation, 9, Outcome::Complete, "")).await;
         assert!(
             taken(&store, &take("b", 9)).await.done.is_some(),
@@ -237,7 +238,7 @@ async fn a_group_s_leftovers_are_not_those_of_a_stream_that_begins_anew() {
             assert_eq!(items.len(), 30);
             let done = items[..20].iter().map(|item| item.id);
             let done = done.chain(items.iter().map(|item| item.id).filter(|_| generations > 2));
-            resolve(&store, Verdict::Done, done).await;
+            resolve(&store, Resolution::Done, done).await;
         }
         for key in evicted {
             server.run::<u64>(&format!("DEL {{tm:chat}}:{key}")).await;
@@ -247,7 +248,7 @@ async fn a_group_s_leftovers_are_not_those_of_a_stream_that_begins_anew() {
         append(&store, &stream, &batch(&b, b.generation, 1, Some(0), &["y"; 5])).await;
         let items = taken(&store, &take("b", 9)).await;
         assert_eq!(seqs(&items), [1, 2, 3, 4, 5], "without {evicted:?}");
-        resolve(&store, Verdict::Done, items.items.iter().map(|item| item.id)).await;
+        resolve(&store, Resolution::Done, items.items.iter().map(|item| item.id)).await;
         append(&store, &stream, &end(&b, b.generation, 9, Outcome::Complete, "")).await;
         assert!(taken(&store, &take("b", 9)).await.done.is_some());
         server.expect_ttls().await;
@@ -286,7 +287,7 @@ async fn a_group_that_is_ahead_of_what_was_put_back_gets_everything_again() {
     append(&store, &stream, &batch(&a, a.generation, 3, Some(0), &["x"; 3])).await;
     let items = taken(&store, &take("a", 100)).await;
     assert_eq!(seqs(&items), [1, 2, 3]);
-    resolve(&store, Verdict::Done, items.items.iter().map(|item| item.id)).await;
+    resolve(&store, Resolution::Done, items.items.iter().map(|item| item.id)).await;
     append(
         &store,
         &stream,

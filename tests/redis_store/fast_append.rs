@@ -83,6 +83,23 @@ async fn g3_fast_appends_are_as_exact_as_others() {
 }
 
 #[tokio::test]
+async fn g9_a_long_frame_is_not_appended_the_fast_way() {
+    let server = Server::start();
+    let (store, _) = open(&config(&server.url()));
+    let stream = id("chat");
+    let a = start(IfActive::Error);
+    store.start(&stream, &a).await.unwrap();
+    let long = "x".repeat(20_000);
+    for (number, chunk) in [(1, "x"), (2, "x"), (3, &*long), (4, "x")] {
+        let next = batch(&a, a.generation, number, Some(number - 1), &[chunk]);
+        assert_eq!(append(&store, &stream, &next).await, done(number));
+    }
+    // By this a page knows how many frames it may ask for at once.
+    let longest: usize = server.run("HGET {tm:chat}:meta v").await;
+    assert!(longest > 20_000, "{longest}");
+}
+
+#[tokio::test]
 async fn g7_nothing_is_kept_for_a_producer_that_has_ended() {
     let server = Server::start();
     let (store, _) = open(&config(&server.url()));

@@ -1,16 +1,16 @@
 //! Which streams a clean-up removes.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tidemark::{
     model::ending::Outcome,
-    store::{ControlMessage, Sweep, Swept},
+    store::{ControlMessage, OwnerCheck, StopResult, Sweep, Swept},
 };
 
 use crate::{
     ending::is_over,
     heard::Heard,
-    world::{Engine, LONG, World, id, terminal},
+    world::{Engine, LONG, SHORT, World, caller, code, id, owned, pass, terminal},
 };
 
 fn everything_ended() -> Sweep {
@@ -108,4 +108,55 @@ pub async fn a_live_stream_is_removed_by_force_alone(world: &World) {
     });
     here.heard.wait(&id("chat"), &told).await;
     is_over(producer, Outcome::Interrupted, "deleted").await;
+}
+
+pub async fn a_stream_is_as_old_as_its_last_chunk(world: &World) {
+    let engine = world.engine();
+    let mut producer = engine.produce(&id("chat")).await;
+    producer.write(&["one"]).await;
+    pass(3 * SHORT).await;
+    let before = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    // One of those that leave the record nearly as it is.
+    producer.write(&["two"]).await;
+    let forced = Sweep {
+        force: true,
+        older_than: 3 * SHORT,
+        ..everything_ended()
+    };
+    assert_eq!(sweep(&engine, &["chat"], &forced).await, [Swept::Live]);
+    let updated = engine.status(&id("chat")).await.expect("a status").updated_at;
+    assert!(
+        u128::from(updated) >= before.as_millis(),
+        "{updated} and {before:?}"
+    );
+    producer.renew(LONG).await;
+    assert_eq!(sweep(&engine, &["chat"], &forced).await, [Swept::Live]);
+    assert_eq!(producer.write(&["three"]).await, 3);
+}
+
+pub async fn g10_only_the_owner_deletes_as_an_owner(world: &World) {
+    let engine = world.engine();
+    let store = &engine.store;
+    let mut producer = engine.produce_as(&id("chat"), owned("alice")).await;
+    for stranger in [caller("mallory"), OwnerCheck::Caller(None)] {
+        assert_eq!(code(store.remove(&id("chat"), &stranger).await), "ERR_FORBIDDEN");
+    }
+    assert_eq!(producer.write(&["one"]).await, 1);
+    assert_eq!(store.remove(&id("chat"), &caller("alice")).await, Ok(true));
+    assert_eq!(store.remove(&id("chat"), &caller("alice")).await, Ok(false));
+    is_over(producer, Outcome::Interrupted, "deleted").await;
+
+    // What is open to everyone, and what the engine itself removes.
+    engine.produce(&id("open")).await;
+    assert_eq!(store.remove(&id("open"), &caller("mallory")).await, Ok(true));
+    engine.produce_as(&id("chat"), owned("alice")).await;
+    assert!(engine.delete(&id("chat")).await);
+
+    // Stops that are kept are others' too.
+    let alice = caller("alice");
+    let kept = store.stop(&id("later"), "enough", &alice, LONG).await;
+    assert_eq!(kept, Ok(StopResult::Kept));
+    assert_eq!(store.remove(&id("later"), &caller("mallory")).await, Ok(false));
+    let later = engine.produce_as(&id("later"), owned("alice")).await;
+    assert_eq!(later.started.stop.as_deref(), Some("enough"));
 }

@@ -4,6 +4,7 @@ use tidemark::{
     model::ending::Outcome,
     store::{Appended, ControlMessage, IfActive, IfEnded, Position, Start},
 };
+use ulid::Ulid;
 
 use crate::{
     heard::Heard,
@@ -88,7 +89,25 @@ pub async fn g4_a_batch_that_was_fast_before_is_fenced_after(world: &World) {
     assert_eq!(engine.head(&id("chat")).await.seq, 8);
 }
 
-pub async fn a_lapsed_lease_that_nobody_has_judged_is_no_end(world: &World) {
+pub async fn g4_whoever_was_replaced_is_fenced_whatever_ids_producers_have(world: &World) {
+    let (here, there) = (world.engine(), world.engine());
+    let chat = id("chat");
+    // What a producer expects of the record began with a number that was made of these.
+    let (first, second) = (Ulid::from_parts(1, 42), Ulid::from_parts(2, 42));
+    let as_producer = |producer, start| Start { producer, ..start };
+    let mut old = here.produce_as(&chat, as_producer(first, start())).await;
+    assert_eq!(old.write(&["one"]).await, 1);
+    let mut new = there.produce_as(&chat, as_producer(second, go_on())).await;
+    assert_eq!(new.write(&["two"]).await, 2);
+    // As long as the batch that may follow either, and beyond what is there.
+    old.batch += 1;
+    assert_eq!(old.try_write(&["x", "y"]).await, Appended::Fenced);
+    assert_eq!(new.write(&["three"]).await, 3);
+    let page = there.page(&chat, Position::Start).await;
+    assert_eq!(chunks(&page), numbered(&[(1, "one"), (2, "two"), (3, "three")]));
+}
+
+pub async fn a_lapsed_lease_that_nobody_has_looked_at_is_no_end(world: &World) {
     let engine = world.engine();
     let mut old = engine.produce(&id("chat")).await;
     old.write(&["one"]).await;

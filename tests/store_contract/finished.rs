@@ -7,7 +7,7 @@ use tidemark::{
     model::ending::Outcome,
     store::{
         FinishedNews, OwnerCheck,
-        groups::{Dead, Finished, Item, Resolve, Subject, Take, Verdict, Work},
+        groups::{Dead, Finished, Item, Resolution, Resolve, Subject, Take, Work},
     },
 };
 
@@ -103,7 +103,7 @@ pub async fn what_has_finished_is_queued_once_asked_for(world: &World) {
     let resolve = Resolve {
         group: "workers".to_owned(),
         consumer: "a".to_owned(),
-        verdicts: vec![(items[0].id, Verdict::Done)],
+        resolutions: vec![(items[0].id, Resolution::Done)],
         owner: OwnerCheck::Internal,
     };
     here.store.resolve(Work::Finished, &resolve).await.unwrap();

@@ -55,7 +55,8 @@ macro_rules! suite {
             starting::only_the_owner_starts_again
             continuing::g4_a_producer_goes_on_and_the_one_before_is_fenced
             continuing::g4_a_batch_that_was_fast_before_is_fenced_after
-            continuing::a_lapsed_lease_that_nobody_has_judged_is_no_end
+            continuing::g4_whoever_was_replaced_is_fenced_whatever_ids_producers_have
+            continuing::a_lapsed_lease_that_nobody_has_looked_at_is_no_end
             continuing::an_end_is_final
             continuing::only_the_owner_goes_on_and_only_with_one_s_own
             continuing::a_stop_goes_on_too
@@ -199,6 +200,8 @@ macro_rules! suite {
             cleaning::only_what_the_rule_is_about_is_removed
             cleaning::a_lapsed_generation_counts_as_ended
             cleaning::a_live_stream_is_removed_by_force_alone
+            cleaning::a_stream_is_as_old_as_its_last_chunk
+            cleaning::g10_only_the_owner_deletes_as_an_owner
             keeping::prefixes_are_apart
             keeping::any_text_is_a_stream_id
         }

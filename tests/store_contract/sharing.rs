@@ -7,7 +7,7 @@ use tidemark::{
     model::ending::Outcome,
     store::{
         OwnerCheck, Position,
-        groups::{Dead, Item, ItemId, MAX_GROUPS, Resolve, Subject, Take, Taken, Verdict, Work},
+        groups::{Dead, Item, ItemId, MAX_GROUPS, Resolution, Resolve, Subject, Take, Taken, Work},
     },
 };
 use ulid::Ulid;
@@ -23,6 +23,7 @@ pub fn take(consumer: &str, count: usize) -> Take {
         claim_idle: LONG,
         max_deliveries: 3,
         own: None,
+        told: None,
         owner: OwnerCheck::Internal,
     }
 }
@@ -50,11 +51,11 @@ impl Engine {
         seqs(&self.take(take).await.items)
     }
 
-    async fn resolve(&self, consumer: &str, verdict: Verdict, items: &[Item]) {
+    async fn resolve(&self, consumer: &str, resolution: Resolution, items: &[Item]) {
         let resolve = Resolve {
             group: "workers".to_owned(),
             consumer: consumer.to_owned(),
-            verdicts: items.iter().map(|item| (item.id, verdict)).collect(),
+            resolutions: items.iter().map(|item| (item.id, resolution)).collect(),
             owner: OwnerCheck::Internal,
         };
         let stream = chat();
@@ -125,9 +126,9 @@ pub async fn a_group_is_done_when_everything_is(world: &World) {
         Taken::default(),
         "another has them"
     );
-    engine.resolve("a", Verdict::Done, &items[..1]).await;
+    engine.resolve("a", Resolution::Done, &items[..1]).await;
     assert_eq!(engine.take(&take("b", 9)).await.done, None);
-    engine.resolve("a", Verdict::Done, &items).await;
+    engine.resolve("a", Resolution::Done, &items).await;
     let done = engine.take(&take("b", 9)).await;
     assert_eq!(done.done, Some(terminal(Outcome::Complete, "")));
     assert_eq!(done.items, []);
@@ -159,7 +160,7 @@ pub async fn what_is_held_too_long_is_handed_on(world: &World) {
     pass(Duration::ZERO).await;
     assert_eq!(engine.seqs(&claim("b", 1)).await, [(1, 2)]);
     // The consumer that had it before may still resolve it.
-    engine.resolve("a", Verdict::Done, &held[..1]).await;
+    engine.resolve("a", Resolution::Done, &held[..1]).await;
     pass(Duration::ZERO).await;
     assert_eq!(engine.seqs(&claim("c", 9)).await, [(2, 2), (3, 2)]);
 }
@@ -190,9 +191,9 @@ pub async fn what_is_given_back_counts_as_never_handed_out(world: &World) {
     let mut producer = engine.produce(&chat()).await;
     producer.write(&["one", "two"]).await;
     let items = engine.take(&take("a", 9)).await.items;
-    engine.resolve("b", Verdict::Back, &items).await;
+    engine.resolve("b", Resolution::Back, &items).await;
     assert_eq!(engine.seqs(&take("b", 9)).await, [], "it is not b's to give");
-    engine.resolve("a", Verdict::Back, &items[1..]).await;
+    engine.resolve("a", Resolution::Back, &items[1..]).await;
     assert_eq!(engine.seqs(&take("b", 9)).await, [(2, 1)]);
 }
 
@@ -203,7 +204,7 @@ pub async fn poison_becomes_a_dead_letter(world: &World) {
     for deliveries in 1..=3 {
         let items = engine.take(&claim("a", 9)).await.items;
         assert_eq!(items[0].deliveries, deliveries);
-        engine.resolve("a", Verdict::Done, &items[2..]).await;
+        engine.resolve("a", Resolution::Done, &items[2..]).await;
         pass(Duration::ZERO).await;
     }
     assert_eq!(engine.dead(None, 9).await, []);
@@ -218,12 +219,12 @@ pub async fn poison_becomes_a_dead_letter(world: &World) {
         "given up is resolved"
     );
 
-    engine.resolve("a", Verdict::Retry, &dead[..1]).await;
-    engine.resolve("a", Verdict::Drop, &dead[1..]).await;
+    engine.resolve("a", Resolution::Retry, &dead[..1]).await;
+    engine.resolve("a", Resolution::Drop, &dead[1..]).await;
     assert_eq!(engine.dead(None, 9).await, []);
     let again = engine.take(&take("b", 9)).await.items;
     assert_eq!(seqs(&again), [(1, 1)]);
-    engine.resolve("b", Verdict::Done, &again).await;
+    engine.resolve("b", Resolution::Done, &again).await;
     assert!(engine.take(&take("b", 9)).await.done.is_some());
 }
 
@@ -287,7 +288,7 @@ pub async fn a_late_resolution_of_a_dead_letter_counts(world: &World) {
     pass(Duration::ZERO).await;
     assert_eq!(engine.seqs(&once).await, []);
     assert_eq!(engine.dead(None, 9).await.len(), 1);
-    engine.resolve("a", Verdict::Done, &items).await;
+    engine.resolve("a", Resolution::Done, &items).await;
     assert_eq!(engine.dead(None, 9).await, []);
 }
 
@@ -374,7 +375,7 @@ pub async fn only_the_owner_shares(world: &World) {
         let request = Resolve {
             group: "workers".to_owned(),
             consumer: "a".to_owned(),
-            verdicts: Vec::new(),
+            resolutions: Vec::new(),
             owner: stranger.clone(),
         };
         let refused = engine.store.resolve(Work::Stream(&chat()), &request).await;

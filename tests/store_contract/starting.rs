@@ -83,7 +83,7 @@ pub async fn an_ended_stream_is_not_started_again_when_it_should_not(world: &Wor
     assert_eq!((status.generation, status.last_seq), (generation.to_string(), 1));
     assert!(engine.store.start(&id("chat"), &start()).await.is_ok());
 
-    // The lease of a producer that died is judged before the answer.
+    // The lease of a producer that died is looked at before the answer.
     engine.produce(&id("dead")).await.die().await;
     assert_eq!(code(engine.store.start(&id("dead"), &once()).await), "ERR_ENDED");
 }

@@ -22,7 +22,7 @@ export interface Leading {
   /** Lets another one lead. */
   leave(): void
   /** Takes over from a leader that does not answer. */
-  usurp(): void
+  takeOver(): void
 }
 
 /** How often an elected leader sends a heartbeat. */
@@ -69,7 +69,7 @@ function locked(locks: Locks, name: string, lead: (signal: AbortSignal) => void)
       left.abort()
       waiting.abort()
     },
-    usurp() {
+    takeOver() {
       waiting.abort()
       apply({ steal: true })
     },
@@ -118,6 +118,6 @@ function elected(channel: Channel, lead: (signal: AbortSignal) => void, beatMs: 
       clearTimeout(timer)
       term?.abort()
     },
-    usurp: claim,
+    takeOver: claim,
   }
 }

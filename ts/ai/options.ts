@@ -33,8 +33,8 @@ export interface TidemarkChatTransportOptions<Message = unknown> {
    */
   after?: string | ((chatId: string) => string | null | undefined) | undefined
   /**
-   * What the page has kept of an answer that may be under way, by `savedAnswer` of `tidemark/ai/saved`: the rest is asked for
-   * alone. Default: a resumed answer is sent from its beginning.
+   * The messages that the page has stored, by `savedAnswer` of `tidemark/ai/saved`: only the rest of an unfinished answer is
+   * requested. Default: a resumed answer is sent from its beginning.
    */
   saved?: Saved | undefined
   /**

@@ -63,7 +63,7 @@ export function savedAnswer(
     if (message?.role !== 'assistant' || !Array.isArray(message.parts)) return undefined
     // `ai` 5 continues a message in which a call's input is incomplete; the others start it over.
     const isIncomplete = message.parts.some((part) => (part as Chunk | null)?.state === 'input-streaming')
-    const cursor = await placeOf(message, ask)
+    const cursor = await cursorOf(message, ask)
     return {
       cursor,
       continued(chunks, beginsAnew) {
@@ -80,14 +80,14 @@ export function savedAnswer(
 }
 
 /** The cursor after which the rest of the answer begins; undefined: the message is not the beginning of the answer. */
-async function placeOf(message: SavedMessage, ask: Ask): Promise<string | undefined> {
+async function cursorOf(message: SavedMessage, ask: Ask): Promise<string | undefined> {
   const mark = openParts(message.parts) && markOf(message.parts)
   if (mark === undefined) return undefined
   try {
     const response = await ask(`seen=${encodeURIComponent(message.id)}&mark=${mark}`)
-    const isPlace = response.status === 200 && /json/.test(response.headers.get('content-type') ?? '')
+    const isCursorAnswer = response.status === 200 && /json/.test(response.headers.get('content-type') ?? '')
     // Older servers send the answer.
-    if (!isPlace) return void (await response.body?.cancel())
+    if (!isCursorAnswer) return void (await response.body?.cancel())
     const { cursor } = (await response.json()) as { cursor?: unknown }
     return isCursor(cursor) ? cursor : undefined
   } catch {

@@ -4,7 +4,7 @@ import type { KnownTransport } from './known.js'
 import { type Channel, leading } from './leader.js'
 
 /** The current or last answer of a chat, as the server announces it. */
-export interface Told {
+export interface Announcement {
   readonly chatId: string
   readonly generation: string | null
   readonly state: string | null
@@ -22,13 +22,13 @@ export interface Asked {
 }
 
 interface Member {
-  told(told: Told): void
+  told(told: Announcement): void
   asked(asked: Asked): void
 }
 
-type Said =
+type TabMessage =
   | ({ kind: 'asked' } & Asked)
-  | { kind: 'told'; told: Told }
+  | { kind: 'told'; told: Announcement }
   /** A tab's chats, when they change and when the leader asks. */
   | { kind: 'shows'; tab: string; chatIds: string[] }
   | { kind: 'who' }
@@ -58,7 +58,7 @@ class Hub {
   readonly #members = new Map<Member, { chatId: string; transport: KnownTransport }>()
   #end: (() => void) | undefined
   #channel: Channel | undefined
-  #usurp = () => {}
+  #takeOver = () => {}
   #isAnswered = true
   /** While this tab leads. */
   #term: AbortSignal | undefined
@@ -66,7 +66,7 @@ class Hub {
   #isDue = false
   #watched = ''
   readonly #tabs = new Map<string, string[]>()
-  readonly #latest = new Map<string, Told>()
+  readonly #latest = new Map<string, Announcement>()
 
   constructor(api: string) {
     this.#name = `tidemark-watch ${api}`
@@ -85,7 +85,7 @@ class Hub {
   }
 
   /** Sends a message to all tabs, including this one. */
-  say(said: Said): void {
+  say(said: TabMessage): void {
     this.#channel?.post(said)
     this.#hear(said)
   }
@@ -93,9 +93,9 @@ class Hub {
   #begin(): () => void {
     const channel = openChannel(this.#name)
     this.#channel = channel
-    const unlisten = channel.listen((said) => this.#hear(said as Said))
+    const unlisten = channel.listen((said) => this.#hear(said as TabMessage))
     const election = leading(this.#name, channel, (signal) => this.#lead(signal))
-    this.#usurp = () => election.usurp()
+    this.#takeOver = () => election.takeOver()
     const unwatch = whenSeen((isSeen) => {
       if (isSeen) this.#look()
       // A page that is left says so; one that is restored from the browser's page cache reports again.
@@ -121,7 +121,7 @@ class Hub {
     this.#isAnswered = false
     this.#channel?.post({ kind: 'awake?' })
     setTimeout(() => {
-      if (!this.#isAnswered && this.#channel !== undefined) this.#usurp()
+      if (!this.#isAnswered && this.#channel !== undefined) this.#takeOver()
     }, ANSWER_MS)
   }
 
@@ -130,7 +130,7 @@ class Hub {
     this.say({ kind: 'shows', tab: this.#tab, chatIds })
   }
 
-  #hear(said: Said): void {
+  #hear(said: TabMessage): void {
     const isLeader = this.#term !== undefined
     if (said.kind === 'told') this.#tell(said.told.chatId, (member) => member.told(said.told))
     else if (said.kind === 'asked') this.#tell(said.chatId, (member) => member.asked(said))
@@ -205,13 +205,13 @@ class Hub {
 
   async #follow(transport: KnownTransport, chatIds: string[], signal: AbortSignal): Promise<void> {
     for await (const chunk of await transport.followWatched(chatIds, signal)) {
-      const told = chunk.json<Partial<Told>>()
+      const told = chunk.json<Partial<Announcement>>()
       // An older server sends an answer's chunks instead.
       if (told.chatId === undefined || told.generation === undefined) return
       const before = this.#latest.get(told.chatId)
-      this.#latest.set(told.chatId, told as Told)
+      this.#latest.set(told.chatId, told as Announcement)
       if (before === undefined || told.generation !== before.generation)
-        this.say({ kind: 'told', told: told as Told })
+        this.say({ kind: 'told', told: told as Announcement })
     }
   }
 }

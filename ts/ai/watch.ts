@@ -13,7 +13,7 @@
 
 import { setTimeout } from '../util/browser-timers.js'
 import { type KnownTransport, transportOf } from './known.js'
-import { type Asked, hubOf, type Told } from './watch-hub.js'
+import { type Announcement, type Asked, hubOf } from './watch-hub.js'
 
 /** A message of any version of the SDK. */
 export interface WatchableMessage {
@@ -63,7 +63,7 @@ class Watched<Message extends WatchableMessage> {
   /** A question of another tab in this browser, of any size. */
   #asked: Asked | undefined
   /** Announcements that are not processed yet. */
-  #told: Told | undefined
+  #told: Announcement | undefined
   /** Whether this is the first announcement for this chat. */
   #isFirst = true
   #isOver = false
@@ -154,7 +154,7 @@ class Watched<Message extends WatchableMessage> {
     this.#chat.resumeStream().catch(() => {})
   }
 
-  #questionOf({ after, messageId, question, previous }: Told): Partial<Asked> {
+  #questionOf({ after, messageId, question, previous }: Announcement): Partial<Asked> {
     if (question !== undefined) return { question, previous }
     const id = this.#asked?.question.id
     return id !== undefined && (id === after || id === messageId) ? (this.#asked as Asked) : {}

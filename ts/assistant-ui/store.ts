@@ -57,8 +57,8 @@ const token = text(1, 64)
  */
 export function assistantUiStore(engine: PublicEngine, options?: AssistantUiStoreOptions): AssistantUiStore {
   return called(assistantUiStore, () => {
-    const home = anEngine(engine, 'engine') as Engine
-    return storeOf(home, checkOptions(options, 'options'))
+    const checked = anEngine(engine, 'engine') as Engine
+    return storeOf(checked, checkOptions(options, 'options'))
   })
 }
 

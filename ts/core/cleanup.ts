@@ -29,7 +29,7 @@ export async function cleanup(bridge: Bridge, args: CleanupArgs): Promise<Cleanu
     for (let at = 0; at < ids.length; at += batch) {
       signal?.throwIfAborted()
       const args: SweepArgs = { ...sweep, streamIds: ids.slice(at, at + batch) }
-      for (const verdict of await bridge.request('sweep', args, (swept: Swept[]) => swept)) counts[verdict]++
+      for (const result of await bridge.request('sweep', args, (swept: Swept[]) => swept)) counts[result]++
       onProgress?.(report())
     }
   }

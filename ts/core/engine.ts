@@ -6,7 +6,7 @@ import { respond } from '../http/respond'
 import { send } from '../http/send'
 import { Bridge } from '../native/bridge'
 import { type GroupStatus, loadNative, type Rights, type Swept } from '../native/native'
-import { cleanupArgs, memoryArgs, metricsArgs, stopArgs } from '../options/admin'
+import { cleanupArgs, deleteArgs, memoryArgs, metricsArgs, stopArgs } from '../options/admin'
 import { streamId as checkStreamId } from '../options/fields'
 import { consumeArgs, deadArgs, finishedArgs } from '../options/groups'
 import { logArgs } from '../options/log-options'
@@ -63,7 +63,7 @@ export class Engine extends EventEmitter<api.EngineEvents> implements api.Engine
   }
 
   /** @internal Engines with the same one share their streams. */
-  get home(): string {
+  get namespace(): string {
     return `${this.#config.keyPrefix} ${this.#config.url}`
   }
 
@@ -205,9 +205,8 @@ export class Engine extends EventEmitter<api.EngineEvents> implements api.Engine
     return found
   }
 
-  async delete(streamId: string): Promise<boolean> {
-    const args = { streamId: checkStreamId(streamId, 'streamId') }
-    return this.#bridge.request('delete', args, (existed: boolean) => existed)
+  async delete(streamId: string, options?: api.DeleteOptions): Promise<boolean> {
+    return this.#bridge.request('delete', deleteArgs(streamId, options), (existed: boolean) => existed)
   }
 
   async cleanup(options?: api.CleanupOptions): Promise<api.CleanupReport> {

@@ -105,6 +105,7 @@ class Consumption<Item> implements AsyncIterableIterator<Item>, AsyncDisposable 
     else {
       try {
         this.#handle = this.#bridge.native.consume(this.#bridge.handle, JSON.stringify(this.#args))
+        this.#resolutions.handle = this.#handle
         this.#signal?.addEventListener('abort', this.#onAbort)
       } catch (thrown) {
         this.#end = { error: fromThrown(thrown, this.#from) }

@@ -5,7 +5,7 @@ import { uiMessage } from '../http/events'
 import { checkChunk } from '../options/chunk'
 import { leave, type Reading } from '../options/source'
 import { type Deferred, ignore } from '../util/deferred'
-import { Halves } from '../util/text'
+import { SurrogatePairs } from '../util/text'
 import type { Subscription } from './subscription'
 
 /** What the local client of a source reads through: chunks, or pieces of a response. */
@@ -155,12 +155,18 @@ export class PassThrough implements Local {
   readonly #reading: Reading
   readonly #failure: Failure
   readonly #done: Done
-  readonly #halves: Halves
+  readonly #halves: SurrogatePairs
   /** Chunks that come before the next one of the source. */
   readonly #made: ChunkData[] = []
 
   /** `first` comes before what is read, and follows the text that `halves` knows. */
-  constructor(reading: Reading, failure: Failure, done: Done, halves = new Halves(), first?: ChunkData) {
+  constructor(
+    reading: Reading,
+    failure: Failure,
+    done: Done,
+    halves = new SurrogatePairs(),
+    first?: ChunkData,
+  ) {
     this.#reading = reading
     this.#failure = failure
     this.#done = done

@@ -80,7 +80,8 @@ export class Log implements api.Log {
   }
 
   async delete(): Promise<boolean> {
-    return this.#bridge.request('delete', { streamId: this.streamId }, (existed: boolean) => existed)
+    const { streamId, owner } = this.#args
+    return this.#bridge.request('delete', { streamId, owner }, (existed: boolean) => existed)
   }
 
   toJSON(): { streamId: string } {

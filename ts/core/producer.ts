@@ -9,6 +9,7 @@ import {
   startingAt,
 } from '../errors/errors'
 import type { Bridge } from '../native/bridge'
+import { seqAt } from '../native/native'
 import { BYTES_PER_UNIT, costOf, type Queue } from '../native/writes'
 import type { ProduceArgs } from '../options/args'
 import { MAX_CHUNK_BYTES, refuseChunk } from '../options/chunk'
@@ -17,9 +18,8 @@ import { cursorAt } from '../util/cursor'
 import { type Deferred, deferred, ignore } from '../util/deferred'
 import { Fifo } from '../util/fifo'
 import { show } from '../util/shown'
-import { Halves } from '../util/text'
+import { SurrogatePairs } from '../util/text'
 
-const HIGH = 2 ** 32
 const READY = Promise.resolve()
 
 interface Started {
@@ -40,7 +40,7 @@ export class Producer implements api.Producer, Queue {
   readonly #limit: number
   readonly #highWater: number
   readonly #appends = new Fifo<Deferred<string>>()
-  #halves = new Halves()
+  #halves = new SurrogatePairs()
   #controller: AbortController | undefined
   #abortReason: Error | undefined
   #isStopped = false
@@ -163,8 +163,7 @@ export class Producer implements api.Producer, Queue {
   /** @internal The oldest appends were accepted; `count` pairs of words say with which seqs. */
   settled(words: Uint32Array, at: number, count: number): void {
     for (let i = at; i < at + 2 * count; i += 2) {
-      const seq = (words[i] as number) + (words[i + 1] as number) * HIGH
-      this.#appends.shift()?.resolve(cursorAt(this.generation, seq))
+      this.#appends.shift()?.resolve(cursorAt(this.generation, seqAt(words, i)))
     }
   }
 
@@ -203,9 +202,9 @@ export class Producer implements api.Producer, Queue {
   }
 
   /** @internal Returns the half that was kept, for a caller that passes it on itself. */
-  takeHalves(): Halves {
+  takeHalves(): SurrogatePairs {
     const halves = this.#halves
-    this.#halves = new Halves()
+    this.#halves = new SurrogatePairs()
     return halves
   }
 

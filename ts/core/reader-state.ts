@@ -191,7 +191,7 @@ export class ReaderState implements Receiver {
   }
 
   /** Where another subscription continues if this one is left now; undefined: where this one began. */
-  get place(): string | undefined {
+  get position(): string | undefined {
     const unread = this.#unread.first()
     return this.cursor ?? (unread && cursorAt(unread.generation, unread.seq - 1))
   }

@@ -4,14 +4,16 @@ import { ignore } from '../util/deferred'
 import { nextTick } from '../util/timers'
 
 /** The resolution of an item: `src/store/groups.rs`. */
-export type Verdict = 'done' | 'back' | 'retry' | 'drop'
+export type Resolution = 'done' | 'back' | 'retry' | 'drop'
 
 /** Resolves a group's items: all resolutions of one turn cross together. */
 export class Resolutions {
   readonly #bridge: Bridge
   readonly #args: Owned & { consumer: string }
-  #verdicts: [id: string, verdict: Verdict][] = []
+  #pending: [id: string, resolution: Resolution][] = []
   #sent: Promise<void> | undefined
+  /** The consumer's, while it is there. */
+  handle: number | null = null
 
   constructor(bridge: Bridge, args: Owned & { consumer: string }) {
     this.#bridge = bridge
@@ -19,16 +21,16 @@ export class Resolutions {
   }
 
   /** Settles once it is stored. */
-  give(id: string, verdict: Verdict): Promise<void> {
-    this.#verdicts.push([id, verdict])
+  give(id: string, resolution: Resolution): Promise<void> {
+    this.#pending.push([id, resolution])
     this.#sent ??= new Promise((resolve) => nextTick(() => resolve(this.#send())))
     return this.#sent
   }
 
   #send(): Promise<void> {
-    const verdicts = this.#verdicts
-    this.#verdicts = []
+    const resolutions = this.#pending
+    this.#pending = []
     this.#sent = undefined
-    return this.#bridge.request('resolve', { ...this.#args, verdicts }, ignore)
+    return this.#bridge.request('resolve', { ...this.#args, resolutions, handle: this.handle }, ignore)
   }
 }

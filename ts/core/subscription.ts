@@ -88,7 +88,7 @@ export class Subscription implements api.Subscription {
   toSSE(options?: api.SseOptions): ReadableStream<Uint8Array> {
     const { sse, limits } = sseOptions(options, 'options')
     const { args, signal, isAuto } = this.#following
-    const from = this.#state.place ?? args.from
+    const from = this.#state.position ?? args.from
     // The body of an event stream can only be acknowledged for a consumer.
     const isCounted = args.consumer !== null && !isAuto
     const rest = { ...args, from, sse, ...(isCounted ? {} : { window: null, ackTimeoutMs: null }) }

@@ -15,7 +15,7 @@ export function offsetOf(cursor: string, origins: readonly string[] = []): strin
 }
 
 /** The position of an offset; undefined if the text is none. */
-export function placeOf(offset: string): string | undefined {
+export function positionOf(offset: string): string | undefined {
   if (offset === '-1' || offset === FIRST) return 'start'
   if (offset === 'now' || offset === BEYOND) return 'now'
   const [, generation, seq] = OFFSET.exec(offset) ?? []
@@ -24,10 +24,11 @@ export function placeOf(offset: string): string | undefined {
 }
 
 /** The position of an offset at which to fork, where `-1` and `now` are not allowed; undefined if the text is none. */
-export function forkPlaceOf(offset: string): string | undefined {
-  const place = offset === FIRST || OFFSET.test(offset) ? placeOf(offset) : undefined
+export function forkPositionOf(offset: string): string | undefined {
+  const position = offset === FIRST || OFFSET.test(offset) ? positionOf(offset) : undefined
   return (
-    place ?? (offset === BEYOND ? cursorAt('7ZZZZZZZZZZZZZZZZZZZZZZZZZ', Number.MAX_SAFE_INTEGER) : undefined)
+    position ??
+    (offset === BEYOND ? cursorAt('7ZZZZZZZZZZZZZZZZZZZZZZZZZ', Number.MAX_SAFE_INTEGER) : undefined)
   )
 }
 

@@ -8,7 +8,7 @@ import { cursorAt, generationOf } from '../util/cursor'
 import { answer, Refusal } from './answers'
 import { arrayOf, bytesOf } from './bodies'
 import { eventStream } from './events'
-import { cacheCursor, offsetOf, placeOf } from './offsets'
+import { cacheCursor, offsetOf, positionOf } from './offsets'
 import { isJson } from './requests'
 import { missing } from './writing'
 
@@ -38,7 +38,7 @@ export async function read(log: Log, request: Request, limits: ReadLimits): Prom
   const { searchParams } = new URL(request.url)
   const live = searchParams.get('live')
   const offsets = searchParams.getAll('offset')
-  const from = offsets.length > 1 ? undefined : placeOf(offsets[0] ?? '-1')
+  const from = offsets.length > 1 ? undefined : positionOf(offsets[0] ?? '-1')
   const isLive = live === 'long-poll' || live === 'sse'
   if (from === undefined || (isLive && offsets.length === 0)) {
     throw new Refusal(400, 'bad_offset', 'offset is -1, now, or one that this server has given')

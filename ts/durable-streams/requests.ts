@@ -3,7 +3,7 @@
 import type { ChunkData } from '../../index'
 import { bytesOf, TooLargeError } from '../http/body'
 import { Refusal } from './answers'
-import { forkPlaceOf } from './offsets'
+import { forkPositionOf } from './offsets'
 
 const MAX_ID_BYTES = 512
 
@@ -121,7 +121,7 @@ export function forkingOf({ url, headers }: Request, prefix: string): Forking | 
     if (offset == null && sub == null) return null
     throw new Refusal(400, 'bad_fork', 'Stream-Fork-Offset and -Sub-Offset go with Stream-Forked-From')
   }
-  const at = offset == null ? null : forkPlaceOf(offset)
+  const at = offset == null ? null : forkPositionOf(offset)
   if (at === undefined) {
     throw new Refusal(400, 'bad_offset', 'Stream-Fork-Offset is one that this server has given')
   }

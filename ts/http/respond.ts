@@ -25,7 +25,7 @@ export async function respond(
   return opened instanceof Response ? opened : new Response(opened.stream.body(), { headers: opened.headers })
 }
 
-/** An event stream that has its place and the headers to send it with, or a response that says why there is none. */
+/** An event stream that has found its position, and the headers to send it with, or a response that says why there is none. */
 export async function begin(
   bridge: Bridge,
   request: api.StreamRequest,
@@ -34,9 +34,9 @@ export async function begin(
 ): Promise<{ stream: EventStream; headers: Headers } | Response> {
   checkRequest(request)
   try {
-    const place = placeOf(request) ?? args.from
+    const position = positionOf(request) ?? args.from
     const signals = { application: signal, client: request.signal }
-    const stream = EventStream.open(bridge, { ...args, from: place }, limits, signals, called)
+    const stream = EventStream.open(bridge, { ...args, from: position }, limits, signals, called)
     await stream.opened()
     return { stream, headers: headersFor(format, headers) }
   } catch (error) {
@@ -58,16 +58,16 @@ const LAST_ID = 'lastEventId'
  * Where the client wants to continue. A browser's EventSource repeats its URL when it reconnects but updates its header, so the
  * header comes first; then the parameter of polyfills; then the one that the page has chosen.
  */
-export function placeOf(request: api.StreamRequest): string | undefined {
+export function positionOf(request: api.StreamRequest): string | undefined {
   const header = headerOf(request.headers, 'last-event-id')
   const query = /\?([^#]*)/.exec(request.url ?? '')?.[1]
   const parameters = new URLSearchParams(query)
   const given = only(parameters, 'cursor')
-  const place = given === undefined ? undefined : from(given, 'cursor')
+  const chosen = given === undefined ? undefined : from(given, 'cursor')
   // Polyfills send an empty one before they have any.
   const last = only(parameters, LAST_ID) || undefined
   if (header !== undefined) return cursor(header, 'Last-Event-ID')
-  return last === undefined ? place : cursor(last, LAST_ID)
+  return last === undefined ? chosen : cursor(last, LAST_ID)
 }
 
 function only(parameters: URLSearchParams, name: string): string | undefined {

@@ -66,7 +66,7 @@ export type Stream = Sent<StreamStatus> & {
   rate: number | null
   groups: Group[]
   memoryBytes: number | null
-  timeline: Happening[]
+  timeline: TimelineEvent[]
 }
 
 export interface Group {
@@ -80,7 +80,7 @@ export interface Group {
 }
 
 /** An event in the history of a stream, as far as the inspector has seen it. */
-export interface Happening {
+export interface TimelineEvent {
   /** Milliseconds since 1970; for a change between two surveys, the time of the second one. */
   at: number
   streamId: string

@@ -2,7 +2,7 @@ import type { DeadChunk, DeadFinished, StreamStatus } from '../../index'
 import type { Engine } from '../core/engine'
 import { unlessRefused } from '../errors/refused'
 import { isSeen, type Viewer } from './access'
-import type { Happening } from './answers'
+import type { TimelineEvent } from './answers'
 import { excerpt } from './excerpt'
 import { logged, reasoned } from './history'
 import type { Survey } from './survey'
@@ -42,7 +42,7 @@ export async function detail(
 }
 
 /** Events seen by the inspector. An owner gets those of the current generation only: others, and log entries, may concern another owner. */
-function noticed(survey: Survey, viewer: Viewer, { streamId, generation }: StreamStatus): Happening[] {
+function noticed(survey: Survey, viewer: Viewer, { streamId, generation }: StreamStatus): TimelineEvent[] {
   const seen = survey.history.of(streamId)
   return viewer.owner === null
     ? [...seen, ...logged(streamId)]
@@ -50,10 +50,10 @@ function noticed(survey: Survey, viewer: Viewer, { streamId, generation }: Strea
 }
 
 /** The start and end that the status gives, and other events that were seen. */
-function timeline(status: StreamStatus, noticed: Happening[]): Happening[] {
+function timeline(status: StreamStatus, noticed: TimelineEvent[]): TimelineEvent[] {
   const { streamId, generation, state, reason, startedAt, updatedAt } = status
   const base = { streamId, generation }
-  const facts: Happening[] = [{ ...base, at: startedAt.getTime(), kind: 'start', text: 'started' }]
+  const facts: TimelineEvent[] = [{ ...base, at: startedAt.getTime(), kind: 'start', text: 'started' }]
   if (state !== 'active')
     facts.push({ ...base, at: updatedAt.getTime(), kind: 'end', text: reasoned(state, reason) })
   const known = new Set(facts.map(({ kind }) => kind))

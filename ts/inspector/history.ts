@@ -1,30 +1,31 @@
 import { subscribe } from 'node:diagnostics_channel'
 import type { LogEntry } from '../../index'
 import type { Glance } from '../core/status'
-import type { Happening } from './answers'
+import type { TimelineEvent } from './answers'
 
 const MOST = 1_000
 
 /** The latest events of all streams. */
 export class History {
-  #all: Happening[] = []
+  #all: TimelineEvent[] = []
 
-  add(happening: Happening): void {
-    this.#all.push(happening)
+  add(event: TimelineEvent): void {
+    this.#all.push(event)
     if (this.#all.length > 2 * MOST) this.#all = this.#all.slice(-MOST)
   }
 
-  of(streamId: string): Happening[] {
+  of(streamId: string): TimelineEvent[] {
     return this.#all.filter((each) => each.streamId === streamId)
   }
 
   /** Adds the events that lie between two states of a stream. */
   compare(before: Glance, now: Glance, at: number): void {
     const { streamId, generation, state, producers } = now
-    const add = (kind: Happening['kind'], text: string) => this.add({ at, streamId, generation, kind, text })
+    const add = (kind: TimelineEvent['kind'], text: string) =>
+      this.add({ at, streamId, generation, kind, text })
     if (before.generation !== generation) {
       const isTakeover = before.state === 'active'
-      if (isTakeover) add('takeover', 'taken over while it was active, or started anew between two looks')
+      if (isTakeover) add('takeover', 'taken over while it was active, or started again between two looks')
       else add('start', `started again after it was ${before.state}`)
     }
     const isSame = before.generation === generation
@@ -41,7 +42,7 @@ export function reasoned(what: string, reason: string | null): string {
 }
 
 /** Log entries about streams from all engines of this process, shared by its inspectors. */
-const entries: Happening[] = []
+const entries: TimelineEvent[] = []
 let isListening = false
 
 /** Starts to collect log entries; does nothing if called again. */
@@ -58,6 +59,6 @@ export function listen(): void {
 }
 
 /** The log entries about a stream, including those about streams of the same id in other stores or prefixes. */
-export function logged(streamId: string): Happening[] {
+export function logged(streamId: string): TimelineEvent[] {
   return entries.filter((each) => each.streamId === streamId)
 }

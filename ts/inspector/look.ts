@@ -3,7 +3,7 @@ import type { Engine } from '../core/engine'
 import { now } from '../util/timers'
 import { isSeen, type Viewer } from './access'
 import type { List } from './answers'
-import type { Sighting, Survey } from './survey'
+import type { Survey, SurveyedStream } from './survey'
 
 const PER_PAGE = 50
 /** How soon a page asks again, */
@@ -15,7 +15,7 @@ const MANY_MS = 2_000
 const RSS_MS = 5_000
 const STATES = ['active', 'complete', 'stopped', 'failed', 'interrupted'] as const
 
-const KEYS: Readonly<Record<string, (each: Sighting) => number | string>> = {
+const KEYS: Readonly<Record<string, (each: SurveyedStream) => number | string>> = {
   rate: ({ rate }) => rate ?? -1,
   lastWrite: ({ updatedAt }) => updatedAt,
   started: ({ startedAt }) => startedAt,
@@ -31,8 +31,8 @@ const KEYS: Readonly<Record<string, (each: Sighting) => number | string>> = {
 
 /** The streams that a query matches, sorted, and their totals. */
 interface Found {
-  of: readonly Sighting[]
-  wanted: readonly Sighting[]
+  of: readonly SurveyedStream[]
+  wanted: readonly SurveyedStream[]
   about: Totals
 }
 
@@ -64,7 +64,7 @@ export class Lists {
     return { ...survey.age, isCut: survey.isCut, damaged, ...about, page, pages, rows }
   }
 
-  #find(all: readonly Sighting[], viewer: Viewer, query: URLSearchParams): Found {
+  #find(all: readonly SurveyedStream[], viewer: Viewer, query: URLSearchParams): Found {
     const key = JSON.stringify([
       viewer.owner,
       ...['q', 'state', 'sort', 'order'].map((name) => query.get(name)),
@@ -78,7 +78,7 @@ export class Lists {
   }
 }
 
-function found(everything: readonly Sighting[], viewer: Viewer, query: URLSearchParams): Found {
+function found(everything: readonly SurveyedStream[], viewer: Viewer, query: URLSearchParams): Found {
   const all = viewer.owner === null ? everything : everything.filter((each) => isSeen(viewer, each))
   const words = (query.get('q') ?? '').toLowerCase()
   const state = query.get('state')
@@ -103,12 +103,16 @@ function found(everything: readonly Sighting[], viewer: Viewer, query: URLSearch
   return { of: everything, wanted, about }
 }
 
-function sum(list: readonly Sighting[], of: (each: Sighting) => number): number {
+function sum(list: readonly SurveyedStream[], of: (each: SurveyedStream) => number): number {
   return list.reduce((total, each) => total + of(each), 0)
 }
 
 /** The current state of the streams on a page. A stream that is gone keeps its last state until the next survey. */
-async function renewed(survey: Survey, viewer: Viewer, shown: readonly Sighting[]): Promise<Sighting[]> {
+async function renewed(
+  survey: Survey,
+  viewer: Viewer,
+  shown: readonly SurveyedStream[],
+): Promise<SurveyedStream[]> {
   if (shown.length === 0) return []
   const latest = await survey.current(shown.map(({ streamId }) => streamId))
   return shown.map((each) => {
@@ -121,7 +125,7 @@ function within(text: string, words: string): boolean {
   return text.toLowerCase().includes(words)
 }
 
-function sorted(list: readonly Sighting[], query: URLSearchParams): Sighting[] {
+function sorted(list: readonly SurveyedStream[], query: URLSearchParams): SurveyedStream[] {
   const name = query.get('sort') ?? 'state'
   const keyOf = (Object.hasOwn(KEYS, name) ? KEYS[name] : undefined) ?? (() => 0)
   const direction = query.get('order') === 'up' ? -1 : 1

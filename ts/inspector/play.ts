@@ -75,9 +75,9 @@ class Player {
   }
 
   async #follow(subscribe: (from: string) => Subscription, from: string): Promise<void> {
-    for (let place: string | undefined = from; place !== undefined; ) {
-      const subscription = subscribe(place)
-      place = undefined
+    for (let next: string | undefined = from; next !== undefined; ) {
+      const subscription = subscribe(next)
+      next = undefined
       try {
         for await (const chunk of subscription) await this.#take(chunk)
         this.#flush()
@@ -86,7 +86,7 @@ class Player {
         this.#flush()
         if (!(error instanceof GapError)) throw error
         this.#event('gap', { at: Date.now(), resume: error.resume })
-        place = error.resume
+        next = error.resume
       }
     }
   }

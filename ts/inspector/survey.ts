@@ -23,7 +23,7 @@ const QUICK_MS = 100
 /** A status counts as current for so long. */
 const CURRENT_MS = 500
 
-export type Sighting = Glance & {
+export type SurveyedStream = Glance & {
   /** Chunks per second since the last status; null if there was none. */
   rate: number | null
   /** The lag of the consumer that is furthest behind; null without consumers. */
@@ -32,7 +32,7 @@ export type Sighting = Glance & {
 
 /** A stream that was looked at. It is kept from survey to survey, so that these leave little to collect. */
 interface Seen {
-  readonly status: Sighting
+  readonly status: SurveyedStream
   at: number
   /** The status from which the rate is measured. */
   sinceAt: number
@@ -54,7 +54,7 @@ export class Survey {
   readonly #leastShare: number
   #seen = new Map<string, Seen>()
   /** Another array after each survey. */
-  #list: readonly Sighting[] = []
+  #list: readonly SurveyedStream[] = []
   #running: Promise<void> | undefined
   #endedAt = Number.NEGATIVE_INFINITY
   /** The CPU time of the process until then. */
@@ -77,7 +77,7 @@ export class Survey {
   }
 
   /** All streams. Waits for a survey if it is the first, quick, or to be `fresh`; otherwise returns the last one while another runs. */
-  async all(fresh = false): Promise<readonly Sighting[]> {
+  async all(fresh = false): Promise<readonly SurveyedStream[]> {
     const isFirst = this.#endedAt === Number.NEGATIVE_INFINITY
     if (fresh || isFirst || now() - this.#endedAt > this.#pauseMs) {
       this.#running ??= this.#look().finally(() => {
@@ -91,8 +91,8 @@ export class Survey {
   }
 
   /** The status of these streams, at most half a second old; null for those that are gone. */
-  async current(streamIds: string[]): Promise<Map<string, Sighting | null>> {
-    const known = new Map<string, Sighting>()
+  async current(streamIds: string[]): Promise<Map<string, SurveyedStream | null>> {
+    const known = new Map<string, SurveyedStream>()
     for (const id of streamIds) {
       const seen = this.#seen.get(id)
       if (seen !== undefined && now() - seen.at < CURRENT_MS) known.set(id, seen.status)
@@ -102,8 +102,8 @@ export class Survey {
   }
 
   /** The status of these streams now. */
-  async renew(streamIds: string[]): Promise<Map<string, Sighting | null>> {
-    const found = new Map<string, Sighting | null>()
+  async renew(streamIds: string[]): Promise<Map<string, SurveyedStream | null>> {
+    const found = new Map<string, SurveyedStream | null>()
     const statuses = await this.#engine.glance(streamIds)
     for (const [index, status] of statuses.entries()) {
       const id = streamIds[index] as string
@@ -140,7 +140,7 @@ export class Survey {
     this.#endedAt = now()
   }
 
-  #note(into: Map<string, Seen>, found: Glance): Sighting {
+  #note(into: Map<string, Seen>, found: Glance): SurveyedStream {
     const { streamId, generation, lastSeq, state, consumers } = found
     const [at, known] = [now(), this.#seen.get(streamId)]
     const lag = consumers.length === 0 ? null : Math.max(...consumers.map((each) => each.lag))

@@ -49,14 +49,14 @@ async function resolve(
   engine: Engine,
   viewer: Viewer,
   body: unknown,
-  verdict: 'retry' | 'drop',
+  action: 'retry' | 'drop',
 ): Promise<object | undefined> {
   const given = letterFields(body, 'body')
   required(given, 'body', 'group', 'key')
   const letters = await lettersOf(engine, viewer, given.group ?? '', given.id ?? null)
   for await (const letter of letters ?? []) {
     if (keyOf(letter) !== given.key) continue
-    await letter[verdict]()
+    await letter[action]()
     return {}
   }
   return undefined

@@ -6,7 +6,7 @@ import { streamId } from '../options/fields'
 import { leave, type Reading, read } from '../options/source'
 import type { MessageType, StreamMessage } from '../schema/message-events'
 import { deferred, ignore } from '../util/deferred'
-import { Halves } from '../util/text'
+import { SurrogatePairs } from '../util/text'
 import { generateContent, paced, splitIntoChunks } from './content'
 import { defaultEngine, newId } from './default-engine'
 import { reasonOf, startOptions } from './options'
@@ -92,7 +92,7 @@ class Run {
   // In the order of the messages, which their ids sort by.
   readonly #questionId = newId('msg')
   readonly #messageId = newId('msg')
-  readonly #halves = new Halves()
+  readonly #halves = new SurrogatePairs()
   #answer = ''
   #pieces = 0
 

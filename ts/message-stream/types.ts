@@ -130,7 +130,7 @@ export interface ActiveMessageChunkStream {
 export interface MessageChunkStreamMetrics {
   chatId: string
   totalEvents: number
-  /** The same number. */
+  /** The same as `totalEvents`. */
   totalMessages: number
   isCompleted: boolean
   /** Until the stream expires. */

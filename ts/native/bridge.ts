@@ -12,14 +12,15 @@ import { KeepAlive } from './keep-alive'
 import { Large } from './large'
 import type { Counted } from './native'
 import * as abi from './native'
-import type { ProducerReceiver, Receiver, Teller } from './records'
+import type { AckSender, ProducerReceiver, Receiver } from './records'
 import { Writes } from './writes'
 
 /** Drains in a row before the event loop gets a turn. */
 const ROUNDS = 16
 /** Every so many wakes, the event loop gets a turn before the drain. */
 const WAKES_IN_A_ROW = 4
-const HIGH = 2 ** 32
+/** Requests are numbered with one word. */
+const MOST_REQUESTS = 2 ** 32
 
 interface Call extends Deferred<unknown> {
   readonly args: object
@@ -54,7 +55,7 @@ export class Bridge {
   readonly producers = new Map<number, ProducerReceiver>()
   readonly receivers = new Map<number, Receiver>()
   /** Loops with an acknowledgement in flight. */
-  readonly autoAcks = new Set<Teller>()
+  readonly autoAcks = new Set<AckSender>()
   readonly #calls = new Map<number, Call>()
   readonly #words = new Uint32Array(abi.WORDS)
   readonly #drainCursor = new DrainCursor(this.#words)
@@ -139,7 +140,7 @@ export class Bridge {
 
   #nextRequest(): number {
     do {
-      this.#lastRequest = (this.#lastRequest + 1) % HIGH
+      this.#lastRequest = (this.#lastRequest + 1) % MOST_REQUESTS
     } while (this.#calls.has(this.#lastRequest))
     return this.#lastRequest
   }
@@ -212,7 +213,7 @@ export class Bridge {
       const id = words[at + 1] as number
       switch (kind) {
         case abi.DATA: {
-          const seq = (words[at + 2] as number) + (words[at + 3] as number) * HIGH
+          const seq = abi.seqAt(words, at + 2)
           const count = words[at + 4] as number
           drain.run(at + 5, count)
           at += 5 + count
@@ -222,7 +223,7 @@ export class Bridge {
           break
         }
         case abi.LARGE: {
-          const seq = (words[at + 2] as number) + (words[at + 3] as number) * HIGH
+          const seq = abi.seqAt(words, at + 2)
           const bytes = words[at + 4] as number
           const parcel = larges[words[at + 5] as number] as abi.Parcel
           at += 6

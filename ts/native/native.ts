@@ -88,7 +88,7 @@ export type Operation =
   | 'take'
   /** { consumer, untouched: ids } → null, when those have been given back */
   | 'leave'
-  /** { streamId | null, group, consumer, verdicts: [id, Verdict][], owner } → null */
+  /** { streamId | null, group, consumer, resolutions: [id, Resolution][], owner } → null */
   | 'resolve'
   /** { streamId | null, group, after: id | null, count, owner } → Handed */
   | 'dead'
@@ -294,6 +294,10 @@ export const ASK = 9
 export const LARGE = 10
 /** units: JSON, an entry of the log with its `id`. */
 export const LOG = 11
+
+/** The seq whose low word is at `at`, and whose high word follows. */
+export const seqAt = (words: Uint32Array, at: number): number =>
+  (words[at] as number) + (words[at + 1] as number) * 2 ** 32
 
 /**
  * The native library, through the loader that napi-rs generates. The path is written out so that bundlers and file

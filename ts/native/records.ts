@@ -38,6 +38,6 @@ export interface ProducerReceiver {
 }
 
 /** Has something to send before the engine closes. */
-export interface Teller {
+export interface AckSender {
   tell(): void
 }

@@ -48,7 +48,7 @@ export interface Started {
   /** What the client is sent that has asked, but for what ends it. */
   events: Events
   /** The generation, if it is in a store, and how many of its chunks come before the first one that the client is sent. */
-  place?: () => Promise<{ generation: string | undefined; hidden: number }>
+  position?: () => Promise<{ generation: string | undefined; hidden: number }>
   /** Undefined: the store could not be reached, and the client was sent the answer all the same. */
   done: Promise<api.Outcome | undefined>
 }
@@ -102,8 +102,8 @@ export async function startAnswer(
     // If the source was never started, the answer was stopped before, or refused.
     done.then(() => started.resolve(), started.reject)
     await begun
-    const place = async () => ({ generation: generationIn(chunks), hidden: await hidden.known })
-    return { events, place }
+    const position = async () => ({ generation: generationIn(chunks), hidden: await hidden.known })
+    return { events, position }
   }
   const starting = attempt().catch(async (refused) => {
     if (await hasMadeWay(engine, streamId, options.owner, refused)) return attempt()

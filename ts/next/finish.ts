@@ -36,8 +36,8 @@ export function finisher(
   onError: (error: unknown) => unknown,
 ): () => void {
   const group = deployment === undefined ? GROUP : `${GROUP}/${deployment}`
-  const { home = engine } = engine as { home?: unknown }
-  const hooks = Hooks.of<FinishedAnswer>(home, group)
+  const { namespace = engine } = engine as { namespace?: unknown }
+  const hooks = Hooks.of<FinishedAnswer>(namespace, group)
 
   async function work(signal: AbortSignal): Promise<void> {
     const consumer = randomUUID()

@@ -1,11 +1,11 @@
 import type * as api from '../../index'
 import type { OnError } from '../errors/wording'
 import { refusal } from '../http/refusal'
-import { placeOf } from '../http/respond'
+import { positionOf } from '../http/respond'
 import { required } from '../options/checks'
 import { generationOf } from '../util/cursor'
 import type { AnswerMetadata } from './answer-start'
-import { placeOfSeen } from './seen'
+import { cursorOfSeen } from './seen'
 
 export interface ResumeOptions
   extends Pick<api.RespondOptions, 'headers' | 'heartbeatMs' | 'maxDurationMs' | 'signal' | 'onError'> {
@@ -29,7 +29,7 @@ export async function resumeResponse(
     const asks = new URL(request.url).searchParams
     const [seen, mark] = [asks.get('seen'), asks.get('mark')]
     // A client that has seen the beginning may ask for the exact rest, without the starts of open parts.
-    const isExact = asks.get('replay') === 'exact' && placeOf(request) !== undefined
+    const isExact = asks.get('replay') === 'exact' && positionOf(request) !== undefined
     const replay = isExact ? 'exact' : 'merged'
     const resumed = () =>
       engine.respond(request, streamId, { ...options, format: 'ui-messages', replay, wait: 0 })
@@ -39,7 +39,7 @@ export async function resumeResponse(
     if (status === null) return nothing()
     if (status.owner !== options.owner) return forbidden()
     if (seen !== null && mark !== null) {
-      const cursor = await placeOfSeen(engine, status, { id: seen, mark })
+      const cursor = await cursorOfSeen(engine, status, { id: seen, mark })
       const headers = { 'cache-control': 'no-store' }
       return cursor === undefined ? nothing() : Response.json({ cursor }, { headers })
     }
@@ -58,8 +58,8 @@ export function isAfter({ metadata }: api.StreamStatus, asked: string): boolean 
 
 /** Whether the client has seen a part of this answer already. */
 function hasSeen({ generation }: api.StreamStatus, request: Request): boolean {
-  const place = placeOf(request)
-  return place !== undefined && generationOf(place) === generation
+  const position = positionOf(request)
+  return position !== undefined && generationOf(position) === generation
 }
 
 /** Stops the current answer: `{ result }`, that of `engine.stop`; 403 for another owner. */

@@ -213,7 +213,7 @@ export function chatRoutes<Message = unknown>(options: ChatRoutesOptions<Message
     started.done.catch((error) => isInterruption(error) || wording(error))
     const response = answerResponse(started, wording, longest)
     if (workflowRuns) {
-      const { generation = NO_GENERATION, hidden } = (await started.place?.()) ?? { hidden: 0 }
+      const { generation = NO_GENERATION, hidden } = (await started.position?.()) ?? { hidden: 0 }
       response.headers.set('x-workflow-run-id', runIdOf({ chatId, generation, hidden }))
     }
     return response

@@ -42,7 +42,7 @@ export interface ChatSocketOptions {
   validate?: ValidateFrame | undefined
   /**
    * Whether an `abort` stops the answer, as `DELETE` does. The transport sends one for Stop, and also when a page's component is unmounted:
-   * with `true` an answer does not survive that. Default `false`: the answer goes on, and Stop is a `DELETE` of your own.
+   * with `true` an answer does not survive that. Default `false`: the answer continues, and Stop is a `DELETE` of your own.
    */
   stopOnAbort?: boolean | undefined
   /**
@@ -195,7 +195,7 @@ class Connection {
     const isWhole = await this.#copy(requestId, response.body, first, signal)
     if (signal.aborted) return
     if (isWhole) this.#send(endFrame(requestId))
-    // The answer goes on elsewhere: the client would take an `end` or `error` frame for the answer's own.
+    // The answer continues elsewhere: the client would take an `end` or `error` frame for the answer's own.
     else this.#socket.close(RESTART, 'The server restarts')
   }
 

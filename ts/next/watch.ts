@@ -20,7 +20,7 @@ export interface WatchedChat {
 }
 
 /** An announcement: the current or last answer of a chat, when the response begins and each time another one begins. */
-interface Told extends Pick<AnswerMetadata, 'after' | 'previous' | 'messageId' | 'question'> {
+interface Announcement extends Pick<AnswerMetadata, 'after' | 'previous' | 'messageId' | 'question'> {
   chatId: string
   /** The answer's id, a ULID; null: there is none. */
   generation: string | null
@@ -41,7 +41,7 @@ const LONGEST_MS = 10 * 60_000
 const SPREAD_MS = 1000
 const encoder = new TextEncoder()
 
-/** Server-sent events, each a {@link Told}; ends so that the client reconnects, possibly to another server. */
+/** Server-sent events, each a {@link Announcement}; ends so that the client reconnects, possibly to another server. */
 export function watchResponse(
   engine: api.Engine,
   chats: readonly WatchedChat[],
@@ -50,7 +50,7 @@ export function watchResponse(
   const left = new AbortController()
   const connection = Date.now().toString(36)
   // Only the latest of each chat is kept, so a slow client costs no more.
-  const untold = new Map<string, Told>()
+  const untold = new Map<string, Announcement>()
   let count = 0
   let beating: NodeJS.Timeout
   let limit: NodeJS.Timeout
@@ -80,7 +80,7 @@ export function watchResponse(
       signal.addEventListener('abort', abandon)
       if (signal.aborted) return abandon()
       for (const chat of chats) {
-        const tell = (told: Told) => {
+        const tell = (told: Announcement) => {
           untold.set(chat.chatId, told)
           if ((controller.desiredSize ?? 0) > 0) send(controller)
         }
@@ -112,7 +112,7 @@ async function watch(
   engine: api.Engine,
   { chatId, streamId, owner }: WatchedChat,
   signal: AbortSignal,
-  tell: (told: Told) => void,
+  tell: (told: Announcement) => void,
 ): Promise<void> {
   while (!signal.aborted) {
     const status = await engine.status(streamId)
@@ -136,7 +136,7 @@ async function watch(
   }
 }
 
-function toldOf(chatId: string, status: api.StreamStatus | null): Told {
+function toldOf(chatId: string, status: api.StreamStatus | null): Announcement {
   const { after = null, previous, messageId, question } = (status?.metadata ?? {}) as Partial<AnswerMetadata>
   const { generation = null, state = null } = status ?? {}
   return { chatId, generation, state, after, previous, messageId, question }

@@ -20,6 +20,7 @@ const cleanupOptions = object({
 
 const metricsOptions = object({ format: oneOf('object', 'prometheus') })
 const memoryOptions = object({ streams: integer(1, 64, 'streams') })
+const deleteOptions = object({ owner })
 const stopOptions = object({ reason, owner, keep: duration('1s', '365d') })
 
 /** `stop(id, options)`, or the earlier form: `stop(id, reason, options)`. */
@@ -30,6 +31,11 @@ export function stopArgs(id: unknown, why: unknown, given: unknown) {
   const options = stopOptions(isOld ? given : only(why, given), 'options')
   const { owner = null, keep = null } = options
   return { streamId: stream, reason: options.reason ?? words, owner, keepMs: keep }
+}
+
+export function deleteArgs(id: unknown, given: unknown) {
+  const stream = streamId(id, 'streamId')
+  return { streamId: stream, owner: deleteOptions(given, 'options').owner ?? null }
 }
 
 export function cleanupArgs(given: unknown) {

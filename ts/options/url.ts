@@ -65,12 +65,12 @@ export function url(value: unknown, field: string): string {
     throw invalidArgument(field, `must begin with ${KNOWN}${got}`)
   }
   const kind = scheme === 'unix' ? 'unix' : (match[3] ?? 'server')
-  const place = KINDS[kind] as Kind
-  const canonical = taken(normal, kind, place, match[2] === 's', field)
+  const known = KINDS[kind] as Kind
+  const canonical = taken(normal, kind, known, match[2] === 's', field)
   if (canonical !== undefined) return canonical
   throw invalidArgument(
     field,
-    `must be ${scheme}:${place.form}; special characters in a password are percent-encoded`,
+    `must be ${scheme}:${known.form}; special characters in a password are percent-encoded`,
   )
 }
 
@@ -97,13 +97,13 @@ function taken(
   const at = authority.lastIndexOf('@') + 1
   const [user, hosts] = [authority.slice(0, at), authority.slice(at)]
   const query = new Query(search)
-  const places = hosts.split(',')
+  const addresses = hosts.split(',')
   const isFine =
     known.test(path) &&
     (kind === 'unix'
       ? hosts === ''
-      : !(isOne && places.length > 1) &&
-        places.every((host) => host !== '' && URL.canParse(`redis://${user}${host}`)))
+      : !(isOne && addresses.length > 1) &&
+        addresses.every((host) => host !== '' && URL.canParse(`redis://${user}${host}`)))
   if (!isFine) return undefined
   const db = query.take('db', 'database')
   const family = query.take('family')

@@ -13,7 +13,7 @@ import {
   sentinelKey,
   type Wire,
 } from './protocol'
-import { Pushed } from './pushed'
+import { PushStream } from './push-stream'
 
 /** How long a producer has to answer. */
 const ACK_MS = 1000
@@ -24,7 +24,7 @@ export class Resumption {
   readonly #sentinel: string
   readonly #requests: string
   readonly #watchdogMs: number
-  readonly #text = new Pushed(() => this.#end())
+  readonly #text = new PushStream(() => this.#end())
   readonly #answered: Deferred<ReadableStream<string> | null> = deferred()
   #timer: NodeJS.Timeout | undefined
   #leave: () => Promise<unknown> = async () => {}

@@ -14,7 +14,7 @@ import {
   stopKey,
   type Wire,
 } from './protocol'
-import { Pushed } from './pushed'
+import { PushStream } from './push-stream'
 import { pieces } from './text'
 import type { MakeStream, Publisher } from './types'
 
@@ -98,7 +98,7 @@ export class Run {
     }
     // The process' own timer, fake or not: a mark is kept for longer than tests take.
     const renewal = setInterval(() => this.#renew(), RENEW_MS).unref()
-    const local = new Pushed()
+    const local = new PushStream()
     this.#copy(local)
       .catch(ignore)
       .finally(() => {
@@ -109,7 +109,7 @@ export class Run {
   }
 
   /** Reads the source to its end, with or without listeners. */
-  async #copy(local: Pushed): Promise<void> {
+  async #copy(local: PushStream): Promise<void> {
     try {
       while (this.#reader !== undefined && !this.#abort.signal.aborted) {
         const { done, value } = await this.#reader.read()
@@ -129,14 +129,14 @@ export class Run {
     return finished
   }
 
-  async #add(text: string, local: Pushed): Promise<void> {
+  async #add(text: string, local: PushStream): Promise<void> {
     this.#text += text
     this.#listeners = this.#listeners.filter((listener) => !listener.isGone)
     local.write(text)
     await Promise.all(this.#listeners.map((listener) => listener.send(text)))
   }
 
-  async #addRest(local: Pushed): Promise<void> {
+  async #addRest(local: PushStream): Promise<void> {
     const rest = this.#whole.end()
     if (rest !== '') await this.#add(rest, local)
   }

@@ -60,10 +60,10 @@ export function tidemarkStream(
   options?: TidemarkStreamOptions,
 ): TidemarkStreamDurability {
   return called(tidemarkStream, () => {
-    const home = anEngine(engine, 'engine') as Engine
+    const checked = anEngine(engine, 'engine') as Engine
     const { prefix = 'tanstack:', owner, ttl, ...rest } = checkOptions(options, 'options')
     const from = sourceOf(source)
-    const log = home.log(prefix + from.runId, { contentType: 'application/json', owner, ttl })
+    const log = checked.log(prefix + from.runId, { contentType: 'application/json', owner, ttl })
     return durability(log, from, rest)
   })
 }
@@ -76,7 +76,7 @@ interface Settings {
 function durability(log: Log, { runId, offset }: Source, settings: Settings): TidemarkStreamDurability {
   const { firstChunkDeadlineMs = DEFAULT_DEADLINE_MS, onStop } = settings
   let isStopped = false
-  const heed = (stop: string | undefined) => {
+  const noteStop = (stop: string | undefined) => {
     if (stop === undefined || isStopped) return
     isStopped = true
     try {
@@ -94,7 +94,7 @@ function durability(log: Log, { runId, offset }: Source, settings: Settings): Ti
       for (const batch of batches(texts(list(chunks, 'chunks')))) {
         const { cursors, stop } = await log.append(batch)
         for (const cursor of cursors) offsets.push(offsetOf(runId, cursor))
-        heed(stop)
+        noteStop(stop)
       }
       return offsets
     },

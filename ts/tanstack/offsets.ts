@@ -7,7 +7,7 @@ import { isCursor } from '../util/cursor'
 const FORM = 'tidemark:v1:'
 
 /** Where a reader begins: at the start, at the next chunk, or after a chunk. */
-export interface Place {
+export interface Position {
   /** The run of the chunk. */
   runId: string | undefined
   from: 'start' | 'now' | (string & {})
@@ -19,7 +19,7 @@ export function offsetOf(runId: string, cursor: string): string {
 }
 
 /** The meaning of an offset; refused unless it is one of ours. */
-export function placeOf(offset: unknown): Place {
+export function positionOf(offset: unknown): Position {
   if (offset === '-1') return { runId: undefined, from: 'start' }
   if (offset === 'now') return { runId: undefined, from: 'now' }
   const [name, cursor] = typeof offset === 'string' ? parts(offset) : []

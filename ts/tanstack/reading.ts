@@ -3,7 +3,7 @@ import type { Chunk } from '../../index'
 import type { Log } from '../core/log'
 import { fromNative, invalidArgument, TidemarkError } from '../errors/errors'
 import { clearTimeout, setTimeout } from '../util/timers'
-import { offsetOf, placeOf } from './offsets'
+import { offsetOf, positionOf } from './offsets'
 
 export interface Entry {
   offset: string
@@ -25,19 +25,19 @@ export interface Reading {
 /** The chunks after an offset, to the close. Any other end is an error, so that no reader takes a part for the whole run. */
 export async function* read(log: Log, reading: Reading): AsyncGenerator<Entry, void, undefined> {
   const { runId, after, signal, deadlineMs } = reading
-  const place = placeOf(after)
-  if (place.runId !== undefined && place.runId !== runId) {
+  const position = positionOf(after)
+  if (position.runId !== undefined && position.runId !== runId) {
     throw invalidArgument('offset', 'is of another run than the one that is read')
   }
   if (signal?.aborted) return
-  const page = await look(log, place.from)
-  if (page === null && place.runId !== undefined) throw unknownRun(log)
+  const page = await look(log, position.from)
+  if (page === null && position.runId !== undefined) throw unknownRun(log)
   const late = new AbortController()
   // In a run without chunks, every position is the start: the first chunk is waited for.
   const isEmpty = page === null || (page.next.endsWith('.0') && !page.closed)
   const timer = isEmpty ? setTimeout(() => late.abort(), deadlineMs) : undefined
   const over = signal === undefined ? late.signal : AbortSignal.any([signal, late.signal])
-  const from = page === null ? 'start' : page.chunks.length > 0 ? place.from : page.next
+  const from = page === null ? 'start' : page.chunks.length > 0 ? position.from : page.next
   const following = log.follow({ from, signal: over, wait: '1d' })
   try {
     for await (const chunk of following) {

@@ -3,7 +3,7 @@
 import { invalidArgument } from '../errors/errors'
 import { foreignId } from '../options/adapters'
 import { object, refuse } from '../options/checks'
-import { placeOf } from './offsets'
+import { positionOf } from './offsets'
 
 /** A run by its id, for callers without a request. */
 export interface TidemarkStreamInit {
@@ -33,15 +33,15 @@ const init = object({
 /** The run that a request or an object names. An offset names one too: if both do, it has to be the same. */
 export function sourceOf(given: unknown): Source {
   const { runId, offset } = isRequest(given) ? ofRequest(given) : init(given, 'source')
-  const place = offset == null ? undefined : placeOf(offset)
-  const named = runId ?? place?.runId
+  const position = offset == null ? undefined : positionOf(offset)
+  const named = runId ?? position?.runId
   if (named === undefined) {
     throw invalidArgument(
       'runId',
       'is required: a request names its run in the header X-Run-Id, in ?runId, or by an offset',
     )
   }
-  if (place?.runId !== undefined && place.runId !== named) {
+  if (position?.runId !== undefined && position.runId !== named) {
     throw invalidArgument('offset', 'is of another run than the one that is asked for')
   }
   return { runId: named, offset: offset ?? null }

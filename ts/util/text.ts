@@ -7,7 +7,7 @@ const REPLACEMENT = '\uFFFD'
  * The text of one writer. A border between two chunks may cut a character of two UTF-16 units into halves that no
  * encoding can express: the first half is kept, and begins the next chunk.
  */
-export class Halves {
+export class SurrogatePairs {
   #half = ''
 
   /** Whether nothing is kept. */
@@ -35,7 +35,7 @@ export class Halves {
 
 /** Chunks of text and of bytes as one text, even if their borders cut characters. */
 export class WholeText {
-  readonly #halves = new Halves()
+  readonly #halves = new SurrogatePairs()
   // `ignoreBOM` means that a byte order mark is kept: the text is the producer's, not ours to trim.
   readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true })
   #isDecoding = false

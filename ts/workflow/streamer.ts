@@ -39,9 +39,9 @@ const writerId = text(1, 1024)
  */
 export function workflowStreamer(engine: PublicEngine, options?: WorkflowStreamerOptions): WorkflowStreamer {
   return called(workflowStreamer, () => {
-    const home = anEngine(engine, 'engine') as Engine
+    const checked = anEngine(engine, 'engine') as Engine
     const { prefix = 'workflow:', ttl = DEFAULT_TTL_MS, owner } = checkOptions(options, 'options')
-    const logOf = (kind: string, id: string) => home.log(`${prefix}${kind}:${id}`, { owner, ttl })
+    const logOf = (kind: string, id: string) => checked.log(`${prefix}${kind}:${id}`, { owner, ttl })
     return facesOf(new Writing(logOf), logOf)
   })
 }

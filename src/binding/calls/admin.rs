@@ -29,6 +29,13 @@ struct StreamArgs {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct DeleteArgs {
+    stream_id: String,
+    owner: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct InspectArgs {
     stream_ids: Vec<String>,
     /// Whether metadata are left out.
@@ -132,7 +139,11 @@ pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Resu
             );
         }
         "kept" => engine.request(request, target.is_kept(stream(args)?)),
-        "delete" => engine.request(request, target.delete(stream(args)?)),
+        "delete" => {
+            let args: DeleteArgs = parse(args)?;
+            let stream = StreamId::new(&args.stream_id)?;
+            engine.request(request, target.delete(stream, args.owner));
+        }
         "predecessor" => engine.request(request, target.predecessor(parse(args)?)),
         "close" => engine.request(request, target.close()),
         _ => return Ok(false),

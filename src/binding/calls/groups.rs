@@ -10,7 +10,7 @@ use crate::{
     engine::{Engine, events::Handle, groups::consumption::Consume},
     store::{
         OwnerCheck,
-        groups::{Dead, ItemId, Resolve, Take, Verdict},
+        groups::{Dead, ItemId, Resolution, Resolve, Take},
     },
 };
 
@@ -47,8 +47,9 @@ struct ResolveArgs {
     stream_id: Option<String>,
     group: String,
     consumer: String,
-    verdicts: Vec<(ItemId, Verdict)>,
+    resolutions: Vec<(ItemId, Resolution)>,
     owner: Option<String>,
+    handle: Option<Handle>,
 }
 
 #[derive(Deserialize)]
@@ -81,10 +82,13 @@ pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Resu
             let resolve = Resolve {
                 group: args.group,
                 consumer: args.consumer,
-                verdicts: args.verdicts,
+                resolutions: args.resolutions,
                 owner: OwnerCheck::Caller(args.owner),
             };
-            engine.request(request, target.resolve(optional(args.stream_id)?, resolve));
+            engine.request(
+                request,
+                target.resolve(optional(args.stream_id)?, resolve, args.handle),
+            );
         }
         "dead" => {
             let args: DeadArgs = parse(args)?;
@@ -118,6 +122,7 @@ pub fn consume(engine: &Engine, args: &str) -> Result<Handle> {
             claim_idle: Duration::from_millis(args.claim_idle_ms),
             max_deliveries: args.max_deliveries,
             own: None,
+            told: None,
             owner: OwnerCheck::Caller(args.owner),
         },
         wait: Duration::from_millis(args.wait_ms),

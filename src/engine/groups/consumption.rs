@@ -1,7 +1,7 @@
 //! A consumer of a group: asks for the next items of its work and waits until there are any.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -22,7 +22,7 @@ use crate::{
     model::ending::InterruptReason,
     store::{
         FinishedNews,
-        groups::{Item, ItemId, Resolve, Subject, Take, Verdict, Work},
+        groups::{Item, ItemId, Repeat, Resolution, Resolve, Subject, Take, Work},
     },
     util::{
         backoff::{Backoff, jitter},
@@ -70,11 +70,14 @@ pub(crate) struct Consumption {
 }
 
 pub(crate) struct State {
-    /// While it gets back the items that it holds already: from an earlier life, or because the answer that handed them over
-    /// was lost.
+    /// While it gets back the items that it holds from an earlier life.
     pub(crate) own: Option<ItemId>,
-    /// The newest item that it was given.
-    pub(crate) newest: ItemId,
+    /// While it looks for items that were delivered to it with an answer that was lost: after which one.
+    pub(crate) unheard: Option<ItemId>,
+    /// The loss that it was told of, until the store knows that.
+    pub(crate) told: Option<Cursor>,
+    /// The items that it was given and has not resolved, and how often they had been delivered then.
+    pub(crate) given: BTreeMap<ItemId, u64>,
     /// Items that are its own and wait for the next turn.
     pub(crate) spare: VecDeque<Item>,
     /// It has had an answer: from now on the store may be away for any time, …
@@ -109,7 +112,9 @@ impl Consumption {
             left: AtomicBool::new(false),
             state: Mutex::new(State {
                 own: Some(ItemId::default()),
-                newest: ItemId::default(),
+                unheard: None,
+                told: None,
+                given: BTreeMap::new(),
                 spare: VecDeque::new(),
                 begun: false,
                 missing_since: None,
@@ -163,26 +168,61 @@ impl Consumption {
         }
     }
 
+    /// What was delivered to it without its having heard of it.
+    async fn unheard(&self, context: &Context) -> Result<Vec<Item>> {
+        let mut items = Vec::new();
+        loop {
+            let Some(after) = lock(&self.state).unheard.filter(|_| items.is_empty()) else {
+                return Ok(items);
+            };
+            let take = &self.consume.take;
+            let repeat = Repeat {
+                group: take.group.clone(),
+                consumer: take.consumer.clone(),
+                after,
+                count: AT_ONCE,
+                claim_idle: take.claim_idle,
+                owner: take.owner.clone(),
+            };
+            let repeated = context.store().repeat(self.work(), &repeat).await?;
+            let mut state = lock(&self.state);
+            state.unheard = repeated.after;
+            items = repeated.items;
+            items.retain(|item| state.given.insert(item.id, item.deliveries) != Some(item.deliveries));
+        }
+    }
+
     /// `None`: nothing yet.
     async fn ask(&self, context: &Context) -> Result<Option<Handed>> {
-        let spare: Vec<_> = lock(&self.state).spare.drain(..).collect();
+        let mut spare: Vec<_> = lock(&self.state).spare.drain(..).collect();
+        // What comes after a loss does not come before it.
+        if spare.is_empty() && lock(&self.state).told.is_none() {
+            spare = self.unheard(context).await?;
+        }
         let items = if spare.is_empty() {
+            let (own, told) = {
+                let state = lock(&self.state);
+                (state.own, state.told)
+            };
             let take = Take {
-                own: lock(&self.state).own,
+                own,
+                told,
                 ..self.consume.take.clone()
             };
             let taken = context.store().take(self.work(), &take).await;
             let taken = taken.inspect_err(|_| {
-                // It may have been given some without having heard of it.
+                // It may have been given some without having heard of it; which ones was counted.
                 let mut state = lock(&self.state);
-                state.own = state.own.or(Some(state.newest));
+                state.own = None;
+                state.unheard = Some(ItemId::default());
             })?;
             let Some(taken) = taken else {
                 return self.missed(context.config().lease()).map(|()| None);
             };
             let mut state = lock(&self.state);
-            let newest = taken.items.iter().map(|item| item.id).max();
-            state.newest = state.newest.max(newest.unwrap_or_default());
+            state
+                .given
+                .extend(taken.items.iter().map(|item| (item.id, item.deliveries)));
             state.begun = true;
             state.missing_since = None;
             if state.own.is_some() {
@@ -193,8 +233,15 @@ impl Consumption {
                     .filter(|_| taken.items.len() == take.count);
             }
             drop(state);
-            if let Some(resume) = taken.lost {
+            if let Some(resume) = told {
+                self.spare(taken.items.into_iter());
                 return Err(self.gap(resume));
+            }
+            if let Some(resume) = taken.lost {
+                // The group goes on after it once the store knows that somebody was told.
+                lock(&self.state).told = Some(resume);
+                self.news.notify_one();
+                return Ok(None);
             }
             if taken.done.is_some() {
                 return Ok(Some(Handed {
@@ -274,7 +321,7 @@ impl Consumption {
                         Subject::Finished(_) => cursor,
                     });
                     let gone = std::iter::once(&item).chain(&gone);
-                    let done = gone.map(|item| (item.id, Verdict::Done)).collect();
+                    let done = gone.map(|item| (item.id, Resolution::Done)).collect();
                     self.resolve(context, done).await;
                     return Err(self.gap(resume));
                 }
@@ -293,19 +340,27 @@ impl Consumption {
         lock(&self.state).spare.extend(items);
     }
 
+    /// These are its own no longer.
+    pub fn resolved(&self, items: impl Iterator<Item = ItemId>) {
+        let mut state = lock(&self.state);
+        for id in items {
+            state.given.remove(&id);
+        }
+    }
+
     pub async fn give_back(&self, context: &Context, items: Vec<ItemId>) {
-        let verdicts = items.into_iter().map(|id| (id, Verdict::Back)).collect();
-        self.resolve(context, verdicts).await;
+        let resolutions = items.into_iter().map(|id| (id, Resolution::Back)).collect();
+        self.resolve(context, resolutions).await;
     }
 
     /// A failure does not matter: items that are not resolved are redelivered later.
-    async fn resolve(&self, context: &Context, verdicts: Vec<(ItemId, Verdict)>) {
+    async fn resolve(&self, context: &Context, resolutions: Vec<(ItemId, Resolution)>) {
         let take = &self.consume.take;
-        for part in verdicts.chunks(AT_ONCE) {
+        for part in resolutions.chunks(AT_ONCE) {
             let resolve = Resolve {
                 group: take.group.clone(),
                 consumer: take.consumer.clone(),
-                verdicts: part.to_vec(),
+                resolutions: part.to_vec(),
                 owner: take.owner.clone(),
             };
             let outcome = context.store().resolve(self.work(), &resolve).await;

@@ -67,21 +67,30 @@ impl Engine {
         Ok(Reply::Unit)
     }
 
-    /// Resolves items of a group.
-    pub async fn resolve(self, stream: Option<StreamId>, resolve: Resolve) -> Result<Reply> {
+    /// Resolves items of a group; `handle` is the consumer's that was given them, if it is here.
+    pub async fn resolve(
+        self,
+        stream: Option<StreamId>,
+        resolve: Resolve,
+        handle: Option<Handle>,
+    ) -> Result<Reply> {
         self.context.check_open()?;
+        let consumption = handle.and_then(|handle| lock(&self.registry.consumptions).get(&handle).cloned());
         let work = stream.as_ref().map_or(Work::Finished, Work::Stream);
-        for part in resolve.verdicts.chunks(AT_ONCE) {
+        for part in resolve.resolutions.chunks(AT_ONCE) {
             let part = Resolve {
                 group: resolve.group.clone(),
                 consumer: resolve.consumer.clone(),
-                verdicts: part.to_vec(),
+                resolutions: part.to_vec(),
                 owner: resolve.owner.clone(),
             };
             // A call that has begun is finished, also while the engine closes.
             self.context
                 .retry(|| self.context.store().resolve(work, &part))
                 .await?;
+            if let Some(consumption) = &consumption {
+                consumption.resolved(part.resolutions.iter().map(|(id, _)| *id));
+            }
         }
         Ok(Reply::Unit)
     }

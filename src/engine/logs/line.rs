@@ -147,3 +147,24 @@ pub(super) fn seal_later(context: &Arc<Context>, line: &Arc<Line>, stream: &Stre
         }
     });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn g7_only_logs_that_are_in_use_are_remembered_beyond_a_number() {
+        let lines = Lines::default();
+        let id = |number: usize| StreamId::new(&format!("log {number}")).unwrap();
+        let held = lines.of(&id(0));
+        for number in 1..=REMEMBERED {
+            lines.of(&id(number));
+        }
+        assert_eq!(
+            lock(&lines.by_stream).len(),
+            2,
+            "the last one, and the one in use"
+        );
+        assert!(Arc::ptr_eq(&held, &lines.of(&id(0))));
+    }
+}

@@ -299,14 +299,19 @@ impl Turn {
             }
             None => self.known = None,
         }
+        let mut has_frames = false;
         for (write, written) in writes.iter().zip(&all) {
             let is_written = matches!(written.outcome, LogOutcome::Written { .. });
             if let Some(frame) = write.frame.as_ref().filter(|_| is_written) {
                 context.metrics().accepted(frame, large, Some(begun.elapsed()));
+                has_frames = true;
             }
             if let Some(seal) = write.seal.as_ref().filter(|_| is_written) {
                 context.metrics().sealed(seal);
             }
+        }
+        if has_frames {
+            context.metrics().batch();
         }
         Ok(all)
     }

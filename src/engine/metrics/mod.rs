@@ -88,14 +88,14 @@ impl Histogram {
     }
 }
 
-#[allow(clippy::cast_precision_loss, reason = "2^53 microseconds are 285 years")]
+#[expect(clippy::cast_precision_loss, reason = "2^53 microseconds are 285 years")]
 fn seconds(microseconds: u64) -> f64 {
     microseconds as f64 / 1e6
 }
 
 /// An engine's counters.
 #[derive(Debug, Default)]
-#[allow(missing_docs, reason = "index.d.ts says it, under the same names")]
+#[expect(missing_docs, reason = "index.d.ts says it, under the same names")]
 pub struct Metrics {
     pub chunks_in: Counter,
     pub bytes_in: Counter,
@@ -128,13 +128,17 @@ pub struct Delivered {
 }
 
 impl Metrics {
-    /// A batch was accepted; its oldest chunk waited for `latency`. `large` is the length of the large chunk that it refers to.
+    /// A batch was accepted, of one frame, or of several that were appended together: see [`Self::accepted`].
+    pub fn batch(&self) {
+        self.batches.one();
+    }
+
+    /// A frame was accepted; its oldest chunk waited for `latency`. `large` is the length of the large chunk that it refers to.
     pub fn accepted(&self, frame: &EncodedFrame, large: Option<usize>, latency: Option<Duration>) {
         self.chunks_in.add(frame.count);
         self.bytes_in.add(large.unwrap_or(frame.payload_len) as u64);
         self.encoded_bytes
             .add((frame.bytes.len() + large.unwrap_or_default()) as u64);
-        self.batches.one();
         if let Some(latency) = latency {
             self.append.observe(latency);
         }

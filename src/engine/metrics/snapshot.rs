@@ -27,7 +27,7 @@ pub struct Now {
 /// Everything, as the host shows it.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[allow(missing_docs, reason = "index.d.ts says it, under the same names")]
+#[expect(missing_docs, reason = "index.d.ts says it, under the same names")]
 pub struct Snapshot {
     #[serde(flatten)]
     pub now: Now,
@@ -54,7 +54,7 @@ pub struct Snapshot {
 
 /// Producers that have ended.
 #[derive(Debug, Serialize)]
-#[allow(missing_docs, reason = "the outcomes' names")]
+#[expect(missing_docs, reason = "the outcomes' names")]
 pub struct Ended {
     pub complete: u64,
     pub failed: u64,

@@ -96,7 +96,7 @@ impl Engine {
         let started = self.context.ask(|store| store.start(&stream, &start)).await?;
         tracing::debug!(%stream, generation = %started.generation, seq = started.seq, if_active = ?start.if_active, "producer started");
         start.generation = started.generation;
-        // Its time may be another. One that goes on alone leaves nobody behind.
+        // Its time may be another. One that continues alone leaves nobody behind.
         let has_joined =
             started.generation.random() != requested.random() && start.if_active == IfActive::Share;
         let producer = Arc::new(Producer {

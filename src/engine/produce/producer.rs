@@ -29,7 +29,7 @@ use crate::{
     util::sync::lock,
 };
 
-/// See the module.
+/// A producer as its host has it: a queue, and what becomes of it.
 pub struct Producer {
     /// The host's name for it.
     pub handle: Handle,

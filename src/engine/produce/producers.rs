@@ -8,7 +8,7 @@ use std::{
 use super::producer::Producer;
 use crate::{StreamId, engine::events::Handle};
 
-/// See the module.
+/// The live producers of one engine.
 #[derive(Default)]
 pub(crate) struct Producers {
     by_handle: HashMap<Handle, Arc<Producer>>,

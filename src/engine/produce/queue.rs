@@ -7,7 +7,7 @@ use crate::{
     model::frame::{EncodedFrame, FrameBuilder, Kind},
 };
 
-/// See the module.
+/// Chunks in the order in which they were written, that no batch has taken yet.
 #[derive(Default)]
 pub(crate) struct ChunkQueue {
     parts: VecDeque<Part>,

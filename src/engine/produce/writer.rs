@@ -244,6 +244,7 @@ impl Writer {
             let latency = batch.since.map(|since| since.elapsed());
             let length = batch.large.as_ref().map(|large| large.data.len());
             self.context.metrics().accepted(&frame, length, latency);
+            self.context.metrics().batch();
             let frame = frame.at(last - count + 1);
             self.keep(frame.clone(), batch.large.clone());
             self.sealing.add(frame);
@@ -387,7 +388,7 @@ impl Writer {
         }
     }
 
-    /// Readers of this process may have been shown what another producer, who goes on with the generation, knows nothing of.
+    /// Readers of this process may have been shown what another producer, who continues the generation, knows nothing of.
     async fn retract(&self) {
         let (shown, is_fenced) = {
             let state = lock(&self.producer.state);

@@ -56,10 +56,7 @@ async fn find(subscription: &Arc<Subscription>, registry: &Registry, follow: &Fo
         let _ = hub.listening().wait_for(|listening| *listening).await;
     });
     if listening.await.is_err() {
-        return Err(Error::Timeout {
-            operation: "listening",
-            milliseconds: millis(follow.wait.max(registry.context.config().connect_timeout())),
-        });
+        return Err(unheard(registry, subscription, follow).await);
     }
     loop {
         let permit = registry.context.reads().acquire().await;
@@ -96,8 +93,8 @@ fn cursor_in_ring(registry: &Registry, subscription: &Subscription, follow: &Fol
     resumes.then_some(Cursor { generation, seq })
 }
 
-/// The page at the reader's place. A consumer's place is its cursor or, if that generation is no longer kept but was read to its
-/// end, the beginning of the next one. An event stream whose place is gone starts over, and says so.
+/// The page at the reader's position. A consumer's position is its cursor or, if that generation is no longer kept but was read to its
+/// end, the beginning of the next one. An event stream whose position is gone starts over, and says so.
 async fn first_page(
     registry: &Registry,
     subscription: &Subscription,
@@ -126,6 +123,21 @@ async fn first_page(
         return registry.context.store().read(stream, &read).await;
     }
     Ok(page)
+}
+
+/// Why nothing was heard of the store in time: what others get while it is away, whether or not anything has noticed that so far.
+async fn unheard(registry: &Registry, subscription: &Subscription, follow: &Follow) -> Error {
+    let context = &registry.context;
+    if let Some(outage) = context.store().outage() {
+        return outage;
+    }
+    match first_page(registry, subscription, follow).await {
+        Err(error) => context.store().outage().unwrap_or(error),
+        Ok(_) => Error::Timeout {
+            operation: "listening",
+            milliseconds: millis(follow.wait.max(context.config().connect_timeout())),
+        },
+    }
 }
 
 /// While the store is away, a stream that is produced here can still be followed from memory.

@@ -20,6 +20,14 @@ use crate::{
 const IDLE_PAGE: Duration = Duration::from_millis(100);
 
 impl Subscription {
+    /// Reads the next page while a reader that takes its chunks has this one.
+    pub(super) fn read_ahead(self: &Arc<Self>, state: &mut State) {
+        if state.page.may_read_ahead() && !state.fetching && state.pace.has_asked() {
+            self.fetch(state);
+        }
+    }
+
+    /// Reads the page after what there is.
     pub(super) fn fetch(self: &Arc<Self>, state: &mut State) {
         let (Some(context), Some(cursor)) = (self.context.upgrade(), state.cursor) else {
             return;
@@ -34,7 +42,7 @@ impl Subscription {
         } else {
             Position::After {
                 generation: cursor.generation,
-                seq: cursor.seq,
+                seq: state.page.reach(cursor.seq),
             }
         };
         let delay = if state.page.idle {
@@ -110,7 +118,7 @@ impl State {
                 page.head.base,
             ));
         }
-        let mut cursor = match self.cursor {
+        let cursor = match self.cursor {
             Some(cursor) if cursor.generation == page.generation => {
                 if self.between {
                     return Ok(());
@@ -128,16 +136,23 @@ impl State {
         };
         self.between = false;
         self.cursor = Some(cursor);
+        let mut reach = self.page.reach(cursor.seq);
+        if page.after > reach {
+            // It was to follow frames that have been dropped meanwhile.
+            self.page.more = true;
+            return Ok(());
+        }
         self.page.idle = page.frames.is_empty() && page.terminal.is_none();
         self.page.since = Some(Instant::now());
+        self.page.newest = page.frames.len();
         let end = page.end().seq;
         for frame in page.frames {
-            if frame.first() > cursor.seq + 1 {
+            if frame.first() > reach + 1 {
                 self.page.more = false;
-                let reason = format!("chunks {} to {} are gone", cursor.seq + 1, frame.first() - 1);
+                let reason = format!("chunks {} to {} are gone", reach + 1, frame.first() - 1);
                 return Err(gap(reason, page.generation, frame.first() - 1));
             }
-            cursor.seq = cursor.seq.max(frame.last());
+            reach = reach.max(frame.last());
             self.page.frames.push_back(frame);
         }
         self.page.more = page.more;
@@ -145,8 +160,8 @@ impl State {
             return Ok(());
         }
         let is_current = page.generation == page.head.generation;
-        if cursor.seq < end {
-            let reason = format!("chunks {} to {end} are gone", cursor.seq + 1);
+        if reach < end {
+            let reason = format!("chunks {} to {end} are gone", reach + 1);
             return Err(gap(reason, page.generation, end));
         }
         self.page.end = page.terminal;

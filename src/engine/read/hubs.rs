@@ -277,7 +277,7 @@ pub(crate) async fn look_at_nodes(hubs: Weak<Hubs>, nodes: Arc<Nodes>, context: 
         }
         match context.store().vouched(node).await {
             Ok(left) if nodes.note(node, left) => {}
-            // While the store is away nothing can be judged; afterwards everything is looked at.
+            // While the store is away nothing is known; afterwards everything is looked at.
             Err(error) if error.is_retryable() => nodes.put_off(node),
             Ok(_) | Err(_) => {
                 nodes.note(node, Duration::ZERO);

@@ -1,4 +1,4 @@
-//! The page of the log that is being delivered to a reader, and how long it may wait for the reader.
+//! The page of the log that is being delivered to a reader, with the next one read ahead, and how long they may wait for the reader.
 //!
 //! A slow reader keeps its page, since dropping it would only cost another read. A reader that stands still does not.
 
@@ -18,8 +18,9 @@ use crate::model::{ending::Terminal, frame::Frame};
 
 /// The size of the first page of a reader that has not asked for anything yet: enough to begin with.
 const FIRST_BYTES: usize = 32 * 1024;
-/// The page after one that was dropped. The next one may be twice as large if this one is taken so quickly.
+/// The page after one that was dropped.
 const LEAST_BYTES: usize = 16 * 1024;
+/// A page that is taken so quickly may be followed by a larger one.
 const TAKEN_WITHIN: Duration = Duration::from_secs(1);
 /// A reader that has taken nothing for this long stands still; one that has never asked for anything, sooner.
 const STILL: Duration = Duration::from_secs(5);
@@ -27,10 +28,12 @@ const UNASKED: Duration = Duration::from_secs(1);
 /// The most bytes that pages of readers out of credit may hold together. Beyond it, the next reader to stop drops its page at once.
 const MOST_HELD: usize = 16 * 1024 * 1024;
 
-/// The rest of the page that was read last.
+/// What is left of the pages that were read: of the last one, or of the last two.
 #[derive(Default)]
 pub(crate) struct LogPage {
     pub frames: VecDeque<Frame>,
+    /// How many frames the last one brought; what is left of the one before stands before them.
+    pub newest: usize,
     pub end: Option<Terminal>,
     pub more: bool,
     /// It brought nothing.
@@ -41,6 +44,18 @@ pub(crate) struct LogPage {
 }
 
 impl LogPage {
+    /// Whether the next page may be read already: the one before this one has been taken.
+    pub fn may_read_ahead(&self) -> bool {
+        self.more && (1..=self.newest).contains(&self.frames.len())
+    }
+
+    /// The last seq that its frames hold, or that of its reader's cursor.
+    pub fn reach(&self, cursor: u64) -> u64 {
+        self.frames
+            .back()
+            .map_or(cursor, |frame| frame.last().max(cursor))
+    }
+
     /// Its reader takes it.
     pub fn release(&mut self) {
         self.held = None;
@@ -117,6 +132,11 @@ impl Pace {
             self.has_asked = true;
             self.bytes = PAGE_BYTES;
         }
+    }
+
+    /// Whether it has asked for more than its initial credit.
+    pub fn has_asked(&self) -> bool {
+        self.has_asked
     }
 
     /// It was given something.
@@ -218,6 +238,27 @@ mod tests {
             reader.bytes_after(&quick, &all);
         }
         assert_eq!(reader.bytes(), PAGE_BYTES);
+    }
+
+    #[test]
+    fn one_page_is_read_ahead_and_no_more() {
+        let mut page = LogPage {
+            more: true,
+            newest: 1,
+            ..of(1)
+        };
+        assert!(page.may_read_ahead());
+        page.frames.extend(of(1).frames);
+        assert!(!page.may_read_ahead(), "something is left of the one before");
+        page.frames.pop_front();
+        assert!(page.may_read_ahead());
+        page.more = false;
+        assert!(!page.may_read_ahead(), "there is no more");
+        page.let_go();
+        assert!(
+            !page.may_read_ahead(),
+            "nothing is left that a further one could follow"
+        );
     }
 
     #[test]

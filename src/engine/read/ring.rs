@@ -358,6 +358,22 @@ mod tests {
     }
 
     #[test]
+    fn g1_a_ring_that_cannot_be_continued_sends_everybody_to_the_log() {
+        let g = generation(1);
+        let mut ring = Ring::default();
+        ring.start(g, 0, 0);
+        ring.offer(g, 2, Some(frame(1, 2)));
+        ring.retract();
+        assert_eq!((ring.tail(), ring.bytes), (None, 0));
+        for seq in 0..3 {
+            assert!(matches!(ring.next(g, seq), Next::Log), "after {seq}");
+        }
+        ring.observe(&page(g, 0, vec![frame(1, 1)], 1));
+        assert!(matches!(ring.next(g, 0), Next::Newest(f) if f.last() == 1));
+        assert!(matches!(ring.next(g, 1), Next::Wait));
+    }
+
+    #[test]
     fn without_readers_only_a_whole_ring_is_kept() {
         let g = generation(1);
         let mut ring = Ring::default();

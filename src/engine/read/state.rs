@@ -15,7 +15,7 @@ use crate::{
     sse::Framing,
 };
 
-/// See the module.
+/// What a subscription changes while it delivers.
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) cursor: Option<Cursor>,
@@ -59,6 +59,10 @@ impl State {
     pub(super) fn drop_page(&mut self) {
         // The error was found behind the frames of this page, and must not be delivered before them.
         if !self.page.frames.is_empty() && self.end.is_none() {
+            if let Some(task) = self.task.take_if(|_| self.fetching) {
+                task.abort();
+            }
+            self.fetching = false;
             self.page.let_go();
             self.pace.falls_back();
         }

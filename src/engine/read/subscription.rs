@@ -44,7 +44,7 @@ pub struct Follow {
     /// The consumer at whose cursor the reader begins, if there is one. The unseen rest of the previous generation comes
     /// first.
     pub resume: Option<String>,
-    /// The caller.
+    /// The caller, who has to be the stream's owner if it has one.
     pub owner: Option<String>,
     /// How long to wait for a stream that does not exist.
     pub wait: Duration,
@@ -71,7 +71,7 @@ pub enum Pulled {
     Over,
 }
 
-/// See the module.
+/// One reader: a cursor over the log of its stream.
 pub struct Subscription {
     pub(crate) handle: Handle,
     pub(crate) hub: Arc<Hub>,
@@ -282,6 +282,8 @@ impl Subscription {
     pub fn accept(&self, page: Page) {
         let mut state = lock(&self.state);
         state.fetching = false;
+        // What it adds has to be counted too.
+        state.page.release();
         if let Some(framing) = &mut state.framing {
             framing.replay_to(page.end());
         }
@@ -346,10 +348,11 @@ impl Subscription {
         if state.tail.is_some() {
             return self.deliver_tail(state, sink);
         }
+        if state.has_room() {
+            state.page.release();
+            self.read_ahead(state);
+        }
         if let Some(frame) = state.page.frames.pop_front() {
-            if state.has_room() {
-                state.page.release();
-            }
             let Some(next) = self.deliver(state, &frame, sink) else {
                 return Action::Continue;
             };

@@ -67,7 +67,7 @@ impl Window {
             .saturating_sub(self.acked.unwrap_or(self.delivered))
     }
 
-    /// Since when, if any do.
+    /// Since when one has waited, if any does.
     pub fn waiting_since(&self) -> Option<Instant> {
         (self.unacknowledged() > 0).then_some(self.since)
     }

@@ -21,7 +21,7 @@ impl FrameBuilder {
     pub fn push(&mut self, kind: Kind, data: &[u8]) {
         let reference = if kind == Kind::Large { REFERENCE } else { 0 };
         // A chunk is at most 1 MiB, so its length shifted by one fits 32 bits with room to spare.
-        #[allow(clippy::cast_possible_truncation, reason = "bounded by MAX_INLINE")]
+        #[expect(clippy::cast_possible_truncation, reason = "bounded by MAX_INLINE")]
         self.tags
             .push_back((data.len() as u32 | reference as u32) << 1 | u32::from(kind == Kind::Text));
         self.payload.extend(data);
@@ -105,6 +105,6 @@ pub struct EncodedFrame {
     pub count: u64,
     /// The bytes of all chunks.
     pub payload_len: usize,
-    /// The stored bytes.
+    /// As a store keeps them.
     pub bytes: Bytes,
 }

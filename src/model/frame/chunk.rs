@@ -48,11 +48,11 @@ pub(super) const REFERENCE: u64 = 1 << 21;
 
 pub(super) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
-        #[allow(clippy::cast_possible_truncation, reason = "the low seven bits are meant")]
+        #[expect(clippy::cast_possible_truncation, reason = "the low seven bits are meant")]
         out.push(value as u8 | 0x80);
         value >>= 7;
     }
-    #[allow(clippy::cast_possible_truncation, reason = "below 0x80 here")]
+    #[expect(clippy::cast_possible_truncation, reason = "below 0x80 here")]
     out.push(value as u8);
 }
 

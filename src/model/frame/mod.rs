@@ -64,7 +64,7 @@ pub struct SealedFrame {
     pub count: u64,
     /// The bytes that are in memory when it has been inflated.
     pub body_len: usize,
-    /// The stored bytes.
+    /// As a store keeps them.
     pub bytes: Bytes,
 }
 

@@ -11,7 +11,7 @@ use super::chunk::{Kind, MAX_CHUNK, MAX_INLINE, put_varint, take_varint};
 /// The length of every piece but the last, which may be shorter.
 pub const PIECE: usize = 256 * 1024;
 
-/// See the module.
+/// Stands in a frame for a chunk that is stored in pieces.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reference {
     /// Tells the pieces of one chunk from those of all others.

@@ -31,7 +31,7 @@ static SPACES: LazyLock<Mutex<HashMap<String, Weak<Keyspace>>>> = LazyLock::new(
 /// Everything under one name. It lives as long as one store holds it.
 #[derive(Default)]
 pub(super) struct Keyspace {
-    realms: Mutex<HashMap<String, Arc<Realm>>>,
+    namespaces: Mutex<HashMap<String, Arc<Namespace>>>,
 }
 
 impl Keyspace {
@@ -47,14 +47,17 @@ impl Keyspace {
         keyspace
     }
 
-    pub fn realm(&self, prefix: &str) -> Arc<Realm> {
-        lock(&self.realms).entry(prefix.to_owned()).or_default().clone()
+    pub fn namespace(&self, prefix: &str) -> Arc<Namespace> {
+        lock(&self.namespaces)
+            .entry(prefix.to_owned())
+            .or_default()
+            .clone()
     }
 }
 
 /// The streams under one prefix.
 #[derive(Default)]
-pub(super) struct Realm {
+pub(super) struct Namespace {
     state: Mutex<State>,
     /// Held by the one who delivers. Nobody waits for it: who finds it taken leaves the messages to its holder.
     delivery: tokio::sync::Mutex<()>,
@@ -78,7 +81,7 @@ struct Numbered {
     entry: StreamEntry,
 }
 
-/// A store that takes part in a realm.
+/// A store that takes part in a namespace.
 struct Participant {
     id: Ulid,
     node: Ulid,
@@ -88,7 +91,7 @@ struct Participant {
     finished: bool,
 }
 
-impl Realm {
+impl Namespace {
     /// Lets a store take part, under an id of its own: two stores may have the same node.
     pub fn join(&self, node: Ulid, listener: Arc<dyn Listener>) -> Ulid {
         let id = Ulid::new();
@@ -110,7 +113,7 @@ impl Realm {
             .position(|known| known.id == participant);
         let left = at.map(|at| state.participants.swap_remove(at));
         drop(state);
-        // The listener may own what locks this realm when it goes.
+        // The listener may own what locks this namespace when it goes.
         drop(left);
     }
 

@@ -27,7 +27,7 @@ use ulid::Ulid;
 
 use self::{
     groups::finished::FinishedQueue,
-    keyspace::{Keyspace, Realm},
+    keyspace::{Keyspace, Namespace},
     stream_entry::StreamEntry,
     transaction::Transaction,
 };
@@ -52,12 +52,12 @@ pub struct MemoryStore {
     registration: Mutex<Option<Registration>>,
 }
 
-/// A store's part in a realm.
+/// A store's part in a namespace.
 #[derive(Clone)]
 struct Registration {
     /// Keeps the whole keyspace alive, the streams of other prefixes too.
     _space: Arc<Keyspace>,
-    realm: Arc<Realm>,
+    namespace: Arc<Namespace>,
     participant: Ulid,
 }
 
@@ -71,13 +71,13 @@ impl MemoryStore {
     /// engine's thread, if several share the keyspace.
     pub fn open(name: &str, prefix: &str, node: Ulid, listener: Arc<dyn Listener>) -> SharedStore {
         let keyspace = Keyspace::named(name);
-        let realm = keyspace.realm(prefix);
-        let participant = realm.join(node, listener);
+        let namespace = keyspace.namespace(prefix);
+        let participant = namespace.join(node, listener);
         Arc::new(Self {
             node,
             registration: Mutex::new(Some(Registration {
                 _space: keyspace,
-                realm,
+                namespace,
                 participant,
             })),
         })
@@ -93,20 +93,20 @@ impl MemoryStore {
         stream: &'a StreamId,
         operation: impl FnOnce(&mut StreamEntry, &mut Transaction) -> Result<T> + Send + 'a,
     ) -> Pending<'a, T> {
-        Box::pin(async move { self.registration()?.realm.run(self.node, stream, operation) })
+        Box::pin(async move { self.registration()?.namespace.run(self.node, stream, operation) })
     }
 
     fn on_finished<'a, T: Send + 'a>(
         &'a self,
         operation: impl FnOnce(&mut FinishedQueue) -> Result<T> + Send + 'a,
     ) -> Pending<'a, T> {
-        Box::pin(async move { self.registration()?.realm.with_finished(operation) })
+        Box::pin(async move { self.registration()?.namespace.with_finished(operation) })
     }
 
     fn leave(&self) {
         let registration = lock(&self.registration).take();
         if let Some(registration) = registration {
-            registration.realm.leave(registration.participant);
+            registration.namespace.leave(registration.participant);
         }
     }
 }
@@ -219,8 +219,8 @@ impl Store for MemoryStore {
         self.run(stream, |entry, _| Ok(entry.memory()))
     }
 
-    fn delete<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, bool> {
-        self.run(stream, |entry, transaction| Ok(entry.delete(transaction)))
+    fn remove<'a>(&'a self, stream: &'a StreamId, owner: &'a OwnerCheck) -> Pending<'a, bool> {
+        self.run(stream, |entry, transaction| entry.remove(transaction, owner))
     }
 
     fn sweep<'a>(&'a self, streams: &'a [StreamId], rule: &'a Sweep) -> Pending<'a, Vec<Swept>> {
@@ -240,12 +240,13 @@ impl Store for MemoryStore {
 
     fn count(&self) -> Pending<'_, u64> {
         Box::pin(ready(
-            self.registration().map(|registration| registration.realm.count()),
+            self.registration()
+                .map(|registration| registration.namespace.count()),
         ))
     }
 
     fn list(&self, from: ListCursor, count: usize) -> Pending<'_, (Vec<StreamId>, Option<ListCursor>)> {
-        Box::pin(async move { Ok(self.registration()?.realm.list(from, count)) })
+        Box::pin(async move { Ok(self.registration()?.namespace.list(from, count)) })
     }
 
     fn take<'a>(&'a self, work: Work<'a>, take: &'a Take) -> Pending<'a, Option<Taken>> {
@@ -294,7 +295,7 @@ impl Store for MemoryStore {
         Box::pin(async move {
             let (mut next, mut is_open) = (Some(0), false);
             while let Some(from) = next {
-                let (is_active, after) = self.registration()?.realm.lapse(self.node, from);
+                let (is_active, after) = self.registration()?.namespace.lapse(self.node, from);
                 is_open |= is_active;
                 next = after;
                 tokio::task::yield_now().await;
@@ -309,7 +310,7 @@ impl Store for MemoryStore {
     fn listen_finished(&self) -> Pending<'_, ()> {
         Box::pin(async move {
             let registration = self.registration()?;
-            registration.realm.listen_finished(registration.participant);
+            registration.namespace.listen_finished(registration.participant);
             Ok(())
         })
     }
@@ -317,14 +318,14 @@ impl Store for MemoryStore {
     fn listen<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, ()> {
         Box::pin(async move {
             let registration = self.registration()?;
-            registration.realm.listen(registration.participant, stream);
+            registration.namespace.listen(registration.participant, stream);
             Ok(())
         })
     }
 
     fn unlisten(&self, stream: &StreamId) {
         if let Ok(registration) = self.registration() {
-            registration.realm.unlisten(registration.participant, stream);
+            registration.namespace.unlisten(registration.participant, stream);
         }
     }
 

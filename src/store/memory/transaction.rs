@@ -24,7 +24,7 @@ pub(super) enum Message {
 /// The circumstances of one operation.
 pub(super) struct Transaction<'a> {
     pub stream: &'a StreamId,
-    /// The calling engine.
+    /// The engine that calls.
     pub node: Ulid,
     /// Tokio's clock, so that tests can pause it.
     pub now: Instant,

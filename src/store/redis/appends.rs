@@ -38,7 +38,7 @@ impl RedisStore {
             .text(terminal.map_or("", |terminal| &terminal.reason))
             .show(frame.map_or(0, |frame| frame.count))
             .bytes(frame.map_or(&[], |frame| &frame.bytes))
-            .show(fast_append::beginning(append));
+            .show(fast_append::first_number(append));
         call = with_large(call, append.large);
         call = with_seal(call, append.seal.as_ref());
         if with_books {
@@ -49,11 +49,12 @@ impl RedisStore {
         }
         let sent = Instant::now();
         let answer = reply::appended("append", self.call(call).await?)?;
-        let allowed = answer.fast.map(|(time, ordinal)| fast_append::Allowed {
+        let allowed = answer.fast.map(|(time, ordinal, h)| fast_append::Allowed {
             // Spread, so that streams that started together do not all need the whole script at the same moment.
             due: sent + jitter(time * 3 / 4),
             until: sent + time,
             ordinal,
+            h,
         });
         self.fast.learn(append, &answer.appended, allowed, keys);
         self.appended(stream, append.generation, answer)

@@ -15,14 +15,14 @@ use tokio::sync::{OnceCell, watch};
 use ulid::Ulid;
 
 use super::{
-    arguments::queue_ttl,
-    errands::Errands,
+    arguments::{check, queue_ttl},
     fast_append::FastAppends,
-    inboxes::{Older, Told},
+    follow_ups::FollowUps,
+    inboxes::{Older, StateObserver},
     keys::{KeyNames, StreamKeys},
     old_names::OldNames,
-    scripts::LIBRARY,
-    spares::note_refusal,
+    optional_rights::note_refusal,
+    scripts::{self, LIBRARY},
 };
 use crate::{
     Config, Error, Result,
@@ -31,11 +31,11 @@ use crate::{
         endpoint::Endpoint,
         job::Timeouts,
         observer::{Inbox, Observer},
+        optional_right::OptionalRight,
         script::{Call, Script},
-        spare::Spare,
         target::{Target, Topology},
     },
-    store::Listener,
+    store::{Listener, OwnerCheck},
     util::sync::lock,
 };
 
@@ -55,7 +55,7 @@ pub struct RedisStore {
     /// Whether the node's control channel is listened to.
     pub(super) control: OnceCell<()>,
     pub(super) fast: Arc<FastAppends>,
-    pub(super) errands: Arc<Errands>,
+    pub(super) follow_ups: Arc<FollowUps>,
     /// The generations whose ends are in the books, until the engine comes to announce them.
     pub(super) booked: Mutex<HashSet<Ulid>>,
     pub(super) old_names: OldNames,
@@ -97,7 +97,7 @@ impl RedisStore {
             closed: watch::Sender::new(false),
             control: OnceCell::new(),
             fast: Arc::default(),
-            errands: Arc::default(),
+            follow_ups: Arc::default(),
             booked: Mutex::default(),
             old_names: OldNames::default(),
             queue_ttl: queue_ttl(config.ttl()),
@@ -118,7 +118,7 @@ impl RedisStore {
                 endpoint
             }
         };
-        let told = Told(Arc::clone(&self.listener));
+        let told = StateObserver(Arc::clone(&self.listener));
         endpoint
             .health
             .join(self.id, &(Arc::new(told) as Arc<dyn Observer>));
@@ -165,13 +165,13 @@ impl RedisStore {
     }
 
     /// Runs an optional script. If a right is missing, this is reported once, and the script is left out for a while.
-    pub(super) async fn spare(&self, spare: Spare, call: Call) -> Result<Option<Value>> {
+    pub(super) async fn call_if_allowed(&self, right: OptionalRight, call: Call) -> Result<Option<Value>> {
         let endpoint = self.endpoint()?;
-        if !endpoint.health.may(spare) {
+        if !endpoint.health.may(right) {
             return Ok(None);
         }
         match self.call(call).await {
-            Err(error) if note_refusal(&endpoint, spare, &error) => Ok(None),
+            Err(error) if note_refusal(&endpoint, right, &error) => Ok(None),
             done => done.map(Some),
         }
     }
@@ -189,13 +189,18 @@ impl RedisStore {
             .text(&keys.escaped)
     }
 
-    /// Sends a call that nobody waits for. See [`Errands::run`].
-    pub(super) fn send_along(&self, name: String, spare: Spare, call: Call) -> Result<()> {
+    pub(super) fn deletion(&self, keys: &StreamKeys, owner: &OwnerCheck) -> Call {
+        let call = self.on(&scripts::DELETE, keys).key(&keys.stops);
+        call.text(check(owner))
+    }
+
+    /// Sends a call that nobody waits for. See [`FollowUps::run`].
+    pub(super) fn send_along(&self, name: String, right: OptionalRight, call: Call) -> Result<()> {
         let endpoint = self.endpoint()?;
-        if endpoint.health.may(spare) {
-            self.errands.run(
+        if endpoint.health.may(right) {
+            self.follow_ups.run(
                 name,
-                spare,
+                right,
                 call,
                 endpoint,
                 self.timeouts,

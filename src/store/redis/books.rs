@@ -9,11 +9,11 @@ use ulid::Ulid;
 use super::{
     arguments::{millis, queue_ttl},
     base::RedisStore,
-    errands::name_of,
+    follow_ups::name_of,
     groups::SLACK,
     index,
     keys::StreamKeys,
-    spares::{self, note_refusal},
+    optional_rights::{self, note_refusal},
 };
 use crate::{
     Error, Result, StreamId,
@@ -38,9 +38,14 @@ impl RedisStore {
         };
         let slot = |key: &str| endpoint.servers.slot(key);
         let here = slot(&keys.meta);
-        [spares::BOOKS, spares::INDEX, spares::OPEN, spares::ANNOUNCE]
-            .into_iter()
-            .all(|spare| endpoint.health.may(spare))
+        [
+            optional_rights::BOOKS,
+            optional_rights::INDEX,
+            optional_rights::OPEN,
+            optional_rights::ANNOUNCE,
+        ]
+        .into_iter()
+        .all(|right| endpoint.health.may(right))
             && slot(&self.keys.index_of(stream)) == here
             && slot(&self.keys.open()) == here
     }
@@ -61,7 +66,7 @@ impl RedisStore {
         };
         let done = work(false).await?;
         if let Ok(endpoint) = self.endpoint() {
-            note_refusal(&endpoint, spares::BOOKS, &refusal);
+            note_refusal(&endpoint, optional_rights::BOOKS, &refusal);
         }
         Ok(done)
     }
@@ -93,8 +98,8 @@ impl RedisStore {
 
     /// An end is in the books: what is under way for them is not needed any more, nor is its announcement.
     pub(super) fn booked(&self, stream: &StreamId, generation: Ulid) {
-        self.errands.revoke(&name_of(&(stream.clone(), generation)));
-        self.errands.revoke(&index::name_of(stream));
+        self.follow_ups.revoke(&name_of(&(stream.clone(), generation)));
+        self.follow_ups.revoke(&index::name_of(stream));
         lock(&self.booked).insert(generation);
     }
 

@@ -15,7 +15,7 @@ use tokio::{
 };
 use ulid::Ulid;
 
-use super::{keys::StreamKeys, scripts, spares};
+use super::{keys::StreamKeys, optional_rights, scripts};
 use crate::{
     Error, Result,
     redis::{
@@ -51,7 +51,6 @@ struct Tracked {
     /// The record at the last full answer.
     batch: u64,
     last: u64,
-    h: u64,
     allowed: Allowed,
 }
 
@@ -64,6 +63,8 @@ pub(super) struct Allowed {
     pub until: Instant,
     /// The generation's.
     pub ordinal: u64,
+    /// The record's, see `lua/prelude.lua`.
+    pub h: u64,
 }
 
 /// The record as its only producer has changed it since Redis' last full answer.
@@ -92,7 +93,7 @@ struct Attempt {
     done: oneshot::Sender<Result<bool>>,
 }
 
-/// See the module.
+/// The producers of one store whose appends may be fast.
 #[derive(Default)]
 pub(super) struct FastAppends {
     producers: Mutex<HashMap<Ulid, Hot>>,
@@ -111,7 +112,7 @@ impl FastAppends {
     ) -> Result<Option<Appended>> {
         let expected = endpoint
             .health
-            .may(spares::FAST_APPEND)
+            .may(optional_rights::FAST_APPEND)
             .then(|| self.expected(append));
         let Some((expected, frame)) = expected.flatten() else {
             return Ok(None);
@@ -171,7 +172,7 @@ impl FastAppends {
         let expected = Expected {
             tracked: Arc::clone(tracked),
             growth: frame.count * CHUNK + frame.bytes.len() as u64,
-            to: tracked.h + chunks * CHUNK + bytes,
+            to: tracked.allowed.h + chunks * CHUNK + bytes,
             last,
         };
         Some((expected, frame.bytes.clone()))
@@ -185,7 +186,7 @@ impl FastAppends {
         }
     }
 
-    /// The whole script has run, and was given [`beginning`].
+    /// The whole script has run.
     pub fn learn(&self, append: &Append, appended: &Appended, allowed: Option<Allowed>, keys: StreamKeys) {
         match (appended, allowed) {
             (Appended::Done { last, .. }, Some(allowed)) => {
@@ -194,7 +195,6 @@ impl FastAppends {
                     generation: append.generation,
                     batch: append.batch,
                     last: *last,
-                    h: beginning(append),
                     allowed,
                 };
                 let hot = Hot {
@@ -282,7 +282,7 @@ fn note_refusal(reply: &Value, endpoint: &Endpoint) {
         if is_refusal(&said) {
             endpoint
                 .health
-                .refused(spares::FAST_APPEND, endpoint.servers.address(), &said);
+                .refused(optional_rights::FAST_APPEND, endpoint.servers.address(), &said);
         }
     }
 }
@@ -320,11 +320,11 @@ fn command(attempts: &[Attempt]) -> Call {
     call
 }
 
-/// The upper part of `h` after this batch, which distinguishes it from the value after any other batch.
-pub(super) fn beginning(append: &Append) -> u64 {
+/// The number with which a record begins to count, see `hn` in `lua/prelude.lua`: after a loss of everything, another one than before.
+pub(super) fn first_number(append: &Append) -> u64 {
     // A ULID's low bits are random, and count up within a millisecond.
     let random = u64::try_from(append.producer.random() & 0xffff).unwrap_or_default();
-    (1 + (random + append.batch) % 0xffff) * ERA
+    1 + (random + append.batch) % 0xffff
 }
 
 #[cfg(test)]

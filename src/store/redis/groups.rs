@@ -5,9 +5,9 @@ use redis::Value;
 use super::{
     arguments::{check, millis, position, queue_ttl},
     base::RedisStore,
-    errands::name_of,
+    follow_ups::name_of,
     keys::StreamKeys,
-    reply, scripts, spares,
+    optional_rights, reply, scripts,
 };
 use crate::{
     Error, Result, StreamId,
@@ -19,7 +19,7 @@ use crate::{
         OwnerCheck, Start,
         groups::{
             Dead, Finished, GroupStatus, Item, ItemId, MAX_FINISHED, MAX_GROUPS, MAX_HELD, OpenGeneration,
-            Overdue, Resolve, Subject, Take, Taken, Work, full,
+            Overdue, Repeat, Repeated, Resolve, Subject, Take, Taken, Work, full,
         },
     },
 };
@@ -78,7 +78,8 @@ impl RedisStore {
             .text(from)
             .text(generation.map_or_else(String::new, |generation| generation.to_string()))
             .show(seq)
-            .show(MAX_HELD);
+            .show(MAX_HELD)
+            .text(take.told.map_or_else(String::new, |told| told.to_string()));
         let reply = self.call(call).await?;
         if reply == Value::Nil {
             return Ok(None);
@@ -95,13 +96,32 @@ impl RedisStore {
         Ok(Some(Taken { items, done, lost }))
     }
 
+    pub(super) async fn repeat_items(&self, work: Work<'_>, repeat: &Repeat) -> Result<Repeated> {
+        let keys = self.keys_of(work).await?;
+        let scripts = [&*scripts::REPEAT, &*scripts::REPEAT_FINISHED];
+        let members = (repeat.group.as_str(), repeat.consumer.as_str());
+        let call = self
+            .in_group(scripts, keys.as_ref(), members, &repeat.owner)
+            .text(after(repeat.after))
+            .show(repeat.count)
+            .show(millis(repeat.claim_idle));
+        let mut fields = Fields::new("repeat", self.call(call).await?)?;
+        match fields.text()?.as_str() {
+            "held" => Ok(Repeated {
+                items: items(work, fields.nested()?)?,
+                after: fields.option()?.and_then(|id| id.parse().ok()),
+            }),
+            refused => Err(refusal(work, refused, &fields)),
+        }
+    }
+
     pub(super) async fn resolve_items(&self, work: Work<'_>, resolve: &Resolve) -> Result<()> {
         let keys = self.keys_of(work).await?;
         let members = (resolve.group.as_str(), resolve.consumer.as_str());
         let scripts = [&*scripts::RESOLVE, &*scripts::RESOLVE_FINISHED];
         let mut call = self.in_group(scripts, keys.as_ref(), members, &resolve.owner);
-        for (id, verdict) in &resolve.verdicts {
-            call = call.text(verdict.as_str()).show(id);
+        for (id, resolution) in &resolve.resolutions {
+            call = call.text(resolution.as_str()).show(id);
         }
         let reply = self.call(call).await?;
         let mut fields = Fields::new("resolve", Value::Array(vec![reply]))?;
@@ -152,7 +172,7 @@ impl RedisStore {
         let terminal = &finished.terminal;
         let stream = finished.stream.as_str();
         let open = (finished.stream.clone(), finished.cursor.generation);
-        self.errands.revoke(&name_of(&open));
+        self.follow_ups.revoke(&name_of(&open));
         if self.is_booked(finished.cursor.generation) {
             return Ok(());
         }
@@ -165,11 +185,13 @@ impl RedisStore {
             .show(finished.cursor)
             .text(terminal.outcome.as_str())
             .text(terminal.reason.as_str());
-        self.spare(spares::ANNOUNCE, call).await.map(drop)
+        self.call_if_allowed(optional_rights::ANNOUNCE, call)
+            .await
+            .map(drop)
     }
 
     pub(super) async fn remove_open(&self, open: &OpenGeneration) -> Result<()> {
-        self.errands.revoke(&name_of(open));
+        self.follow_ups.revoke(&name_of(open));
         self.call(self.leave_open(open)).await.map(drop)
     }
 
@@ -185,7 +207,7 @@ impl RedisStore {
 
     pub(super) async fn overdue_open(&self, count: usize, pause: Duration) -> Result<Overdue> {
         let call = self.on_queue(&scripts::OVERDUE).show(count).show(millis(pause));
-        let Some(reply) = self.spare(spares::OVERDUE, call).await? else {
+        let Some(reply) = self.call_if_allowed(optional_rights::OVERDUE, call).await? else {
             return Ok(Overdue::default());
         };
         let mut fields = Fields::new("overdue", reply)?;

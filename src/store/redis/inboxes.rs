@@ -102,9 +102,9 @@ impl Inbox for Finished {
 }
 
 /// Tells the listener how the connections are.
-pub(super) struct Told(pub Arc<dyn Listener>);
+pub(super) struct StateObserver(pub Arc<dyn Listener>);
 
-impl Observer for Told {
+impl Observer for StateObserver {
     fn on_state(&self, state: ConnectionState, reason: &str) {
         self.0.on_state(state, reason);
     }

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use redis::{Cmd, Value};
 use ulid::Ulid;
 
-use super::{arguments::number, base::RedisStore, keys::SHARDS, scripts, spares};
+use super::{arguments::number, base::RedisStore, keys::SHARDS, optional_rights, scripts};
 use crate::{
     Error, Result, StreamId,
     redis::{fields::Fields, script::Call},
@@ -39,7 +39,7 @@ pub(super) fn tag(generation: Ulid) -> u128 {
     generation.random() & 0x3ff
 }
 
-/// Names the errand for a stream's entry.
+/// Names the follow-up for a stream's entry.
 pub(super) fn name_of(stream: &StreamId) -> String {
     format!("index {stream}")
 }
@@ -53,7 +53,7 @@ impl RedisStore {
             .show(entry.ttl)
             .show(tag(entry.generation))
             .text(if entry.is_last { "1" } else { "0" });
-        self.send_along(name_of(stream), spares::INDEX, call)
+        self.send_along(name_of(stream), optional_rights::INDEX, call)
     }
 
     /// Has to be called before looking whether streams are gone.
@@ -154,7 +154,7 @@ impl RedisStore {
                 while !members.is_empty() {
                     let member = members.bytes()?.and_then(|bytes| String::from_utf8(bytes).ok());
                     if !at.old {
-                        // The score.
+                        // The score, which follows each member of a sorted set.
                         members.bytes()?;
                     }
                     ids.extend(member.and_then(|id| StreamId::new(&id).ok()));

@@ -159,7 +159,7 @@ fn shard(id: &StreamId) -> u8 {
     let hash = id.as_str().bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     });
-    #[allow(clippy::cast_possible_truncation, reason = "the remainder is below SHARDS")]
+    #[expect(clippy::cast_possible_truncation, reason = "the remainder is below SHARDS")]
     let shard = (hash % u64::from(SHARDS)) as u8;
     shard
 }

@@ -3,7 +3,7 @@
 use super::{
     arguments::{check, millis, optional, with_large, with_seal},
     base::RedisStore,
-    reply, scripts,
+    log_reply, scripts,
 };
 use crate::{
     Result, StreamId,
@@ -80,7 +80,7 @@ impl RedisStore {
         );
         call = with_more(call, more);
         call = with_seal(call, write.seal.as_ref());
-        let written = reply::logs(stream, self.call(call).await?)?;
+        let written = log_reply::written(stream, self.call(call).await?)?;
         let head = written.last().and_then(|(written, _)| written.head.as_ref());
         if let Some(head) = head {
             let index_ttl = written.iter().map(|(_, index_ttl)| *index_ttl).max();
@@ -108,7 +108,7 @@ impl RedisStore {
                 call.text("piece").show(large.id).show(index).bytes(data)
             }
         };
-        reply::staged(self.call(call).await?)
+        log_reply::staged(self.call(call).await?)
     }
 
     pub(super) async fn list_forks(&self, stream: &StreamId, list: &ForkList) -> Result<Forks> {
@@ -121,7 +121,7 @@ impl RedisStore {
             ForkList::Drop(forks) => forks.iter().fold(call.text("drop").text("").text(""), Call::text),
             ForkList::Show => call.text("show"),
         };
-        reply::forks(self.call(call).await?)
+        log_reply::forks(self.call(call).await?)
     }
 }
 

@@ -11,7 +11,7 @@
 //! ```text
 //! s␣<generation>\n<escaped stream id>\n<reason>            a stop was requested
 //! e␣<generation>␣<outcome>\n<escaped stream id>\n<reason>  a generation was ended
-//! c␣<generation>␣<producer>\n<escaped stream id>\n         another producer goes on in this one's place
+//! c␣<generation>␣<producer>\n<escaped stream id>\n         another producer continues in its place
 //! r␣<generation>\n<escaped stream id>\n                    its producers are suspected to be dead, and are to renew their lease
 //! ```
 //! The channel of the queue of finished generations:

@@ -5,32 +5,33 @@
 //!   [`appends`] with their [`fast_append`] form, pieces of [`large`] chunks, [`logs`], [`groups`], the [`index`], the [`predecessor`], [`rights`].
 //! * [`keys`] has the names of keys; [`old_names`] and [`names`] find those of older versions; `lua/prelude.lua` describes their
 //!   contents.
-//! * [`scripts`] holds the Lua scripts, [`arguments`] and [`reply`] say how they take and give values; [`message`] takes apart what they
-//!   publish, for the [`inboxes`].
-//! * [`errands`] are calls that nobody waits for, [`spares`] are the store's optional rights.
+//! * [`scripts`] holds the Lua scripts, [`arguments`], [`reply`] and [`log_reply`] say how they take and give values; [`message`] takes
+//!   apart what they publish, for the [`inboxes`].
+//! * [`follow_ups`] are calls that nobody waits for, [`optional_rights`] are the store's optional rights.
 
 mod appends;
 mod arguments;
 mod base;
 mod books;
-mod errands;
 mod fast_append;
+mod follow_ups;
 mod groups;
 mod inboxes;
 mod index;
 mod keys;
 mod large;
+mod log_reply;
 mod logs;
 mod message;
 mod names;
 mod nodes;
 mod old_names;
 mod operations;
+mod optional_rights;
 mod predecessor;
 mod reply;
 mod rights;
 mod scripts;
-mod spares;
 mod starts;
 
 pub use base::RedisStore;

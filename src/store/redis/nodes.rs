@@ -1,6 +1,6 @@
 //! Nodes: an engine shows that it lives by one key, for all of its producers, and looks at those of others (ADR 38).
 //!
-//! Only where all keys are on one server: a script that judges a stream reads the node's key there. In a cluster every producer
+//! Only where all keys are on one server: a script that decides whether producers are dead reads the node's key there. In a cluster every producer
 //! renews its own lease.
 
 use std::time::Duration;
@@ -12,7 +12,7 @@ use ulid::Ulid;
 use super::{
     arguments::{millis, number},
     base::RedisStore,
-    inboxes, scripts, spares,
+    inboxes, optional_rights, scripts,
 };
 use crate::{Result, StreamId, redis::script::Call, store::Known};
 
@@ -79,7 +79,7 @@ impl RedisStore {
         }
         let call = self.on(&scripts::LEAVE, &self.keys.stream(stream)).show(producer);
         // Closed, the engine vouches for nobody.
-        let _ = self.send_along(format!("leave {producer}"), spares::LEAVE, call);
+        let _ = self.send_along(format!("leave {producer}"), optional_rights::LEAVE, call);
     }
 
     pub(super) async fn changed_streams(&self, streams: &[Known]) -> Result<Vec<usize>> {

@@ -15,8 +15,9 @@ use super::{
     index::Marks,
     keys::StreamKeys,
     names::Names,
-    nodes, reply, rights, scripts,
-    spares::{self, note_refusal},
+    nodes,
+    optional_rights::{self, note_refusal},
+    reply, rights, scripts,
 };
 use crate::{
     Cursor, Error, Result, StreamId,
@@ -28,7 +29,10 @@ use crate::{
         Start, Started, StopResult, Store, Sweep, Swept,
         doubt::beyond_doubt,
         forks::{ForkList, Forks, Stage, Staged},
-        groups::{Dead, Finished, GroupStatus, Item, OpenGeneration, Overdue, Resolve, Take, Taken, Work},
+        groups::{
+            Dead, Finished, GroupStatus, Item, OpenGeneration, Overdue, Repeat, Repeated, Resolve, Take,
+            Taken, Work,
+        },
         logs::{LogWrite, LogWritten},
     },
 };
@@ -270,11 +274,11 @@ impl Store for RedisStore {
         })
     }
 
-    fn delete<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, bool> {
+    fn remove<'a>(&'a self, stream: &'a StreamId, owner: &'a OwnerCheck) -> Pending<'a, bool> {
         Box::pin(async move {
             let keys = self.keys.stream(stream);
             let endpoint = self.endpoint()?;
-            let may_forget = endpoint.health.may(spares::FORGET);
+            let may_forget = endpoint.health.may(optional_rights::FORGET);
             let marks = async {
                 let marks = self.marks(std::slice::from_ref(stream));
                 timeout(INDEX_PATIENCE, marks).await.ok()
@@ -282,8 +286,8 @@ impl Store for RedisStore {
             let marks = if may_forget { marks.await } else { None };
             let mut existed = false;
             for keys in [Some(keys), self.old_keys(stream).await?].iter().flatten() {
-                let call = self.on(&scripts::DELETE, keys).key(&keys.stops);
-                existed |= self.call(call).await? == Value::Int(1);
+                let call = self.deletion(keys, owner);
+                existed |= reply::removed(stream, self.call(call).await?)?;
             }
             // Left in the index, it goes with its time.
             let forgotten = match marks {
@@ -292,7 +296,7 @@ impl Store for RedisStore {
                 None => Ok(Ok(())),
             };
             if let Ok(Err(error)) = forgotten {
-                note_refusal(&endpoint, spares::FORGET, &error);
+                note_refusal(&endpoint, optional_rights::FORGET, &error);
             }
             Ok(existed)
         })
@@ -329,8 +333,7 @@ impl Store for RedisStore {
                     if let Swept::Removed = swept
                         && let Some(keys) = self.old_keys(stream).await?
                     {
-                        let call = self.on(&scripts::DELETE, &keys).key(&keys.stops);
-                        self.call(call).await?;
+                        self.call(self.deletion(&keys, &OwnerCheck::Internal)).await?;
                     }
                 }
                 let absent = absent.filter(|(_, swept)| matches!(swept, Swept::Gone | Swept::Removed));
@@ -377,6 +380,10 @@ impl Store for RedisStore {
 
     fn take<'a>(&'a self, work: Work<'a>, take: &'a Take) -> Pending<'a, Option<Taken>> {
         Box::pin(self.take_items(work, take))
+    }
+
+    fn repeat<'a>(&'a self, work: Work<'a>, repeat: &'a Repeat) -> Pending<'a, Repeated> {
+        Box::pin(self.repeat_items(work, repeat))
     }
 
     fn resolve<'a>(&'a self, work: Work<'a>, resolve: &'a Resolve) -> Pending<'a, ()> {
@@ -448,7 +455,7 @@ impl Store for RedisStore {
 
     fn close(&self) -> Pending<'_, ()> {
         Box::pin(async move {
-            self.errands.finish().await;
+            self.follow_ups.finish().await;
             self.shut();
             Ok(())
         })

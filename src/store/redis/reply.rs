@@ -11,8 +11,7 @@ use crate::{
     store::{
         Appended, ConsumerStatus, Found, Head, Page, Started, StopResult, StreamStatus, Swept, Vouched,
         doubt::Look,
-        forks::{Fork, Forks, Staged},
-        logs::{LogConfig, LogHead, LogOutcome, LogWritten},
+        logs::LogConfig,
         pages::RawPage,
         values::{crowded, too_many_stops},
     },
@@ -72,8 +71,8 @@ pub(super) struct AppendReply {
     pub appended: Appended,
     /// For how long something of the stream may be left, in milliseconds, if its TTLs were set; else 0.
     pub index_ttl: u64,
-    /// For how long the next batch may be fast, and the generation's ordinal.
-    pub fast: Option<(Duration, u64)>,
+    /// For how long the next batch may be fast, the generation's ordinal, and `h`.
+    pub fast: Option<(Duration, u64, u64)>,
     /// The end is in the books.
     pub is_booked: bool,
 }
@@ -95,7 +94,8 @@ pub(super) fn appended(operation: &'static str, reply: Value) -> Result<AppendRe
             let fast = if fields.is_empty() || is_booked {
                 None
             } else {
-                Some((Duration::from_millis(fields.number()?), fields.number()?))
+                let time = Duration::from_millis(fields.number()?);
+                Some((time, fields.number()?, fields.number()?))
             };
             return Ok(AppendReply {
                 appended: done,
@@ -200,108 +200,15 @@ pub(super) fn stopped(stream: &StreamId, reply: Value) -> Result<StopResult> {
     }
 }
 
-/// What `log.lua` says, and for how long something of the stream may be left, in milliseconds, if that has changed; else 0.
-pub(super) fn logs(stream: &StreamId, reply: Value) -> Result<Vec<(LogWritten, u64)>> {
-    let mut fields = Fields::new("log", reply)?;
-    let word = fields.text()?;
-    if word != "many" {
-        return Ok(vec![log(stream, &word, fields)?]);
-    }
-    let mut written = Vec::with_capacity(fields.len());
-    while !fields.is_empty() {
-        let mut one = fields.nested()?;
-        let word = one.text()?;
-        written.push(log(stream, &word, one)?);
-    }
-    Ok(written)
-}
-
-fn log(stream: &StreamId, word: &str, mut fields: Fields) -> Result<(LogWritten, u64)> {
-    match word {
-        "missing" | "kept" | "unstaged" => {
-            let outcome = match word {
-                "missing" => LogOutcome::Missing,
-                "kept" => LogOutcome::Kept,
-                _ => LogOutcome::Unstaged,
-            };
-            return Ok((LogWritten { outcome, head: None }, 0));
-        }
-        "forbidden" => return Err(forbidden(stream)),
-        _ => {}
-    }
-    let mut head = LogHead {
-        generation: fields.parsed()?,
-        ordinal: fields.number()?,
-        base: fields.number()?,
-        seq: fields.number()?,
-        terminal: terminal(&mut fields)?,
-        stop: fields.option()?,
-        open: fields.number()?,
-        origins: Vec::new(),
-    };
-    let index_ttl = fields.number()?;
-    if let Some(fork) = fields.option()? {
-        let fork: Fork = fork.parse().map_err(|_| fields.malformed())?;
-        head.origins = fork.origins;
-    }
-    let outcome = match word {
-        "made" | "written" => LogOutcome::Written {
-            last: fields.number()?,
-            is_new: word == "made",
-        },
-        "exists" => LogOutcome::Exists,
-        "duplicate" => LogOutcome::Duplicate {
-            epoch: fields.number()?,
-            seq: fields.number()?,
-        },
-        "other" => LogOutcome::Other,
-        "conflict" => LogOutcome::Conflict,
-        "closed" => LogOutcome::Closed,
-        "type" => LogOutcome::ContentType,
-        "stale" => LogOutcome::Stale {
-            epoch: fields.number()?,
-        },
-        "begin" => LogOutcome::Begin,
-        "skipped" => LogOutcome::Skipped {
-            expected: fields.number()?,
-        },
-        "disorder" => LogOutcome::Disorder,
-        "incomplete" => LogOutcome::Incomplete,
-        "renewed" => LogOutcome::Renewed,
-        "unsealed" => LogOutcome::Unsealed,
-        "late" => LogOutcome::Late,
-        _ => return Err(fields.malformed()),
-    };
-    let head = Some(head);
-    Ok((LogWritten { outcome, head }, index_ttl))
-}
-
-/// What `stage.lua` says.
-pub(super) fn staged(reply: Value) -> Result<Staged> {
-    let mut fields = Fields::new("stage", reply)?;
+/// The reply of `delete.lua`: whether there was a stream.
+pub(super) fn removed(stream: &StreamId, reply: Value) -> Result<bool> {
+    let mut fields = Fields::new("delete", Value::Array(vec![reply]))?;
     match fields.text()?.as_str() {
-        "done" => Ok(Staged::Done {
-            ordinal: fields.number()?,
-        }),
-        "taken" => Ok(Staged::Taken),
-        "lost" => Ok(Staged::Lost),
+        "removed" => Ok(true),
+        "missing" => Ok(false),
+        "forbidden" => Err(forbidden(stream)),
         _ => Err(fields.malformed()),
     }
-}
-
-/// What `forks.lua` says.
-pub(super) fn forks(reply: Value) -> Result<Forks> {
-    let mut fields = Fields::new("forks", reply)?;
-    let (is_added, is_kept) = (fields.flag()?, fields.flag()?);
-    let mut streams = Vec::with_capacity(fields.len());
-    while !fields.is_empty() {
-        streams.push(fields.text()?);
-    }
-    Ok(Forks {
-        streams,
-        is_kept,
-        is_added,
-    })
 }
 
 /// The reply of `INFO`.

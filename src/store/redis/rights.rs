@@ -15,7 +15,7 @@ use crate::{
         primary::{Primary, Sentinels},
         servers::Servers,
     },
-    store::{Lack, Rights},
+    store::{MissingRight, Rights},
 };
 
 const LIST: &str = include_str!("rights.txt");
@@ -85,9 +85,9 @@ impl Right {
 
 /// The rights by their form in `ACL SETUSER`: what needs each, and which server refuses it.
 #[derive(Default)]
-struct Trial(BTreeMap<String, (&'static str, Vec<String>)>);
+struct RightsReport(BTreeMap<String, (&'static str, Vec<String>)>);
 
-impl Trial {
+impl RightsReport {
     /// Notes the answer of a server to a call. `pattern` allows the names in it. An error other than a missing right
     /// counts as allowed.
     fn note(&mut self, need: &'static str, name: &str, pattern: &str, at: &str, answer: &RedisResult<Value>) {
@@ -110,7 +110,7 @@ impl Trial {
     fn outcome(self) -> Rights {
         let tried = self.0.len();
         let lacking = self.0.into_iter().filter(|(_, (_, servers))| !servers.is_empty());
-        let lacking = lacking.map(|(right, (need, servers))| Lack {
+        let lacking = lacking.map(|(right, (need, servers))| MissingRight {
             need: need.to_owned(),
             right,
             servers,
@@ -124,7 +124,7 @@ impl Trial {
 
 /// Tries every right on every server.
 pub(super) async fn lacking(servers: &Servers, scene: &Scene, timeouts: Timeouts) -> Result<Rights> {
-    let mut trial = Trial::default();
+    let mut trial = RightsReport::default();
     let (members, place) = match servers {
         Servers::Cluster(cluster) => (cluster.all(timeouts).await?, "cluster"),
         Servers::One {
@@ -163,7 +163,7 @@ pub(super) async fn lacking(servers: &Servers, scene: &Scene, timeouts: Timeouts
 }
 
 async fn try_server(
-    trial: &mut Trial,
+    trial: &mut RightsReport,
     commands: &Commands,
     rights: &[Right],
     scene: &Scene,
@@ -202,7 +202,7 @@ async fn try_server(
     Ok(())
 }
 
-async fn try_sentinels(trial: &mut Trial, sentinels: &Sentinels, patience: Duration) {
+async fn try_sentinels(trial: &mut RightsReport, sentinels: &Sentinels, patience: Duration) {
     let rights: Vec<_> = list().filter(|right| right.need == "sentinels").collect();
     let mut questions = redis::pipe();
     for right in &rights {
@@ -286,7 +286,7 @@ mod tests {
             let (code, detail) = said.split_once(' ').unwrap();
             assert_eq!(code, "NOPERM");
             let kind = redis::ErrorKind::Server(redis::ServerErrorKind::NoPerm);
-            let mut trial = Trial::default();
+            let mut trial = RightsReport::default();
             trial.note(
                 "always",
                 "hkeys",

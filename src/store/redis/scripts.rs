@@ -42,9 +42,11 @@ scripts! {
     TAKE "take" = "prelude.lua" "chunks.lua" "group.lua" "take.lua";
     RESOLVE "resolve" = "prelude.lua" "chunks.lua" "group.lua" "resolve.lua";
     DEAD "dead" = "prelude.lua" "chunks.lua" "group.lua" "dead.lua";
+    REPEAT "repeat" = "prelude.lua" "chunks.lua" "group.lua" "repeat.lua";
     TAKE_FINISHED "take" = "clock.lua" "queue.lua" "group.lua" "take_finished.lua";
     RESOLVE_FINISHED "resolve" = "clock.lua" "queue.lua" "group.lua" "resolve.lua";
     DEAD_FINISHED "dead" = "clock.lua" "queue.lua" "group.lua" "dead.lua";
+    REPEAT_FINISHED "repeat" = "clock.lua" "queue.lua" "group.lua" "repeat.lua";
     GROUPS "groups" = "prelude.lua" "groups.lua";
     GROUPS_FINISHED "groups" = "clock.lua" "queue.lua" "groups_finished.lua";
     ANNOUNCE "announce" = "clock.lua" "queue.lua" "books.lua" "announce.lua";

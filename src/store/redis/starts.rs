@@ -6,10 +6,10 @@ use ulid::Ulid;
 use super::{
     arguments::{millis, optional},
     base::RedisStore,
-    errands::name_of,
+    follow_ups::name_of,
     index::Entry,
     keys::StreamKeys,
-    reply, spares,
+    optional_rights, reply,
 };
 use crate::{
     Error, Result, StreamId,
@@ -81,7 +81,11 @@ impl RedisStore {
         self.control.get_or_try_init(|| self.listen_to_control()).await?;
         if !notes {
             let open = (stream.clone(), start.generation);
-            self.send_along(name_of(&open), spares::OPEN, self.enter_open(&open, start))?;
+            self.send_along(
+                name_of(&open),
+                optional_rights::OPEN,
+                self.enter_open(&open, start),
+            )?;
         }
         self.call_again(call).await
     }
@@ -101,14 +105,18 @@ impl RedisStore {
         };
         if is_noted && generation != Ok(start.generation) {
             let open = (stream.clone(), start.generation);
-            self.send_along(name_of(&open), spares::OPEN, self.leave_open(&open))?;
+            self.send_along(name_of(&open), optional_rights::OPEN, self.leave_open(&open))?;
         }
         let Ok(generation) = generation else { return Ok(()) };
         // It may have begun under another name, see `start.lua`.
         let is_new = generation.random() == start.generation.random();
         if is_new && !(is_noted && generation == start.generation) {
             let open = (stream.clone(), generation);
-            self.send_along(name_of(&open), spares::OPEN, self.enter_open(&open, start))?;
+            self.send_along(
+                name_of(&open),
+                optional_rights::OPEN,
+                self.enter_open(&open, start),
+            )?;
         }
         let entry = Entry {
             generation,

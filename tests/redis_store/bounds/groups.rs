@@ -8,7 +8,7 @@ use tidemark::{
     model::ending::Outcome,
     store::{
         Ack, Append, IfActive, MAX_CONSUMERS, OwnerCheck, Position, Start, Sweep,
-        groups::{Dead, Finished, ItemId, MAX_GROUPS, MAX_HELD, Resolve, Subject, Take, Verdict, Work},
+        groups::{Dead, Finished, ItemId, MAX_GROUPS, MAX_HELD, Resolution, Resolve, Subject, Take, Work},
     },
 };
 use ulid::Ulid;
@@ -80,6 +80,7 @@ fn take(group: usize, count: usize, claim_idle: Duration) -> Take {
         claim_idle,
         max_deliveries: 3,
         own: None,
+        told: None,
         owner: OwnerCheck::Internal,
     }
 }
@@ -173,27 +174,43 @@ async fn g9_bounds_of_groups() {
         let place = [&*long("group", 0), "2-20001"];
         let () = scene.run(&["HSET", "{tm:chat}:groups", place[0], place[1]]).await;
         scene.start(IfActive::Takeover).await;
+        take_from(&scene.store, Work::Stream(&scene.stream), &take(0, 100, LEASE))
+            .await
+            .lost
     };
-    let (taken, _) = bounded(
+    let (lost, _) = bounded(
         &mut scene,
         "take, all of them lost",
         later,
-        async |store, stream, ()| take_from(store, Work::Stream(stream), &take(0, 100, LEASE)).await,
+        async |store, stream, lost| {
+            let told = Take {
+                told: lost,
+                ..take(0, 100, LEASE)
+            };
+            let taken = take_from(store, Work::Stream(stream), &told).await;
+            assert_eq!(taken.lost, lost);
+            let next = take_from(store, Work::Stream(stream), &told).await;
+            assert_eq!((next.lost, next.items.len()), (None, 0));
+            lost
+        },
     )
     .await;
-    assert!(taken.lost.is_some());
-    let verdicts = |verdict| -> Resolve {
+    assert!(lost.is_some());
+    let resolutions = |resolution| -> Resolve {
         Resolve {
             group: long("group", 0),
             consumer: long("consumer", 0),
-            verdicts: (1..=100).map(|seq| (ItemId(1, seq), verdict)).collect(),
+            resolutions: (1..=100).map(|seq| (ItemId(1, seq), resolution)).collect(),
             owner: OwnerCheck::Internal,
         }
     };
-    for (what, verdict) in [("resolve, done", Verdict::Done), ("resolve, back", Verdict::Back)] {
+    for (what, resolution) in [
+        ("resolve, done", Resolution::Done),
+        ("resolve, back", Resolution::Back),
+    ] {
         bounded(&mut scene, what, held, async |store, stream, _| {
             store
-                .resolve(Work::Stream(stream), &verdicts(verdict))
+                .resolve(Work::Stream(stream), &resolutions(resolution))
                 .await
                 .unwrap();
         })
@@ -209,13 +226,13 @@ async fn g9_bounds_of_groups() {
             take_from(&scene.store, Work::Stream(&scene.stream), &poison).await;
         }
     };
-    for (what, verdict) in [
-        ("resolve, retry", Verdict::Retry),
-        ("resolve, drop", Verdict::Drop),
+    for (what, resolution) in [
+        ("resolve, retry", Resolution::Retry),
+        ("resolve, drop", Resolution::Drop),
     ] {
         bounded(&mut scene, what, dead, async |store, stream, ()| {
             store
-                .resolve(Work::Stream(stream), &verdicts(verdict))
+                .resolve(Work::Stream(stream), &resolutions(resolution))
                 .await
                 .unwrap();
         })

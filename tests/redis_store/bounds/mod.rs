@@ -224,16 +224,24 @@ fn page(position: Position) -> Read {
     }
 }
 
-/// Adds live producers, each of another engine, to a shared generation.
-async fn crowd(scene: &mut Scene, count: usize) {
+/// Adds producers to a shared generation, each of another engine that vouches for it: every one of them, or every `nth` alone,
+/// while the others are dead.
+async fn crowd(scene: &mut Scene, count: usize, nth: usize) {
+    let time: Vec<u64> = scene.run(&["TIME"]).await;
+    let lapsed = time[0] * 1000 - 1;
     let mut pipeline = pipe();
-    for _ in 0..count {
-        let producer = format!("0 0 9999999999999 {}", Ulid::new());
+    for number in 0..count {
+        let node = Ulid::new();
         pipeline
             .cmd("HSET")
             .arg("{tm:chat}:meta")
             .arg(format!("p:{}", Ulid::new()))
-            .arg(producer);
+            .arg(format!("0 0 {lapsed} {node}L600000"));
+        if number % nth == 0 {
+            let name = format!("tm:node:{node}");
+            pipeline.cmd("HSET").arg(&name).arg("v").arg(1);
+            pipeline.cmd("PEXPIRE").arg(&name).arg(600_000);
+        }
     }
     scene.send(&pipeline).await;
 }
@@ -241,7 +249,7 @@ async fn crowd(scene: &mut Scene, count: usize) {
 async fn crowded(scene: &mut Scene) -> Start {
     scene.clear().await;
     let start = scene.start(IfActive::Share).await;
-    crowd(scene, MAX_PRODUCERS - 1).await;
+    crowd(scene, MAX_PRODUCERS - 1, 1).await;
     start
 }
 

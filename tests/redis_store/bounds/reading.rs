@@ -92,7 +92,7 @@ async fn g9_bounds_of_a_page_of_many_frames() {
     for is_known in [true, false] {
         let mut scene = Scene::new().await;
         let start = scene.start(IfActive::Share).await;
-        crowd(&mut scene, MAX_PRODUCERS - 1).await;
+        crowd(&mut scene, MAX_PRODUCERS - 1, 1).await;
         let empty = frame(&[""]);
         let mut pipeline = pipe();
         for last in 1..=2 * MAX_PAGE_FRAMES {
@@ -153,28 +153,52 @@ async fn g9_bounds_of_a_record_of_many_producers() {
     bounded(&mut scene, "join", crowded, async |store, stream, _| {
         let refused = store.start(stream, &start(IfActive::Share)).await;
         assert!(
-            matches!(refused, Err(Error::Store { retryable: false, .. })),
+            matches!(&refused, Err(Error::Store { retryable: false, reason, .. }) if reason.contains("producers already")),
             "{refused:?}"
         );
     })
     .await;
-    let lapsed = async |scene: &mut Scene| {
-        crowded(scene).await;
-        let fields: Vec<String> = scene.run(&["HKEYS", "{tm:chat}:meta"]).await;
-        let mut pipeline = pipe();
-        for field in fields.iter().filter(|field| field.starts_with("p:")) {
-            let lapsed = format!("0 0 1 {}L300000", Ulid::new());
-            pipeline.cmd("HSET").arg("{tm:chat}:meta").arg(field).arg(lapsed);
-        }
-        scene.send(&pipeline).await;
-    };
-    bounded(
-        &mut scene,
-        "a lapse of all leases",
-        lapsed,
-        async |store, stream, ()| store.read(stream, &page(Position::Start)).await.unwrap(),
-    )
-    .await;
+    // All but one of the nodes are dead, or all of them.
+    for (what, nth) in [
+        ("a lapse of all leases but one", 997),
+        ("a lapse of all leases", 0),
+    ] {
+        let lapsed = async |scene: &mut Scene| {
+            scene.clear().await;
+            let start = scene.start(IfActive::Share).await;
+            crowd(scene, MAX_PRODUCERS - 1, nth.max(1)).await;
+            let own = format!("p:{}", start.producer);
+            let () = scene.run(&["HSET", "{tm:chat}:meta", &own, "0 0 1 X"]).await;
+            if nth == 0 {
+                let nodes: Vec<String> = scene.run(&["KEYS", "tm:node:*"]).await;
+                let mut pipeline = pipe();
+                for node in nodes {
+                    pipeline.cmd("DEL").arg(node);
+                }
+                scene.send(&pipeline).await;
+            }
+        };
+        let (page, cost) = bounded(&mut scene, what, lapsed, async |store, stream, ()| {
+            store.read(stream, &page(Position::Start)).await.unwrap().unwrap()
+        })
+        .await;
+        assert_eq!(page.head.doubt.is_some(), nth == 0, "{what}");
+        assert!(cost.commands < 1100, "{what}: {} commands", cost.commands);
+    }
+    // Dead ones make room, wherever they are among those that live.
+    for nth in [2, 100] {
+        let mixed = async |scene: &mut Scene| {
+            scene.clear().await;
+            scene.start(IfActive::Share).await;
+            crowd(scene, MAX_PRODUCERS - 1, nth).await;
+        };
+        let what = format!("join, where one of {nth} lives");
+        let (_, cost) = bounded(&mut scene, &what, mixed, async |store, stream, ()| {
+            store.start(stream, &start(IfActive::Share)).await.unwrap()
+        })
+        .await;
+        assert!(cost.commands < 200, "{what}: {} commands", cost.commands);
+    }
     bounded(&mut scene, "takeover", crowded, async |store, stream, _| {
         store.start(stream, &start(IfActive::Takeover)).await.unwrap()
     })

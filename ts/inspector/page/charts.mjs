@@ -21,7 +21,7 @@ function windowOf(points, now, leastMs, mostMs) {
 }
 
 /** A curve without axes. */
-export class Spark {
+export class Sparkline {
   #curve = svg('path', { class: 'curve' })
   #area = svg('path', { class: 'area' })
 

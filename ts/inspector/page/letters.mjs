@@ -43,10 +43,10 @@ export class Letters {
       ),
     )
     if (!mayWrite) return item
-    /** @param {'retry' | 'drop'} verdict @param {string} said */
-    const act = async (verdict, said) => {
+    /** @param {'retry' | 'drop'} action @param {string} said */
+    const act = async (action, said) => {
       try {
-        await post(verdict, {
+        await post(action, {
           group: this.#group,
           key,
           ...(this.#streamId === undefined ? {} : { id: this.#streamId }),

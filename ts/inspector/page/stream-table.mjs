@@ -1,6 +1,6 @@
 // The table of streams. Rows are updated, not replaced, so that focus and selection stay.
 
-import { Spark } from './charts.mjs'
+import { Sparkline } from './charts.mjs'
 import { arrange, el, mark, write } from './dom.mjs'
 import { ago, bytes, moodOf, number, rate, since, visible } from './format.mjs'
 import { Series } from './series.mjs'
@@ -90,7 +90,7 @@ class Row {
   #age = cell('Age')
   #write = cell('Last write', 'less')
   #series = new Series()
-  #spark = new Spark(PULSE_MS)
+  #spark = new Sparkline(PULSE_MS)
 
   /** @param {string} id */
   constructor(id) {

@@ -1,7 +1,7 @@
 // The list of streams: totals, search, and the table.
 
 import { get, post } from './api.mjs'
-import { Spark } from './charts.mjs'
+import { Sparkline } from './charts.mjs'
 import { ask, tell } from './dialog.mjs'
 import { el, mark, say, write } from './dom.mjs'
 import { empty } from './empty.mjs'
@@ -33,7 +33,7 @@ export class StreamsView {
   #renew
   #isFresh = false
   #typing = 0
-  /** @type {Map<Tile, { value: HTMLElement, spark: Spark }>} */
+  /** @type {Map<Tile, { value: HTMLElement, spark: Sparkline }>} */
   #tiles = new Map()
   /** @type {Map<string, { button: HTMLElement, count: HTMLElement }>} */
   #states = new Map()
@@ -75,10 +75,10 @@ export class StreamsView {
       el(
         'dl',
         { class: 'tiles' },
-        this.#tile('rate', 'Chunks a second', new Spark()),
-        this.#tile('active', 'Active streams', new Spark()),
-        this.#tile('producers', 'Producers', new Spark()),
-        this.#tile('stored', 'Stored', new Spark()),
+        this.#tile('rate', 'Chunks a second', new Sparkline()),
+        this.#tile('active', 'Active streams', new Sparkline()),
+        this.#tile('producers', 'Producers', new Sparkline()),
+        this.#tile('stored', 'Stored', new Sparkline()),
       ),
       el(
         'div',
@@ -148,7 +148,7 @@ export class StreamsView {
     this.#cleanup.hidden = !viewer.write || viewer.owner !== null
   }
 
-  /** @param {Tile} name @param {string} label @param {Spark} spark */
+  /** @param {Tile} name @param {string} label @param {Sparkline} spark */
   #tile(name, label, spark) {
     const value = el('dd', { text: '–' })
     this.#tiles.set(name, { value, spark })

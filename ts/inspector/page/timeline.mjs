@@ -3,7 +3,7 @@
 import { el } from './dom.mjs'
 import { clock, visible } from './format.mjs'
 
-/** @typedef {import('../answers').Happening} Happening */
+/** @typedef {import('../answers').TimelineEvent} TimelineEvent */
 /** @typedef {{ at: number, kind: 'gap', text: string, more: string, generation?: undefined }} Gap */
 
 /** @type {Record<string, string | undefined>} */
@@ -42,9 +42,9 @@ export class Timeline {
     })
   }
 
-  /** @param {Happening[]} timeline */
+  /** @param {TimelineEvent[]} timeline */
   show(timeline) {
-    /** @type {(Happening | Gap)[]} */
+    /** @type {(TimelineEvent | Gap)[]} */
     const all = [...timeline, ...this.#gaps].sort((one, other) => one.at - other.at).slice(-MOST)
     const key = JSON.stringify(all)
     if (key === this.#shown) return

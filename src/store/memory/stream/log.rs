@@ -117,7 +117,7 @@ impl Stream {
     pub fn log(
         transaction: &mut Transaction,
         create: &LogCreate,
-        place: Beginning,
+        beginning: Beginning,
         stop: Option<String>,
         prefix: Option<Prefix>,
     ) -> Self {
@@ -134,7 +134,7 @@ impl Stream {
                 done: create.keep,
             },
         };
-        let mut stream = Self::begin(transaction, &start, place, stop);
+        let mut stream = Self::begin(transaction, &start, beginning, stop);
         stream.log = Some(Log::new(create.config.clone()));
         if let Some(prefix) = prefix {
             stream.inherit(prefix);

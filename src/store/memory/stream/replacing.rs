@@ -1,4 +1,4 @@
-//! Another producer goes on with a generation, in the place of its only one.
+//! Another producer continues a generation, in the place of its only one.
 
 use super::{Stream, Transaction};
 use crate::store::{ControlMessage, LiveMessage, Restore, Start, Started, memory::transaction::Message};

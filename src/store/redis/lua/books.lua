@@ -77,7 +77,7 @@ end
 -- `pcall` under a name that calls no command.
 local attempt = pcall
 
--- Whether everything was written; `write` returns an error, if there was one. What fails is left to errands, and to the engine.
+-- Whether everything was written; `write` returns an error, if there was one. What fails is left to follow-ups, and to the engine.
 local function is_booked(write)
   local worked, trouble = attempt(write)
   return worked and not trouble

@@ -19,15 +19,30 @@ end
 
 -- Joins a shared generation; returns whether there was room.
 local function join(record)
-  local count, gone = 0, {}
+  local count, gone, fields, nodes = 0, {}, {}, {}
   for field, text in pairs(record) do
     if is_producer(field) then
       count = count + 1
-      if lease_of(text) <= NOW and #gone < MOST_PRODUCERS then gone[#gone + 1] = field end
+      local terms = terms_of(text)
+      if depends(terms) then
+        fields[#fields + 1], nodes[#nodes + 1] = field, terms.node
+      elseif terms.lease <= NOW then
+        gone[#gone + 1] = field
+      end
     end
   end
-  if count >= REMEMBERED and #gone > 0 then
-    redis.call('HDEL', META, unpack(gone))
+  if count >= REMEMBERED then
+    for from = 1, #nodes, TOGETHER do
+      local some = part(nodes, from)
+      local alive = living(some)
+      -- They are told apart one by one only where nobody else makes room.
+      if alive == 0 or alive < #some and #gone == 0 then
+        for i, node in ipairs(some) do
+          if alive == 0 or shown_until(node) <= NOW then gone[#gone + 1] = fields[from + i - 1] end
+        end
+      end
+    end
+    if #gone > 0 then redis.call('HDEL', META, unpack(gone)) end
     count = count - #gone
   end
   if count >= MOST_PRODUCERS then return false end

@@ -15,7 +15,9 @@ if ARGV[4] == 'add' then
     added = '1'
   end
 elseif ARGV[4] == 'drop' then
-  for i = 7, #ARGV do redis.call('HDEL', FORKS, '=' .. ARGV[i]) end
+  local gone = {}
+  for i = 7, #ARGV do gone[i - 6] = '=' .. ARGV[i] end
+  if #gone > 0 then redis.call('HDEL', FORKS, unpack(gone)) end
   if redis.call('HLEN', FORKS) == 1 then redis.call('HDEL', FORKS, '!') end
 end
 

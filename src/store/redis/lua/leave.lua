@@ -10,8 +10,6 @@ commit(record)
 own.lease, own.node = math.min(own.lease, NOW), string.match(own.node, '^[^L]+')
 put(id, own)
 record['p:' .. id] = producer_text(own)
-for field, other in pairs(record) do
-  if is_producer(field) and other and lease_of(other) > NOW then return 0 end
-end
+if count_living(record) > 0 then return 0 end
 if record.x then finish(record, 'stopped', record.x, id) else finish(record, 'interrupted', 'lease', id) end
 return 0

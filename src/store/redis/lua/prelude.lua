@@ -16,13 +16,13 @@
 --   l the length of the longest frame of older generations that was not dropped yet, if there is one
 --   cg the generation in which consumers of older ones were dropped to make room for others, if they were
 --   x the reason of a requested stop; of the last one, if it is kept   k who asked for that, as `allowed` takes it
---   f how often the only producer has been replaced by one that goes on with the generation; absent if never (ADR 42)
+--   f how often the only producer has been replaced by one that continues the generation; absent if never (ADR 42)
 --   i 1: made by a version that writes prefixes apart from ids (ADR 25)
---   w owner   d metadata   c started   u last write   t when the TTLs were set   ta td the TTLs, active and done
+--   w owner   d metadata   c started   u last write; after fast appends it may be that much earlier, see `fold`   t when the TTLs were set   ta td the TTLs, active and done
 --   j the suspicion that its last lease has expired: "<lease until>-<last seq> <since when> <the last look>", see `examine`
 --   h what fast appends have added since the other fields were written, else 0: encoded bytes + 2^22 * chunks + 2^37 * a number
 --     from 1 to 65535 by which no two such values are equal; a fast batch counts as one batch for each of its chunks
---   hp the producer of these appends
+--   hp the producer of these appends   hn the number that was used last
 --   p:<producer> "<last batch> <the batch's last seq> <lease until, 0 once it has completed> <node>[L<more>]"; with `L` the node
 --     vouches for it: the lease is valid for that many ms more while the node's key exists, see vouch.lua
 -- A tombstone (s is `deleted`) has g, o and s, and maybe h 0 and a kept stop.
@@ -85,7 +85,11 @@ local function put(id, producer)
   redis.call('HSET', META, 'p:' .. id, producer_text(producer))
 end
 
--- Adds what fast appends have done to the fields that they left as they were; only here, not in Redis.
+-- The producer of fast appends has to append the other way after so many ms.
+local MOST_FAST = 30000
+
+-- Adds what fast appends have done to the fields that they left as they were; only here, not in Redis. When the last one of them came is
+-- not known: as late as it can have been.
 local function fold(record)
   if not record.h or record.h == '0' then return record end
   local id, done = record.hp, record.h % 2^37
@@ -94,6 +98,7 @@ local function fold(record)
   own.batch, own.last = own.batch + chunks, own.last + chunks
   record['p:' .. id] = producer_text(own)
   record.q, record.n, record.hot = int(own.last), int(record.n + done % 2^22), id
+  if record.u and chunks > 0 then record.u = int(math.min(NOW, record.u + MOST_FAST)) end
   return record
 end
 
@@ -101,7 +106,7 @@ end
 local function commit(record)
   local id = record.hot
   if not id then return end
-  redis.call('HSET', META, 'h', '0', 'q', record.q, 'n', record.n, 'p:' .. id, record['p:' .. id])
+  redis.call('HSET', META, 'h', '0', 'q', record.q, 'n', record.n, 'u', record.u or int(NOW), 'p:' .. id, record['p:' .. id])
   record.hot = nil
 end
 
@@ -114,7 +119,7 @@ end
 -- The same without owner, metadata and the other producers' entries, which may be long.
 local function load_for(producer)
   local own = 'p:' .. producer
-  local names = { 'g', 'o', 'q', 's', 'r', 'e', 'm', 'x', 'n', 'y', 'z', 'v', 'l', 'b', 'pg', 'po', 't', 'ta', 'td', 'h', 'hp', own }
+  local names = { 'g', 'o', 'q', 's', 'r', 'e', 'm', 'x', 'n', 'y', 'z', 'v', 'l', 'b', 'pg', 'po', 't', 'ta', 'td', 'u', 'h', 'hp', 'hn', own }
   local record = {}
   for i, value in ipairs(redis.call('HMGET', META, unpack(names))) do record[names[i]] = value end
   return fold(record)
@@ -134,20 +139,63 @@ local function shown_until(node)
   return shown[node]
 end
 
--- The time until which a producer is alive, and the one in its own entry. If its node vouches for it, also the node, and the
--- latest time until which that is possible.
-local function lease_of(text)
-  local lease, node, more = string.match(text, '^%d+ %d+ (%d+) ?([^L]*)L?(%d*)')
-  lease = tonumber(lease or 0)
-  if lease == 0 or more == '' or shown_until(node) <= lease then return lease, lease end
-  local most = lease + more
-  return math.min(most, shown_until(node)), lease, node, most
+-- How many of these nodes live.
+local function living(nodes)
+  if #nodes > 1 then
+    local keys = {}
+    for i, node in ipairs(nodes) do keys[i] = NODES .. node end
+    local count = redis.pcall('EXISTS', unpack(keys))
+    -- The right may be missing, or a proxy may hide a cluster.
+    if type(count) == 'number' then return count end
+  end
+  local count = 0
+  for _, node in ipairs(nodes) do
+    if shown_until(node) > NOW then count = count + 1 end
+  end
+  return count
 end
+
+-- So many nodes are looked at with one command.
+local TOGETHER = 64
+local function part(nodes, from) return { unpack(nodes, from, math.min(from + TOGETHER - 1, #nodes)) } end
+
+-- What matters of a producer's entry to others: its `lease`, its `node`, and until when that can vouch for it (`reach`). There may be many
+-- entries, and reading one takes as long as a command.
+local entries = {}
+local function terms_of(text)
+  local terms = entries[text]
+  if not terms then
+    local lease, node, more = string.match(text, '^%d+ %d+ (%d+) ?([^L]*)L?(%d*)')
+    lease = tonumber(lease or 0)
+    terms = { lease = lease, node = node or '', reach = lease > 0 and lease + (tonumber(more) or 0) or 0 }
+    entries[text] = terms
+  end
+  return terms
+end
+
+-- Whether a producer lives if its node does.
+local function depends(terms) return terms.lease <= NOW and terms.reach > NOW end
 
 -- Whether a field is a producer's.
 local function is_producer(field)
   local first, second = string.byte(field, 1, 2)
   return first == 112 and second == 58
+end
+
+-- How many producers live, apart from `except`, a field.
+local function count_living(record, except)
+  local count, nodes = 0, {}
+  for field, text in pairs(record) do
+    if is_producer(field) and text and field ~= except then
+      local terms = terms_of(text)
+      if terms.lease > NOW then
+        count = count + 1
+      elseif depends(terms) then
+        nodes[#nodes + 1] = terms.node
+      end
+    end
+  end
+  return count + living(nodes)
 end
 
 -- A producer's own entry, if any; and the answer it gets if it may not write.
@@ -213,7 +261,7 @@ local function refresh(record)
   return int(record.ta + record.td)
 end
 
--- The same for a log, whose TTL begins anew with each access. A user without the right to write may still read.
+-- The same for a log, whose TTL begins again with each access. A user without the right to write may still read.
 local function slide(record)
   local touched = redis.pcall('PEXPIRE', META, record.ta)
   if type(touched) ~= 'number' then return '0' end
@@ -245,10 +293,10 @@ local function tell_producers(record, message, except)
   local told, own = {}, except and 'p:' .. except
   for field, text in pairs(record) do
     if is_producer(field) and field ~= own and text then
-      local lease, node = string.match(text, '^%d+ %d+ (%d+) ([^L%W]+)')
-      if node and lease ~= '0' and not told[node] then
-        told[node] = true
-        redis.call('PUBLISH', NODES .. node, message)
+      local terms = terms_of(text)
+      if terms.node ~= '' and terms.lease > 0 and not told[terms.node] then
+        told[terms.node] = true
+        redis.call('PUBLISH', NODES .. terms.node, message)
       end
     end
   end
@@ -277,15 +325,31 @@ end
 -- time looks at the generation were noted here, with no pause longer than PAUSE (ADR 30).
 local GRACE, PAUSE, AGAIN = 1750, 1500, 750
 
--- For how long the last lease of an active generation is valid. If it is under suspicion, also in how many ms to look again: 0 if
--- its producers are dead. If a node vouches for it, nil, the node, and for how long that is possible.
+-- For how long an active generation is certain to live: as long as its last lease is valid, or one of its nodes vouches for it.
+-- If it is under suspicion, also in how many ms to look again: 0 if its producers are dead. If a node vouches for it, nil, the node,
+-- and for how long that is possible.
 local function examine(record)
-  local lease, written, node, most = 0, 0, nil, nil
+  local lease, written, node, most, nodes, reach = 0, 0, nil, nil, {}, {}
   for field, text in pairs(record) do
     if is_producer(field) and text then
-      local valid, own, by, till = lease_of(text)
-      written = math.max(written, own)
-      if valid > lease then lease, node, most = valid, by, till end
+      local terms = terms_of(text)
+      local by = terms.node
+      written = math.max(written, terms.lease)
+      if terms.reach > math.max(terms.lease, NOW) then
+        nodes[#nodes + 1], reach[by] = by, math.max(reach[by] or 0, terms.reach)
+      end
+    end
+  end
+  lease = written
+  for from = 1, #nodes, TOGETHER do
+    if node and lease - NOW > GRACE then break end
+    local some = part(nodes, from)
+    if living(some) > 0 then
+      for _, each in ipairs(some) do
+        local valid = math.min(reach[each], shown_until(each))
+        if valid > lease then lease, node, most = valid, each, reach[each] end
+        if node and lease - NOW > GRACE then break end
+      end
     end
   end
   local left = math.max(0, lease - NOW)

@@ -5,16 +5,17 @@
 if not admitted() then return 'forbidden' end
 if not is_group() then return 'ok' end
 for i = 7, #ARGV, 2 do
-  local verdict, id = ARGV[i], ARGV[i + 1]
-  if verdict == 'done' then
+  local resolution, id = ARGV[i], ARGV[i + 1]
+  if resolution == 'done' then
     -- It may have become a dead letter meanwhile.
     if redis.call('XACK', WORK, TODO, id) + redis.call('XACK', WORK, DEAD, id) > 0 then discard(id) end
-  elseif verdict == 'back' then
+  elseif resolution == 'back' then
     local held = redis.call('XPENDING', WORK, TODO, id, id, 1, CONSUMER)[1]
-    if held then
+    -- A repeated call finds it given back.
+    if held and held[3] < tonumber(FREE) then
       redis.call('XCLAIM', WORK, TODO, CONSUMER, 0, id, 'IDLE', FREE, 'RETRYCOUNT', held[4] - 1, 'JUSTID')
     end
-  elseif verdict == 'retry' then
+  elseif resolution == 'retry' then
     if redis.call('XPENDING', WORK, DEAD, id, id, 1)[1] then
       redis.call('XCLAIM', WORK, TODO, '-', 0, id, 'IDLE', FREE, 'RETRYCOUNT', 0, 'FORCE', 'JUSTID')
       redis.call('XACK', WORK, DEAD, id)

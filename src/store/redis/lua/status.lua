@@ -9,12 +9,7 @@ local record, wrong = inspect()
 if wrong then return { 'damaged', wrong } end
 if not exists(record) then return false end
 local left, doubt = lapse(record)
-local alive = 0
-if record.s == 'active' and record.m ~= 'l' then
-  for field, text in pairs(record) do
-    if is_producer(field) and lease_of(text) > NOW then alive = alive + 1 end
-  end
-end
+local alive = record.s == 'active' and record.m ~= 'l' and count_living(record) or 0
 -- A small hash is returned whole, whatever the count.
 local shown = 2 * ARGV[4]
 local scanned = redis.pcall('HSCAN', KEYS[4], 0, 'COUNT', ARGV[4])

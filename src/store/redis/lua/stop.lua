@@ -11,14 +11,16 @@ local function make_room(earliest)
   if earliest > NOW then return nil end
   local flat = redis.call('HGETALL', STOPS)
   earliest = NOW + keep
+  local gone = {}
   for i = 1, #flat, 2 do
     local till = tonumber(string.match(flat[i + 1], '^%d+'))
     if flat[i] ~= 'e' and till and till > NOW then
       earliest = math.min(earliest, till)
     elseif flat[i] ~= 'e' then
-      redis.call('HDEL', STOPS, flat[i])
+      gone[#gone + 1] = flat[i]
     end
   end
+  if #gone > 0 then redis.call('HDEL', STOPS, unpack(gone)) end
   redis.call('HSET', STOPS, 'e', int(earliest))
   return redis.call('HLEN', STOPS) <= most and earliest
 end

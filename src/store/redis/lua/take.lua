@@ -4,8 +4,10 @@
 -- ARGV[10] '' or, to get back what it holds itself, "(<id>" to begin after   ARGV[11] the most groups
 -- ARGV[12] where a new group begins: `start`, `now` or `after`   ARGV[13] generation   ARGV[14] seq
 -- ARGV[15] how many items a group holds at most
+-- ARGV[16] the cursor of a loss that the consumer has been told of, or '': the group goes on after it
 -- Reply: nil | { 'forbidden' } | { 'full' }
---      | { 'taken', outcome | nil, reason | nil, cursor after which what was lost goes on | nil, { item, ... } }
+--      | { 'taken', outcome | nil, reason | nil, cursor after which what was lost continues | nil, { item, ... } }
+-- An answer that tells of a loss has no items, and changes nothing before it is known to have arrived.
 local count, own = tonumber(ARGV[7]), ARGV[10]
 
 local record = load()
@@ -62,12 +64,19 @@ if at.o < oldest.o then
   at, todo = { o = oldest.o, q = oldest.b }, nil
 end
 
+local function is_unheard() return lost and lost ~= ARGV[16] end
+local function told() return { 'taken', false, false, lost, {} } end
+if is_unheard() then return told() end
+
 if todo then
   -- Items of a generation that is no longer kept; there are few of them.
   local ids, old = {}, redis.call('XRANGE', WORK, '-', '(' .. int(oldest.o) .. '-0', 'COUNT', 512)
   for i, entry in ipairs(old) do ids[i] = entry[1] end
   if #ids > 0 then
-    if redis.call('XACK', WORK, TODO, unpack(ids)) > 0 then lost = lost or oldest.g .. '.' .. int(oldest.b) end
+    local held = redis.call('XPENDING', WORK, TODO, '-', '(' .. int(oldest.o) .. '-0', 1)
+    if #held > 0 then lost = lost or oldest.g .. '.' .. int(oldest.b) end
+    if is_unheard() then return told() end
+    redis.call('XACK', WORK, TODO, unpack(ids))
     redis.call('XACK', WORK, DEAD, unpack(ids))
     redis.call('XDEL', WORK, unpack(ids))
     todo = halves()[TODO]

@@ -13,7 +13,7 @@ use crate::{
     store::{
         Position,
         groups::{
-            Dead, GroupStatus, Item, ItemId, MAX_GROUPS, MAX_HELD, Resolve, Subject, Take, Taken, Verdict,
+            Dead, GroupStatus, Item, ItemId, MAX_GROUPS, MAX_HELD, Resolution, Resolve, Subject, Take, Taken,
             full,
         },
     },
@@ -155,8 +155,8 @@ impl Groups {
         let Some(group) = self.0.get_mut(&resolve.group) else {
             return;
         };
-        for (id, verdict) in &resolve.verdicts {
-            group.resolve(*id, *verdict, &resolve.consumer);
+        for (id, resolution) in &resolve.resolutions {
+            group.resolve(*id, *resolution, &resolve.consumer);
         }
     }
 
@@ -272,20 +272,21 @@ impl Group {
         handed
     }
 
-    fn resolve(&mut self, id: ItemId, verdict: Verdict, consumer: &str) {
-        match verdict {
-            Verdict::Done => {
+    fn resolve(&mut self, id: ItemId, resolution: Resolution, consumer: &str) {
+        match resolution {
+            Resolution::Done => {
                 self.held.remove(&id);
                 self.dead.remove(&id);
             }
-            Verdict::Back => {
-                let held = self.held.get_mut(&id).filter(|held| held.consumer == consumer);
+            Resolution::Back => {
+                let is_its = |held: &&mut Held| held.consumer == consumer && !held.is_free;
+                let held = self.held.get_mut(&id).filter(is_its);
                 if let Some(held) = held {
                     held.is_free = true;
                     held.deliveries -= 1;
                 }
             }
-            Verdict::Retry => {
+            Resolution::Retry => {
                 if self.dead.remove(&id).is_some() {
                     let held = Held {
                         consumer: String::new(),
@@ -296,7 +297,7 @@ impl Group {
                     self.held.insert(id, held);
                 }
             }
-            Verdict::Drop => {
+            Resolution::Drop => {
                 self.dead.remove(&id);
             }
         }

@@ -1,7 +1,7 @@
 import { ignore } from '../util/deferred'
 
 /** A stream that is written from outside. Its failure comes after its text, so only a reader that reads that far gets it. */
-export class Pushed {
+export class PushStream {
   readonly stream: ReadableStream<string>
   #controller: ReadableStreamDefaultController<string> | undefined
   #end: { error?: unknown } | undefined

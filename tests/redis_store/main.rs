@@ -8,23 +8,17 @@
     reason = "producers a, b, c and a generation g, in one story per test"
 )]
 
-#[path = "redis_store/bounds/mod.rs"]
 mod bounds;
-#[path = "redis_store/connections.rs"]
 mod connections;
-#[path = "redis_store/evicted.rs"]
 mod evicted;
-#[path = "redis_store/fast_append.rs"]
 mod fast_append;
-#[path = "store_contract/heard.rs"]
+#[path = "../store_contract/heard.rs"]
 #[allow(dead_code, reason = "shared with the contract")]
 mod heard;
-#[path = "redis_store/keys.rs"]
 mod keys;
-#[path = "support/rights.rs"]
+#[path = "../support/rights.rs"]
 mod rights;
-#[path = "redis_store/support.rs"]
 mod support;
-#[path = "store_contract/world.rs"]
+#[path = "../store_contract/world.rs"]
 #[allow(dead_code, reason = "shared with the contract")]
 mod world;

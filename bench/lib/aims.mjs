@@ -6,36 +6,36 @@ export const OURS = 'tidemark'
 export const FLOOR = 'floor'
 
 /**
- * One run of one subject, with what it measured; `othersPercent` is what others took of the machine meanwhile.
+ * One run of one subject, with what it measured; `othersPercent` is what other processes used meanwhile, in percent of a core.
  * @typedef {{ round: number, subject: string, point?: number, othersPercent: number, stolenPercent: number } & Record<string, any>} Run
  *
  * A measured value of a run; NaN or null if there is none.
  * @typedef {(run: Run) => number | null} Of
  *
- * @typedef {object} Aim one of the limits is given
+ * @typedef {object} Aim with one of the limits `atMost` and `atLeast`
  * @property {string} what
  * @property {Of} of
- * @property {boolean} [aboveFloor] what the driver alone takes in the same round is taken off
- * @property {string} [ours] the subject that is judged: `tidemark`
- * @property {string[]} [peers] those of the scenario
- * @property {number} [atMost] so many times what the better peer has
- * @property {number} [atLeast] so many times what the better peer has, where more is better
- * @property {boolean} [isValue] the limit is one of the value itself
- * @property {boolean} [isFlat] `atMost` bounds the largest value of the points by the smallest, of ours alone
- * @property {string} [unit] of a value
+ * @property {boolean} [aboveFloor] the floor's value of the same round, which the driver alone costs, is subtracted
+ * @property {string} [ours] the subject that the aim is about: `tidemark`
+ * @property {string[]} [peers] default: the scenario's
+ * @property {number} [atMost] as a multiple of the better peer's value
+ * @property {number} [atLeast] the same, where more is better
+ * @property {boolean} [isValue] the limit is a value, not a multiple of a peer's
+ * @property {boolean} [isFlat] `atMost` limits our largest value at any point, as a multiple of our smallest
+ * @property {string} [unit] of the limit, if it is a value
  *
  * @typedef {object} Verdict
  * @property {string} what
  * @property {string} aim the limit, in words
  * @property {string} peer the better one, with its value; a dash where none is needed
  * @property {string} measured
- * @property {number} n rounds
- * @property {boolean | undefined} isMet undefined: nothing to judge by
+ * @property {number} n number of rounds
+ * @property {boolean | undefined} isMet undefined: there is nothing to compare with
  */
 
-/** @param {Aim} aim @param {{ peers: string[], runs: Run[] }} measured runs of one point, unless the aim is about all @returns {Verdict} */
-export function judge(aim, { peers, runs }) {
-  if (aim.isFlat) return judgeFlatness(aim, runs)
+/** @param {Aim} aim @param {{ peers: string[], runs: Run[] }} measured runs at one point; at all points for an aim that `isFlat` @returns {Verdict} */
+export function evaluate(aim, { peers, runs }) {
+  if (aim.isFlat) return evaluateFlatness(aim, runs)
   const ours = valuesOf(aim, runs, aim.ours ?? OURS)
   const limit = aim.atMost ?? aim.atLeast ?? Number.NaN
   const isMost = aim.atMost !== undefined
@@ -73,7 +73,7 @@ export function judge(aim, { peers, runs }) {
 }
 
 /** @param {Aim} aim @param {Run[]} runs @returns {Verdict} */
-function judgeFlatness(aim, runs) {
+function evaluateFlatness(aim, runs) {
   const points = [...new Set(runs.map(({ point }) => point))]
   const values = points.map((point) => {
     const here = runs.filter((run) => run.point === point)

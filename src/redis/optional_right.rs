@@ -2,7 +2,7 @@
 
 /// An optional right: Tidemark does without it if the server does not grant it to this user.
 #[derive(Debug, Clone, Copy)]
-pub struct Spare {
+pub struct OptionalRight {
     number: u8,
     /// What it is.
     pub what: &'static str,
@@ -10,7 +10,7 @@ pub struct Spare {
     pub without: &'static str,
 }
 
-impl Spare {
+impl OptionalRight {
     pub const NAME: Self = Self::own(0, "CLIENT SETNAME", "its connections have no name in CLIENT LIST");
     pub const LOAD: Self = Self::own(
         1,

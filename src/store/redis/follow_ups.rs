@@ -1,4 +1,4 @@
-//! Errands: additional calls of an operation for other keys, in a cluster on other servers. Nobody waits for
+//! Follow-ups: additional calls of an operation for other keys, in a cluster on other servers. Nobody waits for
 //! them; transient failures are retried.
 
 use std::{
@@ -17,34 +17,34 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::spares::note_refusal;
+use super::optional_rights::note_refusal;
 use crate::{
-    redis::{endpoint::Endpoint, job::Timeouts, script::Call, spare::Spare},
+    redis::{endpoint::Endpoint, job::Timeouts, optional_right::OptionalRight, script::Call},
     store::groups::OpenGeneration,
     util::{backoff::Backoff, sync::lock},
 };
 
-/// How long an errand is tried again.
+/// How long a follow-up is tried again.
 const PATIENCE: Duration = Duration::from_secs(600);
 /// How many are tried again at the same time; what fails besides is given up.
 const MOST: usize = 10_000;
 /// How long the end of a store waits for those that are under way.
 const LAST: Duration = Duration::from_millis(250);
 
-/// Names the errands for a generation's place among the open ones.
+/// Names the follow-ups for a generation's place among the open ones.
 pub(super) fn name_of((stream, generation): &OpenGeneration) -> String {
     format!("open {generation} {stream}")
 }
 
 #[derive(Default)]
-pub(super) struct Errands {
+pub(super) struct FollowUps {
     state: Mutex<State>,
     done: Notify,
 }
 
 #[derive(Default)]
 struct State {
-    /// The last errand of each name.
+    /// The last follow-up of each name.
     latest: HashMap<String, Latest>,
     count: u64,
     under_way: usize,
@@ -64,12 +64,12 @@ impl Drop for Latest {
     }
 }
 
-impl Errands {
-    /// Does an errand, which takes the place of one with the same name that is not done yet.
+impl FollowUps {
+    /// Makes a follow-up call, which takes the place of one with the same name that is not done yet.
     pub fn run(
         self: &Arc<Self>,
         name: String,
-        spare: Spare,
+        right: OptionalRight,
         call: Call,
         endpoint: Arc<Endpoint>,
         timeouts: Timeouts,
@@ -82,18 +82,18 @@ impl Errands {
             state.latest.insert(name.clone(), Latest { number, task: None });
             number
         };
-        let (errands, known_as) = (Arc::clone(self), name.clone());
-        let mut errand = Box::pin(async move {
+        let (follow_ups, known_as) = (Arc::clone(self), name.clone());
+        let mut follow_up = Box::pin(async move {
             tokio::select! {
                 biased;
                 _ = closed.wait_for(|closed| *closed) => {}
-                () = errands.attempts(spare, &call, &endpoint, timeouts) => {}
+                () = follow_ups.attempts(right, &call, &endpoint, timeouts) => {}
             }
-            errands.with_latest(&name, number, |latest| drop(latest.remove()));
+            follow_ups.with_latest(&name, number, |latest| drop(latest.remove()));
         });
         // Sent now, so that the caller's next command comes after it.
-        if (&mut errand).now_or_never().is_none() {
-            let task = tokio::spawn(errand).abort_handle();
+        if (&mut follow_up).now_or_never().is_none() {
+            let task = tokio::spawn(follow_up).abort_handle();
             self.with_latest(&known_as, number, |mut latest| {
                 latest.get_mut().task = Some(task);
             });
@@ -133,7 +133,7 @@ impl Errands {
         let _ = timeout(LAST, finished).await;
     }
 
-    async fn attempts(&self, spare: Spare, call: &Call, endpoint: &Endpoint, timeouts: Timeouts) {
+    async fn attempts(&self, right: OptionalRight, call: &Call, endpoint: &Endpoint, timeouts: Timeouts) {
         let servers = &endpoint.servers;
         let deadline = Instant::now() + PATIENCE;
         let mut backoff = Backoff::default();
@@ -143,7 +143,7 @@ impl Errands {
         };
         while let Err(error) = outcome {
             if !error.is_retryable() || Instant::now() >= deadline {
-                note_refusal(endpoint, spare, &error);
+                note_refusal(endpoint, right, &error);
                 return;
             }
             if lock(&self.state).latest.len() > MOST {
@@ -156,12 +156,12 @@ impl Errands {
 }
 
 /// Counts a first attempt, also when it is given up.
-struct UnderWay<'a>(&'a Errands);
+struct UnderWay<'a>(&'a FollowUps);
 
 impl<'a> UnderWay<'a> {
-    fn new(errands: &'a Errands) -> Self {
-        lock(&errands.state).under_way += 1;
-        Self(errands)
+    fn new(follow_ups: &'a FollowUps) -> Self {
+        lock(&follow_ups.state).under_way += 1;
+        Self(follow_ups)
     }
 }
 
