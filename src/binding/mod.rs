@@ -128,7 +128,7 @@ pub fn write(
         let depth = open.engine.write(*producer, kind, data, *tag & 1 != 0);
         *producer = u32::try_from(depth).unwrap_or(u32::MAX);
     }
-    open.engine.written();
+    open.engine.written(chunks as usize);
     Ok(())
 }
 

@@ -5,7 +5,10 @@ import { ACK_COST, CHUNK_COST, type Native } from './native'
 
 /** More than this crosses at once; a longer chunk crosses alone. */
 const ARENA_BYTES = 64 * 1024
-/** The writes of many streams in one turn cross in pieces, so that the native side sends the first while the next are gathered. */
+/**
+ * The writes of many streams in one turn cross in pieces, so that the native side sends the first while the next are gathered. It knows
+ * a piece by its size (`src/engine/produce/pump.rs`).
+ */
 const MAX_CHUNKS = 16
 /** UTF-8 takes at most three bytes for each UTF-16 unit. */
 export const BYTES_PER_UNIT = 3

@@ -212,9 +212,9 @@ impl Engine {
         depth
     }
 
-    /// Sends the queued chunks.
-    pub fn written(&self) {
-        self.registry.pump.crossed();
+    /// Sends the queued chunks, so many.
+    pub fn written(&self, chunks: usize) {
+        self.registry.pump.crossed(chunks);
     }
 
     /// Bytes in a producer's queue.

@@ -22,6 +22,8 @@ use crate::util::sync::lock;
 
 /// As much as this is worth a wake: half of what a frame takes at most.
 const ENOUGH: usize = 8 * 1024;
+/// A turn of the host that has more chunks crosses in pieces of so many (`ts/native/writes.ts`): it is sent as a whole.
+const PIECE: usize = 16;
 
 /// See the module.
 pub(crate) struct Pump {
@@ -40,6 +42,8 @@ struct Written {
     cost: usize,
     /// It is not to be held back.
     is_urgent: bool,
+    /// The next crossing is likely to be of the same turn as the last one.
+    goes_on: bool,
 }
 
 impl Pump {
@@ -64,11 +68,17 @@ impl Pump {
         }
     }
 
-    /// Sees to it that the writers are woken.
-    pub fn crossed(&self) {
+    /// Sees to it that the writers of this crossing, of so many chunks, are woken.
+    pub fn crossed(&self, chunks: usize) {
+        let is_urgent = {
+            let mut written = lock(&self.written);
+            let goes_on = chunks >= PIECE;
+            written.is_urgent |= std::mem::replace(&mut written.goes_on, goes_on) || goes_on;
+            written.is_urgent
+        };
         if !self.is_coming.swap(true, Ordering::AcqRel) {
             self.begin.notify_one();
-        } else if lock(&self.written).is_urgent {
+        } else if is_urgent {
             self.hurry.notify_one();
         }
     }
@@ -98,7 +108,12 @@ impl Pump {
             let _ = timeout_at(*due, urgent).await;
         }
         self.is_coming.store(false, Ordering::Release);
-        let Written { producers, .. } = std::mem::take(&mut *lock(&self.written));
+        let producers = {
+            let mut written = lock(&self.written);
+            written.cost = 0;
+            written.is_urgent = false;
+            std::mem::take(&mut written.producers)
+        };
         if producers.is_empty() {
             return false;
         }
@@ -168,7 +183,7 @@ mod tests {
 
     fn write(pump: &Pump, producer: &Arc<Producer>, bytes: usize, is_awaited: bool) {
         pump.add(Arc::clone(producer), bytes, is_awaited);
-        pump.crossed();
+        pump.crossed(1);
     }
 
     #[tokio::test(start_paused = true)]
@@ -203,6 +218,24 @@ mod tests {
                 write(&pump, &producer, bytes, is_awaited);
                 assert!(is_woken(&producer).await);
             }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_turn_that_crosses_in_pieces_is_sent_as_a_whole() {
+        let (pump, producer) = at_work();
+        for _ in 0..3 {
+            for chunks in [PIECE, PIECE, 3] {
+                for _ in 0..chunks {
+                    pump.add(Arc::clone(&producer), 10, false);
+                }
+                pump.crossed(chunks);
+                assert!(is_woken(&producer).await);
+            }
+            write(&pump, &producer, 10, false);
+            assert!(!is_woken(&producer).await, "of another turn");
+            sleep(PACE).await;
+            assert!(is_woken(&producer).await);
         }
     }
 
