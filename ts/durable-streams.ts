@@ -9,4 +9,5 @@ export {
   durableStreams,
   type Permission,
 } from './durable-streams/handler'
+export type { SubscriptionOptions } from './durable-streams/subscriptions/options'
 export { toNodeListener } from './http/node-listener'

@@ -1,5 +1,6 @@
 // Scripts that come to their end in different ways; none of them ends itself but one.
 
+import { durableStreams } from '../../dist/durable-streams.mjs'
 import { createEngine } from '../../dist/index.mjs'
 
 const [, , name = '', close] = process.argv
@@ -38,6 +39,14 @@ const scripts = {
     const producer = await engine.produce('refused', { ifActive: 'takeover' })
     await (await engine.produce('refused', { ifActive: 'takeover' })).complete()
     for (let count = 0; count < 100 && !producer.signal.aborted; count++) producer.write(`chunk ${count}`)
+  },
+  /** A server's handler, which looks for what is due again and again. */
+  async subscribed() {
+    const handle = durableStreams({ engine, authorize: () => true, subscriptions: {} })
+    const body = JSON.stringify({ type: 'pull-wake', wake_stream: 'wakes', streams: ['x'] })
+    const url = 'http://streams.test/v1/stream/__ds/subscriptions/exits'
+    const { status } = await handle(new Request(url, { method: 'PUT', body }))
+    if (status > 201) throw new Error(`${status}`)
   },
   /** Left in the middle. */
   async leave() {

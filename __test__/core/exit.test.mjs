@@ -33,7 +33,7 @@ describe('exit [redis]', () => {
     return child
   }
 
-  for (const name of ['unused', 'connected', 'produce', 'read', 'write', 'refused', 'leave']) {
+  for (const name of ['unused', 'connected', 'produce', 'read', 'write', 'refused', 'leave', 'subscribed']) {
     for (const close of [[], ['close']]) {
       test(`a script that is done exits: ${[name, ...close].join(', then ')}`, async (t) => {
         const child = script(t, [name, ...close])

@@ -17,6 +17,7 @@ import { histories, startReaders, Writing } from '../support/fault-work.mjs'
 import { checkHistory } from '../support/history.mjs'
 import { createRandom } from '../support/seed.mjs'
 import { numbered } from '../support/streams.mjs'
+import { subscriptionServer } from '../support/subscriptions.mjs'
 import { until } from '../support/wait.mjs'
 
 const PASSWORD = 'correct-horse-battery'
@@ -327,4 +328,27 @@ test('a server of a cluster that is taken for the only one says which URL it nee
     assert.equal(reason.code, 'ERR_STORE', String(reason))
     assert.match(reason.message, /MOVED .*redis\+cluster:\/\//)
   }
+})
+
+test('subscriptions wake workers, whatever slots their streams are in', async (t) => {
+  const servers = [1, 2].map(() => subscriptionServer({ engine: openEngine(t, { url: cluster.url }) }))
+  const [one, other] = /** @type {[typeof servers[0], typeof servers[0]]} */ (servers)
+  if (one === undefined || other === undefined) throw new Error('two')
+  await one.call('PUT', 'wakes', [])
+  const config = { type: 'pull-wake', wake_stream: 'wakes', pattern: 'spread/*' }
+  assert.equal((await one.sub('PUT', 'spread', config)).status, 201)
+  const paths = Array.from({ length: 9 }, (_, index) => `spread/${index}`)
+  await Promise.all(paths.map((path) => one.append(path)))
+  const { wake_id, generation, token, streams } = await until(
+    async () => {
+      const { status, body } = await other.sub('POST', 'spread/claim', { worker: 'w' })
+      return status === 200 && body
+    },
+    { timeout: 20_000 },
+  )
+  assert.ok(streams.length > 0)
+  const acks = streams.map((/** @type {any} */ each) => ({ stream: each.path, offset: each.tail_offset }))
+  const done = await one.sub('POST', 'spread/ack', { wake_id, generation, acks, done: true }, token)
+  assert.equal(done.body.ok, true)
+  assert.equal((await other.sub('DELETE', 'spread')).status, 204)
 })

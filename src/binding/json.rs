@@ -88,6 +88,10 @@ pub fn reply(reply: Reply, larges: &mut Vec<Arc<Large>>) -> String {
         Reply::Rights(rights) => text(&rights),
         Reply::Count(count) => text(&count),
         Reply::Swept(swept) => text(&swept),
+        Reply::Reminded(reminded) => text(&reminded),
+        Reply::Recalled(recalled) => text(&recalled),
+        Reply::Due(due) => text(&due),
+        Reply::Reminders(keys) => text(&keys),
         Reply::Deleted(yes) | Reply::Kept(yes) => text(&yes),
         Reply::Predecessor(left) => text(&left),
     }

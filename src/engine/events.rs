@@ -17,6 +17,7 @@ use crate::{
         Found, ListCursor, Rights, StopResult, StreamStatus, Swept,
         groups::{GroupStatus, Item},
         logs::{LogConfig, LogWritten},
+        reminders::{Due, Recalled, Reminded},
     },
 };
 
@@ -95,6 +96,14 @@ pub enum Reply {
     Count(u64),
     /// What a clean-up did with each stream.
     Swept(Vec<Swept>),
+    /// To a change of a reminder.
+    Reminded(Reminded),
+    /// Reminders.
+    Recalled(Recalled),
+    /// The reminders that are due.
+    Due(Due),
+    /// The keys of all reminders.
+    Reminders(Vec<String>),
     /// Whether there was something to delete.
     Deleted(bool),
     /// The keys that the predecessor has left behind.

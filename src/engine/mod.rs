@@ -23,6 +23,7 @@ pub mod outbox;
 pub mod produce;
 pub mod read;
 mod registry;
+mod reminders;
 pub mod runtime;
 pub mod sink;
 mod stop;

@@ -12,6 +12,8 @@
 //!   their generation.
 //! * *Cursors* of consumers and the places of [`groups`](super::groups), which live and go with the stream.
 //!
+//! [`reminders`](super::reminders) belong to no stream.
+//!
 //! # Ending
 //!
 //! Exactly one terminal entry ends a generation. It is appended by its producer ([`Append::terminal`]), by a takeover
@@ -41,6 +43,7 @@ use super::{
     },
     logs::{LogWrite, LogWritten},
     quiet::Known,
+    reminders::{Due, Recalled, Remind, Reminded},
     restore::Restore,
     rights::Rights,
     values::{
@@ -307,6 +310,16 @@ pub trait Store: Send + Sync + 'static {
     /// Some of the generations that are still open although their leases should have been renewed or their ends announced;
     /// no other caller gets them for the length of the pause.
     fn overdue(&self, count: usize, pause: Duration) -> Pending<'_, Overdue>;
+    /// Makes, changes or removes a reminder. See [`reminders`](super::reminders).
+    /// Errors: [`crate::Error::InvalidArgument`] for a key or value that is too long.
+    fn remind<'a>(&'a self, remind: &'a Remind) -> Pending<'a, Reminded>;
+    /// The reminders with these keys, no more than [`MAX_RECALLED`](super::reminders::MAX_RECALLED).
+    fn recall<'a>(&'a self, keys: &'a [String]) -> Pending<'a, Recalled>;
+    /// Some of the reminders that are due, the longest due first; no other caller gets them for the length of the pause, unless they
+    /// are changed. They are kept for so long from now on.
+    fn due(&self, count: usize, pause: Duration, keep: Duration) -> Pending<'_, Due>;
+    /// The keys of all reminders, in no order.
+    fn reminders(&self) -> Pending<'_, Vec<String>>;
     /// Listens to news of [`Work::Finished`] from now on, for as long as the store is open.
     fn listen_finished(&self) -> Pending<'_, ()>;
     /// Listens to a stream until [`Store::unlisten`]; resolves once messages published from now on will arrive.

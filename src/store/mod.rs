@@ -14,6 +14,7 @@ mod open;
 mod pages;
 mod quiet;
 pub mod redis;
+pub mod reminders;
 mod restore;
 mod rights;
 pub mod values;

@@ -22,6 +22,7 @@ mod numbering;
 mod pieces;
 mod random;
 mod reading;
+mod reminding;
 mod restoring;
 #[path = "../support/rights.rs"]
 mod rights;
@@ -178,6 +179,12 @@ macro_rules! suite {
             finished::what_has_finished_is_queued_once_asked_for
             finished::news_of_the_queue_are_told
             finished::an_end_that_nobody_announced_is_found
+            reminding::g4_a_reminder_is_changed_by_those_who_know_it
+            reminding::g3_a_change_may_be_repeated
+            reminding::what_is_due_is_handed_to_one
+            reminding::news_of_reminders_are_told
+            reminding::g9_reminders_are_bounded
+            reminding::a_reminder_expires
             telling::a_listening_store_is_told_everything
             telling::a_takeover_is_told_in_order
             telling::nothing_is_told_after_unlisten

@@ -47,6 +47,16 @@ impl Engine {
         taken.expect("the stream exists")
     }
 
+    /// The items of a consumer that has heard of a loss: the answer that ends it may have none.
+    async fn seqs_after_loss(&self, heard: &Take) -> Vec<(u64, u64)> {
+        let seqs = self.seqs(heard).await;
+        if seqs.is_empty() {
+            self.seqs(heard).await
+        } else {
+            seqs
+        }
+    }
+
     async fn seqs(&self, take: &Take) -> Vec<(u64, u64)> {
         seqs(&self.take(take).await.items)
     }
@@ -329,7 +339,11 @@ pub async fn a_group_begins_where_it_is_told(world: &World) {
         seq: 2,
     };
     assert_eq!((lost.lost, lost.items), (Some(resume), vec![]));
-    assert_eq!(engine.seqs(&unknown).await, [(3, 1), (4, 1)]);
+    let heard = Take {
+        told: lost.lost,
+        ..unknown
+    };
+    assert_eq!(engine.seqs_after_loss(&heard).await, [(3, 1), (4, 1)]);
 }
 
 pub async fn a_group_goes_on_over_generations_and_tells_what_it_lost(world: &World) {
@@ -345,11 +359,15 @@ pub async fn a_group_goes_on_over_generations_and_tells_what_it_lost(world: &Wor
     producer.write(&["three"]).await;
     let lost = engine.take(&take("a", 9)).await;
     assert_eq!(lost.lost.map(|cursor| cursor.seq), Some(1));
-    assert_eq!(engine.seqs(&take("a", 9)).await, [(3, 1)]);
+    let heard = Take {
+        told: lost.lost,
+        ..take("a", 9)
+    };
+    assert_eq!(engine.seqs_after_loss(&heard).await, [(3, 1)]);
     pass(Duration::ZERO).await;
     assert_eq!(engine.seqs(&claim("b", 9)).await, [(2, 2), (3, 2)]);
 
-    // Chunks that were never delivered are lost as well, and reported once.
+    // Chunks that were never delivered are lost as well, and reported.
     producer.complete().await;
     for text in ["four", "five"] {
         let mut producer = engine.produce(&chat()).await;
@@ -358,7 +376,11 @@ pub async fn a_group_goes_on_over_generations_and_tells_what_it_lost(world: &Wor
     }
     let lost = engine.take(&take("a", 9)).await;
     assert_eq!(lost.lost.map(|cursor| cursor.seq), Some(3));
-    assert_eq!(engine.seqs(&take("a", 9)).await, [(4, 1), (5, 1)]);
+    let heard = Take {
+        told: lost.lost,
+        ..take("a", 9)
+    };
+    assert_eq!(engine.seqs_after_loss(&heard).await, [(4, 1), (5, 1)]);
 }
 
 pub async fn only_the_owner_shares(world: &World) {

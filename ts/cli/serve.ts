@@ -1,9 +1,10 @@
 import { readFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
 import { durableStreams, type Permission } from '../durable-streams/handler'
+import type { SubscriptionOptions } from '../durable-streams/subscriptions/options'
 import { toNodeListener } from '../http/node-listener'
 import { isSecret } from '../util/secret'
-import { type Command, type Context, count, EXIT, text, UsageError } from './command'
+import { type Command, type Context, count, EXIT, text, UsageError, type Values } from './command'
 import { listen, originOf, portOf } from './listening'
 
 const DEFAULT_PORT = 4437
@@ -33,6 +34,21 @@ export const serve: Command = {
       help: 'whose first line is the token; else it is TIDEMARK_TOKEN in the environment',
     },
     open: { type: 'boolean', help: 'lets everybody do everything who can reach it' },
+    subscriptions: {
+      type: 'boolean',
+      help: 'wakes workers when streams grow; webhooks also need --webhook-keys',
+    },
+    'webhook-keys': {
+      type: 'string',
+      value: 'file',
+      help: 'Ed25519 private keys in PEM; the first one signs webhooks',
+    },
+    'webhook-localhost': { type: 'boolean', help: 'allows webhooks to http://localhost, for development' },
+    origin: {
+      type: 'string',
+      value: 'url',
+      help: 'what the URLs that workers get begin with; default is that of the request that subscribes',
+    },
     'long-poll-ms': { type: 'string', value: 'number', help: 'how long a long poll waits; default 20000' },
     'sse-ms': { type: 'string', value: 'number', help: 'how long an event stream lasts; default 60000' },
   },
@@ -50,12 +66,13 @@ Ends in good order with SIGTERM or Ctrl-C.`,
         '--host beyond this machine needs --token-file, TIDEMARK_TOKEN in the environment, or --open',
       )
     }
+    const subscriptions = await subscriptionsOf(values)
     const over = new AbortController()
     const stopped = new Promise<void>((resolve) => {
       for (const name of ['SIGTERM', 'SIGINT'] as const) process.once(name, () => resolve())
       signal.addEventListener('abort', () => resolve())
     })
-    const server = listener(context, { token, isOpen, signal: over.signal })
+    const server = listener(context, { token, isOpen, subscriptions, signal: over.signal })
     const port = await listen(server, host, [portOf(text(values, 'port')) ?? DEFAULT_PORT])
     const address = originOf(host, port)
     if (out.json) out.value({ address })
@@ -67,6 +84,22 @@ Ends in good order with SIGTERM or Ctrl-C.`,
   },
 }
 
+/** The options of subscriptions, if they are turned on. */
+async function subscriptionsOf(values: Values): Promise<SubscriptionOptions | undefined> {
+  const [file, origin] = [text(values, 'webhook-keys'), text(values, 'origin')]
+  const allowLocalhost = values['webhook-localhost'] === true
+  if (values.subscriptions !== true) {
+    const isNeedless = file === undefined && origin === undefined && !allowLocalhost
+    if (isNeedless) return undefined
+    throw new UsageError('--webhook-keys, --webhook-localhost and --origin are for --subscriptions')
+  }
+  const pem = file === undefined ? '' : await contentOf('webhook-keys', file)
+  const keys = pem.match(/-----BEGIN [\s\S]*?-----END [^\n]*/g) ?? undefined
+  if (file !== undefined && keys === undefined)
+    throw new UsageError(`--webhook-keys ${file} has no keys in PEM`)
+  return { keys, origin, allowLocalhost }
+}
+
 /** The token is no option: everybody who lists the machine's processes would see it. */
 async function tokenOf(file: string | undefined): Promise<string | undefined> {
   const token = file === undefined ? process.env.TIDEMARK_TOKEN || undefined : await firstLine(file)
@@ -76,15 +109,20 @@ async function tokenOf(file: string | undefined): Promise<string | undefined> {
 }
 
 async function firstLine(file: string): Promise<string> {
-  const content = await readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
-    throw new UsageError(`--token-file ${file} cannot be read: ${error.code}`)
-  })
+  const content = await contentOf('token-file', file)
   return content.split('\n', 1)[0]?.trim() ?? ''
+}
+
+function contentOf(option: string, file: string): Promise<string> {
+  return readFile(file, 'utf8').catch((error: NodeJS.ErrnoException) => {
+    throw new UsageError(`--${option} ${file} cannot be read: ${error.code}`)
+  })
 }
 
 interface Guard {
   token: string | undefined
   isOpen: boolean
+  subscriptions: SubscriptionOptions | undefined
   signal: AbortSignal
 }
 
@@ -108,6 +146,7 @@ function listener({ engine, values }: Context, guard: Guard): Server {
     longPollMs: count(values, 'long-poll-ms'),
     sseMs: count(values, 'sse-ms'),
     signal: guard.signal,
+    subscriptions: guard.subscriptions,
     onError: (error) => process.stderr.write(`tidemark: ${(error as Error).message}\n`),
   })
   const handle = async (request: Request): Promise<Response> => {

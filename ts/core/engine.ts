@@ -23,8 +23,10 @@ import { Log } from './log'
 import { MemorySampler, sizeOf } from './memory'
 import { combined, prometheus } from './metrics'
 import { replace } from './names'
+import { type ListCursor, type Page, page, pages } from './pages'
 import { pipe } from './pipe'
 import { produce } from './producer'
+import { Reminders } from './reminders'
 import { ended } from './result'
 import { closeOn } from './signals'
 import { type Found, type Glance, glance, glances, inspect, list, status } from './status'
@@ -197,6 +199,32 @@ export class Engine extends EventEmitter<api.EngineEvents> implements api.Engine
   /** @internal At most 64 streams, in one request; null for a missing or damaged one. */
   glance(streamIds: string[]): Promise<(Glance | null)[]> {
     return glance(this.#bridge, streamIds)
+  }
+
+  /** @internal */
+  get reminders(): Reminders {
+    return new Reminders(this.#bridge)
+  }
+
+  /** @internal Calls with each stream that this engine has appended to, until the returned function is called. */
+  onGrowth(told: (streamId: string) => void): () => void {
+    this.#bridge.growth.add(told)
+    return () => void this.#bridge.growth.delete(told)
+  }
+
+  /** @internal A page of the ids of all streams, which may repeat some of an earlier page. */
+  listed(from: ListCursor, count: number): Promise<Page> {
+    return page(this.#bridge, from, count)
+  }
+
+  /** @internal The ids of all streams, by pages. */
+  listing(): AsyncGenerator<string[], undefined> {
+    return pages(this.#bridge, 256)
+  }
+
+  /** @internal */
+  ulid(): string {
+    return this.#bridge.native.ulid()
   }
 
   /** @internal The record under a stream's name, even if it is damaged. */

@@ -104,7 +104,10 @@ export class Log implements api.Log {
       fork: null,
       ...args,
     }
-    return this.#bridge.append(whole, tags, arena, (answer: LogAnswer) => answer)
+    return this.#bridge.append(whole, tags, arena, (answer: LogAnswer) => {
+      if (answer.outcome === 'written') this.#bridge.grew(streamId)
+      return answer
+    })
   }
 
   /** @internal A page; null when there is no such stream. */

@@ -1,7 +1,7 @@
 import type { Bridge } from '../native/bridge'
 
 /** A page of the index. */
-interface Page {
+export interface Page {
   ids: string[]
   next: ListCursor | null
 }

@@ -280,6 +280,7 @@ export class Producer implements api.Producer, Queue {
     this.depth = 0
     this.gathered = 0
     this.#bridge.producers.delete(this.handle)
+    this.#bridge.grew(this.streamId)
     this.#rejectAppends(endedError(this.streamId, outcome))
     return outcome
   }

@@ -2,10 +2,8 @@ import type * as api from '../../index'
 import type { Bridge } from '../native/bridge'
 import { pages } from './pages'
 
-/** The ids of one request, */
-const IDS = 512
-/** and the statuses of one, which must not hold up others at the store. */
-const STATUSES = 64
+/** The ids of one request, and the statuses of the next one: neither is to hold up others at the store. */
+const PAGE = 64
 
 type NativeStatus = Omit<api.StreamStatus, 'metadata' | 'startedAt' | 'updatedAt'> & {
   metadata?: string
@@ -43,17 +41,14 @@ async function* found(
   isBrief: boolean,
   onDamaged?: OnDamaged,
 ): AsyncGenerator<NativeStatus[], undefined> {
-  for await (const ids of pages(bridge, IDS)) {
-    for (let at = 0; at < ids.length; at += STATUSES) {
-      const some = ids.slice(at, at + STATUSES)
-      const page: NativeStatus[] = []
-      for (const [index, found] of (await inspect(bridge, some, isBrief)).entries()) {
-        if (found === null) continue
-        if ('damaged' in found) onDamaged?.(some[index] as string, found.damaged)
-        else page.push(found)
-      }
-      yield page
+  for await (const streamIds of pages(bridge, PAGE)) {
+    const page: NativeStatus[] = []
+    for (const [index, found] of (await inspect(bridge, streamIds, isBrief)).entries()) {
+      if (found === null) continue
+      if ('damaged' in found) onDamaged?.(streamIds[index] as string, found.damaged)
+      else page.push(found)
     }
+    yield page
   }
   return undefined
 }

@@ -6,10 +6,16 @@ import { duration, integer, object } from '../options/checks'
 import { answer, preflight, Refusal, refusal } from './answers'
 import { head, read } from './reading'
 import { forkingOf, idOf, isClosing } from './requests'
+import { Control } from './subscriptions/control'
+import { controlOptions, type SubscriptionOptions } from './subscriptions/options'
+import { controlRefusal } from './subscriptions/refusals'
 import { append, create, type Fork, missing } from './writing'
 
-/** The operation of a request on a stream. */
-export type Action = 'create' | 'append' | 'close' | 'read' | 'delete'
+/**
+ * The operation of a request on a stream. With {@link DurableStreamsOptions.subscriptions} also `'subscribe'`, where the id is that of the
+ * subscription, and `'match'`, where it is a pattern: whether all streams that it matches, now and later, may be subscribed to.
+ */
+export type Action = 'create' | 'append' | 'close' | 'read' | 'delete' | 'subscribe' | 'match'
 
 /**
  * `true`: allowed. `{ owner }`: allowed as this owner, who also gets the stream if it is created. A response is sent as the answer. Anything
@@ -34,6 +40,8 @@ export interface DurableStreamsOptions {
   sseMs?: number | undefined
   /** Ends live reading gracefully, for a server that shuts down. */
   signal?: AbortSignal | undefined
+  /** Turns the control APIs below `__ds` on: `docs/durable-streams.md`. All servers with the same streams must be given the same. */
+  subscriptions?: SubscriptionOptions | undefined
   /** Called with errors whose messages are not for clients. */
   onError?: ((error: unknown) => unknown) | undefined
 }
@@ -52,14 +60,8 @@ const limitsOf = object({
  * ({@link PublicEngine.log}); streams of producers can be read.
  */
 export function durableStreams(options: DurableStreamsOptions): (request: Request) => Promise<Response> {
-  const { engine, authorize, prefix = '/v1/stream/', signal, onError, ...rest } = options
-  if (typeof authorize !== 'function') throw invalidArgument('options.authorize', 'must be a function')
-  if (typeof (engine as Partial<PublicEngine> | undefined)?.log !== 'function') {
-    throw invalidArgument('options.engine', 'must be an engine')
-  }
-  if (typeof prefix !== 'string' || !prefix.startsWith('/') || !prefix.endsWith('/')) {
-    throw invalidArgument('options.prefix', 'must begin and end with a slash')
-  }
+  const { engine, authorize, prefix = '/v1/stream/', signal, onError, subscriptions, ...rest } = options
+  check(options, prefix)
   const limits = limitsOf(rest, 'options')
   const writing = {
     maxBodyBytes: limits.maxBodyBytes ?? MAX_BODY,
@@ -67,13 +69,14 @@ export function durableStreams(options: DurableStreamsOptions): (request: Reques
   }
   const over = signal ?? new AbortController().signal
   const reading = { over, longPollMs: limits.longPollMs ?? 20_000, sseMs: limits.sseMs ?? 60_000 }
+  const permit = permits(authorize)
   const permitted = async (request: Request, id: string, action: Action): Promise<Log | Response> => {
-    const permission = await authorize(request, id, action)
+    const permission = await permit(request, id, action)
     if (permission instanceof Response) return permission
-    const owner = typeof permission === 'object' ? permission.owner : undefined
-    if (permission !== true && owner === undefined) throw new Refusal(403, 'forbidden', 'this is not allowed')
-    return (engine as Engine).log(id, { owner })
+    return (engine as Engine).log(id, { owner: permission.owner ?? undefined })
   }
+  const how = subscriptions === undefined ? undefined : controlOptions(subscriptions)
+  const control = how && new Control({ ...how, engine: engine as Engine, prefix, over, onError, permit })
   /** The source of a fork, if one is asked for: whoever creates the fork must be allowed to read it. */
   const fork = async (request: Request): Promise<Fork | Response | null> => {
     const forking = forkingOf(request, prefix)
@@ -86,8 +89,14 @@ export function durableStreams(options: DurableStreamsOptions): (request: Reques
     return from instanceof Response ? from : create(log, request, writing, from)
   }
   const handle = async (request: Request): Promise<Response> => {
-    const id = idOf(new URL(request.url), prefix)
+    const url = new URL(request.url)
     const { method } = request
+    if (control !== undefined && url.pathname.startsWith(`${prefix}__ds/`)) {
+      if (method === 'OPTIONS') return preflight()
+      const path = url.pathname.slice(prefix.length + '__ds/'.length)
+      return control.handle(request, path).catch((error) => controlRefusal(refused(error, onError)))
+    }
+    const id = idOf(url, prefix)
     if (method === 'OPTIONS') return preflight()
     const action = actionOf(request)
     if (action === undefined) {
@@ -119,6 +128,27 @@ export function durableStreams(options: DurableStreamsOptions): (request: Reques
     } catch (error) {
       return refusal(refused(error, onError))
     }
+  }
+}
+
+function check({ authorize, engine }: DurableStreamsOptions, prefix: unknown): void {
+  if (typeof authorize !== 'function') throw invalidArgument('options.authorize', 'must be a function')
+  if (typeof (engine as Partial<PublicEngine> | undefined)?.log !== 'function') {
+    throw invalidArgument('options.engine', 'must be an engine')
+  }
+  if (typeof prefix !== 'string' || !prefix.startsWith('/') || !prefix.endsWith('/')) {
+    throw invalidArgument('options.prefix', 'must begin and end with a slash')
+  }
+}
+
+/** Asks whether a request may do something: the owner as whom, or the response that is the answer. */
+function permits(authorize: DurableStreamsOptions['authorize']) {
+  return async (request: Request, id: string, action: Action) => {
+    const permission = await authorize(request, id, action)
+    if (permission instanceof Response) return permission
+    const owner = typeof permission === 'object' ? permission.owner : undefined
+    if (permission !== true && owner === undefined) throw new Refusal(403, 'forbidden', 'this is not allowed')
+    return { owner: owner ?? null }
   }
 }
 

@@ -4,8 +4,13 @@ import { cursorAt, generationOf, seqOf } from '../util/cursor'
 
 const OFFSET = /^([0-7][0-9A-HJKMNP-TV-Z]{25})_(\d{16})$/
 /** The protocol's own texts for the beginning and for what is beyond every end, which some clients know. */
-const FIRST = '0000000000000000_0000000000000000'
+export const FIRST = '0000000000000000_0000000000000000'
 const BEYOND = '9999999999999999_9999999999999999'
+
+/** Whether a text names a place in a stream, and not what is there by now. */
+export function isOffset(text: unknown): text is string {
+  return typeof text === 'string' && (text === FIRST || OFFSET.test(text))
+}
 
 /** The offset of a cursor. Chunks that a fork has inherited keep the offsets of the stream that they come from. */
 export function offsetOf(cursor: string, origins: readonly string[] = []): string {

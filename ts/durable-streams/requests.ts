@@ -16,6 +16,12 @@ export function idOf(url: URL, prefix: string): string {
   } catch {
     throw new Refusal(400, 'bad_id', 'the path is not well-formed')
   }
+  checkId(id)
+  return id
+}
+
+/** Refuses what no stream can be named. */
+export function checkId(id: string): void {
   const isBad =
     id === '' ||
     /\p{Cc}/u.test(id) ||
@@ -29,7 +35,6 @@ export function idOf(url: URL, prefix: string): string {
     )
   if (id === '__ds' || id.startsWith('__ds/'))
     throw new Refusal(404, 'not_found', 'there are no reserved streams')
-  return id
 }
 
 /** A body up to a limit. */

@@ -54,6 +54,8 @@ export class Bridge {
   readonly writes: Writes
   readonly producers = new Map<number, ProducerReceiver>()
   readonly receivers = new Map<number, Receiver>()
+  /** Told of each stream that this engine has appended to: of logs at once, of a producer's at its end. */
+  readonly growth = new Set<(streamId: string) => void>()
   /** Loops with an acknowledgement in flight. */
   readonly autoAcks = new Set<AckSender>()
   readonly #calls = new Map<number, Call>()
@@ -82,6 +84,10 @@ export class Bridge {
       throw fromThrown(thrown)
     }
     this.writes = new Writes(native, this.handle, this.keepAlive)
+  }
+
+  grew(streamId: string): void {
+    for (const told of this.growth) told(streamId)
   }
 
   /** Whether `close` was called: nothing can be begun any more. */

@@ -118,6 +118,14 @@ export type Operation =
   | 'sweep'
   /** PageArgs → Page | null, when there is no such stream */
   | 'page'
+  /** { key, expected: version, value: string | null, due, keepMs, isNews } → Reminded */
+  | 'remind'
+  /** { keys } → Recalled */
+  | 'recall'
+  /** { count, pauseMs, keepMs } → Due */
+  | 'due'
+  /** {} → string[]: the keys of all reminders */
+  | 'reminders'
   /** { streamId } → boolean */
   | 'delete'
   /** { streamId } → boolean: whether its name is kept for the forks of a log that was deleted */
@@ -236,6 +244,30 @@ export interface Page {
   isLast: boolean
   end: End | null
   log: LogConfig | null
+}
+
+/** `src/store/reminders.rs`; times are the store's, in milliseconds since 1970. */
+export interface Reminder {
+  key: string
+  version: number
+  value: string
+}
+
+export type Reminded =
+  | { outcome: 'done'; now: number; version: number }
+  | { outcome: 'other'; now: number; reminder: Reminder | null }
+  | { outcome: 'full'; now: number }
+
+export interface Recalled {
+  now: number
+  reminders: (Reminder | null)[]
+}
+
+export interface Due {
+  now: number
+  news: number
+  next: number | null
+  reminders: Reminder[]
 }
 
 export type Swept = 'gone' | 'live' | 'kept' | 'removed' | 'damaged'

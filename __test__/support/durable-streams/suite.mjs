@@ -2,4 +2,8 @@
 
 import { runConformanceTests } from '@durable-streams/server-conformance-tests'
 
-runConformanceTests({ baseUrl: process.env.CONFORMANCE_TEST_URL ?? '', longPollTimeoutMs: 2_000 })
+runConformanceTests({
+  baseUrl: process.env.CONFORMANCE_TEST_URL ?? '',
+  longPollTimeoutMs: 2_000,
+  subscriptions: true,
+})

@@ -6,6 +6,7 @@ mod groups;
 mod logs;
 mod produce;
 mod read;
+mod reminders;
 
 pub use groups::consume;
 pub use logs::append;
@@ -20,6 +21,7 @@ pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Resu
         read::start,
         groups::start,
         logs::start,
+        reminders::start,
         admin::start,
     ] {
         if feature(engine, request, operation, args)? {

@@ -11,6 +11,7 @@ use ulid::Ulid;
 
 use super::{
     groups::finished::FinishedQueue,
+    reminders::Reminders,
     stream_entry::StreamEntry,
     transaction::{Message, Transaction},
 };
@@ -59,6 +60,7 @@ impl Keyspace {
 #[derive(Default)]
 pub(super) struct Namespace {
     state: Mutex<State>,
+    reminders: Mutex<Reminders>,
     /// Held by the one who delivers. Nobody waits for it: who finds it taken leaves the messages to its holder.
     delivery: tokio::sync::Mutex<()>,
 }
@@ -174,6 +176,11 @@ impl Namespace {
     /// Does something with the queue of finished generations.
     pub fn with_finished<T>(&self, operation: impl FnOnce(&mut FinishedQueue) -> T) -> T {
         operation(&mut lock(&self.state).finished)
+    }
+
+    /// Does something with the reminders.
+    pub fn with_reminders<T>(&self, operation: impl FnOnce(&mut Reminders) -> T) -> T {
+        operation(&mut lock(&self.reminders))
     }
 
     /// Ends the generations whose producers are dead, of some streams created after `from`. Returns whether any is still active,

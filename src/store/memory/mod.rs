@@ -9,6 +9,7 @@ mod groups;
 mod kept_stops;
 mod keyspace;
 mod order;
+mod reminders;
 mod stream;
 mod stream_entry;
 #[cfg(test)]
@@ -28,6 +29,7 @@ use ulid::Ulid;
 use self::{
     groups::finished::FinishedQueue,
     keyspace::{Keyspace, Namespace},
+    reminders::Reminders,
     stream_entry::StreamEntry,
     transaction::Transaction,
 };
@@ -38,6 +40,7 @@ use super::{
     forks::{ForkList, Forks, Stage, Staged},
     groups::{Dead, Finished, GroupStatus, Item, OpenGeneration, Overdue, Resolve, Take, Taken, Work},
     logs::{LogWrite, LogWritten},
+    reminders::{Due, Recalled, Remind, Reminded},
 };
 use crate::{
     Cursor, Error, Result, StreamId,
@@ -101,6 +104,13 @@ impl MemoryStore {
         operation: impl FnOnce(&mut FinishedQueue) -> Result<T> + Send + 'a,
     ) -> Pending<'a, T> {
         Box::pin(async move { self.registration()?.namespace.with_finished(operation) })
+    }
+
+    fn on_reminders<'a, T: Send + 'a>(
+        &'a self,
+        operation: impl FnOnce(&mut Reminders) -> T + Send + 'a,
+    ) -> Pending<'a, T> {
+        Box::pin(async move { Ok(self.registration()?.namespace.with_reminders(operation)) })
     }
 
     fn leave(&self) {
@@ -305,6 +315,25 @@ impl Store for MemoryStore {
                 next: is_open.then_some(pause.min(AGAIN)),
             })
         })
+    }
+
+    fn remind<'a>(&'a self, remind: &'a Remind) -> Pending<'a, Reminded> {
+        Box::pin(async move {
+            remind.check()?;
+            self.on_reminders(|reminders| reminders.change(remind)).await
+        })
+    }
+
+    fn recall<'a>(&'a self, keys: &'a [String]) -> Pending<'a, Recalled> {
+        self.on_reminders(|reminders| reminders.recall(keys))
+    }
+
+    fn due(&self, count: usize, pause: Duration, keep: Duration) -> Pending<'_, Due> {
+        self.on_reminders(move |reminders| reminders.due(count, pause, keep))
+    }
+
+    fn reminders(&self) -> Pending<'_, Vec<String>> {
+        self.on_reminders(Reminders::keys)
     }
 
     fn listen_finished(&self) -> Pending<'_, ()> {

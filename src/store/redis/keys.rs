@@ -130,6 +130,21 @@ impl KeyNames {
         format!("{}:{{finished}}:open", self.prefix)
     }
 
+    /// What the key of each reminder begins with; in one slot of a cluster with the two below, see `lua/remind.lua`.
+    pub fn reminders(&self) -> String {
+        format!("{}:{{reminders}}:of:", self.prefix)
+    }
+
+    /// When each reminder is due.
+    pub fn reminders_due(&self) -> String {
+        format!("{}:{{reminders}}:due", self.prefix)
+    }
+
+    /// The versions that were given to reminders.
+    pub fn reminder_versions(&self) -> String {
+        format!("{}:{{reminders}}:versions", self.prefix)
+    }
+
     /// A sorted set of stream ids, see `lua/books.lua`.
     pub fn index(&self, shard: u8) -> String {
         format!("{}:index:streams:{shard}", self.prefix)

@@ -2,7 +2,8 @@
 //! reached is for [`crate::redis`] to know.
 //!
 //! * [`base`] is the store and what its [`operations`] are made of, some of which have files of their own: [`starts`],
-//!   [`appends`] with their [`fast_append`] form, pieces of [`large`] chunks, [`logs`], [`groups`], the [`index`], the [`predecessor`], [`rights`].
+//!   [`appends`] with their [`fast_append`] form, pieces of [`large`] chunks, [`logs`], [`groups`], [`reminders`], the [`index`], the [`predecessor`],
+//!   [`rights`].
 //! * [`keys`] has the names of keys; [`old_names`] and [`names`] find those of older versions; `lua/prelude.lua` describes their
 //!   contents.
 //! * [`scripts`] holds the Lua scripts, [`arguments`], [`reply`] and [`log_reply`] say how they take and give values; [`message`] takes
@@ -29,6 +30,7 @@ mod old_names;
 mod operations;
 mod optional_rights;
 mod predecessor;
+mod reminders;
 mod reply;
 mod rights;
 mod scripts;

@@ -34,6 +34,7 @@ use crate::{
             Taken, Work,
         },
         logs::{LogWrite, LogWritten},
+        reminders::{Due, Recalled, Remind, Reminded},
     },
 };
 
@@ -408,6 +409,22 @@ impl Store for RedisStore {
 
     fn overdue(&self, count: usize, pause: Duration) -> Pending<'_, Overdue> {
         Box::pin(self.overdue_open(count, pause))
+    }
+
+    fn remind<'a>(&'a self, remind: &'a Remind) -> Pending<'a, Reminded> {
+        Box::pin(self.change_reminder(remind))
+    }
+
+    fn recall<'a>(&'a self, keys: &'a [String]) -> Pending<'a, Recalled> {
+        Box::pin(self.recall_reminders(keys))
+    }
+
+    fn due(&self, count: usize, pause: Duration, keep: Duration) -> Pending<'_, Due> {
+        Box::pin(self.due_reminders(count, pause, keep))
+    }
+
+    fn reminders(&self) -> Pending<'_, Vec<String>> {
+        Box::pin(self.list_reminders())
     }
 
     fn listen_finished(&self) -> Pending<'_, ()> {

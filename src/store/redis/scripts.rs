@@ -52,6 +52,9 @@ scripts! {
     ANNOUNCE "announce" = "clock.lua" "queue.lua" "books.lua" "announce.lua";
     ENTER "enter" = "clock.lua" "queue.lua" "books.lua" "enter.lua";
     OVERDUE "overdue" = "clock.lua" "queue.lua" "overdue.lua";
+    REMIND "remind" = "clock.lua" "remind.lua";
+    RECALL "recall" = "clock.lua" "recall.lua";
+    DUE "due" = "clock.lua" "due.lua";
     INDEX "index" = "clock.lua" "books.lua" "index.lua";
     UNLIST "unlist" = "unlist.lua";
 }
