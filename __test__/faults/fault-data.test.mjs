@@ -331,3 +331,34 @@ test('G1: a reader that looks after a while is given what is there before it is 
   const { error, chunks } = await failure(subscription)
   assert.deepEqual([error?.code, chunks.length], ['ERR_GAP', 10])
 })
+
+test('G1: whoever has seen what Redis has lost since is told so before a later generation has the same numbers', async (t) => {
+  const redis = await openRedis(t)
+  const [here, there] = ['here', 'there'].map(() => openEngine(t, { url: redis.url, keyPrefix: 'test-data' }))
+  const parts = ['meta', 'log'].map((part) => `{test-data:back}:${part}`)
+  const old = await here.produce('back')
+  for (const chunk of ['one', 'two', 'three']) await old.append(chunk)
+  for (const key of parts) await redis.admin.cmd('COPY', key, `${key}:copy`)
+  const chunks = there.subscribe('back', { follow: 'all' })[Symbol.asyncIterator]()
+  const next = async () => (await deadline(chunks.next(), 20_000, 'a chunk')).value
+  for (const chunk of ['four', 'five']) await old.append(chunk)
+  await old.complete()
+  const seen = []
+  for (let count = 0; count < 5; count++) seen.push((await next()).text())
+  assert.deepEqual(seen, ['one', 'two', 'three', 'four', 'five'])
+  for (const key of parts) await redis.admin.cmd('COPY', `${key}:copy`, key, 'REPLACE')
+  const producer = await here.produce('back', { ifActive: 'takeover' })
+  await producer.append('another four')
+  const gap = await deadline(
+    chunks.next().then(
+      ({ value }) => value,
+      (error) => error,
+    ),
+    20_000,
+    'the gap',
+  )
+  assert.deepEqual([gap.code, gap.resume], ['ERR_GAP', `${producer.generation}.3`])
+  await producer.complete()
+  const { chunks: rest, outcome } = await failure(there.subscribe('back', { from: gap.resume }))
+  assert.deepEqual([rest, outcome], [[4], 'complete'])
+})

@@ -126,11 +126,20 @@ impl State {
                 cursor
             }
             _ => {
+                let begin = page.after.max(page.base);
+                if let Some(seen) = self.cursor.filter(|seen| seen.seq > begin) {
+                    let reason = format!(
+                        "the store has lost chunks {} to {}, which were shown",
+                        begin + 1,
+                        seen.seq
+                    );
+                    return Err(gap(reason, page.generation, begin));
+                }
                 self.outdated = (page.generation != page.head.generation).then_some(page.generation);
                 Cursor {
                     generation: page.generation,
                     // `<generation>.0` means its beginning, wherever that is.
-                    seq: page.after.max(page.base),
+                    seq: begin,
                 }
             }
         };
