@@ -12,6 +12,8 @@ export const sse = {
   subjects: {
     'node-by-hand': 'node:http, `response.write` for each chunk of the iterator',
     'web-by-hand': 'a `Response` of a `ReadableStream` that pulls from the iterator',
+    'node-ceiling': 'the same writes of a ready text, at the same pace, and nothing else: what Node.js takes',
+    'web-ceiling': 'the same pieces of ready bytes, enqueued and read',
     'tidemark-node': '`engine.send`',
     'tidemark-web': '`engine.respond`',
   },

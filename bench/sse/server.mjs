@@ -5,9 +5,11 @@ import { createServer } from 'node:http'
 import { createEngine } from 'tidemark'
 import { Cpu } from '../lib/measure.mjs'
 import { answerWords, task } from '../lib/worker.mjs'
-import { streamId } from '../live/load.mjs'
+import { Ceiling, readersOf } from './ceiling.mjs'
 
-const { url, way, streams, fan } = task()
+const given = task()
+const { url, way } = given
+const ceiling = way.endsWith('ceiling') ? new Ceiling() : undefined
 const engine = createEngine({ url })
 const encoder = new TextEncoder()
 
@@ -43,6 +45,7 @@ async function nodeByHand(response, id) {
 const web = {
   'web-by-hand': webByHand,
   'tidemark-web': (id) => engine.respond(new Request('http://localhost/'), id),
+  ...(ceiling && { 'web-ceiling': () => ceiling.web() }),
 }
 
 /** Bytes of the bodies that are read here. */
@@ -55,8 +58,8 @@ const bytes = () => [...sockets].reduce((sum, socket) => sum + socket.bytesWritt
 /** @param {(id: string) => Response | Promise<Response>} respond */
 const readAll = (respond) =>
   Promise.all(
-    Array.from({ length: streams * fan }, async (_, index) => {
-      const { body } = await respond(streamId(index % streams))
+    readersOf(given).map(async (id) => {
+      const { body } = await respond(id)
       for await (const piece of /** @type {AsyncIterable<Uint8Array>} */ (/** @type {unknown} */ (body)))
         read += piece.byteLength
     }),
@@ -66,6 +69,7 @@ const respond = web[way]
 const server = createServer((request, response) => {
   const id = String(request.url?.slice(1))
   if (way === 'node-by-hand') return nodeByHand(response, id)
+  if (ceiling) return ceiling.node(response)
   return engine.send(request, response, id)
 })
 
@@ -78,13 +82,18 @@ let cpu
 answerWords({
   begin() {
     if (respond) all = readAll(respond)
+    ceiling?.run(given)
     return 'reading'
   },
   measure() {
     cpu = new Cpu()
-    return { bytes: bytes() }
+    return { bytes: bytes(), written: ceiling?.written }
   },
-  freeze: () => ({ ...cpu.used(), bytes: bytes() }),
+  freeze() {
+    const used = { ...cpu.used(), bytes: bytes(), written: ceiling?.written }
+    ceiling?.end()
+    return used
+  },
   async finish() {
     await all
     return { bytes: bytes() }
