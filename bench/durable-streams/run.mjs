@@ -1,14 +1,18 @@
 // `node bench/durable-streams/run.mjs`, after a build: `tidemark serve` against the protocol's reference server, each as a process of its own, over
 // HTTP: appends, catching up, live fan-out by long poll and by server-sent events, and what a subscriber holds. Interleaved rounds.
 
-import { spawn } from 'node:child_process'
+import { spawn, spawnSync } from 'node:child_process'
 import { once, setMaxListeners } from 'node:events'
-import { readFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { Agent, request } from 'node:http'
 import { createRequire } from 'node:module'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { freePort } from '../../__test__/support/free-port.mjs'
 import { startRedis } from '../../__test__/support/redis-server.mjs'
+import { until } from '../../__test__/support/wait.mjs'
 import { runMain } from '../../scripts/setup.mjs'
 import { say } from '../../scripts/steps.mjs'
 import { markdownTable, spread } from '../lib/statistics.mjs'
@@ -36,26 +40,62 @@ const message = () =>
 const serve = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
 const reference = fileURLToPath(new URL('./reference.mjs', import.meta.url))
 
-/** @type {Record<string, (redis: string) => string[]>} */
+/** The server of the crate `durable-streams`, which keeps everything in files. */
+const crate = process.env.DURABLE_STREAMS_SERVER ?? 'durable-streams-server'
+
+/** @typedef {{ command: string, args: string[], port?: number }} Command where `port` is not given, the server prints its address */
+
+/** @type {Record<string, (given: { redis: string, folder: string }) => Command | Promise<Command>>} */
 const subjects = {
-  'reference, memory': () => [reference],
-  'tidemark, memory': () => [serve, 'serve', '--port', '0', '--json'],
-  'tidemark, Redis': (redis) => [serve, 'serve', '--port', '0', '--json', '--url', redis],
+  'reference, memory': () => node(reference),
+  'tidemark, memory': () => node(serve, 'serve', '--port', '0', '--json'),
+  'tidemark, Redis': ({ redis }) => node(serve, 'serve', '--port', '0', '--json', '--url', redis),
+  'crate, files': ({ folder }) => ofCrate(folder, 'memory'),
+  'crate, files, synced': ({ folder }) => ofCrate(folder, 'wal'),
 }
 
-/** @param {string[]} args */
-async function start(args) {
-  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] })
-  const [line] = await once(child.stdout.setEncoding('utf8'), 'data')
-  const { address } = JSON.parse(line)
+/** @param {string[]} args @returns {Command} */
+const node = (...args) => ({ command: process.execPath, args })
+
+/** @param {string} folder @param {string} durability */
+async function ofCrate(folder, durability) {
+  const port = await freePort()
   return {
-    at: (/** @type {string} */ id) => `${address}/v1/stream/${id}`,
+    command: crate,
+    args: ['--port', `${port}`, '--data-dir', folder, '--durability', durability],
+    port,
+  }
+}
+
+/** @param {Command} command */
+async function start({ command, args, port }) {
+  const child = spawn(command, args, { stdio: ['ignore', port ? 'ignore' : 'pipe', 'inherit'] })
+  const address = port ? `http://127.0.0.1:${port}` : await printed(child)
+  const at = (/** @type {string} */ id) => `${address}/v1/stream/${id}`
+  const answers = () =>
+    ask(at('nothing')).then(
+      () => true,
+      () => false,
+    )
+  await until(answers, { message: `${command} answers` })
+  return {
+    at,
     async rss() {
       const status = await readFile(`/proc/${child.pid}/status`, 'utf8')
       return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024
     },
-    stop: () => child.kill('SIGKILL'),
+    async stop() {
+      child.kill('SIGKILL')
+      await once(child, 'exit')
+    },
   }
+}
+
+/** @param {import('node:child_process').ChildProcess} child */
+async function printed({ stdout }) {
+  if (!stdout) throw new Error('nothing is printed')
+  const [line] = await once(stdout.setEncoding('utf8'), 'data')
+  return String(JSON.parse(line).address)
 }
 
 const agent = new Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY })
@@ -212,14 +252,21 @@ await runMain(async () => {
       return false
     }
   })()
+  const hasCrate = spawnSync(crate, ['--help']).error === undefined
   if (!hasReference) say('without the reference server: @durable-streams/server is not installed')
-  const names = Object.keys(subjects).filter((name) => hasReference || !name.startsWith('reference'))
+  if (!hasCrate) say('without the server of the crate durable-streams: there is no durable-streams-server')
+  const names = Object.keys(subjects).filter(
+    (name) => (hasReference || !name.startsWith('reference')) && (hasCrate || !name.startsWith('crate')),
+  )
   /** @type {Map<string, Record<string, number>[]>} */
   const results = new Map(names.map((name) => [name, []]))
   for (let round = 0; round < ROUNDS; round++) {
     for (const name of names) {
       const redis = await startRedis()
-      const server = await start(subjects[name]?.(redis.url) ?? [])
+      const folder = await mkdtemp(join(tmpdir(), 'durable-streams-'))
+      const command = await subjects[name]?.({ redis: redis.url, folder })
+      if (!command) throw new Error(`no subject ${name}`)
+      const server = await start(command)
       try {
         const result = {
           ...(await appends(server)),
@@ -231,8 +278,9 @@ await runMain(async () => {
         results.get(name)?.push(result)
         say(`round ${round + 1}, ${name}: ${JSON.stringify(result)}`)
       } finally {
-        server.stop()
+        await server.stop()
         await redis.close()
+        await rm(folder, { recursive: true, force: true })
       }
     }
   }
