@@ -231,13 +231,18 @@ impl Engine {
 
     /// Resolves when everything written so far has been accepted.
     pub async fn flush(self, producer: Handle) -> Result<Reply> {
-        self.known(producer)?.flush().await?;
+        let producer = self.known(producer)?;
+        self.registry.pump.release();
+        producer.flush().await?;
         Ok(Reply::Unit)
     }
 
     /// Ends a producer's generation.
     pub async fn finish(self, producer: Handle, terminal: Terminal) -> Result<Reply> {
-        let terminal = self.known(producer)?.finish(terminal).await?;
+        let producer = self.known(producer)?;
+        // Also that of other producers, whose generation this end may be.
+        self.registry.pump.release();
+        let terminal = producer.finish(terminal).await?;
         Ok(Reply::Finished {
             outcome: terminal.outcome,
             reason: terminal.reason,

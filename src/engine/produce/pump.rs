@@ -83,6 +83,20 @@ impl Pump {
         }
     }
 
+    /// Wakes the writers of all that has gathered now: what comes after it is not to overtake it.
+    pub fn release(&self) {
+        for producer in self.take() {
+            producer.notify.notify_one();
+        }
+    }
+
+    fn take(&self) -> Vec<Arc<Producer>> {
+        let mut written = lock(&self.written);
+        written.cost = 0;
+        written.is_urgent = false;
+        std::mem::take(&mut written.producers)
+    }
+
     /// Wakes the writers, once for all that has come. Ends with `Engine::dispose`.
     pub async fn run(self: Arc<Self>) {
         let mut due = Instant::now();
@@ -108,12 +122,7 @@ impl Pump {
             let _ = timeout_at(*due, urgent).await;
         }
         self.is_coming.store(false, Ordering::Release);
-        let producers = {
-            let mut written = lock(&self.written);
-            written.cost = 0;
-            written.is_urgent = false;
-            std::mem::take(&mut written.producers)
-        };
+        let producers = self.take();
         if producers.is_empty() {
             return false;
         }
@@ -218,6 +227,26 @@ mod tests {
                 write(&pump, &producer, bytes, is_awaited);
                 assert!(is_woken(&producer).await);
             }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_has_gathered_can_be_released() {
+        let (pump, producer) = at_work();
+        let other = self::producer();
+        for _ in 0..3 {
+            write(&pump, &producer, 10, false);
+            is_woken(&producer).await;
+            write(&pump, &producer, 10, false);
+            write(&pump, &other, 10, false);
+            pump.release();
+            assert!(is_woken(&producer).await);
+            assert!(is_woken(&other).await);
+            write(&pump, &other, 10, false);
+            assert!(!is_woken(&other).await, "it gathers again");
+            sleep(PACE).await;
+            assert!(is_woken(&other).await);
+            sleep(3 * PACE).await;
         }
     }
 
