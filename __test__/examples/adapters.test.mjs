@@ -73,3 +73,22 @@ test('Workflow: a step that is tried again has written once', async (t) => {
   const count = WORDS.split(' ').length
   assert.equal(child.output, `${WORDS}\n${count} chunks, done: true, streams of the run: 1\n`)
 })
+
+test('Durable Streams: a worker is woken by what is appended on another server', async (t) => {
+  const redis = await startRedis()
+  t.after(() => redis.close())
+  const env = { TIDEMARK_URL: redis.url }
+  const one = await serve(t, 'durable-streams', env)
+  const two = await serve(t, 'durable-streams', env)
+  const printed = () => `${one.child.output}${two.child.output}`
+  const init = { headers: { 'content-type': 'text/plain' } }
+  const url = `${two.address}/streams/notes/1`
+  assert.equal((await fetch(url, { ...init, method: 'PUT' })).status, 201)
+  for (const text of ['buy milk', 'and bread']) {
+    assert.ok((await fetch(url, { ...init, method: 'POST', body: text })).ok)
+    await until(() => printed().includes(text), { message: printed })
+  }
+  assert.deepEqual(printed().match(/notes\/1: .*/g)?.length, 2, printed())
+  const all = await fetch(`${one.address}/streams/notes/1?offset=-1`)
+  assert.equal(await all.text(), 'buy milkand bread')
+})
