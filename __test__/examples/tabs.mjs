@@ -96,13 +96,16 @@ export async function tabsOf(t, count, prepare) {
   return { id, tabs }
 }
 
+/** A connection that has died without a word is left after 45 s. */
+const SHOWN_MS = 75_000
+
 /** The tab has so many messages, the answer as a whole, and no complaint. @param {Tab} tab @param {string} question @param {number} count */
 export async function shows(tab, question, count) {
   await until(
     async () =>
       (await tab.page.locator('article').count()) === count && (await tab.text()) === storyOf(question),
     {
-      timeout: 30_000,
+      timeout: SHOWN_MS,
       message: `${count} messages and the story`,
     },
   )
