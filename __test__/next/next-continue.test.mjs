@@ -20,6 +20,12 @@ eachStore('next-continue', (store) => {
     describe(`ai ${version}`, () => {
       const { scene, open, tools, serve, tab, told } = useContinuedChat(store, version)
 
+      /** What a model says that looks up where somebody is. */
+      const LOOKS_UP = [['Let me see. ', { tool: 'locate', input: { to: 'Kiel' } }], ['Found.']]
+      /** Its call, where the request's messages are not those of the answer. */
+      const lookUp = (model, { signal }) =>
+        scene.sdk.streamText({ model, tools: tools(), prompt: 'hello', abortSignal: signal, onError() {} })
+
       const ANSWERS = {
         'a tool that the browser runs': {
           call: { tool: 'locate', input: { to: 'Kiel' } },
@@ -133,20 +139,10 @@ eachStore('next-continue', (store) => {
       })
 
       test('a client whose requests say nothing of messages keeps the one that it continues', async () => {
-        const server = serve([['Let me see. ', { tool: 'locate', input: { to: 'Kiel' } }], ['Found.']], {
-          generate: ({ signal }) =>
-            scene.sdk.streamText({
-              model,
-              tools: tools(),
-              prompt: 'hello',
-              abortSignal: signal,
-              onError() {},
-            }),
+        const server = serve(LOOKS_UP, {
+          generate: (call) => lookUp(model, call),
         })
-        const { model } = scriptedModel(version, [
-          ['Let me see. ', { tool: 'locate', input: { to: 'Kiel' } }],
-          ['Found.'],
-        ])
+        const { model } = scriptedModel(version, LOOKS_UP)
         const first = tab(server, [], {
           prepareSendMessagesRequest: ({ id }) => ({ body: { id, text: 'hello' } }),
         })
@@ -157,10 +153,7 @@ eachStore('next-continue', (store) => {
       })
 
       test('lastMessage: what is continued as the database has it, whatever the client sends', async () => {
-        const { model } = scriptedModel(version, [
-          ['Let me see. ', { tool: 'locate', input: { to: 'Kiel' } }],
-          ['Found.'],
-        ])
+        const { model } = scriptedModel(version, LOOKS_UP)
         const database = []
         const server = serve([], {
           lastMessage: ({ body, chatId, owner }) => {
@@ -173,14 +166,7 @@ eachStore('next-continue', (store) => {
               )
             return database.at(-1)
           },
-          generate: ({ signal }) =>
-            scene.sdk.streamText({
-              model,
-              tools: tools(),
-              prompt: 'hello',
-              abortSignal: signal,
-              onError() {},
-            }),
+          generate: (call) => lookUp(model, call),
         })
         const prepareSendMessagesRequest = ({ id, messages }) => {
           const last = messages.at(-1)

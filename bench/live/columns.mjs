@@ -6,9 +6,9 @@ import { subjects } from '../subjects/index.mjs'
 /** @typedef {import('../scenarios/index.mjs').Run} Run */
 
 /** Those that keep in Redis what they publish, by which aims are judged: the two hand-made ones, and one on a thread of its own. */
-export const PEERS = ['handmade-ioredis', 'handmade-ioredis-batch', 'handmade-worker']
+const PEERS = ['handmade-ioredis', 'handmade-ioredis-batch', 'handmade-worker']
 /** With the package of npm, which keeps nothing there, for comparison. */
-export const LIVE_SUBJECTS = ['floor', ...PEERS, 'resumable-stream', 'tidemark']
+const LIVE_SUBJECTS = ['floor', ...PEERS, 'resumable-stream', 'tidemark']
 
 /** Subjects with what they are. @param {string[]} names */
 export const subjectsNamed = (names) =>
@@ -81,6 +81,22 @@ export const liveChecks = [
     holds: ({ complete, readers }) => readers > 0 && complete === readers,
   },
 ]
+
+/** What the scenarios in which all live peers take part have in common. @type {Pick<import('../scenarios/index.mjs').Scenario, 'subjects' | 'peers' | 'columns' | 'checks'>} */
+export const allPeers = {
+  subjects: subjectsNamed(LIVE_SUBJECTS),
+  peers: PEERS,
+  columns: liveColumns,
+  checks: liveChecks,
+}
+
+/** The CPU that a subject takes anywhere. @param {number} atMost @returns {import('../lib/aims.mjs').Aim} */
+export const cpuAim = (atMost) => ({
+  what: 'CPU of publisher, readers and Redis above the floor',
+  of: allPercent,
+  aboveFloor: true,
+  atMost,
+})
 
 /** @param {Run[]} runs @param {(run: Run) => number} count */
 const sum = (runs, count) => runs.reduce((total, run) => total + count(run), 0).toLocaleString('en-US')

@@ -1,12 +1,4 @@
-import {
-  allPercent,
-  LIVE_SUBJECTS,
-  liveChecks,
-  liveColumns,
-  PEERS,
-  subjectsNamed,
-  timed,
-} from '../live/columns.mjs'
+import { allPeers, allPercent, cpuAim, timed } from '../live/columns.mjs'
 import { apart as load } from '../live/load.mjs'
 import { runLive } from '../live/run.mjs'
 
@@ -14,21 +6,13 @@ import { runLive } from '../live/run.mjs'
 export const apart = {
   title: 'Live, chunks that do not coincide',
   what: '60 streams × 50 chunks a second, 3 chunks every ms, so that little can be done in one go: the usual server.',
-  subjects: subjectsNamed(LIVE_SUBJECTS),
-  peers: PEERS,
+  ...allPeers,
   live: { load: 'apart', fan: 1 },
-  columns: liveColumns,
   aims: [
-    {
-      what: 'CPU of publisher, readers and Redis above the floor',
-      of: allPercent,
-      aboveFloor: true,
-      atMost: 0.6,
-    },
+    cpuAim(0.6),
     { what: 'p50', of: ({ p50 }) => p50, atMost: 3, isValue: true, unit: 'ms' },
     { what: 'p99', of: ({ p99 }) => p99, atMost: 0.6 },
   ],
-  checks: liveChecks,
   chart: {
     axis: 'CPU of publisher, readers and Redis above the floor, % of a core',
     of: allPercent,

@@ -16,7 +16,10 @@ use super::{
     pulse::{PING_EVERY, PROOF, Pulse, patience},
     script::Call,
 };
-use crate::{Error, Result, util::backoff::Backoff};
+use crate::{
+    Error, Result,
+    util::{backoff::Backoff, time::millis},
+};
 
 pub struct Commands {
     primary: Arc<Primary>,
@@ -263,7 +266,7 @@ impl Commands {
             }
         };
         let Ok(reply) = timeout(limit, answer).await else {
-            let milliseconds = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+            let milliseconds = millis(limit);
             self.link
                 .discard(serial, &format!("no answer within {milliseconds} ms"));
             return Err(Error::Timeout {

@@ -21,7 +21,7 @@ use tracing::{
     subscriber::Interest,
 };
 
-use super::sync::lock;
+use super::{sync::lock, time::millis};
 
 /// Takes lines: objects of JSON with `id` (rising within the process), `time` (milliseconds since 1970), `level`, `message` and
 /// what the event says. Must not block.
@@ -98,7 +98,7 @@ impl Subscriber for Dispatch {
         let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let mut line = Line(Map::new());
         line.put("id", json!(NEXT.fetch_add(1, Ordering::Relaxed)));
-        line.put("time", json!(u64::try_from(time.as_millis()).unwrap_or(u64::MAX)));
+        line.put("time", json!(millis(time)));
         line.put("level", json!(level.as_str().to_ascii_lowercase()));
         event.record(&mut line);
         let line = Value::Object(line.0).to_string();

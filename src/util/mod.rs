@@ -3,5 +3,6 @@
 pub mod backoff;
 pub mod log;
 pub(crate) mod sync;
+pub(crate) mod time;
 pub(crate) mod turn;
 pub mod ulids;

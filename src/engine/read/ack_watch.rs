@@ -9,7 +9,7 @@ use super::{
     subscription::Subscription,
     window::{AckTerms, Window},
 };
-use crate::{Error, StreamId, engine::context::Context};
+use crate::{Error, StreamId, engine::context::Context, util::time::millis};
 
 /// Acknowledgements that other processes have taken are looked for this often while a reader waits for one.
 const LOOK: Duration = Duration::from_millis(500);
@@ -43,7 +43,7 @@ pub(crate) async fn watch(reader: Weak<Subscription>, context: Weak<Context>, ac
             reader.give_up(Error::AckTimeout {
                 stream: reader.hub().stream().to_string(),
                 chunks: reader.with_window(Window::unacknowledged),
-                milliseconds: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX),
+                milliseconds: millis(timeout),
             });
             return;
         }

@@ -1,6 +1,6 @@
 //! How a subscription finds its starting position: listen first, then read.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use tokio::time::Instant;
 
@@ -13,7 +13,7 @@ use crate::{
     engine::registry::Registry,
     model::connection::ConnectionState,
     store::{OwnerCheck, Page, Position, Read},
-    util::backoff::Backoff,
+    util::{backoff::Backoff, time::millis},
 };
 
 /// Runs until the subscription has its place or has ended with the reason why not.
@@ -180,8 +180,4 @@ async fn pause(
     registry.context.metrics().retries.one();
     tokio::time::sleep(backoff.next_delay()).await;
     Ok(())
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

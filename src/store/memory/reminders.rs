@@ -8,7 +8,10 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::store::reminders::{Due, MAX_DUE_BYTES, MAX_REMINDERS, Recalled, Remind, Reminded, Reminder};
+use crate::{
+    store::reminders::{Due, MAX_DUE_BYTES, MAX_REMINDERS, Recalled, Remind, Reminded, Reminder},
+    util::time::millis,
+};
 
 /// The reminders of one prefix.
 #[derive(Default)]
@@ -31,10 +34,6 @@ fn now() -> u64 {
         (Instant::now(), since.unwrap_or_default())
     });
     millis(START.1 + START.0.elapsed())
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Reminders {

@@ -8,6 +8,7 @@ use ulid::Ulid;
 use crate::{
     StreamId,
     store::{ControlMessage, FinishedNews, LiveMessage, groups::Finished},
+    util::time::millis,
 };
 
 /// A message of a transaction.
@@ -43,7 +44,7 @@ impl<'a> Transaction<'a> {
             stream,
             node,
             now: Instant::now(),
-            wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX),
+            wall_ms: millis(wall),
             messages: Vec::new(),
             finished: Vec::new(),
         }

@@ -9,6 +9,7 @@ use crate::{
     model::{cursor::MAX_SEQ, frame::Reference, ttl::Ttl},
     redis::script::Call,
     store::{OwnerCheck, Position, Seal},
+    util::time,
 };
 
 pub(super) fn number(reply: &Value) -> u64 {
@@ -34,9 +35,7 @@ pub(super) fn check(owner: &OwnerCheck) -> String {
 
 /// Whole milliseconds, at least one; a thousand years at most, which no expiry in Redis overflows.
 pub(super) fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis())
-        .unwrap_or(u64::MAX)
-        .clamp(1, 1 << 45)
+    time::millis(duration).clamp(1, 1 << 45)
 }
 
 /// How scripts take a position: a word, a generation and a seq or an index.

@@ -15,6 +15,7 @@ use crate::{
         pages::RawPage,
         values::{crowded, too_many_stops},
     },
+    util::time::millis,
 };
 
 /// The reply of `start.lua`, and when to ask again: what has started, and whether it is in the books.
@@ -126,13 +127,12 @@ pub(super) fn appended(operation: &'static str, reply: Value) -> Result<AppendRe
 fn log_config(fields: &mut Fields) -> Result<Option<LogConfig>> {
     let content_type = fields.option()?;
     let (ttl, expires_at) = (fields.millis()?, fields.millis()?);
-    let whole = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
     let fork = fields.option()?.map(|fork| fork.parse());
     let fork = fork.transpose().map_err(|_| fields.malformed())?;
     Ok(content_type.map(|content_type| LogConfig {
         content_type,
-        ttl_ms: ttl.map(whole),
-        expires_at: expires_at.map(whole),
+        ttl_ms: ttl.map(millis),
+        expires_at: expires_at.map(millis),
         fork,
     }))
 }

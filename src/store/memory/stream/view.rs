@@ -10,6 +10,7 @@ use crate::{
         Head, MAX_PAGE_FRAMES, Page, Position, Read, StreamStatus, Sweep, Swept, logs::NOBODY,
         memory::transaction::Transaction, pages::RawPage,
     },
+    util::time::millis,
 };
 
 impl Stream {
@@ -150,7 +151,7 @@ impl Stream {
             metadata: self.metadata.clone(),
             started_at: self.started_at,
             updated_at: self.updated_at,
-            ttl_ms: u64::try_from((self.expires - transaction.now).as_millis()).unwrap_or(u64::MAX),
+            ttl_ms: millis(self.expires - transaction.now),
             consumers: Vec::new(),
             log: self.log_config().cloned(),
         }
