@@ -204,7 +204,7 @@ describe('commands [redis]', () => {
 
   test('a proxy that hides the slots of a cluster is found out, and nothing is lost (ADR 47)', async () => {
     // A cluster of one server behaves so to a client that does not know that it is one.
-    const redis = await startRedis({ portBelow: 22_000, args: ['--cluster-enabled', 'yes'] })
+    const redis = await startRedis({ portBelow: 20_000, args: ['--cluster-enabled', 'yes'] })
     await redis.admin.cmd('CLUSTER', 'ADDSLOTSRANGE', 0, 16_383)
     await until(async () => /cluster_state:ok/.test(await redis.admin.cmd('CLUSTER', 'INFO')), {
       message: 'the cluster is up',
