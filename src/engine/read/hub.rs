@@ -266,14 +266,20 @@ impl Hub {
                 terminal,
             } => self.end(generation, last, terminal),
             LiveMessage::Started { generation, base } => {
-                let news = {
+                let (news, goes_on) = {
                     let mut state = lock(&self.state);
+                    let tail = state.ring.tail();
+                    let goes_on = tail.filter(|_| state.ring.generation() == Some(generation));
                     // Another node may have it now, and may die before it has written anything.
                     state.vouched = None;
                     self.audit_in(&mut state, AUDIT.min(until_overdue(lease, lease)));
-                    state.ring.start(generation, base, base)
+                    (state.ring.start(generation, base, base), goes_on)
                 };
                 self.tell(news);
+                // A client that came back may have seen more than its producer could write (ADR 51).
+                if let Some(seq) = goes_on {
+                    self.tell_ahead(Cursor { generation, seq });
+                }
             }
             LiveMessage::Deleted => self.abandon(InterruptReason::Deleted),
         }
@@ -282,18 +288,23 @@ impl Hub {
 
     /// A local producer was replaced by another one, and has shown more of its generation than it could write.
     pub fn retract(&self, to: Cursor) {
-        let followers: Vec<_> = {
+        {
             let mut state = lock(&self.state);
             if state.ring.generation() != Some(to.generation) {
                 return;
             }
             state.ring.retract();
-            state.followers.values().cloned().collect()
-        };
+        }
+        self.tell_ahead(to);
+        self.tell(News::Hole);
+    }
+
+    /// Another producer goes on here: whoever has seen more is told of a gap.
+    fn tell_ahead(&self, to: Cursor) {
+        let followers: Vec<_> = lock(&self.state).followers.values().cloned().collect();
         for follower in followers {
             follower.retract(to);
         }
-        self.tell(News::Hole);
     }
 
     /// Messages may have been missed.
