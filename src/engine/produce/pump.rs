@@ -2,7 +2,7 @@
 //!
 //! To wake this thread, and to send a command, costs more than the chunks. So chunks that follow others closely gather until
 //! [`Config::write_interval`](crate::Config::write_interval) has passed since, those of all producers together; a lone one is sent at once. While
-//! they keep coming so, a timer wakes the thread and no crossing has to.
+//! they keep coming so, a timer wakes the thread and no crossing has to. A writer that has chunks to write already is not woken for more.
 
 use std::{
     sync::{
@@ -39,6 +39,8 @@ pub(crate) struct Pump {
 #[derive(Default)]
 struct Written {
     producers: Vec<Arc<Producer>>,
+    /// Those of this crossing that need not be woken, unless the store is away: then their readers here want what has come (G8).
+    others: Vec<Arc<Producer>>,
     cost: usize,
     /// It is not to be held back.
     is_urgent: bool,
@@ -57,23 +59,41 @@ impl Pump {
         }
     }
 
-    /// A producer was given a chunk of so many bytes, whose acknowledgement may be awaited. [`Pump::crossed`] follows.
-    pub fn add(&self, producer: Arc<Producer>, bytes: usize, is_awaited: bool) {
+    /// A producer was given a chunk of so many bytes, whose acknowledgement may be awaited, and which may be news to its writer.
+    /// [`Pump::crossed`] follows.
+    pub fn add(&self, producer: Arc<Producer>, bytes: usize, is_awaited: bool, is_news: bool) {
         let mut written = lock(&self.written);
         written.cost += bytes + CHUNK_COST as usize;
         written.is_urgent |= is_awaited || written.cost >= ENOUGH;
-        let last = written.producers.last();
-        if last.is_none_or(|last| !Arc::ptr_eq(last, &producer)) {
-            written.producers.push(producer);
+        let those = if is_news {
+            &mut written.producers
+        } else {
+            &mut written.others
+        };
+        if those.last().is_none_or(|last| !Arc::ptr_eq(last, &producer)) {
+            those.push(producer);
         }
     }
 
-    /// Sees to it that the writers of this crossing, of so many chunks, are woken.
-    pub fn crossed(&self, chunks: usize) {
+    /// Sees to it that the writers of this crossing, of so many chunks, are woken. `is_away`: the store.
+    pub fn crossed(&self, chunks: usize, is_away: bool) {
         let is_urgent = {
             let mut written = lock(&self.written);
+            let Written {
+                producers, others, ..
+            } = &mut *written;
+            if is_away {
+                producers.append(others);
+            }
+            others.clear();
+            let is_needed = !producers.is_empty();
             let goes_on = chunks >= PIECE;
             written.is_urgent |= std::mem::replace(&mut written.goes_on, goes_on) || goes_on;
+            if !is_needed {
+                written.cost = 0;
+                written.is_urgent = false;
+                return;
+            }
             written.is_urgent
         };
         if !self.is_coming.swap(true, Ordering::AcqRel) {
@@ -191,8 +211,8 @@ mod tests {
     }
 
     fn write(pump: &Pump, producer: &Arc<Producer>, bytes: usize, is_awaited: bool) {
-        pump.add(Arc::clone(producer), bytes, is_awaited);
-        pump.crossed(1);
+        pump.add(Arc::clone(producer), bytes, is_awaited, true);
+        pump.crossed(1, false);
     }
 
     #[tokio::test(start_paused = true)]
@@ -256,9 +276,9 @@ mod tests {
         for _ in 0..3 {
             for chunks in [PIECE, PIECE, 3] {
                 for _ in 0..chunks {
-                    pump.add(Arc::clone(&producer), 10, false);
+                    pump.add(Arc::clone(&producer), 10, false, true);
                 }
-                pump.crossed(chunks);
+                pump.crossed(chunks, false);
                 assert!(is_woken(&producer).await);
             }
             write(&pump, &producer, 10, false);
@@ -266,6 +286,24 @@ mod tests {
             sleep(PACE).await;
             assert!(is_woken(&producer).await);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_writer_that_has_chunks_is_woken_for_more_only_while_the_store_is_away() {
+        let (pump, producer) = at_work();
+        let more = |is_away| {
+            pump.add(Arc::clone(&producer), 10, false, false);
+            pump.crossed(1, is_away);
+        };
+        more(false);
+        assert!(!is_woken(&producer).await);
+        sleep(3 * PACE).await;
+        assert!(!is_woken(&producer).await, "not later either");
+        more(true);
+        assert!(is_woken(&producer).await);
+        sleep(3 * PACE).await;
+        write(&pump, &producer, 10, false);
+        assert!(is_woken(&producer).await);
     }
 
     #[tokio::test(start_paused = true)]
