@@ -74,7 +74,10 @@ impl Ready {
         let records = &mut self.records;
         records.close();
         let mut flags = 0;
-        if more {
+        if more && !records.bytes.is_empty() {
+            // The engine's thread writes the events that follow, while JavaScript sends these.
+            engine.wake();
+        } else if more {
             flags |= MORE;
         }
         if !records.bytes.is_empty() {

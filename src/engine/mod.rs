@@ -214,6 +214,11 @@ impl Engine {
         !self.context.outbox.is_empty()
     }
 
+    /// Causes another wake, for what a drain has left.
+    pub fn wake(&self) {
+        self.context.outbox.signal();
+    }
+
     /// Puts everything that is ready into a sink that the host gets with its next drain.
     pub fn gather(&self, sink: &mut dyn Sink, waits: &mut Waits) {
         let outbox = &self.context.outbox;
