@@ -370,21 +370,52 @@ async fn g9_consumers_of_the_queue_that_hold_nothing_are_forgotten() {
         consumer: long("consumer", number),
         ..take(0, 1, claim_idle)
     };
-    let takes = (0..400).map(|number| {
+    let store = &scene.store;
+    // The first request makes the queue.
+    take_from(store, Work::Finished, &consumer(0, LEASE)).await;
+    let busy = (0..400).map(|number| async move {
+        let finished = Finished {
+            stream: id("chat"),
+            cursor: Cursor {
+                generation: Ulid::new(),
+                seq: 1,
+            },
+            terminal: terminal(Outcome::Complete, ""),
+        };
+        store.announce(&finished, false).await.unwrap();
         let take = consumer(number, LEASE);
-        let store = &scene.store;
-        async move { store.take(Work::Finished, &take).await.unwrap() }
+        let items = take_from(store, Work::Finished, &take).await.items;
+        let resolve = Resolve {
+            group: take.group,
+            consumer: take.consumer,
+            resolutions: items.iter().map(|item| (item.id, Resolution::Done)).collect(),
+            owner: OwnerCheck::Internal,
+        };
+        store.resolve(Work::Finished, &resolve).await.unwrap();
     });
-    futures_util::future::join_all(takes).await;
+    futures_util::future::join_all(busy).await;
     let known = async || {
         let groups: Vec<Vec<Value>> = scene.server.run("XINFO GROUPS tm:{finished}:queue").await;
         let is_count = |field: &&[Value]| field[0] == Value::BulkString(b"consumers".to_vec());
         let counts = groups.iter().flat_map(|group| group.chunks(2).find(is_count));
-        counts.map(|field| if let Value::Int(count) = field[1] { count } else { 0 }).max()
+        counts
+            .map(|field| {
+                if let Value::Int(count) = field[1] {
+                    count
+                } else {
+                    0
+                }
+            })
+            .max()
     };
-    assert_eq!(known().await, Some(400));
+    assert!(known().await >= Some(300), "{:?}", known().await);
     until("most are forgotten", async || {
-        let taken = take_from(&scene.store, Work::Finished, &consumer(0, Duration::from_millis(1))).await;
+        let taken = take_from(
+            &scene.store,
+            Work::Finished,
+            &consumer(0, Duration::from_millis(1)),
+        )
+        .await;
         taken.items.is_empty() && known().await < Some(100)
     })
     .await;
