@@ -17,7 +17,7 @@ use super::{
     events::Handle,
     groups::consumption::Consumption,
     logs::Lines,
-    produce::{producer::Producer, producers::Producers, pump::Pump},
+    produce::{producer::Producer, producers::Producers, pump::Pumps},
     read::{
         acks::Acks,
         hub::{Follower, Hub},
@@ -40,7 +40,7 @@ pub(super) struct Registry {
     pub(super) producers: Mutex<Producers>,
     /// Messages for generations that no producer here has, the latest last: a stop may overtake the answer to a start.
     pub(super) early: Mutex<VecDeque<(StreamId, ControlMessage)>>,
-    pub(super) pump: Arc<Pump>,
+    pub(super) pumps: Pumps,
     /// Somebody may believe that this engine is dead.
     pub(super) doubted: Arc<Notify>,
     pub(super) acks: Arc<Acks>,
@@ -55,14 +55,14 @@ pub(super) struct Registry {
 
 impl Registry {
     pub(super) fn new(context: Arc<Context>) -> Self {
-        let pump = Arc::new(Pump::new(context.config.write_interval()));
+        let pumps = Pumps::new(context.config.write_interval());
         Self {
             context,
             hubs: Arc::default(),
             subscriptions: Mutex::default(),
             producers: Mutex::default(),
             early: Mutex::default(),
-            pump,
+            pumps,
             doubted: Arc::default(),
             acks: Arc::default(),
             lines: Lines::default(),

@@ -193,6 +193,7 @@ impl Writer {
                 stop,
                 terminal,
                 due,
+                is_heard,
             } = reply
             else {
                 // Others may be sealing too, and leave only little.
@@ -210,6 +211,9 @@ impl Writer {
             }
             self.note_accepted(&batch, count, last);
             self.due = due;
+            if count > 0 {
+                self.producer.heard(is_heard || self.hub.has_followers());
+            }
             self.settle(count, last);
             self.on_stop(stop);
             if let Some(terminal) = &terminal {

@@ -103,6 +103,7 @@ pub(super) fn appended(operation: &'static str, reply: Value) -> Result<AppendRe
                 stop,
                 terminal,
                 due: false,
+                is_heard: true,
             };
             let fast = if fields.is_empty() || is_booked {
                 None
