@@ -249,13 +249,17 @@ export class Bridge {
       const id = words[at + 1] as number
       switch (kind) {
         case abi.DATA: {
-          const seq = abi.seqAt(words, at + 2)
-          const count = words[at + 4] as number
-          drain.run(at + 5, count)
-          at += 5 + count
-          const receiver = this.receivers.get(id)
-          if (receiver === undefined) drain.skip()
-          else receiver.push(drain, seq)
+          const first = at + 2
+          at = first + id
+          const seq = abi.seqAt(words, at)
+          const count = words[at + 2] as number
+          drain.run(at + 3, count)
+          for (let one = first; one < at; one++) {
+            drain.again()
+            this.receivers.get(words[one] as number)?.push(drain, seq)
+          }
+          drain.skip()
+          at += 3 + count
           break
         }
         case abi.LARGE: {
