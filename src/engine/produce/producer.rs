@@ -4,7 +4,10 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -43,6 +46,8 @@ pub struct Producer {
     pub exclusive: bool,
     /// How long its chunks may gather before a batch leaves.
     pub flush_interval: Duration,
+    /// Nobody was sent what was written last, in this process or elsewhere.
+    pub(crate) is_unheard: AtomicBool,
     pub(crate) notify: Notify,
     pub(crate) state: Mutex<State>,
 }
@@ -299,6 +304,16 @@ impl Producer {
             Err(error) => context.outbox().push(Event::Broken(self.handle, error)),
         }
         self.notify.notify_one();
+    }
+
+    /// Whether somebody may have been sent what was written last.
+    pub(crate) fn heard(&self, is_heard: bool) {
+        self.is_unheard.store(!is_heard, Ordering::Relaxed);
+    }
+
+    /// Whether nobody waits for what it writes, as far as is known.
+    pub(crate) fn is_unheard(&self) -> bool {
+        self.is_unheard.load(Ordering::Relaxed)
     }
 
     /// Whether it has ended.

@@ -201,6 +201,7 @@ impl Writer {
                 stop,
                 terminal,
                 due,
+                is_heard,
             } = reply
             else {
                 // Others may be sealing too, and leave only little.
@@ -218,6 +219,9 @@ impl Writer {
             }
             self.note_accepted(&batch, count, last);
             self.due = due;
+            if count > 0 {
+                self.producer.heard(is_heard || self.hub.has_followers());
+            }
             self.settle(count, last);
             self.on_stop(stop);
             if let Some(terminal) = &terminal {
