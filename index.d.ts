@@ -161,7 +161,8 @@ export interface EngineOptions {
   maxQueueBytes?: number | undefined
   /**
    * Whether streams are sealed: the older part of a live stream and all of a finished one are kept as a few gzip frames,
-   * at about an eighth of their size. A number from 1 to 9 is gzip's level. Default `true`, which is level 6.
+   * at about an eighth of their size. A number from 1 to 9 is gzip's level, which is 2 at most while chunks come
+   * faster than they can be written. Default `true`, which is level 6.
    */
   compression?: boolean | number | undefined
   /**

@@ -16,7 +16,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::queue::{ChunkQueue, QueuedFrame};
+use super::queue::{ChunkQueue, MAX_FRAME_BYTES, MAX_FRAME_CHUNKS, QueuedFrame};
 use crate::{
     Error, Result, StreamId,
     engine::{
@@ -321,6 +321,11 @@ impl Producer {
         lock(&self.state).has_ended()
     }
 
+    /// Whether more waits to be written than one batch takes.
+    pub(crate) fn is_behind(&self) -> bool {
+        lock(&self.state).queue.fills_a_frame()
+    }
+
     /// Whether it has given no sign of life for so long, and need not for longer.
     pub(crate) fn is_quiet(&self, time: Duration) -> bool {
         let state = lock(&self.state);
@@ -393,8 +398,7 @@ impl State {
             });
         }
         let awaited = self.finish.is_some() || !self.flushes.is_empty() || !self.room.is_empty();
-        let fills_a_frame =
-            self.queue.count() >= MAX_FRAME_CHUNKS || self.queue.payload_len() >= MAX_FRAME_BYTES;
+        let fills_a_frame = self.queue.fills_a_frame();
         if let Some(since) = self.queued_since
             && !awaited
             && !fills_a_frame
@@ -500,11 +504,6 @@ pub(crate) enum NextBatch {
     /// Nothing waits to be sent.
     Nothing,
 }
-
-/// A frame of this many chunks …
-const MAX_FRAME_CHUNKS: usize = 512;
-/// … and bytes, lengths included, still travels in one pub/sub message (16 KiB), so that live readers need not read.
-const MAX_FRAME_BYTES: usize = 15_000;
 
 fn count(chunks: u64) -> usize {
     usize::try_from(chunks).unwrap_or(usize::MAX)
