@@ -640,7 +640,10 @@ export interface Metrics {
   ended: Record<Outcome | 'lost', number>
   /** From a batch's oldest `write` to the store's acceptance. */
   appendSeconds: Histogram
-  /** From when a reader has something to read until the event loop takes it; a slow reader's own time is not included. */
+  /**
+   * From when a reader has something to read until the event loop takes it, once for all readers of a stream that get it together; a
+   * slow reader's own time is not included.
+   */
   deliverySeconds: Histogram
   /** From `stop()` to the store's answer; by then the producers have been notified. */
   stopRequestSeconds: Histogram

@@ -113,7 +113,7 @@ export class Log implements api.Log {
   /** @internal A page; null when there is no such stream. */
   look(options?: api.LogPageOptions): Promise<LookedAt | null> {
     const receive = (page: Page | null) => page && paged(this.#bridge, page)
-    return this.#bridge.request('page', pageArgs(this.#args, options), receive)
+    return this.#bridge.soon('page', pageArgs(this.#args, options), receive)
   }
 
   /** @internal The chunks that exist by now, without waiting for others; none when there is no such stream. */

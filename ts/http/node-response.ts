@@ -1,13 +1,34 @@
 // A web response, written to one of node:http or node:http2.
 
+import type { ServerResponse } from 'node:http'
 import type * as api from '../../index'
 import { deferred } from '../util/deferred'
+import type { Answer, Asked } from './asked'
 import type { EventStream, Taker } from './event-stream'
 
 /** INTERNAL_ERROR of HTTP/2, so that a cut response does not look like a complete one. */
 const H2_INTERNAL_ERROR = 2
 
 type Http2Response = { stream: { close(code: number): void } }
+
+/** An answer, or a web response. */
+export async function writeAnswer(
+  response: ServerResponse,
+  answer: Answer | Response,
+  asked: Asked,
+): Promise<void> {
+  if (answer instanceof Response) writeHead(response, answer)
+  else {
+    response.statusCode = answer.status
+    for (const name in answer.headers) response.setHeader(name, answer.headers[name] as string)
+  }
+  const { body } = answer
+  if (body === null || asked.method === 'HEAD') response.end()
+  else if (body instanceof ReadableStream) {
+    flushHead(response)
+    await writeBody(response, body, asked.signal)
+  } else response.end(body)
+}
 
 /** Status and headers. */
 export function writeHead(

@@ -17,7 +17,10 @@ use crate::{
     engine::{
         context::Context,
         events::{Handed, Handle, Loaded},
-        read::hub::{Follower, Hub, PAGE_BYTES},
+        read::{
+            follower::Follower,
+            hub::{Hub, PAGE_BYTES},
+        },
     },
     model::ending::InterruptReason,
     store::{

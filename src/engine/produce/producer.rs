@@ -111,15 +111,16 @@ pub(crate) struct Batch {
 }
 
 impl Producer {
-    /// Takes a chunk and returns the [depth](Self::depth) now. A chunk that comes after the end is dropped: the host has got,
-    /// or is about to get, the end.
-    pub fn write(&self, context: &Context, kind: Kind, data: &[u8], wants_ack: bool) -> usize {
+    /// Takes a chunk; returns the [depth](Self::depth) now, and whether the writer has to be woken for it. A chunk that comes after the
+    /// end is dropped: the host has got, or is about to get, the end.
+    pub fn write(&self, context: &Context, kind: Kind, data: &[u8], wants_ack: bool) -> (usize, bool) {
         let large = (data.len() > MAX_INLINE).then(|| Large::new(kind, data, self.ordinal));
         let mut state = lock(&self.state);
         if state.outcome.is_some() {
-            return 0;
+            return (0, false);
         }
-        if state.queue.is_empty() {
+        let is_first = state.queue.is_empty();
+        if is_first {
             state.queued_since = Some(Instant::now());
         }
         if let Some(large) = large {
@@ -134,7 +135,7 @@ impl Producer {
             state.acks.push_back(number);
         }
         context.outbox().add_unsettled(1);
-        state.depth()
+        (state.depth(), is_first || !self.flush_interval.is_zero())
     }
 
     /// Whether it writes to this stream and was started with this owner, or with none.
@@ -375,6 +376,11 @@ impl State {
     fn depth(&self) -> usize {
         let chunks = count(self.crossed - self.settled);
         self.queued() + chunks * CHUNK_COST as usize + self.acks.len() * ACK_COST as usize
+    }
+
+    /// Whether something waits to be sent.
+    pub(crate) fn has_batch(&self) -> bool {
+        !self.queue.is_empty() || self.finish.is_some()
     }
 
     /// The next batch, if it can leave now.
