@@ -161,7 +161,8 @@ export interface EngineOptions {
   maxQueueBytes?: number | undefined
   /**
    * Whether streams are sealed: the older part of a live stream and all of a finished one are kept as a few gzip frames,
-   * at about an eighth of their size. A number from 1 to 9 is gzip's level. Default `true`, which is level 6.
+   * at about an eighth of their size. A number from 1 to 9 is gzip's level, which is 2 at most while chunks come
+   * faster than they can be written. Default `true`, which is level 6.
    */
   compression?: boolean | number | undefined
   /**
@@ -640,7 +641,10 @@ export interface Metrics {
   ended: Record<Outcome | 'lost', number>
   /** From a batch's oldest `write` to the store's acceptance. */
   appendSeconds: Histogram
-  /** From when a reader has something to read until the event loop takes it; a slow reader's own time is not included. */
+  /**
+   * From when a reader has something to read until the event loop takes it, once for all readers of a stream that get it together; a
+   * slow reader's own time is not included.
+   */
   deliverySeconds: Histogram
   /** From `stop()` to the store's answer; by then the producers have been notified. */
   stopRequestSeconds: Histogram

@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
-import { beforeEach, describe, test } from 'node:test'
+import { describe, test } from 'node:test'
 import { TidemarkChatTransport } from 'tidemark/ai'
 import { chatRoutes } from 'tidemark/next'
 import { alsoWithAi7, loadSdk, openChat, textOf, userMessage, VERSIONS } from '../support/ai.mjs'
@@ -19,15 +19,12 @@ const partsOf = (message) => message.parts.filter((/** @type {any} */ part) => p
 
 eachStore('ai transport', (store) => {
   const open = useEngines(store)
-  let id = ''
-  beforeEach(() => {
-    id = randomUUID()
-  })
   const routesOf = (/** @type {any} */ generate, /** @type {object} */ options = {}) =>
     chatRoutes({ engine: open(), authorize: () => owner, generate, ...options })
 
   for (const version of VERSIONS) {
-    describe(`ai ${version}`, () => {
+    // All at once: they wait most of the time.
+    describe(`ai ${version}`, { concurrency: true }, () => {
       /** The message that a chat makes whose connection lasts. @param {import('node:test').TestContext} t @param {any} sdk */
       async function whole(t, sdk) {
         const { api } = await serve(t, routesOf(answering({ pauseMs: 0 }).generate))
@@ -40,6 +37,7 @@ eachStore('ai transport', (store) => {
 
       for (const how of /** @type {const} */ (['reset', 'end', 'silence'])) {
         test(`an answer whose connections end again and again (${how}) goes on, and the chat does not notice`, async (t) => {
+          const id = randomUUID()
           const sdk = await loadSdk(version)
           const expected = await whole(t, sdk)
           const random = createRandom(version)
@@ -108,6 +106,7 @@ eachStore('ai transport', (store) => {
       })
 
       test('a POST whose response never arrives, nor do the next ones: its answer is found', async (t) => {
+        const id = randomUUID()
         const sdk = await loadSdk(version)
         const expected = await whole(t, sdk)
         const { generate, calls } = answering()
@@ -124,6 +123,7 @@ eachStore('ai transport', (store) => {
       })
 
       test('a reload in mid-answer resumes in one piece, and goes on when that is cut', async (t) => {
+        const id = randomUUID()
         const sdk = await loadSdk(version)
         const expected = await whole(t, sdk)
         const { generate } = answering({ pauseMs: 8 })
@@ -149,8 +149,9 @@ eachStore('ai transport', (store) => {
       })
 
       test('G6 stop ends the model call, and every tab keeps what there is; leaving stops nothing', async (t) => {
+        const id = randomUUID()
         const sdk = await loadSdk(version)
-        const { generate, signals } = answering({ pauseMs: 100 })
+        const { generate, signals } = answering({ pauseMs: (call) => (call === 1 ? 100 : 1) })
         const { api } = await serve(t, routesOf(generate))
         const transport = new TidemarkChatTransport({ api })
         const tabs = [0, 1].map(() => openChat(sdk, { id, messages: [], transport }))
@@ -173,6 +174,7 @@ eachStore('ai transport', (store) => {
       })
 
       test('G6 after a Stop nothing is sent automatically', async (t) => {
+        const id = randomUUID()
         const sdk = await loadSdk(version)
         let calls = 0
         const { api } = await serve(
@@ -203,6 +205,7 @@ eachStore('ai transport', (store) => {
       })
 
       test('a file of megabytes and what follows it come whole through cuts, for the one who asks and who resumes', async (t) => {
+        const id = randomUUID()
         const sdk = await loadSdk(version)
         const url = `data:image/png;base64,${'A'.repeat(2_000_000)}`
         let cuts = 0
@@ -243,6 +246,7 @@ eachStore('ai transport', (store) => {
       })
 
       test('a page that has the message that is continued, in whatever state, resumes it with each part once', async (t) => {
+        const id = randomUUID()
         const sdk = await loadSdk(version)
         const { api } = await serve(
           t,
@@ -289,6 +293,7 @@ eachStore('ai transport', (store) => {
       })
 
       test('whileBusy: refused, queued, or instead of the answer that is under way', async (t) => {
+        const id = randomUUID()
         const sdk = await loadSdk(version)
         const { generate, calls, signals } = answering({ pauseMs: 10 })
         const { api } = await serve(t, routesOf(generate))
@@ -322,6 +327,7 @@ eachStore('ai transport', (store) => {
       })
 
       test('an answer that has ended badly is an error, in the words that the routes have for it', async (t) => {
+        const id = randomUUID()
         const sdk = await loadSdk(version)
         const { api } = await serve(
           t,
@@ -356,6 +362,7 @@ eachStore('ai transport', (store) => {
   }
 
   test('a resumed response that falls silent is left, and the answer goes on', async (t) => {
+    const id = randomUUID()
     const { generate } = answering({ pauseMs: 2 })
     let gets = 0
     const { api } = await serve(t, routesOf(generate), (method) =>
@@ -376,6 +383,7 @@ eachStore('ai transport', (store) => {
   })
 
   test('headers, credentials, body and the SDK’s prepare functions reach every request', async (t) => {
+    const id = randomUUID()
     const { generate } = answering({ pauseMs: 0 })
     const { api, origin } = await serve(t, routesOf(generate))
     const seen = /** @type {any[]} */ ([])

@@ -33,7 +33,7 @@ export const CHUNKS = [
   { type: 'finish' },
 ]
 
-/** An answer that takes a while, and may be held. @param {{ pauseMs?: number }} [options] */
+/** Answers that take a while. @param {{ pauseMs?: number | ((call: number) => number) }} [options] `pauseMs`: between chunks, or in each call */
 export function answering({ pauseMs = 3 } = {}) {
   let calls = 0
   /** @type {AbortSignal[]} */
@@ -45,25 +45,41 @@ export function answering({ pauseMs = 3 } = {}) {
     async *generate({ signal, messageId }) {
       calls++
       signals.push(signal)
+      const pause = typeof pauseMs === 'number' ? pauseMs : pauseMs(calls)
       for (const chunk of CHUNKS) {
         if (signal.aborted) return
         yield chunk.type === 'start' ? { ...chunk, messageId } : chunk
-        await new Promise((resolve) => setTimeout(resolve, pauseMs))
+        await new Promise((resolve) => setTimeout(resolve, pause))
       }
     },
   }
 }
 
 /**
- * A server whose responses may be cut: `cut` says after how many bytes or events, and how.
- * @param {import('node:test').TestContext} t
- * @param {import('tidemark/next').ChatRoutes} routes
- * @param {(method: string) => { after?: number, events?: number, how: 'reset' | 'end' | 'silence' } | undefined} [cut]
- * @param {ReadonlyMap<string, string>} [files] a page and its scripts, by their paths
+ * Where a response ends, and how: after so many bytes, at the first one of a kind from there on, or so many events and then bytes.
+ * @typedef {{ after?: number, at?: (byte: number) => boolean, events?: number, further?: number, how: 'reset' | 'end' | 'silence' }} Cut
  */
-export async function serveChat(t, routes, cut = () => undefined, files = new Map()) {
+
+/** How much of a piece comes before the cut; undefined: all of it, and more. @param {Uint8Array} piece @param {number} left @param {Cut['at']} at */
+export function untilCut(piece, left, at) {
+  if (left > piece.length) return undefined
+  if (!at) return left
+  const index = piece.findIndex((byte, index) => index >= left - 1 && at(byte))
+  return index < 0 ? undefined : index + 1
+}
+
+/**
+ * A server whose responses may be cut.
+ * @param {{ after: (end: () => unknown) => unknown }} t
+ * @param {import('tidemark/next').ChatRoutes} routes
+ * @param {(method: string) => Cut | undefined} [cut]
+ * @param {ReadonlyMap<string, string>} [files] a page and its scripts, by their paths
+ * @param {() => boolean | Promise<boolean>} [isAway] whether a request gets no answer at all
+ */
+export async function serveChat(t, routes, cut = () => undefined, files = new Map(), isAway = () => false) {
   const requests = /** @type {string[]} */ ([])
   const server = createServer(async (incoming, outgoing) => {
+    if (await isAway()) return void incoming.socket.destroy()
     const { method = 'GET', url = '/' } = incoming
     const file = files.get(url)
     if (file !== undefined) {
@@ -93,10 +109,11 @@ export async function serveChat(t, routes, cut = () => undefined, files = new Ma
         const { done, value } = await reader.read()
         if (done) return void outgoing.end()
         for (let at = value.indexOf(10); events > 0 && at >= 0; at = value.indexOf(10, at + 1))
-          if (value[at + 1] === 10 && --events === 0) left = at + 2
-        const sent = value.subarray(0, left)
-        left -= value.length
-        if (left > 0) {
+          if (value[at + 1] === 10 && --events === 0) left = at + 2 + (end?.further ?? 0)
+        const length = untilCut(value, left, end?.at)
+        const sent = value.subarray(0, length)
+        left = Math.max(0, left - value.length)
+        if (length === undefined) {
           outgoing.write(sent)
           continue
         }

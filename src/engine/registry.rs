@@ -18,12 +18,7 @@ use super::{
     groups::consumption::Consumption,
     logs::Lines,
     produce::{producer::Producer, producers::Producers, pump::Pumps},
-    read::{
-        acks::Acks,
-        hub::{Follower, Hub},
-        hubs::Hubs,
-        subscription::Subscription,
-    },
+    read::{acks::Acks, follower::Follower, hub::Hub, hubs::Hubs, subscription::Subscription},
 };
 use crate::{
     Error, Result, StreamId,
@@ -57,8 +52,8 @@ impl Registry {
     pub(super) fn new(context: Arc<Context>) -> Self {
         let pumps = Pumps::new(context.config.write_interval());
         Self {
+            hubs: Arc::new(Hubs::new(&context.outbox)),
             context,
-            hubs: Arc::default(),
             subscriptions: Mutex::default(),
             producers: Mutex::default(),
             early: Mutex::default(),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 use tidemark::{
     Error,
-    store::{Appended, IfActive, OwnerCheck, Position, Renew},
+    store::{Appended, IfActive, OwnerCheck, Position, Renew, Restore, Start},
 };
 
 use super::support::*;
@@ -81,6 +81,55 @@ async fn g3_fast_appends_are_as_exact_as_others() {
     let third = batch(&b, b.generation, 3, Some(2), &["z"]);
     assert_eq!(append(&store, &stream, &third).await, Appended::Missing);
     assert_eq!(server.run::<u64>("EXISTS {tm:other}:meta").await, 0);
+}
+
+/// A producer that was replaced may still have permission for fast appends, as long as the record has the number that it was given.
+#[tokio::test]
+async fn g4_a_restored_record_has_a_number_that_none_of_its_producers_has_had() {
+    let server = Server::start();
+    let (store, _) = open(&config(&server.url()));
+    let stream = id("chat");
+    let first = start(IfActive::Error);
+    let generation = store.start(&stream, &first).await.unwrap().generation;
+    let number = async || server.run::<u64>("HGET {tm:chat}:meta hn").await;
+    assert_eq!(
+        append(&store, &stream, &batch(&first, generation, 1, Some(0), &["x"])).await,
+        done(1)
+    );
+    let old = number().await;
+    let next = start(IfActive::Continue);
+    let started = store.start(&stream, &next).await.unwrap();
+    assert_eq!(
+        (started.generation, started.seq, started.turn),
+        (generation, 1, 1)
+    );
+    // How far the number is from the first producer's, each time after another full append.
+    let mut ahead = Vec::new();
+    for sent in 1..5 {
+        if sent > 1 {
+            server.run::<String>("FLUSHALL").await;
+            let lost = Restore {
+                start: Start {
+                    generation,
+                    ..next.clone()
+                },
+                turn: 1,
+                own_after: 1,
+                ..restore(&next, sent)
+            };
+            assert_eq!(store.restore(&stream, &lost).await.unwrap(), done(sent));
+        }
+        let appended = append(
+            &store,
+            &stream,
+            &batch(&next, generation, sent, Some(sent), &["x"]),
+        )
+        .await;
+        assert_eq!(appended, done(sent + 1));
+        ahead.push((number().await + 0xffff - old) % 0xffff);
+    }
+    assert!(ahead.is_sorted_by(|one, other| one < other), "{ahead:?}");
+    assert!(ahead[0] > 0 && ahead[3] < 9, "{ahead:?}");
 }
 
 #[tokio::test]

@@ -1,13 +1,40 @@
 // A web response, written to one of node:http or node:http2.
 
+import type { ServerResponse } from 'node:http'
 import type * as api from '../../index'
 import { deferred } from '../util/deferred'
+import type { Answer, Asked } from './asked'
 import type { EventStream, Taker } from './event-stream'
 
 /** INTERNAL_ERROR of HTTP/2, so that a cut response does not look like a complete one. */
 const H2_INTERNAL_ERROR = 2
 
 type Http2Response = { stream: { close(code: number): void } }
+
+/** Answers without a body, whose length is not told. */
+const NO_BODY = new Set([204, 304])
+
+/** An answer, or a web response. */
+export async function writeAnswer(
+  response: ServerResponse,
+  answer: Answer | Response,
+  asked: Asked,
+): Promise<void> {
+  const { body, status } = answer
+  const isHead = asked.method === 'HEAD'
+  if (answer instanceof Response) writeHead(response, answer)
+  else if (isHead || body instanceof ReadableStream || NO_BODY.has(status)) {
+    response.writeHead(status, answer.headers)
+  } else {
+    const length = body === null ? 0 : Buffer.byteLength(body)
+    response.writeHead(status, { ...answer.headers, 'Content-Length': length })
+  }
+  if (body === null || isHead) response.end()
+  else if (body instanceof ReadableStream) {
+    flushHead(response)
+    await writeBody(response, body, asked.signal)
+  } else response.end(body)
+}
 
 /** Status and headers. */
 export function writeHead(

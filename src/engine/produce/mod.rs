@@ -6,6 +6,7 @@ pub mod producer;
 pub(super) mod producers;
 pub(super) mod pump;
 mod queue;
+pub(super) mod rate;
 mod recovery;
 pub(super) mod sealing;
 mod upload;
@@ -31,6 +32,7 @@ use super::{
 use crate::{
     Cursor, Error, Result, StreamId,
     model::{
+        connection::ConnectionState,
         ending::{Outcome, Terminal},
         frame::Kind,
         ttl::Ttl,
@@ -208,14 +210,15 @@ impl Engine {
             self.context.outbox.push(Event::Broken(handle, Error::Closed));
             return 0;
         };
-        let depth = producer.write(&self.context, kind, data, wants_ack);
-        self.registry.pumps.add(producer, data.len(), wants_ack);
+        let (depth, is_news) = producer.write(&self.context, kind, data, wants_ack);
+        self.registry.pumps.add(producer, data.len(), wants_ack, is_news);
         depth
     }
 
     /// Sends the queued chunks, so many.
     pub fn written(&self, chunks: usize) {
-        self.registry.pumps.crossed(chunks);
+        let is_away = self.context.store().state() != ConnectionState::Ready;
+        self.registry.pumps.crossed(chunks, is_away);
     }
 
     /// Bytes in a producer's queue.

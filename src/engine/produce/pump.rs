@@ -2,7 +2,7 @@
 //!
 //! To wake this thread, and to send a command, costs more than the chunks. So chunks that follow others closely gather until
 //! [`Config::write_interval`](crate::Config::write_interval) has passed since, those of all producers together; a lone one is sent at once. While
-//! they keep coming so, a timer wakes the thread and no crossing has to.
+//! they keep coming so, a timer wakes the thread and no crossing has to. A writer that has chunks to write already is not woken for more.
 //!
 //! What nobody waits for, here or elsewhere, gathers [for longer](UNHEARD) (ADR 51).
 
@@ -47,20 +47,21 @@ impl Pumps {
         }
     }
 
-    /// A producer was given a chunk of so many bytes, whose acknowledgement may be awaited. [`Pumps::crossed`] follows.
-    pub fn add(&self, producer: Arc<Producer>, bytes: usize, is_awaited: bool) {
+    /// A producer was given a chunk of so many bytes, whose acknowledgement may be awaited, and which may be news to its writer.
+    /// [`Pumps::crossed`] follows.
+    pub fn add(&self, producer: Arc<Producer>, bytes: usize, is_awaited: bool, is_news: bool) {
         let pump = if producer.is_unheard() {
             &self.unheard
         } else {
             &self.heard
         };
-        pump.add(producer, bytes, is_awaited);
+        pump.add(producer, bytes, is_awaited, is_news);
     }
 
-    /// Sees to it that the writers of this crossing, of so many chunks, are woken.
-    pub fn crossed(&self, chunks: usize) {
-        self.heard.crossed(chunks);
-        self.unheard.crossed(chunks);
+    /// Sees to it that the writers of this crossing, of so many chunks, are woken. `is_away`: the store.
+    pub fn crossed(&self, chunks: usize, is_away: bool) {
+        self.heard.crossed(chunks, is_away);
+        self.unheard.crossed(chunks, is_away);
     }
 
     /// Wakes the writers of all that has gathered now: what comes after it is not to overtake it.
@@ -93,6 +94,8 @@ struct Pump {
 #[derive(Default)]
 struct Written {
     producers: Vec<Arc<Producer>>,
+    /// Those of this crossing that need not be woken, unless the store is away: then their readers here want what has come (G8).
+    others: Vec<Arc<Producer>>,
     cost: usize,
     /// Something has come with the present crossing.
     is_new: bool,
@@ -114,26 +117,44 @@ impl Pump {
         }
     }
 
-    fn add(&self, producer: Arc<Producer>, bytes: usize, is_awaited: bool) {
+    fn add(&self, producer: Arc<Producer>, bytes: usize, is_awaited: bool, is_news: bool) {
         let mut written = lock(&self.written);
         written.is_new = true;
         written.cost += bytes + CHUNK_COST as usize;
         written.is_urgent |= is_awaited || written.cost >= self.enough;
-        let last = written.producers.last();
-        if last.is_none_or(|last| !Arc::ptr_eq(last, &producer)) {
-            written.producers.push(producer);
+        // Its writer may have been told to wait for long in the other pump.
+        let those = if is_news || is_awaited {
+            &mut written.producers
+        } else {
+            &mut written.others
+        };
+        if those.last().is_none_or(|last| !Arc::ptr_eq(last, &producer)) {
+            those.push(producer);
         }
     }
 
-    fn crossed(&self, chunks: usize) {
+    fn crossed(&self, chunks: usize, is_away: bool) {
         let is_urgent = {
             let mut written = lock(&self.written);
+            let Written {
+                producers, others, ..
+            } = &mut *written;
+            if is_away {
+                producers.append(others);
+            }
+            others.clear();
+            let is_needed = !producers.is_empty();
             let goes_on = chunks >= PIECE;
             let went_on = std::mem::replace(&mut written.goes_on, goes_on);
             if !std::mem::take(&mut written.is_new) {
                 return;
             }
             written.is_urgent |= went_on || goes_on;
+            if !is_needed {
+                written.cost = 0;
+                written.is_urgent = false;
+                return;
+            }
             written.is_urgent
         };
         if !self.is_coming.swap(true, Ordering::AcqRel) {
@@ -251,8 +272,8 @@ mod tests {
     }
 
     fn write(pump: &Pump, producer: &Arc<Producer>, bytes: usize, is_awaited: bool) {
-        pump.add(Arc::clone(producer), bytes, is_awaited);
-        pump.crossed(1);
+        pump.add(Arc::clone(producer), bytes, is_awaited, true);
+        pump.crossed(1, false);
     }
 
     #[tokio::test(start_paused = true)]
@@ -316,9 +337,9 @@ mod tests {
         for _ in 0..3 {
             for chunks in [PIECE, PIECE, 3] {
                 for _ in 0..chunks {
-                    pump.add(Arc::clone(&producer), 10, false);
+                    pump.add(Arc::clone(&producer), 10, false, true);
                 }
-                pump.crossed(chunks);
+                pump.crossed(chunks, false);
                 assert!(is_woken(&producer).await);
             }
             write(&pump, &producer, 10, false);
@@ -335,26 +356,44 @@ mod tests {
         let (heard, unheard) = (producer(), producer());
         unheard.heard(false);
         for producer in [&heard, &unheard] {
-            pumps.add(Arc::clone(producer), 10, false);
-            pumps.crossed(1);
+            pumps.add(Arc::clone(producer), 10, false, true);
+            pumps.crossed(1, false);
             assert!(is_woken(producer).await, "a lone chunk");
         }
         for _ in 0..3 {
-            pumps.add(Arc::clone(&unheard), 10, false);
-            pumps.crossed(1);
+            pumps.add(Arc::clone(&unheard), 10, false, true);
+            pumps.crossed(1, false);
             sleep(2 * PACE).await;
-            pumps.add(Arc::clone(&heard), 10, false);
-            pumps.crossed(1);
+            pumps.add(Arc::clone(&heard), 10, false, true);
+            pumps.crossed(1, false);
             assert!(is_woken(&heard).await);
             assert!(!is_woken(&unheard).await, "the other's wake is not its own");
             sleep(UNHEARD).await;
             assert!(is_woken(&unheard).await);
         }
-        pumps.add(Arc::clone(&unheard), 10, false);
-        pumps.crossed(1);
+        pumps.add(Arc::clone(&unheard), 10, false, true);
+        pumps.crossed(1, false);
         assert!(!is_woken(&unheard).await);
         pumps.release();
         assert!(is_woken(&unheard).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_writer_that_has_chunks_is_woken_for_more_only_while_the_store_is_away() {
+        let (pump, producer) = at_work();
+        let more = |is_away| {
+            pump.add(Arc::clone(&producer), 10, false, false);
+            pump.crossed(1, is_away);
+        };
+        more(false);
+        assert!(!is_woken(&producer).await);
+        sleep(3 * PACE).await;
+        assert!(!is_woken(&producer).await, "not later either");
+        more(true);
+        assert!(is_woken(&producer).await);
+        sleep(3 * PACE).await;
+        write(&pump, &producer, 10, false);
+        assert!(is_woken(&producer).await);
     }
 
     #[tokio::test(start_paused = true)]

@@ -129,7 +129,15 @@ pub(super) struct Writer {
 impl Writer {
     /// Waits for something to do; `None` when the producer has ended.
     async fn next_work(&self) -> Option<Work> {
+        let mut has_waited = false;
         loop {
+            if !has_waited
+                && let Some(at) = self.context.rate().too_early()
+                && lock(&self.producer.state).has_batch()
+            {
+                tokio::time::sleep_until(at).await;
+                has_waited = true;
+            }
             let until = {
                 let mut state = lock(&self.producer.state);
                 if state.has_ended() {
@@ -340,6 +348,7 @@ impl Writer {
         let mut backoff = Backoff::default();
         self.repeated = false;
         loop {
+            context.rate().begin();
             let call = context.store().append(&self.producer.stream, &append);
             match self.while_offering(call).await {
                 Ok(reply) => {

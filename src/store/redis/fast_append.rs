@@ -103,6 +103,8 @@ struct Attempt {
 #[derive(Default)]
 pub(super) struct FastAppends {
     producers: Mutex<HashMap<Ulid, Hot>>,
+    /// The numbers `hn` that those have found who continue a generation.
+    found: Mutex<HashMap<Ulid, u64>>,
     turn: Mutex<Vec<Attempt>>,
 }
 
@@ -213,6 +215,29 @@ impl FastAppends {
             }
             _ => self.forget(append.producer),
         }
+    }
+
+    /// A producer has started where the record has this number, or none: 0.
+    pub fn begin(&self, producer: Ulid, number: u64) {
+        if number > 0 {
+            lock(&self.found).insert(producer, number);
+        }
+    }
+
+    /// The number with which a record begins to count, see `hn` in `lua/prelude.lua`. After a loss of everything it is higher than all that
+    /// this producer and those before it have had: each of their full appends was a batch, and took the next number.
+    pub fn first_number(&self, append: &Append) -> u64 {
+        let found = lock(&self.found).get(&append.producer).copied();
+        // A ULID's low bits are random, and count up within a millisecond.
+        let begin =
+            found.unwrap_or_else(|| u64::try_from(append.producer.random() & 0xffff).unwrap_or_default());
+        1 + (begin + append.batch) % 0xffff
+    }
+
+    /// The producer has ended.
+    pub fn end(&self, producer: Ulid) {
+        self.forget(producer);
+        lock(&self.found).remove(&producer);
     }
 
     /// Nothing is known of the record any more.
@@ -336,13 +361,6 @@ fn command(attempts: &[Attempt]) -> Call {
             .message(format_args!("f {} {last}\n", tracked.generation), frame);
     }
     call
-}
-
-/// The number with which a record begins to count, see `hn` in `lua/prelude.lua`: after a loss of everything, another one than before.
-pub(super) fn first_number(append: &Append) -> u64 {
-    // A ULID's low bits are random, and count up within a millisecond.
-    let random = u64::try_from(append.producer.random() & 0xffff).unwrap_or_default();
-    1 + (random + append.batch) % 0xffff
 }
 
 #[cfg(test)]
