@@ -146,8 +146,8 @@ export interface EngineOptions {
   /**
    * For how many milliseconds after some chunks were sent the following ones are collected, of all producers of the engine together,
    * since waking its thread and Redis costs more than the chunks themselves. The first chunk after a pause, 8 KiB or more, more than
-   * 16 chunks at once, those of `append`, and what comes before `flush`, `ready` or an end are sent at once. 0 sends each turn's chunks
-   * by themselves. 0 to 1000, default 2.
+   * 16 chunks at once, those of `append`, and what comes before `flush`, `ready` or an end are sent at once. Chunks of streams that nobody
+   * reads are collected for 32 ms, or until there are 64 KiB. 0 sends each turn's chunks by themselves. 0 to 1000, default 2.
    */
   writeIntervalMs?: number | undefined
   /** Extra milliseconds for which each producer's chunks are collected before they are sent; 0 (the default) sends at once. At most 10,000. */
@@ -161,7 +161,8 @@ export interface EngineOptions {
   maxQueueBytes?: number | undefined
   /**
    * Whether streams are sealed: the older part of a live stream and all of a finished one are kept as a few gzip frames,
-   * at about an eighth of their size. A number from 1 to 9 is gzip's level. Default `true`, which is level 6.
+   * at about an eighth of their size. A number from 1 to 9 is gzip's level, which is 2 at most while chunks come
+   * faster than they can be written. Default `true`, which is level 6.
    */
   compression?: boolean | number | undefined
   /**
@@ -640,7 +641,10 @@ export interface Metrics {
   ended: Record<Outcome | 'lost', number>
   /** From a batch's oldest `write` to the store's acceptance. */
   appendSeconds: Histogram
-  /** From when a reader has something to read until the event loop takes it; a slow reader's own time is not included. */
+  /**
+   * From when a reader has something to read until the event loop takes it, once for all readers of a stream that get it together; a
+   * slow reader's own time is not included.
+   */
   deliverySeconds: Histogram
   /** From `stop()` to the store's answer; by then the producers have been notified. */
   stopRequestSeconds: Histogram

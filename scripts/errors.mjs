@@ -85,7 +85,7 @@ const ENTRIES = {
     ],
   },
   ERR_TIMEOUT: {
-    what: 'There was no answer in time. The operation may have taken effect; a producer retries its writes without duplicating them.',
+    what: 'There was no answer in time, although the store can be reached: else it is `ERR_CONNECTION`. The operation may have taken effect; a producer retries its writes without duplicating them.',
     retryable: 'yes',
     causes: [
       [

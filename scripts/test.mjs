@@ -42,7 +42,9 @@ await runMain(async () => {
     'typescript',
     'redis',
     'node22',
-    ...(files.some((file) => file.includes('next-workflow')) ? /** @type {const} */ (['workflow']) : []),
+    ...(files.some((file) => /next-workflow|examples.adapters/.test(file))
+      ? /** @type {const} */ (['workflow'])
+      : []),
     ...(needsBrowser ? /** @type {const} */ (['chromium']) : []),
     ...(files.some((file) => file.includes('firefox')) ? /** @type {const} */ (['firefox']) : []),
   ])

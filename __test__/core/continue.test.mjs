@@ -105,6 +105,24 @@ eachStore('continue', (store) => {
     assert.deepEqual(got, [...texts(3, 'old'), ...texts(3, 'new')])
   })
 
+  test('G1 a client that comes back having seen more than was written is told of a gap', async () => {
+    const [first, second, third] = [open(), open(), open()]
+    const old = await first.produce('unwritten')
+    await writeAll(old, texts(3, 'old'))
+    await old.flush()
+    // Its server showed it five, and died before it had written the last two.
+    const ahead = second.subscribe('unwritten', { from: `${old.generation}.5` })
+    const told = assert.rejects(ahead.next(), { code: 'ERR_GAP', resume: `${old.generation}.3` })
+    const other = follow(second, 'unwritten', { from: 'start' })
+    await other.has(3)
+    const producer = await third.produce('unwritten', { ifActive: 'continue' })
+    await writeAll(producer, texts(4, 'new'))
+    await producer.complete()
+    await told
+    await other.has(7)
+    await other.subscription.return()
+  })
+
   test('what the one before has left open is sealed', async () => {
     const engine = open()
     const old = await engine.produce('sealed')
@@ -172,8 +190,8 @@ describe('continue, processes', () => {
     const here = open(options)
     const reader = follow(here, 'killed')
     let place = 0
-    for (let turn = 0; turn < 5; turn++) {
-      const writer = await startRemote(t, options)
+    // All are there before the first begins: a process may take longer to start than a lease lasts.
+    for (const writer of await Promise.all(Array.from({ length: 5 }, () => startRemote(t, options)))) {
       await writer.ask('produce', { streamId: 'killed', options: { ifActive: 'continue' } })
       const at = await here.status('killed')
       place = at?.lastSeq ?? 0

@@ -274,6 +274,26 @@ eachStore('groups', (store) => {
     checkHistory({ written: numbered(texts(4, 'first')), readers: [together([early])] })
   })
 
+  test('G1: a group is told of a loss once, however many items are lost', async () => {
+    const engine = open()
+    const held = engine.consume('many', { group, consumer: 'gone', batch: 100 })
+    await produceAll(engine, 'many', texts(1_200, 'first'))
+    for (let count = 0; count < 1_101; count++) await held.next()
+    // A chunk of the second generation was taken, so the group has a place there when the first one goes.
+    await produceAll(engine, 'many', texts(2, 'second'))
+    const early = new Worker(engine.consume('many', { group, consumer: 'a' }), async (item) => {
+      await item.ack()
+      return false
+    })
+    assert.equal((await early.end()).items[0]?.seq, 1_201)
+    await produceAll(engine, 'many', texts(1, 'third'))
+    const lost = await new Worker(engine.consume('many', { group, consumer: 'a' })).end()
+    assert.deepEqual([lost.items.length, lost.error?.code], [0, 'ERR_GAP'])
+    const rest = await new Worker(engine.consume('many', { group, consumer: 'a' })).end()
+    assert.deepEqual([rest.error, rest.items.map(({ seq }) => seq)], [undefined, [1_202, 1_203]])
+    await held.return?.()
+  })
+
   test('G10 only the owner joins a group, acknowledges and sees dead letters', async () => {
     const engine = open()
     await produceAll(engine, 'owned', texts(3), { owner: 'alice' })

@@ -161,6 +161,15 @@ eachStore('a log', (store) => {
     await one.close(as(1, 2))
     assert.equal((await two.close(as(1, 2))).isDuplicate, true)
     assert.deepEqual(texts(await two.page()), ['a', 'b', 'c'])
+
+    // Its pieces come first: who asks again meets a closed log before it is recognised.
+    const large = 'l'.repeat(2 << 20)
+    const last = { close: true, producer: { id: 'p', epoch: 0, seq: 0 } }
+    const [first, again] = [open().log('large'), open().log('large')]
+    assert.equal((await first.append([large], last)).isDuplicate, false)
+    const { isDuplicate, closed } = await again.append([large], last)
+    assert.deepEqual([isDuplicate, closed], [true, true])
+    await assert.rejects(open().log('large').append([large]), { code: 'ERR_ENDED' })
   })
 
   test('a log that is there is left as it is, or is a conflict', async () => {

@@ -156,3 +156,25 @@ test('G1 G2: Redis is set back, seals and all: the producer writes again what is
     `${status?.storedBytes} of ${status?.bytes} bytes`,
   )
 })
+
+test('G9: a producer that is faster than its sealing waits for it', async () => {
+  const keyPrefix = store.prefix()
+  const engine = useEngines(store)({ keyPrefix, compression: 9 })
+  const random = createRandom(23)
+  const words = Array.from({ length: 50 }, (_, n) => `${n}`.padEnd(random.int(2, 9), 'sealing'))
+  const producer = await engine.produce('fast')
+  const chunks = Array.from({ length: 150 }, () => {
+    let text = ''
+    while (text.length < 60_000) text += `${random.pick(words)} `
+    return text
+  })
+  let most = 0
+  for (const chunk of chunks) {
+    await producer.append(chunk)
+    most = Math.max(most, await admin.cmd('XLEN', `{${keyPrefix}:fast}:log`))
+  }
+  await producer.complete()
+  // 1 MiB, what the batch that went past it brought, and what was written meanwhile with a seal.
+  assert.ok(most <= 20, `${most} frames of 60,000 bytes were open`)
+  checkHistory({ written: numbered(chunks), readers: [await readAll(engine, 'fast')] })
+})

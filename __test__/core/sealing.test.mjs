@@ -40,6 +40,21 @@ eachStore('sealing', (store) => {
     checkHistory({ written: numbered(chunks), readers: [reader] })
   })
 
+  test('checklist 18: at the end all is sealed, whoever has written it, in as many parts as it takes', async () => {
+    const [first, second] = [open({ compression: false }), open()]
+    const chunks = englishChunks(4_000)
+    const one = await first.produce('parts')
+    await writeAll(one, chunks)
+    await one.flush()
+    const live = await first.status('parts')
+    assert.equal(live?.storedBytes, live?.bytes)
+    const producer = await second.produce('parts', { ifActive: 'continue' })
+    await producer.complete()
+    const done = await first.status('parts')
+    assert.ok(done && done.storedBytes < done.bytes / 4, `${done?.storedBytes} of ${done?.bytes} bytes`)
+    checkHistory({ written: numbered(chunks), readers: [await readAll(first, 'parts')] })
+  })
+
   test('checklist 18: one long chunk is compressed too, even if nothing follows it', async () => {
     const engine = open()
     const producer = await engine.produce('long')

@@ -173,6 +173,19 @@ eachStore('durable streams', (store) => {
     assert.equal(await engine.status('made'), null)
   })
 
+  test('a PUT with a large body that closes is repeated without harm, and is another one without the closing', async () => {
+    const body = 'z'.repeat(2 << 20)
+    const closing = { ...TEXT, 'Stream-Closed': 'true' }
+    const put = async (/** @type {Record<string, string>} */ headers) => {
+      const answer = await client({ engine: open() })('/v1/stream/whole', { method: 'PUT', headers, body })
+      return [answer.status, answer.headers.get('stream-closed')]
+    }
+    assert.deepEqual(await put(closing), [201, 'true'])
+    assert.deepEqual(await put(closing), [200, 'true'])
+    assert.equal((await put(TEXT))[0], 409)
+    assert.equal((await open().status('whole'))?.lastSeq, 1)
+  })
+
   test('producer headers go together, and are numbers', async () => {
     const engine = open()
     const send = client({ engine })

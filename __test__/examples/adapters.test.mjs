@@ -1,7 +1,12 @@
 // The examples of the adapters, started as their first line says.
 
 import assert from 'node:assert/strict'
+import { execFile } from 'node:child_process'
 import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { findNode22 } from '../../scripts/node22.mjs'
+import { findWorkflowClient } from '../../scripts/workflow-client.mjs'
 import { startChild } from '../support/child.mjs'
 import { freePort } from '../support/free-port.mjs'
 import { startRedis } from '../support/redis-server.mjs'
@@ -72,6 +77,25 @@ test('Workflow: a step that is tried again has written once', async (t) => {
   assert.deepEqual(child.ended, { code: 0, signal: null }, child.output)
   const count = WORDS.split(' ').length
   assert.equal(child.output, `${WORDS}\n${count} chunks, done: true, streams of the run: 1\n`)
+})
+
+test('the transports of AI SDK 7: an answer survives its socket, and its response', async () => {
+  const program = findNode22()
+  assert.ok(program, 'node scripts/setup.mjs node22')
+  const client = findWorkflowClient()
+  assert.ok(client, 'node scripts/setup.mjs workflow')
+  const script = fileURLToPath(new URL('../../examples/adapters/ai-transports.mjs', import.meta.url))
+  // `node --test` sets a variable that would make the child use the test runner's protocol.
+  const { NODE_TEST_CONTEXT: _, ...inherited } = process.env
+  const none = { TIDEMARK_URL: '', REDIS_URL: '', KV_URL: '' }
+  const env = { ...inherited, ...none, PACE_MS: '10', WORKFLOW_CLIENT: client }
+  const { stdout } = await promisify(execFile)(program, [script], { env, timeout: 60_000 })
+  const [socket, run] = stdout.split('\n')
+  const [, seen, whole] =
+    /^WebSocketChatTransport: (.*)\| the socket is gone, .*: (Rivers.*)$/.exec(socket ?? '') ?? []
+  assert.equal(whole, WORDS)
+  assert.ok(seen && seen.length < WORDS.length && WORDS.startsWith(seen), stdout)
+  assert.equal(run, `WorkflowChatTransport: 2 requests, one answer: ${WORDS}`)
 })
 
 test('Durable Streams: a worker is woken by what is appended on another server', async (t) => {

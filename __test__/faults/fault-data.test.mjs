@@ -362,3 +362,20 @@ test('G1: whoever has seen what Redis has lost since is told so before a later g
   const { chunks: rest, outcome } = await failure(there.subscribe('back', { from: gap.resume }))
   assert.deepEqual([rest, outcome], [[4], 'complete'])
 })
+
+test('G5: a stream that is put back is listed again, and its end is announced', async (t) => {
+  const redis = await openRedis(t)
+  const here = openEngine(t, { url: redis.url })
+  const there = openEngine(t, { url: redis.url })
+  const producer = await here.produce('back')
+  await producer.append('one')
+  await redis.admin.cmd('FLUSHALL')
+  await producer.append('two')
+  const isListed = async () => {
+    for await (const { streamId } of there.streams()) if (streamId === 'back') return true
+  }
+  await until(isListed, { timeout: 20_000, message: 'it is listed' })
+  const isOpen = async () => (await redis.admin.cmd('ZCARD', 'tidemark:{finished}:open')) === 1
+  await until(isOpen, { timeout: 20_000, message: 'it is noted as open' })
+  await producer.complete()
+})

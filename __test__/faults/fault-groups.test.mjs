@@ -191,3 +191,36 @@ test('G1: a group is told of what it has lost, even if the answer that says so i
   const end = await deadline(again.next(), 20_000, 'the loop ends')
   assert.deepEqual([end.done, again.outcome], [true, 'complete'])
 })
+
+test('G1: a group is told once that chunks are gone, however many it had not taken yet', async (t) => {
+  const redis = await openRedis(t)
+  const engine = openEngine(t, { url: redis.url })
+  const producer = await engine.produce('sealed')
+  const sealedTo = async () => Number(await redis.admin.cmd('HGET', '{tidemark:sealed}:meta', 'y'))
+  let count = 0
+  const write = async () => {
+    await producer.append(`${++count}`)
+    return (await sealedTo()) >= 300
+  }
+  await until(write, { timeout: 20_000, message: 'the beginning is sealed' })
+  const last = await sealedTo()
+  await redis.admin.cmd('DEL', '{tidemark:sealed}:sealed')
+  await producer.append(`${++count}`)
+  const consumer = () => engine.consume('sealed', { group: 'workers', consumer: 'a' })
+  const error = await refusal(consumer().next())
+  assert.deepEqual([error?.code, error?.resume], ['ERR_GAP', `${producer.generation}.${last}`])
+  const rest = consumer()
+  for (let seq = last + 1; seq <= count; seq++) assert.equal(await take(rest), `${seq}`)
+  await producer.complete()
+  const end = await deadline(rest.next(), 20_000, 'the loop ends')
+  assert.deepEqual([end.done, rest.outcome], [true, 'complete'])
+
+  // All of it is gone: the end is what is left.
+  await redis.admin.cmd('DEL', '{tidemark:sealed}:sealed', '{tidemark:sealed}:log')
+  const others = () => engine.consume('sealed', { group: 'others', consumer: 'a' })
+  const all = await refusal(others().next())
+  assert.deepEqual([all?.code, all?.resume], ['ERR_GAP', `${producer.generation}.${count}`])
+  const nothing = others()
+  const over = await deadline(nothing.next(), 20_000, 'the loop ends')
+  assert.deepEqual([over.done, nothing.outcome], [true, 'complete'])
+})

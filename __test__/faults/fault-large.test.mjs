@@ -156,6 +156,16 @@ for (const kind of ['producer', 'log']) {
       await pieces(redis, keys, count)
       await redis.admin.cmd('DEL', ...keys)
     }
+    if (producer) {
+      // All 12 and their number are there, and the chunk does not stand yet.
+      proxy.delay(100)
+      await pieces(redis, keys, 11)
+      proxy.delay(500)
+      await pieces(redis, keys, 13)
+      const evict = `if redis.call('HGET', KEYS[1], 'q') == '0' then redis.call('DEL', KEYS[2], KEYS[3]) end`
+      await redis.admin.cmd('EVAL', evict, 3, `{${keyPrefix}:${kind}}:meta`, ...keys)
+      proxy.delay(DELAY_MS)
+    }
     await appended
     await reader.has(1)
     assert.deepEqual(digests(reader.chunks), [[1, digest(chunk)]])

@@ -153,6 +153,60 @@ test('G8: while Redis is away a reader is told so as others are, also if nothing
   await assert.rejects(engine.status('any'), { code: 'ERR_CONNECTION' })
 })
 
+/** Everything that an engine can be asked for. @type {Record<string, (engine: import('tidemark').Engine) => unknown>} */
+const questions = {
+  produce: (engine) => engine.produce('new'),
+  'take over': (engine) => engine.produce('there', { ifActive: 'takeover' }),
+  'append to a log': (engine) => engine.log('log').append(['one']),
+  'read a log': (engine) => engine.log('log').page(),
+  ack: (engine) => engine.ack('there', { consumer: 'ann', cursor: '00000000000000000000000000.0' }),
+  consume: (engine) => engine.consume('there', { group: 'workers', consumer: 'a', wait: 1 }).next(),
+  finished: (engine) => engine.finished({ group: 'workers', consumer: 'a' }).next(),
+  'dead letters': (engine) => engine.deadLetters({ streamId: 'there', group: 'workers' }).next(),
+  stop: (engine) => engine.stop('elsewhere'),
+  status: (engine) => engine.status('there'),
+  list: (engine) => engine.streams().next(),
+  delete: (engine) => engine.delete('there'),
+  'clean up': (engine) => engine.cleanup(),
+  'sample memory': (engine) => engine.sampleMemory(),
+}
+for (const position of /** @type {const} */ (['start', 'now', '00000000000000000000000000.0'])) {
+  questions[`subscribe from ${position}`] = (engine) =>
+    engine.subscribe('there', { from: position, wait: 1 }).next()
+}
+questions['subscribe as a consumer'] = (engine) =>
+  engine.subscribe('there', { consumer: 'ann', wait: 1 }).next()
+
+test('G8: whatever is asked for of a network that swallows everything, Redis cannot be reached', async (t) => {
+  const redis = await openRedis(t)
+  const proxy = await openProxy(t, redis.url)
+  const engine = openEngine(t, { url: proxy.url, connectTimeout: 1_500, commandTimeout: 1_500 })
+  const producer = await engine.produce('there')
+  await producer.append('one')
+  // Heard from a moment ago: nothing makes anybody doubt the connection.
+  await engine.status('there')
+  proxy.blackhole(true)
+  const answers = Object.entries(questions).map(async ([name, ask]) => {
+    const asked = Promise.resolve(ask(engine)).then(
+      () => 'an answer',
+      (error) => error.code,
+    )
+    return [name, await deadline(asked, 30_000, name)]
+  })
+  const expected = Object.keys(questions).map((name) => [name, 'ERR_CONNECTION'])
+  assert.deepEqual(await Promise.all(answers), expected)
+})
+
+test('a server that can be reached again, but has not answered, has not answered in time', async (t) => {
+  const redis = await openRedis(t)
+  const proxy = await openProxy(t, redis.url)
+  const engine = openEngine(t, { url: proxy.url, connectTimeout: 1_500, commandTimeout: 1_500 })
+  await engine.status('any')
+  proxy.swallow()
+  await assert.rejects(engine.status('any'), { code: 'ERR_TIMEOUT', retryable: true })
+  assert.equal(await engine.status('any'), null)
+})
+
 test('G2: flush waits until Redis has accepted what was written, however slow it is', async (t) => {
   const redis = await openRedis(t)
   const proxy = await openProxy(t, redis.url)

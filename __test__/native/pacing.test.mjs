@@ -84,6 +84,33 @@ eachStore('pacing', (store) => {
     assert.ok(each > CHUNKS / 2, `without an interval ${CHUNKS} chunks came in ${each} turns`)
   })
 
+  test('G1 what nobody reads is sent together for longer, and is there for who comes', {
+    skip: store.kind !== 'redis',
+  }, async () => {
+    const [writing, reading] = [open(), open()]
+    const producer = await writing.produce('unheard')
+    const write = async (/** @type {string} */ text) => {
+      producer.write(text)
+      await sleep(2)
+    }
+    const wanted = Array.from({ length: 4 * CHUNKS }, (_, n) => `${n}`)
+    const begin = performance.now()
+    for (const text of wanted.slice(0, 3 * CHUNKS)) await write(text)
+    await producer.flush()
+    const most = (performance.now() - begin) / 32 + 8
+    const { batches } = writing.metrics()
+    assert.ok(
+      batches <= most,
+      `${3 * CHUNKS} chunks were sent in ${batches} batches, at most ${most} are due`,
+    )
+    const subscription = reading.subscribe('unheard')
+    const got = [(await subscription.next()).value?.text()]
+    for (const text of wanted.slice(3 * CHUNKS)) await write(text)
+    await producer.complete()
+    for await (const chunk of subscription) got.push(chunk.text())
+    assert.deepEqual(got, wanted)
+  })
+
   test('neither much that is written nor what is awaited waits to be sent', async () => {
     const { reading, producer, subscription } = await following('sent at once', 0, INTERVAL_MS)
     const interval = sleep(INTERVAL_MS, 'the interval')

@@ -186,6 +186,11 @@ describe('prefixes [redis]', () => {
     assert.deepEqual(await listed(engine), ['42'])
     assert.equal((await engine.cleanup({ olderThan: 0 })).removed, 1)
     assert.equal(await engine.status('42'), null, 'what stood behind it is gone as well')
+    const channels = async () => {
+      const all = await store.redis.admin.cmd('PUBSUB', 'CHANNELS', `{${base}*:live`)
+      return all.length === 0
+    }
+    await until(channels, { timeout: 20_000, message: 'nobody listens any more, under either name' })
   })
 
   test('G10 what a server of this version makes under the other prefix is not taken for an old stream', async () => {

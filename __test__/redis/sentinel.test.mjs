@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { describe } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { cli, lines } from '../support/cli.mjs'
 import { checkWritings, connections, errorOf, openEngine, openRemote, test } from '../support/fault-scene.mjs'
 import { histories, startReaders, Writing } from '../support/fault-work.mjs'
 import { createRandom } from '../support/seed.mjs'
@@ -137,6 +138,19 @@ test('G10: what sentinels refuse is said with their addresses and without passwo
     assert.ok(error.message.includes(`cannot reach ${scene.addresses}: `), error.message)
     t.diagnostic(error.message)
   }
+  /** @param {string} rule */
+  const grant = (rule) =>
+    Promise.all(scene.sentinels.map(({ admin }) => admin.cmd('ACL', 'SETUSER', 'default', rule)))
+  await grant('-sentinel|master')
+  const { code, stdout } = await cli(['doctor', '--json'], { TIDEMARK_URL: withPassword })
+  const missing = lines(stdout).filter(({ check, status }) => check === 'rights' && status !== 'ok')
+  assert.deepEqual(
+    missing.map(({ advice }) => /^ACL SETUSER <user> (.*), on 127/.exec(advice)?.[1]),
+    ['+sentinel|master'],
+    stdout,
+  )
+  assert.equal(code, missing[0].status === 'failure' ? 1 : 0)
+  await grant('+@all')
   await Promise.all(scene.sentinels.map((sentinel) => sentinel.stop('SIGKILL')))
   assert.equal((await good.status('chat'))?.state, 'active', 'they are not needed while all is well')
   // Another database is another connection.

@@ -9,8 +9,8 @@ const PRIMARIES = 3
 const SLOTS = 16384
 /** After this silence the others consider a server dead. */
 const NODE_TIMEOUT_MS = 1_000
-/** The servers talk to each other on a port that is higher by 10,000, which no client may have either. */
-const PORT_BELOW = 22_000
+/** Below the other servers' ports: a cluster's talk to each other on one that is higher by 10,000, which nobody else is given. */
+const PORT_BELOW = 20_000
 
 /**
  * Starts it. It ends with `close()`, or with the test's process.

@@ -1,6 +1,7 @@
 // One burst: a process that writes as fast as its subject takes it, and then reads back what it has written.
 
 import { Scene } from '../lib/scene.mjs'
+import { subjectsNamed } from '../live/columns.mjs'
 import { redisBenchmark } from './redis-benchmark.mjs'
 
 /**
@@ -14,7 +15,8 @@ import { redisBenchmark } from './redis-benchmark.mjs'
 export const runBurst = (subject, burst) =>
   Scene.play(async (scene) => {
     if (subject === 'redis-benchmark') return redisBenchmark(scene, burst)
-    const writer = await scene.start(new URL('./writer.mjs', import.meta.url), { subject, ...burst })
+    const start = await scene.starter(subject, import.meta.url)
+    const writer = await start('writer', { subject, ...burst })
     const chunks = burst.streams * burst.chunks
     const watch = await scene.watch()
     const wrote = await writer.ask('write', 120_000)
@@ -47,7 +49,8 @@ export const aBurst = {
 }
 
 /** @type {Record<string, string>} */
-export const CEILING = {
+export const CEILINGS = {
+  ...subjectsNamed(['rust-client']),
   'redis-benchmark':
     "redis-benchmark's XADD of as many bytes, 64 in a pipeline on one connection: no publication, no script, no JavaScript, but an entry for each chunk",
 }

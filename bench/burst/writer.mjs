@@ -3,14 +3,14 @@
 import { Cpu, now } from '../lib/measure.mjs'
 import { deltas } from '../lib/payload.mjs'
 import { answerWords, task } from '../lib/worker.mjs'
-import { subjectNamed } from '../subjects/index.mjs'
+import { connectTo, subjectNamed } from '../subjects/index.mjs'
 
 const WARM_UP = 4_000
 
 const given = /** @type {import('./run.mjs').Burst & { subject: string, url: string }} */ (task())
 const events = /** @type {any[]} */ (deltas(given.bytes))
-const { connect, usesRedis } = subjectNamed(given.subject)
-const client = await connect(given.url)
+const { usesRedis } = subjectNamed(given.subject)
+const client = await connectTo(given.subject, given.url)
 const turn = () => new Promise((resolve) => setImmediate(resolve))
 
 /** @param {import('../subjects/index.mjs').Writer} writer @param {number} chunks @param {number} first @param {boolean} inTurns */

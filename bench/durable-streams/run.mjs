@@ -1,5 +1,8 @@
 // `node bench/durable-streams/run.mjs`, after a build: `tidemark serve` against the protocol's reference server, each as a process of its own, over
 // HTTP: appends, catching up, live fan-out by long poll and by server-sent events, and what a subscriber holds. Interleaved rounds.
+//
+// ROUNDS=3 SECONDS=3; SUBJECTS='tidemark,reference': those whose names begin so; PARTS='appends,longPoll': those of PARTS below;
+// OTHER=<folder>: another built checkout as a subject too; CPU_PROF=<folder>: profiles of the servers that are of Node.js.
 
 import { spawn, spawnSync } from 'node:child_process'
 import { once, setMaxListeners } from 'node:events'
@@ -27,6 +30,8 @@ const READERS = 100
 const APPENDS_A_SECOND = 50
 const SUBSCRIBERS = 1000
 const JSON_TYPE = { 'Content-Type': 'application/json' }
+const SERVE = ['serve', '--port', '0', '--json']
+const PROFILE = process.env.CPU_PROF ? ['--cpu-prof', '--cpu-prof-dir', process.env.CPU_PROF] : []
 /** A delta of a model in its envelope, with the time at which it was sent. */
 const message = () =>
   JSON.stringify({
@@ -47,15 +52,20 @@ const crate = process.env.DURABLE_STREAMS_SERVER ?? 'durable-streams-server'
 
 /** @type {Record<string, (given: { redis: string, folder: string }) => Command | Promise<Command>>} */
 const subjects = {
+  ...(process.env.OTHER && {
+    'other, memory': () => node(join(process.env.OTHER ?? '', 'dist/cli/main.js'), ...SERVE),
+    'other, Redis': ({ redis }) =>
+      node(join(process.env.OTHER ?? '', 'dist/cli/main.js'), ...SERVE, '--url', redis),
+  }),
   'reference, memory': () => node(reference),
-  'tidemark, memory': () => node(serve, 'serve', '--port', '0', '--json'),
-  'tidemark, Redis': ({ redis }) => node(serve, 'serve', '--port', '0', '--json', '--url', redis),
+  'tidemark, memory': () => node(serve, ...SERVE),
+  'tidemark, Redis': ({ redis }) => node(serve, ...SERVE, '--url', redis),
   'crate, files': ({ folder }) => ofCrate(folder, 'memory'),
   'crate, files, synced': ({ folder }) => ofCrate(folder, 'wal'),
 }
 
 /** @param {string[]} args @returns {Command} */
-const node = (...args) => ({ command: process.execPath, args })
+const node = (...args) => ({ command: process.execPath, args: [...PROFILE, ...args] })
 
 /** @param {string} folder @param {string} durability */
 async function ofCrate(folder, durability) {
@@ -84,8 +94,13 @@ async function start({ command, args, port }) {
       const status = await readFile(`/proc/${child.pid}/status`, 'utf8')
       return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024
     },
+    async cpu() {
+      const [, times = ''] = (await readFile(`/proc/${child.pid}/stat`, 'utf8')).split(') ')
+      const [user, system] = times.split(' ').slice(11, 13).map(Number)
+      return 10_000 * ((user ?? 0) + (system ?? 0))
+    },
     async stop() {
-      child.kill('SIGKILL')
+      child.kill(PROFILE.length > 0 ? 'SIGTERM' : 'SIGKILL')
       await once(child, 'exit')
     },
   }
@@ -128,11 +143,12 @@ const quantile = (values, part) =>
 /** @typedef {Awaited<ReturnType<typeof start>>} Server */
 
 /** @param {Server} server */
-async function appends({ at }) {
+async function appends({ at, cpu }) {
   const ids = Array.from({ length: STREAMS }, (_, index) => `append-${index}`)
   for (const id of ids) await ask(at(id), { method: 'PUT', headers: JSON_TYPE })
   /** @type {number[]} */
   const times = []
+  const before = await cpu()
   const end = performance.now() + SECONDS * 1000
   const write = async (/** @type {number} */ writer) => {
     while (performance.now() < end) {
@@ -147,7 +163,11 @@ async function appends({ at }) {
     }
   }
   await Promise.all(Array.from({ length: WRITERS }, (_, writer) => write(writer)))
-  return { 'appends/s': times.length / SECONDS, 'append p99 ms': quantile(times, 0.99) }
+  return {
+    'appends/s': times.length / SECONDS,
+    'append p99 ms': quantile(times, 0.99),
+    'CPU µs an append': ((await cpu()) - before) / times.length,
+  }
 }
 
 /** @param {Server} server */
@@ -244,6 +264,16 @@ async function memory({ at, rss }) {
   return { 'KiB a subscriber': ((after - before) * 1024) / SUBSCRIBERS }
 }
 
+/** @type {Record<string, (server: Server) => Promise<Record<string, number>>>} */
+const PARTS = {
+  appends,
+  catchUp,
+  longPoll: (server) => fanOut(server, 'long-poll'),
+  sse: (server) => fanOut(server, 'sse'),
+  memory,
+}
+const parts = process.env.PARTS?.split(',') ?? Object.keys(PARTS)
+
 await runMain(async () => {
   const hasReference = (() => {
     try {
@@ -256,7 +286,10 @@ await runMain(async () => {
   if (!hasReference) say('without the reference server: @durable-streams/server is not installed')
   if (!hasCrate) say('without the server of the crate durable-streams: there is no durable-streams-server')
   const names = Object.keys(subjects).filter(
-    (name) => (hasReference || !name.startsWith('reference')) && (hasCrate || !name.startsWith('crate')),
+    (name) =>
+      (hasReference || !name.startsWith('reference')) &&
+      (hasCrate || !name.startsWith('crate')) &&
+      (process.env.SUBJECTS ?? '').split(',').some((wanted) => name.startsWith(wanted.trim())),
   )
   /** @type {Map<string, Record<string, number>[]>} */
   const results = new Map(names.map((name) => [name, []]))
@@ -268,13 +301,9 @@ await runMain(async () => {
       if (!command) throw new Error(`no subject ${name}`)
       const server = await start(command)
       try {
-        const result = {
-          ...(await appends(server)),
-          ...(await catchUp(server)),
-          ...(await fanOut(server, 'long-poll')),
-          ...(await fanOut(server, 'sse')),
-          ...(await memory(server)),
-        }
+        /** @type {Record<string, number>} */
+        const result = {}
+        for (const part of parts) Object.assign(result, await PARTS[part]?.(server))
         results.get(name)?.push(result)
         say(`round ${round + 1}, ${name}: ${JSON.stringify(result)}`)
       } finally {

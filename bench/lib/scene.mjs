@@ -1,11 +1,13 @@
 // What a run takes place in: a new Redis server, and new processes.
 
 import { startRedis } from '../../__test__/support/redis-server.mjs'
+import { subjectNamed } from '../subjects/index.mjs'
 import { Cpus } from './measure.mjs'
+import { Program } from './program.mjs'
 import { Worker } from './worker.mjs'
 
 export class Scene {
-  /** @type {Worker[]} */
+  /** @type {(Worker | Program)[]} */
   #workers = []
 
   /**
@@ -35,7 +37,23 @@ export class Scene {
    * @param {URL} script @param {object} task @param {number} [ms] the deadline
    */
   async start(script, task, ms) {
-    const worker = new Worker(script, { url: this.url, ...task })
+    return this.#ready(new Worker(script, { url: this.url, ...task }), ms)
+  }
+
+  /**
+   * What starts a subject's processes: scripts beside `base` that are called so, or a program that is told its part.
+   * @param {string} subject @param {string} base
+   * @returns {Promise<(part: string, task: object, ms?: number) => Promise<Worker | Program>>}
+   */
+  async starter(subject, base) {
+    const path = await subjectNamed(subject).program?.()
+    return path === undefined
+      ? (part, task, ms) => this.start(new URL(`./${part}.mjs`, base), task, ms)
+      : (part, task, ms) => this.#ready(new Program(path, part, { url: this.url, ...task }), ms)
+  }
+
+  /** @template {Worker | Program} T @param {T} worker @param {number} [ms] */
+  async #ready(worker, ms) {
     this.#workers.push(worker)
     worker.said = await worker.answer(ms)
     return worker

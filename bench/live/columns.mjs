@@ -7,8 +7,8 @@ import { subjects } from '../subjects/index.mjs'
 
 /** Those that keep in Redis what they publish, by which aims are judged: the two hand-made ones, and one on a thread of its own. */
 const PEERS = ['handmade-ioredis', 'handmade-ioredis-batch', 'handmade-worker']
-/** With the package of npm, which keeps nothing there, for comparison. */
-const LIVE_SUBJECTS = ['floor', ...PEERS, 'resumable-stream', 'tidemark']
+/** With the package of npm, which keeps nothing there, and the ceiling, for comparison. */
+const LIVE_SUBJECTS = ['floor', ...PEERS, 'resumable-stream', 'rust-client', 'tidemark']
 
 /** Subjects with what they are. @param {string[]} names */
 export const subjectsNamed = (names) =>

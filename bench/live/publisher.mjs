@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Cpu, now } from '../lib/measure.mjs'
 import { timedDelta } from '../lib/payload.mjs'
 import { answerWords, task } from '../lib/worker.mjs'
-import { subjectNamed } from '../subjects/index.mjs'
+import { connectTo } from '../subjects/index.mjs'
 import * as load from './load.mjs'
 
 /** A stream's writer with a queue: while its subject has no room, chunks wait here, and the wait counts as latency. */
@@ -53,7 +53,7 @@ const AT_ONCE = 64
 
 const given = /** @type {load.Task} */ (task())
 const { streams, perTurn, turnMs, history = 0 } = given
-const client = await subjectNamed(given.subject).connect(given.url)
+const client = await connectTo(given.subject, given.url)
 /** @type {QueuedWriter[]} */
 const writers = []
 await forEachStream(async (index) => {

@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { until } from '../../__test__/support/wait.mjs'
 import { Cpu, Latencies, now } from '../lib/measure.mjs'
 import { answerWords, task } from '../lib/worker.mjs'
-import { subjectNamed } from '../subjects/index.mjs'
+import { connectTo, subjectNamed } from '../subjects/index.mjs'
 import * as load from './load.mjs'
 
 const REST_MS = 250
@@ -58,8 +58,8 @@ const beginMeasuring = () => ({ cpu: new Cpu(), received: Reader.received, time:
 
 const given = /** @type {load.Task} */ (task())
 const { history = 0 } = given
-const { usesRedis, connect } = subjectNamed(given.subject)
-const client = await connect(given.url)
+const { usesRedis } = subjectNamed(given.subject)
+const client = await connectTo(given.subject, given.url)
 /** @type {Set<string>} */
 const errors = new Set()
 const began = now()

@@ -16,6 +16,7 @@ const END_MS = 240_000
 export const runLive = (subject, load) =>
   Scene.play(async (scene) => {
     const { usesRedis } = subjectNamed(subject)
+    const start = await scene.starter(subject, import.meta.url)
     const { redis } = scene
     const delayed =
       load.delayMs !== undefined
@@ -23,9 +24,9 @@ export const runLive = (subject, load) =>
         : undefined
     const task = { subject, ...load, ...(delayed && { url: delayed.said }) }
     const own = await scene.connections()
-    const publisher = await scene.start(new URL('./publisher.mjs', import.meta.url), task, START_MS)
+    const publisher = await start('publisher', task, START_MS)
     const publisherConnections = (await scene.connections()) - own
-    const reader = await scene.start(new URL('./reader.mjs', import.meta.url), task, START_MS)
+    const reader = await start('reader', task, START_MS)
     if (usesRedis) {
       const areThere = async () => (await redis.admin.channels()).length >= load.streams
       await until(areThere, {

@@ -3,7 +3,7 @@
 import { Cpu, now } from '../lib/measure.mjs'
 import { median } from '../lib/statistics.mjs'
 import { answerWords, task } from '../lib/worker.mjs'
-import { subjectNamed } from '../subjects/index.mjs'
+import { connectTo } from '../subjects/index.mjs'
 
 /** Replays before the measurement: a server that serves readers has run this code before. */
 const WARM_UPS = 3
@@ -15,7 +15,7 @@ const { subject, url, chunks, readers, way } = task()
 let read
 
 if (way === 'objects') {
-  const client = await subjectNamed(subject).connect(url)
+  const client = await connectTo(subject, url)
   read = (on) => client.consume(ID, () => on(1))
 } else {
   const { createEngine } = await import('tidemark')

@@ -1,4 +1,4 @@
-import { aBurst, BURST_PEERS, CEILING, runBurst } from '../burst/run.mjs'
+import { aBurst, BURST_PEERS, CEILINGS, runBurst } from '../burst/run.mjs'
 import { subjectsNamed } from '../live/columns.mjs'
 
 /** @param {number} bytes @returns {import('./index.mjs').Scenario} */
@@ -6,7 +6,7 @@ const ofBytes = (bytes) => ({
   ...aBurst,
   title: `Burst, one stream, ${bytes} bytes`,
   what: `200,000 chunks of ${bytes} bytes of JSON, written to one stream as fast as it takes them, until all of them are stored. A quick run has 5,000.`,
-  subjects: { ...subjectsNamed(['floor', ...BURST_PEERS, 'tidemark']), ...CEILING },
+  subjects: { ...subjectsNamed(['floor', ...BURST_PEERS, 'tidemark']), ...CEILINGS },
   peers: BURST_PEERS,
   aims: [{ what: 'chunks a second', of: ({ rate }) => rate, atLeast: 1.2 }],
   run: ({ subject, isQuick }) => runBurst(subject, { streams: 1, chunks: isQuick ? 5_000 : 200_000, bytes }),

@@ -13,7 +13,11 @@
  *   event is the caller's, who changes it afterwards
  * @property {() => Promise<void>} end settles when everything is written
  *
- * @typedef {{ note: string, usesRedis: boolean, connect: (url: string) => Promise<Client> }} Subject
+ * @typedef {object} Subject
+ * @property {string} note
+ * @property {boolean} usesRedis
+ * @property {(url: string) => Promise<Client>} [connect]
+ * @property {() => Promise<string>} [program] instead of it: the path of a program that plays the parts of all processes
  */
 
 /** @type {Record<string, Subject>} */
@@ -43,6 +47,11 @@ export const subjects = {
     usesRedis: true,
     connect: async (url) => (await import('./resumable-stream.mjs')).connect(url),
   },
+  'rust-client': {
+    note: 'a ceiling: a plain client in Rust that does what the hand-made ones do, without JavaScript',
+    usesRedis: true,
+    program: async () => (await import('./rust-client.mjs')).rustClient(),
+  },
   tidemark: {
     note: 'this package',
     usesRedis: true,
@@ -55,4 +64,11 @@ export function subjectNamed(name) {
   const subject = subjects[name]
   if (!subject) throw new Error(`no subject ${name}; there are ${Object.keys(subjects).join(', ')}`)
   return subject
+}
+
+/** A process' view of a subject. @param {string} name @param {string} url @returns {Promise<Client>} */
+export function connectTo(name, url) {
+  const { connect } = subjectNamed(name)
+  if (!connect) throw new Error(`${name} is a program of its own`)
+  return connect(url)
 }

@@ -8,8 +8,8 @@ use ulid::Ulid;
 use super::{
     json,
     shared::{
-        AGAIN, ASK, BYTES, CHUNK_COST, DATA, END, GENERATION, HEADER, IDLE, LARGE, LARGES, LOG, MORE,
-        PRODUCER, REPLY, SETTLED, STATE, WARNING, WORDS,
+        ASK, BYTES, CHUNK_COST, DATA, END, GENERATION, HEADER, IDLE, LARGE, LARGES, LOG, MORE, PRODUCER,
+        REPLY, SETTLED, STATE, WARNING, WORDS,
     },
 };
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
         Engine,
         events::{Event, Handle},
         large::Large,
-        sink::{Sink, Waits},
+        sink::{MOST_TOGETHER, Sink, Waits},
     },
     model::{
         ending::End,
@@ -26,8 +26,9 @@ use crate::{
     },
 };
 
-/// The largest record that is written in one piece: the acknowledgements of one batch of 512 chunks.
-const LARGEST_RECORD: usize = 2 * 512 + 8;
+/// The largest record that is written in one piece: the acknowledgements of one batch of 512 chunks, or a frame of no more than 512 for as
+/// many readers.
+const LARGEST_RECORD: usize = MOST_TOGETHER + 512 + 8;
 /// A drain stops here, so that JavaScript gets to its other work.
 const MAX_PAYLOAD: usize = 256 * 1024;
 
@@ -73,7 +74,10 @@ impl Ready {
         let records = &mut self.records;
         records.close();
         let mut flags = 0;
-        if more {
+        if more && !records.bytes.is_empty() {
+            // The engine's thread writes the events that follow, while JavaScript sends these.
+            engine.wake();
+        } else if more {
             flags |= MORE;
         }
         if !records.bytes.is_empty() {
@@ -91,7 +95,6 @@ impl Ready {
             *to = *from;
         }
         records.words.truncate(HEADER as usize);
-        records.last_text = 0..0;
         let text = make(&records.text);
         // Their memory serves the next drain.
         records.text.clear();
@@ -106,7 +109,8 @@ impl Ready {
 
 /// A DATA record that further chunks can join.
 struct OpenRecord {
-    subscription: Handle,
+    /// Where its subscriptions are.
+    subscriptions: Range<usize>,
     next: u64,
     count_at: usize,
 }
@@ -120,9 +124,6 @@ struct OpenPiece {
 struct Records {
     words: Vec<u32>,
     text: String,
-    /// Where the last chunk of text is in it, and its length in UTF-16.
-    last_text: Range<usize>,
-    last_units: u32,
     bytes: Vec<u8>,
     larges: Vec<Arc<Large>>,
     open: Option<OpenRecord>,
@@ -134,8 +135,6 @@ impl Records {
         Self {
             words: vec![0; HEADER as usize],
             text: String::new(),
-            last_text: 0..0,
-            last_units: 0,
             bytes: Vec::new(),
             larges: Vec::new(),
             open: None,
@@ -164,9 +163,16 @@ impl Records {
         utf16_units(text)
     }
 
-    /// Whether the last chunk of text was the same: several readers of a stream get it one after the other.
-    fn is_last(&self, text: &str) -> bool {
-        !text.is_empty() && self.text.get(self.last_text.clone()) == Some(text)
+    /// Begins a DATA record of so many chunks, and returns where its subscriptions are.
+    fn begin(&mut self, subscriptions: &[Handle], seq: u64, count: u32) -> Range<usize> {
+        self.push(DATA);
+        self.push(word(subscriptions.len()));
+        let at = self.words.len();
+        self.words.extend_from_slice(subscriptions);
+        let end = self.words.len();
+        self.push_seq(seq);
+        self.push(count);
+        at..end
     }
 
     /// The next chunk begins a new record.
@@ -203,50 +209,35 @@ impl Sink for Records {
         self.push(units);
     }
 
-    fn chunk(&mut self, subscription: Handle, seq: u64, chunk: Chunk<'_>) -> u64 {
+    fn chunk(&mut self, subscriptions: &[Handle], seq: u64, chunk: Chunk<'_>) -> u64 {
         self.open_piece = None;
-        let open = self
-            .open
-            .take()
-            .filter(|open| open.subscription == subscription && open.next == seq);
-        let is_first = open.is_none();
-        let count_at = if let Some(open) = open {
-            open.count_at
-        } else {
-            self.push(DATA);
-            self.push(subscription);
-            self.push_seq(seq);
-            self.push(0);
-            self.words.len() - 1
-        };
+        let open = self.open.take().filter(|open| {
+            open.next == seq && self.words.get(open.subscriptions.clone()) == Some(subscriptions)
+        });
+        let mut open = open.unwrap_or_else(|| OpenRecord {
+            subscriptions: self.begin(subscriptions, seq, 0),
+            next: seq,
+            count_at: self.words.len() - 1,
+        });
         // Checked when the frame was decoded or made; a chunk that is no text after all is handed over as bytes.
         let text = (chunk.kind == Kind::Text)
             .then(|| std::str::from_utf8(chunk.data).ok())
             .flatten();
         let length = if let Some(text) = text {
-            if is_first && self.is_last(text) {
-                self.push(AGAIN);
-            } else {
-                let at = self.text.len();
-                self.last_units = self.push_text(text);
-                self.last_text = at..self.text.len();
-                self.push(self.last_units << 1 | 1);
-            }
-            self.last_units
+            let units = self.push_text(text);
+            self.push(units << 1 | 1);
+            units
         } else {
             self.bytes.extend_from_slice(chunk.data);
             let length = word(chunk.data.len());
             self.push(length << 1);
             length
         };
-        if let Some(count) = self.words.get_mut(count_at) {
+        if let Some(count) = self.words.get_mut(open.count_at) {
             *count += 1;
         }
-        self.open = Some(OpenRecord {
-            subscription,
-            next: seq + 1,
-            count_at,
-        });
+        open.next = seq + 1;
+        self.open = Some(open);
         u64::from(CHUNK_COST) + u64::from(length)
     }
 
@@ -280,10 +271,7 @@ impl Sink for Records {
             .take()
             .filter(|open| open.subscription == subscription);
         let open = open.unwrap_or_else(|| {
-            self.push(DATA);
-            self.push(subscription);
-            self.push_seq(0);
-            self.push(1);
+            self.begin(&[subscription], 0, 1);
             self.push(0);
             OpenPiece {
                 subscription,

@@ -17,7 +17,6 @@ shared! {
     ACK_COST = producer::ACK_COST;
     WORDS = 4096;
     HEADER = 2;
-    AGAIN = u32::MAX;
 
     MORE = 1;
     BYTES = 2;

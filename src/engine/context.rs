@@ -14,7 +14,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{events::Handle, large::Larges, metrics::Metrics, outbox::Outbox};
+use super::{events::Handle, large::Larges, metrics::Metrics, outbox::Outbox, produce::rate::Rate};
 use crate::{
     Config, Error, Result,
     legacy::Predecessor,
@@ -36,6 +36,7 @@ pub struct Context {
     pub(super) outbox: Arc<Outbox>,
     pub(super) metrics: Metrics,
     pub(super) larges: Larges,
+    rate: Rate,
     /// Held by the announcements under way.
     pub(super) announcing: RwLock<()>,
     next_handle: AtomicU32,
@@ -54,6 +55,7 @@ impl Context {
             outbox: Arc::new(outbox),
             metrics: Metrics::default(),
             larges: Larges::default(),
+            rate: Rate::default(),
             announcing: RwLock::default(),
             next_handle: AtomicU32::new(1),
             reads: Semaphore::new(CONCURRENT_READS),
@@ -96,6 +98,10 @@ impl Context {
 
     pub(super) fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    pub(super) fn rate(&self) -> &Rate {
+        &self.rate
     }
 
     pub(super) fn reads(&self) -> &Semaphore {

@@ -44,7 +44,7 @@ use metrics::{
     counted::Counted,
     snapshot::{Now, Snapshot},
 };
-use outbox::Outbox;
+use outbox::{Outbox, Ready};
 use read::{acks, hubs, subscription::Pulled};
 use registry::Registry;
 use runtime::internal;
@@ -91,7 +91,7 @@ impl Engine {
         let tasks = vec![
             context.spawn(Arc::clone(&context.outbox).run()),
             context.spawn(Arc::clone(&context.outbox).rest()),
-            context.spawn(Arc::clone(&registry.pump).run()),
+            context.spawn(registry.pumps.run()),
             context.spawn(upkeep::renew_leases(Arc::downgrade(&registry))),
             context.spawn(upkeep::vouch(Arc::downgrade(&registry))),
             context.spawn(upkeep::find_changed(Arc::downgrade(&registry))),
@@ -214,6 +214,11 @@ impl Engine {
         !self.context.outbox.is_empty()
     }
 
+    /// Causes another wake, for what a drain has left.
+    pub fn wake(&self) {
+        self.context.outbox.signal();
+    }
+
     /// Puts everything that is ready into a sink that the host gets with its next drain.
     pub fn gather(&self, sink: &mut dyn Sink, waits: &mut Waits) {
         let outbox = &self.context.outbox;
@@ -223,27 +228,32 @@ impl Engine {
             sink.event(event);
         }
         while !sink.is_full() {
-            let Some((handle, since)) = outbox.pop_ready() else {
+            let Some((who, since)) = outbox.pop_ready() else {
                 break;
             };
-            let subscription = lock(&self.registry.subscriptions).get(&handle).cloned();
-            let Some(subscription) = subscription else {
-                continue;
-            };
             let before = sink.chunks();
-            let pulled = subscription.pull(&mut sink);
+            let pulled = self.pull(&who, &mut sink);
             if sink.chunks() > before {
                 waits.push(since);
             }
-            match pulled {
-                Pulled::Dry => {}
-                Pulled::Full => {
-                    outbox.push_unfinished(handle, since);
-                    break;
-                }
-                Pulled::Over => self.registry.forget_subscription(handle),
+            if pulled == Pulled::Full {
+                outbox.push_unfinished(who, since);
+                break;
             }
         }
+    }
+
+    fn pull(&self, who: &Ready, sink: &mut dyn Sink) -> Pulled {
+        let handle = match who {
+            Ready::Hub(hub) => return hub.pull(sink),
+            Ready::Reader(handle) => *handle,
+        };
+        let subscription = lock(&self.registry.subscriptions).get(&handle).cloned();
+        let pulled = subscription.map_or(Pulled::Dry, |subscription| subscription.pull(sink));
+        if pulled == Pulled::Over {
+            self.registry.forget_subscription(handle);
+        }
+        pulled
     }
 
     /// Whether every chunk that crossed has been accepted or refused.

@@ -18,7 +18,10 @@ use tokio::{
     time::{Instant, sleep, timeout_at},
 };
 
-use super::events::{Event, Handle};
+use super::{
+    events::{Event, Handle},
+    read::hub::Hub,
+};
 use crate::util::{log::LogSink, sync::lock, turn::ready_ones_first};
 
 /// How long after the last chunk was accepted the host learns that nothing keeps its process alive. Without this delay, steady
@@ -28,7 +31,7 @@ const REST: Duration = Duration::from_millis(100);
 /// The most lines of the log that wait for the host. A host that is too slow is told how many it has missed.
 const MOST_LINES: usize = 1000;
 
-/// Bytes for readers that are worth a separate wake: half of a reader's credit.
+/// Bytes of streams that are worth a separate wake: half of a reader's credit.
 const ENOUGH: usize = 32 * 1024;
 
 /// Collects events until the host drains them. At most one wake is in flight.
@@ -41,7 +44,7 @@ pub struct Outbox {
     /// The wake in flight is not to be held back.
     is_urgent: AtomicBool,
     hurry: Notify,
-    /// Bytes for readers since the last drain.
+    /// Bytes of streams that are read here, since the last drain.
     gathered: AtomicUsize,
     settled: Notify,
     queues: Mutex<Queues>,
@@ -49,11 +52,19 @@ pub struct Outbox {
     unsettled: AtomicUsize,
 }
 
+/// Who has something to deliver.
+pub enum Ready {
+    /// A subscription, for itself.
+    Reader(Handle),
+    /// A hub, for its readers.
+    Hub(Arc<Hub>),
+}
+
 #[derive(Default)]
 struct Queues {
     events: VecDeque<Event>,
     /// Since when each has something.
-    ready: VecDeque<(Handle, Instant)>,
+    ready: VecDeque<(Ready, Instant)>,
     /// Lines of the log among the events, and those that have been left out.
     lines: usize,
     missed: u64,
@@ -117,16 +128,16 @@ impl Outbox {
         self.signal();
     }
 
-    /// Adds a subscription that has something to deliver. A drain follows [soon](Self::gather), or at [once](Self::signal),
+    /// Adds somebody who has something to deliver. A drain follows [soon](Self::gather), or at [once](Self::signal),
     /// as the caller says next.
-    pub fn push_ready(&self, subscription: Handle) {
+    pub fn push_ready(&self, who: Ready) {
         let now = Instant::now();
-        lock(&self.queues).ready.push_back((subscription, now));
+        lock(&self.queues).ready.push_back((who, now));
     }
 
-    /// Puts back a subscription that could not deliver everything.
-    pub fn push_unfinished(&self, subscription: Handle, since: Instant) {
-        lock(&self.queues).ready.push_front((subscription, since));
+    /// Puts back who could not deliver everything.
+    pub fn push_unfinished(&self, who: Ready, since: Instant) {
+        lock(&self.queues).ready.push_front((who, since));
     }
 
     /// Makes sure that a drain follows, at once.
@@ -140,7 +151,7 @@ impl Outbox {
         }
     }
 
-    /// Makes sure that a drain follows soon, because a subscription has this many more bytes to deliver.
+    /// Makes sure that a drain follows soon, because a stream's readers have this many more bytes to be delivered.
     pub fn gather(&self, bytes: usize) {
         if self.gathered.fetch_add(bytes, Ordering::AcqRel) + bytes >= ENOUGH {
             self.signal();
@@ -166,8 +177,8 @@ impl Outbox {
         event
     }
 
-    /// The next subscription that has something to deliver, and since when.
-    pub fn pop_ready(&self) -> Option<(Handle, Instant)> {
+    /// The next one who has something to deliver, and since when.
+    pub fn pop_ready(&self) -> Option<(Ready, Instant)> {
         lock(&self.queues).ready.pop_front()
     }
 
@@ -176,7 +187,7 @@ impl Outbox {
         self.len() == 0
     }
 
-    /// How much is left to drain: events, and subscriptions that have something to deliver.
+    /// How much is left to drain: events, and those who have something to deliver.
     pub fn len(&self) -> usize {
         let queues = lock(&self.queues);
         queues.events.len() + queues.ready.len()

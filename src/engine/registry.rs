@@ -17,13 +17,8 @@ use super::{
     events::Handle,
     groups::consumption::Consumption,
     logs::Lines,
-    produce::{producer::Producer, producers::Producers, pump::Pump},
-    read::{
-        acks::Acks,
-        hub::{Follower, Hub},
-        hubs::Hubs,
-        subscription::Subscription,
-    },
+    produce::{producer::Producer, producers::Producers, pump::Pumps},
+    read::{acks::Acks, follower::Follower, hub::Hub, hubs::Hubs, subscription::Subscription},
 };
 use crate::{
     Error, Result, StreamId,
@@ -40,7 +35,7 @@ pub(super) struct Registry {
     pub(super) producers: Mutex<Producers>,
     /// Messages for generations that no producer here has, the latest last: a stop may overtake the answer to a start.
     pub(super) early: Mutex<VecDeque<(StreamId, ControlMessage)>>,
-    pub(super) pump: Arc<Pump>,
+    pub(super) pumps: Pumps,
     /// Somebody may believe that this engine is dead.
     pub(super) doubted: Arc<Notify>,
     pub(super) acks: Arc<Acks>,
@@ -55,14 +50,14 @@ pub(super) struct Registry {
 
 impl Registry {
     pub(super) fn new(context: Arc<Context>) -> Self {
-        let pump = Arc::new(Pump::new(context.config.write_interval()));
+        let pumps = Pumps::new(context.config.write_interval());
         Self {
+            hubs: Arc::new(Hubs::new(&context.outbox)),
             context,
-            hubs: Arc::default(),
             subscriptions: Mutex::default(),
             producers: Mutex::default(),
             early: Mutex::default(),
-            pump,
+            pumps,
             doubted: Arc::default(),
             acks: Arc::default(),
             lines: Lines::default(),

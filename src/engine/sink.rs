@@ -11,14 +11,17 @@ use super::{
 };
 use crate::model::{ending::End, frame::Chunk};
 
+/// The most subscriptions that are given a chunk in one.
+pub const MOST_TOGETHER: usize = 512;
+
 /// Takes events, in the host's own form.
 pub trait Sink {
     /// Whether there is no room for another chunk or event.
     fn is_full(&self) -> bool;
     /// The generation of the subscription's following chunks.
     fn generation(&mut self, subscription: Handle, generation: Ulid);
-    /// A chunk; returns its cost in the subscription's credit.
-    fn chunk(&mut self, subscription: Handle, seq: u64, chunk: Chunk<'_>) -> u64;
+    /// A chunk for each of these subscriptions, [`MOST_TOGETHER`] at most; returns its cost in the credit of each.
+    fn chunk(&mut self, subscriptions: &[Handle], seq: u64, chunk: Chunk<'_>) -> u64;
     /// A large chunk; returns its cost in the subscription's credit.
     fn large(&mut self, subscription: Handle, seq: u64, large: Arc<Large>) -> u64;
     /// A piece of the subscription's event stream, appended by `write`; returns its cost in the credit. `chunk` is

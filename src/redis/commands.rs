@@ -242,12 +242,20 @@ impl Commands {
         let is_silent = self.pulse.is_silent();
         let up = (serial, connection.clone());
         let exchange = self.exchange(up, operation, first, command, timeouts.command);
-        if !is_silent {
-            return exchange.await;
-        }
-        tokio::select! {
-            answer = exchange => answer,
-            error = self.disproof(serial, connection) => Err(error),
+        let answer = if is_silent {
+            tokio::select! {
+                answer = exchange => answer,
+                error = self.disproof(serial, connection) => Err(error),
+            }
+        } else {
+            exchange.await
+        };
+        match answer {
+            // Whether the server is slow or cannot be reached, the next connection shows.
+            Err(late @ Error::Timeout { .. }) => {
+                Err(self.link.connection(timeouts.connect).await.err().unwrap_or(late))
+            }
+            answer => answer,
         }
     }
 

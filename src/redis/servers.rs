@@ -114,6 +114,11 @@ impl Servers {
         }
     }
 
+    /// Whether the reply to a `PUBLISH` counts all who receive the message: one of a cluster counts only its own.
+    pub fn counts_receivers(&self) -> bool {
+        matches!(self, Self::One { hides_slots, .. } if !hides_slots.load(Ordering::Relaxed))
+    }
+
     /// Waits until commands can be sent.
     pub async fn connect(&self, timeouts: Timeouts) -> Result<()> {
         match self {

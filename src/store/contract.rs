@@ -158,8 +158,9 @@ pub trait Listener: Send + Sync + 'static {
 
 /// Where chunks are kept. See the module for the model.
 ///
-/// Errors: [`crate::Error::Connection`] (within the connect timeout), [`crate::Error::Timeout`],
-/// [`crate::Error::Store`], [`crate::Error::Closed`]; further ones are named at the operation. A store does not
+/// Errors: [`crate::Error::Connection`] (within the connect timeout, after the one for commands if it was lost without notice),
+/// [`crate::Error::Timeout`] (it can be reached, but there was no answer in time), [`crate::Error::Store`],
+/// [`crate::Error::Closed`]; further ones are named at the operation. A store does not
 /// retry: the engine does, since it knows what is safe to repeat (everything here is).
 pub trait Store: Send + Sync + 'static {
     /// Connects, if there is something to connect to. Every other operation does so by itself.

@@ -97,7 +97,8 @@ pub struct Take {
     pub max_deliveries: u64,
     /// Takes first the items after this one that the consumer itself holds already; others only when there are none.
     pub own: Option<ItemId>,
-    /// The loss that an answer has told of, see [`Taken::lost`].
+    /// Up to here the consumer knows that everything is lost, because an answer has said so ([`Taken::lost`]) or because the chunks
+    /// cannot be found: the group continues after it.
     pub told: Option<Cursor>,
     /// Who asks.
     pub owner: OwnerCheck,

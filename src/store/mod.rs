@@ -7,6 +7,7 @@ pub mod contract;
 mod doubt;
 pub mod forks;
 pub mod groups;
+mod inflated;
 mod log_config;
 pub mod logs;
 pub mod memory;

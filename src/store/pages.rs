@@ -2,11 +2,8 @@
 
 use bytes::Bytes;
 
-use super::Page;
-use crate::{
-    Error, Result, StreamId,
-    model::frame::{Frame, inflates_to},
-};
+use super::{Page, inflated};
+use crate::{Error, Result, StreamId, model::frame::inflates_to};
 
 /// Inflating more than this is left to another thread, and so is looking through many times as much.
 const INLINE_BYTES: usize = 32 * 1024;
@@ -28,10 +25,10 @@ impl RawPage {
 
     /// The page. A frame that cannot be decoded ends it there; as the first one it is the reader's error.
     pub async fn decode(self, stream: &StreamId) -> Result<Page> {
-        let work = self
-            .kept
-            .iter()
-            .map(|(_, bytes)| inflates_to(bytes) + bytes.len() / 16);
+        let work = self.kept.iter().map(|(last, bytes)| {
+            let is_at_hand = inflated::is_at_hand(*last, bytes);
+            bytes.len() / 16 + if is_at_hand { 0 } else { inflates_to(bytes) }
+        });
         if work.sum::<usize>() <= INLINE_BYTES {
             return self.decode_here(stream);
         }
@@ -48,7 +45,7 @@ impl RawPage {
         let mut page = self.page;
         let mut frames = Vec::with_capacity(self.kept.len() + page.frames.len());
         for (last, bytes) in self.kept {
-            match Frame::decode(last, bytes) {
+            match inflated::decode(last, bytes) {
                 Ok(frame) => frames.push(frame),
                 Err(reason) if frames.is_empty() => {
                     return Err(Error::Corrupt {

@@ -179,6 +179,8 @@ pub enum Appended {
         /// The store has some upkeep to do with one of the producer's next appends. If the producer sends one without chunks, no append
         /// with chunks has to wait for it.
         due: bool,
+        /// Somebody may have been sent the chunks. False only if the store knows that nobody has.
+        is_heard: bool,
     },
     /// The log ends before `expected`: the store has lost accepted entries. Nothing was written.
     Hole {

@@ -174,6 +174,7 @@ pub async fn a_stop_goes_on_too(world: &World) {
         stop: Some("enough".to_owned()),
         terminal: Some(terminal(Outcome::Stopped, "enough")),
         due: false,
+        is_heard: true,
     };
     assert_eq!(new.complete().await, stopped);
 }

@@ -200,6 +200,7 @@ pub async fn a_lapse_after_a_stop_is_stopped(world: &World) {
         stop: Some("user".to_owned()),
         terminal: None,
         due: false,
+        is_heard: true,
     };
     assert_eq!(producer.renew(SHORT).await, renewed);
     let found = until("the lease has lapsed", async || {

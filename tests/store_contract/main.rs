@@ -173,6 +173,7 @@ macro_rules! suite {
             sharing::a_late_resolution_of_a_dead_letter_counts
             sharing::a_group_begins_where_it_is_told
             sharing::a_group_goes_on_over_generations_and_tells_what_it_lost
+            sharing::a_group_goes_on_after_what_its_consumer_has_found_to_be_lost
             sharing::only_the_owner_shares
             sharing::groups_are_bounded
             sharing::groups_go_with_their_stream

@@ -375,6 +375,36 @@ pub async fn a_group_goes_on_over_generations_and_tells_what_it_lost(world: &Wor
     assert_eq!(engine.seqs_after(&lost, &take("a", 9)).await, [(4, 1), (5, 1)]);
 }
 
+pub async fn a_group_goes_on_after_what_its_consumer_has_found_to_be_lost(world: &World) {
+    let engine = world.engine();
+    let mut producer = engine.produce(&chat()).await;
+    producer.write(&["one", "two", "three", "four", "five"]).await;
+    let items = engine.take(&take("a", 1)).await.items;
+    assert_eq!(seqs(&items), [(1, 1)]);
+    let told = |seq| Take {
+        told: Some(Cursor {
+            generation: producer.generation(),
+            seq,
+        }),
+        ..take("a", 1)
+    };
+    assert_eq!(engine.seqs(&told(3)).await, [(4, 1)]);
+    assert_eq!(engine.seqs(&told(2)).await, [(5, 1)], "never back");
+    let beyond = told(99);
+    assert_eq!(engine.take(&beyond).await, Taken::default());
+    producer.write(&["six"]).await;
+    assert_eq!(engine.seqs(&take("a", 9)).await, [(6, 1)], "never beyond the end");
+    let elsewhere = Take {
+        told: Some(Cursor {
+            generation: Ulid::from_parts(1, 1),
+            seq: 99,
+        }),
+        ..take("a", 9)
+    };
+    producer.write(&["seven"]).await;
+    assert_eq!(engine.seqs(&elsewhere).await, [(7, 1)]);
+}
+
 pub async fn only_the_owner_shares(world: &World) {
     let engine = world.engine();
     let mut producer = engine.produce_as(&chat(), owned("alice")).await;

@@ -23,6 +23,7 @@ fn stopping(last: u64, reason: &str) -> Appended {
         stop: Some(reason.to_owned()),
         terminal: None,
         due: false,
+        is_heard: true,
     }
 }
 

@@ -178,14 +178,16 @@ impl Producer<'_> {
     }
 
     pub async fn send(&mut self, append: &Append) -> Appended {
-        let appended = self
+        let mut appended = self
             .engine
             .store
             .append(&self.stream, append)
             .await
             .expect("append");
-        if let Appended::Done { last, .. } = &appended {
+        if let Appended::Done { last, is_heard, .. } = &mut appended {
             self.seq = *last;
+            // What a store knows of readers differs.
+            *is_heard = true;
         }
         appended
     }
@@ -374,6 +376,7 @@ pub fn done(last: u64) -> Appended {
         stop: None,
         terminal: None,
         due: false,
+        is_heard: true,
     }
 }
 
@@ -384,6 +387,7 @@ pub fn ended(last: u64, outcome: Outcome, reason: &str) -> Appended {
         stop: None,
         terminal: Some(terminal(outcome, reason)),
         due: false,
+        is_heard: true,
     }
 }
 

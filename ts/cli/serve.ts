@@ -1,7 +1,8 @@
 import { readFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
-import { durableStreams, type Permission } from '../durable-streams/handler'
+import { answerer } from '../durable-streams/handler'
 import type { SubscriptionOptions } from '../durable-streams/subscriptions/options'
+import { type Answer, type Asked, webHandler } from '../http/asked'
 import { toNodeListener } from '../http/node-listener'
 import { isSecret } from '../util/secret'
 import { type Command, type Context, count, EXIT, text, UsageError, type Values } from './command'
@@ -127,39 +128,40 @@ interface Guard {
 }
 
 function listener({ engine, values }: Context, guard: Guard): Server {
-  const allows = (headers: Headers): boolean => {
+  const allows = ({ headers }: Asked): boolean => {
     if (guard.token !== undefined) return isSecret(headers.get('authorization'), `Bearer ${guard.token}`)
     return guard.isOpen || isLocal(headers)
   }
-  const streams = durableStreams({
+  const options = {
     engine,
-    authorize: ({ headers }): Permission =>
-      allows(headers) ||
-      new Response('{"code":"unauthorized","message":"a token is needed"}\n', {
-        status: guard.token === undefined ? 403 : 401,
-        headers: {
-          'Content-Type': 'application/json',
-          'WWW-Authenticate': 'Bearer',
-          'X-Content-Type-Options': 'nosniff',
-        },
-      }),
     longPollMs: count(values, 'long-poll-ms'),
     sseMs: count(values, 'sse-ms'),
     signal: guard.signal,
     subscriptions: guard.subscriptions,
-    onError: (error) => process.stderr.write(`tidemark: ${(error as Error).message}\n`),
-  })
-  const handle = async (request: Request): Promise<Response> => {
-    if (new URL(request.url).pathname !== '/metrics') return streams(request)
-    if (!allows(request.headers))
-      return new Response(null, { status: 401, headers: { 'WWW-Authenticate': 'Bearer' } })
-    const headers = { 'Content-Type': 'text/plain; version=0.0.4' }
-    return new Response(engine.metrics({ format: 'prometheus' }), { headers })
+    onError: (error: unknown) => process.stderr.write(`tidemark: ${(error as Error).message}\n`),
   }
-  const server = createServer(toNodeListener(handle))
+  const streams = answerer(options, (asked) => allows(asked) || forbidden(guard))
+  const handle = async (asked: Asked): Promise<Answer | Response> => {
+    if (asked.url.pathname !== '/metrics') return streams(asked)
+    if (!allows(asked)) return { status: 401, headers: { 'WWW-Authenticate': 'Bearer' }, body: null }
+    const headers = { 'Content-Type': 'text/plain; version=0.0.4' }
+    return { status: 200, headers, body: engine.metrics({ format: 'prometheus' }) }
+  }
+  const server = createServer(toNodeListener(webHandler(handle)))
   // A client might send a request on an idle connection just as it is closed.
   server.keepAliveTimeout = KEEP_ALIVE_MS
   return server
+}
+
+function forbidden({ token }: Guard): Response {
+  return new Response('{"code":"unauthorized","message":"a token is needed"}\n', {
+    status: token === undefined ? 403 : 401,
+    headers: {
+      'Content-Type': 'application/json',
+      'WWW-Authenticate': 'Bearer',
+      'X-Content-Type-Options': 'nosniff',
+    },
+  })
 }
 
 function isLoopback(host: string): boolean {
@@ -167,8 +169,10 @@ function isLoopback(host: string): boolean {
 }
 
 /** Not from a page of another origin, nor under a host name of somebody else's (DNS rebinding). */
-function isLocal(headers: Headers): boolean {
+function isLocal(headers: Asked['headers']): boolean {
   const origin = headers.get('origin')
+  // What most clients send, without parsing it.
+  if (origin === null && /^(localhost|127\.0\.0\.1)(:\d+)?$/.test(headers.get('host') ?? '')) return true
   const names = [`http://${headers.get('host') ?? ''}`, ...(origin === null ? [] : [origin])]
   return names.every(
     (name) => URL.canParse(name) && isLoopback(new URL(name).hostname.replace(/^\[|\]$/g, '')),

@@ -136,12 +136,12 @@ export class ReaderState implements Receiver {
 
   /** Takes chunks that have arrived; a waiting `next()` comes first. */
   push(drain: DrainCursor, seq: number): void {
-    while (this.#waiting.size > 0 && drain.left > 0) {
+    while (this.#waiting.size > 0) {
       const chunk = this.#hand(this.#generation, seq++, drain.chunk())
       this.#waiting.shift()?.resolve({ done: false, value: chunk })
+      if (this.#waiting.size === 0) this.#unwait()
+      if (drain.left === 0) return
     }
-    if (this.#waiting.size === 0) this.#unwait()
-    if (drain.left === 0) return
     let unread = this.#unread.last()
     if (!(unread instanceof Unread) || !unread.precedes(this.#generation, seq)) {
       unread = new Unread(this.#generation, seq)

@@ -1,4 +1,6 @@
-// Responses of the Durable Streams protocol.
+// Answers of the Durable Streams protocol.
+
+import type { Answer } from '../http/asked'
 
 const EXPOSED = [
   'ETag',
@@ -20,7 +22,7 @@ const EXPOSED = [
 
 type Fields = Record<string, string | undefined>
 
-/** A refusal: the response's status, the code and message of its body, and its headers. */
+/** A refusal: the answer's status, the code and message of its body, and its headers. */
 export class Refusal extends Error {
   readonly status: number
   readonly code: string
@@ -34,30 +36,27 @@ export class Refusal extends Error {
   }
 }
 
-/** A response with the headers that all responses have. */
-export function answer(
-  status: number,
-  fields: Fields = {},
-  body: string | Uint8Array | ReadableStream | null = null,
-): Response {
-  const headers = new Headers({
+/** An answer with the headers that all answers have. */
+export function answer(status: number, fields: Fields = {}, body: Answer['body'] = null): Answer {
+  const headers: Record<string, string> = {
     'X-Content-Type-Options': 'nosniff',
     'Cross-Origin-Resource-Policy': 'cross-origin',
     'Access-Control-Allow-Origin': '*',
     'Access-Control-Expose-Headers': EXPOSED,
-  })
-  for (const [name, value] of Object.entries(fields)) {
-    if (value !== undefined) headers.set(name, value)
   }
-  return new Response(body as ConstructorParameters<typeof Response>[0], { status, headers })
+  for (const name in fields) {
+    const value = fields[name]
+    if (value !== undefined) headers[name] = value
+  }
+  return { status, headers, body }
 }
 
-export function refusal({ status, code, message, headers }: Refusal): Response {
+export function refusal({ status, code, message, headers }: Refusal): Answer {
   const fields = { 'Content-Type': 'application/json', 'Cache-Control': 'no-store', ...headers }
   return answer(status, fields, JSON.stringify({ code, message }))
 }
 
-export function preflight(): Response {
+export function preflight(): Answer {
   return answer(204, {
     'Access-Control-Allow-Methods': 'GET, HEAD, POST, PUT, DELETE, OPTIONS',
     'Access-Control-Allow-Headers':

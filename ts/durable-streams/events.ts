@@ -3,11 +3,13 @@
 import type * as api from '../../index'
 import type { Log, LookedAt } from '../core/log'
 import type { Subscription } from '../core/subscription'
+import type { Answer, Asked } from '../http/asked'
 import { BYTES } from '../options/log-options'
 import { answer } from './answers'
 import { arrayOf, bytesOf } from './bodies'
 import { offsetOf } from './offsets'
 import { isJson } from './requests'
+import { type Farewell, whenOver } from './waiting'
 
 /** The most chunks of one event. */
 const MOST = 256
@@ -39,23 +41,29 @@ export function eventStream(
   log: Log,
   page: LookedAt,
   cursor: string,
-  signal: AbortSignal,
+  asked: Asked,
+  farewell: Farewell,
   ms: number,
-): Response {
+): Answer {
   const contentType = page.contentType ?? BYTES
   const format = formatOf(contentType)
   const left = new AbortController()
-  const over = AbortSignal.any([signal, left.signal, AbortSignal.timeout(ms)])
-  const events = follow(log, page, cursor, format, over)
+  const forget = whenOver(asked, farewell, ms, () => left.abort())
+  const events = follow(log, page, cursor, format, left.signal)
   const encoder = new TextEncoder()
   const body = new ReadableStream<Uint8Array>(
     {
       async pull(controller) {
         const { done, value } = await events.next()
-        if (done) controller.close()
-        else controller.enqueue(encoder.encode(value))
+        if (!done) {
+          controller.enqueue(encoder.encode(value))
+          return
+        }
+        forget()
+        controller.close()
       },
       async cancel() {
+        forget()
         left.abort()
         await events.return(undefined)
       },

@@ -2,6 +2,7 @@ import type { Duration, Engine as PublicEngine } from '../../index'
 import type { Engine } from '../core/engine'
 import type { Log } from '../core/log'
 import { invalidArgument, TidemarkError } from '../errors/errors'
+import { type Answer, type Answerer, type Asked, webHandler } from '../http/asked'
 import { duration, integer, object } from '../options/checks'
 import { answer, preflight, Refusal, refusal } from './answers'
 import { head, read } from './reading'
@@ -9,6 +10,7 @@ import { forkingOf, idOf, isClosing } from './requests'
 import { Control } from './subscriptions/control'
 import { controlOptions, type SubscriptionOptions } from './subscriptions/options'
 import { controlRefusal } from './subscriptions/refusals'
+import { Farewell, Waiting } from './waiting'
 import { append, create, type Fork, missing } from './writing'
 
 /**
@@ -46,6 +48,8 @@ export interface DurableStreamsOptions {
   onError?: ((error: unknown) => unknown) | undefined
 }
 
+type Authorize = (asked: Asked, streamId: string, action: Action) => Permission | Promise<Permission>
+
 const MAX_BODY = 32 << 20
 
 const limitsOf = object({
@@ -60,7 +64,14 @@ const limitsOf = object({
  * ({@link PublicEngine.log}); streams of producers can be read.
  */
 export function durableStreams(options: DurableStreamsOptions): (request: Request) => Promise<Response> {
-  const { engine, authorize, prefix = '/v1/stream/', signal, onError, subscriptions, ...rest } = options
+  const { authorize, ...rest } = options
+  if (typeof authorize !== 'function') throw invalidArgument('options.authorize', 'must be a function')
+  return webHandler(answerer(rest, ({ request }, id, action) => authorize(request, id, action)))
+}
+
+/** What stands behind {@link durableStreams}. */
+export function answerer(options: Omit<DurableStreamsOptions, 'authorize'>, authorize: Authorize): Answerer {
+  const { engine, prefix = '/v1/stream/', signal, onError, subscriptions, ...rest } = options
   check(options, prefix)
   const limits = limitsOf(rest, 'options')
   const writing = {
@@ -68,49 +79,54 @@ export function durableStreams(options: DurableStreamsOptions): (request: Reques
     keepMs: limits.ttl ?? 7 * 86_400_000,
   }
   const over = signal ?? new AbortController().signal
-  const reading = { over, longPollMs: limits.longPollMs ?? 20_000, sseMs: limits.sseMs ?? 60_000 }
+  const farewell = new Farewell(signal)
+  const reading = {
+    farewell,
+    waiting: new Waiting(farewell),
+    longPollMs: limits.longPollMs ?? 20_000,
+    sseMs: limits.sseMs ?? 60_000,
+  }
   const permit = permits(authorize)
-  const permitted = async (request: Request, id: string, action: Action): Promise<Log | Response> => {
-    const permission = await permit(request, id, action)
+  const permitted = async (asked: Asked, id: string, action: Action): Promise<Log | Response> => {
+    const permission = await permit(asked, id, action)
     if (permission instanceof Response) return permission
     return (engine as Engine).log(id, { owner: permission.owner ?? undefined })
   }
   const how = subscriptions === undefined ? undefined : controlOptions(subscriptions)
   const control = how && new Control({ ...how, engine: engine as Engine, prefix, over, onError, permit })
   /** The source of a fork, if one is asked for: whoever creates the fork must be allowed to read it. */
-  const fork = async (request: Request): Promise<Fork | Response | null> => {
-    const forking = forkingOf(request, prefix)
+  const fork = async (asked: Asked): Promise<Fork | Response | null> => {
+    const forking = forkingOf(asked, prefix)
     if (forking === null) return null
-    const log = await permitted(request, forking.source, 'read')
+    const log = await permitted(asked, forking.source, 'read')
     return log instanceof Response ? log : { ...forking, log, owner: log.owner }
   }
-  const put = async (log: Log, request: Request): Promise<Response> => {
-    const from = await fork(request)
-    return from instanceof Response ? from : create(log, request, writing, from)
+  const put = async (log: Log, asked: Asked): Promise<Answer | Response> => {
+    const from = await fork(asked)
+    return from instanceof Response ? from : create(log, asked, writing, from)
   }
-  const handle = async (request: Request): Promise<Response> => {
-    const url = new URL(request.url)
-    const { method } = request
+  const handle = async (asked: Asked): Promise<Answer | Response> => {
+    const { method, url } = asked
     if (control !== undefined && url.pathname.startsWith(`${prefix}__ds/`)) {
       if (method === 'OPTIONS') return preflight()
       const path = url.pathname.slice(prefix.length + '__ds/'.length)
-      return control.handle(request, path).catch((error) => controlRefusal(refused(error, onError)))
+      return control.handle(asked, path).catch((error) => controlRefusal(refused(error, onError)))
     }
     const id = idOf(url, prefix)
     if (method === 'OPTIONS') return preflight()
-    const action = actionOf(request)
+    const action = actionOf(asked)
     if (action === undefined) {
       throw new Refusal(405, 'method', 'GET, HEAD, PUT, POST, DELETE or OPTIONS', {
         Allow: 'GET, HEAD, PUT, POST, DELETE, OPTIONS',
       })
     }
-    const log = await permitted(request, id, action)
+    const log = await permitted(asked, id, action)
     if (log instanceof Response) return log
     switch (method) {
       case 'PUT':
-        return put(log, request)
+        return put(log, asked)
       case 'POST':
-        return append(log, request, writing)
+        return append(log, asked, writing)
       case 'DELETE':
         await log.check()
         if (await log.delete()) return answer(204)
@@ -119,20 +135,19 @@ export function durableStreams(options: DurableStreamsOptions): (request: Reques
         await log.check()
         return head(log)
       default:
-        return read(log, request, reading)
+        return read(log, asked, reading)
     }
   }
-  return async (request) => {
+  return async (asked) => {
     try {
-      return await handle(request)
+      return await handle(asked)
     } catch (error) {
       return refusal(refused(error, onError))
     }
   }
 }
 
-function check({ authorize, engine }: DurableStreamsOptions, prefix: unknown): void {
-  if (typeof authorize !== 'function') throw invalidArgument('options.authorize', 'must be a function')
+function check({ engine }: { engine: unknown }, prefix: unknown): void {
   if (typeof (engine as Partial<PublicEngine> | undefined)?.log !== 'function') {
     throw invalidArgument('options.engine', 'must be an engine')
   }
@@ -142,9 +157,9 @@ function check({ authorize, engine }: DurableStreamsOptions, prefix: unknown): v
 }
 
 /** Asks whether a request may do something: the owner as whom, or the response that is the answer. */
-function permits(authorize: DurableStreamsOptions['authorize']) {
-  return async (request: Request, id: string, action: Action) => {
-    const permission = await authorize(request, id, action)
+function permits(authorize: Authorize) {
+  return async (asked: Asked, id: string, action: Action) => {
+    const permission = await authorize(asked, id, action)
     if (permission instanceof Response) return permission
     const owner = typeof permission === 'object' ? permission.owner : undefined
     if (permission !== true && owner === undefined) throw new Refusal(403, 'forbidden', 'this is not allowed')
@@ -152,14 +167,13 @@ function permits(authorize: DurableStreamsOptions['authorize']) {
   }
 }
 
-function actionOf({ method, headers, body }: Request): Action | undefined {
-  // A body without a length may have something in it.
-  const hasBody = body !== null && headers.get('content-length') !== '0'
+function actionOf({ method, headers, hasBody }: Asked): Action | undefined {
   switch (method) {
     case 'PUT':
       return 'create'
     case 'POST':
-      return isClosing(headers) && !hasBody ? 'close' : 'append'
+      // A body without a length may have something in it.
+      return isClosing(headers) && !(hasBody && headers.get('content-length') !== '0') ? 'close' : 'append'
     case 'DELETE':
       return 'delete'
     case 'GET':

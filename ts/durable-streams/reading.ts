@@ -2,7 +2,8 @@
 
 import type * as api from '../../index'
 import type { Log, LookedAt } from '../core/log'
-import { TidemarkError } from '../errors/errors'
+import { NOWHERE, TidemarkError } from '../errors/errors'
+import type { Answer, Asked } from '../http/asked'
 import { BYTES } from '../options/log-options'
 import { cursorAt, generationOf } from '../util/cursor'
 import { answer, Refusal } from './answers'
@@ -10,16 +11,18 @@ import { arrayOf, bytesOf } from './bodies'
 import { eventStream } from './events'
 import { cacheCursor, offsetOf, positionOf } from './offsets'
 import { isJson } from './requests'
+import type { Farewell, Waiting } from './waiting'
 import { missing } from './writing'
 
 export interface ReadLimits {
   /** Ends live reading. */
-  over: AbortSignal
+  farewell: Farewell
+  waiting: Waiting
   longPollMs: number
   sseMs: number
 }
 
-export async function head(log: Log): Promise<Response> {
+export async function head(log: Log): Promise<Answer> {
   const status = await log.status()
   if (status === null) throw await missing(log)
   const { ttlMs = null, expiresAt = null, contentType = BYTES } = status.log ?? {}
@@ -34,8 +37,8 @@ export async function head(log: Log): Promise<Response> {
   })
 }
 
-export async function read(log: Log, request: Request, limits: ReadLimits): Promise<Response> {
-  const { searchParams } = new URL(request.url)
+export async function read(log: Log, asked: Asked, limits: ReadLimits): Promise<Answer> {
+  const { searchParams } = asked.url
   const live = searchParams.get('live')
   const offsets = searchParams.getAll('offset')
   const from = offsets.length > 1 ? undefined : positionOf(offsets[0] ?? '-1')
@@ -43,19 +46,18 @@ export async function read(log: Log, request: Request, limits: ReadLimits): Prom
   if (from === undefined || (isLive && offsets.length === 0)) {
     throw new Refusal(400, 'bad_offset', 'offset is -1, now, or one that this server has given')
   }
-  const page = await pageOf(log, from)
+  const page = await orGone(log.look({ from }, NOWHERE))
   if (page === null) throw await missing(log)
   const cursor = cacheCursor(searchParams.get('cursor'))
-  const over = AbortSignal.any([request.signal, limits.over])
-  if (live === 'sse') return eventStream(log, page, cursor, over, limits.sseMs)
-  if (live === 'long-poll') return poll(log, page, cursor, over, limits.longPollMs)
-  return catchUp(page, request, offsets[0] === 'now')
+  if (live === 'sse') return eventStream(log, page, cursor, asked, limits.farewell, limits.sseMs)
+  if (live === 'long-poll') return poll(log, page, cursor, asked, limits)
+  return catchUp(page, asked, offsets[0] === 'now')
 }
 
 /** A page; null when there is no such stream. */
-async function pageOf(log: Log, from: string): Promise<LookedAt | null> {
+async function orGone(looked: Promise<LookedAt | null>): Promise<LookedAt | null> {
   try {
-    return await log.look({ from })
+    return await looked
   } catch (error) {
     if (!(error instanceof TidemarkError) || error.code !== 'ERR_GAP') throw error
     throw new Refusal(410, 'gone', 'what comes after the offset is not there any more', {
@@ -78,12 +80,12 @@ function bodyOf({ chunks, contentType }: LookedAt): Uint8Array | string {
   return isJson(contentType) ? arrayOf(chunks) : bytesOf(chunks)
 }
 
-function catchUp(page: LookedAt, request: Request, isNow: boolean): Response {
+function catchUp(page: LookedAt, { headers }: Asked, isNow: boolean): Answer {
   if (isNow) return answer(200, { ...fieldsOf(page), 'Cache-Control': 'no-store' }, bodyOf(page))
   const start = page.chunks[0] === undefined ? page.next : before(page.chunks[0])
   const tag = `"${offsetOf(start, page.origins)}:${offsetOf(page.next, page.origins)}${page.closed ? ':c' : ''}"`
   const fields = { ...fieldsOf(page), ETag: tag, 'Cache-Control': 'private, no-cache' }
-  const known = request.headers.get('if-none-match')?.split(',') ?? []
+  const known = headers.get('if-none-match')?.split(',') ?? []
   if (known.some((each) => each.trim().replace(/^W\//, '') === tag)) return answer(304, fields)
   return answer(200, fields, bodyOf(page))
 }
@@ -96,31 +98,17 @@ async function poll(
   log: Log,
   page: LookedAt,
   cursor: string,
-  signal: AbortSignal,
-  longPollMs: number,
-): Promise<Response> {
+  asked: Asked,
+  { waiting, longPollMs }: ReadLimits,
+): Promise<Answer> {
   let found = page
   if (page.chunks.length === 0 && !page.closed) {
-    await change(log, page.next, signal, longPollMs)
-    const later = await pageOf(log, page.next)
+    await waiting.growth(log, page.next, asked, longPollMs)
+    const later = await orGone(waiting.look(log, page.next))
     if (later === null) throw await missing(log)
     found = later
   }
   const fields = { ...fieldsOf(found), 'Stream-Cursor': cursor, 'Cache-Control': 'no-store' }
   if (found.chunks.length > 0) return answer(200, fields, bodyOf(found))
   return answer(204, { ...fields, 'Content-Type': undefined })
-}
-
-/** Waits for a chunk, for the close, or until the time is over. */
-async function change(log: Log, from: string, signal: AbortSignal, ms: number): Promise<void> {
-  const over = AbortSignal.any([signal, AbortSignal.timeout(ms)])
-  const following = log.follow({ from, signal: over })
-  try {
-    await following.next()
-  } catch (error) {
-    // The next page shows what has happened.
-    if (!over.aborted && !(error instanceof TidemarkError)) throw error
-  } finally {
-    await following.return()
-  }
 }

@@ -1,11 +1,14 @@
 // Reads and checks requests of the Durable Streams protocol.
 
 import type { ChunkData } from '../../index'
-import { bytesOf, TooLargeError } from '../http/body'
+import type { Asked } from '../http/asked'
+import { TooLargeError } from '../http/body'
 import { Refusal } from './answers'
 import { forkPositionOf } from './offsets'
 
 const MAX_ID_BYTES = 512
+
+type Headers = Asked['headers']
 
 /** The stream's id: all of the path after the prefix, including slashes. */
 export function idOf(url: URL, prefix: string): string {
@@ -38,9 +41,9 @@ export function checkId(id: string): void {
 }
 
 /** A body up to a limit. */
-export async function bodyOf(request: Request, limit: number): Promise<Uint8Array> {
+export async function bodyOf(asked: Asked, limit: number): Promise<Uint8Array> {
   try {
-    return await bytesOf(request, limit)
+    return await asked.bytes(limit)
   } catch (error) {
     if (error instanceof TooLargeError) {
       throw new Refusal(413, 'too_large', `a body is at most ${limit} bytes`)
@@ -53,11 +56,13 @@ export function isJson(contentType: string | undefined): boolean {
   return contentType?.split(';')[0]?.trim().toLowerCase() === 'application/json'
 }
 
+const utf8 = new TextDecoder('utf-8', { fatal: true })
+
 /** The messages of a JSON body, each as a text. An array is flattened by one level. */
 export function messages(body: Uint8Array): string[] {
   let value: unknown
   try {
-    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body))
+    value = JSON.parse(utf8.decode(body))
   } catch {
     throw new Refusal(400, 'bad_json', 'the body is not JSON')
   }
@@ -118,7 +123,7 @@ export interface Forking {
   part: number
 }
 
-export function forkingOf({ url, headers }: Request, prefix: string): Forking | null {
+export function forkingOf({ url, headers }: Asked, prefix: string): Forking | null {
   const [from, offset, sub] = ['Stream-Forked-From', 'Stream-Fork-Offset', 'Stream-Fork-Sub-Offset'].map(
     (name) => headers.get(name),
   )
@@ -142,12 +147,12 @@ export function forkingOf({ url, headers }: Request, prefix: string): Forking | 
 }
 
 /** The id of the stream to fork, from its path. Streams of another server cannot be forked. */
-function sourceOf(path: string, url: string, prefix: string): string {
-  if (!path.startsWith('/') || !URL.canParse(path, url)) {
+function sourceOf(path: string, url: URL, prefix: string): string {
+  if (!path.startsWith('/') || !URL.canParse(path, url.origin)) {
     throw new Refusal(400, 'bad_fork', 'Stream-Forked-From is the path of a stream of this server')
   }
-  const source = new URL(path, url)
-  if (source.origin !== new URL(url).origin) {
+  const source = new URL(path, url.origin)
+  if (source.origin !== url.origin) {
     throw new Refusal(400, 'bad_fork', 'a stream of another server cannot be forked')
   }
   return idOf(source, prefix)

@@ -2,7 +2,8 @@
 
 import type { ChunkData } from '../../index'
 import type { Log } from '../core/log'
-import { TidemarkError } from '../errors/errors'
+import { NOWHERE, TidemarkError } from '../errors/errors'
+import type { Answer, Asked } from '../http/asked'
 import type { LogAnswer } from '../native/native'
 import type { AppendArgs } from '../options/args'
 import { BYTES, contentType as checkType, payload } from '../options/log-options'
@@ -23,7 +24,7 @@ const next = ({ generation, seq, origins }: Head): string => offsetOf(cursorAt(g
 
 const closedBy = (head: Head | null): string | undefined => (head?.end ? 'true' : undefined)
 
-function typeOf(headers: Headers): string | undefined {
+function typeOf(headers: Asked['headers']): string | undefined {
   const type = headers.get('content-type') ?? undefined
   if (type === undefined) return undefined
   try {
@@ -35,7 +36,7 @@ function typeOf(headers: Headers): string | undefined {
 
 async function write(log: Log, args: Partial<AppendArgs>, chunks: ChunkData[]) {
   try {
-    return await log.attempt(args, payload(chunks, 'body'))
+    return await log.attempt(args, payload(chunks, 'body'), NOWHERE)
   } catch (error) {
     if (error instanceof TidemarkError && error.code === 'ERR_INVALID_ARGUMENT') {
       throw new Refusal(413, 'too_large', 'the body is more than can be appended at once')
@@ -52,16 +53,16 @@ export interface Fork extends Forking {
 
 export async function create(
   log: Log,
-  request: Request,
+  asked: Asked,
   limits: WriteLimits,
   fork: Fork | null,
-): Promise<Response> {
-  const { headers } = request
+): Promise<Answer> {
+  const { headers } = asked
   const given = typeOf(headers)
   const lifetime = lifetimeOf(headers)
   const { ttlMs, expiresAt } = lifetime
   const keepMs = Math.max(1, expiresAt === null ? (ttlMs ?? limits.keepMs) : expiresAt - Date.now())
-  const body = await bodyOf(request, limits.maxBodyBytes)
+  const body = await bodyOf(asked, limits.maxBodyBytes)
   const close = isClosing(headers)
   const inherited = given === undefined && fork !== null ? (await fork.log.status())?.log : undefined
   const contentType = given ?? inherited?.contentType ?? BYTES
@@ -78,7 +79,7 @@ export async function create(
   if (head === null || (outcome !== 'written' && outcome !== 'exists')) throw notMade(outcome)
   const isMade = isNew === true
   return answer(isMade ? 201 : 200, {
-    Location: isMade ? locationOf(request.url) : undefined,
+    Location: isMade ? locationOf(asked.url) : undefined,
     'Content-Type': contentType,
     'Stream-Next-Offset': next(head),
     'Stream-Closed': closedBy(head),
@@ -106,15 +107,14 @@ function notMade(outcome: LogAnswer['outcome']): Refusal {
   }
 }
 
-function locationOf(url: string): string {
-  const { origin, pathname } = new URL(url)
+function locationOf({ origin, pathname }: URL): string {
   return `${origin}${pathname}`
 }
 
-export async function append(log: Log, request: Request, limits: WriteLimits): Promise<Response> {
-  const { headers } = request
+export async function append(log: Log, asked: Asked, limits: WriteLimits): Promise<Answer> {
+  const { headers } = asked
   const close = isClosing(headers)
-  const body = await bodyOf(request, limits.maxBodyBytes)
+  const body = await bodyOf(asked, limits.maxBodyBytes)
   try {
     const contentType = typeOf(headers)
     if (body.byteLength === 0 && !close) throw new Refusal(400, 'empty', 'there is nothing to append')
@@ -162,7 +162,7 @@ function closed(offset: string): Refusal {
   return new Refusal(409, 'closed', 'the stream is closed', headers)
 }
 
-function written(done: LogAnswer, producer: AppendArgs['producer'], head: Head, hasBody: boolean): Response {
+function written(done: LogAnswer, producer: AppendArgs['producer'], head: Head, hasBody: boolean): Answer {
   const { outcome } = done
   const fields = {
     'Stream-Next-Offset': next(head),

@@ -1,3 +1,4 @@
+import type { Readable } from 'node:stream'
 import { types } from 'node:util'
 import type { StreamRequest } from '../../index'
 import { InvalidArgumentError, invalidArgument } from '../errors/errors'
@@ -70,25 +71,79 @@ export async function bytesOf({ body, headers, bodyUsed }: Received, maxBytes: n
   if (bodyUsed) throw invalidArgument('body', 'was read already: read a clone of the request instead')
   if (body === null || body === undefined) return Buffer.alloc(0)
   const reading = begin(body as AsyncIterable<Uint8Array | string>, 'body')
-  // One buffer for all pieces, which may be single bytes.
-  let bytes = Buffer.alloc(Math.min(FIRST_BYTES, maxBytes))
-  let size = 0
+  const pieces = new Pieces(maxBytes)
   for (;;) {
     const { done, value } = await next(reading)
-    if (done) return bytes.subarray(0, size)
+    if (done) return pieces.joined()
     const piece = typeof value === 'string' ? Buffer.from(value) : (value as Uint8Array)
     if (!types.isUint8Array(piece)) return refuse('body', 'bytes', piece)
-    const end = size + piece.byteLength
     // The rest is left unread and not cancelled: on a cancel, servers may close the connection before they have answered, and
     // the one of Next.js continues to write into the cancelled stream, which ends the process.
-    if (end > maxBytes) throw tooLarge(`${maxBytes} bytes`)
-    if (end > bytes.byteLength) {
-      const larger = Buffer.alloc(Math.min(maxBytes, Math.max(end, 2 * bytes.byteLength)))
-      bytes.copy(larger, 0, 0, size)
-      bytes = larger
+    pieces.add(piece)
+  }
+}
+
+/** The same for the body of `node:http`, without what an iterator costs. */
+export function bytesOfReadable(body: Readable, length: string | null, maxBytes: number): Promise<Buffer> {
+  return new Promise((resolve, reject) => {
+    if (Number(length) > maxBytes) throw tooLarge(`${maxBytes} bytes`)
+    const pieces = new Pieces(maxBytes)
+    const settle = (how: () => void) => {
+      body.off('data', take).off('end', end).off('error', broken).off('close', broken)
+      how()
     }
-    bytes.set(piece, size)
-    size = end
+    const take = (piece: Uint8Array) => {
+      try {
+        pieces.add(piece)
+      } catch (error) {
+        body.pause()
+        settle(() => reject(error))
+      }
+    }
+    const end = () => settle(() => resolve(pieces.joined()))
+    const broken = (cause?: Error) =>
+      settle(() => reject(invalidArgument('body', 'broke off', cause && { cause })))
+    // Somebody else has read it: nothing is left.
+    if (body.readableEnded) resolve(pieces.joined())
+    else if (body.destroyed) broken()
+    else body.on('data', take).on('end', end).on('error', broken).on('close', broken)
+  })
+}
+
+/** Joins pieces, which may be single bytes. */
+class Pieces {
+  readonly #most: number
+  #bytes: Uint8Array = Buffer.alloc(0)
+  #size = 0
+  /** Whether the buffer is one of ours: the first piece is not copied until there is a second one. */
+  #isOwn = false
+
+  constructor(most: number) {
+    this.#most = most
+  }
+
+  /** Throws a {@link TooLargeError}. */
+  add(piece: Uint8Array): void {
+    const end = this.#size + piece.byteLength
+    if (end > this.#most) throw tooLarge(`${this.#most} bytes`)
+    if (this.#size === 0) this.#bytes = piece
+    else {
+      if (!this.#isOwn || end > this.#bytes.byteLength) this.#grow(end)
+      this.#bytes.set(piece, this.#size)
+    }
+    this.#size = end
+  }
+
+  joined(): Buffer {
+    const { buffer, byteOffset } = this.#bytes
+    return Buffer.from(buffer, byteOffset, this.#size)
+  }
+
+  #grow(end: number): void {
+    const larger = Buffer.alloc(Math.min(this.#most, Math.max(end, 2 * this.#size, FIRST_BYTES)))
+    larger.set(this.#bytes.subarray(0, this.#size))
+    this.#bytes = larger
+    this.#isOwn = true
   }
 }
 

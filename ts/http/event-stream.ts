@@ -6,13 +6,13 @@ import type { DrainCursor } from '../native/drain-cursor'
 import { NativeSubscription } from '../native/native-subscription'
 import type { End, Receiver } from '../native/records'
 import type { SseLimits, SubscribeArgs } from '../options/args'
-import { type Deferred, deferred, ignore } from '../util/deferred'
+import { deferred, ignore } from '../util/deferred'
 import { Fifo } from '../util/fifo'
 import { clearTimeout, setTimeout } from '../util/timers'
 import { heartbeat } from './events'
 import { report } from './refusal'
 
-/** Who takes the pieces, one for each pull. */
+/** Who takes the pieces, one for each pull, at once or later. */
 export type Taker = Pick<ReadableStreamDefaultController<Uint8Array>, 'enqueue' | 'close' | 'error'>
 
 /** An event stream is ended by the application, while its client is still there, or by the client, which is then gone. */
@@ -42,7 +42,7 @@ export class EventStream implements Receiver {
   readonly #breaks: boolean
   #isOpen = false
   /** A read that waits. */
-  #waiting: { taker: Taker; answered: Deferred<void> } | undefined
+  #waiting: Taker | undefined
   /** The end, after the last piece. */
   #end: { error?: unknown } | undefined
   #heartbeat: NodeJS.Timeout | undefined
@@ -168,18 +168,17 @@ export class EventStream implements Receiver {
     this.leave()
   }
 
-  /** Gives the next piece, or the end, to who takes it: at once, or when the promise settles. */
-  pull(taker: Taker): Promise<void> | undefined {
+  /** Gives the next piece, or the end, to who takes it, as soon as there is one. */
+  pull(taker: Taker): void {
     this.#native.want()
     const piece = this.#pieces.shift()
     if (piece !== undefined) this.#hand(taker, piece)
     else if (this.#end !== undefined) this.#finish(taker, this.#end)
     else {
-      this.#waiting = { taker, answered: deferred() }
-      this.#bridge.keepAlive.hold()
-      return this.#waiting.answered.promise
+      // A body may be read again before it has answered.
+      if (this.#waiting === undefined) this.#bridge.keepAlive.hold()
+      this.#waiting = taker
     }
-    return undefined
   }
 
   #hand(taker: Taker, piece: Uint8Array): void {
@@ -198,8 +197,7 @@ export class EventStream implements Receiver {
     if (waiting === undefined) return
     this.#waiting = undefined
     this.#bridge.keepAlive.release()
-    how(waiting.taker)
-    waiting.answered.resolve()
+    how(waiting)
   }
 
   #settle(end: { error?: unknown }): void {

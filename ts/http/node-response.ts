@@ -1,12 +1,40 @@
 // A web response, written to one of node:http or node:http2.
 
+import type { ServerResponse } from 'node:http'
 import type * as api from '../../index'
+import { deferred } from '../util/deferred'
+import type { Answer, Asked } from './asked'
 import type { EventStream, Taker } from './event-stream'
 
 /** INTERNAL_ERROR of HTTP/2, so that a cut response does not look like a complete one. */
 const H2_INTERNAL_ERROR = 2
 
 type Http2Response = { stream: { close(code: number): void } }
+
+/** Answers without a body, whose length is not told. */
+const NO_BODY = new Set([204, 304])
+
+/** An answer, or a web response. */
+export async function writeAnswer(
+  response: ServerResponse,
+  answer: Answer | Response,
+  asked: Asked,
+): Promise<void> {
+  const { body, status } = answer
+  const isHead = asked.method === 'HEAD'
+  if (answer instanceof Response) writeHead(response, answer)
+  else if (isHead || body instanceof ReadableStream || NO_BODY.has(status)) {
+    response.writeHead(status, answer.headers)
+  } else {
+    const length = body === null ? 0 : Buffer.byteLength(body)
+    response.writeHead(status, { ...answer.headers, 'Content-Length': length })
+  }
+  if (body === null || isHead) response.end()
+  else if (body instanceof ReadableStream) {
+    flushHead(response)
+    await writeBody(response, body, asked.signal)
+  } else response.end(body)
+}
 
 /** Status and headers. */
 export function writeHead(
@@ -44,40 +72,85 @@ export async function writeBody(
 }
 
 /** The same for an event stream, without the body that a web response needs. */
-export async function writeStream(
+export function writeStream(
   response: api.ServerResponse,
   stream: EventStream,
   left: AbortSignal,
 ): Promise<void> {
-  let piece: Uint8Array | undefined
-  let isOver = false
-  let isBroken = false
-  // What is given within a drain is written after it: a response may be anybody's, and throw.
-  const taker: Taker = {
-    enqueue(given) {
-      piece = given
-    },
-    close() {
-      isOver = true
-    },
-    error() {
-      isOver = true
-      isBroken = true
-    },
+  const writing = new Writing(response, stream, left)
+  stream.pull(writing)
+  return writing.done.promise
+}
+
+const READY = Promise.resolve()
+
+/** An event stream on its way to a response; no promise is made for each piece. */
+class Writing implements Taker {
+  readonly done = deferred<void>()
+  readonly #response: api.ServerResponse
+  readonly #stream: EventStream
+  readonly #left: AbortSignal
+  /** What was given and is not written yet; nothing: the end. */
+  #piece: Uint8Array | undefined
+  #isBroken = false
+
+  constructor(response: api.ServerResponse, stream: EventStream, left: AbortSignal) {
+    this.#response = response
+    this.#stream = stream
+    this.#left = left
   }
-  try {
-    while (!isOver) {
-      piece = undefined
-      await stream.pull(taker)
-      if (left.aborted) stream.leave()
-      else if (piece !== undefined && !writePiece(response, piece)) await drained(response, left)
+
+  enqueue(piece: Uint8Array): void {
+    this.#piece = piece
+    this.close()
+  }
+
+  close(): void {
+    // What is given within a drain is written after it: a response may be anybody's, and throw.
+    READY.then(this.#write)
+  }
+
+  error(): void {
+    this.#isBroken = true
+    this.close()
+  }
+
+  readonly #write = (): void => {
+    const piece = this.#piece
+    this.#piece = undefined
+    if (piece !== undefined && !this.#left.aborted) this.#pass(piece)
+    else this.#end()
+  }
+
+  #pass(piece: Uint8Array): void {
+    try {
+      if (writePiece(this.#response, piece)) this.#stream.pull(this)
+      else drained(this.#response, this.#left).then(this.#next, this.#fail)
+    } catch {
+      this.#fail()
     }
-  } catch {
-    isBroken = true
-    stream.leave()
   }
-  if (isBroken) cut(response)
-  else if (!left.aborted) response.end()
+
+  readonly #next = (): void => {
+    if (this.#left.aborted) this.#end()
+    else this.#stream.pull(this)
+  }
+
+  readonly #fail = (): void => {
+    this.#isBroken = true
+    this.#end()
+  }
+
+  #end(): void {
+    this.#stream.leave()
+    try {
+      if (this.#isBroken) cut(this.#response)
+      else if (!this.#left.aborted) this.#response.end()
+      this.done.resolve()
+    } catch (error) {
+      this.done.reject(error)
+    }
+  }
 }
 
 function writePiece(response: api.ServerResponse, piece: Uint8Array): boolean {

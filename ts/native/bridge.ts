@@ -4,10 +4,12 @@ import { closedError, fromNative, fromThrown, type NativeError, type Origin, ori
 import { warnOnce } from '../errors/warnings'
 import { ask, numberOf, type Provider } from '../options/credentials'
 import type { Log } from '../options/log'
+import type { Payload } from '../options/log-options'
 import type { Config } from '../options/options'
 import { type Deferred, deferred, ignore } from '../util/deferred'
 import { setImmediate } from '../util/timers'
 import { DrainCursor } from './drain-cursor'
+import { Gathered } from './gathered'
 import { KeepAlive } from './keep-alive'
 import { Large } from './large'
 import type { Counted } from './native'
@@ -52,6 +54,7 @@ export class Bridge {
   readonly handle: number
   readonly keepAlive = new KeepAlive()
   readonly writes: Writes
+  readonly gathered = new Gathered()
   readonly producers = new Map<number, ProducerReceiver>()
   readonly receivers = new Map<number, Receiver>()
   /** Told of each stream that this engine has appended to: of logs at once, of a producer's at its end. */
@@ -111,13 +114,28 @@ export class Bridge {
     return this.#call(operation, args, receive, refused, from, holds)
   }
 
-  /** {@link request} of an append, whose chunks do not cross as JSON. */
-  append<T>(args: object, tags: Uint32Array, arena: Uint8Array, receive: (answer: never) => T): Promise<T> {
-    const from = origin(this.append)
+  /** {@link request} of an operation that begins with others, at the end of this turn of the event loop. */
+  soon<T>(
+    operation: abi.Operation,
+    args: object,
+    receive: (answer: never) => T,
+    from = origin(this.soon),
+  ): Promise<T> {
+    if (this.closing) return Promise.reject(closedError(from))
+    return this.#call(operation, args, receive, rethrow, from, true, true)
+  }
+
+  /** {@link soon} of an append, whose chunks do not cross as JSON. */
+  append<T>(
+    args: object,
+    { tags, arena }: Payload,
+    receive: (answer: never) => T,
+    from = origin(this.append),
+  ): Promise<T> {
     if (this.closing) return Promise.reject(closedError(from))
     const begin = (request: number) =>
       this.native.append(this.handle, request, JSON.stringify(args), tags, arena)
-    return this.#call(begin, args, receive, rethrow, from)
+    return this.#call(begin, args, receive, rethrow, from, true, true)
   }
 
   #call<T>(
@@ -127,21 +145,33 @@ export class Bridge {
     refused: (error: Error) => T,
     from: Origin,
     holds = true,
+    isSoon = false,
   ): Promise<T> {
     const { promise, resolve, reject } = deferred<T>()
     const call = { promise, resolve, reject, args, from, holds, receive, refused } as Call
     const request = this.#nextRequest()
     this.#calls.set(request, call)
     if (holds) this.keepAlive.hold()
-    this.writes.cross()
-    try {
-      if (typeof operation === 'function') operation(request)
-      else this.native.call(this.handle, request, operation, JSON.stringify(args))
-    } catch (thrown) {
-      this.#calls.delete(request)
-      this.#refuse(call, fromThrown(thrown, from))
+    const begin = () => {
+      try {
+        if (typeof operation === 'function') operation(request)
+        else this.native.call(this.handle, request, operation, JSON.stringify(args))
+      } catch (thrown) {
+        if (this.#calls.delete(request)) this.#refuse(call, fromThrown(thrown, from))
+      }
+    }
+    if (isSoon) this.gathered.add(begin)
+    else {
+      this.cross()
+      begin()
     }
     return promise
+  }
+
+  /** Before anything begins that has to come after what is written and begun by now. */
+  cross(): void {
+    this.gathered.cross()
+    this.writes.cross()
   }
 
   #nextRequest(): number {
@@ -219,13 +249,17 @@ export class Bridge {
       const id = words[at + 1] as number
       switch (kind) {
         case abi.DATA: {
-          const seq = abi.seqAt(words, at + 2)
-          const count = words[at + 4] as number
-          drain.run(at + 5, count)
-          at += 5 + count
-          const receiver = this.receivers.get(id)
-          if (receiver === undefined) drain.skip()
-          else receiver.push(drain, seq)
+          const first = at + 2
+          at = first + id
+          const seq = abi.seqAt(words, at)
+          const count = words[at + 2] as number
+          drain.run(at + 3, count)
+          for (let one = first; one < at; one++) {
+            drain.again()
+            this.receivers.get(words[one] as number)?.push(drain, seq)
+          }
+          drain.skip()
+          at += 3 + count
           break
         }
         case abi.LARGE: {

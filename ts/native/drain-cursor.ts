@@ -1,5 +1,4 @@
 import { ownText } from '../util/own'
-import { AGAIN } from './native'
 
 const NOTHING: Uint8Array = new Uint8Array(0)
 
@@ -8,14 +7,15 @@ export class DrainCursor {
   readonly #words: Uint32Array
   #text = ''
   #textAt = 0
-  /** Where the last chunk of text began, its length, and, once it was read, its text. */
-  #lastAt = 0
-  #lastUnits = 0
-  #last: string | undefined
   #bytes = NOTHING
   #bytesAt = 0
   #at = 0
   #end = 0
+  /** Where the run begins, and the text of its first chunk, once somebody has read it. */
+  #firstAt = 0
+  #firstTextAt = 0
+  #firstBytesAt = 0
+  #first: string | undefined
 
   constructor(words: Uint32Array) {
     this.#words = words
@@ -24,7 +24,7 @@ export class DrainCursor {
   open(text: string, bytes: Uint8Array | undefined): void {
     this.#text = text
     this.#textAt = 0
-    this.#last = undefined
+    this.#first = undefined
     this.#bytes = bytes ?? NOTHING
     this.#bytesAt = 0
   }
@@ -46,10 +46,21 @@ export class DrainCursor {
     return ownText(this.take(units), this.#text)
   }
 
-  /** A run of `count` chunks begins, whose tags (`length << 1 | isText`, or {@link AGAIN}) are at `at`. */
+  /** A run of `count` chunks begins, whose tags (`length << 1 | isText`) are at `at`. */
   run(at: number, count: number): void {
     this.#at = at
     this.#end = at + count
+    this.#firstAt = at
+    this.#firstTextAt = this.#textAt
+    this.#firstBytesAt = this.#bytesAt
+    this.#first = undefined
+  }
+
+  /** Back to the beginning of the run, for the next one who gets it. */
+  again(): void {
+    this.#at = this.#firstAt
+    this.#textAt = this.#firstTextAt
+    this.#bytesAt = this.#firstBytesAt
   }
 
   /** How many chunks of the run are left. */
@@ -59,11 +70,14 @@ export class DrainCursor {
 
   /** The next chunk of the run. */
   chunk(): string | Uint8Array {
-    const tag = this.#words[this.#at++] as number
-    if (tag === AGAIN) return this.#again()
+    const at = this.#at++
+    const tag = this.#words[at] as number
     if ((tag & 1) === 1) {
-      this.#pass(tag >>> 1)
-      return this.#again()
+      if (at !== this.#firstAt) return this.own(tag >>> 1)
+      // Most runs are of one chunk, which all of its readers share.
+      if (this.#first === undefined) this.#first = this.own(tag >>> 1)
+      else this.#textAt += tag >>> 1
+      return this.#first
     }
     const start = this.#bytesAt
     this.#bytesAt = start + (tag >>> 1)
@@ -73,18 +87,11 @@ export class DrainCursor {
   /** The rest of the run, as lengths, one text and one array of bytes. */
   rest(tags: number[]): { text: string; bytes: Uint8Array } {
     const bytesAt = this.#bytesAt
-    const first = this.#at
-    let again = ''
-    if (this.#words[first] === AGAIN) {
-      again = this.#again()
-      tags.push((again.length << 1) | 1)
-      this.#at++
-    }
     for (let i = this.#at; i < this.#end; i++) tags.push(this.#words[i] as number)
     const textAt = this.#textAt
     this.skip()
     return {
-      text: again + ownText(this.#text.slice(textAt, this.#textAt), this.#text),
+      text: ownText(this.#text.slice(textAt, this.#textAt), this.#text),
       bytes: this.#bytesAt === bytesAt ? NOTHING : ownBytes(this.#bytes, bytesAt, this.#bytesAt),
     }
   }
@@ -93,24 +100,9 @@ export class DrainCursor {
   skip(): void {
     for (; this.#at < this.#end; this.#at++) {
       const tag = this.#words[this.#at] as number
-      if (tag === AGAIN) continue
-      if ((tag & 1) === 1) this.#pass(tag >>> 1)
+      if ((tag & 1) === 1) this.#textAt += tag >>> 1
       else this.#bytesAt += tag >>> 1
     }
-  }
-
-  /** Moves to the text's next chunk, which is then the last one. */
-  #pass(units: number): void {
-    this.#lastAt = this.#textAt
-    this.#lastUnits = units
-    this.#last = undefined
-    this.#textAt += units
-  }
-
-  /** The last chunk of text; all its readers share it. */
-  #again(): string {
-    this.#last ??= ownText(this.#text.slice(this.#lastAt, this.#lastAt + this.#lastUnits), this.#text)
-    return this.#last
   }
 }
 

@@ -26,7 +26,7 @@ export class NativeSubscription {
   open(args: SubscribeArgs, receiver: Receiver): void {
     const bridge = this.#bridge
     // A chunk that was written before must be visible to a later subscriber.
-    bridge.writes.cross()
+    bridge.cross()
     try {
       this.#handle = bridge.native.subscribe(bridge.handle, JSON.stringify({ ...args, credit: GLANCE }))
     } catch (thrown) {

@@ -76,7 +76,7 @@ export interface Parcel {
 export type Operation =
   /** {} → null */
   | 'connect'
-  /** ProduceArgs → { producer, generation, stop: string | null } */
+  /** ProduceArgs → { producer, generation, seq before its first chunk, continued: cursor | null, stop: string | null } */
   | 'produce'
   /** { producer } → null, when the queue is below a quarter of its bound */
   | 'ready'
@@ -287,8 +287,6 @@ export const ACK_COST = 256
 export const WORDS = 4096
 /** The words before the first record. */
 export const HEADER = 2
-/** See {@link DATA}. */
-export const AGAIN = 2 ** 32 - 1
 
 /** Flags of a drain. */
 /** Not everything fitted: drain again. */
@@ -302,8 +300,8 @@ export const LARGES = 8
 
 /** Records of a drain; `units` counts UTF-16 code units of the drained text. */
 /**
- * subscription, seq low, seq high, count, then count × (length << 1 | isText): chunks; text in units, bytes in bytes. The
- * first may be {@link AGAIN} instead: the same text as the last chunk of text in the drain, of any subscription.
+ * n, n subscriptions, seq low, seq high, count, then count × (length << 1 | isText): chunks for each of them; text in units, bytes in
+ * bytes.
  */
 export const DATA = 1
 /** producer, count, then count × (seq low, seq high): acknowledged appends, oldest first. */

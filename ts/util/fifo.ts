@@ -1,40 +1,52 @@
 /** A queue whose `shift` costs the same however long it is. */
 export class Fifo<T> {
-  #items: T[] = []
+  #size = 0
+  /** Most queues hold one item at most. An array that is emptied and filled again would be made anew each time. */
+  #first: T | undefined
+  #rest: T[] = []
   #head = 0
 
   get size(): number {
-    return this.#items.length - this.#head
+    return this.#size
   }
 
   first(): T | undefined {
-    return this.#items[this.#head]
+    return this.#first
   }
 
   last(): T | undefined {
-    return this.size > 0 ? this.#items[this.#items.length - 1] : undefined
+    return this.#size > 1 ? this.#rest[this.#rest.length - 1] : this.#first
   }
 
   push(item: T): void {
-    this.#items.push(item)
+    if (this.#size++ === 0) this.#first = item
+    else this.#rest.push(item)
   }
 
   shift(): T | undefined {
-    if (this.size === 0) return undefined
-    const item = this.#items[this.#head]
-    this.#items[this.#head++] = undefined as T
-    if (this.#head === this.#items.length) {
-      this.#items.length = 0
-      this.#head = 0
-    } else if (this.#head >= 1024 && this.#head * 2 >= this.#items.length) {
-      this.#items.splice(0, this.#head)
-      this.#head = 0
-    }
+    if (this.#size === 0) return undefined
+    const item = this.#first
+    this.#first = --this.#size === 0 ? undefined : this.#next()
     return item
   }
 
   clear(): void {
-    this.#items = []
+    this.#size = 0
+    this.#first = undefined
+    this.#rest = []
     this.#head = 0
+  }
+
+  #next(): T | undefined {
+    const item = this.#rest[this.#head]
+    this.#rest[this.#head++] = undefined as T
+    if (this.#head === this.#rest.length) {
+      this.#rest.length = 0
+      this.#head = 0
+    } else if (this.#head >= 1024 && this.#head * 2 >= this.#rest.length) {
+      this.#rest.splice(0, this.#head)
+      this.#head = 0
+    }
+    return item
   }
 }

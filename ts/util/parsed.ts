@@ -4,6 +4,8 @@ const MAX_UNITS = 4096
 /** The text that was parsed last, and once somebody else has asked for it too, what it says; nobody else's to change. */
 let last = ''
 let value: unknown
+/** Whether it is an object that holds no others, as most events are. */
+let isFlat = false
 
 /**
  * A JSON text's value, the caller's own. The readers of a stream in one process get the same text one after the other: it is parsed
@@ -17,18 +19,25 @@ export function parse(json: string): unknown {
     last = json
     return own
   }
-  value ??= JSON.parse(json)
-  return copyOf(value)
+  if (value === undefined) {
+    value = JSON.parse(json)
+    isFlat = isObject(value) && !Array.isArray(value) && !Object.values(value).some(isObject)
+  }
+  return isFlat ? { ...(value as object) } : copyOf(value)
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === 'object' && value !== null
 }
 
 function copyOf(value: unknown): unknown {
-  if (typeof value !== 'object' || value === null) return value
+  if (!isObject(value)) return value
   if (Array.isArray(value)) return value.map(copyOf)
   // A spread makes properties, whatever their names are.
   const copy = { ...value } as Record<string, unknown>
   for (const name of Object.keys(copy)) {
     const property = copy[name]
-    if (typeof property === 'object' && property !== null) copy[name] = copyOf(property)
+    if (isObject(property)) copy[name] = copyOf(property)
   }
   return copy
 }

@@ -17,12 +17,15 @@ use crate::{
     engine::{
         context::Context,
         events::{Handed, Handle, Loaded},
-        read::hub::{Follower, Hub, PAGE_BYTES},
+        read::{
+            follower::Follower,
+            hub::{Hub, PAGE_BYTES},
+        },
     },
     model::ending::InterruptReason,
     store::{
         FinishedNews,
-        groups::{Item, ItemId, Repeat, Resolution, Resolve, Subject, Take, Work},
+        groups::{Item, ItemId, Repeat, Resolution, Resolve, Subject, Take, Taken, Work},
     },
     util::{
         backoff::{Backoff, jitter},
@@ -74,7 +77,9 @@ pub(crate) struct State {
     pub(crate) own: Option<ItemId>,
     /// While it looks for items that were delivered to it with an answer that was lost: after which one.
     pub(crate) unheard: Option<ItemId>,
-    /// The loss that it was told of, until the store knows that.
+    /// Its host is told of a loss once it is known how far that reaches: to here, as far as is known.
+    pub(crate) lost: Option<Cursor>,
+    /// The same for the store, which has to know that before anything else is done: it may have come to more that is lost.
     pub(crate) told: Option<Cursor>,
     /// The items that it was given and has not resolved, and how often they had been delivered then.
     pub(crate) given: BTreeMap<ItemId, u64>,
@@ -113,6 +118,7 @@ impl Consumption {
             state: Mutex::new(State {
                 own: Some(ItemId::default()),
                 unheard: None,
+                lost: None,
                 told: None,
                 given: BTreeMap::new(),
                 spare: VecDeque::new(),
@@ -194,65 +200,19 @@ impl Consumption {
 
     /// `None`: nothing yet.
     async fn ask(&self, context: &Context) -> Result<Option<Handed>> {
-        let mut spare: Vec<_> = lock(&self.state).spare.drain(..).collect();
-        // What comes after a loss does not come before it.
-        if spare.is_empty() && lock(&self.state).told.is_none() {
-            spare = self.unheard(context).await?;
-        }
-        let items = if spare.is_empty() {
-            let (own, told) = {
-                let state = lock(&self.state);
-                (state.own, state.told)
-            };
-            let take = Take {
-                own,
-                told,
-                ..self.consume.take.clone()
-            };
-            let taken = context.store().take(self.work(), &take).await;
-            let taken = taken.inspect_err(|_| {
-                // It may have been given some without having heard of it; which ones was counted.
-                let mut state = lock(&self.state);
-                state.own = None;
-                state.unheard = Some(ItemId::default());
-            })?;
-            let Some(taken) = taken else {
-                return self.missed(context.config().lease()).map(|()| None);
-            };
-            let mut state = lock(&self.state);
-            state
-                .given
-                .extend(taken.items.iter().map(|item| (item.id, item.deliveries)));
-            state.begun = true;
-            state.missing_since = None;
-            if state.own.is_some() {
-                state.own = taken
-                    .items
-                    .last()
-                    .map(|item| item.id)
-                    .filter(|_| taken.items.len() == take.count);
-            }
-            drop(state);
-            if let Some(resume) = told {
-                self.spare(taken.items.into_iter());
-                return Err(self.gap(resume));
-            }
-            if let Some(resume) = taken.lost {
-                // The group goes on after it once the store knows that somebody was told.
-                lock(&self.state).told = Some(resume);
-                self.news.notify_one();
+        let mut items = self.at_hand(context).await?;
+        if items.is_empty() {
+            let Some(taken) = self.request(context).await? else {
                 return Ok(None);
-            }
+            };
             if taken.done.is_some() {
                 return Ok(Some(Handed {
                     items: Vec::new(),
                     done: taken.done,
                 }));
             }
-            taken.items
-        } else {
-            spare
-        };
+            items = taken.items;
+        }
         if self.left.load(Ordering::Acquire) {
             self.give_back(context, items.iter().map(|item| item.id).collect())
                 .await;
@@ -261,7 +221,72 @@ impl Consumption {
         if items.is_empty() {
             return Ok(None);
         }
-        self.load(context, items).await.map(Some)
+        let handed = self.load(context, items).await?;
+        let lost = lock(&self.state).lost.filter(|_| handed.is_some());
+        let Some(resume) = lost else { return Ok(handed) };
+        let items = handed.map(|handed| handed.items).unwrap_or_default();
+        self.spare(items.into_iter().map(|loaded| loaded.item));
+        Err(self.gap(resume))
+    }
+
+    /// The items that are its own already.
+    async fn at_hand(&self, context: &Context) -> Result<Vec<Item>> {
+        let spare: Vec<_> = {
+            let mut state = lock(&self.state);
+            if state.told.is_some() {
+                return Ok(Vec::new());
+            }
+            state.spare.drain(..).collect()
+        };
+        if spare.is_empty() {
+            return self.unheard(context).await;
+        }
+        Ok(spare)
+    }
+
+    /// Asks for more items; `None` if the answer has none, nor the end.
+    async fn request(&self, context: &Context) -> Result<Option<Taken>> {
+        let take = {
+            let state = lock(&self.state);
+            Take {
+                own: state.own,
+                told: state.told,
+                ..self.consume.take.clone()
+            }
+        };
+        let taken = context.store().take(self.work(), &take).await;
+        let taken = taken.inspect_err(|_| {
+            // It may have been given some without having heard of it; which ones was counted.
+            let mut state = lock(&self.state);
+            state.own = None;
+            state.unheard = Some(ItemId::default());
+        })?;
+        let Some(taken) = taken else {
+            return self.missed(context.config().lease()).map(|()| None);
+        };
+        let mut state = lock(&self.state);
+        state
+            .given
+            .extend(taken.items.iter().map(|item| (item.id, item.deliveries)));
+        state.begun = true;
+        state.missing_since = None;
+        if state.own.is_some() {
+            state.own = taken
+                .items
+                .last()
+                .map(|item| item.id)
+                .filter(|_| taken.items.len() == take.count);
+        }
+        state.told = taken.lost;
+        if taken.lost.is_some() {
+            state.lost = taken.lost;
+            self.news.notify_one();
+            return Ok(None);
+        }
+        match state.lost {
+            Some(resume) if taken.items.is_empty() => Err(self.gap(resume)),
+            _ => Ok(Some(taken)),
+        }
     }
 
     /// The stream is not there: it may still come, or its producer may put it back if the store has lost it.
@@ -282,14 +307,14 @@ impl Consumption {
         })
     }
 
-    /// Reads the data of as many items as go together; the others are spared.
-    async fn load(&self, context: &Context, items: Vec<Item>) -> Result<Handed> {
+    /// Reads the data of as many items as go together; the others are spared. `None` if some are gone: then all are.
+    async fn load(&self, context: &Context, items: Vec<Item>) -> Result<Option<Handed>> {
         let Some(stream) = &self.consume.stream else {
             let items = items.into_iter().map(|item| Loaded { item, data: None });
-            return Ok(Handed {
+            return Ok(Some(Handed {
                 items: items.collect(),
                 done: None,
-            });
+            }));
         };
         let mut items = VecDeque::from(items);
         let mut reader = Reader::default();
@@ -316,14 +341,14 @@ impl Consumption {
                     let (gone, rest): (VecDeque<_>, VecDeque<_>) = items.into_iter().partition(is_gone);
                     self.spare(handed.items.into_iter().map(|loaded| loaded.item).chain(rest));
                     missing?;
-                    let resume = gone.back().map_or(cursor, |last| match last.subject {
-                        Subject::Chunk(cursor) => cursor,
-                        Subject::Finished(_) => cursor,
-                    });
                     let gone = std::iter::once(&item).chain(&gone);
                     let done = gone.map(|item| (item.id, Resolution::Done)).collect();
                     self.resolve(context, done).await;
-                    return Err(self.gap(resume));
+                    let mut state = lock(&self.state);
+                    state.lost = Some(reader.end_of_gap(cursor));
+                    state.told = state.lost;
+                    self.news.notify_one();
+                    return Ok(None);
                 }
             };
             bytes += data.len();
@@ -333,7 +358,7 @@ impl Consumption {
             });
         }
         self.spare(items.into_iter());
-        Ok(handed)
+        Ok(Some(handed))
     }
 
     fn spare(&self, items: impl Iterator<Item = Item>) {

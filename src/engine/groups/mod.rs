@@ -13,7 +13,7 @@ use self::{
 use super::{
     Engine,
     events::{Data, Handed, Handle, Loaded, Reply},
-    read::hub::{Follower, PAGE_BYTES},
+    read::{follower::Follower, hub::PAGE_BYTES},
 };
 use crate::{
     Error, Result, StreamId,

@@ -15,6 +15,8 @@ pub(crate) struct Reader {
     /// The generation and the frames of the page that was read last.
     generation: Option<Ulid>,
     frames: Vec<Frame>,
+    /// The last chunk that the page says anything about.
+    reach: u64,
     /// After the chunk that was found last: its frame, the next seq and where that is.
     at: Option<(usize, u64, Mark)>,
 }
@@ -59,6 +61,10 @@ impl Reader {
         self.generation = Some(cursor.generation);
         self.at = None;
         let page = page?.filter(|page| !page.lost);
+        self.reach = page
+            .as_ref()
+            .filter(|page| !page.more)
+            .map_or(0, |page| page.end().seq);
         self.frames = page.map(|page| page.frames).unwrap_or_default();
         Ok(())
     }
@@ -85,5 +91,14 @@ impl Reader {
     pub fn is_gone(&self, cursor: Cursor) -> bool {
         let first = self.frames.first();
         self.generation == Some(cursor.generation) && first.is_none_or(|frame| cursor.seq < frame.first())
+    }
+
+    /// The last chunk of those that are gone together with the one that was just looked for in vain.
+    pub fn end_of_gap(&self, cursor: Cursor) -> Cursor {
+        let last = self.frames.first().map_or(self.reach, |frame| frame.first() - 1);
+        Cursor {
+            seq: last.max(cursor.seq),
+            ..cursor
+        }
     }
 }

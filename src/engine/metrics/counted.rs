@@ -57,10 +57,11 @@ impl Sink for Counted<'_> {
         self.sink.generation(subscription, generation);
     }
 
-    fn chunk(&mut self, subscription: Handle, seq: u64, chunk: Chunk<'_>) -> u64 {
-        self.chunks += 1;
-        self.bytes += chunk.data.len() as u64;
-        self.sink.chunk(subscription, seq, chunk)
+    fn chunk(&mut self, subscriptions: &[Handle], seq: u64, chunk: Chunk<'_>) -> u64 {
+        let times = subscriptions.len() as u64;
+        self.chunks += times;
+        self.bytes += times * chunk.data.len() as u64;
+        self.sink.chunk(subscriptions, seq, chunk)
     }
 
     fn large(&mut self, subscription: Handle, seq: u64, large: Arc<Large>) -> u64 {

@@ -6,13 +6,14 @@ pub mod producer;
 pub(super) mod producers;
 pub(super) mod pump;
 mod queue;
+pub(super) mod rate;
 mod recovery;
 pub(super) mod sealing;
 mod upload;
 mod writer;
 
 use std::{
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -31,6 +32,7 @@ use super::{
 use crate::{
     Cursor, Error, Result, StreamId,
     model::{
+        connection::ConnectionState,
         ending::{Outcome, Terminal},
         frame::Kind,
         ttl::Ttl,
@@ -109,6 +111,7 @@ impl Engine {
                 .unwrap_or_else(|| self.context.config.flush_interval()),
             start,
             ordinal: started.ordinal,
+            is_unheard: AtomicBool::new(false),
             notify: Notify::new(),
             state: Mutex::default(),
         });
@@ -119,6 +122,7 @@ impl Engine {
         let reply = Reply::Produced {
             producer: producer.handle,
             generation: started.generation,
+            seq: started.seq,
             continued: (started.seq > started.base).then_some(started.seq),
             stop: started.stop.clone(),
         };
@@ -207,14 +211,15 @@ impl Engine {
             self.context.outbox.push(Event::Broken(handle, Error::Closed));
             return 0;
         };
-        let depth = producer.write(&self.context, kind, data, wants_ack);
-        self.registry.pump.add(producer, data.len(), wants_ack);
+        let (depth, is_news) = producer.write(&self.context, kind, data, wants_ack);
+        self.registry.pumps.add(producer, data.len(), wants_ack, is_news);
         depth
     }
 
     /// Sends the queued chunks, so many.
     pub fn written(&self, chunks: usize) {
-        self.registry.pump.crossed(chunks);
+        let is_away = self.context.store().state() != ConnectionState::Ready;
+        self.registry.pumps.crossed(chunks, is_away);
     }
 
     /// Bytes in a producer's queue.
@@ -225,6 +230,7 @@ impl Engine {
     /// Resolves when a producer's queue is below the high-water mark.
     pub async fn ready(self, producer: Handle) -> Result<Reply> {
         let producer = self.known(producer)?;
+        self.registry.pumps.release();
         producer.ready(self.context.config.high_water_mark()).await?;
         Ok(Reply::Unit)
     }
@@ -232,7 +238,7 @@ impl Engine {
     /// Resolves when everything written so far has been accepted.
     pub async fn flush(self, producer: Handle) -> Result<Reply> {
         let producer = self.known(producer)?;
-        self.registry.pump.release();
+        self.registry.pumps.release();
         producer.flush().await?;
         Ok(Reply::Unit)
     }
@@ -241,7 +247,7 @@ impl Engine {
     pub async fn finish(self, producer: Handle, terminal: Terminal) -> Result<Reply> {
         let producer = self.known(producer)?;
         // Also that of other producers, whose generation this end may be.
-        self.registry.pump.release();
+        self.registry.pumps.release();
         let terminal = producer.finish(terminal).await?;
         Ok(Reply::Finished {
             outcome: terminal.outcome,

@@ -4,7 +4,10 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -13,7 +16,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::queue::{ChunkQueue, QueuedFrame};
+use super::queue::{ChunkQueue, MAX_FRAME_BYTES, MAX_FRAME_CHUNKS, QueuedFrame};
 use crate::{
     Error, Result, StreamId,
     engine::{
@@ -43,6 +46,8 @@ pub struct Producer {
     pub exclusive: bool,
     /// How long its chunks may gather before a batch leaves.
     pub flush_interval: Duration,
+    /// Nobody was sent what was written last, in this process or elsewhere.
+    pub(crate) is_unheard: AtomicBool,
     pub(crate) notify: Notify,
     pub(crate) state: Mutex<State>,
 }
@@ -106,15 +111,16 @@ pub(crate) struct Batch {
 }
 
 impl Producer {
-    /// Takes a chunk and returns the [depth](Self::depth) now. A chunk that comes after the end is dropped: the host has got,
-    /// or is about to get, the end.
-    pub fn write(&self, context: &Context, kind: Kind, data: &[u8], wants_ack: bool) -> usize {
+    /// Takes a chunk; returns the [depth](Self::depth) now, and whether the writer has to be woken for it. A chunk that comes after the
+    /// end is dropped: the host has got, or is about to get, the end.
+    pub fn write(&self, context: &Context, kind: Kind, data: &[u8], wants_ack: bool) -> (usize, bool) {
         let large = (data.len() > MAX_INLINE).then(|| Large::new(kind, data, self.ordinal));
         let mut state = lock(&self.state);
         if state.outcome.is_some() {
-            return 0;
+            return (0, false);
         }
-        if state.queue.is_empty() {
+        let is_first = state.queue.is_empty();
+        if is_first {
             state.queued_since = Some(Instant::now());
         }
         if let Some(large) = large {
@@ -129,7 +135,7 @@ impl Producer {
             state.acks.push_back(number);
         }
         context.outbox().add_unsettled(1);
-        state.depth()
+        (state.depth(), is_first || !self.flush_interval.is_zero())
     }
 
     /// Whether it writes to this stream and was started with this owner, or with none.
@@ -300,9 +306,24 @@ impl Producer {
         self.notify.notify_one();
     }
 
+    /// Whether somebody may have been sent what was written last.
+    pub(crate) fn heard(&self, is_heard: bool) {
+        self.is_unheard.store(!is_heard, Ordering::Relaxed);
+    }
+
+    /// Whether nobody waits for what it writes, as far as is known.
+    pub(crate) fn is_unheard(&self) -> bool {
+        self.is_unheard.load(Ordering::Relaxed)
+    }
+
     /// Whether it has ended.
     pub(crate) fn has_ended(&self) -> bool {
         lock(&self.state).has_ended()
+    }
+
+    /// Whether more waits to be written than one batch takes.
+    pub(crate) fn is_behind(&self) -> bool {
+        lock(&self.state).queue.fills_a_frame()
     }
 
     /// Whether it has given no sign of life for so long, and need not for longer.
@@ -365,6 +386,11 @@ impl State {
         self.queued() + chunks * CHUNK_COST as usize + self.acks.len() * ACK_COST as usize
     }
 
+    /// Whether something waits to be sent.
+    pub(crate) fn has_batch(&self) -> bool {
+        !self.queue.is_empty() || self.finish.is_some()
+    }
+
     /// The next batch, if it can leave now.
     pub(crate) fn next_batch(&mut self, flush_interval: Duration) -> NextBatch {
         let now = Instant::now();
@@ -375,8 +401,7 @@ impl State {
             });
         }
         let awaited = self.finish.is_some() || !self.flushes.is_empty() || !self.room.is_empty();
-        let fills_a_frame =
-            self.queue.count() >= MAX_FRAME_CHUNKS || self.queue.payload_len() >= MAX_FRAME_BYTES;
+        let fills_a_frame = self.queue.fills_a_frame();
         if let Some(since) = self.queued_since
             && !awaited
             && !fills_a_frame
@@ -482,11 +507,6 @@ pub(crate) enum NextBatch {
     /// Nothing waits to be sent.
     Nothing,
 }
-
-/// A frame of this many chunks …
-const MAX_FRAME_CHUNKS: usize = 512;
-/// … and bytes, lengths included, still travels in one pub/sub message (16 KiB), so that live readers need not read.
-const MAX_FRAME_BYTES: usize = 15_000;
 
 fn count(chunks: u64) -> usize {
     usize::try_from(chunks).unwrap_or(usize::MAX)

@@ -2,7 +2,9 @@
 //!
 //! To wake this thread, and to send a command, costs more than the chunks. So chunks that follow others closely gather until
 //! [`Config::write_interval`](crate::Config::write_interval) has passed since, those of all producers together; a lone one is sent at once. While
-//! they keep coming so, a timer wakes the thread and no crossing has to.
+//! they keep coming so, a timer wakes the thread and no crossing has to. A writer that has chunks to write already is not woken for more.
+//!
+//! What nobody waits for, here or elsewhere, gathers [for longer](UNHEARD) (ADR 51).
 
 use std::{
     sync::{
@@ -22,13 +24,66 @@ use crate::util::sync::lock;
 
 /// As much as this is worth a wake: half of what a frame takes at most.
 const ENOUGH: usize = 8 * 1024;
+/// The same for what is not waited for: most of it is in frames of its own streams, which are to hold more than one chunk each.
+const ENOUGH_UNHEARD: usize = 64 * 1024;
 /// A turn of the host that has more chunks crosses in pieces of so many (`ts/native/writes.ts`): it is sent as a whole.
 const PIECE: usize = 16;
 
+/// How long chunks of producers gather to whom nobody listens: a reader that begins to finds them in the log.
+const UNHEARD: Duration = Duration::from_millis(32);
+
 /// See the module.
-pub(crate) struct Pump {
+pub(crate) struct Pumps {
+    heard: Arc<Pump>,
+    unheard: Arc<Pump>,
+}
+
+impl Pumps {
+    pub fn new(pace: Duration) -> Self {
+        let longer = if pace.is_zero() { pace } else { pace.max(UNHEARD) };
+        Self {
+            heard: Arc::new(Pump::new(pace, ENOUGH)),
+            unheard: Arc::new(Pump::new(longer, ENOUGH_UNHEARD)),
+        }
+    }
+
+    /// A producer was given a chunk of so many bytes, whose acknowledgement may be awaited, and which may be news to its writer.
+    /// [`Pumps::crossed`] follows.
+    pub fn add(&self, producer: Arc<Producer>, bytes: usize, is_awaited: bool, is_news: bool) {
+        let pump = if producer.is_unheard() {
+            &self.unheard
+        } else {
+            &self.heard
+        };
+        pump.add(producer, bytes, is_awaited, is_news);
+    }
+
+    /// Sees to it that the writers of this crossing, of so many chunks, are woken. `is_away`: the store.
+    pub fn crossed(&self, chunks: usize, is_away: bool) {
+        self.heard.crossed(chunks, is_away);
+        self.unheard.crossed(chunks, is_away);
+    }
+
+    /// Wakes the writers of all that has gathered now: what comes after it is not to overtake it.
+    pub fn release(&self) {
+        self.heard.release();
+        self.unheard.release();
+    }
+
+    /// Ends with `Engine::dispose`.
+    pub fn run(&self) -> impl Future<Output = ()> + use<> {
+        let (heard, unheard) = (Arc::clone(&self.heard), Arc::clone(&self.unheard));
+        async move {
+            tokio::join!(heard.run(), unheard.run());
+        }
+    }
+}
+
+struct Pump {
     /// How long after a wake the next one may be held back.
     pace: Duration,
+    /// Nor longer than until so much has come.
+    enough: usize,
     written: Mutex<Written>,
     /// The writers are about to be woken; nobody need see to it.
     is_coming: AtomicBool,
@@ -39,7 +94,11 @@ pub(crate) struct Pump {
 #[derive(Default)]
 struct Written {
     producers: Vec<Arc<Producer>>,
+    /// Those of this crossing that need not be woken, unless the store is away: then their readers here want what has come (G8).
+    others: Vec<Arc<Producer>>,
     cost: usize,
+    /// Something has come with the present crossing.
+    is_new: bool,
     /// It is not to be held back.
     is_urgent: bool,
     /// The next crossing is likely to be of the same turn as the last one.
@@ -47,9 +106,10 @@ struct Written {
 }
 
 impl Pump {
-    pub fn new(pace: Duration) -> Self {
+    fn new(pace: Duration, enough: usize) -> Self {
         Self {
             pace,
+            enough,
             written: Mutex::default(),
             is_coming: AtomicBool::new(false),
             begin: Notify::new(),
@@ -57,23 +117,44 @@ impl Pump {
         }
     }
 
-    /// A producer was given a chunk of so many bytes, whose acknowledgement may be awaited. [`Pump::crossed`] follows.
-    pub fn add(&self, producer: Arc<Producer>, bytes: usize, is_awaited: bool) {
+    fn add(&self, producer: Arc<Producer>, bytes: usize, is_awaited: bool, is_news: bool) {
         let mut written = lock(&self.written);
+        written.is_new = true;
         written.cost += bytes + CHUNK_COST as usize;
-        written.is_urgent |= is_awaited || written.cost >= ENOUGH;
-        let last = written.producers.last();
-        if last.is_none_or(|last| !Arc::ptr_eq(last, &producer)) {
-            written.producers.push(producer);
+        written.is_urgent |= is_awaited || written.cost >= self.enough;
+        // Its writer may have been told to wait for long in the other pump.
+        let those = if is_news || is_awaited {
+            &mut written.producers
+        } else {
+            &mut written.others
+        };
+        if those.last().is_none_or(|last| !Arc::ptr_eq(last, &producer)) {
+            those.push(producer);
         }
     }
 
-    /// Sees to it that the writers of this crossing, of so many chunks, are woken.
-    pub fn crossed(&self, chunks: usize) {
+    fn crossed(&self, chunks: usize, is_away: bool) {
         let is_urgent = {
             let mut written = lock(&self.written);
+            let Written {
+                producers, others, ..
+            } = &mut *written;
+            if is_away {
+                producers.append(others);
+            }
+            others.clear();
+            let is_needed = !producers.is_empty();
             let goes_on = chunks >= PIECE;
-            written.is_urgent |= std::mem::replace(&mut written.goes_on, goes_on) || goes_on;
+            let went_on = std::mem::replace(&mut written.goes_on, goes_on);
+            if !std::mem::take(&mut written.is_new) {
+                return;
+            }
+            written.is_urgent |= went_on || goes_on;
+            if !is_needed {
+                written.cost = 0;
+                written.is_urgent = false;
+                return;
+            }
             written.is_urgent
         };
         if !self.is_coming.swap(true, Ordering::AcqRel) {
@@ -83,8 +164,7 @@ impl Pump {
         }
     }
 
-    /// Wakes the writers of all that has gathered now: what comes after it is not to overtake it.
-    pub fn release(&self) {
+    fn release(&self) {
         for producer in self.take() {
             producer.notify.notify_one();
         }
@@ -97,8 +177,8 @@ impl Pump {
         std::mem::take(&mut written.producers)
     }
 
-    /// Wakes the writers, once for all that has come. Ends with `Engine::dispose`.
-    pub async fn run(self: Arc<Self>) {
+    /// Wakes the writers, once for all that has come.
+    async fn run(self: Arc<Self>) {
         let mut due = Instant::now();
         loop {
             self.begin.notified().await;
@@ -169,6 +249,7 @@ mod tests {
             ordinal: 1,
             exclusive: true,
             flush_interval: Duration::ZERO,
+            is_unheard: AtomicBool::new(false),
             notify: Notify::new(),
             state: Mutex::default(),
         })
@@ -176,7 +257,7 @@ mod tests {
 
     /// A pump at work, and a producer whose writer can say whether it was woken.
     fn at_work() -> (Arc<Pump>, Arc<Producer>) {
-        let pump = Arc::new(Pump::new(PACE));
+        let pump = Arc::new(Pump::new(PACE, ENOUGH));
         tokio::spawn(Arc::clone(&pump).run());
         (pump, producer())
     }
@@ -191,8 +272,8 @@ mod tests {
     }
 
     fn write(pump: &Pump, producer: &Arc<Producer>, bytes: usize, is_awaited: bool) {
-        pump.add(Arc::clone(producer), bytes, is_awaited);
-        pump.crossed(1);
+        pump.add(Arc::clone(producer), bytes, is_awaited, true);
+        pump.crossed(1, false);
     }
 
     #[tokio::test(start_paused = true)]
@@ -256,9 +337,9 @@ mod tests {
         for _ in 0..3 {
             for chunks in [PIECE, PIECE, 3] {
                 for _ in 0..chunks {
-                    pump.add(Arc::clone(&producer), 10, false);
+                    pump.add(Arc::clone(&producer), 10, false, true);
                 }
-                pump.crossed(chunks);
+                pump.crossed(chunks, false);
                 assert!(is_woken(&producer).await);
             }
             write(&pump, &producer, 10, false);
@@ -269,8 +350,55 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn what_nobody_waits_for_gathers_for_longer() {
+        let pumps = Pumps::new(PACE);
+        tokio::spawn(pumps.run());
+        let (heard, unheard) = (producer(), producer());
+        unheard.heard(false);
+        for producer in [&heard, &unheard] {
+            pumps.add(Arc::clone(producer), 10, false, true);
+            pumps.crossed(1, false);
+            assert!(is_woken(producer).await, "a lone chunk");
+        }
+        for _ in 0..3 {
+            pumps.add(Arc::clone(&unheard), 10, false, true);
+            pumps.crossed(1, false);
+            sleep(2 * PACE).await;
+            pumps.add(Arc::clone(&heard), 10, false, true);
+            pumps.crossed(1, false);
+            assert!(is_woken(&heard).await);
+            assert!(!is_woken(&unheard).await, "the other's wake is not its own");
+            sleep(UNHEARD).await;
+            assert!(is_woken(&unheard).await);
+        }
+        pumps.add(Arc::clone(&unheard), 10, false, true);
+        pumps.crossed(1, false);
+        assert!(!is_woken(&unheard).await);
+        pumps.release();
+        assert!(is_woken(&unheard).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_writer_that_has_chunks_is_woken_for_more_only_while_the_store_is_away() {
+        let (pump, producer) = at_work();
+        let more = |is_away| {
+            pump.add(Arc::clone(&producer), 10, false, false);
+            pump.crossed(1, is_away);
+        };
+        more(false);
+        assert!(!is_woken(&producer).await);
+        sleep(3 * PACE).await;
+        assert!(!is_woken(&producer).await, "not later either");
+        more(true);
+        assert!(is_woken(&producer).await);
+        sleep(3 * PACE).await;
+        write(&pump, &producer, 10, false);
+        assert!(is_woken(&producer).await);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn without_an_interval_every_crossing_is_sent_at_once() {
-        let pump = Arc::new(Pump::new(Duration::ZERO));
+        let pump = Arc::new(Pump::new(Duration::ZERO, ENOUGH));
         tokio::spawn(Arc::clone(&pump).run());
         let producer = producer();
         for _ in 0..10 {

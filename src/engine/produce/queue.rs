@@ -7,6 +7,11 @@ use crate::{
     model::frame::{EncodedFrame, FrameBuilder, Kind},
 };
 
+/// A frame of this many chunks …
+pub(crate) const MAX_FRAME_CHUNKS: usize = 512;
+/// … and bytes, lengths included, still travels in one pub/sub message (16 KiB), so that live readers need not read.
+pub(crate) const MAX_FRAME_BYTES: usize = 15_000;
+
 /// Chunks in the order in which they were written, that no batch has taken yet.
 #[derive(Default)]
 pub(crate) struct ChunkQueue {
@@ -94,6 +99,11 @@ impl ChunkQueue {
 
     pub fn is_empty(&self) -> bool {
         self.chunks == 0
+    }
+
+    /// Whether no more fits into the next frame.
+    pub fn fills_a_frame(&self) -> bool {
+        self.chunks >= MAX_FRAME_CHUNKS || self.bytes >= MAX_FRAME_BYTES
     }
 
     /// Takes one large chunk; or of others at most `max_count` and, past the first one, at most `max_bytes`.

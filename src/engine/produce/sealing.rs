@@ -31,6 +31,8 @@ const MOST_OPEN_FRAMES: usize = 2048;
 const READ_BYTES: usize = 64 * 1024;
 /// How long the end of a generation waits for that.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// The level of compression while there is more to do than that: half of the time for a third more bytes.
+const HURRIED: u32 = 2;
 /// Compressing more than this is left to another thread.
 const INLINE_BYTES: usize = 4 * 1024;
 
@@ -158,7 +160,15 @@ impl Sealing {
         self.job = None;
     }
 
+    /// How much work a seal is worth: less while chunks come faster than they are written.
+    fn level(&self) -> u32 {
+        let level = self.context.config().compression;
+        let is_hurried = self.producer.is_behind() || self.context.rate().too_early().is_some();
+        if is_hurried { level.min(HURRIED) } else { level }
+    }
+
     fn work(&mut self, last: Option<Frame>) -> impl Future<Output = Option<Seal>> + use<> {
+        let level = self.level();
         let context = Arc::clone(&self.context);
         let producer = Arc::clone(&self.producer);
         let known = match &mut self.open {
@@ -174,7 +184,7 @@ impl Sealing {
                 None => read(&context, &producer.stream, producer.start.generation).await?,
             };
             frames.extend(last.filter(|last| frames.last().map_or(after, Frame::last) + 1 == last.first()));
-            compress(after, frames, context.config().compression).await
+            compress(after, frames, level).await
         }
     }
 }

@@ -129,7 +129,15 @@ pub(super) struct Writer {
 impl Writer {
     /// Waits for something to do; `None` when the producer has ended.
     async fn next_work(&self) -> Option<Work> {
+        let mut has_waited = false;
         loop {
+            if !has_waited
+                && let Some(at) = self.context.rate().too_early()
+                && lock(&self.producer.state).has_batch()
+            {
+                tokio::time::sleep_until(at).await;
+                has_waited = true;
+            }
             let until = {
                 let mut state = lock(&self.producer.state);
                 if state.has_ended() {
@@ -193,6 +201,7 @@ impl Writer {
                 stop,
                 terminal,
                 due,
+                is_heard,
             } = reply
             else {
                 // Others may be sealing too, and leave only little.
@@ -210,6 +219,9 @@ impl Writer {
             }
             self.note_accepted(&batch, count, last);
             self.due = due;
+            if count > 0 {
+                self.producer.heard(is_heard || self.hub.has_followers());
+            }
             self.settle(count, last);
             self.on_stop(stop);
             if let Some(terminal) = &terminal {
@@ -336,6 +348,7 @@ impl Writer {
         let mut backoff = Backoff::default();
         self.repeated = false;
         loop {
+            context.rate().begin();
             let call = context.store().append(&self.producer.stream, &append);
             match self.while_offering(call).await {
                 Ok(reply) => {

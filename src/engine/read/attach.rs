@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::{
-    hub::Follower,
+    follower::Follower,
     subscription::{Follow, Subscription},
 };
 use crate::{

@@ -74,7 +74,7 @@ impl Subscription {
         tail.sent += part.len();
         state.tail = (!tail.is_dropped()).then_some(tail);
         let cost = sink.piece(self.handle, None, &mut |out| out.extend_from_slice(&part));
-        state.credit -= i64::try_from(cost).unwrap_or(i64::MAX);
+        state.pay(cost);
         state.pace.moves();
         Action::Continue
     }

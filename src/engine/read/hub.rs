@@ -1,8 +1,9 @@
-//! The hub: per process and live stream, one ring and one listening task for all local readers.
+//! The hub: per process and live stream, one ring and one listening task for all local readers. What has come it gives to all that
+//! stand at the same place in one, see [`sharing`](super::sharing).
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, Weak},
     time::Duration,
 };
 
@@ -13,12 +14,14 @@ use tokio::{
 use ulid::Ulid;
 
 use super::{
+    follower::Follower,
     nodes::{Nodes, SLACK, until_overdue},
     ring::{News, Next, Ring},
+    sharing::Sharing,
 };
 use crate::{
-    Cursor, Error, StreamId,
-    engine::{context::Context, events::Handle},
+    Cursor, StreamId,
+    engine::{context::Context, events::Handle, outbox::Outbox},
     model::{
         ending::{InterruptReason, Terminal},
         frame::Frame,
@@ -32,24 +35,6 @@ pub(crate) const AUDIT: Duration = Duration::from_secs(5);
 /// The most that an audit or a repair reads before it leaves the rest to the readers.
 pub(crate) const PAGE_BYTES: usize = 256 * 1024;
 
-/// A reader of a stream, which is notified of its news.
-pub trait Follower: Send + Sync {
-    /// There may be something new.
-    fn poke(&self);
-    /// There are this many more bytes, which may wait a moment for following ones.
-    fn grow(&self, _bytes: usize) {
-        self.poke();
-    }
-    /// Whether it reads what comes after the end of a generation, too.
-    fn goes_on(&self) -> bool {
-        false
-    }
-    /// What was shown of a generation after this cursor was never written, and something else is.
-    fn retract(&self, _to: Cursor) {}
-    /// There cannot be anything any more.
-    fn fail(&self, error: Error);
-}
-
 /// See the module. Kept by its followers and by local producers.
 pub struct Hub {
     pub(crate) stream: StreamId,
@@ -61,12 +46,14 @@ pub struct Hub {
     /// Whether news from now on arrive: messages of the store, or what a local producer feeds.
     pub(crate) listening: watch::Sender<bool>,
     nodes: Arc<Nodes>,
+    pub(super) outbox: Weak<Outbox>,
 }
 
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) ring: Ring,
     pub(crate) followers: HashMap<Handle, Arc<dyn Follower>>,
+    pub(super) sharing: Sharing,
     pub(crate) producers: usize,
     /// Local producers that are the only ones of their generations: all that is written comes from them.
     feeders: usize,
@@ -88,7 +75,7 @@ pub(crate) struct State {
 
 impl Hub {
     /// A hub without followers.
-    pub(crate) fn new(stream: StreamId, nodes: Arc<Nodes>) -> Self {
+    pub(crate) fn new(stream: StreamId, nodes: Arc<Nodes>, outbox: Weak<Outbox>) -> Self {
         Self {
             stream,
             state: Mutex::default(),
@@ -96,6 +83,7 @@ impl Hub {
             changed: watch::Sender::new(0),
             listening: watch::Sender::new(false),
             nodes,
+            outbox,
         }
     }
 
@@ -212,23 +200,30 @@ impl Hub {
     }
 
     /// A frame, from the store or from a local producer. Returns whether it was known.
-    pub fn offer(&self, generation: Ulid, last: u64, frame: Option<Frame>, lease: Duration) -> bool {
+    pub fn offer(
+        self: &Arc<Self>,
+        generation: Ulid,
+        last: u64,
+        frame: Option<Frame>,
+        lease: Duration,
+    ) -> bool {
         let bytes = frame.as_ref().map_or(0, Frame::size);
-        let (news, known) = self.take(generation, last, frame, lease);
-        match news {
-            News::Change if bytes > 0 => self.tell_each(news, |follower| follower.grow(bytes)),
-            _ => self.tell(news),
-        }
-        known
+        self.take(generation, last, frame, lease, |outbox| outbox.gather(bytes))
     }
 
     /// A frame of a local producer, with what had gathered when it was sent: it need not gather again.
-    pub fn feed(&self, generation: Ulid, frame: Frame, lease: Duration) {
-        let (news, _) = self.take(generation, frame.last(), Some(frame), lease);
-        self.tell(news);
+    pub fn feed(self: &Arc<Self>, generation: Ulid, frame: Frame, lease: Duration) {
+        self.take(generation, frame.last(), Some(frame), lease, Outbox::signal);
     }
 
-    fn take(&self, generation: Ulid, last: u64, frame: Option<Frame>, lease: Duration) -> (News, bool) {
+    fn take(
+        self: &Arc<Self>,
+        generation: Ulid,
+        last: u64,
+        frame: Option<Frame>,
+        lease: Duration,
+        announce: impl FnOnce(&Outbox),
+    ) -> bool {
         let mut state = lock(&self.state);
         // Local producers' frames come twice.
         let known = state.producers == 0 && state.ring.knows(generation, last);
@@ -238,11 +233,19 @@ impl Hub {
         if state.vouched.is_none() {
             self.audit_in(&mut state, AUDIT.min(until_overdue(lease, lease)));
         }
+        let before = state.ring.tail();
         let news = state.ring.offer(generation, last, frame);
         if state.followers.is_empty() {
             state.ring.let_go();
         }
-        (news, known)
+        match before {
+            Some(before) if news == News::Change => self.grow(state, before, announce),
+            _ => {
+                drop(state);
+                self.tell(news);
+            }
+        }
+        known
     }
 
     /// A generation has ended.
@@ -253,7 +256,7 @@ impl Hub {
     }
 
     /// A message of the store. Returns whether it brought a frame that was known.
-    pub fn hear(&self, message: LiveMessage, lease: Duration) -> bool {
+    pub fn hear(self: &Arc<Self>, message: LiveMessage, lease: Duration) -> bool {
         match message {
             LiveMessage::Frame {
                 generation,
@@ -266,14 +269,20 @@ impl Hub {
                 terminal,
             } => self.end(generation, last, terminal),
             LiveMessage::Started { generation, base } => {
-                let news = {
+                let (news, goes_on) = {
                     let mut state = lock(&self.state);
+                    let tail = state.ring.tail();
+                    let goes_on = tail.filter(|_| state.ring.generation() == Some(generation));
                     // Another node may have it now, and may die before it has written anything.
                     state.vouched = None;
                     self.audit_in(&mut state, AUDIT.min(until_overdue(lease, lease)));
-                    state.ring.start(generation, base, base)
+                    (state.ring.start(generation, base, base), goes_on)
                 };
                 self.tell(news);
+                // A client that came back may have seen more than its producer could write (ADR 51).
+                if let Some(seq) = goes_on {
+                    self.tell_ahead(Cursor { generation, seq });
+                }
             }
             LiveMessage::Deleted => self.abandon(InterruptReason::Deleted),
         }
@@ -282,18 +291,23 @@ impl Hub {
 
     /// A local producer was replaced by another one, and has shown more of its generation than it could write.
     pub fn retract(&self, to: Cursor) {
-        let followers: Vec<_> = {
+        {
             let mut state = lock(&self.state);
             if state.ring.generation() != Some(to.generation) {
                 return;
             }
             state.ring.retract();
-            state.followers.values().cloned().collect()
-        };
+        }
+        self.tell_ahead(to);
+        self.tell(News::Hole);
+    }
+
+    /// Another producer goes on here: whoever has seen more is told of a gap.
+    fn tell_ahead(&self, to: Cursor) {
+        let followers: Vec<_> = lock(&self.state).followers.values().cloned().collect();
         for follower in followers {
             follower.retract(to);
         }
-        self.tell(News::Hole);
     }
 
     /// Messages may have been missed.
@@ -417,10 +431,6 @@ impl Hub {
     }
 
     pub(crate) fn tell(&self, news: News) {
-        self.tell_each(news, |follower| follower.poke());
-    }
-
-    fn tell_each(&self, news: News, how: impl Fn(&dyn Follower)) {
         if news == News::Nothing {
             return;
         }
@@ -430,13 +440,21 @@ impl Hub {
                 state.hole = true;
                 self.work.notify_one();
             }
+            state.sharing.part();
             state.followers.values().cloned().collect()
         };
-        if !followers.is_empty() && self.changed.receiver_count() > 0 {
-            self.changed.send_modify(|count| *count += 1);
+        if !followers.is_empty() {
+            self.changes_now();
         }
         for follower in followers {
-            how(&*follower);
+            follower.poke();
+        }
+    }
+
+    /// Lets those go on that wait for a change.
+    pub(super) fn changes_now(&self) {
+        if self.changed.receiver_count() > 0 {
+            self.changed.send_modify(|count| *count += 1);
         }
     }
 

@@ -10,13 +10,14 @@ use tokio::time::Instant;
 use ulid::Ulid;
 
 use super::{
-    hub::{AUDIT, Follower, Hub, PAGE_BYTES},
+    follower::Follower,
+    hub::{AUDIT, Hub, PAGE_BYTES},
     nodes::Nodes,
     ring::News,
 };
 use crate::{
     StreamId,
-    engine::{context::Context, events::Handle},
+    engine::{context::Context, events::Handle, outbox::Outbox},
     model::ending::InterruptReason,
     store::{OwnerCheck, Position, Read},
     util::{
@@ -29,20 +30,32 @@ use crate::{
 const PARTING: Duration = Duration::from_millis(20);
 
 /// The hubs that are in use, by stream.
-#[derive(Default)]
 pub(crate) struct Hubs {
     by_stream: Mutex<HashMap<StreamId, Arc<Hub>>>,
     pub(crate) nodes: Arc<Nodes>,
+    outbox: Weak<Outbox>,
 }
 
 impl Hubs {
+    /// `outbox` is where they stand that have something for their readers.
+    pub fn new(outbox: &Arc<Outbox>) -> Self {
+        Self {
+            by_stream: Mutex::default(),
+            nodes: Arc::default(),
+            outbox: Arc::downgrade(outbox),
+        }
+    }
+
     /// The stream's hub; creates it if there is none. The caller must join it in `join`, before others can find it unused.
     pub fn with<T>(&self, stream: &StreamId, join: impl FnOnce(&Arc<Hub>) -> T) -> T {
         let mut hubs = lock(&self.by_stream);
-        join(
-            hubs.entry(stream.clone())
-                .or_insert_with(|| Arc::new(Hub::new(stream.clone(), Arc::clone(&self.nodes)))),
-        )
+        join(hubs.entry(stream.clone()).or_insert_with(|| {
+            Arc::new(Hub::new(
+                stream.clone(),
+                Arc::clone(&self.nodes),
+                self.outbox.clone(),
+            ))
+        }))
     }
 
     /// Adds a reader to a hub; the first one starts the listening task.

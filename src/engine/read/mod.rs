@@ -5,12 +5,14 @@ pub(super) mod acks;
 mod attach;
 mod delivery;
 mod fetching;
+pub(super) mod follower;
 pub mod hub;
 pub(super) mod hubs;
 mod loading;
 mod nodes;
 mod page;
 pub mod ring;
+mod sharing;
 mod state;
 pub mod subscription;
 pub mod window;
@@ -18,7 +20,7 @@ pub mod window;
 use std::sync::Arc;
 
 use self::{
-    hub::Follower,
+    follower::Follower,
     subscription::{Follow, Subscription},
 };
 use super::{

@@ -16,8 +16,8 @@ use tokio::time::Instant;
 use super::hub::PAGE_BYTES;
 use crate::model::{ending::Terminal, frame::Frame};
 
-/// The size of the first page of a reader that has not asked for anything yet: enough to begin with.
-const FIRST_BYTES: usize = 32 * 1024;
+/// The size of a reader's first page: enough to begin with, and soon read and inflated. Whoever takes it gets large ones.
+const FIRST_BYTES: usize = 16 * 1024;
 /// The page after one that was dropped.
 const LEAST_BYTES: usize = 16 * 1024;
 /// A page that is taken so quickly may be followed by a larger one.
@@ -106,6 +106,8 @@ impl Drop for Held {
 pub(crate) struct Pace {
     /// How much the next page is to hold.
     bytes: usize,
+    /// A page of its was dropped: the next ones grow slowly.
+    was_dropped: bool,
     /// It has asked for more than its initial credit.
     has_asked: bool,
     /// When it was last given something.
@@ -118,6 +120,7 @@ impl Default for Pace {
     fn default() -> Self {
         Self {
             bytes: FIRST_BYTES,
+            was_dropped: false,
             has_asked: false,
             moved: None,
             is_watched: false,
@@ -128,10 +131,7 @@ impl Default for Pace {
 impl Pace {
     /// The reader asks for more.
     pub fn ask(&mut self) {
-        if !self.has_asked {
-            self.has_asked = true;
-            self.bytes = PAGE_BYTES;
-        }
+        self.has_asked = true;
     }
 
     /// Whether it has asked for more than its initial credit.
@@ -153,7 +153,12 @@ impl Pace {
     pub fn bytes_after(&mut self, page: &LogPage, all: &AtomicUsize) -> usize {
         let is_quick = page.since.is_some_and(|since| since.elapsed() < TAKEN_WITHIN);
         if is_quick && all.load(Ordering::Relaxed) < MOST_HELD / 2 {
-            self.bytes = PAGE_BYTES.min(2 * self.bytes);
+            let larger = if self.was_dropped {
+                2 * self.bytes
+            } else {
+                PAGE_BYTES
+            };
+            self.bytes = PAGE_BYTES.min(larger);
         }
         self.bytes
     }
@@ -161,6 +166,7 @@ impl Pace {
     /// A page of its was dropped.
     pub fn falls_back(&mut self) {
         self.bytes = LEAST_BYTES;
+        self.was_dropped = true;
     }
 
     /// How long its page may wait from now on; `None`: it stands still.
@@ -214,7 +220,11 @@ mod tests {
         let mut reader = Pace::default();
         assert_eq!(reader.bytes(), FIRST_BYTES);
         reader.ask();
-        assert_eq!(reader.bytes(), PAGE_BYTES);
+        assert_eq!(
+            reader.bytes(),
+            FIRST_BYTES,
+            "the first one is soon there for everybody"
+        );
         reader.falls_back();
         reader.ask();
         assert_eq!(reader.bytes(), LEAST_BYTES);

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     Cursor,
-    engine::{events::Handle, sink::Sink},
-    model::ending::End,
+    engine::{events::Handle, produce::producer::CHUNK_COST, sink::Sink},
+    model::{ending::End, frame::Frame},
     sse::Framing,
 };
 
@@ -71,6 +71,54 @@ impl State {
     /// Whether it holds nothing that could be dropped and read again later.
     pub(super) fn is_light(&self) -> bool {
         self.page.frames.is_empty() && self.tail.as_ref().is_none_or(Tail::is_dropped)
+    }
+
+    /// Takes a frame from the hub, if nothing comes before it and there is room for all of it.
+    pub(super) fn take(&mut self, generation: Ulid, frame: &Frame) -> bool {
+        let (first, last) = (frame.first(), frame.last());
+        let before = Cursor {
+            generation,
+            seq: first - 1,
+        };
+        // Its chunks cost no more.
+        let most = frame.size() as u64 + u64::from(CHUNK_COST) * (last - before.seq);
+        let takes = self.cursor == Some(before)
+            && self.announced == Some(generation)
+            && self.is_idle()
+            && u64::try_from(self.credit).is_ok_and(|credit| credit >= most)
+            && self
+                .window
+                .as_ref()
+                .is_none_or(|window| window.has_room(last - 1));
+        if takes {
+            if let Some(window) = &mut self.window {
+                window.deliver(before.seq);
+                window.deliver(last - 1);
+            }
+            self.cursor = Some(Cursor {
+                generation,
+                seq: last,
+            });
+        }
+        takes
+    }
+
+    /// Whether it waits for nothing but news.
+    fn is_idle(&self) -> bool {
+        let has_page = !self.page.frames.is_empty() || self.page.more || self.page.end.is_some();
+        let is_busy = self.fetching || self.load.is_some() || self.tail.is_some();
+        !(has_page || is_busy || self.between || self.over || self.end.is_some())
+    }
+
+    /// Whether it has been given this chunk.
+    pub(super) fn has(&self, generation: Ulid, seq: u64) -> bool {
+        self.cursor
+            .is_some_and(|cursor| cursor.generation == generation && cursor.seq >= seq)
+    }
+
+    /// What it was given costs this much.
+    pub(super) fn pay(&mut self, cost: u64) {
+        self.credit -= i64::try_from(cost).unwrap_or(i64::MAX);
     }
 
     /// Whether another chunk may be delivered.

@@ -15,7 +15,7 @@ use std::{
 use tokio::task::AbortHandle;
 
 use super::{
-    hub::{Follower, Hub},
+    hub::Hub,
     page::LogPage,
     ring::Next,
     state::State,
@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     Cursor, Error,
-    engine::{context::Context, events::Handle, sink::Sink},
+    engine::{context::Context, events::Handle, outbox::Ready, sink::Sink},
     model::{
         ending::{End, InterruptReason, Terminal},
         frame::{Frame, Kind},
@@ -79,6 +79,8 @@ pub struct Subscription {
     pub(crate) owner: OwnerCheck,
     pub(crate) all: bool,
     pub(crate) resumes: bool,
+    /// It is delivered as server-sent events, which are its own.
+    pub(super) is_framed: bool,
     /// The consumer whose acknowledgements it waits for.
     pub(crate) consumer: Option<String>,
     /// It stands in the outbox.
@@ -86,58 +88,6 @@ pub struct Subscription {
     /// It has no credit, or too much that is not acknowledged: waking it is useless.
     pub(crate) stalled: AtomicBool,
     pub(crate) state: Mutex<State>,
-}
-
-impl Follower for Subscription {
-    /// There may be something to deliver.
-    fn poke(&self) {
-        if !self.stalled.load(Ordering::Acquire) {
-            self.queue();
-        }
-    }
-
-    /// There is more to deliver, which may wait a moment for following chunks.
-    fn grow(&self, bytes: usize) {
-        if !self.stalled.load(Ordering::Acquire)
-            && let Some(context) = self.context.upgrade()
-        {
-            self.stand_in(&context);
-            context.outbox().gather(bytes);
-        }
-    }
-
-    fn goes_on(&self) -> bool {
-        self.all || self.resumes
-    }
-
-    /// Whoever has seen it is told of the gap; the others go on with what was written.
-    fn retract(&self, to: Cursor) {
-        let is_ahead = {
-            let state = lock(&self.state);
-            state
-                .cursor
-                .is_some_and(|at| at.generation == to.generation && at.seq > to.seq)
-        };
-        if is_ahead {
-            let stream = self.hub.stream().to_string();
-            let reason = format!(
-                "chunks after {} were shown, but another producer has gone on there",
-                to.seq
-            );
-            tracing::warn!(stream, generation = %to.generation, seq = to.seq, cause = reason, "a reader is told of a gap");
-            self.give_up(Error::Gap {
-                stream,
-                reason,
-                resume: to.to_string(),
-            });
-        }
-    }
-
-    /// Ends it with an error, after what it has.
-    fn fail(&self, error: Error) {
-        lock(&self.state).end.get_or_insert(End::Error(error));
-        self.queue();
-    }
 }
 
 impl Subscription {
@@ -150,6 +100,7 @@ impl Subscription {
             owner: OwnerCheck::Caller(follow.owner.clone()),
             all: follow.all,
             resumes: follow.resume.is_some(),
+            is_framed: follow.framing.is_some(),
             consumer: follow.ack.as_ref().and_then(|ack| ack.consumer.clone()),
             queued: AtomicBool::new(false),
             stalled: AtomicBool::new(false),
@@ -425,7 +376,7 @@ impl Subscription {
                     Some(cost) => cost,
                     None => return Some(Action::Wait),
                 },
-                None => sink.chunk(self.handle, seq, chunk),
+                None => sink.chunk(&[self.handle], seq, chunk),
                 Some(framing) => {
                     let length = is_new.then_some(chunk.data.len());
                     sink.piece(self.handle, length, &mut |out| framing.chunk(out, at, chunk))
@@ -434,7 +385,7 @@ impl Subscription {
             if let Some(window) = state.window.as_mut().filter(|_| is_new) {
                 window.deliver(cursor.seq);
             }
-            state.credit -= i64::try_from(cost).unwrap_or(i64::MAX);
+            state.pay(cost);
             cursor.seq = seq;
             state.cursor = Some(cursor);
             if state.tail.is_some() {
@@ -476,9 +427,9 @@ impl Subscription {
         }
     }
 
-    fn stand_in(&self, context: &Context) {
+    pub(super) fn stand_in(&self, context: &Context) {
         if !self.queued.swap(true, Ordering::AcqRel) {
-            context.outbox().push_ready(self.handle);
+            context.outbox().push_ready(Ready::Reader(self.handle));
         }
     }
 }

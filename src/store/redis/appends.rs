@@ -38,7 +38,7 @@ impl RedisStore {
             .text(terminal.map_or("", |terminal| &terminal.reason))
             .show(frame.map_or(0, |frame| frame.count))
             .bytes(frame.map_or(&[], |frame| &frame.bytes))
-            .show(fast_append::first_number(append));
+            .show(self.fast.first_number(append));
         call = with_large(call, append.large);
         call = with_seal(call, append.seal.as_ref());
         if with_books {

@@ -84,19 +84,27 @@ struct Expected {
     last: u64,
 }
 
-/// An append that waits for the turn's end, and who waits for its answer: whether what was expected was so.
+/// What was expected was so; `is_heard` as in [`Appended::Done`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Accepted {
+    is_heard: bool,
+}
+
+/// An append that waits for the turn's end, and who waits for its answer: `None` if what was expected was not so.
 struct Attempt {
     /// Appends of other slots need a command of their own.
     slot: usize,
     expected: Expected,
     frame: bytes::Bytes,
-    done: oneshot::Sender<Result<bool>>,
+    done: oneshot::Sender<Result<Option<Accepted>>>,
 }
 
 /// The producers of one store whose appends may be fast.
 #[derive(Default)]
 pub(super) struct FastAppends {
     producers: Mutex<HashMap<Ulid, Hot>>,
+    /// The numbers `hn` that those have found who continue a generation.
+    found: Mutex<HashMap<Ulid, u64>>,
     turn: Mutex<Vec<Attempt>>,
 }
 
@@ -133,13 +141,14 @@ impl FastAppends {
             tokio::spawn(Arc::clone(self).send(endpoint, timeouts, closed.subscribe()));
         }
         // Dropped without an answer only with the runtime.
-        if answer.await.unwrap_or(Err(Error::Closed))? {
+        if let Some(Accepted { is_heard }) = answer.await.unwrap_or(Err(Error::Closed))? {
             self.advance(append);
             return Ok(Some(Appended::Done {
                 last,
                 stop: None,
                 terminal: None,
                 due: Instant::now() >= due,
+                is_heard,
             }));
         }
         self.forget(append.producer);
@@ -208,6 +217,29 @@ impl FastAppends {
         }
     }
 
+    /// A producer has started where the record has this number, or none: 0.
+    pub fn begin(&self, producer: Ulid, number: u64) {
+        if number > 0 {
+            lock(&self.found).insert(producer, number);
+        }
+    }
+
+    /// The number with which a record begins to count, see `hn` in `lua/prelude.lua`. After a loss of everything it is higher than all that
+    /// this producer and those before it have had: each of their full appends was a batch, and took the next number.
+    pub fn first_number(&self, append: &Append) -> u64 {
+        let found = lock(&self.found).get(&append.producer).copied();
+        // A ULID's low bits are random, and count up within a millisecond.
+        let begin =
+            found.unwrap_or_else(|| u64::try_from(append.producer.random() & 0xffff).unwrap_or_default());
+        1 + (begin + append.batch) % 0xffff
+    }
+
+    /// The producer has ended.
+    pub fn end(&self, producer: Ulid) {
+        self.forget(producer);
+        lock(&self.found).remove(&producer);
+    }
+
     /// Nothing is known of the record any more.
     pub fn forget(&self, producer: Ulid) {
         lock(&self.producers).remove(&producer);
@@ -264,12 +296,15 @@ async fn perform(
         note_refusal(reply, &endpoint);
     }
     let is_split = reply.as_ref().is_err_and(is_split);
+    let counts_receivers = endpoint.servers.counts_receivers();
     let count = attempts.len();
     for (waiting, number) in attempts.into_iter().zip(1..) {
         let answer = match &reply {
-            Ok(reply) => Ok(is_accepted(reply, number, count)),
+            Ok(reply) => Ok(accepted(reply, number, count).map(|accepted| Accepted {
+                is_heard: accepted.is_heard || !counts_receivers,
+            })),
             // The whole script is for one stream alone.
-            Err(_) if is_split => Ok(false),
+            Err(_) if is_split => Ok(None),
             Err(error) => Err(error.clone()),
         };
         // A cancelled caller repeats the batch under the same number, or is gone.
@@ -292,13 +327,17 @@ fn note_refusal(reply: &Value, endpoint: &Endpoint) {
 }
 
 /// Whether the append of this number, of so many, was done. Whatever else a server may answer: the whole script decides.
-fn is_accepted(reply: &Value, number: i64, of: usize) -> bool {
-    let Value::Array(reply) = reply else { return false };
+fn accepted(reply: &Value, number: i64, of: usize) -> Option<Accepted> {
+    let Value::Array(reply) = reply else { return None };
     match reply.split_first() {
-        Some((Value::Int(count), refused)) => {
-            usize::try_from(*count) == Ok(of) && !refused.contains(&Value::Int(number))
+        Some((Value::Int(count), said))
+            if usize::try_from(*count) == Ok(of) && !said.contains(&Value::Int(number)) =>
+        {
+            Some(Accepted {
+                is_heard: said.contains(&Value::Int(-number)),
+            })
         }
-        _ => false,
+        _ => None,
     }
 }
 
@@ -324,13 +363,6 @@ fn command(attempts: &[Attempt]) -> Call {
     call
 }
 
-/// The number with which a record begins to count, see `hn` in `lua/prelude.lua`: after a loss of everything, another one than before.
-pub(super) fn first_number(append: &Append) -> u64 {
-    // A ULID's low bits are random, and count up within a millisecond.
-    let random = u64::try_from(append.producer.random() & 0xffff).unwrap_or_default();
-    1 + (random + append.batch) % 0xffff
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -338,7 +370,7 @@ mod tests {
     #[test]
     fn only_a_reply_about_all_of_them_accepts_any() {
         let reply = |numbers: &[i64]| Value::Array(numbers.iter().copied().map(Value::Int).collect());
-        let accepted = |reply: &Value| [1, 2, 3].map(|number| is_accepted(reply, number, 3));
+        let accepted = |reply: &Value| [1, 2, 3].map(|number| accepted(reply, number, 3).is_some());
         assert_eq!(accepted(&reply(&[3])), [true, true, true]);
         assert_eq!(accepted(&reply(&[3, 2])), [true, false, true]);
         for strange in [
@@ -351,5 +383,12 @@ mod tests {
         ] {
             assert_eq!(accepted(&strange), [false; 3], "{strange:?}");
         }
+    }
+
+    #[test]
+    fn a_reply_says_which_messages_somebody_may_have_received() {
+        let reply = Value::Array([3, -1, 2].map(Value::Int).to_vec());
+        let heard = |number| accepted(&reply, number, 3).map(|accepted| accepted.is_heard);
+        assert_eq!([1, 2, 3].map(heard), [Some(true), None, Some(false)]);
     }
 }

@@ -174,3 +174,69 @@ impl Drop for UnderWay<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use ulid::Ulid;
+
+    use super::{super::optional_rights::OPEN, super::scripts, *};
+    use crate::{Config, StreamId, redis::target::Target};
+
+    #[test]
+    fn each_generation_of_each_stream_has_a_name() {
+        let of =
+            |stream, generation| name_of(&(StreamId::new(stream).unwrap(), Ulid::from_parts(generation, 0)));
+        let mut names = vec![of("one", 1), of("one", 2), of("two", 1), of("two", 2)];
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), 4, "{names:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_done_given_up_or_revoked_is_forgotten() {
+        // Nothing listens there.
+        let config = serde_json::json!({
+            "url": "redis://127.0.0.1:1", "keyPrefix": "tm", "ttlActiveMs": 1, "ttlDoneMs": 1, "leaseMs": 1, "stopGraceMs": 1,
+            "connectTimeoutMs": 1, "commandTimeoutMs": 1, "flushIntervalMs": 0, "writeIntervalMs": 0, "deliveryIntervalMs": 0,
+            "ackIntervalMs": 0, "maxQueueBytes": 1, "compression": 0,
+        });
+        let config: Config = serde_json::from_value(config).unwrap();
+        let target = Arc::new(Target::parse(&config, &scripts::LIBRARY).unwrap());
+        let moment = Duration::from_millis(1);
+        let timeouts = Timeouts {
+            connect: moment,
+            command: moment,
+        };
+        let endpoint = Endpoint::of(&target, timeouts);
+        let closed = watch::Sender::new(false);
+        let follow_ups = Arc::new(FollowUps::default());
+        let run = |name: &str| {
+            let call = Call::new(&scripts::OVERDUE).key("queue");
+            follow_ups.run(
+                name.to_owned(),
+                OPEN,
+                call,
+                endpoint.clone(),
+                timeouts,
+                closed.subscribe(),
+            );
+        };
+        let state = || {
+            let state = lock(&follow_ups.state);
+            (state.latest.len(), state.under_way)
+        };
+        for name in ["one", "two", "two", "three"] {
+            run(name);
+        }
+        assert_eq!(state().0, 3);
+        follow_ups.revoke("one");
+        follow_ups.finish().await;
+        assert_eq!(state(), (2, 0), "the first attempts are over");
+        sleep(PATIENCE / 2).await;
+        assert_eq!(state().0, 2, "they are tried again");
+        sleep(PATIENCE).await;
+        assert_eq!(state().0, 0);
+    }
+}

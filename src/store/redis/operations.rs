@@ -116,7 +116,7 @@ impl Store for RedisStore {
     }
 
     fn release(&self, stream: &StreamId, producer: Ulid, has_ended: bool) {
-        self.fast.forget(producer);
+        self.fast.end(producer);
         if !has_ended {
             self.stop_vouching(stream, producer);
         }

@@ -18,8 +18,16 @@ use crate::{
     util::time::millis,
 };
 
-/// The reply of `start.lua`, and when to ask again: what has started, and whether it is in the books.
-pub(super) fn started(stream: &StreamId, reply: Value) -> Result<Look<Result<(Started, bool)>>> {
+/// The reply of `start.lua`.
+pub(super) struct StartReply {
+    pub started: Started,
+    /// The record's `hn`, if another producer had it.
+    pub number: u64,
+    pub is_booked: bool,
+}
+
+/// The reply of `start.lua`, and when to ask again.
+pub(super) fn started(stream: &StreamId, reply: Value) -> Result<Look<Result<StartReply>>> {
     let mut fields = Fields::new("start", reply)?;
     let mut again = None;
     let answer = match fields.text()?.as_str() {
@@ -32,7 +40,11 @@ pub(super) fn started(stream: &StreamId, reply: Value) -> Result<Look<Result<(St
                 base: fields.number()?,
                 turn: fields.number()?,
             };
-            Ok((started, !fields.is_empty()))
+            Ok(StartReply {
+                started,
+                number: fields.number()?,
+                is_booked: !fields.is_empty(),
+            })
         }
         "active" => {
             again = fields.millis()?;
@@ -91,6 +103,7 @@ pub(super) fn appended(operation: &'static str, reply: Value) -> Result<AppendRe
                 stop,
                 terminal,
                 due: false,
+                is_heard: true,
             };
             let fast = if fields.is_empty() || is_booked {
                 None

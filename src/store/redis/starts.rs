@@ -56,11 +56,13 @@ impl RedisStore {
         let look =
             || async move { reply::started(stream, self.begin(stream, start, call, with_books).await?) };
         let started = beyond_doubt(look).await.and_then(std::convert::identity);
-        if !matches!(&started, Ok((_, true))) {
-            let generation = started.as_ref().map(|(started, _)| started.generation);
+        if !started.as_ref().is_ok_and(|reply| reply.is_booked) {
+            let generation = started.as_ref().map(|reply| reply.started.generation);
             self.begun(stream, start, generation, !with_books)?;
         }
-        started.map(|(started, _)| started)
+        let reply = started?;
+        self.fast.begin(start.producer, reply.number);
+        Ok(reply.started)
     }
 
     /// Runs a script that makes a record. Its producer's messages are listened to before, and unless the script does that, the

@@ -361,3 +361,62 @@ async fn g9_bounds_of_the_queue() {
     )
     .await;
 }
+
+/// A take lists the consumers of its group now and then, and their names may change with each restart.
+#[tokio::test]
+async fn g9_consumers_of_the_queue_that_hold_nothing_are_forgotten() {
+    let scene = Scene::new().await;
+    let consumer = |number: usize, claim_idle| Take {
+        consumer: long("consumer", number),
+        ..take(0, 1, claim_idle)
+    };
+    let store = &scene.store;
+    // The first request makes the queue.
+    take_from(store, Work::Finished, &consumer(0, LEASE)).await;
+    let busy = (0..400).map(|number| async move {
+        let finished = Finished {
+            stream: id("chat"),
+            cursor: Cursor {
+                generation: Ulid::new(),
+                seq: 1,
+            },
+            terminal: terminal(Outcome::Complete, ""),
+        };
+        store.announce(&finished, false).await.unwrap();
+        let take = consumer(number, LEASE);
+        let items = take_from(store, Work::Finished, &take).await.items;
+        let resolve = Resolve {
+            group: take.group,
+            consumer: take.consumer,
+            resolutions: items.iter().map(|item| (item.id, Resolution::Done)).collect(),
+            owner: OwnerCheck::Internal,
+        };
+        store.resolve(Work::Finished, &resolve).await.unwrap();
+    });
+    futures_util::future::join_all(busy).await;
+    let known = async || {
+        let groups: Vec<Vec<Value>> = scene.server.run("XINFO GROUPS tm:{finished}:queue").await;
+        let is_count = |field: &&[Value]| field[0] == Value::BulkString(b"consumers".to_vec());
+        let counts = groups.iter().filter_map(|group| group.chunks(2).find(is_count));
+        counts
+            .map(|field| {
+                if let Value::Int(count) = field[1] {
+                    count
+                } else {
+                    0
+                }
+            })
+            .max()
+    };
+    assert!(known().await >= Some(300), "{:?}", known().await);
+    until("most are forgotten", async || {
+        let taken = take_from(
+            &scene.store,
+            Work::Finished,
+            &consumer(0, Duration::from_millis(1)),
+        )
+        .await;
+        taken.items.is_empty() && known().await < Some(100)
+    })
+    .await;
+}

@@ -1,5 +1,6 @@
 // The control API: sections 6 and 7 of the protocol.
 
+import type { Answer, Asked } from '../../http/asked'
 import { answer, Refusal } from '../answers'
 import { FIRST } from '../offsets'
 import { type ControlOptions, create } from './create'
@@ -23,31 +24,31 @@ export class Control {
   }
 
   /** Answers a request for a path below `__ds/`. */
-  async handle(request: Request, path: string): Promise<Response> {
+  async handle(asked: Asked, path: string): Promise<Answer | Response> {
     const route = routeOf(path)
-    if (route === 'jwks') return this.#jwks(request)
+    if (route === 'jwks') return this.#jwks(asked)
     if (route === undefined) throw missing('there is nothing here')
-    const { method } = request
+    const { method } = asked
     switch (`${method} ${route.action}`) {
       case 'PUT subscription':
-        return create(this.#options, this.#keeper, request, route.id)
+        return create(this.#options, this.#keeper, asked, route.id)
       case 'POST callback':
       case 'POST ack':
-        return this.#acknowledge(request, route)
+        return this.#acknowledge(asked, route)
       case 'POST release':
-        return this.#release(request, route.id)
+        return this.#release(asked, route.id)
       case 'GET subscription':
       case 'DELETE subscription':
       case 'POST streams':
       case 'DELETE stream':
       case 'POST claim':
-        return this.#own(request, route)
+        return this.#own(asked, route)
       default:
         throw new Refusal(405, 'METHOD_NOT_ALLOWED', `${method} is not one of this path's methods`)
     }
   }
 
-  #jwks({ method }: Request): Response {
+  #jwks({ method }: Asked): Answer {
     const { keys } = this.#options
     if (keys === undefined) throw missing('this server signs nothing')
     if (method !== 'GET' && method !== 'HEAD') throw new Refusal(405, 'METHOD_NOT_ALLOWED', 'GET or HEAD')
@@ -56,14 +57,12 @@ export class Control {
   }
 
   /** What only those may do who may subscribe. */
-  async #own(request: Request, route: Route): Promise<Response> {
+  async #own(asked: Asked, route: Route): Promise<Answer | Response> {
     const { permit, keys } = this.#options
     const { shelf } = this.#keeper
-    const caller = await permit(request, route.id, 'subscribe')
+    const caller = await permit(asked, route.id, 'subscribe')
     if (caller instanceof Response) return caller
-    const change = (
-      how: (subscription: Subscription, now: number) => Step<Response> | Promise<Step<Response>>,
-    ) =>
+    const change = (how: (subscription: Subscription, now: number) => Step<Answer> | Promise<Step<Answer>>) =>
       shelf.change(route.id, (subscription, now) => {
         if (subscription === null) throw gone()
         checkOwner(subscription, caller)
@@ -71,7 +70,7 @@ export class Control {
       })
     switch (route.action) {
       case 'streams':
-        return this.#link(request, change)
+        return this.#link(asked, change)
       case 'stream':
         return change((subscription) => {
           // What the pattern matches too stays, with its cursor.
@@ -82,11 +81,11 @@ export class Control {
           return { next, answer: answer(204), isNews: true }
         })
       case 'claim': {
-        const worker = workerIn(await jsonOf(request))
+        const worker = workerIn(await jsonOf(asked))
         return change((subscription, now) => this.#claim(subscription, worker, now))
       }
       default:
-        if (request.method === 'GET') {
+        if (asked.method === 'GET') {
           return change((subscription) => ({ answer: json(200, shown(subscription, keys)) }))
         }
         return shelf.change(route.id, (subscription) => {
@@ -97,11 +96,11 @@ export class Control {
   }
 
   async #link(
-    request: Request,
-    change: (how: (subscription: Subscription) => Step<Response>) => Promise<Response>,
-  ): Promise<Response> {
-    const paths = streamsIn(await jsonOf(request))
-    const permissions = await Promise.all(paths.map((path) => this.#options.permit(request, path, 'read')))
+    asked: Asked,
+    change: (how: (subscription: Subscription) => Step<Answer>) => Promise<Answer>,
+  ): Promise<Answer | Response> {
+    const paths = streamsIn(await jsonOf(asked))
+    const permissions = await Promise.all(paths.map((path) => this.#options.permit(asked, path, 'read')))
     const refused = permissions.find((each) => each instanceof Response)
     if (refused !== undefined) return refused as Response
     const tails = await tailsOf(this.#options.engine, paths)
@@ -115,7 +114,7 @@ export class Control {
     })
   }
 
-  async #claim(subscription: Subscription, worker: string, now: number): Promise<Step<Response>> {
+  async #claim(subscription: Subscription, worker: string, now: number): Promise<Step<Answer>> {
     if (subscription.config.type !== 'pull-wake') throw invalid('its wakes are webhooks')
     const tails = await this.#keeper.tails(subscription)
     const next = claim(subscription, worker, tails, now, newWakeId())
@@ -134,9 +133,9 @@ export class Control {
     return { next, answer: json(200, claimed) }
   }
 
-  async #acknowledge(request: Request, { id, action }: Route): Promise<Response> {
-    const token = tokenIn(request)
-    const word = wordIn(await jsonOf(request))
+  async #acknowledge(asked: Asked, { id, action }: Route): Promise<Answer> {
+    const token = tokenIn(asked)
+    const word = wordIn(await jsonOf(asked))
     return this.#keeper.shelf.change(id, async (subscription, now) => {
       const held = checkToken(subscription, token, word)
       if ((held.config.type === 'webhook') !== (action === 'callback')) {
@@ -154,9 +153,9 @@ export class Control {
     })
   }
 
-  async #release(request: Request, id: string): Promise<Response> {
-    const token = tokenIn(request)
-    const word = wordIn(await jsonOf(request))
+  async #release(asked: Asked, id: string): Promise<Answer> {
+    const token = tokenIn(asked)
+    const word = wordIn(await jsonOf(asked))
     return this.#keeper.shelf.change(id, async (subscription, now) => {
       const held = checkToken(subscription, token, word)
       if (held.config.type !== 'pull-wake') throw invalid('its wakes are webhooks')

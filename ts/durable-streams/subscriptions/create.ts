@@ -1,6 +1,7 @@
 // Creates a subscription, or confirms that it is there.
 
 import type { Engine } from '../../core/engine'
+import type { Answer, Asked } from '../../http/asked'
 import { Refusal } from '../answers'
 import { FIRST } from '../offsets'
 import { refusedUrl } from './addresses'
@@ -26,7 +27,7 @@ export interface ControlOptions {
   onError: ((error: unknown) => unknown) | undefined
   /** Whether a request may do something with a subscription, or with a stream or pattern: the owner, or a response that is the answer. */
   permit: (
-    request: Request,
+    asked: Asked,
     id: string,
     action: 'subscribe' | 'match' | 'read' | 'append',
   ) => Promise<{ owner: string | null } | Response>
@@ -35,25 +36,25 @@ export interface ControlOptions {
 export async function create(
   options: ControlOptions,
   keeper: Keeper,
-  request: Request,
+  asked: Asked,
   id: string,
-): Promise<Response> {
+): Promise<Answer | Response> {
   const { permit, engine, keys } = options
-  const creator = await permit(request, id, 'subscribe')
+  const creator = await permit(asked, id, 'subscribe')
   if (creator instanceof Response) return creator
-  const config = configIn(await jsonOf(request))
+  const config = configIn(await jsonOf(asked))
   checkTarget(options, config)
   const { pattern, streams, wakeStream } = config
   const permissions = await Promise.all([
-    ...(pattern === null ? [] : [permit(request, pattern, 'match')]),
-    ...streams.map((path) => permit(request, path, 'read')),
-    ...(wakeStream === null ? [] : [permit(request, wakeStream, 'append')]),
+    ...(pattern === null ? [] : [permit(asked, pattern, 'match')]),
+    ...streams.map((path) => permit(asked, path, 'read')),
+    ...(wakeStream === null ? [] : [permit(asked, wakeStream, 'append')]),
   ])
   const no = permissions.find((each) => each instanceof Response)
   if (no !== undefined) return no as Response
   const there = await keeper.shelf.get(id)
   const tails: Tails = there === null ? await present(engine, config, creator) : new Map()
-  const { prefix, origin = new URL(request.url).origin } = options
+  const { prefix, origin = asked.url.origin } = options
   const blank = { id, config, owner: creator.owner, instance: engine.ulid(), base: `${origin}${prefix}` }
   const made = await keeper.shelf.change(id, (subscription, now): Step<Subscription | null> => {
     if (subscription === null) {

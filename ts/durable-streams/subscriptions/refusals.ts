@@ -1,5 +1,6 @@
 // Refusals below `__ds`, and answers in JSON.
 
+import type { Answer } from '../../http/asked'
 import { answer, Refusal } from '../answers'
 import { generationOfToken } from './keys'
 import type { Refused, Subscription, Word } from './state'
@@ -54,7 +55,7 @@ class ControlRefusal extends Refusal {
 }
 
 /** The answer to a refused request below `__ds`: of another form than those of streams. */
-export function controlRefusal(refusal: Refusal): Response {
+export function controlRefusal(refusal: Refusal): Answer {
   const { status, code, message, headers } = refusal
   const more = refusal instanceof ControlRefusal ? refusal.more : {}
   return json(status, { error: { code: code.toUpperCase(), message, ...more } }, headers)
@@ -64,7 +65,7 @@ export function json(
   status: number,
   value: object,
   headers: Record<string, string | undefined> = {},
-): Response {
+): Answer {
   const fields = { 'Content-Type': 'application/json', 'Cache-Control': 'no-store', ...headers }
   return answer(status, fields, JSON.stringify(value))
 }

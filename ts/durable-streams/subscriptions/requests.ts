@@ -1,6 +1,7 @@
 // Reads and checks requests below `__ds`.
 
-import { bytesOf, TooLargeError } from '../../http/body'
+import type { Asked } from '../../http/asked'
+import { TooLargeError } from '../../http/body'
 import { Refusal } from '../answers'
 import { isOffset } from '../offsets'
 import { checkId } from '../requests'
@@ -63,10 +64,10 @@ function pathOf(value: unknown): string {
   return path
 }
 
-export async function jsonOf(request: Request): Promise<Record<string, unknown>> {
+export async function jsonOf(asked: Asked): Promise<Record<string, unknown>> {
   let value: unknown
   try {
-    const text = new TextDecoder('utf-8', { fatal: true }).decode(await bytesOf(request, MOST_BODY))
+    const text = new TextDecoder('utf-8', { fatal: true }).decode(await asked.bytes(MOST_BODY))
     value = text === '' ? {} : JSON.parse(text)
   } catch (error) {
     if (error instanceof TooLargeError) {
@@ -145,7 +146,7 @@ function ackIn(value: unknown): Acknowledged {
 }
 
 /** The token of a wake, which stands in the place of any other permission. */
-export function tokenIn({ headers }: Request): string {
+export function tokenIn({ headers }: Asked): string {
   const [, token] = /^Bearer +(\S+)$/i.exec(headers.get('authorization') ?? '') ?? []
   if (token !== undefined) return token
   throw new Refusal(401, 'TOKEN_INVALID', "the wake's token is needed", { 'WWW-Authenticate': 'Bearer' })

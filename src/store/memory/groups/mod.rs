@@ -103,6 +103,12 @@ impl Groups {
                 ..Taken::default()
             });
         }
+        if let Some(Cursor { generation, seq }) = take.told
+            && let Some(found) = kept.iter().find(|kept| kept.generation == generation)
+            && found.ordinal == group.at.0
+        {
+            group.at.1 = group.at.1.max(seq.min(found.last));
+        }
         let handed = group.chunks(take, kept, now);
         let at_end = group.at == ItemId(current.ordinal, current.last);
         let is_done = handed.is_empty() && at_end && group.held.is_empty();

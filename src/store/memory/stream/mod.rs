@@ -235,6 +235,7 @@ impl Stream {
                     terminal: accepted.terminal.clone(),
                     stop: self.stop.clone(),
                     due: false,
+                    is_heard: true,
                 };
             }
             // A copy of an older batch that was late; its caller has had the answer.
@@ -284,6 +285,7 @@ impl Stream {
             stop: self.stop.clone(),
             terminal,
             due: false,
+            is_heard: true,
         }
     }
 

@@ -116,6 +116,7 @@ impl Stream {
             stop: self.stop.clone(),
             terminal: None,
             due: false,
+            is_heard: true,
         }
     }
 

@@ -9,7 +9,8 @@
 -- For each append two keys, meta and log, and five arguments: live channel, what `h` grows by, what it is then, the entry's
 -- id, the message with the frame, which is never too long to be sent along.
 -- Reply: the number of appends, then the index of each that was refused: for it nothing was done, and append.lua has to decide and
--- to say what is wrong; at the end the server's first error, if there was one
+-- to say what is wrong; and, negative, that of each whose message somebody may have received; at the end the server's first error,
+-- if there was one
 
 local keys, args = KEYS, ARGV
 local call, try, find, sub, number = redis.call, redis.pcall, string.find, string.sub, tonumber
@@ -17,7 +18,7 @@ local reply, trouble = { #keys / 2 }, nil
 for n = 1, #keys / 2 do
   local meta, at = keys[2 * n - 1], 5 * n - 4
   local growth, to = args[at + 1], number(args[at + 2])
-  local is_done = false
+  local is_done, is_heard = false, true
   -- An error of one stream does not affect the others.
   local grown = try('HINCRBY', meta, 'h', growth)
   if grown == to then
@@ -26,7 +27,7 @@ for n = 1, #keys / 2 do
     local added = try('XADD', keys[2 * n], 'NOMKSTREAM', args[at + 3], 'f', sub(message, line + 1))
     is_done = added and not added.err
     trouble = trouble or added and added.err
-    if is_done then call('PUBLISH', args[at], message) end
+    if is_done then is_heard = call('PUBLISH', args[at], message) ~= 0 end
   end
   if type(grown) == 'number' and not is_done then
     local before = call('HINCRBY', meta, 'h', '-' .. growth)
@@ -37,7 +38,7 @@ for n = 1, #keys / 2 do
   elseif not is_done then
     trouble = trouble or grown.err
   end
-  if not is_done then reply[#reply + 1] = n end
+  if not is_done then reply[#reply + 1] = n elseif is_heard then reply[#reply + 1] = -n end
 end
 if trouble then reply[#reply + 1] = trouble end
 return reply

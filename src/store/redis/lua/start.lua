@@ -4,7 +4,7 @@
 -- ARGV[14] '1': the generation begins elsewhere, and this record ends here, else ''
 -- With the books, see books.lua: KEYS[7] index shard   KEYS[8] queue   KEYS[9] open   ARGV[15] stream id   ARGV[16] the generation's tag
 -- ARGV[17] when to look whether it has ended, in ms   ARGV[18] the TTL of KEYS[9]
--- Reply: { 'left' } | { 'started', generation, ordinal, seq, stop | nil, base, turn [, '1': it is in the books] }
+-- Reply: { 'left' } | { 'started', generation, ordinal, seq, stop | nil, base, turn, `hn` [, '1': it is in the books] }
 --      | { 'active', when to ask again | nil } | { 'crowded' } | { 'ended', outcome } | { 'forbidden' }
 local record = load()
 local ordinal, base, previous, leftover = 1, '0', nil, nil
@@ -18,7 +18,7 @@ local function book()
 end
 
 local function going_on(seq)
-  return { 'started', record.g, record.o, int(seq), record.x or false, record.b, record.f or '0' }
+  return { 'started', record.g, record.o, int(seq), record.x or false, record.b, record.f or '0', record.hn or '0' }
 end
 
 if exists(record) then
@@ -71,4 +71,4 @@ end
 local stop = create(record, int(ordinal), base, previous)
 if leftover then redis.call('HSET', META, 'l', leftover) end
 redis.call('PUBLISH', LIVE, 's ' .. GENERATION .. ' ' .. base)
-return { 'started', GENERATION, int(ordinal), base, stop or false, base, '0', book() }
+return { 'started', GENERATION, int(ordinal), base, stop or false, base, '0', '0', book() }

@@ -4,7 +4,7 @@
 -- ARGV[10] '' or, to get back what it holds itself, "(<id>" to begin after   ARGV[11] the most groups
 -- ARGV[12] where a new group begins: `start`, `now` or `after`   ARGV[13] generation   ARGV[14] seq
 -- ARGV[15] how many items a group holds at most
--- ARGV[16] the cursor of a loss that the consumer has been told of, or '': the group goes on after it
+-- ARGV[16] up to where the consumer knows that everything is lost, a cursor, or '': the group goes on after it
 -- Reply: nil | { 'forbidden' } | { 'full' }
 --      | { 'taken', outcome | nil, reason | nil, cursor after which what was lost continues | nil, { item, ... } }
 -- An answer that tells of a loss has no items, and changes nothing before it is known to have arrived.
@@ -62,6 +62,11 @@ end
 if at.o < oldest.o then
   if at.q < oldest.b or todo and todo.holds > 0 then lost = oldest.g .. '.' .. int(oldest.b) end
   at, todo = { o = oldest.o, q = oldest.b }, nil
+end
+
+local generation, seq = string.match(ARGV[16], '^(%w+)%.(%d+)$')
+for _, each in ipairs(kept) do
+  if each.g == generation and each.o == at.o then at.q = math.max(at.q, math.min(tonumber(seq), each.q)) end
 end
 
 local function is_unheard() return lost and lost ~= ARGV[16] end
