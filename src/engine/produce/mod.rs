@@ -8,6 +8,7 @@ pub(super) mod pump;
 mod queue;
 pub(super) mod rate;
 mod recovery;
+mod renewing;
 pub(super) mod sealing;
 mod upload;
 mod writer;
@@ -125,17 +126,7 @@ impl Engine {
             continued: (started.seq > started.base).then_some(started.seq),
             stop: started.stop.clone(),
         };
-        let is_open = {
-            // News of the producer can only reach it once it is registered here, so after the host has the reply.
-            let mut producers = lock(&self.registry.producers);
-            let is_open = self.context.check_open().is_ok();
-            if is_open {
-                self.context.outbox.push(Event::Reply(request, Ok(reply)));
-                producers.insert(Arc::clone(&producer));
-            }
-            is_open
-        };
-        if !is_open {
+        if !self.register(&producer, request, reply) {
             // In this order: one that is forgotten without an end ends as if its lease had expired.
             self.take_back(&producer, has_joined).await;
             self.registry.forget_producer(&producer, &hub);
@@ -159,6 +150,18 @@ impl Engine {
             }
         });
         Ok(())
+    }
+
+    /// Answers the request and makes the producer known, unless the engine is closed.
+    fn register(&self, producer: &Arc<Producer>, request: u32, reply: Reply) -> bool {
+        // News of the producer can only reach it once it is registered here, so after the host has the reply.
+        let mut producers = lock(&self.registry.producers);
+        let is_open = self.context.check_open().is_ok();
+        if is_open {
+            self.context.outbox.push(Event::Reply(request, Ok(reply)));
+            producers.insert(Arc::clone(producer));
+        }
+        is_open
     }
 
     /// Ends a generation whose start was answered after the engine was closed: the host does not know the producer. A producer that
