@@ -5,7 +5,7 @@ import { createElement as h, StrictMode } from 'react'
 import { createRoot } from 'react-dom/client'
 import { TidemarkChatTransport } from 'tidemark/ai'
 import { savedAnswer } from 'tidemark/ai/saved'
-import { useStop } from 'tidemark/react'
+import { useStop, useWatch } from 'tidemark/react'
 
 /** @type {any} */
 const page = globalThis
@@ -14,11 +14,16 @@ page.statuses = []
 
 /** What a page that is loaded again has: what it had when it was left. */
 const kept = JSON.parse(sessionStorage.getItem('messages') ?? '[]')
+/** One of several tabs. */
+const isWatching = location.search === '?watch'
 const transport = new TidemarkChatTransport({
   maxRetryMs: 50,
-  silenceMs: 1_000,
   saved: savedAnswer(kept.at(-1)),
+  ...(isWatching ? { watch: true } : { silenceMs: 1_000 }),
 })
+
+/** The same in each render. @type {typeof useWatch} */
+const useOthers = isWatching ? useWatch : () => {}
 
 /** @param {{ id: string }} props */
 function Chat({ id }) {
@@ -29,6 +34,7 @@ function Chat({ id }) {
     resume: true,
     onError: (error) => page.errors.push(error.message),
   })
+  useOthers(chat)
   page.chat = chat
   page.statuses.push(chat.status)
   if (chat.messages.length > 0) sessionStorage.setItem('messages', JSON.stringify(chat.messages))

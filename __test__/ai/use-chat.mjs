@@ -14,7 +14,7 @@ import { until } from '../support/wait.mjs'
 const engine = createEngine({ url: 'memory:' })
 after(() => engine.close())
 
-const HTML =
+export const HTML =
   '<!doctype html><link rel=icon href=data:,><div id=root></div><script type=module src=/page.js></script>'
 
 /** @type {ReadonlyMap<string, string>} */
@@ -27,7 +27,7 @@ const BEGINNINGS = new Map([
   ['file', 'file'],
 ])
 /** The kinds of the answer's parts, in order. */
-const KINDS = CHUNKS.flatMap(({ type }) => BEGINNINGS.get(type) ?? [])
+export const KINDS = CHUNKS.flatMap(({ type }) => BEGINNINGS.get(type) ?? [])
 
 /** The packages of each version. */
 const PACKAGES = {
@@ -36,17 +36,17 @@ const PACKAGES = {
   7: { hook: '@ai-sdk/react', sdk: 'ai' },
 }
 
+/** What the page runs, with the hook of a version. @param {5 | 6 | 7} version */
+export function scriptOf(version) {
+  const { hook, sdk } = PACKAGES[version]
+  const page = fileURLToPath(new URL('chat-page.mjs', import.meta.url))
+  return bundle(page, String(reactPackages(19)), { alias: { '@ai-sdk/react': hook, ai: sdk } })
+}
+
 /** Registers the tests of a version. @param {import('playwright-core').BrowserContext} browser @param {5 | 6 | 7} version */
 export function testUseChat(browser, version) {
-  const { hook, sdk } = PACKAGES[version]
   describe(`useChat of ai ${version}`, { timeout: 90_000 }, () => {
-    const script = bundle(
-      fileURLToPath(new URL('chat-page.mjs', import.meta.url)),
-      String(reactPackages(19)),
-      {
-        alias: { '@ai-sdk/react': hook, ai: sdk },
-      },
-    )
+    const script = scriptOf(version)
 
     /**
      * A page with a chat whose connections are cut.

@@ -190,8 +190,8 @@ describe('continue, processes', () => {
     const here = open(options)
     const reader = follow(here, 'killed')
     let place = 0
-    for (let turn = 0; turn < 5; turn++) {
-      const writer = await startRemote(t, options)
+    // All are there before the first begins: a process may take longer to start than a lease lasts.
+    for (const writer of await Promise.all(Array.from({ length: 5 }, () => startRemote(t, options)))) {
       await writer.ask('produce', { streamId: 'killed', options: { ifActive: 'continue' } })
       const at = await here.status('killed')
       place = at?.lastSeq ?? 0

@@ -2,12 +2,10 @@
 
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
-import { once } from 'node:events'
-import { createServer, request } from 'node:http'
-import { after } from 'node:test'
 import { answerTo } from '../../examples/next-chat/lib/model.js'
 import { prepareNextChat } from '../../scripts/next-chat.mjs'
 import { startBrowser } from '../support/browser.mjs'
+import { startLink } from '../support/cutting-link.mjs'
 import { startServers, Tab } from '../support/next-chat.mjs'
 import { sharedRedis } from '../support/stores.mjs'
 import { until } from '../support/wait.mjs'
@@ -17,65 +15,8 @@ export const browser = await startBrowser()
 export const servers = await startServers(2, (await sharedRedis()).url)
 
 /** What the servers are reached through. */
-export const link = {
-  /**
-   * How answers' responses are ended: after how many bytes, or at the first byte of a kind, and how.
-   * @type {() => { after: number, at?: (byte: number) => boolean, how: 'reset' | 'end' | 'silence' } | undefined}
-   */
-  cut: () => undefined,
-  /** Requests that watch and are under way. */
-  watching: 0,
-  /** Responses with events that are under way. @type {Set<import('node:http').ServerResponse>} */
-  open: new Set(),
-}
-let turn = 0
-const proxy = createServer((incoming, outgoing) => {
-  const { method, url = '', headers } = incoming
-  const alive = servers.filter(({ isGone }) => !isGone)
-  const { port } = /** @type {{ port: number }} */ (alive[turn++ % alive.length])
-  const isWatch = url.includes('watch=')
-  const upstream = request(
-    { host: '127.0.0.1', port, method, path: url, headers, agent: false },
-    (response) => {
-      outgoing.writeHead(response.statusCode ?? 502, response.headers)
-      outgoing.flushHeaders()
-      const isEvents = response.headers['content-type']?.startsWith('text/event-stream')
-      const end = isEvents && !isWatch ? link.cut() : undefined
-      if (isWatch) link.watching++
-      if (isEvents) link.open.add(outgoing)
-      outgoing.on('close', () => {
-        link.open.delete(outgoing)
-        if (isWatch) link.watching--
-      })
-      let left = end?.after ?? Number.POSITIVE_INFINITY
-      let isOver = false
-      response.on('data', (/** @type {Buffer} */ piece) => {
-        if (isOver) return
-        const fits = (/** @type {number} */ byte, /** @type {number} */ index) =>
-          index >= left - 1 && (end?.at?.(byte) ?? true)
-        const last = left <= piece.length ? piece.findIndex(fits) : -1
-        left = Math.max(1, left - piece.length)
-        isOver = last >= 0
-        const sent = isOver ? piece.subarray(0, last + 1) : piece
-        if (isOver && end?.how === 'end') outgoing.end(sent)
-        // What is written before is to arrive: a client that never gets anything never gets on.
-        else outgoing.write(sent, () => isOver && end?.how === 'reset' && outgoing.destroy())
-      })
-      response.on('end', () => isOver || outgoing.end())
-      response.on('close', () => response.complete || isOver || outgoing.destroy())
-    },
-  )
-  upstream.on('error', () => outgoing.destroy())
-  outgoing.on('close', () => upstream.destroy())
-  incoming.pipe(upstream)
-})
-proxy.listen(0, '127.0.0.1')
-await once(proxy, 'listening')
-export const origin = `http://127.0.0.1:${/** @type {import('node:net').AddressInfo} */ (proxy.address()).port}`
-after(() => {
-  proxy.close()
-  proxy.closeAllConnections()
-})
+export const link = await startLink(() => servers.filter(({ isGone }) => !isGone).map(({ port }) => port))
+export const { origin } = link
 
 /** @param {string} question */
 export const storyOf = (question) => answerTo(question).story.join('')

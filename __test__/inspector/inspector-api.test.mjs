@@ -43,6 +43,19 @@ eachStore('inspector API', (store) => {
     assert.equal((await get('/api/look?sort=constructor')).list.rows.length, 50)
   })
 
+  test('G9 the list takes no metadata from the store', { skip: store.kind === 'memory' }, async () => {
+    const engine = open({ keyPrefix: store.prefix() })
+    const metadata = { question: 'x'.repeat(16_000) }
+    for (let index = 0; index < 50; index++) await engine.produce(`chat ${index}`, { metadata })
+    const { get } = asker(inspector({ engine, authorize: everybody }))
+    const sent = async () => Number((await store.redis.admin.info('stats')).total_net_output_bytes)
+    const before = await sent()
+    assert.equal((await get('/api/look?fresh=1')).list.rows.length, 50)
+    const bytes = (await sent()) - before
+    // Of the metadata there are 800,000.
+    assert.ok(bytes < 100_000, `${bytes} bytes`)
+  })
+
   test('rates are counted between looks, and what happens between them is in the timeline', async () => {
     const engine = open({ keyPrefix: store.prefix() })
     const { get } = asker(inspector({ engine, authorize: everybody }))

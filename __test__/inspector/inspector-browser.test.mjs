@@ -261,6 +261,11 @@ test('played through with the keyboard: the list, a stream that is live, its dea
     await checkShape()
     if (name === 'list') {
       assert.ok(((await row.getByRole('link').boundingBox())?.width ?? 0) > 200, 'the id is seen')
+      const lag = row.locator('td[data-of="Lag"]')
+      assert.equal(await lag.isVisible(), false)
+      await page.getByLabel('Sort by').selectOption('Lag')
+      await lag.waitFor()
+      await checkShape()
       await page.getByLabel('Sort by').selectOption('Size')
       await page.getByRole('button', { name: 'Descending' }).click()
       await page.getByRole('button', { name: 'Ascending' }).waitFor()

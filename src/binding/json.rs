@@ -59,13 +59,11 @@ pub fn reply(reply: Reply, larges: &mut Vec<Arc<Large>>) -> String {
         Reply::Produced {
             producer,
             generation,
-            seq,
             continued,
             stop,
         } => text(&json!({
             "producer": producer,
             "generation": generation.to_string(),
-            "seq": seq,
             "continued": continued.map(|seq| Cursor { generation, seq }.to_string()),
             "stop": stop,
         })),

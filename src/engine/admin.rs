@@ -7,7 +7,7 @@ use crate::{
     Result, StreamId,
     legacy::Ask,
     model::connection::Credentials,
-    store::{Found, ListCursor, OwnerCheck, Sweep},
+    store::{ListCursor, OwnerCheck, Sweep},
 };
 
 impl Engine {
@@ -20,17 +20,13 @@ impl Engine {
         Ok(Reply::Status(status.map(Box::new)))
     }
 
-    /// Looks at the names of streams; leaves out their metadata, which may be large, if `is_brief`.
+    /// Looks at the names of streams, without their metadata if `is_brief`.
     pub async fn inspect(self, streams: Vec<StreamId>, is_brief: bool) -> Result<Reply> {
-        let found = streams
-            .iter()
-            .map(|stream| self.context.ask_unless_away(|store| store.inspect(stream)));
-        let mut found = join_all(found).await.into_iter().collect::<Result<Vec<_>>>()?;
-        for each in &mut found {
-            if let (true, Found::Stream(status)) = (is_brief, each) {
-                status.metadata = None;
-            }
-        }
+        let found = streams.iter().map(|stream| {
+            self.context
+                .ask_unless_away(move |store| store.inspect(stream, is_brief))
+        });
+        let found = join_all(found).await.into_iter().collect::<Result<_>>()?;
         Ok(Reply::Found(found))
     }
 

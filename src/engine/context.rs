@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// How many small steps one turn of the engine's thread takes.
-const IN_A_TURN: usize = 256;
+pub(super) const IN_A_TURN: usize = 256;
 
 /// The most pages that are read at the same time, so that ten thousand repairs after a reconnect do not flood the store.
 const CONCURRENT_READS: usize = 64;

@@ -56,8 +56,6 @@ pub enum Reply {
         producer: Handle,
         /// What it writes to: one of its own, or the one that it has joined or continues.
         generation: Ulid,
-        /// The seq before the first chunk that it will write, if it is alone.
-        seq: u64,
         /// The seq of the last chunk that others have written to it before, if there is one.
         continued: Option<u64>,
         /// The reason of a stop that came first.

@@ -1,6 +1,6 @@
 //! What the store tells the engine.
 
-use std::{sync::Weak, time::Duration};
+use std::sync::Weak;
 
 use super::{events::Event, registry::Registry, stop};
 use crate::{
@@ -45,9 +45,7 @@ impl Listener for StoreListener {
         registry.doubted.notify_one();
         let producers = lock(&registry.producers).all();
         // A stop may have been missed, or the log may have lost its end.
-        registry
-            .context
-            .in_turns(producers, |producer| producer.renew_if_idle(Duration::ZERO));
+        registry.context.in_turns(producers, |producer| producer.renew());
     }
 
     fn on_state(&self, state: ConnectionState, reason: &str) {

@@ -45,10 +45,10 @@ use metrics::{
     snapshot::{Now, Snapshot},
 };
 use outbox::{Outbox, Ready};
-use read::{acks, hubs, subscription::Pulled};
+use read::{acks, hubs};
 use registry::Registry;
 use runtime::internal;
-use sink::{Sink, Waits};
+use sink::{Pulled, Sink, Waits};
 
 use crate::{
     Config, Result, StreamId,

@@ -20,7 +20,7 @@ use tokio::{
 
 use super::{
     events::{Event, Handle},
-    read::hub::Hub,
+    sink::Source,
 };
 use crate::util::{log::LogSink, sync::lock, turn::ready_ones_first};
 
@@ -57,7 +57,7 @@ pub enum Ready {
     /// A subscription, for itself.
     Reader(Handle),
     /// A hub, for its readers.
-    Hub(Arc<Hub>),
+    Hub(Arc<dyn Source>),
 }
 
 #[derive(Default)]

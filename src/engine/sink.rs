@@ -38,5 +38,22 @@ pub trait Sink {
     fn event(&mut self, event: Event);
 }
 
+/// What delivers something to several subscriptions in one.
+pub trait Source: Send + Sync {
+    /// Delivers what has come, as far as the sink has room.
+    fn pull(&self, sink: &mut dyn Sink) -> Pulled;
+}
+
+/// Whether a pull came to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pulled {
+    /// Nothing more to deliver now.
+    Dry,
+    /// The sink is full.
+    Full,
+    /// The subscription is over.
+    Over,
+}
+
 /// Since when each thing was ready that has been put into a sink and not been given to the host yet.
 pub type Waits = Vec<Instant>;

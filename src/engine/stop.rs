@@ -54,7 +54,7 @@ pub(super) fn control(registry: &Registry, stream: &StreamId, message: ControlMe
             ControlMessage::Stop { reason, .. } => deliver(context, producer, reason),
             ControlMessage::Suspected { .. } => {
                 registry.doubted.notify_one();
-                producer.renew_if_idle(Duration::ZERO);
+                producer.renew();
             }
             ControlMessage::Replaced { producer: id, .. } if producer.start.producer != *id => {}
             ControlMessage::Replaced { .. } => {

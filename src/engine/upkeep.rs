@@ -1,32 +1,78 @@
 //! What keeps quiet streams alive, for all of an engine's together: leases, and looks at whether the store still has them.
 
 use std::{
-    collections::HashMap,
+    cmp::Reverse,
+    collections::{BinaryHeap, HashMap},
     sync::{Arc, Weak},
     time::Duration,
 };
 
-use super::{produce::producer::Producer, read::hub::Hub, registry::Registry};
+use tokio::time::Instant;
+
+use super::{
+    context::IN_A_TURN, events::Handle, produce::producer::Producer, read::hub::Hub, registry::Registry,
+};
 use crate::{StreamId, store::MOST_LOOKS, util::sync::lock};
 
 /// What has happened to a stream without a word is found out within this, unless there are too many to look at.
 const LOOK: Duration = Duration::from_secs(10);
 /// The least time between two looks at `MOST_LOOKS` streams each: what quiet streams may cost the store, however many they are.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
+/// A producer is looked at in one of so many rounds at the least: those that are gone are forgotten.
+const MOST_ROUNDS: u32 = 10;
 /// Nothing is renewed more often.
 const SHORTEST: Duration = Duration::from_millis(50);
 
 /// Renews the leases of idle producers, those that no sign of life of their engine can renew.
 pub(super) async fn renew_leases(registry: Weak<Registry>) {
+    let mut renewals = Renewals::default();
     loop {
         let Some(strong) = registry.upgrade() else { return };
-        let lease = strong.context.config.lease();
-        let vouched = strong.context.store().vouched_lease(lease);
-        let producers = lock(&strong.producers).all();
-        let renew = move |producer: Arc<Producer>| producer.renew_if_due(lease, vouched);
-        strong.context.in_turns(producers, renew);
+        let pause = (strong.context.config.lease() / 6).max(SHORTEST);
+        renewals.ask(&strong, pause).await;
         drop(strong);
-        tokio::time::sleep((lease / 6).max(SHORTEST)).await;
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// When which producer is to be looked at: of many, few in a round.
+#[derive(Default)]
+struct Renewals {
+    due: BinaryHeap<Reverse<(Instant, Handle)>>,
+    /// The lease of those for whom their engine vouched in the last round.
+    vouched: Option<Duration>,
+}
+
+impl Renewals {
+    /// A round. The next one is `pause` later.
+    async fn ask(&mut self, registry: &Registry, pause: Duration) {
+        let now = Instant::now();
+        let lease = registry.context.config.lease();
+        let vouched = registry.context.store().vouched_lease(lease);
+        let is_another = std::mem::replace(&mut self.vouched, vouched) != vouched;
+        let mut started = lock(&registry.producers).take_started();
+        if is_another {
+            // Nobody's time is the one that it was.
+            started = lock(&registry.producers).handles();
+            self.due.clear();
+        }
+        self.due
+            .extend(started.into_iter().map(|handle| Reverse((now, handle))));
+        let mut looked = 0;
+        while let Some(&Reverse((due, handle))) = self.due.peek()
+            && due <= now
+        {
+            self.due.pop();
+            let producer = lock(&registry.producers).get(handle).cloned();
+            let Some(producer) = producer else { continue };
+            let due = producer.renew_if_due(lease, vouched).unwrap_or(now + pause);
+            self.due
+                .push(Reverse((due.min(now + MOST_ROUNDS * pause), handle)));
+            looked += 1;
+            if looked % IN_A_TURN == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
     }
 }
 
@@ -112,7 +158,7 @@ async fn look(registry: &Registry, some: &[Quiet]) {
     let changed = registry.context.store().changed(&known).await.unwrap_or_default();
     for Quiet { hub, producers } in changed.into_iter().filter_map(|place| some.get(place).copied()) {
         for producer in producers {
-            producer.renew_if_idle(Duration::ZERO);
+            producer.renew();
         }
         hub.doubt();
     }

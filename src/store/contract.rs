@@ -249,12 +249,13 @@ pub trait Store: Send + Sync + 'static {
     ) -> Pending<'a, Vec<bool>>;
     /// A consumer's cursor, whose generation may no longer be kept.
     fn cursor<'a>(&'a self, stream: &'a StreamId, consumer: &'a str) -> Pending<'a, Option<Cursor>>;
-    /// Looks up a stream's name, as part of a list: a damaged record is not an error here.
-    fn inspect<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, Found>;
+    /// Looks up a stream's name, as part of a list: a damaged record is not an error here. Leaves out the metadata, which may be
+    /// large, if `is_brief`.
+    fn inspect<'a>(&'a self, stream: &'a StreamId, is_brief: bool) -> Pending<'a, Found>;
     /// The status of a stream. Errors: [`crate::Error::Store`] for a damaged one.
     fn status<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, Option<StreamStatus>> {
         Box::pin(async move {
-            match self.inspect(stream).await? {
+            match self.inspect(stream, false).await? {
                 Found::Nothing => Ok(None),
                 Found::Stream(status) => Ok(Some(*status)),
                 Found::Damaged(why) => Err(Error::Store {

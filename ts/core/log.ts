@@ -1,5 +1,5 @@
 import type * as api from '../../index'
-import { fromNative, type NativeError, origin, publish, TidemarkError } from '../errors/errors'
+import { fromNative, type NativeError, type Origin, origin, publish, TidemarkError } from '../errors/errors'
 import type { Bridge } from '../native/bridge'
 import { unpacked } from '../native/large'
 import type { LogAnswer, Page, Parcel } from '../native/native'
@@ -89,7 +89,7 @@ export class Log implements api.Log {
   }
 
   /** @internal Any outcome of an append, refusals included. */
-  attempt(args: Partial<AppendArgs>, { tags, arena }: Payload): Promise<LogAnswer> {
+  attempt(args: Partial<AppendArgs>, payload: Payload, from?: Origin): Promise<LogAnswer> {
     const { streamId, owner } = this.#args
     const whole: AppendArgs = {
       streamId,
@@ -104,16 +104,17 @@ export class Log implements api.Log {
       fork: null,
       ...args,
     }
-    return this.#bridge.append(whole, tags, arena, (answer: LogAnswer) => {
+    const receive = (answer: LogAnswer) => {
       if (answer.outcome === 'written') this.#bridge.grew(streamId)
       return answer
-    })
+    }
+    return this.#bridge.append(whole, payload, receive, from)
   }
 
   /** @internal A page; null when there is no such stream. */
-  look(options?: api.LogPageOptions): Promise<LookedAt | null> {
+  look(options?: api.LogPageOptions, from?: Origin): Promise<LookedAt | null> {
     const receive = (page: Page | null) => page && paged(this.#bridge, page)
-    return this.#bridge.soon('page', pageArgs(this.#args, options), receive)
+    return this.#bridge.soon('page', pageArgs(this.#args, options), receive, from)
   }
 
   /** @internal The chunks that exist by now, without waiting for others; none when there is no such stream. */

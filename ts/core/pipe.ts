@@ -6,7 +6,6 @@ import { isTooLarge } from '../options/chunk'
 import { begin, checkSource, leave, type Reading, read } from '../options/source'
 import { cursorAt } from '../util/cursor'
 import { deferred, ignore } from '../util/deferred'
-import { Ahead } from './ahead'
 import { copyUntilAborted, put } from './copy'
 import { FramedChunks } from './framed-chunks'
 import {
@@ -120,26 +119,22 @@ async function open(
     throw error
   }
   mode.generation = producer.generation
-  const [local, ahead] = follow(bridge, start, producer, failure, mode)
-  const outcome = run(bridge, source, producer, failure, ahead)
-  outcome.then((outcome) => ahead?.over(outcome), ignore)
-  done.resolve(outcome)
+  const local = follow(bridge, start, producer.generation, failure, mode)
+  done.resolve(run(bridge, source, producer, failure))
   return local
 }
 
-/** The local client of a generation that is about to begin, and what it is given of what is written. */
+/** The local client of a generation that is about to begin. */
 function follow(
   bridge: Bridge,
-  { streamId, owner, ifActive }: ProduceArgs,
-  producer: Producer,
+  { streamId, owner }: ProduceArgs,
+  generation: string,
   failure: Failure,
   { events, isLeft = false }: LocalMode,
-): [Local, Ahead?] {
-  const { generation, before, continued } = producer
-  const start = cursorAt(generation, 0)
+): Local {
   const args: SubscribeArgs = {
     streamId,
-    from: start,
+    from: cursorAt(generation, 0),
     consumer: null,
     owner,
     waitMs: 0,
@@ -149,20 +144,16 @@ function follow(
     ackTimeoutMs: null,
     sse: null,
   }
-  if (isLeft) return [new Follower(NOBODY, failure)]
+  if (isLeft) return new Follower(NOBODY, failure)
   if (events === undefined) {
     const following = { args, signal: undefined, isAuto: false }
-    return [new Follower(new Chunks(new Subscription(bridge, following, origin(follow))), failure)]
+    return new Follower(new Chunks(new Subscription(bridge, following, origin(follow))), failure)
   }
-  const framed = (from: string, bareAfter: number) => {
+  const framed = events.known.then((bareAfter) => {
     const sse = { format: 'ui-messages', retryMs: 0, isMerged: false, bareAfter } as const
-    return new FramedChunks(bridge, { ...args, from, sse })
-  }
-  // Where others write too, only the store knows the chunks' seqs.
-  const isAlone = ifActive !== 'share' && continued === undefined
-  const ahead = isAlone ? new Ahead(bridge.keepAlive, { generation, seq: before }, events, framed) : undefined
-  const local = ahead ?? new Later(events.known.then((hidden) => framed(start, hidden)))
-  return [new Follower(local, failure, true), ahead]
+    return new FramedChunks(bridge, { ...args, sse })
+  })
+  return new Follower(new Later(framed), failure, true)
 }
 
 function isUnreachable(error: unknown): boolean {
@@ -185,7 +176,6 @@ async function run(
   source: PipeSource,
   producer: Producer,
   failure: Failure,
-  ahead: Ahead | undefined,
 ): Promise<Outcome> {
   let reading: Reading | undefined
   let last: ChunkData | undefined
@@ -194,13 +184,10 @@ async function run(
       reading = read(source, producer.signal)
       await copyUntilAborted(reading, producer.signal, (chunk) => {
         last = chunk
-        const full = put(producer, chunk)
-        ahead?.put(chunk)
-        return full
+        return put(producer, chunk)
       })
     } else if (typeof source !== 'function') leave(read(source))
   } catch (error) {
-    ahead?.over()
     if (reading !== undefined && isTooLarge(error)) return outlive(reading, last, producer, failure, error)
     if (reading !== undefined) leave(reading)
     const isLost = producer.signal.aborted && error === producer.signal.reason
@@ -212,9 +199,7 @@ async function run(
     }
     throw error
   }
-  const ended = producer.complete()
-  ended.catch(() => ahead?.over())
-  return ended
+  return producer.complete()
 }
 
 /** The generation fails because of a chunk that is too large, but the local client gets that chunk and the rest. */

@@ -25,7 +25,6 @@ const READY = Promise.resolve()
 interface Started {
   producer: number
   generation: string
-  seq: number
   continued: string | null
   stop: string | null
 }
@@ -34,7 +33,6 @@ export class Producer implements api.Producer, Queue {
   readonly streamId: string
   readonly generation: string
   readonly continued: string | undefined
-  /** @internal The seq before its first chunk, if it is alone. */ readonly before: number
   /** @internal */ readonly handle: number
   /** @internal */ depth = 0
   /** @internal */ gathered = 0
@@ -60,7 +58,6 @@ export class Producer implements api.Producer, Queue {
     this.streamId = streamId
     this.generation = started.generation
     this.continued = started.continued ?? undefined
-    this.before = started.seq
     this.handle = started.producer
     this.#bridge = bridge
     this.#limit = limit

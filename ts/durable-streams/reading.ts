@@ -2,7 +2,7 @@
 
 import type * as api from '../../index'
 import type { Log, LookedAt } from '../core/log'
-import { TidemarkError } from '../errors/errors'
+import { NOWHERE, TidemarkError } from '../errors/errors'
 import type { Answer, Asked } from '../http/asked'
 import { BYTES } from '../options/log-options'
 import { cursorAt, generationOf } from '../util/cursor'
@@ -46,7 +46,7 @@ export async function read(log: Log, asked: Asked, limits: ReadLimits): Promise<
   if (from === undefined || (isLive && offsets.length === 0)) {
     throw new Refusal(400, 'bad_offset', 'offset is -1, now, or one that this server has given')
   }
-  const page = await orGone(log.look({ from }))
+  const page = await orGone(log.look({ from }, NOWHERE))
   if (page === null) throw await missing(log)
   const cursor = cacheCursor(searchParams.get('cursor'))
   if (live === 'sse') return eventStream(log, page, cursor, asked, limits.farewell, limits.sseMs)

@@ -2,6 +2,7 @@
 
 import type { Log, LookedAt } from '../core/log'
 import type { Subscription } from '../core/subscription'
+import { NOWHERE } from '../errors/errors'
 import type { Asked } from '../http/asked'
 import { generationOf, seqOf } from '../util/cursor'
 import { ignore } from '../util/deferred'
@@ -83,7 +84,7 @@ export class Waiting {
     const key = JSON.stringify([log.streamId, log.owner, from])
     let looked = this.#looks.get(key)
     if (looked === undefined) {
-      looked = log.look({ from })
+      looked = log.look({ from }, NOWHERE)
       this.#looks.set(key, looked)
       nextTick(() => this.#looks.delete(key))
     }

@@ -2,7 +2,7 @@
 
 import type { ChunkData } from '../../index'
 import type { Log } from '../core/log'
-import { TidemarkError } from '../errors/errors'
+import { NOWHERE, TidemarkError } from '../errors/errors'
 import type { Answer, Asked } from '../http/asked'
 import type { LogAnswer } from '../native/native'
 import type { AppendArgs } from '../options/args'
@@ -36,7 +36,7 @@ function typeOf(headers: Asked['headers']): string | undefined {
 
 async function write(log: Log, args: Partial<AppendArgs>, chunks: ChunkData[]) {
   try {
-    return await log.attempt(args, payload(chunks, 'body'))
+    return await log.attempt(args, payload(chunks, 'body'), NOWHERE)
   } catch (error) {
     if (error instanceof TidemarkError && error.code === 'ERR_INVALID_ARGUMENT') {
       throw new Refusal(413, 'too_large', 'the body is more than can be appended at once')

@@ -191,6 +191,9 @@ export function origin(above: Called): Origin {
   return here
 }
 
+/** The origin of calls that no caller has made: an HTTP request's, whose stack shows nothing. */
+export const NOWHERE: Origin = {}
+
 /** The native error as an instance of its class, with the stack of the call that it answers. */
 export function fromNative(native: NativeError, from?: Origin): TidemarkError {
   const [code, type] = BY_CODE.get(native.code) ?? ['ERR_INTERNAL', InternalError]

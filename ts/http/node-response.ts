@@ -11,19 +11,25 @@ const H2_INTERNAL_ERROR = 2
 
 type Http2Response = { stream: { close(code: number): void } }
 
+/** Answers without a body, whose length is not told. */
+const NO_BODY = new Set([204, 304])
+
 /** An answer, or a web response. */
 export async function writeAnswer(
   response: ServerResponse,
   answer: Answer | Response,
   asked: Asked,
 ): Promise<void> {
+  const { body, status } = answer
+  const isHead = asked.method === 'HEAD'
   if (answer instanceof Response) writeHead(response, answer)
-  else {
-    response.statusCode = answer.status
-    for (const name in answer.headers) response.setHeader(name, answer.headers[name] as string)
+  else if (isHead || body instanceof ReadableStream || NO_BODY.has(status)) {
+    response.writeHead(status, answer.headers)
+  } else {
+    const length = body === null ? 0 : Buffer.byteLength(body)
+    response.writeHead(status, { ...answer.headers, 'Content-Length': length })
   }
-  const { body } = answer
-  if (body === null || asked.method === 'HEAD') response.end()
+  if (body === null || isHead) response.end()
   else if (body instanceof ReadableStream) {
     flushHead(response)
     await writeBody(response, body, asked.signal)

@@ -4,6 +4,7 @@ import { closedError, fromNative, fromThrown, type NativeError, type Origin, ori
 import { warnOnce } from '../errors/warnings'
 import { ask, numberOf, type Provider } from '../options/credentials'
 import type { Log } from '../options/log'
+import type { Payload } from '../options/log-options'
 import type { Config } from '../options/options'
 import { type Deferred, deferred, ignore } from '../util/deferred'
 import { setImmediate } from '../util/timers'
@@ -114,15 +115,23 @@ export class Bridge {
   }
 
   /** {@link request} of an operation that begins with others, at the end of this turn of the event loop. */
-  soon<T>(operation: abi.Operation, args: object, receive: (answer: never) => T): Promise<T> {
-    const from = origin(this.soon)
+  soon<T>(
+    operation: abi.Operation,
+    args: object,
+    receive: (answer: never) => T,
+    from = origin(this.soon),
+  ): Promise<T> {
     if (this.closing) return Promise.reject(closedError(from))
     return this.#call(operation, args, receive, rethrow, from, true, true)
   }
 
   /** {@link soon} of an append, whose chunks do not cross as JSON. */
-  append<T>(args: object, tags: Uint32Array, arena: Uint8Array, receive: (answer: never) => T): Promise<T> {
-    const from = origin(this.append)
+  append<T>(
+    args: object,
+    { tags, arena }: Payload,
+    receive: (answer: never) => T,
+    from = origin(this.append),
+  ): Promise<T> {
     if (this.closing) return Promise.reject(closedError(from))
     const begin = (request: number) =>
       this.native.append(this.handle, request, JSON.stringify(args), tags, arena)

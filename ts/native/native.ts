@@ -76,7 +76,7 @@ export interface Parcel {
 export type Operation =
   /** {} → null */
   | 'connect'
-  /** ProduceArgs → { producer, generation, seq before its first chunk, continued: cursor | null, stop: string | null } */
+  /** ProduceArgs → { producer, generation, stop: string | null } */
   | 'produce'
   /** { producer } → null, when the queue is below a quarter of its bound */
   | 'ready'

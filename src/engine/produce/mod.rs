@@ -122,7 +122,6 @@ impl Engine {
         let reply = Reply::Produced {
             producer: producer.handle,
             generation: started.generation,
-            seq: started.seq,
             continued: (started.seq > started.base).then_some(started.seq),
             stop: started.stop.clone(),
         };

@@ -319,14 +319,20 @@ impl Producer {
         state.is_vouched && state.last_sign.is_none_or(|at| at.elapsed() >= time)
     }
 
-    /// Asks for a renewal if one is due. `vouched` is the lease of those for whom their engine vouches.
-    pub(crate) fn renew_if_due(self: &Arc<Self>, lease: Duration, vouched: Option<Duration>) {
+    /// Asks for a renewal if one is due; otherwise says when one is, if nothing is written meanwhile. `vouched` is the lease of those
+    /// for whom their engine vouches.
+    pub(crate) fn renew_if_due(&self, lease: Duration, vouched: Option<Duration>) -> Option<Instant> {
         let after = match vouched.filter(|_| lock(&self.state).is_vouched) {
             // Spread, so that those that started together do not all renew together.
             Some(vouched) => vouched * (SPREAD - self.spread()) / (2 * SPREAD),
             None => lease / 3,
         };
-        self.renew_if_idle(after);
+        let due = lock(&self.state).last_sign.map(|at| at + after);
+        if due.is_none_or(|due| due <= Instant::now()) {
+            self.renew();
+            return None;
+        }
+        due
     }
 
     /// Up to a quarter of [`SPREAD`].
@@ -335,12 +341,9 @@ impl Producer {
         u32::try_from(random).unwrap_or_default()
     }
 
-    /// Asks for a renewal if there was no sign of life for `after`.
-    pub(crate) fn renew_if_idle(self: &Arc<Self>, after: Duration) {
-        let mut state = lock(&self.state);
-        if state.last_sign.is_none_or(|at| at.elapsed() >= after) && !state.renew {
-            state.renew = true;
-            drop(state);
+    /// Asks for a renewal.
+    pub(crate) fn renew(&self) {
+        if !std::mem::replace(&mut lock(&self.state).renew, true) {
             self.notify.notify_one();
         }
     }

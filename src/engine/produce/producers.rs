@@ -13,13 +13,25 @@ use crate::{StreamId, engine::events::Handle};
 pub(crate) struct Producers {
     by_handle: HashMap<Handle, Arc<Producer>>,
     by_stream: HashMap<StreamId, Vec<Arc<Producer>>>,
+    /// Those that have come since they were last taken.
+    started: Vec<Handle>,
 }
 
 impl Producers {
     pub fn insert(&mut self, producer: Arc<Producer>) {
         let theirs = self.by_stream.entry(producer.stream.clone()).or_default();
         theirs.push(Arc::clone(&producer));
+        self.started.push(producer.handle);
         self.by_handle.insert(producer.handle, producer);
+    }
+
+    /// Those that have come since this was last asked; some may be gone again.
+    pub fn take_started(&mut self) -> Vec<Handle> {
+        std::mem::take(&mut self.started)
+    }
+
+    pub fn handles(&self) -> Vec<Handle> {
+        self.by_handle.keys().copied().collect()
     }
 
     pub fn remove(&mut self, handle: Handle) {

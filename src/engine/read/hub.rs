@@ -279,7 +279,7 @@ impl Hub {
                     (state.ring.start(generation, base, base), goes_on)
                 };
                 self.tell(news);
-                // A client that came back may have seen more than its producer could write (ADR 51).
+                // Readers of a producer that showed what it could not write (G8), and died, may have come here.
                 if let Some(seq) = goes_on {
                     self.tell_ahead(Cursor { generation, seq });
                 }

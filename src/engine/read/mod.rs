@@ -6,6 +6,8 @@ mod attach;
 mod delivery;
 mod fetching;
 pub(super) mod follower;
+mod following;
+mod growth;
 pub mod hub;
 pub(super) mod hubs;
 mod loading;

@@ -23,7 +23,12 @@ use super::{
 };
 use crate::{
     Cursor, Error,
-    engine::{context::Context, events::Handle, outbox::Ready, sink::Sink},
+    engine::{
+        context::Context,
+        events::Handle,
+        outbox::Ready,
+        sink::{Pulled, Sink},
+    },
     model::{
         ending::{End, InterruptReason, Terminal},
         frame::{Frame, Kind},
@@ -58,17 +63,6 @@ pub struct Follow {
     pub framing: Option<Framing>,
     /// The window: how much may be delivered before the reader acknowledges it, if it does.
     pub ack: Option<AckTerms>,
-}
-
-/// Whether a pull came to its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pulled {
-    /// Nothing more to deliver now.
-    Dry,
-    /// The sink is full.
-    Full,
-    /// The subscription is over.
-    Over,
 }
 
 /// One reader: a cursor over the log of its stream.

@@ -217,9 +217,13 @@ impl Store for MemoryStore {
         self.run(stream, move |entry, _| Ok(entry.cursor(consumer)))
     }
 
-    fn inspect<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, Found> {
+    fn inspect<'a>(&'a self, stream: &'a StreamId, is_brief: bool) -> Pending<'a, Found> {
         Box::pin(async move {
-            let look = || self.run(stream, |entry, transaction| Ok(entry.status(transaction)));
+            let look = || {
+                self.run(stream, move |entry, transaction| {
+                    Ok(entry.status(transaction, is_brief))
+                })
+            };
             let status = beyond_doubt(look).await?;
             Ok(status.map_or(Found::Nothing, |status| Found::Stream(Box::new(status))))
         })

@@ -77,6 +77,11 @@ impl KeyNames {
         Self::stream_of(&self.written, id)
     }
 
+    /// That of its record alone.
+    pub fn meta(&self, id: &StreamId) -> String {
+        format!("{}:meta", tag(&self.written, &escape(id.as_str())))
+    }
+
     /// Whether versions before ADR 25 gave streams other names.
     pub fn has_old(&self) -> bool {
         self.written != self.prefix
@@ -89,7 +94,7 @@ impl KeyNames {
 
     fn stream_of(prefix: &str, id: &StreamId) -> StreamKeys {
         let escaped = escape(id.as_str());
-        let tag = format!("{{{prefix}:{escaped}}}");
+        let tag = tag(prefix, &escaped);
         StreamKeys {
             meta: format!("{tag}:meta"),
             log: format!("{tag}:log"),
@@ -177,6 +182,11 @@ fn shard(id: &StreamId) -> u8 {
     #[expect(clippy::cast_possible_truncation, reason = "the remainder is below SHARDS")]
     let shard = (hash % u64::from(SHARDS)) as u8;
     shard
+}
+
+/// What all keys of a stream begin with, so that they are in one slot.
+fn tag(prefix: &str, escaped: &str) -> String {
+    format!("{{{prefix}:{escaped}}}")
 }
 
 /// Braces would move the hash tag, control characters break the message headers.

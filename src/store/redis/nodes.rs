@@ -87,7 +87,7 @@ impl RedisStore {
         let call = streams.iter().fold(call, |call, known| {
             let more = if known.is_all { " +" } else { "" };
             let known_as = format_args!("{} {}{more}", known.generation, known.seq);
-            call.key(self.keys.stream(&known.stream).meta).show(known_as)
+            call.key(self.keys.meta(&known.stream)).show(known_as)
         });
         let Value::Array(changed) = self.call(call).await? else {
             return Ok(Vec::new());

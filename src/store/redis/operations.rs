@@ -251,10 +251,13 @@ impl Store for RedisStore {
         }))
     }
 
-    fn inspect<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, Found> {
+    fn inspect<'a>(&'a self, stream: &'a StreamId, is_brief: bool) -> Pending<'a, Found> {
         Box::pin(async move {
             let Names { keys, .. } = self.names(stream).await?;
-            let call = self.on(&scripts::STATUS, &keys).show(SHOWN_CONSUMERS);
+            let call = self
+                .on(&scripts::STATUS, &keys)
+                .show(SHOWN_CONSUMERS)
+                .show(u8::from(is_brief));
             let call = &call;
             let look = || async move { reply::found(stream, self.call_again(call).await?) };
             beyond_doubt(look).await

@@ -397,7 +397,7 @@ async fn g9_consumers_of_the_queue_that_hold_nothing_are_forgotten() {
     let known = async || {
         let groups: Vec<Vec<Value>> = scene.server.run("XINFO GROUPS tm:{finished}:queue").await;
         let is_count = |field: &&[Value]| field[0] == Value::BulkString(b"consumers".to_vec());
-        let counts = groups.iter().flat_map(|group| group.chunks(2).find(is_count));
+        let counts = groups.iter().filter_map(|group| group.chunks(2).find(is_count));
         counts
             .map(|field| {
                 if let Value::Int(count) = field[1] {

@@ -62,6 +62,7 @@ export class StreamTable {
 
   /** @param {Status[]} list @param {number} now @param {{ sort: string, order: string }} wanted */
   show(list, now, { sort, order }) {
+    mark(this.element, 'data-sort', sort)
     for (const [key, head] of this.#heads) {
       mark(head, 'aria-sort', key === sort ? (order === 'up' ? 'ascending' : 'descending') : undefined)
     }

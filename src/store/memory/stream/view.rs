@@ -128,7 +128,7 @@ impl Stream {
         }
     }
 
-    pub fn status(&self, transaction: &Transaction) -> StreamStatus {
+    pub fn status(&self, transaction: &Transaction, is_brief: bool) -> StreamStatus {
         let terminal = self.current.terminal.as_ref();
         let live = self.live(transaction.now);
         StreamStatus {
@@ -148,7 +148,7 @@ impl Stream {
                 .unwrap_or(u32::MAX),
             stop: self.stop.clone(),
             owner: self.owner.clone(),
-            metadata: self.metadata.clone(),
+            metadata: self.metadata.as_ref().filter(|_| !is_brief).cloned(),
             started_at: self.started_at,
             updated_at: self.updated_at,
             ttl_ms: millis(self.expires - transaction.now),

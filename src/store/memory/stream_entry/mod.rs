@@ -232,12 +232,12 @@ impl StreamEntry {
         self.cursors.get(consumer)
     }
 
-    pub fn status(&mut self, transaction: &mut Transaction) -> Look<Option<StreamStatus>> {
+    pub fn status(&mut self, transaction: &mut Transaction, is_brief: bool) -> Look<Option<StreamStatus>> {
         let Some(stream) = &mut self.stream else {
             return Look::sure(None);
         };
         stream.lapse(transaction);
-        let status = stream.status(transaction);
+        let status = stream.status(transaction, is_brief);
         Look {
             answer: Some(StreamStatus {
                 consumers: self.cursors.show(status.last_seq),
