@@ -38,7 +38,7 @@ use crate::{
         frame::Kind,
         ttl::Ttl,
     },
-    store::{Append, Appended, IfActive, IfEnded, Start},
+    store::{Append, Appended, IfActive, IfEnded, Start, Started},
     util::{sync::lock, ulids::next_ulid},
 };
 
@@ -133,6 +133,12 @@ impl Engine {
             return Err(Error::Closed);
         }
         stop::recall(&self.registry, &stream);
+        self.set_to_work(producer, hub, started);
+        Ok(())
+    }
+
+    /// Writes what a producer is given, until it has ended.
+    fn set_to_work(&self, producer: Arc<Producer>, hub: Arc<Hub>, started: Started) {
         let known = Known {
             producer: Arc::clone(&producer),
             hub: Arc::clone(&hub),
@@ -149,7 +155,6 @@ impl Engine {
                 producer.close(&context, Err(internal(&error)));
             }
         });
-        Ok(())
     }
 
     /// Answers the request and makes the producer known, unless the engine is closed.

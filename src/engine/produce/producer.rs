@@ -5,7 +5,7 @@
 use std::{
     collections::VecDeque,
     sync::{
-        Arc, Mutex,
+        Mutex,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -16,7 +16,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::queue::{ChunkQueue, MAX_FRAME_BYTES, MAX_FRAME_CHUNKS, QueuedFrame};
+use super::queue::{Batch, ChunkQueue, MAX_FRAME_BYTES, MAX_FRAME_CHUNKS, NextBatch, QueuedFrame};
 use crate::{
     Error, Result, StreamId,
     engine::{
@@ -92,19 +92,6 @@ pub(crate) struct State {
     pub(crate) last_sign: Option<Instant>,
     /// Whether its engine can vouch for it: the store has taken something from it.
     pub(crate) is_vouched: bool,
-}
-
-/// A batch that leaves the queue.
-#[derive(Default)]
-pub(crate) struct Batch {
-    /// The chunks, if any.
-    pub frame: Option<EncodedFrame>,
-    /// The large chunk that the frame refers to: the frame holds nothing else.
-    pub large: Option<Arc<Large>>,
-    /// The end, when nothing follows.
-    pub terminal: Option<Terminal>,
-    /// Since when the oldest of the chunks waits.
-    pub since: Option<Instant>,
 }
 
 impl Producer {
@@ -459,15 +446,6 @@ impl State {
         self.offered = (chunks + count(next.frame.count), bytes + next.bytes);
         Some((chunks, next.frame))
     }
-}
-
-/// Whether a batch can leave.
-pub(crate) enum NextBatch {
-    Ready(Batch),
-    /// Its chunks gather until this time.
-    At(Instant),
-    /// Nothing waits to be sent.
-    Nothing,
 }
 
 fn count(chunks: u64) -> usize {

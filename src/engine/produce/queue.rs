@@ -2,9 +2,14 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
+use tokio::time::Instant;
+
 use crate::{
     engine::large::Large,
-    model::frame::{EncodedFrame, FrameBuilder, Kind},
+    model::{
+        ending::Terminal,
+        frame::{EncodedFrame, FrameBuilder, Kind},
+    },
 };
 
 /// A frame of this many chunks …
@@ -66,6 +71,28 @@ impl QueuedFrame {
             large: Some(Arc::clone(large)),
         })
     }
+}
+
+/// A batch that leaves the queue.
+#[derive(Default)]
+pub(crate) struct Batch {
+    /// The chunks, if any.
+    pub frame: Option<EncodedFrame>,
+    /// The large chunk that the frame refers to: the frame holds nothing else.
+    pub large: Option<Arc<Large>>,
+    /// The end, when nothing follows.
+    pub terminal: Option<Terminal>,
+    /// Since when the oldest of the chunks waits.
+    pub since: Option<Instant>,
+}
+
+/// Whether a batch can leave.
+pub(crate) enum NextBatch {
+    Ready(Batch),
+    /// Its chunks gather until this time.
+    At(Instant),
+    /// Nothing waits to be sent.
+    Nothing,
 }
 
 impl ChunkQueue {

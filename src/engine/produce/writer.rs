@@ -6,7 +6,8 @@ use tokio::time::Instant;
 
 use super::{
     kept::Kept,
-    producer::{Batch, NextBatch, Producer},
+    producer::Producer,
+    queue::{Batch, NextBatch},
     sealing::Sealing,
 };
 use crate::{
