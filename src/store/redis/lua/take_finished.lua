@@ -14,7 +14,7 @@ keep(WORK)
 
 -- Now and then, removes idle consumers: their names may change with each restart, and listing them takes longer the more there are. One that
 -- lives loses nothing, since it holds nothing. The right to do so may be missing.
-local IDLE = math.min(tonumber(ARGV[8]), 60000)
+local IDLE = math.min(tonumber(ARGV[1]), tonumber(ARGV[8]), 60000)
 if time[2] % 16 == 0 then
   local consumers, left = redis.pcall('XINFO', 'CONSUMERS', WORK, TODO), 0
   for _, fields in ipairs(consumers) do
