@@ -13,6 +13,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
+import { buildBench } from './bench-program.mjs'
 import { needRust } from './rust.mjs'
 import { runMain } from './setup.mjs'
 import { root, runSteps, SetupError, say, seconds } from './steps.mjs'
@@ -66,28 +67,6 @@ const percent = (share) => `${share < 0 ? '' : '+'}${(100 * share).toFixed(1)} %
 /** @param {number} count */
 const words = (count) => Math.round(count).toLocaleString('en-US').padStart(8)
 
-/** Builds the program and gives its path. */
-async function build() {
-  const args = [
-    'build',
-    '--no-default-features',
-    '--bench',
-    'instructions',
-    '--message-format=json-render-diagnostics',
-  ]
-  const { stdout } = await promisify(execFile)('cargo', args, { cwd: root, maxBuffer: 1 << 28 }).catch(
-    (error) => {
-      throw new SetupError(`cargo ${args.join(' ')} failed:\n${error.stderr}`)
-    },
-  )
-  const artifacts = stdout.split('\n').flatMap((line) => (line.startsWith('{') ? [JSON.parse(line)] : []))
-  const program = artifacts.find(
-    ({ target, executable }) => target?.name === 'instructions' && executable,
-  )?.executable
-  if (!program) throw new SetupError('cargo names no program')
-  return program
-}
-
 /** @param {string} program @returns {Promise<Counts>} */
 async function count(program) {
   const folder = mkdtempSync(join(tmpdir(), 'tidemark-instructions-'))
@@ -136,7 +115,7 @@ async function main() {
   }
   needRust()
   const start = performance.now()
-  const program = await build()
+  const program = await buildBench('instructions')
   const built = seconds(start)
   const rustc = /rustc (\S+)/.exec(spawnSync('rustc', ['--version'], { encoding: 'utf8' }).stdout ?? '')?.[1]
   const now = { rustc: rustc ?? 'unknown', counts: await count(program) }

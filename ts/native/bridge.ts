@@ -249,6 +249,7 @@ export class Bridge {
       const id = words[at + 1] as number
       switch (kind) {
         case abi.DATA: {
+          // What others have an id for is the number of the subscriptions that follow.
           const first = at + 2
           at = first + id
           const seq = abi.seqAt(words, at)
