@@ -178,10 +178,13 @@ describe('useChat in several tabs', { concurrency: true }, () => {
         link.cut = () => undefined
         const hold = (/** @type {boolean} */ holds) =>
           Promise.all(scene.hosts.map((host) => host.hold(holds)))
+        t.after(() => hold(false))
         await hold(true)
         await second.send()
         for (const tab of tabs) await tab.begins(4)
         await third.page.reload()
+        // What was kept is shown, and ready, before the hook asks for the rest.
+        await third.is('streaming')
         await third.begins(4)
         await first.page.getByText('Stop').click()
         for (const tab of tabs) await tab.is('ready')

@@ -127,7 +127,8 @@ export function testUseChat(browser, version) {
       await send()
       await hasMoreThan(50)
       await page.reload()
-      await hasMoreThan(50)
+      // What was kept is shown, and ready, before the hook asks for the rest.
+      await until(() => page.evaluate("statuses.includes('streaming')"))
       await isWhole()
       assert.ok(requests.some((request) => request.includes('seen=')))
     })

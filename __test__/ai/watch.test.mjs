@@ -5,6 +5,7 @@ import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { beforeEach, describe, test } from 'node:test'
 import { TidemarkChatTransport } from 'tidemark/ai'
+import { savedAnswer } from 'tidemark/ai/saved'
 import { watch } from 'tidemark/ai/watch'
 import { chatRoutes } from 'tidemark/next'
 import { leading } from '../../dist/ai/leader.js'
@@ -184,6 +185,27 @@ eachStore('watch', (store) => {
         await settled(lacking, 2)
         assert.deepEqual(chat.messages, saved)
         assert.equal(browser.requests.filter((request) => request.includes('after=')).length, 1)
+      })
+
+      test('a page that had kept all there was of an answer, and is at its end when it is stopped, is not told of it again', async (t) => {
+        let kept
+        const saved = savedAnswer(() => kept)
+        const { browser, opened, show } = await tabs(t, 1, { generate: answerUntilStopped, saved })
+        const [{ chat: first, transport }] = opened
+        const long = first.sendMessage(userMessage('three'))
+        await until(() => first.messages.length === 2 && textOf(first.messages[1]).includes(WORDS[9]))
+        const messages = plain(first)
+        kept = messages.at(-1)
+        // A page of its own: it is told of the answer once it has resumed that.
+        const { chat: second } = show(messages, `/api/${randomUUID()}`)
+        const resumed = second.resumeStream()
+        await until(() => browser.told === 2 && second.status === 'streaming')
+        assert.equal(await transport.stop(id), 'stopping')
+        await Promise.all([long, resumed])
+        await first.sendMessage(userMessage('four'))
+        await settled(second, 4)
+        const answers = browser.requests.filter((request) => /^GET (?!.*(watch|seen)=)/.test(request))
+        assert.equal(answers.length, 2, answers.join('\n'))
       })
 
       test('an edit and a regenerated answer are those of all tabs', async (t) => {

@@ -24,6 +24,8 @@ export function messageStream(
   const source = {
     start(controller: Controller) {
       activity.begin()
+      // Perhaps there is nothing but the end to come.
+      activity.generation = generation || activity.generation
       following = open((data) => {
         const chunk = parsed(data)
         isStopped ||= typeOf(chunk) === 'abort'
