@@ -57,6 +57,23 @@ eachStore('durable streams on node:http', (store) => {
     assert.deepEqual([appended.status, await appended.text()], [204, ''])
   })
 
+  test('a request whose address cannot be read is answered with 400, and asks nobody', async (t) => {
+    let asked = 0
+    const { port } = await serve(t, { engine: open(), authorize: () => ++asked > 0 })
+    for (const head of [
+      'GET /v1/stream/x HTTP/1.1\r\nHost: a host with spaces',
+      'GET /v1/stream/x HTTP/1.1\r\nHost: host:port',
+      'OPTIONS * HTTP/1.1\r\nHost: localhost',
+    ]) {
+      const socket = connect(port, '127.0.0.1')
+      socket.write(`${head}\r\n\r\n`)
+      const [answer] = await deadline(once(socket, 'data'), 20_000, head)
+      assert.match(String(answer), /^HTTP\/1\.1 400 /, head)
+      socket.destroy()
+    }
+    assert.equal(asked, 0)
+  })
+
   test('authorize gets a web request; it may read a clone of it, but not the body itself', async (t) => {
     /** @type {(request: Request) => unknown} */
     let look = () => {}

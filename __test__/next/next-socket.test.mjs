@@ -235,8 +235,18 @@ eachStore('next-socket', (store) => {
     const binary = await connect(t, url)
     binary.socket.send(Buffer.from(JSON.stringify(ask('x', id))))
     assert.equal(await binary.closed(), 1003)
-    const evil = await connect(t, url, { origin: 'http://evil.example' })
-    assert.equal(await evil.closed(), 1008)
+    const evil = { origin: 'http://evil.example' }
+    const noAddress = 'a host with spaces'
+    for (const [address, headers] of /** @type {[string, object][]} */ ([
+      [url, evil],
+      // The path is no host, although it looks like one.
+      [`ws://${host}//evil.example/api/chat`, evil],
+      [url, { host: noAddress }],
+      [url, { host: noAddress, origin: `http://${noAddress}` }],
+    ])) {
+      const stranger = await connect(t, address, headers)
+      assert.equal(await stranger.closed(), 1008, JSON.stringify([address, headers]))
+    }
     const known = await connect(t, url, { origin: 'https://app.example.com' })
     known.send(resume('fine', randomUUID()))
     assert.equal((await known.all('fine'))[0].type, 'no-active')

@@ -2,6 +2,7 @@
 
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { Readable } from 'node:stream'
+import { addressOf } from './address'
 import type { Asked } from './asked'
 import { bytesOf, bytesOfReadable } from './body'
 
@@ -19,17 +20,21 @@ export class NodeAsked implements Asked {
   /** The body of the web request. */
   #stream: ReadableStream<Uint8Array> | null = null
 
-  constructor(incoming: IncomingMessage, response: ServerResponse) {
+  private constructor(incoming: IncomingMessage, response: ServerResponse, url: URL) {
     this.#incoming = incoming
     this.#response = response
     this.method = incoming.method ?? 'GET'
     this.headers = new NodeHeaders(incoming.rawHeaders)
-    // Express removes its mount path from `url`, and keeps the requested path in another field.
-    const path = (incoming as { originalUrl?: string }).originalUrl ?? incoming.url ?? '/'
+    this.url = url
+  }
+
+  /** Undefined if the request's address cannot be read. */
+  static of(incoming: IncomingMessage, response: ServerResponse): NodeAsked | undefined {
     const protocol = 'encrypted' in incoming.socket ? 'https' : 'http'
-    this.url = new URL(
-      path.startsWith('/') ? `${protocol}://${this.headers.get('host') ?? 'localhost'}${path}` : path,
-    )
+    // Express removes its mount path from `url`, and keeps the requested path in another field.
+    const target = (incoming as { originalUrl?: string }).originalUrl ?? incoming.url
+    const url = addressOf(incoming.headers, target, protocol)
+    return url && new NodeAsked(incoming, response, url)
   }
 
   get hasBody(): boolean {

@@ -16,7 +16,11 @@ export function toNodeListener(
 }
 
 async function serve(answerer: Answerer, incoming: IncomingMessage, response: ServerResponse): Promise<void> {
-  const asked = new NodeAsked(incoming, response)
+  const asked = NodeAsked.of(incoming, response)
+  if (asked === undefined) {
+    response.writeHead(400, { connection: 'close' }).end()
+    return
+  }
   const answer = await answerer(asked)
   // A body that was not read to its end would be taken for the next request.
   if (!incoming.complete) response.setHeader('connection', 'close')

@@ -8,6 +8,12 @@ export interface UpgradeRequest {
   readonly headers: IncomingHttpHeaders
 }
 
+/** The same, once its address is read. */
+export interface Opened {
+  readonly address: URL
+  readonly headers: IncomingHttpHeaders
+}
+
 /**
  * Headers that servers may trust because no script of a page can set them, and headers of the connection: the headers of a frame cannot
  * set them either.
@@ -18,7 +24,7 @@ const UNTOLD =
 /** Headers that concern only the opening of a socket. */
 const HANDSHAKE = /^(connection|upgrade|sec-websocket-.*|content-.*|transfer-encoding|keep-alive)$/
 
-function headersOf(opened: UpgradeRequest, frame: Readonly<Record<string, string>>): Headers {
+function headersOf(opened: Opened, frame: Readonly<Record<string, string>>): Headers {
   const headers = new Headers()
   for (const [name, value] of Object.entries(frame))
     if (!UNTOLD.test(name.toLowerCase())) headers.set(name, value)
@@ -28,24 +34,18 @@ function headersOf(opened: UpgradeRequest, frame: Readonly<Record<string, string
   return headers
 }
 
-/** The address at which the socket was opened. */
-export function addressOf({ url, headers }: UpgradeRequest): URL {
-  const host = headers.host ?? headers[':authority'] ?? 'localhost'
-  return new URL(url ?? '/', `http://${host}`)
-}
-
 /** The request that the SDK's HTTP transport would send. */
-export function questionOf(opened: UpgradeRequest, frame: SendFrame, signal: AbortSignal): Request {
+export function questionOf(opened: Opened, frame: SendFrame, signal: AbortSignal): Request {
   const { id, messages, trigger, messageId, metadata } = frame
   const headers = headersOf(opened, frame.headers)
   headers.set('content-type', 'application/json')
   const body = JSON.stringify({ metadata, ...frame.body, id, messages, trigger, messageId })
-  return new Request(addressOf(opened), { method: 'POST', headers, body, signal })
+  return new Request(opened.address, { method: 'POST', headers, body, signal })
 }
 
 /** A request for the current answer's chunks after `lastSequence`, as they were written. */
-export function resumptionOf(opened: UpgradeRequest, frame: ResumeFrame, signal: AbortSignal): Request {
-  const url = addressOf(opened)
+export function resumptionOf(opened: Opened, frame: ResumeFrame, signal: AbortSignal): Request {
+  const url = new URL(opened.address)
   for (const name of ['watch', 'startIndex', 'cursor', 'lastEventId', 'after']) url.searchParams.delete(name)
   const { after } = frame.body
   if (typeof after === 'string') url.searchParams.set('after', after)
@@ -56,6 +56,6 @@ export function resumptionOf(opened: UpgradeRequest, frame: ResumeFrame, signal:
 }
 
 /** A request to stop the answer. */
-export function stopOf(opened: UpgradeRequest, frame: SendFrame | ResumeFrame): Request {
-  return new Request(addressOf(opened), { method: 'DELETE', headers: headersOf(opened, frame.headers) })
+export function stopOf(opened: Opened, frame: SendFrame | ResumeFrame): Request {
+  return new Request(opened.address, { method: 'DELETE', headers: headersOf(opened, frame.headers) })
 }

@@ -1,5 +1,6 @@
 /** The server's side of the AI SDK's `WebSocketChatTransport`: any number of a chat's requests and answers on one socket. */
 import { called } from '../errors/errors'
+import { addressOf } from '../http/address'
 import { flag, integer, listOf, methods, object, callback as one, text } from '../options/checks'
 import { ignore, type MaybePromise } from '../util/deferred'
 import { EventParser } from '../util/sse-parser'
@@ -16,7 +17,7 @@ import {
   type SendFrame,
   startFrame,
 } from './socket-frames'
-import { addressOf, questionOf, resumptionOf, stopOf, type UpgradeRequest } from './socket-request'
+import { type Opened, questionOf, resumptionOf, stopOf, type UpgradeRequest } from './socket-request'
 
 export type { UpgradeRequest } from './socket-request'
 
@@ -96,16 +97,18 @@ export function chatSocket(
     return object(fields)(options, 'options') as ChatSocketOptions
   })
   return (socket, request) => {
-    if (isFrom(request, settings.origins)) new Connection(socket, request, routes, settings)
-    else socket.close(REFUSED, 'This origin may not open a socket here')
+    const { headers } = request
+    const address = addressOf(headers, request.url)
+    if (address !== undefined && isFrom({ address, headers }, settings.origins)) {
+      new Connection(socket, { address, headers }, routes, settings)
+    } else socket.close(REFUSED, 'This origin may not open a socket here')
   }
 }
 
 /** Browsers send the origin of their page; others have none. */
-function isFrom(request: UpgradeRequest, origins: readonly string[] = []): boolean {
-  const { origin } = request.headers
+function isFrom({ address, headers: { origin } }: Opened, origins: readonly string[] = []): boolean {
   if (origin === undefined || origins.includes(origin)) return true
-  return URL.canParse(origin) && new URL(origin).host === addressOf(request).host
+  return URL.canParse(origin) && new URL(origin).host === address.host
 }
 
 /** A request under way. */
@@ -116,19 +119,14 @@ interface Asked {
 
 class Connection {
   readonly #socket: ServerSocket
-  readonly #request: UpgradeRequest
+  readonly #opened: Opened
   readonly #routes: ChatRoutes
   readonly #settings: ChatSocketOptions
   readonly #asked = new Map<string, Asked>()
 
-  constructor(
-    socket: ServerSocket,
-    request: UpgradeRequest,
-    routes: ChatRoutes,
-    settings: ChatSocketOptions,
-  ) {
+  constructor(socket: ServerSocket, opened: Opened, routes: ChatRoutes, settings: ChatSocketOptions) {
     this.#socket = socket
-    this.#request = request
+    this.#opened = opened
     this.#routes = routes
     this.#settings = settings
     socket.on('message', (data: unknown, isBinary?: boolean) => void this.#hear(data, isBinary))
@@ -183,8 +181,8 @@ class Connection {
     const context = { params: { id: frame.id } }
     if (signal.aborted) return
     const response = await (frame.type === 'send'
-      ? this.#routes.POST(questionOf(this.#request, frame, signal), context)
-      : this.#routes.GET(resumptionOf(this.#request, frame, signal), context))
+      ? this.#routes.POST(questionOf(this.#opened, frame, signal), context)
+      : this.#routes.GET(resumptionOf(this.#opened, frame, signal), context))
     if (response.status === 204) return this.#send(noActiveFrame(requestId))
     if (!response.ok || response.body === null) {
       const told = await wordsIn(response)
@@ -252,7 +250,7 @@ class Connection {
   }
 
   async #stop(frame: SendFrame | ResumeFrame): Promise<void> {
-    await this.#routes.DELETE(stopOf(this.#request, frame), { params: { id: frame.id } })
+    await this.#routes.DELETE(stopOf(this.#opened, frame), { params: { id: frame.id } })
   }
 
   #leave(): void {

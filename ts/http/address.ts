@@ -1,0 +1,14 @@
+// The address of a request of `node:http`.
+
+import type { IncomingHttpHeaders } from 'node:http'
+
+/**
+ * Undefined if it cannot be read. A target that begins with two slashes is a path as well: the host is the one in the headers.
+ * @param target the request's path, or its whole address
+ */
+export function addressOf(headers: IncomingHttpHeaders, target = '/', protocol = 'http'): URL | undefined {
+  // HTTP/2 has it under the other name.
+  const host = headers.host ?? headers[':authority'] ?? 'localhost'
+  const address = target.startsWith('/') ? `${protocol}://${host}${target}` : target
+  return URL.canParse(address) ? new URL(address) : undefined
+}
