@@ -9,6 +9,7 @@ import { pipeline } from 'node:stream/promises'
 import { beforeEach, describe, test } from 'node:test'
 import { chatRoutes, resumeResponse } from 'tidemark/next'
 import { alsoWithAi7, loadSdk, openChat, textOf, userMessage, VERSIONS } from '../support/ai.mjs'
+import { PATIENT } from '../support/patient.mjs'
 import { eachStore } from '../support/stores.mjs'
 import { useEngines } from '../support/streams.mjs'
 import { deadline, until } from '../support/wait.mjs'
@@ -173,7 +174,7 @@ eachStore('next-cuts', (store) => {
         }
         const engine = open()
         const routes = chatRoutes({ engine, authorize: () => owner, generate, maxDurationMs: 150 })
-        const server = createServer(async (incoming, outgoing) => {
+        const server = createServer(PATIENT, async (incoming, outgoing) => {
           const { method, url } = incoming
           const body = method === 'POST' ? Readable.toWeb(incoming) : undefined
           const request = new Request(`http://localhost${url}`, { method, body, duplex: 'half' })
