@@ -121,7 +121,7 @@ for (const version of versions) {
     const { status, body } = await get({}, 'HEAD')
     body.resume()
     assert.equal(status, 200)
-    await deadline(once(body, 'end'), 5000, 'it ends')
+    await deadline(once(body, 'end'), 20_000, 'it ends')
     await until(() => engine.metrics().readers === 0)
     await producer.complete()
   })
@@ -179,9 +179,9 @@ for (const version of versions) {
     const get = await client(t, version, (request, response) =>
       engine.send(request, response, 'cut', { format: /** @type {any} */ (format), maxDurationMs: 50 }),
     )
-    await assert.rejects(deadline(eventsOf((await get()).body), 5000, 'it breaks'))
+    await assert.rejects(deadline(eventsOf((await get()).body), 20_000, 'it breaks'))
     format = 'events'
-    const events = await deadline(eventsOf((await get()).body), 5000, 'it ends')
+    const events = await deadline(eventsOf((await get()).body), 20_000, 'it ends')
     assert.deepEqual(
       events.filter(({ type }) => type === 'end'),
       [],
