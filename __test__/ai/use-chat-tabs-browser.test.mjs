@@ -44,7 +44,7 @@ class Host {
     return this.child.messages.filter(({ type }) => type === what).length
   }
 
-  /** Whether its model waits for a Stop after ten words. @param {boolean} holds */
+  /** Whether its model waits after ten words, for a Stop or until it is told to go on. @param {boolean} holds */
   hold(holds) {
     this.child.send({ type: 'hold', holds })
     return this.child.next('told')
@@ -150,7 +150,7 @@ describe('useChat in several tabs', { concurrency: true }, () => {
         await ask()
         const called = (/** @type {Host} */ host, /** @type {number} */ index) =>
           host.count('called') !== calls[index]
-        await until(() => scene.hosts.some(called))
+        await until(() => scene.hosts.some(called), { timeout: SHOWN_MS })
         const [caller, other] = [
           scene.hosts.find(called),
           scene.hosts.find((host, index) => !called(host, index)),
@@ -158,6 +158,10 @@ describe('useChat in several tabs', { concurrency: true }, () => {
         assert.ok(caller && other)
         return { caller, other }
       }
+
+      /** Whether the models wait in the middle of their answers: no tab is too slow then to see one half. @param {boolean} holds */
+      const hold = (holds) =>
+        Promise.all(scene.hosts.filter(({ isGone }) => !isGone).map((host) => host.hold(holds)))
 
       /** One in the place of one that was killed. @param {Host} gone */
       async function replace(gone) {
@@ -176,8 +180,6 @@ describe('useChat in several tabs', { concurrency: true }, () => {
         for (const tab of tabs) await tab.isWhole(2)
         assert.ok(cuts > 6, `${cuts} responses`)
         link.cut = () => undefined
-        const hold = (/** @type {boolean} */ holds) =>
-          Promise.all(scene.hosts.map((host) => host.hold(holds)))
         t.after(() => hold(false))
         await hold(true)
         await second.send()
@@ -206,6 +208,8 @@ describe('useChat in several tabs', { concurrency: true }, () => {
             sessions.map((session) => session.send('Network.emulateNetworkConditions', network)),
           )
         }
+        t.after(() => hold(false))
+        await hold(true)
         const { caller } = await hostsOf(async () => {
           await tabs[0]?.send()
           for (const tab of tabs) await tab.begins(2)
@@ -213,6 +217,7 @@ describe('useChat in several tabs', { concurrency: true }, () => {
         await setOffline(true)
         // What is there already goes on; the link takes it away.
         for (const response of link.open) response.destroy()
+        await hold(false)
         await until(() => caller.count('done') === caller.count('called'), { timeout: SHOWN_MS })
         for (const tab of tabs) assert.notEqual(await tab.text(), TEXT)
         await setOffline(false)
@@ -223,19 +228,24 @@ describe('useChat in several tabs', { concurrency: true }, () => {
       test('G5 a server is killed that only sends, and then the one that calls the model', async (t) => {
         const tabs = await tabsOf(t, 2)
         const [first, second] = /** @type {[Tab, Tab]} */ (tabs)
+        t.after(() => hold(false))
+        await hold(true)
         const sending = await hostsOf(async () => {
           await first.send()
           for (const tab of tabs) await tab.begins(2)
         })
         await sending.other.kill()
+        await hold(false)
         for (const tab of tabs) await tab.isWhole(2)
         await replace(sending.other)
         await until(() => link.watching === 1, { timeout: SHOWN_MS })
+        await hold(true)
         const calling = await hostsOf(async () => {
           await second.send()
           for (const tab of tabs) await tab.begins(4)
         })
         await calling.caller.kill()
+        await hold(false)
         for (const tab of tabs) {
           await tab.page.getByText('interrupted: lease').waitFor({ timeout: SHOWN_MS })
           await tab.is('error')

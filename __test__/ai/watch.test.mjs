@@ -221,8 +221,8 @@ eachStore('watch', (store) => {
         assert.equal(textOf(second.messages[0]), 'instead')
         const [, { id: before }] = first.messages
         await second.regenerate()
+        await until(() => first.messages[1]?.id !== before)
         await settled(first, 2)
-        await until(() => first.messages[1].id !== before)
         assert.deepEqual(plain(first), plain(second))
       })
 
@@ -370,7 +370,7 @@ eachStore('watch', (store) => {
     assert.equal(second.after, 'user-one')
     assert.match(second.generation, /^[0-9A-Z]{26}$/)
     left.abort()
-    await deadline(done, 5000, 'the response ends')
+    await deadline(done, 20_000, 'the response ends')
     const refused = await routes.GET(watching([other], left.signal), { params: { id: other } })
     assert.equal(refused.status, 403)
     const many = Array.from({ length: 40 }, () => randomUUID())
@@ -384,10 +384,10 @@ eachStore('watch', (store) => {
     const { told, done } = reading(t, await routes.GET(watching([''], signal), { params: { id } }))
     await until(() => told.length === 1)
     await engine.close()
-    assert.match(await deadline(done, 5000, 'the response ends'), /^retry: \d+\nevent: away\n/m)
+    assert.match(await deadline(done, 20_000, 'the response ends'), /^retry: \d+\nevent: away\n/m)
     const short = routesOf({ maxDurationMs: 100 })
     const cut = reading(t, await short.GET(watching([''], signal), { params: { id } }))
-    assert.match(await deadline(cut.done, 5000, 'the response ends'), /^retry: \d+\nevent: away\n/m)
+    assert.match(await deadline(cut.done, 20_000, 'the response ends'), /^retry: \d+\nevent: away\n/m)
   })
 
   test('a chat that is deleted, and a stream that begins later, are watched on', async (t) => {
@@ -465,7 +465,7 @@ describe('the election of a leader, where the browser has no locks', () => {
     })
     join('late')
     // Longer than it waits for somebody who leads, before it would do so itself.
-    await until(() => beats === 4)
+    await until(() => beats >= 4)
     assert.deepEqual([...leaders], [leader])
   })
 

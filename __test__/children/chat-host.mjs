@@ -1,7 +1,7 @@
 // A server of a chat's routes that can be killed. It says when its model is called, and when that is done. While it is told to hold, its
-// model says ten words and waits for a Stop.
+// model says ten words and waits for a Stop, or until it is told to go on.
 
-import { once } from 'node:events'
+import { EventEmitter, once } from 'node:events'
 import { createEngine } from '../../dist/index.mjs'
 import { chatRoutes } from '../../dist/next.mjs'
 import { answering, serveChat } from '../support/chat-server.mjs'
@@ -10,8 +10,10 @@ const { url, keyPrefix, lease, pauseMs } = JSON.parse(process.env.HOST ?? '{}')
 const engine = createEngine({ url, keyPrefix, lease })
 const answers = answering({ pauseMs })
 let holds = false
+const told = new EventEmitter()
 process.on('message', (/** @type {any} */ message) => {
   holds = message.holds
+  if (!holds) told.emit('go on')
   process.send?.({ type: 'told' })
 })
 const routes = chatRoutes({
@@ -22,7 +24,8 @@ const routes = chatRoutes({
     let words = 0
     for await (const chunk of answers.generate(input)) {
       yield chunk
-      if (chunk.type === 'text-delta' && ++words === 10 && holds) await once(input.signal, 'abort')
+      if (chunk.type === 'text-delta' && ++words === 10 && holds && !input.signal.aborted)
+        await Promise.race([once(input.signal, 'abort'), once(told, 'go on')])
     }
     process.send?.({ type: 'done' })
   },

@@ -164,7 +164,7 @@ test('item 16 a signal ends the loop with its reason, wherever it is', async () 
   const loop = follow(quiet)
   const next = loop.next()
   await until(() => asked.length === 2)
-  await deadline(loop.return(), 2_000, 'the loop is left')
+  await deadline(loop.return(), 20_000, 'the loop is left')
   assert.deepEqual(await next, { done: true, value: undefined })
 })
 

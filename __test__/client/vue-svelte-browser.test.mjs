@@ -14,6 +14,7 @@ import { compile } from 'svelte/compiler'
 import { createEngine } from 'tidemark'
 import { compileScript, parse } from 'vue/compiler-sfc'
 import { startBrowser } from '../support/browser.mjs'
+import { PATIENT } from '../support/patient.mjs'
 import { reapFolder } from '../support/reaper.mjs'
 import { until } from '../support/wait.mjs'
 
@@ -24,7 +25,7 @@ after(() => engine.close())
 
 let script = ''
 let readers = 0
-const server = createServer(async (request, response) => {
+const server = createServer(PATIENT, async (request, response) => {
   const [, kind, id = ''] = request.url?.split(/[/?]/) ?? []
   if (kind === 'script.js') return response.setHeader('content-type', 'text/javascript').end(script)
   if (kind !== 'chats')

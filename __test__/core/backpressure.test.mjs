@@ -93,7 +93,7 @@ describe('back-pressure while Redis is slow [redis]', () => {
     await turn()
     assert.equal(isReady, false)
     proxy.delay(0)
-    await deadline(ready, 5_000, 'the queue gets shorter')
+    await deadline(ready, 20_000, 'the queue gets shorter')
     assert.equal(producer.write('after the wait'), true)
     accepted.push('after the wait')
     await producer.complete()

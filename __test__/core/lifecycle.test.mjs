@@ -85,7 +85,7 @@ eachStore('lifecycle', (store) => {
         ({ code, reason }) => (reason ? `${code} ${reason}` : code),
       ),
     )
-    await deadline(engine.close(), 5_000, 'the engine closes')
+    await deadline(engine.close(), 20_000, 'the engine closes')
     // The calls run side by side: the reader may find what is being deleted.
     const ends = /^(done|ERR_CLOSED|ERR_NOT_FOUND|ERR_INTERRUPTED deleted)$/
     for (const end of await Promise.all(calls)) assert.match(end, ends)
@@ -216,7 +216,7 @@ describe('close while a start is under way [redis]', () => {
         await until(() => near.status(streamId), { message: 'it has begun' })
         proxy.delay(0)
         if (isLost) proxy.cut()
-        await deadline(far.close(), 5_000, 'the engine closes')
+        await deadline(far.close(), 20_000, 'the engine closes')
         await refused
         const status = await near.status(streamId)
         assert.deepEqual([status?.state, status?.reason], ['interrupted', 'closed'])
@@ -291,7 +291,7 @@ describe('lifecycle of the connection [redis]', () => {
     assert.equal(engine.state, 'degraded')
     assert.match(told.at(-1) ?? '', /^degraded: .*refused/i)
     assert.ok(!told.join().includes('s3cret'))
-    await deadline(engine.close(), 2_000, 'the engine closes')
+    await deadline(engine.close(), 20_000, 'the engine closes')
   })
 
   test('item 8 a wrong password is an error at once, and not in its words', async () => {

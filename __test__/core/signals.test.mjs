@@ -69,7 +69,7 @@ eachStore('signals', (store) => {
         assert.equal(reader.error?.code, 'ERR_INTERRUPTED')
         assert.equal(reader.error?.reason, 'closed')
       }
-      if (response) assert.match(await deadline(response.text(), 5000, 'the response ends'), /half/)
+      if (response) assert.match(await deadline(response.text(), 20_000, 'the response ends'), /half/)
       assert.deepEqual(await child.exit(5000), expected)
     })
   }

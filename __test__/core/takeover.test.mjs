@@ -165,7 +165,7 @@ eachStore('takeover', (store) => {
             (error) => error.code,
           ) ?? 'none',
       )
-      const codes = await deadline(Promise.all(appends), 5_000, 'every append settles')
+      const codes = await deadline(Promise.all(appends), 20_000, 'every append settles')
       assert.deepEqual(codes.sort(), [...Array(19).fill('ERR_FENCED'), 'accepted'])
       await until(() => producers.filter((producer) => producer?.signal.aborted).length === 19)
     }

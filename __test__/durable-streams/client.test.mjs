@@ -6,6 +6,7 @@ import { after, test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { DurableStream, IdempotentProducer, StaleEpochError, stream } from '@durable-streams/client'
 import { durableStreams, toNodeListener } from 'tidemark/durable-streams'
+import { PATIENT } from '../support/patient.mjs'
 import { createRandom } from '../support/seed.mjs'
 import { eachStore } from '../support/stores.mjs'
 import { useEngines } from '../support/streams.mjs'
@@ -32,7 +33,7 @@ function patient(unreliable) {
 /** @param {import('tidemark').Engine} engine @param {Partial<import('tidemark/durable-streams').DurableStreamsOptions>} [options] */
 async function serve(engine, options) {
   const handle = durableStreams({ engine, authorize: () => true, longPollMs: 500, ...options })
-  const server = createServer(toNodeListener(handle))
+  const server = createServer(PATIENT, toNodeListener(handle))
   await new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(undefined)))
   after(() => {
     server.close()

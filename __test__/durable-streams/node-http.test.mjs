@@ -6,6 +6,7 @@ import { createServer, request } from 'node:http'
 import { connect } from 'node:net'
 import { test } from 'node:test'
 import { durableStreams, toNodeListener } from 'tidemark/durable-streams'
+import { PATIENT } from '../support/patient.mjs'
 import { eachStore } from '../support/stores.mjs'
 import { useEngines } from '../support/streams.mjs'
 import { deadline, until } from '../support/wait.mjs'
@@ -19,7 +20,7 @@ const LONG = { timeout: 20_000 }
  * @param {Omit<import('tidemark/durable-streams').DurableStreamsOptions, 'authorize'> & { authorize?: any }} options
  */
 async function serve(t, options) {
-  const server = createServer(toNodeListener(durableStreams({ authorize: () => true, ...options })))
+  const server = createServer(PATIENT, toNodeListener(durableStreams({ authorize: () => true, ...options })))
   await once(server.listen(0, '127.0.0.1'), 'listening')
   t.after(() => {
     server.closeAllConnections()

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { createEngine } from 'tidemark'
-import { LEASE_MS } from '../support/next-chat.mjs'
+import { LEASE_MS, lasting } from '../support/next-chat.mjs'
 import { createRandom } from '../support/seed.mjs'
 import { sharedRedis } from '../support/stores.mjs'
 import { until } from '../support/wait.mjs'
@@ -70,7 +70,8 @@ test('no network from the middle of an answer to past its end', async (t) => {
   const { tabs } = await tabsOf(t, 2)
   t.after(() => browser.setOffline(false))
   const before = done()
-  const question = 'A story of 100 words at 60/s'
+  // It has not ended before the network is away, on a slow machine either.
+  const question = lasting(Math.max(1_700, 5 * Math.max(...tabs.map((tab) => tab.loadedMs))), 60)
   await /** @type {Tab} */ (tabs[0]).ask(question)
   for (const tab of tabs) await tab.hasMoreThan(20)
   await browser.setOffline(true)

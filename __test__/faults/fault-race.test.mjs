@@ -26,7 +26,7 @@ async function generation(
     }
     return subscription.outcome
   }
-  const outcome = await deadline(reading().catch(wordFor), 5_000, 'the generation ends')
+  const outcome = await deadline(reading().catch(wordFor), 20_000, 'the generation ends')
   return { name: generation, from, chunks, outcome, to: from + chunks.length }
 }
 
@@ -48,7 +48,7 @@ test(`G4 G5: two producers take a stream over at the same moment, ${ROUNDS} time
       }),
     )
     // The one that came first may have written before it was taken over, but it is fenced by now.
-    await deadline(Promise.all(racers.map((writing) => writing.append())), 5_000, 'the late appends settle')
+    await deadline(Promise.all(racers.map((writing) => writing.append())), 20_000, 'the late appends settle')
     const [loser, winner] = racers.sort((one) => (one.written.at(-1)?.acknowledged ? 1 : -1))
     assert.ok(loser && winner)
     assert.deepEqual(winner.errors, [], 'one of them writes')
@@ -100,7 +100,7 @@ test('G4: two that join with share interleave, each chunk with a seq of its own'
   await Promise.all(writings.map((writing) => writing.settle()))
   const outcomes = await Promise.all(producers.map((producer) => producer.complete()))
   assert.deepEqual(outcomes, ['complete', 'complete'])
-  await deadline(reading, 5_000, 'the reader ends')
+  await deadline(reading, 20_000, 'the reader ends')
   const written = writings.flatMap((writing, index) =>
     writing.written.map((chunk) => ({ ...chunk, producer: `${index}` })),
   )

@@ -208,7 +208,7 @@ test('G2 G8: past the bound ERR_BACKPRESSURE, and nothing that was taken is lost
   const settled = writing.settle()
   await redis.start()
   await settled
-  await deadline(writing.producer.ready, 5_000, 'there is room again')
+  await deadline(writing.producer.ready, 20_000, 'there is room again')
   await writing.append('last')
   assert.equal(await writing.producer.complete(), 'complete')
 

@@ -295,7 +295,7 @@ test('over HTTP the refusal arrives, and a sender that vanishes is nobody’s er
     vanishing.write('{"cursor":')
     await until(() => answers.length > before)
     vanishing.destroy()
-    const response = await deadline(/** @type {Promise<Response>} */ (answers.at(-1)), 5_000, 'an end')
+    const response = await deadline(/** @type {Promise<Response>} */ (answers.at(-1)), 20_000, 'an end')
     assert.equal(response.status, 400)
   }
   await turn()

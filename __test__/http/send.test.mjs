@@ -7,6 +7,7 @@ import { connect, createServer as createHttp2Server } from 'node:http2'
 import { test } from 'node:test'
 import express from 'express'
 import { EventParser } from '../../dist/util/sse-parser.js'
+import { PATIENT } from '../support/patient.mjs'
 import { TestStore } from '../support/stores.mjs'
 import { numbered, produceAll, texts, useEngines } from '../support/streams.mjs'
 import { deadline, until } from '../support/wait.mjs'
@@ -18,7 +19,7 @@ const open = useEngines(store)
 
 /** @param {import('node:test').TestContext} t @param {Handler} handler */
 async function http1(t, handler) {
-  const server = createServer(handler)
+  const server = createServer(PATIENT, handler)
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   t.after(() => server.close().closeAllConnections())
@@ -120,7 +121,7 @@ for (const version of versions) {
     const { status, body } = await get({}, 'HEAD')
     body.resume()
     assert.equal(status, 200)
-    await deadline(once(body, 'end'), 5000, 'it ends')
+    await deadline(once(body, 'end'), 20_000, 'it ends')
     await until(() => engine.metrics().readers === 0)
     await producer.complete()
   })
@@ -178,9 +179,9 @@ for (const version of versions) {
     const get = await client(t, version, (request, response) =>
       engine.send(request, response, 'cut', { format: /** @type {any} */ (format), maxDurationMs: 50 }),
     )
-    await assert.rejects(deadline(eventsOf((await get()).body), 5000, 'it breaks'))
+    await assert.rejects(deadline(eventsOf((await get()).body), 20_000, 'it breaks'))
     format = 'events'
-    const events = await deadline(eventsOf((await get()).body), 5000, 'it ends')
+    const events = await deadline(eventsOf((await get()).body), 20_000, 'it ends')
     assert.deepEqual(
       events.filter(({ type }) => type === 'end'),
       [],

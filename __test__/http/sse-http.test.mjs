@@ -107,7 +107,7 @@ eachStore('sse over HTTP', (store) => {
     await Promise.all(reading)
     await until(() => server.metrics().readers === 0)
     await until(() => bodies.length === 20)
-    await deadline(Promise.all(bodies), 5_000, 'the server ends its responses')
+    await deadline(Promise.all(bodies), 20_000, 'the server ends its responses')
     if (store.kind === 'redis') {
       const { admin } = store.redis
       await until(async () => (await admin.channels('*left}:live')).length === 0, {

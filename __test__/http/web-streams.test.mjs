@@ -133,7 +133,7 @@ async function begun(stream, isRead) {
   const reader = stream.getReader()
   let text = ''
   while (!text.includes('first')) {
-    const { done, value } = await deadline(reader.read(), 5_000, 'the first chunk')
+    const { done, value } = await deadline(reader.read(), 20_000, 'the first chunk')
     assert.equal(done, false)
     text += textOf(value)
   }
@@ -195,7 +195,7 @@ function leave(name, make, wrap = (text) => text) {
           const what = `${way}, ${isRead ? 'a read is waiting' : 'nobody reads'}, the answer ${end}`
           const live = await open()
           try {
-            await deadline(go(live.stream, isRead, live), 5_000, what)
+            await deadline(go(live.stream, isRead, live), 20_000, what)
             finish(live.source)
             await quiet()
           } catch (cause) {
@@ -276,7 +276,7 @@ eachStore('web streams', (store) => {
           reader.cancel()
           finish(source)
           if (streamId === 'taken' || finish !== ENDS['goes on']) {
-            assert.equal(await deadline(consumed, 5_000, 'it settles'), undefined)
+            assert.equal(await deadline(consumed, 20_000, 'it settles'), undefined)
           }
           await quiet()
         }

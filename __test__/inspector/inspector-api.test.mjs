@@ -63,7 +63,7 @@ eachStore('inspector API', (store) => {
     await producer.append('one')
     await get('/api/look')
     const writing = setInterval(() => producer.write('more'), 20)
-    await until(async () => (await get('/api/stream?id=busy')).stream.rate > 10, { timeout: 10_000 })
+    await until(async () => (await get('/api/stream?id=busy')).stream.rate > 10)
     clearInterval(writing)
     await engine.stop('busy', { reason: 'enough' })
     await producer.complete()

@@ -139,9 +139,7 @@ test('played through with the keyboard: the list, a stream that is live, its dea
 
   const row = page.getByRole('row', { name: id })
   await row.waitFor()
-  await until(async () => Number((await row.locator('td').nth(2).textContent()) ?? 0) > 5, {
-    timeout: 10_000,
-  })
+  await until(async () => Number((await row.locator('td').nth(2).textContent()) ?? 0) > 5)
   await checkShape()
   await page.keyboard.press('Tab')
   assert.equal(await focus(), 'Skip to the content')
@@ -149,7 +147,6 @@ test('played through with the keyboard: the list, a stream that is live, its dea
   assert.equal(await page.evaluate('document.activeElement.id'), 'main')
   await until(
     async () => (await page.locator('.tile .curve').first().getAttribute('d'))?.split('L').length > 4,
-    { timeout: 10_000 },
   )
   await shoot('list-light')
 
@@ -174,11 +171,11 @@ test('played through with the keyboard: the list, a stream that is live, its dea
   await page.keyboard.press('Enter')
   await page.getByRole('heading', { name: id }).waitFor()
   const lines = page.locator('.player .line')
-  await until(async () => (await lines.count()) > 30, { timeout: 10_000 })
+  await until(async () => (await lines.count()) > 30)
   assert.match((await lines.last().textContent()) ?? '', /text-delta/)
   const seq = async () => Number((await lines.last().locator('.seq').textContent())?.replace(/\D/g, ''))
   const before = await seq()
-  await until(async () => (await seq()) > before, { timeout: 5_000 })
+  await until(async () => (await seq()) > before)
   await page.getByText('3 · show').waitFor()
   await checkShape()
   await shoot('stream-light')
@@ -219,9 +216,8 @@ test('played through with the keyboard: the list, a stream that is live, its dea
   await Promise.all(consumers.map((consumer) => consumer?.return()))
   await page.getByRole('link', { name: 'Engine' }).click()
   await page.getByRole('heading', { name: 'Append time' }).waitFor()
-  await until(
-    async () => /p99 [\d.]+ (µs|ms)/.test((await page.locator('.charts').last().textContent()) ?? ''),
-    { timeout: 10_000 },
+  await until(async () =>
+    /p99 [\d.]+ (µs|ms)/.test((await page.locator('.charts').last().textContent()) ?? ''),
   )
   await checkShape()
   await shoot('engine-light', true)

@@ -153,6 +153,6 @@ eachStore('pacing', (store) => {
     const stopped = new Promise((resolve) => other.producer.signal.addEventListener('abort', resolve))
     await before(other.producer.signal.aborted ? Promise.resolve() : stopped, 'its signal')
     await before(writing.status('ended'), 'another call')
-    await deadline(other.producer.complete(), 5000, 'the producer ends')
+    await deadline(other.producer.complete(), 20_000, 'the producer ends')
   })
 })

@@ -8,12 +8,9 @@ import { startProxy } from '../../examples/next-chat/proxy.mjs'
 import { prepareNextChat } from '../../scripts/next-chat.mjs'
 import { startBrowser } from '../support/browser.mjs'
 import { freePort } from '../support/free-port.mjs'
-import { startServers, Tab } from '../support/next-chat.mjs'
+import { lasting, startServers, Tab } from '../support/next-chat.mjs'
 import { sharedRedis } from '../support/stores.mjs'
 import { until } from '../support/wait.mjs'
-
-// Long enough for all those reloads on a slow machine.
-const STORY = 'A story of 160 words at 20/s, please'
 
 await prepareNextChat()
 const browser = await startBrowser()
@@ -38,7 +35,10 @@ const chat = (at, id) => Tab.open(browser, `${at}/chat/${id}`)
 test('reload 5 times, a second tab, offline and online: every tab shows the text of the model', async () => {
   const id = randomUUID()
   const first = await chat(origin, id)
-  await first.ask(STORY)
+  await first.reload()
+  // Long enough for all those reloads, on a slow machine too.
+  const story = lasting(Math.max(6_000, 12 * first.loadedMs), 20)
+  await first.ask(story)
   await first.hasMoreThan(0)
   await first.screenshot('1-start')
   for (let reload = 0; reload < 5; reload++) {
@@ -59,11 +59,11 @@ test('reload 5 times, a second tab, offline and online: every tab shows the text
   }
   await browser.setOffline(false)
   for (const tab of [first, second]) {
-    assert.equal(await tab.is('ready'), storyOf(STORY))
+    assert.equal(await tab.is('ready'), storyOf(story))
     assert.equal(await tab.page.locator('article').count(), 2)
     await tab.page.reload()
     await tab.hasMoreThan(0)
-    assert.equal(await tab.is('ready'), storyOf(STORY))
+    assert.equal(await tab.is('ready'), storyOf(story))
     tab.noErrors()
     await tab.page.close()
   }
@@ -164,7 +164,8 @@ test('G5 the server that answers is killed: the other has the rest, the answer e
   const id = randomUUID()
   const calls = servers.map((server) => server.model('call'))
   const tab = await chat(origin, id)
-  await tab.ask('A story of 3000 words at 500/s')
+  // It goes on until then, however late a slow machine shows those.
+  await tab.ask('A story of 20000 words at 500/s')
   // Longer than the screen.
   await tab.hasMoreThan(4_000)
   const producing = servers.find((server, index) => server.model('call') > calls[index])
@@ -173,7 +174,7 @@ test('G5 the server that answers is killed: the other has the rest, the answer e
   const before = await tab.text()
   await tab.page.getByText('interrupted').waitFor({ timeout: 20_000 })
   const partial = await tab.is('error')
-  assert.ok(partial.startsWith(before) && storyOf('3000 words').startsWith(partial))
+  assert.ok(partial.startsWith(before) && storyOf('20000 words').startsWith(partial))
   await tab.inView('interrupted')
   await tab.screenshot('4-killed')
   await tab.ask('A story of 20 words')

@@ -9,6 +9,7 @@ import { pipeline } from 'node:stream/promises'
 import { beforeEach, describe, test } from 'node:test'
 import { chatRoutes, resumeResponse } from 'tidemark/next'
 import { alsoWithAi7, loadSdk, openChat, textOf, userMessage, VERSIONS } from '../support/ai.mjs'
+import { PATIENT } from '../support/patient.mjs'
 import { eachStore } from '../support/stores.mjs'
 import { useEngines } from '../support/streams.mjs'
 import { deadline, until } from '../support/wait.mjs'
@@ -39,16 +40,22 @@ function pausing() {
   return { generate, pass }
 }
 
-/** Reads a response as text. */
-async function read(response) {
-  let text = ''
-  try {
-    for await (const piece of response.body.pipeThrough(new TextDecoderStream())) text += piece
-  } catch (error) {
-    return { text, error }
+/** Reads a response as text, from now on. */
+function reading(response) {
+  const seen = { text: '', error: undefined }
+  const read = async () => {
+    try {
+      for await (const piece of response.body.pipeThrough(new TextDecoderStream())) seen.text += piece
+    } catch (error) {
+      seen.error = error
+    }
+    return seen
   }
-  return { text, error: undefined }
+  return { seen, ending: read() }
 }
+const read = (response) => reading(response).ending
+/** Waits for what there is of an answer that pauses. */
+const hasPaused = ({ seen }) => until(() => seen.text.includes('word 9 '))
 
 eachStore('next-cuts', (store) => {
   const open = useEngines(store)
@@ -67,20 +74,20 @@ eachStore('next-cuts', (store) => {
   test('maxDurationMs breaks the responses of UI messages, all of them, and ends other event streams', async () => {
     const { generate, pass } = pausing()
     const engine = open()
-    const limit = { maxDurationMs: 300 }
+    const limit = { maxDurationMs: 700 }
     const { POST, GET } = chatRoutes({ engine, authorize: () => owner, generate, ...limit })
-    const asked = await POST(post(), at())
-    const responses = {
-      POST: asked,
-      GET: await GET(get(), at()),
-      resumeResponse: await resumeResponse(engine, get(), id, { owner, ...limit }),
-      respond: await engine.respond(get(), id, { owner, format: 'ui-messages', ...limit }),
-      toSSE: new Response(engine.subscribe(id, { owner }).toSSE({ format: 'ui-messages', ...limit })),
+    const respond = {
+      POST: () => POST(post(), at()),
+      GET: () => GET(get(), at()),
+      resumeResponse: () => resumeResponse(engine, get(), id, { owner, ...limit }),
+      respond: () => engine.respond(get(), id, { owner, format: 'ui-messages', ...limit }),
+      toSSE: () => new Response(engine.subscribe(id, { owner }).toSSE({ format: 'ui-messages', ...limit })),
     }
-    // All at once: to one that does not read nothing is sent.
-    const reading = Object.entries(responses).map(([name, response]) => ({ name, ending: read(response) }))
-    for (const { name, ending } of reading) {
-      const { text, error } = await deadline(ending, 5000, `${name} ends`)
+    // Each at once: to one that does not read nothing is sent.
+    const all = []
+    for (const [name, begin] of Object.entries(respond)) all.push({ name, ending: read(await begin()) })
+    for (const { name, ending } of all) {
+      const { text, error } = await deadline(ending, 20_000, `${name} ends`)
       assert.match(text, /word 9 /, name)
       assert.doesNotMatch(text, /DONE|"(error|abort|finish)"/, name)
       assert.equal(error?.code, 'ERR_CLOSED', name)
@@ -103,10 +110,11 @@ eachStore('next-cuts', (store) => {
     const asked = await routes(here).POST(post(), at())
     const [local, remote] = [await routes(here).GET(get(), at()), await routes(there).GET(get(), at())]
     const events = await here.respond(get(), id, { owner })
-    const reading = [asked, local, remote, events].map(read)
-    await until(async () => (await there.status(id))?.lastSeq === 12)
+    const all = [asked, local, remote, events].map(reading)
+    await Promise.all(all.map(hasPaused))
     await here.close()
-    const [posted, got, told, plain] = await deadline(Promise.all(reading), 5000, 'they end')
+    const ends = Promise.all(all.map(({ ending }) => ending))
+    const [posted, got, told, plain] = await deadline(ends, 20_000, 'they end')
     for (const { text, error } of [posted, got]) {
       assert.match(text, /word 9 /)
       assert.ok(error !== undefined || /"errorText":"interrupted: closed"/.test(text))
@@ -125,10 +133,10 @@ eachStore('next-cuts', (store) => {
     await (
       await chatRoutes({ engine: here, authorize: () => owner, generate }).POST(post(), at())
     ).body.cancel()
-    const reading = read(await resumeResponse(there, get(), id, { owner }))
-    await until(async () => (await here.status(id))?.lastSeq === 12)
+    const resumed = reading(await resumeResponse(there, get(), id, { owner }))
+    await hasPaused(resumed)
     await there.close()
-    assert.equal((await reading).error?.code, 'ERR_CLOSED')
+    assert.equal((await resumed.ending).error?.code, 'ERR_CLOSED')
     pass()
     await until(async () => (await here.status(id))?.state === 'complete')
   })
@@ -139,10 +147,10 @@ eachStore('next-cuts', (store) => {
     await (await chatRoutes({ engine, authorize: () => owner, generate }).POST(post(), at())).body.cancel()
     const controller = new AbortController()
     const { signal } = controller
-    const reading = read(await resumeResponse(engine, get(), id, { owner, signal }))
-    await until(async () => (await engine.status(id))?.lastSeq === 12)
+    const resumed = reading(await resumeResponse(engine, get(), id, { owner, signal }))
+    await hasPaused(resumed)
     controller.abort()
-    assert.equal((await reading).error?.code, 'ERR_CLOSED')
+    assert.equal((await resumed.ending).error?.code, 'ERR_CLOSED')
     assert.equal(
       (await read(await resumeResponse(engine, get(), id, { owner, signal }))).error?.code,
       'ERR_CLOSED',
@@ -154,17 +162,19 @@ eachStore('next-cuts', (store) => {
     describe(`ai ${version}`, () => {
       test('a chat whose connections are cut again and again has the whole answer, once', async (t) => {
         const sdk = await loadSdk(version)
+        let cuts = 0
         async function* generate() {
           yield* START
           for (let index = 0; index < 20; index++) {
-            await new Promise((resolve) => setTimeout(resolve, 40))
+            // Each cut comes in mid-answer, however late it is.
+            if (index % 5 === 4) await until(() => cuts > Math.floor(index / 5))
             yield word(index)
           }
           yield* END
         }
         const engine = open()
         const routes = chatRoutes({ engine, authorize: () => owner, generate, maxDurationMs: 150 })
-        const server = createServer(async (incoming, outgoing) => {
+        const server = createServer(PATIENT, async (incoming, outgoing) => {
           const { method, url } = incoming
           const body = method === 'POST' ? Readable.toWeb(incoming) : undefined
           const request = new Request(`http://localhost${url}`, { method, body, duplex: 'half' })
@@ -177,7 +187,6 @@ eachStore('next-cuts', (store) => {
         t.after(() => server.close())
         t.after(() => server.closeAllConnections())
         const origin = `http://127.0.0.1:${server.address().port}`
-        let cuts = 0
         const chat = openChat(sdk, {
           id,
           fetch: (path, init) => fetch(new URL(path, origin), init),

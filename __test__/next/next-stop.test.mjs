@@ -75,9 +75,10 @@ eachStore('next-stop', (store) => {
   })
 
   test('an answer that nobody has stopped refuses the next one at once', async () => {
-    const { engine, post } = serve()
+    // One that waited would wait for that long, and more.
+    const { engine, post } = serve({ stopGrace: '1m' })
     await engine.produce(id, { owner })
-    const refused = await deadline(post(), 1000, 'the refusal')
+    const refused = await deadline(post(), 20_000, 'the refusal')
     assert.equal(refused.status, 409)
     assert.equal((await refused.json()).code, 'ERR_ACTIVE')
   })
@@ -94,7 +95,7 @@ eachStore('next-stop', (store) => {
     await patient.produce(id, { owner })
     const hasty = serve({ stopGrace: '0ms' })
     await hasty.stop()
-    assert.equal((await deadline(hasty.post(), 4000, 'the refusal')).status, 409)
+    assert.equal((await deadline(hasty.post(), 20_000, 'the refusal')).status, 409)
   })
 
   test('consumeSseStream waits as well', async () => {

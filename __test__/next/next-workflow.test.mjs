@@ -146,7 +146,7 @@ eachStore('next-workflow', (store) => {
       if (name === 'stopped') await engine.stop(id, { owner })
       const sent = await chunksOf(response)
       release()
-      const rest = await chunksOf(await deadline(from(routes, run, sent.length), 5000, name))
+      const rest = await chunksOf(await deadline(from(routes, run, sent.length), 20_000, name))
       assert.equal(rest.at(-1)?.type, 'finish', name)
       const whole = await chunksOf(await from(routes, run, 1))
       assert.deepEqual(

@@ -9,6 +9,7 @@ import { fileURLToPath } from 'node:url'
 import { createEngine } from 'tidemark'
 import { startBrowser } from '../support/browser.mjs'
 import { bundled } from '../support/bundle.mjs'
+import { PATIENT } from '../support/patient.mjs'
 import { bundle, reactPackages } from '../support/react.mjs'
 import { until } from '../support/wait.mjs'
 
@@ -22,7 +23,7 @@ let script = ''
 let readers = 0
 /** Ends each response after so many bytes, if it is not 0. */
 let cutAfter = 0
-const server = createServer(async (request, response) => {
+const server = createServer(PATIENT, async (request, response) => {
   const [, kind, id = ''] = request.url?.split(/[/?]/) ?? []
   if (kind === 'script.js') return response.setHeader('content-type', 'text/javascript').end(script)
   if (kind !== 'stream')

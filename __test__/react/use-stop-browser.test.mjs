@@ -26,7 +26,8 @@ for (const version of /** @type {const} */ ([19, 18])) {
   }, () => {
     /** A page that has been loaded, and the answers that its server gives. @param {import('node:test').TestContext} t */
     async function open(t) {
-      const answers = answering({ pauseMs: 20 })
+      // However slow the browser is, its answers go on until they are stopped.
+      const answers = answering({ pauseMs: 500 })
       const routes = chatRoutes({
         engine,
         authorize: (_, chatId) => (chatId.startsWith('foreign') ? null : 'ann'),

@@ -151,7 +151,7 @@ describe('evicted keys [redis]', () => {
     await admin.cmd('DEL', `${keyPrefix}:{finished}:queue`)
     const again = waiter.next()
     await (await engine.produce('untold')).complete()
-    assert.equal((await deadline(again, 5_000, 'the waiter is told')).value?.streamId, 'untold')
+    assert.equal((await deadline(again, 20_000, 'the waiter is told')).value?.streamId, 'untold')
     await waiter.return?.()
     for (const part of ['queue', 'open']) {
       await admin.cmd('DEL', `${keyPrefix}:{finished}:${part}`)

@@ -28,7 +28,7 @@ function waiting() {
   const promises = []
   return {
     waitUntil: (/** @type {Promise<unknown>} */ promise) => void promises.push(promise),
-    settled: () => deadline(Promise.all(promises), 5_000, 'the promises of waitUntil'),
+    settled: () => deadline(Promise.all(promises), 20_000, 'the promises of waitUntil'),
     promises,
   }
 }

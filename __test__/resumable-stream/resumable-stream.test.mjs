@@ -287,7 +287,7 @@ const scenarios = {
       await resumed.cancel()
       const last = await ctx.resumeExistingStream('s')
       source.write('3').close()
-      await deadline(done, 5_000, 'the source is drained')
+      await deadline(done, 20_000, 'the source is drained')
       return [second, await textOf(last), source.isCancelled]
     },
     gives: ['2', '123', false],

@@ -3,6 +3,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { Readable } from 'node:stream'
+import { PATIENT } from './patient.mjs'
 
 export const WORDS = Array.from({ length: 60 }, (_, index) => `wörd ${index} 🌊 `)
 export const TEXT = WORDS.join('')
@@ -78,7 +79,7 @@ export function untilCut(piece, left, at) {
  */
 export async function serveChat(t, routes, cut = () => undefined, files = new Map(), isAway = () => false) {
   const requests = /** @type {string[]} */ ([])
-  const server = createServer(async (incoming, outgoing) => {
+  const server = createServer(PATIENT, async (incoming, outgoing) => {
     if (await isAway()) return void incoming.socket.destroy()
     const { method = 'GET', url = '/' } = incoming
     const file = files.get(url)

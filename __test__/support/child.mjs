@@ -3,7 +3,7 @@
 import { fork } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { reap } from './reaper.mjs'
-import { deadline, until } from './wait.mjs'
+import { BUSY_MS, deadline, until } from './wait.mjs'
 
 /** @typedef {{ type: string, [field: string]: any }} Message what the script gives to `process.send` */
 
@@ -68,7 +68,7 @@ export class Child {
    * @param {number} [ms]
    * @returns {Promise<Message>}
    */
-  async next(type, ms = 10_000) {
+  async next(type, ms = BUSY_MS) {
     const take = () => {
       const index = this.messages.findIndex((message) => message.type === type)
       if (index >= 0) return this.messages.splice(index, 1)[0]
@@ -87,7 +87,7 @@ export class Child {
   }
 
   /** Waits for the end. @param {number} [ms] @returns {Promise<{ code: number | null, signal: string | null }>} */
-  exit(ms = 10_000) {
+  exit(ms = BUSY_MS) {
     return deadline(this.#closed, ms, 'the child ends').catch((error) => {
       throw new Error(`${error.message}; ${this.#describe()}`)
     })

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { createServer, request } from 'node:http'
 import { after } from 'node:test'
 import { untilCut } from './chat-server.mjs'
+import { PATIENT } from './patient.mjs'
 
 /**
  * Starts it for a test file. Requests go to the servers in turn.
@@ -21,7 +22,7 @@ export async function startLink(portsOf, files = new Map()) {
     open: new Set(),
   }
   let turn = 0
-  const proxy = createServer((incoming, outgoing) => {
+  const proxy = createServer(PATIENT, (incoming, outgoing) => {
     const { method, url = '', headers } = incoming
     const [path = ''] = url.split('?')
     const file = files.get(path)

@@ -4,6 +4,7 @@ import { createServer } from 'node:http'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { after } from 'node:test'
+import { PATIENT } from './patient.mjs'
 
 /** @typedef {{ event: string, data: string, id: string, hasId: boolean }} Event `id` is the last one seen */
 
@@ -145,7 +146,7 @@ export function readEvents(response, name) {
 export async function serve(handle) {
   /** @type {Promise<unknown>[]} */
   const bodies = []
-  const server = createServer((request, answer) => {
+  const server = createServer(PATIENT, (request, answer) => {
     handle(request)
       .then(async (response) => {
         answer.writeHead(response.status, Object.fromEntries(response.headers))

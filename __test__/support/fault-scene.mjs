@@ -10,7 +10,7 @@ import { checkHistory } from './history.mjs'
 import { startProxy } from './proxy.mjs'
 import { startRedis } from './redis-server.mjs'
 import { seed } from './seed.mjs'
-import { deadline } from './wait.mjs'
+import { BUSY_MS, deadline } from './wait.mjs'
 
 /**
  * @typedef {import('node:test').TestContext} TestContext
@@ -24,7 +24,7 @@ import { deadline } from './wait.mjs'
  * @param {string} name
  * @param {(t: TestContext) => Promise<void>} run
  */
-export const test = (name, run) => testOf(name, { timeout: 60_000 }, run)
+export const test = (name, run) => testOf(name, { timeout: 120_000 }, run)
 
 /** @param {TestContext} t @param {Parameters<typeof startRedis>[0]} [options] */
 export async function openRedis(t, options) {
@@ -146,7 +146,7 @@ export async function replay(engine, streamId, from = 'start') {
   const reading = async () => {
     for await (const { seq, data } of subscription) chunks.push({ seq, data: digest(data) })
   }
-  await deadline(reading(), 15_000, `a replay of ${streamId} ends, after ${chunks.length} chunks`)
+  await deadline(reading(), BUSY_MS, `a replay of ${streamId} ends, after ${chunks.length} chunks`)
   return { name: 'replay', chunks, outcome: subscription.outcome }
 }
 

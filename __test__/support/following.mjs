@@ -2,7 +2,7 @@
 
 import { follow } from 'tidemark/client'
 import { serve } from './event-source.mjs'
-import { deadline } from './wait.mjs'
+import { BUSY_MS, deadline } from './wait.mjs'
 
 /** Pauses that a test can wait for. */
 export const QUICK = { minRetryMs: 5, maxRetryMs: 20 }
@@ -26,7 +26,7 @@ export class Reader {
   }
 
   async end() {
-    await deadline(this.done, 15_000, `${this.name} ends`)
+    await deadline(this.done, BUSY_MS, `${this.name} ends`)
     return this
   }
 

@@ -23,6 +23,10 @@ const LAST_ANSWER = `
   [...document.querySelectorAll('article:last-of-type.assistant .text')]
     .map(({ textContent }) => textContent).join('')`
 
+/** A question whose answer takes so long. @param {number} ms @param {number} perSecond words */
+export const lasting = (ms, perSecond) =>
+  `A story of ${Math.ceil((ms * perSecond) / 1_000)} words at ${perSecond}/s, please`
+
 /** The lease of the servers' producers, shorter than the example's own. */
 export const LEASE_MS = 1_000
 
@@ -93,6 +97,8 @@ async function startServer(extra) {
 export class Tab {
   /** Exceptions in the page, and errors on its console. @type {string[]} */
   errors = []
+  /** How long the page took to be loaded last: how slow the machine is just now. */
+  loadedMs = 0
 
   /** @param {import('playwright-core').Page} page @param {string} url */
   constructor(page, url) {
@@ -110,8 +116,20 @@ export class Tab {
     const page = await browser.newPage()
     await prepare?.(page)
     await page.addInitScript(COUNT_UPDATES)
-    await page.goto(url)
-    return new Tab(page, url)
+    const tab = new Tab(page, url)
+    await tab.#loads(() => page.goto(url))
+    return tab
+  }
+
+  reload() {
+    return this.#loads(() => this.page.reload())
+  }
+
+  /** @param {() => Promise<unknown>} load */
+  async #loads(load) {
+    const start = performance.now()
+    await load()
+    this.loadedMs = performance.now() - start
   }
 
   /** @param {string} question */

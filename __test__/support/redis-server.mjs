@@ -19,8 +19,8 @@ const FORBIDDEN = ['KEYS', 'XREAD', 'BLPOP', 'BRPOP', 'BLMOVE', 'BZPOPMIN', 'BZP
 /** The engines' user; the tests' own commands come from the default user, who may do everything. */
 const USER = 'tidemark'
 const USER_PASSWORD = 'tidemarks-own'
-const START_TIMEOUT_MS = 10_000
-const STOP_TIMEOUT_MS = 10_000
+const START_TIMEOUT_MS = 30_000
+const STOP_TIMEOUT_MS = 30_000
 
 /**
  * Starts a server and waits until it answers. It ends with `close()`, or with the test's process.

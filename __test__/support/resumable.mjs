@@ -2,7 +2,7 @@
 
 import { deadline } from './wait.mjs'
 
-const READ_MS = 5_000
+const READ_MS = 20_000
 
 /** What the drop-in reads its URL from, each set or absent. @param {Record<string, string | undefined>} variables */
 export function environment(variables) {

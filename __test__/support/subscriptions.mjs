@@ -2,6 +2,7 @@
 
 import { createServer } from 'node:http'
 import { durableStreams } from 'tidemark/durable-streams'
+import { PATIENT } from './patient.mjs'
 
 const HOST = 'http://streams.test'
 const JSON_TYPE = { 'Content-Type': 'application/json' }
@@ -44,7 +45,7 @@ export function subscriptionServer(options) {
 export async function receiver(t, respond) {
   /** @type {Hook[]} */
   const hooks = []
-  const server = createServer(async (request, response) => {
+  const server = createServer(PATIENT, async (request, response) => {
     let raw = ''
     for await (const chunk of request.setEncoding('utf8')) raw += chunk
     const signature = String(request.headers['webhook-signature'])

@@ -14,14 +14,16 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
  * Runs a suite to its end. `failed` has the first line of each failure after its test's name.
  * @param {string} config vitest's, in this folder
  * @param {NodeJS.ProcessEnv} env
+ * @param {string} [only] a pattern of the names of tests
  */
-export async function runVitest(config, env) {
+export async function runVitest(config, env, only = '') {
   const folder = await mkdtemp(join(tmpdir(), 'tidemark-vitest-'))
   try {
     const file = join(folder, 'results.json')
     const vitest = join(root, 'node_modules/vitest/vitest.mjs')
     const path = join(root, '__test__/support', config)
     const args = [vitest, 'run', '--config', path, '--reporter=json', `--outputFile=${file}`]
+    if (only !== '') args.push('--testNamePattern', only)
     const { NODE_TEST_CONTEXT: _, ...inherited } = process.env
     const child = spawn(process.execPath, args, {
       cwd: root,

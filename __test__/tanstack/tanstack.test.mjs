@@ -167,7 +167,7 @@ eachStore('a run of TanStack AI', (store) => {
     const chunks = Array.from({ length: 40 }, (_, index) => words(`${index} `.padEnd(20_000, '.')))
     const offsets = await run.append(chunks)
     const other = tidemarkStream(open(), { runId: 'snapshot' })
-    const there = await deadline(other.snapshot(), 5000, 'the snapshot of an open run')
+    const there = await deadline(other.snapshot(), 20_000, 'the snapshot of an open run')
     assert.deepEqual(
       there.map(({ offset }) => offset),
       offsets,

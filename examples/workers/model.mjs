@@ -13,6 +13,8 @@ export async function startModel(words, { paceMs = 20, port = 0 } = {}) {
     /** @type {number[]} */
     resumed: [],
     cancelled: 0,
+    /** Between one word and the next, counted from the beginning. */
+    paceMs,
     url: '',
     close: async () => {
       server.closeAllConnections()
@@ -53,7 +55,7 @@ export async function startModel(words, { paceMs = 20, port = 0 } = {}) {
     else model.resumed.push(after)
     response.writeHead(200, { 'content-type': 'text/event-stream' })
     for (let number = after + 1; number <= words.length + 1; number++) {
-      const due = (begun.get(id) ?? 0) + number * paceMs
+      const due = (begun.get(id) ?? 0) + number * model.paceMs
       if (due > Date.now()) await new Promise((resolve) => setTimeout(resolve, due - Date.now()))
       if (response.destroyed) return
       const event = eventOf(id, number)
