@@ -53,13 +53,18 @@ describe('conformance', { concurrency: true }, () => {
     }, async (t) => {
       const store = new TestStore(kind)
       await store.start()
-      const { passed, failed, errors } = await runVitest('assistant-ui/vitest.config.mjs', {
+      const {
+        passed,
+        failed: all,
+        errors,
+      } = await runVitest('assistant-ui/vitest.config.mjs', {
         STORE_URL: store.url,
         STORE_PREFIX: store.prefix(),
         // Of the tests that their client is there for.
         REDIS_URL: kind === 'redis' ? store.adminUrl : undefined,
         IOREDIS_PEER_MAJOR: '6',
       })
+      const failed = all.map(({ name, why }) => `${name}: ${why}`)
       t.diagnostic(`${passed.length} passed, ${failed.length} not`)
       const isIn = (/** @type {string[]} */ names) => (/** @type {string} */ line) =>
         names.some((name) => line.startsWith(`${name}: `))

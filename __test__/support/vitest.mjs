@@ -11,19 +11,19 @@ import { reap } from './reaper.mjs'
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
 /**
- * Runs a suite to its end. `failed` has the first line of each failure after its test's name.
+ * Runs a suite to its end. `failed` has the first line of each failure.
  * @param {string} config vitest's, in this folder
  * @param {NodeJS.ProcessEnv} env
- * @param {string} [only] a pattern of the names of tests
+ * @param {readonly string[]} [only] the names of the tests to run; default all
  */
-export async function runVitest(config, env, only = '') {
+export async function runVitest(config, env, only = []) {
   const folder = await mkdtemp(join(tmpdir(), 'tidemark-vitest-'))
   try {
     const file = join(folder, 'results.json')
     const vitest = join(root, 'node_modules/vitest/vitest.mjs')
     const path = join(root, '__test__/support', config)
     const args = [vitest, 'run', '--config', path, '--reporter=json', `--outputFile=${file}`]
-    if (only !== '') args.push('--testNamePattern', only)
+    if (only.length > 0) args.push('--testNamePattern', only.map(exactly).join('|'))
     const { NODE_TEST_CONTEXT: _, ...inherited } = process.env
     const child = spawn(process.execPath, args, {
       cwd: root,
@@ -43,9 +43,12 @@ export async function runVitest(config, env, only = '') {
     const passed = results.filter(({ status }) => status === 'passed').map(({ fullName }) => fullName)
     const failed = results
       .filter(({ status }) => status === 'failed')
-      .map(({ fullName, failureMessages: [why = ''] }) => `${fullName}: ${why.split('\n')[0]}`)
+      .map(({ fullName, failureMessages: [why = ''] }) => ({ name: fullName, why: `${why.split('\n')[0]}` }))
     return { passed, failed, errors }
   } finally {
     await rm(folder, { recursive: true })
   }
 }
+
+/** @param {string} name */
+const exactly = (name) => `^${name.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')}$`

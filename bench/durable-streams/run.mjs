@@ -4,21 +4,12 @@
 // ROUNDS=3 SECONDS=3; SUBJECTS='tidemark,reference': those whose names begin so; PARTS='appends,longPoll': those of PARTS below;
 // OTHER=<folder>: another built checkout as a subject too; CPU_PROF=<folder>: profiles of the servers that are of Node.js.
 
-import { spawn, spawnSync } from 'node:child_process'
-import { once, setMaxListeners } from 'node:events'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { Agent, request } from 'node:http'
-import { createRequire } from 'node:module'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { setMaxListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
-import { freePort } from '../../__test__/support/free-port.mjs'
-import { startRedis } from '../../__test__/support/redis-server.mjs'
-import { until } from '../../__test__/support/wait.mjs'
 import { runMain } from '../../scripts/setup.mjs'
 import { say } from '../../scripts/steps.mjs'
 import { markdownTable, spread } from '../lib/statistics.mjs'
+import { ask, JSON_TYPE, message, serving, wanted } from './servers.mjs'
 
 const ROUNDS = Number(process.env.ROUNDS ?? 3)
 const SECONDS = Number(process.env.SECONDS ?? 3)
@@ -29,118 +20,11 @@ const READERS = 100
 /** To the one stream that all readers follow. */
 const APPENDS_A_SECOND = 50
 const SUBSCRIBERS = 1000
-const JSON_TYPE = { 'Content-Type': 'application/json' }
-const SERVE = ['serve', '--port', '0', '--json']
-const PROFILE = process.env.CPU_PROF ? ['--cpu-prof', '--cpu-prof-dir', process.env.CPU_PROF] : []
-/** A delta of a model in its envelope, with the time at which it was sent. */
-const message = () =>
-  JSON.stringify({
-    at: performance.now(),
-    type: 'text-delta',
-    id: '1',
-    delta: 'something',
-    pad: 'x'.repeat(20),
-  })
-
-const serve = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url))
-const reference = fileURLToPath(new URL('./reference.mjs', import.meta.url))
-
-/** The server of the crate `durable-streams`, which keeps everything in files. */
-const crate = process.env.DURABLE_STREAMS_SERVER ?? 'durable-streams-server'
-
-/** @typedef {{ command: string, args: string[], port?: number }} Command where `port` is not given, the server prints its address */
-
-/** @type {Record<string, (given: { redis: string, folder: string }) => Command | Promise<Command>>} */
-const subjects = {
-  ...(process.env.OTHER && {
-    'other, memory': () => node(join(process.env.OTHER ?? '', 'dist/cli/main.js'), ...SERVE),
-    'other, Redis': ({ redis }) =>
-      node(join(process.env.OTHER ?? '', 'dist/cli/main.js'), ...SERVE, '--url', redis),
-  }),
-  'reference, memory': () => node(reference),
-  'tidemark, memory': () => node(serve, ...SERVE),
-  'tidemark, Redis': ({ redis }) => node(serve, ...SERVE, '--url', redis),
-  'crate, files': ({ folder }) => ofCrate(folder, 'memory'),
-  'crate, files, synced': ({ folder }) => ofCrate(folder, 'wal'),
-}
-
-/** @param {string[]} args @returns {Command} */
-const node = (...args) => ({ command: process.execPath, args: [...PROFILE, ...args] })
-
-/** @param {string} folder @param {string} durability */
-async function ofCrate(folder, durability) {
-  const port = await freePort()
-  return {
-    command: crate,
-    args: ['--port', `${port}`, '--data-dir', folder, '--durability', durability],
-    port,
-  }
-}
-
-/** @param {Command} command */
-async function start({ command, args, port }) {
-  const child = spawn(command, args, { stdio: ['ignore', port ? 'ignore' : 'pipe', 'inherit'] })
-  const address = port ? `http://127.0.0.1:${port}` : await printed(child)
-  const at = (/** @type {string} */ id) => `${address}/v1/stream/${id}`
-  const answers = () =>
-    ask(at('nothing')).then(
-      () => true,
-      () => false,
-    )
-  await until(answers, { message: `${command} answers` })
-  return {
-    at,
-    async rss() {
-      const status = await readFile(`/proc/${child.pid}/status`, 'utf8')
-      return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024
-    },
-    async cpu() {
-      const [, times = ''] = (await readFile(`/proc/${child.pid}/stat`, 'utf8')).split(') ')
-      const [user, system] = times.split(' ').slice(11, 13).map(Number)
-      return 10_000 * ((user ?? 0) + (system ?? 0))
-    },
-    async stop() {
-      child.kill(PROFILE.length > 0 ? 'SIGTERM' : 'SIGKILL')
-      await once(child, 'exit')
-    },
-  }
-}
-
-/** @param {import('node:child_process').ChildProcess} child */
-async function printed({ stdout }) {
-  if (!stdout) throw new Error('nothing is printed')
-  const [line] = await once(stdout.setEncoding('utf8'), 'data')
-  return String(JSON.parse(line).address)
-}
-
-const agent = new Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY })
-
-/**
- * Sends a request; `onData` is given the body as it comes.
- * @param {string} url @param {{ method?: string, headers?: Record<string, string>, body?: string, signal?: AbortSignal, onData?: (text: string) => void }} [init]
- * @returns {Promise<{ status: number, headers: import('node:http').IncomingHttpHeaders, text: string }>}
- */
-function ask(url, { method = 'GET', headers = {}, body, signal, onData } = {}) {
-  return new Promise((resolve, reject) => {
-    const sent = request(url, { method, headers, agent, ...(signal && { signal }) }, (response) => {
-      let text = ''
-      response.setEncoding('utf8').on('data', (part) => {
-        if (onData) onData(part)
-        else text += part
-      })
-      response.on('end', () => resolve({ status: response.statusCode ?? 0, headers: response.headers, text }))
-      response.on('error', reject)
-    })
-    sent.on('error', reject)
-    sent.end(body)
-  })
-}
-
 /** @param {number[]} values @param {number} part */
 const quantile = (values, part) =>
   values.sort((one, other) => one - other)[Math.floor(values.length * part)] ?? Number.NaN
 
-/** @typedef {Awaited<ReturnType<typeof start>>} Server */
+/** @typedef {import('./servers.mjs').Server} Server */
 
 /** @param {Server} server */
 async function appends({ at, cpu }) {
@@ -148,7 +32,7 @@ async function appends({ at, cpu }) {
   for (const id of ids) await ask(at(id), { method: 'PUT', headers: JSON_TYPE })
   /** @type {number[]} */
   const times = []
-  const before = await cpu()
+  const before = (await cpu()).all
   const end = performance.now() + SECONDS * 1000
   const write = async (/** @type {number} */ writer) => {
     while (performance.now() < end) {
@@ -166,7 +50,7 @@ async function appends({ at, cpu }) {
   return {
     'appends/s': times.length / SECONDS,
     'append p99 ms': quantile(times, 0.99),
-    'CPU µs an append': ((await cpu()) - before) / times.length,
+    'CPU µs an append': ((await cpu()).all - before) / times.length,
   }
 }
 
@@ -275,42 +159,19 @@ const PARTS = {
 const parts = process.env.PARTS?.split(',') ?? Object.keys(PARTS)
 
 await runMain(async () => {
-  const hasReference = (() => {
-    try {
-      return createRequire(import.meta.url).resolve('@durable-streams/server') !== ''
-    } catch {
-      return false
-    }
-  })()
-  const hasCrate = spawnSync(crate, ['--help']).error === undefined
-  if (!hasReference) say('without the reference server: @durable-streams/server is not installed')
-  if (!hasCrate) say('without the server of the crate durable-streams: there is no durable-streams-server')
-  const names = Object.keys(subjects).filter(
-    (name) =>
-      (hasReference || !name.startsWith('reference')) &&
-      (hasCrate || !name.startsWith('crate')) &&
-      (process.env.SUBJECTS ?? '').split(',').some((wanted) => name.startsWith(wanted.trim())),
-  )
+  const names = wanted()
   /** @type {Map<string, Record<string, number>[]>} */
   const results = new Map(names.map((name) => [name, []]))
   for (let round = 0; round < ROUNDS; round++) {
     for (const name of names) {
-      const redis = await startRedis()
-      const folder = await mkdtemp(join(tmpdir(), 'durable-streams-'))
-      const command = await subjects[name]?.({ redis: redis.url, folder })
-      if (!command) throw new Error(`no subject ${name}`)
-      const server = await start(command)
-      try {
+      const result = await serving(name, async (server) => {
         /** @type {Record<string, number>} */
         const result = {}
         for (const part of parts) Object.assign(result, await PARTS[part]?.(server))
-        results.get(name)?.push(result)
-        say(`round ${round + 1}, ${name}: ${JSON.stringify(result)}`)
-      } finally {
-        await server.stop()
-        await redis.close()
-        await rm(folder, { recursive: true, force: true })
-      }
+        return result
+      })
+      results.get(name)?.push(result)
+      say(`round ${round + 1}, ${name}: ${JSON.stringify(result)}`)
     }
   }
   const measures = Object.keys(results.get(names[0] ?? '')?.[0] ?? {})

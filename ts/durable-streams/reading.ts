@@ -46,24 +46,25 @@ export async function read(log: Log, asked: Asked, limits: ReadLimits): Promise<
   if (from === undefined || (isLive && offsets.length === 0)) {
     throw new Refusal(400, 'bad_offset', 'offset is -1, now, or one that this server has given')
   }
-  const page = await orGone(log.look({ from }, NOWHERE))
-  if (page === null) throw await missing(log)
   const cursor = cacheCursor(searchParams.get('cursor'))
+  if (live === 'long-poll') return poll(log, from, cursor, asked, limits)
+  const page = await found(log, log.look({ from }, NOWHERE))
   if (live === 'sse') return eventStream(log, page, cursor, asked, limits.farewell, limits.sseMs)
-  if (live === 'long-poll') return poll(log, page, cursor, asked, limits)
   return catchUp(page, asked, offsets[0] === 'now')
 }
 
-/** A page; null when there is no such stream. */
-async function orGone(looked: Promise<LookedAt | null>): Promise<LookedAt | null> {
+/** A page, which is refused when it or its stream is not there. */
+async function found(log: Log, looked: Promise<LookedAt | null>): Promise<LookedAt> {
   try {
-    return await looked
+    const page = await looked
+    if (page !== null) return page
   } catch (error) {
     if (!(error instanceof TidemarkError) || error.code !== 'ERR_GAP') throw error
     throw new Refusal(410, 'gone', 'what comes after the offset is not there any more', {
       'Cache-Control': 'no-store',
     })
   }
+  throw await missing(log)
 }
 
 function fieldsOf(page: LookedAt) {
@@ -96,19 +97,25 @@ function before({ cursor, seq }: api.Chunk): string {
 
 async function poll(
   log: Log,
-  page: LookedAt,
+  from: string,
   cursor: string,
   asked: Asked,
   { waiting, longPollMs }: ReadLimits,
 ): Promise<Answer> {
-  let found = page
-  if (page.chunks.length === 0 && !page.closed) {
-    await waiting.growth(log, page.next, asked, longPollMs)
-    const later = await orGone(waiting.look(log, page.next))
-    if (later === null) throw await missing(log)
-    found = later
+  let room = waiting.known(log, from)
+  let at = from
+  if (room === undefined) {
+    const page = await found(log, waiting.look(log, from))
+    if (page.chunks.length > 0 || page.closed) return polled(page, cursor)
+    room = waiting.room(log, page)
+    at = page.next
   }
-  const fields = { ...fieldsOf(found), 'Stream-Cursor': cursor, 'Cache-Control': 'no-store' }
-  if (found.chunks.length > 0) return answer(200, fields, bodyOf(found))
+  const page = await room.growth(at, asked, longPollMs)
+  return polled(page ?? (await found(log, waiting.look(log, at))), cursor)
+}
+
+function polled(page: LookedAt, cursor: string): Answer {
+  const fields = { ...fieldsOf(page), 'Stream-Cursor': cursor, 'Cache-Control': 'no-store' }
+  if (page.chunks.length > 0) return answer(200, fields, bodyOf(page))
   return answer(204, { ...fields, 'Content-Type': undefined })
 }

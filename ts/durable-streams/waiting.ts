@@ -1,5 +1,6 @@
-// Polls that wait until their streams go on. Those of one stream share a subscription and, since they are woken together, a page.
+// Polls that wait until their streams go on. Those of one stream and owner share a subscription, and what it brings.
 
+import type * as api from '../../index'
 import type { Log, LookedAt } from '../core/log'
 import type { Subscription } from '../core/subscription'
 import { NOWHERE } from '../errors/errors'
@@ -63,20 +64,24 @@ export class Waiting {
     this.#farewell = farewell
   }
 
-  /** Waits for a chunk after the cursor, for an end, or until nobody waits for the answer any more. */
-  growth(log: Log, from: string, asked: Asked, ms: number): Promise<void> {
-    return new Promise((resolve) => {
-      const room = this.#room(log, from)
-      let forget = ignore
-      const wake = () => {
-        forget()
-        room.leave(waiter)
-        resolve()
-      }
-      const waiter = { after: seqOf(from), wake }
-      if (room.enter(waiter)) forget = whenOver(asked, this.#farewell, ms, wake)
-      else resolve()
-    })
+  /**
+   * The room of those who know all that it knows of their stream. Whoever has the same cursor is let in without a look: somebody with the
+   * same owner was let in by a page, and the room is over when the stream is.
+   */
+  known(log: Log, cursor: string): Room | undefined {
+    const room = this.#rooms.get(keyOf(log, cursor))
+    return room?.seq === seqOf(cursor) ? room : undefined
+  }
+
+  /** The room of those who have read all of a page, which is its stream's last. */
+  room(log: Log, page: LookedAt): Room {
+    const key = keyOf(log, page.next)
+    const known = this.#rooms.get(key)
+    if (known !== undefined) return known
+    const following = log.follow({ from: page.next }).unref()
+    const room = new Room(following, page, this.#farewell, () => this.#rooms.delete(key))
+    this.#rooms.set(key, room)
+    return room
   }
 
   /** A page, which all share who ask for it in the same moment. */
@@ -90,48 +95,68 @@ export class Waiting {
     }
     return looked
   }
-
-  #room(log: Log, from: string): Room {
-    const key = `${generationOf(from)} ${log.streamId}`
-    const known = this.#rooms.get(key)
-    if (known !== undefined) return known
-    const room = new Room(log.follow({ from }).unref(), seqOf(from), () => this.#rooms.delete(key))
-    this.#rooms.set(key, room)
-    return room
-  }
 }
+
+const keyOf = ({ streamId, owner }: Log, cursor: string): string =>
+  JSON.stringify([generationOf(cursor), streamId, owner])
 
 interface Waiter {
   /** The seq that it knows. */
   readonly after: number
-  readonly wake: () => void
+  wake(page?: LookedAt): void
 }
 
 /** Those who wait for one generation of a stream. */
-class Room {
+export class Room {
   readonly #following: Subscription
+  readonly #begin: LookedAt
+  readonly #farewell: Farewell
   readonly #waiting = new Set<Waiter>()
   readonly #closed: () => void
   #seq: number
   #isOver = false
   #timer: NodeJS.Timeout | undefined
 
-  constructor(following: Subscription, seq: number, closed: () => void) {
+  constructor(following: Subscription, begin: LookedAt, farewell: Farewell, closed: () => void) {
     this.#following = following
-    this.#seq = seq
+    this.#begin = begin
+    this.#farewell = farewell
+    this.#seq = seqOf(begin.next)
     this.#closed = closed
     this.#follow()
   }
 
-  /** Whether there is something to wait for. */
-  enter(waiter: Waiter): boolean {
-    if (this.#isOver || waiter.after < this.#seq) return false
-    clearTimeout(this.#timer)
-    this.#waiting.add(waiter)
-    return true
+  /** The last chunk that it knows of. */
+  get seq(): number {
+    return this.#seq
   }
 
-  leave(waiter: Waiter): void {
+  /**
+   * Waits for chunks after the cursor, for an end, or until nobody waits for the answer any more. The chunks that come next, or nothing:
+   * then a page shows what there is.
+   */
+  growth(cursor: string, asked: Asked, ms: number): Promise<LookedAt | undefined> {
+    return new Promise((resolve) => {
+      let forget = ignore
+      const waiter = {
+        after: seqOf(cursor),
+        wake: (page?: LookedAt) => {
+          forget()
+          this.#leave(waiter)
+          resolve(page)
+        },
+      }
+      if (this.#isOver || waiter.after < this.#seq) {
+        resolve(undefined)
+        return
+      }
+      clearTimeout(this.#timer)
+      this.#waiting.add(waiter)
+      forget = whenOver(asked, this.#farewell, ms, waiter.wake)
+    })
+  }
+
+  #leave(waiter: Waiter): void {
     this.#waiting.delete(waiter)
     if (this.#waiting.size > 0 || this.#isOver) return
     clearTimeout(this.#timer)
@@ -147,16 +172,31 @@ class Room {
       for (;;) {
         const { done, value } = await this.#following.next()
         if (done) break
-        this.#seq = value.seq
-        for (let more = this.#following.ready(); more !== undefined; more = this.#following.ready()) {
-          this.#seq = more.seq
+        const page = this.#page(value)
+        const before = value.seq - 1
+        this.#seq = seqOf(page.next)
+        // A page shows the end too, which belongs to the answer.
+        const isLast = this.#following.outcome !== undefined
+        for (const waiter of [...this.#waiting]) {
+          if (waiter.after < this.#seq) waiter.wake(waiter.after === before && !isLast ? page : undefined)
         }
-        for (const waiter of [...this.#waiting]) if (waiter.after < this.#seq) waiter.wake()
       }
     } catch {
       // The page that they read then shows why.
     }
     this.#end()
+  }
+
+  /** All chunks that have arrived, as a page. */
+  #page(first: api.Chunk): LookedAt {
+    const { contentType, origins } = this.#begin
+    const chunks = [first]
+    for (let more = this.#following.ready(); more !== undefined; more = this.#following.ready()) {
+      chunks.push(more)
+    }
+    const { cursor: next } = chunks.at(-1) ?? first
+    const end = { closed: false, outcome: undefined, reason: undefined }
+    return { chunks, next, upToDate: true, ...end, contentType, origins }
   }
 
   #end(): void {

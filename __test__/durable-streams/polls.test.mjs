@@ -1,0 +1,154 @@
+// Polls that come back: they wait together, and are answered with what arrives.
+
+import assert from 'node:assert/strict'
+import { randomUUID } from 'node:crypto'
+import { test } from 'node:test'
+import { durableStreams } from 'tidemark/durable-streams'
+import { eachStore } from '../support/stores.mjs'
+import { useEngines } from '../support/streams.mjs'
+import { deadline, until } from '../support/wait.mjs'
+
+const LONG = { timeout: 20_000 }
+const TEXT = { 'Content-Type': 'text/plain' }
+
+/** Requests to a new stream, whose users are given by a header. @param {import('tidemark').Engine} engine */
+function stream(engine) {
+  const id = randomUUID()
+  let asked = 0
+  const handle = durableStreams({
+    engine,
+    authorize(request) {
+      asked++
+      const owner = request.headers.get('x-user')
+      return owner === null ? true : { owner }
+    },
+  })
+  const send = (query = '', init = {}) =>
+    handle(new Request(`http://localhost/v1/stream/${id}${query}`, init))
+  return {
+    send,
+    asked: () => asked,
+    append: (/** @type {string} */ body, headers = {}) =>
+      send('', { method: 'POST', headers: { ...TEXT, ...headers }, body }),
+    /** @param {string} offset @param {Record<string, string>} [headers] */
+    async poll(offset, headers = {}) {
+      const answer = await send(`?offset=${offset}&live=long-poll`, { headers })
+      return {
+        status: answer.status,
+        text: await answer.text(),
+        next: String(answer.headers.get('stream-next-offset')),
+        upToDate: answer.headers.get('stream-up-to-date'),
+        closed: answer.headers.get('stream-closed'),
+      }
+    },
+  }
+}
+
+eachStore('polls', (store) => {
+  const open = useEngines(store)
+
+  /** @param {import('tidemark').Engine} engine */
+  const waiting = (engine) => until(() => engine.metrics().readers === 1, LONG)
+
+  test('G1 what one poll ends with, the next begins with; who has fallen behind reads it all', async () => {
+    const engine = open()
+    const { send, append, poll } = stream(engine)
+    const made = await send('', { method: 'PUT', headers: TEXT })
+    const first = String(made.headers.get('stream-next-offset'))
+    let at = first
+    let text = ''
+    for (let index = 0; index < 20; index++) {
+      const polled = poll(at)
+      if (index === 0) await waiting(engine)
+      await append(`${index} `)
+      const answer = await deadline(polled, 20_000, `answer ${index}`)
+      assert.deepEqual([answer.status, answer.upToDate], [200, 'true'])
+      at = answer.next
+      text += answer.text
+      const late = await deadline(poll(first), 20_000, 'late')
+      assert.deepEqual([late.text, late.next], [text, at])
+    }
+    assert.equal(text, Array.from({ length: 20 }, (_, index) => `${index} `).join(''))
+  })
+
+  test('what comes with the end is answered, and the end', async () => {
+    const engine = open()
+    const { send, append, poll } = stream(engine)
+    await send('', { method: 'PUT', headers: TEXT })
+    const polls = Array.from({ length: 10 }, async () => {
+      let [at, text, closed] = ['now', '', /** @type {string | null} */ (null)]
+      while (closed === null) {
+        const answer = await poll(at)
+        at = answer.next
+        text += answer.text
+        closed = answer.closed
+      }
+      return text
+    })
+    await waiting(engine)
+    await append('one ')
+    await append('two', { 'Stream-Closed': 'true' })
+    const texts = await deadline(Promise.all(polls), 20_000, 'the end')
+    assert.deepEqual(new Set(texts), new Set(['one two']))
+  })
+
+  test('G10 another owner is not let in by those who wait', async () => {
+    const engine = open()
+    const { send, append, poll } = stream(engine)
+    const own = { 'x-user': 'ann' }
+    const made = await send('', { method: 'PUT', headers: { ...TEXT, ...own } })
+    const at = String(made.headers.get('stream-next-offset'))
+    const polled = poll(at, own)
+    await waiting(engine)
+    for (const headers of [{}, { 'x-user': 'bob' }]) {
+      assert.equal((await deadline(poll(at, headers), 20_000, 'a refusal')).status, 403)
+    }
+    await append('hers', own)
+    assert.equal((await polled).text, 'hers')
+  })
+
+  test('polls of a stream that is deleted end, and those after them', async () => {
+    const engine = open()
+    const { send, poll } = stream(engine)
+    const made = await send('', { method: 'PUT', headers: TEXT })
+    const at = String(made.headers.get('stream-next-offset'))
+    const polled = [poll(at), poll(at)]
+    await waiting(engine)
+    polled.push(poll(at))
+    await send('', { method: 'DELETE' })
+    polled.push(poll(at))
+    const answers = await deadline(Promise.all(polled), 20_000, 'the end')
+    assert.deepEqual(new Set(answers.map(({ status }) => status)), new Set([404]))
+  })
+
+  if (store.kind === 'redis') {
+    test('G9 polls that are up to date ask Redis for nothing', async () => {
+      const engine = open()
+      const { send, append, asked, poll } = stream(engine)
+      const calls = async () => {
+        const { cmdstat_evalsha = '' } = await store.redis.admin.info('commandstats')
+        return Number(/calls=(\d+)/.exec(cmdstat_evalsha)?.[1])
+      }
+      const made = await send('', { method: 'PUT', headers: TEXT })
+      let at = String(made.headers.get('stream-next-offset'))
+      const first = poll(at)
+      await waiting(engine)
+      await append('first')
+      at = (await first).next
+      const before = await calls()
+      const [rounds, readers] = [10, 20]
+      for (let round = 0; round < rounds; round++) {
+        const begun = asked()
+        const polls = Array.from({ length: readers }, () => poll(at))
+        await until(() => asked() === begun + readers, LONG)
+        await append('more')
+        const answers = await deadline(Promise.all(polls), 20_000, 'answers')
+        assert.deepEqual(new Set(answers.map(({ text }) => text)), new Set(['more']))
+        at = String(answers[0]?.next)
+      }
+      const during = (await calls()) - before
+      // The appends, and what the engine does now and then.
+      assert.ok(during < 3 * rounds, `${during} scripts`)
+    })
+  }
+})
