@@ -8,6 +8,7 @@ import { chatRoutes } from 'tidemark/next'
 import { alsoWithAi7, loadSdk, openChat, textOf, userMessage, VERSIONS } from '../support/ai.mjs'
 import { bundled } from '../support/bundle.mjs'
 import { answering, CHUNKS, serveChat as serve, TEXT, WORDS } from '../support/chat-server.mjs'
+import { gate } from '../support/pipes.mjs'
 import { createRandom } from '../support/seed.mjs'
 import { eachStore } from '../support/stores.mjs'
 import { useEngines } from '../support/streams.mjs'
@@ -126,7 +127,8 @@ eachStore('ai transport', (store) => {
         const id = randomUUID()
         const sdk = await loadSdk(version)
         const expected = await whole(t, sdk)
-        const { generate } = answering({ pauseMs: 8 })
+        const { opened: promise, open: goOn } = gate()
+        const { generate } = answering({ hold: () => promise })
         let gets = 0
         const { api } = await serve(t, routesOf(generate), (method) =>
           method === 'GET' && gets++ < 3 ? { after: 900, how: 'end' } : undefined,
@@ -139,7 +141,10 @@ eachStore('ai transport', (store) => {
           messages: [userMessage('hello')],
           transport: new TidemarkChatTransport({ api, maxRetryMs: 20 }),
         })
-        await Promise.all([asked, second.resumeStream()])
+        const resumed = second.resumeStream()
+        await until(() => gets > 0)
+        goOn()
+        await Promise.all([asked, resumed])
         for (const chat of [first, second]) {
           assert.equal(chat.status, 'ready')
           assert.deepEqual(partsOf(chat.messages[1]), expected)
@@ -248,7 +253,8 @@ eachStore('ai transport', (store) => {
       test('a page that has the message that is continued, in whatever state, resumes it with each part once', async (t) => {
         const id = randomUUID()
         const sdk = await loadSdk(version)
-        const { api } = await serve(
+        const { opened: promise, open: goOn } = gate()
+        const { api, requests } = await serve(
           t,
           routesOf(
             async function* (/** @type {any} */ { messageId }) {
@@ -256,10 +262,9 @@ eachStore('ai transport', (store) => {
               yield { type: 'tool-output-available', toolCallId: 'c', output: 'sent' }
               yield { type: 'start-step' }
               yield { type: 'text-start', id: 't' }
-              for (const delta of WORDS.slice(0, 20)) {
-                yield { type: 'text-delta', id: 't', delta }
-                await new Promise((resolve) => setTimeout(resolve, 20))
-              }
+              for (const delta of WORDS.slice(0, 5)) yield { type: 'text-delta', id: 't', delta }
+              await promise
+              for (const delta of WORDS.slice(5, 20)) yield { type: 'text-delta', id: 't', delta }
               yield { type: 'text-end', id: 't' }
               yield { type: 'finish' }
             },
@@ -277,8 +282,10 @@ eachStore('ai transport', (store) => {
         const [asking, resuming] = [open(), open()]
         const asked = asking.sendMessage()
         await until(() => textOf(asking.messages[1]).length > 10)
-        await resuming.resumeStream()
-        await asked
+        const resumed = resuming.resumeStream()
+        await until(() => requests.some((request) => request.startsWith('GET')))
+        goOn()
+        await Promise.all([resumed, asked])
         for (const chat of [asking, resuming]) {
           assert.deepEqual([chat.status, chat.messages.length], ['ready', 2])
           assert.deepEqual(
@@ -295,7 +302,8 @@ eachStore('ai transport', (store) => {
       test('whileBusy: refused, queued, or instead of the answer that is under way', async (t) => {
         const id = randomUUID()
         const sdk = await loadSdk(version)
-        const { generate, calls, signals } = answering({ pauseMs: 10 })
+        const gates = [gate(), gate(), gate(), gate()]
+        const { generate, calls, signals } = answering({ hold: (call) => gates[call - 1]?.opened })
         const { api } = await serve(t, routesOf(generate))
         const chat = (/** @type {any} */ whileBusy) => {
           const errors = /** @type {any[]} */ ([])
@@ -313,16 +321,18 @@ eachStore('ai transport', (store) => {
         await refused.opened.sendMessage(userMessage('at once'))
         assert.deepEqual([refused.errors[0]?.code, refused.errors[0]?.status], ['ERR_ACTIVE', 409])
         const queued = chat('queue').opened
-        await queued.sendMessage(userMessage('then'))
-        await asked
+        const waiting = queued.sendMessage(userMessage('then'))
+        for (const { open: goOn } of gates.slice(0, 2)) goOn()
+        await Promise.all([waiting, asked])
         assert.equal(textOf(asking.messages[1]), TEXT, 'it was not disturbed')
         assert.equal(textOf(queued.messages[1]), TEXT)
         const long = asking.sendMessage(userMessage('once more'))
         await until(() => calls() === 3)
         const interrupting = chat('interrupt').opened
-        await interrupting.sendMessage(userMessage('instead'))
-        await long
-        assert.equal(signals[2]?.aborted, true)
+        const instead = interrupting.sendMessage(userMessage('instead'))
+        await until(() => signals[2]?.aborted)
+        for (const { open: goOn } of gates) goOn()
+        await Promise.all([instead, long])
         assert.equal(textOf(interrupting.messages[1]), TEXT)
       })
 

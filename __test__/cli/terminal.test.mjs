@@ -92,7 +92,9 @@ test('ls and top fit the terminal', async (t) => {
     assert.match(written, /chat-.*…\d*-end\n/)
     await top.run(/** @type {any} */ ({ ...context, values: { times: '1' } }))
     assert.ok(written.includes('\u001b[H'), 'over what was there')
-    const rows = written.replaceAll(/\p{Cc}\[[KHJ]/gu, '').split('\n')
+    // On a busy machine there is progress to be told, which is drawn over.
+    const seen = written.replaceAll(/[^\n]*\r\p{Cc}\[K/gu, '')
+    const rows = seen.replaceAll(/\p{Cc}\[[KHJ]/gu, '').split('\n')
     assert.equal(rows.filter((row) => /^1 live of 1 streams, 1 producers/.test(row)).length, 1)
     assert.equal(rows.filter((row) => /chat-.*…\d*-end$/.test(row)).length, 2)
     for (const row of rows.filter((row) => row.includes('streams') || row.includes('…')))

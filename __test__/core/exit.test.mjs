@@ -101,9 +101,9 @@ describe('exit [redis]', () => {
 
   test('process.exit and errors end the process at once, whatever is under way', async (t) => {
     for (const options of [{}, { url: 'memory:' }]) {
-      assert.deepEqual(await script(t, ['exit'], options).exit(5_000), { code: 7, signal: null })
+      assert.deepEqual(await script(t, ['exit'], options).exit(20_000), { code: 7, signal: null })
       const crashed = script(t, ['crash'], options)
-      assert.deepEqual(await crashed.exit(5_000), { code: 1, signal: null })
+      assert.deepEqual(await crashed.exit(20_000), { code: 1, signal: null })
       assert.match(crashed.output, /a bug/)
     }
   })
@@ -114,8 +114,8 @@ describe('exit [redis]', () => {
       const file = new URL('../children/workers.mjs', import.meta.url)
       const child = startChild(file, { args: ['20', String(seed)], env: { ENGINE } })
       t.after(() => child.kill())
-      await child.next('done', 60_000)
-      assert.deepEqual(await child.exit(5_000), { code: 0, signal: null })
+      await child.next('done', 120_000)
+      assert.deepEqual(await child.exit(20_000), { code: 0, signal: null })
       assert.equal(child.output, '')
     }
   })

@@ -314,7 +314,7 @@ describe('lifecycle of the connection [redis]', () => {
 
   test('item 8 the state follows the connection, and a lost one comes back by itself', async () => {
     const redis = await startRedis({ aof: true })
-    const engine = createEngine({ url: redis.url, connectTimeout: '500ms' })
+    const engine = createEngine({ url: redis.url, connectTimeout: '3s' })
     /** @type {string[]} */
     const states = []
     engine.on('state', (state) => states.push(state))

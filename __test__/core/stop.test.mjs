@@ -102,7 +102,7 @@ eachStore('stop', (store) => {
       const stopping = (round % 2 ? engine : other).stop(`crossing ${round}`, 'at once')
       const [producer, result] = await Promise.all([starting, stopping])
       assert.match(result, /^(stopping|kept)$/)
-      await until(() => producer.signal.aborted, { timeout: 500, message: `the signal fires (${result})` })
+      await until(() => producer.signal.aborted, { timeout: 2_500, message: `the signal fires (${result})` })
       assert.equal(producer.signal.reason.reason, 'at once')
       await producer.complete()
     }
@@ -287,7 +287,7 @@ describe('stop across processes [redis]', () => {
     await store.redis.admin.cmd('CLIENT', 'KILL', 'TYPE', 'pubsub')
     await engine.stop('not told', 'enough')
     await producer.append('next')
-    await until(() => producer.signal.aborted, { timeout: 1_000 })
+    await until(() => producer.signal.aborted, { timeout: 2_500 })
     assert.equal(producer.signal.reason.reason, 'enough')
     assert.equal(await producer.complete(), 'stopped')
   })

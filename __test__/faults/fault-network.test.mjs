@@ -50,73 +50,76 @@ async function work(t, urls, everyMs) {
   }
 }
 
-test('G1 G2 G3: connections are cut while requests are on their way and replies are not back', async (t) => {
-  const redis = await openRedis(t)
-  const proxy = await openProxy(t, redis.url)
-  const random = createRandom(1)
-  // How often the server was sent the same frame by the same script; no two chunks of this test are alike.
-  /** @type {Map<string, number>} */
-  const batches = new Map()
-  const endMonitor = await redis.admin.monitor(({ source, args }) => {
-    const frame = args.at(-1) ?? ''
-    if (source === 'lua' || !/^evalsha$/i.test(args[0] ?? '') || !frame.includes('network-')) return
-    const batch = `${args[1]} ${frame}`
-    batches.set(batch, (batches.get(batch) ?? 0) + 1)
+// Each waits for what its network does, so they wait together.
+describe('G1 G2 G3: a bad network', { concurrency: true }, () => {
+  test('G1 G2 G3: connections are cut while requests are on their way and replies are not back', async (t) => {
+    const redis = await openRedis(t)
+    const proxy = await openProxy(t, redis.url)
+    const random = createRandom(1)
+    // How often the server was sent the same frame by the same script; no two chunks of this test are alike.
+    /** @type {Map<string, number>} */
+    const batches = new Map()
+    const endMonitor = await redis.admin.monitor(({ source, args }) => {
+      const frame = args.at(-1) ?? ''
+      if (source === 'lua' || !/^evalsha$/i.test(args[0] ?? '') || !frame.includes('network-')) return
+      const batch = `${args[1]} ${frame}`
+      batches.set(batch, (batches.get(batch) ?? 0) + 1)
+    })
+    const scene = await work(t, { writers: proxy.url, readers: proxy.url })
+    const begin = performance.now()
+    let cuts = 0
+    while (performance.now() - begin < 12_000) {
+      proxy.delay(random.int(0, 50))
+      await sleep(random.int(5, 600))
+      proxy.cut()
+      cuts += 1
+    }
+    proxy.delay(0)
+    const chunks = await scene.finish()
+    endMonitor()
+    const twice = [...batches.values()].filter((times) => times > 1).length
+    t.diagnostic(
+      `${cuts} cuts, ${chunks} chunks, ${twice} of ${batches.size} batches reached Redis more than once`,
+    )
+    assert.ok(twice > 0, 'some batch was sent again after its outcome was unknown')
   })
-  const scene = await work(t, { writers: proxy.url, readers: proxy.url })
-  const begin = performance.now()
-  let cuts = 0
-  while (performance.now() - begin < 12_000) {
-    proxy.delay(random.int(0, 50))
-    await sleep(random.int(5, 600))
-    proxy.cut()
-    cuts += 1
-  }
-  proxy.delay(0)
-  const chunks = await scene.finish()
-  endMonitor()
-  const twice = [...batches.values()].filter((times) => times > 1).length
-  t.diagnostic(
-    `${cuts} cuts, ${chunks} chunks, ${twice} of ${batches.size} batches reached Redis more than once`,
-  )
-  assert.ok(twice > 0, 'some batch was sent again after its outcome was unknown')
-})
 
-test('G1 G2 G3: the delay jumps between 0 and 50 ms', async (t) => {
-  const redis = await openRedis(t)
-  const proxy = await openProxy(t, redis.url)
-  const random = createRandom(2)
-  const scene = await work(t, { writers: proxy.url, readers: proxy.url })
-  for (let count = 0; count < 100; count++) {
-    proxy.delay(random.int(0, 50))
-    await sleep(30)
-  }
-  await scene.moves()
-  assert.deepEqual([scene.writer.state, scene.reader.state], ['ready', 'ready'])
-  await scene.finish()
-})
+  test('G1 G2 G3: the delay jumps between 0 and 50 ms', async (t) => {
+    const redis = await openRedis(t)
+    const proxy = await openProxy(t, redis.url)
+    const random = createRandom(2)
+    const scene = await work(t, { writers: proxy.url, readers: proxy.url })
+    for (let count = 0; count < 100; count++) {
+      proxy.delay(random.int(0, 50))
+      await sleep(30)
+    }
+    await scene.moves()
+    assert.deepEqual([scene.writer.state, scene.reader.state], ['ready', 'ready'])
+    await scene.finish()
+  })
 
-test('G1 G2 G3: the network swallows everything for 4 s', async (t) => {
-  const redis = await openRedis(t)
-  const proxy = await openProxy(t, redis.url)
-  const scene = await work(t, { writers: proxy.url, readers: proxy.url })
-  proxy.blackhole(true)
-  await sleep(4_000)
-  assert.notEqual(scene.writer.state, 'ready')
-  proxy.blackhole(false)
-  await scene.moves()
-  await until(() => scene.writer.state === 'ready' && scene.reader.state === 'ready')
-  await scene.finish()
-})
+  test('G1 G2 G3: the network swallows everything for 4 s', async (t) => {
+    const redis = await openRedis(t)
+    const proxy = await openProxy(t, redis.url)
+    const scene = await work(t, { writers: proxy.url, readers: proxy.url })
+    proxy.blackhole(true)
+    await sleep(4_000)
+    assert.notEqual(scene.writer.state, 'ready')
+    proxy.blackhole(false)
+    await scene.moves()
+    await until(() => scene.writer.state === 'ready' && scene.reader.state === 'ready')
+    await scene.finish()
+  })
 
-test('G1 G2 G3: Redis freezes for 3 s', async (t) => {
-  const redis = await openRedis(t)
-  const scene = await work(t, { writers: redis.url, readers: redis.url })
-  redis.pause()
-  await sleep(3_000)
-  redis.resume()
-  await scene.moves()
-  await scene.finish()
+  test('G1 G2 G3: Redis freezes for 3 s', async (t) => {
+    const redis = await openRedis(t)
+    const scene = await work(t, { writers: redis.url, readers: redis.url })
+    redis.pause()
+    await sleep(3_000)
+    redis.resume()
+    await scene.moves()
+    await scene.finish()
+  })
 })
 
 // Each waits until the client notices, so they wait together.

@@ -280,7 +280,7 @@ eachStore('next-socket', (store) => {
     const id = randomUUID()
     client.socket.pause()
     client.send(ask('slow', id))
-    await until(async () => (await engine.status(id))?.state === 'complete', { timeout: 15_000 })
+    await until(async () => (await engine.status(id))?.state === 'complete', { timeout: 60_000 })
     await until(() => server?.bufferedAmount > 100_000, { message: 'it is not sent more' })
     await new Promise((resolve) => setTimeout(resolve, 50))
     assert.ok(server.bufferedAmount < 200_000, `${server.bufferedAmount} bytes wait`)

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
-import { after, describe, test } from 'node:test'
+import { after, afterEach, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { createEngine } from 'tidemark'
 import { startBrowser } from '../support/browser.mjs'
@@ -56,6 +56,12 @@ after(() => {
   server.close()
   server.closeAllConnections()
 })
+/** Those of a test that has failed would read on, and the next tests count readers. @type {Set<import('playwright-core').Page>} */
+const pages = new Set()
+afterEach(async () => {
+  for (const page of pages) await page.close()
+  pages.clear()
+})
 const origin = `http://127.0.0.1:${/** @type {import('node:net').AddressInfo} */ (server.address()).port}`
 
 /**
@@ -64,6 +70,7 @@ const origin = `http://127.0.0.1:${/** @type {import('node:net').AddressInfo} */
  */
 async function open(url, options = {}, html = '') {
   const page = await browser.newPage()
+  pages.add(page)
   const errors = /** @type {string[]} */ ([])
   page.on('pageerror', (error) => errors.push(String(error)))
   page.on('console', (message) => message.type() === 'error' && errors.push(message.text()))
@@ -154,9 +161,12 @@ for (const version of /** @type {const} */ ([19, 18])) {
       }
     })
 
-    test('connections that are cut go on, and a component that leaves hangs up and stops nothing', async () => {
+    test('connections that are cut go on, and a component that leaves hangs up and stops nothing', async (t) => {
       const { id, url, producer } = await started()
       cutAfter = 300
+      t.after(() => {
+        cutAfter = 0
+      })
       const tab = await open(url, { isStrict: true })
       for (let index = 0; index < 30; index++) {
         await producer.append(`word ${index} `)

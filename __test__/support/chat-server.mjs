@@ -34,8 +34,15 @@ export const CHUNKS = [
   { type: 'finish' },
 ]
 
-/** Answers that take a while. @param {{ pauseMs?: number | ((call: number) => number) }} [options] `pauseMs`: between chunks, or in each call */
-export function answering({ pauseMs = 3 } = {}) {
+/** The first chunk after ten words of text. */
+const HELD = CHUNKS.findIndex(({ type }) => type === 'text-delta') + 10
+
+/**
+ * Answers that take a while.
+ * @param {{ pauseMs?: number | ((call: number) => number), hold?: (call: number) => Promise<unknown> | undefined }} [options]
+ *   `pauseMs`: between chunks, or in each call; `hold`: what a call waits for after ten words, so that it is seen in the middle
+ */
+export function answering({ pauseMs = 3, hold } = {}) {
   let calls = 0
   /** @type {AbortSignal[]} */
   const signals = []
@@ -44,10 +51,11 @@ export function answering({ pauseMs = 3 } = {}) {
     signals,
     /** @param {{ signal: AbortSignal, messageId: string }} input */
     async *generate({ signal, messageId }) {
-      calls++
+      const call = ++calls
       signals.push(signal)
-      const pause = typeof pauseMs === 'number' ? pauseMs : pauseMs(calls)
-      for (const chunk of CHUNKS) {
+      const pause = typeof pauseMs === 'number' ? pauseMs : pauseMs(call)
+      for (const [index, chunk] of CHUNKS.entries()) {
+        if (index === HELD) await hold?.(call)
         if (signal.aborted) return
         yield chunk.type === 'start' ? { ...chunk, messageId } : chunk
         await new Promise((resolve) => setTimeout(resolve, pause))

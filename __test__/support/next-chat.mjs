@@ -168,7 +168,7 @@ export class Tab {
   /** Waits until the answer is over. @param {string} [status] */
   async is(status = 'ready') {
     await until(async () => (await this.status()) === status, {
-      timeout: 30_000,
+      timeout: 60_000,
       message: `status ${status}`,
     })
     return this.text()
