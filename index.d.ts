@@ -538,7 +538,7 @@ export interface StreamStatus {
   /** The `metadata` given to `produce`, or null. */
   metadata: unknown
   startedAt: Date
-  /** When it was last written to. For a live stream in Redis, accurate to 30 s: it was not written to later. */
+  /** When it was last written to. For a live stream in Redis, accurate to 90 s: it was not written to later. */
   updatedAt: Date
   /** Until the keys expire, in milliseconds. */
   ttlMs: number

@@ -156,6 +156,26 @@ async fn a_fast_append_says_whether_anybody_listens() {
     assert!(is_heard().await);
 }
 
+/// A whole append grants fast ones for so long, unless lease or TTLs are due sooner; when the last of them came is not recorded.
+#[tokio::test]
+async fn the_last_write_is_known_to_a_minute_and_a_half() {
+    let server = Server::start();
+    let (store, _) = open(&config(&server.url()));
+    let stream = id("chat");
+    let a = start(IfActive::Error);
+    store.start(&stream, &a).await.unwrap();
+    let next = |number: u64| batch(&a, a.generation, number, Some(number - 1), &["x"]);
+    append(&store, &stream, &next(1)).await;
+    let whole = server.run::<u64>("HGET {tm:chat}:meta u").await - 3_600_000;
+    let updated = async || store.status(&stream).await.unwrap().unwrap().updated_at;
+    server
+        .run::<u64>(&format!("HSET {{tm:chat}}:meta u {whole}"))
+        .await;
+    assert_eq!(updated().await, whole, "nothing has come since");
+    assert_eq!(append(&store, &stream, &next(2)).await, done(2));
+    assert_eq!(updated().await, whole + 90_000);
+}
+
 #[tokio::test]
 async fn g9_a_long_frame_is_not_appended_the_fast_way() {
     let server = Server::start();

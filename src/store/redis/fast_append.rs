@@ -334,7 +334,7 @@ fn accepted(reply: &Value, number: i64, of: usize) -> Option<Accepted> {
             if usize::try_from(*count) == Ok(of) && !said.contains(&Value::Int(number)) =>
         {
             Some(Accepted {
-                is_heard: said.contains(&Value::Int(-number)),
+                is_heard: !said.contains(&Value::Int(-number)),
             })
         }
         _ => None,
@@ -386,9 +386,9 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_says_which_messages_somebody_may_have_received() {
+    fn a_reply_says_which_messages_nobody_has_received() {
         let reply = Value::Array([3, -1, 2].map(Value::Int).to_vec());
         let heard = |number| accepted(&reply, number, 3).map(|accepted| accepted.is_heard);
-        assert_eq!([1, 2, 3].map(heard), [Some(true), None, Some(false)]);
+        assert_eq!([1, 2, 3].map(heard), [Some(false), None, Some(true)]);
     }
 }

@@ -9,8 +9,8 @@
 -- For each append two keys, meta and log, and five arguments: live channel, what `h` grows by, what it is then, the entry's
 -- id, the message with the frame, which is never too long to be sent along.
 -- Reply: the number of appends, then the index of each that was refused: for it nothing was done, and append.lua has to decide and
--- to say what is wrong; and, negative, that of each whose message somebody may have received; at the end the server's first error,
--- if there was one
+-- to say what is wrong; and, negative, that of each whose message nobody has received, so that the usual reply is short; at the end the
+-- server's first error, if there was one
 
 local keys, args = KEYS, ARGV
 local call, try, find, sub, number = redis.call, redis.pcall, string.find, string.sub, tonumber
@@ -38,7 +38,7 @@ for n = 1, #keys / 2 do
   elseif not is_done then
     trouble = trouble or grown.err
   end
-  if not is_done then reply[#reply + 1] = n elseif is_heard then reply[#reply + 1] = -n end
+  if not is_done then reply[#reply + 1] = n elseif not is_heard then reply[#reply + 1] = -n end
 end
 if trouble then reply[#reply + 1] = trouble end
 return reply

@@ -86,7 +86,7 @@ local function put(id, producer)
 end
 
 -- The producer of fast appends has to append the other way after so many ms.
-local MOST_FAST = 30000
+local MOST_FAST = 90000
 
 -- Adds what fast appends have done to the fields that they left as they were; only here, not in Redis. When the last one of them came is
 -- not known: as late as it can have been.
