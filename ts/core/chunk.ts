@@ -37,7 +37,7 @@ export class Chunk implements api.Chunk {
 
   json<T = unknown>(): T {
     try {
-      return parse(this.text()) as T
+      return parse(this.text(), this.seq) as T
     } catch (cause) {
       throw new SyntaxError(`chunk ${this.seq} is not JSON: ${(cause as Error).message}`, { cause })
     }

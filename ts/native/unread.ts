@@ -5,6 +5,9 @@ import type { Large } from './large'
 
 const NOTHING = new Uint8Array(0)
 
+/** Short chunks that follow each other are pieces of one copy, of so many UTF-16 units: one of them that is kept keeps no more. */
+const SHARED = 512
+
 /** Consecutive chunks of one generation that wait to be read: lengths, text and bytes, cut up when they are read. */
 export class Unread {
   readonly generation: string
@@ -16,6 +19,10 @@ export class Unread {
   #taken = 0
   #text = ''
   #textAt = 0
+  /** A copy of the text from `#copyAt` to `#copyEnd`. */
+  #copy = ''
+  #copyAt = 0
+  #copyEnd = 0
   #bytes: Uint8Array = NOTHING
   #bytesAt = 0
 
@@ -55,14 +62,22 @@ export class Unread {
     const tag = this.#tags[this.#taken++] as number
     this.#seq++
     const length = tag >>> 1
-    if ((tag & 1) === 1) {
-      const start = this.#textAt
-      this.#textAt = start + length
-      return ownText(this.#text.slice(start, this.#textAt), this.#text)
-    }
+    if ((tag & 1) === 1) return this.#cut(length)
     const start = this.#bytesAt
     this.#bytesAt = start + length
     return ownBytes(this.#bytes, start, this.#bytesAt)
+  }
+
+  #cut(length: number): string {
+    const start = this.#textAt
+    const end = start + length
+    this.#textAt = end
+    if (end > this.#copyEnd) {
+      this.#copyAt = start
+      this.#copyEnd = Math.max(end, Math.min(start + SHARED, this.#text.length))
+      this.#copy = ownText(this.#text.slice(start, this.#copyEnd), this.#text)
+    }
+    return this.#copy.slice(start - this.#copyAt, end - this.#copyAt)
   }
 
   #seal(): void {
