@@ -110,6 +110,34 @@ eachStore('durable streams on node:http', (store) => {
     assert.equal((await (await fetch(at('asked'))).text()).length, 3 * init.body.length)
   })
 
+  test('the signal of the web request is aborted when the client leaves, not when it has its answer', async (t) => {
+    /** @type {AbortSignal[]} */
+    const signals = []
+    const authorize = (/** @type {Request} */ { signal }) => signals.push(signal) > 0
+    const listen = toNodeListener(durableStreams({ engine: open(), authorize }))
+    /** @type {import('node:http').ServerResponse[]} */
+    const responses = []
+    const server = createServer((incoming, response) => {
+      responses.push(response)
+      listen(incoming, response)
+    })
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    t.after(() => server.close())
+    const { port } = /** @type {import('node:net').AddressInfo} */ (server.address())
+    const url = `http://127.0.0.1:${port}/v1/stream/left`
+    const over = (/** @type {number} */ index) => until(() => responses[index]?.closed)
+    await (await fetch(url, { method: 'PUT', headers: TEXT })).text()
+    await over(0)
+    assert.equal(signals[0]?.aborted, false)
+    const left = new AbortController()
+    const poll = fetch(`${url}?offset=now&live=long-poll`, { signal: left.signal })
+    await until(() => signals[1])
+    left.abort()
+    await assert.rejects(poll, { name: 'AbortError' })
+    await over(1)
+    assert.equal(signals[1]?.aborted, true)
+  })
+
   test('a body comes in pieces of any size, and is refused where it becomes too large', async (t) => {
     const { at } = await serve(t, { engine: open(), maxBodyBytes: 200_000 })
     await fetch(at('pieces'), { method: 'PUT', headers: TEXT })

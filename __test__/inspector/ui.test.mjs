@@ -79,9 +79,9 @@ test('the token is taken once from the address, and then from a cookie or a head
     { authorization: `Bearer ${token}` },
   ]) {
     assert.equal((await ask(`${origin}/`, /** @type {any} */ (headers))).status, 200)
-    const { list, engine: about } = JSON.parse(
-      (await ask(`${origin}/api/look`, /** @type {any} */ (headers))).body,
-    )
+    const look = await ask(`${origin}/api/look`, /** @type {any} */ (headers))
+    assert.equal(look.headers['content-length'], String(Buffer.byteLength(look.body)), 'in one piece')
+    const { list, engine: about } = JSON.parse(look.body)
     assert.deepEqual([list.rows[0].streamId, list.rows[0].owner], ['from elsewhere', 'ann'])
     assert.equal(about.inside, null, 'its own engine writes nothing')
     assert.doesNotMatch(about.url, /@/)

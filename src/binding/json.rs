@@ -74,11 +74,13 @@ pub fn reply(reply: Reply, larges: &mut Vec<Arc<Large>>) -> String {
         Reply::Found(found) => text(&found.iter().map(Shown).collect::<Vec<_>>()),
         Reply::List(ids, next) => {
             let ids: Vec<_> = ids.iter().map(crate::StreamId::as_str).collect();
-            let next = next.map(|ListCursor { shard, old, scan }| {
-                json!({ "shard": shard, "old": old, "scan": scan.to_string() })
-            });
-            text(&json!({ "ids": ids, "next": next }))
+            text(&json!({ "ids": ids, "next": next.map(place) }))
         }
+        Reply::Glances(ids, found, next) => text(&Glances {
+            ids: ids.iter().map(crate::StreamId::as_str).collect(),
+            found: found.iter().map(Shown).collect(),
+            next: next.map(place),
+        }),
         Reply::Log(written) => text(&logs::written(&written)),
         Reply::Page(page) => text(&page.map(|page| logs::page(*page, larges))),
         Reply::Handed(handed) => text(&self::handed(handed, larges)),
@@ -95,6 +97,18 @@ pub fn reply(reply: Reply, larges: &mut Vec<Arc<Large>>) -> String {
         Reply::Deleted(yes) | Reply::Kept(yes) => text(&yes),
         Reply::Predecessor(left) => text(&left),
     }
+}
+
+fn place(ListCursor { shard, old, scan }: ListCursor) -> Value {
+    json!({ "shard": shard, "old": old, "scan": scan.to_string() })
+}
+
+/// A page of streams.
+#[derive(Serialize)]
+struct Glances<'a> {
+    ids: Vec<&'a str>,
+    found: Vec<Shown<'a>>,
+    next: Option<Value>,
 }
 
 /// Of values that have no way to fail.

@@ -7,7 +7,7 @@ use crate::{
     Result, StreamId,
     legacy::Ask,
     model::connection::Credentials,
-    store::{ListCursor, OwnerCheck, Sweep},
+    store::{Found, ListCursor, OwnerCheck, Sweep},
 };
 
 impl Engine {
@@ -22,12 +22,25 @@ impl Engine {
 
     /// Looks at the names of streams, without their metadata if `is_brief`.
     pub async fn inspect(self, streams: Vec<StreamId>, is_brief: bool) -> Result<Reply> {
+        Ok(Reply::Found(self.found(&streams, is_brief).await?))
+    }
+
+    /// A page of stream ids with what is found under each, without metadata.
+    pub async fn glances(self, from: ListCursor, count: usize) -> Result<Reply> {
+        let (ids, next) = self
+            .context
+            .ask_unless_away(|store| store.list(from, count))
+            .await?;
+        let found = self.found(&ids, true).await?;
+        Ok(Reply::Glances(ids, found, next))
+    }
+
+    async fn found(&self, streams: &[StreamId], is_brief: bool) -> Result<Vec<Found>> {
         let found = streams.iter().map(|stream| {
             self.context
                 .ask_unless_away(move |store| store.inspect(stream, is_brief))
         });
-        let found = join_all(found).await.into_iter().collect::<Result<_>>()?;
-        Ok(Reply::Found(found))
+        join_all(found).await.into_iter().collect()
     }
 
     /// Reads or changes the keys that the predecessor has left behind.

@@ -76,6 +76,8 @@ pub enum Reply {
     Found(Vec<Found>),
     /// A page of stream ids.
     List(Vec<StreamId>, Option<ListCursor>),
+    /// The same, with what was found under each id.
+    Glances(Vec<StreamId>, Vec<Found>, Option<ListCursor>),
     /// To a write to a log.
     Log(LogWritten),
     /// Whether the name of a log is kept for its forks.

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createServer } from 'node:http'
+import { webHandler } from '../http/asked'
 import { toNodeListener } from '../http/node-listener'
 import { openInspector } from '../inspector/handler'
 import { guarded, TOKEN } from '../inspector/token'
@@ -48,7 +49,7 @@ owns them. Ctrl-C ends it. On another address than this machine's, put TLS in fr
     const server = createServer()
     const wanted = portOf(text(values, 'port'))
     const port = await listen(server, host, wanted === undefined ? FIRST_PORTS : [wanted])
-    server.on('request', toNodeListener(guarded(inspect, token, host, port)))
+    server.on('request', toNodeListener(webHandler(guarded(inspect, token, host, port))))
     const url = `${originOf(host, port)}/?token=${token}`
     if (out.json) out.value({ url, address, write, showData })
     else {

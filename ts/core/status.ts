@@ -1,6 +1,6 @@
 import type * as api from '../../index'
 import type { Bridge } from '../native/bridge'
-import { pages } from './pages'
+import { FIRST, type ListCursor, type Page, pages } from './pages'
 
 /** The ids of one request, and the statuses of the next one: neither is to hold up others at the store. */
 const PAGE = 64
@@ -16,6 +16,10 @@ export type Glance = Omit<NativeStatus, 'metadata'>
 
 export type Found = NativeStatus | { damaged: string } | null
 
+interface Glances extends Page {
+  found: Found[]
+}
+
 export function status(bridge: Bridge, streamId: string): Promise<api.StreamStatus | null> {
   return bridge.request('status', { streamId }, (answer: NativeStatus | null) => answer && shown(answer))
 }
@@ -27,30 +31,33 @@ export async function* list(
   bridge: Bridge,
   onDamaged?: OnDamaged,
 ): AsyncGenerator<api.StreamStatus, undefined> {
-  for await (const page of found(bridge, false, onDamaged)) for (const status of page) yield shown(status)
-  return undefined
-}
-
-/** The same in pages, and with less. */
-export function glances(bridge: Bridge, onDamaged: OnDamaged): AsyncGenerator<Glance[], undefined> {
-  return found(bridge, true, onDamaged)
-}
-
-async function* found(
-  bridge: Bridge,
-  isBrief: boolean,
-  onDamaged?: OnDamaged,
-): AsyncGenerator<NativeStatus[], undefined> {
-  for await (const streamIds of pages(bridge, PAGE)) {
-    const page: NativeStatus[] = []
-    for (const [index, found] of (await inspect(bridge, streamIds, isBrief)).entries()) {
-      if (found === null) continue
-      if ('damaged' in found) onDamaged?.(streamIds[index] as string, found.damaged)
-      else page.push(found)
-    }
-    yield page
+  for await (const ids of pages(bridge, PAGE)) {
+    for (const status of readable(ids, await inspect(bridge, ids), onDamaged)) yield shown(status)
   }
   return undefined
+}
+
+/** The same in pages, with less, and in half the requests. A page may repeat streams of an earlier one. */
+export async function* glances(bridge: Bridge, onDamaged: OnDamaged): AsyncGenerator<Glance[], undefined> {
+  let from: ListCursor | null = FIRST
+  while (from !== null) {
+    const args = { ...from, count: PAGE }
+    const page: Glances = await bridge.request('glances', args, (answer: Glances) => answer)
+    yield readable(page.ids, page.found, onDamaged)
+    from = page.next
+  }
+  return undefined
+}
+
+/** Those that are there and not damaged. */
+function readable(ids: readonly string[], found: readonly Found[], onDamaged?: OnDamaged): NativeStatus[] {
+  const page: NativeStatus[] = []
+  for (const [index, each] of found.entries()) {
+    if (each === null) continue
+    if ('damaged' in each) onDamaged?.(ids[index] as string, each.damaged)
+    else page.push(each)
+  }
+  return page
 }
 
 /** Of each stream, null if there is none, or it is damaged. */

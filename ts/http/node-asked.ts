@@ -48,7 +48,10 @@ export class NodeAsked implements Asked {
     if (this.#signal === undefined) {
       const left = new AbortController()
       this.#signal = left.signal
-      this.onLeave(() => left.abort())
+      this.onLeave(() => {
+        // Whoever has its whole answer does not leave anything; to abort costs more than a small answer does.
+        if (!this.#response.writableFinished) left.abort()
+      })
     }
     return this.#signal
   }

@@ -1,3 +1,4 @@
+import type { Asked } from '../http/asked'
 import { flag, object } from '../options/checks'
 import { owner } from '../options/fields'
 import type { MaybePromise } from '../util/deferred'
@@ -27,7 +28,7 @@ const accessFields = object({ owner, write: flag, showData: flag })
 
 /** Undefined: the visitor may not enter. */
 export async function viewerOf(
-  request: Request,
+  { request }: Asked,
   authorize: Authorize,
   offered: { write: boolean; showData: boolean },
 ): Promise<Viewer | undefined> {
@@ -48,8 +49,8 @@ export function isSeen({ owner }: Viewer, stream: { owner: string | null }): boo
 }
 
 /** Whether the browser sent this request for a page of another site. No page can change this header. */
-export function isForeign(request: Request): boolean {
-  const site = request.headers.get('sec-fetch-site')
+export function isForeign({ headers }: Asked): boolean {
+  const site = headers.get('sec-fetch-site')
   return site !== null && site !== 'same-origin' && site !== 'none'
 }
 

@@ -2,6 +2,7 @@ import type * as api from '../../index'
 import type { Engine } from '../core/engine'
 import { TidemarkError } from '../errors/errors'
 import { type OnError, wording } from '../errors/wording'
+import { type Answer, type Answerer, type Asked, webHandler } from '../http/asked'
 import { jsonOf } from '../http/body'
 import { callback, flag, methods, object, required } from '../options/checks'
 import { from as checkFrom } from '../options/fields'
@@ -49,26 +50,26 @@ export type Inspector = (request: Request) => Promise<Response>
  * and `POST` at a path of your own and for all paths below. It costs nothing while nobody looks.
  */
 export function inspector(options: InspectorOptions): Inspector {
-  return openInspector(options, false)
+  return webHandler(openInspector(options, false))
 }
 
-/** `isOutside`: the engine is the inspector's own, whose metrics say nothing. */
-export function openInspector(options: InspectorOptions, isOutside: boolean): Inspector {
+/** What stands behind {@link inspector}. `isOutside`: the engine is the inspector's own, whose metrics say nothing. */
+export function openInspector(options: InspectorOptions, isOutside: boolean): Answerer {
   required(checkOptions(options, 'options'), 'options', 'engine', 'authorize')
   const { authorize, write = false, showData = false, onError } = options
   const parts = new Parts(options.engine as Engine, isOutside)
   const words = wording(onError)
   listen()
-  return async (request) => {
+  return async (asked) => {
     try {
       // Refused before `authorize`: such a request carries the visitor's cookies.
-      if (isForeign(request) && !isNavigation(request)) {
+      if (isForeign(asked) && !isNavigation(asked)) {
         return refused(403, 'ERR_FORBIDDEN', 'this was asked for by another site')
       }
-      const viewer = await viewerOf(request, authorize, { write, showData })
+      const viewer = await viewerOf(asked, authorize, { write, showData })
       if (viewer === undefined)
         return refused(403, 'ERR_FORBIDDEN', 'authorize lets nobody in here but those it knows')
-      return await parts.route(request, viewer)
+      return await parts.route(asked, viewer)
     } catch (error) {
       return failure(error, words)
     }
@@ -76,11 +77,11 @@ export function openInspector(options: InspectorOptions, isOutside: boolean): In
 }
 
 /** Whether the visitor follows a link. The page itself contains no secret, and the other site cannot read it. */
-function isNavigation(request: Request): boolean {
-  return request.method === 'GET' && request.headers.get('sec-fetch-mode') === 'navigate'
+function isNavigation({ method, headers }: Asked): boolean {
+  return method === 'GET' && headers.get('sec-fetch-mode') === 'navigate'
 }
 
-type Answer = (viewer: Viewer, query: URLSearchParams, request: Request) => Promise<Response>
+type Reading = (viewer: Viewer, query: URLSearchParams, asked: Asked) => Promise<Answer>
 
 class Parts {
   readonly #engine: Engine
@@ -97,18 +98,18 @@ class Parts {
   }
 
   /** Only the last two segments of the path matter, so that the inspector can be mounted anywhere. */
-  async route(request: Request, viewer: Viewer): Promise<Response> {
-    const { pathname, searchParams } = new URL(request.url)
+  async route(asked: Asked, viewer: Viewer): Promise<Answer> {
+    const { pathname, searchParams } = asked.url
     const [, kind, name = ''] = /\/(api|page)\/([a-z.-]+)$/.exec(pathname) ?? []
-    if (kind === 'api' && Object.hasOwn(WRITES, name)) return this.#write(request, viewer, name)
-    if (request.method !== 'GET') return refused(405, 'ERR_METHOD', 'only GET is for this', { allow: 'GET' })
+    if (kind === 'api' && Object.hasOwn(WRITES, name)) return this.#write(asked, viewer, name)
+    if (asked.method !== 'GET') return refused(405, 'ERR_METHOD', 'only GET is for this', { allow: 'GET' })
     if (kind === undefined) return page(pathname)
     const answer = kind === 'api' && Object.hasOwn(this.#reads, name) ? this.#reads[name] : undefined
-    const found = kind === 'page' ? asset(name) : await answer?.(viewer, searchParams, request)
+    const found = kind === 'page' ? asset(name) : await answer?.(viewer, searchParams, asked)
     return found ?? refused(404, 'ERR_NOT_FOUND', 'there is no such page')
   }
 
-  readonly #reads: Readonly<Record<string, Answer>> = {
+  readonly #reads: Readonly<Record<string, Reading>> = {
     look: async (viewer, query) =>
       json({ ...this.#now(viewer), list: await this.#lists.look(viewer, query) }),
 
@@ -127,24 +128,27 @@ class Parts {
       return found === null ? missing() : json(found)
     },
 
-    play: async (viewer, query, request) => {
+    play: async (viewer, query, asked) => {
       const status = await seen(this.#engine, viewer, query.get('id') ?? '')
       if (status === null) return missing()
-      const from = checkFrom(request.headers.get('last-event-id') || query.get('from') || 'start', 'from')
-      return play(this.#engine, viewer, status, from, request.signal)
+      const from = checkFrom(asked.headers.get('last-event-id') || query.get('from') || 'start', 'from')
+      return play(this.#engine, viewer, status, from, asked.signal)
     },
   }
 
-  async #write(request: Request, viewer: Viewer, name: string): Promise<Response> {
-    if (request.method !== 'POST')
-      return refused(405, 'ERR_METHOD', 'only POST is for this', { allow: 'POST' })
+  async #write(asked: Asked, viewer: Viewer, name: string): Promise<Answer> {
+    if (asked.method !== 'POST') return refused(405, 'ERR_METHOD', 'only POST is for this', { allow: 'POST' })
     // A page of another site could send these only after a preflight request, which is refused.
     const isOurs =
-      request.headers.get(WRITE_HEADER) !== null &&
-      /^application\/json\b/.test(request.headers.get('content-type') ?? '')
+      asked.headers.get(WRITE_HEADER) !== null &&
+      /^application\/json\b/.test(asked.headers.get('content-type') ?? '')
     if (!isOurs) return refused(403, 'ERR_FORBIDDEN', `needs JSON, and the header ${WRITE_HEADER}`)
     if (!viewer.write) return refused(403, 'ERR_READ_ONLY', 'nothing can be changed here: write is not set')
-    const done = await WRITES[name]?.(this.#engine, viewer, await jsonOf(request, MOST_BODY_BYTES, 'JSON'))
+    const done = await WRITES[name]?.(
+      this.#engine,
+      viewer,
+      await jsonOf(asked.request, MOST_BODY_BYTES, 'JSON'),
+    )
     return done === undefined ? missing() : json(done)
   }
 
@@ -162,14 +166,14 @@ class Parts {
   }
 }
 
-function missing(): Response {
+function missing(): Answer {
   return refused(404, 'ERR_NOT_FOUND', 'there is no such stream')
 }
 
 /** Statuses of the errors whose messages may be shown: they repeat the request. Others may name servers. */
 const HARMLESS: Readonly<Record<string, number>> = { ERR_INVALID_ARGUMENT: 400, ERR_NOT_FOUND: 404 }
 
-function failure(error: unknown, words: (error: unknown) => string): Response {
+function failure(error: unknown, words: (error: unknown) => string): Answer {
   const code = error instanceof TidemarkError ? error.code : 'ERR_INTERNAL'
   const harmless = HARMLESS[code]
   if (harmless !== undefined) return refused(harmless, code, (error as TidemarkError).message)

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Answer } from '../http/asked'
 import { answer } from './responses'
 
 const TYPES: Readonly<Record<string, string>> = {
@@ -19,14 +20,14 @@ function pageFiles(): ReadonlyMap<string, Buffer> {
 }
 
 /** A file of the page; null if there is no such file. */
-export function asset(name: string): Response | null {
+export function asset(name: string): Answer | null {
   const type = TYPES[name.slice(name.lastIndexOf('.') + 1)]
   const bytes = pageFiles().get(name)
-  return type === undefined || bytes === undefined ? null : answer(new Uint8Array(bytes), type)
+  return type === undefined || bytes === undefined ? null : answer(bytes, type)
 }
 
 /** The page itself. Its other requests go to paths below this one. */
-export function page(path: string): Response {
+export function page(path: string): Answer {
   // Two slashes at the beginning would make the next segment a host name.
   const base = `/${path.replace(/^\/+|\/+$/g, '')}/`.replace(/^\/\/$/, '/')
   const html = String(pageFiles().get('index.html')).replace(

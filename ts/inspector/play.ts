@@ -1,6 +1,7 @@
 import type { Chunk, StreamStatus, Subscription } from '../../index'
 import type { Engine } from '../core/engine'
 import { FailedError, GapError, InterruptedError, TidemarkError } from '../errors/errors'
+import type { Answer } from '../http/asked'
 import { HEARTBEAT_MS } from '../options/read'
 import { clearInterval, clearTimeout, setImmediate, setInterval, setTimeout } from '../util/timers'
 import type { Viewer } from './access'
@@ -25,7 +26,7 @@ export function play(
   { streamId, owner }: StreamStatus,
   from: string,
   signal: AbortSignal,
-): Response {
+): Answer {
   const player = new Player(viewer.showData)
   const left = player.left.signal
   const leave = () => player.left.abort()

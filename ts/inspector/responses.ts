@@ -1,3 +1,5 @@
+import type { Answer } from '../http/asked'
+
 /** Allows the page its own files and requests to its own server, and nothing else; no site may frame it. */
 const POLICY = [
   "default-src 'none'",
@@ -22,15 +24,15 @@ const HEADERS = {
 } as const
 
 export function answer(
-  body: string | Uint8Array | ReadableStream<Uint8Array> | null,
+  body: Answer['body'],
   type: string,
   status = 200,
   more: Record<string, string> = {},
-): Response {
-  return new Response(body as never, { status, headers: { ...HEADERS, 'content-type': type, ...more } })
+): Answer {
+  return { status, headers: { ...HEADERS, 'content-type': type, ...more }, body }
 }
 
-export function json(value: unknown, status = 200, more?: Record<string, string>): Response {
+export function json(value: unknown, status = 200, more?: Record<string, string>): Answer {
   return answer(JSON.stringify(value), 'application/json', status, more)
 }
 
@@ -40,6 +42,6 @@ export function refused(
   code: string,
   message: string,
   more?: Record<string, string>,
-): Response {
+): Answer {
   return json({ code, message }, status, more)
 }

@@ -4,7 +4,7 @@ import { now } from '../util/timers'
 import { History } from './history'
 
 /** Surveys take at most this part of the CPU time of their process. */
-const SHARE = 1 / 150
+const SHARE = 1 / 200
 /** A process that does next to nothing gives this part of a processor, */
 const LEAST_SHARE = 1 / 1_000
 /** and one that is there for the inspector alone this part. */
@@ -116,9 +116,9 @@ export class Survey {
   async #look(): Promise<void> {
     const [begin, used] = [now(), cpuMs()]
     const seen = new Map<string, Seen>()
-    let damaged = 0
+    const damaged = new Set<string>()
     this.isCut = false
-    for await (const page of this.#engine.glances(() => damaged++)) {
+    for await (const page of this.#engine.glances((streamId) => damaged.add(streamId))) {
       const room = MOST_STREAMS - seen.size
       this.isCut = page.length > room
       for (const status of this.isCut ? page.slice(0, room) : page) this.#note(seen, status)
@@ -127,7 +127,7 @@ export class Survey {
     if (!this.isCut) for (const id of this.#seen.keys()) if (!seen.has(id)) this.#lose(id)
     this.#seen = seen
     this.#list = Array.from(seen.values(), ({ status }) => status)
-    this.damaged = damaged
+    this.damaged = damaged.size
     // The survey costs no more than the time it took, nor than the CPU time of the whole process.
     const cost = Math.min(now() - begin, cpuMs() - used)
     // Rates need a second survey: it comes soon, whatever the first one cost.

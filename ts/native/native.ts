@@ -104,6 +104,8 @@ export type Operation =
   | 'inspect'
   /** { ...ListCursor, count } → { ids: string[], next: ListCursor | null }, see `pages.ts` */
   | 'list'
+  /** The same → { ids, found, next }, where `found` has for each what 'inspect' answers if brief */
+  | 'glances'
   /** { streamId } → bytes in the store's memory, about | null */
   | 'memory'
   /** {} → what the server says of itself (INFO) | null on memory */

@@ -122,6 +122,10 @@ pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Resu
             let args: ListArgs = parse(args)?;
             engine.request(request, target.list(args.from()?, args.count));
         }
+        "glances" => {
+            let args: ListArgs = parse(args)?;
+            engine.request(request, target.glances(args.from()?, args.count));
+        }
         "memory" => engine.request(request, target.memory(stream(args)?)),
         "info" => engine.request(request, target.info()),
         "credentials" => {
