@@ -40,18 +40,26 @@ async function work() {
   await ask('POST', `${subscription}/ack`, { wake_id, generation, acks, done: true }, token)
 }
 
-async function follow() {
-  await ask('PUT', `${base}/wakes`, [])
+/** Subscribes: what comes from now on is work. Where the wakes that follow begin. */
+async function subscribe() {
+  const wakes = await ask('PUT', `${base}/wakes`, [])
   await ask('PUT', subscription, { type: 'pull-wake', pattern: 'notes/**', wake_stream: 'wakes' })
-  for (let offset = 'now'; ; ) {
+  return wakes.headers.get('stream-next-offset')
+}
+
+/** @param {string | null} offset */
+async function follow(offset) {
+  for (;;) {
+    // The wakes that come meanwhile are behind the offset.
     await work()
     const wakes = await fetch(`${base}/wakes?offset=${offset}&live=long-poll`)
     offset = wakes.headers.get('stream-next-offset') ?? offset
   }
 }
 
-createServer(toNodeListener(handle)).listen(port, '127.0.0.1', () => {
+createServer(toNodeListener(handle)).listen(port, '127.0.0.1', async () => {
+  const offset = await subscribe()
   console.log(`listening on ${port}`)
   // It ends with the server.
-  follow().catch(() => {})
+  follow(offset).catch(() => {})
 })
