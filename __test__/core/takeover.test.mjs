@@ -286,7 +286,7 @@ describe('takeover, again and again [redis]', () => {
       execArgv: ['--expose-gc', '--max-semi-space-size=1'],
     })
     t.after(() => child.kill())
-    const { bytes } = await child.next('grown', 60_000)
+    const { bytes } = await child.next('grown', 120_000)
     const each = bytes / (20 * 200)
     t.diagnostic(`${Math.round(each)} bytes for each of them`)
     // The allocator's noise is half of that, and what used to be kept twice as much.

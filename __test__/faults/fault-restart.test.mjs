@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { readdir, stat, truncate } from 'node:fs/promises'
 import { join } from 'node:path'
+import { describe } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
   checkWritings,
@@ -31,46 +32,49 @@ const RESTARTS = [
   { name: 'without any data', aof: false, stop: ({ redis }) => redis.stop('SIGKILL') },
 ]
 
-for (const { name, aof, stop } of RESTARTS) {
-  test(`G1 G2 G3 G8: Redis is away for 3 s and comes back ${name}`, async (t) => {
-    const redis = await openRedis(t, { aof })
-    const engine = openEngine(t, { url: redis.url })
-    const remote = await openRemote(t, { url: redis.url })
-    remote.read(STREAMS, { each: 1, salt: 1, stay: null })
-    remote.read(STREAMS, { each: 1, salt: 2 })
-    const random = createRandom()
-    const steady = startReaders(engine, STREAMS, { each: 1, name: 'steady ', random, stay: null })
-    const local = startReaders(engine, STREAMS, { each: 1, name: 'local ', random })
-    const producers = await Promise.all(STREAMS.map((id) => engine.produce(id)))
-    const writings = producers.map((producer) => new Writing(producer, { random }).start())
-    const seen = () => [...steady.values()].flat().map(({ chunks }) => chunks)
-    const accepted = () => writings.map((writing) => writing.accepted)
-    await until(() => seen().every((chunks) => chunks > 50))
+// Each waits for Redis to have been away for a while, so they wait together.
+describe('G1 G2 G3 G8: restarts', { concurrency: true }, () => {
+  for (const { name, aof, stop } of RESTARTS) {
+    test(`Redis is away for 3 s and comes back ${name}`, async (t) => {
+      const redis = await openRedis(t, { aof })
+      const engine = openEngine(t, { url: redis.url })
+      const remote = await openRemote(t, { url: redis.url })
+      remote.read(STREAMS, { each: 1, salt: 1, stay: null })
+      remote.read(STREAMS, { each: 1, salt: 2 })
+      const random = createRandom()
+      const steady = startReaders(engine, STREAMS, { each: 1, name: 'steady ', random, stay: null })
+      const local = startReaders(engine, STREAMS, { each: 1, name: 'local ', random })
+      const producers = await Promise.all(STREAMS.map((id) => engine.produce(id)))
+      const writings = producers.map((producer) => new Writing(producer, { random }).start())
+      const seen = () => [...steady.values()].flat().map(({ chunks }) => chunks)
+      const accepted = () => writings.map((writing) => writing.accepted)
+      await until(() => seen().every((chunks) => chunks > 50))
 
-    await stop({ redis, writings })
-    const gone = performance.now()
-    await until(() => engine.state === 'degraded', { message: () => `degraded, not ${engine.state}` })
-    const before = { seen: seen(), accepted: accepted() }
-    await until(() => seen().every((chunks, index) => chunks >= (before.seen[index] ?? 0) + 50), {
-      timeout: AWAY_MS,
-      message: () => `local readers go on: ${before.seen} … ${seen()}`,
+      await stop({ redis, writings })
+      const gone = performance.now()
+      await until(() => engine.state === 'degraded', { message: () => `degraded, not ${engine.state}` })
+      const before = { seen: seen(), accepted: accepted() }
+      await until(() => seen().every((chunks, index) => chunks >= (before.seen[index] ?? 0) + 50), {
+        timeout: AWAY_MS,
+        message: () => `local readers go on: ${before.seen} … ${seen()}`,
+      })
+      assert.equal(engine.state, 'degraded')
+      assert.deepEqual(accepted(), before.accepted, 'nothing is acknowledged while Redis is away')
+      await until(() => performance.now() - gone >= AWAY_MS)
+      await redis.start()
+      await until(() => engine.state === 'ready', { message: () => `ready, not ${engine.states}` })
+      await until(() => accepted().every((chunks, index) => chunks > (before.accepted[index] ?? 0)))
+
+      await Promise.all(writings.map((writing) => writing.finish()))
+      const parts = await Promise.all([histories(steady, 15_000), histories(local, 15_000), remote.finish()])
+      t.diagnostic(
+        `states: ${engine.states.join(' ')}; chunks: ${writings.map(({ written }) => written.length)}`,
+      )
+      await checkWritings(engine, writings, ...parts)
+      assert.equal(engine.state, 'ready')
     })
-    assert.equal(engine.state, 'degraded')
-    assert.deepEqual(accepted(), before.accepted, 'nothing is acknowledged while Redis is away')
-    await until(() => performance.now() - gone >= AWAY_MS)
-    await redis.start()
-    await until(() => engine.state === 'ready', { message: () => `ready, not ${engine.states}` })
-    await until(() => accepted().every((chunks, index) => chunks > (before.accepted[index] ?? 0)))
-
-    await Promise.all(writings.map((writing) => writing.finish()))
-    const parts = await Promise.all([histories(steady, 15_000), histories(local, 15_000), remote.finish()])
-    t.diagnostic(
-      `states: ${engine.states.join(' ')}; chunks: ${writings.map(({ written }) => written.length)}`,
-    )
-    await checkWritings(engine, writings, ...parts)
-    assert.equal(engine.state, 'ready')
-  })
-}
+  }
+})
 
 /** Kills Redis and takes from its file what it had accepted in the last moments, as a crash of the machine would. */
 async function loseTheTail(/** @type {Scene} */ { redis, writings }) {

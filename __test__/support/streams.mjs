@@ -17,7 +17,8 @@ export function useEngines(store) {
   const keyPrefix = store.prefix()
   after(() => Promise.all(opened.map((engine) => engine.close())))
   return (options) => {
-    const engine = createEngine({ url: store.url, keyPrefix, ...options })
+    // What is due to a Redis that gets no processor is no behaviour of the engine's.
+    const engine = createEngine({ url: store.url, keyPrefix, commandTimeout: '20s', ...options })
     opened.push(engine)
     return engine
   }
