@@ -18,6 +18,20 @@ async function stream() {
 }
 
 describe('the protocol', () => {
+  test('G1 chunks that have gathered come as they were, whatever their lengths', async () => {
+    const { id, producer } = await stream()
+    const lengths = [...Array(40).keys(), ...Array.from({ length: 9 }, (_, n) => 508 + n), 1023, 1025, 5000]
+    const written = [...lengths, ...lengths.toReversed(), ...lengths].map((length, n) =>
+      // A character of two units lies across every place at which a text could be cut.
+      (n % 3 === 0 ? '🙂'.repeat(length) : `${n} `.padEnd(length, 'é')).slice(0, 2 * Math.floor(length / 2)),
+    )
+    for (const chunk of written) await producer.append(chunk)
+    await producer.complete()
+    const read = []
+    for await (const { data } of engine.subscribe(id)) read.push(data)
+    assert.deepEqual(read, written)
+  })
+
   test('yields every chunk once, then tells how it ended', async () => {
     const { id, producer } = await stream()
     const subscription = engine.subscribe(id)
