@@ -79,7 +79,7 @@ export class Chart {
     this.element = el(
       'section',
       { class: 'card chart' },
-      el('div', { class: 'head' }, el('h2', { text: title }), ...this.#nows),
+      el('div', { class: 'head' }, el('h2', { text: title }), el('div', { class: 'nows' }, ...this.#nows)),
       el('div', { class: 'canvas' }, this.#drawing, this.#top),
       el('div', { class: 'axis' }, this.#since, el('span', { text: 'now' })),
     )

@@ -73,7 +73,7 @@ export class EngineView {
     this.#known.append(
       el(
         'section',
-        { class: 'card', 'aria-label': 'Counters' },
+        { class: 'card counters', 'aria-label': 'Counters' },
         el('header', null, el('h2', { text: 'Counters of this process' })),
         scroller(
           'Counters of this process',
