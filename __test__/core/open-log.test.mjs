@@ -102,6 +102,38 @@ eachStore('a log', (store) => {
     )
   })
 
+  test('G1 what begins in one turn crosses together: each has its own chunks, its own answer, its own error', async () => {
+    const engine = open()
+    await engine.log('hers', { owner: 'ann' }).append(['hers'])
+    const other = await engine.log('other').append(['other'])
+    const bytes = new Uint8Array([0, 10, 13, 255])
+    const large = 'ä'.repeat(400_000)
+    const log = engine.log('turn')
+    const begun = [
+      log.append(['one', bytes, '', 'zwölf\n']),
+      engine.log('hers').append(['not']),
+      log.page(),
+      log.append([large]),
+      log.page({ from: String(other.next) }),
+      log.close({ producer: { id: 'p\n', epoch: 0, seq: 7 } }),
+      log.append([new Uint8Array(0)]),
+    ]
+    // The caller's bytes are its own again.
+    bytes.fill(7)
+    const done = await Promise.allSettled(begun)
+    assert.deepEqual(
+      done.map((each) => (each.status === 'fulfilled' ? 'done' : each.reason.code)),
+      ['done', 'ERR_FORBIDDEN', 'done', 'done', 'ERR_GAP', 'ERR_CONFLICT', 'done'],
+    )
+    const { chunks } = await log.page()
+    assert.deepEqual(
+      chunks.map(({ data }) => data),
+      ['one', new Uint8Array([0, 10, 13, 255]), '', 'zwölf\n', large].slice(0, chunks.length),
+    )
+    const [last] = (await log.page({ from: -1 })).chunks
+    assert.deepEqual([last?.seq, last?.data], [6, new Uint8Array(0)])
+  })
+
   test('a page never waits, and says where to go on and whether that is all', async () => {
     const log = open().log('pages')
     await assert.rejects(log.page(), { code: 'ERR_NOT_FOUND' })

@@ -82,7 +82,7 @@ pub fn reply(reply: Reply, larges: &mut Vec<Arc<Large>>) -> String {
             next: next.map(place),
         }),
         Reply::Log(written) => text(&logs::written(&written)),
-        Reply::Page(page) => text(&page.map(|page| logs::page(*page, larges))),
+        Reply::Page(mut page) => text(&page.as_deref_mut().map(|page| logs::page(page, larges))),
         Reply::Handed(handed) => text(&self::handed(handed, larges)),
         Reply::Groups(groups) => text(&groups),
         Reply::Memory(bytes) => text(&bytes),

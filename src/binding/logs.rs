@@ -1,95 +1,159 @@
 //! The answers about logs, as JSON.
 
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde::Serialize;
 use ulid::Ulid;
 
 use crate::{
     engine::{events::LogPage, large::Large},
     model::{
-        ending::Terminal,
+        ending::{Outcome, Terminal},
         frame::{Kind, Reference},
     },
-    store::logs::{LogOutcome, LogWritten},
+    store::logs::{LogConfig, LogHead, LogOutcome, LogWritten},
 };
 
 /// The outcome of a write: `LogAnswer` in `ts/native/native.ts`.
-pub fn written(LogWritten { outcome, head }: &LogWritten) -> Value {
-    let head = head.as_ref().map(|head| {
-        json!({
-            "generation": head.generation.to_string(),
-            "base": head.base,
-            "seq": head.seq,
-            "end": end(head.terminal.as_ref()),
-            "stop": head.stop,
-            "origins": head.origins.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        })
-    });
-    let (word, rest) = match outcome {
-        LogOutcome::Written { last, is_new } => ("written", json!({ "last": last, "isNew": is_new })),
-        LogOutcome::Exists => ("exists", json!({})),
-        LogOutcome::Duplicate { epoch, seq } => ("duplicate", json!({ "epoch": epoch, "seq": seq })),
-        LogOutcome::Missing => ("missing", json!({})),
-        LogOutcome::Other => ("other", json!({})),
-        LogOutcome::Conflict => ("conflict", json!({})),
-        LogOutcome::Closed => ("closed", json!({})),
-        LogOutcome::ContentType => ("contentType", json!({})),
-        LogOutcome::Stale { epoch } => ("stale", json!({ "epoch": epoch })),
-        LogOutcome::Begin => ("begin", json!({})),
-        LogOutcome::Skipped { expected } => ("skipped", json!({ "expected": expected })),
-        LogOutcome::Disorder => ("disorder", json!({})),
-        LogOutcome::Incomplete => ("incomplete", json!({})),
-        LogOutcome::Renewed => ("renewed", json!({})),
-        LogOutcome::Unsealed => ("unsealed", json!({})),
-        LogOutcome::Late => ("late", json!({})),
-        LogOutcome::Kept => ("kept", json!({})),
-        LogOutcome::Unstaged => ("unstaged", json!({})),
-        LogOutcome::NoSource => ("noSource", json!({})),
-        LogOutcome::SourceKept => ("sourceKept", json!({})),
-        LogOutcome::Crowded => ("crowded", json!({})),
-        LogOutcome::NoPlace => ("noPlace", json!({})),
-    };
-    let mut value = json!({ "outcome": word, "head": head });
-    if let (Value::Object(into), Value::Object(rest)) = (&mut value, rest) {
-        into.extend(rest);
-    }
-    value
+#[derive(Serialize, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct Written<'a> {
+    outcome: &'static str,
+    head: Option<Head<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    last: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    is_new: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    epoch: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seq: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    expected: Option<u64>,
 }
 
-/// A page: `LogPage` in `ts/native/native.ts`. Its data goes to `larges`.
-pub fn page(page: LogPage, larges: &mut Vec<Arc<Large>>) -> Value {
-    let tags: Vec<_> = page
-        .chunks
-        .iter()
+#[derive(Serialize)]
+struct Head<'a> {
+    generation: String,
+    base: u64,
+    seq: u64,
+    end: Option<Ended<'a>>,
+    stop: Option<&'a str>,
+    origins: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Ended<'a> {
+    outcome: Outcome,
+    reason: &'a str,
+}
+
+pub fn written(LogWritten { outcome, head }: &LogWritten) -> Written<'_> {
+    let of = |outcome| Written {
+        outcome,
+        head: head.as_ref().map(shown),
+        ..Written::default()
+    };
+    match *outcome {
+        LogOutcome::Written { last, is_new } => Written {
+            last: Some(last),
+            is_new: Some(is_new),
+            ..of("written")
+        },
+        LogOutcome::Duplicate { epoch, seq } => Written {
+            epoch: Some(epoch),
+            seq: Some(seq),
+            ..of("duplicate")
+        },
+        LogOutcome::Stale { epoch } => Written {
+            epoch: Some(epoch),
+            ..of("stale")
+        },
+        LogOutcome::Skipped { expected } => Written {
+            expected: Some(expected),
+            ..of("skipped")
+        },
+        LogOutcome::Exists => of("exists"),
+        LogOutcome::Missing => of("missing"),
+        LogOutcome::Other => of("other"),
+        LogOutcome::Conflict => of("conflict"),
+        LogOutcome::Closed => of("closed"),
+        LogOutcome::ContentType => of("contentType"),
+        LogOutcome::Begin => of("begin"),
+        LogOutcome::Disorder => of("disorder"),
+        LogOutcome::Incomplete => of("incomplete"),
+        LogOutcome::Renewed => of("renewed"),
+        LogOutcome::Unsealed => of("unsealed"),
+        LogOutcome::Late => of("late"),
+        LogOutcome::Kept => of("kept"),
+        LogOutcome::Unstaged => of("unstaged"),
+        LogOutcome::NoSource => of("noSource"),
+        LogOutcome::SourceKept => of("sourceKept"),
+        LogOutcome::Crowded => of("crowded"),
+        LogOutcome::NoPlace => of("noPlace"),
+    }
+}
+
+fn shown(head: &LogHead) -> Head<'_> {
+    Head {
+        generation: head.generation.to_string(),
+        base: head.base,
+        seq: head.seq,
+        end: head.terminal.as_ref().map(ended),
+        stop: head.stop.as_deref(),
+        origins: head.origins.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn ended(Terminal { outcome, reason }: &Terminal) -> Ended<'_> {
+    Ended {
+        outcome: *outcome,
+        reason,
+    }
+}
+
+/// A page: `Page` in `ts/native/native.ts`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Page<'a> {
+    generation: String,
+    base: u64,
+    after: u64,
+    tags: Vec<usize>,
+    large: Option<usize>,
+    is_last: bool,
+    end: Option<Ended<'a>>,
+    log: Option<&'a LogConfig>,
+}
+
+/// Its data, if there is any, goes to `larges`.
+pub fn page<'a>(page: &'a mut LogPage, larges: &mut Vec<Arc<Large>>) -> Page<'a> {
+    let tags = page.chunks.iter();
+    let tags = tags
         .map(|(length, is_text)| length << 1 | usize::from(*is_text))
         .collect();
-    let value = json!({
-        "generation": page.generation.to_string(),
-        "base": page.base,
-        "after": page.after,
-        "tags": tags,
-        "large": larges.len(),
-        "isLast": page.is_last,
-        "end": end(page.terminal.as_ref()),
-        "log": page.log,
-    });
-    larges.push(Arc::new(Large {
-        reference: Reference {
-            id: Ulid::nil(),
-            ordinal: 0,
-            kind: Kind::Bytes,
-            length: page.data.len(),
-        },
-        data: Bytes::from(page.data),
-    }));
-    value
-}
-
-fn end(terminal: Option<&Terminal>) -> Value {
-    terminal.map_or(
-        Value::Null,
-        |Terminal { outcome, reason }| json!({ "outcome": outcome, "reason": reason }),
-    )
+    let data = Bytes::from(mem::take(&mut page.data));
+    let large = (!data.is_empty()).then_some(larges.len());
+    if large.is_some() {
+        larges.push(Arc::new(Large {
+            reference: Reference {
+                id: Ulid::nil(),
+                ordinal: 0,
+                kind: Kind::Bytes,
+                length: data.len(),
+            },
+            data,
+        }));
+    }
+    Page {
+        generation: page.generation.to_string(),
+        base: page.base,
+        after: page.after,
+        tags,
+        large,
+        is_last: page.is_last,
+        end: page.terminal.as_ref().map(ended),
+        log: page.log.as_ref(),
+    }
 }

@@ -132,17 +132,16 @@ pub fn write(
     Ok(())
 }
 
-/// Appends to a log; the answer is a record with this request number.
+/// Begins the appends to logs, and the pages, of one turn of the event loop.
 #[napi(catch_unwind)]
-pub fn append(
+pub fn begin(
     engine_handle: u32,
-    request: u32,
+    words: Uint32ArraySlice<'_>,
     args: String,
-    tags: Uint32ArraySlice<'_>,
     arena: Uint8ArraySlice<'_>,
 ) -> Result<()> {
     let open = engine(engine_handle)?;
-    calls::append(&open.engine, request, &args, &tags, &arena).map_err(|error| thrown(&error))
+    calls::begin(&open.engine, &words, &args, &arena).map_err(|error| thrown(&error))
 }
 
 /// The cost of a producer's queue.

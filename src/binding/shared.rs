@@ -18,6 +18,8 @@ shared! {
     WORDS = 4096;
     HEADER = 2;
 
+    PAGE = 0;
+
     MORE = 1;
     BYTES = 2;
     IDLE = 4;

@@ -31,11 +31,13 @@ mod upkeep;
 
 use std::{
     future::Future,
+    panic::AssertUnwindSafe,
+    pin::Pin,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
-use futures_util::future::join_all;
+use futures_util::{FutureExt as _, future::join_all};
 
 use context::Context;
 use events::{Event, Reply};
@@ -47,7 +49,7 @@ use metrics::{
 use outbox::{Outbox, Ready};
 use read::{acks, hubs};
 use registry::Registry;
-use runtime::internal;
+use runtime::panicked;
 use sink::{Pulled, Sink, Waits};
 
 use crate::{
@@ -60,6 +62,9 @@ use crate::{
         ulids::next_ulid,
     },
 };
+
+/// What a request runs.
+pub type Operation = Pin<Box<dyn Future<Output = Result<Reply>> + Send>>;
 
 /// An engine. Cloning shares it.
 #[derive(Clone)]
@@ -118,6 +123,16 @@ impl Engine {
         });
     }
 
+    /// Runs operations of one turn of the host, as [`request`](Self::request) does: the engine's thread is woken once for all of them.
+    pub fn requests(&self, begun: Vec<(u32, Operation)>) {
+        let engine = self.clone();
+        self.context.spawn(async move {
+            for (request, operation) in begun {
+                engine.request(request, operation);
+            }
+        });
+    }
+
     /// Runs an operation that sends its own answer when it succeeds.
     fn run<F>(&self, request: u32, operation: F)
     where
@@ -125,10 +140,9 @@ impl Engine {
     {
         let context = Arc::clone(&self.context);
         self.context.spawn(async move {
-            // In a task of its own, so that a panic is an answer too.
-            let outcome = context.runtime.spawn(operation).await;
-            let outcome = outcome.unwrap_or_else(|error| Err(internal(&error)));
-            if let Err(error) = outcome {
+            // A panic is an answer too. What it leaves behind is shared by all operations, and guarded as it is.
+            let outcome = AssertUnwindSafe(operation).catch_unwind().await;
+            if let Err(error) = outcome.unwrap_or_else(|panic| Err(panicked(&*panic))) {
                 context.outbox.push(Event::Reply(request, Err(error)));
             }
         });

@@ -1,6 +1,6 @@
 //! The one thread that everything asynchronous runs on.
 
-use std::{sync::OnceLock, thread};
+use std::{any::Any, sync::OnceLock, thread};
 
 use tokio::runtime::{Builder, Handle};
 
@@ -32,6 +32,15 @@ fn start() -> std::io::Result<Handle> {
         .name("tidemark".into())
         .spawn(move || runtime.block_on(std::future::pending::<()>()))?;
     Ok(handle)
+}
+
+/// The error for an operation that has panicked with this.
+pub(super) fn panicked(panic: &(dyn Any + Send)) -> Error {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    Error::Internal {
+        reason: format!("a panic: {}", text.unwrap_or("without a text")),
+    }
 }
 
 /// The error for a task that has panicked.

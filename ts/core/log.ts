@@ -22,7 +22,7 @@ import { Subscription } from './subscription'
 /** @internal A page, with the origins of its log if that is a fork: see {@link api.LogFork}. */
 export type LookedAt = api.LogPage & { readonly origins: readonly string[] }
 
-const NOTHING: Payload = { tags: new Uint32Array(0), arena: new Uint8Array(1) }
+const NOTHING: Payload = { tags: [], data: new Uint8Array(0) }
 
 export class Log implements api.Log {
   readonly #bridge: Bridge
@@ -108,13 +108,13 @@ export class Log implements api.Log {
       if (answer.outcome === 'written') this.#bridge.grew(streamId)
       return answer
     }
-    return this.#bridge.append(whole, payload, receive, from)
+    return this.#bridge.soon(whole, payload, receive, from)
   }
 
   /** @internal A page; null when there is no such stream. */
   look(options?: api.LogPageOptions, from?: Origin): Promise<LookedAt | null> {
     const receive = (page: Page | null) => page && paged(this.#bridge, page)
-    return this.#bridge.soon('page', pageArgs(this.#args, options), receive, from)
+    return this.#bridge.soon(pageArgs(this.#args, options), null, receive, from)
   }
 
   /** @internal The chunks that exist by now, without waiting for others; none when there is no such stream. */
@@ -248,13 +248,18 @@ function gone({ streamId, message }: TidemarkError): TidemarkError {
 
 function paged({ native }: Bridge, page: Page): LookedAt {
   const { generation, after, end, log } = page
-  const data = unpacked(native, page.large as Parcel) as Uint8Array
+  const data = page.large === null ? NOTHING.data : (unpacked(native, page.large as Parcel) as Uint8Array)
+  const text = Buffer.from(data.buffer, data.byteOffset, data.byteLength)
   let at = 0
   const chunks = page.tags.map((tag, index) => {
-    const bytes = data.subarray(at, at + (tag >>> 1))
+    const start = at
     at += tag >>> 1
     const isText = (tag & 1) === 1
-    return new Chunk(generation, after + 1 + index, isText ? Buffer.from(bytes).toString() : bytes)
+    return new Chunk(
+      generation,
+      after + 1 + index,
+      isText ? text.toString('utf8', start, at) : data.subarray(start, at),
+    )
   })
   return {
     chunks,

@@ -54,7 +54,7 @@ export class Bridge {
   readonly handle: number
   readonly keepAlive = new KeepAlive()
   readonly writes: Writes
-  readonly gathered = new Gathered()
+  readonly gathered: Gathered
   readonly producers = new Map<number, ProducerReceiver>()
   readonly receivers = new Map<number, Receiver>()
   /** Told of each stream that this engine has appended to: of logs at once, of a producer's at its end. */
@@ -87,6 +87,7 @@ export class Bridge {
       throw fromThrown(thrown)
     }
     this.writes = new Writes(native, this.handle, this.keepAlive)
+    this.gathered = new Gathered(native, this.handle)
   }
 
   grew(streamId: string): void {
@@ -114,58 +115,51 @@ export class Bridge {
     return this.#call(operation, args, receive, refused, from, holds)
   }
 
-  /** {@link request} of an operation that begins with others, at the end of this turn of the event loop. */
+  /** An append to a log, or a page if there is no payload, which begins with others at the end of this turn of the event loop. */
   soon<T>(
-    operation: abi.Operation,
     args: object,
+    payload: Payload | null,
     receive: (answer: never) => T,
     from = origin(this.soon),
   ): Promise<T> {
     if (this.closing) return Promise.reject(closedError(from))
-    return this.#call(operation, args, receive, rethrow, from, true, true)
-  }
-
-  /** {@link soon} of an append, whose chunks do not cross as JSON. */
-  append<T>(
-    args: object,
-    { tags, arena }: Payload,
-    receive: (answer: never) => T,
-    from = origin(this.append),
-  ): Promise<T> {
-    if (this.closing) return Promise.reject(closedError(from))
-    const begin = (request: number) =>
-      this.native.append(this.handle, request, JSON.stringify(args), tags, arena)
-    return this.#call(begin, args, receive, rethrow, from, true, true)
+    const call = { ...deferred<T>(), args, from, holds: true, receive, refused: rethrow } as Call
+    const request = this.#enter(call)
+    this.gathered.add({ request, args, payload, lost: (error) => this.#lost(request, error) })
+    return call.promise as Promise<T>
   }
 
   #call<T>(
-    operation: abi.Operation | ((request: number) => void),
+    operation: abi.Operation,
     args: object,
     receive: (answer: never) => T,
     refused: (error: Error) => T,
     from: Origin,
     holds = true,
-    isSoon = false,
   ): Promise<T> {
-    const { promise, resolve, reject } = deferred<T>()
-    const call = { promise, resolve, reject, args, from, holds, receive, refused } as Call
+    const call = { ...deferred<T>(), args, from, holds, receive, refused } as Call
+    const request = this.#enter(call)
+    this.cross()
+    try {
+      this.native.call(this.handle, request, operation, JSON.stringify(args))
+    } catch (thrown) {
+      this.#lost(request, fromThrown(thrown, from))
+    }
+    return call.promise as Promise<T>
+  }
+
+  /** Numbers a call that waits for its answer. */
+  #enter(call: Call): number {
     const request = this.#nextRequest()
     this.#calls.set(request, call)
-    if (holds) this.keepAlive.hold()
-    const begin = () => {
-      try {
-        if (typeof operation === 'function') operation(request)
-        else this.native.call(this.handle, request, operation, JSON.stringify(args))
-      } catch (thrown) {
-        if (this.#calls.delete(request)) this.#refuse(call, fromThrown(thrown, from))
-      }
-    }
-    if (isSoon) this.gathered.add(begin)
-    else {
-      this.cross()
-      begin()
-    }
-    return promise
+    if (call.holds) this.keepAlive.hold()
+    return request
+  }
+
+  /** A call did not cross. */
+  #lost(request: number, error: Error): void {
+    const call = this.#calls.get(request)
+    if (call !== undefined && this.#calls.delete(request)) this.#refuse(call, error)
   }
 
   /** Before anything begins that has to come after what is written and begun by now. */

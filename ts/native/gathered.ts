@@ -1,23 +1,72 @@
+import { fromThrown } from '../errors/errors'
+import type { Payload } from '../options/log-options'
 import { setImmediate } from '../util/timers'
+import { type Native, PAGE } from './native'
+
+/** With more bytes than this they begin at once. */
+const MOST_BYTES = 64 * 1024
+const NOTHING = new Uint8Array(1)
+
+/** A page, or an append with its chunks. */
+export interface Begun {
+  readonly request: number
+  readonly args: object
+  readonly payload: Payload | null
+  /** It did not cross. */
+  lost(error: Error): void
+}
 
 /**
  * Operations that begin together. A server begins many in a turn of the event loop, and each that begins by itself wakes the engine's thread,
  * which then takes the processor from this one.
  */
 export class Gathered {
-  #begins: (() => void)[] = []
+  readonly #native: Native
+  readonly #engine: number
+  #begun: Begun[] = []
+  #bytes = 0
 
-  add(begin: () => void): void {
-    if (this.#begins.push(begin) === 1) setImmediate(this.#turn)
+  constructor(native: Native, engine: number) {
+    this.#native = native
+    this.#engine = engine
+  }
+
+  add(one: Begun): void {
+    if (this.#begun.push(one) === 1) setImmediate(this.#turn)
+    this.#bytes += one.payload?.data.byteLength ?? 0
+    if (this.#bytes > MOST_BYTES) this.cross()
   }
 
   /** Begins them now: before whatever has to come after them. */
   cross(): void {
-    if (this.#begins.length === 0) return
-    const begins = this.#begins
-    this.#begins = []
-    for (const begin of begins) begin()
+    if (this.#begun.length === 0) return
+    const begun = this.#begun
+    this.#begun = []
+    this.#bytes = 0
+    const words: number[] = []
+    const parts: Uint8Array[] = []
+    for (const { request, payload } of begun) {
+      words.push(request, payload === null ? PAGE : payload.tags.length + 1)
+      if (payload === null || payload.tags.length === 0) continue
+      for (const tag of payload.tags) words.push(tag)
+      parts.push(payload.data)
+    }
+    // JSON has no line breaks of its own.
+    const args = begun.map((one) => JSON.stringify(one.args)).join('\n')
+    try {
+      this.#native.begin(this.#engine, new Uint32Array(words), args, joined(parts))
+    } catch (thrown) {
+      const error = fromThrown(thrown)
+      for (const one of begun) one.lost(error)
+    }
   }
 
   readonly #turn = (): void => this.cross()
+}
+
+/** All parts in one array, which is not empty. */
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const [first = NOTHING] = parts
+  const whole = parts.length > 1 ? Buffer.concat(parts) : first
+  return whole.byteLength > 0 ? whole : NOTHING
 }

@@ -19,10 +19,12 @@ export interface Native {
    */
   write(engine: number, words: Uint32Array, chunks: number, arena: Uint8Array): void
   /**
-   * Appends to a log, creates or closes it; the answer is a REPLY record with this request number, a {@link LogAnswer}. `args` is an
-   * {@link AppendArgs}, `tags` holds `length << 1 | isText` of each chunk, `arena` the payloads one after the other.
+   * Begins the pages and the appends to logs of a turn; the answer of each is a REPLY record with its request number. `args` has a line for
+   * each. `words` holds of a page, whose arguments are a {@link PageArgs} and whose answer is a {@link Page} or null: request, {@link PAGE};
+   * of an append, with {@link AppendArgs} and a {@link LogAnswer}: request, number of chunks + 1, and `length << 1 | isText` of each chunk.
+   * `arena` has the chunks of all appends one after the other.
    */
-  append(engine: number, request: number, args: string, tags: Uint32Array, arena: Uint8Array): void
+  begin(engine: number, words: Uint32Array, args: string, arena: Uint8Array): void
   /**
    * The cost of a producer's queue: the bytes of its chunks, {@link CHUNK_COST} for each of them, and {@link ACK_COST} for
    * those that `wantsAck`.
@@ -118,8 +120,6 @@ export type Operation =
   | 'count'
   /** SweepArgs → Swept[], one for each stream */
   | 'sweep'
-  /** PageArgs → Page | null, when there is no such stream */
-  | 'page'
   /** { key, expected: version, value: string | null, due, keepMs, isNews } → Reminded */
   | 'remind'
   /** { keys } → Recalled */
@@ -241,8 +241,8 @@ export interface Page {
   after: number
   /** `length << 1 | isText` of each. */
   tags: number[]
-  /** The number of a parcel with all of them, which the bridge replaces by it. */
-  large: number | Parcel
+  /** The number of a parcel with all of them, which the bridge replaces by it; null if there are none. */
+  large: number | Parcel | null
   isLast: boolean
   end: End | null
   log: LogConfig | null
@@ -291,6 +291,9 @@ export const WORDS = 4096
 export const HEADER = 2
 
 /** Flags of a drain. */
+/** {@link Native.begin}: a page. */
+export const PAGE = 0
+
 /** Not everything fitted: drain again. */
 export const MORE = 1
 /** There are byte chunks: call `takeBytes`. */

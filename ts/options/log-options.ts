@@ -82,8 +82,10 @@ export function logArgs(id: unknown, given: unknown, config: Config): LogArgs {
 
 /** The chunks of an append, in the form in which they cross. */
 export interface Payload {
-  tags: Uint32Array
-  arena: Uint8Array
+  /** `length << 1 | isText` of each. */
+  tags: readonly number[]
+  /** All of them, one after the other. */
+  data: Uint8Array
 }
 
 export function appendArgs(log: LogArgs, given: unknown): AppendArgs {
@@ -148,15 +150,13 @@ export function payload(given: unknown, field: string): Payload {
       `must be at most ${MOST_TOGETHER} bytes together (1 MiB), or one chunk of at most ${MAX_CHUNK_BYTES} (32 MiB), got ${total}`,
     )
   }
-  const tags = new Uint32Array(parts.length)
-  const arena = new Uint8Array(Math.max(1, total))
-  let at = 0
-  for (const [index, part] of parts.entries()) {
-    tags[index] = (part.byteLength << 1) | (typeof chunks[index] === 'string' ? 1 : 0)
-    arena.set(part, at)
-    at += part.byteLength
-  }
-  return { tags, arena }
+  const tags = parts.map(
+    (part, index) => (part.byteLength << 1) | (typeof chunks[index] === 'string' ? 1 : 0),
+  )
+  const [first] = parts
+  // A copy, since the caller may change its bytes; those of a text are nobody else's.
+  const isOwn = first !== undefined && parts.length === 1 && typeof chunks[0] === 'string'
+  return { tags, data: isOwn ? first : Buffer.concat(parts, total) }
 }
 
 export function pageArgs(log: LogArgs, given: unknown): PageArgs {

@@ -1,16 +1,18 @@
 //! Logs.
 
-use std::time::Duration;
+use std::{future::ready, time::Duration};
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use serde::Deserialize;
 use ulid::Ulid;
 
 use super::args::{parse, position};
 use crate::{
     Error, Result, StreamId,
+    binding::shared::PAGE,
     engine::{
-        Engine,
+        Engine, Operation,
         logs::{LogAppend, LogFork, LogOpen},
     },
     model::frame::Kind,
@@ -83,40 +85,62 @@ struct PageArgs {
     owner: Option<String>,
 }
 
-/// Starts an operation. Returns whether it is one of these.
-pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Result<bool> {
-    match operation {
-        "page" => {
-            let args: PageArgs = parse(args)?;
-            let stream = StreamId::new(&args.stream_id)?;
-            let limits = (args.max_bytes, args.limit);
-            engine.request(
-                request,
-                engine
-                    .clone()
-                    .page(stream, position(&args.from)?, limits, args.owner),
-            );
-        }
-        _ => return Ok(false),
+/// Begins the appends and pages of one turn: `begin` in `ts/native/native.ts` says how they are given.
+pub fn begin(engine: &Engine, words: &[u32], args: &str, arena: &[u8]) -> Result<()> {
+    let (mut words, mut data) = (words, arena);
+    let mut begun = Vec::new();
+    for args in args.lines() {
+        let [request, kind, rest @ ..] = words else {
+            return Err(beyond());
+        };
+        words = rest;
+        let operation = if *kind == PAGE {
+            page(engine, args)
+        } else {
+            let (tags, rest) = words.split_at_checked((*kind - 1) as usize).ok_or_else(beyond)?;
+            words = rest;
+            append(engine, args, chunks(tags, &mut data)?)
+        };
+        // What is wrong with one of them is its own answer.
+        begun.push((
+            *request,
+            operation.unwrap_or_else(|error| ready(Err(error)).boxed()),
+        ));
     }
-    Ok(true)
+    engine.requests(begun);
+    Ok(())
 }
 
-/// Appends to a log, whose chunks are one after the other in the arena.
-pub fn append(engine: &Engine, request: u32, args: &str, tags: &[u32], arena: &[u8]) -> Result<()> {
-    let args: AppendArgs = parse(args)?;
-    let mut at = 0;
-    let mut chunks = Vec::with_capacity(tags.len());
-    for tag in tags {
-        let length = (*tag >> 1) as usize;
-        let data = arena.get(at..at + length).ok_or_else(|| Error::Internal {
-            reason: "an append beyond its arena".into(),
-        })?;
-        at += length;
+fn beyond() -> Error {
+    Error::Internal {
+        reason: "an operation beyond its words".into(),
+    }
+}
+
+/// Takes the chunks of an append from the beginning of the arena.
+fn chunks(tags: &[u32], arena: &mut &[u8]) -> Result<Vec<(Kind, Bytes)>> {
+    let take = |tag: &u32| {
+        let (data, rest) = arena.split_at_checked((*tag >> 1) as usize).ok_or_else(beyond)?;
+        *arena = rest;
         let is_text = *tag & 1 != 0 && std::str::from_utf8(data).is_ok();
         let kind = if is_text { Kind::Text } else { Kind::Bytes };
-        chunks.push((kind, Bytes::copy_from_slice(data)));
-    }
+        Ok((kind, Bytes::copy_from_slice(data)))
+    };
+    tags.iter().map(take).collect()
+}
+
+fn page(engine: &Engine, args: &str) -> Result<Operation> {
+    let args: PageArgs = parse(args)?;
+    let stream = StreamId::new(&args.stream_id)?;
+    let limits = (args.max_bytes, args.limit);
+    let page = engine
+        .clone()
+        .page(stream, position(&args.from)?, limits, args.owner);
+    Ok(page.boxed())
+}
+
+fn append(engine: &Engine, args: &str, chunks: Vec<(Kind, Bytes)>) -> Result<Operation> {
+    let args: AppendArgs = parse(args)?;
     let generation = args.generation.as_deref().map(generation).transpose()?;
     let append = LogAppend {
         create: args.create.map(|create| LogOpen {
@@ -147,11 +171,11 @@ pub fn append(engine: &Engine, request: u32, args: &str, tags: &[u32], arena: &[
         is_patient: args.is_patient,
     };
     let stream = StreamId::new(&args.stream_id)?;
-    match args.fork {
-        Some(fork) => engine.request(request, engine.clone().fork(stream, fork.fork()?, append)),
-        None => engine.request(request, engine.clone().log(stream, append)),
-    }
-    Ok(())
+    let engine = engine.clone();
+    Ok(match args.fork {
+        Some(fork) => engine.fork(stream, fork.fork()?, append).boxed(),
+        None => engine.log(stream, append).boxed(),
+    })
 }
 
 fn generation(text: &str) -> Result<Ulid> {

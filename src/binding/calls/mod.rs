@@ -9,7 +9,7 @@ mod read;
 mod reminders;
 
 pub use groups::consume;
-pub use logs::append;
+pub use logs::begin;
 pub use read::subscribe;
 
 use crate::{Error, Result, engine::Engine};
@@ -20,7 +20,6 @@ pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Resu
         produce::start,
         read::start,
         groups::start,
-        logs::start,
         reminders::start,
         admin::start,
     ] {

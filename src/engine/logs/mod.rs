@@ -33,8 +33,12 @@ impl Engine {
         }
         let is_close = append.close;
         let line = self.registry.lines.of(&stream);
-        let mut written = line.write(&self.context, &stream, append.clone()).await?;
-        if written.outcome == LogOutcome::Kept && !forking::is_kept(&self.context, &stream).await? {
+        // Only who creates a log is told that its name is kept.
+        let again = append.create.is_some().then(|| append.clone());
+        let mut written = line.write(&self.context, &stream, append).await?;
+        if let Some(append) = again.filter(|_| written.outcome == LogOutcome::Kept)
+            && !forking::is_kept(&self.context, &stream).await?
+        {
             written = line.write(&self.context, &stream, append).await?;
         }
         self.settle(&line, &stream, &written, is_close);
