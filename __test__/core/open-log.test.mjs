@@ -134,6 +134,19 @@ eachStore('a log', (store) => {
     assert.deepEqual([last?.seq, last?.data], [6, new Uint8Array(0)])
   })
 
+  test('what is called later comes later, however much begins before it', async () => {
+    const engine = open()
+    for (let round = 0; round < 20; round++) {
+      const log = engine.log(`deleted ${round}`)
+      await log.append(['first'])
+      const begun = Array.from({ length: 40 }, (_, index) => engine.log(`many ${index}`).append(['x']))
+      begun.push(log.append(['last']))
+      const isGone = await log.delete()
+      await Promise.all(begun)
+      assert.deepEqual([isGone, await engine.status(log.streamId)], [true, null])
+    }
+  })
+
   test('a page never waits, and says where to go on and whether that is all', async () => {
     const log = open().log('pages')
     await assert.rejects(log.page(), { code: 'ERR_NOT_FOUND' })

@@ -58,6 +58,29 @@ eachStore('durable streams on node:http', (store) => {
     assert.deepEqual([appended.status, await appended.text()], [204, ''])
   })
 
+  test('G7 HEAD leaves no body behind that somebody would have to read', async (t) => {
+    const engine = open()
+    await engine.log('followed').append(['x'])
+    const server = createServer(
+      PATIENT,
+      toNodeListener((request) => engine.respond(request, 'followed')),
+    )
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    t.after(() => server.close())
+    const { port } = /** @type {import('node:net').AddressInfo} */ (server.address())
+    const url = `http://127.0.0.1:${port}/`
+    const left = new AbortController()
+    assert.equal((await fetch(url, { signal: left.signal })).status, 200)
+    await until(() => engine.metrics().readers === 1, LONG)
+    for (let count = 0; count < 3; count++) {
+      const head = await fetch(url, { method: 'HEAD' })
+      assert.deepEqual([head.status, await head.text()], [200, ''])
+    }
+    await until(() => engine.metrics().readers === 1, LONG)
+    left.abort()
+    await until(() => engine.metrics().readers === 0, LONG)
+  })
+
   test('a request whose address cannot be read is answered with 400, and asks nobody', async (t) => {
     let asked = 0
     const { port } = await serve(t, { engine: open(), authorize: () => ++asked > 0 })

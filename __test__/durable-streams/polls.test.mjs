@@ -26,6 +26,7 @@ function stream(engine) {
   const send = (query = '', init = {}) =>
     handle(new Request(`http://localhost/v1/stream/${id}${query}`, init))
   return {
+    id,
     send,
     asked: () => asked,
     append: (/** @type {string} */ body, headers = {}) =>
@@ -107,6 +108,42 @@ eachStore('polls', (store) => {
     assert.equal((await polled).text, 'hers')
   })
 
+  test('an answer that says it is up to date has all there is, however much arrives at once', async () => {
+    const engine = open()
+    const { send, append, poll } = stream(engine)
+    const json = { 'Content-Type': 'application/json' }
+    const made = await send('', { method: 'PUT', headers: json })
+    let at = String(made.headers.get('stream-next-offset'))
+    const numbers = Array.from({ length: 10_000 }, (_, index) => index)
+    const first = poll(at)
+    await waiting(engine)
+    await append(JSON.stringify(numbers), json)
+    const got = []
+    for (let answer = await first; ; answer = await poll(at)) {
+      got.push(...JSON.parse(answer.text))
+      at = answer.next
+      if (answer.upToDate === 'true') break
+    }
+    assert.deepEqual(got, numbers)
+  })
+
+  test('who comes with an offset beyond the end keeps nobody else from waiting', async () => {
+    const engine = open()
+    const { send, append, poll } = stream(engine)
+    const made = await send('', { method: 'PUT', headers: TEXT })
+    const at = String(made.headers.get('stream-next-offset'))
+    const beyond = at.replace(/\d+$/, (seq) => String(Number(seq) + 1000).padStart(seq.length, '0'))
+    const left = new AbortController()
+    const astray = send(`?offset=${beyond}&live=long-poll`, { signal: left.signal })
+    await waiting(engine)
+    const polled = poll(at)
+    await until(() => engine.metrics().readers === 2, LONG)
+    await append('here')
+    assert.equal((await polled).text, 'here')
+    left.abort()
+    assert.equal(await (await astray).text(), '')
+  })
+
   test('polls of a stream that is deleted end, and those after them', async () => {
     const engine = open()
     const { send, poll } = stream(engine)
@@ -122,6 +159,24 @@ eachStore('polls', (store) => {
   })
 
   if (store.kind === 'redis') {
+    test('G1 a poll shows nothing of a producer that is in no store yet', async (t) => {
+      const engine = open({ commandTimeout: 500 })
+      const { id, poll } = stream(engine)
+      const producer = await engine.produce(id)
+      await producer.append('one ')
+      const { next } = await poll('-1')
+      const polled = poll(next)
+      await waiting(engine)
+      t.after(() => store.redis.resume())
+      store.redis.pause()
+      producer.write('two ')
+      const { status, text } = await deadline(polled, 20_000, 'an answer')
+      assert.deepEqual([status, /two/.test(text)], [503, false])
+      store.redis.resume()
+      await producer.complete()
+      assert.equal((await poll(next)).text, 'two ')
+    })
+
     test('G9 polls that are up to date ask Redis for nothing', async () => {
       const engine = open()
       const { send, append, asked, poll } = stream(engine)

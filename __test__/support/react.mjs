@@ -1,7 +1,7 @@
 // The releases of React that the hooks are for, and pages that are bundled with them.
 
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
@@ -14,13 +14,21 @@ const folder = join(root, '.cache', 'react-18')
 export function reactPackages(/** @type {18 | 19} */ version) {
   if (version === 19) return join(root, 'node_modules')
   const modules = join(folder, 'node_modules')
-  if (existsSync(join(modules, 'react-dom'))) return modules
-  mkdirSync(folder, { recursive: true })
-  writeFileSync(join(folder, 'package.json'), '{ "private": true }\n')
+  if (existsSync(modules)) return modules
+  // Other test files look for them at the same time: they appear as a whole.
+  const own = `${folder}-${process.pid}`
+  mkdirSync(own, { recursive: true })
+  writeFileSync(join(own, 'package.json'), '{ "private": true }\n')
   const packages = ['react@18.3.1', 'react-dom@18.3.1']
   const flags = ['--no-audit', '--no-fund', '--no-save', '--loglevel=error']
-  spawnSync('npm', ['install', '--prefix', folder, ...flags, ...packages])
-  return existsSync(join(modules, 'react-dom')) ? modules : undefined
+  const { status } = spawnSync('npm', ['install', '--prefix', own, ...flags, ...packages])
+  try {
+    if (status === 0) renameSync(own, folder)
+  } catch {
+    // Another file was quicker.
+  }
+  rmSync(own, { recursive: true, force: true })
+  return existsSync(modules) ? modules : undefined
 }
 
 /**

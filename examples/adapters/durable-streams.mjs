@@ -40,7 +40,7 @@ async function work() {
   await ask('POST', `${subscription}/ack`, { wake_id, generation, acks, done: true }, token)
 }
 
-/** Subscribes: what comes from now on is work. Where the wakes that follow begin. */
+/** Subscribes: what comes from now on is work. @returns the offset at which the wakes that follow begin */
 async function subscribe() {
   const wakes = await ask('PUT', `${base}/wakes`, [])
   await ask('PUT', subscription, { type: 'pull-wake', pattern: 'notes/**', wake_stream: 'wakes' })

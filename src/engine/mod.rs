@@ -116,21 +116,26 @@ impl Engine {
     where
         F: Future<Output = Result<Reply>> + Send + 'static,
     {
-        let outbox = Arc::clone(&self.context.outbox);
-        self.run(request, async move {
-            outbox.push(Event::Reply(request, Ok(operation.await?)));
-            Ok(())
-        });
+        self.context.spawn(self.answered(request, operation));
     }
 
-    /// Runs operations of one turn of the host, as [`request`](Self::request) does: the engine's thread is woken once for all of them.
+    /// The same for operations of one turn of the host: the engine's thread is woken once for all of them, and begins them in their order,
+    /// before what is requested later.
     pub fn requests(&self, begun: Vec<(u32, Operation)>) {
-        let engine = self.clone();
-        self.context.spawn(async move {
-            for (request, operation) in begun {
-                engine.request(request, operation);
-            }
-        });
+        let answered = begun.into_iter();
+        let answered = answered.map(|(request, operation)| self.answered(request, operation));
+        self.context.spawn(join_all(answered));
+    }
+
+    fn answered<F>(&self, request: u32, operation: F) -> impl Future<Output = ()> + use<F>
+    where
+        F: Future<Output = Result<Reply>>,
+    {
+        let outbox = Arc::clone(&self.context.outbox);
+        self.guarded(request, async move {
+            outbox.push(Event::Reply(request, Ok(operation.await?)));
+            Ok(())
+        })
     }
 
     /// Runs an operation that sends its own answer when it succeeds.
@@ -138,14 +143,21 @@ impl Engine {
     where
         F: Future<Output = Result<()>> + Send + 'static,
     {
-        let context = Arc::clone(&self.context);
-        self.context.spawn(async move {
-            // A panic is an answer too. What it leaves behind is shared by all operations, and guarded as it is.
+        self.context.spawn(self.guarded(request, operation));
+    }
+
+    /// An operation whose error is its answer, and a panic too: locks that it leaves poisoned are opened by whoever comes next.
+    fn guarded<F>(&self, request: u32, operation: F) -> impl Future<Output = ()> + use<F>
+    where
+        F: Future<Output = Result<()>>,
+    {
+        let outbox = Arc::clone(&self.context.outbox);
+        async move {
             let outcome = AssertUnwindSafe(operation).catch_unwind().await;
             if let Err(error) = outcome.unwrap_or_else(|panic| Err(panicked(&*panic))) {
-                context.outbox.push(Event::Reply(request, Err(error)));
+                outbox.push(Event::Reply(request, Err(error)));
             }
-        });
+        }
     }
 
     /// Connects early.

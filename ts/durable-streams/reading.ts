@@ -107,7 +107,7 @@ async function poll(
   if (room === undefined) {
     const page = await found(log, waiting.look(log, from))
     if (page.chunks.length > 0 || page.closed) return polled(page, cursor)
-    room = waiting.room(log, page)
+    room = await waiting.room(log, page)
     at = page.next
   }
   const page = await room.growth(at, asked, longPollMs)

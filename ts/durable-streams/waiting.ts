@@ -5,12 +5,18 @@ import type { Log, LookedAt } from '../core/log'
 import type { Subscription } from '../core/subscription'
 import { NOWHERE } from '../errors/errors'
 import type { Asked } from '../http/asked'
+import { CHUNK_COST } from '../native/native'
+import { CREDIT } from '../native/native-subscription'
 import { generationOf, seqOf } from '../util/cursor'
 import { ignore } from '../util/deferred'
-import { clearTimeout, nextTick, setTimeout } from '../util/timers'
+import { clearTimeout, nextTick, now, setTimeout } from '../util/timers'
 
 /** How long a subscription is kept for polls that come back. */
 const LINGER_MS = 1000
+/** So long after a page polls are let in without one. A page is a use of the stream, from which its lifetime begins anew. */
+const FRESH_MS = 500
+/** What arrives with as much or more may be a part of what there is: half of a subscription's credit. */
+const MOST_BYTES = CREDIT / 2
 
 /** Whether the server goes away. Its listeners come and go: an `AbortSignal` looks through all of them to remove one. */
 export class Farewell {
@@ -70,18 +76,27 @@ export class Waiting {
    */
   known(log: Log, cursor: string): Room | undefined {
     const room = this.#rooms.get(keyOf(log, cursor))
-    return room?.seq === seqOf(cursor) ? room : undefined
+    return room?.isFresh && room.seq === seqOf(cursor) ? room : undefined
   }
 
   /** The room of those who have read all of a page, which is its stream's last. */
-  room(log: Log, page: LookedAt): Room {
+  async room(log: Log, page: LookedAt): Promise<Room> {
     const key = keyOf(log, page.next)
+    if (!this.#rooms.has(key)) {
+      const end = await this.look(log, 'now')
+      const isBeyond = end !== null && keyOf(log, end.next) === key && seqOf(end.next) < seqOf(page.next)
+      // Nothing has been written there: those who come with an offset of this server do not wait with such a one.
+      if (isBeyond) return this.#open(log, page, ignore)
+    }
     const known = this.#rooms.get(key)
-    if (known !== undefined) return known
-    const following = log.follow({ from: page.next }).unref()
-    const room = new Room(following, page, this.#farewell, () => this.#rooms.delete(key))
+    const room = known ?? this.#open(log, page, () => this.#rooms.delete(key))
     this.#rooms.set(key, room)
+    room.refresh()
     return room
+  }
+
+  #open(log: Log, page: LookedAt, closed: () => void): Room {
+    return new Room(log.follow({ from: page.next }).unref(), page, this.#farewell, closed)
   }
 
   /** A page, which all share who ask for it in the same moment. */
@@ -114,6 +129,7 @@ export class Room {
   readonly #waiting = new Set<Waiter>()
   readonly #closed: () => void
   #seq: number
+  #freshUntil = 0
   #isOver = false
   #timer: NodeJS.Timeout | undefined
 
@@ -129,6 +145,15 @@ export class Room {
   /** The last chunk that it knows of. */
   get seq(): number {
     return this.#seq
+  }
+
+  get isFresh(): boolean {
+    return now() < this.#freshUntil
+  }
+
+  /** A page was read. */
+  refresh(): void {
+    this.#freshUntil = now() + FRESH_MS
   }
 
   /**
@@ -175,10 +200,9 @@ export class Room {
         const page = this.#page(value)
         const before = value.seq - 1
         this.#seq = seqOf(page.next)
-        // A page shows the end too, which belongs to the answer.
-        const isLast = this.#following.outcome !== undefined
+        const isAnswer = this.#isAnswer(page)
         for (const waiter of [...this.#waiting]) {
-          if (waiter.after < this.#seq) waiter.wake(waiter.after === before && !isLast ? page : undefined)
+          if (waiter.after < this.#seq) waiter.wake(isAnswer && waiter.after === before ? page : undefined)
         }
       }
     } catch {
@@ -197,6 +221,16 @@ export class Room {
     const { cursor: next } = chunks.at(-1) ?? first
     const end = { closed: false, outcome: undefined, reason: undefined }
     return { chunks, next, upToDate: true, ...end, contentType, origins }
+  }
+
+  /**
+   * Whether what has arrived is what a page would show now. Chunks of a producer may be in no store yet; a page shows the end too, which
+   * belongs to the answer.
+   */
+  #isAnswer({ chunks, contentType }: LookedAt): boolean {
+    const isLog = contentType !== undefined
+    const bytes = chunks.reduce((sum, { data }) => sum + data.length + CHUNK_COST, 0)
+    return isLog && this.#following.outcome === undefined && bytes < MOST_BYTES
   }
 
   #end(): void {

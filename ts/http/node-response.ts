@@ -29,8 +29,11 @@ export async function writeAnswer(
     const length = body === null ? 0 : Buffer.byteLength(body)
     response.writeHead(status, { ...answer.headers, 'Content-Length': length })
   }
-  if (body === null || isHead) response.end()
-  else if (body instanceof ReadableStream) {
+  if (body === null) response.end()
+  else if (isHead) {
+    response.end()
+    if (body instanceof ReadableStream) await body.cancel()
+  } else if (body instanceof ReadableStream) {
     flushHead(response)
     await writeBody(response, body, asked.signal)
   } else response.end(body)

@@ -46,7 +46,7 @@ function cpuMs(): number {
 
 /**
  * The status of all streams, shared by all pages. It is renewed when a page asks and enough time has passed: without a page it costs
- * nothing, and with pages a hundredth of what the process does.
+ * nothing, and with pages a two-hundredth of what the process does.
  */
 export class Survey {
   readonly history = new History()

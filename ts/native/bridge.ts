@@ -87,7 +87,7 @@ export class Bridge {
       throw fromThrown(thrown)
     }
     this.writes = new Writes(native, this.handle, this.keepAlive)
-    this.gathered = new Gathered(native, this.handle)
+    this.gathered = new Gathered(native, this.handle, (request, thrown) => this.#lost(request, thrown))
   }
 
   grew(streamId: string): void {
@@ -124,8 +124,7 @@ export class Bridge {
   ): Promise<T> {
     if (this.closing) return Promise.reject(closedError(from))
     const call = { ...deferred<T>(), args, from, holds: true, receive, refused: rethrow } as Call
-    const request = this.#enter(call)
-    this.gathered.add({ request, args, payload, lost: (error) => this.#lost(request, error) })
+    this.gathered.add({ request: this.#enter(call), args, payload })
     return call.promise as Promise<T>
   }
 
@@ -143,7 +142,7 @@ export class Bridge {
     try {
       this.native.call(this.handle, request, operation, JSON.stringify(args))
     } catch (thrown) {
-      this.#lost(request, fromThrown(thrown, from))
+      this.#lost(request, thrown)
     }
     return call.promise as Promise<T>
   }
@@ -157,9 +156,10 @@ export class Bridge {
   }
 
   /** A call did not cross. */
-  #lost(request: number, error: Error): void {
+  #lost(request: number, thrown: unknown): void {
     const call = this.#calls.get(request)
-    if (call !== undefined && this.#calls.delete(request)) this.#refuse(call, error)
+    this.#calls.delete(request)
+    if (call !== undefined) this.#refuse(call, fromThrown(thrown, call.from))
   }
 
   /** Before anything begins that has to come after what is written and begun by now. */

@@ -1,4 +1,3 @@
-import { fromThrown } from '../errors/errors'
 import type { Payload } from '../options/log-options'
 import { setImmediate } from '../util/timers'
 import { type Native, PAGE } from './native'
@@ -12,8 +11,6 @@ export interface Begun {
   readonly request: number
   readonly args: object
   readonly payload: Payload | null
-  /** It did not cross. */
-  lost(error: Error): void
 }
 
 /**
@@ -23,12 +20,15 @@ export interface Begun {
 export class Gathered {
   readonly #native: Native
   readonly #engine: number
+  readonly #lost: (request: number, thrown: unknown) => void
   #begun: Begun[] = []
   #bytes = 0
 
-  constructor(native: Native, engine: number) {
+  /** @param lost is told of operations that did not cross */
+  constructor(native: Native, engine: number, lost: (request: number, thrown: unknown) => void) {
     this.#native = native
     this.#engine = engine
+    this.#lost = lost
   }
 
   add(one: Begun): void {
@@ -43,6 +43,14 @@ export class Gathered {
     const begun = this.#begun
     this.#begun = []
     this.#bytes = 0
+    try {
+      this.#begin(begun)
+    } catch (thrown) {
+      for (const { request } of begun) this.#lost(request, thrown)
+    }
+  }
+
+  #begin(begun: readonly Begun[]): void {
     const words: number[] = []
     const parts: Uint8Array[] = []
     for (const { request, payload } of begun) {
@@ -53,12 +61,7 @@ export class Gathered {
     }
     // JSON has no line breaks of its own.
     const args = begun.map((one) => JSON.stringify(one.args)).join('\n')
-    try {
-      this.#native.begin(this.#engine, new Uint32Array(words), args, joined(parts))
-    } catch (thrown) {
-      const error = fromThrown(thrown)
-      for (const one of begun) one.lost(error)
-    }
+    this.#native.begin(this.#engine, new Uint32Array(words), args, joined(parts))
   }
 
   readonly #turn = (): void => this.cross()

@@ -4,7 +4,7 @@ import type { Bridge } from './bridge'
 import type { Receiver } from './records'
 
 /** What a subscription may hold unread, in costs: UTF-16 units or bytes, and `CHUNK_COST` for each chunk. */
-const CREDIT = 64 * 1024
+export const CREDIT = 64 * 1024
 
 /** The credit before the reader asks for anything: one chunk, which shows its position. */
 const GLANCE = 1

@@ -290,10 +290,10 @@ export const WORDS = 4096
 /** The words before the first record. */
 export const HEADER = 2
 
-/** Flags of a drain. */
 /** {@link Native.begin}: a page. */
 export const PAGE = 0
 
+/** Flags of a drain. */
 /** Not everything fitted: drain again. */
 export const MORE = 1
 /** There are byte chunks: call `takeBytes`. */
