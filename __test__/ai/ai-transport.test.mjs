@@ -8,7 +8,7 @@ import { chatRoutes } from 'tidemark/next'
 import { alsoWithAi7, loadSdk, openChat, textOf, userMessage, VERSIONS } from '../support/ai.mjs'
 import { bundled } from '../support/bundle.mjs'
 import { answering, CHUNKS, serveChat as serve, TEXT, WORDS } from '../support/chat-server.mjs'
-import { gate } from '../support/pipes.mjs'
+import { gate } from '../support/gate.mjs'
 import { createRandom } from '../support/seed.mjs'
 import { eachStore } from '../support/stores.mjs'
 import { useEngines } from '../support/streams.mjs'
@@ -127,8 +127,8 @@ eachStore('ai transport', (store) => {
         const id = randomUUID()
         const sdk = await loadSdk(version)
         const expected = await whole(t, sdk)
-        const { opened: promise, open: goOn } = gate()
-        const { generate } = answering({ hold: () => promise })
+        const { opened, open: goOn } = gate()
+        const { generate } = answering({ hold: () => opened })
         let gets = 0
         const { api } = await serve(t, routesOf(generate), (method) =>
           method === 'GET' && gets++ < 3 ? { after: 900, how: 'end' } : undefined,
@@ -253,7 +253,7 @@ eachStore('ai transport', (store) => {
       test('a page that has the message that is continued, in whatever state, resumes it with each part once', async (t) => {
         const id = randomUUID()
         const sdk = await loadSdk(version)
-        const { opened: promise, open: goOn } = gate()
+        const { opened, open: goOn } = gate()
         const { api, requests } = await serve(
           t,
           routesOf(
@@ -263,7 +263,7 @@ eachStore('ai transport', (store) => {
               yield { type: 'start-step' }
               yield { type: 'text-start', id: 't' }
               for (const delta of WORDS.slice(0, 5)) yield { type: 'text-delta', id: 't', delta }
-              await promise
+              await opened
               for (const delta of WORDS.slice(5, 20)) yield { type: 'text-delta', id: 't', delta }
               yield { type: 'text-end', id: 't' }
               yield { type: 'finish' }

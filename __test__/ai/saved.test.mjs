@@ -9,6 +9,7 @@ import { chatRoutes } from 'tidemark/next'
 import { alsoWithAi7, loadSdk, openChat, textOf, userMessage, VERSIONS } from '../support/ai.mjs'
 import { bundled } from '../support/bundle.mjs'
 import { CHUNKS, serveChat } from '../support/chat-server.mjs'
+import { gate } from '../support/gate.mjs'
 import { createRandom } from '../support/seed.mjs'
 import { eachStore } from '../support/stores.mjs'
 import { useEngines } from '../support/streams.mjs'
@@ -16,15 +17,12 @@ import { until } from '../support/wait.mjs'
 
 /** An answer that waits after so many chunks until it is let go. @param {readonly object[]} chunks @param {number} count */
 function held(chunks, count) {
-  let open = () => {}
-  const gate = new Promise((resolve) => {
-    open = () => resolve(undefined)
-  })
+  const { open, opened } = gate()
   return {
     open,
     async *generate() {
       for (const [index, chunk] of chunks.entries()) {
-        if (index === count) await gate
+        if (index === count) await opened
         yield chunk
       }
     },

@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
+import { gate } from '../support/gate.mjs'
 import { checkHistory } from '../support/history.mjs'
-import { gate, KINDS, Local, pipe, Source } from '../support/pipes.mjs'
+import { KINDS, Local, pipe, Source } from '../support/pipes.mjs'
 import { eachStore } from '../support/stores.mjs'
 import { follow, numbered, readAll, texts, useEngines } from '../support/streams.mjs'
 

@@ -5,7 +5,8 @@ import { randomUUID } from 'node:crypto'
 import { describe, test } from 'node:test'
 import { consumeSseStream, resumeResponse } from 'tidemark/next'
 import { alsoWithAi7, scriptedModel, userMessage, VERSIONS } from '../support/ai.mjs'
-import { gate, says, toolsOf, useContinuedChat } from '../support/continuing.mjs'
+import { says, toolsOf, useContinuedChat } from '../support/continuing.mjs'
+import { gate } from '../support/gate.mjs'
 import { eachStore } from '../support/stores.mjs'
 import { until } from '../support/wait.mjs'
 
@@ -62,7 +63,7 @@ eachStore('next-continue', (store) => {
       for (const [what, { call, answer, state }] of Object.entries(ANSWERS)) {
         for (const [how, prepareSendMessagesRequest] of Object.entries(BODIES)) {
           test(`${what}, of a client that sends ${how}: one message, whole, in every tab and in the database`, async () => {
-            const { promise, pass } = gate()
+            const { opened, open: pass } = gate()
             const saved = new Map()
             const onFinish = async ({ generation, chunks }) => {
               let message
@@ -71,7 +72,7 @@ eachStore('next-continue', (store) => {
             }
             const script = [
               ['Let me see. ', call],
-              ['It is ', promise, 'done. Anything else?'],
+              ['It is ', opened, 'done. Anything else?'],
             ]
             const server = serve(script, { onFinish })
             const first = tab(server, [], { prepareSendMessagesRequest })
@@ -190,14 +191,14 @@ eachStore('next-continue', (store) => {
 
       for (const given of ['with its messages', 'without them']) {
         test(`consumeSseStream ${given}: whoever resumes gets a continued message`, async () => {
-          const { promise, pass } = gate()
+          const { opened, open: pass } = gate()
           const approves = version > 5
           const call = approves
             ? { tool: 'mail', input: { to: 'bob' } }
             : { tool: 'locate', input: { to: 'Kiel' } }
           const { model } = scriptedModel(version, [
             ['Let me see. ', call],
-            ['It is ', promise, 'done.'],
+            ['It is ', opened, 'done.'],
           ])
           const engine = open({ keyPrefix: scene.keyPrefix })
           const owner = 'ann'

@@ -9,6 +9,7 @@ import { pipeline } from 'node:stream/promises'
 import { beforeEach, describe, test } from 'node:test'
 import { chatRoutes, resumeResponse } from 'tidemark/next'
 import { alsoWithAi7, loadSdk, openChat, textOf, userMessage, VERSIONS } from '../support/ai.mjs'
+import { gate } from '../support/gate.mjs'
 import { PATIENT } from '../support/patient.mjs'
 import { eachStore } from '../support/stores.mjs'
 import { useEngines } from '../support/streams.mjs'
@@ -25,14 +26,11 @@ const TEXT = Array.from({ length: 20 }, (_, index) => `word ${index} `).join('')
 
 /** An answer that pauses after ten words until it may go on. */
 function pausing() {
-  let pass = () => {}
-  const gate = new Promise((resolve) => {
-    pass = () => resolve(undefined)
-  })
+  const { open: pass, opened } = gate()
   async function* generate() {
     yield* START
     for (let index = 0; index < 20; index++) {
-      if (index === 10) await gate
+      if (index === 10) await opened
       yield word(index)
     }
     yield* END

@@ -8,6 +8,7 @@ import { describe, test } from 'node:test'
 import { chatRoutes, chatSocket } from 'tidemark/next'
 import { WebSocket, WebSocketServer } from 'ws'
 import { alsoWithAi7, openChat, textOf, userMessage, VERSIONS, wordAnswer } from '../support/ai.mjs'
+import { gate } from '../support/gate.mjs'
 import { eachStore } from '../support/stores.mjs'
 import { useEngines } from '../support/streams.mjs'
 import { deadline, until } from '../support/wait.mjs'
@@ -23,11 +24,8 @@ const quickly = answer(() => new Promise(setImmediate))
 /** An answer that waits after ten words. */
 function pausing() {
   let count = 0
-  let pass = () => {}
-  const gate = new Promise((resolve) => {
-    pass = () => resolve(undefined)
-  })
-  return { generate: answer(async () => (count++ < 10 ? undefined : gate)), pass }
+  const { open: pass, opened } = gate()
+  return { generate: answer(async () => (count++ < 10 ? undefined : opened)), pass }
 }
 
 /**

@@ -9,6 +9,7 @@ import { describe, test } from 'node:test'
 import { chatRoutes } from 'tidemark/next'
 import { findWorkflowClient } from '../../scripts/workflow-client.mjs'
 import { alsoWithAi7, openChat, textOf, userMessage, VERSIONS, wordAnswer } from '../support/ai.mjs'
+import { gate } from '../support/gate.mjs'
 import { eachStore } from '../support/stores.mjs'
 import { useEngines } from '../support/streams.mjs'
 import { deadline } from '../support/wait.mjs'
@@ -130,15 +131,12 @@ eachStore('next-workflow', (store) => {
     for (const [name, expected] of Object.entries(ends)) {
       const engine = open()
       const id = randomUUID()
-      let release = () => {}
-      const gate = new Promise((resolve) => {
-        release = () => resolve(undefined)
-      })
+      const { open: release, opened } = gate()
       async function* generate(/** @type {any} */ { messageId, signal }) {
         yield { type: 'start', messageId }
         if (name === 'failed') throw new Error('broken')
         if (name === 'silent') return
-        await Promise.race([gate, once(signal, 'abort')])
+        await Promise.race([opened, once(signal, 'abort')])
       }
       const routes = routesOf({ engine, generate, onError: () => 'sorry' })
       const response = await routes.POST(posted({ id, messages: [userMessage('hello')] }))

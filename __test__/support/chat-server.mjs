@@ -40,7 +40,7 @@ const HELD = CHUNKS.findIndex(({ type }) => type === 'text-delta') + 10
 /**
  * Answers that take a while.
  * @param {{ pauseMs?: number | ((call: number) => number), hold?: (call: number) => Promise<unknown> | undefined }} [options]
- *   `pauseMs`: between chunks, or in each call; `hold`: what a call waits for after ten words, so that it is seen in the middle
+ *   `pauseMs`: between chunks, or in each call; `hold`: what a call waits for after ten words, unless it is stopped, so that it is seen in the middle
  */
 export function answering({ pauseMs = 3, hold } = {}) {
   let calls = 0
@@ -55,7 +55,8 @@ export function answering({ pauseMs = 3, hold } = {}) {
       signals.push(signal)
       const pause = typeof pauseMs === 'number' ? pauseMs : pauseMs(call)
       for (const [index, chunk] of CHUNKS.entries()) {
-        if (index === HELD) await hold?.(call)
+        const held = index === HELD && !signal.aborted ? hold?.(call) : undefined
+        if (held) await Promise.race([held, once(signal, 'abort')])
         if (signal.aborted) return
         yield chunk.type === 'start' ? { ...chunk, messageId } : chunk
         await new Promise((resolve) => setTimeout(resolve, pause))

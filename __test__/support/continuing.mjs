@@ -20,15 +20,6 @@ export const toolsOf = (chat) =>
 /** @param {any} chat @param {string} words */
 export const says = (chat, words) => JSON.stringify(chat.messages).includes(words)
 
-/** A promise that a model waits for, and what fulfils it. */
-export function gate() {
-  let pass = () => {}
-  const promise = new Promise((resolve) => {
-    pass = () => resolve(undefined)
-  })
-  return { promise, pass }
-}
-
 /**
  * For a suite: each test has a chat, and a key prefix, of its own.
  * @param {import('./stores.mjs').TestStore} store

@@ -149,15 +149,3 @@ export function pipe(engine, streamId, source, options) {
   settled.catch(() => {})
   return { stream, done: settled }
 }
-
-/** A promise that the test settles when it is time. */
-export function gate() {
-  /** @type {() => void} */
-  let open = () => {}
-  const opened = /** @type {Promise<void>} */ (
-    new Promise((resolve) => {
-      open = resolve
-    })
-  )
-  return { open, opened }
-}

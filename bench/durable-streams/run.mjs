@@ -20,6 +20,7 @@ const READERS = 100
 /** To the one stream that all readers follow. */
 const APPENDS_A_SECOND = 50
 const SUBSCRIBERS = 1000
+
 /** @param {number[]} values @param {number} part */
 const quantile = (values, part) =>
   values.sort((one, other) => one - other)[Math.floor(values.length * part)] ?? Number.NaN

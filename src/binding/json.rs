@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::logs;
 use crate::{
-    Cursor, Error,
+    Cursor, Error, StreamId,
     engine::{
         events::{Data, Handed, Loaded, Reply},
         large::Large,
@@ -72,15 +72,8 @@ pub fn reply(reply: Reply, larges: &mut Vec<Arc<Large>>) -> String {
         Reply::Status(status) => text(&status),
         // Many of them, and often: they are written without a value of each field in between.
         Reply::Found(found) => text(&found.iter().map(Shown).collect::<Vec<_>>()),
-        Reply::List(ids, next) => {
-            let ids: Vec<_> = ids.iter().map(crate::StreamId::as_str).collect();
-            text(&json!({ "ids": ids, "next": next.map(place) }))
-        }
-        Reply::Glances(ids, found, next) => text(&Glances {
-            ids: ids.iter().map(crate::StreamId::as_str).collect(),
-            found: found.iter().map(Shown).collect(),
-            next: next.map(place),
-        }),
+        Reply::List(ids, next) => text(&listed(&ids, None, next)),
+        Reply::Glances(ids, found, next) => text(&listed(&ids, Some(&found), next)),
         Reply::Log(written) => text(&logs::written(&written)),
         Reply::Page(mut page) => text(&page.as_deref_mut().map(|page| logs::page(page, larges))),
         Reply::Handed(handed) => text(&self::handed(handed, larges)),
@@ -99,16 +92,23 @@ pub fn reply(reply: Reply, larges: &mut Vec<Arc<Large>>) -> String {
     }
 }
 
-fn place(ListCursor { shard, old, scan }: ListCursor) -> Value {
-    json!({ "shard": shard, "old": old, "scan": scan.to_string() })
-}
-
 /// A page of streams.
 #[derive(Serialize)]
-struct Glances<'a> {
+struct Listed<'a> {
     ids: Vec<&'a str>,
-    found: Vec<Shown<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    found: Option<Vec<Shown<'a>>>,
     next: Option<Value>,
+}
+
+fn listed<'a>(ids: &'a [StreamId], found: Option<&'a [Found]>, next: Option<ListCursor>) -> Listed<'a> {
+    let cursor =
+        |ListCursor { shard, old, scan }| json!({ "shard": shard, "old": old, "scan": scan.to_string() });
+    Listed {
+        ids: ids.iter().map(StreamId::as_str).collect(),
+        found: found.map(|found| found.iter().map(Shown).collect()),
+        next: next.map(cursor),
+    }
 }
 
 /// Of values that have no way to fail.

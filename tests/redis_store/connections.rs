@@ -12,11 +12,7 @@ use super::support::*;
 
 #[tokio::test]
 async fn scripts_that_the_server_forgot_are_given_again() {
-    let server = Server::start();
-    let (store, _) = open(&config(&server.url()));
-    let stream = id("chat");
-    let a = start(IfActive::Error);
-    store.start(&stream, &a).await.unwrap();
+    let (server, store, stream, a) = begun().await;
     server.run::<String>("SCRIPT FLUSH").await;
     assert_eq!(
         append(&store, &stream, &batch(&a, a.generation, 1, Some(0), &["a"])).await,
@@ -330,11 +326,7 @@ async fn a_silent_server_is_a_timeout_and_gets_a_new_connection() {
 
 #[tokio::test]
 async fn refusals_say_whether_to_try_again() {
-    let server = Server::start();
-    let (store, _) = open(&config(&server.url()));
-    let stream = id("chat");
-    let a = start(IfActive::Error);
-    store.start(&stream, &a).await.unwrap();
+    let (server, store, stream, a) = begun().await;
     let retried = batch(&a, a.generation, 1, Some(0), &["a"]);
     let refusal = async || match store.append(&stream, &retried).await {
         Err(Error::Store {

@@ -172,12 +172,8 @@ async fn a_group_goes_on_whatever_was_evicted() {
     let all = ["groups", "work:g", "log", "sealed", "cursors"];
     // Every combination of them.
     for evicted in 0..1_u32 << all.len() {
-        let server = Server::start();
-        let (store, _) = open(&config(&server.url()));
-        let stream = id("chat");
-        let a = start(IfActive::Error);
-        store.start(&stream, &a).await.unwrap();
-        let next = |number: u64| batch(&a, a.generation, number, Some(number - 1), &["x"]);
+        let (server, store, stream, a) = begun().await;
+        let next = |number| nth(&a, number);
         for number in 1..=6 {
             append(&store, &stream, &next(number)).await;
         }
@@ -257,11 +253,7 @@ async fn a_group_s_leftovers_are_not_those_of_a_stream_that_begins_anew() {
 
 #[tokio::test]
 async fn a_group_that_is_ahead_of_what_was_put_back_gets_everything_again() {
-    let server = Server::start();
-    let (store, _) = open(&config(&server.url()));
-    let stream = id("chat");
-    let a = start(IfActive::Error);
-    store.start(&stream, &a).await.unwrap();
+    let (server, store, stream, a) = begun().await;
     append(&store, &stream, &batch(&a, a.generation, 1, Some(0), &["x"; 9])).await;
     let b = start(IfActive::Takeover);
     store.start(&stream, &b).await.unwrap();
@@ -328,11 +320,7 @@ async fn the_queue_goes_on_whatever_was_evicted() {
 #[tokio::test]
 async fn whoever_reads_or_writes_goes_on_without_any_one_key() {
     for key in ["meta", "log", "sealed", "cursors", "groups"] {
-        let server = Server::start();
-        let (store, _) = open(&config(&server.url()));
-        let stream = id("chat");
-        let a = start(IfActive::Error);
-        store.start(&stream, &a).await.unwrap();
+        let (server, store, stream, a) = begun().await;
         for number in 1..=3 {
             let batch = batch(&a, a.generation, number, Some(number - 1), &["x"]);
             append(&store, &stream, &batch).await;

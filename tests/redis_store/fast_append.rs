@@ -12,12 +12,8 @@ use super::support::*;
 
 #[tokio::test]
 async fn g3_fast_appends_are_as_exact_as_others() {
-    let server = Server::start();
-    let (store, _) = open(&config(&server.url()));
-    let stream = id("chat");
-    let a = start(IfActive::Error);
-    store.start(&stream, &a).await.unwrap();
-    let next = |number: u64| batch(&a, a.generation, number, Some(number - 1), &["x"]);
+    let (server, store, stream, a) = begun().await;
+    let next = |number| nth(&a, number);
     let hot = async || server.run::<u64>("HGET {tm:chat}:meta h").await;
 
     append(&store, &stream, &next(1)).await;
@@ -159,12 +155,8 @@ async fn a_fast_append_says_whether_anybody_listens() {
 /// A whole append grants fast ones for so long, unless lease or TTLs are due sooner; when the last of them came is not recorded.
 #[tokio::test]
 async fn the_last_write_is_known_to_a_minute_and_a_half() {
-    let server = Server::start();
-    let (store, _) = open(&config(&server.url()));
-    let stream = id("chat");
-    let a = start(IfActive::Error);
-    store.start(&stream, &a).await.unwrap();
-    let next = |number: u64| batch(&a, a.generation, number, Some(number - 1), &["x"]);
+    let (server, store, stream, a) = begun().await;
+    let next = |number| nth(&a, number);
     append(&store, &stream, &next(1)).await;
     let whole = server.run::<u64>("HGET {tm:chat}:meta u").await - 3_600_000;
     let updated = async || store.status(&stream).await.unwrap().unwrap().updated_at;
@@ -178,11 +170,7 @@ async fn the_last_write_is_known_to_a_minute_and_a_half() {
 
 #[tokio::test]
 async fn g9_a_long_frame_is_not_appended_the_fast_way() {
-    let server = Server::start();
-    let (store, _) = open(&config(&server.url()));
-    let stream = id("chat");
-    let a = start(IfActive::Error);
-    store.start(&stream, &a).await.unwrap();
+    let (server, store, stream, a) = begun().await;
     let long = "x".repeat(20_000);
     for (number, chunk) in [(1, "x"), (2, "x"), (3, &*long), (4, "x")] {
         let next = batch(&a, a.generation, number, Some(number - 1), &[chunk]);
@@ -195,12 +183,8 @@ async fn g9_a_long_frame_is_not_appended_the_fast_way() {
 
 #[tokio::test]
 async fn g7_nothing_is_kept_for_a_producer_that_has_ended() {
-    let server = Server::start();
-    let (store, _) = open(&config(&server.url()));
-    let stream = id("chat");
-    let a = start(IfActive::Error);
-    store.start(&stream, &a).await.unwrap();
-    let next = |number: u64| batch(&a, a.generation, number, Some(number - 1), &["x"]);
+    let (server, store, stream, a) = begun().await;
+    let next = |number| nth(&a, number);
     let whole = async |number| {
         append(&store, &stream, &next(number)).await;
         let hot = server.run::<u64>("HGET {tm:chat}:meta h").await;
@@ -220,11 +204,7 @@ async fn g7_nothing_is_kept_for_a_producer_that_has_ended() {
 
 #[tokio::test]
 async fn g3_fast_appends_count_as_far_as_their_number_goes() {
-    let server = Server::start();
-    let (store, _) = open(&config(&server.url()));
-    let stream = id("chat");
-    let a = start(IfActive::Error);
-    store.start(&stream, &a).await.unwrap();
+    let (server, store, stream, a) = begun().await;
     // 8 times 1,000,002 bytes, more than 2^22; 80 times 500 chunks, more than 2^15.
     let large = "x".repeat(1_000_000);
     let many = ["y"; 500];

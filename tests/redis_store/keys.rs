@@ -43,11 +43,7 @@ async fn ttls_are_set_anew_past_half_of_their_time() {
 
 #[tokio::test]
 async fn a_damaged_entry_is_told_apart_from_a_missing_one() {
-    let server = Server::start();
-    let (store, _) = open(&config(&server.url()));
-    let stream = id("chat");
-    let a = start(IfActive::Error);
-    store.start(&stream, &a).await.unwrap();
+    let (server, store, stream, a) = begun().await;
     append(&store, &stream, &batch(&a, a.generation, 1, Some(0), &["a"])).await;
     server.run::<String>("XADD {tm:chat}:log 1-2 f junk").await;
     server.run::<u64>("HDEL {tm:chat}:meta h").await;
@@ -109,11 +105,7 @@ async fn g4_those_who_share_are_put_back_into_one_generation() {
 
 #[tokio::test]
 async fn a_deleted_stream_leaves_no_keys_of_its_own() {
-    let server = Server::start();
-    let (store, _) = open(&config(&server.url()));
-    let stream = id("chat");
-    let a = start(IfActive::Error);
-    store.start(&stream, &a).await.unwrap();
+    let (server, store, stream, a) = begun().await;
     append(&store, &stream, &batch(&a, a.generation, 1, Some(0), &["a"])).await;
     append(&store, &stream, &end(&a, a.generation, 2, Outcome::Complete, "")).await;
     server.expect_ttls().await;

@@ -306,6 +306,16 @@ pub fn start(if_active: IfActive) -> Start {
 }
 
 /// A batch of chunks.
+/// A server, a store on it, and a generation of the stream `chat` that has begun.
+pub async fn begun() -> (Server, SharedStore, StreamId, Start) {
+    let server = Server::start();
+    let (store, _) = open(&config(&server.url()));
+    let stream = id("chat");
+    let begun = start(IfActive::Error);
+    store.start(&stream, &begun).await.unwrap();
+    (server, store, stream, begun)
+}
+
 pub fn batch(start: &Start, generation: Ulid, batch: u64, expected: Option<u64>, chunks: &[&str]) -> Append {
     Append {
         generation,
@@ -321,6 +331,11 @@ pub fn batch(start: &Start, generation: Ulid, batch: u64, expected: Option<u64>,
 }
 
 /// A last batch without chunks.
+/// The batch of this number where each batch so far had one chunk.
+pub fn nth(start: &Start, number: u64) -> Append {
+    batch(start, start.generation, number, Some(number - 1), &["x"])
+}
+
 pub fn end(start: &Start, generation: Ulid, number: u64, outcome: Outcome, reason: &str) -> Append {
     Append {
         terminal: Some(terminal(outcome, reason)),
