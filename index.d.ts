@@ -139,7 +139,7 @@ export interface EngineOptions {
   ackIntervalMs?: number | undefined
   /**
    * For how many milliseconds after a delivery the following live chunks are collected, for all readers of the process together, since
-   * waking the event loop costs more than the chunks themselves. The first chunk after a pause, 32 KiB or more, ends, stops and results
+   * waking the event loop costs more than the chunks themselves. The first chunk after a pause, eight streams or 32 KiB, ends, stops and results
    * of calls are delivered at once. 0 wakes the event loop for each chunk. 0 to 1000, default 1.
    */
   deliveryIntervalMs?: number | undefined

@@ -34,6 +34,9 @@ const MOST_LINES: usize = 1000;
 /// Bytes of streams that are worth a separate wake: half of a reader's credit.
 const ENOUGH: usize = 32 * 1024;
 
+/// So many streams that have grown are worth one too: divided among them, it costs less than what it brings.
+const COMPANY: usize = 8;
+
 /// Collects events until the host drains them. At most one wake is in flight.
 pub struct Outbox {
     wake: Box<dyn Fn() + Send + Sync>,
@@ -44,7 +47,7 @@ pub struct Outbox {
     /// The wake in flight is not to be held back.
     is_urgent: AtomicBool,
     hurry: Notify,
-    /// Bytes of streams that are read here, since the last drain.
+    /// What has grown since the last drain, in bytes, counting [`ENOUGH`] for a [`COMPANY`] of streams.
     gathered: AtomicUsize,
     settled: Notify,
     queues: Mutex<Queues>,
@@ -153,7 +156,8 @@ impl Outbox {
 
     /// Makes sure that a drain follows soon, because a stream's readers have this many more bytes to be delivered.
     pub fn gather(&self, bytes: usize) {
-        if self.gathered.fetch_add(bytes, Ordering::AcqRel) + bytes >= ENOUGH {
+        let worth = bytes + ENOUGH / COMPANY;
+        if self.gathered.fetch_add(worth, Ordering::AcqRel) + worth >= ENOUGH {
             self.signal();
         } else if !self.wake_in_flight.swap(true, Ordering::AcqRel) {
             self.turn_over.notify_one();
@@ -284,7 +288,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn neither_an_event_nor_much_is_held_back() {
+    async fn neither_an_event_nor_much_nor_many_are_held_back() {
         let (outbox, wakes) = at_work();
         let mut told = 0;
         for _ in 0..3 {
@@ -296,7 +300,9 @@ mod tests {
             a_moment().await;
             outbox.gather(ENOUGH);
             a_moment().await;
-            told += 3;
+            (0..COMPANY).for_each(|_| outbox.gather(10));
+            a_moment().await;
+            told += 4;
             assert_eq!(wakes.load(Ordering::Relaxed), told);
             tokio::time::sleep(2 * PACE).await;
         }
