@@ -34,7 +34,7 @@ const MOST_LINES: usize = 1000;
 /// Bytes of streams that are worth a separate wake: half of a reader's credit.
 const ENOUGH: usize = 32 * 1024;
 
-/// So many streams that have grown are worth one too: divided among them, it costs less than what it brings.
+/// So many that have something to deliver are worth one too: divided among them, it costs less than what it brings.
 const COMPANY: usize = 8;
 
 /// Collects events until the host drains them. At most one wake is in flight.
@@ -47,7 +47,7 @@ pub struct Outbox {
     /// The wake in flight is not to be held back.
     is_urgent: AtomicBool,
     hurry: Notify,
-    /// What has grown since the last drain, in bytes, counting [`ENOUGH`] for a [`COMPANY`] of streams.
+    /// What there is to deliver since the last drain, in bytes, counting [`ENOUGH`] for a [`COMPANY`] that delivers it.
     gathered: AtomicUsize,
     settled: Notify,
     queues: Mutex<Queues>,
@@ -136,6 +136,7 @@ impl Outbox {
     pub fn push_ready(&self, who: Ready) {
         let now = Instant::now();
         lock(&self.queues).ready.push_back((who, now));
+        self.gathered.fetch_add(ENOUGH / COMPANY, Ordering::AcqRel);
     }
 
     /// Puts back who could not deliver everything.
@@ -156,8 +157,7 @@ impl Outbox {
 
     /// Makes sure that a drain follows soon, because a stream's readers have this many more bytes to be delivered.
     pub fn gather(&self, bytes: usize) {
-        let worth = bytes + ENOUGH / COMPANY;
-        if self.gathered.fetch_add(worth, Ordering::AcqRel) + worth >= ENOUGH {
+        if self.gathered.fetch_add(bytes, Ordering::AcqRel) + bytes >= ENOUGH {
             self.signal();
         } else if !self.wake_in_flight.swap(true, Ordering::AcqRel) {
             self.turn_over.notify_one();
@@ -300,7 +300,10 @@ mod tests {
             a_moment().await;
             outbox.gather(ENOUGH);
             a_moment().await;
-            (0..COMPANY).for_each(|_| outbox.gather(10));
+            for handle in 0..COMPANY as Handle {
+                outbox.push_ready(Ready::Reader(handle));
+                outbox.gather(1);
+            }
             a_moment().await;
             told += 4;
             assert_eq!(wakes.load(Ordering::Relaxed), told);

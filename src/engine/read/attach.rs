@@ -1,8 +1,11 @@
-//! How a subscription finds its starting position: listen first, then read.
+//! How a subscription finds its starting position.
+//!
+//! Its first page is read at once, while the hub begins to listen: that would take another round trip. If news did not arrive yet when the
+//! page was asked for, the hub looks once more when they do (ADR 61).
 
 use std::sync::Arc;
 
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     follower::Follower,
@@ -51,14 +54,8 @@ async fn find(subscription: &Arc<Subscription>, registry: &Registry, follow: &Fo
     if is_resume {
         registry.context.metrics().resume_misses.one();
     }
-    let listening = tokio::time::timeout_at(patience, async {
-        // An error would mean that the hub is gone, and the subscription holds it.
-        let _ = hub.listening().wait_for(|listening| *listening).await;
-    });
-    if listening.await.is_err() {
-        return Err(unheard(registry, subscription, follow).await);
-    }
     loop {
+        let is_early = !hub.is_informed();
         let permit = registry.context.reads().acquire().await;
         let page = first_page(registry, subscription, follow).await;
         drop(permit);
@@ -67,10 +64,23 @@ async fn find(subscription: &Arc<Subscription>, registry: &Registry, follow: &Fo
                 hub.observe(&page);
                 hub.admit(page.head.generation, subscription.owner());
                 subscription.accept(page);
-                return Ok(());
+                if !is_early || hub.is_done() {
+                    return Ok(());
+                }
+                hub.begin_early();
+                let mut listening = hub.listening();
+                let news = timeout_at(patience, listening.wait_for(|listening| *listening));
+                // An error of the hub's would mean that it is gone, and the subscription holds it.
+                if news.await.is_ok() {
+                    return Ok(());
+                }
+                return Err(unheard(registry, subscription, follow).await);
             }
             Ok(None) => {
-                let change = tokio::time::timeout_at(deadline, changes.changed()).await;
+                let change = timeout_at(deadline, changes.changed()).await;
+                if change.is_err() && is_early && !follow.wait.is_zero() {
+                    return Err(unheard(registry, subscription, follow).await);
+                }
                 if change.is_err() {
                     return Err(Error::NotFound {
                         stream: hub.stream().to_string(),

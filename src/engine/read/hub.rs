@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     Cursor, StreamId,
-    engine::{context::Context, events::Handle, outbox::Outbox},
+    engine::{events::Handle, outbox::Outbox},
     model::{
         ending::{InterruptReason, Terminal},
         frame::Frame,
@@ -58,9 +58,11 @@ pub(crate) struct State {
     /// Local producers that are the only ones of their generations: all that is written comes from them.
     feeders: usize,
     /// The store's messages arrive.
-    hears: bool,
+    pub(super) hears: bool,
     pub(crate) task_runs: bool,
     pub(crate) hole: bool,
+    /// The next look at the log is for what was written between a reader's first page and the first news.
+    pub(crate) is_early: bool,
     pub(crate) audit_at: Option<Instant>,
     /// The node whose life is looked at in the place of the stream's leases.
     vouched: Option<Ulid>,
@@ -144,6 +146,21 @@ impl Hub {
     /// Whether its readers need no messages of the store.
     pub(crate) fn is_fed(&self) -> bool {
         lock(&self.state).feeders > 0
+    }
+
+    /// Whether news arrive, in one way or the other.
+    pub(crate) fn is_informed(&self) -> bool {
+        lock(&self.state).is_informed()
+    }
+
+    /// A reader has begun with a page that was asked for before news arrived: once they do, what it lacks is looked for.
+    pub(crate) fn begin_early(&self) {
+        {
+            let mut state = lock(&self.state);
+            state.hole = true;
+            state.is_early = true;
+        }
+        self.work.notify_one();
     }
 
     /// The store's messages arrive from now on.
@@ -466,23 +483,6 @@ impl Hub {
             state.ring.abandon(tail, Terminal::interrupted(reason))
         };
         self.tell(news);
-    }
-}
-
-impl Hub {
-    /// Called with the registry locked, when the last reader has left: stops listening unless a reader has come back
-    /// (`None`), and returns whether the hub may leave the registry.
-    pub(crate) fn retire(&self, context: &Context) -> Option<bool> {
-        let mut state = lock(&self.state);
-        if !state.followers.is_empty() {
-            return None;
-        }
-        state.task_runs = false;
-        self.listening.send_replace(false);
-        if std::mem::take(&mut state.hears) {
-            context.store().unlisten(&self.stream);
-        }
-        Some(state.producers == 0)
     }
 }
 

@@ -120,6 +120,23 @@ impl Hubs {
     }
 }
 
+impl Hub {
+    /// Called with the registry locked, when the last reader has left: stops listening unless a reader has come back
+    /// (`None`), and returns whether the hub may leave the registry.
+    fn retire(&self, context: &Context) -> Option<bool> {
+        let mut state = lock(&self.state);
+        if !state.followers.is_empty() {
+            return None;
+        }
+        state.task_runs = false;
+        self.listening.send_replace(false);
+        if std::mem::take(&mut state.hears) {
+            context.store().unlisten(&self.stream);
+        }
+        Some(state.producers == 0)
+    }
+}
+
 /// Listens, repairs and audits until the last reader has left.
 async fn run(hub: Arc<Hub>, context: Weak<Context>, hubs: Weak<Hubs>) {
     loop {
@@ -222,12 +239,13 @@ async fn wait(hub: &Hub) -> bool {
 
 /// Reads the frames that the hub has not seen; false if the store could not be read.
 async fn audit(hub: &Hub, context: &Context) -> bool {
-    let position = {
-        let state = lock(&hub.state);
-        match (state.ring.generation(), state.ring.tail()) {
+    let (position, is_early) = {
+        let mut state = lock(&hub.state);
+        let position = match (state.ring.generation(), state.ring.tail()) {
             (Some(generation), Some(seq)) => Position::After { generation, seq },
             _ => Position::Now,
-        }
+        };
+        (position, std::mem::take(&mut state.is_early))
     };
     let read = Read {
         position,
@@ -239,7 +257,7 @@ async fn audit(hub: &Hub, context: &Context) -> bool {
     drop(permit);
     match page {
         Ok(Some(page)) => {
-            if !page.frames.is_empty() {
+            if !page.frames.is_empty() && !is_early {
                 let (generation, seq) = (page.generation, page.end().seq);
                 tracing::debug!(stream = %hub.stream, %generation, seq, "missed messages were read from the log");
                 context.metrics().gaps_repaired.one();
