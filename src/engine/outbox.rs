@@ -300,7 +300,7 @@ mod tests {
             a_moment().await;
             outbox.gather(ENOUGH);
             a_moment().await;
-            for handle in 0..COMPANY as Handle {
+            for handle in (0..).take(COMPANY) {
                 outbox.push_ready(Ready::Reader(handle));
                 outbox.gather(1);
             }

@@ -49,6 +49,15 @@ pub struct Hub {
     pub(super) outbox: Weak<Outbox>,
 }
 
+/// What may lack to a hub.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hole {
+    /// Messages may have been missed.
+    Missed,
+    /// A reader's first page was asked for before messages arrived.
+    Early,
+}
+
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) ring: Ring,
@@ -60,9 +69,8 @@ pub(crate) struct State {
     /// The store's messages arrive.
     pub(super) hears: bool,
     pub(crate) task_runs: bool,
-    pub(crate) hole: bool,
-    /// The next look at the log is for what was written between a reader's first page and the first news.
-    pub(crate) is_early: bool,
+    /// The log is to be looked at soon.
+    pub(super) hole: Option<Hole>,
     pub(crate) audit_at: Option<Instant>,
     /// The node whose life is looked at in the place of the stream's leases.
     vouched: Option<Ulid>,
@@ -131,7 +139,7 @@ impl Hub {
             state.feeders -= usize::from(fed);
             if fed && !state.is_informed() {
                 self.listening.send_replace(false);
-                state.hole = true;
+                state.hole = Some(Hole::Missed);
             }
         }
         self.work.notify_one();
@@ -155,11 +163,7 @@ impl Hub {
 
     /// A reader has begun with a page that was asked for before news arrived: once they do, what it lacks is looked for.
     pub(crate) fn begin_early(&self) {
-        {
-            let mut state = lock(&self.state);
-            state.hole = true;
-            state.is_early = true;
-        }
+        lock(&self.state).hole.get_or_insert(Hole::Early);
         self.work.notify_one();
     }
 
@@ -454,7 +458,7 @@ impl Hub {
         let followers: Vec<_> = {
             let mut state = lock(&self.state);
             if news == News::Hole {
-                state.hole = true;
+                state.hole = Some(Hole::Missed);
                 self.work.notify_one();
             }
             state.sharing.part();

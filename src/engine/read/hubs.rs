@@ -11,7 +11,7 @@ use ulid::Ulid;
 
 use super::{
     follower::Follower,
-    hub::{AUDIT, Hub, PAGE_BYTES},
+    hub::{AUDIT, Hole, Hub, PAGE_BYTES},
     nodes::Nodes,
     ring::News,
 };
@@ -217,7 +217,7 @@ async fn wait(hub: &Hub) -> bool {
             if state.followers.is_empty() || !state.is_informed() {
                 return false;
             }
-            if std::mem::take(&mut state.hole) {
+            if state.hole.is_some() {
                 return true;
             }
             *state
@@ -239,13 +239,13 @@ async fn wait(hub: &Hub) -> bool {
 
 /// Reads the frames that the hub has not seen; false if the store could not be read.
 async fn audit(hub: &Hub, context: &Context) -> bool {
-    let (position, is_early) = {
+    let (position, hole) = {
         let mut state = lock(&hub.state);
         let position = match (state.ring.generation(), state.ring.tail()) {
             (Some(generation), Some(seq)) => Position::After { generation, seq },
             _ => Position::Now,
         };
-        (position, std::mem::take(&mut state.is_early))
+        (position, state.hole.take())
     };
     let read = Read {
         position,
@@ -257,7 +257,7 @@ async fn audit(hub: &Hub, context: &Context) -> bool {
     drop(permit);
     match page {
         Ok(Some(page)) => {
-            if !page.frames.is_empty() && !is_early {
+            if !page.frames.is_empty() && hole != Some(Hole::Early) {
                 let (generation, seq) = (page.generation, page.end().seq);
                 tracing::debug!(stream = %hub.stream, %generation, seq, "missed messages were read from the log");
                 context.metrics().gaps_repaired.one();
@@ -266,7 +266,7 @@ async fn audit(hub: &Hub, context: &Context) -> bool {
         }
         Ok(None) => miss(hub, context.config().lease()),
         Err(error) if error.is_retryable() => {
-            lock(&hub.state).hole = true;
+            lock(&hub.state).hole.get_or_insert(hole.unwrap_or(Hole::Missed));
             return false;
         }
         // A frame that cannot be decoded, or missing rights: its readers get the error.
