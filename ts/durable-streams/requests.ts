@@ -2,8 +2,9 @@
 
 import type { ChunkData } from '../../index'
 import type { Asked } from '../http/asked'
-import { TooLargeError } from '../http/body'
+import { BrokenOffError, TooLargeError } from '../http/body'
 import { Refusal } from './answers'
+import { messagesOf } from './messages'
 import { forkPositionOf } from './offsets'
 
 const MAX_ID_BYTES = 512
@@ -48,6 +49,7 @@ export async function bodyOf(asked: Asked, limit: number): Promise<Uint8Array> {
     if (error instanceof TooLargeError) {
       throw new Refusal(413, 'too_large', `a body is at most ${limit} bytes`)
     }
+    if (error instanceof BrokenOffError) throw new Refusal(400, 'bad_body', 'the body broke off')
     throw error
   }
 }
@@ -56,23 +58,10 @@ export function isJson(contentType: string | undefined): boolean {
   return contentType?.split(';')[0]?.trim().toLowerCase() === 'application/json'
 }
 
-const utf8 = new TextDecoder('utf-8', { fatal: true })
-
-/** The messages of a JSON body, each as a text. An array is flattened by one level. */
-export function messages(body: Uint8Array): string[] {
-  let value: unknown
-  try {
-    value = JSON.parse(utf8.decode(body))
-  } catch {
-    throw new Refusal(400, 'bad_json', 'the body is not JSON')
-  }
-  return (Array.isArray(value) ? value : [value]).map((message) => JSON.stringify(message))
-}
-
 /** The chunks that a body appends. */
 export function chunksOf(body: Uint8Array, contentType: string | undefined): ChunkData[] {
   if (body.byteLength === 0) return []
-  return isJson(contentType) ? messages(body) : [body]
+  return isJson(contentType) ? messagesOf(body) : [body]
 }
 
 export interface Numbered {
