@@ -4,11 +4,11 @@ import type { Log, LookedAt } from '../core/log'
 import { NOWHERE, TidemarkError } from '../errors/errors'
 import type { Answer, Asked } from '../http/asked'
 import { BYTES } from '../options/log-options'
-import { cursorAt, cursorBefore } from '../util/cursor'
+import { cursorBefore } from '../util/cursor'
 import { answer, Refusal } from './answers'
 import { arrayOf, bytesOf } from './bodies'
 import { eventStream } from './events'
-import { cacheCursor, offsetOf, positionOf } from './offsets'
+import { cacheCursor, offsetAt, offsetOf, positionOf } from './offsets'
 import { isJson } from './requests'
 import type { Farewell, Waiting } from './waiting'
 import { missing } from './writing'
@@ -28,7 +28,7 @@ export async function head(log: Log): Promise<Answer> {
   return answer(200, {
     'Content-Type': contentType,
     'Cache-Control': 'no-store',
-    'Stream-Next-Offset': offsetOf(cursorAt(status.generation, status.lastSeq), status.log?.fork?.origins),
+    'Stream-Next-Offset': offsetAt(status.generation, status.lastSeq, status.log?.fork?.origins),
     // In whole seconds; logs that were not created over HTTP may have others.
     'Stream-TTL': ttlMs === null ? undefined : String(Math.ceil(ttlMs / 1000)),
     'Stream-Expires-At': expiresAt === null ? undefined : new Date(expiresAt).toISOString(),

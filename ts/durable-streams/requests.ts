@@ -27,10 +27,7 @@ export function idOf(url: URL, prefix: string): string {
 /** Refuses what no stream can be named. */
 export function checkId(id: string): void {
   const isBad =
-    id === '' ||
-    /\p{Cc}/u.test(id) ||
-    Buffer.byteLength(id) > MAX_ID_BYTES ||
-    id.split('/').some((part) => part === '.' || part === '..')
+    id === '' || /\p{Cc}/u.test(id) || Buffer.byteLength(id) > MAX_ID_BYTES || /(^|\/)\.\.?(\/|$)/.test(id)
   if (isBad)
     throw new Refusal(
       400,
