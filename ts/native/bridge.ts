@@ -33,6 +33,12 @@ interface Call extends Deferred<unknown> {
   readonly refused: (error: Error) => unknown
 }
 
+/** Spelled out, since objects that are spread are several times as dear. */
+function callOf({ args, from, holds, receive, refused }: Omit<Call, keyof Deferred<unknown>>): Call {
+  const { promise, resolve, reject } = deferred<unknown>()
+  return { promise, resolve, reject, args, from, holds, receive, refused }
+}
+
 function rethrow(error: Error): never {
   throw error
 }
@@ -123,11 +129,9 @@ export class Bridge {
     from = origin(this.soon),
   ): Promise<T> {
     if (this.closing) return Promise.reject(closedError(from))
-    // Spelled out, since a spread of it is several times as dear.
-    const { promise, resolve, reject } = deferred<T>()
-    const call = { promise, resolve, reject, args, from, holds: true, receive, refused: rethrow } as Call
+    const call = callOf({ args, from, holds: true, receive, refused: rethrow })
     this.gathered.add({ request: this.#enter(call), args, payload })
-    return promise
+    return call.promise as Promise<T>
   }
 
   #call<T>(
@@ -138,7 +142,7 @@ export class Bridge {
     from: Origin,
     holds = true,
   ): Promise<T> {
-    const call = { ...deferred<T>(), args, from, holds, receive, refused } as Call
+    const call = callOf({ args, from, holds, receive, refused })
     const request = this.#enter(call)
     this.cross()
     try {
