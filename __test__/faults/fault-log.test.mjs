@@ -221,15 +221,16 @@ test('G1: a log ends before a cursor, since Redis was set back: a page, a reader
   await behind.next()
   await behind.next()
   await back()
-  for (const [what, reading] of /** @type {const} */ ([
-    ['a page', log.page({ from: fifth })],
-    ['a reader', stranger.log('back').read({ from: fifth }).next()],
-    ['who has read on', live.next()],
-    ['another one', behind.next()],
-  ])) {
+  const told = Object.entries({
+    'a page': log.page({ from: fifth }),
+    'a reader': stranger.log('back').read({ from: fifth }).next(),
+    'who has read on': live.next(),
+    'another one': behind.next(),
+  }).map(async ([what, reading]) => {
     const { code, resume } = await failure(reading, what)
     assert.deepEqual([code, resume], ['ERR_GAP', third], what)
-  }
+  })
+  await Promise.all(told)
   // What is written there now is another chunk under a seq that was read: nobody goes on as if it were the same.
   await stranger.log('back').append(['another 4'])
   const { chunks } = await log.page({ from: third })
