@@ -334,6 +334,31 @@ eachStore('durable streams', (store) => {
     assert.match(replay, /^event: data\ndata:a€b😀ü\uFFFD\n\nevent: control\ndata:.*"streamClosed":true/)
   })
 
+  test('a lifetime is a whole number of seconds, or a time that there is', async () => {
+    const engine = open()
+    const send = client({ engine })
+    const put = async (/** @type {Record<string, string>} */ headers) =>
+      (await send('/v1/stream/lifetime', { method: 'PUT', headers })).status
+    for (const ttl of ['', '-1', '+1', '01', '1.0', '1e3', '1, 1', '9'.repeat(11)])
+      assert.equal(await put({ 'Stream-TTL': ttl }), 400, ttl)
+    for (const time of [
+      '',
+      '2030',
+      '2030-02-30T00:00:00Z',
+      '2030-13-01T00:00:00Z',
+      '2030-01-01T00:00:00+99:99',
+    ])
+      assert.equal(await put({ 'Stream-Expires-At': time }), 400, time)
+    assert.equal(await engine.status('lifetime'), null)
+    assert.equal(await put({ 'Stream-Expires-At': '2036-02-29T23:59:59.5+01:00' }), 201)
+    const { headers } = await send('/v1/stream/lifetime', { method: 'HEAD' })
+    assert.equal(headers.get('stream-expires-at'), '2036-02-29T22:59:59.500Z')
+    // Of a log that was not made over HTTP.
+    await engine.log('short', { ttl: '1500ms' }).create()
+    const short = await send('/v1/stream/short', { method: 'HEAD' })
+    assert.equal(short.headers.get('stream-ttl'), '2')
+  })
+
   test('an offset is this stream’s own', async () => {
     const engine = open()
     const send = client({ engine })

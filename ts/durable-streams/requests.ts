@@ -152,10 +152,15 @@ export function lifetimeOf(headers: Headers): { ttlMs: number | null; expiresAt:
   }
   const ttlMs = ttl === null ? null : Number(/^(0|[1-9]\d{0,9})$/.test(ttl) ? ttl : Number.NaN) * 1000
   if (Number.isNaN(ttlMs)) throw new Refusal(400, 'bad_ttl', 'Stream-TTL is a whole number of seconds')
-  const isTime = end !== null && /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/.test(end)
-  const expiresAt = end === null ? null : isTime ? Date.parse(end) : Number.NaN
+  const expiresAt = end === null ? null : isTime(end) ? Date.parse(end) : Number.NaN
   if (Number.isNaN(expiresAt) || (expiresAt ?? 0) < 0) {
     throw new Refusal(400, 'bad_ttl', 'Stream-Expires-At is a time as in 2030-01-02T03:04:05Z')
   }
   return { ttlMs, expiresAt }
+}
+
+/** A day that its month does not have would be taken for one of the next month. */
+function isTime(text: string): boolean {
+  const isForm = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/.test(text)
+  return isForm && new Date(text.slice(0, 10)).getUTCDate() === Number(text.slice(8, 10))
 }
