@@ -96,7 +96,7 @@ eachStore('forks over HTTP', (store) => {
     const events = await (await send(`three?offset=${at}&live=sse`)).text()
     assert.equal(
       events,
-      `event: data\ndata:[4]\n\nevent: control\ndata:{"streamNextOffset":"${own}","streamClosed":true}\n\n`,
+      `event: data\ndata:[4]\n\nevent: control\ndata:{"streamNextOffset":"${own}","streamClosed":true,"upToDate":true}\n\n`,
     )
     const poll = await send(`three?offset=${at}&live=long-poll`)
     assert.deepEqual([await poll.json(), offset(poll)], [[4], own])

@@ -45,6 +45,10 @@ function stream(engine) {
   }
 }
 
+/** An offset that nobody has been given yet. @param {string | null} offset */
+const further = (offset) =>
+  String(offset).replace(/\d+$/, (seq) => String(Number(seq) + 1000).padStart(seq.length, '0'))
+
 eachStore('polls', (store) => {
   const open = useEngines(store)
 
@@ -127,21 +131,45 @@ eachStore('polls', (store) => {
     assert.deepEqual(got, numbers)
   })
 
-  test('who comes with an offset beyond the end keeps nobody else from waiting', async () => {
-    const engine = open()
-    const { send, append, poll } = stream(engine)
+  test('an offset beyond the end of a log is refused', async () => {
+    const { send, poll } = stream(open())
     const made = await send('', { method: 'PUT', headers: TEXT })
-    const at = String(made.headers.get('stream-next-offset'))
-    const beyond = at.replace(/\d+$/, (seq) => String(Number(seq) + 1000).padStart(seq.length, '0'))
+    const beyond = further(made.headers.get('stream-next-offset'))
+    assert.equal((await deadline(poll(beyond), 20_000, 'a refusal')).status, 410)
+  })
+
+  test('who comes with an offset beyond the end of a producer’s stream keeps nobody else from waiting', async () => {
+    const engine = open()
+    const { id, send, poll } = stream(engine)
+    const producer = await engine.produce(id)
+    const at = String((await send()).headers.get('stream-next-offset'))
     const left = new AbortController()
-    const astray = send(`?offset=${beyond}&live=long-poll`, { signal: left.signal })
+    const astray = send(`?offset=${further(at)}&live=long-poll`, { signal: left.signal })
     await waiting(engine)
     const polled = poll(at)
     await until(() => engine.metrics().readers === 2, LONG)
-    await append('here')
+    await producer.append('here')
     assert.equal((await polled).text, 'here')
     left.abort()
     assert.equal(await (await astray).text(), '')
+    await producer.complete()
+  })
+
+  test('G7 polls of a stream without an owner share a subscription, whoever they are', async () => {
+    const engine = open()
+    const { send, asked, append, poll } = stream(engine)
+    const made = await send('', { method: 'PUT', headers: TEXT })
+    let at = String(made.headers.get('stream-next-offset'))
+    for (const text of ['one', 'two']) {
+      const begun = asked()
+      const polls = Array.from({ length: 10 }, (_, user) => poll(at, { 'x-user': `user ${user}` }))
+      await until(() => asked() === begun + 10 && engine.metrics().readers > 0, LONG)
+      await append(text)
+      const answers = await deadline(Promise.all(polls), 20_000, 'answers')
+      assert.equal(engine.metrics().readers, 1)
+      assert.deepEqual(new Set(answers.map(({ text }) => text)), new Set([text]))
+      at = String(answers[0]?.next)
+    }
   })
 
   test('polls of a stream that is deleted end, and those after them', async () => {

@@ -1,14 +1,9 @@
-// The handler beyond the conformance suite: who may, what is refused and leaves nothing behind, headers of our own, and the server.
+// The handler beyond the conformance suite: who may, what is refused and leaves nothing behind, and headers of our own.
 
 import assert from 'node:assert/strict'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { connect } from 'node:net'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { test } from 'node:test'
 import { durableStreams } from 'tidemark/durable-streams'
-import { startServe } from '../support/serving.mjs'
-import { eachStore, TestStore } from '../support/stores.mjs'
+import { eachStore } from '../support/stores.mjs'
 import { useEngines } from '../support/streams.mjs'
 import { deadline, until } from '../support/wait.mjs'
 
@@ -62,6 +57,21 @@ eachStore('durable streams', (store) => {
       assert.deepEqual([status, asked.pop()], [403, `${action} runs/a b`])
     }
     assert.equal(await engine.status('runs/a b'), null)
+    // Whoever may append and not close does not close with an append.
+    permission = true
+    await send(path, { method: 'PUT', headers: TEXT })
+    permission = undefined
+    const appending = client({
+      engine,
+      prefix: '/api/streams/',
+      authorize: (/** @type {Request} */ _, /** @type {string} */ __, /** @type {string} */ action) =>
+        action === 'append',
+    })
+    const closing = { method: 'POST', headers: { ...TEXT, 'Stream-Closed': 'true' }, body: 'x' }
+    assert.equal((await appending(path, closing)).status, 403)
+    assert.equal((await appending(path, { ...closing, body: new Blob([]).stream() })).status, 403)
+    assert.equal((await engine.status('runs/a b'))?.lastSeq, 0)
+    assert.equal((await appending(path, { ...closing, headers: TEXT })).status, 204)
     permission = new Response('who?', { status: 401 })
     assert.equal((await send(path)).status, 401)
     permission = undefined
@@ -124,13 +134,27 @@ eachStore('durable streams', (store) => {
       'the URL has no dots left',
     )
     assert.equal((await send('/elsewhere', { method: 'PUT' })).status, 404)
+    const html = { 'Content-Type': 'text/html' }
+    await send('/v1/stream/page', { method: 'PUT', headers: html, body: '<script>alert(1)</script>' })
+    for (const query of ['', '?offset=-1&live=long-poll']) {
+      const { headers } = await send(`/v1/stream/page${query}`)
+      assert.deepEqual(
+        ['content-type', 'content-security-policy', 'x-content-type-options'].map((name) =>
+          headers.get(name),
+        ),
+        ['text/html', 'sandbox', 'nosniff'],
+      )
+    }
     const injected = await send('/v1/stream/%22%3E%3Cscript%3E', { method: 'PUT', body: 'x', headers: TEXT })
     assert.equal(injected.headers.get('location'), `${HOST}/v1/stream/%22%3E%3Cscript%3E`)
   })
 
   test('bodies that are too large or malformed leave nothing behind', async () => {
     const engine = open()
-    const send = client({ engine, maxBodyBytes: 3 << 20 })
+    /** @type {unknown[]} */
+    const errors = []
+    const onError = (/** @type {unknown} */ error) => errors.push(error)
+    const send = client({ engine, maxBodyBytes: 3 << 20, onError })
     const length = async (/** @type {string} */ id) => (await engine.status(id))?.lastSeq
     await send('/v1/stream/bodies', { method: 'PUT', headers: JSON_TYPE })
     const many = JSON.stringify(Array.from({ length: 3 }, () => 'x'.repeat(500_000)))
@@ -139,6 +163,8 @@ eachStore('durable streams', (store) => {
       ['', 400],
       ['[]', 400],
       [new Uint8Array([0x22, 0xff, 0x22]), 400],
+      ['['.repeat(600_000) + ']'.repeat(600_000), 400],
+      [`{"a":[${'0,'.repeat(1_100_000)}0]}`, 413],
       [`"${'x'.repeat(4 << 20)}"`, 413],
       [many, 413],
     ])) {
@@ -159,7 +185,14 @@ eachStore('durable streams', (store) => {
       413,
     )
     assert.ok(sent < 20 << 20)
+    const broken = new ReadableStream({
+      start: (controller) => controller.enqueue(Buffer.from('"half')),
+      pull: (controller) => controller.error(new Error('the client is gone')),
+    })
+    const half = await send('/v1/stream/bodies', { method: 'POST', headers: JSON_TYPE, body: broken })
+    assert.deepEqual([half.status, (await half.json()).code], [400, 'bad_body'])
     assert.equal(await length('bodies'), 0)
+    assert.deepEqual(errors, [], 'none of this is the server’s fault')
     const one = `"${'y'.repeat(2 << 20)}"`
     assert.equal(
       (await send('/v1/stream/bodies', { method: 'POST', headers: JSON_TYPE, body: one })).status,
@@ -171,6 +204,40 @@ eachStore('durable streams', (store) => {
       400,
     )
     assert.equal(await engine.status('made'), null)
+  })
+
+  test('messages are kept as they were sent, each for itself', async () => {
+    const send = client({ engine: open() })
+    const sent = [
+      '12345678901234567890',
+      '1e400',
+      '{"a":1,"a":2}',
+      '"]},[{\\\\\\""',
+      '[1, [2], "\\\\"]',
+      '[]',
+      '-0',
+      '{"text":"ü\\ud800,"}',
+      'null',
+      '[['.repeat(10_000) + ']]'.repeat(10_000),
+    ]
+    const append = async (/** @type {string} */ body) =>
+      send('/v1/stream/kept', { method: 'POST', headers: JSON_TYPE, body })
+    await send('/v1/stream/kept', { method: 'PUT', headers: JSON_TYPE, body: ` [ ${sent.join(' ,\n')}\t] ` })
+    const read = async () => (await send('/v1/stream/kept')).text()
+    assert.equal(await read(), `[${sent.join(',')}]`)
+    for (const [index, message] of sent.entries()) {
+      // One that is an array has to be in another one.
+      assert.equal(
+        (await append(index % 2 === 0 && message[0] !== '[' ? message : `[${message}]`)).status,
+        204,
+      )
+    }
+    assert.equal(await read(), `[${[...sent, ...sent].join(',')}]`)
+    const events = await send('/v1/stream/kept?offset=-1&live=sse')
+    const reader = events.body?.pipeThrough(new TextDecoderStream()).getReader()
+    const { value = '' } = (await reader?.read()) ?? {}
+    assert.equal(/^event: data\ndata:(.*)\n\n/.exec(value)?.[1], `[${[...sent, ...sent].join(',')}]`)
+    await reader?.cancel()
   })
 
   test('a PUT with a large body that closes is repeated without harm, and is another one without the closing', async () => {
@@ -223,6 +290,73 @@ eachStore('durable streams', (store) => {
     })
     assert.equal(absent.status, 404, 'what is wrong with the stream comes first')
     assert.equal((await engine.status('p'))?.lastSeq, 1)
+  })
+
+  test('text in events: a character that an append has cut waits for its other half, and its offset with it', async () => {
+    const engine = open()
+    const send = client({ engine, sseMs: 60_000 })
+    const [one, two, three] = [Buffer.from('a€b'), Buffer.from('😀'), Buffer.from('ü')]
+    const append = (/** @type {Uint8Array} */ body, headers = {}) =>
+      send('/v1/stream/cut', { method: 'POST', headers: { ...TEXT, ...headers }, body })
+    await send('/v1/stream/cut', { method: 'PUT', headers: TEXT, body: one.subarray(0, 2) })
+    const events = (await send('/v1/stream/cut?offset=-1&live=sse')).body
+      ?.pipeThrough(new TextDecoderStream())
+      .getReader()
+    assert.ok(events)
+    let shown = ''
+    let offset = ''
+    const read = async () => {
+      const { done, value = '' } = await deadline(events.read(), 20_000, 'an event')
+      for (const [, type, text = ''] of value.matchAll(/event: (.*)\ndata:(.*)\n\n/g)) {
+        if (type === 'data') shown += text
+        else offset = JSON.parse(text).streamNextOffset
+      }
+      return done
+    }
+    await read()
+    assert.equal(shown, '')
+    // Where the first chunk begins: who comes back with it misses nothing.
+    assert.equal(await (await send(`/v1/stream/cut?offset=${offset}`)).text(), one.subarray(0, 2).toString())
+    await append(one.subarray(2))
+    await read()
+    assert.equal(shown, 'a€b')
+    for (const byte of two) await append(Buffer.from([byte]))
+    await read()
+    assert.equal(shown, 'a€b😀')
+    await append(three)
+    await read()
+    assert.equal(shown, 'a€b😀ü')
+    // What is never whole is shown at the end.
+    await append(two.subarray(0, 1), { 'Stream-Closed': 'true' })
+    while (!(await read()));
+    assert.equal(shown, 'a€b😀ü\uFFFD')
+    const replay = await (await send('/v1/stream/cut?offset=-1&live=sse')).text()
+    assert.match(replay, /^event: data\ndata:a€b😀ü\uFFFD\n\nevent: control\ndata:.*"streamClosed":true/)
+  })
+
+  test('a lifetime is a whole number of seconds, or a time that there is', async () => {
+    const engine = open()
+    const send = client({ engine })
+    const put = async (/** @type {Record<string, string>} */ headers) =>
+      (await send('/v1/stream/lifetime', { method: 'PUT', headers })).status
+    for (const ttl of ['', '-1', '+1', '01', '1.0', '1e3', '1, 1', '9'.repeat(11)])
+      assert.equal(await put({ 'Stream-TTL': ttl }), 400, ttl)
+    for (const time of [
+      '',
+      '2030',
+      '2030-02-30T00:00:00Z',
+      '2030-13-01T00:00:00Z',
+      '2030-01-01T00:00:00+99:99',
+    ])
+      assert.equal(await put({ 'Stream-Expires-At': time }), 400, time)
+    assert.equal(await engine.status('lifetime'), null)
+    assert.equal(await put({ 'Stream-Expires-At': '2036-02-29T23:59:59.5+01:00' }), 201)
+    const { headers } = await send('/v1/stream/lifetime', { method: 'HEAD' })
+    assert.equal(headers.get('stream-expires-at'), '2036-02-29T22:59:59.500Z')
+    // Of a log that was not made over HTTP.
+    await engine.log('short', { ttl: '1500ms' }).create()
+    const short = await send('/v1/stream/short', { method: 'HEAD' })
+    assert.equal(short.headers.get('stream-ttl'), '2')
   })
 
   test('an offset is this stream’s own', async () => {
@@ -296,73 +430,4 @@ eachStore('durable streams', (store) => {
     await deadline(stream, 10_000, 'it ends')
     await until(() => engine.metrics().readers === 0)
   })
-})
-
-test('tidemark serve: a token, pages of others, metrics, and an end in good order', async (t) => {
-  const store = new TestStore('memory')
-  const server = await startServe(['--url', store.url], { TIDEMARK_TOKEN: 'secret' })
-  t.after(() => server.stop('SIGKILL'))
-  const stream = `${server.address}/v1/stream/a`
-  const headers = { Authorization: 'Bearer secret', ...TEXT }
-  assert.equal((await fetch(stream, { method: 'PUT' })).status, 401)
-  assert.equal(
-    (await fetch(stream, { method: 'PUT', headers: { Authorization: 'Bearer secre!' } })).status,
-    401,
-  )
-  assert.equal((await fetch(stream, { method: 'PUT', headers, body: 'x' })).status, 201)
-  assert.equal((await fetch(`${server.address}/metrics`)).status, 401)
-  assert.match(
-    await (await fetch(`${server.address}/metrics`, { headers })).text(),
-    /^tidemark_written_batches_total 1$/m,
-  )
-  const live = await fetch(`${stream}?offset=-1&live=sse`, { headers })
-  const reading = live.text()
-  assert.equal(await server.stop(), 0, server.errors())
-  assert.match(await reading, /data:x/, 'not cut off')
-})
-
-test('tidemark serve: without a token only this machine is answered', async (t) => {
-  const store = new TestStore('memory')
-  const server = await startServe(['--url', store.url])
-  t.after(() => server.stop('SIGKILL'))
-  const stream = `${server.address}/v1/stream/a`
-  assert.equal((await fetch(stream, { method: 'PUT' })).status, 201)
-  assert.equal((await fetch(stream, { headers: { Origin: 'http://localhost:3000' } })).status, 200)
-  assert.equal((await fetch(stream, { headers: { Origin: 'https://evil.example' } })).status, 403)
-  // A name of somebody else's that leads here; fetch does not let its header be set.
-  const socket = connect(Number(new URL(stream).port), '127.0.0.1')
-  socket.end('GET /v1/stream/a HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n')
-  let answer = ''
-  for await (const part of socket.setEncoding('utf8')) answer += part
-  assert.match(answer, /^HTTP\/1\.1 403/)
-  assert.equal(await server.stop('SIGINT'), 0)
-  await assert.rejects(
-    startServe(['--url', store.url, '--host', '0.0.0.0']),
-    /needs --token-file, TIDEMARK_TOKEN in the environment, or --open/,
-  )
-})
-
-test('tidemark serve: a token from a file, which is what counts', async (t) => {
-  const folder = await mkdtemp(join(tmpdir(), 'tidemark-token-'))
-  t.after(() => rm(folder, { recursive: true }))
-  const file = join(folder, 'token')
-  const store = new TestStore('memory')
-  const args = ['--url', store.url, '--host', '0.0.0.0', '--token-file', file]
-  await assert.rejects(startServe(args), /ended with 2: .*--token-file .* cannot be read: ENOENT/)
-  for (const wrong of ['', '\nsecret', 'two words', 'sécret']) {
-    await writeFile(file, wrong)
-    await assert.rejects(startServe(args), /ended with 2: .*is not a token/, wrong)
-  }
-  await writeFile(file, 'from-file\r\nnot this\n')
-  const server = await startServe(args, { TIDEMARK_TOKEN: 'from-environment' })
-  t.after(() => server.stop('SIGKILL'))
-  const { port } = new URL(server.address)
-  const ask = (/** @type {string} */ token) =>
-    fetch(`http://127.0.0.1:${port}/v1/stream/a`, {
-      method: 'PUT',
-      headers: { Authorization: `Bearer ${token}` },
-    })
-  assert.equal((await ask('from-environment')).status, 401)
-  assert.equal((await ask('from-file')).status, 201)
-  assert.equal(await server.stop(), 0, server.errors())
 })

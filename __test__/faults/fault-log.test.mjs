@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { durableStreams } from 'tidemark/durable-streams'
 import { startChild } from '../support/child.mjs'
 import { openEngine, openRedis, test } from '../support/fault-scene.mjs'
 import { checkHistory } from '../support/history.mjs'
@@ -172,4 +173,99 @@ test('G1: a page of a log says what is gone, and where it goes on', async (t) =>
     after.chunks.map((chunk) => chunk.text()),
     ['4', '5'],
   )
+})
+
+/**
+ * A log of five chunks, of which Redis loses the last two when it is set back.
+ * @param {import('node:test').TestContext} t
+ */
+async function setBack(t) {
+  const redis = await openRedis(t)
+  const keys = ['meta', 'log', 'writers'].map((part) => `{tidemark:back}:${part}`)
+  const [writer, reader, stranger] = [1, 2, 3].map(() => openEngine(t, { url: redis.url }))
+  assert.ok(writer && reader && stranger)
+  const log = writer.log('back', { contentType: 'text/plain' })
+  const { cursors } = await log.append(['1', '2', '3'])
+  for (const key of keys) await redis.admin.cmd('COPY', key, `${key}-then`)
+  cursors.push(...(await log.append(['4', '5'])).cursors)
+  return {
+    redis,
+    reader,
+    /** An engine that has not seen what is lost. */
+    stranger,
+    cursors,
+    back: async () => {
+      for (const key of keys) await redis.admin.cmd('COPY', `${key}-then`, key, 'REPLACE')
+    },
+  }
+}
+
+/** @param {Promise<unknown>} promise @param {string} what */
+const failure = (promise, what) =>
+  deadline(
+    promise.then(
+      () => assert.fail(`${what}: no error`),
+      (error) => error,
+    ),
+    20_000,
+    what,
+  )
+
+test('G1: a log ends before a cursor, since Redis was set back: a page, a reader and whoever has read on are told', async (t) => {
+  const { reader, stranger, cursors, back } = await setBack(t)
+  const [, , third, , fifth] = cursors
+  const log = reader.log('back')
+  const live = log.read()
+  for (const text of ['1', '2', '3', '4', '5']) assert.equal((await live.next()).value?.text(), text)
+  const behind = log.read({ from: third })[Symbol.asyncIterator]()
+  await behind.next()
+  await behind.next()
+  await back()
+  const told = Object.entries({
+    'a page': log.page({ from: fifth }),
+    'a reader': stranger.log('back').read({ from: fifth }).next(),
+    'who has read on': live.next(),
+    'another one': behind.next(),
+  }).map(async ([what, reading]) => {
+    const { code, resume } = await failure(reading, what)
+    assert.deepEqual([code, resume], ['ERR_GAP', third], what)
+  })
+  await Promise.all(told)
+  // What is written there now is another chunk under a seq that was read: nobody goes on as if it were the same.
+  await stranger.log('back').append(['another 4'])
+  const { chunks } = await log.page({ from: third })
+  assert.deepEqual(
+    chunks.map((chunk) => chunk.text()),
+    ['another 4'],
+  )
+  assert.equal((await failure(log.page({ from: fifth }), 'a page')).code, 'ERR_GAP')
+  // An index is no cursor: nothing was read there.
+  const beyond = await log.page({ from: 9 })
+  assert.deepEqual([beyond.chunks.length, beyond.upToDate], [0, true])
+})
+
+test('G1: over HTTP, an offset that Redis has lost is 410, for those who wait as well; so is one of a log that began anew', async (t) => {
+  const { redis, reader, stranger, back } = await setBack(t)
+  const handle = durableStreams({ engine: reader, authorize: () => true, longPollMs: 60_000 })
+  const get = (/** @type {string} */ query) =>
+    handle(new Request(`http://streams.test/v1/stream/back?${query}`))
+  const offset = String((await get('offset=-1')).headers.get('stream-next-offset'))
+  const waits = async () => {
+    const polls = [1, 2].map(() => get(`offset=${offset}&live=long-poll`))
+    await until(() => reader.metrics().readers === 1)
+    return async () => {
+      for (const { status } of await deadline(Promise.all(polls), 20_000, 'an answer'))
+        assert.equal(status, 410)
+      for (const live of ['', '&live=long-poll', '&live=sse'])
+        assert.equal((await deadline(get(`offset=${offset}${live}`), 20_000, live)).status, 410, live)
+    }
+  }
+  const refused = await waits()
+  await back()
+  await refused()
+  await stranger.log('back').append(['4', '5'])
+  const again = await waits()
+  await redis.admin.cmd('FLUSHALL')
+  await stranger.log('back').append(['1', '2', '3', '4', '5', '6'])
+  await again()
 })

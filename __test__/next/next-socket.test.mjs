@@ -220,6 +220,8 @@ eachStore('next-socket', (store) => {
       [{ ...ask('x', id), trigger: 'whatever' }, 1008],
       [{ ...ask('x', id), messages: 'none' }, 1008],
       [{ ...ask('x', id), headers: { a: 1 } }, 1008],
+      [{ ...ask('x', id), headers: { 'no name': 'x' } }, 1008],
+      [{ ...resume('x', id), headers: { name: 'a\r\nb' } }, 1008],
       [{ ...resume('x', id), lastSequence: -1 }, 1008],
       [{ ...ask('x', id), requestId: '' }, 1008],
       [{ ...ask('x', id), requestId: 7 }, 1008],

@@ -312,6 +312,29 @@ impl Page {
             seq: if is_current { self.head.seq } else { self.head.base },
         }
     }
+
+    /// The end of a log that ends before the cursor at which this page was to begin: the store has lost what was read there, and other
+    /// chunks may get those seqs. `None` for a producer's generation, whose producer writes the chunks again.
+    pub fn set_back(&self, position: Position) -> Option<Cursor> {
+        let is_cursor = matches!(position, Position::After { .. });
+        let is_log = self.log.is_some() && self.generation == self.head.generation;
+        (is_cursor && is_log && !self.lost && self.after > self.head.seq).then(|| self.end())
+    }
+
+    /// The same as an error.
+    pub fn check_end(&self, position: Position, stream: &StreamId) -> Result<(), Error> {
+        let Some(end) = self.set_back(position) else {
+            return Ok(());
+        };
+        Err(Error::Gap {
+            stream: stream.to_string(),
+            reason: format!(
+                "the log ends before the cursor: chunks after {} are gone",
+                end.seq
+            ),
+            resume: end.to_string(),
+        })
+    }
 }
 
 /// The result of a stop request.

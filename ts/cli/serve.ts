@@ -1,5 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
+import type { Engine } from '../core/engine'
+import { Refusal, refusal } from '../durable-streams/answers'
 import { answerer } from '../durable-streams/handler'
 import type { SubscriptionOptions } from '../durable-streams/subscriptions/options'
 import { type Answer, type Asked, webHandler } from '../http/asked'
@@ -13,6 +15,8 @@ const DEFAULT_PORT = 4437
 const KEEP_ALIVE_MS = 75_000
 /** How long responses under way may take at the end. */
 const FAREWELL_MS = 5000
+/** How often connections are closed then that have become idle. */
+const SWEEP_MS = 50
 
 export const serve: Command = {
   summary: 'Serve streams over HTTP, by the Durable Streams protocol.',
@@ -80,7 +84,7 @@ Ends in good order with SIGTERM or Ctrl-C.`,
     else out.line(`${address}/v1/stream/ on ${context.address}`)
     await stopped
     over.abort()
-    await closed(server)
+    await closed(server, context.engine)
     return EXIT.ok
   },
 }
@@ -138,14 +142,24 @@ function listener({ engine, values }: Context, guard: Guard): Server {
     sseMs: count(values, 'sse-ms'),
     signal: guard.signal,
     subscriptions: guard.subscriptions,
-    onError: (error: unknown) => process.stderr.write(`tidemark: ${(error as Error).message}\n`),
+    onError: (error: unknown) => {
+      const { code, message } = error as Partial<NodeJS.ErrnoException>
+      // The end of the server itself, for each request that it cuts short.
+      if (code !== 'ERR_CLOSED') process.stderr.write(`tidemark: ${message}\n`)
+    },
   }
   const streams = answerer(options, (asked) => allows(asked) || forbidden(guard))
-  const handle = async (asked: Asked): Promise<Answer | Response> => {
+  const answered = async (asked: Asked): Promise<Answer | Response> => {
     if (asked.url.pathname !== '/metrics') return streams(asked)
     if (!allows(asked)) return { status: 401, headers: { 'WWW-Authenticate': 'Bearer' }, body: null }
     const headers = { 'Content-Type': 'text/plain; version=0.0.4' }
     return { status: 200, headers, body: engine.metrics({ format: 'prometheus' }) }
+  }
+  const handle = async (asked: Asked): Promise<Answer | Response> => {
+    const found = await answered(asked)
+    if (!guard.signal.aborted || found instanceof Response) return found
+    // The client's next request is for another server.
+    return { ...found, headers: { ...found.headers, Connection: 'close' } }
   }
   const server = createServer(toNodeListener(webHandler(handle)))
   // A client might send a request on an idle connection just as it is closed.
@@ -154,14 +168,11 @@ function listener({ engine, values }: Context, guard: Guard): Server {
 }
 
 function forbidden({ token }: Guard): Response {
-  return new Response('{"code":"unauthorized","message":"a token is needed"}\n', {
-    status: token === undefined ? 403 : 401,
-    headers: {
-      'Content-Type': 'application/json',
-      'WWW-Authenticate': 'Bearer',
-      'X-Content-Type-Options': 'nosniff',
-    },
-  })
+  const status = token === undefined ? 403 : 401
+  const { headers, body } = refusal(
+    new Refusal(status, 'unauthorized', 'a token is needed', { 'WWW-Authenticate': 'Bearer' }),
+  )
+  return new Response(body as string, { status, headers })
 }
 
 function isLoopback(host: string): boolean {
@@ -179,10 +190,16 @@ function isLocal(headers: Asked['headers']): boolean {
   )
 }
 
-function closed(server: Server): Promise<void> {
+/** Lets responses under way end, for a time. The engine's end is the answer to the rest of them. */
+function closed(server: Server, engine: Engine): Promise<void> {
   return new Promise((resolve) => {
-    server.close(() => resolve())
-    server.closeIdleConnections()
-    setTimeout(() => server.closeAllConnections(), FAREWELL_MS).unref()
+    const sweeping = setInterval(() => server.closeIdleConnections(), SWEEP_MS)
+    const cut = () => void setImmediate(() => server.closeAllConnections())
+    const over = setTimeout(() => engine.close().then(cut, cut), FAREWELL_MS)
+    server.close(() => {
+      clearInterval(sweeping)
+      clearTimeout(over)
+      resolve()
+    })
   })
 }

@@ -91,18 +91,18 @@ export class Log implements api.Log {
   /** @internal Any outcome of an append, refusals included. */
   attempt(args: Partial<AppendArgs>, payload: Payload, from?: Origin): Promise<LogAnswer> {
     const { streamId, owner } = this.#args
+    // Spelled out, since a spread of them is several times as dear.
     const whole: AppendArgs = {
       streamId,
       owner,
-      create: null,
-      producer: null,
-      order: null,
-      contentType: null,
-      generation: null,
-      close: false,
-      isPatient: true,
-      fork: null,
-      ...args,
+      create: args.create ?? null,
+      producer: args.producer ?? null,
+      order: args.order ?? null,
+      contentType: args.contentType ?? null,
+      generation: args.generation ?? null,
+      close: args.close ?? false,
+      isPatient: args.isPatient ?? true,
+      fork: args.fork ?? null,
     }
     const receive = (answer: LogAnswer) => {
       if (answer.outcome === 'written') this.#bridge.grew(streamId)

@@ -5,8 +5,10 @@ import type { Log, LookedAt } from '../core/log'
 import type { Subscription } from '../core/subscription'
 import type { Answer, Asked } from '../http/asked'
 import { BYTES } from '../options/log-options'
+import { cursorBefore } from '../util/cursor'
 import { answer } from './answers'
 import { arrayOf, bytesOf } from './bodies'
+import { Characters } from './characters'
 import { offsetOf } from './offsets'
 import { isJson } from './requests'
 import { type Farewell, whenOver } from './waiting'
@@ -21,7 +23,8 @@ function formatOf(contentType: string): Format {
   return contentType.trim().toLowerCase().startsWith('text/') ? 'text' : 'base64'
 }
 
-function data(chunks: readonly api.Chunk[], format: Format): string {
+function dataOf(chunks: readonly api.Chunk[], format: Format): string {
+  if (chunks.length === 0) return ''
   const lines = (text: string) =>
     text
       .split(/\r\n|\r|\n/)
@@ -33,7 +36,9 @@ function data(chunks: readonly api.Chunk[], format: Format): string {
 }
 
 function control(streamNextOffset: string, cursor: string, upToDate: boolean, closed: boolean): string {
-  const rest = closed ? { streamClosed: true } : { streamCursor: cursor, ...(upToDate ? { upToDate } : {}) }
+  const rest = closed
+    ? { streamClosed: true, upToDate: true }
+    : { streamCursor: cursor, ...(upToDate ? { upToDate } : {}) }
   return `event: control\ndata:${JSON.stringify({ streamNextOffset, ...rest })}\n\n`
 }
 
@@ -88,34 +93,42 @@ async function* follow(
   format: Format,
   over: AbortSignal,
 ): AsyncGenerator<string, undefined> {
+  const characters = new Characters(format === 'text')
   let page = first
   for (;;) {
-    const { chunks, next, upToDate, closed, origins } = page
-    const events = chunks.length > 0 ? data(chunks, format) : ''
-    yield events + control(offsetOf(next, origins), cursor, upToDate, closed)
+    const { next, upToDate, closed, origins } = page
+    const chunks = closed ? characters.end(page.chunks) : characters.take(page.chunks)
+    const { held } = characters
+    const offset = offsetOf(held === undefined ? next : cursorBefore(held), origins)
+    yield dataOf(chunks, format) + control(offset, cursor, upToDate, closed)
     if (closed || over.aborted) return undefined
     if (upToDate) break
     const later = await log.look({ from: next })
     if (later === null) return undefined
     page = later
   }
-  yield* live(log.follow({ from: page.next, signal: over }), page, cursor, format, over)
+  yield* live(log.follow({ from: page.next, signal: over }), page, { cursor, format, over, characters })
   return undefined
+}
+
+interface Live {
+  cursor: string
+  format: Format
+  over: AbortSignal
+  characters: Characters
 }
 
 async function* live(
   following: Subscription,
   { next, origins }: LookedAt,
-  cursor: string,
-  format: Format,
-  over: AbortSignal,
+  { cursor, format, over, characters }: Live,
 ): AsyncGenerator<string, undefined> {
-  let at = offsetOf(next, origins)
+  let at = next
   try {
     for (;;) {
       const { done, value } = await following.next()
       if (done) {
-        yield control(at, cursor, true, true)
+        yield dataOf(characters.end(), format) + control(offsetOf(at, origins), cursor, true, true)
         return undefined
       }
       const chunks = [value]
@@ -124,8 +137,11 @@ async function* live(
         if (more === undefined) break
         chunks.push(more)
       }
-      at = offsetOf((chunks.at(-1) as api.Chunk).cursor, origins)
-      yield data(chunks, format) + control(at, cursor, true, false)
+      at = (chunks.at(-1) as api.Chunk).cursor
+      const shown = characters.take(chunks)
+      const last = shown.at(-1)
+      if (last === undefined) continue
+      yield dataOf(shown, format) + control(offsetOf(last.cursor, origins), cursor, true, false)
     }
   } catch (error) {
     // Its time is over, the client has left, or the stream was deleted.

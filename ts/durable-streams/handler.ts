@@ -14,7 +14,7 @@ import { Farewell, Waiting } from './waiting'
 import { append, create, type Fork, missing } from './writing'
 
 /**
- * The operation of a request on a stream. With {@link DurableStreamsOptions.subscriptions} also `'subscribe'`, where the id is that of the
+ * The operation of a request on a stream; an append that also closes is asked for as both. With {@link DurableStreamsOptions.subscriptions} also `'subscribe'`, where the id is that of the
  * subscription, and `'match'`, where it is a pattern: whether all streams that it matches, now and later, may be subscribed to.
  */
 export type Action = 'create' | 'append' | 'close' | 'read' | 'delete' | 'subscribe' | 'match'
@@ -122,6 +122,9 @@ export function answerer(options: Omit<DurableStreamsOptions, 'authorize'>, auth
     }
     const log = await permitted(asked, id, action)
     if (log instanceof Response) return log
+    // Whoever may only append does not close by the way.
+    const closing = action === 'append' && isClosing(asked.headers) && (await permitted(asked, id, 'close'))
+    if (closing instanceof Response) return closing
     switch (method) {
       case 'PUT':
         return put(log, asked)
@@ -132,7 +135,6 @@ export function answerer(options: Omit<DurableStreamsOptions, 'authorize'>, auth
         if (await log.delete()) return answer(204)
         throw await missing(log)
       case 'HEAD':
-        await log.check()
         return head(log)
       default:
         return read(log, asked, reading)

@@ -13,10 +13,14 @@ export function isOffset(text: unknown): text is string {
 }
 
 /** The offset of a cursor. Chunks that a fork has inherited keep the offsets of the stream that they come from. */
-export function offsetOf(cursor: string, origins: readonly string[] = []): string {
-  const seq = seqOf(cursor)
+export function offsetOf(cursor: string, origins?: readonly string[]): string {
+  return offsetAt(generationOf(cursor), seqOf(cursor), origins)
+}
+
+/** The same of its parts. */
+export function offsetAt(generation: string, seq: number, origins: readonly string[] = []): string {
   const origin = origins.find((origin) => seq <= seqOf(origin))
-  return `${generationOf(origin ?? cursor)}_${String(seq).padStart(16, '0')}`
+  return `${origin === undefined ? generation : generationOf(origin)}_${String(seq).padStart(16, '0')}`
 }
 
 /** The position of an offset; undefined if the text is none. */

@@ -1,15 +1,14 @@
 // GET and HEAD.
 
-import type * as api from '../../index'
 import type { Log, LookedAt } from '../core/log'
 import { NOWHERE, TidemarkError } from '../errors/errors'
 import type { Answer, Asked } from '../http/asked'
 import { BYTES } from '../options/log-options'
-import { cursorAt, generationOf } from '../util/cursor'
+import { cursorBefore } from '../util/cursor'
 import { answer, Refusal } from './answers'
 import { arrayOf, bytesOf } from './bodies'
 import { eventStream } from './events'
-import { cacheCursor, offsetOf, positionOf } from './offsets'
+import { cacheCursor, offsetAt, offsetOf, positionOf } from './offsets'
 import { isJson } from './requests'
 import type { Farewell, Waiting } from './waiting'
 import { missing } from './writing'
@@ -23,14 +22,15 @@ export interface ReadLimits {
 }
 
 export async function head(log: Log): Promise<Answer> {
-  const status = await log.status()
+  const status = await log.check()
   if (status === null) throw await missing(log)
   const { ttlMs = null, expiresAt = null, contentType = BYTES } = status.log ?? {}
   return answer(200, {
     'Content-Type': contentType,
     'Cache-Control': 'no-store',
-    'Stream-Next-Offset': offsetOf(cursorAt(status.generation, status.lastSeq), status.log?.fork?.origins),
-    'Stream-TTL': ttlMs === null ? undefined : String(ttlMs / 1000),
+    'Stream-Next-Offset': offsetAt(status.generation, status.lastSeq, status.log?.fork?.origins),
+    // In whole seconds; logs that were not created over HTTP may have others.
+    'Stream-TTL': ttlMs === null ? undefined : String(Math.ceil(ttlMs / 1000)),
     'Stream-Expires-At': expiresAt === null ? undefined : new Date(expiresAt).toISOString(),
     'Stream-Closed': status.state === 'active' ? undefined : 'true',
     'Stream-Outcome': status.state === 'active' ? undefined : status.state,
@@ -70,6 +70,8 @@ async function found(log: Log, looked: Promise<LookedAt | null>): Promise<Looked
 function fieldsOf(page: LookedAt) {
   return {
     'Content-Type': page.contentType ?? BYTES,
+    // A page of whoever has made the stream is not one of the application's.
+    'Content-Security-Policy': isJson(page.contentType) ? undefined : 'sandbox',
     'Stream-Next-Offset': offsetOf(page.next, page.origins),
     'Stream-Up-To-Date': page.upToDate ? 'true' : undefined,
     'Stream-Closed': page.closed ? 'true' : undefined,
@@ -83,16 +85,12 @@ function bodyOf({ chunks, contentType }: LookedAt): Uint8Array | string {
 
 function catchUp(page: LookedAt, { headers }: Asked, isNow: boolean): Answer {
   if (isNow) return answer(200, { ...fieldsOf(page), 'Cache-Control': 'no-store' }, bodyOf(page))
-  const start = page.chunks[0] === undefined ? page.next : before(page.chunks[0])
+  const start = page.chunks[0] === undefined ? page.next : cursorBefore(page.chunks[0])
   const tag = `"${offsetOf(start, page.origins)}:${offsetOf(page.next, page.origins)}${page.closed ? ':c' : ''}"`
   const fields = { ...fieldsOf(page), ETag: tag, 'Cache-Control': 'private, no-cache' }
   const known = headers.get('if-none-match')?.split(',') ?? []
   if (known.some((each) => each.trim().replace(/^W\//, '') === tag)) return answer(304, fields)
   return answer(200, fields, bodyOf(page))
-}
-
-function before({ cursor, seq }: api.Chunk): string {
-  return cursorAt(generationOf(cursor), seq - 1)
 }
 
 async function poll(
@@ -117,5 +115,5 @@ async function poll(
 function polled(page: LookedAt, cursor: string): Answer {
   const fields = { ...fieldsOf(page), 'Stream-Cursor': cursor, 'Cache-Control': 'no-store' }
   if (page.chunks.length > 0) return answer(200, fields, bodyOf(page))
-  return answer(204, { ...fields, 'Content-Type': undefined })
+  return answer(204, { ...fields, 'Content-Type': undefined, 'Content-Security-Policy': undefined })
 }

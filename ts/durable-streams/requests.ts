@@ -2,8 +2,9 @@
 
 import type { ChunkData } from '../../index'
 import type { Asked } from '../http/asked'
-import { TooLargeError } from '../http/body'
+import { BrokenOffError, TooLargeError } from '../http/body'
 import { Refusal } from './answers'
+import { messagesOf } from './messages'
 import { forkPositionOf } from './offsets'
 
 const MAX_ID_BYTES = 512
@@ -26,10 +27,7 @@ export function idOf(url: URL, prefix: string): string {
 /** Refuses what no stream can be named. */
 export function checkId(id: string): void {
   const isBad =
-    id === '' ||
-    /\p{Cc}/u.test(id) ||
-    Buffer.byteLength(id) > MAX_ID_BYTES ||
-    id.split('/').some((part) => part === '.' || part === '..')
+    id === '' || /\p{Cc}/u.test(id) || Buffer.byteLength(id) > MAX_ID_BYTES || /(^|\/)\.\.?(\/|$)/.test(id)
   if (isBad)
     throw new Refusal(
       400,
@@ -48,6 +46,7 @@ export async function bodyOf(asked: Asked, limit: number): Promise<Uint8Array> {
     if (error instanceof TooLargeError) {
       throw new Refusal(413, 'too_large', `a body is at most ${limit} bytes`)
     }
+    if (error instanceof BrokenOffError) throw new Refusal(400, 'bad_body', 'the body broke off')
     throw error
   }
 }
@@ -56,23 +55,10 @@ export function isJson(contentType: string | undefined): boolean {
   return contentType?.split(';')[0]?.trim().toLowerCase() === 'application/json'
 }
 
-const utf8 = new TextDecoder('utf-8', { fatal: true })
-
-/** The messages of a JSON body, each as a text. An array is flattened by one level. */
-export function messages(body: Uint8Array): string[] {
-  let value: unknown
-  try {
-    value = JSON.parse(utf8.decode(body))
-  } catch {
-    throw new Refusal(400, 'bad_json', 'the body is not JSON')
-  }
-  return (Array.isArray(value) ? value : [value]).map((message) => JSON.stringify(message))
-}
-
 /** The chunks that a body appends. */
 export function chunksOf(body: Uint8Array, contentType: string | undefined): ChunkData[] {
   if (body.byteLength === 0) return []
-  return isJson(contentType) ? messages(body) : [body]
+  return isJson(contentType) ? messagesOf(body) : [body]
 }
 
 export interface Numbered {
@@ -166,10 +152,15 @@ export function lifetimeOf(headers: Headers): { ttlMs: number | null; expiresAt:
   }
   const ttlMs = ttl === null ? null : Number(/^(0|[1-9]\d{0,9})$/.test(ttl) ? ttl : Number.NaN) * 1000
   if (Number.isNaN(ttlMs)) throw new Refusal(400, 'bad_ttl', 'Stream-TTL is a whole number of seconds')
-  const isTime = end !== null && /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/.test(end)
-  const expiresAt = end === null ? null : isTime ? Date.parse(end) : Number.NaN
+  const expiresAt = end === null ? null : isTime(end) ? Date.parse(end) : Number.NaN
   if (Number.isNaN(expiresAt) || (expiresAt ?? 0) < 0) {
     throw new Refusal(400, 'bad_ttl', 'Stream-Expires-At is a time as in 2030-01-02T03:04:05Z')
   }
   return { ttlMs, expiresAt }
+}
+
+/** A day that its month does not have would be taken for one of the next month. */
+function isTime(text: string): boolean {
+  const isForm = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/.test(text)
+  return isForm && new Date(text.slice(0, 10)).getUTCDate() === Number(text.slice(8, 10))
 }

@@ -1,4 +1,4 @@
-// Polls that wait until their streams go on. Those of one stream and owner share a subscription, and what it brings.
+// Polls that wait until their streams go on. Those of one stream share a subscription, and what it brings.
 
 import type * as api from '../../index'
 import type { Log, LookedAt } from '../core/log'
@@ -71,32 +71,35 @@ export class Waiting {
   }
 
   /**
-   * The room of those who know all that it knows of their stream. Whoever has the same cursor is let in without a look: somebody with the
-   * same owner was let in by a page, and the room is over when the stream is.
+   * The room of those who know all that it knows of their stream. Whoever has the same cursor is let in without a look, if the stream has no
+   * owner or the same: somebody was let in by a page, and the room is over when the stream is.
    */
   known(log: Log, cursor: string): Room | undefined {
     const room = this.#rooms.get(keyOf(log, cursor))
-    return room?.isFresh && room.seq === seqOf(cursor) ? room : undefined
+    return room?.isFresh && room.admits(log.owner) && room.seq === seqOf(cursor) ? room : undefined
   }
 
   /** The room of those who have read all of a page, which is its stream's last. */
   async room(log: Log, page: LookedAt): Promise<Room> {
     const key = keyOf(log, page.next)
+    let { owner } = log
     if (!this.#rooms.has(key)) {
-      const end = await this.look(log, 'now')
-      const isBeyond = end !== null && keyOf(log, end.next) === key && seqOf(end.next) < seqOf(page.next)
-      // Nothing has been written there: those who come with an offset of this server do not wait with such a one.
-      if (isBeyond) return this.#open(log, page, ignore)
+      const there = await log.status()
+      if (there?.generation === generationOf(page.next)) {
+        owner = there.owner
+        // Nothing has been written there: those who come with an offset of this server do not wait with such a one.
+        if (there.lastSeq < seqOf(page.next)) return this.#open(log, page, owner, ignore)
+      }
     }
     const known = this.#rooms.get(key)
-    const room = known ?? this.#open(log, page, () => this.#rooms.delete(key))
+    const room = known ?? this.#open(log, page, owner, () => this.#rooms.delete(key))
     this.#rooms.set(key, room)
     room.refresh()
     return room
   }
 
-  #open(log: Log, page: LookedAt, closed: () => void): Room {
-    return new Room(log.follow({ from: page.next }).unref(), page, this.#farewell, closed)
+  #open(log: Log, page: LookedAt, owner: string | null, closed: () => void): Room {
+    return new Room(log.follow({ from: page.next }).unref(), page, owner, this.#farewell, closed)
   }
 
   /** A page, which all share who ask for it in the same moment. */
@@ -112,8 +115,7 @@ export class Waiting {
   }
 }
 
-const keyOf = ({ streamId, owner }: Log, cursor: string): string =>
-  JSON.stringify([generationOf(cursor), streamId, owner])
+const keyOf = ({ streamId }: Log, cursor: string): string => `${generationOf(cursor)} ${streamId}`
 
 interface Waiter {
   /** The seq that it knows. */
@@ -125,6 +127,7 @@ interface Waiter {
 export class Room {
   readonly #following: Subscription
   readonly #begin: LookedAt
+  readonly #owner: string | null
   readonly #farewell: Farewell
   readonly #waiting = new Set<Waiter>()
   readonly #closed: () => void
@@ -133,9 +136,17 @@ export class Room {
   #isOver = false
   #timer: NodeJS.Timeout | undefined
 
-  constructor(following: Subscription, begin: LookedAt, farewell: Farewell, closed: () => void) {
+  /** @param owner whose the stream is; null: everybody's */
+  constructor(
+    following: Subscription,
+    begin: LookedAt,
+    owner: string | null,
+    farewell: Farewell,
+    closed: () => void,
+  ) {
     this.#following = following
     this.#begin = begin
+    this.#owner = owner
     this.#farewell = farewell
     this.#seq = seqOf(begin.next)
     this.#closed = closed
@@ -145,6 +156,11 @@ export class Room {
   /** The last chunk that it knows of. */
   get seq(): number {
     return this.#seq
+  }
+
+  /** Whether somebody may wait who has read no page. */
+  admits(owner: string | null): boolean {
+    return this.#owner === null || this.#owner === owner
   }
 
   get isFresh(): boolean {

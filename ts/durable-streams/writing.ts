@@ -7,9 +7,8 @@ import type { Answer, Asked } from '../http/asked'
 import type { LogAnswer } from '../native/native'
 import type { AppendArgs } from '../options/args'
 import { BYTES, contentType as checkType, payload } from '../options/log-options'
-import { cursorAt } from '../util/cursor'
 import { answer, Refusal } from './answers'
-import { offsetOf } from './offsets'
+import { offsetAt } from './offsets'
 import { bodyOf, chunksOf, type Forking, isClosing, lifetimeOf, orderOf, producerOf } from './requests'
 
 export interface WriteLimits {
@@ -20,7 +19,7 @@ export interface WriteLimits {
 
 type Head = NonNullable<LogAnswer['head']>
 
-const next = ({ generation, seq, origins }: Head): string => offsetOf(cursorAt(generation, seq), origins)
+const next = ({ generation, seq, origins }: Head): string => offsetAt(generation, seq, origins)
 
 const closedBy = (head: Head | null): string | undefined => (head?.end ? 'true' : undefined)
 
@@ -146,7 +145,7 @@ async function checkStream(log: Log): Promise<void> {
   const status = await log.status()
   if (status === null) throw await missing(log)
   if (status.state === 'active') return
-  throw closed(offsetOf(cursorAt(status.generation, status.lastSeq), status.log?.fork?.origins))
+  throw closed(offsetAt(status.generation, status.lastSeq, status.log?.fork?.origins))
 }
 
 export async function missing(log: Log): Promise<Refusal> {
@@ -164,24 +163,19 @@ function closed(offset: string): Refusal {
 
 function written(done: LogAnswer, producer: AppendArgs['producer'], head: Head, hasBody: boolean): Answer {
   const { outcome } = done
-  const fields = {
-    'Stream-Next-Offset': next(head),
-    'Stream-Closed': closedBy(head),
-    'Stream-Stop': shown(head.stop),
-  }
+  const accepted = (status: number, epoch: number | undefined, seq: number | undefined) =>
+    answer(status, {
+      'Stream-Next-Offset': next(head),
+      'Stream-Closed': closedBy(head),
+      'Stream-Stop': shown(head.stop),
+      'Producer-Epoch': epoch?.toString(),
+      'Producer-Seq': seq?.toString(),
+    })
   switch (outcome) {
     case 'written':
-      return answer(producer !== null && hasBody ? 200 : 204, {
-        ...fields,
-        'Producer-Epoch': producer === null ? undefined : String(producer.epoch),
-        'Producer-Seq': producer === null ? undefined : String(producer.seq),
-      })
+      return accepted(producer !== null && hasBody ? 200 : 204, producer?.epoch, producer?.seq)
     case 'duplicate':
-      return answer(204, {
-        ...fields,
-        'Producer-Epoch': String(done.epoch),
-        'Producer-Seq': String(done.seq),
-      })
+      return accepted(204, done.epoch, done.seq)
     case 'closed':
       throw closed(next(head))
     case 'contentType':

@@ -9,6 +9,18 @@ import type { IncomingHttpHeaders } from 'node:http'
 export function addressOf(headers: IncomingHttpHeaders, target = '/', protocol = 'http'): URL | undefined {
   // HTTP/2 has it under the other name.
   const host = headers.host ?? headers[':authority'] ?? 'localhost'
-  const address = target.startsWith('/') ? `${protocol}://${host}${target}` : target
-  return URL.canParse(address) ? new URL(address) : undefined
+  // Its end would be the beginning of the path, which who stands before the server has not seen; and no web request has a user.
+  if (/[/\\?#@]/.test(String(host))) return undefined
+  if (target.startsWith('/')) return parsed(`${protocol}://${host}${target}`)
+  const url = parsed(target)
+  const isUsual = url !== undefined && /^https?:$/.test(url.protocol) && url.username + url.password === ''
+  return isUsual ? url : undefined
+}
+
+function parsed(address: string): URL | undefined {
+  try {
+    return new URL(address)
+  } catch {
+    return undefined
+  }
 }

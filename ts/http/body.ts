@@ -15,6 +15,9 @@ const FIRST_BYTES = 16 * 1024
 /** The body exceeds the limit: the status is 413. */
 export class TooLargeError extends InvalidArgumentError {}
 
+/** The body has not come to its end. */
+export class BrokenOffError extends InvalidArgumentError {}
+
 type NodeHeaders = Readonly<Record<string, string | string[] | undefined>> | undefined
 
 /** A header of a web request, or of one of `node:http`. */
@@ -101,8 +104,7 @@ export function bytesOfReadable(body: Readable, length: string | null, maxBytes:
       }
     }
     const end = () => settle(() => resolve(pieces.joined()))
-    const broken = (cause?: Error) =>
-      settle(() => reject(invalidArgument('body', 'broke off', cause && { cause })))
+    const broken = (cause?: Error) => settle(() => reject(brokenOff(cause)))
     // Somebody else has read it: nothing is left.
     if (body.readableEnded) resolve(pieces.joined())
     else if (body.destroyed) broken()
@@ -151,23 +153,24 @@ async function next(reading: Reading<Uint8Array | string>) {
   try {
     return await reading.next()
   } catch (cause) {
-    // Usually the sender is gone, so there is nobody to report this to.
-    throw invalidArgument('body', 'broke off', { cause })
+    throw brokenOff(cause)
   }
 }
 
+const fieldsOf = (problem: string) =>
+  ({ message: `body: ${problem}`, streamId: null, retryable: false, field: 'body' }) as const
+
 function tooLarge(limit: string): TooLargeError {
-  const message = `body: must be at most ${limit}`
-  return new TooLargeError('ERR_INVALID_ARGUMENT', {
-    message,
-    streamId: null,
-    retryable: false,
-    field: 'body',
-  })
+  return new TooLargeError('ERR_INVALID_ARGUMENT', fieldsOf(`must be at most ${limit}`))
+}
+
+/** Usually the sender is gone, so there is nobody to report this to. */
+function brokenOff(cause: unknown): BrokenOffError {
+  return new BrokenOffError('ERR_INVALID_ARGUMENT', fieldsOf('broke off'), cause ? { cause } : undefined)
 }
 
 /** Refuses a text whose value would be far larger or deeper than any real request. */
-function checkWeight(json: Buffer): void {
+export function checkWeight(json: Uint8Array): void {
   let depth = 0
   let values = 0
   for (let at = 0; at < json.length; at++) {
@@ -194,7 +197,7 @@ function checkWeight(json: Buffer): void {
 }
 
 /** The quotation mark that closes the string, or the text's end. */
-function endOfString(json: Buffer, start: number): number {
+function endOfString(json: Uint8Array, start: number): number {
   for (let end = json.indexOf(0x22, start + 1); end >= 0; end = json.indexOf(0x22, end + 1)) {
     let slashes = 0
     while (json[end - 1 - slashes] === 0x5c) slashes += 1

@@ -33,6 +33,12 @@ interface Call extends Deferred<unknown> {
   readonly refused: (error: Error) => unknown
 }
 
+/** Spelled out, since objects that are spread are several times as dear. */
+function callOf({ args, from, holds, receive, refused }: Omit<Call, keyof Deferred<unknown>>): Call {
+  const { promise, resolve, reject } = deferred<unknown>()
+  return { promise, resolve, reject, args, from, holds, receive, refused }
+}
+
 function rethrow(error: Error): never {
   throw error
 }
@@ -123,7 +129,7 @@ export class Bridge {
     from = origin(this.soon),
   ): Promise<T> {
     if (this.closing) return Promise.reject(closedError(from))
-    const call = { ...deferred<T>(), args, from, holds: true, receive, refused: rethrow } as Call
+    const call = callOf({ args, from, holds: true, receive, refused: rethrow })
     this.gathered.add({ request: this.#enter(call), args, payload })
     return call.promise as Promise<T>
   }
@@ -136,7 +142,7 @@ export class Bridge {
     from: Origin,
     holds = true,
   ): Promise<T> {
-    const call = { ...deferred<T>(), args, from, holds, receive, refused } as Call
+    const call = callOf({ args, from, holds, receive, refused })
     const request = this.#enter(call)
     this.cross()
     try {

@@ -21,6 +21,7 @@ export class Gathered {
   readonly #native: Native
   readonly #engine: number
   readonly #lost: (request: number, thrown: unknown) => void
+  readonly #words = new Uint32Array(1024)
   #begun: Begun[] = []
   #bytes = 0
 
@@ -51,17 +52,26 @@ export class Gathered {
   }
 
   #begin(begun: readonly Begun[]): void {
-    const words: number[] = []
+    const words = this.#roomFor(begun)
     const parts: Uint8Array[] = []
+    let at = 0
     for (const { request, payload } of begun) {
-      words.push(request, payload === null ? PAGE : payload.tags.length + 1)
+      words[at++] = request
+      words[at++] = payload === null ? PAGE : payload.tags.length + 1
       if (payload === null || payload.tags.length === 0) continue
-      for (const tag of payload.tags) words.push(tag)
+      for (const tag of payload.tags) words[at++] = tag
       parts.push(payload.data)
     }
     // JSON has no line breaks of its own.
     const args = begun.map((one) => JSON.stringify(one.args)).join('\n')
-    this.#native.begin(this.#engine, new Uint32Array(words), args, joined(parts))
+    this.#native.begin(this.#engine, words, args, joined(parts))
+  }
+
+  /** As many words as they need, or more. */
+  #roomFor(begun: readonly Begun[]): Uint32Array {
+    let need = 2 * begun.length
+    for (const { payload } of begun) need += payload?.tags.length ?? 0
+    return need <= this.#words.length ? this.#words : new Uint32Array(need)
   }
 
   readonly #turn = (): void => this.cross()

@@ -45,10 +45,20 @@ export function parseFrame(text: string): ChatFrame {
   if (frame.type === 'abort') return frame as unknown as AbortFrame
   const { type, id, headers, body } = frame
   if (typeof id !== 'string' || !isRecord(body) || !isRecord(headers)) throw malformed()
-  if (!Object.values(headers).every((value) => typeof value === 'string')) throw malformed()
+  if (!isHeaders(headers)) throw malformed()
   if (type === 'resume' && isSequence(frame.lastSequence)) return frame as unknown as ResumeFrame
   if (type === 'send' && isQuestion(frame)) return frame as unknown as SendFrame
   throw malformed()
+}
+
+/** Whether a request can have them: names and values of HTTP. */
+function isHeaders(headers: Record<string, unknown>): boolean {
+  try {
+    new Headers(headers as Record<string, string>)
+    return Object.values(headers).every((value) => typeof value === 'string')
+  } catch {
+    return false
+  }
 }
 
 const malformed = () => invalidArgument('frame', 'must be a send, resume or abort of WebSocketChatTransport')

@@ -5,6 +5,11 @@ export function cursorAt(generation: string, seq: number): string {
   return `${generation}.${seq}`
 }
 
+/** The place before a chunk. */
+export function cursorBefore({ cursor, seq }: { cursor: string; seq: number }): string {
+  return cursorAt(generationOf(cursor), seq - 1)
+}
+
 /** The generation; the whole text if it is not a cursor. */
 export function generationOf(cursor: string): string {
   return cursor.split('.', 1)[0] ?? ''

@@ -2,7 +2,7 @@ import type { Chunk } from '../../index'
 import type { Log } from '../core/log'
 import { TidemarkError } from '../errors/errors'
 import { integer, object, refuse } from '../options/checks'
-import { cursorAt, generationOf, seqOf } from '../util/cursor'
+import { cursorBefore, seqOf } from '../util/cursor'
 import { encoded } from '../util/text'
 import type { ChunksPage, GetChunksOptions, StreamInfo } from './types'
 
@@ -44,7 +44,7 @@ async function fromEnd(log: Log, index: number): Promise<string | number> {
   const page = await log.look({ from: index, limit: 1 })
   if (page === null) return 0
   const [first] = page.chunks
-  return first === undefined ? page.next : cursorAt(generationOf(first.cursor), first.seq - 1)
+  return first === undefined ? page.next : cursorBefore(first)
 }
 
 async function* following(

@@ -37,6 +37,7 @@ pub(super) async fn read(
         let reason = "the cursor's generation is gone, or the cursor is another stream's";
         return Err(gap(reason.to_owned(), found.base));
     }
+    found.check_end(position, stream)?;
     let mut page = LogPage {
         generation: found.generation,
         base: found.base,

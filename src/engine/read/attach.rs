@@ -128,11 +128,13 @@ async fn first_page(
         }
     }
     let page = registry.context.store().read(stream, &read).await?;
-    if page.as_ref().is_some_and(|page| page.lost) && subscription.reset() {
+    let Some(page) = page else { return Ok(None) };
+    let end = page.check_end(read.position, stream);
+    if (page.lost || end.is_err()) && subscription.reset() {
         read.position = Position::Start;
         return registry.context.store().read(stream, &read).await;
     }
-    Ok(page)
+    end.map(|()| Some(page))
 }
 
 /// Why nothing was heard of the store in time: what others get while it is away, whether or not anything has noticed that so far.

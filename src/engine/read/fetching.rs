@@ -206,6 +206,9 @@ async fn fetch(subscription: Arc<Subscription>, context: Arc<Context>, read: Rea
             Ok(Some(page)) if is_older(&page, read.position) && Instant::now() < patience => {}
             Ok(Some(page)) => {
                 subscription.hub.observe(&page);
+                if let Err(error) = page.check_end(read.position, subscription.hub.stream()) {
+                    return subscription.stop_fetching(Some(End::Error(error)));
+                }
                 return subscription.accept(page);
             }
             // Its producer may put it back; the hub says when that is no longer expected. However the generation

@@ -26,7 +26,7 @@ pub trait Follower: Send + Sync {
     fn goes_on(&self) -> bool {
         false
     }
-    /// What was shown of a generation after this cursor was never written, and something else is.
+    /// What was shown of a generation after this cursor was never written, or is lost, and something else may be written there.
     fn retract(&self, _to: Cursor) {}
     /// There cannot be anything any more.
     fn fail(&self, error: Error);

@@ -70,10 +70,7 @@ impl Follower for Subscription {
         };
         if is_ahead {
             let stream = self.hub.stream().to_string();
-            let reason = format!(
-                "chunks after {} were shown, but another producer has gone on there",
-                to.seq
-            );
+            let reason = format!("chunks after {} were shown, but others go on there", to.seq);
             tracing::warn!(stream, generation = %to.generation, seq = to.seq, cause = reason, "a reader is told of a gap");
             self.give_up(Error::Gap {
                 stream,

@@ -310,7 +310,8 @@ impl Hub {
         false
     }
 
-    /// A local producer was replaced by another one, and has shown more of its generation than it could write.
+    /// More was shown of a generation than there is: a local producer was replaced by another one before it had written it, or the store has
+    /// lost the end of a log.
     pub fn retract(&self, to: Cursor) {
         {
             let mut state = lock(&self.state);
@@ -323,7 +324,7 @@ impl Hub {
         self.tell(News::Hole);
     }
 
-    /// Another producer goes on here: whoever has seen more is told of a gap.
+    /// Others go on here: whoever has seen more is told of a gap.
     fn tell_ahead(&self, to: Cursor) {
         let followers: Vec<_> = lock(&self.state).followers.values().cloned().collect();
         for follower in followers {

@@ -263,6 +263,10 @@ async fn audit(hub: &Hub, context: &Context) -> bool {
                 context.metrics().gaps_repaired.one();
             }
             hub.observe(&page);
+            if let Some(end) = page.set_back(position) {
+                tracing::warn!(stream = %hub.stream, generation = %end.generation, seq = end.seq, "the store has lost the end of the log");
+                hub.retract(end);
+            }
         }
         Ok(None) => miss(hub, context.config().lease()),
         Err(error) if error.is_retryable() => {
