@@ -147,7 +147,7 @@ export interface EngineOptions {
    * For how many milliseconds after some chunks were sent the following ones are collected, of all producers of the engine together,
    * since waking its thread and Redis costs more than the chunks themselves. The first chunk after a pause, 8 KiB or more, more than
    * 16 chunks at once, those of `append`, and what comes before `flush`, `ready` or an end are sent at once. Chunks of streams that nobody
-   * reads are collected for 32 ms, or until there are 64 KiB. 0 sends each turn's chunks by themselves. 0 to 1000, default 2.
+   * reads are collected for 64 ms, or until there are 64 KiB or 512 of them. 0 sends each turn's chunks by themselves. 0 to 1000, default 2.
    */
   writeIntervalMs?: number | undefined
   /** Extra milliseconds for which each producer's chunks are collected before they are sent; 0 (the default) sends at once. At most 10,000. */

@@ -335,8 +335,10 @@ describe('lifecycle of the connection [redis]', () => {
     const closing = once(engine, 'state')
     await engine.close()
     assert.equal((await closing)[0], 'closed')
+    // The connection for live messages may notice the loss only when the other one is back already.
+    const told = states.filter((state) => state !== 'reconnecting')
     assert.deepEqual(
-      states.filter((state) => state !== 'reconnecting'),
+      told.filter((state, index) => state !== told[index - 1]),
       ['connecting', 'ready', 'degraded', 'ready', 'closed'],
     )
     await redis.close()

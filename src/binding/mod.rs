@@ -125,8 +125,9 @@ pub fn write(
         at += length;
         let is_text = *tag & 2 != 0 && std::str::from_utf8(data).is_ok();
         let kind = if is_text { Kind::Text } else { Kind::Bytes };
-        let depth = open.engine.write(*producer, kind, data, *tag & 1 != 0);
-        *producer = u32::try_from(depth).unwrap_or(u32::MAX);
+        let queued = open.engine.write(*producer, kind, data, *tag & 1 != 0);
+        *producer = u32::try_from(queued.depth).unwrap_or(u32::MAX);
+        *tag = u32::from(queued.may_wait);
     }
     open.engine.written(chunks as usize);
     Ok(())

@@ -96,7 +96,7 @@ impl Engine {
         let tasks = vec![
             context.spawn(Arc::clone(&context.outbox).run()),
             context.spawn(Arc::clone(&context.outbox).rest()),
-            context.spawn(registry.pumps.run()),
+            context.spawn(Arc::clone(&registry.pump).run()),
             context.spawn(upkeep::renew_leases(Arc::downgrade(&registry))),
             context.spawn(upkeep::vouch(Arc::downgrade(&registry))),
             context.spawn(upkeep::find_changed(Arc::downgrade(&registry))),

@@ -17,7 +17,7 @@ use super::{
     events::Handle,
     groups::consumption::Consumption,
     logs::Lines,
-    produce::{producer::Producer, producers::Producers, pump::Pumps},
+    produce::{producer::Producer, producers::Producers, pump::Pump},
     read::{acks::Acks, follower::Follower, hub::Hub, hubs::Hubs, subscription::Subscription},
 };
 use crate::{
@@ -35,7 +35,7 @@ pub(super) struct Registry {
     pub(super) producers: Mutex<Producers>,
     /// Messages for generations that no producer here has, the latest last: a stop may overtake the answer to a start.
     pub(super) early: Mutex<VecDeque<(StreamId, ControlMessage)>>,
-    pub(super) pumps: Pumps,
+    pub(super) pump: Arc<Pump>,
     /// Somebody may believe that this engine is dead.
     pub(super) doubted: Arc<Notify>,
     pub(super) acks: Arc<Acks>,
@@ -50,14 +50,14 @@ pub(super) struct Registry {
 
 impl Registry {
     pub(super) fn new(context: Arc<Context>) -> Self {
-        let pumps = Pumps::new(context.config.write_interval());
+        let pump = Arc::new(Pump::new(context.config.write_interval()));
         Self {
             hubs: Arc::new(Hubs::new(&context.outbox)),
             context,
             subscriptions: Mutex::default(),
             producers: Mutex::default(),
             early: Mutex::default(),
-            pumps,
+            pump,
             doubted: Arc::default(),
             acks: Arc::default(),
             lines: Lines::default(),

@@ -9,8 +9,9 @@ import {
   startingAt,
 } from '../errors/errors'
 import type { Bridge } from '../native/bridge'
+import { costOf, type Queue } from '../native/crossing'
 import { seqAt } from '../native/native'
-import { BYTES_PER_UNIT, costOf, type Queue } from '../native/writes'
+import { BYTES_PER_UNIT } from '../native/writes'
 import type { ProduceArgs } from '../options/args'
 import { MAX_CHUNK_BYTES, refuseChunk } from '../options/chunk'
 import { MAX_REASON_BYTES } from '../options/fields'
@@ -36,6 +37,7 @@ export class Producer implements api.Producer, Queue {
   /** @internal */ readonly handle: number
   /** @internal */ depth = 0
   /** @internal */ gathered = 0
+  /** @internal */ mayWait = false
   readonly #bridge: Bridge
   readonly #limit: number
   readonly #highWater: number

@@ -21,6 +21,8 @@ import { Writes } from './writes'
 const ROUNDS = 16
 /** Every so many wakes, the event loop gets a turn before the drain. */
 const WAKES_IN_A_ROW = 4
+/** Before these begins, what nobody reads crosses too. */
+const AFTER_WRITES: ReadonlySet<abi.Operation> = new Set(['ready', 'flush', 'finish', 'close'])
 /** Requests are numbered with one word. */
 const MOST_REQUESTS = 2 ** 32
 
@@ -144,7 +146,11 @@ export class Bridge {
   ): Promise<T> {
     const call = callOf({ args, from, holds, receive, refused })
     const request = this.#enter(call)
-    this.cross()
+    if (AFTER_WRITES.has(operation)) this.cross()
+    else {
+      this.gathered.cross()
+      this.writes.crossTurn()
+    }
     try {
       this.native.call(this.handle, request, operation, JSON.stringify(args))
     } catch (thrown) {

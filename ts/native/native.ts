@@ -14,8 +14,8 @@ export interface Native {
   call(engine: number, request: number, operation: Operation, args: string): void
   /**
    * Queues chunks. `words` holds two per chunk: the producer's handle, and `length << 2 | isText << 1 | wantsAck`;
-   * `arena` holds the payloads one after the other. The first word of each pair is overwritten with the producer's `depth`
-   * afterwards.
+   * `arena` begins with the payloads, one after the other. Each pair is overwritten with the producer's `depth` afterwards, and with 1 if nobody
+   * reads what it writes, as far as is known, so that its next chunks may gather before they cross; otherwise 0.
    */
   write(engine: number, words: Uint32Array, chunks: number, arena: Uint8Array): void
   /**

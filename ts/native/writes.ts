@@ -1,10 +1,8 @@
-import { fromThrown } from '../errors/errors'
-import { nextTick } from '../util/timers'
+import { clearTimeout, nextTick, now, setTimeout } from '../util/timers'
+import { ARENA_BYTES, Crossing, type Queue } from './crossing'
 import type { KeepAlive } from './keep-alive'
-import { ACK_COST, CHUNK_COST, type Native } from './native'
+import type { Native } from './native'
 
-/** More than this crosses at once; a longer chunk crosses alone. */
-const ARENA_BYTES = 64 * 1024
 /**
  * The writes of many streams in one turn cross in pieces, so that the native side sends the first while the next are gathered. It knows
  * a piece by its size (`src/engine/produce/pump.rs`).
@@ -13,36 +11,32 @@ const MAX_CHUNKS = 16
 /** UTF-8 takes at most three bytes for each UTF-16 unit. */
 export const BYTES_PER_UNIT = 3
 
-/** The part of a queue's bound that a chunk of this many bytes takes. */
-export function costOf(bytes: number, wantsAck: boolean): number {
-  return bytes + CHUNK_COST + (wantsAck ? ACK_COST : 0)
-}
-
-/** The cost of a producer's queue: `depth` at the last crossing, and `gathered` since. */
-export interface Queue {
-  readonly handle: number
-  depth: number
-  gathered: number
-  /** The chunks did not cross. */
-  lost(error: Error): void
-}
+/** How long the chunks of streams gather that nobody reads (ADR 51): a reader that comes finds them in the log. */
+const WAIT_MS = 64
+/** No more of them cross together. */
+const MOST_WAITING = 512
 
 /**
  * Gathers the writes of all producers until JavaScript's current turn ends, and crosses to Rust once.
  *
  * `nextTick` from a promise callback runs after all promise callbacks, so a source that yields many chunks at
  * once costs one crossing; a lone chunk crosses before the event loop continues.
+ *
+ * What nobody reads gathers over many turns: a crossing costs more than the chunks that it brings. A producer's chunks are never in both
+ * places, since it changes from one to the other only when they have crossed.
  */
 export class Writes {
   readonly #native: Native
   readonly #engine: number
   readonly #keepAlive: KeepAlive
-  readonly #arena = Buffer.allocUnsafeSlow(ARENA_BYTES)
-  readonly #words = new Uint32Array(2 * MAX_CHUNKS)
-  readonly #queues: Queue[] = []
-  #used = 0
-  #chunks = 0
-  #scheduled = false
+  readonly #turn: Crossing
+  #waiting: Crossing | undefined
+  #isTurn = false
+  /** What waits crosses with this turn. */
+  #isHurried = false
+  /** Until when chunks wait. */
+  #due = 0
+  #timer: NodeJS.Timeout | undefined
   /** Whether something has been written that the store may not have accepted yet. */
   #unsettled = false
 
@@ -50,102 +44,106 @@ export class Writes {
     this.#native = native
     this.#engine = engine
     this.#keepAlive = keepAlive
+    this.#turn = new Crossing(native, engine, MAX_CHUNKS)
   }
 
   text(queue: Queue, chunk: string, wantsAck: boolean): void {
     const most = chunk.length * BYTES_PER_UNIT
     if (most > ARENA_BYTES) this.#alone(queue, Buffer.from(chunk, 'utf8'), 1, wantsAck)
-    else {
-      this.#room(most)
-      this.#gather(queue, this.#arena.write(chunk, this.#used, most), 1, wantsAck)
-    }
+    else this.#placeOf(queue, most, wantsAck).text(queue, chunk, most, wantsAck)
   }
 
   bytes(queue: Queue, chunk: Uint8Array, wantsAck: boolean): void {
-    // The caller may change its bytes as soon as this returns, and shared memory at any time: always a copy.
     if (chunk.byteLength > ARENA_BYTES) this.#alone(queue, Buffer.from(chunk), 0, wantsAck)
-    else {
-      this.#room(chunk.byteLength)
-      this.#arena.set(chunk, this.#used)
-      this.#gather(queue, chunk.byteLength, 0, wantsAck)
-    }
+    else this.#placeOf(queue, chunk.byteLength, wantsAck).bytes(queue, chunk, wantsAck)
   }
 
-  /** Sends the gathered writes. Any call that has to come after a write calls this first. */
+  /** Sends everything that was gathered. Any call that has to come after a write calls this first. */
   cross(): void {
-    const chunks = this.#chunks
-    if (chunks === 0) return
-    const arena = this.#arena.subarray(0, this.#used)
-    this.#chunks = 0
-    this.#used = 0
-    this.#send(chunks, arena)
+    this.#turn.cross()
+    this.#crossWaiting()
+  }
+
+  /** Sends the writes of this turn; what nobody reads goes on waiting. */
+  crossTurn(): void {
+    this.#turn.cross()
   }
 
   /** The native side says that everything that crossed has been settled. */
   idle(): void {
-    if (!this.#unsettled || this.#chunks > 0) return
+    const isEmpty = this.#turn.isEmpty && this.#waiting?.isEmpty !== false
+    if (!this.#unsettled || !isEmpty) return
     this.#unsettled = false
     this.#keepAlive.release()
   }
 
   /** Nothing crosses any more. */
   close(): void {
-    this.#chunks = 0
-    this.#used = 0
-    this.#queues.length = 0
+    clearTimeout(this.#timer)
+    this.#turn.clear()
+    this.#waiting?.clear()
     this.idle()
   }
 
-  #room(bytes: number): void {
-    if (this.#used + bytes > ARENA_BYTES || this.#chunks === MAX_CHUNKS) this.cross()
+  /** Where the chunk is to be gathered, with room for it; it crosses in time. */
+  #placeOf(queue: Queue, bytes: number, isAwaited: boolean): Crossing {
+    this.#hold()
+    // A crossing may change the place of its queues: what is full crosses before it is known where this chunk goes.
+    if (!queue.mayWait) this.#makeRoom(bytes)
+    if (queue.mayWait && this.#waiting?.hasRoom(bytes) === false) this.#crossWaiting()
+    if (queue.mayWait) return this.#placeToWait(isAwaited)
+    this.#makeRoom(bytes)
+    this.#endSoon()
+    return this.#turn
   }
 
-  #gather(queue: Queue, length: number, isText: number, wantsAck: boolean): void {
-    this.#put(queue, length, isText, wantsAck)
-    this.#used += length
-    queue.gathered += costOf(length, wantsAck)
-    if (this.#scheduled) return
-    this.#scheduled = true
-    nextTick(this.#turn)
+  #makeRoom(bytes: number): void {
+    if (!this.#turn.hasRoom(bytes)) this.#turn.cross()
   }
 
-  readonly #turn = (): void => {
-    this.#scheduled = false
-    this.cross()
+  #placeToWait(isAwaited: boolean): Crossing {
+    this.#waiting ??= new Crossing(this.#native, this.#engine, MOST_WAITING)
+    const isLone = this.#waiting.isEmpty && now() >= this.#due
+    if (isAwaited || isLone) {
+      this.#isHurried = true
+      this.#endSoon()
+    } else if (!this.#isHurried) this.#timer ??= setTimeout(this.#late, this.#due - now())
+    return this.#waiting
+  }
+
+  #endSoon(): void {
+    if (this.#isTurn) return
+    this.#isTurn = true
+    nextTick(this.#endTurn)
+  }
+
+  readonly #endTurn = (): void => {
+    this.#isTurn = false
+    this.#turn.cross()
+    if (this.#isHurried) this.#crossWaiting()
+  }
+
+  readonly #late = (): void => this.#crossWaiting()
+
+  #crossWaiting(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    this.#isHurried = false
+    if (this.#waiting === undefined || this.#waiting.isEmpty) return
+    this.#due = now() + WAIT_MS
+    this.#waiting.cross()
   }
 
   /** A chunk that does not fit into the arena. */
   #alone(queue: Queue, bytes: Uint8Array, isText: number, wantsAck: boolean): void {
+    this.#hold()
     this.cross()
-    this.#put(queue, bytes.byteLength, isText, wantsAck)
-    this.#chunks = 0
-    this.#send(1, bytes)
+    this.#turn.alone(queue, bytes, isText, wantsAck)
   }
 
-  #put(queue: Queue, length: number, isText: number, wantsAck: boolean): void {
-    const at = 2 * this.#chunks
-    this.#words[at] = queue.handle
-    this.#words[at + 1] = (length << 2) | (isText << 1) | (wantsAck ? 1 : 0)
-    this.#queues[this.#chunks++] = queue
+  #hold(): void {
     if (this.#unsettled) return
     this.#unsettled = true
     this.#keepAlive.hold()
-  }
-
-  #send(chunks: number, arena: Uint8Array): void {
-    const queues = this.#queues
-    try {
-      this.#native.write(this.#engine, this.#words, chunks, arena)
-      for (let i = 0; i < chunks; i++) {
-        const queue = queues[i] as Queue
-        queue.depth = this.#words[2 * i] as number
-        queue.gathered = 0
-      }
-    } catch (thrown) {
-      const error = fromThrown(thrown)
-      for (const queue of new Set(queues)) queue.lost(error)
-    }
-    // The old list must not keep producers that have ended.
-    queues.length = 0
   }
 }

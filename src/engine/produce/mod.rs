@@ -61,6 +61,15 @@ pub struct Produce {
     pub is_patient: bool,
 }
 
+/// What the host learns of a producer by a write.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Queued {
+    /// Bytes in its queue.
+    pub depth: usize,
+    /// Nobody reads what it writes, as far as is known: the next chunks may gather before they cross.
+    pub may_wait: bool,
+}
+
 /// A producer that is known to its engine, as long as it has a writer: also one that panics comes to an end.
 struct Known {
     producer: Arc<Producer>,
@@ -210,23 +219,24 @@ impl Engine {
         }
     }
 
-    /// Queues a chunk of a producer and returns the bytes in its queue. Call [`Engine::written`] after the last one.
-    pub fn write(&self, producer: Handle, kind: Kind, data: &[u8], wants_ack: bool) -> usize {
+    /// Queues a chunk of a producer. Call [`Engine::written`] after the last one.
+    pub fn write(&self, producer: Handle, kind: Kind, data: &[u8], wants_ack: bool) -> Queued {
         let handle = producer;
         let Some(producer) = self.producer(handle) else {
             // The host knows why, or has invented the handle: it must not wait for an answer.
             self.context.outbox.push(Event::Broken(handle, Error::Closed));
-            return 0;
+            return Queued::default();
         };
         let (depth, is_news) = producer.write(&self.context, kind, data, wants_ack);
-        self.registry.pumps.add(producer, data.len(), wants_ack, is_news);
-        depth
+        let may_wait = producer.is_unheard() && !self.context.config.write_interval().is_zero();
+        self.registry.pump.add(producer, data.len(), wants_ack, is_news);
+        Queued { depth, may_wait }
     }
 
     /// Sends the queued chunks, so many.
     pub fn written(&self, chunks: usize) {
         let is_away = self.context.store().state() != ConnectionState::Ready;
-        self.registry.pumps.crossed(chunks, is_away);
+        self.registry.pump.crossed(chunks, is_away);
     }
 
     /// Bytes in a producer's queue.
@@ -237,7 +247,7 @@ impl Engine {
     /// Resolves when a producer's queue is below the high-water mark.
     pub async fn ready(self, producer: Handle) -> Result<Reply> {
         let producer = self.known(producer)?;
-        self.registry.pumps.release();
+        self.registry.pump.release();
         producer.ready(self.context.config.high_water_mark()).await?;
         Ok(Reply::Unit)
     }
@@ -245,7 +255,7 @@ impl Engine {
     /// Resolves when everything written so far has been accepted.
     pub async fn flush(self, producer: Handle) -> Result<Reply> {
         let producer = self.known(producer)?;
-        self.registry.pumps.release();
+        self.registry.pump.release();
         producer.flush().await?;
         Ok(Reply::Unit)
     }
@@ -254,7 +264,7 @@ impl Engine {
     pub async fn finish(self, producer: Handle, terminal: Terminal) -> Result<Reply> {
         let producer = self.known(producer)?;
         // Also that of other producers, whose generation this end may be.
-        self.registry.pumps.release();
+        self.registry.pump.release();
         let terminal = producer.finish(terminal).await?;
         Ok(Reply::Finished {
             outcome: terminal.outcome,

@@ -4,7 +4,7 @@
 //! [`Config::write_interval`](crate::Config::write_interval) has passed since, those of all producers together; a lone one is sent at once. While
 //! they keep coming so, a timer wakes the thread and no crossing has to. A writer that has chunks to write already is not woken for more.
 //!
-//! What nobody waits for, here or elsewhere, gathers [for longer](UNHEARD) (ADR 51).
+//! What nobody reads has gathered before it crosses (ADR 51, `ts/native/writes.ts`).
 
 use std::{
     sync::{
@@ -24,66 +24,13 @@ use crate::util::sync::lock;
 
 /// As much as this is worth a wake: half of what a frame takes at most.
 const ENOUGH: usize = 8 * 1024;
-/// The same for what is not waited for: most of it is in frames of its own streams, which are to hold more than one chunk each.
-const ENOUGH_UNHEARD: usize = 64 * 1024;
 /// A turn of the host that has more chunks crosses in pieces of so many (`ts/native/writes.ts`): it is sent as a whole.
 const PIECE: usize = 16;
 
-/// How long chunks of producers gather to whom nobody listens: a reader that begins to finds them in the log.
-const UNHEARD: Duration = Duration::from_millis(32);
-
 /// See the module.
-pub(crate) struct Pumps {
-    heard: Arc<Pump>,
-    unheard: Arc<Pump>,
-}
-
-impl Pumps {
-    pub fn new(pace: Duration) -> Self {
-        let longer = if pace.is_zero() { pace } else { pace.max(UNHEARD) };
-        Self {
-            heard: Arc::new(Pump::new(pace, ENOUGH)),
-            unheard: Arc::new(Pump::new(longer, ENOUGH_UNHEARD)),
-        }
-    }
-
-    /// A producer was given a chunk of so many bytes, whose acknowledgement may be awaited, and which may be news to its writer.
-    /// [`Pumps::crossed`] follows.
-    pub fn add(&self, producer: Arc<Producer>, bytes: usize, is_awaited: bool, is_news: bool) {
-        let pump = if producer.is_unheard() {
-            &self.unheard
-        } else {
-            &self.heard
-        };
-        pump.add(producer, bytes, is_awaited, is_news);
-    }
-
-    /// Sees to it that the writers of this crossing, of so many chunks, are woken. `is_away`: the store.
-    pub fn crossed(&self, chunks: usize, is_away: bool) {
-        self.heard.crossed(chunks, is_away);
-        self.unheard.crossed(chunks, is_away);
-    }
-
-    /// Wakes the writers of all that has gathered now: what comes after it is not to overtake it.
-    pub fn release(&self) {
-        self.heard.release();
-        self.unheard.release();
-    }
-
-    /// Ends with `Engine::dispose`.
-    pub fn run(&self) -> impl Future<Output = ()> + use<> {
-        let (heard, unheard) = (Arc::clone(&self.heard), Arc::clone(&self.unheard));
-        async move {
-            tokio::join!(heard.run(), unheard.run());
-        }
-    }
-}
-
-struct Pump {
+pub(crate) struct Pump {
     /// How long after a wake the next one may be held back.
     pace: Duration,
-    /// Nor longer than until so much has come.
-    enough: usize,
     written: Mutex<Written>,
     /// The writers are about to be woken; nobody need see to it.
     is_coming: AtomicBool,
@@ -106,10 +53,9 @@ struct Written {
 }
 
 impl Pump {
-    fn new(pace: Duration, enough: usize) -> Self {
+    pub fn new(pace: Duration) -> Self {
         Self {
             pace,
-            enough,
             written: Mutex::default(),
             is_coming: AtomicBool::new(false),
             begin: Notify::new(),
@@ -117,12 +63,13 @@ impl Pump {
         }
     }
 
-    fn add(&self, producer: Arc<Producer>, bytes: usize, is_awaited: bool, is_news: bool) {
+    /// A producer was given a chunk of so many bytes, whose acknowledgement may be awaited, and which may be news to its writer.
+    /// [`Pump::crossed`] follows.
+    pub fn add(&self, producer: Arc<Producer>, bytes: usize, is_awaited: bool, is_news: bool) {
         let mut written = lock(&self.written);
         written.is_new = true;
         written.cost += bytes + CHUNK_COST as usize;
-        written.is_urgent |= is_awaited || written.cost >= self.enough;
-        // Its writer may have been told to wait for long in the other pump.
+        written.is_urgent |= is_awaited || written.cost >= ENOUGH;
         let those = if is_news || is_awaited {
             &mut written.producers
         } else {
@@ -133,7 +80,8 @@ impl Pump {
         }
     }
 
-    fn crossed(&self, chunks: usize, is_away: bool) {
+    /// Sees to it that the writers of this crossing, of so many chunks, are woken. `is_away`: the store.
+    pub fn crossed(&self, chunks: usize, is_away: bool) {
         let is_urgent = {
             let mut written = lock(&self.written);
             let Written {
@@ -164,7 +112,8 @@ impl Pump {
         }
     }
 
-    fn release(&self) {
+    /// Wakes the writers of all that has gathered now: what comes after it is not to overtake it.
+    pub fn release(&self) {
         for producer in self.take() {
             producer.notify.notify_one();
         }
@@ -177,8 +126,8 @@ impl Pump {
         std::mem::take(&mut written.producers)
     }
 
-    /// Wakes the writers, once for all that has come.
-    async fn run(self: Arc<Self>) {
+    /// Wakes the writers, once for all that has come. Ends with `Engine::dispose`.
+    pub async fn run(self: Arc<Self>) {
         let mut due = Instant::now();
         loop {
             self.begin.notified().await;
@@ -257,7 +206,7 @@ mod tests {
 
     /// A pump at work, and a producer whose writer can say whether it was woken.
     fn at_work() -> (Arc<Pump>, Arc<Producer>) {
-        let pump = Arc::new(Pump::new(PACE, ENOUGH));
+        let pump = Arc::new(Pump::new(PACE));
         tokio::spawn(Arc::clone(&pump).run());
         (pump, producer())
     }
@@ -350,35 +299,6 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_nobody_waits_for_gathers_for_longer() {
-        let pumps = Pumps::new(PACE);
-        tokio::spawn(pumps.run());
-        let (heard, unheard) = (producer(), producer());
-        unheard.heard(false);
-        for producer in [&heard, &unheard] {
-            pumps.add(Arc::clone(producer), 10, false, true);
-            pumps.crossed(1, false);
-            assert!(is_woken(producer).await, "a lone chunk");
-        }
-        for _ in 0..3 {
-            pumps.add(Arc::clone(&unheard), 10, false, true);
-            pumps.crossed(1, false);
-            sleep(2 * PACE).await;
-            pumps.add(Arc::clone(&heard), 10, false, true);
-            pumps.crossed(1, false);
-            assert!(is_woken(&heard).await);
-            assert!(!is_woken(&unheard).await, "the other's wake is not its own");
-            sleep(UNHEARD).await;
-            assert!(is_woken(&unheard).await);
-        }
-        pumps.add(Arc::clone(&unheard), 10, false, true);
-        pumps.crossed(1, false);
-        assert!(!is_woken(&unheard).await);
-        pumps.release();
-        assert!(is_woken(&unheard).await);
-    }
-
-    #[tokio::test(start_paused = true)]
     async fn a_writer_that_has_chunks_is_woken_for_more_only_while_the_store_is_away() {
         let (pump, producer) = at_work();
         let more = |is_away| {
@@ -398,7 +318,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn without_an_interval_every_crossing_is_sent_at_once() {
-        let pump = Arc::new(Pump::new(Duration::ZERO, ENOUGH));
+        let pump = Arc::new(Pump::new(Duration::ZERO));
         tokio::spawn(Arc::clone(&pump).run());
         let producer = producer();
         for _ in 0..10 {
