@@ -10,7 +10,7 @@ import { checkHistory } from './history.mjs'
 import { startProxy } from './proxy.mjs'
 import { startRedis } from './redis-server.mjs'
 import { seed } from './seed.mjs'
-import { BUSY_MS, deadline } from './wait.mjs'
+import { BUSY_MS, deadline, until } from './wait.mjs'
 
 /**
  * @typedef {import('node:test').TestContext} TestContext
@@ -126,6 +126,8 @@ class Remote {
  * @param {Record<string, Reader[]>[]} parts
  */
 export async function checkWritings(engine, writings, ...parts) {
+  // A replay does not wait for the connection for messages, and until that is there Redis counts as away.
+  await until(() => engine.state === 'ready', { message: () => `ready, not ${engine.state}` })
   for (const { producer, written, errors } of writings) {
     const { streamId } = producer
     assert.deepEqual(errors, [], `appends to ${streamId}`)
