@@ -10,7 +10,7 @@ import { eachStore } from '../support/stores.mjs'
 import { numbered, produceAll, texts, useEngines } from '../support/streams.mjs'
 import { deadline } from '../support/wait.mjs'
 
-const REQUEST = new Request('http://localhost/')
+const get = () => new Request('http://localhost/')
 const END_MS = 60_000
 
 /** Chunks of all kinds and lengths: unlike each other, so that none is taken for another. @param {number} count @param {number} salt */
@@ -33,7 +33,7 @@ async function wandering(engine, streamId, { name, from, generation, random }) {
   const reader = Object.assign(new EventReader(name), { from })
   let cursor = from === 0 ? 'start' : `${generation}.${from}`
   while (reader.end === undefined) {
-    const { body } = await engine.respond(REQUEST, streamId, { from: cursor })
+    const { body } = await engine.respond(get(), streamId, { from: cursor })
     const leavesAfter = random.chance(0.5) ? random.int(1, 12) : Number.POSITIVE_INFINITY
     await reader.read(/** @type {any} */ (paced(body, leavesAfter, random)))
     if (reader.error !== undefined) throw reader.error
@@ -92,21 +92,20 @@ eachStore('responses together', (store) => {
     const chunks = texts(4_000, 'a chunk that is to be found as it was written')
     const engine = open()
     await produceAll(engine, 'own', chunks)
-    const [spoiling, moving, reading] = await Promise.all(
-      Array.from({ length: 3 }, () => engine.respond(REQUEST, 'own')),
-    )
+    const body = async () => /** @type {any} */ ((await engine.respond(get(), 'own')).body)
+    const bodies = await Promise.all([body(), body(), body()])
     const reader = new EventReader('beside them')
     const spoil = async () => {
-      for await (const piece of /** @type {any} */ (spoiling?.body)) piece.fill(0)
+      for await (const piece of bodies[0]) piece.fill(0)
     }
     const move = async () => {
-      for await (const piece of /** @type {any} */ (moving?.body)) {
+      for await (const piece of bodies[1]) {
         assert.equal(Object.getPrototypeOf(piece), Uint8Array.prototype)
         assert.equal(piece.byteLength, piece.buffer.byteLength, 'nothing else lies beside it')
         structuredClone(piece, { transfer: [piece.buffer] })
       }
     }
-    await Promise.all([spoil(), move(), reader.read(reading?.body ?? null)])
+    await Promise.all([spoil(), move(), reader.read(bodies[2])])
     assert.equal(reader.error, undefined)
     checkHistory({ written: numbered(chunks), readers: [reader] })
   })
@@ -121,7 +120,7 @@ eachStore('responses together', (store) => {
     const bodies = [0, 0, 1_000, 2_999].map(async (from, index) => {
       const cursor = from === 0 ? 'start' : `${generation}.${from}`
       const replay = index === 1 ? 'merged' : 'exact'
-      return (await engine.respond(REQUEST, 'ui', { ...options, from: cursor, replay })).text()
+      return (await engine.respond(get(), 'ui', { ...options, from: cursor, replay })).text()
     })
     const [exact = '', merged, ...rest] = await Promise.all(bodies)
     assert.equal(merged, exact, 'nothing of it can be joined')

@@ -218,12 +218,7 @@ pub fn take_bytes(env: Env, engine_handle: u32) -> Result<napi::bindgen_prelude:
 
 /// Fills `piece` with so many parts of the last drain, from the one with this number on.
 #[napi(catch_unwind)]
-pub fn take_piece(
-    engine_handle: u32,
-    first: u32,
-    count: u32,
-    mut piece: Uint8ArraySlice<'_>,
-) -> Result<()> {
+pub fn take_piece(engine_handle: u32, first: u32, count: u32, mut piece: Uint8ArraySlice<'_>) -> Result<()> {
     let open = engine(engine_handle)?;
     // SAFETY: JavaScript is suspended in this call, and nothing else refers to the array's memory.
     let piece = unsafe { piece.as_mut() };

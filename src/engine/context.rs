@@ -14,7 +14,10 @@ use tokio::{
     time::Instant,
 };
 
-use super::{events::Handle, large::Larges, metrics::Metrics, outbox::Outbox, produce::rate::Rate, read::framed::Framed};
+use super::{
+    events::Handle, large::Larges, metrics::Metrics, outbox::Outbox, produce::rate::Rate,
+    read::framed::Framed,
+};
 use crate::{
     Config, Error, Result,
     legacy::Predecessor,

@@ -3,7 +3,10 @@
 use bytes::Bytes;
 use ulid::Ulid;
 
-use super::{body, format::Format, put_id};
+use super::{
+    body,
+    format::{Format, put_id},
+};
 use crate::{
     Cursor,
     model::frame::{Frame, Kind},
@@ -192,7 +195,10 @@ mod tests {
                         let before_last = alone[..count - 1].concat().len();
                         assert!(before_last < credit, "no chunk is taken without credit");
                         let is_last = !events.follow(format, at(part.last), &frame);
-                        assert!(part.bytes.len() >= credit || is_last, "all for which there is credit");
+                        assert!(
+                            part.bytes.len() >= credit || is_last,
+                            "all for which there is credit"
+                        );
                         let data = frame
                             .chunks()
                             .skip(usize::try_from(from - 10).unwrap())
@@ -212,7 +218,10 @@ mod tests {
         assert_eq!([11, 12, 16, 17].map(is_theirs), [false, true, true, false]);
         assert!(events.follow(Format::Events, at(12), &frame.clone()));
         let same = builder().take(usize::MAX, usize::MAX).unwrap().at(11);
-        assert!(!events.follow(Format::Events, at(12), &same), "it may say anything");
+        assert!(
+            !events.follow(Format::Events, at(12), &same),
+            "it may say anything"
+        );
         assert!(!events.follow(Format::UiMessages, at(12), &frame));
         let elsewhere = Cursor {
             generation: Ulid::from_parts(7, 7),

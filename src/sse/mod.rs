@@ -25,7 +25,7 @@ use crate::{
         frame::{Chunk, Kind},
     },
 };
-use format::put;
+use format::{put, put_id};
 use merge::Merge;
 
 /// Writes one subscription's events.
@@ -239,12 +239,6 @@ impl Framing {
             (Format::UiMessages, _) => out.extend_from_slice(b"data: [DONE]\n\n"),
         }
     }
-}
-
-/// Writes the line with a chunk's cursor, which begins with `prefix`.
-fn put_id(out: &mut Vec<u8>, prefix: &str, seq: u64) {
-    out.extend_from_slice(prefix.as_bytes());
-    put(out, format_args!("{seq}\n"));
 }
 
 /// The message of an error for clients. Messages of the store name servers, users and commands, so they are replaced;

@@ -33,7 +33,13 @@ pub(crate) struct Framed(Mutex<VecDeque<Arc<Events>>>);
 
 impl Framed {
     /// The events of the chunks after `at`, for a reader that has so much credit; `None`: it has to frame the next chunk itself.
-    pub(super) fn after(&self, format: Format, at: Cursor, frame: &Frame, credit: usize) -> Option<Arc<Events>> {
+    pub(super) fn after(
+        &self,
+        format: Format,
+        at: Cursor,
+        frame: &Frame,
+        credit: usize,
+    ) -> Option<Arc<Events>> {
         let mut kept = lock(&self.0);
         let found = kept.iter().rev().find(|events| events.follow(format, at, frame));
         if found.is_some() || credit < LEAST {
@@ -109,7 +115,11 @@ mod tests {
     #[test]
     fn little_credit_frames_nothing_for_others() {
         let framed = Framed::default();
-        assert!(framed.after(FORMAT, at(0), &frame(2_000, 50), LEAST - 1).is_none());
+        assert!(
+            framed
+                .after(FORMAT, at(0), &frame(2_000, 50), LEAST - 1)
+                .is_none()
+        );
         assert_eq!(kept(&framed), 0);
     }
 
@@ -121,7 +131,11 @@ mod tests {
                 let frame = frame(1 + 50_000 / (length + 5), length);
                 let first = read(&framed, &frame, AT_ONCE);
                 assert!(kept(&framed) <= MOST, "{} bytes", kept(&framed));
-                assert_eq!(read(&framed, &frame, AT_ONCE)[..1], first[..1], "the last ones are here");
+                assert_eq!(
+                    read(&framed, &frame, AT_ONCE)[..1],
+                    first[..1],
+                    "the last ones are here"
+                );
             }
         }
         let before = kept(&framed);
