@@ -93,7 +93,7 @@ impl Ready {
         let records = &mut self.records;
         records.close();
         let mut flags = 0;
-        if more && !records.bytes.is_empty() {
+        if more && !(records.bytes.is_empty() && records.parts.is_empty()) {
             // The engine's thread writes the events that follow, while JavaScript sends these.
             engine.wake();
         } else if more {
