@@ -2,14 +2,15 @@
 
 use std::{mem, ops::Range, sync::Arc};
 
+use bytes::Bytes;
 use serde_json::{Value, json};
 use ulid::Ulid;
 
 use super::{
     json,
     shared::{
-        ASK, BYTES, CHUNK_COST, DATA, END, GENERATION, HEADER, IDLE, LARGE, LARGES, LOG, MORE, PRODUCER,
-        REPLY, SETTLED, STATE, WARNING, WORDS,
+        ASK, BYTES, CHUNK_COST, DATA, END, GENERATION, HEADER, IDLE, LARGE, LARGES, LOG, MORE, PIECE,
+        PRODUCER, REPLY, SETTLED, STATE, WARNING, WORDS,
     },
 };
 use crate::{
@@ -31,6 +32,8 @@ use crate::{
 const LARGEST_RECORD: usize = MOST_TOGETHER + 512 + 8;
 /// A drain stops here, so that JavaScript gets to its other work.
 const MAX_PAYLOAD: usize = 256 * 1024;
+/// Less of what is shared is copied into the drain's bytes: a call of its own would cost more.
+const LEAST_PART: usize = 4 * 1024;
 
 /// The records that are ready, in the form in which JavaScript gets them. The engine's thread puts it there when it wakes
 /// JavaScript, since it has just had all of it in its hands, see `docs/adr/0018-gathered-before-the-wake.md`.
@@ -44,6 +47,22 @@ pub struct Ready {
 pub struct Left {
     pub bytes: Vec<u8>,
     pub larges: Vec<Arc<Large>>,
+    parts: Vec<Bytes>,
+}
+
+impl Left {
+    /// Copies so many parts from the one with this number on, which make a piece. False if `piece` has not their length.
+    pub fn copy(&self, first: u32, count: u32, mut piece: &mut [u8]) -> bool {
+        let parts = self.parts.iter().skip(first as usize).take(count as usize);
+        for part in parts {
+            let Some((to, rest)) = piece.split_at_mut_checked(part.len()) else {
+                return false;
+            };
+            to.copy_from_slice(part);
+            piece = rest;
+        }
+        piece.is_empty()
+    }
 }
 
 impl Ready {
@@ -74,7 +93,7 @@ impl Ready {
         let records = &mut self.records;
         records.close();
         let mut flags = 0;
-        if more && !records.bytes.is_empty() {
+        if more && !(records.bytes.is_empty() && records.parts.is_empty()) {
             // The engine's thread writes the events that follow, while JavaScript sends these.
             engine.wake();
         } else if more {
@@ -103,6 +122,9 @@ impl Ready {
         left.bytes.shrink_to(MAX_PAYLOAD);
         mem::swap(&mut records.bytes, &mut left.bytes);
         left.larges = mem::take(&mut records.larges);
+        left.parts.clear();
+        mem::swap(&mut records.parts, &mut left.parts);
+        records.parts_len = 0;
         Ok(text)
     }
 }
@@ -115,10 +137,13 @@ struct OpenRecord {
     count_at: usize,
 }
 
-/// A DATA record of one byte chunk that grows: a piece of an event stream.
+/// A piece of an event stream that grows.
 struct OpenPiece {
     subscription: Handle,
-    tag_at: usize,
+    /// Where its record has its length.
+    at: usize,
+    /// Whether it is a PIECE record, whose bytes are left where they are. Otherwise it is a DATA record of one byte chunk.
+    has_parts: bool,
 }
 
 struct Records {
@@ -126,6 +151,9 @@ struct Records {
     text: String,
     bytes: Vec<u8>,
     larges: Vec<Arc<Large>>,
+    /// What pieces consist of, and how many bytes that is.
+    parts: Vec<Bytes>,
+    parts_len: usize,
     open: Option<OpenRecord>,
     open_piece: Option<OpenPiece>,
 }
@@ -137,6 +165,8 @@ impl Records {
             text: String::new(),
             bytes: Vec::new(),
             larges: Vec::new(),
+            parts: Vec::new(),
+            parts_len: 0,
             open: None,
             open_piece: None,
         }
@@ -175,6 +205,34 @@ impl Records {
         at..end
     }
 
+    /// Where the length of the subscription's piece is, if it consists of parts and can grow.
+    fn open_parts(&self, subscription: Handle) -> Option<usize> {
+        let open = self.open_piece.as_ref()?;
+        (open.has_parts && open.subscription == subscription).then_some(open.at)
+    }
+
+    /// Adds a part to the subscription's piece.
+    fn part(&mut self, subscription: Handle, part: Bytes) {
+        let at = self.open_parts(subscription).unwrap_or_else(|| {
+            self.close();
+            self.words
+                .extend_from_slice(&[PIECE, subscription, 0, word(self.parts.len()), 0]);
+            let at = self.words.len() - 3;
+            self.open_piece = Some(OpenPiece {
+                subscription,
+                at,
+                has_parts: true,
+            });
+            at
+        });
+        if let Some([length, _, count]) = self.words.get_mut(at..at + 3) {
+            *length += word(part.len());
+            *count += 1;
+        }
+        self.parts_len += part.len();
+        self.parts.push(part);
+    }
+
     /// The next chunk begins a new record.
     fn close(&mut self) {
         self.open = None;
@@ -198,7 +256,7 @@ impl Records {
 impl Sink for Records {
     fn is_full(&self) -> bool {
         self.words.len() + LARGEST_RECORD > WORDS as usize
-            || self.text.len() + self.bytes.len() >= MAX_PAYLOAD
+            || self.text.len() + self.bytes.len() + self.parts_len >= MAX_PAYLOAD
     }
 
     fn generation(&mut self, subscription: Handle, generation: Ulid) {
@@ -265,6 +323,12 @@ impl Sink for Records {
         if length == 0 {
             return 0;
         }
+        if self.open_parts(subscription).is_some() {
+            let own = Bytes::copy_from_slice(&self.bytes[before..]);
+            self.bytes.truncate(before);
+            self.part(subscription, own);
+            return length as u64;
+        }
         self.open = None;
         let open = self
             .open_piece
@@ -275,14 +339,24 @@ impl Sink for Records {
             self.push(0);
             OpenPiece {
                 subscription,
-                tag_at: self.words.len() - 1,
+                at: self.words.len() - 1,
+                has_parts: false,
             }
         });
-        if let Some(tag) = self.words.get_mut(open.tag_at) {
+        if let Some(tag) = self.words.get_mut(open.at) {
             *tag += word(length) << 1;
         }
         self.open_piece = Some(open);
         length as u64
+    }
+
+    fn shared(&mut self, subscription: Handle, _: (u64, u64), piece: Bytes) -> u64 {
+        if piece.len() < LEAST_PART && self.open_parts(subscription).is_none() {
+            return self.piece(subscription, None, &mut |out| out.extend_from_slice(&piece));
+        }
+        let length = piece.len() as u64;
+        self.part(subscription, piece);
+        length
     }
 
     fn end(&mut self, subscription: Handle, end: End) {

@@ -217,6 +217,20 @@ pub fn take_bytes(env: Env, engine_handle: u32) -> Result<napi::bindgen_prelude:
     napi::bindgen_prelude::BufferSlice::copy_from(&env, &left.bytes)
 }
 
+/// Fills `piece` with so many parts of the last drain, from the one with this number on.
+#[napi(catch_unwind)]
+pub fn take_piece(engine_handle: u32, first: u32, count: u32, mut piece: Uint8ArraySlice<'_>) -> Result<()> {
+    let open = engine(engine_handle)?;
+    // SAFETY: JavaScript is suspended in this call, and nothing else refers to the array's memory.
+    let piece = unsafe { piece.as_mut() };
+    if lock(&open.left).copy(first, count, piece) {
+        return Ok(());
+    }
+    Err(thrown(&Error::Internal {
+        reason: "a piece that is not as long as its parts".into(),
+    }))
+}
+
 /// A large chunk on its way to its reader: JavaScript holds it, and copies it once, when the reader asks for it.
 pub struct Parcel(Mutex<Option<Arc<Large>>>);
 

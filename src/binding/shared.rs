@@ -36,4 +36,5 @@ shared! {
     ASK = 9;
     LARGE = 10;
     LOG = 11;
+    PIECE = 12;
 }

@@ -14,7 +14,10 @@ use tokio::{
     time::Instant,
 };
 
-use super::{events::Handle, large::Larges, metrics::Metrics, outbox::Outbox, produce::rate::Rate};
+use super::{
+    events::Handle, large::Larges, metrics::Metrics, outbox::Outbox, produce::rate::Rate,
+    read::framed::Framed,
+};
 use crate::{
     Config, Error, Result,
     legacy::Predecessor,
@@ -36,6 +39,7 @@ pub struct Context {
     pub(super) outbox: Arc<Outbox>,
     pub(super) metrics: Metrics,
     pub(super) larges: Larges,
+    framed: Framed,
     rate: Rate,
     /// Held by the announcements under way.
     pub(super) announcing: RwLock<()>,
@@ -55,6 +59,7 @@ impl Context {
             outbox: Arc::new(outbox),
             metrics: Metrics::default(),
             larges: Larges::default(),
+            framed: Framed::default(),
             rate: Rate::default(),
             announcing: RwLock::default(),
             next_handle: AtomicU32::new(1),
@@ -98,6 +103,10 @@ impl Context {
 
     pub(super) fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    pub(super) fn framed(&self) -> &Framed {
+        &self.framed
     }
 
     pub(super) fn rate(&self) -> &Rate {

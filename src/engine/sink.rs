@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::time::Instant;
 use ulid::Ulid;
 
@@ -32,6 +33,8 @@ pub trait Sink {
         chunk: Option<usize>,
         write: &mut dyn FnMut(&mut Vec<u8>),
     ) -> u64;
+    /// A piece that others may be given too, made of so many chunks with so many bytes; returns its cost in the credit.
+    fn shared(&mut self, subscription: Handle, chunks: (u64, u64), piece: Bytes) -> u64;
     /// The subscription is over.
     fn end(&mut self, subscription: Handle, end: End);
     /// Something else.

@@ -18,3 +18,9 @@ pub(super) fn put(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
     // Writing into memory does not fail.
     let _ = out.write_fmt(text);
 }
+
+/// Writes the line with a chunk's cursor, which begins with `prefix`.
+pub(super) fn put_id(out: &mut Vec<u8>, prefix: &str, seq: u64) {
+    out.extend_from_slice(prefix.as_bytes());
+    put(out, format_args!("{seq}\n"));
+}

@@ -6,12 +6,14 @@
 
 mod body;
 mod delta;
+mod events;
 mod format;
 mod merge;
 
 use std::{borrow::Cow, time::Duration};
 
 pub use body::Body;
+pub use events::{Events, Part};
 pub use format::Format;
 use serde_json::json;
 use ulid::Ulid;
@@ -23,7 +25,7 @@ use crate::{
         frame::{Chunk, Kind},
     },
 };
-use format::put;
+use format::{put, put_id};
 use merge::Merge;
 
 /// Writes one subscription's events.
@@ -103,6 +105,16 @@ impl Framing {
         self.bare.is_some_and(|skip| skip > 0) || self.merge.as_ref().is_some_and(|merge| merge.has_seen(at))
     }
 
+    /// Whether it writes what any other of the same format writes, event by event, from here on: then [`Events`] do as well.
+    pub fn is_plain(&self) -> bool {
+        self.merge.is_none() && self.bare.is_none_or(|skip| skip == 0)
+    }
+
+    /// The client is given these instead of what [`Framing::chunk`] would write.
+    pub fn give(&mut self, part: &Part) {
+        self.has_ended_itself = part.is_ending;
+    }
+
     /// Writes the events before the first chunk.
     pub fn open(&mut self, out: &mut Vec<u8>) {
         self.is_open = true;
@@ -174,8 +186,7 @@ impl Framing {
             Some((of, prefix)) if *of == generation => prefix,
             cursors => &mut cursors.insert((generation, format!("id: {generation}."))).1,
         };
-        out.extend_from_slice(cursors.as_bytes());
-        put(out, format_args!("{seq}\n"));
+        put_id(out, cursors, seq);
     }
 
     /// Writes chunks that were held back.

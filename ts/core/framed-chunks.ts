@@ -59,12 +59,13 @@ export class FramedChunks implements Receiver {
   }
 
   push(drain: DrainCursor): void {
-    while (drain.left > 0) {
-      const piece = drain.chunk() as Uint8Array
-      const waiting = this.#take()
-      if (waiting === undefined) this.#pieces.push(piece)
-      else waiting.resolve(this.#hand(piece))
-    }
+    while (drain.left > 0) this.pushPiece(drain.chunk() as Uint8Array)
+  }
+
+  pushPiece(piece: Uint8Array): void {
+    const waiting = this.#take()
+    if (waiting === undefined) this.#pieces.push(piece)
+    else waiting.resolve(this.#hand(piece))
   }
 
   /** Cursors are written by the native side. */

@@ -119,15 +119,16 @@ export class EventStream implements Receiver {
 
   /** A drain's events. */
   push(drain: DrainCursor): void {
+    while (drain.left > 0) this.pushPiece(drain.chunk() as Uint8Array)
+  }
+
+  pushPiece(piece: Uint8Array): void {
     if (!this.#isOpen) {
       this.#isOpen = true
       this.#opened.resolve()
     }
-    while (drain.left > 0) {
-      const piece = drain.chunk() as Uint8Array
-      if (this.#waiting === undefined) this.#pieces.push(piece)
-      else this.#answer((taker) => this.#hand(taker, piece))
-    }
+    if (this.#waiting === undefined) this.#pieces.push(piece)
+    else this.#answer((taker) => this.#hand(taker, piece))
   }
 
   /** Cursors are written by the native side. */

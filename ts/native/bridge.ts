@@ -8,7 +8,7 @@ import type { Payload } from '../options/log-options'
 import type { Config } from '../options/options'
 import { type Deferred, deferred, ignore } from '../util/deferred'
 import { setImmediate } from '../util/timers'
-import { DrainCursor } from './drain-cursor'
+import { DrainCursor, memory } from './drain-cursor'
 import { Gathered } from './gathered'
 import { KeepAlive } from './keep-alive'
 import { Large } from './large'
@@ -275,6 +275,16 @@ export class Bridge {
           const parcel = larges[words[at + 5] as number] as abi.Parcel
           at += 6
           this.receivers.get(id)?.pushLarge?.(new Large(this.native, parcel, bytes), seq)
+          break
+        }
+        case abi.PIECE: {
+          const receiver = this.receivers.get(id)
+          if (receiver?.pushPiece !== undefined) {
+            const piece = memory(words[at + 2] as number)
+            this.native.takePiece(this.handle, words[at + 3] as number, words[at + 4] as number, piece)
+            receiver.pushPiece(piece)
+          }
+          at += 5
           break
         }
         case abi.SETTLED: {

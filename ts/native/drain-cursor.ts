@@ -106,6 +106,11 @@ export class DrainCursor {
   }
 }
 
+/** So many bytes that hold anything, and belong to nobody else. */
+export function memory(length: number): Uint8Array {
+  return new Uint8Array(Buffer.allocUnsafeSlow(length).buffer)
+}
+
 /** A copy of the bytes: a caller that transfers or changes its chunk must not affect others. */
 export function ownBytes(source: Uint8Array, start: number, end: number): Uint8Array {
   const copy = new Uint8Array(end - start)

@@ -48,6 +48,8 @@ export interface Native {
   drain(engine: number, words: Uint32Array): string
   /** The byte chunks of the last drain, one after the other; called when {@link BYTES} was set. */
   takeBytes(engine: number): Uint8Array
+  /** Fills `piece`, which has their length, with `count` parts of the last drain, from number `first` on. */
+  takePiece(engine: number, first: number, count: number, piece: Uint8Array): void
   /** The large chunks of the last drain, in the order of their numbers; called when {@link LARGES} was set. */
   takeLarges(engine: number): Parcel[]
   /** A large chunk's text or bytes, once: the native side shares it among all who have not unpacked it yet. */
@@ -329,6 +331,8 @@ export const ASK = 9
 export const LARGE = 10
 /** units: JSON, an entry of the log with its `id`. */
 export const LOG = 11
+/** subscription, length in bytes, number of its first part, count of its parts: a piece of an event stream, to be fetched with `takePiece`. */
+export const PIECE = 12
 
 /** The seq whose low word is at `at`, and whose high word follows. */
 export const seqAt = (words: Uint32Array, at: number): number =>

@@ -17,6 +17,8 @@ export interface Receiver {
   push(drain: DrainCursor, seq: number): void
   /** A large chunk; event streams get theirs in pieces. */
   pushLarge?(large: Large, seq: number): void
+  /** A piece of an event stream, in memory of its own. */
+  pushPiece?(piece: Uint8Array): void
   /** The following chunks belong to this generation. */
   enter(generation: string): void
   /** The native half is over. */

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use ulid::Ulid;
 
 use super::{Delivered, Metrics};
@@ -81,6 +82,12 @@ impl Sink for Counted<'_> {
             self.bytes += length as u64;
         }
         self.sink.piece(subscription, chunk, write)
+    }
+
+    fn shared(&mut self, subscription: Handle, (chunks, bytes): (u64, u64), piece: Bytes) -> u64 {
+        self.chunks += chunks;
+        self.bytes += bytes;
+        self.sink.shared(subscription, (chunks, bytes), piece)
     }
 
     fn end(&mut self, subscription: Handle, end: End) {

@@ -1,10 +1,15 @@
-//! How a subscription delivers large chunks: fetched when it comes to one, and to event streams in parts.
+//! How a subscription delivers what does not pass chunk by chunk: events that were framed for all, and large chunks, which are fetched when it comes
+//! to one, and sent to event streams in parts.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    ops::ControlFlow,
+    sync::{Arc, atomic::Ordering},
+};
 
 use bytes::Bytes;
 
 use super::{
+    framed::is_shared,
     loading::{Load, Loaded, Tail, Wanted},
     page::LogPage,
     state::State,
@@ -13,7 +18,10 @@ use super::{
 use crate::{
     Cursor, Error,
     engine::{context::Context, load, sink::Sink},
-    model::{ending::End, frame::Reference},
+    model::{
+        ending::End,
+        frame::{Frame, Reference},
+    },
     sse::Framing,
     util::{backoff::Backoff, sync::lock},
 };
@@ -22,6 +30,50 @@ use crate::{
 const PART: usize = 64 * 1024;
 
 impl Subscription {
+    /// Delivers chunks of a frame as events that are framed for all. `Break` is the next step, as of a frame that was delivered; `Continue`: what
+    /// follows has to be delivered one by one.
+    pub(super) fn deliver_framed(
+        &self,
+        state: &mut State,
+        frame: &Frame,
+        sink: &mut dyn Sink,
+    ) -> ControlFlow<Option<Action>> {
+        let one_by_one = ControlFlow::Continue(());
+        let Some(context) = self.context.upgrade().filter(|_| is_shared(frame)) else {
+            return one_by_one;
+        };
+        loop {
+            let (Some(at), Some(framing)) = (state.cursor, &state.framing) else {
+                return one_by_one;
+            };
+            if !framing.is_plain() || state.window.is_some() {
+                return one_by_one;
+            }
+            if at.seq >= frame.last() {
+                return ControlFlow::Break(None);
+            }
+            if !state.has_room() {
+                self.stalled.store(true, Ordering::Release);
+                return ControlFlow::Break(Some(Action::Wait));
+            }
+            if sink.is_full() {
+                return ControlFlow::Break(Some(Action::Continue));
+            }
+            let credit = usize::try_from(state.credit).unwrap_or_default();
+            let events = context.framed().after(framing.format(), at, frame, credit);
+            let Some(part) = events.and_then(|events| events.after(at.seq, credit)) else {
+                return one_by_one;
+            };
+            if let Some(framing) = &mut state.framing {
+                framing.give(&part);
+            }
+            let seq = part.last;
+            let cost = sink.shared(self.handle, (part.chunks, part.data), part.bytes);
+            state.pay(cost);
+            state.cursor = Some(Cursor { seq, ..at });
+        }
+    }
+
     /// Delivers a large chunk, or its beginning, once it has been fetched; returns its cost.
     pub(crate) fn deliver_large(
         self: &Arc<Self>,
@@ -73,7 +125,8 @@ impl Subscription {
         let part = tail.rest.split_to(tail.rest.len().min(PART));
         tail.sent += part.len();
         state.tail = (!tail.is_dropped()).then_some(tail);
-        let cost = sink.piece(self.handle, None, &mut |out| out.extend_from_slice(&part));
+        // The chunk was counted when it was begun.
+        let cost = sink.shared(self.handle, (0, 0), part);
         state.pay(cost);
         state.pace.moves();
         Action::Continue

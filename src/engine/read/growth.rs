@@ -98,6 +98,7 @@ mod tests {
         time::Duration,
     };
 
+    use bytes::Bytes;
     use ulid::Ulid;
 
     use super::*;
@@ -176,6 +177,10 @@ mod tests {
         }
 
         fn piece(&mut self, _: Handle, _: Option<usize>, _: &mut dyn FnMut(&mut Vec<u8>)) -> u64 {
+            0
+        }
+
+        fn shared(&mut self, _: Handle, _: (u64, u64), _: Bytes) -> u64 {
             0
         }
 

@@ -7,6 +7,7 @@ mod delivery;
 mod fetching;
 pub(super) mod follower;
 mod following;
+pub(super) mod framed;
 mod growth;
 pub mod hub;
 pub(super) mod hubs;

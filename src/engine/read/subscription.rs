@@ -5,6 +5,7 @@
 //! page is dropped, and read again if it continues; meanwhile it costs only its cursor.
 
 use std::{
+    ops::ControlFlow,
     sync::{
         Arc, Mutex, Weak,
         atomic::{AtomicBool, Ordering},
@@ -342,6 +343,9 @@ impl Subscription {
 
     /// The next step, if the frame was not delivered to its end.
     fn deliver(self: &Arc<Self>, state: &mut State, frame: &Frame, sink: &mut dyn Sink) -> Option<Action> {
+        if let ControlFlow::Break(next) = self.deliver_framed(state, frame, sink) {
+            return next;
+        }
         let mut cursor = state.cursor?;
         if state.framing.is_none() && state.announced != Some(cursor.generation) {
             state.announced = Some(cursor.generation);

@@ -19,7 +19,10 @@ mod reference;
 #[cfg(test)]
 mod tests;
 
-use std::io::{Read as _, Write as _};
+use std::{
+    io::{Read as _, Write as _},
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 pub use builder::{EncodedFrame, FrameBuilder};
 pub use chunk::{Chunk, Kind, MAX_CHUNK, MAX_INLINE};
@@ -48,6 +51,7 @@ impl EncodedFrame {
     pub fn at(&self, first: u64) -> Frame {
         let (count, tags_at) = header(&self.bytes).unwrap_or((self.count, 0));
         Frame {
+            identity: next_identity(),
             first,
             count,
             tags_at,
@@ -119,6 +123,7 @@ impl SealedFrame {
 /// A frame at its place in a stream; cloning shares the bytes.
 #[derive(Debug, Clone)]
 pub struct Frame {
+    identity: u64,
     first: u64,
     count: u64,
     tags_at: usize,
@@ -151,6 +156,7 @@ impl Frame {
             return Err("a frame whose lengths do not add up");
         }
         let frame = Self {
+            identity: next_identity(),
             first: last - count + 1,
             count,
             tags_at,
@@ -165,6 +171,11 @@ impl Frame {
             }
         }
         Ok(frame)
+    }
+
+    /// The same for its clones, and for nothing else in this process: what was made from it belongs to all of them.
+    pub fn identity(&self) -> u64 {
+        self.identity
     }
 
     /// The seq of the first chunk.
@@ -274,6 +285,11 @@ fn inflate(bytes: &[u8]) -> std::result::Result<Bytes, &'static str> {
         return Err("a frame that cannot be inflated to what it declares");
     }
     Ok(plain.into())
+}
+
+fn next_identity() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 fn header(bytes: &[u8]) -> std::result::Result<(u64, usize), &'static str> {
