@@ -2,7 +2,7 @@
 
 import type { ChunkData } from '../../index'
 import type { Asked } from '../http/asked'
-import { TooLargeError } from '../http/body'
+import { checkWeight, TooLargeError } from '../http/body'
 import { Refusal } from './answers'
 import { forkPositionOf } from './offsets'
 
@@ -62,9 +62,11 @@ const utf8 = new TextDecoder('utf-8', { fatal: true })
 export function messages(body: Uint8Array): string[] {
   let value: unknown
   try {
+    checkWeight(body)
     value = JSON.parse(utf8.decode(body))
-  } catch {
-    throw new Refusal(400, 'bad_json', 'the body is not JSON')
+  } catch (error) {
+    if (error instanceof TooLargeError) throw new Refusal(413, 'too_large', error.message)
+    throw new Refusal(400, 'bad_json', 'the body is not JSON, or nested too deeply')
   }
   return (Array.isArray(value) ? value : [value]).map((message) => JSON.stringify(message))
 }

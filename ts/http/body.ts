@@ -166,8 +166,9 @@ function tooLarge(limit: string): TooLargeError {
   })
 }
 
-/** Refuses a text whose value would be far larger or deeper than any real request. */
-function checkWeight(json: Buffer): void {
+/** Refuses a text whose value would be far larger or deeper than any real request: a {@link TooLargeError}, or another error. */
+export function checkWeight(json: Uint8Array): void {
+  if (json.length <= MAX_DEPTH) return
   let depth = 0
   let values = 0
   for (let at = 0; at < json.length; at++) {
@@ -194,7 +195,7 @@ function checkWeight(json: Buffer): void {
 }
 
 /** The quotation mark that closes the string, or the text's end. */
-function endOfString(json: Buffer, start: number): number {
+function endOfString(json: Uint8Array, start: number): number {
   for (let end = json.indexOf(0x22, start + 1); end >= 0; end = json.indexOf(0x22, end + 1)) {
     let slashes = 0
     while (json[end - 1 - slashes] === 0x5c) slashes += 1
