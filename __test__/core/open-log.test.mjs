@@ -4,6 +4,8 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { createEngine } from 'tidemark'
+import { freePort } from '../support/free-port.mjs'
 import { eachStore } from '../support/stores.mjs'
 import { useEngines } from '../support/streams.mjs'
 import { deadline, until } from '../support/wait.mjs'
@@ -365,4 +367,20 @@ eachStore('a log', (store) => {
     }
     assert.equal(await log.status(), null, 'nothing was done')
   })
+})
+
+test('G8 however many appends and pages wait for a Redis that is away, none waits many times for connectTimeout', async (t) => {
+  const url = `redis://127.0.0.1:${await freePort()}`
+  const engine = createEngine({ url, connectTimeout: '300ms' })
+  t.after(() => engine.close())
+  const log = engine.log('away')
+  for (const call of [() => log.append(['x']), () => log.page()]) {
+    const begin = performance.now()
+    // Thirty times as many as go together.
+    const settled = await Promise.allSettled(Array.from({ length: 30 * 64 }, call))
+    const took = performance.now() - begin
+    const codes = settled.map((each) => (each.status === 'rejected' ? each.reason.code : each.status))
+    assert.deepEqual(new Set(codes), new Set(['ERR_CONNECTION']))
+    assert.ok(took < 5_000, `${took} ms`)
+  }
 })
