@@ -8,6 +8,7 @@ use tidemark::{
     store::{
         Ack, Appended, IfActive, MAX_CONSUMERS, OwnerCheck, Position, SharedStore, Sweep,
         groups::{Finished, ItemId, Resolution, Resolve, Subject, Take, Taken, Work},
+        reminders::{Remind, Reminded},
     },
 };
 use ulid::Ulid;
@@ -315,6 +316,54 @@ async fn the_queue_goes_on_whatever_was_evicted() {
         assert_eq!(queued("b").await, 1);
         server.expect_ttls().await;
     }
+}
+
+#[tokio::test]
+async fn a_reminder_that_is_looked_at_is_due_whatever_was_evicted() {
+    let server = Server::start();
+    let (store, _) = open(&config(&server.url()));
+    let change = async |expected, due| {
+        let remind = Remind {
+            key: "a".to_owned(),
+            expected,
+            value: Some(format!("{due}")),
+            due,
+            keep: LEASE,
+            is_news: false,
+        };
+        store.remind(&remind).await.unwrap()
+    };
+    let due = async || {
+        let due = store.due(9, LEASE, LEASE).await.unwrap();
+        due.reminders.len()
+    };
+    let Reminded::Done { version, .. } = change(0, u64::MAX / 4096).await else {
+        panic!("not made")
+    };
+    assert_eq!(due().await, 0);
+    for is_change in [false, true] {
+        server.run::<u64>("DEL tm:{reminders}:due").await;
+        assert!(store.reminders().await.unwrap().is_empty());
+        if is_change {
+            // By somebody who knows another version.
+            assert!(matches!(change(version + 1, 0).await, Reminded::Other { .. }));
+        } else {
+            store.recall(&["a".to_owned(), "b".to_owned()]).await.unwrap();
+        }
+        server.expect_ttls().await;
+        assert_eq!(store.reminders().await.unwrap(), [("a".to_owned(), version)]);
+        assert_eq!(due().await, 1);
+        assert_eq!(due().await, 0, "handed out");
+    }
+    server.run::<u64>("DEL tm:{reminders}:versions").await;
+    let Reminded::Done { version: next, .. } = change(version, 0).await else {
+        panic!("not changed")
+    };
+    assert!(next > version, "no version is given twice");
+    server.run::<u64>("DEL tm:{reminders}:of:a").await;
+    assert_eq!(due().await, 0);
+    assert!(store.reminders().await.unwrap().is_empty());
+    server.expect_ttls().await;
 }
 
 #[tokio::test]

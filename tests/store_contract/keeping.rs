@@ -5,8 +5,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tidemark::{
     StreamId,
     model::{ending::Outcome, ttl::Ttl},
-    store::{Appended, ControlMessage, Position, Start, StopResult},
+    store::{Appended, ControlMessage, Position, Start, StopResult, Tail},
 };
+use ulid::Ulid;
 
 use crate::{
     heard::Heard,
@@ -60,6 +61,49 @@ pub async fn status_tells_what_is_known(world: &World) {
     assert!((status.started_at..=latest).contains(&status.updated_at));
     let ttl = Duration::from_millis(status.ttl_ms);
     assert!(ttl > LONG / 2 && ttl <= LONG, "{ttl:?}");
+}
+
+pub async fn ends_of_many_streams_are_told_at_once(world: &World) {
+    let (here, there) = (world.engine(), world.engine());
+    let mut live = here.produce_as(&id("live"), owned("alice")).await;
+    for chunk in ["one", "two", "three"] {
+        live.write(&[chunk]).await;
+    }
+    let mut over = here.produce(&id("over")).await;
+    over.write(&["one"]).await;
+    over.complete().await;
+    let mut again = here.produce(&id("over")).await;
+    let new = here.produce(&id("new")).await;
+    here.produce(&id("gone")).await;
+    assert!(here.delete(&id("gone")).await);
+    assert_eq!(here.stop(&id("stopped"), "x").await, StopResult::Kept);
+
+    let names = ["over", "gone", "live", "stopped", "new", "never", "live"].map(id);
+    let tails = there.store.tails(&names).await.unwrap();
+    let tail = |producer: Ulid, base, seq, owner: Option<&str>| {
+        Some(Tail {
+            generation: producer.to_string(),
+            base,
+            seq,
+            owner: owner.map(str::to_owned),
+            origins: Vec::new(),
+        })
+    };
+    let of_live = tail(live.generation(), 0, 3, Some("alice"));
+    let expected = [
+        tail(again.generation(), 1, 1, None),
+        None,
+        of_live.clone(),
+        None,
+        tail(new.generation(), 0, 0, None),
+        None,
+        of_live,
+    ];
+    assert_eq!(tails, expected);
+    assert_eq!(again.write(&["two"]).await, 2);
+    let tails = there.store.tails(&[id("over")]).await.unwrap();
+    assert_eq!(tails, [tail(again.generation(), 1, 2, None)]);
+    assert!(there.store.tails(&[]).await.unwrap().is_empty());
 }
 
 pub async fn memory_is_measured(world: &World) {

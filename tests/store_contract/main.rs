@@ -69,6 +69,7 @@ macro_rules! suite {
             appending::chunks_come_back_as_they_went_in
             appending::a_hole_is_written_again
             appending::a_stranger_is_fenced
+            appending::g4_whoever_knows_less_than_there_is_is_fenced
             appending::nothing_is_written_to_a_missing_stream
             appending::a_lost_record_is_put_back
             appending::a_record_that_is_there_is_not_put_back
@@ -196,6 +197,7 @@ macro_rules! suite {
             telling::a_shared_end_reaches_the_others
             telling::a_closed_store_refuses_and_hears_nothing
             keeping::status_tells_what_is_known
+            keeping::ends_of_many_streams_are_told_at_once
             keeping::memory_is_measured
             keeping::a_deleted_stream_is_gone
             keeping::a_finished_stream_is_deleted
