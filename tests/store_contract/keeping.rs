@@ -5,13 +5,17 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tidemark::{
     StreamId,
     model::{ending::Outcome, ttl::Ttl},
-    store::{Appended, ControlMessage, Position, Start, StopResult, Tail},
+    store::{
+        Appended, ControlMessage, Position, Start, StopResult, Tail,
+        logs::{IfThere, LogOutcome, LogWrite},
+    },
 };
 use ulid::Ulid;
 
 use crate::{
     heard::Heard,
-    world::{LONG, SHORT, World, chunks, done, frame, id, numbered, owned, start, terminal, until},
+    logs::{Writer, create},
+    world::{LONG, SHORT, World, chunks, done, frame, id, numbered, owned, pass, start, terminal, until},
 };
 
 fn wall_ms() -> u64 {
@@ -200,6 +204,50 @@ pub async fn a_finished_stream_expires(world: &World) {
     })
     .await;
     assert!(!engine.exists(&id("chat")).await);
+}
+
+pub async fn a_log_that_is_closed_ends_at_the_time_that_was_set(world: &World) {
+    let engine = world.engine();
+    let mut writer = Writer::new(&engine);
+    let mut made = create(IfThere::Write);
+    made.config.expires_at = Some(wall_ms() + u64::try_from(LONG.as_millis()).unwrap());
+    let write = LogWrite {
+        create: Some(made),
+        ..writer.next(&["one"])
+    };
+    writer.send(&write).await;
+    pass(SHORT * 2).await;
+    let close = LogWrite {
+        close: true,
+        ..writer.next(&["two"])
+    };
+    writer.send(&close).await;
+    let status = engine.status(&id("log")).await.unwrap();
+    let left = Duration::from_millis(status.ttl_ms);
+    assert_eq!(status.state, "complete");
+    assert!(left < LONG - SHORT && left > LONG / 2, "{left:?}");
+}
+
+pub async fn whoever_compares_a_log_uses_it(world: &World) {
+    let engine = world.engine();
+    let mut writer = Writer::new(&engine);
+    let compare = LogWrite {
+        create: Some(create(IfThere::Compare)),
+        frame: None,
+        ..writer.next(&[""])
+    };
+    writer.send(&compare).await;
+    pass(SHORT * 2).await;
+    let left = async || Duration::from_millis(engine.status(&id("log")).await.unwrap().ttl_ms);
+    let before = left().await;
+    assert!(before < LONG - SHORT, "{before:?}");
+    let again = LogWrite {
+        batch: compare.batch + 1,
+        ..compare
+    };
+    assert_eq!(writer.outcome(&again).await, LogOutcome::Exists);
+    let after = left().await;
+    assert!(after > before + SHORT / 2, "{before:?}, then {after:?}");
 }
 
 pub async fn writes_keep_a_stream(world: &World) {

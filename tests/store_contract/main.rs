@@ -14,6 +14,7 @@ mod cleaning;
 mod continuing;
 mod ending;
 mod finished;
+mod forking;
 mod heard;
 mod keeping;
 mod logs;
@@ -99,6 +100,7 @@ macro_rules! suite {
             suspecting::a_lease_that_is_about_to_lapse_is_suspected_before
             suspecting::nobody_is_dead_for_lack_of_looks
             suspecting::a_chunk_is_a_sign_of_life
+            suspecting::g5_chunks_prolong_a_lease_before_most_of_it_is_over
             stopping::a_live_generation_is_stopped
             stopping::a_stop_without_a_reason_is_a_stop
             stopping::completion_after_a_stop_is_stopped
@@ -144,7 +146,12 @@ macro_rules! suite {
             logs::a_log_is_deleted_with_its_writers
             logs::a_stop_is_told_to_those_who_write
             numbering::the_writers_that_are_remembered_are_bounded
+            numbering::a_log_that_is_made_again_is_later_whatever_the_clocks
             logs::a_log_is_sealed_as_every_stream
+            forking::a_beginning_is_staged_step_by_step_and_once
+            forking::a_log_lists_its_forks_and_its_name_is_kept_for_them
+            keeping::a_log_that_is_closed_ends_at_the_time_that_was_set
+            keeping::whoever_compares_a_log_uses_it
             sealing::a_seal_replaces_open_frames
             sealing::a_seal_may_hold_its_own_batch
             sealing::a_seal_that_does_not_fit_changes_nothing
@@ -186,6 +193,7 @@ macro_rules! suite {
             reminding::what_is_due_is_handed_to_one
             reminding::news_of_reminders_are_told
             reminding::g9_reminders_are_bounded
+            reminding::what_is_longest_due_comes_first_and_not_too_much_at_once
             reminding::a_reminder_expires
             telling::a_listening_store_is_told_everything
             telling::a_takeover_is_told_in_order

@@ -204,6 +204,20 @@ pub async fn g9_reminders_are_bounded(world: &World) {
     assert_eq!(a.store.reminders().await.unwrap().len(), MAX_REMINDERS);
 }
 
+pub async fn what_is_longest_due_comes_first_and_not_too_much_at_once(world: &World) {
+    let a = world.engine();
+    let long = "x".repeat(MAX_REMINDER);
+    for number in 1..=6 {
+        let long = Remind {
+            due: 7 - number,
+            ..remind(&number.to_string(), 0, &long)
+        };
+        a.changed(&long).await;
+    }
+    assert_eq!(a.due(9).await, ["6", "5", "4", "3", "2"], "until they pass 1 MiB");
+    assert_eq!(a.due(9).await, ["1"]);
+}
+
 pub async fn a_reminder_expires(world: &World) {
     let a = world.engine();
     for key in ["kept", "gone"] {
