@@ -3,10 +3,14 @@
 use std::time::Duration;
 
 use tidemark::{
-    Error,
-    model::ending::Outcome,
-    store::{IfActive, LiveMessage, OwnerCheck, Position, Read, Renew},
+    Cursor, Error,
+    model::{ending::Outcome, frame::Frame},
+    store::{
+        IfActive, LiveMessage, OwnerCheck, Position, Read, Renew,
+        logs::{IfThere, LogConfig, LogCreate, LogWrite},
+    },
 };
+use ulid::Ulid;
 
 use super::support::*;
 
@@ -111,4 +115,59 @@ async fn a_deleted_stream_leaves_no_keys_of_its_own() {
     server.expect_ttls().await;
     assert!(store.delete(&stream).await.unwrap());
     assert_eq!(server.run::<u64>("EXISTS {tm:chat}:meta {tm:chat}:log").await, 0);
+}
+
+#[tokio::test]
+async fn g1_a_log_gives_no_seq_twice_that_its_writers_know_of() {
+    let server = Server::start();
+    let (store, _) = open(&config(&server.url()));
+    let log = id("log");
+    let writer = Ulid::new();
+    let write = |batch, known: Option<Cursor>| LogWrite {
+        create: Some(LogCreate {
+            generation: Ulid::new(),
+            config: LogConfig {
+                content_type: "text/plain".to_owned(),
+                ttl_ms: None,
+                expires_at: None,
+                fork: None,
+            },
+            keep: DEADLINE,
+            owner: None,
+            metadata: None,
+            if_there: IfThere::Write,
+            is_first_part: false,
+            stage: None,
+        }),
+        owner: OwnerCheck::Internal,
+        writer,
+        batch,
+        known,
+        generation: None,
+        producer: None,
+        order: None,
+        essence: None,
+        frame: Some(frame(&["x"])),
+        large: None,
+        close: false,
+        seal: None,
+    };
+    let mut known = None;
+    for batch in 1..=3 {
+        let head = store.log(&log, &write(batch, known)).await.unwrap().head.unwrap();
+        assert_eq!(head.seq, batch);
+        known = Some(Cursor {
+            generation: head.generation,
+            seq: head.seq,
+        });
+    }
+    // The server comes back without the last two.
+    server.run::<u64>("HSET {tm:log}:meta q 1").await;
+    server.run::<u64>("XDEL {tm:log}:log 1-2 1-3").await;
+    server.run::<u64>("DEL {tm:log}:writers").await;
+    let written = store.log(&log, &write(4, known)).await.unwrap();
+    assert_eq!(written.head.unwrap().seq, 4);
+    let page = read(&store, &log, Position::Start, 999).await;
+    let seqs: Vec<_> = page.frames.iter().map(Frame::first).collect();
+    assert_eq!(seqs, [1, 4]);
 }

@@ -16,6 +16,7 @@ mod fast_append;
 #[allow(dead_code, reason = "shared with the contract")]
 mod heard;
 mod keys;
+mod nodes;
 #[path = "../support/rights.rs"]
 mod rights;
 mod support;
