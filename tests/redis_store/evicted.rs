@@ -4,10 +4,15 @@ use std::time::Duration;
 
 use tidemark::{
     Cursor,
-    model::ending::Outcome,
+    model::{
+        ending::Outcome,
+        frame::{Kind, Reference, SealedFrame},
+    },
     store::{
         Ack, Appended, IfActive, MAX_CONSUMERS, OwnerCheck, Position, SharedStore, Sweep,
+        forks::{Fork, Stage, StagePart, Staged},
         groups::{Finished, ItemId, Resolution, Resolve, Subject, Take, Taken, Work},
+        logs::LogOutcome,
         reminders::{Remind, Reminded},
     },
 };
@@ -364,6 +369,61 @@ async fn a_reminder_that_is_looked_at_is_due_whatever_was_evicted() {
     assert_eq!(due().await, 0);
     assert!(store.reminders().await.unwrap().is_empty());
     server.expect_ttls().await;
+}
+
+#[tokio::test]
+async fn a_fork_is_not_opened_with_a_part_of_its_beginning() {
+    let attempt = Ulid::new();
+    let large = Reference {
+        id: Ulid::new(),
+        ordinal: 1,
+        kind: Kind::Bytes,
+        length: 3,
+    };
+    for (evicted, is_whole) in [("cursors", true), ("sealed", false), ("large:1", false)] {
+        let server = Server::start();
+        let (store, _) = open(&config(&server.url()));
+        let log = id("log");
+        let frame = SealedFrame::of(&[frame(&["x"]).at(1)], 6).unwrap();
+        let (index, data) = (0, vec![1, 2, 3].into());
+        let parts = [
+            StagePart::Begin,
+            StagePart::Frame { last: 1, frame },
+            StagePart::Piece { large, index, data },
+        ];
+        for (step, part) in (0..).zip(parts) {
+            let stage = Stage {
+                id: attempt,
+                step,
+                part,
+            };
+            let staged = store.stage(&log, &stage).await.unwrap();
+            assert_eq!(staged, Staged::Done { ordinal: 1 });
+            server.expect_ttls().await;
+        }
+        server.run::<u64>(&format!("DEL {{tm:log}}:{evicted}")).await;
+        let origin = Cursor {
+            generation: Ulid::new(),
+            seq: 1,
+        };
+        let mut open = a_log_write(1);
+        if let Some(create) = &mut open.create {
+            create.stage = Some(attempt);
+            create.config.fork = Some(Fork {
+                stream_id: "source".to_owned(),
+                seq: 1,
+                part: 0,
+                origins: vec![origin],
+            });
+        }
+        let outcome = store.log(&log, &open).await.unwrap().outcome;
+        assert_eq!(
+            outcome != LogOutcome::Unstaged,
+            is_whole,
+            "without {evicted}: {outcome:?}"
+        );
+        server.expect_ttls().await;
+    }
 }
 
 #[tokio::test]

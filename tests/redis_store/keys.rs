@@ -5,12 +5,8 @@ use std::time::Duration;
 use tidemark::{
     Cursor, Error,
     model::{ending::Outcome, frame::Frame},
-    store::{
-        IfActive, LiveMessage, OwnerCheck, Position, Read, Renew,
-        logs::{IfThere, LogConfig, LogCreate, LogWrite},
-    },
+    store::{IfActive, LiveMessage, OwnerCheck, Position, Read, Renew, logs::LogWrite},
 };
-use ulid::Ulid;
 
 use super::support::*;
 
@@ -122,35 +118,9 @@ async fn g1_a_log_gives_no_seq_twice_that_its_writers_know_of() {
     let server = Server::start();
     let (store, _) = open(&config(&server.url()));
     let log = id("log");
-    let writer = Ulid::new();
-    let write = |batch, known: Option<Cursor>| LogWrite {
-        create: Some(LogCreate {
-            generation: Ulid::new(),
-            config: LogConfig {
-                content_type: "text/plain".to_owned(),
-                ttl_ms: None,
-                expires_at: None,
-                fork: None,
-            },
-            keep: DEADLINE,
-            owner: None,
-            metadata: None,
-            if_there: IfThere::Write,
-            is_first_part: false,
-            stage: None,
-        }),
-        owner: OwnerCheck::Internal,
-        writer,
-        batch,
+    let write = |batch, known| LogWrite {
         known,
-        generation: None,
-        producer: None,
-        order: None,
-        essence: None,
-        frame: Some(frame(&["x"])),
-        large: None,
-        close: false,
-        seal: None,
+        ..a_log_write(batch)
     };
     let mut known = None;
     for batch in 1..=3 {
