@@ -151,7 +151,7 @@ macro_rules! suite {
             forking::a_beginning_is_staged_step_by_step_and_once
             forking::a_log_lists_its_forks_and_its_name_is_kept_for_them
             keeping::a_log_that_is_closed_ends_at_the_time_that_was_set
-            keeping::whoever_compares_a_log_uses_it
+            keeping::whoever_reads_or_compares_a_log_uses_it_but_the_engine
             sealing::a_seal_replaces_open_frames
             sealing::a_seal_may_hold_its_own_batch
             sealing::a_seal_that_does_not_fit_changes_nothing
