@@ -6,10 +6,10 @@ use tidemark::{
     Cursor,
     model::{
         ending::Outcome,
-        frame::{Kind, Reference, SealedFrame},
+        frame::{Kind, PIECE, Reference, SealedFrame},
     },
     store::{
-        Ack, Appended, IfActive, MAX_CONSUMERS, OwnerCheck, Position, SharedStore, Sweep,
+        Ack, Appended, IfActive, MAX_CONSUMERS, OwnerCheck, Piece, Position, SharedStore, Sweep,
         forks::{Fork, Stage, StagePart, Staged},
         groups::{Finished, ItemId, Resolution, Resolve, Subject, Take, Taken, Work},
         logs::LogOutcome,
@@ -321,6 +321,12 @@ async fn the_queue_goes_on_whatever_was_evicted() {
         assert_eq!(queued("b").await, 1);
         server.expect_ttls().await;
     }
+    // Somebody waits for what ends, and has made a queue for that: it is made again.
+    store.listen_finished().await.unwrap();
+    server.run::<u64>("DEL tm:{finished}:queue").await;
+    store.announce(&finished(3), false).await.unwrap();
+    assert_eq!(queued("c").await, 1);
+    server.expect_ttls().await;
 }
 
 #[tokio::test]
@@ -369,6 +375,33 @@ async fn a_reminder_that_is_looked_at_is_due_whatever_was_evicted() {
     assert_eq!(due().await, 0);
     assert!(store.reminders().await.unwrap().is_empty());
     server.expect_ttls().await;
+}
+
+#[tokio::test]
+async fn g9_pieces_have_a_ttl_also_if_the_first_ones_were_evicted() {
+    let (server, store, stream, a) = begun().await;
+    let piece = |index| Piece {
+        generation: a.generation,
+        producer: a.producer,
+        lease: a.lease,
+        large: Reference {
+            id: Ulid::from_parts(1, 1),
+            ordinal: 1,
+            kind: Kind::Bytes,
+            length: 2 * PIECE,
+        },
+        index,
+        data: vec![0; PIECE].into(),
+    };
+    for _ in 0..2 {
+        for index in 0..2 {
+            assert_eq!(store.put(&stream, &piece(index)).await.unwrap(), done(0));
+            server.expect_ttls().await;
+        }
+        server.run::<u64>("DEL {tm:chat}:large:1").await;
+        let later = store.put(&stream, &piece(1)).await.unwrap();
+        assert_eq!(later, Appended::Incomplete);
+    }
 }
 
 #[tokio::test]
