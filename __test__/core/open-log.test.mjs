@@ -136,6 +136,32 @@ eachStore('a log', (store) => {
     assert.deepEqual([last?.seq, last?.data], [6, new Uint8Array(0)])
   })
 
+  test('G10 what is appended together is of one owner, and makes the same log', async () => {
+    const engine = open()
+    const [ann, ben] = ['ann', 'ben'].map((owner) => engine.log('owned together', { owner }))
+    await ann?.append(['first'])
+    const settled = await Promise.allSettled(
+      [ann, ann, ben, ann, ben].map((log, index) => log?.append([`${index}`])),
+    )
+    const codes = settled.map((each) => (each.status === 'rejected' ? each.reason.code : each.status))
+    const no = 'ERR_FORBIDDEN'
+    assert.deepEqual(codes, ['fulfilled', 'fulfilled', no, 'fulfilled', no])
+    assert.deepEqual(texts(await /** @type {any} */ (ann).page()), ['first', '0', '1', '3'])
+
+    const log = engine.log('made together')
+    const [first, before, made, after] = await Promise.allSettled([
+      log.append(['first'], { mustExist: true }),
+      log.append(['before'], { mustExist: true }),
+      log.append(['made']),
+      log.append(['after'], { mustExist: true }),
+    ])
+    for (const each of [first, before]) {
+      assert.equal(each.status === 'rejected' && each.reason.code, 'ERR_NOT_FOUND')
+    }
+    assert.deepEqual([made.status, after.status], ['fulfilled', 'fulfilled'])
+    assert.deepEqual(texts(await log.page()), ['made', 'after'])
+  })
+
   test('what is called later comes later, however much begins before it', async () => {
     const engine = open()
     for (let round = 0; round < 20; round++) {
