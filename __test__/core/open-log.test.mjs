@@ -160,6 +160,13 @@ eachStore('a log', (store) => {
     }
     assert.deepEqual([made.status, after.status], ['fulfilled', 'fulfilled'])
     assert.deepEqual(texts(await log.page()), ['made', 'after'])
+    const all = await Promise.all([log.append(['x']), log.append(['y']), log.close()])
+    assert.deepEqual(
+      all.map(({ closed }) => closed),
+      [false, false, true],
+    )
+    const page = await log.page()
+    assert.deepEqual([page.closed, texts(page)], [true, ['made', 'after', 'x', 'y']])
   })
 
   test('what is called later comes later, however much begins before it', async () => {
