@@ -2,26 +2,9 @@
 // engine's thread, which all engines of a process share, was at work.
 
 import { randomUUID } from 'node:crypto'
-import { readdirSync, readFileSync } from 'node:fs'
 import { parentPort } from 'node:worker_threads'
 import { createEngine } from 'tidemark'
-
-const TASKS = '/proc/self/task'
-
-/** @type {string | undefined} */
-let thread
-
-/** The processor time that the engine's thread has used, in milliseconds; NaN where the system does not tell. */
-function busy() {
-  try {
-    const isEngine = (/** @type {string} */ id) =>
-      readFileSync(`${TASKS}/${id}/comm`, 'utf8') === 'tidemark\n'
-    thread ??= readdirSync(TASKS).find(isEngine)
-    return Number(readFileSync(`${TASKS}/${thread}/schedstat`, 'utf8').split(' ')[0]) / 1e6
-  } catch {
-    return Number.NaN
-  }
-}
+import { busy } from '../support/turns.mjs'
 
 const engine = createEngine({ url: `memory:${randomUUID()}` })
 const producer = await engine.produce('probe')

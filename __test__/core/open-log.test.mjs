@@ -4,6 +4,8 @@ import assert from 'node:assert/strict'
 import { randomBytes } from 'node:crypto'
 import { test } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { createEngine } from 'tidemark'
+import { freePort } from '../support/free-port.mjs'
 import { eachStore } from '../support/stores.mjs'
 import { useEngines } from '../support/streams.mjs'
 import { deadline, until } from '../support/wait.mjs'
@@ -132,6 +134,39 @@ eachStore('a log', (store) => {
     )
     const [last] = (await log.page({ from: -1 })).chunks
     assert.deepEqual([last?.seq, last?.data], [6, new Uint8Array(0)])
+  })
+
+  test('G10 what is appended together is of one owner, and makes the same log', async () => {
+    const engine = open()
+    const [ann, ben] = ['ann', 'ben'].map((owner) => engine.log('owned together', { owner }))
+    await ann?.append(['first'])
+    const settled = await Promise.allSettled(
+      [ann, ann, ben, ann, ben].map((log, index) => log?.append([`${index}`])),
+    )
+    const codes = settled.map((each) => (each.status === 'rejected' ? each.reason.code : each.status))
+    const no = 'ERR_FORBIDDEN'
+    assert.deepEqual(codes, ['fulfilled', 'fulfilled', no, 'fulfilled', no])
+    assert.deepEqual(texts(await /** @type {any} */ (ann).page()), ['first', '0', '1', '3'])
+
+    const log = engine.log('made together')
+    const [first, before, made, after] = await Promise.allSettled([
+      log.append(['first'], { mustExist: true }),
+      log.append(['before'], { mustExist: true }),
+      log.append(['made']),
+      log.append(['after'], { mustExist: true }),
+    ])
+    for (const each of [first, before]) {
+      assert.equal(each.status === 'rejected' && each.reason.code, 'ERR_NOT_FOUND')
+    }
+    assert.deepEqual([made.status, after.status], ['fulfilled', 'fulfilled'])
+    assert.deepEqual(texts(await log.page()), ['made', 'after'])
+    const all = await Promise.all([log.append(['x']), log.append(['y']), log.close()])
+    assert.deepEqual(
+      all.map(({ closed }) => closed),
+      [false, false, true],
+    )
+    const page = await log.page()
+    assert.deepEqual([page.closed, texts(page)], [true, ['made', 'after', 'x', 'y']])
   })
 
   test('what is called later comes later, however much begins before it', async () => {
@@ -365,4 +400,20 @@ eachStore('a log', (store) => {
     }
     assert.equal(await log.status(), null, 'nothing was done')
   })
+})
+
+test('G8 however many appends and pages wait for a Redis that is away, none waits many times for connectTimeout', async (t) => {
+  const url = `redis://127.0.0.1:${await freePort()}`
+  const engine = createEngine({ url, connectTimeout: '300ms' })
+  t.after(() => engine.close())
+  const log = engine.log('away')
+  for (const call of [() => log.append(['x']), () => log.page()]) {
+    const begin = performance.now()
+    // Thirty times as many as go together.
+    const settled = await Promise.allSettled(Array.from({ length: 30 * 64 }, call))
+    const took = performance.now() - begin
+    const codes = settled.map((each) => (each.status === 'rejected' ? each.reason.code : each.status))
+    assert.deepEqual(new Set(codes), new Set(['ERR_CONNECTION']))
+    assert.ok(took < 5_000, `${took} ms`)
+  }
 })

@@ -55,6 +55,19 @@ eachStore('sealing', (store) => {
     checkHistory({ written: numbered(chunks), readers: [await readAll(first, 'parts')] })
   })
 
+  test('G1 who ends with a chunk, while others have written, seals nothing of theirs away', async () => {
+    const [here, there] = [open(), open()]
+    const one = await here.produce('beside others', { ifActive: 'share' })
+    const other = await there.produce('beside others', { ifActive: 'share' })
+    await one.append('a1')
+    await appendAll(other, ['b1', 'b2', 'b3'])
+    one.write('a2')
+    await one.complete()
+    await other.complete()
+    const written = numbered(['a1', 'b1', 'b2', 'b3', 'a2'])
+    checkHistory({ written, readers: [await readAll(open(), 'beside others')] })
+  })
+
   test('checklist 18: one long chunk is compressed too, even if nothing follows it', async () => {
     const engine = open()
     const producer = await engine.produce('long')

@@ -199,6 +199,26 @@ eachStore('durable streams', (store) => {
       204,
     )
     assert.equal(await (await send('/v1/stream/bodies')).text(), `[${one}]`)
+    // Values that are far larger than their text, or too deep to be walked through.
+    /** @type {unknown[]} */
+    const errors = []
+    const usual = client({ engine, onError: (/** @type {unknown} */ error) => errors.push(error) })
+    for (const [body, status] of /** @type {const} */ ([
+      [`[[${'{},'.repeat(1_000_000)}{}]]`, 413],
+      [`${'['.repeat(20_000)}${']'.repeat(20_000)}`, 400],
+    ])) {
+      for (const [method, id] of /** @type {const} */ ([
+        ['POST', 'bodies'],
+        ['PUT', 'heavy'],
+      ])) {
+        const answer = await usual(`/v1/stream/${id}`, { method, headers: JSON_TYPE, body })
+        assert.equal(answer.status, status)
+        assert.match((await answer.json()).code, /^(bad_json|too_large)$/)
+      }
+    }
+    assert.deepEqual(errors, [])
+    assert.equal(await length('bodies'), 1)
+    assert.equal(await engine.status('heavy'), null)
     assert.equal(
       (await send('/v1/stream/made', { method: 'PUT', headers: JSON_TYPE, body: '{' })).status,
       400,

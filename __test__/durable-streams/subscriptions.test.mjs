@@ -162,6 +162,88 @@ eachStore('subscriptions', (store) => {
     )
   })
 
+  test('G1 a fork ends at an offset of the stream that it is from', async () => {
+    const { engines, both } = servers()
+    const [a] = /** @type {[Server]} */ (both)
+    await a.call('PUT', 'wakes', [])
+    await a.call('PUT', 'source', ['one', 'two'])
+    await a.sub('PUT', 's', { ...PULL, streams: ['fork'] })
+    await engines[0]?.log('fork', { contentType: 'application/json' }).createFrom('source')
+    const { streams } = await claimed(a, 's')
+    const ends = await Promise.all(['fork', 'source'].map((path) => a.call('HEAD', path)))
+    const [fork, source] = ends.map(({ headers }) => headers.get('stream-next-offset'))
+    assert.deepEqual([streams[0].tail_offset, fork], [source, source])
+  })
+
+  test('G9 an append that concerns many subscriptions looks at some of them at a time', async () => {
+    const engine = open()
+    let [looking, most] = [0, 0]
+    const { reminders } = /** @type {any} */ (engine)
+    const counted = {
+      change: (/** @type {any} */ args) => reminders.change(args),
+      due: (/** @type {number} */ count, /** @type {number} */ pause) => reminders.due(count, pause),
+      all: () => reminders.all(),
+      async recall(/** @type {string[]} */ keys) {
+        most = Math.max(most, ++looking)
+        try {
+          return await reminders.recall(keys)
+        } finally {
+          looking -= 1
+        }
+      },
+    }
+    const watched = new Proxy(engine, {
+      get(_, name) {
+        if (name === 'reminders') return counted
+        const value = Reflect.get(engine, name)
+        return typeof value === 'function' ? value.bind(engine) : value
+      },
+    })
+    const server = subscriptionServer({ engine: watched })
+    await server.call('PUT', 'wakes', [])
+    const count = 150
+    for (let number = 0; number < count; number++) {
+      assert.equal((await server.sub('PUT', `${number}`, { ...PULL, pattern: 'own/*' })).status, 201)
+    }
+    most = 0
+    await server.append('own/1')
+    await woken(server, count)
+    assert.ok(most > 1 && most <= 70, `${most} at a time`)
+  })
+
+  if (store.kind === 'redis') {
+    test('G9 a claim asks for the ends of all streams at once, and news are read without what is known', async () => {
+      const { both } = servers()
+      const [a, b] = /** @type {[Server, Server]} */ (both)
+      const scripts = async () => {
+        const { cmdstat_evalsha = '' } = await store.redis.admin.info('commandstats')
+        return Number(/calls=(\d+)/.exec(cmdstat_evalsha)?.[1])
+      }
+      await a.call('PUT', 'wakes', [])
+      const streams = Array.from({ length: 600 }, (_, number) => `many/${number}`)
+      assert.equal((await a.sub('PUT', 'many', { ...PULL, streams })).status, 201)
+      let before = await scripts()
+      const { body } = await a.sub('POST', 'many/claim', { worker: 'w' })
+      assert.equal(body.error.code, 'NO_PENDING_WORK')
+      let during = (await scripts()) - before
+      assert.ok(during < 40, `${during} scripts for a claim of ${streams.length} streams`)
+
+      const count = 200
+      const make = async (/** @type {number} */ number) =>
+        assert.equal((await a.sub('PUT', `${number}`, { ...PULL, streams: [`own/${number}`] })).status, 201)
+      for (let number = 0; number < count; number++) await make(number)
+      // The other server knows them once it wakes one of them.
+      await b.append(`own/${count - 1}`)
+      await woken(a, 1)
+      before = await scripts()
+      await make(count)
+      await b.append(`own/${count}`)
+      await woken(a, 2)
+      during = (await scripts()) - before
+      assert.ok(during < 80, `${during} scripts for one more subscription beside ${count}`)
+    })
+  }
+
   test('streams are added and taken away; what the pattern matches stays', async () => {
     const { both } = servers()
     const [a, b] = /** @type {[Server, Server]} */ (both)

@@ -6,6 +6,8 @@ import { Readable } from 'node:stream'
 import { after, before, describe, test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
 import { createEngine } from 'tidemark'
+import { durableStreams } from 'tidemark/durable-streams'
+import { inspector } from 'tidemark/inspector'
 import { chatRoutes, consumeSseStream } from 'tidemark/next'
 import { createResumableStreamContext } from 'tidemark/resumable-stream'
 import { createResumableStreamContext as relayedContext } from 'tidemark/resumable-stream/generic'
@@ -249,6 +251,26 @@ eachStore('web streams', (store) => {
     async (id, source) => (await routes(source).POST(post(), { params: { id } })).body,
     chunk,
   )
+
+  leave('live reading of Durable Streams', async (id, _, { signal }) => {
+    await engine.log(id, { contentType: 'text/plain' }).append(['first'])
+    const url = `http://localhost/v1/stream/${encodeURIComponent(id)}?offset=-1&live=sse`
+    return (await durableStreams({ engine, authorize: () => true })(new Request(url, { signal }))).body
+  })
+
+  leave('what the inspector plays', async (id, source, { signal }) => {
+    await begin(id, source)
+    await until(() => engine.status(id))
+    const url = `http://localhost/api/play?id=${encodeURIComponent(id)}`
+    const inspect = inspector({ engine, authorize: () => true, showData: true })
+    return (await inspect(new Request(url, { signal }))).body
+  })
+
+  // The announcement has the chat's name.
+  leave('GET ?watch, at first', async (id, source, { signal }) => {
+    const request = new Request('http://localhost/?watch', { signal })
+    return (await routes(source).GET(request, { params: { id } })).body
+  })
 
   leave(
     'GET of chatRoutes',

@@ -6,7 +6,7 @@ import { test } from 'node:test'
 import { readEvents } from '../support/event-source.mjs'
 import { eachStore } from '../support/stores.mjs'
 import { readAll, useEngines, writeAll } from '../support/streams.mjs'
-import { longestWait } from '../support/turns.mjs'
+import { busy, longestWait } from '../support/turns.mjs'
 
 /** No turn of the thread takes longer. */
 const LONGEST_MS = 20
@@ -119,6 +119,27 @@ eachStore('turns', (store) => {
 eachStore('turns of a memory store', (store) => {
   if (store.kind !== 'memory') return
   const open = useEngines(store)
+
+  test('G9 an append costs the same, however many logs are appended to in one turn of JavaScript', async (t) => {
+    const engine = open()
+    await engine.log('first').append(['x'])
+    if (Number.isNaN(busy())) return t.skip('the system does not tell what a thread has used')
+    let made = 0
+    /** What the engine's thread needs for each, in microseconds. @param {number} count */
+    const cost = async (count) => {
+      const costs = []
+      for (let run = 0; run < RUNS; run++) {
+        const logs = Array.from({ length: count }, () => engine.log(`log ${made++}`))
+        const before = busy()
+        await Promise.all(logs.map((log) => log.append(['x'])))
+        costs.push(((busy() - before) / count) * 1000)
+      }
+      return Math.min(...costs)
+    }
+    const [few, many] = [await cost(500), await cost(16_000)]
+    t.diagnostic(`${few.toFixed(1)} µs for each of few, ${many.toFixed(1)} for each of many`)
+    assert.ok(many < 2.5 * few, `${many} and ${few} µs`)
+  })
 
   test('G9 a log of 200,000 frames is read, measured and removed; 20,000 streams are looked through', async (t) => {
     const engine = open({ compression: false })

@@ -232,6 +232,20 @@ eachStore('next-socket', (store) => {
       stranger.send(bad)
       assert.equal(await stranger.closed(), code, JSON.stringify(bad).slice(0, 60))
     }
+    // Values that are far larger than their text, or too deep to be walked through.
+    const wide = await serve(t, routesOf({ generate, authorize }))
+    for (const [messages, code] of /** @type {const} */ ([
+      [`[${'{},'.repeat(1_000_000)}{}]`, 1009],
+      [`${'['.repeat(2000)}${']'.repeat(2000)}`, 1008],
+    ])) {
+      const asks = seen.length
+      const stranger = await connect(t, wide.url)
+      stranger.send(
+        JSON.stringify({ ...ask('x', id), messages: [] }).replace('"messages":[]', `"messages":${messages}`),
+      )
+      assert.equal(await stranger.closed(), code)
+      assert.equal(seen.length, asks, 'nobody was asked')
+    }
     const binary = await connect(t, url)
     binary.socket.send(Buffer.from(JSON.stringify(ask('x', id))))
     assert.equal(await binary.closed(), 1003)

@@ -86,7 +86,8 @@ pub fn reply(reply: Reply, larges: &mut Vec<Arc<Large>>) -> String {
         Reply::Reminded(reminded) => text(&reminded),
         Reply::Recalled(recalled) => text(&recalled),
         Reply::Due(due) => text(&due),
-        Reply::Reminders(keys) => text(&keys),
+        Reply::Reminders(all) => text(&all),
+        Reply::Tails(tails) => text(&tails),
         Reply::Deleted(yes) | Reply::Kept(yes) => text(&yes),
         Reply::Predecessor(left) => text(&left),
     }

@@ -4,10 +4,10 @@ use futures_util::future::join_all;
 
 use super::{Engine, events::Reply};
 use crate::{
-    Result, StreamId,
+    Error, Result, StreamId,
     legacy::Ask,
     model::connection::Credentials,
-    store::{Found, ListCursor, OwnerCheck, Sweep},
+    store::{Found, ListCursor, MOST_LOOKS, OwnerCheck, Sweep},
 };
 
 impl Engine {
@@ -33,6 +33,21 @@ impl Engine {
             .await?;
         let found = self.found(&ids, true).await?;
         Ok(Reply::Glances(ids, found, next))
+    }
+
+    /// Where streams end, no more than [`MOST_LOOKS`].
+    pub async fn tails(self, streams: Vec<StreamId>) -> Result<Reply> {
+        if streams.len() > MOST_LOOKS {
+            return Err(Error::invalid(
+                "streamIds",
+                format!("must be at most {MOST_LOOKS}"),
+            ));
+        }
+        let tails = self
+            .context
+            .ask_unless_away(|store| store.tails(&streams))
+            .await?;
+        Ok(Reply::Tails(tails))
     }
 
     async fn found(&self, streams: &[StreamId], is_brief: bool) -> Result<Vec<Found>> {

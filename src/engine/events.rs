@@ -14,7 +14,7 @@ use crate::{
         frame::Kind,
     },
     store::{
-        Found, ListCursor, Rights, StopResult, StreamStatus, Swept,
+        Found, ListCursor, Rights, StopResult, StreamStatus, Swept, Tail,
         groups::{GroupStatus, Item},
         logs::{LogConfig, LogWritten},
         reminders::{Due, Recalled, Reminded},
@@ -104,8 +104,10 @@ pub enum Reply {
     Recalled(Recalled),
     /// The reminders that are due.
     Due(Due),
-    /// The keys of all reminders.
-    Reminders(Vec<String>),
+    /// The keys and versions of all reminders.
+    Reminders(Vec<(String, u64)>),
+    /// Where streams end.
+    Tails(Vec<Option<Tail>>),
     /// Whether there was something to delete.
     Deleted(bool),
     /// The keys that the predecessor has left behind.

@@ -63,6 +63,9 @@ use crate::{
     },
 };
 
+/// The most operations of a turn of the host that are one task: others get their turns in between.
+const TOGETHER: usize = 64;
+
 /// What a request runs.
 pub type Operation = Pin<Box<dyn Future<Output = Result<Reply>> + Send>>;
 
@@ -119,12 +122,17 @@ impl Engine {
         self.context.spawn(self.answered(request, operation));
     }
 
-    /// The same for operations of one turn of the host: the engine's thread is woken once for all of them, and begins them in their order,
-    /// before what is requested later.
+    /// The same for operations of one turn of the host: the engine's thread is woken once for [`TOGETHER`] of them, and begins all in their
+    /// order, before what is requested later.
     pub fn requests(&self, begun: Vec<(u32, Operation)>) {
-        let answered = begun.into_iter();
-        let answered = answered.map(|(request, operation)| self.answered(request, operation));
-        self.context.spawn(join_all(answered));
+        let mut answered = begun
+            .into_iter()
+            .map(|(request, operation)| self.answered(request, operation))
+            .peekable();
+        while answered.peek().is_some() {
+            let some: Vec<_> = answered.by_ref().take(TOGETHER).collect();
+            self.context.spawn(join_all(some));
+        }
     }
 
     fn answered<F>(&self, request: u32, operation: F) -> impl Future<Output = ()> + use<F>

@@ -33,9 +33,9 @@ impl Engine {
         Ok(Reply::Due(due))
     }
 
-    /// The keys of all reminders.
+    /// The keys and versions of all reminders.
     pub async fn reminders(self) -> Result<Reply> {
-        let keys = self.context.ask_unless_away(|store| store.reminders()).await?;
-        Ok(Reply::Reminders(keys))
+        let all = self.context.ask_unless_away(|store| store.reminders()).await?;
+        Ok(Reply::Reminders(all))
     }
 }

@@ -46,6 +46,7 @@ use super::{
     reminders::{Due, Recalled, Remind, Reminded},
     restore::Restore,
     rights::Rights,
+    tails::Tail,
     values::{
         Ack, Append, Appended, Found, ListCursor, OwnerCheck, Page, Piece, Read, Renew, Start, Started,
         StopResult, StreamStatus, Sweep, Swept,
@@ -60,7 +61,7 @@ use crate::{
     },
 };
 
-/// The most streams of one [`Store::changed`].
+/// The most streams of one [`Store::changed`] or [`Store::tails`].
 pub const MOST_LOOKS: usize = 256;
 
 /// What an asynchronous operation of a store returns.
@@ -252,6 +253,9 @@ pub trait Store: Send + Sync + 'static {
     /// Looks up a stream's name, as part of a list: a damaged record is not an error here. Leaves out the metadata, which may be
     /// large, if `is_brief`.
     fn inspect<'a>(&'a self, stream: &'a StreamId, is_brief: bool) -> Pending<'a, Found>;
+    /// Where streams end, no more than [`MOST_LOOKS`](super::MOST_LOOKS); `None` where there is none, or something else is in its place. This
+    /// costs next to nothing, and ends no generation whose producers are dead.
+    fn tails<'a>(&'a self, streams: &'a [StreamId]) -> Pending<'a, Vec<Option<Tail>>>;
     /// The status of a stream. Errors: [`crate::Error::Store`] for a damaged one.
     fn status<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, Option<StreamStatus>> {
         Box::pin(async move {
@@ -320,8 +324,8 @@ pub trait Store: Send + Sync + 'static {
     /// Some of the reminders that are due, the longest due first; no other caller gets them for the length of the pause, unless they
     /// are changed. They are kept for so long from now on.
     fn due(&self, count: usize, pause: Duration, keep: Duration) -> Pending<'_, Due>;
-    /// The keys of all reminders, in no order.
-    fn reminders(&self) -> Pending<'_, Vec<String>>;
+    /// The keys and versions of all reminders, in no order.
+    fn reminders(&self) -> Pending<'_, Vec<(String, u64)>>;
     /// Listens to news of [`Work::Finished`] from now on, for as long as the store is open.
     fn listen_finished(&self) -> Pending<'_, ()>;
     /// Listens to a stream until [`Store::unlisten`]; resolves once messages published from now on will arrive.

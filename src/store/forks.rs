@@ -49,6 +49,11 @@ impl Fork {
             .any(|origin| origin.generation == cursor.generation && cursor.seq <= origin.seq)
     }
 
+    /// The origins, as texts.
+    pub(super) fn texts(&self) -> Vec<String> {
+        self.origins.iter().map(Cursor::to_string).collect()
+    }
+
     /// The origins of a fork that shares a log up to `seq`; `fork` says where that log comes from, if it is a fork itself.
     pub fn origins_of(generation: Ulid, fork: Option<&Self>, seq: u64) -> Vec<Cursor> {
         let older = fork.map_or(&[][..], |fork| &fork.origins);

@@ -18,6 +18,7 @@ pub mod redis;
 pub mod reminders;
 mod restore;
 mod rights;
+mod tails;
 pub mod values;
 
 pub use contract::{
@@ -28,6 +29,7 @@ pub use open::{Opened, open};
 pub use quiet::{Known, Vouched};
 pub use restore::Restore;
 pub use rights::{MissingRight, Rights};
+pub use tails::Tail;
 pub use values::{
     Ack, Append, Appended, ConsumerStatus, Found, Head, IfActive, IfEnded, ListCursor, MAX_CONSUMERS,
     MAX_KEPT_STOPS, MAX_PAGE_FRAMES, MAX_PRODUCERS, OwnerCheck, Page, Piece, Position, Read, Renew,

@@ -4,10 +4,16 @@ use std::time::Duration;
 
 use tidemark::{
     Cursor,
-    model::ending::Outcome,
+    model::{
+        ending::Outcome,
+        frame::{Kind, PIECE, Reference, SealedFrame},
+    },
     store::{
-        Ack, Appended, IfActive, MAX_CONSUMERS, OwnerCheck, Position, SharedStore, Sweep,
+        Ack, Appended, IfActive, MAX_CONSUMERS, OwnerCheck, Piece, Position, SharedStore, Sweep,
+        forks::{Fork, Stage, StagePart, Staged},
         groups::{Finished, ItemId, Resolution, Resolve, Subject, Take, Taken, Work},
+        logs::LogOutcome,
+        reminders::{Remind, Reminded},
     },
 };
 use ulid::Ulid;
@@ -313,6 +319,142 @@ async fn the_queue_goes_on_whatever_was_evicted() {
         assert_eq!(queued("a").await, 0);
         store.announce(&finished(2), false).await.unwrap();
         assert_eq!(queued("b").await, 1);
+        server.expect_ttls().await;
+    }
+    // Somebody waits for what ends, and has made a queue for that: it is made again.
+    store.listen_finished().await.unwrap();
+    server.run::<u64>("DEL tm:{finished}:queue").await;
+    store.announce(&finished(3), false).await.unwrap();
+    assert_eq!(queued("c").await, 1);
+    server.expect_ttls().await;
+}
+
+#[tokio::test]
+async fn a_reminder_that_is_looked_at_is_due_whatever_was_evicted() {
+    let server = Server::start();
+    let (store, _) = open(&config(&server.url()));
+    let change = async |expected, due| {
+        let remind = Remind {
+            key: "a".to_owned(),
+            expected,
+            value: Some(format!("{due}")),
+            due,
+            keep: LEASE,
+            is_news: false,
+        };
+        store.remind(&remind).await.unwrap()
+    };
+    let due = async || {
+        let due = store.due(9, LEASE, LEASE).await.unwrap();
+        due.reminders.len()
+    };
+    let Reminded::Done { version, .. } = change(0, u64::MAX / 4096).await else {
+        panic!("not made")
+    };
+    assert_eq!(due().await, 0);
+    for is_change in [false, true] {
+        server.run::<u64>("DEL tm:{reminders}:due").await;
+        assert!(store.reminders().await.unwrap().is_empty());
+        if is_change {
+            // By somebody who knows another version.
+            assert!(matches!(change(version + 1, 0).await, Reminded::Other { .. }));
+        } else {
+            store.recall(&["a".to_owned(), "b".to_owned()]).await.unwrap();
+        }
+        server.expect_ttls().await;
+        assert_eq!(store.reminders().await.unwrap(), [("a".to_owned(), version)]);
+        assert_eq!(due().await, 1);
+        assert_eq!(due().await, 0, "handed out");
+    }
+    server.run::<u64>("DEL tm:{reminders}:versions").await;
+    let Reminded::Done { version: next, .. } = change(version, 0).await else {
+        panic!("not changed")
+    };
+    assert!(next > version, "no version is given twice");
+    server.run::<u64>("DEL tm:{reminders}:of:a").await;
+    assert_eq!(due().await, 0);
+    assert!(store.reminders().await.unwrap().is_empty());
+    server.expect_ttls().await;
+}
+
+#[tokio::test]
+async fn g9_pieces_have_a_ttl_also_if_the_first_ones_were_evicted() {
+    let (server, store, stream, a) = begun().await;
+    let piece = |index| Piece {
+        generation: a.generation,
+        producer: a.producer,
+        lease: a.lease,
+        large: Reference {
+            id: Ulid::from_parts(1, 1),
+            ordinal: 1,
+            kind: Kind::Bytes,
+            length: 2 * PIECE,
+        },
+        index,
+        data: vec![0; PIECE].into(),
+    };
+    for _ in 0..2 {
+        for index in 0..2 {
+            assert_eq!(store.put(&stream, &piece(index)).await.unwrap(), done(0));
+            server.expect_ttls().await;
+        }
+        server.run::<u64>("DEL {tm:chat}:large:1").await;
+        let later = store.put(&stream, &piece(1)).await.unwrap();
+        assert_eq!(later, Appended::Incomplete);
+    }
+}
+
+#[tokio::test]
+async fn a_fork_is_not_opened_with_a_part_of_its_beginning() {
+    let attempt = Ulid::new();
+    let large = Reference {
+        id: Ulid::new(),
+        ordinal: 1,
+        kind: Kind::Bytes,
+        length: 3,
+    };
+    for (evicted, is_whole) in [("cursors", true), ("sealed", false), ("large:1", false)] {
+        let server = Server::start();
+        let (store, _) = open(&config(&server.url()));
+        let log = id("log");
+        let frame = SealedFrame::of(&[frame(&["x"]).at(1)], 6).unwrap();
+        let (index, data) = (0, vec![1, 2, 3].into());
+        let parts = [
+            StagePart::Begin,
+            StagePart::Frame { last: 1, frame },
+            StagePart::Piece { large, index, data },
+        ];
+        for (step, part) in (0..).zip(parts) {
+            let stage = Stage {
+                id: attempt,
+                step,
+                part,
+            };
+            let staged = store.stage(&log, &stage).await.unwrap();
+            assert_eq!(staged, Staged::Done { ordinal: 1 });
+            server.expect_ttls().await;
+        }
+        server.run::<u64>(&format!("DEL {{tm:log}}:{evicted}")).await;
+        let origin = Cursor {
+            generation: Ulid::new(),
+            seq: 1,
+        };
+        let mut open = a_log_write(1);
+        if let Some(create) = &mut open.create {
+            create.stage = Some(attempt);
+            create.config.fork = Some(Fork {
+                stream_id: "source".to_owned(),
+                seq: 1,
+                part: 0,
+                origins: vec![origin],
+            });
+        }
+        let outcome = store.log(&log, &open).await.unwrap().outcome;
+        assert_eq!(
+            outcome != LogOutcome::Unstaged,
+            is_whole,
+            "without {evicted}: {outcome:?}"
+        );
         server.expect_ttls().await;
     }
 }

@@ -79,6 +79,27 @@ async fn g3_fast_appends_are_as_exact_as_others() {
     assert_eq!(server.run::<u64>("EXISTS {tm:other}:meta").await, 0);
 }
 
+/// Their counter has room for 4 MiB and 32,767 chunks: what follows is counted by the record again.
+#[tokio::test]
+async fn g1_fast_appends_count_right_however_many_follow_each_other() {
+    for (chunks, batches) in [(vec!["x".repeat(15_000)], 600), (vec![String::new(); 1000], 80)] {
+        let (_server, store, stream, a) = begun().await;
+        let chunks: Vec<&str> = chunks.iter().map(String::as_str).collect();
+        let (count, frame) = (chunks.len() as u64, frame(&chunks));
+        let mut last = 0;
+        for _ in 0..batches {
+            let next = batch(&a, a.generation, last + count, Some(last), &chunks);
+            last += count;
+            assert_eq!(append(&store, &stream, &next).await, done(last));
+        }
+        let status = store.status(&stream).await.unwrap().unwrap();
+        let bytes = batches * frame.bytes.len() as u64;
+        assert_eq!((status.last_seq, status.bytes), (last, bytes));
+        let end = read(&store, &stream, Position::Now, 999).await;
+        assert_eq!(end.head.seq, last);
+    }
+}
+
 /// A producer that was replaced may still have permission for fast appends, as long as the record has the number that it was given.
 #[tokio::test]
 async fn g4_a_restored_record_has_a_number_that_none_of_its_producers_has_had() {

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use tidemark::{
-    Error,
-    model::ending::Outcome,
-    store::{IfActive, LiveMessage, OwnerCheck, Position, Read, Renew},
+    Cursor, Error,
+    model::{ending::Outcome, frame::Frame},
+    store::{IfActive, LiveMessage, OwnerCheck, Position, Read, Renew, logs::LogWrite},
 };
 
 use super::support::*;
@@ -111,4 +111,33 @@ async fn a_deleted_stream_leaves_no_keys_of_its_own() {
     server.expect_ttls().await;
     assert!(store.delete(&stream).await.unwrap());
     assert_eq!(server.run::<u64>("EXISTS {tm:chat}:meta {tm:chat}:log").await, 0);
+}
+
+#[tokio::test]
+async fn g1_a_log_gives_no_seq_twice_that_its_writers_know_of() {
+    let server = Server::start();
+    let (store, _) = open(&config(&server.url()));
+    let log = id("log");
+    let write = |batch, known| LogWrite {
+        known,
+        ..a_log_write(batch)
+    };
+    let mut known = None;
+    for batch in 1..=3 {
+        let head = store.log(&log, &write(batch, known)).await.unwrap().head.unwrap();
+        assert_eq!(head.seq, batch);
+        known = Some(Cursor {
+            generation: head.generation,
+            seq: head.seq,
+        });
+    }
+    // The server comes back without the last two.
+    server.run::<u64>("HSET {tm:log}:meta q 1").await;
+    server.run::<u64>("XDEL {tm:log}:log 1-2 1-3").await;
+    server.run::<u64>("DEL {tm:log}:writers").await;
+    let written = store.log(&log, &write(4, known)).await.unwrap();
+    assert_eq!(written.head.unwrap().seq, 4);
+    let page = read(&store, &log, Position::Start, 999).await;
+    let seqs: Vec<_> = page.frames.iter().map(Frame::first).collect();
+    assert_eq!(seqs, [1, 4]);
 }

@@ -15,7 +15,9 @@ mod fast_append;
 #[path = "../store_contract/heard.rs"]
 #[allow(dead_code, reason = "shared with the contract")]
 mod heard;
+mod index;
 mod keys;
+mod nodes;
 #[path = "../support/rights.rs"]
 mod rights;
 mod support;

@@ -20,6 +20,7 @@ use tidemark::{
         Append, Appended, ControlMessage, FinishedNews, IfActive, Listener, LiveMessage, OwnerCheck, Page,
         Position, Read, Restore, SharedStore, Start,
         groups::{Take, Taken, Work},
+        logs::{IfThere, LogConfig, LogCreate, LogWrite},
         redis::RedisStore,
     },
 };
@@ -351,6 +352,39 @@ pub fn restore(start: &Start, seq: u64) -> Restore {
         seq,
         turn: 0,
         own_after: 0,
+    }
+}
+
+/// A write of a chunk to a log, which is made if it is not there. All are of one engine.
+pub fn a_log_write(batch: u64) -> LogWrite {
+    LogWrite {
+        create: Some(LogCreate {
+            generation: Ulid::new(),
+            config: LogConfig {
+                content_type: "text/plain".to_owned(),
+                ttl_ms: None,
+                expires_at: None,
+                fork: None,
+            },
+            keep: DEADLINE,
+            owner: None,
+            metadata: None,
+            if_there: IfThere::Write,
+            is_first_part: false,
+            stage: None,
+        }),
+        owner: OwnerCheck::Internal,
+        writer: Ulid::from_parts(1, 0),
+        batch,
+        known: None,
+        generation: None,
+        producer: None,
+        order: None,
+        essence: None,
+        frame: Some(frame(&["x"])),
+        large: None,
+        close: false,
+        seal: None,
     }
 }
 

@@ -146,6 +146,21 @@ pub async fn a_stranger_is_fenced(world: &World) {
     assert_eq!(producer.write(&["one"]).await, 1, "nothing of it was written");
 }
 
+pub async fn g4_whoever_knows_less_than_there_is_is_fenced(world: &World) {
+    let engine = world.engine();
+    let mut producer = engine.produce(&id("chat")).await;
+    producer.write(&["one"]).await;
+    producer.write(&["two"]).await;
+    let append = Append {
+        frame: Some(frame(&["lost"])),
+        expected: Some(1),
+        ..producer.next()
+    };
+    assert_eq!(producer.send(&append).await, Appended::Fenced);
+    let page = engine.page(&id("chat"), Position::Start).await;
+    assert_eq!(chunks(&page), numbered(&[(1, "one"), (2, "two")]));
+}
+
 pub async fn nothing_is_written_to_a_missing_stream(world: &World) {
     let engine = world.engine();
     let mut producer = engine.produce_as(&id("chat"), start()).await;

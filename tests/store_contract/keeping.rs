@@ -5,12 +5,17 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tidemark::{
     StreamId,
     model::{ending::Outcome, ttl::Ttl},
-    store::{Appended, ControlMessage, Position, Start, StopResult},
+    store::{
+        Appended, ControlMessage, OwnerCheck, Position, Read, Start, StopResult, Tail,
+        logs::{IfThere, LogOutcome, LogWrite},
+    },
 };
+use ulid::Ulid;
 
 use crate::{
     heard::Heard,
-    world::{LONG, SHORT, World, chunks, done, frame, id, numbered, owned, start, terminal, until},
+    logs::{Writer, create},
+    world::{LONG, SHORT, World, chunks, frame, id, numbered, owned, pass, read, start, terminal, until},
 };
 
 fn wall_ms() -> u64 {
@@ -60,6 +65,49 @@ pub async fn status_tells_what_is_known(world: &World) {
     assert!((status.started_at..=latest).contains(&status.updated_at));
     let ttl = Duration::from_millis(status.ttl_ms);
     assert!(ttl > LONG / 2 && ttl <= LONG, "{ttl:?}");
+}
+
+pub async fn ends_of_many_streams_are_told_at_once(world: &World) {
+    let (here, there) = (world.engine(), world.engine());
+    let mut live = here.produce_as(&id("live"), owned("alice")).await;
+    for chunk in ["one", "two", "three"] {
+        live.write(&[chunk]).await;
+    }
+    let mut over = here.produce(&id("over")).await;
+    over.write(&["one"]).await;
+    over.complete().await;
+    let mut again = here.produce(&id("over")).await;
+    let new = here.produce(&id("new")).await;
+    here.produce(&id("gone")).await;
+    assert!(here.delete(&id("gone")).await);
+    assert_eq!(here.stop(&id("stopped"), "x").await, StopResult::Kept);
+
+    let names = ["over", "gone", "live", "stopped", "new", "never", "live"].map(id);
+    let tails = there.store.tails(&names).await.unwrap();
+    let tail = |producer: Ulid, base, seq, owner: Option<&str>| {
+        Some(Tail {
+            generation: producer.to_string(),
+            base,
+            seq,
+            owner: owner.map(str::to_owned),
+            origins: Vec::new(),
+        })
+    };
+    let of_live = tail(live.generation(), 0, 3, Some("alice"));
+    let expected = [
+        tail(again.generation(), 1, 1, None),
+        None,
+        of_live.clone(),
+        None,
+        tail(new.generation(), 0, 0, None),
+        None,
+        of_live,
+    ];
+    assert_eq!(tails, expected);
+    assert_eq!(again.write(&["two"]).await, 2);
+    let tails = there.store.tails(&[id("over")]).await.unwrap();
+    assert_eq!(tails, [tail(again.generation(), 1, 2, None)]);
+    assert!(there.store.tails(&[]).await.unwrap().is_empty());
 }
 
 pub async fn memory_is_measured(world: &World) {
@@ -158,16 +206,73 @@ pub async fn a_finished_stream_expires(world: &World) {
     assert!(!engine.exists(&id("chat")).await);
 }
 
+pub async fn a_log_that_is_closed_ends_at_the_time_that_was_set(world: &World) {
+    let engine = world.engine();
+    let mut writer = Writer::new(&engine);
+    let mut made = create(IfThere::Write);
+    made.config.expires_at = Some(wall_ms() + u64::try_from(LONG.as_millis()).unwrap());
+    let write = LogWrite {
+        create: Some(made),
+        ..writer.next(&["one"])
+    };
+    writer.send(&write).await;
+    pass(SHORT * 2).await;
+    let close = LogWrite {
+        close: true,
+        ..writer.next(&["two"])
+    };
+    writer.send(&close).await;
+    let status = engine.status(&id("log")).await.unwrap();
+    let left = Duration::from_millis(status.ttl_ms);
+    assert_eq!(status.state, "complete");
+    assert!(left + SHORT < LONG && left > LONG / 2, "{left:?}");
+}
+
+pub async fn whoever_reads_or_compares_a_log_uses_it_but_the_engine(world: &World) {
+    let engine = world.engine();
+    let mut writer = Writer::new(&engine);
+    let compare = LogWrite {
+        create: Some(create(IfThere::Compare)),
+        frame: None,
+        ..writer.next(&[""])
+    };
+    writer.send(&compare).await;
+    let left = async || Duration::from_millis(engine.status(&id("log")).await.unwrap().ttl_ms);
+    let by_caller = Read {
+        owner: OwnerCheck::Caller(None),
+        ..read(Position::Start)
+    };
+    for is_read in [true, false] {
+        pass(SHORT * 2).await;
+        engine.page(&id("log"), Position::Start).await;
+        let before = left().await;
+        assert!(before + SHORT < LONG, "{before:?}");
+        if is_read {
+            engine.store.read(&id("log"), &by_caller).await.unwrap();
+        } else {
+            let again = LogWrite {
+                batch: compare.batch + 1,
+                ..compare.clone()
+            };
+            assert_eq!(writer.outcome(&again).await, LogOutcome::Exists);
+        }
+        let after = left().await;
+        assert!(after > before + SHORT / 2, "{before:?}, then {after:?}");
+    }
+}
+
 pub async fn writes_keep_a_stream(world: &World) {
     let engine = world.engine();
     let ttl = Duration::from_secs(3);
     let mut producer = engine.produce_as(&id("chat"), living(ttl, LONG)).await;
+    // What follows may be shorter, but not for longer than that.
+    producer.write(&["zero"]).await;
     let left = async || engine.status(&id("chat")).await.expect("it lives").ttl_ms;
     until("half of the TTL has passed", async || {
         (left().await < 1_400).then_some(())
     })
     .await;
-    assert_eq!(producer.try_write(&["one"]).await, done(1));
+    assert_eq!(producer.write(&["one"]).await, 2);
     let left = left().await;
     assert!((2_000..=3_000).contains(&left), "{left} ms");
 }

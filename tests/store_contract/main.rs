@@ -14,6 +14,7 @@ mod cleaning;
 mod continuing;
 mod ending;
 mod finished;
+mod forking;
 mod heard;
 mod keeping;
 mod logs;
@@ -69,6 +70,7 @@ macro_rules! suite {
             appending::chunks_come_back_as_they_went_in
             appending::a_hole_is_written_again
             appending::a_stranger_is_fenced
+            appending::g4_whoever_knows_less_than_there_is_is_fenced
             appending::nothing_is_written_to_a_missing_stream
             appending::a_lost_record_is_put_back
             appending::a_record_that_is_there_is_not_put_back
@@ -98,6 +100,7 @@ macro_rules! suite {
             suspecting::a_lease_that_is_about_to_lapse_is_suspected_before
             suspecting::nobody_is_dead_for_lack_of_looks
             suspecting::a_chunk_is_a_sign_of_life
+            suspecting::g5_chunks_prolong_a_lease_before_most_of_it_is_over
             stopping::a_live_generation_is_stopped
             stopping::a_stop_without_a_reason_is_a_stop
             stopping::completion_after_a_stop_is_stopped
@@ -143,7 +146,12 @@ macro_rules! suite {
             logs::a_log_is_deleted_with_its_writers
             logs::a_stop_is_told_to_those_who_write
             numbering::the_writers_that_are_remembered_are_bounded
+            numbering::a_log_that_is_made_again_is_later_whatever_the_clocks
             logs::a_log_is_sealed_as_every_stream
+            forking::a_beginning_is_staged_step_by_step_and_once
+            forking::a_log_lists_its_forks_and_its_name_is_kept_for_them
+            keeping::a_log_that_is_closed_ends_at_the_time_that_was_set
+            keeping::whoever_reads_or_compares_a_log_uses_it_but_the_engine
             sealing::a_seal_replaces_open_frames
             sealing::a_seal_may_hold_its_own_batch
             sealing::a_seal_that_does_not_fit_changes_nothing
@@ -185,6 +193,7 @@ macro_rules! suite {
             reminding::what_is_due_is_handed_to_one
             reminding::news_of_reminders_are_told
             reminding::g9_reminders_are_bounded
+            reminding::what_is_longest_due_comes_first_and_not_too_much_at_once
             reminding::a_reminder_expires
             telling::a_listening_store_is_told_everything
             telling::a_takeover_is_told_in_order
@@ -196,6 +205,7 @@ macro_rules! suite {
             telling::a_shared_end_reaches_the_others
             telling::a_closed_store_refuses_and_hears_nothing
             keeping::status_tells_what_is_known
+            keeping::ends_of_many_streams_are_told_at_once
             keeping::memory_is_measured
             keeping::a_deleted_stream_is_gone
             keeping::a_finished_stream_is_deleted

@@ -2,11 +2,12 @@
 
 use tidemark::store::{
     Position,
-    logs::{LogOutcome, LogProducer, LogWrite, MAX_WRITERS},
+    logs::{IfThere, LogCreate, LogOutcome, LogProducer, LogWrite, MAX_WRITERS},
 };
+use ulid::Ulid;
 
 use crate::{
-    logs::{Writer, producer, texts, written},
+    logs::{Writer, create, producer, texts, written},
     world::{World, id},
 };
 
@@ -161,4 +162,28 @@ pub async fn writes_together_are_repeated_as_a_whole(world: &World) {
     let all = engine.store.log_all(&id("nothing"), &absent).await.unwrap();
     let outcomes: Vec<_> = all.into_iter().map(|one| one.outcome).collect();
     assert_eq!(outcomes, [LogOutcome::Missing, LogOutcome::Missing]);
+}
+
+pub async fn a_log_that_is_made_again_is_later_whatever_the_clocks(world: &World) {
+    let engine = world.engine();
+    let mut writer = Writer::new(&engine);
+    let mut before = Ulid::nil();
+    // By three engines: the first one's clock is ahead, the others have one time.
+    for time in [5_000_000_000_000, 4_000_000_000_000, 4_000_000_000_000] {
+        let made = LogCreate {
+            generation: Ulid::from_parts(time, 0),
+            ..create(IfThere::Write)
+        };
+        let write = LogWrite {
+            create: Some(made),
+            ..writer.next(&["x"])
+        };
+        let generation = writer.send(&write).await.head.unwrap().generation;
+        assert!(
+            generation.timestamp_ms() > before.timestamp_ms(),
+            "{generation} after {before}"
+        );
+        before = generation;
+        assert!(engine.delete(&id("log")).await);
+    }
 }

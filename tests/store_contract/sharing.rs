@@ -209,6 +209,14 @@ pub async fn what_is_given_back_counts_as_never_handed_out(world: &World) {
     assert_eq!(engine.seqs(&take("b", 9)).await, [], "it is not b's to give");
     engine.resolve("a", Resolution::Back, &items[1..]).await;
     assert_eq!(engine.seqs(&take("b", 9)).await, [(2, 1)]);
+    pass(Duration::ZERO).await;
+    let again = engine.take(&claim("a", 9)).await.items;
+    assert_eq!(seqs(&again), [(1, 2), (2, 2)]);
+    // Twice, as if the answer had been lost.
+    for _ in 0..2 {
+        engine.resolve("a", Resolution::Back, &again[1..]).await;
+    }
+    assert_eq!(engine.seqs(&take("b", 9)).await, [(2, 2)]);
 }
 
 pub async fn poison_becomes_a_dead_letter(world: &World) {

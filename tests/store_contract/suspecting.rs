@@ -1,14 +1,14 @@
 //! When producers count as dead: a lapsed lease alone proves nothing.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tidemark::{
     model::ending::Outcome,
-    store::{AGAIN, ControlMessage, GRACE, PAUSE},
+    store::{AGAIN, ControlMessage, GRACE, PAUSE, Start},
 };
 
 use crate::heard::Heard;
-use crate::world::{LONG, SHORT, World, done, id, pass, share, terminal, until};
+use crate::world::{LONG, SHORT, World, done, id, pass, share, start, terminal, until};
 
 pub async fn a_suspect_is_told_and_goes_on(world: &World) {
     let (here, there) = (world.engine(), world.engine());
@@ -51,6 +51,23 @@ pub async fn a_lease_that_is_about_to_lapse_is_suspected_before(world: &World) {
         took >= GRACE && took < GRACE * 2,
         "with its lease, not after it: {took:?}"
     );
+}
+
+pub async fn g5_chunks_prolong_a_lease_before_most_of_it_is_over(world: &World) {
+    let engine = world.engine();
+    let lease = Duration::from_secs(3);
+    let mut producer = engine.produce_as(&id("chat"), Start { lease, ..start() }).await;
+    producer.write(&["first"]).await;
+    // A machine may be so busy that the look comes late.
+    for turn in 0..5 {
+        pass(lease / 3).await;
+        producer.write(&["next"]).await;
+        let left = engine.head(&id("chat")).await.lease_left;
+        if left > lease * 4 / 5 {
+            return;
+        }
+        assert!(turn < 4, "{left:?}");
+    }
 }
 
 pub async fn nobody_is_dead_for_lack_of_looks(world: &World) {

@@ -5,7 +5,7 @@ import { acknowledge } from '../http/acknowledge'
 import { respond } from '../http/respond'
 import { send } from '../http/send'
 import { Bridge } from '../native/bridge'
-import { type GroupStatus, loadNative, type Rights, type Swept } from '../native/native'
+import { type GroupStatus, loadNative, type Rights, type Swept, type Tail } from '../native/native'
 import { cleanupArgs, deleteArgs, memoryArgs, metricsArgs, stopArgs } from '../options/admin'
 import { streamId as checkStreamId } from '../options/fields'
 import { consumeArgs, deadArgs, finishedArgs } from '../options/groups'
@@ -199,6 +199,11 @@ export class Engine extends EventEmitter<api.EngineEvents> implements api.Engine
   /** @internal At most 64 streams, in one request; null for a missing or damaged one. */
   glance(streamIds: string[]): Promise<(Glance | null)[]> {
     return glance(this.#bridge, streamIds)
+  }
+
+  /** @internal Where streams end, at most 256 of them; null for a missing or damaged one. */
+  tails(streamIds: string[]): Promise<(Tail | null)[]> {
+    return this.#bridge.request('tails', { streamIds }, (tails: (Tail | null)[]) => tails)
   }
 
   /** @internal */

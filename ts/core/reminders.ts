@@ -33,8 +33,8 @@ export class Reminders {
     return this.#bridge.request('due', { count, pauseMs, keepMs: KEEP_MS }, (due: Due) => due)
   }
 
-  /** The keys of all. */
-  keys(): Promise<string[]> {
-    return this.#bridge.request('reminders', {}, (keys: string[]) => keys)
+  /** The keys and versions of all. */
+  all(): Promise<[key: string, version: number][]> {
+    return this.#bridge.request('reminders', {}, (all: [string, number][]) => all)
   }
 }

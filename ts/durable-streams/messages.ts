@@ -3,9 +3,6 @@
 import { checkWeight, TooLargeError } from '../http/body'
 import { Refusal } from './answers'
 
-/** Bodies above this are looked through before they are parsed. In shorter ones there are not too many values. */
-const HEAVY_BYTES = 1 << 20
-
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
 /** The messages of a body. An array is flattened by one level. */
@@ -16,7 +13,7 @@ export function messagesOf(body: Uint8Array): string[] {
 
 function parsed(body: Uint8Array): { text: string; value: unknown } {
   try {
-    if (body.byteLength > HEAVY_BYTES) checkWeight(body)
+    checkWeight(body)
     const text = utf8.decode(body)
     return { text, value: JSON.parse(text) }
   } catch (error) {

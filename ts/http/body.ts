@@ -169,8 +169,9 @@ function brokenOff(cause: unknown): BrokenOffError {
   return new BrokenOffError('ERR_INVALID_ARGUMENT', fieldsOf('broke off'), cause ? { cause } : undefined)
 }
 
-/** Refuses a text whose value would be far larger or deeper than any real request. */
+/** Refuses a text whose value would be far larger or deeper than any real request: a {@link TooLargeError}, or another error. */
 export function checkWeight(json: Uint8Array): void {
+  if (json.length <= MAX_DEPTH) return
   let depth = 0
   let values = 0
   for (let at = 0; at < json.length; at++) {

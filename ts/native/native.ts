@@ -128,8 +128,10 @@ export type Operation =
   | 'recall'
   /** { count, pauseMs, keepMs } → Due */
   | 'due'
-  /** {} → string[]: the keys of all reminders */
+  /** {} → [key, version][]: all reminders */
   | 'reminders'
+  /** { streamIds } → Tail[], null for a missing or damaged stream; at most 256 */
+  | 'tails'
   /** { streamId } → boolean */
   | 'delete'
   /** { streamId } → boolean: whether its name is kept for the forks of a log that was deleted */
@@ -248,6 +250,15 @@ export interface Page {
   isLast: boolean
   end: End | null
   log: LogConfig | null
+}
+
+/** `src/store/tails.rs`. */
+export interface Tail {
+  generation: string
+  base: number
+  seq: number
+  owner: string | null
+  origins: string[]
 }
 
 /** `src/store/reminders.rs`; times are the store's, in milliseconds since 1970. */

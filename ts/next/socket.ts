@@ -1,6 +1,7 @@
 /** The server's side of the AI SDK's `WebSocketChatTransport`: any number of a chat's requests and answers on one socket. */
 import { called } from '../errors/errors'
 import { addressOf } from '../http/address'
+import { checkWeight, TooLargeError } from '../http/body'
 import { flag, integer, listOf, methods, object, callback as one, text } from '../options/checks'
 import { ignore, type MaybePromise } from '../util/deferred'
 import { EventParser } from '../util/sse-parser'
@@ -145,8 +146,11 @@ class Connection {
     }
     let frame: ChatFrame
     try {
+      checkWeight(Buffer.from(frameText))
       frame = parseFrame(frameText)
-    } catch {
+    } catch (error) {
+      if (error instanceof TooLargeError)
+        return this.#socket.close(TOO_BIG, 'Frames have at most a million values')
       return this.#socket.close(REFUSED, 'Invalid frame')
     }
     if (frame.type === 'abort') return this.#abort(frame.requestId)

@@ -43,6 +43,12 @@ struct InspectArgs {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct TailsArgs {
+    stream_ids: Vec<String>,
+}
+
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ListArgs {
     shard: u8,
@@ -116,6 +122,11 @@ pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Resu
                 request,
                 target.inspect(streams.collect::<Result<_>>()?, args.is_brief),
             );
+        }
+        "tails" => {
+            let args: TailsArgs = parse(args)?;
+            let streams = args.stream_ids.iter().map(|id| StreamId::new(id));
+            engine.request(request, target.tails(streams.collect::<Result<_>>()?));
         }
         "status" => engine.request(request, target.status(stream(args)?)),
         "list" => {

@@ -5,7 +5,10 @@ use std::{
     sync::{Arc, Mutex as Lock, atomic::AtomicU64},
 };
 
-use tokio::sync::{Mutex, MutexGuard, oneshot};
+use tokio::{
+    sync::{Mutex, MutexGuard, oneshot},
+    time::Instant,
+};
 use ulid::Ulid;
 
 use super::{LogAppend, turn::Turn};
@@ -24,10 +27,16 @@ const REMEMBERED: usize = 1000;
 
 /// The logs that this process appends to.
 pub struct Lines {
-    by_stream: Lock<HashMap<StreamId, Arc<Line>>>,
+    known: Lock<Known>,
     /// The id by which the store knows this engine.
     writer: Ulid,
     batches: Arc<AtomicU64>,
+}
+
+struct Known {
+    lines: HashMap<StreamId, Arc<Line>>,
+    /// With this many, those that nobody appends to are forgotten.
+    most: usize,
 }
 
 /// The queue of one log. Whoever holds the turn writes.
@@ -39,6 +48,7 @@ pub(super) struct Line {
 /// An append that was not written yet.
 struct Waiting {
     append: LogAppend,
+    since: Instant,
     answer: oneshot::Sender<Result<LogWritten>>,
 }
 
@@ -50,7 +60,10 @@ const TOGETHER_BYTES: usize = 256 * 1024;
 impl Default for Lines {
     fn default() -> Self {
         Self {
-            by_stream: Lock::default(),
+            known: Lock::new(Known {
+                lines: HashMap::new(),
+                most: REMEMBERED,
+            }),
             writer: next_ulid(),
             batches: Arc::default(),
         }
@@ -59,19 +72,21 @@ impl Default for Lines {
 
 impl Lines {
     pub(super) fn of(&self, stream: &StreamId) -> Arc<Line> {
-        let mut lines = lock(&self.by_stream);
-        if let Some(line) = lines.get(stream) {
+        let mut known = lock(&self.known);
+        if let Some(line) = known.lines.get(stream) {
             return Arc::clone(line);
         }
-        if lines.len() >= REMEMBERED {
-            lines.retain(|_, line| Arc::strong_count(line) > 1);
+        if known.lines.len() >= known.most {
+            known.lines.retain(|_, line| Arc::strong_count(line) > 1);
+            // Where very many are in use, not all of them are looked at for each further one.
+            known.most = REMEMBERED.max(2 * known.lines.len());
         }
         let turn = Turn::new(self.writer, Arc::clone(&self.batches));
         let line = Arc::new(Line {
             turn: Mutex::new(turn),
             waiting: Lock::default(),
         });
-        lines.insert(stream.clone(), Arc::clone(&line));
+        known.lines.insert(stream.clone(), Arc::clone(&line));
         line
     }
 }
@@ -90,7 +105,12 @@ impl Line {
         append: LogAppend,
     ) -> Result<LogWritten> {
         let (answer, mut own) = oneshot::channel();
-        lock(&self.waiting).push_back(Waiting { append, answer });
+        let since = Instant::now();
+        lock(&self.waiting).push_back(Waiting {
+            append,
+            since,
+            answer,
+        });
         let mut turn = self.turn().await;
         loop {
             match own.try_recv() {
@@ -102,9 +122,13 @@ impl Line {
             let (appends, answers): (Vec<_>, Vec<_>) = self
                 .next()
                 .into_iter()
-                .map(|Waiting { append, answer }| (append, answer))
+                .map(|Waiting { append, answer, .. }| (append, answer))
                 .unzip();
+            let begun = Instant::now();
             let written = turn.write_all(context, stream, appends).await;
+            if let Err(error @ Error::Connection { .. }) = &written {
+                self.refuse(begun, error);
+            }
             for (index, answer) in answers.into_iter().enumerate() {
                 let own = match &written {
                     Ok(written) => written.get(index).cloned().ok_or(Error::Closed),
@@ -113,6 +137,17 @@ impl Line {
                 // Its caller may be gone.
                 let _ = answer.send(own);
             }
+        }
+    }
+
+    /// There was no connection all the time since then: those that have waited for it no shorter do not wait once more each.
+    fn refuse(&self, since: Instant, error: &Error) {
+        let mut waiting = lock(&self.waiting);
+        while waiting.front().is_some_and(|next| next.since <= since)
+            && let Some(next) = waiting.pop_front()
+        {
+            // Its caller may be gone.
+            let _ = next.answer.send(Err(error.clone()));
         }
     }
 
@@ -161,10 +196,28 @@ mod tests {
             lines.of(&id(number));
         }
         assert_eq!(
-            lock(&lines.by_stream).len(),
+            lock(&lines.known).lines.len(),
             2,
             "the last one, and the one in use"
         );
         assert!(Arc::ptr_eq(&held, &lines.of(&id(0))));
+    }
+
+    #[test]
+    fn g9_where_very_many_logs_are_in_use_few_of_them_cause_a_look_at_all() {
+        let lines = Lines::default();
+        let id = |number: usize| StreamId::new(&format!("log {number}")).unwrap();
+        let count = 8 * REMEMBERED;
+        let mut held: Vec<_> = (0..count).map(|number| lines.of(&id(number))).collect();
+        let most = lock(&lines.known).most;
+        assert_eq!(most, count, "after a look at {} of them", count / 2);
+        held.clear();
+        lines.of(&id(count));
+        let known = lock(&lines.known);
+        assert_eq!(
+            (known.lines.len(), known.most),
+            (1, REMEMBERED),
+            "what is forgotten makes room"
+        );
     }
 }

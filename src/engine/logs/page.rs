@@ -1,5 +1,7 @@
 //! A page of a stream for the host.
 
+use tokio::time::Instant;
+
 use crate::{
     Cursor, Error, Result, StreamId,
     engine::{context::Context, events::LogPage, load},
@@ -20,7 +22,14 @@ pub(super) async fn read(
         max_bytes,
         owner,
     };
+    let since = Instant::now();
     let permit = context.reads().acquire().await;
+    // Others that waited for a connection were first: this one has waited for as long.
+    if since.elapsed() >= context.config().connect_timeout()
+        && let Some(outage) = context.store().outage()
+    {
+        return Err(outage);
+    }
     let found = context.retry(|| context.store().read(stream, &read)).await;
     drop(permit);
     let Some(found) = found? else { return Ok(None) };

@@ -35,7 +35,7 @@ use self::{
 };
 use super::{
     AGAIN, Ack, Append, Appended, Found, ListCursor, Listener, OwnerCheck, Page, Pending, Piece, Read, Renew,
-    Restore, SharedStore, Start, Started, StopResult, Store, Sweep, Swept,
+    Restore, SharedStore, Start, Started, StopResult, Store, Sweep, Swept, Tail,
     doubt::beyond_doubt,
     forks::{ForkList, Forks, Stage, Staged},
     groups::{Dead, Finished, GroupStatus, Item, OpenGeneration, Overdue, Resolve, Take, Taken, Work},
@@ -229,6 +229,13 @@ impl Store for MemoryStore {
         })
     }
 
+    fn tails<'a>(&'a self, streams: &'a [StreamId]) -> Pending<'a, Vec<Option<Tail>>> {
+        let tails = streams
+            .iter()
+            .map(|stream| self.run(stream, |entry, _| Ok(entry.tail())));
+        Box::pin(async move { join_all(tails).await.into_iter().collect() })
+    }
+
     fn memory<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, Option<u64>> {
         self.run(stream, |entry, _| Ok(entry.memory()))
     }
@@ -336,8 +343,8 @@ impl Store for MemoryStore {
         self.on_reminders(move |reminders| reminders.due(count, pause, keep))
     }
 
-    fn reminders(&self) -> Pending<'_, Vec<String>> {
-        self.on_reminders(Reminders::keys)
+    fn reminders(&self) -> Pending<'_, Vec<(String, u64)>> {
+        self.on_reminders(Reminders::all)
     }
 
     fn listen_finished(&self) -> Pending<'_, ()> {

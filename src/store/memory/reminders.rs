@@ -116,8 +116,10 @@ impl Reminders {
         }
     }
 
-    pub fn keys(&mut self) -> Vec<String> {
+    pub fn all(&mut self) -> Vec<(String, u64)> {
         self.prune();
-        self.kept.keys().cloned().collect()
+        let all = self.kept.values().map(|kept| &kept.reminder);
+        all.map(|reminder| (reminder.key.clone(), reminder.version))
+            .collect()
     }
 }

@@ -366,6 +366,7 @@ fn command(attempts: &[Attempt]) -> Call {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{StreamId, store::redis::keys::KeyNames};
 
     #[test]
     fn only_a_reply_about_all_of_them_accepts_any() {
@@ -383,6 +384,41 @@ mod tests {
         ] {
             assert_eq!(accepted(&strange), [false; 3], "{strange:?}");
         }
+    }
+
+    #[test]
+    fn g9_a_command_is_for_one_slot_and_has_so_many_appends_or_bytes() {
+        let now = Instant::now();
+        let tracked = Arc::new(Tracked {
+            keys: KeyNames::new("tm").stream(&StreamId::new("a").unwrap()),
+            generation: Ulid::nil(),
+            batch: 0,
+            last: 0,
+            allowed: Allowed {
+                due: now,
+                until: now,
+                ordinal: 1,
+                h: 0,
+            },
+        });
+        let fitting = |attempts: &[(usize, usize)]| {
+            let attempts = attempts.iter().map(|(slot, bytes)| Attempt {
+                slot: *slot,
+                expected: Expected {
+                    tracked: Arc::clone(&tracked),
+                    growth: 0,
+                    to: 0,
+                    last: 0,
+                },
+                frame: vec![0; *bytes].into(),
+                done: oneshot::channel().0,
+            });
+            fitting(&attempts.collect())
+        };
+        assert_eq!(fitting(&[(1, 10); 100]), MOST_APPENDS);
+        assert_eq!(fitting(&[(1, 15_000); 10]), 4);
+        assert_eq!(fitting(&[(1, MOST_BYTES + 1), (1, 1)]), 1);
+        assert_eq!(fitting(&[(1, 1), (1, 1), (2, 1), (2, 1)]), 2);
     }
 
     #[test]

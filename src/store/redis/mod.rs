@@ -3,7 +3,7 @@
 //!
 //! * [`base`] is the store and what its [`operations`] are made of, some of which have files of their own: [`starts`],
 //!   [`appends`] with their [`fast_append`] form, pieces of [`large`] chunks, [`logs`], [`groups`], [`reminders`], the [`index`], the [`predecessor`],
-//!   [`rights`].
+//!   [`tails`], [`rights`].
 //! * [`keys`] has the names of keys; [`old_names`] and [`names`] find those of older versions; `lua/prelude.lua` describes their
 //!   contents.
 //! * [`scripts`] holds the Lua scripts, [`arguments`], [`reply`] and [`log_reply`] say how they take and give values; [`message`] takes
@@ -35,5 +35,6 @@ mod reply;
 mod rights;
 mod scripts;
 mod starts;
+mod tails;
 
 pub use base::RedisStore;

@@ -26,7 +26,7 @@ use crate::{
     store::{
         Ack, Append, Appended, Found, IfEnded, Known, ListCursor, MAX_CONSUMERS, MAX_KEPT_STOPS,
         MAX_PAGE_FRAMES, OwnerCheck, Page, Pending, Piece, Read, Renew, Restore, Rights, SHOWN_CONSUMERS,
-        Start, Started, StopResult, Store, Sweep, Swept,
+        Start, Started, StopResult, Store, Sweep, Swept, Tail,
         doubt::beyond_doubt,
         forks::{ForkList, Forks, Stage, Staged},
         groups::{
@@ -264,6 +264,10 @@ impl Store for RedisStore {
         })
     }
 
+    fn tails<'a>(&'a self, streams: &'a [StreamId]) -> Pending<'a, Vec<Option<Tail>>> {
+        Box::pin(self.look_at_tails(streams))
+    }
+
     fn memory<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, Option<u64>> {
         Box::pin(async move {
             let Names { keys, .. } = self.names(stream).await?;
@@ -426,7 +430,7 @@ impl Store for RedisStore {
         Box::pin(self.due_reminders(count, pause, keep))
     }
 
-    fn reminders(&self) -> Pending<'_, Vec<String>> {
+    fn reminders(&self) -> Pending<'_, Vec<(String, u64)>> {
         Box::pin(self.list_reminders())
     }
 

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use redis::Value;
-
 use super::{arguments::millis, base::RedisStore, scripts};
 use crate::{
     Result,
@@ -51,8 +49,9 @@ impl RedisStore {
         }
         let prefix = self.keys.reminders();
         let call = keys.iter().fold(Call::new(&scripts::RECALL), |call, key| {
-            call.key(prefix.clone() + key)
+            call.key(prefix.clone() + key).text(key)
         });
+        let call = call.key(self.keys.reminders_due());
         let mut fields = Fields::new("recall", self.call(call).await?)?;
         let now = fields.number()?;
         let reminders = keys.iter().map(|key| reminder(&mut fields, key));
@@ -86,19 +85,18 @@ impl RedisStore {
         })
     }
 
-    pub(super) async fn list_reminders(&self) -> Result<Vec<String>> {
-        let key = self.keys.reminders_due();
-        let mut command = redis::cmd("ZRANGE");
-        command.arg(&key).arg(0).arg(MAX_REMINDERS - 1);
-        let Value::Array(keys) = self.run("reminders", &key, &command).await? else {
-            return Ok(Vec::new());
-        };
-        let mut fields = Fields::new("reminders", Value::Array(keys))?;
-        let mut keys = Vec::new();
+    pub(super) async fn list_reminders(&self) -> Result<Vec<(String, u64)>> {
+        let call = Call::new(&scripts::REMINDERS)
+            .key(self.keys.reminders_due())
+            .text(self.keys.reminders())
+            .show(MAX_REMINDERS);
+        let mut fields = Fields::new("reminders", self.call(call).await?)?;
+        let mut all = Vec::with_capacity(fields.len() / 2);
         while !fields.is_empty() {
-            keys.push(fields.text()?);
+            let (key, version) = (fields.text()?, fields.option()?);
+            all.extend(version.and_then(|version| Some((key, version.parse().ok()?))));
         }
-        Ok(keys)
+        Ok(all)
     }
 }
 

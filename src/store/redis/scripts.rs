@@ -33,6 +33,7 @@ scripts! {
     LEAVE "leave" = "prelude.lua" "leave.lua";
     VOUCH "vouch" = "vouch.lua";
     CHANGED "changed" = "changed.lua";
+    TAILS "tails" = "tails.lua";
     READ "read" = "prelude.lua" "read.lua";
     STOP "stop" = "prelude.lua" "stop.lua";
     ACK "ack" = "prelude.lua" "ack.lua";
@@ -52,9 +53,10 @@ scripts! {
     ANNOUNCE "announce" = "clock.lua" "queue.lua" "books.lua" "announce.lua";
     ENTER "enter" = "clock.lua" "queue.lua" "books.lua" "enter.lua";
     OVERDUE "overdue" = "clock.lua" "queue.lua" "overdue.lua";
-    REMIND "remind" = "clock.lua" "remind.lua";
-    RECALL "recall" = "clock.lua" "recall.lua";
+    REMIND "remind" = "clock.lua" "times.lua" "remind.lua";
+    RECALL "recall" = "clock.lua" "times.lua" "recall.lua";
     DUE "due" = "clock.lua" "due.lua";
+    REMINDERS "reminders" = "reminders.lua";
     INDEX "index" = "clock.lua" "books.lua" "index.lua";
     UNLIST "unlist" = "unlist.lua";
 }

@@ -1,6 +1,9 @@
 //! Consumers, groups, and the queue of finished generations.
 
-use std::time::Duration;
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
 
 use redis::{Value, pipe};
 use tidemark::{
@@ -419,4 +422,41 @@ async fn g9_consumers_of_the_queue_that_hold_nothing_are_forgotten() {
         taken.items.is_empty() && known().await < Some(100)
     })
     .await;
+}
+
+#[tokio::test]
+async fn what_a_consumer_of_the_queue_holds_is_not_forgotten_with_it() {
+    let scene = Scene::new().await;
+    let store = &scene.store;
+    let consumer = |number: usize, claim_idle| Take {
+        consumer: format!("{number}"),
+        ..take(0, 1, claim_idle)
+    };
+    let finished = |number: usize| Finished {
+        stream: id(&number.to_string()),
+        cursor: Cursor {
+            generation: Ulid::new(),
+            seq: 1,
+        },
+        terminal: terminal(Outcome::Complete, ""),
+    };
+    let count = 100;
+    take_from(store, Work::Finished, &consumer(0, LEASE)).await;
+    for number in 1..=count {
+        store.announce(&finished(number), false).await.unwrap();
+        let items = take_from(store, Work::Finished, &consumer(number, LEASE))
+            .await
+            .items;
+        assert_eq!(items.len(), 1);
+    }
+    // Now and then those that hold nothing are forgotten.
+    let idle = Duration::from_millis(50);
+    tokio::time::sleep(2 * idle).await;
+    let mut found = BTreeSet::new();
+    let deadline = Instant::now() + DEADLINE;
+    while found.len() < count {
+        assert!(Instant::now() < deadline, "{} of {count} came again", found.len());
+        let items = take_from(store, Work::Finished, &consumer(0, idle)).await.items;
+        found.extend(items.iter().map(|item| item.id));
+    }
 }

@@ -4,6 +4,7 @@
 mod appending;
 mod groups;
 mod logs;
+mod looking;
 mod reading;
 mod reminders;
 

@@ -65,4 +65,13 @@ async fn g9_bounds_of_reminders() {
     .await;
     assert_eq!(recalled.reminders.len(), MAX_RECALLED);
     assert!(cost.bytes < MOST_BYTES, "{} bytes", cost.bytes);
+    let (all, cost) = bounded(
+        &mut scene,
+        "all reminders and their versions",
+        made,
+        async |store, _, _| store.reminders().await.unwrap(),
+    )
+    .await;
+    assert_eq!(all.len(), MAX_REMINDERS);
+    assert!(cost.bytes < MOST_BYTES, "{} bytes", cost.bytes);
 }

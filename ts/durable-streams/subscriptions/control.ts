@@ -141,7 +141,8 @@ export class Control {
       if ((held.config.type === 'webhook') !== (action === 'callback')) {
         throw invalid(`its wakes are acknowledged at ${action === 'callback' ? 'ack' : 'callback'}`)
       }
-      const own = held.links.filter(({ path }) => word.acks.some(({ stream }) => stream === path))
+      const named = new Set(word.acks.map(({ stream }) => stream))
+      const own = held.links.filter(({ path }) => named.has(path))
       const ends = await tailsOf(
         this.#options.engine,
         own.map(({ path }) => path),

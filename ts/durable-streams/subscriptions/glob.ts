@@ -1,27 +1,44 @@
+/** Any one segment. */
+const ONE = 1
+/** Any number of segments. */
+const MANY = 2
+
+type Part = string | typeof ONE | typeof MANY
+
 /** Matches streams' paths: `*` is one segment, `**` any number of segments, none included. */
 export function matcher(pattern: string): (path: string) => boolean {
-  const parts = pattern.split('/')
-  return (path) => matches(parts, path.split('/'))
+  const parts = pattern.split('/').map(partOf)
+  const stars = parts.findIndex((part) => typeof part !== 'string')
+  // Most paths differ in front of the first star.
+  const head = parts.slice(0, stars < 0 ? parts.length : stars).join('/')
+  return (path) => path.startsWith(head) && matches(parts, path.split('/'))
 }
 
-/** The places in the pattern that the path's segments so far can have led to: linear, whatever the pattern. */
-function matches(parts: readonly string[], segments: readonly string[]): boolean {
-  let places = reach(parts, new Set([0]))
-  for (const segment of segments) {
-    const next = new Set<number>()
-    for (const place of places) {
-      const part = parts[place]
-      if (part === '**') next.add(place)
-      else if (part === '*' || part?.replace(/%2a/gi, '*') === segment) next.add(place + 1)
+function partOf(text: string): Part {
+  if (text === '*') return ONE
+  return text === '**' ? MANY : text.replace(/%2a/gi, '*')
+}
+
+/** Where a segment does not fit, the last `**` takes one more: earlier ones need not, so this is never longer than both lengths multiplied. */
+function matches(parts: readonly Part[], segments: readonly string[]): boolean {
+  let part = 0
+  let segment = 0
+  let many = -1
+  let taken = 0
+  while (segment < segments.length) {
+    const wanted = parts[part]
+    if (wanted === MANY) {
+      many = part++
+      taken = segment
+    } else if (wanted === ONE || wanted === segments[segment]) {
+      part += 1
+      segment += 1
+    } else {
+      if (many < 0) return false
+      part = many + 1
+      segment = ++taken
     }
-    places = reach(parts, next)
-    if (places.size === 0) return false
   }
-  return places.has(parts.length)
-}
-
-/** Adds the places behind each `**`, which may match nothing. */
-function reach(parts: readonly string[], places: Set<number>): Set<number> {
-  for (const place of places) if (parts[place] === '**') places.add(place + 1)
-  return places
+  while (parts[part] === MANY) part += 1
+  return part === parts.length
 }

@@ -35,8 +35,10 @@ import { deliver, type Told } from './webhook'
 
 /** The longest time between two questions for what is due. */
 const POLL_MS = 1000
-/** How much is done at the same time: a webhook may take its time. */
+/** How much that is due is done at the same time: a webhook may take its time. */
 const AT_ONCE = 32
+/** How much is done at the same time, looks at what has grown included: one append may concern all subscriptions. */
+const MOST_AT_ONCE = 2 * AT_ONCE
 /** The most streams of a subscription that are looked at in its turn; the others come in their own. */
 const WINDOW = 256
 /** The most reminders of one request. */
@@ -57,7 +59,10 @@ export class Keeper {
   readonly #options: KeeperOptions
   readonly #growth = new Growth((id, paths) => this.#do(() => this.look(id, paths)))
   #news = -1
+  /** Those of all reminders, when they were read last. */
+  #versions: ReadonlyMap<string, number> = new Map()
   #underWay = 0
+  readonly #waiting: (() => Promise<void>)[] = []
   /** When something is due of which the loop has not heard yet. */
   #soon = Number.POSITIVE_INFINITY
   #hurry: (at: number) => void = () => {}
@@ -155,9 +160,15 @@ export class Keeper {
   }
 
   #do(work: () => Promise<void>): void {
+    if (this.#underWay >= MOST_AT_ONCE) {
+      this.#waiting.push(work)
+      return
+    }
     this.#underWay += 1
     const done = () => {
       this.#underWay -= 1
+      const next = this.#waiting.shift()
+      if (next !== undefined) this.#do(next)
     }
     work()
       .catch((error) => this.#report(error))
@@ -177,17 +188,20 @@ export class Keeper {
   /** Others have made or removed subscriptions, or added streams to them. */
   async #learn(news: number, now: number): Promise<void> {
     const { reminders } = this.#options.engine
-    const keys = await reminders.keys()
-    const ids = keys.flatMap((key) => idOf(key) ?? [])
+    const versions = new Map(await reminders.all())
+    const ids = [...versions.keys()].flatMap((key) => idOf(key) ?? [])
     this.#growth.keep(new Set(ids))
-    for (let at = 0; at < ids.length; at += RECALLED) {
-      const recalled = await reminders.recall(ids.slice(at, at + RECALLED).map(keyOf))
+    // The others are as they were read before: all of them together can be very long.
+    const changed = ids.filter((id) => versions.get(keyOf(id)) !== this.#versions.get(keyOf(id)))
+    for (let at = 0; at < changed.length; at += RECALLED) {
+      const recalled = await reminders.recall(changed.slice(at, at + RECALLED).map(keyOf))
       for (const [index, found] of recalled.reminders.entries()) {
         const subscription = found && this.#read(found.value)
-        if (subscription) this.#growth.learn(ids[at + index] as string, subscription)
+        if (subscription) this.#growth.learn(changed[at + index] as string, subscription)
       }
     }
-    if (this.#growth.hasPatterns && !keys.includes(ROUND)) await this.seek(now)
+    if (this.#growth.hasPatterns && !versions.has(ROUND)) await this.seek(now)
+    this.#versions = versions
     this.#news = news
   }
 

@@ -4,6 +4,7 @@
 import type { Engine } from '../../core/engine'
 import { FIRST, type ListCursor } from '../../core/pages'
 import type { Reminder } from '../../native/native'
+import { setImmediate } from '../../util/timers'
 
 export const ROUND = 'round'
 
@@ -36,7 +37,11 @@ export async function goRound(
 ): Promise<void> {
   const from = JSON.parse(value) as ListCursor
   const page = hasPatterns ? await engine.listed(from, PAGE) : { ids: [], next: null }
-  for (const id of page.ids) found(id)
+  for (const id of page.ids) {
+    found(id)
+    // Each is compared with all patterns.
+    await new Promise((resolve) => setImmediate(resolve))
+  }
   const pause = hasPatterns ? (page.next === null ? REST_MS : PACE_MS) : IDLE_MS
   const next = JSON.stringify(page.next ?? FIRST)
   await engine.reminders.change({ key, expected: version, value: next, due: now + pause, isNews: false })

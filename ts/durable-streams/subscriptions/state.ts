@@ -225,8 +225,9 @@ export function acknowledge(
 ): Subscription | Refused {
   if (!isCurrent(subscription, word, now)) return 'FENCED'
   const moved = new Map<string, string>()
+  const known = new Map(subscription.links.map((link) => [link.path, link]))
   for (const { stream, offset } of word.acks) {
-    const link = subscription.links.find(({ path }) => path === stream)
+    const link = known.get(stream)
     const tail = tails.get(stream)
     if (link === undefined || offset < (moved.get(stream) ?? link.acked)) return 'INVALID_OFFSET'
     if (offset > (tail?.offset ?? link.acked)) return 'INVALID_OFFSET'

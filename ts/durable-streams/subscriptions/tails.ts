@@ -4,7 +4,7 @@ import { offsetOf } from '../offsets'
 import type { Tail, Tails } from './state'
 
 /** The most streams of one request. */
-const AT_ONCE = 64
+const AT_ONCE = 256
 
 /** Where streams end. */
 export async function tailsOf(engine: Engine, paths: Iterable<string>): Promise<Tails> {
@@ -12,11 +12,11 @@ export async function tailsOf(engine: Engine, paths: Iterable<string>): Promise<
   const tails = new Map<string, Tail | null>()
   for (let at = 0; at < all.length; at += AT_ONCE) {
     const some = all.slice(at, at + AT_ONCE)
-    for (const [index, status] of (await engine.glance(some)).entries()) {
-      const tail = status && {
-        offset: offsetOf(cursorAt(status.generation, status.lastSeq), status.log?.fork?.origins),
-        isEmpty: status.lastSeq < status.firstSeq,
-        owner: status.owner,
+    for (const [index, found] of (await engine.tails(some)).entries()) {
+      const tail = found && {
+        offset: offsetOf(cursorAt(found.generation, found.seq), found.origins),
+        isEmpty: found.seq <= found.base,
+        owner: found.owner,
       }
       tails.set(some[index] as string, tail)
     }

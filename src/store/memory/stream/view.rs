@@ -7,8 +7,8 @@ use super::{Producer, Stream};
 use crate::{
     Cursor,
     store::{
-        Head, MAX_PAGE_FRAMES, Page, Position, Read, StreamStatus, Sweep, Swept, logs::NOBODY,
-        memory::transaction::Transaction, pages::RawPage,
+        Head, MAX_PAGE_FRAMES, Page, Position, Read, StreamStatus, Sweep, Swept, Tail, forks::Fork,
+        logs::NOBODY, memory::transaction::Transaction, pages::RawPage,
     },
     util::time::millis,
 };
@@ -154,6 +154,17 @@ impl Stream {
             ttl_ms: millis(self.expires - transaction.now),
             consumers: Vec::new(),
             log: self.log_config().cloned(),
+        }
+    }
+
+    pub fn tail(&self) -> Tail {
+        let fork = self.log_config().and_then(|config| config.fork.as_ref());
+        Tail {
+            generation: self.current.id.to_string(),
+            base: self.current.base,
+            seq: self.current.seq,
+            owner: self.owner.clone(),
+            origins: fork.map_or_else(Vec::new, Fork::texts),
         }
     }
 

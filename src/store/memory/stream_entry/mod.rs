@@ -24,7 +24,7 @@ use crate::{
     },
     store::{
         Ack, Append, Appended, LiveMessage, OwnerCheck, Piece, Read, Renew, StopResult, StreamStatus, Sweep,
-        Swept,
+        Swept, Tail,
         doubt::Look,
         forks::{ForkList, Forks},
         groups::{Dead, GroupStatus, Item, Resolve, Subject, Take, Taken},
@@ -245,6 +245,10 @@ impl StreamEntry {
             }),
             again: stream.again(transaction.now),
         }
+    }
+
+    pub fn tail(&self) -> Option<Tail> {
+        self.stream.as_ref().map(Stream::tail)
     }
 
     pub fn memory(&self) -> Option<u64> {

@@ -9,6 +9,7 @@ local found = redis.call('HMGET', KEYS[1], 'v', 'd')
 local version, value = found[1], found[2]
 local wanted = ARGV[3] ~= '' and string.sub(ARGV[3], 2)
 if (version or '0') ~= ARGV[2] then
+  if version then list(KEYS[2], KEYS[1], ARGV[1]) end
   -- Perhaps this very change, whose answer was lost.
   if value == wanted then return { 'done', int(NOW), version or '0' } end
   return { 'other', int(NOW), version, value }
