@@ -327,6 +327,30 @@ test('G10 an owner is shown their own streams, and no numbers of others', async 
   await page.close()
 })
 
+test('what is clicked while an answer is on its way counts: that answer is not shown', async () => {
+  const { engine, url } = await start()
+  for (let index = 0; index < 60; index++) await engine.produce(`chat ${index}`)
+  const { page, complaints } = await openTab(url)
+  await page.getByText('60 streams, page 1 of 2').waitFor()
+  /** Lets the answer go on its way. */
+  let release = () => {}
+  let held = 0
+  await page.route('**/api/look?*', async (route) => {
+    if (held++ === 0)
+      await new Promise((resolve) => {
+        release = () => resolve(undefined)
+      })
+    await route.continue()
+  })
+  await until(() => held > 0)
+  await page.getByRole('button', { name: 'Next' }).click()
+  release()
+  await page.getByText('60 streams, page 2 of 2').waitFor()
+  assert.equal(await page.locator('tbody tr').count(), 10)
+  assert.deepEqual(complaints, [])
+  await page.close()
+})
+
 test('a thousand streams at 10,000 chunks a second: the page answers at once, and shows what is so', async () => {
   const { engine, url } = await start()
   const producers = await Promise.all(
