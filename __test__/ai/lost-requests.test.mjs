@@ -48,7 +48,8 @@ eachStore('lost requests', (store) => {
             t,
             routesOf(
               async function* (/** @type {any} */ { messageId }) {
-                yield { type: 'start', messageId }
+                // Streams that an application makes itself may have none.
+                if (after === 0) yield { type: 'start', messageId }
                 yield { type: 'tool-output-available', toolCallId: 'c', output: 'sent' }
                 yield { type: 'start-step' }
                 yield { type: 'text-start', id: 't' }

@@ -51,11 +51,12 @@ eachStore('watching where little is allowed', (store) => {
         id,
         status: 'ready',
         messages: /** @type {any[]} */ ([]),
+        /** Answers that were read to their ends: a reader that is left goes on when the engine is closed. */
         resumed: 0,
         async resumeStream() {
-          chat.resumed++
           const chunks = await transport.reconnectToStream({ chatId: id })
           await chunks?.pipeTo(new WritableStream())
+          chat.resumed++
         },
       }
       t.after(watch(chat, transport))

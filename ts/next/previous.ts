@@ -64,7 +64,7 @@ async function partsOf(engine: api.Engine, previous: api.StreamStatus, messageId
   const chunks = engine.subscribe(streamId, { from, owner: owner ?? undefined, wait: 0 })
   try {
     for await (const { seq, data } of chunks) {
-      const chunk = kept(chunkOf(String(data)), seq === firstSeq)
+      const chunk = kept(chunkOf(String(data)))
       if (seq === firstSeq && chunk?.messageId !== messageId) return []
       if (chunk?.type === 'tool-input-available') waiting.add(chunk.toolCallId)
       else if (TOLD.has(chunk?.type)) waiting.delete(chunk?.toolCallId)
@@ -92,11 +92,10 @@ const TOLD: ReadonlySet<unknown> = new Set([
 ])
 
 /** Whether a chunk belongs to the message; those that end the answer do not. */
-function kept(chunk: UIChunk, isFirst: boolean): UIChunk | undefined {
+function kept(chunk: UIChunk): UIChunk | undefined {
   const { type, messageMetadata } = chunk
   if (type === 'abort' || type === 'error' || chunk.transient === true) return undefined
-  // The `start` after a prelude.
-  if (type !== 'finish' && (type !== 'start' || isFirst)) return chunk
+  if (type !== 'finish') return chunk
   return messageMetadata == null ? undefined : { type: 'message-metadata', messageMetadata }
 }
 
