@@ -260,7 +260,8 @@ eachStore('inspector API', (store) => {
       [await known('/api/look'), await known('/api/look'), await known('/api/stream?id=none')],
       [true, false, false],
     )
-    assert.deepEqual([await known('/api/engine'), await known('/api/engine')], [true, true])
+    for (const path of ['/api/engine', '/api/look?metrics=1'])
+      assert.deepEqual([await known(path), await known(path)], [true, true])
   })
 
   test('nobody looking asks the store nothing', async () => {

@@ -219,6 +219,9 @@ test('played through with the keyboard: the list, a stream that is live, its dea
   await until(async () =>
     /p99 [\d.]+ (µs|ms)/.test((await page.locator('.charts').last().textContent()) ?? ''),
   )
+  // Each answer has what the page shows.
+  for (let polls = 0; polls < 2; polls++) await page.waitForResponse(/api\/look/)
+  assert.equal(await page.getByRole('heading', { name: 'Append time' }).isVisible(), true)
   await checkShape()
   await shoot('engine-light', true)
   await page.getByRole('link', { name: 'Finished queue' }).click()

@@ -111,7 +111,7 @@ class Parts {
 
   readonly #reads: Readonly<Record<string, Reading>> = {
     look: async (viewer, query) =>
-      json({ ...this.#now(viewer), list: await this.#lists.look(viewer, query) }),
+      json({ ...this.#now(viewer, query.has('metrics')), list: await this.#lists.look(viewer, query) }),
 
     engine: async (viewer) => json(this.#now(viewer, true)),
 
