@@ -54,6 +54,13 @@ class Host {
     this.isGone = true
     return this.child.kill()
   }
+
+  /** Tells it to end, as a deploy does. */
+  async terminate() {
+    this.isGone = true
+    await this.child.kill('SIGTERM')
+    await this.child.exit()
+  }
 }
 
 /** A tab with the chat. */
@@ -222,6 +229,42 @@ describe('useChat in several tabs', { concurrency: true }, () => {
         for (const tab of tabs) assert.notEqual(await tab.text(), TEXT)
         await setOffline(false)
         for (const tab of tabs) await tab.isWhole(2)
+        for (const tab of tabs) tab.isQuiet()
+      })
+
+      test('a phone that was asleep has all of it when it is looked at again', async (t) => {
+        const tabs = await tabsOf(t, 2)
+        const [first, second] = /** @type {[Tab, Tab]} */ (tabs)
+        const session = await browser.newCDPSession(first.page)
+        t.after(() => hold(false))
+        await hold(true)
+        await first.send()
+        for (const tab of tabs) await tab.begins(2)
+        await session.send('Page.setWebLifecycleState', { state: 'frozen' })
+        for (const response of link.open) response.destroy()
+        await hold(false)
+        await second.isWhole(2)
+        await session.send('Page.setWebLifecycleState', { state: 'active' })
+        await first.isWhole(2)
+        for (const tab of tabs) tab.isQuiet()
+      })
+
+      test('a server is told to end: its readers and those who watch come back elsewhere', async (t) => {
+        const tabs = await tabsOf(t, 2)
+        const [first, second] = /** @type {[Tab, Tab]} */ (tabs)
+        t.after(() => hold(false))
+        await hold(true)
+        const { other } = await hostsOf(async () => {
+          await first.send()
+          for (const tab of tabs) await tab.begins(2)
+        })
+        await other.terminate()
+        await hold(false)
+        for (const tab of tabs) await tab.isWhole(2)
+        await replace(other)
+        await until(() => link.watching === 1, { timeout: SHOWN_MS })
+        await second.send()
+        for (const tab of tabs) await tab.isWhole(4)
         for (const tab of tabs) tab.isQuiet()
       })
 

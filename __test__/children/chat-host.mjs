@@ -1,4 +1,4 @@
-// A server of a chat's routes that can be killed. It says when its model is called, and when that is done. While it is told to hold, its
+// A server of a chat's routes that can be killed, or told to end. It says when its model is called, and when that is done. While it is told to hold, its
 // model says ten words and waits for a Stop, or until it is told to go on.
 
 import { createEngine } from '../../dist/index.mjs'
@@ -7,7 +7,7 @@ import { answering, serveChat } from '../support/chat-server.mjs'
 import { gate } from '../support/gate.mjs'
 
 const { url, keyPrefix, lease, pauseMs } = JSON.parse(process.env.HOST ?? '{}')
-const engine = createEngine({ url, keyPrefix, lease })
+const engine = createEngine({ url, keyPrefix, lease, closeOnSignals: ['SIGTERM'] })
 let { open: goOn, opened } = gate()
 goOn()
 process.on('message', (/** @type {any} */ { holds }) => {

@@ -148,6 +148,29 @@ test('a page that is looked at again tries at once, but not where the server has
   }
 })
 
+test('a page that is looked at again leaves a connection that is silent, also after the clock was put back', async (t) => {
+  const page = Object.assign(new EventTarget(), { visibilityState: 'visible' })
+  const global = /** @type {any} */ (globalThis)
+  Object.assign(global, { document: page })
+  t.after(() => delete global.document)
+  const silent = new ReadableStream({
+    start: (controller) => controller.enqueue(new TextEncoder().encode(chunk(1))),
+  })
+  const { url, asked } = await scripted(
+    () => new Response(silent, { headers: { 'content-type': 'text/event-stream' } }),
+    events('event: end\ndata: {"outcome":"complete"}\n\n'),
+  )
+  const reader = read(url)
+  await until(() => reader.chunks.length === 1)
+  page.dispatchEvent(new Event('visibilitychange'))
+  await fetch(new URL('/witness', url))
+  assert.deepEqual(asked, ['/', '/witness'], 'there was a byte just now')
+  const { now } = Date
+  t.mock.method(Date, 'now', () => now() - 3_600_000)
+  page.dispatchEvent(new Event('visibilitychange'))
+  assert.equal((await reader.end()).outcome, 'complete')
+})
+
 test('acknowledgements leave a server alone for as long as it wants', async () => {
   const times = new Times()
   const { url } = await serve(async (request) => {

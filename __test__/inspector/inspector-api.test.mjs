@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { inspector } from 'tidemark/inspector'
+import { gate } from '../support/gate.mjs'
 import { asker } from '../support/inspector.mjs'
 import { eachStore } from '../support/stores.mjs'
 import { useEngines } from '../support/streams.mjs'
@@ -190,6 +191,77 @@ eachStore('inspector API', (store) => {
     const gone = await play(`id=played&from=01ARZ3NDEKTSV4RRFFQ69G5FAV.3`)
     assert.equal(gone[0]?.event, 'gap')
     assert.equal(gone.at(-1)?.event, 'end')
+  })
+
+  test('a page that reads no further costs nothing more, however often it stops', async (t) => {
+    const engine = open()
+    const producer = await engine.produce('slow')
+    const { raw } = asker(inspector({ engine, showData: true, authorize: everybody }))
+    let listeners = 0
+    const { addEventListener, removeEventListener } = EventTarget.prototype
+    t.mock.method(EventTarget.prototype, 'addEventListener', function (...args) {
+      if (this instanceof AbortSignal) listeners++
+      return addEventListener.apply(this, args)
+    })
+    t.mock.method(EventTarget.prototype, 'removeEventListener', function (...args) {
+      if (this instanceof AbortSignal) listeners--
+      return removeEventListener.apply(this, args)
+    })
+    // Two thousand are an event, and there is room for four.
+    for (let count = 0; count < 40_000; count++) if (!producer.write('x'.repeat(300))) await producer.ready
+    await producer.complete()
+    const reader = (await raw('/api/play?id=slow')).body?.getReader()
+    let before = 0
+    for (let reads = 0; reads < 18; reads++) {
+      if (reads === 6) before = listeners
+      await reader?.read()
+      // It goes on until there is no room again.
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+    assert.ok(listeners <= before + 2, `${listeners} listeners, of ${before}`)
+    await reader?.cancel()
+  })
+
+  test('a stream that begins while all are looked at, and is looked at itself, is not called gone', async () => {
+    const engine = open({ keyPrefix: store.prefix() })
+    await (await engine.produce('first')).append('x')
+    const { opened, open: goOn } = gate()
+    let looks = 0
+    const held = new Proxy(engine, {
+      get(target, name) {
+        const value = /** @type {any} */ (target)[name]
+        if (typeof value !== 'function') return value
+        if (name !== 'glances') return value.bind(target)
+        return async function* (/** @type {unknown[]} */ ...given) {
+          yield* value.apply(target, given)
+          if (++looks === 2) await opened
+        }
+      },
+    })
+    const { get } = asker(inspector({ engine: held, authorize: everybody }))
+    assert.equal((await get('/api/look')).list.total, 1)
+    const look = get('/api/look?fresh=1')
+    await until(() => looks === 2)
+    await (await engine.produce('second')).append('x')
+    assert.equal((await get('/api/stream?id=second')).stream.lastSeq, 1)
+    goOn()
+    assert.equal((await look).list.total, 2)
+    const { stream } = await get('/api/stream?id=second')
+    assert.deepEqual(
+      stream.timeline.filter((/** @type {any} */ { kind }) => kind === 'gone'),
+      [],
+    )
+  })
+
+  test('the metrics are read each time for the page that shows them, for others now and then', async () => {
+    const { get } = asker(inspector({ engine: open(), authorize: everybody }))
+    const known = async (/** @type {string} */ path) => (await get(path)).engine.inside !== null
+    assert.deepEqual(
+      [await known('/api/look'), await known('/api/look'), await known('/api/stream?id=none')],
+      [true, false, false],
+    )
+    for (const path of ['/api/engine', '/api/look?metrics=1'])
+      assert.deepEqual([await known(path), await known(path)], [true, true])
   })
 
   test('nobody looking asks the store nothing', async () => {

@@ -219,6 +219,9 @@ test('played through with the keyboard: the list, a stream that is live, its dea
   await until(async () =>
     /p99 [\d.]+ (µs|ms)/.test((await page.locator('.charts').last().textContent()) ?? ''),
   )
+  // Each answer has what the page shows.
+  for (let polls = 0; polls < 2; polls++) await page.waitForResponse(/api\/look/)
+  assert.equal(await page.getByRole('heading', { name: 'Append time' }).isVisible(), true)
   await checkShape()
   await shoot('engine-light', true)
   await page.getByRole('link', { name: 'Finished queue' }).click()
@@ -323,6 +326,30 @@ test('G10 an owner is shown their own streams, and no numbers of others', async 
   await page.getByRole('link', { name: 'Engine' }).click()
   await page.getByText('the numbers here are of yours alone').waitFor()
   await checkShape()
+  assert.deepEqual(complaints, [])
+  await page.close()
+})
+
+test('what is clicked while an answer is on its way counts: that answer is not shown', async () => {
+  const { engine, url } = await start()
+  for (let index = 0; index < 60; index++) await engine.produce(`chat ${index}`)
+  const { page, complaints } = await openTab(url)
+  await page.getByText('60 streams, page 1 of 2').waitFor()
+  /** Lets the answer go on its way. */
+  let release = () => {}
+  let held = 0
+  await page.route('**/api/look?*', async (route) => {
+    if (held++ === 0)
+      await new Promise((resolve) => {
+        release = () => resolve(undefined)
+      })
+    await route.continue()
+  })
+  await until(() => held > 0)
+  await page.getByRole('button', { name: 'Next' }).click()
+  release()
+  await page.getByText('60 streams, page 2 of 2').waitFor()
+  assert.equal(await page.locator('tbody tr').count(), 10)
   assert.deepEqual(complaints, [])
   await page.close()
 })

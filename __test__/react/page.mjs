@@ -14,7 +14,9 @@ page.errors = []
 export function Answer({ url }) {
   page.renders++
   const sum = (/** @type {number} */ value, /** @type {any} */ { data }) => value + data.length
-  const state = useFollow(url, { reduce: sum, initial: 0, minRetryMs: 20 })
+  // A page may have kept something of its streams.
+  const initial = Number(new URL(url ?? '', 'http://localhost').searchParams.get('initial'))
+  const state = useFollow(url, { reduce: sum, initial, minRetryMs: 20 })
   page.state = state
   return h('p', { 'data-status': state.status }, `${state.status}: ${state.text}`)
 }

@@ -210,6 +210,18 @@ for (const version of /** @type {const} */ ([19, 18])) {
       await tab.close()
     })
 
+    test('what it begins with is that of the URL, from the first render on', async () => {
+      const [first, second] = [await started(), await started()]
+      await second.producer.append('two')
+      const tab = await open(`${first.url}?initial=100`)
+      await until(async () => (await tab.page.evaluate('state.value')) === 100)
+      await tab.page.evaluate(`setUrl('${second.url}?initial=200')`)
+      await until(async () => (await tab.text()) === 'streaming: two')
+      assert.equal((await tab.state()).value, 203)
+      await tab.close()
+      for (const { producer } of [first, second]) await producer.complete()
+    })
+
     test('Suspense: what is held back follows nothing, what is hidden again loses nothing', async () => {
       const { url, producer } = await started()
       const tab = await open(url, { isStrict: true, isHeld: true })

@@ -5,7 +5,7 @@ import { confidence, mean } from '../lib/statistics.mjs'
 const STREAMS = 1_000
 const AIM_PERCENT = 2
 /** The longest pause between two requests of a page. */
-const PAUSE_MS = 2_000
+const PAUSE_MS = 3_000
 
 /** The differences of all pairs of windows. @param {import('./index.mjs').Run[]} runs @returns {number[]} */
 const pairsOf = (runs) => runs.flatMap(({ pairs }) => pairs)

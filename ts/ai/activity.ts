@@ -10,6 +10,10 @@ export class Activity {
   latest: (<Message>(messages: Message[]) => Message[]) | undefined
   /** Called when nothing is requested or read any more. */
   onIdle: (() => void) | undefined
+  /** How many answers the page has asked for. */
+  asks = 0
+  /** Whether the application was told last that the connection is lost. */
+  isLost = false
   #pending = 0
 
   get isIdle(): boolean {

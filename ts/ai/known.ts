@@ -7,7 +7,7 @@ export interface KnownTransport {
   readonly isWatching: boolean
   stop(chatId: string): Promise<unknown>
   activityOf(chatId: string): Activity
-  followWatched(chatIds: readonly string[], signal: AbortSignal): Promise<Follow>
+  followWatched(chatIds: readonly string[], signal: AbortSignal): Follow
 }
 
 /** The transport that each chat used last, for code that only knows the chat's id. */

@@ -1,6 +1,6 @@
 /**
- * One tab of a browser leads for as long as it lives. The browser's locks decide which; on pages that have none (those without TLS),
- * the tabs elect it.
+ * One tab of a browser leads for as long as it lives. The browser's locks decide which; on pages that have none (those without TLS)
+ * or may not use them (those that may store nothing), the tabs elect it.
  */
 import { clearTimeout, setTimeout } from '../util/browser-timers.js'
 
@@ -37,26 +37,38 @@ export function leading(
 ): Leading {
   const { navigator } = globalThis as { navigator?: { locks?: Locks } }
   const locks = navigator?.locks
-  return locks === undefined ? elected(channel, lead, beatMs) : locked(locks, name, lead)
+  const elect = () => elected(channel, lead, beatMs)
+  return locks === undefined ? elect() : locked(locks, name, lead, elect)
 }
 
-function locked(locks: Locks, name: string, lead: (signal: AbortSignal) => void): Leading {
+/** `elect`: what to do instead where the browser refuses locks. */
+function locked(
+  locks: Locks,
+  name: string,
+  lead: (signal: AbortSignal) => void,
+  elect: () => Leading,
+): Leading {
   const left = new AbortController()
   let waiting = new AbortController()
+  let elected: Leading | undefined
   const apply = (options: { signal?: AbortSignal; steal?: boolean }) => {
     const term = new AbortController()
     const end = () => term.abort()
     left.signal.addEventListener('abort', end)
+    let wasGranted = false
     const hold = () =>
       new Promise<void>((resolve) => {
+        wasGranted = true
         left.signal.addEventListener('abort', () => resolve())
         if (left.signal.aborted) resolve()
         else lead(term.signal)
       })
     locks.request(name, options, hold).catch(() => {
       end()
+      if (left.signal.aborted || options.signal?.aborted) return
       // Another tab has taken the lock while this one was asleep; it may come back.
-      if (!left.signal.aborted && !options.signal?.aborted) wait()
+      if (wasGranted) wait()
+      else elected ??= elect()
     })
   }
   const wait = () => {
@@ -68,8 +80,10 @@ function locked(locks: Locks, name: string, lead: (signal: AbortSignal) => void)
     leave() {
       left.abort()
       waiting.abort()
+      elected?.leave()
     },
     takeOver() {
+      if (elected !== undefined) return elected.takeOver()
       waiting.abort()
       apply({ steal: true })
     },

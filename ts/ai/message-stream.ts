@@ -4,13 +4,17 @@ import type { Activity } from './activity.js'
 
 /**
  * The chunks of an answer for the SDK, however many responses they came in. `open` begins to follow, and
- * passes events without a cursor to its callback. `from`: what was seen before.
+ * passes events without a cursor to its callback. `from`: what was seen before. `hasPrelude`: whether the first chunks are what
+ * the page has of the message; called when the first one is there.
  */
 export function messageStream(
   open: (onOther: (data: string) => void) => Follow,
   activity: Activity,
-  from?: string,
+  from: string | undefined,
+  hasPrelude: () => boolean,
 ): ReadableStream<never> {
+  /** How many `start` chunks are to come before what the page does not have. */
+  let starts: number | undefined
   let isResumable = from !== undefined
   let isStopped = false
   let isOver = false
@@ -35,8 +39,11 @@ export function messageStream(
     },
     async pull(controller: Controller) {
       try {
-        const { done, value } = await following.next()
-        if (!done) return take(controller, value)
+        for (;;) {
+          const { done, value } = await following.next()
+          if (done) break
+          if (take(controller, value)) return
+        }
         if (following.outcome === undefined) throw new FollowError(CUT, 'ERR_INTERRUPTED')
         // As after the hook's own `stop`: nothing is sent automatically to a model that was stopped.
         if (isStopped) throw new DOMException('the answer was stopped', 'AbortError')
@@ -44,6 +51,8 @@ export function messageStream(
         over()
       } catch (error) {
         over()
+        // The response may go on, with what is of no use.
+        following.return().catch(() => {})
         throw error
       }
     },
@@ -52,7 +61,8 @@ export function messageStream(
       await following.return()
     },
   }
-  function take(controller: Controller, { cursor, data }: FollowedChunk) {
+  /** Whether the SDK gets anything of it. */
+  function take(controller: Controller, { cursor, data }: FollowedChunk): boolean {
     const of = generationOf(cursor)
     generation ??= of
     // An answer that another one has replaced is over.
@@ -61,12 +71,16 @@ export function messageStream(
     isResumable = true
     const chunk = parsed(String(data))
     isStopped ||= typeOf(chunk) === 'abort'
+    starts ??= hasPrelude() ? 2 : 0
+    if (starts > 0 && typeOf(chunk) === 'start') starts--
+    if (starts > 0) return false
     controller.enqueue(chunk)
+    return true
   }
   return new ReadableStream(source, { highWaterMark: 0 }) as ReadableStream<never>
 }
 
-const CUT = 'the answer was cut off, and cannot be continued'
+const CUT = 'the answer was cut off, and cannot go on'
 
 function parsed(data: string): unknown {
   try {

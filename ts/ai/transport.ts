@@ -1,11 +1,11 @@
-import { type Follow, FollowError, follow } from '../client/follow.js'
+import { Follow, FollowError } from '../client/follow.js'
 import { isPassing, refusal } from '../client/responses.js'
 import { setTimeout } from '../util/browser-timers.js'
 import { Activity } from './activity.js'
 import { remember } from './known.js'
 import { messageStream } from './message-stream.js'
 import type { ChatRequest, Connection, SendRequest, TidemarkChatTransportOptions } from './options.js'
-import { apiOf, post, send, type Target, targetOf } from './requests.js'
+import { apiOf, type Init, post, send, targetOf } from './requests.js'
 import type { Kept } from './saved.js'
 
 /** The class of the transport's errors. */
@@ -17,8 +17,20 @@ export type MessageChunks = ReadableStream<never>
 /** Most connections are cut by a proxy or a deploy, so an early retry succeeds. */
 const FIRST_RETRY_MS = 100
 
-/** How often the transport asks, within three seconds, whether there is an answer before it gives up. */
+/** How often the transport asks, within three seconds, before it gives up. */
 const TRIES = 5
+
+/** Which answer is meant, and what the page has of it. */
+interface Wanted {
+  /** The message that is answered, or continued. */
+  after?: string | null | undefined
+  /** What the page has kept of the answer. */
+  kept?: Kept | undefined
+  /** Whether the page has the message, which the answer continues. */
+  isContinued?: boolean | undefined
+  /** When the answer was requested, by a request that may have arrived: one that began before is another. */
+  askedAt?: number | undefined
+}
 
 /** A `transport` of `useChat`, for one chat or many. */
 export class TidemarkChatTransport<Message = unknown> {
@@ -39,29 +51,31 @@ export class TidemarkChatTransport<Message = unknown> {
   /** Requests an answer, and follows it to its end. */
   sendMessages(request: SendRequest<Message>): Promise<MessageChunks> {
     return this.#busy(request, (activity) => {
+      activity.asks++
       activity.onAsk?.(request.messages)
       return this.#send(request, activity)
     })
   }
 
   async #send(given: SendRequest<Message>, activity: Activity): Promise<MessageChunks> {
-    const asked = questionOf(given.messages)
+    const wanted = wantedBy(given)
     for (
       let request = given;
       ;
       request = { ...given, messages: activity.latest?.(given.messages) ?? given.messages }
     ) {
+      const askedAt = Date.now()
       let response: Response
       try {
         response = await post(this.#options, request)
       } catch (error) {
         if (request.abortSignal?.aborted) throw error
-        // The request may have arrived anyway: then its answer is there.
-        const found = await this.#follow(request, asked).catch(() => null)
+        // The request may have arrived anyway: then its answer is there, or will be.
+        const found = await this.#follow(request, { ...wanted, askedAt }).catch(() => null)
         if (found === null) throw error
         return found
       }
-      if (response.ok) return this.#stream(await targetOf(this.#options, request, asked), request, response)
+      if (response.ok) return this.#stream(request, response, wanted)
       const refused = await refusal(response)
       if (response.status !== 409 || !(await this.#makesWay(request))) throw refused
     }
@@ -71,25 +85,32 @@ export class TidemarkChatTransport<Message = unknown> {
   reconnectToStream(request: ChatRequest): Promise<MessageChunks | null> {
     return this.#busy(request, async (activity) => {
       const { after, saved } = this.#options
-      const kept = await saved?.(request.chatId, async (query) => {
-        const { url, init } = await targetOf(this.#options, request)
-        return send(this.#options, withQuery(url, query), { ...init, signal: request.abortSignal ?? null })
-      })
-      const wanted = activity.after ?? (typeof after === 'function' ? after(request.chatId) : after)
+      const { chatId, abortSignal: signal = null } = request
+      const kept = await saved?.(chatId, (query) => this.#ask(request, `?${query}`, { signal }))
+      const wanted = activity.after ?? (typeof after === 'function' ? after(chatId) : after)
       activity.after = undefined
-      return this.#follow(request, wanted, kept)
+      return this.#follow(request, { after: wanted, kept })
     })
   }
 
   /**
    * Ends the answer, wherever the model is called; every tab keeps the part that it has. Resolves to `'stopping'`; `'ended'`, if it was
-   * over; or `'kept'`, if it has not started yet: it is stopped if it starts within 10 s. The hook's own `stop` only stops reading.
+   * over; or `'kept'`, if it has not started yet: it is stopped if it starts within 10 s. While the network is away, it is tried again
+   * for three seconds. The hook's own `stop` only stops reading.
    */
   async stop(chatId: string): Promise<'stopping' | 'ended' | 'kept'> {
-    const { url, init } = await targetOf(this.#options, { chatId })
-    const response = await send(this.#options, url, { ...init, method: 'DELETE' })
-    if (!response.ok) throw await refusal(response)
-    return ((await response.json()) as { result: 'stopping' | 'ended' | 'kept' }).result
+    const activity = this.activityOf(chatId)
+    const { asks } = activity
+    return persisting(
+      async () => {
+        // It outlives the page that is being left.
+        const response = await this.#ask({ chatId }, '', { method: 'DELETE', keepalive: true })
+        if (!response.ok) throw await refusal(response)
+        return ((await response.json()) as { result: 'stopping' | 'ended' | 'kept' }).result
+      },
+      // A request that has arrived, and was answered in vain, must not stop the next answer.
+      () => activity.asks === asks,
+    )
   }
 
   /** @internal */
@@ -110,17 +131,13 @@ export class TidemarkChatTransport<Message = unknown> {
   }
 
   /** @internal Follows the announcements about chats; ends when it is aborted. */
-  async followWatched(chatIds: readonly string[], signal: AbortSignal): Promise<Follow> {
+  followWatched(chatIds: readonly string[], signal: AbortSignal): Follow {
     const chatId = chatIds[0] as string
-    const { url } = await targetOf(this.#options, { chatId })
     const query = chatIds.map((id) => `watch=${encodeURIComponent(id)}`).join('&')
-    return follow(withQuery(url, query), {
+    return new Follow(`?${query}`, {
       ...this.#pace,
       signal,
-      fetch: async (url, { signal = null } = {}) => {
-        const { init } = await targetOf(this.#options, { chatId })
-        return send(this.#options, String(url), { ...init, signal })
-      },
+      fetch: (query, { signal = null } = {}) => this.#ask({ chatId }, String(query), { signal }),
     })
   }
 
@@ -148,7 +165,7 @@ export class TidemarkChatTransport<Message = unknown> {
     if (whileBusy === 'refuse') return false
     if (whileBusy === 'interrupt') await this.stop(request.chatId)
     else {
-      const chunks = await this.#follow(request)
+      const chunks = await this.#follow(request, {})
       // Its errors go to those who wait for it.
       await chunks?.pipeTo(new WritableStream()).catch(() => {})
     }
@@ -156,65 +173,90 @@ export class TidemarkChatTransport<Message = unknown> {
     return true
   }
 
-  async #follow(request: ChatRequest, after?: string | null, kept?: Kept): Promise<MessageChunks | null> {
+  #follow(request: ChatRequest, wanted: Wanted): Promise<MessageChunks | null> {
     const { abortSignal: signal = null } = request
-    for (let tries = 1; ; tries++) {
-      const target = await targetOf(this.#options, request, after)
-      const query = kept?.cursor ? `replay=exact&cursor=${kept.cursor}` : ''
-      try {
-        const response = await send(this.#options, withQuery(target.url, query), { ...target.init, signal })
-        if (response.status === 204) return null
+    const { after, kept, askedAt } = wanted
+    return persisting(
+      async () => {
+        const ago = askedAt === undefined ? '' : `?ago=${Date.now() - askedAt}`
+        const query = kept?.cursor ? `?replay=exact&cursor=${kept.cursor}` : ago
+        const response = await this.#ask(request, query, { signal }, after)
+        if (response.status === 204) {
+          // The server may not have got to it yet.
+          if (askedAt !== undefined) throw new Error('no answer')
+          return null
+        }
         if (!response.ok) throw await refusal(response)
-        const chunks = this.#stream(target, request, response, kept?.cursor)
+        const chunks = this.#stream(request, response, wanted)
         return kept ? kept.continued(chunks, () => this.#beginsAnew) : chunks
-      } catch (error) {
-        // What broke the connection before may do so again.
-        const mayPass = !(error instanceof FollowError) || isPassing(error.status ?? 0)
-        if (!mayPass || signal?.aborted || tries === TRIES) throw error
-        await new Promise((resolve) => setTimeout(resolve, FIRST_RETRY_MS * 2 ** tries))
-      }
-    }
+      },
+      () => {
+        signal?.throwIfAborted()
+        return true
+      },
+    )
+  }
+
+  /** A request about the current answer. Functions are called each time: their token may have expired. */
+  async #ask(request: ChatRequest, query: string, init: Init, after?: string | null): Promise<Response> {
+    const target = await targetOf(this.#options, request, after)
+    const url = query && target.url.includes('?') ? `${target.url}&${query.slice(1)}` : target.url + query
+    return send(this.#options, url, { ...target.init, ...init })
   }
 
   /** The chunks of an answer whose first response has arrived. */
-  #stream(target: Target, request: ChatRequest, response: Response, from?: string): MessageChunks {
-    const { onConnection } = this.#options
-    const tell = (connection: Connection) => onConnection?.(connection, request.chatId)
-    let first: Response | undefined = response
-    const again: typeof fetch = async (url, { signal = null } = {}) => {
-      tell('reconnecting')
-      // Functions are called again: their token may have expired.
-      const { init } = await targetOf(this.#options, request)
-      const response = await send(this.#options, String(url), { ...init, signal })
-      if (response.ok) tell('connected')
-      return response
+  #stream(request: ChatRequest, response: Response, wanted: Wanted): MessageChunks {
+    const { after, kept, isContinued = false, askedAt } = wanted
+    const activity = this.activityOf(request.chatId)
+    const tell = (connection: Connection) => {
+      activity.isLost = connection === 'reconnecting'
+      this.#options.onConnection?.(connection, request.chatId)
     }
+    if (activity.isLost) tell('connected')
+    const given = [response]
+    // Only the response to the request itself leaves out what the page has of a message that is continued.
+    let isWhole = askedAt !== undefined
     return messageStream(
       (onOther) =>
         // Nothing is repeated on a resume, so that even a connection that is cut after each chunk makes progress.
-        follow(withQuery(target.url, 'replay=exact'), {
+        new Follow('?replay=exact', {
           ...this.#pace,
-          from,
+          from: kept?.cursor,
           signal: request.abortSignal,
           onOther,
-          fetch: async (url, init) => {
-            const response = first ?? (await again(url, init))
-            first = undefined
-            return response
+          fetch: async (query, { signal = null } = {}) => {
+            const first = given.pop()
+            if (first !== undefined) return first
+            tell('reconnecting')
+            isWhole = true
+            const next = await this.#ask(request, String(query), { signal }, after)
+            if (next.ok) tell('connected')
+            return next
           },
         }),
-      this.activityOf(request.chatId),
-      from,
+      activity,
+      kept?.cursor,
+      () => isWhole && isContinued,
     )
   }
 }
 
-function withQuery(url: string, query: string): string {
-  return (query && `${url}${url.includes('?') ? '&' : '?'}${query}`) || url
+/** Tries again, within three seconds, what failed in passing: what broke the connection before may do so again. */
+async function persisting<T>(work: () => Promise<T>, isWanted: () => boolean): Promise<T> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await work()
+    } catch (error) {
+      const mayPass = !(error instanceof FollowError) || isPassing(error.status ?? 0)
+      if (!mayPass || !isWanted() || tries === TRIES) throw error
+      await new Promise((resolve) => setTimeout(resolve, FIRST_RETRY_MS * 2 ** tries))
+      if (!isWanted()) throw error
+    }
+  }
 }
 
-/** The id of the message that is answered, or continued. */
-function questionOf(messages: readonly unknown[]): string | undefined {
-  const { id } = (messages.at(-1) ?? {}) as { id?: unknown }
-  return typeof id === 'string' ? id : undefined
+/** What is meant by a request for an answer: the message that is answered, or continued. */
+function wantedBy({ messages, trigger }: SendRequest<unknown>): Wanted {
+  const { id, role } = (messages.at(-1) ?? {}) as { id?: string; role?: unknown }
+  return { after: id, isContinued: role === 'assistant' && trigger !== 'regenerate-message' }
 }

@@ -94,7 +94,9 @@ class Hub {
     const channel = openChannel(this.#name)
     this.#channel = channel
     const unlisten = channel.listen((said) => this.#hear(said as TabMessage))
-    const election = leading(this.#name, channel, (signal) => this.#lead(signal))
+    // Those who cannot hear each other must not wait for each other.
+    const group = channel.isShared ? this.#name : `${this.#name} ${this.#tab}`
+    const election = leading(group, channel, (signal) => this.#lead(signal))
     this.#takeOver = () => election.takeOver()
     const unwatch = whenSeen((isSeen) => {
       if (isSeen) this.#look()
@@ -204,7 +206,7 @@ class Hub {
   }
 
   async #follow(transport: KnownTransport, chatIds: string[], signal: AbortSignal): Promise<void> {
-    for await (const chunk of await transport.followWatched(chatIds, signal)) {
+    for await (const chunk of transport.followWatched(chatIds, signal)) {
       const told = chunk.json<Partial<Announcement>>()
       // An older server sends an answer's chunks instead.
       if (told.chatId === undefined || told.generation === undefined) return
@@ -216,16 +218,21 @@ class Hub {
   }
 }
 
-/** The channel between tabs; where there is none, each tab works alone. */
-function openChannel(name: string): Channel & { close(): void } {
-  if (typeof BroadcastChannel === 'undefined') return { post() {}, listen: () => () => {}, close() {} }
-  const channel = new BroadcastChannel(name)
+/** The channel between tabs; where there is none, or the page may store nothing, each tab works alone. */
+function openChannel(name: string): Channel & { isShared: boolean; close(): void } {
+  let channel: InstanceType<typeof BroadcastChannel>
+  try {
+    channel = new BroadcastChannel(name)
+  } catch {
+    return { isShared: false, post() {}, listen: () => () => {}, close() {} }
+  }
   ;(channel as { unref?: () => void }).unref?.()
   const listeners = new Set<(message: Record<string, unknown>) => void>()
   channel.onmessage = (event: unknown) => {
     for (const listener of [...listeners]) listener((event as { data: Record<string, unknown> }).data)
   }
   return {
+    isShared: true,
     post: (message) => channel.postMessage(message),
     listen(listener) {
       listeners.add(listener)

@@ -89,7 +89,11 @@ class Watched<Message extends WatchableMessage> {
     const onIdle = () => this.#later(0)
     const onAsk = (messages: readonly unknown[]) => {
       const previous = (messages.at(-2) as WatchableMessage | undefined)?.id
-      hub.say({ kind: 'asked', chatId: id, question: messages.at(-1) as WatchableMessage, previous })
+      const last = messages.at(-1)
+      if (last === undefined) return
+      // As the server gets it: what a framework wraps around a message (Vue) cannot be sent to another tab.
+      const question = JSON.parse(JSON.stringify(last)) as WatchableMessage
+      hub.say({ kind: 'asked', chatId: id, question, previous })
     }
     const latest = <Given>(messages: Given[]) => {
       const known = new Map<string, Message>()

@@ -10,10 +10,13 @@ export interface AckOptions {
   intervalMs?: number | undefined
 }
 
+/** As `fetch`. */
+export type Send = (url: string | URL, init: RequestInit) => Promise<Response>
+
 /** Sends the server the loop's latest cursor, one request at a time. */
 export class Acks {
   readonly #options: AckOptions
-  readonly #fetch: (url: string | URL, init: RequestInit) => Promise<Response>
+  readonly #fetch: Send
   #latest: string | undefined
   #sent: string | undefined
   #timer: ReturnType<typeof setTimeout> | undefined
@@ -21,7 +24,7 @@ export class Acks {
   #retryAfter = 0
   #sending: Promise<void> = Promise.resolve()
 
-  constructor(options: AckOptions, send: (url: string | URL, init: RequestInit) => Promise<Response>) {
+  constructor(options: AckOptions, send: Send) {
     this.#options = options
     this.#fetch = send
   }

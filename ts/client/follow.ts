@@ -2,7 +2,7 @@ import { clearTimeout, MAX_PAUSE_MS, setTimeout } from '../util/browser-timers.j
 import { generationOf, seqOf } from '../util/cursor.js'
 import { type Event, EventParser } from '../util/sse-parser.js'
 import { uncached } from '../util/uncached.js'
-import { type AckOptions, Acks } from './acks.js'
+import { type AckOptions, Acks, type Send } from './acks.js'
 import { FollowError, isEventStream, isPassing, refusal, retryAfter, UI_MESSAGES } from './responses.js'
 
 export { type AckOptions, FollowError }
@@ -52,7 +52,8 @@ export interface FollowedChunk {
  * after `failed` and `interrupted`, and when the server refuses or answers with anything but events, such as a login page.
  */
 export function follow(url: string | URL, options: FollowOptions = {}): Follow {
-  return new Follow(url, options)
+  const { ack } = options
+  return new Follow(url, options, (send) => ack && new Acks(ack, send))
 }
 
 type Result = IteratorResult<FollowedChunk, undefined>
@@ -78,12 +79,12 @@ export class Follow implements AsyncIterableIterator<FollowedChunk> {
   #isHurried = false
   #lastByteAt = 0
 
-  /** @internal */
-  constructor(url: string | URL, options: FollowOptions) {
+  /** @internal `acksOf`: by themselves, so that those who need none do not ship them. */
+  constructor(url: string | URL, options: FollowOptions, acksOf?: (send: Send) => Acks | undefined) {
     this.#url = String(url).replace(/#.*/, '')
     this.#options = options
     this.#cursor = options.from === 'start' ? undefined : options.from
-    this.#acks = options.ack && new Acks(options.ack, (to, init) => this.#fetch(to, init))
+    this.#acks = acksOf?.((to, init) => this.#fetch(to, init))
     this.#chunks = this.#run()
   }
 
@@ -264,7 +265,9 @@ export class Follow implements AsyncIterableIterator<FollowedChunk> {
 
   /** After sleep or a change of network, a dead connection looks like a quiet one. */
   readonly #onReturn = (isNewNetwork: boolean): void => {
-    if (this.#hurry === undefined || (!isNewNetwork && Date.now() - this.#lastByteAt < 5_000)) return
+    // A clock that was put back says nothing.
+    const isRecent = Math.abs(Date.now() - this.#lastByteAt) < 5_000
+    if (this.#hurry === undefined || (!isNewNetwork && isRecent)) return
     this.#isHurried = true
     this.#hurry()
   }

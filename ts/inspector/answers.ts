@@ -22,6 +22,7 @@ export interface EngineNow {
   url: string
   keyPrefix: string
   state: Metrics['state']
+  /** Null, as `inside`, also where they are not shown and were read a moment ago. */
   memory: { averageBytes: number; largestBytes: number } | null
   inside: Inside | null
 }

@@ -10,7 +10,7 @@ import { now } from '../util/timers'
 import { type Authorize, isForeign, type Viewer, viewerOf, WRITE_HEADER } from './access'
 import { detail, letters, seen } from './detail'
 import { listen } from './history'
-import { engineNow, Lists } from './look'
+import { AboutEngine, Lists } from './look'
 import { asset, page } from './page-files'
 import { play } from './play'
 import { json, refused } from './responses'
@@ -85,14 +85,14 @@ type Reading = (viewer: Viewer, query: URLSearchParams, asked: Asked) => Promise
 
 class Parts {
   readonly #engine: Engine
-  readonly #isOutside: boolean
+  readonly #about: AboutEngine
   readonly #survey: Survey
   readonly #lists: Lists
   #measuredAt = Number.NEGATIVE_INFINITY
 
   constructor(engine: Engine, isOutside: boolean) {
     this.#engine = engine
-    this.#isOutside = isOutside
+    this.#about = new AboutEngine(engine, isOutside)
     this.#survey = new Survey(engine, isOutside)
     this.#lists = new Lists(this.#survey)
   }
@@ -111,9 +111,9 @@ class Parts {
 
   readonly #reads: Readonly<Record<string, Reading>> = {
     look: async (viewer, query) =>
-      json({ ...this.#now(viewer), list: await this.#lists.look(viewer, query) }),
+      json({ ...this.#now(viewer, query.has('metrics')), list: await this.#lists.look(viewer, query) }),
 
-    engine: async (viewer) => json(this.#now(viewer)),
+    engine: async (viewer) => json(this.#now(viewer, true)),
 
     stream: async (viewer, query) => {
       const found = await detail(this.#engine, this.#survey, viewer, query.get('id') ?? '')
@@ -152,10 +152,10 @@ class Parts {
     return done === undefined ? missing() : json(done)
   }
 
-  #now(viewer: Viewer): object {
+  #now(viewer: Viewer, areMetricsShown = false): object {
     this.#measure()
     const { write, showData, owner } = viewer
-    return { engine: engineNow(this.#engine, viewer, this.#isOutside), viewer: { write, showData, owner } }
+    return { engine: this.#about.read(viewer, areMetricsShown), viewer: { write, showData, owner } }
   }
 
   #measure(): void {

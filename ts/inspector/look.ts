@@ -10,9 +10,11 @@ const PER_PAGE = 50
 const SOON_MS = 1_000
 /** and where more streams than this are active, of which it shows a part. */
 const MANY = 200
-const MANY_MS = 2_000
-/** How often the memory of the process is read. */
+const MANY_MS = 3_000
+/** How often the memory of the process is read, */
 const RSS_MS = 5_000
+/** and how often the metrics are for pages that only keep them, for their charts. */
+const KEPT_MS = 5_000
 const STATES = ['active', 'complete', 'stopped', 'failed', 'interrupted'] as const
 
 const KEYS: Readonly<Record<string, (each: SurveyedStream) => number | string>> = {
@@ -145,15 +147,30 @@ function compare(one: number | string, other: number | string): number {
   return one < other ? 1 : one > other ? -1 : 0
 }
 
-/** The engine in every answer. `isOutside`: the inspector has an engine of its own, whose metrics say nothing. */
-export function engineNow(engine: Engine, viewer: Viewer, isOutside: boolean): object {
-  const { url, keyPrefix, state } = engine.toJSON()
-  const about = { at: Date.now(), url, keyPrefix, state }
-  // The metrics count the work for all owners.
-  if (viewer.owner !== null) return { ...about, memory: null, inside: null }
-  const { memory, ...metrics } = engine.metrics()
-  const sample = memory && { averageBytes: memory.averageBytes, largestBytes: memory.largestBytes }
-  return { ...about, memory: sample, inside: isOutside ? null : counted(metrics) }
+/** The engine in every answer. */
+export class AboutEngine {
+  readonly #engine: Engine
+  readonly #isOutside: boolean
+  #readAt = Number.NEGATIVE_INFINITY
+
+  /** `isOutside`: the inspector has an engine of its own, whose metrics say nothing. */
+  constructor(engine: Engine, isOutside: boolean) {
+    this.#engine = engine
+    this.#isOutside = isOutside
+  }
+
+  /** `isShown`: the page shows the metrics, for which all producers are gone through; others get them now and then. */
+  read({ owner }: Viewer, isShown: boolean): object {
+    const { url, keyPrefix, state } = this.#engine.toJSON()
+    const about = { at: Date.now(), url, keyPrefix, state }
+    const isDue = isShown || now() - this.#readAt > KEPT_MS
+    // The metrics count the work for all owners.
+    if (owner !== null || !isDue) return { ...about, memory: null, inside: null }
+    this.#readAt = now()
+    const { memory, ...metrics } = this.#engine.metrics()
+    const sample = memory && { averageBytes: memory.averageBytes, largestBytes: memory.largestBytes }
+    return { ...about, memory: sample, inside: this.#isOutside ? null : counted(metrics) }
+  }
 }
 
 let rss = { bytes: 0, at: Number.NEGATIVE_INFINITY }

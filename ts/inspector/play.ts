@@ -49,6 +49,7 @@ class Player {
 
   constructor(showData: boolean) {
     this.#showData = showData
+    this.left.signal.addEventListener('abort', () => this.#hasRoom())
     this.body = new ReadableStream<Uint8Array>(
       {
         start: (controller) => {
@@ -102,7 +103,6 @@ class Player {
     while ((this.#controller?.desiredSize ?? 0) <= 0 && !this.left.signal.aborted) {
       await new Promise<void>((resolve) => {
         this.#hasRoom = resolve
-        this.left.signal.addEventListener('abort', () => resolve(), { once: true })
       })
     }
   }

@@ -6,7 +6,7 @@ import { History } from './history'
 /** Surveys take at most this part of the CPU time of their process. */
 const SHARE = 1 / 200
 /** A process that does next to nothing gives this part of a processor, */
-const LEAST_SHARE = 1 / 1_000
+const LEAST_SHARE = 1 / 2_500
 /** and one that is there for the inspector alone this part. */
 const OWN_SHARE = 1 / 200
 /** So many streams are looked at for the rows of a page anyway. */
@@ -124,7 +124,12 @@ export class Survey {
       for (const status of this.isCut ? page.slice(0, room) : page) this.#note(seen, status)
       if (this.isCut) break
     }
-    if (!this.isCut) for (const id of this.#seen.keys()) if (!seen.has(id)) this.#lose(id)
+    for (const [id, known] of this.isCut ? [] : this.#seen) {
+      if (seen.has(id)) continue
+      // One that was looked at meanwhile has begun after its place in the list was passed.
+      if (known.at > begin) seen.set(id, known)
+      else this.#lose(id)
+    }
     this.#seen = seen
     this.#list = Array.from(seen.values(), ({ status }) => status)
     this.damaged = damaged.size

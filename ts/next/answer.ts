@@ -129,6 +129,8 @@ export class AnswerSource implements AsyncIterableIterator<string> {
 
   async #begin(first: string): Promise<void> {
     this.#hasBegun = true
+    // What follows the prelude begins with a `start`: a client that has the rest leaves out all before that.
+    if (this.#hidden > 0 && !isStart(first)) this.#texts.unshift('{"type":"start"}')
     this.#precede(await this.#prelude.begun?.(first))
     this.#know()
   }
@@ -141,6 +143,10 @@ export class AnswerSource implements AsyncIterableIterator<string> {
     this.#hidden += prelude.length
     this.#texts.unshift(...prelude)
   }
+}
+
+function isStart(text: string): boolean {
+  return (JSON.parse(text) as { type?: unknown } | null)?.type === 'start'
 }
 
 function isResult(answer: Answer): answer is Exclude<Answer, UIMessageChunks> {

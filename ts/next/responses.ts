@@ -14,7 +14,8 @@ export interface ResumeOptions
 
 /**
  * The current answer as a response to `useChat`'s reconnecting: 204 when nothing is active, 403 for another owner. With
- * `?after=<id of the last message>`, an answer to that message is sent even if it has ended, in case the database is late. So is
+ * `?after=<id of the last message>`, an answer to that message is sent even if it has ended, in case the database is late; with
+ * `&ago=<milliseconds>` no other, and none that had begun before, for a client whose request may have been lost. So is
  * the rest of an answer whose beginning the client has seen, after the cursor of `Last-Event-ID` or `?cursor=`. A page that has kept a
  * part of the message, and no cursor, asks for that with `?seen=<the message's id>&mark=`, and gets `{ cursor }`, or 204.
  */
@@ -43,10 +44,10 @@ export async function resumeResponse(
       const headers = { 'cache-control': 'no-store' }
       return cursor === undefined ? nothing() : Response.json({ cursor }, { headers })
     }
-    const asked = asks.get('after')
-    const isWanted = (asked !== null && isAfter(status, asked)) || hasSeen(status, request)
-    if (status.state !== 'active' && !isWanted) return nothing()
-    return resumed()
+    const [asked, ago] = [asks.get('after'), asks.get('ago')]
+    const isAnswer = asked !== null && isAfter(status, asked) && (ago === null || isNew(status, Number(ago)))
+    const isWanted = isAnswer || hasSeen(status, request) || (status.state === 'active' && ago === null)
+    return isWanted ? resumed() : nothing()
   }, options.onError)
 }
 
@@ -54,6 +55,14 @@ export async function resumeResponse(
 export function isAfter({ metadata }: api.StreamStatus, asked: string): boolean {
   const { after, messageId, isContinued = false } = (metadata ?? {}) as Partial<AnswerMetadata>
   return asked === after || (isContinued && asked === messageId)
+}
+
+/** The store's clock may differ from this one by so much. */
+const SKEW_MS = 2_000
+
+/** Whether the answer has begun within this time. */
+function isNew({ startedAt }: api.StreamStatus, ms: number): boolean {
+  return Date.now() - startedAt.getTime() <= ms + SKEW_MS
 }
 
 /** Whether the client has seen a part of this answer already. */

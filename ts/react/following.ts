@@ -49,10 +49,11 @@ export class Following<T> {
   #cancel: (() => void) | undefined
   #show: (state: FollowState<T>) => void = () => {}
 
-  constructor(url: string | null, options: () => UseFollowOptions<T>) {
+  /** `initial` is that of the render which names this URL; `options`, those of the last one that is shown. */
+  constructor(url: string | null, options: () => UseFollowOptions<T>, initial: T | undefined) {
     this.url = url
     this.#options = options
-    this.#value = options().initial as T
+    this.#value = initial as T
     this.#state = this.#made({ status: url === null ? 'idle' : 'connecting' })
   }
 

@@ -15,7 +15,7 @@ export function useFollow<T = undefined>(
   options: UseFollowOptions<T> = {},
 ): FollowState<T> {
   const href = url === null ? null : String(url)
-  if (isServer()) return new Following(href, () => options).state
+  if (isServer()) return new Following(href, () => options, options.initial).state
   return useFollowed(href, options)
 }
 
@@ -24,10 +24,10 @@ function useFollowed<T>(href: string | null, options: UseFollowOptions<T>): Foll
   useEffect(() => {
     latest.current = options
   })
-  const [current, setCurrent] = useState(() => new Following(href, () => latest.current))
+  const [current, setCurrent] = useState(() => new Following(href, () => latest.current, options.initial))
   let following = current
   if (current.url !== href) {
-    following = new Following(href, () => latest.current)
+    following = new Following(href, () => latest.current, options.initial)
     setCurrent(following)
   }
   const [shown, setShown] = useState({ following, state: following.state })

@@ -84,7 +84,7 @@ export class EngineView {
   }
 
   ask() {
-    return get('look')
+    return get('look', { metrics: 1 })
   }
 
   /** @param {import('../answers').Now} answer */

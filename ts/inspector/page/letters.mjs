@@ -45,6 +45,8 @@ export class Letters {
     if (!mayWrite) return item
     /** @param {'retry' | 'drop'} action @param {string} said */
     const act = async (action, said) => {
+      // Once is enough.
+      item.inert = true
       try {
         await post(action, {
           group: this.#group,
@@ -55,7 +57,9 @@ export class Letters {
       } catch (error) {
         tell('That did not work', /** @type {Error} */ (error).message)
       }
-      await this.show(mayWrite).catch(() => {})
+      await this.show(mayWrite).catch(() => {
+        item.inert = false
+      })
     }
     item.append(
       el(

@@ -60,7 +60,7 @@ function show(view) {
   }
   const asking = new Poll(async () => {
     const answer = await view.ask()
-    if (!isShown) return undefined
+    if (!isShown || asking.isOutdated) return undefined
     record(answer)
     view.show(answer)
     calm(answer)

@@ -11,6 +11,8 @@ export class Poll {
   #failures = 0
   #isAsking = false
   #isOver = false
+  /** Whether it was asked for again: the answer that is on its way is to another question. */
+  isOutdated = false
 
   /** @param {() => Promise<number | undefined>} ask gives the pause in ms @param {(error: unknown) => void} onFailure */
   constructor(ask, onFailure) {
@@ -23,6 +25,7 @@ export class Poll {
   /** Asks at once. */
   now = async () => {
     clearTimeout(this.#timer)
+    this.isOutdated = this.#isAsking
     if (this.#isAsking || this.#isOver) return
     this.#isAsking = true
     let pause = PAUSE_MS
@@ -37,6 +40,7 @@ export class Poll {
     } finally {
       this.#isAsking = false
     }
+    if (this.isOutdated) return this.now()
     if (!this.#isOver && !document.hidden)
       this.#timer = setTimeout(this.now, Math.min(LONGEST_PAUSE_MS, pause * 2 ** this.#failures))
   }
