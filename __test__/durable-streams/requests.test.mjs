@@ -163,8 +163,6 @@ eachStore('durable streams', (store) => {
       ['', 400],
       ['[]', 400],
       [new Uint8Array([0x22, 0xff, 0x22]), 400],
-      ['['.repeat(600_000) + ']'.repeat(600_000), 400],
-      [`{"a":[${'0,'.repeat(1_100_000)}0]}`, 413],
       [`"${'x'.repeat(4 << 20)}"`, 413],
       [many, 413],
     ])) {
@@ -200,9 +198,7 @@ eachStore('durable streams', (store) => {
     )
     assert.equal(await (await send('/v1/stream/bodies')).text(), `[${one}]`)
     // Values that are far larger than their text, or too deep to be walked through.
-    /** @type {unknown[]} */
-    const errors = []
-    const usual = client({ engine, onError: (/** @type {unknown} */ error) => errors.push(error) })
+    const usual = client({ engine, onError })
     for (const [body, status] of /** @type {const} */ ([
       [`[[${'{},'.repeat(1_000_000)}{}]]`, 413],
       [`${'['.repeat(20_000)}${']'.repeat(20_000)}`, 400],
