@@ -139,7 +139,7 @@ export interface EngineOptions {
   ackIntervalMs?: number | undefined
   /**
    * For how many milliseconds after a delivery the following live chunks are collected, for all readers of the process together, since
-   * waking the event loop costs more than the chunks themselves. The first chunk after a pause, eight streams or 32 KiB, ends, stops and results
+   * waking the event loop costs more than the chunks themselves. The first chunk after a pause, eight streams or responses, 32 KiB, ends, stops and results
    * of calls are delivered at once. 0 wakes the event loop for each chunk. 0 to 1000, default 1.
    */
   deliveryIntervalMs?: number | undefined
@@ -147,7 +147,7 @@ export interface EngineOptions {
    * For how many milliseconds after some chunks were sent the following ones are collected, of all producers of the engine together,
    * since waking its thread and Redis costs more than the chunks themselves. The first chunk after a pause, 8 KiB or more, more than
    * 16 chunks at once, those of `append`, and what comes before `flush`, `ready` or an end are sent at once. Chunks of streams that nobody
-   * reads are collected for 64 ms, or until there are 64 KiB or 512 of them. 0 sends each turn's chunks by themselves. 0 to 1000, default 2.
+   * reads are collected for 64 ms, or until there are 64 KiB or 512 of them (not with a `stopGrace` below 250 ms). 0 sends each turn's chunks by themselves. 0 to 1000, default 2.
    */
   writeIntervalMs?: number | undefined
   /** Extra milliseconds for which each producer's chunks are collected before they are sent; 0 (the default) sends at once. At most 10,000. */

@@ -220,6 +220,7 @@ test('G1: a log ends before a cursor, since Redis was set back: a page, a reader
   const behind = log.read({ from: third })[Symbol.asyncIterator]()
   await behind.next()
   await behind.next()
+  await reader.ack('back', 'worker', String(fifth))
   await back()
   const told = Object.entries({
     'a page': log.page({ from: fifth }),
@@ -231,6 +232,23 @@ test('G1: a log ends before a cursor, since Redis was set back: a page, a reader
     assert.deepEqual([code, resume], ['ERR_GAP', third], what)
   })
   await Promise.all(told)
+  const worker = stranger.subscribe('back', { consumer: 'worker' }).next()
+  assert.equal((await failure(worker, 'a consumer')).code, 'ERR_GAP')
+  // Event streams say so and begin anew, also one that joins chunks, for which it reads once more what was seen.
+  for (const format of /** @type {const} */ (['events', 'ui-messages'])) {
+    const request = new Request('http://streams.test', { headers: { 'last-event-id': String(fifth) } })
+    const body = (await stranger.respond(request, 'back', { format })).body?.pipeThrough(
+      new TextDecoderStream(),
+    )
+    let text = ''
+    const reading = async () => {
+      for await (const part of body ?? []) {
+        text += part
+        if (/: reset\n.*data: 3\n/s.test(text)) return
+      }
+    }
+    await deadline(reading(), 20_000, `${format} begins anew`).catch(() => assert.fail(`${format}: ${text}`))
+  }
   // What is written there now is another chunk under a seq that was read: nobody goes on as if it were the same.
   await stranger.log('back').append(['another 4'])
   const { chunks } = await log.page({ from: third })
@@ -242,6 +260,7 @@ test('G1: a log ends before a cursor, since Redis was set back: a page, a reader
   // An index is no cursor: nothing was read there.
   const beyond = await log.page({ from: 9 })
   assert.deepEqual([beyond.chunks.length, beyond.upToDate], [0, true])
+  assert.deepEqual((await log.page({ from: beyond.next })).chunks, [], 'the cursor after it is the end')
 })
 
 test('G1: over HTTP, an offset that Redis has lost is 410, for those who wait as well; so is one of a log that began anew', async (t) => {

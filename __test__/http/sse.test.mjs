@@ -160,7 +160,7 @@ eachStore('sse', (store) => {
       const [first] = reader.parser.events
       assert.equal(first?.event, 'reset')
       assert.equal(first?.hasId, false)
-      assert.deepEqual(JSON.parse(first?.data ?? ''), { reason: "the cursor's generation is gone" })
+      assert.deepEqual(JSON.parse(first?.data ?? ''), { reason: 'what the cursor stands for is gone' })
       const whole = { ...reader, outcome: reader.outcome, from: 6 }
       checkHistory({ written: numbered(texts(3, 'current'), 7), first: 7, readers: [whole] })
     }

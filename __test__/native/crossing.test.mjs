@@ -8,7 +8,7 @@ import { until } from '../support/wait.mjs'
 
 const WAIT_MS = 64
 /** A timer may be early by a little more than the millisecond that it counts in. */
-const EARLY_MS = 3
+const EARLY_MS = 15
 
 function scene() {
   /** @type {{ at: number, chunks: string[] }[]} */
@@ -50,6 +50,7 @@ function scene() {
   }
   return {
     writes,
+    native,
     unread,
     queue,
     waiting,
@@ -131,6 +132,21 @@ test('once it is read, nothing waits any more', async () => {
     await turn()
     assert.equal(chunks().at(-1), `1:${text}`)
   }
+})
+
+test('whoever is told that chunks did not cross may write to others', async () => {
+  const { writes, queue, native, chunks } = scene()
+  const [lost, other] = [queue(1), queue(2)]
+  const { write } = native
+  native.write = () => {
+    native.write = write
+    throw new Error('{"code":"ERR_INTERNAL","message":"broken"}')
+  }
+  lost.lost = () => writes.text(other, 'goodbye', false)
+  writes.text(lost, 'is lost', false)
+  writes.cross()
+  await turn()
+  assert.deepEqual(chunks(), ['2:goodbye'])
 })
 
 test('G1 whatever crosses in the middle of a turn, and changes who may wait, the order stays', async () => {

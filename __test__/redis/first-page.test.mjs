@@ -35,7 +35,7 @@ async function twoServers(t, { slowMs, ...far }) {
   return { ...engines, listeners }
 }
 
-const SLOW = { slowMs: 2_000, connectTimeout: 20_000 }
+const SLOW = { slowMs: 1_200, connectTimeout: 20_000 }
 
 describe('the first page', { concurrency: true }, () => {
   test('G1 is there before its server listens, and what is written until it does comes by itself', async (t) => {
@@ -89,6 +89,18 @@ describe('the first page', { concurrency: true }, () => {
     await producer.complete()
     assert.equal((await reader.end()).outcome, 'complete')
     checkHistory({ written: numbered(['one']), readers: [reader] })
+  })
+
+  test('of a stream that begins before its server listens is found, however short the wait', async (t) => {
+    const { near, far, listeners } = await twoServers(t, SLOW)
+    const [found, nothing] = ['soon', 'never'].map((id) => new Follower(far.subscribe(id, { wait: 300 })))
+    await far.status('soon')
+    const producer = await near.produce('soon')
+    assert.equal(await listeners(), 1)
+    await producer.append('one')
+    await producer.complete()
+    assert.equal((await found?.end())?.outcome, 'complete')
+    assert.equal((await nothing?.end())?.outcome, 'ERR_NOT_FOUND')
   })
 
   test('ERR_TIMEOUT tells a reader that has begun, if its server cannot listen', async (t) => {

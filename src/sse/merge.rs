@@ -82,6 +82,11 @@ impl Merge {
         self.seen = Some(cursor);
     }
 
+    /// Nothing of what the client has seen is there any more.
+    pub fn start_over(&mut self) {
+        self.seen = None;
+    }
+
     /// Where the replay ends and the live part begins.
     pub fn replay_to(&mut self, cursor: Cursor) {
         self.replay.get_or_insert(cursor);

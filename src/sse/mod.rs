@@ -78,9 +78,12 @@ impl Framing {
         self.is_open
     }
 
-    /// The generation of the cursor is gone: the stream starts over, if the client can be told so.
+    /// What the cursor stands for is gone: the stream starts over, if the client can be told so.
     pub fn reset(&mut self) -> bool {
         self.is_reset = self.bare.is_none();
+        if let Some(merge) = self.merge.as_mut().filter(|_| self.is_reset) {
+            merge.start_over();
+        }
         self.is_reset
     }
 
@@ -124,7 +127,9 @@ impl Framing {
         put(out, format_args!("retry: {}\n\n", self.retry.as_millis()));
         if self.is_reset {
             out.extend_from_slice(match self.format {
-                Format::Events => b"event: reset\ndata: {\"reason\":\"the cursor's generation is gone\"}\n\n",
+                Format::Events => {
+                    b"event: reset\ndata: {\"reason\":\"what the cursor stands for is gone\"}\n\n"
+                }
                 // The replay's `start` chunk makes the client start over; an unknown chunk would be an error for it.
                 Format::UiMessages => b": reset\n\n",
             });

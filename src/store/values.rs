@@ -313,17 +313,18 @@ impl Page {
         }
     }
 
-    /// The end of a log that ends before the cursor at which this page was to begin: the store has lost what was read there, and other
-    /// chunks may get those seqs. `None` for a producer's generation, whose producer writes the chunks again.
-    pub fn set_back(&self, position: Position) -> Option<Cursor> {
-        let is_cursor = matches!(position, Position::After { .. });
-        let is_log = self.log.is_some() && self.generation == self.head.generation;
-        (is_cursor && is_log && !self.lost && self.after > self.head.seq).then(|| self.end())
+    /// The end of a log that ends before this cursor: the store has lost what was read there, and other chunks may get those seqs. `None` for
+    /// a producer's generation, whose producer writes the chunks again.
+    pub fn set_back(&self, seen: Position) -> Option<Cursor> {
+        let Head { generation, seq, .. } = self.head;
+        let is_beyond =
+            matches!(seen, Position::After { generation: of, seq: at } if of == generation && at > seq);
+        (is_beyond && self.log.is_some()).then_some(Cursor { generation, seq })
     }
 
     /// The same as an error.
-    pub fn check_end(&self, position: Position, stream: &StreamId) -> Result<(), Error> {
-        let Some(end) = self.set_back(position) else {
+    pub fn check_end(&self, seen: Position, stream: &StreamId) -> Result<(), Error> {
+        let Some(end) = self.set_back(seen) else {
             return Ok(());
         };
         Err(Error::Gap {

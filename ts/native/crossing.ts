@@ -104,8 +104,10 @@ export class Crossing {
         queue.mayWait = this.#words[2 * i + 1] === 1
       }
     } catch (thrown) {
-      const error = fromThrown(thrown)
-      for (const queue of new Set(queues)) queue.lost(error)
+      // Whoever hears of the loss may write to others.
+      const lost = new Set(queues.splice(0))
+      for (const queue of lost) queue.lost(fromThrown(thrown))
+      return
     }
     // The old list must not keep producers that have ended.
     queues.length = 0

@@ -50,7 +50,8 @@ pub(super) async fn read(
     let mut page = LogPage {
         generation: found.generation,
         base: found.base,
-        after: found.after.max(found.base),
+        // An index may be beyond the end, a cursor must not.
+        after: found.after.max(found.base).min(found.end().seq.max(found.base)),
         chunks: Vec::new(),
         data: Vec::new(),
         is_last: false,

@@ -61,6 +61,9 @@ pub struct Produce {
     pub is_patient: bool,
 }
 
+/// The least grace period of a stop with which chunks may gather for 64 ms (`ts/native/writes.ts`).
+const LEAST_GRACE: Duration = Duration::from_millis(250);
+
 /// What the host learns of a producer by a write.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Queued {
@@ -228,9 +231,18 @@ impl Engine {
             return Queued::default();
         };
         let (depth, is_news) = producer.write(&self.context, kind, data, wants_ack);
-        let may_wait = producer.is_unheard() && !self.context.config.write_interval().is_zero();
+        let may_wait = producer.is_unheard() && self.may_gather();
         self.registry.pump.add(producer, data.len(), wants_ack, is_news);
         Queued { depth, may_wait }
+    }
+
+    /// Whether chunks that nobody reads may gather before they cross: not while readers here are shown what cannot be written (G8), nor where
+    /// a stop ends a producer sooner than they come.
+    fn may_gather(&self) -> bool {
+        let config = &self.context.config;
+        !config.write_interval().is_zero()
+            && config.stop_grace() >= LEAST_GRACE
+            && self.context.store().state() == ConnectionState::Ready
     }
 
     /// Sends the queued chunks, so many.

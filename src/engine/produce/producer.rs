@@ -101,6 +101,8 @@ impl Producer {
         let large = (data.len() > MAX_INLINE).then(|| Large::new(kind, data, self.ordinal));
         let mut state = lock(&self.state);
         if state.outcome.is_some() {
+            // The host may have kept its process alive for this chunk.
+            context.outbox().signal();
             return (0, false);
         }
         let is_first = state.queue.is_empty();

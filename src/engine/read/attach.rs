@@ -21,14 +21,21 @@ use crate::{
 
 /// Runs until the subscription has its place or has ended with the reason why not.
 pub async fn attach(subscription: Arc<Subscription>, registry: Arc<Registry>, mut follow: Follow) {
-    follow.position = subscription.read_after(follow.position);
-    match find(&subscription, &registry, &follow).await {
+    let seen = follow.position;
+    follow.position = subscription.read_after(seen);
+    match find(&subscription, &registry, &follow, seen).await {
         Ok(()) => {}
         Err(error) => subscription.fail(error),
     }
 }
 
-async fn find(subscription: &Arc<Subscription>, registry: &Registry, follow: &Follow) -> Result<(), Error> {
+/// `seen` is where the reader has come, which may be behind the place that it reads from.
+async fn find(
+    subscription: &Arc<Subscription>,
+    registry: &Registry,
+    follow: &Follow,
+    seen: Position,
+) -> Result<(), Error> {
     let hub = subscription.hub();
     let is_resume = matches!(follow.position, Position::After { .. });
     let deadline = Instant::now() + follow.wait;
@@ -57,35 +64,39 @@ async fn find(subscription: &Arc<Subscription>, registry: &Registry, follow: &Fo
     loop {
         let is_early = !hub.is_informed();
         let permit = registry.context.reads().acquire().await;
-        let page = first_page(registry, subscription, follow).await;
+        let page = first_page(registry, subscription, follow, seen).await;
         drop(permit);
         match page {
             Ok(Some(page)) => {
+                let is_over = page.head.terminal.is_some() && !subscription.goes_on();
                 hub.observe(&page);
                 hub.admit(page.head.generation, subscription.owner());
                 subscription.accept(page);
-                if !is_early || hub.is_done() {
+                if !is_early || is_over {
                     return Ok(());
                 }
                 hub.begin_early();
                 let mut listening = hub.listening();
                 let news = timeout_at(patience, listening.wait_for(|listening| *listening));
                 // An error of the hub's would mean that it is gone, and the subscription holds it.
-                if news.await.is_ok() {
+                if news.await.is_ok() || hub.is_informed() {
                     return Ok(());
                 }
-                return Err(unheard(registry, subscription, follow).await);
+                return Err(unheard(registry, subscription, follow, seen).await);
             }
             Ok(None) => {
-                let change = timeout_at(deadline, changes.changed()).await;
-                if change.is_err() && is_early && !follow.wait.is_zero() {
-                    return Err(unheard(registry, subscription, follow).await);
+                // What began before news arrived is found by the look that follows them.
+                let is_deaf = is_early && !follow.wait.is_zero();
+                let until = if is_deaf { patience } else { deadline };
+                if timeout_at(until, changes.changed()).await.is_ok() {
+                    continue;
                 }
-                if change.is_err() {
-                    return Err(Error::NotFound {
-                        stream: hub.stream().to_string(),
-                    });
+                if is_deaf {
+                    return Err(unheard(registry, subscription, follow, seen).await);
                 }
+                return Err(Error::NotFound {
+                    stream: hub.stream().to_string(),
+                });
             }
             Err(error) => pause(registry, error, patience, &mut backoff).await?,
         }
@@ -109,41 +120,47 @@ async fn first_page(
     registry: &Registry,
     subscription: &Subscription,
     follow: &Follow,
+    mut seen: Position,
 ) -> Result<Option<Page>, Error> {
-    let stream = subscription.hub().stream();
+    let (stream, store) = (subscription.hub().stream(), registry.context.store());
     let mut read = Read {
         position: follow.position,
         max_bytes: subscription.page_bytes(),
         owner: subscription.owner().clone(),
     };
+    let mut stored = None;
     if let Some(consumer) = &follow.resume {
         registry.acks.flush(&registry.context, Some(stream)).await;
-        if let Some(Cursor { generation, seq }) = registry.context.store().cursor(stream, consumer).await? {
-            read.position = subscription.read_after(Position::After { generation, seq });
-            let page = registry.context.store().read(stream, &read).await?;
-            if page.as_ref().is_none_or(|page| !page.lost) {
-                return Ok(page);
-            }
-            read.position = Position::Next { generation, seq };
-        }
+        stored = store.cursor(stream, consumer).await?;
     }
-    let page = registry.context.store().read(stream, &read).await?;
+    if let Some(Cursor { generation, seq }) = stored {
+        seen = Position::After { generation, seq };
+        read.position = subscription.read_after(seen);
+    }
+    let mut page = store.read(stream, &read).await?;
+    if let Some(Cursor { generation, seq }) = stored
+        && page.as_ref().is_some_and(|page| page.lost)
+    {
+        seen = Position::Next { generation, seq };
+        read.position = seen;
+        page = store.read(stream, &read).await?;
+    }
     let Some(page) = page else { return Ok(None) };
-    let end = page.check_end(read.position, stream);
+    let end = page.check_end(seen, stream);
     if (page.lost || end.is_err()) && subscription.reset() {
         read.position = Position::Start;
-        return registry.context.store().read(stream, &read).await;
+        return store.read(stream, &read).await;
     }
     end.map(|()| Some(page))
 }
 
 /// Why nothing was heard of the store in time: what others get while it is away, whether or not anything has noticed that so far.
-async fn unheard(registry: &Registry, subscription: &Subscription, follow: &Follow) -> Error {
+async fn unheard(registry: &Registry, subscription: &Subscription, follow: &Follow, seen: Position) -> Error {
     let context = &registry.context;
     if let Some(outage) = context.store().outage() {
         return outage;
     }
-    match first_page(registry, subscription, follow).await {
+    match first_page(registry, subscription, follow, seen).await {
         Err(error) => context.store().outage().unwrap_or(error),
         Ok(_) => Error::Timeout {
             operation: "listening",

@@ -61,7 +61,7 @@ impl Engine {
             Arc::clone(&self.registry),
             follow,
         ));
-        subscription.set_task(task.abort_handle());
+        subscription.set_attaching(task.abort_handle());
         Ok(handle)
     }
 

@@ -36,6 +36,9 @@ pub(crate) struct State {
     /// The generation that had a later one already when the reader came to it.
     pub(crate) outdated: Option<Ulid>,
     pub(crate) fetching: bool,
+    /// The task that finds its place.
+    pub(crate) attaching: Option<AbortHandle>,
+    /// The task that fetches its next page.
     pub(crate) task: Option<AbortHandle>,
     pub(crate) watch: Option<AbortHandle>,
     pub(crate) end: Option<End>,

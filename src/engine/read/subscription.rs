@@ -123,9 +123,9 @@ impl Subscription {
         self.consumer.as_deref()
     }
 
-    /// The task that finds its cursor, to be ended with it.
-    pub fn set_task(&self, task: AbortHandle) {
-        lock(&self.state).task = Some(task);
+    /// The task that finds its place, to be ended with it.
+    pub fn set_attaching(&self, task: AbortHandle) {
+        lock(&self.state).attaching = Some(task);
     }
 
     /// The task that watches its window, to be ended with it.
@@ -179,7 +179,7 @@ impl Subscription {
         state.page = LogPage::default();
         state.fetching = false;
         state.drop_load();
-        if let Some(task) = state.task.take() {
+        for task in [state.attaching.take(), state.task.take()].into_iter().flatten() {
             task.abort();
         }
         state.end.get_or_insert(End::Error(error));
@@ -194,7 +194,8 @@ impl Subscription {
         state.page = LogPage::default();
         state.drop_load();
         state.tail = None;
-        for task in [state.task.take(), state.watch.take()].into_iter().flatten() {
+        let tasks = [state.attaching.take(), state.task.take(), state.watch.take()];
+        for task in tasks.into_iter().flatten() {
             task.abort();
         }
     }
