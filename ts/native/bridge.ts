@@ -22,7 +22,14 @@ const ROUNDS = 16
 /** Every so many wakes, the event loop gets a turn before the drain. */
 const WAKES_IN_A_ROW = 4
 /** Before these begins, what nobody reads crosses too. */
-const AFTER_WRITES: ReadonlySet<abi.Operation> = new Set(['ready', 'flush', 'finish', 'close', 'stop', 'produce'])
+const AFTER_WRITES: ReadonlySet<abi.Operation> = new Set([
+  'ready',
+  'flush',
+  'finish',
+  'close',
+  'stop',
+  'produce',
+])
 /** Requests are numbered with one word. */
 const MOST_REQUESTS = 2 ** 32
 
