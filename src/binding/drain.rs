@@ -51,14 +51,15 @@ pub struct Left {
 }
 
 impl Left {
-    /// Copies so many parts from the one with this number on, which make a piece. False if `piece` has not their length.
-    pub fn copy(&self, first: u32, count: u32, mut piece: &mut [u8]) -> bool {
-        let parts = self.parts.iter().skip(first as usize).take(count as usize);
-        for part in parts {
+    /// Copies so many parts from the one with this number on, which make a piece, and lets them go: one may be of a large chunk, and keeps all
+    /// of it. False if `piece` has not their length.
+    pub fn copy(&mut self, first: u32, count: u32, mut piece: &mut [u8]) -> bool {
+        let parts = self.parts.iter_mut().skip(first as usize).take(count as usize);
+        for part in parts.map(mem::take) {
             let Some((to, rest)) = piece.split_at_mut_checked(part.len()) else {
                 return false;
             };
-            to.copy_from_slice(part);
+            to.copy_from_slice(&part);
             piece = rest;
         }
         piece.is_empty()

@@ -24,14 +24,14 @@ pub struct Events {
     frame: u64,
     first: u64,
     bytes: Bytes,
-    ends: Vec<End>,
+    ends: Vec<Reach>,
     /// The seqs of chunks that say themselves how the answer ended.
     endings: Vec<u64>,
 }
 
 /// How far the chunks up to one have come.
 #[derive(Debug, Clone, Copy, Default)]
-struct End {
+struct Reach {
     /// Bytes of their events.
     events: u32,
     /// Bytes of the chunks.
@@ -57,7 +57,8 @@ impl Events {
     /// The events of the chunks after `at`, until they have `enough` bytes, the frame ends or a large chunk comes; `None` if there are none.
     pub fn of(format: Format, at: Cursor, frame: &Frame, enough: usize) -> Option<Self> {
         let prefix = format!("id: {}.", at.generation);
-        let (mut bytes, mut data) = (Vec::with_capacity(enough + SLACK), 0);
+        let most = enough.min(2 * frame.size());
+        let (mut bytes, mut data) = (Vec::with_capacity(most + SLACK), 0);
         let mut events = Self {
             format,
             generation: at.generation,
@@ -77,7 +78,7 @@ impl Events {
             put_id(&mut bytes, &prefix, seq);
             body::put(&mut bytes, format, chunk);
             data += chunk.data.len();
-            events.ends.push(End {
+            events.ends.push(Reach {
                 events: u32::try_from(bytes.len()).ok()?,
                 data: u32::try_from(data).ok()?,
             });
@@ -85,6 +86,8 @@ impl Events {
                 events.endings.push(seq);
             }
         }
+        // Bytes keep what was reserved for them.
+        bytes.shrink_to_fit();
         events.bytes = bytes.into();
         (!events.ends.is_empty()).then_some(events)
     }
@@ -98,7 +101,7 @@ impl Events {
 
     /// The bytes that they take.
     pub fn size(&self) -> usize {
-        self.bytes.len() + self.ends.len() * size_of::<End>()
+        self.bytes.len() + self.ends.len() * size_of::<Reach>()
     }
 
     /// Those after `seq`, which they [follow](Self::follow), until they have `enough` bytes; all that are left, if they have fewer.
@@ -106,7 +109,7 @@ impl Events {
         let skipped = usize::try_from((seq + 1).checked_sub(self.first)?).ok()?;
         let begin = match skipped.checked_sub(1) {
             Some(before) => *self.ends.get(before)?,
-            None => End::default(),
+            None => Reach::default(),
         };
         let left = self.ends.get(skipped..)?;
         let enough = begin.events as usize + enough;

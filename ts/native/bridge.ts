@@ -21,7 +21,7 @@ import { Writes } from './writes'
 const ROUNDS = 16
 /** Every so many wakes, the event loop gets a turn before the drain. */
 const WAKES_IN_A_ROW = 4
-/** Before these begins, what nobody reads crosses too. */
+/** Before one of these begins, what nobody reads crosses too. */
 const AFTER_WRITES: ReadonlySet<abi.Operation> = new Set([
   'ready',
   'flush',

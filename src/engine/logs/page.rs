@@ -47,11 +47,16 @@ pub(super) async fn read(
         return Err(gap(reason.to_owned(), found.base));
     }
     found.check_end(position, stream)?;
+    let after = match position {
+        // It may be beyond the end, after which no cursor of a log stands.
+        Position::Index(_) => found.after.min(found.end().seq),
+        _ => found.after,
+    };
+    let after = after.max(found.base);
     let mut page = LogPage {
         generation: found.generation,
         base: found.base,
-        // An index may be beyond the end, a cursor must not.
-        after: found.after.max(found.base).min(found.end().seq.max(found.base)),
+        after,
         chunks: Vec::new(),
         data: Vec::new(),
         is_last: false,

@@ -27,6 +27,7 @@ pub async fn attach(subscription: Arc<Subscription>, registry: Arc<Registry>, mu
         Ok(()) => {}
         Err(error) => subscription.fail(error),
     }
+    subscription.is_attached();
 }
 
 /// `seen` is where the reader has come, which may be behind the place that it reads from.
@@ -82,7 +83,7 @@ async fn find(
                 if news.await.is_ok() || hub.is_informed() {
                     return Ok(());
                 }
-                return Err(unheard(registry, subscription, follow, seen).await);
+                return Err(unheard(registry, subscription, follow).await);
             }
             Ok(None) => {
                 // What began before news arrived is found by the look that follows them.
@@ -92,7 +93,7 @@ async fn find(
                     continue;
                 }
                 if is_deaf {
-                    return Err(unheard(registry, subscription, follow, seen).await);
+                    return Err(unheard(registry, subscription, follow).await);
                 }
                 return Err(Error::NotFound {
                     stream: hub.stream().to_string(),
@@ -155,12 +156,20 @@ async fn first_page(
 }
 
 /// Why nothing was heard of the store in time: what others get while it is away, whether or not anything has noticed that so far.
-async fn unheard(registry: &Registry, subscription: &Subscription, follow: &Follow, seen: Position) -> Error {
+async fn unheard(registry: &Registry, subscription: &Subscription, follow: &Follow) -> Error {
     let context = &registry.context;
     if let Some(outage) = context.store().outage() {
         return outage;
     }
-    match first_page(registry, subscription, follow, seen).await {
+    let look = Read {
+        position: Position::Now,
+        max_bytes: 0,
+        owner: subscription.owner().clone(),
+    };
+    let permit = context.reads().acquire().await;
+    let answer = context.store().read(subscription.hub().stream(), &look).await;
+    drop(permit);
+    match answer {
         Err(error) => context.store().outage().unwrap_or(error),
         Ok(_) => Error::Timeout {
             operation: "listening",

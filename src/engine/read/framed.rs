@@ -27,9 +27,16 @@ pub(super) fn is_shared(frame: &Frame) -> bool {
     frame.size() >= LEAST
 }
 
-/// The events that were framed last, the oldest first.
+/// The events that were framed last.
 #[derive(Default)]
-pub(crate) struct Framed(Mutex<VecDeque<Arc<Events>>>);
+pub(crate) struct Framed(Mutex<Kept>);
+
+#[derive(Default)]
+struct Kept {
+    /// The oldest first.
+    events: VecDeque<Arc<Events>>,
+    bytes: usize,
+}
 
 impl Framed {
     /// The events of the chunks after `at`, for a reader that has so much credit; `None`: it has to frame the next chunk itself.
@@ -41,19 +48,31 @@ impl Framed {
         credit: usize,
     ) -> Option<Arc<Events>> {
         let mut kept = lock(&self.0);
-        let found = kept.iter().rev().find(|events| events.follow(format, at, frame));
+        let found = kept
+            .events
+            .iter()
+            .rev()
+            .find(|events| events.follow(format, at, frame));
         if found.is_some() || credit < LEAST {
             return found.cloned();
         }
         let events = Arc::new(Events::of(format, at, frame, credit.min(AT_ONCE))?);
-        if events.size() <= MOST / 2 {
-            kept.push_back(Arc::clone(&events));
-        }
-        let mut all: usize = kept.iter().map(|events| events.size()).sum();
-        while all > MOST {
-            all -= kept.pop_front().map_or(all, |oldest| oldest.size());
-        }
+        kept.keep(&events);
         Some(events)
+    }
+}
+
+impl Kept {
+    /// What is left of a frame may be so little that to look for it would cost more than to frame it.
+    fn keep(&mut self, events: &Arc<Events>) {
+        if !(LEAST..=MOST / 2).contains(&events.size()) {
+            return;
+        }
+        self.events.push_back(Arc::clone(events));
+        self.bytes += events.size();
+        while self.bytes > MOST {
+            self.bytes -= self.events.pop_front().map_or(self.bytes, |oldest| oldest.size());
+        }
     }
 }
 
@@ -94,7 +113,14 @@ mod tests {
     }
 
     fn kept(framed: &Framed) -> usize {
-        lock(&framed.0).iter().map(|events| events.size()).sum()
+        let kept = lock(&framed.0);
+        let sum = kept.events.iter().map(|events| events.size()).sum();
+        assert_eq!(kept.bytes, sum);
+        assert!(
+            kept.events.len() <= MOST / LEAST,
+            "few enough to be looked through"
+        );
+        sum
     }
 
     #[test]
@@ -141,5 +167,13 @@ mod tests {
         let before = kept(&framed);
         read(&framed, &frame(2, MOST), AT_ONCE);
         assert_eq!(kept(&framed), before, "too large to be kept");
+        let last = frame(200, 50);
+        for _ in 0..1_000 {
+            let ends = frame(200, 50);
+            framed.after(FORMAT, at(ends.last() - 1), &ends, AT_ONCE).unwrap();
+        }
+        assert_eq!(kept(&framed), before, "too little to be kept");
+        framed.after(FORMAT, at(0), &last, AT_ONCE).unwrap();
+        assert!(kept(&framed) <= MOST);
     }
 }

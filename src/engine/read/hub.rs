@@ -346,7 +346,7 @@ impl Hub {
         }
     }
 
-    /// A page that was read while listening.
+    /// A page of the log was read.
     pub fn observe(&self, page: &Page) {
         if let Some(terminal) = &page.head.terminal {
             self.log_lapse(terminal, page.head.generation, page.head.seq);
@@ -459,7 +459,7 @@ impl Hub {
         let followers: Vec<_> = {
             let mut state = lock(&self.state);
             if news == News::Hole {
-                state.hole = Some(Hole::Missed);
+                state.hole.get_or_insert(Hole::Missed);
                 self.work.notify_one();
             }
             state.sharing.part();

@@ -40,7 +40,7 @@ pub enum Next {
     Log,
 }
 
-/// See the module. `tail` is `None` until the end of the log has been seen while listening.
+/// See the module. `tail` is `None` until the end of the log has been seen.
 #[derive(Debug, Default)]
 pub struct Ring {
     generation: Option<Ulid>,
@@ -156,13 +156,13 @@ impl Ring {
         self.bytes = 0;
     }
 
-    /// Some of what is here was never written.
+    /// Some of what is here was never written, or is lost.
     pub fn retract(&mut self) {
         self.lose_track();
         self.terminal = None;
     }
 
-    /// A page of the log was read while listening.
+    /// A page of the log was read.
     pub fn observe(&mut self, page: &Page) -> News {
         let Head {
             generation,

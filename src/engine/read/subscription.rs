@@ -125,7 +125,12 @@ impl Subscription {
 
     /// The task that finds its place, to be ended with it.
     pub fn set_attaching(&self, task: AbortHandle) {
-        lock(&self.state).attaching = Some(task);
+        lock(&self.state).attaching = Some(task).filter(|task| !task.is_finished());
+    }
+
+    /// That task is over.
+    pub fn is_attached(&self) {
+        lock(&self.state).attaching = None;
     }
 
     /// The task that watches its window, to be ended with it.
