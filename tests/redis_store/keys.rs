@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tidemark::{
-    Cursor, Error,
+    Cursor, Error, StreamId,
     model::{ending::Outcome, frame::Frame},
     store::{IfActive, LiveMessage, OwnerCheck, Position, Read, Renew, logs::LogWrite},
 };
@@ -140,4 +140,21 @@ async fn g1_a_log_gives_no_seq_twice_that_its_writers_know_of() {
     let page = read(&store, &log, Position::Start, 999).await;
     let seqs: Vec<_> = page.frames.iter().map(Frame::first).collect();
     assert_eq!(seqs, [1, 4]);
+}
+
+#[tokio::test]
+async fn a_damaged_record_does_not_spoil_the_look_at_others() {
+    let server = Server::start();
+    let (store, _) = open(&config(&server.url()));
+    let names = ["whole", "number", "fork", "other"].map(id);
+    for stream in &names[..3] {
+        store.start(stream, &start(IfActive::Error)).await.unwrap();
+    }
+    let meta = |stream: &StreamId| format!("{{tm:{stream}}}:meta");
+    let () = server.run(&format!("HSET {} b 1.5", meta(&names[1]))).await;
+    let () = server.run(&format!("HSET {} ff x", meta(&names[2]))).await;
+    let () = server.run(&format!("SET {} x EX 600", meta(&names[3]))).await;
+    let tails = store.tails(&names).await.unwrap();
+    let found: Vec<_> = tails.iter().map(Option::is_some).collect();
+    assert_eq!(found, [true, false, false, false]);
 }

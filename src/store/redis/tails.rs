@@ -47,26 +47,24 @@ impl RedisStore {
     }
 }
 
+/// `None` also if something in it is damaged: one stream must not spoil the look at all others.
 fn tail(fields: &mut Fields) -> Result<Option<Tail>> {
-    let generation = fields.option()?;
-    let [base, seq, owner, origin] = [
+    let [generation, base, seq, owner, origin] = [
+        fields.option()?,
         fields.option()?,
         fields.option()?,
         fields.option()?,
         fields.option()?,
     ];
-    let (Some(generation), Some(base), Some(seq)) = (generation, base, seq) else {
-        return Ok(None);
+    let whole = || {
+        let fork: Option<Fork> = origin.map(|origin| origin.parse()).transpose().ok()?;
+        Some(Tail {
+            generation: generation?,
+            base: base?.parse().ok()?,
+            seq: seq?.parse().ok()?,
+            owner,
+            origins: fork.as_ref().map_or_else(Vec::new, Fork::texts),
+        })
     };
-    let number = |text: String| text.parse().map_err(|_| fields.malformed());
-    let fork: Option<Fork> = origin
-        .map(|origin| origin.parse().map_err(|_| fields.malformed()))
-        .transpose()?;
-    Ok(Some(Tail {
-        generation,
-        base: number(base)?,
-        seq: number(seq)?,
-        owner,
-        origins: fork.as_ref().map_or_else(Vec::new, Fork::texts),
-    }))
+    Ok(whole())
 }
