@@ -308,48 +308,6 @@ eachStore('durable streams', (store) => {
     assert.equal((await engine.status('p'))?.lastSeq, 1)
   })
 
-  test('text in events: a character that an append has cut waits for its other half, and its offset with it', async () => {
-    const engine = open()
-    const send = client({ engine, sseMs: 60_000 })
-    const [one, two, three] = [Buffer.from('a€b'), Buffer.from('😀'), Buffer.from('ü')]
-    const append = (/** @type {Uint8Array} */ body, headers = {}) =>
-      send('/v1/stream/cut', { method: 'POST', headers: { ...TEXT, ...headers }, body })
-    await send('/v1/stream/cut', { method: 'PUT', headers: TEXT, body: one.subarray(0, 2) })
-    const events = (await send('/v1/stream/cut?offset=-1&live=sse')).body
-      ?.pipeThrough(new TextDecoderStream())
-      .getReader()
-    assert.ok(events)
-    let shown = ''
-    let offset = ''
-    const read = async () => {
-      const { done, value = '' } = await deadline(events.read(), 20_000, 'an event')
-      for (const [, type, text = ''] of value.matchAll(/event: (.*)\ndata:(.*)\n\n/g)) {
-        if (type === 'data') shown += text
-        else offset = JSON.parse(text).streamNextOffset
-      }
-      return done
-    }
-    await read()
-    assert.equal(shown, '')
-    // Where the first chunk begins: who comes back with it misses nothing.
-    assert.equal(await (await send(`/v1/stream/cut?offset=${offset}`)).text(), one.subarray(0, 2).toString())
-    await append(one.subarray(2))
-    await read()
-    assert.equal(shown, 'a€b')
-    for (const byte of two) await append(Buffer.from([byte]))
-    await read()
-    assert.equal(shown, 'a€b😀')
-    await append(three)
-    await read()
-    assert.equal(shown, 'a€b😀ü')
-    // What is never whole is shown at the end.
-    await append(two.subarray(0, 1), { 'Stream-Closed': 'true' })
-    while (!(await read()));
-    assert.equal(shown, 'a€b😀ü\uFFFD')
-    const replay = await (await send('/v1/stream/cut?offset=-1&live=sse')).text()
-    assert.match(replay, /^event: data\ndata:a€b😀ü\uFFFD\n\nevent: control\ndata:.*"streamClosed":true/)
-  })
-
   test('a lifetime is a whole number of seconds, or a time that there is', async () => {
     const engine = open()
     const send = client({ engine })
