@@ -165,6 +165,8 @@ eachStore('durable streams', (store) => {
       [new Uint8Array([0x22, 0xff, 0x22]), 400],
       [`"${'x'.repeat(4 << 20)}"`, 413],
       [many, 413],
+      // More than can be appended at once as it was sent, whatever its messages have.
+      [`[1,${' '.repeat(1 << 20)}2]`, 413],
     ])) {
       const answer = await send('/v1/stream/bodies', { method: 'POST', headers: JSON_TYPE, body })
       assert.equal(answer.status, status, String(body).slice(0, 20))
