@@ -40,6 +40,7 @@ eachStore('durable streams', (store) => {
     const path = '/api/streams/runs%2Fa b'
     for (const [init, action] of /** @type {[Sent, string][]} */ ([
       [{ method: 'PUT', headers: TEXT }, 'create'],
+      [{ method: 'PUT', headers: { ...TEXT, 'Stream-Closed': 'true' } }, 'create'],
       [{ method: 'POST', headers: TEXT, body: 'x' }, 'append'],
       [{ method: 'POST', headers: { 'Stream-Closed': 'true' } }, 'close'],
       [{ method: 'POST', headers: { ...TEXT, 'Stream-Closed': 'true' }, body: 'x' }, 'append'],
@@ -185,12 +186,16 @@ eachStore('durable streams', (store) => {
       413,
     )
     assert.ok(sent < 20 << 20)
-    const broken = new ReadableStream({
-      start: (controller) => controller.enqueue(Buffer.from('"half')),
-      pull: (controller) => controller.error(new Error('the client is gone')),
-    })
-    const half = await send('/v1/stream/bodies', { method: 'POST', headers: JSON_TYPE, body: broken })
+    const broken = () =>
+      new ReadableStream({
+        start: (controller) => controller.enqueue(Buffer.from('"half')),
+        pull: (controller) => controller.error(new Error('the client is gone')),
+      })
+    const half = await send('/v1/stream/bodies', { method: 'POST', headers: JSON_TYPE, body: broken() })
     assert.deepEqual([half.status, (await half.json()).code], [400, 'bad_body'])
+    const control = client({ engine, onError, subscriptions: {} })
+    const subscribed = await control('/v1/stream/__ds/subscriptions/s', { method: 'PUT', body: broken() })
+    assert.deepEqual([subscribed.status, (await subscribed.json()).error.code], [400, 'INVALID_REQUEST'])
     assert.equal(await length('bodies'), 0)
     assert.deepEqual(errors, [], 'none of this is the server’s fault')
     const one = `"${'y'.repeat(2 << 20)}"`
@@ -269,6 +274,11 @@ eachStore('durable streams', (store) => {
     assert.deepEqual(await put(closing), [200, 'true'])
     assert.equal((await put(TEXT))[0], 409)
     assert.equal((await open().status('whole'))?.lastSeq, 1)
+    // It closes none that is there.
+    const send = client({ engine: open() })
+    await send('/v1/stream/open', { method: 'PUT', headers: TEXT })
+    assert.equal((await send('/v1/stream/open', { method: 'PUT', headers: closing })).status, 409)
+    assert.equal((await open().status('open'))?.state, 'active')
   })
 
   test('producer headers go together, and are numbers', async () => {
@@ -323,6 +333,7 @@ eachStore('durable streams', (store) => {
       '2030-02-30T00:00:00Z',
       '2030-13-01T00:00:00Z',
       '2030-01-01T00:00:00+99:99',
+      '2030-01-01T24:00:00Z',
     ])
       assert.equal(await put({ 'Stream-Expires-At': time }), 400, time)
     assert.equal(await engine.status('lifetime'), null)
