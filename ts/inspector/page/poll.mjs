@@ -22,7 +22,7 @@ export class Poll {
     void this.now()
   }
 
-  /** Asks at once. */
+  /** Asks at once. @returns {Promise<void>} */
   now = async () => {
     clearTimeout(this.#timer)
     this.isOutdated = this.#isAsking
