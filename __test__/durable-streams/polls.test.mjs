@@ -11,9 +11,8 @@ import { deadline, until } from '../support/wait.mjs'
 const LONG = { timeout: 20_000 }
 const TEXT = { 'Content-Type': 'text/plain' }
 
-/** Requests to a new stream, whose users are given by a header. @param {import('tidemark').Engine} engine */
-function stream(engine) {
-  const id = randomUUID()
+/** Requests to a stream, whose users are given by a header. @param {import('tidemark').Engine} engine @param {string} [id] */
+function stream(engine, id = randomUUID()) {
   let asked = 0
   const handle = durableStreams({
     engine,
@@ -205,13 +204,33 @@ eachStore('polls', (store) => {
       assert.equal((await poll(next)).text, 'two ')
     })
 
+    /** How many scripts Redis has run. */
+    const calls = async () => {
+      const { cmdstat_evalsha = '' } = await store.redis.admin.info('commandstats')
+      return Number(/calls=(\d+)/.exec(cmdstat_evalsha)?.[1])
+    }
+
+    test('G9 polls that all come back at once, as after a restart, are let in together', async () => {
+      const { id, send } = stream(open())
+      const made = await send('', { method: 'PUT', headers: TEXT })
+      const at = String(made.headers.get('stream-next-offset'))
+      const engine = open()
+      const { append, asked, poll } = stream(engine, id)
+      const before = await calls()
+      const polls = Array.from({ length: 100 }, () => poll(at))
+      await waiting(engine)
+      assert.equal(asked(), polls.length)
+      await append('more')
+      const answers = await deadline(Promise.all(polls), 20_000, 'answers')
+      assert.deepEqual(new Set(answers.map(({ text }) => text)), new Set(['more']))
+      const during = (await calls()) - before
+      // A page, a status, the subscription, the append, and what an engine does now and then.
+      assert.ok(during < 20, `${during} scripts`)
+    })
+
     test('G9 polls that are up to date ask Redis for nothing', async () => {
       const engine = open()
       const { send, append, asked, poll } = stream(engine)
-      const calls = async () => {
-        const { cmdstat_evalsha = '' } = await store.redis.admin.info('commandstats')
-        return Number(/calls=(\d+)/.exec(cmdstat_evalsha)?.[1])
-      }
       const made = await send('', { method: 'PUT', headers: TEXT })
       let at = String(made.headers.get('stream-next-offset'))
       const first = poll(at)

@@ -84,6 +84,7 @@ test('tidemark serve: what is under way at its end and cannot be done is 503, wi
   for (const { answered } of appends) {
     const [{ statusCode, headers }] = await deadline(answered, 20_000, 'an answer')
     assert.deepEqual([statusCode, headers['retry-after']], [503, '1'])
+    assert.match(String(headers['access-control-expose-headers']), /\bRetry-After\b/)
   }
   assert.equal(await ended, 0)
   assert.doesNotMatch(server.errors(), /closed/)

@@ -5,6 +5,7 @@ import type { Answer } from '../http/asked'
 const EXPOSED = [
   'ETag',
   'Location',
+  'Retry-After',
   'Stream-Next-Offset',
   'Stream-Cursor',
   'Stream-Up-To-Date',

@@ -23,16 +23,34 @@ function formatOf(contentType: string): Format {
   return contentType.trim().toLowerCase().startsWith('text/') ? 'text' : 'base64'
 }
 
-function dataOf(chunks: readonly api.Chunk[], format: Format): string {
-  if (chunks.length === 0) return ''
-  const lines = (text: string) =>
-    text
-      .split(/\r\n|\r|\n/)
-      .map((line) => `data:${line}\n`)
-      .join('')
-  const text =
-    format === 'json' ? arrayOf(chunks) : bytesOf(chunks).toString(format === 'text' ? 'utf8' : 'base64')
-  return `event: data\n${lines(text)}\n`
+/** Chunks as the texts of events. */
+class Shown {
+  readonly #format: Format
+  readonly #characters: Characters
+
+  constructor(log: Log, format: Format) {
+    this.#format = format
+    this.#characters = new Characters(log)
+  }
+
+  /** The first chunk that is not shown yet. */
+  get held(): api.Chunk | undefined {
+    return this.#characters.held
+  }
+
+  /** The event of what can be shown now that these have come; of all, when nothing follows them. Empty, if that is nothing. */
+  async event(chunks: readonly api.Chunk[], isEnd: boolean): Promise<string> {
+    const text = await this.#text(chunks, isEnd)
+    if (text === '') return ''
+    const lines = text.split(/\r\n|\r|\n/).map((line) => `data:${line}\n`)
+    return `event: data\n${lines.join('')}\n`
+  }
+
+  async #text(chunks: readonly api.Chunk[], isEnd: boolean): Promise<string> {
+    if (this.#format === 'text') return this.#characters.take(chunks, isEnd)
+    if (chunks.length === 0) return ''
+    return this.#format === 'json' ? arrayOf(chunks) : bytesOf(chunks).toString('base64')
+  }
 }
 
 function control(streamNextOffset: string, cursor: string, upToDate: boolean, closed: boolean): string {
@@ -54,7 +72,7 @@ export function eventStream(
   const format = formatOf(contentType)
   const left = new AbortController()
   const forget = whenOver(asked, farewell, ms, () => left.abort())
-  const events = follow(log, page, cursor, format, left.signal)
+  const events = follow(log, page, cursor, new Shown(log, format), left.signal)
   const encoder = new TextEncoder()
   const body = new ReadableStream<Uint8Array>(
     {
@@ -90,45 +108,47 @@ async function* follow(
   log: Log,
   first: LookedAt,
   cursor: string,
-  format: Format,
+  shown: Shown,
   over: AbortSignal,
 ): AsyncGenerator<string, undefined> {
-  const characters = new Characters(format === 'text')
   let page = first
   for (;;) {
     const { next, upToDate, closed, origins } = page
-    const chunks = closed ? characters.end(page.chunks) : characters.take(page.chunks)
-    const { held } = characters
-    const offset = offsetOf(held === undefined ? next : cursorBefore(held), origins)
-    yield dataOf(chunks, format) + control(offset, cursor, upToDate, closed)
+    const event = await shown.event(page.chunks, closed)
+    yield event + control(offsetOf(placeOf(shown, next), origins), cursor, upToDate, closed)
     if (closed || over.aborted) return undefined
     if (upToDate) break
     const later = await log.look({ from: next })
     if (later === null) return undefined
     page = later
   }
-  yield* live(log.follow({ from: page.next, signal: over }), page, { cursor, format, over, characters })
+  yield* live(log.follow({ from: page.next, signal: over }), page, { cursor, shown, over })
   return undefined
+}
+
+/** Where what is shown ends, of what ends at a cursor. */
+function placeOf({ held }: Shown, end: string): string {
+  return held === undefined ? end : cursorBefore(held)
 }
 
 interface Live {
   cursor: string
-  format: Format
+  shown: Shown
   over: AbortSignal
-  characters: Characters
 }
 
 async function* live(
   following: Subscription,
   { next, origins }: LookedAt,
-  { cursor, format, over, characters }: Live,
+  { cursor, shown, over }: Live,
 ): AsyncGenerator<string, undefined> {
   let at = next
   try {
     for (;;) {
       const { done, value } = await following.next()
       if (done) {
-        yield dataOf(characters.end(), format) + control(offsetOf(at, origins), cursor, true, true)
+        const event = await shown.event([], true)
+        yield event + control(offsetOf(at, origins), cursor, true, true)
         return undefined
       }
       const chunks = [value]
@@ -138,10 +158,8 @@ async function* live(
         chunks.push(more)
       }
       at = (chunks.at(-1) as api.Chunk).cursor
-      const shown = characters.take(chunks)
-      const last = shown.at(-1)
-      if (last === undefined) continue
-      yield dataOf(shown, format) + control(offsetOf(last.cursor, origins), cursor, true, false)
+      const event = await shown.event(chunks, false)
+      if (event !== '') yield event + control(offsetOf(placeOf(shown, at), origins), cursor, true, false)
     }
   } catch (error) {
     // Its time is over, the client has left, or the stream was deleted.

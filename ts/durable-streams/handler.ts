@@ -14,8 +14,9 @@ import { Farewell, Waiting } from './waiting'
 import { append, create, type Fork, missing } from './writing'
 
 /**
- * The operation of a request on a stream; an append that also closes is asked for as both. With {@link DurableStreamsOptions.subscriptions} also `'subscribe'`, where the id is that of the
- * subscription, and `'match'`, where it is a pattern: whether all streams that it matches, now and later, may be subscribed to.
+ * The operation of a request on a stream; an append that also closes is asked for as both. With {@link DurableStreamsOptions.subscriptions} also
+ * `'subscribe'`, where the id is that of the subscription, and `'match'`, where it is a pattern: whether all streams that it matches, now and
+ * later, may be subscribed to.
  */
 export type Action = 'create' | 'append' | 'close' | 'read' | 'delete' | 'subscribe' | 'match'
 

@@ -1,6 +1,7 @@
 // JSON bodies as messages, each kept as it was sent: a number that JavaScript cannot express is another one after it.
 
-import { checkWeight, TooLargeError } from '../http/body'
+import { checkWeight, endOfString, TooLargeError } from '../http/body'
+import { MOST_TOGETHER } from '../options/log-options'
 import { Refusal } from './answers'
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })
@@ -8,13 +9,17 @@ const utf8 = new TextDecoder('utf-8', { fatal: true })
 /** The messages of a body. An array is flattened by one level. */
 export function messagesOf(body: Uint8Array): string[] {
   const { text, value } = parsed(body)
-  return Array.isArray(value) ? elementsOf(text, value.length) : [text.trim()]
+  if (!Array.isArray(value)) return [text.trim()]
+  if (value.length > 1 && body.byteLength > MOST_TOGETHER) {
+    throw new Refusal(413, 'too_large', `an array of several messages is at most ${MOST_TOGETHER} bytes`)
+  }
+  return elementsOf(text, value.length)
 }
 
 function parsed(body: Uint8Array): { text: string; value: unknown } {
   try {
-    checkWeight(body)
     const text = utf8.decode(body)
+    checkWeight(text)
     return { text, value: JSON.parse(text) }
   } catch (error) {
     if (error instanceof TooLargeError) throw new Refusal(413, 'too_large', 'the body has too many values')
@@ -50,13 +55,4 @@ function elementsOf(array: string, count: number): string[] {
   }
   take(end)
   return elements
-}
-
-/** The quotation mark that closes the string. */
-function endOfString(json: string, start: number): number {
-  for (let end = json.indexOf('"', start + 1); ; end = json.indexOf('"', end + 1)) {
-    let slashes = 0
-    while (json[end - 1 - slashes] === '\\') slashes++
-    if (slashes % 2 === 0) return end
-  }
 }

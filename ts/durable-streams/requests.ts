@@ -159,8 +159,8 @@ export function lifetimeOf(headers: Headers): { ttlMs: number | null; expiresAt:
   return { ttlMs, expiresAt }
 }
 
-/** A day that its month does not have would be taken for one of the next month. */
+/** A day that its month does not have would be taken for one of the next month, and hour 24 for one of the next day. */
 function isTime(text: string): boolean {
-  const isForm = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/.test(text)
+  const isForm = /^\d{4}-\d\d-\d\dT([01]\d|2[0-3]):\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/.test(text)
   return isForm && new Date(text.slice(0, 10)).getUTCDate() === Number(text.slice(8, 10))
 }

@@ -65,6 +65,7 @@ export class Waiting {
   readonly #farewell: Farewell
   readonly #rooms = new Map<string, Room>()
   readonly #looks = new Map<string, Promise<LookedAt | null>>()
+  readonly #statuses = new Map<string, Promise<api.StreamStatus | null>>()
 
   constructor(farewell: Farewell) {
     this.#farewell = farewell
@@ -84,7 +85,7 @@ export class Waiting {
     const key = keyOf(log, page.next)
     let { owner } = log
     if (!this.#rooms.has(key)) {
-      const there = await log.status()
+      const there = await this.#status(log, key)
       if (there?.generation === generationOf(page.next)) {
         owner = there.owner
         // Nothing has been written there: those who come with an offset of this server do not wait with such a one.
@@ -96,6 +97,16 @@ export class Waiting {
     this.#rooms.set(key, room)
     room.refresh()
     return room
+  }
+
+  /** The stream's status, which all share who come before it is there. */
+  #status(log: Log, key: string): Promise<api.StreamStatus | null> {
+    let asked = this.#statuses.get(key)
+    if (asked === undefined) {
+      asked = log.status().finally(() => this.#statuses.delete(key))
+      this.#statuses.set(key, asked)
+    }
+    return asked
   }
 
   #open(log: Log, page: LookedAt, owner: string | null, closed: () => void): Room {

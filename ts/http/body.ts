@@ -39,11 +39,11 @@ export interface Received {
  * read to its end nor parsed.
  */
 export async function jsonOf(received: Received, maxBytes: number, shape: string): Promise<object> {
-  const bytes = await bytesOf(received, maxBytes)
-  checkWeight(bytes)
+  const text = new TextDecoder().decode(await bytesOf(received, maxBytes))
+  checkWeight(text)
   let value: unknown
   try {
-    value = JSON.parse(new TextDecoder().decode(bytes))
+    value = JSON.parse(text)
   } catch (cause) {
     throw invalidArgument('body', `must be ${shape}`, { cause })
   }
@@ -170,12 +170,12 @@ function brokenOff(cause: unknown): BrokenOffError {
 }
 
 /** Refuses a text whose value would be far larger or deeper than any real request: a {@link TooLargeError}, or another error. */
-export function checkWeight(json: Uint8Array): void {
+export function checkWeight(json: string): void {
   if (json.length <= MAX_DEPTH) return
   let depth = 0
   let values = 0
   for (let at = 0; at < json.length; at++) {
-    switch (json[at]) {
+    switch (json.charCodeAt(at)) {
       case 0x22: // "
         at = endOfString(json, at)
         break
@@ -198,10 +198,10 @@ export function checkWeight(json: Uint8Array): void {
 }
 
 /** The quotation mark that closes the string, or the text's end. */
-function endOfString(json: Uint8Array, start: number): number {
-  for (let end = json.indexOf(0x22, start + 1); end >= 0; end = json.indexOf(0x22, end + 1)) {
+export function endOfString(json: string, start: number): number {
+  for (let end = json.indexOf('"', start + 1); end >= 0; end = json.indexOf('"', end + 1)) {
     let slashes = 0
-    while (json[end - 1 - slashes] === 0x5c) slashes += 1
+    while (json[end - 1 - slashes] === '\\') slashes += 1
     if (slashes % 2 === 0) return end
   }
   return json.length

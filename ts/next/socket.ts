@@ -146,7 +146,7 @@ class Connection {
     }
     let frame: ChatFrame
     try {
-      checkWeight(Buffer.from(frameText))
+      checkWeight(frameText)
       frame = parseFrame(frameText)
     } catch (error) {
       if (error instanceof TooLargeError)

@@ -11,7 +11,7 @@ import type { Config } from './options'
 
 const MOST_CHUNKS = 65_536
 /** The most bytes that several chunks of one append may have together. */
-const MOST_TOGETHER = 1 << 20
+export const MOST_TOGETHER = 1 << 20
 const PAGE_BYTES = 256 * 1024
 
 /** The media type that a log has by default: bytes. */

@@ -1,7 +1,7 @@
 // Reads and checks requests below `__ds`.
 
 import type { Asked } from '../../http/asked'
-import { TooLargeError } from '../../http/body'
+import { BrokenOffError, TooLargeError } from '../../http/body'
 import { Refusal } from '../answers'
 import { isOffset } from '../offsets'
 import { checkId } from '../requests'
@@ -73,6 +73,7 @@ export async function jsonOf(asked: Asked): Promise<Record<string, unknown>> {
     if (error instanceof TooLargeError) {
       throw new Refusal(413, 'INVALID_REQUEST', `a body is at most ${MOST_BODY} bytes`)
     }
+    if (error instanceof BrokenOffError) throw invalid('the body broke off')
     if (error instanceof SyntaxError || error instanceof TypeError) throw invalid('the body is not JSON')
     throw error
   }
