@@ -109,7 +109,7 @@ function sum(list: readonly SurveyedStream[], of: (each: SurveyedStream) => numb
   return list.reduce((total, each) => total + of(each), 0)
 }
 
-/** The current state of the streams on a page. A stream that is gone keeps its last state until the next survey. */
+/** The current state of the streams on a page, without those that are gone or another owner's by now. */
 async function renewed(
   survey: Survey,
   viewer: Viewer,
@@ -117,9 +117,9 @@ async function renewed(
 ): Promise<SurveyedStream[]> {
   if (shown.length === 0) return []
   const latest = await survey.current(shown.map(({ streamId }) => streamId))
-  return shown.map((each) => {
-    const fresh = latest.get(each.streamId)
-    return fresh && isSeen(viewer, fresh) ? fresh : each
+  return shown.flatMap(({ streamId }) => {
+    const status = latest.get(streamId)
+    return status && isSeen(viewer, status) ? [status] : []
   })
 }
 
