@@ -190,8 +190,10 @@ test('played through with the keyboard: the list, a stream that is live, its dea
   await page.getByRole('button', { name: 'As text' }).click()
 
   await page.getByRole('button', { name: '3 · show' }).click()
-  await page.getByRole('button', { name: 'Retry' }).first().click()
+  await page.getByRole('button', { name: 'Retry' }).first().focus()
+  await page.keyboard.press('Enter')
   await until(async () => (await page.getByRole('button', { name: 'Retry' }).count()) === 2)
+  await until(async () => (await focus()) === 'Retry', { message: 'the next letter has the focus' })
   await checkShape()
 
   await page.getByRole('button', { name: 'Stop …' }).focus()
