@@ -197,28 +197,52 @@ eachStore('inspector API', (store) => {
     const engine = open()
     const producer = await engine.produce('slow')
     const { raw } = asker(inspector({ engine, showData: true, authorize: everybody }))
-    let listeners = 0
+    /** How many listeners a signal has. @type {Map<AbortSignal, number>} */
+    const listeners = new Map()
+    /** How often the player has found no room for more. */
+    let stops = 0
+    let hasRoom = true
     const { addEventListener, removeEventListener } = EventTarget.prototype
+    const count = (/** @type {EventTarget} */ target, /** @type {number} */ more) => {
+      if (target instanceof AbortSignal) listeners.set(target, (listeners.get(target) ?? 0) + more)
+    }
     t.mock.method(EventTarget.prototype, 'addEventListener', function (...args) {
-      if (this instanceof AbortSignal) listeners++
+      count(this, 1)
       return addEventListener.apply(this, args)
     })
     t.mock.method(EventTarget.prototype, 'removeEventListener', function (...args) {
-      if (this instanceof AbortSignal) listeners--
+      count(this, -1)
       return removeEventListener.apply(this, args)
     })
+    const room = Object.getOwnPropertyDescriptor(
+      ReadableStreamDefaultController.prototype,
+      'desiredSize',
+    )?.get
+    t.mock.getter(ReadableStreamDefaultController.prototype, 'desiredSize', function () {
+      const size = room?.call(this)
+      hasRoom = size > 0
+      if (!hasRoom) stops++
+      return size
+    })
     // Two thousand are an event, and there is room for four.
-    for (let count = 0; count < 40_000; count++) if (!producer.write('x'.repeat(300))) await producer.ready
+    for (let index = 0; index < 40_000; index++) if (!producer.write('x'.repeat(300))) await producer.ready
     await producer.complete()
+    listeners.clear()
     const reader = (await raw('/api/play?id=slow')).body?.getReader()
-    let before = 0
-    for (let reads = 0; reads < 18; reads++) {
-      if (reads === 6) before = listeners
-      await reader?.read()
+    // The player's own: it listens to that first.
+    const [signal] = listeners.keys()
+    assert.ok(signal)
+    const before = listeners.get(signal) ?? 0
+    for (let reads = 0; reads < 14; reads++) {
       // It goes on until there is no room again.
-      await new Promise((resolve) => setTimeout(resolve, 20))
+      await until(() => !hasRoom)
+      const text = new TextDecoder().decode((await reader?.read())?.value)
+      assert.match(text, /^event: chunks\n/)
+      await new Promise((resolve) => setImmediate(resolve))
     }
-    assert.ok(listeners <= before + 2, `${listeners} listeners, of ${before}`)
+    assert.ok(stops >= 10, `stopped ${stops} times`)
+    assert.ok(before > 0)
+    assert.ok(Number(listeners.get(signal)) <= before + 2, `${listeners.get(signal)} listeners, of ${before}`)
     await reader?.cancel()
   })
 
@@ -253,15 +277,15 @@ eachStore('inspector API', (store) => {
     )
   })
 
-  test('the metrics are read each time for the page that shows them, for others now and then', async () => {
+  test('the metrics are read for those who ask for them, and for each of them', async () => {
     const { get } = asker(inspector({ engine: open(), authorize: everybody }))
     const known = async (/** @type {string} */ path) => (await get(path)).engine.inside !== null
-    assert.deepEqual(
-      [await known('/api/look'), await known('/api/look'), await known('/api/stream?id=none')],
-      [true, false, false],
-    )
-    for (const path of ['/api/engine', '/api/look?metrics=1'])
-      assert.deepEqual([await known(path), await known(path)], [true, true])
+    for (const path of ['/api/look?', '/api/stream?id=none&', '/api/groups?'])
+      assert.deepEqual(
+        [await known(path), await known(`${path}metrics=1`), await known(`${path}metrics=1`)],
+        [false, true, true],
+        path,
+      )
   })
 
   test('nobody looking asks the store nothing', async () => {

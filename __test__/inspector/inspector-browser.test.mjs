@@ -190,8 +190,10 @@ test('played through with the keyboard: the list, a stream that is live, its dea
   await page.getByRole('button', { name: 'As text' }).click()
 
   await page.getByRole('button', { name: '3 · show' }).click()
-  await page.getByRole('button', { name: 'Retry' }).first().click()
+  await page.getByRole('button', { name: 'Retry' }).first().focus()
+  await page.keyboard.press('Enter')
   await until(async () => (await page.getByRole('button', { name: 'Retry' }).count()) === 2)
+  await until(async () => (await focus()) === 'Retry', { message: 'the next letter has the focus' })
   await checkShape()
 
   await page.getByRole('button', { name: 'Stop …' }).focus()
@@ -350,6 +352,40 @@ test('what is clicked while an answer is on its way counts: that answer is not s
   release()
   await page.getByText('60 streams, page 2 of 2').waitFor()
   assert.equal(await page.locator('tbody tr').count(), 10)
+  assert.deepEqual(complaints, [])
+  await page.close()
+})
+
+test('a search, and the list after Stop or Delete, have what is there by then; other questions come seldom', async () => {
+  const { engine, url } = await start({ write: true })
+  for (let index = 0; index < 210; index++) await engine.produce(`chat ${index}`)
+  const { page, complaints } = await openTab(url)
+  /** @type {URL[]} */
+  const asked = []
+  page.on('request', (request) => void asked.push(new URL(request.url())))
+  const next = async () => {
+    const from = asked.length
+    return until(() => asked.slice(from).find(({ pathname }) => pathname.endsWith('/api/look')))
+  }
+  await page.getByText('210 streams').waitFor()
+  assert.equal((await next()).searchParams.get('fresh'), null)
+  await page.getByRole('searchbox').fill('chat 20')
+  await page.getByText('11 of 210 streams').waitFor()
+  assert.equal(asked.filter(({ searchParams }) => searchParams.has('fresh')).length, 1, 'one survey')
+  await page.getByRole('link', { name: 'chat 209' }).click()
+  await page.getByRole('button', { name: 'Delete …' }).click()
+  await page.getByRole('button', { name: 'Delete it' }).click()
+  await page.getByRole('heading', { name: 'There is no such stream' }).waitFor()
+  const list = next()
+  await page.getByRole('link', { name: '← All streams' }).click()
+  assert.equal((await list).searchParams.get('fresh'), '1')
+  await page.getByText('10 of 209 streams').waitFor()
+
+  await page.getByRole('link', { name: 'Engine' }).click()
+  await page.getByRole('heading', { name: 'Append time' }).waitFor()
+  const began = async () => (await page.waitForResponse(/api\/look/)).request().timing().startTime
+  const before = await began()
+  assert.ok((await began()) - before > 2_000, 'every three seconds with so many')
   assert.deepEqual(complaints, [])
   await page.close()
 })

@@ -5,14 +5,17 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { answerWords, task } from '../lib/worker.mjs'
 
 const { url, pages } = task()
+/** How often a page asks for the metrics too. */
+const METRICS_MS = 5_000
 const agent = new Agent({ keepAlive: true })
 /** Answers with a page of streams. */
 let looks = 0
 
-/** @returns {Promise<number>} how soon to ask again, in ms */
-function look() {
+/** @param {string} more @returns {Promise<number>} how soon to ask again, in ms */
+function look(more) {
   return new Promise((resolve, reject) => {
-    const request = get(`${url}/inspect/api/look?sort=state&order=down&page=1`, { agent }, (response) => {
+    const address = `${url}/inspect/api/look?sort=state&order=down&page=1${more}`
+    const request = get(address, { agent }, (response) => {
       let text = ''
       response.setEncoding('utf8').on('data', (piece) => {
         text += piece
@@ -29,8 +32,11 @@ function look() {
 
 /** @param {AbortSignal} signal */
 async function open(signal) {
+  let askedAt = Number.NEGATIVE_INFINITY
   while (!signal.aborted) {
-    await sleep(await look(), undefined, { signal }).catch(() => {})
+    const isDue = performance.now() - askedAt >= METRICS_MS
+    if (isDue) askedAt = performance.now()
+    await sleep(await look(isDue ? '&metrics=1' : ''), undefined, { signal }).catch(() => {})
   }
 }
 

@@ -22,7 +22,7 @@ export interface EngineNow {
   url: string
   keyPrefix: string
   state: Metrics['state']
-  /** Null, as `inside`, also where they are not shown and were read a moment ago. */
+  /** Null, as `inside`, also where the page has not asked for the metrics. */
   memory: { averageBytes: number; largestBytes: number } | null
   inside: Inside | null
 }
@@ -114,7 +114,6 @@ export interface Letter {
 /** By the names of the paths below `api/`. */
 export interface Answers {
   look: Now & { list: List }
-  engine: Now
   stream: Now & { stream: Stream | null }
   groups: Now & { groups: Group[] }
   dead: { letters: Letter[]; isCut: boolean }

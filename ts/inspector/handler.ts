@@ -111,17 +111,17 @@ class Parts {
 
   readonly #reads: Readonly<Record<string, Reading>> = {
     look: async (viewer, query) =>
-      json({ ...this.#now(viewer, query.has('metrics')), list: await this.#lists.look(viewer, query) }),
-
-    engine: async (viewer) => json(this.#now(viewer, true)),
+      json({ ...this.#now(viewer, query), list: await this.#lists.look(viewer, query) }),
 
     stream: async (viewer, query) => {
       const found = await detail(this.#engine, this.#survey, viewer, query.get('id') ?? '')
-      return json({ ...this.#now(viewer), stream: found })
+      return json({ ...this.#now(viewer, query), stream: found })
     },
 
-    groups: async (viewer) =>
-      json({ ...this.#now(viewer), groups: viewer.owner === null ? await this.#engine.groups(null) : [] }),
+    groups: async (viewer, query) => {
+      const found = viewer.owner === null ? await this.#engine.groups(null) : []
+      return json({ ...this.#now(viewer, query), groups: found })
+    },
 
     dead: async (viewer, query) => {
       const found = await letters(this.#engine, viewer, query.get('group') ?? '', query.get('id'))
@@ -152,10 +152,10 @@ class Parts {
     return done === undefined ? missing() : json(done)
   }
 
-  #now(viewer: Viewer, areMetricsShown = false): object {
+  #now(viewer: Viewer, query: URLSearchParams): object {
     this.#measure()
     const { write, showData, owner } = viewer
-    return { engine: this.#about.read(viewer, areMetricsShown), viewer: { write, showData, owner } }
+    return { engine: this.#about.read(viewer, query.has('metrics')), viewer: { write, showData, owner } }
   }
 
   #measure(): void {

@@ -11,10 +11,8 @@ const SOON_MS = 1_000
 /** and where more streams than this are active, of which it shows a part. */
 const MANY = 200
 const MANY_MS = 3_000
-/** How often the memory of the process is read, */
+/** How often the memory of the process is read. */
 const RSS_MS = 5_000
-/** and how often the metrics are for pages that only keep them, for their charts. */
-const KEPT_MS = 5_000
 const STATES = ['active', 'complete', 'stopped', 'failed', 'interrupted'] as const
 
 const KEYS: Readonly<Record<string, (each: SurveyedStream) => number | string>> = {
@@ -109,7 +107,7 @@ function sum(list: readonly SurveyedStream[], of: (each: SurveyedStream) => numb
   return list.reduce((total, each) => total + of(each), 0)
 }
 
-/** The current state of the streams on a page. A stream that is gone keeps its last state until the next survey. */
+/** The current state of the streams on a page, without those that are gone or another owner's by now. */
 async function renewed(
   survey: Survey,
   viewer: Viewer,
@@ -117,9 +115,9 @@ async function renewed(
 ): Promise<SurveyedStream[]> {
   if (shown.length === 0) return []
   const latest = await survey.current(shown.map(({ streamId }) => streamId))
-  return shown.map((each) => {
-    const fresh = latest.get(each.streamId)
-    return fresh && isSeen(viewer, fresh) ? fresh : each
+  return shown.flatMap(({ streamId }) => {
+    const status = latest.get(streamId)
+    return status && isSeen(viewer, status) ? [status] : []
   })
 }
 
@@ -151,7 +149,6 @@ function compare(one: number | string, other: number | string): number {
 export class AboutEngine {
   readonly #engine: Engine
   readonly #isOutside: boolean
-  #readAt = Number.NEGATIVE_INFINITY
 
   /** `isOutside`: the inspector has an engine of its own, whose metrics say nothing. */
   constructor(engine: Engine, isOutside: boolean) {
@@ -159,24 +156,22 @@ export class AboutEngine {
     this.#isOutside = isOutside
   }
 
-  /** `isShown`: the page shows the metrics, for which all producers are gone through; others get them now and then. */
-  read({ owner }: Viewer, isShown: boolean): object {
+  /** With the `metrics` if the page wants them in this answer: all producers are gone through for them. */
+  read({ owner }: Viewer, metrics: boolean): object {
     const { url, keyPrefix, state } = this.#engine.toJSON()
     const about = { at: Date.now(), url, keyPrefix, state }
-    const isDue = isShown || now() - this.#readAt > KEPT_MS
     // The metrics count the work for all owners.
-    if (owner !== null || !isDue) return { ...about, memory: null, inside: null }
-    this.#readAt = now()
-    const { memory, ...metrics } = this.#engine.metrics()
+    if (owner !== null || !metrics) return { ...about, memory: null, inside: null }
+    const { memory, ...counters } = this.#engine.metrics()
     const sample = memory && { averageBytes: memory.averageBytes, largestBytes: memory.largestBytes }
-    return { ...about, memory: sample, inside: this.#isOutside ? null : counted(metrics) }
+    return { ...about, memory: sample, inside: this.#isOutside ? null : counted(counters) }
   }
 }
 
 let rss = { bytes: 0, at: Number.NEGATIVE_INFINITY }
 
-function counted(metrics: Omit<Metrics, 'memory'>): object {
-  const { stopRequestSeconds, stopSeconds, ...rest } = metrics
+function counted(counters: Omit<Metrics, 'memory'>): object {
+  const { stopRequestSeconds, stopSeconds, ...rest } = counters
   if (now() - rss.at > RSS_MS) rss = { bytes: process.memoryUsage.rss(), at: now() }
   return { ...rest, rss: rss.bytes, pid: process.pid, uptime: process.uptime() }
 }

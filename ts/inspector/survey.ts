@@ -13,6 +13,10 @@ const OWN_SHARE = 1 / 200
 const FEW = 50
 /** The shortest time between two surveys. */
 const LEAST_MS = 1_000
+/** The longest, whatever a survey costs: what is not listed by then cannot be found. */
+const MOST_MS = 30_000
+/** What was looked at longer ago, while no page asked, says nothing about now. */
+const OLD_MS = 60_000
 /** The most streams in a survey. */
 const MOST_STREAMS = 20_000
 /** The shortest time over which a rate is measured. */
@@ -46,7 +50,7 @@ function cpuMs(): number {
 
 /**
  * The status of all streams, shared by all pages. It is renewed when a page asks and enough time has passed: without a page it costs
- * nothing, and with pages a two-hundredth of what the process does.
+ * nothing, and with pages a two-hundredth of what the process does, or a survey each half minute.
  */
 export class Survey {
   readonly history = new History()
@@ -56,6 +60,8 @@ export class Survey {
   /** Another array after each survey. */
   #list: readonly SurveyedStream[] = []
   #running: Promise<void> | undefined
+  /** What the running survey has found. */
+  #found: Map<string, Seen> | undefined
   #endedAt = Number.NEGATIVE_INFINITY
   /** The CPU time of the process until then. */
   #usedMs = 0
@@ -76,12 +82,16 @@ export class Survey {
     return { ageMs: Math.max(0, now() - this.#endedAt), everyMs: this.#pauseMs }
   }
 
-  /** All streams. Waits for a survey if it is the first, quick, or to be `fresh`; otherwise returns the last one while another runs. */
+  /**
+   * All streams. Waits for a survey if it is the first in a while, quick, or to be `fresh`, which one that already runs is not; otherwise
+   * returns the last one while another runs.
+   */
   async all(fresh = false): Promise<readonly SurveyedStream[]> {
-    const isFirst = this.#endedAt === Number.NEGATIVE_INFINITY
+    const isFirst = this.#isOld
+    if (fresh) await this.#running?.catch(() => {})
     if (fresh || isFirst || now() - this.#endedAt > this.#pauseMs) {
       this.#running ??= this.#look().finally(() => {
-        this.#running = undefined
+        this.#running = this.#found = undefined
       })
       // If it fails, the next caller that waits gets the error.
       if (fresh || isFirst || this.#isQuick) await this.#running
@@ -114,8 +124,9 @@ export class Survey {
   }
 
   async #look(): Promise<void> {
-    const [begin, used] = [now(), cpuMs()]
+    const [begin, used, isFirst] = [now(), cpuMs(), this.#isOld]
     const seen = new Map<string, Seen>()
+    this.#found = seen
     const damaged = new Set<string>()
     this.isCut = false
     for await (const page of this.#engine.glances((streamId) => damaged.add(streamId))) {
@@ -136,11 +147,11 @@ export class Survey {
     // The survey costs no more than the time it took, nor than the CPU time of the whole process.
     const cost = Math.min(now() - begin, cpuMs() - used)
     // Rates need a second survey: it comes soon, whatever the first one cost.
-    const isSoon = this.#endedAt === Number.NEGATIVE_INFINITY || seen.size <= FEW
+    const isSoon = isFirst || seen.size <= FEW
     const busy = (cpuMs() - this.#usedMs) / (now() - this.#endedAt)
     const share = Math.max(this.#leastShare, SHARE * busy)
     this.#isQuick = now() - begin < QUICK_MS
-    this.#pauseMs = isSoon ? LEAST_MS : Math.max(LEAST_MS, Math.round(cost / share))
+    this.#pauseMs = isSoon ? LEAST_MS : Math.min(MOST_MS, Math.max(LEAST_MS, Math.round(cost / share)))
     this.#usedMs = cpuMs()
     this.#endedAt = now()
   }
@@ -158,7 +169,7 @@ export class Survey {
     }
     const ms = at - known.sinceAt
     if (ms >= LEAST_RATE_MS) {
-      if (state === 'active') rate = ((lastSeq - known.sinceSeq) * 1_000) / ms
+      if (state === 'active') rate = ms > OLD_MS ? null : ((lastSeq - known.sinceSeq) * 1_000) / ms
       known.sinceAt = at
       known.sinceSeq = lastSeq
     }
@@ -167,7 +178,12 @@ export class Survey {
     return Object.assign(known.status, found, { rate, lag })
   }
 
+  get #isOld(): boolean {
+    return now() - this.#endedAt > OLD_MS
+  }
+
   #lose(streamId: string): void {
+    this.#found?.delete(streamId)
     const before = this.#seen.get(streamId)
     if (before === undefined) return
     this.#seen.delete(streamId)

@@ -87,6 +87,9 @@ export class EngineView {
     return get('look', { metrics: 1 })
   }
 
+  /** How soon the next one is asked for. @param {import('../answers').Answers['look']} answer */
+  pause = ({ list }) => list.nextMs
+
   /** @param {import('../answers').Now} answer */
   show({ engine, viewer }) {
     const { inside, at } = engine

@@ -3,6 +3,7 @@
 import { get } from './api.mjs'
 import { el } from './dom.mjs'
 import { GroupList } from './group-list.mjs'
+import { metricsNowAndThen } from './history.mjs'
 
 export class FinishedView {
   name = 'finished'
@@ -30,7 +31,7 @@ export class FinishedView {
   }
 
   ask() {
-    return get('groups')
+    return get('groups', { metrics: metricsNowAndThen() })
   }
 
   /** @param {import('../answers').Answers['groups']} answer */

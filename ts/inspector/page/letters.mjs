@@ -2,13 +2,15 @@
 
 import { get, post } from './api.mjs'
 import { tell } from './dialog.mjs'
-import { el, say } from './dom.mjs'
+import { arrange, el, mark, say } from './dom.mjs'
 import { number, visible } from './format.mjs'
 
 export class Letters {
   #group
   #streamId
-  #list = el('ul', { class: 'letters' })
+  #list = el('ul', { class: 'letters', tabIndex: -1 })
+  /** By key: those that stay are not made anew, and keep the focus. @type {Map<string, HTMLElement>} */
+  #items = new Map()
   element = el('div', null, this.#list)
 
   /** @param {string} group @param {string | undefined} streamId */
@@ -20,10 +22,13 @@ export class Letters {
   /** @param {boolean} mayWrite */
   async show(mayWrite) {
     const { letters, isCut } = await get('dead', { group: this.#group, id: this.#streamId })
-    const items = letters.map((letter) => this.#item(letter, mayWrite))
+    this.#items = new Map(
+      letters.map((letter) => [letter.key, this.#items.get(letter.key) ?? this.#item(letter, mayWrite)]),
+    )
+    const items = [...this.#items.values()]
     if (isCut) items.push(el('li', { text: `The first ${letters.length} are shown.` }))
     if (items.length === 0) items.push(el('li', { text: 'No dead letters any more.' }))
-    this.#list.replaceChildren(...items)
+    arrange(this.#list, items)
   }
 
   /** @param {import('../answers').Letter} letter @param {boolean} mayWrite */
@@ -43,10 +48,18 @@ export class Letters {
       ),
     )
     if (!mayWrite) return item
+    // Not `inert` or `disabled`, which take the focus away.
+    let isBusy = false
+    const busy = (/** @type {boolean} */ value) => {
+      isBusy = value
+      for (const button of item.querySelectorAll('button'))
+        mark(button, 'aria-disabled', value ? 'true' : undefined)
+    }
     /** @param {'retry' | 'drop'} action @param {string} said */
     const act = async (action, said) => {
       // Once is enough.
-      item.inert = true
+      if (isBusy) return
+      busy(true)
       try {
         await post(action, {
           group: this.#group,
@@ -57,9 +70,10 @@ export class Letters {
       } catch (error) {
         tell('That did not work', /** @type {Error} */ (error).message)
       }
-      await this.show(mayWrite).catch(() => {
-        item.inert = false
-      })
+      const hadFocus = item.contains(document.activeElement)
+      await this.show(mayWrite).catch(() => {})
+      busy(false)
+      if (hadFocus && !item.isConnected) (this.#list.querySelector('button') ?? this.#list).focus()
     }
     item.append(
       el(

@@ -6,7 +6,9 @@ import { el, mark, say, scroller, write } from './dom.mjs'
 import { empty } from './empty.mjs'
 import { ago, bytes, clock, moodOf, number, rate, since, span, visible } from './format.mjs'
 import { GroupList } from './group-list.mjs'
+import { metricsNowAndThen } from './history.mjs'
 import { Player } from './player.mjs'
+import { surveyNext } from './streams-view.mjs'
 import { Timeline } from './timeline.mjs'
 
 const UNKNOWN =
@@ -86,7 +88,7 @@ export class StreamView {
   }
 
   ask() {
-    return get('stream', { id: this.#id })
+    return get('stream', { id: this.#id, metrics: metricsNowAndThen() })
   }
 
   /** @param {import('../answers').Answers['stream']} answer */
@@ -157,6 +159,7 @@ export class StreamView {
   async #do(name, body, said) {
     try {
       await post(name, body)
+      surveyNext()
       say(said)
     } catch (error) {
       tell('That did not work', /** @type {Error} */ (error).message)

@@ -6,7 +6,7 @@ import { ask, tell } from './dialog.mjs'
 import { el, mark, say, write } from './dom.mjs'
 import { empty } from './empty.mjs'
 import { bytes, number, rate, span } from './format.mjs'
-import { series } from './history.mjs'
+import { metricsNowAndThen, series } from './history.mjs'
 import { ORDERS, StreamTable } from './stream-table.mjs'
 
 /** @typedef {import('../answers').List} List */
@@ -27,11 +27,18 @@ const countOf = ({ states }, state) => /** @type {Record<string, number | undefi
 /** The list's query, kept while other views are shown. */
 const wanted = { q: '', state: '', sort: 'state', order: 'down', page: 1 }
 
+/** Whether the next list is to have all that is there by then. */
+let isFresh = false
+
+/** Makes the next list a fresh one. */
+export function surveyNext() {
+  isFresh = true
+}
+
 export class StreamsView {
   name = 'streams'
   title = 'Streams'
   #renew
-  #isFresh = false
   #typing = 0
   /** @type {Map<Tile, { value: HTMLElement, spark: Sparkline }>} */
   #tiles = new Map()
@@ -106,9 +113,9 @@ export class StreamsView {
   }
 
   ask() {
-    const fresh = this.#isFresh ? 1 : undefined
-    this.#isFresh = false
-    return get('look', { ...wanted, fresh })
+    const fresh = isFresh ? 1 : undefined
+    isFresh = false
+    return get('look', { ...wanted, fresh, metrics: metricsNowAndThen() })
   }
 
   /** How soon the next one is asked for. @param {import('../answers').Answers['look']} answer */
@@ -217,7 +224,11 @@ export class StreamsView {
   /** @param {string} text */
   #search(text) {
     clearTimeout(this.#typing)
-    this.#typing = setTimeout(() => this.#change({ q: text.trim() }), TYPING_MS)
+    this.#typing = setTimeout(() => {
+      // What began since the last survey is to be found too.
+      if (text.trim() !== '') surveyNext()
+      this.#change({ q: text.trim() })
+    }, TYPING_MS)
   }
 
   /** @param {string} key */
@@ -240,7 +251,7 @@ export class StreamsView {
   }
 
   #refresh() {
-    this.#isFresh = true
+    surveyNext()
     this.#renew()
   }
 
