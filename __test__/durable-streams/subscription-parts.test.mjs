@@ -5,6 +5,7 @@ import { test } from 'node:test'
 import { isPublic, refusedUrl } from '../../dist/durable-streams/subscriptions/addresses.js'
 import { matcher } from '../../dist/durable-streams/subscriptions/glob.js'
 import { generationOfToken, secret, tokenOf } from '../../dist/durable-streams/subscriptions/keys.js'
+import { Looks } from '../../dist/durable-streams/subscriptions/looks.js'
 import { isSame, read, written } from '../../dist/durable-streams/subscriptions/record.js'
 import * as state from '../../dist/durable-streams/subscriptions/state.js'
 import { checked } from '../../dist/durable-streams/subscriptions/webhook.js'
@@ -344,4 +345,45 @@ test('a subscription is confirmed with the same configuration, in whatever order
     assert.ok(!isSame(config, { ...config, ...other }))
   }
   assert.throws(() => read('{"version":2,"links":[]}'), /form 2/)
+})
+
+test('G9 a subscription is looked at once at a time, and what is asked for meanwhile is one more look', async () => {
+  /** @type {{ id: string, paths: string[] }[]} */
+  const begun = []
+  /** @type {Map<string, () => void>} */
+  const open = new Map()
+  const over = new AbortController()
+  const looks = new Looks((id, paths) => {
+    assert.ok(!open.has(id), `${id} is being looked at`)
+    begun.push({ id, paths: [...paths] })
+    return new Promise((resolve) => open.set(id, () => resolve(undefined)))
+  }, over.signal)
+  const end = async () => {
+    for (const [id, end] of [...open]) {
+      open.delete(id)
+      end()
+    }
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  const ids = Array.from({ length: 100 }, (_, number) => `${number}`)
+  for (let round = 0; round < 50; round++) for (const id of ids) looks.ask(id, [`${round % 3}`])
+  const most = open.size
+  assert.ok(most > 1 && most < ids.length, `${most} at a time`)
+  while (open.size > 0) {
+    assert.ok(open.size <= most)
+    await end()
+  }
+  const firsts = begun.slice(0, most)
+  assert.ok(firsts.every(({ paths }) => paths.join() === '0'))
+  assert.equal(begun.length, ids.length + most)
+  const rest = begun.slice(most)
+  assert.deepEqual(new Set(rest.map(({ id }) => id)), new Set(ids))
+  assert.ok(rest.every(({ paths }) => paths.sort().join() === '0,1,2'))
+
+  for (const id of ids) looks.ask(id, ['a'])
+  const before = begun.length
+  over.abort()
+  looks.ask('x', ['a'])
+  await end()
+  assert.equal(begun.length, before, 'nothing is begun once it is over')
 })

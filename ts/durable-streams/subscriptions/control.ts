@@ -142,14 +142,15 @@ export class Control {
         throw invalid(`its wakes are acknowledged at ${action === 'callback' ? 'ack' : 'callback'}`)
       }
       const named = new Set(word.acks.map(({ stream }) => stream))
-      const own = held.links.filter(({ path }) => named.has(path))
+      // Whoever is done is told whether there is more in any of them.
+      const looked = held.links.filter(({ path }) => word.isDone || named.has(path))
       const ends = await tailsOf(
         this.#options.engine,
-        own.map(({ path }) => path),
+        looked.map(({ path }) => path),
       )
       const acked = acknowledge(held, word, ends, now)
       if (typeof acked === 'string') throw refused(acked)
-      const next = word.isDone ? awake(acked, await this.#keeper.tails(acked), now, newWakeId()) : acked
+      const next = word.isDone ? awake(acked, ends, now, newWakeId()) : acked
       return { next, answer: json(200, { ok: true, next_wake: word.isDone && next.wake !== null }) }
     })
   }

@@ -17,6 +17,8 @@ const MOST_OTHERS = 10_000
 interface Known {
   id: string
   instance: string
+  /** The version that it was read in; undefined: it is known from a change that was made here. */
+  version: number | undefined
   /** Streams of other owners that its pattern matches, as far as they were met lately. */
   others: Set<string>
   /** What its pattern matches, if it has one. */
@@ -55,6 +57,14 @@ export class Growth {
     return [...this.#known.values()].some(({ isGlob }) => isGlob !== undefined)
   }
 
+  get ids(): string[] {
+    return [...this.#known.keys()]
+  }
+
+  versionOf(id: string): number | undefined {
+    return this.#known.get(id)?.version
+  }
+
   /** A stream has grown. */
   grew(path: string): void {
     for (const known of this.#concern(path)) this.#note(known, path)
@@ -91,9 +101,10 @@ export class Growth {
     return found
   }
 
-  learn(id: string, subscription: Subscription): void {
+  learn(id: string, subscription: Subscription, version?: number): void {
     const { instance, config, links } = subscription
     let known = this.#known.get(id)
+    if (known !== undefined) known.version = version
     const before: ReadonlySet<string> = known?.paths ?? new Set()
     const isSame = known?.instance === instance
     if (isSame && links.length === before.size && links.every(({ path }) => before.has(path))) return
@@ -103,7 +114,7 @@ export class Growth {
     else {
       this.forget(id)
       const blank = { id, grown: new Set<string>(), others: new Set<string>(), from: 0, timer: undefined }
-      known = { ...blank, instance, paths, isGlob: globOf(config) }
+      known = { ...blank, instance, version, paths, isGlob: globOf(config) }
       this.#known.set(id, known)
     }
     const since = now() - RECENT_MS
@@ -116,11 +127,6 @@ export class Growth {
     clearTimeout(this.#known.get(id)?.timer)
     this.#known.delete(id)
     this.#concerned.clear()
-  }
-
-  /** Forgets all but these. */
-  keep(ids: ReadonlySet<string>): void {
-    for (const id of this.#known.keys()) if (!ids.has(id)) this.forget(id)
   }
 
   #note(known: Known, path: string): void {

@@ -9,6 +9,7 @@ import { clearTimeout, now, setTimeout } from '../../util/timers'
 import { FIRST } from '../offsets'
 import { Growth, globOf } from './growth'
 import { newWakeId, type SigningKeys, tokenOf } from './keys'
+import { Looks } from './looks'
 import { idOf, keyOf, read } from './record'
 import { beginRounds, goRound, ROUND } from './round'
 import { LOOK_MS, Shelf } from './shelf'
@@ -37,8 +38,6 @@ import { deliver, type Told } from './webhook'
 const POLL_MS = 1000
 /** How much that is due is done at the same time: a webhook may take its time. */
 const AT_ONCE = 32
-/** How much is done at the same time, looks at what has grown included: one append may concern all subscriptions. */
-const MOST_AT_ONCE = 2 * AT_ONCE
 /** The most streams of a subscription that are looked at in its turn; the others come in their own. */
 const WINDOW = 256
 /** The most reminders of one request. */
@@ -57,12 +56,13 @@ export interface KeeperOptions {
 export class Keeper {
   readonly shelf: Shelf
   readonly #options: KeeperOptions
-  readonly #growth = new Growth((id, paths) => this.#do(() => this.look(id, paths)))
+  readonly #looks: Looks
+  readonly #growth: Growth
   #news = -1
-  /** Those of all reminders, when they were read last. */
-  #versions: ReadonlyMap<string, number> = new Map()
+  /** When the list of all was read last. */
+  #learned = Number.NEGATIVE_INFINITY
+  /** How much that was due is being done. */
   #underWay = 0
-  readonly #waiting: (() => Promise<void>)[] = []
   /** When something is due of which the loop has not heard yet. */
   #soon = Number.POSITIVE_INFINITY
   #hurry: (at: number) => void = () => {}
@@ -71,6 +71,8 @@ export class Keeper {
 
   constructor(options: KeeperOptions) {
     this.#options = options
+    this.#looks = new Looks((id, paths) => this.#tried(this.#look(id, paths)), options.over)
+    this.#growth = new Growth((id, paths) => this.#looks.ask(id, paths))
     this.shelf = new Shelf(options.engine.reminders, (id, after, before, inMs) => {
       if (after === null) this.#growth.forget(id)
       else this.#growth.learn(id, after)
@@ -80,7 +82,7 @@ export class Keeper {
         this.#hurry(at)
       }
       // What has grown while somebody worked was left to them.
-      if (after?.wake === null && before?.wake !== null) this.#do(() => this.look(id))
+      if (after?.wake === null && before?.wake !== null) this.#looks.ask(id, pathsOf(after))
     })
     const stop = options.engine.onGrowth((path) => this.#growth.grew(path))
     options.over.addEventListener('abort', stop)
@@ -88,11 +90,11 @@ export class Keeper {
   }
 
   /** Looks at some streams of a subscription, or at all: those that its pattern matches are added, and work wakes it. */
-  async look(id: string, paths?: ReadonlySet<string>): Promise<void> {
+  async #look(id: string, paths?: ReadonlySet<string>): Promise<void> {
     await this.shelf.change(id, async (subscription, now) => {
       if (subscription === null) return { answer: undefined }
       const isGlob = globOf(subscription.config)
-      const own = new Set(subscription.links.map(({ path }) => path))
+      const own = new Set(pathsOf(subscription))
       const concerned = [...(paths ?? own)].filter((path) => own.has(path) || isGlob?.(path))
       const tails = await tailsOf(this.#options.engine, [...concerned, ...list(toldTo(subscription))])
       const linked = concerned.reduce(
@@ -121,8 +123,16 @@ export class Keeper {
         const room = AT_ONCE - this.#underWay
         if (room > 0) {
           const due = await engine.reminders.due(room, LOOK_MS)
-          if (due.news !== this.#news) await this.#learn(due.news, due.now)
-          for (const reminder of due.reminders) this.#do(() => this.#take(reminder, due.now))
+          try {
+            const isOld = now() - this.#learned >= LOOK_MS
+            if (isOld || due.news !== this.#news) {
+              await this.#learn(due.news, due.now)
+              this.#learned = now()
+            }
+          } finally {
+            // Nobody else gets them for a while.
+            for (const reminder of due.reminders) this.#do(reminder, due.now)
+          }
           if (due.next !== null) rest = Math.min(Math.max(due.next - due.now, 10), POLL_MS)
           this.#said = ''
         }
@@ -159,20 +169,15 @@ export class Keeper {
     })
   }
 
-  #do(work: () => Promise<void>): void {
-    if (this.#underWay >= MOST_AT_ONCE) {
-      this.#waiting.push(work)
-      return
-    }
+  #do(reminder: Reminder, now: number): void {
     this.#underWay += 1
-    const done = () => {
+    void this.#tried(this.#take(reminder, now)).finally(() => {
       this.#underWay -= 1
-      const next = this.#waiting.shift()
-      if (next !== undefined) this.#do(next)
-    }
-    work()
-      .catch((error) => this.#report(error))
-      .finally(done)
+    })
+  }
+
+  #tried(work: Promise<void>): Promise<void> {
+    return work.catch((error) => this.#report(error))
   }
 
   /** What is not done is due again after a while: an error is only reported. */
@@ -185,24 +190,31 @@ export class Keeper {
     onError?.(error)
   }
 
-  /** Others have made or removed subscriptions, or added streams to them. */
+  /** Others may have made or removed subscriptions, or added streams to them; or Redis has lost the list. */
   async #learn(news: number, now: number): Promise<void> {
     const { reminders } = this.#options.engine
-    const versions = new Map(await reminders.all())
-    const ids = [...versions.keys()].flatMap((key) => idOf(key) ?? [])
-    this.#growth.keep(new Set(ids))
-    // The others are as they were read before: all of them together can be very long.
-    const changed = ids.filter((id) => versions.get(keyOf(id)) !== this.#versions.get(keyOf(id)))
-    for (let at = 0; at < changed.length; at += RECALLED) {
-      const recalled = await reminders.recall(changed.slice(at, at + RECALLED).map(keyOf))
-      for (const [index, found] of recalled.reminders.entries()) {
-        const subscription = found && this.#read(found.value)
-        if (subscription) this.#growth.learn(changed[at + index] as string, subscription)
-      }
+    const listed = new Map(await reminders.all())
+    // The others are as they were read before: all of them together can be very long. Wakes and cursors are no news.
+    const changed = [...(news === this.#news ? [] : listed)].flatMap(([key, version]) => {
+      const id = idOf(key)
+      return id === undefined || this.#growth.versionOf(id) === version ? [] : [id]
+    })
+    // Redis may have evicted the list and not the subscriptions: those that are recalled are listed again.
+    const missing = this.#growth.ids.filter((id) => !listed.has(keyOf(id)))
+    const ids = [...missing, ...changed]
+    for (let at = 0; at < ids.length; at += RECALLED) {
+      const some = ids.slice(at, at + RECALLED)
+      const recalled = await reminders.recall(some.map(keyOf))
+      for (const [index, id] of some.entries()) this.#remember(id, recalled.reminders[index] ?? null)
     }
-    if (this.#growth.hasPatterns && !versions.has(ROUND)) await this.seek(now)
-    this.#versions = versions
+    if (this.#growth.hasPatterns && !listed.has(ROUND)) await this.seek(now)
     this.#news = news
+  }
+
+  #remember(id: string, found: Reminder | null): void {
+    const subscription = found && this.#read(found.value)
+    if (found === null) this.#growth.forget(id)
+    else if (subscription) this.#growth.learn(id, subscription, found.version)
   }
 
   #read(value: string): Subscription | undefined {
@@ -225,7 +237,7 @@ export class Keeper {
     if (subscription.wake?.next != null) return this.#tell(id)
     // One whose lease has ended is looked at as a whole.
     const isIdle = subscription.wake === null || subscription.wake.until === null
-    return this.look(id, isIdle ? windowOf(subscription, now) : undefined)
+    return this.#look(id, isIdle ? windowOf(subscription, now) : undefined)
   }
 
   async #tell(id: string): Promise<void> {
@@ -255,10 +267,7 @@ export class Keeper {
 
   /** Where all of its streams end. */
   tails(subscription: Subscription): Promise<Tails> {
-    return tailsOf(
-      this.#options.engine,
-      subscription.links.map(({ path }) => path),
-    )
+    return tailsOf(this.#options.engine, pathsOf(subscription))
   }
 
   /** Sends the webhook. */
@@ -294,6 +303,10 @@ export class Keeper {
     const isOk = outcome === 'written' || outcome === 'duplicate'
     return { isOk, isDone: false, log: head?.generation }
   }
+}
+
+function pathsOf({ links }: Subscription): string[] {
+  return links.map(({ path }) => path)
 }
 
 /** Adds a stream that the pattern matches, and takes away one that is gone. */

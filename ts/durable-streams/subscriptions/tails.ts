@@ -3,7 +3,7 @@ import { cursorAt } from '../../util/cursor'
 import { offsetOf } from '../offsets'
 import type { Tail, Tails } from './state'
 
-/** The most streams of one request. */
+/** The most streams of one request: as `MOST_LOOKS` in `src/store/contract.rs`. */
 const AT_ONCE = 256
 
 /** Where streams end. */
