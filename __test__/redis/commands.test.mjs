@@ -195,7 +195,8 @@ describe('commands [redis]', () => {
     })
     // What a process does for all of its streams every few seconds may come in between.
     const own = scripts.filter((commands) => !/^(HMGET|HSET \S+:node:)/.test(commands))
-    assert.equal(own.length, chunks.length + 3, own.join('\n'))
+    // The reader's is two if its server did not listen yet when its page was asked for (ADR 61).
+    assert.ok([3, 4].includes(own.length - chunks.length), own.join('\n'))
     // Nor is anything sent besides, but for the reader's channel.
     const others = new Set(sent.filter((name) => !isScript(name)))
     for (const name of ['PING', 'SUBSCRIBE', 'UNSUBSCRIBE']) others.delete(name)
