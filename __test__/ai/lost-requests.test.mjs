@@ -307,6 +307,36 @@ eachStore('lost requests', (store) => {
     assert.deepEqual(await chunksOf(stream), own)
     assert.match(String(urls[1]), /after=a1/)
   })
+
+  test('G6 a continuation that is stopped before it begins, and whose request got no response, repeats nothing', async () => {
+    const id = randomUUID()
+    const reach = fetchOf(
+      routesOf(async function* (/** @type {any} */ { signal }) {
+        await new Promise((resolve) => signal.addEventListener('abort', resolve))
+      }),
+    )
+    const transport = new TidemarkChatTransport({
+      fetch: async (url, init) => {
+        const response = await reach(url, init)
+        if (init?.method === 'POST') throw NO_NETWORK
+        return response
+      },
+    })
+    const parts = [{ type: 'text', text: 'Before.', state: 'done' }]
+    const stream = await transport.sendMessages({
+      chatId: id,
+      messages: [userMessage('one'), { id: 'a1', role: 'assistant', parts }],
+      trigger: 'submit-message',
+    })
+    const seen = /** @type {any[]} */ ([])
+    const end = stream.pipeTo(new WritableStream({ write: (chunk) => void seen.push(chunk) }))
+    assert.equal(await transport.stop(id), 'stopping')
+    await assert.rejects(end, { name: 'AbortError' })
+    assert.deepEqual(
+      seen.filter(({ type }) => type !== 'abort'),
+      [],
+    )
+  })
 })
 
 const REQUEST = { chatId: 'c', messages: [userMessage('one')], trigger: 'submit-message' }

@@ -47,7 +47,8 @@ export function messageStream(
           if (done) break
           if (take(controller, value)) return
         }
-        if (starts) {
+        // Of an answer that was stopped before it began, there is only what the page has.
+        if (starts && !isStopped) {
           starts = 0
           for (const chunk of held) controller.enqueue(chunk)
           return
