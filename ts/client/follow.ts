@@ -2,10 +2,10 @@ import { clearTimeout, MAX_PAUSE_MS, setTimeout } from '../util/browser-timers.j
 import { generationOf, seqOf } from '../util/cursor.js'
 import { type Event, EventParser } from '../util/sse-parser.js'
 import { type AckOptions, Acks } from './acks.js'
-import { type Send, sending } from './requests.js'
+import { type HeadersLike, type Send, sending } from './requests.js'
 import { FollowError, isEventStream, isPassing, refusal, retryAfter, sure, UI_MESSAGES } from './responses.js'
 
-export { type AckOptions, FollowError }
+export { type AckOptions, FollowError, type HeadersLike }
 
 export interface FollowOptions {
   /** `'start'` (default), `'now'`, or the cursor of the last chunk seen. */
@@ -29,8 +29,6 @@ export interface FollowOptions {
   /** Acknowledges to the server the chunks that the loop has moved past, for a consumer's cursor. */
   ack?: AckOptions | undefined
 }
-
-export type HeadersLike = ConstructorParameters<typeof Headers>[0]
 
 export interface FollowedChunk {
   /** 1, 2, 3 … unique and monotonic per stream. */

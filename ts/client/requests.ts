@@ -1,6 +1,14 @@
 import { uncached } from '../util/uncached.js'
-import type { FollowOptions } from './follow.js'
 import { sure } from './responses.js'
+
+export type HeadersLike = ConstructorParameters<typeof Headers>[0]
+
+/** What the options of a loop add to its requests. */
+interface Additions {
+  headers?: HeadersLike | (() => HeadersLike | Promise<HeadersLike>) | undefined
+  credentials?: 'omit' | 'same-origin' | 'include' | undefined
+  fetch?: typeof fetch | undefined
+}
 
 /** As `fetch`. */
 export type Send = (
@@ -9,11 +17,7 @@ export type Send = (
 ) => Promise<Response>
 
 /** Sends a loop's requests, with what its options add to each. */
-export function sending({
-  headers: given,
-  credentials,
-  fetch: own,
-}: Pick<FollowOptions, 'headers' | 'credentials' | 'fetch'>): Send {
+export function sending({ headers: given, credentials, fetch: own }: Additions): Send {
   return async (url, init) => {
     // `fetch` would report a malformed URL, or one with a password, as a network error each time.
     if (own === undefined) sure(() => new Request(url), 'url: cannot be requested')
