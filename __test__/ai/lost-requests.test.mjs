@@ -14,8 +14,13 @@ import { until } from '../support/wait.mjs'
 
 const owner = 'ann'
 const NO_NETWORK = new TypeError('network error')
-/** How much a store's clock may differ from a server's, for the routes. */
-const SKEW_MS = 2_000
+
+/** @param {any} stream */
+async function chunksOf(stream) {
+  const chunks = []
+  for await (const chunk of stream) chunks.push(chunk)
+  return chunks
+}
 
 eachStore('lost requests', (store) => {
   const open = useEngines(store)
@@ -98,10 +103,8 @@ eachStore('lost requests', (store) => {
         )
         const transport = new TidemarkChatTransport({ fetch })
         const chat = openChat(sdk, { id: randomUUID(), transport })
-        const begun = Date.now()
         await chat.sendMessage(userMessage('hello'))
         assert.equal(textOf(chat.messages[1]), TEXT)
-        await until(() => Date.now() - begun > SKEW_MS + 1_000)
         isAway = true
         await chat.regenerate()
         assert.deepEqual([chat.status, chat.error], ['error', NO_NETWORK])
@@ -186,6 +189,187 @@ eachStore('lost requests', (store) => {
     assert.equal(await second, 'finished')
     assert.equal(signals[1]?.aborted, false)
   })
+
+  test('G6 a Stop that has arrived, and whose response is lost, stops nothing that comes later', async () => {
+    for (const who of ['this tab, which waits', 'another tab']) {
+      const id = randomUUID()
+      const { opened, open: goOn } = gate()
+      const { generate, signals } = answering({ pauseMs: 0, hold: () => opened })
+      const routes = routesOf(generate)
+      const reach = fetchOf(routes)
+      const stops = /** @type {any[]} */ ([])
+      let isBusy = false
+      let later = () => {}
+      const transport = new TidemarkChatTransport({
+        whileBusy: 'queue',
+        fetch: async (/** @type {any} */ url, init) => {
+          const response = await reach(url, init)
+          isBusy ||= response.status === 409
+          if (init?.method !== 'DELETE') return response
+          stops.push({ url, ...init })
+          if (stops.length > 1) return response
+          later()
+          await until(() => signals.length === 2)
+          throw NO_NETWORK
+        },
+      })
+      const asked = (/** @type {string} */ what) => ({
+        chatId: id,
+        messages: [userMessage(what)],
+        trigger: 'submit-message',
+      })
+      const elsewhere = new TidemarkChatTransport({ fetch: reach })
+      const isOurs = who !== 'another tab'
+      const first = (isOurs ? elsewhere : transport).sendMessages(asked('one'))
+      const end = first.then((chunks) => chunks.pipeTo(new WritableStream())).catch(() => {})
+      let second = /** @type {Promise<any> | undefined} */ (undefined)
+      if (isOurs) {
+        await until(() => signals.length === 1)
+        second = transport.sendMessages(asked('two'))
+        await until(() => isBusy)
+        await assert.rejects(transport.stop(id), NO_NETWORK)
+      } else {
+        await until(() => transport.activityOf(id).generation !== '')
+        later = () => {
+          second = elsewhere.sendMessages(asked('two'))
+        }
+        assert.equal(await transport.stop(id), 'ended')
+      }
+      await end
+      assert.equal(signals[0]?.aborted, true, who)
+      goOn()
+      await (await second)?.pipeTo(new WritableStream())
+      assert.equal(signals[1]?.aborted, false, who)
+      assert.equal(stops.length, isOurs ? 1 : 2)
+      for (const { keepalive } of stops) assert.equal(keepalive, true, 'it outlives the page')
+    }
+  })
+
+  for (const status of [0, 408, 502, 504]) {
+    test(`an answer whose request says nothing of messages is found, and given whole, after ${status || 'no response'}`, async () => {
+      const { opened, open: goOn } = gate()
+      const chunks = [
+        { type: 'start', messageId: 'a1' },
+        { type: 'text-start', id: 't' },
+        { type: 'text-delta', id: 't', delta: 'whole' },
+        { type: 'text-end', id: 't' },
+        { type: 'finish' },
+      ]
+      const reach = fetchOf(
+        routesOf(async function* () {
+          yield* chunks.slice(0, 3)
+          await opened
+          yield* chunks.slice(3)
+        }),
+      )
+      const transport = new TidemarkChatTransport({
+        prepareSendMessagesRequest: ({ id }) => ({ body: { id } }),
+        fetch: async (url, init) => {
+          const response = await reach(url, init)
+          if (init?.method !== 'POST') return response
+          if (status === 0) throw NO_NETWORK
+          return new Response('a page of a proxy', { status })
+        },
+      })
+      const stream = await transport.sendMessages({
+        chatId: randomUUID(),
+        messages: [userMessage('one'), { id: 'a1', role: 'assistant', parts: [] }],
+        trigger: 'submit-message',
+      })
+      goOn()
+      assert.deepEqual(await chunksOf(stream), chunks)
+    })
+  }
+
+  test('an earlier message is continued, and the request gets no response: its answer is found, without what the page has', async () => {
+    const own = [{ type: 'start', messageId: 'a1' }, { type: 'start-step' }, { type: 'finish' }]
+    const reach = fetchOf(routesOf(() => ReadableStream.from(own)))
+    const urls = /** @type {string[]} */ ([])
+    const transport = new TidemarkChatTransport({
+      fetch: async (url, init) => {
+        urls.push(String(url))
+        const response = await reach(url, init)
+        if (init?.method === 'POST') throw NO_NETWORK
+        return response
+      },
+    })
+    const message = (/** @type {string} */ id) => ({
+      id,
+      role: 'assistant',
+      parts: [{ type: 'text', text: `of ${id}`, state: 'done' }],
+    })
+    const stream = await transport.sendMessages({
+      chatId: randomUUID(),
+      messages: [userMessage('one'), message('a1'), userMessage('two'), message('a2')],
+      trigger: 'submit-message',
+      messageId: 'a1',
+    })
+    assert.deepEqual(await chunksOf(stream), own)
+    assert.match(String(urls[1]), /after=a1/)
+  })
+
+  test('G6 a continuation that is stopped before it begins, and whose request got no response, repeats nothing', async () => {
+    const id = randomUUID()
+    const reach = fetchOf(
+      routesOf(async function* (/** @type {any} */ { signal }) {
+        await new Promise((resolve) => signal.addEventListener('abort', resolve))
+      }),
+    )
+    const transport = new TidemarkChatTransport({
+      fetch: async (url, init) => {
+        const response = await reach(url, init)
+        if (init?.method === 'POST') throw NO_NETWORK
+        return response
+      },
+    })
+    const parts = [{ type: 'text', text: 'Before.', state: 'done' }]
+    const stream = await transport.sendMessages({
+      chatId: id,
+      messages: [userMessage('one'), { id: 'a1', role: 'assistant', parts }],
+      trigger: 'submit-message',
+    })
+    const seen = /** @type {any[]} */ ([])
+    const end = stream.pipeTo(new WritableStream({ write: (chunk) => void seen.push(chunk) }))
+    assert.equal(await transport.stop(id), 'stopping')
+    await assert.rejects(end, { name: 'AbortError' })
+    assert.deepEqual(
+      seen.filter(({ type }) => type !== 'abort'),
+      [],
+    )
+  })
+})
+
+const REQUEST = { chatId: 'c', messages: [userMessage('one')], trigger: 'submit-message' }
+
+test('what fails before anything is sent fails at once', async () => {
+  const failure = new Error('no token')
+  const fail = () => Promise.reject(failure)
+  for (const options of [{ headers: fail }, { body: fail }, { prepareSendMessagesRequest: fail }]) {
+    let requests = 0
+    const fetch = async () => {
+      requests++
+      return new Response(null, { status: 204 })
+    }
+    await assert.rejects(new TidemarkChatTransport({ ...options, fetch }).sendMessages(REQUEST), failure)
+    assert.equal(requests, 0)
+  }
+})
+
+test('a refusal of a proxy is the error, if there is no answer after all', async () => {
+  const fetch = async (/** @type {any} */ _, /** @type {any} */ init) =>
+    new Response(null, { status: init?.method === 'POST' ? 502 : 403 })
+  await assert.rejects(new TidemarkChatTransport({ fetch }).sendMessages(REQUEST), { status: 502 })
+})
+
+test('a request that is aborted while its answer is looked for is aborted', async () => {
+  const controller = new AbortController()
+  const fetch = async (/** @type {any} */ _, /** @type {any} */ init) => {
+    if (init?.method === 'POST') throw NO_NETWORK
+    controller.abort()
+    return new Response(null, { status: 204 })
+  }
+  const asked = { ...REQUEST, abortSignal: controller.signal }
+  await assert.rejects(new TidemarkChatTransport({ fetch }).sendMessages(asked), { name: 'AbortError' })
 })
 
 /** A generation that no engine has made. */

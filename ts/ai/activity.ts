@@ -12,6 +12,8 @@ export class Activity {
   onIdle: (() => void) | undefined
   /** How many answers the page has asked for. */
   asks = 0
+  /** The last answer of which it had seen a part when it asked. */
+  past = ''
   /** Whether the application was told last that the connection is lost. */
   isLost = false
   #pending = 0

@@ -1,4 +1,5 @@
 import { type Follow, FollowError, type FollowedChunk } from '../client/follow.js'
+import { sure } from '../client/responses.js'
 import { generationOf } from '../util/cursor.js'
 import type { Activity } from './activity.js'
 
@@ -15,6 +16,8 @@ export function messageStream(
 ): ReadableStream<never> {
   /** How many `start` chunks are to come before what the page does not have. */
   let starts: number | undefined
+  /** What came before: all that there is, if there is one `start`. */
+  const held: unknown[] = []
   let isResumable = from !== undefined
   let isStopped = false
   let isOver = false
@@ -32,9 +35,9 @@ export function messageStream(
       activity.generation = generation || activity.generation
       following = open((data) => {
         const chunk = parsed(data)
-        isStopped ||= typeOf(chunk) === 'abort'
-        // A resumed response repeats how the open parts began; a reader that has seen these chunks must not see them again.
-        if (!isResumable || isEnding(chunk)) controller.enqueue(chunk)
+        // A resumed response repeats how the open parts began; a reader that has seen these chunks must not see them again, but for
+        // those with which a server says how the answer has ended.
+        if (!isResumable || ['abort', 'error'].includes(typeOf(chunk) as string)) controller.enqueue(chunk)
       })
     },
     async pull(controller: Controller) {
@@ -44,7 +47,14 @@ export function messageStream(
           if (done) break
           if (take(controller, value)) return
         }
-        if (following.outcome === undefined) throw new FollowError(CUT, 'ERR_INTERRUPTED')
+        // Of an answer that was stopped before it began, there is only what the page has.
+        if (starts && !isStopped) {
+          starts = 0
+          for (const chunk of held) controller.enqueue(chunk)
+          return
+        }
+        if (following.outcome === undefined)
+          throw new FollowError('the answer was cut off', 'ERR_INTERRUPTED')
         // As after the hook's own `stop`: nothing is sent automatically to a model that was stopped.
         if (isStopped) throw new DOMException('the answer was stopped', 'AbortError')
         controller.close()
@@ -61,6 +71,11 @@ export function messageStream(
       await following.return()
     },
   }
+  function parsed(data: string): unknown {
+    const chunk = sure(() => JSON.parse(data), 'the server sent what cannot be read', 'ERR_HTTP')
+    isStopped ||= typeOf(chunk) === 'abort'
+    return chunk
+  }
   /** Whether the SDK gets anything of it. */
   function take(controller: Controller, { cursor, data }: FollowedChunk): boolean {
     const of = generationOf(cursor)
@@ -70,30 +85,16 @@ export function messageStream(
     activity.generation = of
     isResumable = true
     const chunk = parsed(String(data))
-    isStopped ||= typeOf(chunk) === 'abort'
     starts ??= hasPrelude() ? 2 : 0
     if (starts > 0 && typeOf(chunk) === 'start') starts--
-    if (starts > 0) return false
+    if (starts > 0) {
+      held.push(chunk)
+      return false
+    }
     controller.enqueue(chunk)
     return true
   }
   return new ReadableStream(source, { highWaterMark: 0 }) as ReadableStream<never>
-}
-
-const CUT = 'the answer was cut off, and cannot go on'
-
-function parsed(data: string): unknown {
-  try {
-    return JSON.parse(data)
-  } catch {
-    throw new FollowError('the server sent what cannot be read')
-  }
-}
-
-/** Chunks with which a server says how an answer has ended; they are not part of the answer. */
-function isEnding(chunk: unknown): boolean {
-  const type = typeOf(chunk)
-  return type === 'abort' || type === 'error'
 }
 
 function typeOf(chunk: unknown): unknown {

@@ -5,6 +5,7 @@ import type {
   ChatRequest,
   Credentials,
   Prepared,
+  PreparedRequest,
   SendRequest,
   TidemarkChatTransportOptions,
 } from './options.js'
@@ -25,45 +26,53 @@ export function apiOf({ api = '/api/chat' }: { api?: string | undefined }): stri
   return api
 }
 
-export async function post<Message>(
+/** The request for an answer. */
+export async function postOf<Message>(
   options: TidemarkChatTransportOptions<Message>,
   request: SendRequest<Message>,
-): Promise<Response> {
+): Promise<Target> {
   const { messages, trigger, messageId, abortSignal = null } = request
   const given = await unprepared(options, request)
   const prepared = await options.prepareSendMessagesRequest?.({ ...given, messages, trigger, messageId })
-  const headers = new Headers(prepared?.headers ?? given.headers)
+  const { headers, credentials } = sentWith(given, prepared)
   if (!headers.has('content-type')) headers.set('content-type', 'application/json')
-  return send(options, prepared?.api ?? given.api, {
+  const init: Init = {
     method: 'POST',
     headers,
-    credentials: prepared?.credentials ?? given.credentials,
+    credentials,
     body: JSON.stringify(prepared?.body ?? { ...given.body, id: given.id, messages, trigger, messageId }),
     signal: abortSignal,
-  })
+  }
+  return { url: prepared?.api ?? given.api, init }
 }
 
-/** The request that follows an answer. */
+/** A request about the current answer, with this query (`?…`, or nothing). */
 export async function targetOf<Message>(
   options: TidemarkChatTransportOptions<Message>,
   request: ChatRequest,
+  query: string,
   after?: string | null,
 ): Promise<Target> {
   const given = await unprepared(options, request)
   const prepared = await options.prepareReconnectToStreamRequest?.(given)
   const api = prepared?.api ?? `${given.api}/${encodeURIComponent(given.id)}/stream`
-  const [base, query] = api.split('?')
-  const all = new URLSearchParams(query)
-  if (after != null && !all.has('after')) all.set('after', after)
-  const headers = new Headers(prepared?.headers ?? given.headers)
-  const credentials = prepared?.credentials ?? given.credentials
-  return { url: all.size > 0 ? `${base}?${all}` : `${base}`, init: { headers, credentials } }
+  const [base, own = ''] = api.split('?')
+  const fields = new URLSearchParams(own + query.replace('?', '&'))
+  if (after != null && !fields.has('after')) fields.set('after', after)
+  const all = String(fields)
+  return { url: base + (all && `?${all}`), init: sentWith(given, prepared) }
+}
+
+function sentWith(given: Prepared, prepared: PreparedRequest | undefined) {
+  return {
+    headers: new Headers(prepared?.headers ?? given.headers),
+    credentials: prepared?.credentials ?? given.credentials,
+  }
 }
 
 export function send<Message>(
   { fetch = globalThis.fetch }: TidemarkChatTransportOptions<Message>,
-  url: string,
-  { credentials, ...init }: Init,
+  { url, init: { credentials, ...init } }: Target,
 ): Promise<Response> {
   return fetch(url, { ...uncached(), ...init, ...(credentials && { credentials }) })
 }

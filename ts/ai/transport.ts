@@ -5,7 +5,7 @@ import { Activity } from './activity.js'
 import { remember } from './known.js'
 import { messageStream } from './message-stream.js'
 import type { ChatRequest, Connection, SendRequest, TidemarkChatTransportOptions } from './options.js'
-import { apiOf, type Init, post, send, targetOf } from './requests.js'
+import { apiOf, type Init, postOf, send, targetOf } from './requests.js'
 import type { Kept } from './saved.js'
 
 /** The class of the transport's errors. */
@@ -51,7 +51,6 @@ export class TidemarkChatTransport<Message = unknown> {
   /** Requests an answer, and follows it to its end. */
   sendMessages(request: SendRequest<Message>): Promise<MessageChunks> {
     return this.#busy(request, (activity) => {
-      activity.asks++
       activity.onAsk?.(request.messages)
       return this.#send(request, activity)
     })
@@ -64,20 +63,29 @@ export class TidemarkChatTransport<Message = unknown> {
       ;
       request = { ...given, messages: activity.latest?.(given.messages) ?? given.messages }
     ) {
+      const target = await postOf(this.#options, request)
+      activity.asks++
+      activity.past = activity.generation
       const askedAt = Date.now()
-      let response: Response
+      let failure: unknown
       try {
-        response = await post(this.#options, request)
+        const response = await send(this.#options, target)
+        if (response.ok) return this.#stream(request, response, wanted)
+        failure = await refusal(response)
       } catch (error) {
-        if (request.abortSignal?.aborted) throw error
-        // The request may have arrived anyway: then its answer is there, or will be.
-        const found = await this.#follow(request, { ...wanted, askedAt }).catch(() => null)
-        if (found === null) throw error
-        return found
+        failure = error
       }
-      if (response.ok) return this.#stream(request, response, wanted)
-      const refused = await refusal(response)
-      if (response.status !== 409 || !(await this.#makesWay(request))) throw refused
+      request.abortSignal?.throwIfAborted()
+      const { status = 408 } = failure as Partial<FollowError>
+      if (status === 409 && (await this.#makesWay(request))) continue
+      // The request may have arrived anyway: then its answer is there, or will be.
+      const found =
+        [408, 502, 504].includes(status) &&
+        (await this.#follow(request, { ...wanted, askedAt }).catch(() =>
+          request.abortSignal?.throwIfAborted(),
+        ))
+      if (!found) throw failure
+      return found
     }
   }
 
@@ -100,17 +108,20 @@ export class TidemarkChatTransport<Message = unknown> {
    */
   async stop(chatId: string): Promise<'stopping' | 'ended' | 'kept'> {
     const activity = this.activityOf(chatId)
-    const { asks } = activity
-    return persisting(
-      async () => {
-        // It outlives the page that is being left.
-        const response = await this.#ask({ chatId }, '', { method: 'DELETE', keepalive: true })
-        if (!response.ok) throw await refusal(response)
-        return ((await response.json()) as { result: 'stopping' | 'ended' | 'kept' }).result
+    const { asks, generation, past } = activity
+    // Of an answer that the page is still waiting for, there is none.
+    const seen = generation === past ? '' : generation
+    let query = ''
+    const response = await persisting(
+      // It outlives the page that is being left.
+      () => this.#ask({ chatId }, query, { method: 'DELETE', keepalive: true }),
+      // A request that has arrived, and was answered in vain, must not stop the next answer, not even another tab's.
+      () => {
+        query = seen && `?generation=${seen}`
+        return activity.asks === asks && (!seen || activity.generation === seen)
       },
-      // A request that has arrived, and was answered in vain, must not stop the next answer.
-      () => activity.asks === asks,
     )
+    return ((await response.json()) as { result: 'stopping' | 'ended' | 'kept' }).result
   }
 
   /** @internal */
@@ -134,11 +145,9 @@ export class TidemarkChatTransport<Message = unknown> {
   followWatched(chatIds: readonly string[], signal: AbortSignal): Follow {
     const chatId = chatIds[0] as string
     const query = chatIds.map((id) => `watch=${encodeURIComponent(id)}`).join('&')
-    return new Follow(`?${query}`, {
-      ...this.#pace,
-      signal,
-      fetch: (query, { signal = null } = {}) => this.#ask({ chatId }, String(query), { signal }),
-    })
+    return new Follow(`?${query}`, { ...this.#pace, signal }, (query, { signal = null }) =>
+      this.#ask({ chatId }, String(query), { signal }),
+    )
   }
 
   get #pace() {
@@ -173,35 +182,30 @@ export class TidemarkChatTransport<Message = unknown> {
     return true
   }
 
-  #follow(request: ChatRequest, wanted: Wanted): Promise<MessageChunks | null> {
+  async #follow(request: ChatRequest, wanted: Wanted): Promise<MessageChunks | null> {
     const { abortSignal: signal = null } = request
     const { after, kept, askedAt } = wanted
-    return persisting(
+    const response = await persisting(
       async () => {
-        const ago = askedAt === undefined ? '' : `?ago=${Date.now() - askedAt}`
+        const { past } = this.activityOf(request.chatId)
+        const ago = askedAt ? `?ago=${Date.now() - askedAt}&past=${past}` : ''
         const query = kept?.cursor ? `?replay=exact&cursor=${kept.cursor}` : ago
         const response = await this.#ask(request, query, { signal }, after)
-        if (response.status === 204) {
-          // The server may not have got to it yet.
-          if (askedAt !== undefined) throw new Error('no answer')
-          return null
-        }
-        if (!response.ok) throw await refusal(response)
-        const chunks = this.#stream(request, response, wanted)
-        return kept ? kept.continued(chunks, () => this.#beginsAnew) : chunks
+        // The server may not have got to it yet.
+        if (askedAt && response.status === 204) throw new Error()
+        return response
       },
-      () => {
-        signal?.throwIfAborted()
-        return true
-      },
+      () => !signal?.throwIfAborted(),
     )
+    if (response.status === 204) return null
+    const chunks = this.#stream(request, response, wanted)
+    return kept ? kept.continued(chunks, () => this.#beginsAnew) : chunks
   }
 
   /** A request about the current answer. Functions are called each time: their token may have expired. */
-  async #ask(request: ChatRequest, query: string, init: Init, after?: string | null): Promise<Response> {
-    const target = await targetOf(this.#options, request, after)
-    const url = query && target.url.includes('?') ? `${target.url}&${query.slice(1)}` : target.url + query
-    return send(this.#options, url, { ...target.init, ...init })
+  async #ask(request: ChatRequest, query: string, more: Init, after?: string | null): Promise<Response> {
+    const { url, init } = await targetOf(this.#options, request, query, after)
+    return send(this.#options, { url, init: { ...init, ...more } })
   }
 
   /** The chunks of an answer whose first response has arrived. */
@@ -215,16 +219,14 @@ export class TidemarkChatTransport<Message = unknown> {
     if (activity.isLost) tell('connected')
     const given = [response]
     // Only the response to the request itself leaves out what the page has of a message that is continued.
-    let isWhole = askedAt !== undefined
+    let isWhole = Boolean(askedAt)
     return messageStream(
       (onOther) =>
         // Nothing is repeated on a resume, so that even a connection that is cut after each chunk makes progress.
-        new Follow('?replay=exact', {
-          ...this.#pace,
-          from: kept?.cursor,
-          signal: request.abortSignal,
-          onOther,
-          fetch: async (query, { signal = null } = {}) => {
+        new Follow(
+          '?replay=exact',
+          { ...this.#pace, from: kept?.cursor, signal: request.abortSignal, onOther },
+          async (query, { signal = null }) => {
             const first = given.pop()
             if (first !== undefined) return first
             tell('reconnecting')
@@ -233,7 +235,7 @@ export class TidemarkChatTransport<Message = unknown> {
             if (next.ok) tell('connected')
             return next
           },
-        }),
+        ),
       activity,
       kept?.cursor,
       () => isWhole && isContinued,
@@ -242,10 +244,12 @@ export class TidemarkChatTransport<Message = unknown> {
 }
 
 /** Tries again, within three seconds, what failed in passing: what broke the connection before may do so again. */
-async function persisting<T>(work: () => Promise<T>, isWanted: () => boolean): Promise<T> {
+async function persisting(ask: () => Promise<Response>, isWanted: () => boolean): Promise<Response> {
   for (let tries = 1; ; tries++) {
     try {
-      return await work()
+      const response = await ask()
+      if (response.ok) return response
+      throw await refusal(response)
     } catch (error) {
       const mayPass = !(error instanceof FollowError) || isPassing(error.status ?? 0)
       if (!mayPass || !isWanted() || tries === TRIES) throw error
@@ -255,8 +259,11 @@ async function persisting<T>(work: () => Promise<T>, isWanted: () => boolean): P
   }
 }
 
-/** What is meant by a request for an answer: the message that is answered, or continued. */
-function wantedBy({ messages, trigger }: SendRequest<unknown>): Wanted {
-  const { id, role } = (messages.at(-1) ?? {}) as { id?: string; role?: unknown }
-  return { after: id, isContinued: role === 'assistant' && trigger !== 'regenerate-message' }
+/** What is meant by a request for an answer: the message that is answered, or continued; the routes decide in the same way. */
+function wantedBy({ messages, trigger, messageId }: SendRequest<unknown>): Wanted {
+  const all = messages as { id?: string; role?: unknown }[]
+  const isAnew = trigger === 'regenerate-message'
+  const named = all.find(({ id, role }) => !isAnew && role === 'assistant' && id === messageId)
+  const { id, role } = named ?? all.at(-1) ?? {}
+  return { after: id, isContinued: role === 'assistant' && !isAnew }
 }

@@ -1,4 +1,5 @@
 import { clearTimeout, setTimeout } from '../util/browser-timers.js'
+import type { Send } from './requests.js'
 import { retryAfter } from './responses.js'
 
 export interface AckOptions {
@@ -9,9 +10,6 @@ export interface AckOptions {
   /** Milliseconds for which acknowledgements are collected. Default 1000. */
   intervalMs?: number | undefined
 }
-
-/** As `fetch`. */
-export type Send = (url: string | URL, init: RequestInit) => Promise<Response>
 
 /** Sends the server the loop's latest cursor, one request at a time. */
 export class Acks {

@@ -1,11 +1,11 @@
 import { clearTimeout, MAX_PAUSE_MS, setTimeout } from '../util/browser-timers.js'
 import { generationOf, seqOf } from '../util/cursor.js'
 import { type Event, EventParser } from '../util/sse-parser.js'
-import { uncached } from '../util/uncached.js'
-import { type AckOptions, Acks, type Send } from './acks.js'
-import { FollowError, isEventStream, isPassing, refusal, retryAfter, UI_MESSAGES } from './responses.js'
+import { type AckOptions, Acks } from './acks.js'
+import { type HeadersLike, type Send, sending } from './requests.js'
+import { FollowError, isEventStream, isPassing, refusal, retryAfter, sure, UI_MESSAGES } from './responses.js'
 
-export { type AckOptions, FollowError }
+export { type AckOptions, FollowError, type HeadersLike }
 
 export interface FollowOptions {
   /** `'start'` (default), `'now'`, or the cursor of the last chunk seen. */
@@ -30,8 +30,6 @@ export interface FollowOptions {
   ack?: AckOptions | undefined
 }
 
-export type HeadersLike = ConstructorParameters<typeof Headers>[0]
-
 export interface FollowedChunk {
   /** 1, 2, 3 … unique and monotonic per stream. */
   readonly seq: number
@@ -53,14 +51,19 @@ export interface FollowedChunk {
  */
 export function follow(url: string | URL, options: FollowOptions = {}): Follow {
   const { ack } = options
-  return new Follow(url, options, (send) => ack && new Acks(ack, send))
+  const send = sending(options)
+  return new Follow(url, options, send, ack && new Acks(ack, send))
 }
+
+/** Of a loop itself, whose requests are made by the caller. */
+type LoopOptions = Omit<FollowOptions, 'headers' | 'credentials' | 'fetch' | 'ack'>
 
 type Result = IteratorResult<FollowedChunk, undefined>
 
 export class Follow implements AsyncIterableIterator<FollowedChunk> {
   readonly #url: string
-  readonly #options: FollowOptions
+  readonly #options: LoopOptions
+  readonly #send: Send
   readonly #chunks: AsyncGenerator<FollowedChunk, undefined>
   /** Aborted when the loop is left. */
   readonly #left = new AbortController()
@@ -79,12 +82,13 @@ export class Follow implements AsyncIterableIterator<FollowedChunk> {
   #isHurried = false
   #lastByteAt = 0
 
-  /** @internal `acksOf`: by themselves, so that those who need none do not ship them. */
-  constructor(url: string | URL, options: FollowOptions, acksOf?: (send: Send) => Acks | undefined) {
+  /** @internal The requests and acknowledgements are by themselves, so that those who have their own, or none, do not ship them. */
+  constructor(url: string | URL, options: LoopOptions, send: Send, acks?: Acks) {
     this.#url = String(url).replace(/#.*/, '')
     this.#options = options
     this.#cursor = options.from === 'start' ? undefined : options.from
-    this.#acks = acksOf?.((to, init) => this.#fetch(to, init))
+    this.#send = send
+    this.#acks = acks
     this.#chunks = this.#run()
   }
 
@@ -128,8 +132,6 @@ export class Follow implements AsyncIterableIterator<FollowedChunk> {
     if (signal?.aborted) leave()
     signal?.addEventListener('abort', leave)
     try {
-      // `fetch` would report a malformed URL, or one with a password, as a network error each time.
-      if (this.#options.fetch === undefined) sure(() => new Request(this.#url), 'url: cannot be requested')
       while (!this.#isOver && !this.#left.signal.aborted) {
         yield* this.#connect()
         if (!this.#isOver) await this.#pause()
@@ -197,9 +199,10 @@ export class Follow implements AsyncIterableIterator<FollowedChunk> {
 
   /** A response to read; undefined if the loop should retry or end. */
   async #open(signal: AbortSignal): Promise<Response | undefined> {
-    const query = this.#cursor === undefined ? '' : `cursor=${encodeURIComponent(this.#cursor)}`
-    const url = query && this.#url + (this.#url.includes('?') ? '&' : '?') + query
-    const response = await this.#fetch(url || this.#url, {
+    const cursor = this.#cursor
+    const joint = this.#url.includes('?') ? '&' : '?'
+    const query = cursor === undefined ? '' : `${joint}cursor=${encodeURIComponent(cursor)}`
+    const response = await this.#send(this.#url + query, {
       headers: { accept: 'text/event-stream' },
       signal,
     }).catch((error) => {
@@ -271,14 +274,6 @@ export class Follow implements AsyncIterableIterator<FollowedChunk> {
     this.#isHurried = true
     this.#hurry()
   }
-
-  async #fetch(url: string | URL, init: RequestInit): Promise<Response> {
-    const { headers: given, credentials, fetch = globalThis.fetch } = this.#options
-    const wanted = typeof given === 'function' ? await given() : given
-    const headers = sure(() => new Headers(wanted), 'headers: are malformed')
-    for (const [name, value] of Object.entries(init.headers ?? {})) headers.set(name, value)
-    return fetch(url, { ...uncached(), ...init, headers, ...(credentials && { credentials }) })
-  }
 }
 
 /** A read that failed ends the response. */
@@ -287,15 +282,6 @@ const LOST = { done: true, value: undefined } as const
 function contentOf(type: string, data: string) {
   if (type === 'text' || type === 'end') return JSON.parse(data)
   return type === 'bytes' ? Uint8Array.from(atob(data), (letter) => letter.charCodeAt(0)) : data
-}
-
-/** The result, or a final error without the original message, which may repeat a token or a password. */
-function sure<T>(make: () => T, problem: string, code = 'ERR_INVALID_ARGUMENT'): T {
-  try {
-    return make()
-  } catch {
-    throw new FollowError(problem, code)
-  }
 }
 
 function json<T>(data: string | Uint8Array): T {

@@ -22,6 +22,15 @@ export class FollowError extends Error {
   }
 }
 
+/** The result, or a final error without the original message, which may repeat a token or a password. */
+export function sure<T>(make: () => T, problem: string, code = 'ERR_INVALID_ARGUMENT'): T {
+  try {
+    return make()
+  } catch {
+    throw new FollowError(problem, code)
+  }
+}
+
 /** The header of a response that is a UI message stream of the AI SDK. */
 export const UI_MESSAGES = 'x-vercel-ai-ui-message-stream'
 

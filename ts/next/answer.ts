@@ -146,7 +146,12 @@ export class AnswerSource implements AsyncIterableIterator<string> {
 }
 
 function isStart(text: string): boolean {
-  return (JSON.parse(text) as { type?: unknown } | null)?.type === 'start'
+  try {
+    return (JSON.parse(text) as { type?: unknown } | null)?.type === 'start'
+  } catch {
+    // Of a stream that the application has made itself.
+    return false
+  }
 }
 
 function isResult(answer: Answer): answer is Exclude<Answer, UIMessageChunks> {

@@ -64,7 +64,7 @@ async function partsOf(engine: api.Engine, previous: api.StreamStatus, messageId
   const chunks = engine.subscribe(streamId, { from, owner: owner ?? undefined, wait: 0 })
   try {
     for await (const { seq, data } of chunks) {
-      const chunk = kept(chunkOf(String(data)))
+      const chunk = kept(chunkOf(String(data)), seq === firstSeq)
       if (seq === firstSeq && chunk?.messageId !== messageId) return []
       if (chunk?.type === 'tool-input-available') waiting.add(chunk.toolCallId)
       else if (TOLD.has(chunk?.type)) waiting.delete(chunk?.toolCallId)
@@ -91,11 +91,11 @@ const TOLD: ReadonlySet<unknown> = new Set([
   'tool-output-denied',
 ])
 
-/** Whether a chunk belongs to the message; those that end the answer do not. */
-function kept(chunk: UIChunk): UIChunk | undefined {
+/** What of a chunk belongs to the message: not that it ends, or that a continuation of it begins, since a prelude has one `start`. */
+function kept(chunk: UIChunk, isFirst: boolean): UIChunk | undefined {
   const { type, messageMetadata } = chunk
   if (type === 'abort' || type === 'error' || chunk.transient === true) return undefined
-  if (type !== 'finish') return chunk
+  if (type !== 'finish' && (isFirst || type !== 'start')) return chunk
   return messageMetadata == null ? undefined : { type: 'message-metadata', messageMetadata }
 }
 

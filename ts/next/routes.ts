@@ -125,7 +125,7 @@ export interface ChatRoutes {
    * if there is no answer.
    */
   GET(request: Request, context: RouteContext): Promise<Response>
-  /** Stops the current answer, wherever the model is called. */
+  /** Stops the current answer, wherever the model is called; with `?generation=`, none that is later than that. */
   DELETE(request: Request, context: RouteContext): Promise<Response>
 }
 
@@ -280,9 +280,10 @@ export function chatRoutes<Message = unknown>(options: ChatRoutesOptions<Message
         const chatId = checkStreamId(await paramOf(context), 'params.id')
         return admitted(request, chatId, async (owner) => {
           const streamId = streams === undefined ? chatId : await streams.stoppable(chatId, owner)
+          const generation = new URL(request.url).searchParams.get('generation')
           return streamId === undefined
             ? Response.json({ result: 'ended' })
-            : stopResponse(engine, streamId, { owner, onError })
+            : stopResponse(engine, streamId, { owner, onError, generation })
         })
       }, onError),
   }
