@@ -3,6 +3,8 @@ import { sure } from '../client/responses.js'
 import { generationOf } from '../util/cursor.js'
 import type { Activity } from './activity.js'
 
+// `messageStream` is long, since all that a stream does shares what is known of its answer.
+
 /**
  * The chunks of an answer for the SDK, however many responses they came in. `open` begins to follow, and
  * passes events without a cursor to its callback. `from`: what was seen before. `hasPrelude`: whether the first chunks are what
