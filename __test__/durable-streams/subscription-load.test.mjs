@@ -6,11 +6,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { signingKey } from '../support/signing-keys.mjs'
 import { eachStore } from '../support/stores.mjs'
 import { useEngines } from '../support/streams.mjs'
-import { receiver, subscriptionServer } from '../support/subscriptions.mjs'
+import { claimed, LONG, PULL, receiver, subscriptionServer, woken } from '../support/subscriptions.mjs'
 import { until } from '../support/wait.mjs'
-
-const LONG = { timeout: 20_000 }
-const PULL = { type: 'pull-wake', wake_stream: 'wakes', lease_ttl_ms: 60_000 }
 
 /**
  * An engine, or a part of it, with other methods or parts; a method gets the one that it stands for first.
@@ -38,17 +35,7 @@ eachStore('many subscriptions', (store) => {
     const both = [1, 2].map(() => subscriptionServer({ engine: open({ keyPrefix }) }))
     return { keyPrefix, both }
   }
-  /** @typedef {ReturnType<typeof subscriptionServer>} Server */
-  /** The wakes of a stream. @param {Server} server */
-  const wakes = async (server) => (await server.call('GET', 'wakes')).body
-  /** Waits for so many wakes. @param {Server} server @param {number} count */
-  const woken = (server, count) => until(async () => (await wakes(server)).length >= count, LONG)
-  /** Claims, as soon as there is work. @param {Server} server @param {string} id @param {string} [worker] */
-  const claimed = (server, id, worker = 'w') =>
-    until(async () => {
-      const { status, body } = await server.sub('POST', `${id}/claim`, { worker })
-      return status === 200 && body
-    }, LONG)
+  /** @typedef {import('../support/subscriptions.mjs').Server} Server */
 
   test('G9 an append that concerns many subscriptions looks at some of them at a time', async () => {
     const engine = open({ keyPrefix: store.prefix() })

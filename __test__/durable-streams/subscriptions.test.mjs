@@ -8,11 +8,8 @@ import { startServe } from '../support/serving.mjs'
 import { keyFile, signingKey } from '../support/signing-keys.mjs'
 import { eachStore } from '../support/stores.mjs'
 import { useEngines } from '../support/streams.mjs'
-import { receiver, subscriptionServer } from '../support/subscriptions.mjs'
+import { claimed, LONG, PULL, receiver, subscriptionServer, wakes, woken } from '../support/subscriptions.mjs'
 import { until } from '../support/wait.mjs'
-
-const LONG = { timeout: 20_000 }
-const PULL = { type: 'pull-wake', wake_stream: 'wakes', lease_ttl_ms: 60_000 }
 
 eachStore('subscriptions', (store) => {
   const open = useEngines(store)
@@ -23,17 +20,7 @@ eachStore('subscriptions', (store) => {
     const engines = [open({ keyPrefix }), open({ keyPrefix })]
     return { keyPrefix, engines, both: engines.map((engine) => subscriptionServer({ engine, ...options })) }
   }
-  /** @typedef {ReturnType<typeof subscriptionServer>} Server */
-  /** The wakes of a stream. @param {Server} server */
-  const wakes = async (server) => (await server.call('GET', 'wakes')).body
-  /** Waits for so many wakes. @param {Server} server @param {number} count */
-  const woken = (server, count) => until(async () => (await wakes(server)).length >= count, LONG)
-  /** Claims, as soon as there is work. @param {Server} server @param {string} id @param {string} [worker] */
-  const claimed = (server, id, worker = 'w') =>
-    until(async () => {
-      const { status, body } = await server.sub('POST', `${id}/claim`, { worker })
-      return status === 200 && body
-    }, LONG)
+  /** @typedef {import('../support/subscriptions.mjs').Server} Server */
 
   test('G4 work is given to one worker, on whichever server, and the one before is fenced', async () => {
     const { both } = servers()

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { inspector } from 'tidemark/inspector'
 import { gate } from '../support/gate.mjs'
-import { asker } from '../support/inspector.mjs'
+import { asker, surveyed } from '../support/inspector.mjs'
 import { eachStore } from '../support/stores.mjs'
 import { useEngines } from '../support/streams.mjs'
 import { until } from '../support/wait.mjs'
@@ -251,17 +251,7 @@ eachStore('inspector API', (store) => {
     await (await engine.produce('first')).append('x')
     const { opened, open: goOn } = gate()
     let looks = 0
-    const held = new Proxy(engine, {
-      get(target, name) {
-        const value = /** @type {any} */ (target)[name]
-        if (typeof value !== 'function') return value
-        if (name !== 'glances') return value.bind(target)
-        return async function* (/** @type {unknown[]} */ ...given) {
-          yield* value.apply(target, given)
-          if (++looks === 2) await opened
-        }
-      },
-    })
+    const held = surveyed(engine, () => ++looks === 2 && opened)
     const { get } = asker(inspector({ engine: held, authorize: everybody }))
     assert.equal((await get('/api/look')).list.total, 1)
     const look = get('/api/look?fresh=1')

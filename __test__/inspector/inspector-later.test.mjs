@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { after, test } from 'node:test'
 import { gate } from '../support/gate.mjs'
-import { asker } from '../support/inspector.mjs'
+import { asker, surveyed } from '../support/inspector.mjs'
 import { until } from '../support/wait.mjs'
 
 const { now } = performance
@@ -25,17 +25,7 @@ async function start() {
   const producers = []
   for (let index = 0; index < MANY; index++) producers.push(await engine.produce(`chat ${index}`))
   const survey = { ends: async () => {} }
-  const watched = new Proxy(engine, {
-    get(target, name) {
-      const value = /** @type {any} */ (target)[name]
-      if (typeof value !== 'function') return value
-      if (name !== 'glances') return value.bind(target)
-      return async function* (/** @type {unknown[]} */ ...given) {
-        yield* value.apply(target, given)
-        await survey.ends()
-      }
-    },
-  })
+  const watched = surveyed(engine, () => survey.ends())
   const { get } = asker(inspector({ engine: watched, authorize: () => true }))
   const look = async (query = '') => (await get(`/api/look?sort=rate${query}`)).list
   return { engine, producers, survey, look }

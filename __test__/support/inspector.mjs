@@ -36,6 +36,24 @@ export function asker(inspect) {
   }
 }
 
+/**
+ * An engine whose looks at all of its streams end when `ends` lets them.
+ * @param {import('tidemark').Engine} engine @param {() => unknown} ends
+ */
+export function surveyed(engine, ends) {
+  return new Proxy(engine, {
+    get(target, name) {
+      const value = /** @type {any} */ (target)[name]
+      if (typeof value !== 'function') return value
+      if (name !== 'glances') return value.bind(target)
+      return async function* (/** @type {unknown[]} */ ...given) {
+        yield* value.apply(target, given)
+        await ends()
+      }
+    },
+  })
+}
+
 /** @param {string} text */
 function eventsOf(text) {
   return text

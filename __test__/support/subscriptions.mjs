@@ -3,7 +3,12 @@
 import { createServer } from 'node:http'
 import { durableStreams } from 'tidemark/durable-streams'
 import { PATIENT } from './patient.mjs'
+import { until } from './wait.mjs'
 
+/** How long something may take that several servers do. */
+export const LONG = { timeout: 20_000 }
+/** A subscription whose workers are told by a stream. */
+export const PULL = { type: 'pull-wake', wake_stream: 'wakes', lease_ttl_ms: 60_000 }
 const HOST = 'http://streams.test'
 const JSON_TYPE = { 'Content-Type': 'application/json' }
 
@@ -35,6 +40,21 @@ export function subscriptionServer(options) {
     },
   }
 }
+
+/** @typedef {ReturnType<typeof subscriptionServer>} Server */
+
+/** The wakes of a stream. @param {Server} server */
+export const wakes = async (server) => (await server.call('GET', 'wakes')).body
+
+/** Waits for so many wakes. @param {Server} server @param {number} count */
+export const woken = (server, count) => until(async () => (await wakes(server)).length >= count, LONG)
+
+/** Claims, as soon as there is work. @param {Server} server @param {string} id @param {string} [worker] */
+export const claimed = (server, id, worker = 'w') =>
+  until(async () => {
+    const { status, body } = await server.sub('POST', `${id}/claim`, { worker })
+    return status === 200 && body
+  }, LONG)
 
 /** @typedef {{ body: any, raw: string, signature: string, answer: (status?: number, body?: unknown) => void }} Hook */
 

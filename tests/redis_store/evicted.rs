@@ -299,14 +299,6 @@ async fn a_group_that_is_ahead_of_what_was_put_back_gets_everything_again() {
 async fn the_queue_goes_on_whatever_was_evicted() {
     let server = Server::start();
     let (store, _) = open(&config(&server.url()));
-    let finished = |number: usize| Finished {
-        stream: id(&number.to_string()),
-        cursor: Cursor {
-            generation: Ulid::new(),
-            seq: 1,
-        },
-        terminal: terminal(Outcome::Complete, ""),
-    };
     let queued = async |consumer: &str| {
         let taken = store.take(Work::Finished, &take(consumer, 9)).await.unwrap();
         taken.unwrap().items.len()

@@ -9,7 +9,7 @@ use std::{
 
 use redis::{FromRedisValue, aio::MultiplexedConnection};
 use tidemark::{
-    Config, StreamId,
+    Config, Cursor, StreamId,
     config::LogLevel,
     model::{
         connection::ConnectionState,
@@ -19,7 +19,7 @@ use tidemark::{
     store::{
         Append, Appended, ControlMessage, FinishedNews, IfActive, Listener, LiveMessage, OwnerCheck, Page,
         Position, Read, Restore, SharedStore, Start,
-        groups::{Take, Taken, Work},
+        groups::{Finished, Take, Taken, Work},
         logs::{IfThere, LogConfig, LogCreate, LogWrite},
         redis::RedisStore,
     },
@@ -385,6 +385,18 @@ pub fn a_log_write(batch: u64) -> LogWrite {
         large: None,
         close: false,
         seal: None,
+    }
+}
+
+/// The end of a generation of a stream of its own.
+pub fn finished(number: usize) -> Finished {
+    Finished {
+        stream: id(&number.to_string()),
+        cursor: Cursor {
+            generation: Ulid::new(),
+            seq: 1,
+        },
+        terminal: terminal(Outcome::Complete, ""),
     }
 }
 

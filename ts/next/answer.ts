@@ -5,6 +5,7 @@ import { begin, leave, type Reading } from '../options/source'
 import { deferred, ignore } from '../util/deferred'
 import { EventParser } from '../util/sse-parser'
 import { clearTimeout, setTimeout } from '../util/timers'
+import { chunkOf } from './ui-chunk'
 
 /** Chunks of the AI SDK's UI message stream, each an object with a `type`. */
 export type UIMessageChunks = ReadableStream<object> | AsyncIterable<object>
@@ -130,7 +131,7 @@ export class AnswerSource implements AsyncIterableIterator<string> {
   async #begin(first: string): Promise<void> {
     this.#hasBegun = true
     // What follows the prelude begins with a `start`: a client that has the rest leaves out all before that.
-    if (this.#hidden > 0 && !isStart(first)) this.#texts.unshift('{"type":"start"}')
+    if (this.#hidden > 0 && chunkOf(first).type !== 'start') this.#texts.unshift('{"type":"start"}')
     this.#precede(await this.#prelude.begun?.(first))
     this.#know()
   }
@@ -142,15 +143,6 @@ export class AnswerSource implements AsyncIterableIterator<string> {
     const prelude = [...texts].filter((text) => Buffer.byteLength(text) <= MAX_CHUNK_BYTES)
     this.#hidden += prelude.length
     this.#texts.unshift(...prelude)
-  }
-}
-
-function isStart(text: string): boolean {
-  try {
-    return (JSON.parse(text) as { type?: unknown } | null)?.type === 'start'
-  } catch {
-    // Of a stream that the application has made itself.
-    return false
   }
 }
 

@@ -7,11 +7,10 @@ import { FailedError, InterruptedError } from '../errors/errors'
 import { cursorAt } from '../util/cursor'
 import type { Prelude } from './answer'
 import type { AnswerMetadata } from './answer-start'
+import { chunkOf, type UIChunk } from './ui-chunk'
 
 /** Deltas are joined up to this length. */
 const JOINED_UNITS = 64 * 1024
-
-type UIChunk = Readonly<Record<string, unknown>> & { type?: unknown }
 
 /** The answer that the stream holds now; null also if it cannot be read, since the next answer must not wait for it. */
 export async function previousOf(
@@ -115,12 +114,3 @@ const DELTAS: ReadonlyMap<string, string> = new Map([
   ['reasoning-delta', 'delta'],
   ['tool-input-delta', 'inputTextDelta'],
 ])
-
-function chunkOf(text: string): UIChunk {
-  try {
-    const chunk: unknown = JSON.parse(text)
-    return typeof chunk === 'object' && chunk !== null ? (chunk as UIChunk) : {}
-  } catch {
-    return {}
-  }
-}

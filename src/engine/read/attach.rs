@@ -30,7 +30,7 @@ pub async fn attach(subscription: Arc<Subscription>, registry: Arc<Registry>, mu
     subscription.is_attached();
 }
 
-/// `seen` is where the reader has come, which may be behind the place that it reads from.
+/// `seen` is where the reader has come; where it joins chunks, it reads from before that.
 async fn find(
     subscription: &Arc<Subscription>,
     registry: &Registry,

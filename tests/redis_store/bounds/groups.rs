@@ -432,14 +432,6 @@ async fn what_a_consumer_of_the_queue_holds_is_not_forgotten_with_it() {
         consumer: format!("{number}"),
         ..take(0, 1, claim_idle)
     };
-    let finished = |number: usize| Finished {
-        stream: id(&number.to_string()),
-        cursor: Cursor {
-            generation: Ulid::new(),
-            seq: 1,
-        },
-        terminal: terminal(Outcome::Complete, ""),
-    };
     let count = 100;
     take_from(store, Work::Finished, &consumer(0, LEASE)).await;
     for number in 1..=count {

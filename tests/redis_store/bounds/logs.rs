@@ -5,11 +5,9 @@ use tidemark::{
     StreamId,
     model::frame::{EncodedFrame, Frame, Kind, MAX_CHUNK, MAX_INLINE, PIECE, Reference, SealedFrame},
     store::{
-        OwnerCheck, Piece, Seal,
+        Piece, Seal,
         forks::{ForkList, Forks, MAX_FORKS, Stage, StagePart, Staged},
-        logs::{
-            FOREVER, IfThere, LogConfig, LogCreate, LogOutcome, LogProducer, LogWrite, MAX_WRITERS, NOBODY,
-        },
+        logs::{FOREVER, LogOutcome, LogProducer, LogWrite, MAX_WRITERS, NOBODY},
     },
 };
 use ulid::Ulid;
@@ -23,37 +21,14 @@ async fn g9_bounds_of_logs() {
     let long = chunk(MAX_INLINE);
     let order = |last: char| Some("x".repeat(1023) + &last.to_string());
     let write = |number: usize, frame: EncodedFrame| LogWrite {
-        create: Some(LogCreate {
-            generation: Ulid::new(),
-            config: LogConfig {
-                content_type: "text/plain".to_owned(),
-                ttl_ms: None,
-                expires_at: None,
-                fork: None,
-            },
-            keep: DEADLINE,
-            owner: None,
-            metadata: None,
-            if_there: IfThere::Write,
-            is_first_part: false,
-            stage: None,
-        }),
-        owner: OwnerCheck::Internal,
-        writer: Ulid::from_parts(1, 0),
-        batch: number as u64 + 1,
-        known: None,
-        generation: None,
         producer: Some(LogProducer {
             id: long_name(number),
             epoch: 0,
             seq: 0,
         }),
-        order: None,
         essence: Some("text/plain".to_owned()),
         frame: Some(frame),
-        large: None,
-        close: false,
-        seal: None,
+        ..a_log_write(number as u64 + 1)
     };
     // As many writers as a log remembers, and 512 frames to seal.
     let crowded = async |scene: &mut Scene| {
