@@ -247,7 +247,10 @@ export interface SubscribeOptions {
    * consumer's cursor, if there is a `consumer` and it has one, else `'start'`.
    */
   from?: 'start' | 'now' | (string & {}) | undefined
-  /** Ends the loop by throwing the signal's reason. The stream and its producer are not affected. */
+  /**
+   * Ends the loop by throwing the signal's reason. The stream and its producer are not affected. If it is a request's, keep the
+   * request too until the loop ends: Node tells a request's signal of nothing once nobody holds the request (nodejs/node#55428).
+   */
   signal?: AbortSignal | undefined
   /** Must equal the owner given at the start, if one was. */
   owner?: string | undefined

@@ -1,6 +1,7 @@
 // A request as handlers of our own see it. Requests of `node:http` need no web objects for that, which cost more than most answers.
 
 import { bytesOf } from './body'
+import { holding } from './holding'
 
 export interface Asked {
   readonly method: string
@@ -32,14 +33,14 @@ const answerers = new WeakMap<object, Answerer>()
 
 /** A handler of web requests, which `toNodeListener` calls without any. */
 export function webHandler(answerer: Answerer): (request: Request) => Promise<Response> {
-  const handler = async (request: Request) => responseOf(await answerer(askedOf(request)))
+  const handler = async (request: Request) => holding(request, responseOf(await answerer(askedOf(request))))
   answerers.set(handler, answerer)
   return handler
 }
 
 /** What a handler was made of by {@link webHandler}; any other one is given the web request. */
 export function answererOf(handler: (request: Request) => Promise<Response>): Answerer {
-  return answerers.get(handler) ?? (({ request }) => handler(request))
+  return answerers.get(handler) ?? (async ({ request }) => holding(request, await handler(request)))
 }
 
 function askedOf(request: Request): Asked {

@@ -6,6 +6,7 @@ import { cursor, from } from '../options/fields'
 import type { RespondArgs } from '../options/read'
 import { headerOf } from './body'
 import { EventStream } from './event-stream'
+import { holding } from './holding'
 import { addHeaders, refusal } from './refusal'
 
 /** Headers that keep proxies and browsers from buffering, changing or caching an event stream. */
@@ -22,7 +23,8 @@ export async function respond(
   args: RespondArgs,
 ): Promise<Response> {
   const opened = await begin(bridge, request, args, origin(respond))
-  return opened instanceof Response ? opened : new Response(opened.stream.body(), { headers: opened.headers })
+  if (opened instanceof Response) return opened
+  return holding(request, new Response(opened.stream.body(), { headers: opened.headers }))
 }
 
 /** An event stream that has found its position, and the headers to send it with, or a response that says why there is none. */

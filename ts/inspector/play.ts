@@ -56,7 +56,10 @@ class Player {
           this.#controller = controller
         },
         pull: () => this.#hasRoom(),
-        cancel: () => this.left.abort(),
+        cancel: () => {
+          this.#controller = undefined
+          this.left.abort()
+        },
       },
       { highWaterMark: ROOM_BYTES, size: (piece) => piece?.byteLength ?? 0 },
     )
@@ -72,7 +75,7 @@ class Player {
     } finally {
       clearInterval(beat)
       clearTimeout(this.#timer)
-      if (!this.left.signal.aborted) this.#controller?.close()
+      this.#controller?.close()
     }
   }
 

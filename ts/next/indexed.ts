@@ -1,6 +1,6 @@
 /** Answers for clients that count chunks: every chunk as it was written, from a number on. */
 import type * as api from '../../index'
-import { FailedError, GapError, InterruptedError, invalidArgument } from '../errors/errors'
+import { cutError, FailedError, GapError, InterruptedError, invalidArgument } from '../errors/errors'
 import { wording as wordingOf } from '../errors/wording'
 import { uiMessage } from '../http/events'
 import { cursorAt } from '../util/cursor'
@@ -132,6 +132,8 @@ async function* copy(
       yield last
     }
   } catch (error) {
+    // A client that leaves is no failure.
+    if (signal.aborted) throw cutError(streamId)
     const words = endOf(error)
     if (words === undefined) throw error
     if (!isCutShort(last)) yield JSON.stringify({ type: 'error', errorText: words })

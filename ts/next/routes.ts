@@ -3,6 +3,7 @@ import type * as api from '../../index'
 import { ClosedError, called, FencedError, InterruptedError, invalidArgument } from '../errors/errors'
 import { wording as wordingOf, wordsOf } from '../errors/wording'
 import { jsonOf, spared } from '../http/body'
+import { holding } from '../http/holding'
 import { callback, flag, integer, methods, object, required, text } from '../options/checks'
 import { streamId as checkStreamId, maxDurationMs } from '../options/fields'
 import { ignore, type MaybePromise } from '../util/deferred'
@@ -237,12 +238,15 @@ export function chatRoutes<Message = unknown>(options: ChatRoutesOptions<Message
     return watchResponse(engine, chats, { signal: request.signal, onError, maxDurationMs: longest })
   }
 
+  const handling = (request: Request, serve: () => Promise<Response>) =>
+    refusing(async () => holding(request, await serve()), onError)
+
   const bodyOf = async (request: Request) =>
     (await jsonOf(request, maxBodyBytes ?? DEFAULT_BODY_BYTES, 'a JSON object')) as Record<string, unknown>
 
   return {
     POST: (request, context) =>
-      refusing(async () => {
+      handling(request, async () => {
         const named = await paramOf(context)
         // If the body has the chat's id, `authorize` can only be called after reading it.
         const early = named === undefined ? await bodyOf(request) : undefined
@@ -250,9 +254,9 @@ export function chatRoutes<Message = unknown>(options: ChatRoutesOptions<Message
         return admitted(request, chatId, async (owner) =>
           answer({ request, chatId, owner, body: early ?? (await bodyOf(request)) }),
         )
-      }, onError),
+      }),
     GET: (request, context) =>
-      refusing(async () => {
+      handling(request, async () => {
         const id = await paramOf(context)
         const startIndex = indexIn(request, 'startIndex')
         const index = startIndex ?? indexIn(request, 'sequence')
@@ -274,9 +278,9 @@ export function chatRoutes<Message = unknown>(options: ChatRoutesOptions<Message
             ? nothing()
             : resumeResponse(engine, request, streamId, { owner, onError, maxDurationMs: longest })
         })
-      }, onError),
+      }),
     DELETE: (request, context) =>
-      refusing(async () => {
+      handling(request, async () => {
         const chatId = checkStreamId(await paramOf(context), 'params.id')
         return admitted(request, chatId, async (owner) => {
           const streamId = streams === undefined ? chatId : await streams.stoppable(chatId, owner)
@@ -285,7 +289,7 @@ export function chatRoutes<Message = unknown>(options: ChatRoutesOptions<Message
             ? Response.json({ result: 'ended' })
             : stopResponse(engine, streamId, { owner, onError, generation })
         })
-      }, onError),
+      }),
   }
 }
 
