@@ -9,12 +9,14 @@ mod delta;
 mod events;
 mod format;
 mod merge;
+mod merged;
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 pub use body::Body;
 pub use events::{Events, Part};
 pub use format::Format;
+pub use merged::Merged;
 use serde_json::json;
 use ulid::Ulid;
 
@@ -37,7 +39,8 @@ pub struct Framing {
     is_reset: bool,
     /// The generation of the chunks, and the beginning of their cursors.
     cursors: Option<(Ulid, String)>,
-    merge: Option<Merge>,
+    /// Shared by those to whom the same has happened.
+    merge: Option<Arc<Merge>>,
     /// The last chunk says itself how the answer ended.
     has_ended_itself: bool,
     /// Only chunks are written, and so many are still to be left out: see [`Framing::bare`].
@@ -54,7 +57,7 @@ impl Framing {
             is_open: false,
             is_reset: false,
             cursors: None,
-            merge: is_merged.then(Merge::default),
+            merge: is_merged.then(Arc::default),
             has_ended_itself: false,
             bare: None,
         }
@@ -82,7 +85,7 @@ impl Framing {
     pub fn reset(&mut self) -> bool {
         self.is_reset = self.bare.is_none();
         if let Some(merge) = self.merge.as_mut().filter(|_| self.is_reset) {
-            merge.start_over();
+            Arc::make_mut(merge).start_over();
         }
         self.is_reset
     }
@@ -92,14 +95,14 @@ impl Framing {
         let Some(merge) = &mut self.merge else {
             return cursor;
         };
-        merge.seen(cursor);
+        Arc::make_mut(merge).seen(cursor);
         Cursor { seq: 0, ..cursor }
     }
 
     /// Everything up to here was in the log when the client came.
     pub fn replay_to(&mut self, cursor: Cursor) {
-        if let Some(merge) = &mut self.merge {
-            merge.replay_to(cursor);
+        if let Some(merge) = self.merge.as_mut().filter(|merge| !merge.knows_replay()) {
+            Arc::make_mut(merge).replay_to(cursor);
         }
     }
 
@@ -108,14 +111,24 @@ impl Framing {
         self.bare.is_some_and(|skip| skip > 0) || self.merge.as_ref().is_some_and(|merge| merge.has_seen(at))
     }
 
-    /// Whether it writes what any other of the same format writes, event by event, from here on: then [`Events`] do as well.
-    pub fn is_plain(&self) -> bool {
-        self.merge.is_none() && self.bare.is_none_or(|skip| skip == 0)
+    /// Whether what it writes depends on the chunks before. If not, and if there is nothing that the client [has seen](Self::has_seen), it
+    /// writes what any other of the same format does: then [`Events`] do as well.
+    pub fn is_merged(&self) -> bool {
+        self.merge.is_some()
+    }
+
+    /// Whether it writes the same as another one, whatever comes.
+    fn is_like(&self, other: &Self) -> bool {
+        self.format == other.format
+            && self.bare == other.bare
+            && self.has_ended_itself == other.has_ended_itself
+            && self.merge == other.merge
     }
 
     /// The client is given these instead of what [`Framing::chunk`] would write.
     pub fn give(&mut self, part: &Part) {
         self.has_ended_itself = part.is_ending;
+        self.merge.clone_from(&part.merge);
     }
 
     /// Writes the events before the first chunk.
@@ -145,7 +158,7 @@ impl Framing {
             self.write(out, Some(at), chunk);
             return;
         };
-        merge.take(at, chunk, &mut |at, chunk| self.write(out, at, chunk));
+        Arc::make_mut(&mut merge).take(at, chunk, &mut |at, chunk| self.write(out, at, chunk));
         self.merge = (!merge.is_over(at)).then_some(merge);
     }
 
@@ -156,7 +169,8 @@ impl Framing {
         }
         let mut is_new = true;
         if let Some(mut merge) = self.merge.take() {
-            is_new = merge.take_large(at, body, &mut |at, chunk| self.write(out, at, chunk));
+            is_new =
+                Arc::make_mut(&mut merge).take_large(at, body, &mut |at, chunk| self.write(out, at, chunk));
             self.merge = (!merge.is_over(at)).then_some(merge);
         }
         if is_new {
@@ -197,7 +211,7 @@ impl Framing {
     /// Writes chunks that were held back.
     pub fn flush(&mut self, out: &mut Vec<u8>) {
         if let Some(mut merge) = self.merge.take() {
-            merge.flush(&mut |at, chunk| self.write(out, at, chunk));
+            Arc::make_mut(&mut merge).flush(&mut |at, chunk| self.write(out, at, chunk));
             self.merge = Some(merge);
         }
     }
