@@ -6,7 +6,7 @@ import { type Answer, type Answerer, type Asked, webHandler } from '../http/aske
 import { duration, integer, object } from '../options/checks'
 import { answer, preflight, Refusal, refusal } from './answers'
 import { head, read } from './reading'
-import { forkingOf, idOf, isClosing } from './requests'
+import { checkConditions, forkingOf, idOf, isClosing } from './requests'
 import { Control } from './subscriptions/control'
 import { controlOptions, type SubscriptionOptions } from './subscriptions/options'
 import { controlRefusal } from './subscriptions/refusals'
@@ -126,6 +126,7 @@ export function answerer(options: Omit<DurableStreamsOptions, 'authorize'>, auth
     // Whoever may only append does not close by the way.
     const closing = action === 'append' && isClosing(asked.headers) && (await permitted(asked, id, 'close'))
     if (closing instanceof Response) return closing
+    if (action !== 'read') checkConditions(asked)
     switch (method) {
       case 'PUT':
         return put(log, asked)

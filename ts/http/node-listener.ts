@@ -5,6 +5,11 @@ import { type Answerer, answererOf } from './asked'
 import { NodeAsked } from './node-asked'
 import { writeAnswer } from './node-response'
 
+const BAD_ADDRESS = JSON.stringify({
+  code: 'bad_address',
+  message: 'the address of the request is not well-formed',
+})
+
 /** A listener for `http.createServer`, Express or Connect. */
 export function toNodeListener(
   handler: (request: Request) => Promise<Response>,
@@ -18,7 +23,12 @@ export function toNodeListener(
 async function serve(answerer: Answerer, incoming: IncomingMessage, response: ServerResponse): Promise<void> {
   const asked = NodeAsked.of(incoming, response)
   if (asked === undefined) {
-    response.writeHead(400, { connection: 'close' }).end()
+    const head = {
+      connection: 'close',
+      'content-type': 'application/json',
+      'x-content-type-options': 'nosniff',
+    }
+    response.writeHead(400, head).end(BAD_ADDRESS)
     return
   }
   const answer = await answerer(asked)
