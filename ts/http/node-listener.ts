@@ -32,7 +32,7 @@ async function serve(answerer: Answerer, incoming: IncomingMessage, response: Se
     return
   }
   const answer = await answerer(asked)
-  // A body that was not read to its end would be taken for the next request.
-  if (!incoming.complete) response.setHeader('connection', 'close')
+  // A body that was not read to its end would be taken for the next request. HTTP/2 has a stream for each.
+  if (!incoming.complete && incoming.httpVersionMajor === 1) response.setHeader('connection', 'close')
   await writeAnswer(response, answer, asked)
 }
