@@ -48,6 +48,27 @@ test('ls and show tell what there is', async (t) => {
   await live.complete()
 })
 
+test('logs are shown, followed, stopped and removed as other streams are', async (t) => {
+  const { engine, run, start } = await scene(t)
+  const log = engine.log('open', { contentType: 'text/plain', owner: 'ann' })
+  await log.append(['one '])
+  await engine.log('fork', { owner: 'ann' }).createFrom('open')
+  assert.match((await run('ls')).stdout, /^active +1 .* ann +open$/m)
+  const { stdout } = await run('show', 'fork')
+  assert.match(stdout, /^log +text\/plain$/m)
+  assert.match(stdout, /^fork +of open, up to seq 1$/m)
+  assert.doesNotMatch(stdout, /^producers/m)
+  const tail = start('tail', '--follow', 'open')
+  await until(() => tail.stdout === 'one ')
+  assert.match((await run('stop', 'open')).stdout, /^open: stopping, whoever appends to it next is told$/m)
+  assert.equal((await log.append(['two'], { close: true })).stop, '')
+  await deadline(tail.ended, 20_000, 'tail ends')
+  assert.equal(tail.stdout.trim(), 'one two')
+  assert.match((await run('show', 'open')).stdout, /^state +stopped$/m)
+  assert.equal((await run('rm', 'open')).code, 0)
+  assert.match((await run('ls')).stdout, /^active +1 .* ann +fork$/m)
+})
+
 test('ls sorts, filters and counts', async (t) => {
   const { engine, run } = await scene(t)
   for (const [name, size, owner] of [

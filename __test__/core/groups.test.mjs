@@ -294,6 +294,22 @@ eachStore('groups', (store) => {
     await held.return?.()
   })
 
+  test('G1: a group that is to begin beyond the end of a log is told so, and goes on where the log ends', async () => {
+    const engine = open()
+    const log = engine.log('short')
+    const { next } = await log.append(texts(3))
+    const from = next.replace(/3$/, '5')
+    const lost = await new Worker(engine.consume('short', { group, consumer: 'a', from })).end()
+    assert.deepEqual([lost.items.length, lost.error?.code, lost.error?.resume], [0, 'ERR_GAP', next])
+    await log.append(texts(3, 'more'), { close: true })
+    const rest = await new Worker(engine.consume('short', { group, consumer: 'a', from })).end()
+    assert.deepEqual([rest.error, rest.items.map(({ seq }) => seq)], [undefined, [4, 5, 6]])
+    const end = await new Worker(
+      open().consume('short', { group: 'end', consumer: 'a', from: `${from.slice(0, -1)}6` }),
+    ).end()
+    assert.deepEqual([end.error, end.items], [undefined, []])
+  })
+
   test('G10 only the owner joins a group, acknowledges and sees dead letters', async () => {
     const engine = open()
     await produceAll(engine, 'owned', texts(3), { owner: 'alice' })

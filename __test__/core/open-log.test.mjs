@@ -386,6 +386,7 @@ eachStore('a log', (store) => {
       [() => engine.log('x', { ttl: 10 }), 'options.ttl'],
       [() => engine.log('x', { ttl: '1h', expiresAt: new Date() }), 'options.expiresAt'],
       [() => engine.log('x', { contentType: 'a\nb' }), 'options.contentType'],
+      [() => engine.log('x', { expiresAt: Number.MAX_SAFE_INTEGER }), 'options.expiresAt'],
       [() => log.append(/** @type {any} */ ('text')), 'chunks'],
       [() => log.append([/** @type {any} */ (1)]), 'chunk'],
       [() => log.append([], /** @type {any} */ ({ producer: { id: 'p' } })), 'options.producer'],

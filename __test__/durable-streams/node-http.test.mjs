@@ -180,6 +180,35 @@ eachStore('durable streams on node:http', (store) => {
     assert.ok(text === bytes.join('') + large.join(''), `${text.length} characters`)
   })
 
+  test('a body that a parser has read before is an error of the application, and no empty one', async (t) => {
+    const engine = open()
+    /** @type {any[]} */
+    const errors = []
+    const onError = (/** @type {unknown} */ error) => errors.push(error)
+    const listen = toNodeListener(durableStreams({ engine, authorize: () => true, onError }))
+    const server = createServer(PATIENT, async (incoming, response) => {
+      // All of it, or its beginning.
+      if (incoming.headers['x-parsed'] === 'whole') for await (const _ of incoming);
+      else if (incoming.headers['x-parsed']) {
+        await once(incoming, 'readable')
+        incoming.read(1)
+      }
+      listen(incoming, response)
+    })
+    await once(server.listen(0, '127.0.0.1'), 'listening')
+    t.after(() => server.close())
+    const { port } = /** @type {import('node:net').AddressInfo} */ (server.address())
+    const url = `http://127.0.0.1:${port}/v1/stream/parsed`
+    await fetch(url, { method: 'PUT', headers: TEXT })
+    for (const parsed of ['whole', 'part']) {
+      const headers = { ...TEXT, 'X-Parsed': parsed, 'Stream-Closed': 'true' }
+      assert.equal((await fetch(url, { method: 'POST', headers, body: 'the end' })).status, 500, parsed)
+      assert.match(errors.pop()?.message, /read already/)
+    }
+    const { headers } = await fetch(url, { method: 'HEAD' })
+    assert.deepEqual([headers.get('stream-closed'), (await engine.status('parsed'))?.lastSeq], [null, 0])
+  })
+
   test('a body that breaks off appends nothing, and is no error of the server', async (t) => {
     /** @type {any[]} */
     const errors = []

@@ -228,6 +228,24 @@ eachStore('polls', (store) => {
       assert.ok(during < 20, `${during} scripts`)
     })
 
+    test('G9 the end of a stream without an owner is looked at once, for whoever waits', async () => {
+      const engine = open()
+      const { send, asked, append, poll } = stream(engine)
+      const made = await send('', { method: 'PUT', headers: TEXT })
+      const at = String(made.headers.get('stream-next-offset'))
+      const first = poll(at)
+      await waiting(engine)
+      const before = await calls()
+      const begun = asked()
+      const polls = Array.from({ length: 100 }, (_, user) => poll(at, { 'x-user': `user ${user}` }))
+      await until(() => asked() === begun + polls.length, LONG)
+      await append('', { 'Stream-Closed': 'true' })
+      const answers = await deadline(Promise.all([first, ...polls]), 20_000, 'answers')
+      assert.deepEqual(new Set(answers.map(({ closed }) => closed)), new Set(['true']))
+      const during = (await calls()) - before
+      assert.ok(during < 20, `${during} scripts`)
+    })
+
     test('G9 polls that are up to date ask Redis for nothing', async () => {
       const engine = open()
       const { send, append, asked, poll } = stream(engine)

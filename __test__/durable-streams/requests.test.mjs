@@ -75,15 +75,16 @@ eachStore('durable streams', (store) => {
     assert.equal((await appending(path, { ...closing, headers: TEXT })).status, 204)
     permission = new Response('who?', { status: 401 })
     assert.equal((await send(path)).status, 401)
-    permission = undefined
-    assert.equal((await send(path)).status, 403)
+    for (permission of [undefined, null, 'yes', {}, 0]) assert.equal((await send(path)).status, 403)
     assert.throws(() => durableStreams(/** @type {any} */ ({ engine })), {
       code: 'ERR_INVALID_ARGUMENT',
       field: 'options.authorize',
     })
-    assert.throws(() => durableStreams({ engine, authorize: () => true, prefix: 'x' }), {
-      field: 'options.prefix',
-    })
+    for (const prefix of ['x', '/a b/', '/ä/', '/a/../', '//host/', '/a?/']) {
+      assert.throws(() => durableStreams({ engine, authorize: () => true, prefix }), {
+        field: 'options.prefix',
+      })
+    }
     assert.throws(() => durableStreams(/** @type {any} */ ({ engine, authorize: () => true, other: 1 })), {
       field: 'options.other',
     })

@@ -8,6 +8,7 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
+import { freePort } from '../support/free-port.mjs'
 import { startServe } from '../support/serving.mjs'
 import { TestStore } from '../support/stores.mjs'
 import { deadline, until } from '../support/wait.mjs'
@@ -88,6 +89,18 @@ test('tidemark serve: what is under way at its end and cannot be done is 503, wi
   }
   assert.equal(await ended, 0)
   assert.doesNotMatch(server.errors(), /closed/)
+})
+
+test('tidemark serve: while the store is away its error is written once, not for each request', async (t) => {
+  const port = await freePort()
+  const server = await startServe(['--url', `redis://127.0.0.1:${port}`])
+  t.after(() => server.stop('SIGKILL'))
+  for (let count = 0; count < 5; count++) {
+    const { status } = await fetch(`${server.address}/v1/stream/a`, { method: 'HEAD' })
+    assert.equal(status, 503)
+  }
+  assert.equal(await server.stop(), 0)
+  assert.equal(server.errors().match(/^tidemark: cannot reach/gm)?.length, 1, server.errors())
 })
 
 test('tidemark serve: without a token only this machine is answered', async (t) => {

@@ -178,14 +178,17 @@ test('G1: a page of a log says what is gone, and where it goes on', async (t) =>
 /**
  * A log of five chunks, of which Redis loses the last two when it is set back.
  * @param {import('node:test').TestContext} t
+ * @param {(reader: import('tidemark').Engine) => unknown} [look] what happens before they are written
  */
-async function setBack(t) {
+async function setBack(t, look) {
   const redis = await openRedis(t)
-  const keys = ['meta', 'log', 'writers'].map((part) => `{tidemark:back}:${part}`)
+  const parts = ['meta', 'log', 'writers', ...(look ? ['groups', 'work:workers'] : [])]
+  const keys = parts.map((part) => `{tidemark:back}:${part}`)
   const [writer, reader, stranger] = [1, 2, 3].map(() => openEngine(t, { url: redis.url }))
   assert.ok(writer && reader && stranger)
   const log = writer.log('back', { contentType: 'text/plain' })
   const { cursors } = await log.append(['1', '2', '3'])
+  await look?.(reader)
   for (const key of keys) await redis.admin.cmd('COPY', key, `${key}-then`)
   cursors.push(...(await log.append(['4', '5'])).cursors)
   return {
@@ -195,7 +198,8 @@ async function setBack(t) {
     stranger,
     cursors,
     back: async () => {
-      for (const key of keys) await redis.admin.cmd('COPY', `${key}-then`, key, 'REPLACE')
+      const all = "for _, key in ipairs(KEYS) do redis.call('COPY', key .. '-then', key, 'REPLACE') end"
+      await redis.admin.cmd('EVAL', all, String(keys.length), ...keys)
     },
   }
 }
@@ -261,6 +265,37 @@ test('G1: a log ends before a cursor, since Redis was set back: a page, a reader
   const beyond = await log.page({ from: 9 })
   assert.deepEqual([beyond.chunks.length, beyond.upToDate], [0, true])
   assert.deepEqual((await log.page({ from: beyond.next })).chunks, [], 'the cursor after it is the end')
+})
+
+test('G1: a group whose log was set back is told, and goes on with what comes then', async (t) => {
+  /** @type {import('tidemark').Consumption | undefined} */
+  let consumption
+  const options = { group: 'workers', consumer: 'a', batch: 1 }
+  const { reader, stranger, cursors, back } = await setBack(t, async (reader) => {
+    consumption = reader.consume('back', options)
+    for (const text of ['1', '2', '3']) {
+      const { value } = await consumption.next()
+      assert.equal(value?.text(), text)
+      await value?.ack()
+    }
+  })
+  assert.ok(consumption)
+  // One is done, the other one is not.
+  const { value: done } = await consumption.next()
+  await done?.ack()
+  assert.equal((await consumption.next()).value?.text(), '5')
+  const told = failure(consumption.next(), 'the group')
+  await back()
+  const { code, resume } = await told
+  assert.deepEqual([code, resume], ['ERR_GAP', cursors[2]])
+  const others = ['another 4', 'another 5']
+  await stranger.log('back').append(others, { close: true })
+  const got = []
+  for await (const item of reader.consume('back', options)) {
+    got.push(item.text())
+    await item.ack()
+  }
+  assert.deepEqual(got, others)
 })
 
 test('G1: over HTTP, an offset that Redis has lost is 410, for those who wait as well; so is one of a log that began anew', async (t) => {

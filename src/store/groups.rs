@@ -87,7 +87,8 @@ pub struct Take {
     pub group: String,
     /// The consumer that takes items.
     pub consumer: String,
-    /// Where a new group begins: [`Position::Start`], [`Position::Now`] or after a cursor.
+    /// Where a new group begins: [`Position::Start`], [`Position::Now`] or after a cursor; at the end of a log that ends before that, as one
+    /// that has lost something.
     pub from: Position,
     /// The most items at once, 1 or more.
     pub count: usize,
@@ -131,7 +132,8 @@ pub struct Taken {
     pub items: Vec<Item>,
     /// The last generation has ended, and the group has resolved or given up everything.
     pub done: Option<Terminal>,
-    /// Items that were not resolved are gone with their generation; the group continues from here. Reported until a take says that
+    /// Items that were not resolved are gone with their generation, or a log has lost what a new group was to begin after; the group continues
+    /// from here. Reported until a take says that
     /// it was ([`Take::told`]), or once by a store whose answers are never lost.
     pub lost: Option<Cursor>,
 }

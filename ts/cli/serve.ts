@@ -7,6 +7,7 @@ import type { SubscriptionOptions } from '../durable-streams/subscriptions/optio
 import { type Answer, type Asked, webHandler } from '../http/asked'
 import { toNodeListener } from '../http/node-listener'
 import { isSecret } from '../util/secret'
+import { now } from '../util/timers'
 import { type Command, type Context, count, EXIT, text, UsageError, type Values } from './command'
 import { listen, originOf, portOf } from './listening'
 
@@ -15,6 +16,9 @@ const DEFAULT_PORT = 4437
 const KEEP_ALIVE_MS = 75_000
 /** How long responses under way may take at the end. */
 const FAREWELL_MS = 5000
+/** So long the same error is not written again. */
+const QUIET_MS = 60_000
+const MOST_SAID = 100
 /** How often connections are closed then that have become idle. */
 const SWEEP_MS = 50
 
@@ -142,11 +146,7 @@ function listener({ engine, values }: Context, guard: Guard): Server {
     sseMs: count(values, 'sse-ms'),
     signal: guard.signal,
     subscriptions: guard.subscriptions,
-    onError: (error: unknown) => {
-      const { code, message } = error as Partial<NodeJS.ErrnoException>
-      // The end of the server itself, for each request that it cuts short.
-      if (code !== 'ERR_CLOSED') process.stderr.write(`tidemark: ${message}\n`)
-    },
+    onError: complaining(),
   }
   const streams = answerer(options, (asked) => allows(asked) || forbidden(guard))
   const answered = async (asked: Asked): Promise<Answer | Response> => {
@@ -165,6 +165,21 @@ function listener({ engine, values }: Context, guard: Guard): Server {
   // A client might send a request on an idle connection just as it is closed.
   server.keepAliveTimeout = KEEP_ALIVE_MS
   return server
+}
+
+/** Writes errors to stderr; the same one, which each request may have while the store is away, once in a while. */
+function complaining(): (error: unknown) => void {
+  const said = new Map<unknown, number>()
+  return (error) => {
+    const { code, message } = error as Partial<NodeJS.ErrnoException>
+    const before = said.get(message)
+    // The end of the server itself is an error of each request that it cuts short.
+    if (code === 'ERR_CLOSED' || (before !== undefined && now() < before + QUIET_MS)) return
+    // Some messages name a stream.
+    if (said.size >= MOST_SAID) said.clear()
+    said.set(message, now())
+    process.stderr.write(`tidemark: ${message}\n`)
+  }
 }
 
 function forbidden({ token }: Guard): Response {

@@ -21,6 +21,8 @@ export const show: Command = {
       out.value({ ...status, memoryBytes: memory })
       return EXIT.ok
     }
+    const { log } = status
+    const fork = log?.fork
     const ago = (date: Date): string => `${date.toISOString()} (${duration(Date.now() - date.getTime())} ago)`
     const rows: [string, string | null | undefined][] = [
       ['stream', printable(status.streamId)],
@@ -31,7 +33,9 @@ export const show: Command = {
       ['chunks', `${number(chunks(status))} (seq ${status.firstSeq} to ${status.lastSeq})`],
       ['bytes', `${bytes(status.bytes)}, ${bytes(status.storedBytes)} stored`],
       ['memory', memory === null ? null : bytes(memory)],
-      ['producers', String(status.producers)],
+      ['producers', log === undefined ? String(status.producers) : null],
+      ['log', log?.contentType],
+      ['fork', fork && `of ${fork.streamId}, up to seq ${fork.seq}`],
       ['owner', status.owner],
       ['metadata', status.metadata === null ? null : JSON.stringify(status.metadata)],
       ['started', ago(status.startedAt)],

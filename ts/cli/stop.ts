@@ -15,10 +15,13 @@ export const stop: Command = {
   async run({ engine, args, out, values }) {
     for (const streamId of args) {
       // Anybody who can write to the store may stop every stream.
-      const owner = (await engine.status(streamId))?.owner ?? undefined
+      const status = await engine.status(streamId)
+      const owner = status?.owner ?? undefined
       const result = await engine.stop(streamId, { reason: text(values, 'reason'), owner })
+      const isOfLog = status?.log !== undefined && result === 'stopping'
+      const meaning = isOfLog ? 'whoever appends to it next is told' : MEANING[result]
       if (out.json) out.value({ streamId, result })
-      else out.line(`${argument(streamId)}: ${out.style('bold', result)}, ${MEANING[result]}`)
+      else out.line(`${argument(streamId)}: ${out.style('bold', result)}, ${meaning}`)
     }
     return EXIT.ok
   },

@@ -6,7 +6,7 @@ import { type Answer, type Answerer, type Asked, webHandler } from '../http/aske
 import { duration, integer, object } from '../options/checks'
 import { answer, preflight, Refusal, refusal } from './answers'
 import { head, read } from './reading'
-import { forkingOf, idOf, isClosing } from './requests'
+import { checkConditions, forkingOf, idOf, isClosing } from './requests'
 import { Control } from './subscriptions/control'
 import { controlOptions, type SubscriptionOptions } from './subscriptions/options'
 import { controlRefusal } from './subscriptions/refusals'
@@ -24,7 +24,7 @@ export type Action = 'create' | 'append' | 'close' | 'read' | 'delete' | 'subscr
  * `true`: allowed. `{ owner }`: allowed as this owner, who also gets the stream if it is created. A response is sent as the answer. Anything
  * else is answered with 403.
  */
-export type Permission = boolean | { owner: string } | Response | undefined
+export type Permission = boolean | { owner: string } | Response | null | undefined
 
 export interface DurableStreamsOptions {
   /** The engine that has the streams. */
@@ -126,6 +126,7 @@ export function answerer(options: Omit<DurableStreamsOptions, 'authorize'>, auth
     // Whoever may only append does not close by the way.
     const closing = action === 'append' && isClosing(asked.headers) && (await permitted(asked, id, 'close'))
     if (closing instanceof Response) return closing
+    if (action !== 'read') checkConditions(asked)
     switch (method) {
       case 'PUT':
         return put(log, asked)
@@ -157,6 +158,10 @@ function check({ engine }: { engine: unknown }, prefix: unknown): void {
   if (typeof prefix !== 'string' || !prefix.startsWith('/') || !prefix.endsWith('/')) {
     throw invalidArgument('options.prefix', 'must begin and end with a slash')
   }
+  const base = 'http://localhost'
+  if (!URL.canParse(prefix, base) || new URL(prefix, base).pathname !== prefix) {
+    throw invalidArgument('options.prefix', 'must be a path as URLs have it, such as /my%20streams/')
+  }
 }
 
 /** Asks whether a request may do something: the owner as whom, or the response that is the answer. */
@@ -164,7 +169,7 @@ function permits(authorize: Authorize) {
   return async (asked: Asked, id: string, action: Action) => {
     const permission = await authorize(asked, id, action)
     if (permission instanceof Response) return permission
-    const owner = typeof permission === 'object' ? permission.owner : undefined
+    const owner = typeof permission === 'object' ? permission?.owner : undefined
     if (permission !== true && owner === undefined) throw new Refusal(403, 'forbidden', 'this is not allowed')
     return { owner: owner ?? null }
   }

@@ -83,14 +83,19 @@ function bodyOf({ chunks, contentType }: LookedAt): Uint8Array | string {
   return isJson(contentType) ? arrayOf(chunks) : bytesOf(chunks)
 }
 
-function catchUp(page: LookedAt, { headers }: Asked, isNow: boolean): Answer {
+function catchUp(page: LookedAt, asked: Asked, isNow: boolean): Answer {
   if (isNow) return answer(200, { ...fieldsOf(page), 'Cache-Control': 'no-store' }, bodyOf(page))
+  return tagged(page, asked, { ...fieldsOf(page), 'Cache-Control': 'private, no-cache' })
+}
+
+/** A page with its tag, which changes when the stream is closed; without the page, if the client has it. */
+function tagged(page: LookedAt, { headers }: Asked, fields: Record<string, string | undefined>): Answer {
   const start = page.chunks[0] === undefined ? page.next : cursorBefore(page.chunks[0])
   const tag = `"${offsetOf(start, page.origins)}:${offsetOf(page.next, page.origins)}${page.closed ? ':c' : ''}"`
-  const fields = { ...fieldsOf(page), ETag: tag, 'Cache-Control': 'private, no-cache' }
+  const all = { ...fields, ETag: tag }
   const known = headers.get('if-none-match')?.split(',') ?? []
-  if (known.some((each) => each.trim().replace(/^W\//, '') === tag)) return answer(304, fields)
-  return answer(200, fields, bodyOf(page))
+  const isKnown = known.some((each) => ['*', tag].includes(each.trim().replace(/^W\//, '')))
+  return isKnown ? answer(304, all) : answer(200, all, bodyOf(page))
 }
 
 async function poll(
@@ -104,16 +109,19 @@ async function poll(
   let at = from
   if (room === undefined) {
     const page = await found(log, waiting.look(log, from))
-    if (page.chunks.length > 0 || page.closed) return polled(page, cursor)
+    if (page.chunks.length > 0 || page.closed) return polled(page, cursor, asked, from)
     room = await waiting.room(log, page)
     at = page.next
   }
   const page = await room.growth(at, asked, longPollMs)
-  return polled(page ?? (await found(log, waiting.look(log, at))), cursor)
+  return polled(page ?? (await found(log, waiting.look(log, at, room))), cursor, asked, from)
 }
 
-function polled(page: LookedAt, cursor: string): Answer {
+function polled(page: LookedAt, cursor: string, asked: Asked, from: string): Answer {
   const fields = { ...fieldsOf(page), 'Stream-Cursor': cursor, 'Cache-Control': 'no-store' }
-  if (page.chunks.length > 0) return answer(200, fields, bodyOf(page))
-  return answer(204, { ...fields, 'Content-Type': undefined, 'Content-Security-Policy': undefined })
+  if (page.chunks.length === 0) {
+    return answer(204, { ...fields, 'Content-Type': undefined, 'Content-Security-Policy': undefined })
+  }
+  // The same request may be about something else the next time.
+  return from === 'now' ? answer(200, fields, bodyOf(page)) : tagged(page, asked, fields)
 }

@@ -40,6 +40,7 @@ export function checkId(id: string): void {
 
 /** A body up to a limit. */
 export async function bodyOf(asked: Asked, limit: number): Promise<Uint8Array> {
+  if (asked.hasBody) checkCodings(asked.headers)
   try {
     return await asked.bytes(limit)
   } catch (error) {
@@ -48,6 +49,41 @@ export async function bodyOf(asked: Asked, limit: number): Promise<Uint8Array> {
     }
     if (error instanceof BrokenOffError) throw new Refusal(400, 'bad_body', 'the body broke off')
     throw error
+  }
+}
+
+/** What is stored are the bytes that come: readers would take a compressed body for the stream's own content. */
+function checkCodings(headers: Headers): void {
+  const codings = { content: headers.get('content-encoding'), transfer: headers.get('transfer-encoding') }
+  if (!isOnly(codings.content, 'identity')) {
+    throw new Refusal(415, 'bad_encoding', 'a body has no Content-Encoding', {
+      'Accept-Encoding': 'identity',
+    })
+  }
+  if (!isOnly(codings.transfer, 'chunked')) {
+    throw new Refusal(501, 'bad_encoding', 'a body has no Transfer-Encoding but chunked')
+  }
+}
+
+const isOnly = (given: string | null, coding: string): boolean =>
+  given === null || given === '' || given.trim().toLowerCase() === coding
+
+/**
+ * Refuses conditions that cannot be checked in the step that writes: whoever sends one must not take it for met. Answers have tags, the
+ * streams that are written have none.
+ */
+export function checkConditions({ method, headers }: Asked): void {
+  const tag = headers.get('if-match')
+  // Whatever is appended to or deleted exists.
+  if (tag !== null && (tag.trim() !== '*' || method === 'PUT')) {
+    throw new Refusal(412, 'bad_condition', 'a stream has no tag; use Stream-Seq or Producer-Id')
+  }
+  if (headers.get('stream-expected-offset') !== null) {
+    throw new Refusal(
+      501,
+      'bad_condition',
+      'Stream-Expected-Offset is not supported; use Stream-Seq or Producer-Id',
+    )
   }
 }
 

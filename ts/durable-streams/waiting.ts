@@ -113,9 +113,9 @@ export class Waiting {
     return new Room(log.follow({ from: page.next }).unref(), page, owner, this.#farewell, closed)
   }
 
-  /** A page, which all share who ask for it in the same moment. */
-  look(log: Log, from: string): Promise<LookedAt | null> {
-    const key = JSON.stringify([log.streamId, log.owner, from])
+  /** A page, which all share who ask for it in the same moment: those of one owner, and all who have waited in a room that is open. */
+  look(log: Log, from: string, room?: Room): Promise<LookedAt | null> {
+    const key = JSON.stringify([log.streamId, room?.isOpen ? null : log.owner, from])
     let looked = this.#looks.get(key)
     if (looked === undefined) {
       looked = log.look({ from }, NOWHERE)
@@ -164,6 +164,11 @@ export class Room {
     this.#follow()
   }
 
+  /** Whether the stream is everybody's. */
+  get isOpen(): boolean {
+    return this.#owner === null
+  }
+
   /** The last chunk that it knows of. */
   get seq(): number {
     return this.#seq
@@ -171,7 +176,7 @@ export class Room {
 
   /** Whether somebody may wait who has read no page. */
   admits(owner: string | null): boolean {
-    return this.#owner === null || this.#owner === owner
+    return this.isOpen || this.#owner === owner
   }
 
   get isFresh(): boolean {

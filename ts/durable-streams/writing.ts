@@ -75,6 +75,10 @@ export async function create(
     hasType: given !== undefined,
   }
   const { outcome, head, isNew } = await write(log, { create: made, close, fork: from }, chunks)
+  const isOnlyNew = headers.get('if-none-match')?.trim() === '*'
+  if (isOnlyNew && (outcome === 'exists' || outcome === 'conflict')) {
+    throw new Refusal(412, 'exists', 'there is a stream already')
+  }
   if (head === null || (outcome !== 'written' && outcome !== 'exists')) throw notMade(outcome)
   const isMade = isNew === true
   return answer(isMade ? 201 : 200, {
@@ -192,7 +196,9 @@ function written(done: LogAnswer, producer: AppendArgs['producer'], head: Head, 
         'Producer-Received-Seq': String(producer?.seq),
       })
     case 'disorder':
-      throw new Refusal(409, 'order', "Stream-Seq is not greater than the last append's")
+      throw new Refusal(409, 'order', "Stream-Seq is not greater than the last append's", {
+        'Stream-Next-Offset': next(head),
+      })
     case 'other':
       throw new Refusal(409, 'not_a_log', 'the stream has a producer of its own')
     default:

@@ -71,7 +71,7 @@ export async function spared<T>(request: Request, look: () => MaybePromise<T>): 
 /** Reads a body up to a limit; a larger one throws a {@link TooLargeError}, and is not read to its end. */
 export async function bytesOf({ body, headers, bodyUsed }: Received, maxBytes: number): Promise<Buffer> {
   if (Number(headerOf(headers, 'content-length')) > maxBytes) throw tooLarge(`${maxBytes} bytes`)
-  if (bodyUsed) throw invalidArgument('body', 'was read already: read a clone of the request instead')
+  if (bodyUsed) throw readAlready()
   if (body === null || body === undefined) return Buffer.alloc(0)
   const reading = begin(body as AsyncIterable<Uint8Array | string>, 'body')
   const pieces = new Pieces(maxBytes)
@@ -105,10 +105,10 @@ export function bytesOfReadable(body: Readable, length: string | null, maxBytes:
     }
     const end = () => settle(() => resolve(pieces.joined()))
     const broken = (cause?: Error) => settle(() => reject(brokenOff(cause)))
-    // Somebody else has read it: nothing is left.
-    if (body.readableEnded) resolve(pieces.joined())
+    // Nothing is left of it, or not all.
+    if (body.readableDidRead || body.readableEnded) reject(readAlready())
     else if (body.destroyed) broken()
-    else body.on('data', take).on('end', end).on('error', broken).on('close', broken)
+    else body.on('data', take).on('end', end).on('error', broken).on('close', broken).resume()
   })
 }
 
@@ -159,6 +159,9 @@ async function next(reading: Reading<Uint8Array | string>) {
 
 const fieldsOf = (problem: string) =>
   ({ message: `body: ${problem}`, streamId: null, retryable: false, field: 'body' }) as const
+
+const readAlready = () =>
+  invalidArgument('body', 'was read already: by a body parser, or not from a clone of the request')
 
 function tooLarge(limit: string): TooLargeError {
   return new TooLargeError('ERR_INVALID_ARGUMENT', fieldsOf(`must be at most ${limit}`))

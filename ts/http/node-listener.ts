@@ -5,6 +5,11 @@ import { type Answerer, answererOf } from './asked'
 import { NodeAsked } from './node-asked'
 import { writeAnswer } from './node-response'
 
+const BAD_ADDRESS = JSON.stringify({
+  code: 'bad_address',
+  message: 'the address of the request is not well-formed',
+})
+
 /** A listener for `http.createServer`, Express or Connect. */
 export function toNodeListener(
   handler: (request: Request) => Promise<Response>,
@@ -18,11 +23,16 @@ export function toNodeListener(
 async function serve(answerer: Answerer, incoming: IncomingMessage, response: ServerResponse): Promise<void> {
   const asked = NodeAsked.of(incoming, response)
   if (asked === undefined) {
-    response.writeHead(400, { connection: 'close' }).end()
+    const head = {
+      connection: 'close',
+      'content-type': 'application/json',
+      'x-content-type-options': 'nosniff',
+    }
+    response.writeHead(400, head).end(BAD_ADDRESS)
     return
   }
   const answer = await answerer(asked)
-  // A body that was not read to its end would be taken for the next request.
-  if (!incoming.complete) response.setHeader('connection', 'close')
+  // A body that was not read to its end would be taken for the next request. HTTP/2 has a stream for each.
+  if (!incoming.complete && incoming.httpVersionMajor === 1) response.setHeader('connection', 'close')
   await writeAnswer(response, answer, asked)
 }

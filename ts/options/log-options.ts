@@ -200,6 +200,7 @@ function from(value: unknown, field: string): string {
 
 function expiresAt(value: unknown, field: string): number {
   const time = value instanceof Date ? value.getTime() : value
-  if (typeof time === 'number' && Number.isSafeInteger(time) && time >= 0) return time
+  // Later ones are no times of JavaScript's.
+  if (typeof time === 'number' && Number.isInteger(time) && time >= 0 && time <= 8.64e15) return time
   return refuse(field, 'a Date, or milliseconds since 1970', value)
 }

@@ -83,6 +83,8 @@ pub(crate) struct State {
     pub(crate) told: Option<Cursor>,
     /// The items that it was given and has not resolved, and how often they had been delivered then.
     pub(crate) given: BTreeMap<ItemId, u64>,
+    /// The last chunk that it was given.
+    pub(crate) seen: Option<(ItemId, Cursor)>,
     /// Items that are its own and wait for the next turn.
     pub(crate) spare: VecDeque<Item>,
     /// It has had an answer: from now on the store may be away for any time, …
@@ -103,6 +105,34 @@ impl Follower for Consumption {
         lock(&self.state).error = Some(error);
         self.news.notify_one();
     }
+
+    /// If it was given what is lost, it is told; other chunks may get those ids, which are not its own.
+    fn lose(&self, to: Cursor) {
+        {
+            let mut state = lock(&self.state);
+            let is_ahead = |seen: &Cursor| seen.generation == to.generation && seen.seq > to.seq;
+            let Some((last, _)) = state.seen.filter(|(_, seen)| is_ahead(seen)) else {
+                return;
+            };
+            let end = ItemId(last.0, to.seq);
+            state.seen = Some((end, to));
+            state.given.retain(|id, _| *id <= end);
+            state.spare.retain(|item| item.id <= end);
+        }
+        self.fail(self.gap(to));
+    }
+}
+
+impl State {
+    /// Notes what it is given; returns whether it was given that before.
+    fn give(&mut self, item: &Item) -> bool {
+        if let Subject::Chunk(cursor) = item.subject
+            && self.seen.is_none_or(|(last, _)| last < item.id)
+        {
+            self.seen = Some((item.id, cursor));
+        }
+        self.given.insert(item.id, item.deliveries) == Some(item.deliveries)
+    }
 }
 
 impl Consumption {
@@ -121,6 +151,7 @@ impl Consumption {
                 lost: None,
                 told: None,
                 given: BTreeMap::new(),
+                seen: None,
                 spare: VecDeque::new(),
                 begun: false,
                 missing_since: None,
@@ -194,7 +225,7 @@ impl Consumption {
             let mut state = lock(&self.state);
             state.unheard = repeated.after;
             items = repeated.items;
-            items.retain(|item| state.given.insert(item.id, item.deliveries) != Some(item.deliveries));
+            items.retain(|item| !state.give(item));
         }
     }
 
@@ -265,9 +296,9 @@ impl Consumption {
             return self.missed(context.config().lease()).map(|()| None);
         };
         let mut state = lock(&self.state);
-        state
-            .given
-            .extend(taken.items.iter().map(|item| (item.id, item.deliveries)));
+        for item in &taken.items {
+            state.give(item);
+        }
         state.begun = true;
         state.missing_since = None;
         if state.own.is_some() {
@@ -399,10 +430,7 @@ impl Consumption {
     fn gap(&self, resume: Cursor) -> Error {
         Error::Gap {
             stream: self.stream_name(),
-            reason: format!(
-                "chunks that group {:?} has not done are gone",
-                self.consume.take.group
-            ),
+            reason: format!("chunks of group {:?} are gone", self.consume.take.group),
             resume: resume.to_string(),
         }
     }

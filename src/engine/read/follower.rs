@@ -28,6 +28,8 @@ pub trait Follower: Send + Sync {
     }
     /// What was shown of a generation after this cursor was never written, or is lost, and something else may be written there.
     fn retract(&self, _to: Cursor) {}
+    /// The store has lost the end of a log, which ends here now. What was shown is [retracted](Self::retract) besides.
+    fn lose(&self, _to: Cursor) {}
     /// There cannot be anything any more.
     fn fail(&self, error: Error);
 }

@@ -266,6 +266,10 @@ async fn audit(hub: &Hub, context: &Context) -> bool {
             if let Some(end) = page.set_back(position) {
                 tracing::warn!(stream = %hub.stream, generation = %end.generation, seq = end.seq, "the store has lost the end of the log");
                 hub.retract(end);
+                let followers: Vec<_> = lock(&hub.state).followers.values().cloned().collect();
+                for follower in followers {
+                    follower.lose(end);
+                }
             }
         }
         Ok(None) => miss(hub, context.config().lease()),

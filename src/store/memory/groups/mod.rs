@@ -27,6 +27,8 @@ pub(super) struct KeptGeneration {
     pub base: u64,
     /// The seq of its last chunk.
     pub last: u64,
+    /// Nobody writes again what it has lost.
+    pub is_log: bool,
 }
 
 impl KeptGeneration {
@@ -79,6 +81,7 @@ impl Groups {
             Position::Now => ItemId(current.ordinal, current.last),
             Position::After { generation, seq } => {
                 if let Some(found) = kept.iter().find(|kept| kept.generation == generation) {
+                    lost = (found.is_log && seq > found.last).then(|| found.cursor(found.last));
                     return ItemId(found.ordinal, seq.max(found.base).min(found.last));
                 }
                 lost = Some(current.cursor(current.base));

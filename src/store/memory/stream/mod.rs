@@ -193,6 +193,7 @@ impl Stream {
             ordinal: generation.ordinal,
             base: generation.base,
             last: generation.seq,
+            is_log: self.log.is_some(),
         })
         .collect()
     }

@@ -50,8 +50,15 @@ if not at or not todo or after(place(todo.last), at) or after(at, current) then
     lost = current.g .. '.' .. int(current.b)
     for _, each in ipairs(kept) do
       if each.g == ARGV[13] then
-        at = { o = each.o, q = math.min(math.max(tonumber(ARGV[14]), each.b), each.q) }
+        local seen = tonumber(ARGV[14])
+        at = { o = each.o, q = math.min(math.max(seen, each.b), each.q) }
         lost = nil
+        -- A log that ends before the cursor has lost what was seen there, and goes on at the end that the consumer has been told.
+        local ending = tonumber(string.match(ARGV[16], '^' .. each.g .. '%.(%d+)$')) or each.q
+        if record.m == 'l' and seen > ending then
+          at.q = math.min(ending, each.q)
+          lost = each.g .. '.' .. int(ending)
+        end
       end
     end
   end
