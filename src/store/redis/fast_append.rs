@@ -103,7 +103,7 @@ struct Attempt {
 #[derive(Default)]
 pub(super) struct FastAppends {
     producers: Mutex<HashMap<Ulid, Hot>>,
-    /// The numbers `hn` that those have found who continue a generation.
+    /// The numbers `hn` after which those count who continue a generation, or have put one back.
     found: Mutex<HashMap<Ulid, u64>>,
     turn: Mutex<Vec<Attempt>>,
 }
@@ -224,13 +224,19 @@ impl FastAppends {
         }
     }
 
+    /// A producer is about to put a lost record back. Those that have continued its generation have counted on from its numbers: it
+    /// leaves out so many that its next ones are others, unless chance has it.
+    pub fn restore(&self, producer: Ulid) {
+        let mut found = lock(&self.found);
+        let begin = found.entry(producer).or_insert_with(|| own_number(producer));
+        *begin += own_number(Ulid::new()) / 2;
+    }
+
     /// The number with which a record begins to count, see `hn` in `lua/prelude.lua`. After a loss of everything it is higher than all that
     /// this producer and those before it have had: each of their full appends was a batch, and took the next number.
     pub fn first_number(&self, append: &Append) -> u64 {
         let found = lock(&self.found).get(&append.producer).copied();
-        // A ULID's low bits are random, and count up within a millisecond.
-        let begin =
-            found.unwrap_or_else(|| u64::try_from(append.producer.random() & 0xffff).unwrap_or_default());
+        let begin = found.unwrap_or_else(|| own_number(append.producer));
         1 + (begin + append.batch) % 0xffff
     }
 
@@ -266,6 +272,11 @@ impl FastAppends {
             tokio::spawn(command);
         }
     }
+}
+
+/// The number of one that has begun a generation. A ULID's low bits are random, and count up within a millisecond.
+fn own_number(producer: Ulid) -> u64 {
+    u64::try_from(producer.random() & 0xffff).unwrap_or_default()
 }
 
 /// How many of these go into one command, which is for one slot.

@@ -79,6 +79,7 @@ impl Store for RedisStore {
     fn restore<'a>(&'a self, stream: &'a StreamId, restore: &'a Restore) -> Pending<'a, Appended> {
         Box::pin(async move {
             let keys = self.keys.stream(stream);
+            self.fast.restore(restore.start.producer);
             let call = self
                 .create(
                     &scripts::RESTORE,
