@@ -308,6 +308,24 @@ eachStore('lost requests', (store) => {
     assert.match(String(urls[1]), /after=a1/)
   })
 
+  test('a continuation that adds nothing, and whose request got no response, repeats nothing', async () => {
+    const reach = fetchOf(routesOf(() => ReadableStream.from([])))
+    const transport = new TidemarkChatTransport({
+      fetch: async (url, init) => {
+        const response = await reach(url, init)
+        if (init?.method === 'POST') throw NO_NETWORK
+        return response
+      },
+    })
+    const parts = [{ type: 'text', text: 'Before.', state: 'done' }]
+    const stream = await transport.sendMessages({
+      chatId: randomUUID(),
+      messages: [userMessage('one'), { id: 'a1', role: 'assistant', parts }],
+      trigger: 'submit-message',
+    })
+    assert.deepEqual(await chunksOf(stream), [{ type: 'start' }])
+  })
+
   test('G6 a continuation that is stopped before it begins, and whose request got no response, repeats nothing', async () => {
     const id = randomUUID()
     const reach = fetchOf(

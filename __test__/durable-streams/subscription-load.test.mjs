@@ -99,6 +99,35 @@ eachStore('many subscriptions', (store) => {
     t.diagnostic(`${Math.round(performance.now() - begin)} ms from the append to its webhook`)
   })
 
+  test('G9 webhooks for which there is no room are sent once there is some', async (t) => {
+    const engine = open({ keyPrefix: store.prefix() })
+    const server = subscriptionServer({
+      engine,
+      subscriptions: { keys: [signingKey()], allowLocalhost: true },
+    })
+    const [atOnce, rounds] = [32, 5]
+    /** From the answers to those before to each round's first webhook. @type {number[]} */
+    const pauses = []
+    let answeredAt = 0
+    let waiting = /** @type {import('../support/subscriptions.mjs').Hook[]} */ ([])
+    const { url, hooks } = await receiver(t, (hook) => {
+      if (waiting.push(hook) === 1 && hooks.length > 1) pauses.push(performance.now() - answeredAt)
+      if (waiting.length < atOnce) return
+      for (const each of waiting) each.answer()
+      waiting = []
+      answeredAt = performance.now()
+    })
+    const count = rounds * atOnce
+    const make = (/** @type {number} */ id) =>
+      server.sub('PUT', `${id}`, { type: 'webhook', streams: ['busy'], webhook: { url } })
+    await Promise.all(Array.from({ length: count }, (_, id) => make(id)))
+    await server.append('busy')
+    await until(() => hooks.length >= count, { ...LONG, message: () => `${hooks.length} of ${count}` })
+    const least = Math.min(...pauses)
+    t.diagnostic(`${pauses.map(Math.round)} ms between the rounds`)
+    assert.ok(pauses.length === rounds - 1 && least < 500, `at least ${least} ms between the rounds`)
+  })
+
   test('G3 what is handed out is done, also if what others have made cannot be read', async (t) => {
     const engine = open({ keyPrefix: store.prefix() })
     const all = async () => {

@@ -3,19 +3,15 @@
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
 import { beforeEach, test } from 'node:test'
-import { setImmediate as turn } from 'node:timers/promises'
-import { setFlagsFromString } from 'node:v8'
-import { runInNewContext } from 'node:vm'
 import { durableStreams } from 'tidemark/durable-streams'
 import { inspector } from 'tidemark/inspector'
 import { chatRoutes, resumeResponse } from 'tidemark/next'
+import { collectAll } from '../support/garbage.mjs'
 import { eachStore } from '../support/stores.mjs'
 import { useEngines } from '../support/streams.mjs'
 import { deadline } from '../support/wait.mjs'
 
-setFlagsFromString('--expose-gc')
 const owner = 'ann'
-const collect = runInNewContext('gc')
 
 eachStore('requests that nobody holds', (store) => {
   const open = useEngines(store)
@@ -69,10 +65,7 @@ eachStore('requests that nobody holds', (store) => {
       assert.equal(response.status, 200, await (response.ok ? '' : response.text()))
       const reader = /** @type {ReadableStream<Uint8Array>} */ (response.body).getReader()
       assert.equal((await reader.read()).done, false)
-      for (let round = 0; round < 3; round++) {
-        await turn()
-        collect()
-      }
+      await collectAll()
       client.abort()
       const ended = async () => {
         while (!(await reader.read()).done);

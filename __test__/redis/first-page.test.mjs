@@ -11,10 +11,10 @@ import { Follower, numbered } from '../support/streams.mjs'
 import { until } from '../support/wait.mjs'
 
 /**
- * An engine beside Redis, and one whose connection for messages takes so long in each direction.
- * @param {import('node:test').TestContext} t @param {{ slowMs: number } & import('tidemark').EngineOptions} given
+ * An engine beside Redis, and one whose connection for messages is held until `goOn` is called.
+ * @param {import('node:test').TestContext} t @param {import('tidemark').EngineOptions} far
  */
-async function twoServers(t, { slowMs, ...far }) {
+async function twoServers(t, far) {
   const redis = await sharedRedis()
   const proxy = await openProxy(t, redis.url)
   const keyPrefix = `test-first-page-${randomUUID()}`
@@ -31,21 +31,21 @@ async function twoServers(t, { slowMs, ...far }) {
   const reader = new Follower(engines.far.subscribe('first'))
   await reader.has(1)
   await until(async () => (await listeners()) === 1, { message: 'the first reader is listened for' })
-  proxy.delayOne(1, slowMs)
-  return { ...engines, listeners }
+  return { ...engines, listeners, goOn: proxy.hold(1) }
 }
 
-const SLOW = { slowMs: 1_200, connectTimeout: 20_000 }
+const PATIENT = { connectTimeout: 20_000 }
 
 describe('the first page', { concurrency: true }, () => {
   test('G1 is there before its server listens, and what is written until it does comes by itself', async (t) => {
-    const { near, far, listeners } = await twoServers(t, SLOW)
+    const { near, far, listeners, goOn } = await twoServers(t, PATIENT)
     const producer = await near.produce('early')
     await producer.append('one')
     const readers = ['one', 'two'].map(() => new Follower(far.subscribe('early')))
     for (const reader of readers) await reader.has(1)
     assert.equal(await listeners(), 1, 'Redis has not heard of the reader')
     await producer.append('two')
+    goOn()
     // Nothing more is written: no message can show that one was missed.
     for (const reader of readers) await reader.has(2)
     assert.equal(far.metrics().gapsRepaired, 0, 'nothing was lost')
@@ -56,18 +56,19 @@ describe('the first page', { concurrency: true }, () => {
   })
 
   test('G5 an end that comes before its server listens is told', async (t) => {
-    const { near, far, listeners } = await twoServers(t, SLOW)
+    const { near, far, listeners, goOn } = await twoServers(t, PATIENT)
     const producer = await near.produce('ended')
     await producer.append('one')
     const reader = new Follower(far.subscribe('ended'))
     await reader.has(1)
     assert.equal(await listeners(), 1)
     await producer.complete()
+    goOn()
     assert.equal((await reader.end()).outcome, 'complete')
   })
 
   test('of a stream that has ended needs no listening at all', async (t) => {
-    const { near, far, listeners } = await twoServers(t, SLOW)
+    const { near, far, listeners } = await twoServers(t, PATIENT)
     const producer = await near.produce('over')
     await producer.append('one')
     await producer.complete()
@@ -78,13 +79,14 @@ describe('the first page', { concurrency: true }, () => {
   })
 
   test('of a stream that begins meanwhile is found by those who wait for it', async (t) => {
-    const { near, far, listeners } = await twoServers(t, SLOW)
+    const { near, far, listeners, goOn } = await twoServers(t, PATIENT)
     const reader = new Follower(far.subscribe('later', { wait: 20_000 }))
     // A later call's answer: the reader's first look has been answered too.
     await far.status('later')
     assert.equal(await listeners(), 1)
     const producer = await near.produce('later')
     await producer.append('one')
+    goOn()
     await reader.has(1)
     await producer.complete()
     assert.equal((await reader.end()).outcome, 'complete')
@@ -92,20 +94,20 @@ describe('the first page', { concurrency: true }, () => {
   })
 
   test('of a stream that begins before its server listens is found, however short the wait', async (t) => {
-    const { near, far, listeners } = await twoServers(t, SLOW)
+    const { near, far, listeners, goOn } = await twoServers(t, PATIENT)
     const [found, nothing] = ['soon', 'never'].map((id) => new Follower(far.subscribe(id, { wait: 300 })))
     await far.status('soon')
     const producer = await near.produce('soon')
     assert.equal(await listeners(), 1)
     await producer.append('one')
     await producer.complete()
+    goOn()
     assert.equal((await found?.end())?.outcome, 'complete')
     assert.equal((await nothing?.end())?.outcome, 'ERR_NOT_FOUND')
   })
 
   test('ERR_TIMEOUT tells a reader that has begun, if its server cannot listen', async (t) => {
-    const never = { slowMs: 5_000, connectTimeout: 1_000, commandTimeout: 60_000 }
-    const { near, far } = await twoServers(t, never)
+    const { near, far } = await twoServers(t, { connectTimeout: 1_000, commandTimeout: 60_000 })
     const producer = await near.produce('unheard')
     await producer.append('one')
     const reader = new Follower(far.subscribe('unheard', { wait: 0 }))

@@ -22,6 +22,8 @@ export class FaultProxy {
   #server
   #target
   #faults = { delayMs: 0, blackhole: false, mute: false }
+  /** Whether new connections are held. */
+  #holding = false
 
   /** @param {URL} target @param {number} port */
   constructor(target, port) {
@@ -32,6 +34,7 @@ export class FaultProxy {
     this.url = own.href
     this.#server = createServer((client) => {
       const link = new Link(client, this.#target, this.#faults)
+      if (this.#holding) link.hold()
       this.#links.add(link)
       client.once('close', () => this.#links.delete(link))
     })
@@ -61,6 +64,21 @@ export class FaultProxy {
     const link = [...this.#links][number]
     if (!link) throw new Error(`there is no connection ${number}`)
     link.delayMs = ms
+  }
+
+  /**
+   * Holds what passes one connection, by its number as above, and all that are made from now on, until the returned function is called.
+   * @param {number} number
+   */
+  hold(number) {
+    const link = [...this.#links][number]
+    if (!link) throw new Error(`there is no connection ${number}`)
+    link.hold()
+    this.#holding = true
+    return () => {
+      this.#holding = false
+      for (const each of this.#links) each.release()
+    }
   }
 
   /**
@@ -117,6 +135,9 @@ class Link {
   isDead = false
   /** What passes comes so much later than through others. */
   delayMs = 0
+  #isHeld = false
+  /** Each passes on what is due in one direction. @type {(() => void)[]} */
+  #pumps = []
   #client
   #upstream
   #faults
@@ -135,6 +156,16 @@ class Link {
     this.#forward(this.#upstream, client)
   }
 
+  /** Nothing passes until `release`. */
+  hold() {
+    this.#isHeld = true
+  }
+
+  release() {
+    this.#isHeld = false
+    for (const pump of this.#pumps) pump()
+  }
+
   cut() {
     for (const socket of [this.#client, this.#upstream]) {
       // A reset of a socket that is shutting down is never finished by Node 20, and keeps the process at its exit.
@@ -149,13 +180,14 @@ class Link {
     /** @type {{ due: number, deliver: () => void }[]} */
     const queue = []
     const pump = () => {
-      for (let head = queue[0]; head; head = queue[0]) {
+      for (let head = queue[0]; head && !this.#isHeld; head = queue[0]) {
         const wait = head.due - performance.now()
         if (wait > 0) return void setTimeout(pump, Math.ceil(wait))
         queue.shift()
         head.deliver()
       }
     }
+    this.#pumps.push(pump)
     /** @param {() => void} deliver */
     const later = (deliver) => {
       queue.push({ due: performance.now() + this.#faults.delayMs + this.delayMs, deliver })

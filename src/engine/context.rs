@@ -21,7 +21,7 @@ use super::{
 use crate::{
     Config, Error, Result,
     legacy::Predecessor,
-    store::{self, Opened, SharedStore},
+    store::{self, Need, Opened, SharedStore},
     util::backoff::Backoff,
 };
 
@@ -141,9 +141,9 @@ impl Context {
         }
     }
 
-    /// Why the store cannot be reached, for those who do not wait for it.
-    pub(super) fn known_outage(self: &Arc<Self>, is_patient: bool) -> Option<Error> {
-        let outage = self.store().outage().filter(|_| !is_patient)?;
+    /// Why the store has nothing for such a need, for those who do not wait for it.
+    pub(super) fn known_outage(self: &Arc<Self>, need: Need, is_patient: bool) -> Option<Error> {
+        let outage = self.store().outage(need).filter(|_| !is_patient)?;
         // Somebody has to try: the next one may find it again.
         let context = Arc::clone(self);
         self.spawn(async move { context.store().connect().await });
@@ -168,7 +168,7 @@ impl Context {
         self: &'a Arc<Self>,
         operation: impl Fn(&'a SharedStore) -> store::Pending<'a, T>,
     ) -> Result<T> {
-        match self.known_outage(false) {
+        match self.known_outage(Need::Answers, false) {
             Some(outage) => Err(outage),
             None => self.ask(operation).await,
         }

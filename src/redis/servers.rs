@@ -159,10 +159,12 @@ impl Servers {
         }
     }
 
-    /// Whether some server of a cluster is connected: it may be the one that has a key, even if others are down.
-    pub fn are_partly_up(&self) -> bool {
+    /// Whether there is something to be had while not everything is well: a server takes commands. Where it is the only one, what is not
+    /// well are its messages, without which whoever `hears` is not served.
+    pub fn are_of_use(&self, hears: bool) -> bool {
         match self {
-            Self::One { .. } => false,
+            Self::One { commands, .. } => commands.is_up() && !hears,
+            // It may be the one that has a key, even if others are down.
             Self::Cluster(cluster) => cluster.is_partly_up(),
         }
     }

@@ -332,14 +332,25 @@ pub trait Store: Send + Sync + 'static {
     fn listen<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, ()>;
     /// Stops listening.
     fn unlisten(&self, stream: &StreamId);
-    /// Why the store cannot be reached, while it is known to be away: the last attempt to connect has failed.
-    fn outage(&self) -> Option<crate::Error> {
+    /// Why the store has nothing for such a need, while that is known: the last attempt to connect has failed.
+    fn outage(&self, _need: Need) -> Option<crate::Error> {
         None
     }
     /// The state of the connection.
     fn state(&self) -> ConnectionState;
     /// Gives up the connections; operations after it fail with [`crate::Error::Closed`].
     fn close(&self) -> Pending<'_, ()>;
+}
+
+/// What is needed of a store that may be away in part: its answers may come while its messages do not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// Answers.
+    Answers,
+    /// To begin a generation: answers and, for this engine's first one, messages.
+    Start,
+    /// Answers and messages.
+    Messages,
 }
 
 /// A store, shared.

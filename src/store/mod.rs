@@ -22,7 +22,7 @@ mod tails;
 pub mod values;
 
 pub use contract::{
-    ControlMessage, FinishedNews, Listener, LiveMessage, MOST_LOOKS, Pending, SharedStore, Store,
+    ControlMessage, FinishedNews, Listener, LiveMessage, MOST_LOOKS, Need, Pending, SharedStore, Store,
 };
 pub use doubt::{AGAIN, GRACE, PAUSE};
 pub use open::{Opened, open};

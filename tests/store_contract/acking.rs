@@ -221,7 +221,8 @@ pub async fn cursors_go_with_their_stream(world: &World) {
     assert_eq!(engine.cursor("deleted", "ann").await, None);
 
     let mut short = start();
-    short.ttl.done = SHORT;
+    let shortly = 5 * SHORT;
+    short.ttl.done = shortly;
     let mut producer = engine.produce_as(&id("expired"), short).await;
     producer.write(&["one"]).await;
     engine
@@ -231,7 +232,7 @@ pub async fn cursors_go_with_their_stream(world: &World) {
     engine
         .ack("expired", &[ack("bob", producer.generation(), 1)])
         .await;
-    pass(SHORT).await;
+    pass(shortly).await;
     assert_eq!(engine.cursor("expired", "ann").await, None);
     assert_eq!(engine.cursor("expired", "bob").await, None);
 }

@@ -6,9 +6,7 @@ use tidemark::{
 };
 use ulid::Ulid;
 
-use crate::world::{
-    LONG, Producer, SHORT, World, chunks, done, frame, id, numbered, owned, pass, share, start,
-};
+use crate::world::{LONG, Producer, World, chunks, done, frame, id, numbered, owned, share, start};
 
 pub async fn an_append_takes_the_next_seqs(world: &World) {
     let engine = world.engine();
@@ -173,18 +171,16 @@ pub async fn nothing_is_written_to_a_missing_stream(world: &World) {
 
 pub async fn a_lost_record_is_put_back(world: &World) {
     let engine = world.engine();
-    let mut request = Start {
+    let request = Start {
         metadata: Some(r#"{"model":"x"}"#.to_owned()),
         ..owned("alice")
     };
-    request.ttl.active = SHORT;
     let mut producer = engine.produce_as(&id("chat"), request).await;
     producer.write(&["one", "two", "three"]).await;
-    pass(SHORT).await;
+    engine.lose(&id("chat"), Some("alice")).await;
     assert_eq!(producer.try_write(&["four"]).await, Appended::Missing);
 
     // The producer can write three and four again.
-    producer.start.ttl.active = LONG;
     assert_eq!(producer.restore(2).await, done(2));
     assert_eq!(producer.restore(2).await, done(2), "asked again");
     producer.seq = 3;

@@ -114,13 +114,14 @@ pub async fn a_stream_is_as_old_as_its_last_chunk(world: &World) {
     let engine = world.engine();
     let mut producer = engine.produce(&id("chat")).await;
     producer.write(&["one"]).await;
-    pass(3 * SHORT).await;
+    let age = 10 * SHORT;
+    pass(age).await;
     let before = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
     // One of those that leave the record nearly as it is.
     producer.write(&["two"]).await;
     let forced = Sweep {
         force: true,
-        older_than: 3 * SHORT,
+        older_than: age,
         ..everything_ended()
     };
     assert_eq!(sweep(&engine, &["chat"], &forced).await, [Swept::Live]);

@@ -1,6 +1,6 @@
 //! What is known of streams, how long they last, and which there are.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use tidemark::{
     StreamId,
@@ -178,7 +178,7 @@ pub async fn a_deleted_stream_starts_anew(world: &World) {
 
 pub async fn an_active_stream_expires(world: &World) {
     let engine = world.engine();
-    let mut producer = engine.produce_as(&id("chat"), living(SHORT, LONG)).await;
+    let mut producer = engine.produce_as(&id("chat"), living(5 * SHORT, LONG)).await;
     producer.write(&["one"]).await;
     until("the stream has expired", async || {
         engine.status(&id("chat")).await.is_none().then_some(())
@@ -245,6 +245,7 @@ pub async fn whoever_reads_or_compares_a_log_uses_it_but_the_engine(world: &Worl
     for is_read in [true, false] {
         pass(SHORT * 2).await;
         engine.page(&id("log"), Position::Start).await;
+        let since = Instant::now();
         let before = left().await;
         assert!(before + SHORT < LONG, "{before:?}");
         if is_read {
@@ -257,24 +258,27 @@ pub async fn whoever_reads_or_compares_a_log_uses_it_but_the_engine(world: &Worl
             assert_eq!(writer.outcome(&again).await, LogOutcome::Exists);
         }
         let after = left().await;
-        assert!(after > before + SHORT / 2, "{before:?}, then {after:?}");
+        assert!(
+            after + since.elapsed() > before + SHORT,
+            "{before:?}, then {after:?}"
+        );
     }
 }
 
 pub async fn writes_keep_a_stream(world: &World) {
     let engine = world.engine();
-    let ttl = Duration::from_secs(3);
+    let ttl = Duration::from_secs(6);
     let mut producer = engine.produce_as(&id("chat"), living(ttl, LONG)).await;
     // What follows may be shorter, but not for longer than that.
     producer.write(&["zero"]).await;
     let left = async || engine.status(&id("chat")).await.expect("it lives").ttl_ms;
     until("half of the TTL has passed", async || {
-        (left().await < 1_400).then_some(())
+        (left().await < 2_900).then_some(())
     })
     .await;
     assert_eq!(producer.write(&["one"]).await, 2);
     let left = left().await;
-    assert!((2_000..=3_000).contains(&left), "{left} ms");
+    assert!((3_000..=6_000).contains(&left), "{left} ms");
 }
 
 pub async fn the_list_is_complete(world: &World) {

@@ -323,8 +323,9 @@ pub async fn a_ttl_slides_and_an_end_does_not(world: &World) {
         .duration_since(std::time::UNIX_EPOCH)
         .unwrap();
     let mut writer = Writer::new(&engine);
+    let keep = SHORT * 10;
     let sliding = LogCreate {
-        keep: SHORT * 4,
+        keep,
         ..create(IfThere::Write)
     };
     let write = LogWrite {
@@ -333,10 +334,10 @@ pub async fn a_ttl_slides_and_an_end_does_not(world: &World) {
     };
     writer.send(&write).await;
     let mut fixed = LogCreate {
-        keep: SHORT * 6,
+        keep,
         ..create(IfThere::Write)
     };
-    let end = wall + SHORT * 6;
+    let end = wall + keep;
     fixed.config.expires_at = Some(u64::try_from(end.as_millis()).unwrap());
     let write = LogWrite {
         create: Some(fixed),
@@ -347,8 +348,8 @@ pub async fn a_ttl_slides_and_an_end_does_not(world: &World) {
         owner: OwnerCheck::Caller(None),
         ..read(Position::Start)
     };
-    for turn in 0..8 {
-        tokio::time::sleep(SHORT).await;
+    for turn in 0..6 {
+        tokio::time::sleep(SHORT * 2).await;
         assert!(
             engine.store.read(&id("log"), &caller).await.unwrap().is_some(),
             "{turn}"
@@ -360,7 +361,7 @@ pub async fn a_ttl_slides_and_an_end_does_not(world: &World) {
         !engine.exists(&id("fixed")).await,
         "its time is over, however much it was read"
     );
-    pass(SHORT * 4).await;
+    pass(keep).await;
     assert!(!engine.exists(&id("log")).await, "nobody has used it");
     let made = writer.next(&["again"]);
     assert_eq!(

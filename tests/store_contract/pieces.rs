@@ -10,7 +10,7 @@ use tidemark::{
 };
 use ulid::Ulid;
 
-use crate::world::{Engine, LONG, Producer, SHORT, World, done, id, pass, share, start, takeover, terminal};
+use crate::world::{Engine, Producer, SHORT, World, done, id, pass, share, start, takeover, terminal};
 
 const LENGTH: usize = 5 * PIECE + 7;
 
@@ -170,14 +170,13 @@ pub async fn whoever_may_not_append_puts_no_pieces(world: &World) {
 
 pub async fn a_piece_is_a_sign_of_life_and_tells_of_a_stop(world: &World) {
     let engine = world.engine();
-    let short = Start {
-        lease: SHORT,
-        ..start()
-    };
+    // All pieces together take longer than the lease, each of them much less.
+    let lease = 5 * SHORT;
+    let short = Start { lease, ..start() };
     let producer = engine.produce_as(&id("chat"), short).await;
     let large = reference(&producer);
     for index in 0..large.pieces() {
-        pass(SHORT / 2).await;
+        pass(lease / 4).await;
         assert_eq!(put(&producer, large, index).await, done(0));
         assert_eq!(engine.status(&id("chat")).await.unwrap().producers, 1);
     }
@@ -211,16 +210,13 @@ pub async fn pieces_go_with_their_generation(world: &World) {
 
 pub async fn a_record_that_is_put_back_takes_pieces_anew(world: &World) {
     let engine = world.engine();
-    let mut request = start();
-    request.ttl.active = SHORT;
-    let mut producer = engine.produce_as(&id("chat"), request).await;
+    let mut producer = engine.produce(&id("chat")).await;
     producer.write(&["gone"]).await;
     let large = reference(&producer);
     put_all(&producer, large).await;
-    pass(SHORT).await;
+    engine.lose(&id("chat"), None).await;
     assert_eq!(put(&producer, large, 0).await, Appended::Missing);
     assert_eq!(pieces(&engine, &large).await, 0, "they expire with their stream");
-    producer.start.ttl.active = LONG;
     assert_eq!(producer.restore(1).await, done(1));
     assert_eq!(append(&mut producer, large).await, Appended::Incomplete);
     put_all(&producer, large).await;

@@ -12,10 +12,7 @@ use ulid::Ulid;
 
 use crate::{
     heard::Heard,
-    world::{
-        Engine, LONG, Producer, SHORT, World, chunks, done, ended, frame, id, pass, read, share, start,
-        takeover, terminal,
-    },
+    world::{Engine, Producer, World, chunks, done, ended, frame, id, read, share, takeover, terminal},
 };
 
 impl Producer<'_> {
@@ -326,13 +323,10 @@ pub async fn status_tells_what_is_kept(world: &World) {
 
 pub async fn a_restored_stream_is_sealed_from_where_it_begins(world: &World) {
     let engine = world.engine();
-    let mut request = start();
-    request.ttl.active = SHORT;
-    let mut producer = engine.produce_as(&id("chat"), request).await;
+    let mut producer = engine.produce(&id("chat")).await;
     write_words(&mut producer, 10).await;
     producer.write_sealing(8, &[]).await;
-    pass(SHORT).await;
-    producer.start.ttl.active = LONG;
+    engine.lose(&id("chat"), None).await;
     assert_eq!(producer.restore(6).await, done(6));
     assert_eq!(engine.page(&id("chat"), Position::AfterSealed).await.after, 6);
     producer.seq = 6;

@@ -167,14 +167,11 @@ pub async fn a_stop_after_a_deletion_is_kept(world: &World) {
 
 pub async fn a_kept_stop_meets_a_restore(world: &World) {
     let engine = world.engine();
-    let mut request = start();
-    request.ttl.active = SHORT;
-    let mut producer = engine.produce_as(&id("chat"), request).await;
+    let mut producer = engine.produce(&id("chat")).await;
     producer.write(&["one"]).await;
-    pass(SHORT).await;
+    engine.lose(&id("chat"), None).await;
     assert_eq!(engine.stop(&id("chat"), "user").await, StopResult::Kept);
     assert_eq!(producer.try_write(&["two"]).await, Appended::Missing);
-    producer.start.ttl.active = LONG;
     assert_eq!(producer.restore(1).await, stopping(1, "user"));
     assert_eq!(producer.try_write(&["two"]).await, stopping(2, "user"));
 }

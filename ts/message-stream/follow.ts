@@ -87,7 +87,9 @@ class Follower implements MessageSubscription {
 
   async *#read(): AsyncGenerator<StreamMessage, undefined, undefined> {
     const { signal } = this.#options
-    const onAbort = () => this.#leaving.abort(signal?.reason)
+    const leaving = this.#leaving
+    // The caller's signal may last, and must not keep a loop that was dropped.
+    const onAbort = () => leaving.abort(signal?.reason)
     try {
       if (signal?.aborted) onAbort()
       else signal?.addEventListener('abort', onAbort)

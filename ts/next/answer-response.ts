@@ -1,5 +1,4 @@
 import type { Outcome } from '../../index'
-import type { Events } from '../core/pipe'
 import { ClosedError, cutError, InterruptedError, TidemarkError } from '../errors/errors'
 import { heartbeat, uiDone, uiMessage } from '../http/events'
 import { headersFor } from '../http/respond'
@@ -32,14 +31,16 @@ export function answerResponse(
   }
   const body = new ReadableStream<Uint8Array>({
     start(controller) {
-      const beat = () => {
+      // A timer would keep a body that was dropped.
+      const held = new WeakRef(controller)
+      beating = setTimeout(() => {
         beating?.refresh()
-        if ((controller.desiredSize ?? 0) > 0) controller.enqueue(heartbeat())
-      }
-      beating = setTimeout(beat, HEARTBEAT_MS).unref()
+        const waiting = held.deref()
+        if (waiting !== undefined && (waiting.desiredSize ?? 0) > 0) waiting.enqueue(heartbeat())
+      }, HEARTBEAT_MS).unref()
       if (maxDurationMs === undefined) return
       const cut = () => {
-        controller.error(cutError(null))
+        held.deref()?.error(cutError(null))
         leave()
       }
       limit = setTimeout(cut, maxDurationMs).unref()
@@ -75,12 +76,12 @@ export function answerResponse(
     },
     cancel: leave,
   })
-  dropped.register(body, events)
+  dropped.register(body, leave)
   return new Response(body, { headers: headersFor('ui-messages', new Headers()) })
 }
 
 /** A body that was dropped must not keep receiving. */
-const dropped = new FinalizationRegistry<Events>((events) => events.leave())
+const dropped = new FinalizationRegistry<() => void>((leave) => leave())
 
 /** Whether the SDK says by itself, in the last of these events, that its answer was cut short. */
 function isEnding(events: Uint8Array): boolean {

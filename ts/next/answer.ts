@@ -15,6 +15,7 @@ export type Answer =
   | UIMessageChunks
   | { toUIMessageStream(options: { onError(error: unknown): string }): UIMessageChunks }
 
+const START = '{"type":"start"}'
 /** Milliseconds that a stopped answer may take for its closing chunks. */
 const CLOSING_MS = 1000
 
@@ -86,8 +87,10 @@ export class AnswerSource implements AsyncIterableIterator<string> {
         }
         this.#source ??= await this.#reading
         const result = await this.#source.next()
-        if (result.done) break
-        for (const text of this.#encode(result.value)) this.#texts.push(text)
+        if (!result.done) for (const text of this.#encode(result.value)) this.#texts.push(text)
+        // What follows the prelude begins with a `start`, also where nothing else follows.
+        else if (this.#hidden > 0 && !this.#hasBegun) this.#texts.push(START)
+        else break
         const [first] = this.#texts
         if (first !== undefined && !this.#hasBegun) await this.#begin(first)
       }
@@ -131,7 +134,7 @@ export class AnswerSource implements AsyncIterableIterator<string> {
   async #begin(first: string): Promise<void> {
     this.#hasBegun = true
     // What follows the prelude begins with a `start`: a client that has the rest leaves out all before that.
-    if (this.#hidden > 0 && chunkOf(first).type !== 'start') this.#texts.unshift('{"type":"start"}')
+    if (this.#hidden > 0 && chunkOf(first).type !== 'start') this.#texts.unshift(START)
     this.#precede(await this.#prelude.begun?.(first))
     this.#know()
   }

@@ -19,7 +19,7 @@ use super::{Engine, events::Reply, groups::finished};
 use crate::{
     Cursor, Result, StreamId,
     store::{
-        OwnerCheck, Position,
+        Need, OwnerCheck, Position,
         logs::{LogOutcome, LogWritten},
     },
 };
@@ -28,7 +28,7 @@ impl Engine {
     /// Appends to a log, creates it or closes it. Appends of one engine to one log are written in the order of the calls.
     pub async fn log(self, stream: StreamId, append: LogAppend) -> Result<Reply> {
         self.context.check_open()?;
-        if let Some(outage) = self.context.known_outage(append.is_patient) {
+        if let Some(outage) = self.context.known_outage(Need::Answers, append.is_patient) {
             return Err(outage);
         }
         let is_close = append.close;
@@ -48,7 +48,7 @@ impl Engine {
     /// Creates a log as a fork of another. `append` is the write that opens it; it may also append chunks and close it.
     pub async fn fork(self, stream: StreamId, fork: LogFork, append: LogAppend) -> Result<Reply> {
         self.context.check_open()?;
-        if let Some(outage) = self.context.known_outage(append.is_patient) {
+        if let Some(outage) = self.context.known_outage(Need::Answers, append.is_patient) {
             return Err(outage);
         }
         let is_close = append.close;

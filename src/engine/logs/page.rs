@@ -6,7 +6,7 @@ use crate::{
     Cursor, Error, Result, StreamId,
     engine::{context::Context, events::LogPage, load},
     model::frame::{Kind, Reference},
-    store::{OwnerCheck, Position, Read},
+    store::{Need, OwnerCheck, Position, Read},
 };
 
 /// Reads a page of at most `max_chunks` chunks, to which none is added after `max_bytes` bytes; `None` when there is no such stream.
@@ -26,7 +26,7 @@ pub(super) async fn read(
     let permit = context.reads().acquire().await;
     // Others that waited for a connection were first: this one has waited for as long.
     if since.elapsed() >= context.config().connect_timeout()
-        && let Some(outage) = context.store().outage()
+        && let Some(outage) = context.store().outage(Need::Answers)
     {
         return Err(outage);
     }

@@ -38,7 +38,7 @@ use crate::{
         frame::Kind,
         ttl::Ttl,
     },
-    store::{Append, Appended, IfActive, IfEnded, Start, Started},
+    store::{Append, Appended, IfActive, IfEnded, Need, Start, Started},
     util::{sync::lock, ulids::next_ulid},
 };
 
@@ -95,7 +95,7 @@ impl Engine {
     async fn start(self, request: u32, stream: StreamId, options: Produce) -> Result<()> {
         let _under_way = self.registry.starting.read().await;
         self.context.check_open()?;
-        if let Some(outage) = self.context.known_outage(options.is_patient) {
+        if let Some(outage) = self.context.known_outage(Need::Start, options.is_patient) {
             return Err(outage);
         }
         let requested = next_ulid();

@@ -15,7 +15,7 @@ use crate::{
     Cursor, Error,
     engine::registry::Registry,
     model::connection::ConnectionState,
-    store::{OwnerCheck, Page, Position, Read},
+    store::{Need, OwnerCheck, Page, Position, Read},
     util::{backoff::Backoff, time::millis},
 };
 
@@ -51,7 +51,7 @@ async fn find(
             subscription.begin_at(cursor);
             return Ok(());
         }
-        if let Some(outage) = registry.context.known_outage(follow.is_patient) {
+        if let Some(outage) = registry.context.known_outage(Need::Messages, follow.is_patient) {
             return Err(outage);
         }
         match registry.context.store().connect().await {
@@ -158,7 +158,7 @@ async fn first_page(
 /// Why nothing was heard of the store in time: what others get while it is away, whether or not anything has noticed that so far.
 async fn unheard(registry: &Registry, subscription: &Subscription, follow: &Follow) -> Error {
     let context = &registry.context;
-    if let Some(outage) = context.store().outage() {
+    if let Some(outage) = context.store().outage(Need::Messages) {
         return outage;
     }
     let look = Read {
@@ -170,7 +170,7 @@ async fn unheard(registry: &Registry, subscription: &Subscription, follow: &Foll
     let answer = context.store().read(subscription.hub().stream(), &look).await;
     drop(permit);
     match answer {
-        Err(error) => context.store().outage().unwrap_or(error),
+        Err(error) => context.store().outage(Need::Messages).unwrap_or(error),
         Ok(_) => Error::Timeout {
             operation: "listening",
             milliseconds: millis(follow.wait.max(context.config().connect_timeout())),

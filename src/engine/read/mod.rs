@@ -30,7 +30,11 @@ use super::{
     Engine,
     events::{Event, Handle},
 };
-use crate::{Result, StreamId, store::Ack, util::sync::lock};
+use crate::{
+    Result, StreamId,
+    store::{Ack, Need},
+    util::sync::lock,
+};
 
 impl Engine {
     /// Opens a subscription; it always reports its end through [`Engine::drain`].
@@ -89,7 +93,7 @@ impl Engine {
     /// Moves a consumer's cursor forward; answered when that is stored, together with what comes from others. Who is not
     /// patient does not wait for a store that is known to be away.
     pub fn ack(&self, request: u32, stream: StreamId, owner: Option<String>, ack: Ack, is_patient: bool) {
-        let outage = self.context.known_outage(is_patient);
+        let outage = self.context.known_outage(Need::Answers, is_patient);
         match self.context.check_open().and(outage.map_or(Ok(()), Err)) {
             Ok(()) => self.registry.acks.add(request, stream, owner, ack),
             Err(error) => self.context.outbox.push(Event::Reply(request, Err(error))),

@@ -4,7 +4,7 @@
 //! one turn of the engine's thread as one command.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex},
 };
 
@@ -105,6 +105,8 @@ pub(super) struct FastAppends {
     producers: Mutex<HashMap<Ulid, Hot>>,
     /// The numbers `hn` that those have found who continue a generation.
     found: Mutex<HashMap<Ulid, u64>>,
+    /// Those that have put a record back.
+    restorers: Mutex<HashSet<Ulid>>,
     turn: Mutex<Vec<Attempt>>,
 }
 
@@ -224,20 +226,34 @@ impl FastAppends {
         }
     }
 
+    /// A producer is about to put a lost record back.
+    pub fn restore(&self, producer: Ulid) {
+        lock(&self.restorers).insert(producer);
+    }
+
     /// The number with which a record begins to count, see `hn` in `lua/prelude.lua`. After a loss of everything it is higher than all that
-    /// this producer and those before it have had: each of their full appends was a batch, and took the next number.
+    /// this producer and those before it have had: each of their full appends was a batch, and took the next number. Those after it have
+    /// counted on from there: so many are left out that they have others, unless chance has it.
     pub fn first_number(&self, append: &Append) -> u64 {
-        let found = lock(&self.found).get(&append.producer).copied();
+        let producer = append.producer;
         // A ULID's low bits are random, and count up within a millisecond.
-        let begin =
-            found.unwrap_or_else(|| u64::try_from(append.producer.random() & 0xffff).unwrap_or_default());
-        1 + (begin + append.batch) % 0xffff
+        let random =
+            |shift: u32, most: u128| u64::try_from(producer.random() >> shift & most).unwrap_or_default();
+        let found = lock(&self.found).get(&producer).copied();
+        let begin = found.unwrap_or_else(|| random(0, 0xffff));
+        let left_out = if lock(&self.restorers).contains(&producer) {
+            random(16, 0x7fff)
+        } else {
+            0
+        };
+        1 + (begin + left_out + append.batch) % 0xffff
     }
 
     /// The producer has ended.
     pub fn end(&self, producer: Ulid) {
         self.forget(producer);
         lock(&self.found).remove(&producer);
+        lock(&self.restorers).remove(&producer);
     }
 
     /// Nothing is known of the record any more.

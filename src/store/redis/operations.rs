@@ -25,8 +25,8 @@ use crate::{
     model::{connection::ConnectionState, frame::Reference},
     store::{
         Ack, Append, Appended, Found, IfEnded, Known, ListCursor, MAX_CONSUMERS, MAX_KEPT_STOPS,
-        MAX_PAGE_FRAMES, OwnerCheck, Page, Pending, Piece, Read, Renew, Restore, Rights, SHOWN_CONSUMERS,
-        Start, Started, StopResult, Store, Sweep, Swept, Tail,
+        MAX_PAGE_FRAMES, Need, OwnerCheck, Page, Pending, Piece, Read, Renew, Restore, Rights,
+        SHOWN_CONSUMERS, Start, Started, StopResult, Store, Sweep, Swept, Tail,
         doubt::beyond_doubt,
         forks::{ForkList, Forks, Stage, Staged},
         groups::{
@@ -79,6 +79,7 @@ impl Store for RedisStore {
     fn restore<'a>(&'a self, stream: &'a StreamId, restore: &'a Restore) -> Pending<'a, Appended> {
         Box::pin(async move {
             let keys = self.keys.stream(stream);
+            self.fast.restore(restore.start.producer);
             let call = self
                 .create(
                     &scripts::RESTORE,
@@ -457,11 +458,16 @@ impl Store for RedisStore {
         }
     }
 
-    fn outage(&self) -> Option<Error> {
+    fn outage(&self, need: Need) -> Option<Error> {
+        let hears = match need {
+            Need::Answers => false,
+            Need::Start => !self.control.initialized(),
+            Need::Messages => true,
+        };
         match &*self.endpoint_state() {
             EndpointState::Used(endpoint)
                 if endpoint.health.state() == ConnectionState::Degraded
-                    && !endpoint.servers.are_partly_up() =>
+                    && !endpoint.servers.are_of_use(hears) =>
             {
                 Some(endpoint.servers.error(endpoint.health.reason()))
             }

@@ -38,6 +38,8 @@ import { deliver, type Told } from './webhook'
 const POLL_MS = 1000
 /** How much that is due is done at the same time: a webhook may take its time. */
 const AT_ONCE = 32
+/** What finds no room waits for so long after there is some: then it begins together with what finds room meanwhile. */
+const GATHER_MS = 10
 /** The most streams of a subscription that are looked at in its turn; the others come in their own. */
 const WINDOW = 256
 /** The most reminders of one request. */
@@ -63,6 +65,8 @@ export class Keeper {
   #learned = Number.NEGATIVE_INFINITY
   /** How much that was due is being done. */
   #underWay = 0
+  /** Something may be due for which there was no room. */
+  #isCrowded = false
   /** When something is due of which the loop has not heard yet. */
   #soon = Number.POSITIVE_INFINITY
   #hurry: (at: number) => void = () => {}
@@ -121,6 +125,7 @@ export class Keeper {
       this.#soon = Number.POSITIVE_INFINITY
       try {
         const room = AT_ONCE - this.#underWay
+        this.#isCrowded = room <= 0
         if (room > 0) {
           const due = await engine.reminders.due(room, LOOK_MS)
           try {
@@ -173,7 +178,14 @@ export class Keeper {
     this.#underWay += 1
     void this.#tried(this.#take(reminder, now)).finally(() => {
       this.#underWay -= 1
+      this.#makeRoom()
     })
+  }
+
+  #makeRoom(): void {
+    if (!this.#isCrowded) return
+    this.#isCrowded = false
+    this.#hurry(now() + GATHER_MS)
   }
 
   #tried(work: Promise<void>): Promise<void> {
