@@ -65,7 +65,9 @@ pub fn words(error: &RedisError) -> String {
 pub fn advised(error: &RedisError, has_tls: bool) -> String {
     let said = words(error);
     match error.kind() {
-        ErrorKind::Parse => format!("what answers there is no Redis server, or not at this port ({said})"),
+        // The parser's words are about single bytes.
+        ErrorKind::Parse => "what answers there is no Redis server, or not at this port".to_owned(),
+        _ if error.code() == Some("NOAUTH") => format!("{said} No password was given"),
         ErrorKind::Io if !has_tls && was_hung_up(error) => {
             format!("{said}; if the server speaks TLS, the URL begins with rediss://")
         }

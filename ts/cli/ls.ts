@@ -1,9 +1,9 @@
 import type { StreamStatus } from '../../index'
+import { suggestion } from '../util/suggestion'
 import { type Command, type Context, count, EXIT, text, texts, UsageError } from './command'
 import { bytes, duration, number, type Output, printable } from './output'
 import { isSort, SORTS, type Sort, Sorted } from './sort'
 import { chunks, noteDamaged, STATES, stateCell } from './state'
-import { suggestion } from './suggest'
 import { cut, pad } from './table'
 
 const NUMBERS = [
