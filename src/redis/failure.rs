@@ -112,11 +112,21 @@ pub fn refused(operation: &'static str, error: &RedisError) -> Error {
     if error.code() == Some("MOVED") {
         reason.push_str("; this is a server of a cluster, which needs a redis+cluster:// URL");
     }
+    if lacks_command(&reason) {
+        reason.push_str("; Redis 6.2 or Valkey 7.2 is needed, with all its commands: npx tidemark doctor checks the server");
+    }
     Error::Store {
         operation,
         reason,
         retryable: PASSING.iter().any(|code| says(error, code)),
     }
+}
+
+/// Whether a server says that it does not know a command, outside of scripts and in them.
+pub fn lacks_command(said: &str) -> bool {
+    ["unknown command", "Unknown Redis command"]
+        .iter()
+        .any(|words| said.contains(words))
 }
 
 /// Whether a server's message says that the user lacks a right. Inside scripts the message differs between versions.
@@ -180,6 +190,33 @@ mod tests {
             ("NOAUTH Authentication required.", false),
         ] {
             assert_eq!(is_refusal(said), expected, "{said}");
+        }
+    }
+
+    #[test]
+    fn an_old_server_is_taken_for_one() {
+        for (detail, is_old) in [
+            (
+                "Unknown Redis command called from script script: b613, on @user_script:423.",
+                true,
+            ),
+            (
+                "unknown command 'ZMSCORE', with args beginning with: 'index' 'a' ",
+                true,
+            ),
+            (
+                "Error running script (call to f_0a): @user_script: 9: Unknown Redis command called from Lua script",
+                true,
+            ),
+            ("value is not an integer or out of range", false),
+        ] {
+            let kind = ErrorKind::Server(ServerErrorKind::ResponseError);
+            let error = refused("append", &(kind, "", detail.to_owned()).into());
+            assert_eq!(
+                error.to_string().contains("Redis 6.2 or Valkey 7.2 is needed"),
+                is_old,
+                "{error}"
+            );
         }
     }
 

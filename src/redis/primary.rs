@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::{
     connect::{Connection, Server},
-    failure::{Failure, words},
+    failure::{Failure, lacks_command, words},
     optional_right::OptionalRight,
     script::Library,
 };
@@ -193,7 +193,7 @@ impl Sentinels {
         }
         if let Some(Err(error)) = replies.first().cloned().map(Value::extract_error) {
             let said = words(&error);
-            return Err(Failure::passing(if said.contains("unknown command") {
+            return Err(Failure::passing(if lacks_command(&said) {
                 "it is no sentinel; for a single server the URL begins with redis://".to_owned()
             } else {
                 said
