@@ -79,6 +79,11 @@ const ENTRIES = {
         'correct them, percent-encoded in the URL, or use `credentials` for those that expire',
       ],
       [
+        '`NOAUTH`: the server needs a password; never `retryable`',
+        'put it into the URL, `redis://:password@host`, or use `credentials`; for sentinels, `?sentinelPassword=`',
+      ],
+      ['the server is no sentinel, or has no cluster', 'begin the URL with `redis:` or `rediss:`'],
+      [
         'Redis is away for a while',
         'nothing: the engine reconnects, live answers continue from memory, and `engine.state` shows it',
       ],
@@ -113,6 +118,10 @@ const ENTRIES = {
       [
         '`NOPERM`: the user lacks a right',
         '`npx tidemark doctor` names it; [operations.md](operations.md) has a list for ACLs',
+      ],
+      [
+        '`unknown command`: the server is too old, or some of its commands are disabled',
+        'use Redis 6.2 or newer, or Valkey 7.2 or newer; `npx tidemark doctor` checks the server',
       ],
       [
         '`READONLY`: this is a replica',

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { test } from 'node:test'
-import suggest from '../../dist/cli/suggest.js'
+import suggest from '../../dist/util/suggestion.js'
 import { cli, lines, main, start, version } from '../support/cli.mjs'
 import { until } from '../support/wait.mjs'
 

@@ -6,6 +6,7 @@ import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { test } from 'node:test'
 import { createEngine } from 'tidemark'
+import { openRedis } from '../support/fault-scene.mjs'
 import { eachStore } from '../support/stores.mjs'
 import { readAll, useEngines } from '../support/streams.mjs'
 
@@ -108,5 +109,41 @@ test('a port at which no Redis server answers', async (t) => {
   t.after(() => server.close().closeAllConnections())
   const { port } = /** @type {import('node:net').AddressInfo} */ (server.address())
   const message = await failure(`redis://127.0.0.1:${port}`)
-  assert.match(message, /what answers there is no Redis server, or not at this port/)
+  assert.match(message, /what answers there is no Redis server, or not at this port$/)
 })
+
+test('a server that needs a password, and one that is no sentinel and no cluster', async (t) => {
+  const secret = 'correct-horse'
+  const { url, port } = await openRedis(t, { password: secret })
+  assert.match(await failure(`redis://127.0.0.1:${port}`), /NOAUTH .* No password was given/)
+  const alone = url.replace('redis:', 'redis+sentinel:')
+  assert.match(
+    await failure(`${alone}/main`),
+    /is no sentinel; for a single server the URL begins with redis:/,
+  )
+  assert.match(
+    await failure(url.replace('redis:', 'redis+cluster:')),
+    /disabled; for a single server .* redis:/,
+  )
+})
+
+for (const [mistake, options, words] of /** @type {[string, any, RegExp][]} */ ([
+  [
+    'a name that is nearly right',
+    { keyPrefx: 'a' },
+    /keyPrefx: is not known, only url, .*; did you mean keyPrefix\?$/,
+  ],
+  ['a name that is like no other', { colour: 'a' }, /colour: is not known, only url, .* are$/],
+  [
+    'a URL in the place of the options',
+    'redis://localhost',
+    /^options: must be an object of url, .*, got a string/,
+  ],
+  ['one TTL for both', { ttl: '1h' }, /ttl: must be an object of active, done, got "1h"/],
+  ['a URL object', { url: new URL('redis://localhost') }, /url: must be text that begins .* got an object/],
+  ['an empty prefix', { name: '' }, /name: must be .* got an empty one/],
+])) {
+  test(`a mistake in the options: ${mistake}`, () => {
+    assert.throws(() => createEngine(options), { code: 'ERR_INVALID_ARGUMENT', message: words })
+  })
+}

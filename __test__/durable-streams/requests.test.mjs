@@ -87,7 +87,9 @@ eachStore('durable streams', (store) => {
     }
     assert.throws(() => durableStreams(/** @type {any} */ ({ engine, authorize: () => true, other: 1 })), {
       field: 'options.other',
+      message: /only engine, authorize, prefix, .* are/,
     })
+    assert.throws(() => durableStreams(/** @type {any} */ (undefined)), { field: 'options.engine' })
   })
 
   test('G10 a stream belongs to the owner that authorize names', async () => {

@@ -71,6 +71,34 @@ test('options are checked when the routes are made', () => {
   }
 })
 
+test('authorize that returns no id: 403, and the application is told, unless it says no', async () => {
+  for (const [owner, words] of /** @type {[any, RegExp | undefined][]} */ ([
+    [true, /the result of authorize: must be the owner's id, .* got boolean/],
+    [{ userId: 'ann' }, /got object/],
+    [undefined, undefined],
+    [null, undefined],
+    [false, undefined],
+    ['', undefined],
+  ])) {
+    /** @type {any[]} */
+    const told = []
+    const onError = (/** @type {unknown} */ error) => String(told.push(error))
+    const routes = chatRoutes({ engine, generate, authorize: () => owner, onError })
+    assert.equal((await routes.GET(get(), at({ id: 'typed' }))).status, 403)
+    assert.equal(told.length, words === undefined ? 0 : 1)
+    if (words !== undefined) assert.match(told[0].message, words)
+  }
+})
+
+test('generate that returns nothing: the application is told what may be missing', async () => {
+  /** @type {any[]} */
+  const told = []
+  const onError = (/** @type {unknown} */ error) => String(told.push(error))
+  const routes = chatRoutes({ engine, authorize, generate: () => /** @type {any} */ (undefined), onError })
+  await (await routes.POST(post({ id: 'nothing', messages: [] }))).text()
+  assert.match(told[0].message, /the result of generate: .* got undefined; is a return missing\?/)
+})
+
 test('an owner is required of the pieces too', async () => {
   const nobody = /** @type {any} */ ({})
   await assert.rejects(resumeResponse(engine, get(), 'x', nobody), { field: 'options.owner' })

@@ -92,8 +92,8 @@ describe('the list of rights', () => {
       RIGHTS.filter(({ need }) => needs.includes(need))
         .map(({ right }) => right)
         .sort()
-    const [, block = ''] = /```\n(ACL SETUSER tidemark [^`]*)```/.exec(docs) ?? []
-    assert.match(block, /resetchannels ~tidemark:\* ~\{tidemark:\* &tidemark:\* &\{tidemark:\*/)
+    const [, block = ''] = /```sh\nredis-cli (ACL SETUSER tidemark [^`]*)```/.exec(docs) ?? []
+    assert.match(block, /resetchannels '~tidemark:\*' '~\{tidemark:\*' '&tidemark:\*' '&\{tidemark:\*'/)
     assert.deepEqual(rights(block).sort(), of('always', 'groups', 'memory', 'doctor'))
     for (const need of [
       'groups',

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import test from 'node:test'
 import { fileURLToPath } from 'node:url'
@@ -36,6 +36,22 @@ test('the program that uses npm resumable-stream compiles with the drop-in in it
   const project = { extends: '../tsconfig.json', include: ['*.ts'] }
   writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(project))
   compile(folder.slice(types.length))
+})
+
+test('the published types import nothing that an installation need not have', () => {
+  const root = fileURLToPath(new URL('../..', import.meta.url))
+  const { name, peerDependencies } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
+  const allowed = new Set([name, ...Object.keys(peerDependencies)])
+  const files = readdirSync(join(root, 'dist'), { recursive: true, encoding: 'utf8' })
+    .filter((file) => /\.d\.m?ts$/.test(file))
+    .map((file) => join('dist', file))
+  for (const file of ['index.d.ts', 'index.d.mts', ...files]) {
+    const text = readFileSync(join(root, file), 'utf8')
+    for (const [, module = ''] of text.matchAll(/(?:from |import\()["']([^."'][^"']*)["']/g)) {
+      const own = /^(@[^/]+\/)?[^/]+/.exec(module)?.[0] ?? ''
+      if (!module.startsWith('node:')) assert.ok(allowed.has(own), `${file} imports ${module}`)
+    }
+  }
 })
 
 test('an ES module gets every export of the CommonJS one', async () => {

@@ -65,7 +65,9 @@ pub fn words(error: &RedisError) -> String {
 pub fn advised(error: &RedisError, has_tls: bool) -> String {
     let said = words(error);
     match error.kind() {
-        ErrorKind::Parse => format!("what answers there is no Redis server, or not at this port ({said})"),
+        // The parser's words are about single bytes.
+        ErrorKind::Parse => "what answers there is no Redis server, or not at this port".to_owned(),
+        _ if error.code() == Some("NOAUTH") => format!("{said} No password was given"),
         ErrorKind::Io if !has_tls && was_hung_up(error) => {
             format!("{said}; if the server speaks TLS, the URL begins with rediss://")
         }
@@ -110,11 +112,21 @@ pub fn refused(operation: &'static str, error: &RedisError) -> Error {
     if error.code() == Some("MOVED") {
         reason.push_str("; this is a server of a cluster, which needs a redis+cluster:// URL");
     }
+    if lacks_command(&reason) {
+        reason.push_str("; Redis 6.2 or Valkey 7.2 is needed, with all its commands: npx tidemark doctor checks the server");
+    }
     Error::Store {
         operation,
         reason,
         retryable: PASSING.iter().any(|code| says(error, code)),
     }
+}
+
+/// Whether a server says that it does not know a command, outside of scripts and in them.
+pub fn lacks_command(said: &str) -> bool {
+    ["unknown command", "Unknown Redis command"]
+        .iter()
+        .any(|words| said.contains(words))
 }
 
 /// Whether a server's message says that the user lacks a right. Inside scripts the message differs between versions.
@@ -178,6 +190,33 @@ mod tests {
             ("NOAUTH Authentication required.", false),
         ] {
             assert_eq!(is_refusal(said), expected, "{said}");
+        }
+    }
+
+    #[test]
+    fn an_old_server_is_taken_for_one() {
+        for (detail, is_old) in [
+            (
+                "Unknown Redis command called from script script: b613, on @user_script:423.",
+                true,
+            ),
+            (
+                "unknown command 'ZMSCORE', with args beginning with: 'index' 'a' ",
+                true,
+            ),
+            (
+                "Error running script (call to f_0a): @user_script: 9: Unknown Redis command called from Lua script",
+                true,
+            ),
+            ("value is not an integer or out of range", false),
+        ] {
+            let kind = ErrorKind::Server(ServerErrorKind::ResponseError);
+            let error = refused("append", &(kind, "", detail.to_owned()).into());
+            assert_eq!(
+                error.to_string().contains("Redis 6.2 or Valkey 7.2 is needed"),
+                is_old,
+                "{error}"
+            );
         }
     }
 

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::{
     connect::{Connection, Server},
-    failure::Failure,
+    failure::{Failure, lacks_command, words},
     optional_right::OptionalRight,
     script::Library,
 };
@@ -190,6 +190,14 @@ impl Sentinels {
         let replies = sentinel.ask(&questions, patience).await?;
         if let Some(master) = replies.get(1) {
             sentinel.note_refusal(OptionalRight::SENTINEL_MASTER, master);
+        }
+        if let Some(Err(error)) = replies.first().cloned().map(Value::extract_error) {
+            let said = words(&error);
+            return Err(Failure::passing(if lacks_command(&said) {
+                "it is no sentinel; for a single server the URL begins with redis://".to_owned()
+            } else {
+                said
+            }));
         }
         answer(replies).ok_or_else(|| Failure::passing(format!("it does not know {:?}", self.name)))
     }

@@ -77,11 +77,19 @@ pub async fn ask_server(server: &Server, patience: Duration) -> Result<Ranges, F
         let slots = slots.extract_error();
         table(
             &info,
-            slots.map_err(|error| Failure::passing(words(&error)))?,
+            slots.map_err(|error| Failure::passing(alone(words(&error))))?,
             server.host(),
         )
     };
     asked.await.map_err(|failure| failure.of(server.address()))
+}
+
+/// What a server without a cluster says, with advice on the URL.
+fn alone(mut said: String) -> String {
+    if said.contains("cluster support disabled") {
+        said.push_str("; for a single server the URL begins with redis://");
+    }
+    said
 }
 
 fn questions() -> [Cmd; 2] {

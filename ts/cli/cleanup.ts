@@ -3,7 +3,7 @@ import { type Command, count, EXIT, span, texts } from './command'
 import { duration, number } from './output'
 
 export const cleanup: Command = {
-  summary: 'Remove finished streams, and heal the index.',
+  summary: 'Remove finished streams, and drop expired ones from the index.',
   args: '',
   arity: [0, 0],
   options: {

@@ -6,14 +6,14 @@ import { argument, bytes, number, type Output, printable } from './output'
 const LEAST_SHOWN = 24
 
 export const dead: Command = {
-  summary: "List a group's dead letters: items that were handed out too often.",
+  summary: "List a group's dead letters: items that were delivered too often.",
   args: '<group> [stream]',
   arity: [1, 2],
   options: {
     retry: { type: 'boolean', help: 'hand them out again, as if for the first time' },
     drop: { type: 'boolean', help: 'give them up' },
   },
-  details: `Those of a group of engine.consume, with its stream; without one, those of a group of engine.finished.
+  details: `With a stream: those of a group of engine.consume. Without one: those of a group of engine.finished.
 With --json, one object on each line, with the chunk's data, or base64 for bytes.`,
   async run(context) {
     const { args, out, values, signal, config } = context

@@ -34,7 +34,7 @@ export const doctor: Command = {
   args: '',
   arity: [0, 0],
   options: {},
-  details: `Produces, reads, stops and removes a stream of its own, named tidemark-doctor-… Ends with 1 when
+  details: `Produces, reads, stops and removes a stream of its own, named tidemark-doctor-… Exits with 1 when
 something does not work, with 0 when there are only warnings.`,
   needsNoUrl: true,
   async run(context) {

@@ -10,13 +10,13 @@ const AT_ONCE = 32
 const PADDED = 48
 
 export const groups: Command = {
-  summary: 'List groups, and how far they are.',
+  summary: 'List groups, and how far each of them is.',
   args: '[stream]',
   arity: [0, 1],
   options: {},
   details: `The groups of engine.consume that share a stream's chunks. Without a stream: those of engine.finished and onFinish,
-and then those of every stream that has any. BEHIND is what was never handed out (– where the server does not know: Redis before 7), HELD is handed out and not
-acknowledged, DEAD was handed out too often: tidemark dead lists it. With --json, one object on each line.`,
+and then those of every stream that has any. BEHIND was never delivered (– where the server does not know: Redis before 7). HELD is delivered and not yet
+acknowledged. DEAD was delivered too often: tidemark dead lists it. With --json, one object on each line.`,
   async run(context) {
     const { engine, args, out, config } = context
     const [streamId] = args

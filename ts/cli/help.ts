@@ -13,7 +13,7 @@ export function help(commands: Record<string, Command>): string {
   const rows = Object.entries(commands).map(
     ([name, { args, summary }]) => [`${name} ${args}`, summary] as const,
   )
-  return `Looks at Tidemark's streams, and after them.
+  return `Shows and manages the streams of a store.
 
 Usage: tidemark <command> [options]
 

@@ -1,9 +1,9 @@
 import type { StreamStatus } from '../../index'
+import { suggestion } from '../util/suggestion'
 import { type Command, type Context, count, EXIT, text, texts, UsageError } from './command'
 import { bytes, duration, number, type Output, printable } from './output'
 import { isSort, SORTS, type Sort, Sorted } from './sort'
 import { chunks, noteDamaged, STATES, stateCell } from './state'
-import { suggestion } from './suggest'
 import { cut, pad } from './table'
 
 const NUMBERS = [
@@ -29,8 +29,8 @@ export const ls: Command = {
     limit: { type: 'string', short: 'n', value: 'count', help: 'at most so many' },
   },
   details: `Times and sizes begin with the latest and largest, names with a. --sort none lists each stream as it is
-found, which is quicker where there are very many. STORED is what the store keeps, LAST WRITE lags behind
-by up to a third of the lease. Ids that are longer than a terminal is wide lose their middle; they are
+found, which is quicker where there are very many. STORED is what the store keeps, LAST WRITE of a live
+stream is accurate to 90 s. Ids that are longer than a terminal is wide lose their middle; they are
 whole in a file, a pipe, and with --json, which writes one object on each line.`,
   async run(context) {
     const { engine, values, out, signal } = context

@@ -42,7 +42,7 @@ export const serve: Command = {
       value: 'file',
       help: 'whose first line is the token; else it is TIDEMARK_TOKEN in the environment',
     },
-    open: { type: 'boolean', help: 'lets everybody do everything who can reach it' },
+    open: { type: 'boolean', help: 'whoever can reach it may do everything' },
     subscriptions: {
       type: 'boolean',
       help: 'wakes workers when streams grow; webhooks also need --webhook-keys',
@@ -61,9 +61,9 @@ export const serve: Command = {
     'long-poll-ms': { type: 'string', value: 'number', help: 'how long a long poll waits; default 20000' },
     'sse-ms': { type: 'string', value: 'number', help: 'how long an event stream lasts; default 60000' },
   },
-  details: `Streams are at /v1/stream/<id>, counters for Prometheus at /metrics. Whoever asks has to send the token, if there is
-one (Authorization: Bearer …). Without one and without --open, only programs and pages of this machine are answered.
-Ends in good order with SIGTERM or Ctrl-C.`,
+  details: `Streams are at /v1/stream/<id>, counters for Prometheus at /metrics. If there is a token, every request has to send it
+(Authorization: Bearer …). Without one and without --open, only programs and pages of this machine are answered.
+On SIGTERM or Ctrl-C it answers requests that wait, lets responses end, and exits.`,
   needsNoUrl: true,
   async run(context) {
     const { values, out, signal } = context

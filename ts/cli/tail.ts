@@ -21,7 +21,7 @@ export const tail: Command = {
   },
   details: `Chunks are printed as they are, one after the other; with --json, one object on each line
 ({ seq, cursor, data }, or base64 for bytes). On a terminal, control characters are made visible.
-Ends with 0 when the stream is complete or stopped, or without -f at its last chunk; with 1 when it
+Exits with 0 when the stream is complete or stopped, or without -f at its last chunk; with 1 when it
 failed or was interrupted.`,
   async run(context) {
     const { engine, args, out, values, signal, config } = context

@@ -27,7 +27,7 @@ interface Row {
 }
 
 export const top: Command = {
-  summary: 'Watch what is being written, again and again.',
+  summary: 'Watch what is being written, refreshed every second.',
   args: '',
   arity: [0, 0],
   options: {
@@ -35,8 +35,8 @@ export const top: Command = {
     limit: { type: 'string', short: 'n', value: 'count', help: 'streams at most; default: what fits, or 20' },
     times: { type: 'string', value: 'count', help: 'end after so many looks; default: Ctrl-C ends it' },
   },
-  details: `Live streams, the busiest first. A look reads all streams under the prefix: about 20,000 in a second. The
-first one knows no rates yet. With --json, one object for each look.`,
+  details: `Live streams, the busiest first. Each refresh reads all streams under the prefix: about 20,000 in a second. The
+first one shows no rates yet. With --json, one object for each refresh.`,
   async run(context) {
     const { values, out, signal } = context
     const interval = durationCheck('200ms', '1h')(text(values, 'interval') ?? '1s', 'options.interval')

@@ -3,7 +3,8 @@ import type { Engine } from '../core/engine'
 import type { Log } from '../core/log'
 import { invalidArgument, TidemarkError } from '../errors/errors'
 import { type Answer, type Answerer, type Asked, webHandler } from '../http/asked'
-import { duration, integer, object } from '../options/checks'
+import { callback, duration, integer, methods, object, required, text } from '../options/checks'
+import { signal as signalOf } from '../options/fields'
 import { answer, preflight, Refusal, refusal } from './answers'
 import { head, read } from './reading'
 import { checkConditions, forkingOf, idOf, isClosing } from './requests'
@@ -53,7 +54,13 @@ type Authorize = (asked: Asked, streamId: string, action: Action) => Permission 
 
 const MAX_BODY = 32 << 20
 
-const limitsOf = object({
+const checkOptions = object({
+  engine: methods('an engine', 'log'),
+  authorize: callback,
+  prefix: text(1, 1024),
+  signal: signalOf,
+  onError: callback,
+  subscriptions: (value) => value,
   maxBodyBytes: integer(1, MAX_BODY, 'bytes'),
   ttl: duration('1s', '36500d'),
   longPollMs: integer(1, 3_600_000, 'milliseconds'),
@@ -65,16 +72,16 @@ const limitsOf = object({
  * ({@link PublicEngine.log}); streams of producers can be read.
  */
 export function durableStreams(options: DurableStreamsOptions): (request: Request) => Promise<Response> {
+  required(checkOptions(options, 'options'), 'options', 'engine', 'authorize')
   const { authorize, ...rest } = options
-  if (typeof authorize !== 'function') throw invalidArgument('options.authorize', 'must be a function')
   return webHandler(answerer(rest, ({ request }, id, action) => authorize(request, id, action)))
 }
 
 /** What stands behind {@link durableStreams}. */
 export function answerer(options: Omit<DurableStreamsOptions, 'authorize'>, authorize: Authorize): Answerer {
-  const { engine, prefix = '/v1/stream/', signal, onError, subscriptions, ...rest } = options
-  check(options, prefix)
-  const limits = limitsOf(rest, 'options')
+  const limits = checkOptions(options, 'options')
+  const { engine, prefix = '/v1/stream/', signal, onError, subscriptions } = options
+  checkPrefix(prefix)
   const writing = {
     maxBodyBytes: limits.maxBodyBytes ?? MAX_BODY,
     keepMs: limits.ttl ?? 7 * 86_400_000,
@@ -151,11 +158,8 @@ export function answerer(options: Omit<DurableStreamsOptions, 'authorize'>, auth
   }
 }
 
-function check({ engine }: { engine: unknown }, prefix: unknown): void {
-  if (typeof (engine as Partial<PublicEngine> | undefined)?.log !== 'function') {
-    throw invalidArgument('options.engine', 'must be an engine')
-  }
-  if (typeof prefix !== 'string' || !prefix.startsWith('/') || !prefix.endsWith('/')) {
+function checkPrefix(prefix: string): void {
+  if (!prefix.startsWith('/') || !prefix.endsWith('/')) {
     throw invalidArgument('options.prefix', 'must begin and end with a slash')
   }
   const base = 'http://localhost'

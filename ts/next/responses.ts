@@ -120,7 +120,7 @@ export async function refusing(
   }
 }
 
-export const nothing = () => new Response(null, { status: 204 })
+export const nothing = (): Response => new Response(null, { status: 204 })
 
 const unreachable = () =>
   Response.json(
@@ -128,5 +128,5 @@ const unreachable = () =>
     { status: 503, headers: { 'cache-control': 'no-store', 'retry-after': '1' } },
   )
 
-export const forbidden = () =>
+export const forbidden = (): Response =>
   Response.json({ code: 'ERR_FORBIDDEN', message: 'this chat is not yours' }, { status: 403 })

@@ -130,6 +130,11 @@ export interface ChatRoutes {
   DELETE(request: Request, context: RouteContext): Promise<Response>
 }
 
+function notAnOwner(given: unknown): Error {
+  const field = 'the result of authorize'
+  return invalidArgument(field, `must be the owner's id, a Response, or nothing for 403, got ${typeof given}`)
+}
+
 const checkRoutes = object({
   ...answerFields,
   engine: methods('an engine', 'pipe', 'respond', 'status', 'stop'),
@@ -183,7 +188,10 @@ export function chatRoutes<Message = unknown>(options: ChatRoutesOptions<Message
     finish?.()
     const owner = await spared(request, () => authorize(request, chatId))
     if (owner instanceof Response) return owner
-    return typeof owner === 'string' && owner !== '' ? serve(owner) : forbidden()
+    if (typeof owner === 'string' && owner !== '') return serve(owner)
+    // Without a word, this mistake would look like a user who may not see the chat.
+    if (owner) wordsOf(notAnOwner(owner), onError)
+    return forbidden()
   }
 
   async function answer(given: Omit<GenerateInput<Message>, 'signal' | 'messages' | 'messageId'>) {

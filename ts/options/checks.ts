@@ -1,4 +1,5 @@
 import { invalidArgument } from '../errors/errors'
+import { suggestion } from '../util/suggestion'
 
 declare global {
   // Node.js 20 has them; TypeScript lists them under ES2024.
@@ -68,7 +69,10 @@ export function text(minBytes: number, maxBytes: number): Check<string> {
     // A UTF-16 unit takes at least one byte, so an absurd length is refused without being measured.
     const bytes = value.length > maxBytes ? value.length : Buffer.byteLength(value)
     if (bytes < minBytes || bytes > maxBytes)
-      throw invalidArgument(field, `must be ${accepted}, got ${bytes}`)
+      throw invalidArgument(
+        field,
+        `must be ${accepted}, got ${bytes === 0 ? 'an empty one' : `${bytes} bytes`}`,
+      )
     if (!value.isWellFormed()) throw invalidArgument(field, 'must be well-formed, got a lone surrogate')
     return value
   }
@@ -106,12 +110,15 @@ export function object<S extends Record<string, Check<unknown>>>(fields: S): Che
   return (value, field) => {
     if (value === undefined) return {}
     if (typeof value !== 'object' || value === null || Array.isArray(value))
-      return refuse(field, 'an object', value)
+      return refuse(field, `an object of ${names.join(', ')}`, value)
     const checked: Record<string, unknown> = {}
     for (const [name, given] of Object.entries(value)) {
       const check = Object.hasOwn(fields, name) ? fields[name] : undefined
       if (check === undefined)
-        throw invalidArgument(`${field}.${name}`, `is not known, only ${names.join(', ')} are`)
+        throw invalidArgument(
+          `${field}.${name}`,
+          `is not known, only ${names.join(', ')} are${suggestion(name, names)}`,
+        )
       if (given !== undefined) checked[name] = check(given, `${field}.${name}`)
     }
     return checked as Checked<S>

@@ -32,6 +32,7 @@ export function checkSource(value: unknown, field: string): void {
     field,
     'an async iterable, a ReadableStream that is not locked, or a function that returns one',
     value,
+    value === undefined && field !== 'source' ? '; is a return missing?' : '',
   )
 }
 

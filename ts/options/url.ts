@@ -1,5 +1,6 @@
 import { invalidArgument } from '../errors/errors'
 import { warnOnce } from '../errors/warnings'
+import { refuse } from './checks'
 
 const USER = '[user[:password]@]'
 const HOSTS = 'host[:port][,host[:port]…]'
@@ -47,7 +48,8 @@ const ELSEWHERE = new Set(
  * for other clients are left out, with one warning. A URL may hold a password, so messages repeat only its scheme.
  */
 export function url(value: unknown, field: string): string {
-  const given = typeof value === 'string' ? value.trim() : ''
+  if (typeof value !== 'string') return refuse(field, `text that begins with ${KNOWN}`, value)
+  const given = value.trim()
   const full = /^\/[^/]/.test(given) ? `unix://${given}` : given
   const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(full)?.[1]?.toLowerCase()
   if (scheme === undefined) throw invalidArgument(field, `must be a URL that begins with ${KNOWN}`)

@@ -1,10 +1,10 @@
 /** What was probably meant, as the end of a sentence; empty if no known word is similar. */
 export function suggestion(word: string, known: readonly string[]): string {
   const near = known
-    .map((name) => ({ name, distance: distance(word.toLowerCase(), name) }))
+    .map((name) => ({ name, distance: distance(word.toLowerCase(), name.toLowerCase()) }))
     .filter(({ name, distance }) => distance <= Math.max(1, Math.floor(name.length / 3)))
     .sort((one, other) => one.distance - other.distance)
-  const begun = known.filter((name) => word.length >= 2 && name.startsWith(word.toLowerCase()))
+  const begun = known.filter((name) => word.length >= 2 && name.toLowerCase().startsWith(word.toLowerCase()))
   const found = near[0]?.name ?? (begun.length === 1 ? begun[0] : undefined)
   return found === undefined ? '' : `; did you mean ${found}?`
 }
