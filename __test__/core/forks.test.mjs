@@ -156,6 +156,39 @@ eachStore('a fork', (store) => {
     }
   })
 
+  test('is made again with the same times, or none, and with no others', async () => {
+    const engine = open()
+    await engine.log('timed').append(['a'])
+    const again = (/** @type {import('tidemark').OpenLogOptions} */ options) =>
+      open().log('timed fork', options).createFrom('timed')
+    assert.equal((await again({ ttl: '1h' })).isNew, true)
+    assert.equal((await again({ ttl: '1h' })).isNew, false)
+    assert.equal((await again({})).isNew, false)
+    await assert.rejects(again({ ttl: '2h' }), { code: 'ERR_CONFLICT' })
+  })
+
+  test('G9 takes the place of one that is gone where the other one has as many as it can', async () => {
+    const engine = open()
+    await engine.log('popular').append(['a'])
+    const names = Array.from({ length: 1000 }, (_, number) => `fork ${number}`)
+    const each = (
+      /** @type {string[]} */ some,
+      /** @type {(log: import('tidemark').Log) => unknown} */ work,
+    ) => Promise.all(some.map((name) => work(engine.log(name))))
+    await each(names, (log) => log.createFrom('popular'))
+    await assert.rejects(engine.log('late').createFrom('popular'), {
+      code: 'ERR_CONFLICT',
+      message: /as many forks as it can/,
+    })
+    await each(names.slice(1), (log) => log.delete())
+    assert.equal((await engine.log('late').createFrom('popular')).isNew, true)
+    await engine.log('popular').delete()
+    await engine.log('late').delete()
+    await assert.rejects(open().log('popular').append(['b']), { code: 'ERR_CONFLICT' }, 'the first one lives')
+    await engine.log('fork 0').delete()
+    assert.equal((await open().log('popular').append(['b'])).isNew, true)
+  })
+
   test('G10 is for the owner of the other one to make', async () => {
     const engine = open()
     await engine.log('own', { owner: 'anna' }).append(['a'])

@@ -147,6 +147,9 @@ eachStore('responses together', (store) => {
     }
     await Promise.all([spoil(), move(), reader.read(bodies[2])])
     assert.equal(reader.error, undefined)
+    const { chunksOut, bytesOut } = engine.metrics()
+    const written = chunks.reduce((sum, chunk) => sum + chunk.length, 0)
+    assert.deepEqual([chunksOut, bytesOut], [3 * chunks.length, 3 * written], 'each of them is counted')
     checkHistory({ written: numbered(chunks), readers: [reader] })
   })
 
