@@ -13,8 +13,8 @@ use ulid::Ulid;
 use crate::{
     heard::Heard,
     world::{
-        Engine, LONG, Producer, SHORT, World, chunks, done, ended, frame, id, pass, read, share, start,
-        takeover, terminal,
+        Engine, LONG, Producer, SHORT, World, chunks, done, ended, frame, frame_of, id, pass, read, share,
+        start, takeover, terminal,
     },
 };
 
@@ -29,7 +29,7 @@ impl Producer<'_> {
     /// Seals up to `to` with a batch of these chunks.
     async fn write_sealing(&mut self, to: u64, chunks: &[&str]) -> Appended {
         let append = Append {
-            frame: (!chunks.is_empty()).then(|| frame(chunks)),
+            frame: frame_of(chunks),
             large: None,
             seal: Some(self.sealed(to).await),
             ..self.next()
