@@ -1,5 +1,6 @@
 import { type Command, EXIT, text } from './command'
 import { argument } from './output'
+import { ownerOf } from './streams'
 
 const MEANING = {
   stopping: 'its producers have been told',
@@ -14,8 +15,7 @@ export const stop: Command = {
   options: { reason: { type: 'string', value: 'text', help: 'what the producers and readers are told' } },
   async run({ engine, args, out, values }) {
     for (const streamId of args) {
-      // Anybody who can write to the store may stop every stream.
-      const owner = (await engine.status(streamId))?.owner ?? undefined
+      const owner = await ownerOf(engine, streamId)
       const result = await engine.stop(streamId, { reason: text(values, 'reason'), owner })
       if (out.json) out.value({ streamId, result })
       else out.line(`${argument(streamId)}: ${out.style('bold', result)}, ${MEANING[result]}`)
