@@ -191,59 +191,47 @@ pub enum Error {
 /// The result of every fallible operation.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-impl Error {
-    /// All codes, in the order of the variants.
-    pub const CODES: [&'static str; 21] = [
-        "ERR_INVALID_ARGUMENT",
-        "ERR_SCHEMA",
-        "ERR_CONNECTION",
-        "ERR_TIMEOUT",
-        "ERR_STORE",
-        "ERR_ACTIVE",
-        "ERR_FENCED",
-        "ERR_ENDED",
-        "ERR_CONFLICT",
-        "ERR_STOPPED",
-        "ERR_BACKPRESSURE",
-        "ERR_ACK_TIMEOUT",
-        "ERR_NOT_FOUND",
-        "ERR_GAP",
-        "ERR_FORBIDDEN",
-        "ERR_FAILED",
-        "ERR_INTERRUPTED",
-        "ERR_CORRUPT",
-        "ERR_CLOSED",
-        "ERR_PLATFORM",
-        "ERR_INTERNAL",
-    ];
+macro_rules! codes {
+    ($($variant:ident = $code:literal;)*) => {
+        impl Error {
+            /// All codes, in the order of the variants.
+            pub const CODES: &[&str] = &[$($code),*];
 
-    /// The text by which programs distinguish errors; unlike messages, it never changes.
-    pub fn code(&self) -> &'static str {
-        match self {
-            Self::InvalidArgument { .. } => "ERR_INVALID_ARGUMENT",
-            Self::Schema { .. } => "ERR_SCHEMA",
-            Self::Connection { .. } => "ERR_CONNECTION",
-            Self::Timeout { .. } => "ERR_TIMEOUT",
-            Self::Store { .. } => "ERR_STORE",
-            Self::Active { .. } => "ERR_ACTIVE",
-            Self::Fenced { .. } => "ERR_FENCED",
-            Self::Ended { .. } => "ERR_ENDED",
-            Self::Conflict { .. } => "ERR_CONFLICT",
-            Self::Stopped { .. } => "ERR_STOPPED",
-            Self::Backpressure { .. } => "ERR_BACKPRESSURE",
-            Self::AckTimeout { .. } => "ERR_ACK_TIMEOUT",
-            Self::NotFound { .. } => "ERR_NOT_FOUND",
-            Self::Gap { .. } => "ERR_GAP",
-            Self::Forbidden { .. } => "ERR_FORBIDDEN",
-            Self::Failed { .. } => "ERR_FAILED",
-            Self::Interrupted { .. } => "ERR_INTERRUPTED",
-            Self::Corrupt { .. } => "ERR_CORRUPT",
-            Self::Closed => "ERR_CLOSED",
-            Self::Platform { .. } => "ERR_PLATFORM",
-            Self::Internal { .. } => "ERR_INTERNAL",
+            /// The text by which programs distinguish errors; unlike messages, it never changes.
+            pub fn code(&self) -> &'static str {
+                match self {
+                    $(Self::$variant { .. } => $code,)*
+                }
+            }
         }
-    }
+    };
+}
 
+codes! {
+    InvalidArgument = "ERR_INVALID_ARGUMENT";
+    Schema = "ERR_SCHEMA";
+    Connection = "ERR_CONNECTION";
+    Timeout = "ERR_TIMEOUT";
+    Store = "ERR_STORE";
+    Active = "ERR_ACTIVE";
+    Fenced = "ERR_FENCED";
+    Ended = "ERR_ENDED";
+    Conflict = "ERR_CONFLICT";
+    Stopped = "ERR_STOPPED";
+    Backpressure = "ERR_BACKPRESSURE";
+    AckTimeout = "ERR_ACK_TIMEOUT";
+    NotFound = "ERR_NOT_FOUND";
+    Gap = "ERR_GAP";
+    Forbidden = "ERR_FORBIDDEN";
+    Failed = "ERR_FAILED";
+    Interrupted = "ERR_INTERRUPTED";
+    Corrupt = "ERR_CORRUPT";
+    Closed = "ERR_CLOSED";
+    Platform = "ERR_PLATFORM";
+    Internal = "ERR_INTERNAL";
+}
+
+impl Error {
     /// Whether the same call may succeed later without any change by the caller.
     pub fn is_retryable(&self) -> bool {
         match self {
@@ -265,6 +253,13 @@ impl Error {
                 | Self::Internal { .. }
                 | Self::Fenced { in_doubt: true, .. }
         )
+    }
+
+    /// An [`Error::Internal`].
+    pub fn internal(reason: impl Into<String>) -> Self {
+        Self::Internal {
+            reason: reason.into(),
+        }
     }
 
     /// An [`Error::InvalidArgument`].

@@ -5,21 +5,22 @@ import { test } from 'node:test'
 import { checkHistory } from '../support/history.mjs'
 import { createRandom } from '../support/seed.mjs'
 import { eachStore } from '../support/stores.mjs'
-import { follow, numbered, produceAll, readAll, texts, useEngines, writeAll } from '../support/streams.mjs'
+import {
+  follow,
+  listed,
+  numbered,
+  produceAll,
+  readAll,
+  texts,
+  useEngines,
+  writeAll,
+} from '../support/streams.mjs'
 import { until } from '../support/wait.mjs'
 
 const HOUR_MS = 3_600_000
 
 eachStore('admin', (store) => {
   const open = useEngines(store)
-
-  /** @param {import('tidemark').Engine} engine */
-  async function listed(engine) {
-    /** @type {string[]} */
-    const ids = []
-    for await (const { streamId } of engine.streams()) ids.push(streamId)
-    return ids.sort()
-  }
 
   test('status tells everything there is to know, live and after the end', async () => {
     const [engine, other] = [open(), open()]

@@ -9,18 +9,10 @@ import { startRedis } from '../support/redis-server.mjs'
 import { startRemote } from '../support/remote.mjs'
 import { createRandom } from '../support/seed.mjs'
 import { eachStore } from '../support/stores.mjs'
-import { follow, numbered, produceAll, readAll, texts, useEngines } from '../support/streams.mjs'
+import { follow, listed, numbered, produceAll, readAll, texts, useEngines } from '../support/streams.mjs'
 import { until } from '../support/wait.mjs'
 
 /** @typedef {import('tidemark').CleanupReport} CleanupReport */
-
-/** @param {import('tidemark').Engine} engine */
-async function listed(engine) {
-  /** @type {string[]} */
-  const ids = []
-  for await (const { streamId } of engine.streams()) ids.push(streamId)
-  return ids.sort()
-}
 
 /** @param {CleanupReport} report */
 function counts({ scanned, removed, live, kept, healed }) {

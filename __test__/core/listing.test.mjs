@@ -4,18 +4,10 @@ import assert from 'node:assert/strict'
 import { before, describe, test } from 'node:test'
 import { createRandom } from '../support/seed.mjs'
 import { eachStore, TestStore } from '../support/stores.mjs'
-import { produceAll, texts, useEngines } from '../support/streams.mjs'
+import { listed, produceAll, texts, useEngines } from '../support/streams.mjs'
 import { until } from '../support/wait.mjs'
 
 const SHARDS = 16
-
-/** @param {import('tidemark').Engine} engine */
-async function listed(engine) {
-  /** @type {string[]} */
-  const ids = []
-  for await (const { streamId } of engine.streams()) ids.push(streamId)
-  return ids.sort()
-}
 
 eachStore('listing', (store) => {
   const open = useEngines(store)

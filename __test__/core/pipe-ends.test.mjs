@@ -1,21 +1,15 @@
 // How a pipe ends before its source does, on both stores.
 
 import assert from 'node:assert/strict'
-import { after, test } from 'node:test'
+import { test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
 import { gate } from '../support/gate.mjs'
 import { checkHistory } from '../support/history.mjs'
-import { KINDS, Local, pipe, Source } from '../support/pipes.mjs'
+import { expectNoRejections, KINDS, Local, pipe, Source } from '../support/pipes.mjs'
 import { eachStore } from '../support/stores.mjs'
 import { follow, numbered, readAll, texts, useEngines } from '../support/streams.mjs'
 
-/** @type {unknown[]} */
-const rejections = []
-process.on('unhandledRejection', (reason) => rejections.push(reason))
-after(async () => {
-  await turn()
-  assert.deepEqual(rejections, [], 'a rejection was left to nobody')
-})
+expectNoRejections()
 
 /** Yields the chunks, then throws what the promise rejects with; a promise that never settles is a stuck model. */
 async function* answer(

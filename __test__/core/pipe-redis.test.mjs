@@ -1,14 +1,14 @@
 // G8 for pipes: Redis is slow, goes away in the middle of an answer, or was never there.
 
 import assert from 'node:assert/strict'
-import { after, test } from 'node:test'
+import { test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
 import { createEngine } from 'tidemark'
 import { chatRoutes } from 'tidemark/next'
 import { freePort } from '../support/free-port.mjs'
 import { gate } from '../support/gate.mjs'
 import { checkHistory } from '../support/history.mjs'
-import { KINDS, Local, pipe, Source } from '../support/pipes.mjs'
+import { expectNoRejections, KINDS, Local, pipe, Source } from '../support/pipes.mjs'
 import { startRedis } from '../support/redis-server.mjs'
 import { createRandom } from '../support/seed.mjs'
 import { numbered, readAll, texts } from '../support/streams.mjs'
@@ -19,13 +19,7 @@ const MIB = 1 << 20
 const CONNECT_MS = 5_000
 const LIMIT = { timeout: 60_000 }
 
-/** @type {unknown[]} */
-const rejections = []
-process.on('unhandledRejection', (reason) => rejections.push(reason))
-after(async () => {
-  await turn()
-  assert.deepEqual(rejections, [], 'a rejection was left to nobody')
-})
+expectNoRejections()
 
 /**
  * @param {import('node:test').TestContext} t

@@ -1,24 +1,18 @@
 // A pipe's two promises: the local client gets its source, and the stream outlives the client.
 
 import assert from 'node:assert/strict'
-import { after, test } from 'node:test'
+import { test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
 import { gate } from '../support/gate.mjs'
 import { checkHistory } from '../support/history.mjs'
-import { KINDS, Local, pipe, Source } from '../support/pipes.mjs'
+import { expectNoRejections, KINDS, Local, pipe, Source } from '../support/pipes.mjs'
 import { createRandom } from '../support/seed.mjs'
 import { eachStore } from '../support/stores.mjs'
 import { follow, numbered, produceAll, readAll, texts, useEngines } from '../support/streams.mjs'
 
 const MIB = 1 << 20
 
-/** @type {unknown[]} */
-const rejections = []
-process.on('unhandledRejection', (reason) => rejections.push(reason))
-after(async () => {
-  await turn()
-  assert.deepEqual(rejections, [], 'a rejection was left to nobody')
-})
+expectNoRejections()
 
 eachStore('pipe', (store) => {
   const open = useEngines(store)

@@ -183,12 +183,7 @@ test('G2: Redis is out of memory for a while', async (t) => {
   await until(() => writing.written.length > stuck + 100)
   assert.equal(writing.accepted, stuck, 'nothing is acknowledged meanwhile')
   assert.equal((await there.status('memory'))?.lastSeq, stuck, 'asking works')
-  const late = startReaders(there, ['memory'], {
-    each: 1,
-    name: 'late ',
-    random: createRandom(1),
-    stay: null,
-  })
+  const late = startReaders(there, ['memory'], { each: 1, name: 'late ', stay: null })
   const [reader] = late.get('memory') ?? []
   await until(() => reader?.chunks === stuck, {
     message: () => `reading works: ${reader?.chunks} of ${stuck}`,
@@ -273,12 +268,7 @@ for (const { name, finds } of [
     const { state, reason, lastSeq } = (await reader.status('shared')) ?? {}
     assert.deepEqual({ state, reason, lastSeq }, { state: 'interrupted', reason: 'lost', lastSeq: 4 })
     const parts = await histories(early, 10_000)
-    const late = startReaders(openEngine(t, options), ['shared'], {
-      each: 1,
-      name: 'late ',
-      random,
-      stay: null,
-    })
+    const late = startReaders(openEngine(t, options), ['shared'], { each: 1, name: 'late ', stay: null })
     const readers = [...(parts.shared ?? []), ...((await histories(late, 10_000)).shared ?? [])]
     assert.deepEqual(
       readers.map(({ outcome }) => outcome),

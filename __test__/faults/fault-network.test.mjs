@@ -254,12 +254,7 @@ test('G5: the end is found by those whom its message did not reach', async (t) =
   const writer = openEngine(t, { url: redis.url })
   const reader = openEngine(t, { url: links.url })
   const writing = new Writing(await writer.produce('tail'), { random: createRandom() })
-  const readings = startReaders(reader, ['tail'], {
-    each: 3,
-    name: 'reader ',
-    random: createRandom(1),
-    stay: null,
-  })
+  const readings = startReaders(reader, ['tail'], { each: 3, stay: null })
   await writing.append()
   const all = [...readings.values()].flat()
   await until(() => all.every(({ chunks }) => chunks === 1))
@@ -288,12 +283,7 @@ test('G5: the end comes while the subscriber connection is being made again', as
   for (let round = 0; round < 10; round++) {
     const id = `tail-${round}`
     const writing = new Writing(await writer.produce(id), { random: createRandom() })
-    const readings = startReaders(reader, [id], {
-      each: 2,
-      name: 'reader ',
-      random: createRandom(1),
-      stay: null,
-    })
+    const readings = startReaders(reader, [id], { each: 2, stay: null })
     await writing.append()
     const all = [...readings.values()].flat()
     await until(() => all.every(({ chunks }) => chunks === 1))

@@ -10,7 +10,7 @@ import {
   openEngine,
   openProxy,
   openRedis,
-  openRemote,
+  openWork,
   replay,
   test,
 } from '../support/fault-scene.mjs'
@@ -37,17 +37,9 @@ describe('G1 G2 G3 G8: restarts', { concurrency: true }, () => {
   for (const { name, aof, stop } of RESTARTS) {
     test(`Redis is away for 3 s and comes back ${name}`, async (t) => {
       const redis = await openRedis(t, { aof })
-      const engine = openEngine(t, { url: redis.url })
-      const remote = await openRemote(t, { url: redis.url })
-      remote.read(STREAMS, { each: 1, salt: 1, stay: null })
-      remote.read(STREAMS, { each: 1, salt: 2 })
-      const random = createRandom()
-      const steady = startReaders(engine, STREAMS, { each: 1, name: 'steady ', random, stay: null })
-      const local = startReaders(engine, STREAMS, { each: 1, name: 'local ', random })
-      const producers = await Promise.all(STREAMS.map((id) => engine.produce(id)))
-      const writings = producers.map((producer) => new Writing(producer, { random }).start())
+      const { engine, steady, writings, accepted, finish } = await openWork(t, STREAMS, { url: redis.url })
+      const local = startReaders(engine, STREAMS, { each: 1, name: 'local ' })
       const seen = () => [...steady.values()].flat().map(({ chunks }) => chunks)
-      const accepted = () => writings.map((writing) => writing.accepted)
       await until(() => seen().every((chunks) => chunks > 50))
 
       await stop({ redis, writings })
@@ -65,12 +57,7 @@ describe('G1 G2 G3 G8: restarts', { concurrency: true }, () => {
       await until(() => engine.state === 'ready', { message: () => `ready, not ${engine.states}` })
       await until(() => accepted().every((chunks, index) => chunks > (before.accepted[index] ?? 0)))
 
-      await Promise.all(writings.map((writing) => writing.finish()))
-      const parts = await Promise.all([histories(steady, 15_000), histories(local, 15_000), remote.finish()])
-      t.diagnostic(
-        `states: ${engine.states.join(' ')}; chunks: ${writings.map(({ written }) => written.length)}`,
-      )
-      await checkWritings(engine, writings, ...parts)
+      await finish(local)
       assert.equal(engine.state, 'ready')
     })
   }
@@ -104,12 +91,7 @@ test('G1 G5: an idle producer puts its stream back, and one that is gone leaves 
   const gone = await there.produce('gone')
   await Promise.all([idle.append(), idle.append(), gone.append('last words')])
   const reader = openEngine(t, { url: redis.url, lease })
-  const readers = startReaders(reader, ['idle'], {
-    each: 2,
-    name: 'idle ',
-    random: createRandom(1),
-    stay: null,
-  })
+  const readers = startReaders(reader, ['idle'], { each: 2, stay: null })
   /** @type {import('../support/history.mjs').Reader['chunks']} */
   const seen = []
   const orphan = (async () => {
@@ -146,12 +128,7 @@ test('G1: what cannot be put back whole is a gap, never skipped', async (t) => {
   const redis = await openRedis(t)
   const engine = openEngine(t, { url: redis.url })
   const writing = new Writing(await engine.produce('large'), { random: createRandom() })
-  const attached = startReaders(engine, ['large'], {
-    each: 1,
-    name: 'attached ',
-    random: createRandom(),
-    stay: null,
-  })
+  const attached = startReaders(engine, ['large'], { each: 1, stay: null })
   // More than a producer keeps for such a case.
   for (let count = 0; count < 40; count++) await writing.append(`${count} ${'x'.repeat(100_000)}`)
   await redis.restart('SIGKILL')
@@ -181,12 +158,7 @@ test('G2 G8: past the bound ERR_BACKPRESSURE, and nothing that was taken is lost
   const maxQueueBytes = 1 << 20
   const engine = openEngine(t, { url: redis.url, maxQueueBytes })
   const writing = new Writing(await engine.produce('full'), { random: createRandom() })
-  const reading = startReaders(engine, ['full'], {
-    each: 1,
-    name: 'local ',
-    random: createRandom(),
-    stay: null,
-  })
+  const reading = startReaders(engine, ['full'], { each: 1, stay: null })
   await writing.append('first')
   await redis.stop()
   await until(() => engine.state === 'degraded')

@@ -4,18 +4,15 @@ import assert from 'node:assert/strict'
 import { after, before } from 'node:test'
 import { startCluster } from '../support/cluster.mjs'
 import {
-  checkWritings,
   connections,
   errorOf,
   openEngine,
   openRedis,
-  openRemote,
+  openWork,
   replay,
   test,
 } from '../support/fault-scene.mjs'
-import { histories, startReaders, Writing } from '../support/fault-work.mjs'
 import { checkHistory } from '../support/history.mjs'
-import { createRandom } from '../support/seed.mjs'
 import { numbered } from '../support/streams.mjs'
 import { subscriptionServer } from '../support/subscriptions.mjs'
 import { until } from '../support/wait.mjs'
@@ -39,37 +36,10 @@ const metaOf = (/** @type {string} */ id) => `{tidemark:${id}}:meta`
  */
 async function work(t, name, options) {
   const streams = Array.from({ length: 9 }, (_, index) => `${name}-${index}`)
-  const engine = openEngine(t, { url: cluster.url, ...options })
-  const remote = await openRemote(t, { url: cluster.url, ...options })
-  remote.read(streams, { each: 1, salt: 1, stay: null })
-  remote.read(streams, { each: 1, salt: 2 })
-  const random = createRandom()
-  const near = startReaders(engine, streams, { each: 1, name: 'near ', random, stay: null })
-  const producers = await Promise.all(streams.map((id) => engine.produce(id)))
-  const writings = producers.map((producer) => new Writing(producer, { random }).start())
-  t.after(() => Promise.allSettled(writings.map((writing) => writing.settle(1_000))))
-  const accepted = () => writings.map((writing) => writing.accepted)
-  const moves = async () => {
-    const before = accepted()
-    await until(() => accepted().every((chunks, index) => chunks > (before[index] ?? 0) + 10), {
-      timeout: 15_000,
-      message: () => `writers go on: ${before} … ${accepted()}, ${engine.states}`,
-    })
-  }
+  const scene = await openWork(t, streams, { url: cluster.url, ...options })
+  const moves = () => scene.goesOn(10, 15_000)
   await moves()
-  return {
-    streams,
-    engine,
-    writings,
-    accepted,
-    moves,
-    async finish() {
-      await Promise.all(writings.map((writing) => writing.finish()))
-      const parts = await Promise.all([histories(near, 15_000), remote.finish()])
-      t.diagnostic(`states: ${engine.states.join(' ')}; chunks: ${accepted()}`)
-      await checkWritings(engine, writings, ...parts)
-    },
-  }
+  return { ...scene, streams, moves }
 }
 
 test('G1 G2 G3 G7: streams on all servers, readers in two processes, one connection to each server and one more', async (t) => {

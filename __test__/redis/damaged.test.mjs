@@ -4,16 +4,8 @@ import assert from 'node:assert/strict'
 import { before, describe, test } from 'node:test'
 import { checkHistory } from '../support/history.mjs'
 import { TestStore } from '../support/stores.mjs'
-import { numbered, produceAll, readAll, texts, useEngines } from '../support/streams.mjs'
+import { listed, numbered, produceAll, readAll, texts, useEngines } from '../support/streams.mjs'
 import { deadline, until } from '../support/wait.mjs'
-
-/** @param {import('tidemark').Engine} engine */
-async function listed(engine) {
-  /** @type {string[]} */
-  const ids = []
-  for await (const { streamId } of engine.streams()) ids.push(streamId)
-  return ids.sort()
-}
 
 const BINARY = `redis.call('HSET', KEYS[1], ARGV[1], '\\255\\254')`
 

@@ -5,16 +5,8 @@ import { before, describe, test } from 'node:test'
 import { createResumableStreamContext } from 'tidemark/resumable-stream'
 import { checkHistory } from '../support/history.mjs'
 import { eachStore, TestStore } from '../support/stores.mjs'
-import { follow, numbered, produceAll, readAll, texts, useEngines } from '../support/streams.mjs'
+import { follow, listed, numbered, produceAll, readAll, texts, useEngines } from '../support/streams.mjs'
 import { until } from '../support/wait.mjs'
-
-/** @param {import('tidemark').Engine} engine */
-async function listed(engine) {
-  /** @type {string[]} */
-  const ids = []
-  for await (const { streamId } of engine.streams()) ids.push(streamId)
-  return ids.sort()
-}
 
 /** @param {ReadableStream<string> | null | undefined} stream */
 async function textsOf(stream) {

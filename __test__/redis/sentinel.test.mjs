@@ -4,7 +4,7 @@ import assert from 'node:assert/strict'
 import { describe } from 'node:test'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { cli, lines } from '../support/cli.mjs'
-import { checkWritings, connections, errorOf, openEngine, openRemote, test } from '../support/fault-scene.mjs'
+import { checkWritings, connections, errorOf, openEngine, openWork, test } from '../support/fault-scene.mjs'
 import { histories, startReaders, Writing } from '../support/fault-work.mjs'
 import { createRandom } from '../support/seed.mjs'
 import { startSentinels } from '../support/sentinels.mjs'
@@ -54,25 +54,14 @@ describe('G1 G2 G3 G7: all follow when the primary is', { concurrency: true }, (
     test(name, async (t) => {
       const scene = await openSentinels(t)
       const [, replica] = scene.servers
-      const engine = openEngine(t, { url: scene.url })
-      const remote = await openRemote(t, { url: scene.url })
-      remote.read(STREAMS, { each: 1, salt: 1, stay: null })
-      remote.read(STREAMS, { each: 1, salt: 2 })
-      const random = createRandom()
-      const steady = startReaders(engine, STREAMS, { each: 1, name: 'steady ', random, stay: null })
-      const producers = await Promise.all(STREAMS.map((id) => engine.produce(id)))
-      const writings = producers.map((producer) => new Writing(producer, { random }).start())
-      const accepted = () => writings.map((writing) => writing.accepted)
-      await until(() => accepted().every((chunks) => chunks > 30))
+      const { engine, accepted, goesOn, finish } = await openWork(t, STREAMS, { url: scene.url })
+      await goesOn(30)
 
       const begin = performance.now()
       await fail(scene, accepted)
       await scene.becomes(replica)
       const there = performance.now()
-      const before = accepted()
-      await until(() => accepted().every((chunks, index) => chunks > (before[index] ?? 0) + 20), {
-        message: () => `writers go on: ${before} … ${accepted()}, ${engine.states}`,
-      })
+      await goesOn(20)
       t.diagnostic(
         `failover ${Math.round(there - begin)} ms, writing again ${Math.round(performance.now() - there)} ms later`,
       )
@@ -84,10 +73,7 @@ describe('G1 G2 G3 G7: all follow when the primary is', { concurrency: true }, (
         },
         { message: 'both processes have both connections at the new primary' },
       )
-      await Promise.all(writings.map((writing) => writing.finish()))
-      const parts = await Promise.all([histories(steady, 15_000), remote.finish()])
-      t.diagnostic(`states: ${engine.states.join(' ')}`)
-      await checkWritings(engine, writings, ...parts)
+      await finish()
     })
   }
 })

@@ -5,11 +5,11 @@ import { test as testOf } from 'node:test'
 import { inspect } from 'node:util'
 import { createEngine } from '../../dist/index.js'
 import { startChild } from './child.mjs'
-import { digest } from './fault-work.mjs'
+import { digest, histories, startReaders, Writing } from './fault-work.mjs'
 import { checkHistory } from './history.mjs'
 import { startProxy } from './proxy.mjs'
 import { startRedis } from './redis-server.mjs'
-import { seed } from './seed.mjs'
+import { createRandom, seed } from './seed.mjs'
 import { BUSY_MS, deadline, until } from './wait.mjs'
 
 /**
@@ -115,6 +115,47 @@ class Remote {
     const { histories } = await this.#child.next('histories', ms + 5_000)
     await this.#child.exit()
     return histories
+  }
+}
+
+/**
+ * Producers at work, and readers here and in another process, until `finish`.
+ * @param {TestContext} t
+ * @param {string[]} streamIds
+ * @param {EngineOptions} options of both engines
+ */
+export async function openWork(t, streamIds, options) {
+  const engine = openEngine(t, options)
+  const remote = await openRemote(t, options)
+  remote.read(streamIds, { each: 1, salt: 1, stay: null })
+  remote.read(streamIds, { each: 1, salt: 2 })
+  const steady = startReaders(engine, streamIds, { each: 1, name: 'steady ', stay: null })
+  const producers = await Promise.all(streamIds.map((id) => engine.produce(id)))
+  const random = createRandom()
+  const writings = producers.map((producer) => new Writing(producer, { random }).start())
+  t.after(() => Promise.allSettled(writings.map((writing) => writing.settle(1_000))))
+  const accepted = () => writings.map((writing) => writing.accepted)
+  return {
+    engine,
+    steady,
+    writings,
+    accepted,
+    /** Waits until each producer has had so many more chunks accepted. @param {number} chunks @param {number} [timeout] */
+    async goesOn(chunks, timeout) {
+      const before = accepted()
+      await until(() => accepted().every((now, index) => now > (before[index] ?? 0) + chunks), {
+        timeout,
+        message: () => `writers go on: ${before} … ${accepted()}, ${engine.states}`,
+      })
+    },
+    /** Ends it, and checks everybody's history. @param {Map<string, import('./fault-work.mjs').Reading[]>[]} others */
+    async finish(...others) {
+      await Promise.all(writings.map((writing) => writing.finish()))
+      const near = [steady, ...others].map((readings) => histories(readings, 15_000))
+      const parts = await Promise.all([...near, remote.finish()])
+      t.diagnostic(`states: ${engine.states.join(' ')}; chunks: ${accepted()}`)
+      await checkWritings(engine, writings, ...parts)
+    },
   }
 }
 

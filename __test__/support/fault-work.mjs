@@ -2,6 +2,7 @@
 
 import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { createRandom } from './seed.mjs'
 import { deadline } from './wait.mjs'
 
 /**
@@ -195,9 +196,9 @@ export function wordFor(error, leave) {
  * Starts readers of each stream.
  * @param {Engine} engine
  * @param {string[]} streamIds
- * @param {{ each: number, name: string, random: Random, stay?: [number, number] | null }} options
+ * @param {{ each: number, name?: string, random?: Random, stay?: [number, number] | null }} options
  */
-export function startReaders(engine, streamIds, { each, name, random, stay }) {
+export function startReaders(engine, streamIds, { each, name = 'reader ', random = createRandom(1), stay }) {
   return new Map(
     streamIds.map((streamId) => {
       const readers = Array.from({ length: each }, (_, index) =>

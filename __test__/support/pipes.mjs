@@ -1,5 +1,8 @@
 // Sources and local clients of a pipe, each recording what happened to it.
 
+import assert from 'node:assert/strict'
+import { after } from 'node:test'
+import { setImmediate as turn } from 'node:timers/promises'
 import { deadline, until } from './wait.mjs'
 
 const END_MS = 20_000
@@ -148,4 +151,15 @@ export function pipe(engine, streamId, source, options) {
   // A test looks at this promise of our own only after the local stream has ended; until then nobody has handled it.
   settled.catch(() => {})
   return { stream, done: settled }
+}
+
+/** After the file's tests, fails if a rejection was left to nobody. */
+export function expectNoRejections() {
+  /** @type {unknown[]} */
+  const rejections = []
+  process.on('unhandledRejection', (reason) => rejections.push(reason))
+  after(async () => {
+    await turn()
+    assert.deepEqual(rejections, [], 'a rejection was left to nobody')
+  })
 }

@@ -136,3 +136,11 @@ export async function produceAll(engine, streamId, chunks, options) {
   await producer.complete()
   return producer
 }
+
+/** The ids of all streams, sorted. @param {import('tidemark').Engine} engine */
+export async function listed(engine) {
+  /** @type {string[]} */
+  const ids = []
+  for await (const { streamId } of engine.streams()) ids.push(streamId)
+  return ids.sort()
+}

@@ -39,7 +39,6 @@ export async function redisBenchmark(scene, { streams, chunks, bytes = 48 }) {
     redisUs: server.redisUs / count,
     chunks: count,
     found: count,
-    othersPercent: Number.NaN,
-    stolenPercent: server.stolenPercent,
+    ...server.besides(Number.NaN),
   }
 }

@@ -24,13 +24,9 @@ export const runBurst = (subject, burst) =>
     const { found } = await writer.ask('readBack', 120_000)
     return {
       rate: chunks / (wrote.wallMs / 1000),
-      mainUs: wrote.mainUs / chunks,
-      processUs: wrote.processUs / chunks,
-      redisUs: server.redisUs / chunks,
+      ...server.costs(wrote, chunks),
       chunks,
       found,
-      othersPercent: server.othersPercent(wrote.processUs / server.wallMs / 10),
-      stolenPercent: server.stolenPercent,
     }
   })
 

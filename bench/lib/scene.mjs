@@ -76,18 +76,32 @@ export class Scene {
         const { busyPercent, stolenPercent } = cpus.percent()
         const redisUs = (await redisCpuUs(admin)) - begin
         const wallMs = performance.now() - time
-        return {
-          wallMs,
-          redisUs,
-          redisPercent: redisUs / wallMs / 10,
+        /** CPU time as a share of a core, in percent. @param {number} us */
+        const percent = (us) => us / wallMs / 10
+        /**
+         * What others did, in percent of a core: on a busy machine latencies are the first to suffer.
+         * @param {number} ownPercent what the run's own processes use
+         */
+        const besides = (ownPercent) => ({
+          othersPercent: Math.max(0, busyPercent - ownPercent - percent(redisUs)),
           stolenPercent,
+        })
+        return {
+          redisUs,
+          redisPercent: percent(redisUs),
           commands: callsByCommand(await admin.info('commandstats')),
+          percent,
+          besides,
           /**
-           * What other processes use, in percent of a core: on a busy machine latencies are the first to suffer.
-           * @param {number} percent what the run's own processes use
+           * What each chunk has cost the one process of a run, and Redis; and what the machine did besides.
+           * @param {{ mainUs: number, processUs: number }} used @param {number} chunks
            */
-          othersPercent: (/** @type {number} */ percent) =>
-            Math.max(0, busyPercent - percent - redisUs / wallMs / 10),
+          costs: (used, chunks) => ({
+            mainUs: used.mainUs / chunks,
+            processUs: used.processUs / chunks,
+            redisUs: redisUs / chunks,
+            ...besides(percent(used.processUs)),
+          }),
         }
       },
     }

@@ -49,7 +49,7 @@ export const runLive = (subject, load) =>
 
     const publisherPercent = wrote.processUs / wrote.wallMs / 10
     const readerPercent = read.processUs / read.wallMs / 10
-    const { redisPercent, stolenPercent } = server
+    const { redisPercent } = server
     // Where nothing is sent (the floor), divided by what would have been.
     const deliveries = usesRedis ? read.received : wrote.written * load.fan
     return {
@@ -62,8 +62,7 @@ export const runLive = (subject, load) =>
       allPercent: publisherPercent + readerPercent + redisPercent,
       /** CPU of all three for each chunk. */
       allUs: (wrote.processUs + read.processUs + server.redisUs) / wrote.written,
-      othersPercent: server.othersPercent(publisherPercent + readerPercent),
-      stolenPercent,
+      ...server.besides(publisherPercent + readerPercent),
       written: wrote.written,
       backlog: wrote.backlog,
       catchUpUs: (catchUpMs * 1000) / ((load.history ?? 0) * load.streams * load.fan),

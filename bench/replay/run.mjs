@@ -22,17 +22,12 @@ export const runReplay = (subject, { chunks, readers, way = 'objects' }) =>
     const watch = await scene.watch()
     const read = await reader.ask('replay', 60_000)
     const server = await watch.end()
-    const all = chunks * readers
     return {
       firstMs: read.firstMs,
       lastMs: read.lastMs,
-      mainUs: read.mainUs / all,
-      processUs: read.processUs / all,
-      redisUs: server.redisUs / all,
+      ...server.costs(read, chunks * readers),
       complete: read.complete,
       readers,
-      othersPercent: server.othersPercent(read.processUs / server.wallMs / 10),
-      stolenPercent: server.stolenPercent,
     }
   })
 

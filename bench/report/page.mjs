@@ -96,7 +96,7 @@ export function section(results, hasPicture = false) {
 }
 
 /** @param {Results['machine']} machine */
-export const machineInWords = ({ cores, cpu, memory, system, node, redis }) =>
+const machineInWords = ({ cores, cpu, memory, system, node, redis }) =>
   `${cores} cores of ${cpu}, ${memory} GiB, ${system}, Node.js ${node}, Redis ${redis} on loopback TCP without persistence.`
 
 /** @param {Results} results */

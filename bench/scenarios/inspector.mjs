@@ -91,7 +91,7 @@ export const inspector = {
         const [first, second] = [await window(isFirst), await window(!isFirst)]
         windows.push(isFirst ? { on: first, off: second } : { on: second, off: first })
       }
-      const { othersPercent, stolenPercent } = await watch.end()
+      const { besides } = await watch.end()
       const percent = mean(windows.map(({ off }) => off.percent))
       const cost = mean(windows.map(({ on }) => on.inHandPercent))
       const all = windows.flatMap(({ on, off }) => [on, off])
@@ -103,8 +103,7 @@ export const inspector = {
         rate: mean(all.map(({ chunks, ms }) => (1_000 * chunks) / ms)),
         looks,
         due: pages * count * Math.max(1, Math.floor(windowMs / (1.5 * PAUSE_MS))),
-        othersPercent: othersPercent(mean(all.map((each) => each.percent))),
-        stolenPercent,
+        ...besides(mean(all.map((each) => each.percent))),
       }
     }),
 }

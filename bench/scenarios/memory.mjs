@@ -33,7 +33,7 @@ export const memory = {
       const writer = await scene.start(new URL('../burst/writer.mjs', import.meta.url), { subject, ...shape })
       const watch = await scene.watch()
       const wrote = await writer.ask('write', 60_000)
-      const { othersPercent, wallMs, stolenPercent } = await watch.end()
+      const { percent, besides } = await watch.end()
       // Work after the end, if there is any, is done when the memory no longer changes.
       let used = { keys: 0, bytes: 0 }
       await until(
@@ -50,8 +50,7 @@ export const memory = {
         bytesPerChunk: used.bytes / shape.chunks,
         chunks: shape.chunks,
         found,
-        othersPercent: othersPercent(wrote.processUs / wallMs / 10),
-        stolenPercent,
+        ...besides(percent(wrote.processUs)),
       }
     }),
 }

@@ -48,15 +48,10 @@ export const route = {
       const watch = await scene.watch()
       const used = await server.ask('answer', 60_000)
       const redis = await watch.end()
-      const all = shape.answers * shape.tokens
       return {
-        processUs: used.processUs / all,
-        mainUs: used.mainUs / all,
-        redisUs: redis.redisUs / all,
+        ...redis.costs(used, shape.answers * shape.tokens),
         whole: used.whole,
         answers: shape.answers,
-        othersPercent: redis.othersPercent(used.processUs / redis.wallMs / 10),
-        stolenPercent: redis.stolenPercent,
       }
     }),
 }

@@ -37,7 +37,6 @@ export const runResponses = (way, load) =>
       mainUs: used.mainUs / chunks,
       processUs: used.processUs / chunks,
       bytesPerChunk,
-      othersPercent: redis.othersPercent((wrote.processUs + used.processUs) / redis.wallMs / 10),
-      stolenPercent: redis.stolenPercent,
+      ...redis.besides(redis.percent(wrote.processUs + used.processUs)),
     }
   })

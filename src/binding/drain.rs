@@ -21,10 +21,7 @@ use crate::{
         large::Large,
         sink::{MOST_TOGETHER, Sink, Waits},
     },
-    model::{
-        ending::End,
-        frame::{Chunk, Kind},
-    },
+    model::{ending::End, frame::Chunk},
 };
 
 /// The largest record that is written in one piece: the acknowledgements of one batch of 512 chunks, or a frame of no more than 512 for as
@@ -279,10 +276,7 @@ impl Sink for Records {
             count_at: self.words.len() - 1,
         });
         // Checked when the frame was decoded or made; a chunk that is no text after all is handed over as bytes.
-        let text = (chunk.kind == Kind::Text)
-            .then(|| std::str::from_utf8(chunk.data).ok())
-            .flatten();
-        let length = if let Some(text) = text {
+        let length = if let Some(text) = chunk.kind.text(chunk.data) {
             let units = self.push_text(text);
             self.push(units << 1 | 1);
             units

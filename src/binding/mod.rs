@@ -52,19 +52,21 @@ fn engine(handle: u32) -> Result<Arc<OpenEngine>> {
     let found = lock(&ENGINES)
         .as_ref()
         .and_then(|engines| engines.get(&handle).cloned());
-    found.ok_or_else(|| thrown(&Error::Closed))
+    found.ok_or_else(|| Error::Closed.into())
 }
 
-fn thrown(error: &Error) -> napi::Error {
-    napi::Error::from_reason(json::error(error, None).to_string())
+impl From<Error> for napi::Error {
+    fn from(error: Error) -> Self {
+        Self::from_reason(json::error(&error, None).to_string())
+    }
 }
 
 /// Makes an engine and returns its handle. Errors of this and all functions below carry a `NativeError` JSON as their message.
 #[napi(catch_unwind)]
 pub fn open(env: Env, config: String, wake: Function<'_, (), ()>) -> Result<u32> {
     static NEXT: AtomicU32 = AtomicU32::new(1);
-    let config: Config = serde_json::from_str(&config)
-        .map_err(|error| thrown(&Error::invalid("options", error.to_string())))?;
+    let config: Config =
+        serde_json::from_str(&config).map_err(|error| Error::invalid("options", error.to_string()))?;
     // Weak: a waiting engine must not keep the process. One in the queue is enough: it drains everything.
     let wake = wake
         .build_threadsafe_function::<()>()
@@ -80,7 +82,7 @@ pub fn open(env: Env, config: String, wake: Function<'_, (), ()>) -> Result<u32>
         }
         wake.call((), ThreadsafeFunctionCallMode::NonBlocking);
     };
-    let engine = Engine::open(config, Box::new(wake)).map_err(|error| thrown(&error))?;
+    let engine = Engine::open(config, Box::new(wake))?;
     let handle = NEXT.fetch_add(1, Ordering::Relaxed);
     let open = Arc::new(OpenEngine {
         engine,
@@ -99,7 +101,7 @@ pub fn open(env: Env, config: String, wake: Function<'_, (), ()>) -> Result<u32>
 #[napi(catch_unwind)]
 pub fn call(engine_handle: u32, request: u32, operation: String, args: String) -> Result<()> {
     let open = engine(engine_handle)?;
-    calls::start(&open.engine, request, &operation, &args).map_err(|error| thrown(&error))
+    Ok(calls::start(&open.engine, request, &operation, &args)?)
 }
 
 /// Queues the chunks of one turn of the event loop.
@@ -117,14 +119,10 @@ pub fn write(
     for pair in words.chunks_exact_mut(2).take(chunks as usize) {
         let [producer, tag] = pair else { break };
         let length = (*tag >> 2) as usize;
-        let data = arena.get(at..at + length).ok_or_else(|| {
-            thrown(&Error::Internal {
-                reason: "a write beyond its arena".into(),
-            })
-        })?;
+        let data = arena.get(at..at + length);
+        let data = data.ok_or_else(|| Error::internal("a write beyond its arena"))?;
         at += length;
-        let is_text = *tag & 2 != 0 && std::str::from_utf8(data).is_ok();
-        let kind = if is_text { Kind::Text } else { Kind::Bytes };
+        let kind = Kind::of(*tag & 2 != 0, data);
         let queued = open.engine.write(*producer, kind, data, *tag & 1 != 0);
         *producer = u32::try_from(queued.depth).unwrap_or(u32::MAX);
         *tag = u32::from(queued.may_wait);
@@ -142,7 +140,7 @@ pub fn begin(
     arena: Uint8ArraySlice<'_>,
 ) -> Result<()> {
     let open = engine(engine_handle)?;
-    calls::begin(&open.engine, &words, &args, &arena).map_err(|error| thrown(&error))
+    Ok(calls::begin(&open.engine, &words, &args, &arena)?)
 }
 
 /// The cost of a producer's queue.
@@ -156,7 +154,7 @@ pub fn depth(engine_handle: u32, producer: u32) -> Result<f64> {
 #[napi(catch_unwind)]
 pub fn subscribe(engine_handle: u32, args: String) -> Result<u32> {
     let open = engine(engine_handle)?;
-    calls::subscribe(&open.engine, &args).map_err(|error| thrown(&error))
+    Ok(calls::subscribe(&open.engine, &args)?)
 }
 
 /// Allows a subscription to deliver more.
@@ -188,7 +186,7 @@ pub fn cancel(engine_handle: u32, subscription: u32) -> Result<()> {
 #[napi(catch_unwind)]
 pub fn consume(engine_handle: u32, args: String) -> Result<u32> {
     let open = engine(engine_handle)?;
-    calls::consume(&open.engine, &args).map_err(|error| thrown(&error))
+    Ok(calls::consume(&open.engine, &args)?)
 }
 
 /// Fills the words with the records that are ready, and returns their text.
@@ -202,19 +200,17 @@ pub fn drain<'env>(
     // SAFETY: JavaScript is suspended in this call, and nothing else refers to the array's memory.
     let words = unsafe { words.as_mut() };
     let mut ready = lock(&open.ready);
-    ready
-        .drain(&open.engine, words, &mut lock(&open.left), |text| {
-            env.create_string(text)
-        })
-        .map_err(|error| thrown(&error))?
+    ready.drain(&open.engine, words, &mut lock(&open.left), |text| {
+        env.create_string(text)
+    })?
 }
 
 /// The byte chunks of the last drain.
 #[napi(catch_unwind)]
-pub fn take_bytes(env: Env, engine_handle: u32) -> Result<napi::bindgen_prelude::BufferSlice<'static>> {
+pub fn take_bytes(env: Env, engine_handle: u32) -> Result<BufferSlice<'static>> {
     let open = engine(engine_handle)?;
     let left = lock(&open.left);
-    napi::bindgen_prelude::BufferSlice::copy_from(&env, &left.bytes)
+    BufferSlice::copy_from(&env, &left.bytes)
 }
 
 /// Fills `piece` with so many parts of the last drain, from the one with this number on.
@@ -226,9 +222,7 @@ pub fn take_piece(engine_handle: u32, first: u32, count: u32, mut piece: Uint8Ar
     if lock(&open.left).copy(first, count, piece) {
         return Ok(());
     }
-    Err(thrown(&Error::Internal {
-        reason: "a piece that is not as long as its parts".into(),
-    }))
+    Err(Error::internal("a piece that is not as long as its parts").into())
 }
 
 /// A large chunk on its way to its reader: JavaScript holds it, and copies it once, when the reader asks for it.
@@ -251,15 +245,9 @@ pub fn unpack<'env>(
     env: &'env Env,
     parcel: &External<Parcel>,
 ) -> Result<Either<JsString<'env>, BufferSlice<'env>>> {
-    let large = lock(&parcel.0).take().ok_or_else(|| {
-        thrown(&Error::Internal {
-            reason: "a large chunk that was unpacked twice".into(),
-        })
-    })?;
-    let text = (large.reference.kind == Kind::Text)
-        .then(|| std::str::from_utf8(&large.data).ok())
-        .flatten();
-    match text {
+    let large = lock(&parcel.0).take();
+    let large = large.ok_or_else(|| Error::internal("a large chunk that was unpacked twice"))?;
+    match large.reference.kind.text(&large.data) {
         Some(text) => env.create_string(text).map(Either::A),
         None => BufferSlice::copy_from(env, &large.data).map(Either::B),
     }
@@ -275,11 +263,7 @@ pub fn max_chunk_bytes() -> u32 {
 #[napi(catch_unwind)]
 pub fn metrics(engine_handle: u32) -> Result<String> {
     let snapshot = engine(engine_handle)?.engine.metrics();
-    serde_json::to_string(&snapshot).map_err(|error| {
-        thrown(&Error::Internal {
-            reason: error.to_string(),
-        })
-    })
+    Ok(serde_json::to_string(&snapshot).map_err(|error| Error::internal(error.to_string()))?)
 }
 
 /// Drops an engine at once, without flushing.

@@ -17,9 +17,7 @@ pub fn handle() -> Result<&'static Handle> {
     RUNTIME
         .get_or_init(|| start().map_err(|error| error.to_string()))
         .as_ref()
-        .map_err(|reason| Error::Internal {
-            reason: format!("cannot start the engine's thread: {reason}"),
-        })
+        .map_err(|reason| Error::internal(format!("cannot start the engine's thread: {reason}")))
 }
 
 fn start() -> std::io::Result<Handle> {
@@ -38,14 +36,10 @@ fn start() -> std::io::Result<Handle> {
 pub(super) fn panicked(panic: &(dyn Any + Send)) -> Error {
     let text = panic.downcast_ref::<&str>().copied();
     let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    Error::Internal {
-        reason: format!("a panic: {}", text.unwrap_or("without a text")),
-    }
+    Error::internal(format!("a panic: {}", text.unwrap_or("without a text")))
 }
 
 /// The error for a task that has panicked.
 pub(super) fn internal(panic: &tokio::task::JoinError) -> Error {
-    Error::Internal {
-        reason: panic.to_string(),
-    }
+    Error::internal(panic.to_string())
 }

@@ -2,10 +2,13 @@
 
 use std::{fmt, sync::Arc};
 
+use serde::Deserialize;
+
 use crate::{Error, Result};
 
 /// 1–512 bytes of UTF-8; any characters. Cloning shares the text.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
 pub struct StreamId(Arc<str>);
 
 impl StreamId {
@@ -30,6 +33,14 @@ impl StreamId {
     /// The id as its user gave it, 1 to 512 bytes.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl TryFrom<String> for StreamId {
+    type Error = Error;
+
+    fn try_from(text: String) -> Result<Self> {
+        Self::new(&text)
     }
 }
 

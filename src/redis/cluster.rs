@@ -12,9 +12,7 @@ use ulid::Ulid;
 
 use super::{
     commands::Commands,
-    connect::Server,
     failure::{Failure, refused},
-    health::ConnectionHealth,
     job::{Job, Timeouts},
     members::{Member, Members, Table},
     primary::Subscription,
@@ -32,15 +30,8 @@ pub struct Cluster {
 }
 
 impl Cluster {
-    pub fn new(
-        seeds: Vec<Server>,
-        address: String,
-        health: Arc<ConnectionHealth>,
-        patience: Duration,
-    ) -> Self {
-        Self {
-            members: Members::new(seeds, address, health, patience),
-        }
+    pub fn new(members: Members) -> Self {
+        Self { members }
     }
 
     /// Does a job on the server that has its key.

@@ -87,7 +87,5 @@ impl Fields {
 
 /// The error for a reply of an unexpected shape.
 fn malformed(operation: &'static str) -> Error {
-    Error::Internal {
-        reason: format!("a malformed reply to {operation}"),
-    }
+    Error::internal(format!("a malformed reply to {operation}"))
 }

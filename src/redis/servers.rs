@@ -17,6 +17,7 @@ use super::{
     failure::{Failure, is_split, refused},
     health::{ConnectionHealth, Part},
     job::{Job, Timeouts},
+    members::Members,
     primary::{Primary, Subscription},
     script::Call,
     slots::slot_of,
@@ -56,8 +57,8 @@ impl Servers {
                 (Arc::new(servers), keeper)
             }
             Topology::Cluster(seeds) => {
-                let cluster = Cluster::new(seeds.clone(), target.address.clone(), health.clone(), patience);
-                let cluster = Arc::new(cluster);
+                let members = Members::new(seeds.clone(), target.address.clone(), health.clone(), patience);
+                let cluster = Arc::new(Cluster::new(members));
                 let keeper = tokio::spawn(cluster.clone().keep()).abort_handle();
                 (Arc::new(Self::Cluster(cluster)), keeper)
             }

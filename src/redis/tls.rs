@@ -113,9 +113,7 @@ type Builder = rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCe
 
 fn builder(roots: RootCertStore) -> Result<Builder> {
     let builder = ClientConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
-    let builder = builder.map_err(|error| Error::Internal {
-        reason: error.to_string(),
-    })?;
+    let builder = builder.map_err(|error| Error::internal(error.to_string()))?;
     Ok(builder.with_root_certificates(roots))
 }
 

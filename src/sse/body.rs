@@ -66,10 +66,7 @@ impl Mark {
 }
 
 pub(super) fn put(out: &mut Vec<u8>, format: Format, chunk: Chunk<'_>) {
-    let text = (chunk.kind == Kind::Text)
-        .then(|| std::str::from_utf8(chunk.data).ok())
-        .flatten();
-    match (format, text) {
+    match (format, chunk.kind.text(chunk.data)) {
         (Format::Events, Some(text)) if text.contains(['\r', '\0']) => {
             print(out, format_args!("event: text\ndata: {}\n", json!(text)));
         }

@@ -183,19 +183,10 @@ pub trait Store: Send + Sync + 'static {
         large: &'a Reference,
         index: usize,
     ) -> Pending<'a, Option<Bytes>>;
-    /// Writes to a log, and creates it first if requested; then it enters the index. See [`logs`](super::logs).
+    /// Writes to a log, and creates it first if requested; then it enters the index. See [`logs`](super::logs). Several writes are one after
+    /// the other, in one step: of one engine and one owner, they make the same log if they make one, and none of more than one has a
+    /// large chunk, a seal or a close. What becomes of one is told by what it would be alone; repeated, they have to be the same ones again.
     /// Errors: [`crate::Error::Forbidden`].
-    fn log<'a>(&'a self, stream: &'a StreamId, write: &'a LogWrite) -> Pending<'a, LogWritten> {
-        Box::pin(async move {
-            let mut written = self.log_all(stream, std::slice::from_ref(write)).await?;
-            written.pop().ok_or_else(|| Error::Internal {
-                reason: "a write to a log without an answer".to_owned(),
-            })
-        })
-    }
-    /// Writes several times, one after the other, in one step. They are of one engine and one owner, make the same log if they make one, and
-    /// none of more than one has a large chunk, a seal or a close. What becomes of one is told by what it would be alone; repeated, they
-    /// have to be the same ones again.
     fn log_all<'a>(&'a self, stream: &'a StreamId, writes: &'a [LogWrite]) -> Pending<'a, Vec<LogWritten>>;
     /// Puts down a part of what a fork is to begin with; nobody sees it before the fork is opened.
     fn stage<'a>(&'a self, stream: &'a StreamId, stage: &'a Stage) -> Pending<'a, Staged>;
@@ -276,11 +267,7 @@ pub trait Store: Send + Sync + 'static {
     /// kept for a stream that does not exist are only removed for [`OwnerCheck::Internal`].
     /// Errors: [`crate::Error::Forbidden`].
     fn remove<'a>(&'a self, stream: &'a StreamId, owner: &'a OwnerCheck) -> Pending<'a, bool>;
-    /// Removes a stream, whoever owns it: see [`Store::remove`].
-    fn delete<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, bool> {
-        self.remove(stream, &OwnerCheck::Internal)
-    }
-    /// Removes those of these streams that match the rule, each atomically as [`Store::delete`] does, and drops
+    /// Removes those of these streams that match the rule, each atomically as [`Store::remove`] does, and drops
     /// streams that are gone from the index, unless they have been started meanwhile.
     fn sweep<'a>(&'a self, streams: &'a [StreamId], rule: &'a Sweep) -> Pending<'a, Vec<Swept>>;
     /// The server's `INFO`, in a cluster that of one server; `None` when there is no server.

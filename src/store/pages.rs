@@ -34,11 +34,7 @@ impl RawPage {
         }
         let stream = stream.clone();
         let decoded = tokio::task::spawn_blocking(move || self.decode_here(&stream)).await;
-        decoded.unwrap_or_else(|panic| {
-            Err(Error::Internal {
-                reason: panic.to_string(),
-            })
-        })
+        decoded.unwrap_or_else(|panic| Err(Error::internal(panic.to_string())))
     }
 
     fn decode_here(self, stream: &StreamId) -> Result<Page> {

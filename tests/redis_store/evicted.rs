@@ -69,11 +69,11 @@ async fn g9_every_key_has_a_ttl_however_it_was_made() {
         server.expect_ttls().await;
     }
     store.start(&stream, &start(IfActive::Error)).await.unwrap();
-    store.delete(&stream).await.unwrap();
+    store.remove(&stream, &OwnerCheck::Internal).await.unwrap();
     server.expect_ttls().await;
     store.stop(&stream, "late", &ask, LEASE).await.unwrap();
     server.expect_ttls().await;
-    store.delete(&stream).await.unwrap();
+    store.remove(&stream, &OwnerCheck::Internal).await.unwrap();
     server.expect_ttls().await;
 
     // A generation over a tombstone; its log is evicted and created again by every kind of write.
@@ -431,7 +431,7 @@ async fn a_fork_is_not_opened_with_a_part_of_its_beginning() {
             generation: Ulid::new(),
             seq: 1,
         };
-        let mut open = a_log_write(1);
+        let mut open = log_write(1);
         if let Some(create) = &mut open.create {
             create.stage = Some(attempt);
             create.config.fork = Some(Fork {
@@ -441,7 +441,7 @@ async fn a_fork_is_not_opened_with_a_part_of_its_beginning() {
                 origins: vec![origin],
             });
         }
-        let outcome = store.log(&log, &open).await.unwrap().outcome;
+        let outcome = write_log(&store, &log, &open).await.unwrap().outcome;
         assert_eq!(
             outcome != LogOutcome::Unstaged,
             is_whole,

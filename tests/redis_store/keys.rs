@@ -109,7 +109,7 @@ async fn a_deleted_stream_leaves_no_keys_of_its_own() {
     append(&store, &stream, &batch(&a, a.generation, 1, Some(0), &["a"])).await;
     append(&store, &stream, &end(&a, a.generation, 2, Outcome::Complete, "")).await;
     server.expect_ttls().await;
-    assert!(store.delete(&stream).await.unwrap());
+    assert!(store.remove(&stream, &OwnerCheck::Internal).await.unwrap());
     assert_eq!(server.run::<u64>("EXISTS {tm:chat}:meta {tm:chat}:log").await, 0);
 }
 
@@ -120,11 +120,15 @@ async fn g1_a_log_gives_no_seq_twice_that_its_writers_know_of() {
     let log = id("log");
     let write = |batch, known| LogWrite {
         known,
-        ..a_log_write(batch)
+        ..log_write(batch)
     };
     let mut known = None;
     for batch in 1..=3 {
-        let head = store.log(&log, &write(batch, known)).await.unwrap().head.unwrap();
+        let head = write_log(&store, &log, &write(batch, known))
+            .await
+            .unwrap()
+            .head
+            .unwrap();
         assert_eq!(head.seq, batch);
         known = Some(Cursor {
             generation: head.generation,
@@ -135,7 +139,7 @@ async fn g1_a_log_gives_no_seq_twice_that_its_writers_know_of() {
     server.run::<u64>("HSET {tm:log}:meta q 1").await;
     server.run::<u64>("XDEL {tm:log}:log 1-2 1-3").await;
     server.run::<u64>("DEL {tm:log}:writers").await;
-    let written = store.log(&log, &write(4, known)).await.unwrap();
+    let written = write_log(&store, &log, &write(4, known)).await.unwrap();
     assert_eq!(written.head.unwrap().seq, 4);
     let page = read(&store, &log, Position::Start, 999).await;
     let seqs: Vec<_> = page.frames.iter().map(Frame::first).collect();

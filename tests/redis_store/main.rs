@@ -9,6 +9,8 @@
 )]
 
 mod bounds;
+#[path = "../support/config.rs"]
+mod config;
 mod connections;
 mod evicted;
 mod fast_append;

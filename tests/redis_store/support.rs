@@ -10,7 +10,6 @@ use std::{
 use redis::{FromRedisValue, aio::MultiplexedConnection};
 use tidemark::{
     Config, Cursor, StreamId,
-    config::LogLevel,
     model::{
         connection::ConnectionState,
         ending::{Outcome, Terminal},
@@ -20,7 +19,6 @@ use tidemark::{
         Append, Appended, ControlMessage, FinishedNews, IfActive, Listener, LiveMessage, OwnerCheck, Page,
         Position, Read, Restore, SharedStore, Start,
         groups::{Finished, Take, Taken, Work},
-        logs::{IfThere, LogConfig, LogCreate, LogWrite},
         redis::RedisStore,
     },
 };
@@ -28,11 +26,12 @@ use tokio::sync::Notify;
 use ulid::Ulid;
 
 use crate::{
+    config::config_of,
     rights::{self, USER_INFO},
-    world,
+    world::{self, frame_of},
 };
 
-pub use crate::world::{DEADLINE, LONG as LEASE, done, frame, id, terminal};
+pub use crate::world::{DEADLINE, LONG as LEASE, done, frame, id, log_write, terminal, write_log};
 
 /// A server that lives as long as the test.
 pub struct Server {
@@ -267,25 +266,7 @@ impl Listener for Recorder {
 }
 
 pub fn config(url: &str) -> Config {
-    Config {
-        url: url.to_owned(),
-        tls: None,
-        credentials: None,
-        key_prefix: "tm".to_owned(),
-        ttl_active_ms: 3_600_000,
-        ttl_done_ms: 3_600_000,
-        lease_ms: 60_000,
-        stop_grace_ms: 5_000,
-        connect_timeout_ms: 5_000,
-        command_timeout_ms: 5_000,
-        flush_interval_ms: 0,
-        write_interval_ms: 0,
-        delivery_interval_ms: 2,
-        ack_interval_ms: 250,
-        max_queue_bytes: 1 << 20,
-        compression: 6,
-        log_level: LogLevel::Off,
-    }
+    config_of(url, "tm")
 }
 
 pub fn open(config: &Config) -> (SharedStore, Arc<Recorder>) {
@@ -306,7 +287,6 @@ pub fn start(if_active: IfActive) -> Start {
     }
 }
 
-/// A batch of chunks.
 /// A server, a store on it, and a generation of the stream `chat` that has begun.
 pub async fn begun() -> (Server, SharedStore, StreamId, Start) {
     let server = Server::start();
@@ -317,13 +297,14 @@ pub async fn begun() -> (Server, SharedStore, StreamId, Start) {
     (server, store, stream, begun)
 }
 
+/// A batch of chunks.
 pub fn batch(start: &Start, generation: Ulid, batch: u64, expected: Option<u64>, chunks: &[&str]) -> Append {
     Append {
         generation,
         producer: start.producer,
         batch,
         expected,
-        frame: (!chunks.is_empty()).then(|| frame(chunks)),
+        frame: frame_of(chunks),
         large: None,
         terminal: None,
         seal: None,
@@ -331,12 +312,12 @@ pub fn batch(start: &Start, generation: Ulid, batch: u64, expected: Option<u64>,
     }
 }
 
-/// A last batch without chunks.
 /// The batch of this number where each batch so far had one chunk.
 pub fn nth(start: &Start, number: u64) -> Append {
     batch(start, start.generation, number, Some(number - 1), &["x"])
 }
 
+/// A last batch without chunks.
 pub fn end(start: &Start, generation: Ulid, number: u64, outcome: Outcome, reason: &str) -> Append {
     Append {
         terminal: Some(terminal(outcome, reason)),
@@ -352,39 +333,6 @@ pub fn restore(start: &Start, seq: u64) -> Restore {
         seq,
         turn: 0,
         own_after: 0,
-    }
-}
-
-/// A write of a chunk to a log, which is made if it is not there. All are of one engine.
-pub fn a_log_write(batch: u64) -> LogWrite {
-    LogWrite {
-        create: Some(LogCreate {
-            generation: Ulid::new(),
-            config: LogConfig {
-                content_type: "text/plain".to_owned(),
-                ttl_ms: None,
-                expires_at: None,
-                fork: None,
-            },
-            keep: DEADLINE,
-            owner: None,
-            metadata: None,
-            if_there: IfThere::Write,
-            is_first_part: false,
-            stage: None,
-        }),
-        owner: OwnerCheck::Internal,
-        writer: Ulid::from_parts(1, 0),
-        batch,
-        known: None,
-        generation: None,
-        producer: None,
-        order: None,
-        essence: None,
-        frame: Some(frame(&["x"])),
-        large: None,
-        close: false,
-        seal: None,
     }
 }
 

@@ -12,8 +12,8 @@ use tidemark::{
 use ulid::Ulid;
 
 use crate::{
-    logs::{Writer, create, frame, texts},
-    world::{Engine, World, id},
+    logs::{Writer, texts},
+    world::{Engine, World, frame, id, log_create},
 };
 
 async fn stage(engine: &Engine, attempt: Ulid, step: u64, part: StagePart) -> Staged {
@@ -27,7 +27,7 @@ async fn stage(engine: &Engine, attempt: Ulid, step: u64, part: StagePart) -> St
 
 /// The frame of this chunk.
 fn part(seq: u64, text: &str) -> StagePart {
-    let frame = frame(&[text]).unwrap().at(seq);
+    let frame = frame(&[text]).at(seq);
     let frame = SealedFrame::of(&[frame], 6).unwrap();
     StagePart::Frame { last: seq, frame }
 }
@@ -40,7 +40,7 @@ fn opening(writer: &mut Writer<'_>, attempt: Ulid, origin: Cursor) -> LogWrite {
         part: 0,
         origins: vec![origin],
     };
-    let made = create(IfThere::Compare);
+    let made = log_create(IfThere::Compare);
     let config = LogConfig {
         fork: Some(fork),
         ..made.config.clone()

@@ -14,8 +14,11 @@ use ulid::Ulid;
 
 use crate::{
     heard::Heard,
-    logs::{Writer, create},
-    world::{LONG, SHORT, World, chunks, frame, id, numbered, owned, pass, read, start, terminal, until},
+    logs::Writer,
+    world::{
+        LONG, SHORT, World, chunks, frame, id, log_create, numbered, owned, pass, read, start, terminal,
+        until,
+    },
 };
 
 fn wall_ms() -> u64 {
@@ -209,7 +212,7 @@ pub async fn a_finished_stream_expires(world: &World) {
 pub async fn a_log_that_is_closed_ends_at_the_time_that_was_set(world: &World) {
     let engine = world.engine();
     let mut writer = Writer::new(&engine);
-    let mut made = create(IfThere::Write);
+    let mut made = log_create(IfThere::Write);
     made.config.expires_at = Some(wall_ms() + u64::try_from(LONG.as_millis()).unwrap());
     let write = LogWrite {
         create: Some(made),
@@ -232,7 +235,7 @@ pub async fn whoever_reads_or_compares_a_log_uses_it_but_the_engine(world: &Worl
     let engine = world.engine();
     let mut writer = Writer::new(&engine);
     let compare = LogWrite {
-        create: Some(create(IfThere::Compare)),
+        create: Some(log_create(IfThere::Compare)),
         frame: None,
         ..writer.next(&[""])
     };

@@ -7,7 +7,7 @@ use tidemark::{
     Error,
     model::{
         ending::Outcome,
-        frame::{EncodedFrame, FrameBuilder, Kind, PIECE, Reference, SealedFrame},
+        frame::{FrameBuilder, Kind, PIECE, Reference, SealedFrame},
     },
     store::{
         Appended, IfActive, OwnerCheck, Piece, Position, Read, Seal, Start, Sweep, Swept,
@@ -21,38 +21,10 @@ use ulid::Ulid;
 
 use crate::{
     heard::Heard,
-    world::{Engine, LONG, SHORT, World, id, pass, read, start},
+    world::{
+        Engine, SHORT, World, frame_of, id, log_config, log_create, log_write, pass, read, start, write_log,
+    },
 };
-
-fn config() -> LogConfig {
-    LogConfig {
-        content_type: "Text/Plain; charset=utf-8".to_owned(),
-        ttl_ms: None,
-        expires_at: None,
-        fork: None,
-    }
-}
-
-pub fn create(if_there: IfThere) -> LogCreate {
-    LogCreate {
-        generation: Ulid::new(),
-        config: config(),
-        keep: LONG,
-        owner: None,
-        metadata: None,
-        if_there,
-        is_first_part: false,
-        stage: None,
-    }
-}
-
-pub fn frame(chunks: &[&str]) -> Option<EncodedFrame> {
-    let mut builder = FrameBuilder::default();
-    for chunk in chunks {
-        builder.push(Kind::Text, chunk.as_bytes());
-    }
-    builder.take(usize::MAX, usize::MAX)
-}
 
 pub fn producer(epoch: u64, seq: u64) -> LogProducer {
     let id = "p".to_owned();
@@ -76,24 +48,17 @@ impl<'a> Writer<'a> {
     pub fn next(&mut self, chunks: &[&str]) -> LogWrite {
         self.batch += 1;
         LogWrite {
-            create: Some(create(IfThere::Write)),
             owner: OwnerCheck::Caller(None),
             writer: self.id,
-            batch: self.batch,
-            known: None,
-            generation: None,
-            producer: None,
-            order: None,
-            essence: None,
-            frame: frame(chunks),
-            large: None,
-            close: false,
-            seal: None,
+            frame: frame_of(chunks),
+            ..log_write(self.batch)
         }
     }
 
     pub async fn send(&self, write: &LogWrite) -> LogWritten {
-        self.engine.store.log(&id("log"), write).await.expect("log")
+        write_log(&self.engine.store, &id("log"), write)
+            .await
+            .expect("log")
     }
 
     pub async fn outcome(&self, write: &LogWrite) -> LogOutcome {
@@ -146,7 +111,7 @@ pub async fn anybody_appends_and_anybody_closes(world: &World) {
     let status = two.status(&id("log")).await.unwrap();
     assert_eq!(
         (status.state.as_str(), status.producers, status.log),
-        ("active", 0, Some(config()))
+        ("active", 0, Some(log_config()))
     );
     let close = LogWrite {
         close: true,
@@ -172,7 +137,7 @@ pub async fn anybody_appends_and_anybody_closes(world: &World) {
     let page = one.page(&id("log"), Position::Start).await;
     assert_eq!(
         (page.terminal.unwrap().outcome, page.log),
-        (Outcome::Complete, Some(config()))
+        (Outcome::Complete, Some(log_config()))
     );
     let ended = Heard::Ended(page.generation, 4, complete);
     two.heard.wait(&id("log"), &ended).await;
@@ -203,7 +168,7 @@ pub async fn a_log_that_is_there_is_compared(world: &World) {
         close,
         ..writer.next(&["body"])
     };
-    let compared = || create(IfThere::Compare);
+    let compared = || log_create(IfThere::Compare);
     let first = make(compared(), &mut writer, false);
     assert_eq!(
         writer.outcome(&first).await,
@@ -237,7 +202,7 @@ pub async fn a_log_that_is_there_is_compared(world: &World) {
         create: None,
         ..writer.next(&["x"])
     };
-    let missing = engine.store.log(&id("another"), &absent).await.unwrap();
+    let missing = write_log(&engine.store, &id("another"), &absent).await.unwrap();
     assert_eq!((missing.outcome, missing.head), (LogOutcome::Missing, None));
     assert_eq!(texts(&engine, Position::Start).await, ["body"]);
 }
@@ -326,7 +291,7 @@ pub async fn a_ttl_slides_and_an_end_does_not(world: &World) {
     let keep = SHORT * 10;
     let sliding = LogCreate {
         keep,
-        ..create(IfThere::Write)
+        ..log_create(IfThere::Write)
     };
     let write = LogWrite {
         create: Some(sliding),
@@ -335,7 +300,7 @@ pub async fn a_ttl_slides_and_an_end_does_not(world: &World) {
     writer.send(&write).await;
     let mut fixed = LogCreate {
         keep,
-        ..create(IfThere::Write)
+        ..log_create(IfThere::Write)
     };
     let end = wall + keep;
     fixed.config.expires_at = Some(u64::try_from(end.as_millis()).unwrap());
@@ -343,7 +308,7 @@ pub async fn a_ttl_slides_and_an_end_does_not(world: &World) {
         create: Some(fixed),
         ..writer.next(&["a"])
     };
-    engine.store.log(&id("fixed"), &write).await.unwrap();
+    write_log(&engine.store, &id("fixed"), &write).await.unwrap();
     let caller = Read {
         owner: OwnerCheck::Caller(None),
         ..read(Position::Start)
@@ -389,7 +354,7 @@ pub async fn a_log_is_nobodys_to_take(world: &World) {
     }
     engine.produce(&id("chat")).await;
     let write = writer.next(&["x"]);
-    let other = engine.store.log(&id("chat"), &write).await.unwrap();
+    let other = write_log(&engine.store, &id("chat"), &write).await.unwrap();
     assert_eq!(other.outcome, LogOutcome::Other);
     let sweep = Sweep {
         older_than: Duration::ZERO,
@@ -413,7 +378,7 @@ pub async fn only_the_owner_uses_it(world: &World) {
         owner: OwnerCheck::Caller(Some("ben".to_owned())),
         ..writer.next(&["b"])
     };
-    let refused = engine.store.log(&id("log"), &stranger).await;
+    let refused = write_log(&engine.store, &id("log"), &stranger).await;
     assert!(matches!(refused, Err(Error::Forbidden { .. })), "{refused:?}");
     let anna = LogWrite {
         owner: OwnerCheck::Caller(Some("anna".to_owned())),

@@ -11,6 +11,8 @@
 mod acking;
 mod appending;
 mod cleaning;
+#[path = "../support/config.rs"]
+mod config;
 mod continuing;
 mod ending;
 mod finished;

@@ -7,8 +7,8 @@ use tidemark::store::{
 use ulid::Ulid;
 
 use crate::{
-    logs::{Writer, create, producer, texts, written},
-    world::{World, id},
+    logs::{Writer, producer, texts, written},
+    world::{World, id, log_create},
 };
 
 pub async fn producers_number_what_they_write(world: &World) {
@@ -172,7 +172,7 @@ pub async fn a_log_that_is_made_again_is_later_whatever_the_clocks(world: &World
     for time in [5_000_000_000_000, 4_000_000_000_000, 4_000_000_000_000] {
         let made = LogCreate {
             generation: Ulid::from_parts(time, 0),
-            ..create(IfThere::Write)
+            ..log_create(IfThere::Write)
         };
         let write = LogWrite {
             create: Some(made),

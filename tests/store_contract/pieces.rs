@@ -163,7 +163,7 @@ pub async fn whoever_may_not_append_puts_no_pieces(world: &World) {
         put(&next, own, 0).await,
         Appended::Ended(terminal(Outcome::Failed, "no more"))
     );
-    engine.store.delete(&id("chat")).await.unwrap();
+    engine.delete(&id("chat")).await;
     assert_eq!(put(&next, own, 0).await, Appended::Missing);
     assert_eq!(pieces(&engine, &large).await + pieces(&engine, &own).await, 0);
 }
@@ -202,7 +202,7 @@ pub async fn pieces_go_with_their_generation(world: &World) {
             assert_eq!(pieces(&engine, large).await, expected, "of {at} after {round}");
         }
     }
-    engine.store.delete(&id("chat")).await.unwrap();
+    engine.delete(&id("chat")).await;
     for large in &all {
         assert_eq!(pieces(&engine, large).await, 0);
     }

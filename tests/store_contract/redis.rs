@@ -7,14 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tidemark::{
-    Config,
-    config::LogLevel,
-    store::{Listener, SharedStore, redis::RedisStore},
-};
+use tidemark::store::{Listener, SharedStore, redis::RedisStore};
 use ulid::Ulid;
 
-use crate::rights;
+use crate::{config::config_of, rights};
 
 static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
 
@@ -25,25 +21,7 @@ struct Server {
 }
 
 pub fn open(prefix: &str, node: Ulid, listener: Arc<dyn Listener>) -> SharedStore {
-    let config = Config {
-        url: SERVER.url.clone(),
-        tls: None,
-        credentials: None,
-        key_prefix: prefix.to_owned(),
-        ttl_active_ms: 3_600_000,
-        ttl_done_ms: 3_600_000,
-        lease_ms: 15_000,
-        stop_grace_ms: 5_000,
-        connect_timeout_ms: 5_000,
-        command_timeout_ms: 5_000,
-        flush_interval_ms: 0,
-        write_interval_ms: 0,
-        delivery_interval_ms: 2,
-        ack_interval_ms: 250,
-        max_queue_bytes: 1 << 20,
-        compression: 6,
-        log_level: LogLevel::Off,
-    };
+    let config = config_of(&SERVER.url, prefix);
     Arc::new(RedisStore::open(&config, node, listener).unwrap())
 }
 

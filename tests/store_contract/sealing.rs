@@ -12,7 +12,9 @@ use ulid::Ulid;
 
 use crate::{
     heard::Heard,
-    world::{Engine, Producer, World, chunks, done, ended, frame, id, read, share, takeover, terminal},
+    world::{
+        Engine, Producer, World, chunks, done, ended, frame, frame_of, id, read, share, takeover, terminal,
+    },
 };
 
 impl Producer<'_> {
@@ -26,7 +28,7 @@ impl Producer<'_> {
     /// Seals up to `to` with a batch of these chunks.
     async fn write_sealing(&mut self, to: u64, chunks: &[&str]) -> Appended {
         let append = Append {
-            frame: (!chunks.is_empty()).then(|| frame(chunks)),
+            frame: frame_of(chunks),
             large: None,
             seal: Some(self.sealed(to).await),
             ..self.next()

@@ -248,7 +248,10 @@ pub async fn a_closed_store_refuses_and_hears_nothing(world: &World) {
         "ERR_CLOSED"
     );
     assert_eq!(code(store.status(&stream).await), "ERR_CLOSED");
-    assert_eq!(code(store.delete(&stream).await), "ERR_CLOSED");
+    assert_eq!(
+        code(store.remove(&stream, &OwnerCheck::Internal).await),
+        "ERR_CLOSED"
+    );
     assert_eq!(code(store.list(ListCursor::default(), 1).await), "ERR_CLOSED");
     assert_eq!(code(store.listen(&stream).await), "ERR_CLOSED");
     store.unlisten(&stream);

@@ -7,7 +7,7 @@ use std::{
 };
 
 use tidemark::{
-    StreamId,
+    Result, StreamId,
     model::{
         ending::{Outcome, Terminal},
         frame::{EncodedFrame, FrameBuilder, Kind},
@@ -16,6 +16,7 @@ use tidemark::{
     store::{
         Append, Appended, Head, IfActive, IfEnded, ListCursor, Listener, OwnerCheck, Page, Position, Read,
         Renew, Restore, SharedStore, Start, Started, StopResult, StreamStatus,
+        logs::{IfThere, LogConfig, LogCreate, LogWrite, LogWritten},
     },
 };
 use ulid::Ulid;
@@ -121,7 +122,10 @@ impl Engine {
     }
 
     pub async fn delete(&self, stream: &StreamId) -> bool {
-        self.store.delete(stream).await.expect("delete")
+        self.store
+            .remove(stream, &OwnerCheck::Internal)
+            .await
+            .expect("delete")
     }
 
     pub async fn listen(&self, stream: &StreamId) {
@@ -360,11 +364,63 @@ pub fn read(position: Position) -> Read {
 }
 
 pub fn frame(chunks: &[&str]) -> EncodedFrame {
+    frame_of(chunks).expect("at least one chunk")
+}
+
+/// The frame of these chunks, if there are any.
+pub fn frame_of(chunks: &[&str]) -> Option<EncodedFrame> {
     let mut builder = FrameBuilder::default();
     for chunk in chunks {
         builder.push(Kind::Text, chunk.as_bytes());
     }
-    builder.take(usize::MAX, usize::MAX).expect("at least one chunk")
+    builder.take(usize::MAX, usize::MAX)
+}
+
+pub fn log_config() -> LogConfig {
+    LogConfig {
+        content_type: "Text/Plain; charset=utf-8".to_owned(),
+        ttl_ms: None,
+        expires_at: None,
+        fork: None,
+    }
+}
+
+pub fn log_create(if_there: IfThere) -> LogCreate {
+    LogCreate {
+        generation: Ulid::new(),
+        config: log_config(),
+        keep: LONG,
+        owner: None,
+        metadata: None,
+        if_there,
+        is_first_part: false,
+        stage: None,
+    }
+}
+
+/// A write of a chunk to a log, which is made if it is not there. All are of one engine.
+pub fn log_write(batch: u64) -> LogWrite {
+    LogWrite {
+        create: Some(log_create(IfThere::Write)),
+        owner: OwnerCheck::Internal,
+        writer: Ulid::from_parts(1, 0),
+        batch,
+        known: None,
+        generation: None,
+        producer: None,
+        order: None,
+        essence: None,
+        frame: Some(frame(&["x"])),
+        large: None,
+        close: false,
+        seal: None,
+    }
+}
+
+/// Sends one write to a log.
+pub async fn write_log(store: &SharedStore, log: &StreamId, write: &LogWrite) -> Result<LogWritten> {
+    let mut written = store.log_all(log, std::slice::from_ref(write)).await?;
+    Ok(written.pop().expect("an answer to each write"))
 }
 
 pub fn terminal(outcome: Outcome, reason: &str) -> Terminal {

@@ -1,7 +1,7 @@
 import type { DeadChunk, DeadFinished } from '../../index'
 import { type Command, type Context, EXIT, UsageError } from './command'
-import { under } from './ls'
 import { argument, bytes, number, type Output, printable } from './output'
+import { jsonOf, ownerOf, under } from './streams'
 
 const LEAST_SHOWN = 24
 
@@ -44,21 +44,14 @@ async function lettersOf(
   streamId: string | undefined,
 ): Promise<AsyncIterable<DeadChunk | DeadFinished>> {
   if (streamId === undefined) return engine.deadLetters({ group })
-  // Anybody who can read the store may read every stream.
-  const owner = (await engine.status(streamId))?.owner ?? undefined
-  return engine.deadLetters({ group, streamId, owner })
+  return engine.deadLetters({ group, streamId, owner: await ownerOf(engine, streamId) })
 }
 
 function show(out: Output, letter: DeadChunk | DeadFinished): void {
   const { deliveries, retry, drop, ...known } = letter
   if (out.json) {
     const data = 'data' in known ? known.data : null
-    const isBytes = data !== null && typeof data !== 'string'
-    out.value({
-      ...known,
-      deliveries,
-      ...(isBytes ? { data: undefined, base64: Buffer.from(data).toString('base64') } : {}),
-    })
+    out.value({ ...known, deliveries, ...(data === null ? {} : { data: undefined, ...jsonOf(data) }) })
     return
   }
   const times = `handed out ${number(deliveries)} times`

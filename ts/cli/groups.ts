@@ -1,8 +1,8 @@
 import type { GroupStatus } from '../native/native'
 import { type Command, type Context, EXIT } from './command'
-import { under } from './ls'
 import { argument, number, type Output, printable } from './output'
 import { noteDamaged } from './state'
+import { noStream, under } from './streams'
 
 /** How many streams are asked at the same time. */
 const AT_ONCE = 32
@@ -35,10 +35,7 @@ acknowledged. DEAD was delivered too often: tidemark dead lists it. With --json,
       await eachStream(context, show)
     } else {
       const found = await engine.groups(streamId)
-      if (found === null) {
-        out.note(`There is no stream ${argument(streamId)}${under(config.keyPrefix)}.`)
-        return EXIT.notFound
-      }
+      if (found === null) return noStream(context, streamId)
       show(found)
     }
     const of = streamId === undefined ? '' : ` of ${argument(streamId)}`

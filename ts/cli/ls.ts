@@ -4,6 +4,7 @@ import { type Command, type Context, count, EXIT, text, texts, UsageError } from
 import { bytes, duration, number, type Output, printable } from './output'
 import { isSort, SORTS, type Sort, Sorted } from './sort'
 import { chunks, noteDamaged, STATES, stateCell } from './state'
+import { under } from './streams'
 import { cut, pad } from './table'
 
 const NUMBERS = [
@@ -152,9 +153,4 @@ function total(
 
 function plural(streams: number): string {
   return `${number(streams)} ${streams === 1 ? 'stream' : 'streams'}`
-}
-
-/** Nothing was found: a reminder that streams under other prefixes are not listed. */
-export function under(keyPrefix: string): string {
-  return ` under the prefix ${printable(keyPrefix)} (--prefix)`
 }

@@ -1,6 +1,6 @@
 import { type Command, EXIT } from './command'
-import { under } from './ls'
 import { argument } from './output'
+import { under } from './streams'
 
 export const rm: Command = {
   summary: 'Remove streams.',

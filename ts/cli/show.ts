@@ -1,21 +1,19 @@
 import { unlessRefused } from '../errors/refused'
 import { type Command, EXIT } from './command'
-import { under } from './ls'
-import { argument, bytes, duration, number, printable } from './output'
+import { bytes, duration, number, printable } from './output'
 import { chunks, stateCell } from './state'
+import { noStream } from './streams'
 
 export const show: Command = {
   summary: 'Show what is known of a stream.',
   args: '<stream>',
   arity: [1, 1],
   options: {},
-  async run({ engine, args, out, config }) {
+  async run(context) {
+    const { engine, args, out } = context
     const [streamId = ''] = args
     const status = await engine.status(streamId)
-    if (status === null) {
-      out.note(`There is no stream ${argument(streamId)}${under(config.keyPrefix)}.`)
-      return EXIT.notFound
-    }
+    if (status === null) return noStream(context, streamId)
     const memory = await unlessRefused(engine.memoryOf(streamId))
     if (out.json) {
       out.value({ ...status, memoryBytes: memory })

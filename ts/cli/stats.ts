@@ -1,8 +1,8 @@
 import { unlessRefused } from '../errors/refused'
 import { type Command, count, EXIT, UsageError } from './command'
-import { under } from './ls'
 import { bytes, number } from './output'
 import { chunks, noteDamaged, STATES, stateCell } from './state'
+import { under } from './streams'
 
 export const stats: Command = {
   summary: 'Count streams, chunks and bytes.',

@@ -2,8 +2,8 @@ import type { Chunk, StreamStatus } from '../../index'
 import { cursorAt, seqOf } from '../util/cursor'
 import { WholeText } from '../util/text'
 import { type Command, type Context, count, EXIT, span, text, UsageError } from './command'
-import { under } from './ls'
-import { argument, printable } from './output'
+import { printable } from './output'
+import { jsonOf, noStream } from './streams'
 
 export const tail: Command = {
   summary: 'Print the chunks of a stream.',
@@ -24,7 +24,7 @@ export const tail: Command = {
 Exits with 0 when the stream is complete or stopped, or without -f at its last chunk; with 1 when it
 failed or was interrupted.`,
   async run(context) {
-    const { engine, args, out, values, signal, config } = context
+    const { engine, args, out, values, signal } = context
     const [streamId = ''] = args
     const follow = values.follow === true
     const last = count(values, 'lines')
@@ -32,10 +32,7 @@ failed or was interrupted.`,
     if (last !== undefined && from !== undefined)
       throw new UsageError('--lines and --from exclude each other')
     const status = await engine.status(streamId)
-    if (status === null && !follow) {
-      out.note(`There is no stream ${argument(streamId)}${under(config.keyPrefix)}.`)
-      return EXIT.notFound
-    }
+    if (status === null && !follow) return noStream(context, streamId)
     const until = follow ? Number.POSITIVE_INFINITY : (status?.lastSeq ?? 0)
     const start = from ?? (status === null || last === undefined ? 'start' : lastOf(status, last))
     if (isBeyond(start, until, status)) return EXIT.ok
@@ -71,8 +68,7 @@ function isBeyond(start: string, until: number, status: StreamStatus | null): bo
 
 async function print({ out }: Context, { seq, cursor, data }: Chunk): Promise<void> {
   if (!out.json) return out.raw(data)
-  const given = typeof data === 'string' ? { data } : { base64: Buffer.from(data).toString('base64') }
-  await out.raw(`${JSON.stringify({ seq, cursor, ...given })}\n`)
+  await out.raw(`${JSON.stringify({ seq, cursor, ...jsonOf(data) })}\n`)
 }
 
 /** Text for a terminal: line feeds and tabs are kept, other control characters made visible. */

@@ -1,4 +1,4 @@
-import { callback, integer, object, oneOf, refuse } from '../options/checks'
+import { callback, flag, integer, object, oneOf, refuse } from '../options/checks'
 import { consumer, from, owner, signal, wait } from '../options/fields'
 import { checkSource } from '../options/source'
 import type { MessageSchema, MessageSource } from './types'
@@ -41,7 +41,7 @@ export const queueOptions = object({
   owner,
 })
 export const stopOptions = object({ owner })
-export const cleanupOptions = object({ force: boolean })
+export const cleanupOptions = object({ force: flag })
 
 /** The reason of a caller's abort as that of a stop. */
 export function reasonOf(reason: unknown): string {
@@ -70,8 +70,4 @@ function schema(value: unknown, field: string): MessageSchema | false {
 function time(value: unknown, field: string): number {
   const ms = typeof value === 'string' ? Date.parse(value) : Number.NaN
   return Number.isNaN(ms) ? refuse(field, 'an ISO date', value) : ms
-}
-
-function boolean(value: unknown, field: string): boolean {
-  return typeof value === 'boolean' ? value : refuse(field, 'true or false', value)
 }

@@ -4,6 +4,7 @@ import type { Engine as PublicEngine } from '../../index'
 import { invalidArgument } from '../errors/errors'
 import { type Check, methods, text } from './checks'
 import { MAX_CHUNK_BYTES, refuseChunk } from './chunk'
+import { MOST_TOGETHER } from './log-options'
 
 const anEngine = methods('an engine', 'log')
 
@@ -30,8 +31,6 @@ export function foreignId(value: unknown, field: string): string {
   throw invalidArgument(field, 'must have neither control characters nor . or .. as a step of a path')
 }
 
-/** The most bytes that a log takes at once, unless one chunk alone has more. */
-const MAX_TOGETHER = 1 << 20
 const MAX_CHUNKS = 1024
 
 /** Chunks in lists that can be appended at once. Nothing is done if one of them is too large. */
@@ -44,7 +43,7 @@ export function batches<T extends string | Uint8Array>(chunks: readonly T[]): T[
     const last = lists.at(-1)
     if (last === undefined || bytes > room || last.length === MAX_CHUNKS) {
       lists.push([chunk])
-      room = MAX_TOGETHER - bytes
+      room = MOST_TOGETHER - bytes
     } else {
       last.push(chunk)
       room -= bytes

@@ -1,10 +1,10 @@
 // The options of groups.
 
 import type { ConsumeArgs, Owned } from './args'
-import { duration, integer, object, oneOf, text } from './checks'
-import { consumer, DEFAULT_WAIT_MS, from, owner, type Signalled, signal, streamId } from './fields'
+import { integer, object, oneOf } from './checks'
+import { consumer, DEFAULT_WAIT_MS, from, owner, type Signalled, signal, streamId, wait } from './fields'
 
-const deadOptions = object({ group: consumer, streamId: text(1, 512), owner })
+const deadOptions = object({ group: consumer, streamId, owner })
 
 const consumeFields = {
   group: consumer,
@@ -15,7 +15,7 @@ const consumeFields = {
   signal,
 }
 
-const consumeOptions = object({ ...consumeFields, from, owner, wait: duration('0ms', '1d') })
+const consumeOptions = object({ ...consumeFields, from, owner, wait })
 const finishedOptions = object({ ...consumeFields, from: oneOf('start', 'now') })
 
 /** The options of a group's consumer. */

@@ -3,11 +3,12 @@
 import { types } from 'node:util'
 import type { ChunkData } from '../../index'
 import { invalidArgument } from '../errors/errors'
-import type { AppendArgs, PageArgs, SubscribeArgs } from './args'
+import type { AppendArgs, PageArgs } from './args'
 import { type Check, duration, flag, integer, list, object, refuse, text } from './checks'
 import { MAX_CHUNK_BYTES, refuseChunk } from './chunk'
-import { from as checkFrom, metadata, owner, signal, streamId, wait } from './fields'
+import { from as checkFrom, DEFAULT_WAIT_MS, metadata, owner, signal, streamId, wait } from './fields'
 import type { Config } from './options'
+import { type Following, followed } from './read'
 
 const MOST_CHUNKS = 65_536
 /** The most bytes that several chunks of one append may have together. */
@@ -171,24 +172,10 @@ export function pageArgs(log: LogArgs, given: unknown): PageArgs {
 }
 
 /** The options with which a log is followed. */
-export function readArgs(
-  log: LogArgs,
-  given: unknown,
-): { args: SubscribeArgs; signal: AbortSignal | undefined; isAuto: boolean } {
-  const options = readOptions(given, 'options')
-  const args: SubscribeArgs = {
-    streamId: log.streamId,
-    from: options.from ?? 'start',
-    consumer: null,
-    owner: log.owner,
-    waitMs: options.wait ?? 30_000,
-    isPatient: true,
-    followAll: false,
-    window: null,
-    ackTimeoutMs: null,
-    sse: null,
-  }
-  return { args, signal: options.signal, isAuto: true }
+export function readArgs(log: LogArgs, given: unknown): Following {
+  const { signal, ...options } = readOptions(given, 'options')
+  const args = followed(log.streamId, { ...options, owner: log.owner ?? undefined }, DEFAULT_WAIT_MS, true)
+  return { args, signal, isAuto: true }
 }
 
 /** `'start'`, `'now'`, a cursor, or the index of a chunk. */

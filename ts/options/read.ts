@@ -139,7 +139,8 @@ export function respondArgs(id: unknown, given: unknown): RespondArgs {
   }
 }
 
-function followed(
+/** The arguments of a reader, with what it has not said. */
+export function followed(
   stream: string,
   options: Omit<ReturnType<typeof subscribeOptions>, 'ack' | 'signal'>,
   defaultWaitMs: number,

@@ -1,4 +1,5 @@
 import { type Follow, FollowError, type FollowedChunk, type FollowOptions, follow } from '../client/follow.js'
+import { sending } from '../client/requests.js'
 import { refusal } from '../client/responses.js'
 import { clearTimeout, setTimeout } from '../util/browser-timers.js'
 
@@ -71,7 +72,10 @@ export class Following<T> {
     const following = follow(this.url, {
       ...options,
       from: cursor ?? options.from,
-      headers: () => headersOf(this.#options()),
+      headers: () => {
+        const { headers } = this.#options()
+        return typeof headers === 'function' ? headers() : headers
+      },
       signal: left.signal,
     })
     this.#run(following, left.signal)
@@ -146,17 +150,10 @@ export class Following<T> {
 
   readonly #stop = async (): Promise<void> => {
     if (this.url === null) return
-    const options = this.#options()
-    const { credentials, fetch = globalThis.fetch } = options
-    const headers = new Headers(await headersOf(options))
-    const response = await fetch(this.url, { method: 'DELETE', headers, ...(credentials && { credentials }) })
+    const response = await sending(this.#options())(this.url, { method: 'DELETE', headers: {} })
     if (!response.ok) throw await refusal(response)
     await response.body?.cancel()
   }
-}
-
-async function headersOf({ headers }: Pick<FollowOptions, 'headers'>) {
-  return typeof headers === 'function' ? headers() : headers
 }
 
 /** Calls back with the next frame, once; returns a function that cancels this. */

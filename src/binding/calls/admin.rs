@@ -15,7 +15,7 @@ use crate::{
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct StopArgs {
-    stream_id: String,
+    stream_id: StreamId,
     reason: String,
     owner: Option<String>,
     keep_ms: Option<u64>,
@@ -24,20 +24,20 @@ struct StopArgs {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct StreamArgs {
-    stream_id: String,
+    stream_id: StreamId,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct DeleteArgs {
-    stream_id: String,
+    stream_id: StreamId,
     owner: Option<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct InspectArgs {
-    stream_ids: Vec<String>,
+    stream_ids: Vec<StreamId>,
     /// Whether metadata are left out.
     is_brief: bool,
 }
@@ -45,7 +45,7 @@ struct InspectArgs {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct TailsArgs {
-    stream_ids: Vec<String>,
+    stream_ids: Vec<StreamId>,
 }
 
 #[derive(Deserialize)]
@@ -72,7 +72,7 @@ impl ListArgs {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct SweepArgs {
-    stream_ids: Vec<String>,
+    stream_ids: Vec<StreamId>,
     older_than_ms: u64,
     outcomes: Vec<Outcome>,
     force: bool,
@@ -80,13 +80,14 @@ struct SweepArgs {
 }
 
 impl SweepArgs {
-    fn rule(self) -> Sweep {
-        Sweep {
+    fn rule(self) -> (Vec<StreamId>, Sweep) {
+        let rule = Sweep {
             older_than: Duration::from_millis(self.older_than_ms),
             outcomes: self.outcomes,
             force: self.force,
             dry_run: self.dry_run,
-        }
+        };
+        (self.stream_ids, rule)
     }
 }
 
@@ -112,21 +113,18 @@ pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Resu
         "stop" => {
             let args: StopArgs = parse(args)?;
             let keep = args.keep_ms.map(Duration::from_millis);
-            let stream = StreamId::new(&args.stream_id)?;
-            engine.request(request, target.stop(stream, args.reason, args.owner, keep));
+            engine.request(
+                request,
+                target.stop(args.stream_id, args.reason, args.owner, keep),
+            );
         }
         "inspect" => {
             let args: InspectArgs = parse(args)?;
-            let streams = args.stream_ids.iter().map(|id| StreamId::new(id));
-            engine.request(
-                request,
-                target.inspect(streams.collect::<Result<_>>()?, args.is_brief),
-            );
+            engine.request(request, target.inspect(args.stream_ids, args.is_brief));
         }
         "tails" => {
             let args: TailsArgs = parse(args)?;
-            let streams = args.stream_ids.iter().map(|id| StreamId::new(id));
-            engine.request(request, target.tails(streams.collect::<Result<_>>()?));
+            engine.request(request, target.tails(args.stream_ids));
         }
         "status" => engine.request(request, target.status(stream(args)?)),
         "list" => {
@@ -146,18 +144,13 @@ pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Resu
         "rights" => engine.request(request, target.rights()),
         "count" => engine.request(request, target.count()),
         "sweep" => {
-            let args: SweepArgs = parse(args)?;
-            let streams = args.stream_ids.iter().map(|id| StreamId::new(id));
-            engine.request(
-                request,
-                target.sweep(streams.collect::<Result<_>>()?, args.rule()),
-            );
+            let (streams, rule) = parse::<SweepArgs>(args)?.rule();
+            engine.request(request, target.sweep(streams, rule));
         }
         "kept" => engine.request(request, target.is_kept(stream(args)?)),
         "delete" => {
             let args: DeleteArgs = parse(args)?;
-            let stream = StreamId::new(&args.stream_id)?;
-            engine.request(request, target.delete(stream, args.owner));
+            engine.request(request, target.delete(args.stream_id, args.owner));
         }
         "predecessor" => engine.request(request, target.predecessor(parse(args)?)),
         "close" => engine.request(request, target.close()),
@@ -167,5 +160,5 @@ pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Resu
 }
 
 fn stream(args: &str) -> Result<StreamId> {
-    StreamId::new(&parse::<StreamArgs>(args)?.stream_id)
+    Ok(parse::<StreamArgs>(args)?.stream_id)
 }

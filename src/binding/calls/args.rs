@@ -2,7 +2,7 @@
 
 use serde::de::DeserializeOwned;
 
-use crate::{Cursor, Error, Result, StreamId, store::Position};
+use crate::{Cursor, Error, Result, store::Position};
 
 pub fn position(from: &str) -> Result<Position> {
     Ok(match from {
@@ -18,10 +18,6 @@ pub fn position(from: &str) -> Result<Position> {
             Position::After { generation, seq }
         }
     })
-}
-
-pub fn optional(stream_id: Option<String>) -> Result<Option<StreamId>> {
-    stream_id.map(|id| StreamId::new(&id)).transpose()
 }
 
 pub fn parse<T: DeserializeOwned>(args: &str) -> Result<T> {

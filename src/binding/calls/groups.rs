@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::args::{optional, parse, position};
+use super::args::{parse, position};
 use crate::{
-    Result,
+    Result, StreamId,
     engine::{Engine, events::Handle, groups::consumption::Consume},
     store::{
         OwnerCheck,
@@ -17,7 +17,7 @@ use crate::{
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ConsumeArgs {
-    stream_id: Option<String>,
+    stream_id: Option<StreamId>,
     group: String,
     consumer: String,
     from: String,
@@ -44,7 +44,7 @@ struct LeaveArgs {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ResolveArgs {
-    stream_id: Option<String>,
+    stream_id: Option<StreamId>,
     group: String,
     consumer: String,
     resolutions: Vec<(ItemId, Resolution)>,
@@ -55,7 +55,7 @@ struct ResolveArgs {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct DeadArgs {
-    stream_id: Option<String>,
+    stream_id: Option<StreamId>,
     group: String,
     after: Option<ItemId>,
     count: usize,
@@ -65,7 +65,7 @@ struct DeadArgs {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct GroupsArgs {
-    stream_id: Option<String>,
+    stream_id: Option<StreamId>,
 }
 
 /// Starts an operation; whether it is one of these.
@@ -85,10 +85,7 @@ pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Resu
                 resolutions: args.resolutions,
                 owner: OwnerCheck::Caller(args.owner),
             };
-            engine.request(
-                request,
-                target.resolve(optional(args.stream_id)?, resolve, args.handle),
-            );
+            engine.request(request, target.resolve(args.stream_id, resolve, args.handle));
         }
         "dead" => {
             let args: DeadArgs = parse(args)?;
@@ -98,11 +95,11 @@ pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Resu
                 count: args.count,
                 owner: OwnerCheck::Caller(args.owner),
             };
-            engine.request(request, target.dead(optional(args.stream_id)?, dead));
+            engine.request(request, target.dead(args.stream_id, dead));
         }
         "groups" => {
             let args: GroupsArgs = parse(args)?;
-            engine.request(request, target.groups(optional(args.stream_id)?));
+            engine.request(request, target.groups(args.stream_id));
         }
         _ => return Ok(false),
     }
@@ -113,7 +110,7 @@ pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Resu
 pub fn consume(engine: &Engine, args: &str) -> Result<Handle> {
     let args: ConsumeArgs = parse(args)?;
     engine.consume(Consume {
-        stream: optional(args.stream_id)?,
+        stream: args.stream_id,
         take: Take {
             group: args.group,
             consumer: args.consumer,

@@ -22,7 +22,7 @@ use crate::{
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct AppendArgs {
-    stream_id: String,
+    stream_id: StreamId,
     owner: Option<String>,
     create: Option<CreateArgs>,
     producer: Option<ProducerArgs>,
@@ -48,7 +48,7 @@ struct CreateArgs {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ForkArgs {
-    source: String,
+    source: StreamId,
     owner: Option<String>,
     at: Option<String>,
     part: u64,
@@ -58,7 +58,7 @@ struct ForkArgs {
 impl ForkArgs {
     fn fork(self) -> Result<LogFork> {
         Ok(LogFork {
-            source: StreamId::new(&self.source)?,
+            source: self.source,
             owner: self.owner,
             at: self.at.as_deref().map(position).transpose()?,
             part: self.part,
@@ -78,7 +78,7 @@ struct ProducerArgs {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct PageArgs {
-    stream_id: String,
+    stream_id: StreamId,
     from: String,
     max_bytes: usize,
     limit: usize,
@@ -112,9 +112,7 @@ pub fn begin(engine: &Engine, words: &[u32], args: &str, arena: &[u8]) -> Result
 }
 
 fn beyond() -> Error {
-    Error::Internal {
-        reason: "an operation beyond its words".into(),
-    }
+    Error::internal("an operation beyond its words")
 }
 
 /// Takes the chunks of an append from the beginning of the arena.
@@ -122,20 +120,17 @@ fn chunks(tags: &[u32], arena: &mut &[u8]) -> Result<Vec<(Kind, Bytes)>> {
     let take = |tag: &u32| {
         let (data, rest) = arena.split_at_checked((*tag >> 1) as usize).ok_or_else(beyond)?;
         *arena = rest;
-        let is_text = *tag & 1 != 0 && std::str::from_utf8(data).is_ok();
-        let kind = if is_text { Kind::Text } else { Kind::Bytes };
-        Ok((kind, Bytes::copy_from_slice(data)))
+        Ok((Kind::of(*tag & 1 != 0, data), Bytes::copy_from_slice(data)))
     };
     tags.iter().map(take).collect()
 }
 
 fn page(engine: &Engine, args: &str) -> Result<Operation> {
     let args: PageArgs = parse(args)?;
-    let stream = StreamId::new(&args.stream_id)?;
     let limits = (args.max_bytes, args.limit);
     let page = engine
         .clone()
-        .page(stream, position(&args.from)?, limits, args.owner);
+        .page(args.stream_id, position(&args.from)?, limits, args.owner);
     Ok(page.boxed())
 }
 
@@ -170,11 +165,10 @@ fn append(engine: &Engine, args: &str, chunks: Vec<(Kind, Bytes)>) -> Result<Ope
         close: args.close,
         is_patient: args.is_patient,
     };
-    let stream = StreamId::new(&args.stream_id)?;
     let engine = engine.clone();
     Ok(match args.fork {
-        Some(fork) => engine.fork(stream, fork.fork()?, append).boxed(),
-        None => engine.log(stream, append).boxed(),
+        Some(fork) => engine.fork(args.stream_id, fork.fork()?, append).boxed(),
+        None => engine.log(args.stream_id, append).boxed(),
     })
 }
 

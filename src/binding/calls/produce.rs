@@ -18,7 +18,7 @@ use crate::{
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct ProduceArgs {
-    stream_id: String,
+    stream_id: StreamId,
     owner: Option<String>,
     metadata: Option<String>,
     if_active: IfActive,
@@ -61,7 +61,7 @@ pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Resu
                 flush_interval: args.flush_interval_ms.map(Duration::from_millis),
                 is_patient: args.is_patient,
             };
-            engine.produce(request, StreamId::new(&args.stream_id)?, options);
+            engine.produce(request, args.stream_id, options);
         }
         "ready" => engine.request(request, target.ready(parse::<ProducerArgs>(args)?.producer)),
         "flush" => engine.request(request, target.flush(parse::<ProducerArgs>(args)?.producer)),

@@ -19,7 +19,7 @@ use crate::{
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct AckArgs {
-    stream_id: String,
+    stream_id: StreamId,
     consumer: String,
     cursor: String,
     owner: Option<String>,
@@ -29,7 +29,7 @@ struct AckArgs {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct SubscribeArgs {
-    stream_id: String,
+    stream_id: StreamId,
     from: Option<String>,
     consumer: Option<String>,
     owner: Option<String>,
@@ -60,13 +60,7 @@ pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Resu
                 consumer: args.consumer,
                 cursor: args.cursor.parse()?,
             };
-            engine.ack(
-                request,
-                StreamId::new(&args.stream_id)?,
-                args.owner,
-                ack,
-                args.is_patient,
-            );
+            engine.ack(request, args.stream_id, args.owner, ack, args.is_patient);
         }
         _ => return Ok(false),
     }
@@ -97,5 +91,5 @@ pub fn subscribe(engine: &Engine, args: &str) -> Result<Handle> {
             None => Framing::new(sse.format, Duration::from_millis(sse.retry_ms), sse.is_merged),
         }),
     };
-    engine.subscribe(&StreamId::new(&args.stream_id)?, follow)
+    engine.subscribe(&args.stream_id, follow)
 }

@@ -193,15 +193,8 @@ impl Engine {
             closed()
         };
         let append = Append {
-            generation: producer.start.generation,
-            producer: producer.start.producer,
-            batch: 1,
-            expected: None,
-            frame: None,
-            large: None,
             terminal: Some(terminal),
-            seal: None,
-            lease: producer.start.lease,
+            ..producer.batch(1)
         };
         // If this fails, readers notice when the lease expires.
         let ended = self

@@ -28,7 +28,7 @@ use crate::{
         ending::{InterruptReason, Outcome, Terminal},
         frame::{EncodedFrame, Kind, MAX_INLINE},
     },
-    store::Start,
+    store::{Append, Start},
     util::sync::lock,
 };
 
@@ -137,6 +137,21 @@ impl Producer {
     /// The same including the overhead of its chunks, for comparison with the queue's bound.
     pub fn depth(&self) -> usize {
         lock(&self.state).depth()
+    }
+
+    /// A batch without content.
+    pub fn batch(&self, number: u64) -> Append {
+        Append {
+            generation: self.start.generation,
+            producer: self.start.producer,
+            batch: number,
+            expected: None,
+            frame: None,
+            large: None,
+            terminal: None,
+            seal: None,
+            lease: self.start.lease,
+        }
     }
 
     /// Resolves when the [depth](Self::depth) is below `mark`.

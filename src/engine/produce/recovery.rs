@@ -96,12 +96,10 @@ impl Writer {
     }
 
     pub(super) fn disagreement(&self) -> Error {
-        Error::Internal {
-            reason: format!(
-                "stream {:?}: the log and its producer disagree",
-                self.producer.stream.as_str()
-            ),
-        }
+        Error::internal(format!(
+            "stream {:?}: the log and its producer disagree",
+            self.producer.stream.as_str()
+        ))
     }
 
     /// What the log must not end before. Of a shared generation that is all that local readers have been given, too: the
@@ -171,15 +169,8 @@ impl Writer {
     async fn give_up(&mut self) {
         self.batch += 1;
         let append = Append {
-            generation: self.producer.start.generation,
-            producer: self.producer.start.producer,
-            batch: self.batch,
-            expected: None,
-            frame: None,
-            large: None,
             terminal: Some(Terminal::interrupted(InterruptReason::Lost)),
-            seal: None,
-            lease: self.context.config().lease(),
+            ..self.producer.batch(self.batch)
         };
         let outcome = self.context.store().append(&self.producer.stream, &append).await;
         dropped(

@@ -335,15 +335,12 @@ impl Writer {
         // The batch's number grows by its count of chunks, so that each can be derived from the other.
         self.batch += frame.as_ref().map_or(1, |frame| frame.count);
         let append = Append {
-            generation: self.producer.start.generation,
-            producer: self.producer.start.producer,
-            batch: self.batch,
             expected: Some(self.known_end()),
             frame,
             large,
             terminal,
             seal,
-            lease: self.context.config().lease(),
+            ..self.producer.batch(self.batch)
         };
         let context = Arc::clone(&self.context);
         let mut backoff = Backoff::default();

@@ -37,11 +37,6 @@ impl FrameBuilder {
         self.payload.len()
     }
 
-    /// Whether there is nothing to send.
-    pub fn is_empty(&self) -> bool {
-        self.tags.is_empty()
-    }
-
     /// A copy of the chunks after the first `skip_count`, whose payloads take `skip_bytes`, as an encoded frame.
     pub fn peek(&self, skip_count: usize, skip_bytes: usize) -> Option<EncodedFrame> {
         if skip_count >= self.tags.len() || skip_bytes > self.payload.len() {

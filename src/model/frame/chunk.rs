@@ -17,6 +17,22 @@ pub enum Kind {
     Large,
 }
 
+impl Kind {
+    /// The kind of a chunk that was given as text, or as bytes: a text that is none, or that was cut within a character, is bytes.
+    pub fn of(is_text: bool, data: &[u8]) -> Self {
+        if is_text && std::str::from_utf8(data).is_ok() {
+            Self::Text
+        } else {
+            Self::Bytes
+        }
+    }
+
+    /// The data of such a chunk as text; `None` for bytes.
+    pub fn text(self, data: &[u8]) -> Option<&str> {
+        std::str::from_utf8(data).ok().filter(|_| self == Self::Text)
+    }
+}
+
 /// One chunk inside a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Chunk<'a> {

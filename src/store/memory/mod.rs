@@ -163,7 +163,7 @@ impl Store for MemoryStore {
     }
 
     fn log_all<'a>(&'a self, stream: &'a StreamId, writes: &'a [LogWrite]) -> Pending<'a, Vec<LogWritten>> {
-        self.run(stream, |slot, transaction| slot.log(transaction, writes))
+        self.run(stream, |entry, transaction| entry.log(transaction, writes))
     }
 
     fn stage<'a>(&'a self, stream: &'a StreamId, stage: &'a Stage) -> Pending<'a, Staged> {

@@ -177,7 +177,7 @@ async fn a_tombstone_lasts_for_a_minute() {
     let store = open("tombstone", "a");
     let start = shared(MINUTE * 60);
     let started = store.start(&id("chat"), &start).await.unwrap();
-    assert!(store.delete(&id("chat")).await.unwrap());
+    assert!(store.remove(&id("chat"), &OwnerCheck::Internal).await.unwrap());
     advance(Duration::from_secs(59)).await;
     let append = write(&started, start.producer, 1);
     let told = store.append(&id("chat"), &append).await.unwrap();

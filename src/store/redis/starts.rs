@@ -82,14 +82,19 @@ impl RedisStore {
         .await?;
         self.control.get_or_try_init(|| self.listen_to_control()).await?;
         if !notes {
-            let open = (stream.clone(), start.generation);
-            self.send_along(
-                name_of(&open),
-                optional_rights::OPEN,
-                self.enter_open(&open, start),
-            )?;
+            self.note_open(stream, start.generation, start)?;
         }
         self.call_again(call).await
+    }
+
+    /// Notes a generation as open; nobody waits for it.
+    fn note_open(&self, stream: &StreamId, generation: Ulid, start: &Start) -> Result<()> {
+        let open = (stream.clone(), generation);
+        self.send_along(
+            name_of(&open),
+            optional_rights::OPEN,
+            self.enter_open(&open, start),
+        )
     }
 
     /// Adds a stream to the index after its start, so that a caller that has found it gone does not remove the entry. A stream whose
@@ -113,12 +118,7 @@ impl RedisStore {
         // It may have begun under another name, see `start.lua`.
         let is_new = generation.random() == start.generation.random();
         if is_new && !(is_noted && generation == start.generation) {
-            let open = (stream.clone(), generation);
-            self.send_along(
-                name_of(&open),
-                optional_rights::OPEN,
-                self.enter_open(&open, start),
-            )?;
+            self.note_open(stream, generation, start)?;
         }
         let entry = Entry {
             generation,

@@ -4,7 +4,7 @@ use redis::pipe;
 use tidemark::{
     StreamId,
     model::frame::{Frame, Kind, MAX_CHUNK, MAX_INLINE, PIECE, Reference, SealedFrame},
-    store::{Append, Appended, IfActive, Piece, Seal, SharedStore, Start},
+    store::{Append, Appended, IfActive, OwnerCheck, Piece, Seal, SharedStore, Start},
 };
 use ulid::Ulid;
 
@@ -240,7 +240,7 @@ async fn g9_bounds_of_large_chunks() {
             &mut scene,
             &format!("{what}, deleted"),
             gone,
-            async |store, stream, ()| store.delete(stream).await.unwrap(),
+            async |store, stream, ()| store.remove(stream, &OwnerCheck::Internal).await.unwrap(),
         )
         .await;
     }

@@ -258,7 +258,7 @@ async fn g9_bounds_of_groups() {
         &mut scene,
         "delete, with groups",
         held,
-        async |store, stream, _| store.delete(stream).await.unwrap(),
+        async |store, stream, _| store.remove(stream, &OwnerCheck::Internal).await.unwrap(),
     )
     .await;
     let rule = Sweep {

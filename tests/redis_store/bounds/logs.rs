@@ -28,7 +28,7 @@ async fn g9_bounds_of_logs() {
         }),
         essence: Some("text/plain".to_owned()),
         frame: Some(frame),
-        ..a_log_write(number as u64 + 1)
+        ..log_write(number as u64 + 1)
     };
     // As many writers as a log remembers, and 512 frames to seal.
     let crowded = async |scene: &mut Scene| {
@@ -43,7 +43,7 @@ async fn g9_bounds_of_logs() {
                 write.order = order('a');
             }
             frames.extend(write.frame.iter().map(|frame| frame.at(number as u64 + 1)));
-            scene.store.log(&scene.stream, &write).await.unwrap();
+            write_log(&scene.store, &scene.stream, &write).await.unwrap();
         }
         frames
     };
@@ -63,7 +63,7 @@ async fn g9_bounds_of_logs() {
                 close: true,
                 ..write(MAX_WRITERS, long.clone())
             };
-            store.log(stream, &write).await.unwrap()
+            write_log(&store, stream, &write).await.unwrap()
         },
     )
     .await;
@@ -89,7 +89,9 @@ async fn g9_bounds_of_logs() {
     };
     let put = async |scene: &mut Scene| {
         scene.clear().await;
-        let first = scene.store.log(&scene.stream, &write(0, chunk(1))).await.unwrap();
+        let first = write_log(&scene.store, &scene.stream, &write(0, chunk(1)))
+            .await
+            .unwrap();
         let generation = first.head.unwrap().generation;
         for index in 0..large.pieces() {
             let piece = Piece {
@@ -116,7 +118,7 @@ async fn g9_bounds_of_logs() {
                 batch: 2,
                 ..write(0, chunk(1))
             };
-            store.log(stream, &again).await.unwrap()
+            write_log(&store, stream, &again).await.unwrap()
         },
     )
     .await;

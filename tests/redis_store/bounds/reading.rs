@@ -236,7 +236,7 @@ async fn g9_bounds_of_a_record_of_many_producers() {
     )
     .await;
     bounded(&mut scene, "delete", crowded, async |store, stream, _| {
-        store.delete(stream).await.unwrap()
+        store.remove(stream, &OwnerCheck::Internal).await.unwrap()
     })
     .await;
     let consumers = async |scene: &mut Scene| {

@@ -86,9 +86,9 @@ impl StreamEntry {
             base: stream.base(),
         });
         transaction.messages.push(Message::Finished(FinishedNews::Opened));
-        stream.started(start.producer).ok_or_else(|| Error::Internal {
-            reason: "a generation without its producer".to_owned(),
-        })
+        stream
+            .started(start.producer)
+            .ok_or_else(|| Error::internal("a generation without its producer"))
     }
 
     /// A new generation; kept stops are used up.
