@@ -162,6 +162,9 @@ describe('URLs', () => {
     assert.equal(await redis.admin.cmd('DBSIZE'), before)
     const error = await errorOf(openEngine(t, { url: `redis://bob@${at}` }).connect(), [SECRET])
     assert.match(error.message, /refused the user name or the password/)
+    const none = await errorOf(openEngine(t, { url: `redis://bob:${SECRET}@${at}/99` }).connect(), [SECRET])
+    assert.match(none.message, /no database of the number that the URL names/)
+    assert.equal(none.retryable, false)
   })
 })
 

@@ -15,7 +15,7 @@ use tokio::task::AbortHandle;
 
 use super::{
     dial::{self, Family, ServerAddress, Wire},
-    failure::{Failure, advised, is_refusal, words},
+    failure::{Failure, advised, is_refusal, lacks_database, words},
     health::ConnectionHealth,
     optional_right::OptionalRight,
     script::Library,
@@ -271,7 +271,7 @@ impl Server {
                     error.kind() == ErrorKind::AuthenticationFailed || error.code() == Some("NOAUTH");
                 Failure {
                     // The function may return other credentials next time.
-                    permanent: refused && !self.access.asks,
+                    permanent: refused && !self.access.asks || lacks_database(&error),
                     reason: advised(&error, self.access.tls.is_some()),
                 }
             }),

@@ -10,7 +10,7 @@ use crate::Error;
 #[derive(Debug, Clone)]
 pub struct Failure {
     pub reason: String,
-    /// The credentials were refused: if they never were accepted, trying again does not help.
+    /// The credentials, or the database, were refused: if they never were accepted, trying again does not help.
     pub permanent: bool,
 }
 
@@ -68,11 +68,21 @@ pub fn advised(error: &RedisError, has_tls: bool) -> String {
         // The parser's words are about single bytes.
         ErrorKind::Parse => "what answers there is no Redis server, or not at this port".to_owned(),
         _ if error.code() == Some("NOAUTH") => format!("{said} No password was given"),
+        _ if lacks_database(error) => {
+            "the server has no database of the number that the URL names".to_owned()
+        }
         ErrorKind::Io if !has_tls && was_hung_up(error) => {
             format!("{said}; if the server speaks TLS, the URL begins with rediss://")
         }
         _ => said,
     }
+}
+
+/// Whether the server has no database of this number, or, as part of a cluster, one alone.
+pub fn lacks_database(error: &RedisError) -> bool {
+    let refusals = ["DB index", "SELECT is not allowed"];
+    let said = error.detail().unwrap_or_default();
+    refusals.iter().any(|refusal| said.contains(refusal))
 }
 
 fn was_hung_up(error: &RedisError) -> bool {
