@@ -44,6 +44,46 @@ async function wandering(engine, streamId, { name, from, generation, random }) {
   return { name, from, chunks: reader.chunks, outcome: reader.outcome }
 }
 
+/** An answer of many parts, no two of its words alike, with something between that nothing joins. @param {number} count */
+function answer(count) {
+  const start = { type: 'start', messageId: 'message-1' }
+  const chunks = Array.from({ length: count }, (_, index) => {
+    const [id, kind] = [String(Math.floor(index / 300)), index % 600 < 300 ? 'text' : 'reasoning']
+    if (index % 300 === 0) return { type: `${kind}-start`, id }
+    if (index % 300 === 299) return { type: `${kind}-end`, id }
+    if (index === count / 2 + 50) return { type: 'data-large', data: 'large'.repeat(300_000) }
+    if (index % 700 === 650) return { type: 'data-word', data: `[${index}]` }
+    return { type: `${kind}-delta`, id, delta: `wörd ${index}\n` }
+  })
+  return [start, ...chunks]
+}
+
+/** What a chunk adds to what a client has of an answer. @param {{ type: string, delta?: string, data?: string }} chunk */
+const worth = ({ type, delta, data }) => delta ?? data ?? (/-start$/.test(type) ? '' : `<${type}>`)
+
+/**
+ * Reads merged replays as such a client does; resolves with what it has got.
+ * @param {import('tidemark').Engine} engine @param {string} streamId
+ * @param {{ cursor: string, random: import('../support/seed.mjs').Random }} how
+ */
+async function merging(engine, streamId, { cursor, random }) {
+  let got = ''
+  for (let last = ''; last !== '[DONE]'; ) {
+    const { body } = await engine.respond(get(), streamId, { from: cursor, format: 'ui-messages' })
+    const parser = new EventParser()
+    const leavesAfter = random.chance(0.5) ? random.int(1, 6) : Number.POSITIVE_INFINITY
+    for await (const piece of paced(body, leavesAfter, random)) parser.push(piece)
+    for (const { data, id, hasId } of parser.events) {
+      if (hasId) {
+        cursor = id
+        got += worth(JSON.parse(data))
+      }
+      last = data
+    }
+  }
+  return got
+}
+
 /** @param {any} body @param {number} pieces after which it is left @param {import('../support/seed.mjs').Random} random */
 async function* paced(body, pieces, random) {
   let left = pieces
@@ -129,5 +169,38 @@ eachStore('responses together', (store) => {
       assert.equal(rest[index]?.slice(rest[index]?.indexOf('id: ')), exact.slice(at))
     }
     assert.equal(exact.split('\nid: ').length - 1, chunks.length)
+  })
+
+  test('G1 forty merge one answer, from everywhere, while it grows and when it has ended', async () => {
+    const random = createRandom(3)
+    const chunks = answer(4_200)
+    const engine = open()
+    const producer = await engine.produce('merged')
+    /** @param {number} upTo */
+    const some = (upTo) =>
+      Array.from({ length: 20 }, async (_, index) => {
+        const from = index % 2 === 0 ? 0 : random.int(1, upTo)
+        const cursor = from === 0 ? 'start' : `${producer.generation}.${from}`
+        const how = { cursor, random: createRandom(200 + index) }
+        return { from, got: await merging(index % 4 === 0 ? open() : engine, 'merged', how) }
+      })
+    /** @type {ReturnType<typeof some>} */
+    let early = []
+    for (const [index, chunk] of chunks.entries()) {
+      if (!producer.write(JSON.stringify(chunk))) await producer.ready
+      if (index === 1_700) {
+        await producer.flush()
+        early = some(1_700)
+      }
+      if (index > 1_700 && index % 100 === 0) await turn()
+    }
+    await producer.complete()
+    const late = some(chunks.length - 1)
+    const readers = await deadline(Promise.all([...early, ...late]), END_MS, 'all have read it to its end')
+    for (const { from, got } of readers) {
+      const rest = chunks.slice(from).map(worth).join('')
+      // The whole of it would be too long to be shown.
+      if (got !== rest) assert.fail(`after ${from}: ${got.length} characters of ${rest.length}`)
+    }
   })
 })

@@ -20,8 +20,10 @@ if (way === 'objects') {
 } else {
   const { createEngine } = await import('tidemark')
   const engine = createEngine({ url })
+  /** What a client of the AI SDK asks for, or any other one. @type {import('tidemark').RespondOptions} */
+  const options = way === 'merged' ? { format: 'ui-messages' } : {}
   read = async (on) => {
-    const response = await engine.respond(new Request('http://localhost/'), ID)
+    const response = await engine.respond(new Request('http://localhost/'), ID, options)
     const body = /** @type {AsyncIterable<Uint8Array>} */ (/** @type {unknown} */ (response.body))
     for await (const piece of body) {
       pieces.push(piece)
@@ -33,15 +35,20 @@ if (way === 'objects') {
 /** The bytes of all responses; their events are counted after the measurement. @type {Uint8Array[]} */
 let pieces = []
 
-/** Begins the line with a chunk's cursor: there is one for each chunk. */
-const LINE = Buffer.from('\nid: ')
-
-function countEvents() {
+/** How often the responses have this text. @param {string} text */
+function countOf(text) {
   const all = Buffer.concat(pieces)
   pieces = []
   let count = 0
-  for (let at = all.indexOf(LINE); at >= 0; at = all.indexOf(LINE, at + 1)) count++
+  for (let at = all.indexOf(text); at >= 0; at = all.indexOf(text, at + 1)) count++
   return count
+}
+
+/** Readers that have got everything. @param {{ count: number }[]} all */
+function complete(all) {
+  if (way === 'objects') return all.filter(({ count }) => count === chunks).length
+  // The cursor of the last chunk, or of every one.
+  return way === 'merged' ? countOf(`.${chunks}\n`) : Math.floor(countOf('\nid: ') / chunks)
 }
 
 async function one() {
@@ -64,13 +71,9 @@ answerWords({
     const cpu = new Cpu()
     const all = await Promise.all(Array.from({ length: readers }, one))
     const used = cpu.used()
-    const complete =
-      way === 'objects'
-        ? all.filter(({ count }) => count === chunks).length
-        : Math.floor(countEvents() / chunks)
     return {
       ...used,
-      complete,
+      complete: complete(all),
       firstMs: median(all.map(({ first }) => first)),
       lastMs: median(all.map(({ last }) => last)),
     }

@@ -4,7 +4,7 @@ import { Scene } from '../lib/scene.mjs'
 
 /**
  * @param {string} subject which wrote the stream
- * @param {{ chunks: number, readers: number, way?: 'objects' | 'responses' }} replay readers come at once
+ * @param {{ chunks: number, readers: number, way?: 'objects' | 'responses' | 'merged' }} replay readers come at once
  */
 export const runReplay = (subject, { chunks, readers, way = 'objects' }) =>
   Scene.play(async (scene) => {

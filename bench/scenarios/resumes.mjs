@@ -2,6 +2,9 @@ import { BURST_PEERS } from '../burst/run.mjs'
 import { subjectsNamed } from '../live/columns.mjs'
 import { aReplay, runReplay } from '../replay/run.mjs'
 
+/** @type {Record<string, 'responses' | 'merged'>} */
+const WAYS = { tidemark: 'responses', 'tidemark-merged': 'merged' }
+
 /** @type {import('./index.mjs').Scenario} */
 export const resumes = {
   ...aReplay,
@@ -10,6 +13,7 @@ export const resumes = {
   subjects: {
     ...subjectsNamed(BURST_PEERS),
     tidemark: 'this package, `engine.respond`, bodies read',
+    'tidemark-merged': 'the same as a client of the AI SDK asks for it: deltas are joined',
     'tidemark-objects': 'this package, the iterator',
   },
   peers: BURST_PEERS,
@@ -19,9 +23,9 @@ export const resumes = {
   ],
   chart: { axis: 'main thread, µs/chunk', of: ({ mainUs }) => mainUs },
   run: ({ subject, isQuick }) =>
-    runReplay(subject.replace('-objects', ''), {
+    runReplay(subject.replace(/^tidemark-.*/, 'tidemark'), {
       chunks: isQuick ? 500 : 2_000,
       readers: isQuick ? 10 : 100,
-      way: subject === 'tidemark' ? 'responses' : 'objects',
+      way: WAYS[subject] ?? 'objects',
     }),
 }

@@ -1,11 +1,14 @@
 //! The events of a frame's chunks, framed once for all event streams that come to them.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use ulid::Ulid;
 
 use super::{
     body,
     format::{Format, put_id},
+    merge::Merge,
 };
 use crate::{
     Cursor,
@@ -15,7 +18,7 @@ use crate::{
 /// The last event may be longer than what is left, by so much without a larger allocation.
 const SLACK: usize = 1024;
 
-/// Consecutive chunks of one frame as events. A stream whose framing [is plain](super::Framing::is_plain) would write the same.
+/// Consecutive chunks of one frame as events. A stream that merges nothing and has seen none of them would write the same.
 #[derive(Debug)]
 pub struct Events {
     format: Format,
@@ -39,7 +42,7 @@ struct Reach {
 }
 
 /// Some of the events, for one stream.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Part {
     /// As they are sent.
     pub bytes: Bytes,
@@ -51,6 +54,8 @@ pub struct Part {
     pub data: u64,
     /// The last chunk says itself how the answer ended.
     pub(super) is_ending: bool,
+    /// What a merged replay goes on with; `None`: with nothing to merge.
+    pub(super) merge: Option<Arc<Merge>>,
 }
 
 impl Events {
@@ -125,6 +130,7 @@ impl Events {
             chunks: count as u64,
             data: u64::from(end.data - begin.data),
             is_ending: self.endings.contains(&last),
+            merge: None,
         })
     }
 }
@@ -136,7 +142,7 @@ mod tests {
     use super::*;
     use crate::{
         model::frame::{Chunk, FrameBuilder, PIECE, Reference},
-        sse::{Framing, tests::at},
+        sse::{Framing, framing::tests::at},
     };
 
     const TEXTS: [&str; 6] = [
@@ -283,21 +289,22 @@ mod tests {
     }
 
     #[test]
-    fn only_a_framing_that_leaves_nothing_out_and_joins_nothing_is_plain() {
-        assert!(framing(Format::Events).is_plain());
-        assert!(Framing::bare(Format::UiMessages, 0).is_plain());
+    fn a_framing_is_plain_once_it_has_left_out_and_merged_everything() {
+        let is_plain = |framing: &Framing, next| !framing.is_merged() && !framing.has_seen(at(next));
+        assert!(is_plain(&framing(Format::Events), 1));
+        assert!(is_plain(&Framing::bare(Format::UiMessages, 0), 1));
         let mut skipping = Framing::bare(Format::UiMessages, 1);
-        assert!(!skipping.is_plain());
+        assert!(!is_plain(&skipping, 1));
         let chunk = Chunk {
             kind: Kind::Text,
             data: b"{}",
         };
         skipping.chunk(&mut Vec::new(), at(1), chunk);
-        assert!(skipping.is_plain());
+        assert!(is_plain(&skipping, 2));
         let mut merged = Framing::new(Format::UiMessages, Duration::ZERO, true);
-        assert!(!merged.is_plain());
+        assert!(!is_plain(&merged, 1));
         merged.replay_to(at(1));
         merged.chunk(&mut Vec::new(), at(1), chunk);
-        assert!(merged.is_plain(), "its replay is over");
+        assert!(is_plain(&merged, 2), "its replay is over");
     }
 }

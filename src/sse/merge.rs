@@ -31,7 +31,7 @@ const MAX_OPEN_BYTES: usize = 256 * 1024;
 pub type Write<'a> = dyn FnMut(Option<Cursor>, Chunk<'_>) + 'a;
 
 /// Joins the adjacent deltas of one replay.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Merge {
     /// Chunks up to here have been seen by the client.
     seen: Option<Cursor>,
@@ -44,14 +44,14 @@ pub struct Merge {
 }
 
 /// Tools outlive a step, texts do not.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct OpenParts {
     texts: Starts,
     tools: Starts,
     count: u64,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Start {
     part: Part,
     kind: Kind,
@@ -59,14 +59,14 @@ struct Start {
 }
 
 /// The starts of parts, in their order.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 struct Starts {
     chunks: BTreeMap<u64, Start>,
     by_part: HashMap<Part, u64>,
     bytes: usize,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Joined {
     part: Part,
     text: String,
@@ -87,9 +87,14 @@ impl Merge {
         self.seen = None;
     }
 
-    /// Where the replay ends and the live part begins.
+    /// Where the replay ends and the live part begins; said once.
     pub fn replay_to(&mut self, cursor: Cursor) {
-        self.replay.get_or_insert(cursor);
+        self.replay = Some(cursor);
+    }
+
+    /// Whether that is known.
+    pub fn knows_replay(&self) -> bool {
+        self.replay.is_some()
     }
 
     /// Whether the client has seen a chunk.
@@ -104,6 +109,12 @@ impl Merge {
             && ![self.seen, self.replay]
                 .iter()
                 .any(|end| covers(*end, generation, seq + 1))
+    }
+
+    /// The bytes that it keeps.
+    pub fn size(&self) -> usize {
+        let joined = |joined: &Joined| joined.text.len() + joined.chunk.len();
+        self.open.texts.bytes + self.open.tools.bytes + self.joined.as_ref().map_or(0, joined)
     }
 
     /// Takes the next chunk.
@@ -295,7 +306,7 @@ fn text(data: &[u8]) -> Chunk<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sse::tests::at;
+    use crate::sse::framing::tests::at;
 
     /// What comes of the chunks, as `seq text` (`+ text` without a cursor), when the client has seen `seen` of them and
     /// the replay ends with `replay`.

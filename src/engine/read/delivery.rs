@@ -46,22 +46,21 @@ impl Subscription {
             let (Some(at), Some(framing)) = (state.cursor, &state.framing) else {
                 return one_by_one;
             };
-            if !framing.is_plain() || state.window.is_some() {
+            if state.window.is_some() {
                 return one_by_one;
             }
             if at.seq >= frame.last() {
                 return ControlFlow::Break(None);
             }
             if !state.has_room() {
-                self.stalled.store(true, Ordering::Release);
-                return ControlFlow::Break(Some(Action::Wait));
+                // What it holds back has to be written.
+                return one_by_one;
             }
             if sink.is_full() {
                 return ControlFlow::Break(Some(Action::Continue));
             }
             let credit = usize::try_from(state.credit).unwrap_or_default();
-            let events = context.framed().after(framing.format(), at, frame, credit);
-            let Some(part) = events.and_then(|events| events.after(at.seq, credit)) else {
+            let Some(part) = context.framed().part(framing, at, frame, credit) else {
                 return one_by_one;
             };
             if let Some(framing) = &mut state.framing {

@@ -11,11 +11,11 @@ use std::{
 use crate::{
     Cursor,
     model::frame::Frame,
-    sse::{Events, Format},
+    sse::{Events, Format, Framing, Merged, Part},
     util::sync::lock,
 };
 
-/// What is kept for all streams of an engine; what takes more than half of it is not.
+/// What is kept of each kind for all streams of an engine; what takes more than half of it is not.
 const MOST: usize = 1 << 20;
 /// So much is framed at once: what a reader has credit for that has taken everything.
 const AT_ONCE: usize = 64 * 1024;
@@ -27,57 +27,95 @@ pub(super) fn is_shared(frame: &Frame) -> bool {
     frame.size() >= LEAST
 }
 
-/// The events that were framed last.
+/// The events that were framed last, as they are, and as replays merge them.
 #[derive(Default)]
-pub(crate) struct Framed(Mutex<Kept>);
+pub(crate) struct Framed {
+    plain: Mutex<Kept<Events>>,
+    merged: Mutex<Kept<Merged>>,
+}
 
-#[derive(Default)]
-struct Kept {
-    /// The oldest first.
-    events: VecDeque<Arc<Events>>,
+struct Kept<T> {
+    /// The oldest first, each with what it takes.
+    all: VecDeque<(Arc<T>, usize)>,
     bytes: usize,
 }
 
 impl Framed {
-    /// The events of the chunks after `at`, for a reader that has so much credit; `None`: it has to frame the next chunk itself.
-    pub(super) fn after(
-        &self,
-        format: Format,
-        at: Cursor,
-        frame: &Frame,
-        credit: usize,
-    ) -> Option<Arc<Events>> {
-        let mut kept = lock(&self.0);
-        let found = kept
-            .events
-            .iter()
-            .rev()
-            .find(|events| events.follow(format, at, frame));
+    /// Events of the chunks after `at` for a stream that has so much credit; `None`: it has to frame the next chunk itself.
+    pub(super) fn part(&self, framing: &Framing, at: Cursor, frame: &Frame, credit: usize) -> Option<Part> {
+        let next = Cursor {
+            seq: at.seq + 1,
+            ..at
+        };
+        if framing.has_seen(next) {
+            return None;
+        }
+        if framing.is_merged() {
+            let merged = self.merged(framing, at, frame, credit)?;
+            return Some(merged.part());
+        }
+        let events = self.events(framing.format(), at, frame, credit)?;
+        events.after(at.seq, credit)
+    }
+
+    fn events(&self, format: Format, at: Cursor, frame: &Frame, credit: usize) -> Option<Arc<Events>> {
+        let mut kept = lock(&self.plain);
+        let found = kept.find(|events| events.follow(format, at, frame));
         if found.is_some() || credit < LEAST {
-            return found.cloned();
+            return found;
         }
         let events = Arc::new(Events::of(format, at, frame, credit.min(AT_ONCE))?);
-        kept.keep(&events);
+        kept.keep(&events, events.size());
         Some(events)
+    }
+
+    fn merged(&self, framing: &Framing, at: Cursor, frame: &Frame, credit: usize) -> Option<Arc<Merged>> {
+        let mut kept = lock(&self.merged);
+        let found = kept.find(|merged| merged.follow(framing, at, frame, credit));
+        if found.is_some() {
+            return found;
+        }
+        let merged = Arc::new(Merged::of(framing, at, frame, credit.min(AT_ONCE))?);
+        // Much may become little; to read and merge it is what costs.
+        if merged.data() >= LEAST {
+            kept.keep(&merged, merged.size().max(LEAST));
+        }
+        Some(merged)
     }
 }
 
-impl Kept {
+impl<T> Kept<T> {
+    fn find(&self, is_wanted: impl Fn(&T) -> bool) -> Option<Arc<T>> {
+        let found = self.all.iter().rev().find(|(one, _)| is_wanted(one));
+        found.map(|(one, _)| Arc::clone(one))
+    }
+
     /// What is left of a frame may be so little that to look for it would cost more than to frame it.
-    fn keep(&mut self, events: &Arc<Events>) {
-        if !(LEAST..=MOST / 2).contains(&events.size()) {
+    fn keep(&mut self, one: &Arc<T>, size: usize) {
+        if !(LEAST..=MOST / 2).contains(&size) {
             return;
         }
-        self.events.push_back(Arc::clone(events));
-        self.bytes += events.size();
+        self.all.push_back((Arc::clone(one), size));
+        self.bytes += size;
         while self.bytes > MOST {
-            self.bytes -= self.events.pop_front().map_or(self.bytes, |oldest| oldest.size());
+            self.bytes -= self.all.pop_front().map_or(self.bytes, |(_, size)| size);
+        }
+    }
+}
+
+impl<T> Default for Kept<T> {
+    fn default() -> Self {
+        Self {
+            all: VecDeque::new(),
+            bytes: 0,
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use ulid::Ulid;
 
     use super::*;
@@ -104,7 +142,7 @@ mod tests {
     fn read(framed: &Framed, frame: &Frame, credit: usize) -> Vec<*const u8> {
         let (mut seq, mut places) = (0, Vec::new());
         while seq < frame.last() {
-            let events = framed.after(FORMAT, at(seq), frame, credit).unwrap();
+            let events = framed.events(FORMAT, at(seq), frame, credit).unwrap();
             let part = events.after(seq, credit).unwrap();
             places.push(part.bytes.as_ptr());
             seq = part.last;
@@ -112,15 +150,18 @@ mod tests {
         places
     }
 
-    fn kept(framed: &Framed) -> usize {
-        let kept = lock(&framed.0);
-        let sum = kept.events.iter().map(|events| events.size()).sum();
+    fn size<T>(kept: &Mutex<Kept<T>>) -> usize {
+        let kept = lock(kept);
+        let sum = kept.all.iter().map(|(_, size)| size).sum();
         assert_eq!(kept.bytes, sum);
-        assert!(
-            kept.events.len() <= MOST / LEAST,
-            "few enough to be looked through"
-        );
+        assert!(kept.all.len() <= MOST / LEAST, "few enough to be looked through");
         sum
+    }
+
+    fn kept(framed: &Framed) -> usize {
+        let all = lock(&framed.plain).all.clone();
+        assert!(all.iter().all(|(events, size)| events.size() == *size));
+        size(&framed.plain)
     }
 
     #[test]
@@ -133,7 +174,7 @@ mod tests {
         let all = kept(&framed);
         let slower = read(&framed, &frame, LEAST);
         assert!(slower.len() > first.len() && first.iter().all(|place| slower.contains(place)));
-        let one_chunk = framed.after(FORMAT, at(100), &frame, 1).unwrap();
+        let one_chunk = framed.events(FORMAT, at(100), &frame, 1).unwrap();
         assert_eq!(one_chunk.after(100, 1).unwrap().last, 101);
         assert_eq!(kept(&framed), all, "nothing more was framed");
     }
@@ -143,7 +184,7 @@ mod tests {
         let framed = Framed::default();
         assert!(
             framed
-                .after(FORMAT, at(0), &frame(2_000, 50), LEAST - 1)
+                .events(FORMAT, at(0), &frame(2_000, 50), LEAST - 1)
                 .is_none()
         );
         assert_eq!(kept(&framed), 0);
@@ -170,10 +211,71 @@ mod tests {
         let last = frame(200, 50);
         for _ in 0..1_000 {
             let ends = frame(200, 50);
-            framed.after(FORMAT, at(ends.last() - 1), &ends, AT_ONCE).unwrap();
+            framed
+                .events(FORMAT, at(ends.last() - 1), &ends, AT_ONCE)
+                .unwrap();
         }
         assert_eq!(kept(&framed), before, "too little to be kept");
-        framed.after(FORMAT, at(0), &last, AT_ONCE).unwrap();
+        framed.events(FORMAT, at(0), &last, AT_ONCE).unwrap();
         assert!(kept(&framed) <= MOST);
+    }
+
+    fn answer(chunks: usize) -> Frame {
+        let mut builder = FrameBuilder::default();
+        for chunk in 0..chunks {
+            let delta = format!(
+                r#"{{"type":"text-delta","id":"{}","delta":"word {chunk}"}}"#,
+                chunk / 200
+            );
+            builder.push(Kind::Text, delta.as_bytes());
+        }
+        builder.take(usize::MAX, usize::MAX).unwrap().at(1)
+    }
+
+    fn merging(replay: u64) -> Framing {
+        let mut framing = Framing::new(Format::UiMessages, Duration::ZERO, true);
+        framing.replay_to(at(replay));
+        framing
+    }
+
+    #[test]
+    fn a_replay_is_merged_once_for_all_that_come_to_it_alike() {
+        let framed = Framed::default();
+        let frame = answer(2_000);
+        let read = |mut framing: Framing| {
+            let (mut seq, mut places) = (0, Vec::new());
+            while seq < frame.last() {
+                let part = framed.part(&framing, at(seq), &frame, AT_ONCE).unwrap();
+                places.push(part.bytes.as_ptr());
+                seq = part.last;
+                framing.give(&part);
+            }
+            places
+        };
+        let first = read(merging(2_000));
+        assert_eq!(read(merging(2_000)), first);
+        let all = size(&framed.merged);
+        assert!((LEAST..MOST / 8).contains(&all), "{all} bytes");
+        assert_ne!(read(merging(1_999)), first, "another replay");
+        let mut seen = merging(2_000);
+        seen.read_after(at(100));
+        assert!(
+            framed.part(&seen, at(0), &frame, AT_ONCE).is_none(),
+            "it is only read"
+        );
+        assert!(framed.part(&seen, at(100), &frame, AT_ONCE).is_some());
+    }
+
+    #[test]
+    fn what_is_merged_is_bounded_though_little_comes_of_it() {
+        let framed = Framed::default();
+        for (chunks, times) in [(1, 500), (100, 500), (2_000, 5)] {
+            for _ in 0..times {
+                framed
+                    .part(&merging(9_999), at(0), &answer(chunks), AT_ONCE)
+                    .unwrap();
+                assert!(size(&framed.merged) <= MOST);
+            }
+        }
     }
 }
