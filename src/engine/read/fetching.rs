@@ -45,17 +45,13 @@ impl Subscription {
                 seq: state.page.reach(cursor.seq),
             }
         };
-        let delay = if state.page.idle {
-            IDLE_PAGE
-        } else {
-            Duration::ZERO
-        };
+        let is_idle = state.page.idle;
         let read = Read {
             position,
             max_bytes: state.pace.bytes_after(&state.page, context.held()),
             owner: self.owner.clone(),
         };
-        let task = context.spawn(fetch(Arc::clone(self), context.clone(), read, delay));
+        let task = context.spawn(fetch(Arc::clone(self), context.clone(), read, is_idle));
         state.task = Some(task.abort_handle());
     }
 
@@ -192,9 +188,16 @@ async fn let_go(subscription: Weak<Subscription>) {
     }
 }
 
-async fn fetch(subscription: Arc<Subscription>, context: Arc<Context>, read: Read, delay: Duration) {
+/// Waits before a page that follows one without progress, and never otherwise: a timer of no time is one of up to a millisecond.
+async fn pause(is_idle: bool) {
+    if is_idle {
+        tokio::time::sleep(IDLE_PAGE).await;
+    }
+}
+
+async fn fetch(subscription: Arc<Subscription>, context: Arc<Context>, read: Read, is_idle: bool) {
     let mut backoff = Backoff::default();
-    tokio::time::sleep(delay).await;
+    pause(is_idle).await;
     let patience = Instant::now() + context.config().lease();
     loop {
         let permit = context.reads().acquire().await;
@@ -240,5 +243,18 @@ fn is_older(page: &Page, position: Position) -> bool {
             page.lost && page.head.generation < generation
         }
         Position::Start | Position::Now | Position::AfterSealed | Position::Index(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn only_a_page_that_follows_one_without_progress_waits() {
+        assert!(pause(false).now_or_never().is_some());
+        assert!(pause(true).now_or_never().is_none());
     }
 }
