@@ -8,8 +8,8 @@ use crate::{
     model::frame::{Frame, Kind},
 };
 
-/// So many chunks are taken at once, whatever comes of them.
-const MOST_CHUNKS: u64 = 4096;
+/// So many chunks are taken at once, whatever comes of them: others may wait for it.
+const MOST_CHUNKS: u64 = 1024;
 
 /// The events that consecutive chunks of one frame become in a merged replay. They depend on what is joined and open before them, so a
 /// stream takes all of them or none.
