@@ -116,7 +116,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::sse::{Framing, tests::at};
+    use crate::sse::{Framing, framing::tests::at};
 
     const START: &str = r#"{"type":"tool-input-start","toolCallId":"c","toolName":"t"}"#;
     const NEXT: &str = r#"{"type":"text-start","id":"1"}"#;

@@ -142,7 +142,7 @@ mod tests {
     use super::*;
     use crate::{
         model::frame::{Chunk, FrameBuilder, PIECE, Reference},
-        sse::{Framing, tests::at},
+        sse::{Framing, framing::tests::at},
     };
 
     const TEXTS: [&str; 6] = [

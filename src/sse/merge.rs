@@ -306,7 +306,7 @@ fn text(data: &[u8]) -> Chunk<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sse::tests::at;
+    use crate::sse::framing::tests::at;
 
     /// What comes of the chunks, as `seq text` (`+ text` without a cursor), when the client has seen `seen` of them and
     /// the replay ends with `replay`.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Framing, events::Part};
+use super::{events::Part, framing::Framing};
 use crate::{
     Cursor,
     model::frame::{Frame, Kind},
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
     use crate::{
         model::frame::{Chunk, FrameBuilder, Reference},
-        sse::{Format, tests::at},
+        sse::{Format, framing::tests::at},
     };
 
     const ANSWER: [&str; 16] = [

@@ -15,7 +15,7 @@ const STATUS: Partial<Record<ErrorCode, number>> = {
   ERR_CLOSED: 503,
 }
 
-/** For errors whose own messages name servers, users and commands; `src/sse/mod.rs` has the same. */
+/** For errors whose own messages name servers, users and commands; `src/sse/framing.rs` has the same. */
 const NEUTRAL: Partial<Record<ErrorCode, string>> = {
   ERR_CONNECTION: 'the store cannot be reached',
   ERR_TIMEOUT: 'the store did not answer in time',
