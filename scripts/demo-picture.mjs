@@ -7,7 +7,7 @@ import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { chromium } from 'playwright-core'
-import { chromiumPackage, findChromium } from './chromium.mjs'
+import { chromiumPackage, findChromium } from './browsers.mjs'
 import { runMain, setup } from './setup.mjs'
 import { root, SetupError, say } from './steps.mjs'
 

@@ -4,8 +4,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
-import { root } from './steps.mjs'
+import { isMain, root } from './steps.mjs'
 
 /**
  * The documentation of a code: whether a retry may help (`sometimes`: it depends), and its causes, each with its cure.
@@ -378,4 +377,4 @@ export const errorsFile = join(root, 'docs', 'errors.md')
 /** Whether docs/errors.md is up to date. */
 export const isCurrent = () => readFileSync(errorsFile, 'utf8') === errorsPage()
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) writeFileSync(errorsFile, errorsPage())
+if (isMain(import.meta.url)) writeFileSync(errorsFile, errorsPage())

@@ -11,13 +11,12 @@ import { spawn } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
-import { pathToFileURL } from 'node:url'
 import { blocksOf } from './doc-blocks.mjs'
 import { freePort } from './free-port.mjs'
 import { findNode22 } from './node22.mjs'
 import { pack } from './pack.mjs'
 import { runMain, setup } from './setup.mjs'
-import { SetupError, say, seconds } from './steps.mjs'
+import { isMain, SetupError, say, seconds } from './steps.mjs'
 
 const QUIET = ['--no-audit', '--no-fund', '--loglevel=error']
 
@@ -292,7 +291,7 @@ export async function firstHour(names) {
   }
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+if (isMain(import.meta.url)) {
   process.on('exit', () => {
     for (const child of children) child.kill('SIGKILL')
   })

@@ -11,13 +11,12 @@ import { execFile, spawnSync } from 'node:child_process'
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
 import { buildBench } from './bench-program.mjs'
 import { needRust } from './rust.mjs'
 import { runMain } from './setup.mjs'
-import { root, runSteps, SetupError, say, seconds } from './steps.mjs'
-import { findValgrind, valgrindPackage } from './valgrind.mjs'
+import { isMain, root, runSteps, say, seconds, which } from './steps.mjs'
+import { SystemPackage } from './system-package.mjs'
 
 /** A rise above this share fails. */
 const TOLERANCE = 0.05
@@ -96,19 +95,15 @@ async function count(program) {
   }
 }
 
-/** It is no failure if valgrind cannot be installed. */
-const valgrind = {
-  name: 'valgrind',
-  pending: () => (findValgrind() ? undefined : 'install it'),
-  run: () =>
-    valgrindPackage.install(findValgrind).catch((error) => {
-      if (!(error instanceof SetupError)) throw error
-      say(error.message)
-    }),
-}
+const findValgrind = () => which('valgrind')
+const valgrindPackage = new SystemPackage(
+  findValgrind,
+  { 'apt-get': 'valgrind', dnf: 'valgrind', apk: 'valgrind' },
+  (why) => `Instructions are counted with valgrind, and ${why}.`,
+)
 
 async function main() {
-  await runSteps([valgrind])
+  await runSteps([valgrindPackage.optional('valgrind')])
   if (!findValgrind()) {
     say('Instructions … left out: there is no valgrind here')
     return 0
@@ -136,4 +131,4 @@ async function main() {
   return 1
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) await runMain(main)
+if (isMain(import.meta.url)) await runMain(main)

@@ -1,9 +1,9 @@
 // Finds a Node.js of version 22 or newer, for what needs one (`ai` 7), and installs one from npm where there is none.
 
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { root, run, SetupError } from './steps.mjs'
+import { installApart, root, SetupError } from './steps.mjs'
 
 /** The package's bin would shadow `node` for npm's own scripts, so it is not among the dependencies. */
 const PACKAGE = 'node@22.23.3'
@@ -18,20 +18,8 @@ export function findNode22() {
 
 export const node22Installation = `npm install ${PACKAGE} (in .cache)`
 
-/** Installs it into .cache, where nothing finds it by accident. */
 export async function installNode22() {
-  mkdirSync(folder, { recursive: true })
-  writeFileSync(join(folder, 'package.json'), '{ "private": true }\n')
-  await run('npm', [
-    'install',
-    '--prefix',
-    folder,
-    '--no-audit',
-    '--no-fund',
-    '--no-save',
-    '--loglevel=error',
-    PACKAGE,
-  ])
+  await installApart(folder, PACKAGE)
   if (!findNode22())
     throw new SetupError('Node.js 22 was installed but does not run; set NODE22 to its program')
 }

@@ -12,9 +12,8 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { pathToFileURL } from 'node:url'
 import { runMain, setup } from './setup.mjs'
-import { hashOf, isStamped, root, run, runSteps, SetupError, stamp } from './steps.mjs'
+import { hashOf, isMain, isStamped, root, run, runSteps, SetupError, stamp } from './steps.mjs'
 
 const STAGE = join(root, '.cache', 'pack')
 const PACKED = [
@@ -81,7 +80,7 @@ async function stage(manifest, binary, platform) {
     await run('npm', ['pack', folder, '--pack-destination', STAGE, '--loglevel=error'])
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+if (isMain(import.meta.url)) {
   await runMain(async () => {
     const target = process.argv[2]
     for (const { file } of await pack()) {

@@ -5,8 +5,7 @@
 
 import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
-import { root } from './steps.mjs'
+import { isMain, root } from './steps.mjs'
 
 const RELEASED = '```sh\nnpm install tidemark\n```'
 
@@ -35,7 +34,7 @@ export function readme(text, { isReleased = false } = {}) {
   return linked.replace(/<!-- install:[\s\S]*?<!-- \/install -->/, RELEASED)
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+if (isMain(import.meta.url)) {
   const file = join(root, 'README.md')
   const text = readFileSync(file, 'utf8')
   writeFileSync(file, readme(text, { isReleased: process.argv.includes('--released') }))

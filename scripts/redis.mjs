@@ -7,6 +7,7 @@ import { SystemPackage } from './system-package.mjs'
 const WANTED = 'Redis 6.2 or newer (or Valkey)'
 
 export const redisPackage = new SystemPackage(
+  findRedis,
   { 'apt-get': 'redis-server', dnf: 'redis', apk: 'redis', brew: 'redis' },
   (why) =>
     `The tests need ${WANTED} on PATH, and ${why}. ` +
@@ -20,7 +21,7 @@ export const redisPackage = new SystemPackage(
 export function findRedis() {
   const chosen = process.env.REDIS_SERVER
   for (const name of chosen ? [chosen] : ['redis-server', 'valkey-server']) {
-    const path = /[\\/]/.test(name) ? name : which(name)
+    const path = which(name)
     const found = path && versionOf(path)
     if (found) return found
   }

@@ -7,14 +7,12 @@
 
 import { cpSync, existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
-import { chromiumPackage, findChromium } from './chromium.mjs'
+import { chromiumPackage, firefoxPackage } from './browsers.mjs'
 import { YES } from './consent.mjs'
-import { findFirefox, firefoxPackage } from './firefox.mjs'
 import { findNode22, installNode22, node22Installation } from './node22.mjs'
 import { findRedis, redisPackage } from './redis.mjs'
 import { needRust } from './rust.mjs'
-import { hashOf, isStamped, root, run, runSteps, SetupError, say, stamp } from './steps.mjs'
+import { hashOf, isMain, isStamped, root, run, runSteps, SetupError, say, stamp } from './steps.mjs'
 import { findWorkflowClient, installWorkflowClient, workflowClientInstallation } from './workflow-client.mjs'
 
 /** @typedef {'npm' | 'native' | 'typescript' | 'redis' | 'chromium' | 'firefox' | 'node22' | 'workflow'} StepName */
@@ -75,7 +73,7 @@ const steps = {
   redis: {
     name: 'Redis server for the tests',
     pending: () => (findRedis() ? undefined : redisPackage.plan()),
-    run: () => redisPackage.install(findRedis),
+    run: () => redisPackage.install(),
   },
   node22: {
     name: 'Node.js 22 for ai 7',
@@ -87,27 +85,8 @@ const steps = {
     pending: () => (findWorkflowClient() ? undefined : workflowClientInstallation),
     run: installWorkflowClient,
   },
-  chromium: browser('Chromium for the browser tests', chromiumPackage, findChromium),
-  firefox: browser('Firefox for some of them', firefoxPackage, findFirefox),
-}
-
-/**
- * A missing browser is no failure: the tests that need it say what is missing.
- * @param {string} name
- * @param {import('./system-package.mjs').SystemPackage} wanted
- * @param {() => string | undefined} find
- * @returns {import('./steps.mjs').Step}
- */
-function browser(name, wanted, find) {
-  return {
-    name,
-    pending: () => (find() ? undefined : 'install it'),
-    run: () =>
-      wanted.install(find).catch((error) => {
-        if (!(error instanceof SetupError)) throw error
-        say(error.message)
-      }),
-  }
+  chromium: chromiumPackage.optional('Chromium for the browser tests'),
+  firefox: firefoxPackage.optional('Firefox for some of them'),
 }
 
 /**
@@ -159,7 +138,7 @@ export async function runMain(main) {
   }
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1] ?? '').href) {
+if (isMain(import.meta.url)) {
   await runMain(async () => {
     const names = process.argv.slice(2).filter((arg) => arg !== '--dry-run' && arg !== YES)
     const unknown = names.find((name) => !Object.hasOwn(steps, name))

@@ -13,11 +13,14 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { delimiter, dirname, join, relative, sep } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 
 /** The repository's root; every path below is relative to it. */
 export const root = dirname(dirname(fileURLToPath(import.meta.url)))
 const cache = join(root, '.cache')
+
+/** Whether the module of this address is the program that was started. @param {string} url its `import.meta.url` */
+export const isMain = (url) => url === pathToFileURL(process.argv[1] ?? '').href
 
 /** A problem the user can solve: printed as its message alone, without a stack. */
 export class SetupError extends Error {}
@@ -87,11 +90,23 @@ export function run(command, args, { env = process.env } = {}) {
 }
 
 /**
+ * Installs a package of npm's by itself into a folder of .cache, where nothing finds it by accident.
+ * @param {string} folder @param {string} name with its version @param {string[]} options of npm
+ */
+export async function installApart(folder, name, ...options) {
+  mkdirSync(folder, { recursive: true })
+  writeFileSync(join(folder, 'package.json'), '{ "private": true }\n')
+  const quiet = ['--no-audit', '--no-fund', '--no-save', '--loglevel=error']
+  await run('npm', ['install', '--prefix', folder, ...quiet, ...options, name])
+}
+
+/**
  * Where a program is: an absolute path, or undefined.
- * @param {string} program
+ * @param {string} program its name; a path stays as it is
  * @param {string} [path] a PATH to search
  */
 export function which(program, path = process.env.PATH ?? '') {
+  if (/[\\/]/.test(program)) return program
   const endings = process.platform === 'win32' ? ['.exe', '.cmd'] : ['']
   return path
     .split(delimiter)

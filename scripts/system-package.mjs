@@ -23,10 +23,12 @@ export class SystemPackage {
   #missing
 
   /**
+   * @param {() => unknown} find whether it is there
    * @param {Partial<Record<Manager, string>>} names
    * @param {(why: string) => string} missing says what is missing, why it cannot be installed, and what to do
    */
-  constructor(names, missing) {
+  constructor(find, names, missing) {
+    this.find = find
     this.#names = names
     this.#missing = missing
   }
@@ -53,8 +55,24 @@ export class SystemPackage {
       .join(' && ')
   }
 
-  /** Installs it, if that is allowed, and checks the result with `isThere`. @param {() => unknown} isThere */
-  async install(isThere) {
+  /**
+   * A step that is no failure if it cannot be installed: what needs it says what is missing.
+   * @param {string} name @returns {import('./steps.mjs').Step}
+   */
+  optional(name) {
+    return {
+      name,
+      pending: () => (this.find() ? undefined : 'install it'),
+      run: () =>
+        this.install().catch((error) => {
+          if (!(error instanceof SetupError)) throw error
+          say(error.message)
+        }),
+    }
+  }
+
+  /** Installs it, if that is allowed, and checks the result. */
+  async install() {
     const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' }
     const commands = this.commands()
     if (!(await mayRun(this.plan()))) {
@@ -69,7 +87,7 @@ export class SystemPackage {
         say(`${/** @type {Error} */ (error).message}; going on without`)
       }
     }
-    if (!isThere()) throw this.error('what the package manager installed is older or not on PATH')
+    if (!this.find()) throw this.error('what the package manager installed is older or not on PATH')
   }
 
   /** @param {string} why */

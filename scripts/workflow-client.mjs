@@ -1,9 +1,9 @@
 // Finds `WorkflowChatTransport`, the client of `@ai-sdk/workflow`, and installs that package from npm where it is missing.
 
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { root, run, SetupError } from './steps.mjs'
+import { installApart, root, SetupError } from './steps.mjs'
 
 /** Its peer is the whole of Workflow, which the client does without: as a dependency of ours it would bring all of that. */
 const NAME = '@ai-sdk/workflow'
@@ -21,9 +21,6 @@ export function findWorkflowClient() {
 export const workflowClientInstallation = `npm install ${NAME}@${VERSION} (in .cache)`
 
 export async function installWorkflowClient() {
-  mkdirSync(folder, { recursive: true })
-  writeFileSync(join(folder, 'package.json'), '{ "private": true }\n')
-  const quiet = ['--no-audit', '--no-fund', '--no-save', '--loglevel=error']
-  await run('npm', ['install', '--prefix', folder, ...quiet, '--legacy-peer-deps', `${NAME}@${VERSION}`])
+  await installApart(folder, `${NAME}@${VERSION}`, '--legacy-peer-deps')
   if (!findWorkflowClient()) throw new SetupError(`${NAME} was installed, but is not there`)
 }

@@ -2,7 +2,6 @@
 
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
-import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
@@ -14,6 +13,7 @@ import { compile } from 'svelte/compiler'
 import { createEngine } from 'tidemark'
 import { compileScript, parse } from 'vue/compiler-sfc'
 import { startBrowser } from '../support/browser.mjs'
+import { listening } from '../support/listening.mjs'
 import { PATIENT } from '../support/patient.mjs'
 import { reapFolder } from '../support/reaper.mjs'
 import { until } from '../support/wait.mjs'
@@ -38,13 +38,7 @@ const server = createServer(PATIENT, async (request, response) => {
   response.on('close', () => readers--)
   await engine.send(request, response, id)
 })
-server.listen(0, '127.0.0.1')
-await once(server, 'listening')
-after(() => {
-  server.close()
-  server.closeAllConnections()
-})
-const origin = `http://127.0.0.1:${/** @type {import('node:net').AddressInfo} */ (server.address()).port}`
+const origin = `http://127.0.0.1:${await listening(server)}`
 
 /** A page's blocks as files, and a page of the browser that shows its component. @param {string} page @param {string} main */
 async function bundle(page, main) {

@@ -2,11 +2,11 @@
 
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { test } from 'node:test'
 import { createEngine } from 'tidemark'
 import { openRedis } from '../support/fault-scene.mjs'
+import { listening } from '../support/listening.mjs'
 import { eachStore } from '../support/stores.mjs'
 import { readAll, useEngines } from '../support/streams.mjs'
 
@@ -104,10 +104,10 @@ test('a platform that has no native library: a code, and those that there are', 
 })
 
 test('a port at which no Redis server answers', async (t) => {
-  const server = createServer((_, response) => response.end()).listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.after(() => server.close().closeAllConnections())
-  const { port } = /** @type {import('node:net').AddressInfo} */ (server.address())
+  const port = await listening(
+    createServer((_, response) => response.end()),
+    t,
+  )
   const message = await failure(`redis://127.0.0.1:${port}`)
   assert.match(message, /what answers there is no Redis server, or not at this port$/)
 })

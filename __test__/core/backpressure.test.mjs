@@ -11,6 +11,26 @@ import { deadline, until } from '../support/wait.mjs'
 
 const MIB = 1 << 20
 
+/**
+ * Writes each chunk until it is accepted.
+ * @param {import('tidemark').Producer} producer
+ * @param {(string | Uint8Array)[]} chunks
+ */
+async function writeAgain(producer, chunks) {
+  for (const chunk of chunks) {
+    for (let refusals = 0; ; refusals++) {
+      try {
+        producer.write(chunk)
+        break
+      } catch (error) {
+        assert.equal(/** @type {any} */ (error).code, 'ERR_BACKPRESSURE')
+        assert.ok(refusals < 10, 'ready is no loop that never lets go')
+        await producer.ready
+      }
+    }
+  }
+}
+
 eachStore('back-pressure', (store) => {
   const open = useEngines(store)
 
@@ -18,17 +38,7 @@ eachStore('back-pressure', (store) => {
     const engine = open({ maxQueueBytes: MIB })
     const producer = await engine.produce('patient')
     const chunks = texts(3_000).map((text) => text.padEnd(10_000, 'x'))
-    for (const chunk of chunks) {
-      for (;;) {
-        try {
-          producer.write(chunk)
-          break
-        } catch (error) {
-          assert.equal(/** @type {any} */ (error).code, 'ERR_BACKPRESSURE')
-          await producer.ready
-        }
-      }
-    }
+    await writeAgain(producer, chunks)
     await producer.complete()
     checkHistory({ written: numbered(chunks), readers: [await readAll(engine, 'patient')] })
   })
@@ -37,18 +47,7 @@ eachStore('back-pressure', (store) => {
     const engine = open({ maxQueueBytes: MIB })
     const producer = await engine.produce('longest')
     const chunks = ['a', 'b', 'c'].flatMap((letter) => [letter, letter.repeat(MIB), new Uint8Array(MIB)])
-    for (const chunk of chunks) {
-      for (let refusals = 0; ; refusals++) {
-        try {
-          producer.write(chunk)
-          break
-        } catch (error) {
-          assert.equal(/** @type {any} */ (error).code, 'ERR_BACKPRESSURE')
-          assert.ok(refusals < 10, 'ready is no loop that never lets go')
-          await producer.ready
-        }
-      }
-    }
+    await writeAgain(producer, chunks)
     await producer.complete()
     checkHistory({ written: numbered(chunks), readers: [await readAll(engine, 'longest')] })
   })

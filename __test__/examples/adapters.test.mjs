@@ -8,7 +8,7 @@ import { promisify } from 'node:util'
 import { findNode22 } from '../../scripts/node22.mjs'
 import { findWorkflowClient } from '../../scripts/workflow-client.mjs'
 import { startChild } from '../support/child.mjs'
-import { freePort } from '../support/free-port.mjs'
+import { startExample } from '../support/example.mjs'
 import { startRedis } from '../support/redis-server.mjs'
 import { deadline, until } from '../support/wait.mjs'
 
@@ -16,15 +16,7 @@ const WORDS =
   'Rivers remember where they have been, and a stream that is resumed goes on from where you left it.'
 
 /** @param {import('node:test').TestContext} t @param {string} name @param {Record<string, string>} [env] */
-async function serve(t, name, env = {}) {
-  const port = await freePort()
-  const script = new URL(`../../examples/adapters/${name}.mjs`, import.meta.url)
-  const none = { TIDEMARK_URL: '', REDIS_URL: '', KV_URL: '' }
-  const child = startChild(script, { env: { ...none, PORT: String(port), PACE_MS: '10', ...env } })
-  t.after(() => child.kill())
-  await until(() => child.output.includes('listening'), { message: () => child.output })
-  return { address: `http://127.0.0.1:${port}`, child }
-}
+const serve = (t, name, env) => startExample(t, `adapters/${name}`, { PACE_MS: '10', ...env })
 
 /** @param {string} body of server-sent events of TanStack AI */
 const said = (body) => [...body.matchAll(/"delta":"([^"]*)"/g)].map(([, delta]) => delta).join('')

@@ -6,7 +6,7 @@ import { checkWritings, openEngine, openRedis, replay, test } from '../support/f
 import { histories, startReaders, Writing } from '../support/fault-work.mjs'
 import { checkHistory } from '../support/history.mjs'
 import { createRandom } from '../support/seed.mjs'
-import { deadline, until } from '../support/wait.mjs'
+import { deadline, failureOf, until } from '../support/wait.mjs'
 
 /**
  * A stream that is being written, with readers in the producer's engine and in another.
@@ -49,14 +49,7 @@ async function failure(subscription) {
   const reading = async () => {
     for await (const { seq } of subscription) chunks.push(seq)
   }
-  const error = await deadline(
-    reading().then(
-      () => undefined,
-      (error) => error,
-    ),
-    10_000,
-    'the reader ends',
-  )
+  const error = await deadline(failureOf(reading()), 10_000, 'the reader ends')
   return { chunks, error, outcome: subscription.outcome }
 }
 

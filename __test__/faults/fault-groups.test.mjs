@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict'
 import { openLinks } from '../support/fault-link.mjs'
 import { openEngine, openProxy, openRedis, test } from '../support/fault-scene.mjs'
-import { deadline, until } from '../support/wait.mjs'
+import { deadline, failureOf, until } from '../support/wait.mjs'
 
 const LEASE_MS = 1_000
 
@@ -22,15 +22,7 @@ async function take(consumption) {
 }
 
 /** What the consumer fails with. @param {Promise<unknown>} next */
-const refusal = (next) =>
-  deadline(
-    next.then(
-      () => undefined,
-      (error) => error,
-    ),
-    20_000,
-    'the consumer fails',
-  )
+const refusal = (next) => deadline(failureOf(next), 20_000, 'the consumer fails')
 
 /** @param {import('../support/redis-server.mjs').RedisServer} redis @param {string} id */
 async function forget(redis, id) {

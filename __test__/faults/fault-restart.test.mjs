@@ -17,7 +17,7 @@ import {
 import { digest, histories, startReaders, Writing, wordFor } from '../support/fault-work.mjs'
 import { checkHistory } from '../support/history.mjs'
 import { createRandom } from '../support/seed.mjs'
-import { deadline, until } from '../support/wait.mjs'
+import { deadline, failureOf, until } from '../support/wait.mjs'
 
 /** @typedef {{ redis: import('../support/redis-server.mjs').RedisServer, writings: Writing[] }} Scene */
 
@@ -104,14 +104,7 @@ test('G1 G5: an idle producer puts its stream back, and one that is gone leaves 
   proxy.cut()
   await redis.restart('SIGKILL')
   const back = performance.now()
-  const error = await deadline(
-    orphan.then(
-      () => undefined,
-      (error) => error,
-    ),
-    lease + 2_000,
-    'the reader of a lost stream ends',
-  )
+  const error = await deadline(failureOf(orphan), lease + 2_000, 'the reader of a lost stream ends')
   t.diagnostic(`the reader ended after ${Math.round(performance.now() - back)} ms: ${wordFor(error)}`)
   assert.equal(error?.code, 'ERR_INTERRUPTED')
   assert.match(error.reason, /^(lost|lease)$/)

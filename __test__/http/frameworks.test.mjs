@@ -2,9 +2,8 @@
 
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { startChild } from '../support/child.mjs'
 import { EventReader } from '../support/event-source.mjs'
-import { freePort } from '../support/free-port.mjs'
+import { startExample } from '../support/example.mjs'
 import { checkHistory } from '../support/history.mjs'
 import { startRedis } from '../support/redis-server.mjs'
 import { deadline, until } from '../support/wait.mjs'
@@ -51,15 +50,7 @@ const trpc = {
 const frameworks = { 'node-http': rest, express: rest, fastify: rest, hono: rest, trpc }
 
 /** @param {import('node:test').TestContext} t @param {string} name @param {Record<string, string>} [env] */
-async function serve(t, name, env = {}) {
-  const port = await freePort()
-  const script = new URL(`../../examples/servers/${name}.mjs`, import.meta.url)
-  const none = { TIDEMARK_URL: '', REDIS_URL: '', KV_URL: '' }
-  const child = startChild(script, { env: { ...none, PORT: String(port), PACE_MS: '25', ...env } })
-  t.after(() => child.kill())
-  await until(() => child.output.includes('listening'), { message: () => child.output })
-  return `http://127.0.0.1:${port}`
-}
+const serve = async (t, name, env) => (await startExample(t, `servers/${name}`, env)).address
 
 /** Follows a chat in the background. @param {string} server @param {Routes} routes @param {string} id @param {string} [after] */
 function follow(server, routes, id, after) {

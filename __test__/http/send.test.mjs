@@ -7,6 +7,7 @@ import { connect, createServer as createHttp2Server } from 'node:http2'
 import { test } from 'node:test'
 import express from 'express'
 import { EventParser } from '../../dist/util/sse-parser.js'
+import { listening } from '../support/listening.mjs'
 import { PATIENT } from '../support/patient.mjs'
 import { TestStore } from '../support/stores.mjs'
 import { numbered, produceAll, texts, useEngines } from '../support/streams.mjs'
@@ -20,11 +21,7 @@ const open = useEngines(store)
 /** @param {import('node:test').TestContext} t @param {Handler} handler */
 async function http1(t, handler) {
   const server = createServer(PATIENT, handler)
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.after(() => server.close().closeAllConnections())
-  const { port } = /** @type {import('node:net').AddressInfo} */ (server.address())
-  return `http://127.0.0.1:${port}`
+  return `http://127.0.0.1:${await listening(server, t)}`
 }
 
 /** The same without encryption. @param {import('node:test').TestContext} t @param {Handler} handler */

@@ -2,13 +2,13 @@
 
 import assert from 'node:assert/strict'
 import { randomUUID } from 'node:crypto'
-import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { after, afterEach, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { createEngine } from 'tidemark'
 import { startBrowser } from '../support/browser.mjs'
 import { bundled } from '../support/bundle.mjs'
+import { listening } from '../support/listening.mjs'
 import { PATIENT } from '../support/patient.mjs'
 import { bundle, reactPackages } from '../support/react.mjs'
 import { until } from '../support/wait.mjs'
@@ -50,19 +50,13 @@ const server = createServer(PATIENT, async (request, response) => {
   }
   await engine.send(request, response, id).catch(() => response.destroy())
 })
-server.listen(0, '127.0.0.1')
-await once(server, 'listening')
-after(() => {
-  server.close()
-  server.closeAllConnections()
-})
+const origin = `http://127.0.0.1:${await listening(server)}`
 /** Those of a test that has failed would read on, and the next tests count readers. @type {Set<import('playwright-core').Page>} */
 const pages = new Set()
 afterEach(async () => {
   for (const page of pages) await page.close()
   pages.clear()
 })
-const origin = `http://127.0.0.1:${/** @type {import('node:net').AddressInfo} */ (server.address()).port}`
 
 /**
  * @param {string | null} url @param {object} [options] of `start`

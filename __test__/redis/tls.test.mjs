@@ -20,7 +20,7 @@ import { freePort } from '../support/free-port.mjs'
 import { checkHistory } from '../support/history.mjs'
 import { createRandom } from '../support/seed.mjs'
 import { numbered, texts } from '../support/streams.mjs'
-import { until } from '../support/wait.mjs'
+import { failureOf, until } from '../support/wait.mjs'
 
 const PASSWORD = 'correct-horse-battery'
 
@@ -197,10 +197,7 @@ describe('what Node.js accepts with the same options is accepted, and what it re
         Object.entries(options).map(async ([label, tls]) => {
           const expected = await nodeAccepts(host, port, tls)
           const engine = openEngine(t, { url: url.replace('127.0.0.1', host), tls, connectTimeout: 2_000 })
-          const error = await engine.connect().then(
-            () => undefined,
-            (error) => error,
-          )
+          const error = await failureOf(engine.connect())
           assert.equal(error === undefined, expected, `${host}, ${label}: ${error?.message}`)
           return expected
         }),

@@ -6,8 +6,7 @@ import { join } from 'node:path'
 import { after } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { chromium, firefox } from 'playwright-core'
-import { chromiumPackage, findChromium } from '../../scripts/chromium.mjs'
-import { findFirefox } from '../../scripts/firefox.mjs'
+import { chromiumPackage, findChromium, findFirefox } from '../../scripts/browsers.mjs'
 
 const FLAGS = [
   '--no-sandbox',

@@ -3,6 +3,7 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import { Readable } from 'node:stream'
+import { listening } from './listening.mjs'
 import { PATIENT } from './patient.mjs'
 
 export const WORDS = Array.from({ length: 60 }, (_, index) => `wörd ${index} 🌊 `)
@@ -136,9 +137,6 @@ export async function serveChat(t, routes, cut = () => undefined, files = new Ma
       outgoing.destroy()
     }
   })
-  await once(server.listen(0, '127.0.0.1'), 'listening')
-  t.after(() => server.close())
-  t.after(() => server.closeAllConnections())
-  const { port } = /** @type {import('node:net').AddressInfo} */ (server.address())
+  const port = await listening(server, t)
   return { requests, origin: `http://127.0.0.1:${port}`, api: `http://127.0.0.1:${port}/api/chat` }
 }

@@ -1,9 +1,8 @@
 // What browsers reach servers through: an HTTP proxy that ends responses as networks end them.
 
-import { once } from 'node:events'
 import { createServer, request } from 'node:http'
-import { after } from 'node:test'
 import { untilCut } from './chat-server.mjs'
+import { listening } from './listening.mjs'
 import { PATIENT } from './patient.mjs'
 
 /**
@@ -67,12 +66,6 @@ export async function startLink(portsOf, files = new Map()) {
     outgoing.on('close', () => upstream.destroy())
     incoming.pipe(upstream)
   })
-  await once(proxy.listen(0, '127.0.0.1'), 'listening')
-  after(() => {
-    proxy.close()
-    proxy.closeAllConnections()
-  })
-  const { port } = /** @type {import('node:net').AddressInfo} */ (proxy.address())
-  link.origin = `http://127.0.0.1:${port}`
+  link.origin = `http://127.0.0.1:${await listening(proxy)}`
   return link
 }

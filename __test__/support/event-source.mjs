@@ -3,7 +3,7 @@
 import { createServer } from 'node:http'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
-import { after } from 'node:test'
+import { listening } from './listening.mjs'
 import { PATIENT } from './patient.mjs'
 
 /** @typedef {{ event: string, data: string, id: string, hasId: boolean }} Event `id` is the last one seen */
@@ -156,13 +156,7 @@ export async function serve(handle) {
       })
       .catch((error) => answer.destroy(error))
   })
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(undefined)))
-  after(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  const { port } = /** @type {import('node:net').AddressInfo} */ (server.address())
-  return { url: `http://127.0.0.1:${port}`, bodies }
+  return { url: `http://127.0.0.1:${await listening(server)}`, bodies }
 }
 
 /** What a framework makes of Node's request. @param {import('node:http').IncomingMessage} request */

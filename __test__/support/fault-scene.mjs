@@ -10,7 +10,7 @@ import { checkHistory } from './history.mjs'
 import { startProxy } from './proxy.mjs'
 import { startRedis } from './redis-server.mjs'
 import { createRandom, seed } from './seed.mjs'
-import { BUSY_MS, deadline, until } from './wait.mjs'
+import { BUSY_MS, deadline, failureOf, until } from './wait.mjs'
 
 /**
  * @typedef {import('node:test').TestContext} TestContext
@@ -213,14 +213,7 @@ export const shown = (error) =>
  * @returns {Promise<any>}
  */
 export async function errorOf(operation, secrets) {
-  const error = await deadline(
-    operation.then(
-      () => undefined,
-      (error) => error,
-    ),
-    8_000,
-    'the operation ends',
-  )
+  const error = await deadline(failureOf(operation), 8_000, 'the operation ends')
   assert.ok(error, 'it fails')
   for (const secret of secrets) assert.ok(!shown(error).includes(secret), 'no secret is shown')
   return error

@@ -2,6 +2,7 @@
 
 import { createServer } from 'node:http'
 import { durableStreams } from 'tidemark/durable-streams'
+import { listening } from './listening.mjs'
 import { PATIENT } from './patient.mjs'
 import { until } from './wait.mjs'
 
@@ -80,11 +81,5 @@ export async function receiver(t, respond) {
     hooks.push(hook)
     respond(hook, hooks.length)
   })
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(undefined)))
-  t.after(() => {
-    server.closeAllConnections()
-    server.close()
-  })
-  const { port } = /** @type {import('node:net').AddressInfo} */ (server.address())
-  return { url: `http://127.0.0.1:${port}/hook`, hooks }
+  return { url: `http://127.0.0.1:${await listening(server, t)}/hook`, hooks }
 }

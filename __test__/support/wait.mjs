@@ -58,3 +58,10 @@ export async function deadline(promise, ms, what) {
     clearTimeout(timer)
   }
 }
+
+/** What a promise rejects with; undefined if it does not. @param {Promise<unknown>} promise @returns {Promise<any>} */
+export const failureOf = (promise) =>
+  promise.then(
+    () => undefined,
+    (error) => error,
+  )

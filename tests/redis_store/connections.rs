@@ -104,8 +104,7 @@ async fn what_nobody_listens_to_is_unsubscribed() {
 
 #[tokio::test]
 async fn many_streams_are_subscribed_in_batches() {
-    let server = Server::start();
-    let (store, _) = open(&config(&server.url()));
+    let (server, store) = served();
     let streams: Vec<_> = (0..1000).map(|n| id(&n.to_string())).collect();
     let listening = futures_util::future::join_all(streams.iter().map(|stream| store.listen(stream)));
     for outcome in listening.await {

@@ -58,8 +58,7 @@ async fn resolve(store: &SharedStore, resolution: Resolution, ids: impl IntoIter
 
 #[tokio::test]
 async fn g9_every_key_has_a_ttl_however_it_was_made() {
-    let server = Server::start();
-    let (store, _) = open(&config(&server.url()));
+    let (server, store) = served();
     let stream = id("chat");
     let ask = OwnerCheck::Internal;
 
@@ -216,8 +215,7 @@ async fn a_group_goes_on_whatever_was_evicted() {
 
 #[tokio::test]
 async fn a_group_s_leftovers_are_not_those_of_a_stream_that_begins_anew() {
-    let server = Server::start();
-    let (store, _) = open(&config(&server.url()));
+    let (server, store) = served();
     let stream = id("chat");
     for (evicted, generations) in [
         (&["meta"][..], 1),
@@ -297,8 +295,7 @@ async fn a_group_that_is_ahead_of_what_was_put_back_gets_everything_again() {
 
 #[tokio::test]
 async fn the_queue_goes_on_whatever_was_evicted() {
-    let server = Server::start();
-    let (store, _) = open(&config(&server.url()));
+    let (server, store) = served();
     let queued = async |consumer: &str| {
         let taken = store.take(Work::Finished, &take(consumer, 9)).await.unwrap();
         taken.unwrap().items.len()
@@ -323,8 +320,7 @@ async fn the_queue_goes_on_whatever_was_evicted() {
 
 #[tokio::test]
 async fn a_reminder_that_is_looked_at_is_due_whatever_was_evicted() {
-    let server = Server::start();
-    let (store, _) = open(&config(&server.url()));
+    let (server, store) = served();
     let change = async |expected, due| {
         let remind = Remind {
             key: "a".to_owned(),

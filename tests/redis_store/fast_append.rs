@@ -103,11 +103,8 @@ async fn g1_fast_appends_count_right_however_many_follow_each_other() {
 /// A producer that was replaced may still have permission for fast appends, as long as the record has the number that it was given.
 #[tokio::test]
 async fn g4_a_restored_record_has_a_number_that_none_of_its_producers_has_had() {
-    let server = Server::start();
-    let (store, _) = open(&config(&server.url()));
-    let stream = id("chat");
-    let first = start(IfActive::Error);
-    let generation = store.start(&stream, &first).await.unwrap().generation;
+    let (server, store, stream, first) = begun().await;
+    let generation = first.generation;
     let number = async || server.run::<u64>("HGET {tm:chat}:meta hn").await;
     assert_eq!(
         append(&store, &stream, &batch(&first, generation, 1, Some(0), &["x"])).await,
@@ -151,12 +148,8 @@ async fn g4_a_restored_record_has_a_number_that_none_of_its_producers_has_had() 
 
 #[tokio::test]
 async fn a_fast_append_says_whether_anybody_listens() {
-    let server = Server::start();
-    let (writing, _) = open(&config(&server.url()));
+    let (server, writing, stream, a) = begun().await;
     let (reading, _) = open(&config(&server.url()));
-    let stream = id("chat");
-    let a = start(IfActive::Error);
-    writing.start(&stream, &a).await.unwrap();
     let mut number = 0;
     let mut is_heard = async || {
         number += 1;
@@ -248,8 +241,7 @@ async fn g3_fast_appends_count_as_far_as_their_number_goes() {
 
 #[tokio::test]
 async fn g3_fast_appends_of_one_turn_travel_together_and_stand_alone() {
-    let server = Server::start();
-    let (store, _) = open(&config(&server.url()));
+    let (server, store) = served();
     let starts: Vec<_> = (0..100).map(|_| start(IfActive::Error)).collect();
     let streams: Vec<_> = (0..100).map(|n| id(&format!("s{n}"))).collect();
     for (stream, a) in streams.iter().zip(&starts) {
@@ -311,8 +303,7 @@ async fn g3_fast_appends_of_one_turn_travel_together_and_stand_alone() {
 
 #[tokio::test]
 async fn upkeep_is_asked_for_in_time_and_needs_no_chunk() {
-    let server = Server::start();
-    let (store, _) = open(&config(&server.url()));
+    let (server, store) = served();
     let stream = id("chat");
     let mut a = start(IfActive::Error);
     // Fast appends continue until half of it is over.

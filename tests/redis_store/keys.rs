@@ -12,8 +12,7 @@ use super::support::*;
 
 #[tokio::test]
 async fn ttls_are_set_anew_past_half_of_their_time() {
-    let server = Server::start();
-    let (store, _) = open(&config(&server.url()));
+    let (server, store) = served();
     let stream = id("chat");
     let mut a = start(IfActive::Error);
     a.ttl.active = Duration::from_secs(2);
@@ -86,8 +85,7 @@ async fn a_large_frame_is_only_announced() {
 
 #[tokio::test]
 async fn g4_those_who_share_are_put_back_into_one_generation() {
-    let server = Server::start();
-    let (store, _) = open(&config(&server.url()));
+    let (_server, store) = served();
     let stream = id("chat");
     let (a, mut b) = (start(IfActive::Share), start(IfActive::Share));
     b.generation = a.generation;
@@ -115,8 +113,7 @@ async fn a_deleted_stream_leaves_no_keys_of_its_own() {
 
 #[tokio::test]
 async fn g1_a_log_gives_no_seq_twice_that_its_writers_know_of() {
-    let server = Server::start();
-    let (store, _) = open(&config(&server.url()));
+    let (server, store) = served();
     let log = id("log");
     let write = |batch, known| LogWrite {
         known,
@@ -148,8 +145,7 @@ async fn g1_a_log_gives_no_seq_twice_that_its_writers_know_of() {
 
 #[tokio::test]
 async fn a_damaged_record_does_not_spoil_the_look_at_others() {
-    let server = Server::start();
-    let (store, _) = open(&config(&server.url()));
+    let (server, store) = served();
     let names = ["whole", "number", "fork", "other"].map(id);
     for stream in &names[..3] {
         store.start(stream, &start(IfActive::Error)).await.unwrap();

@@ -8,8 +8,7 @@ use super::support::*;
 
 #[tokio::test]
 async fn g5_a_node_vouches_for_an_only_producer_and_for_none_of_several() {
-    let server = Server::start();
-    let (store, _) = open(&config(&server.url()));
+    let (_server, store) = served();
     let lease = Duration::from_secs(10);
     store.vouch(lease * 2).await.unwrap();
     for (name, if_active) in [("alone", IfActive::Error), ("shared", IfActive::Share)] {

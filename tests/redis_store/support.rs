@@ -287,10 +287,16 @@ pub fn start(if_active: IfActive) -> Start {
     }
 }
 
-/// A server, a store on it, and a generation of the stream `chat` that has begun.
-pub async fn begun() -> (Server, SharedStore, StreamId, Start) {
+/// A server, and a store on it.
+pub fn served() -> (Server, SharedStore) {
     let server = Server::start();
     let (store, _) = open(&config(&server.url()));
+    (server, store)
+}
+
+/// The same, and a generation of the stream `chat` that has begun.
+pub async fn begun() -> (Server, SharedStore, StreamId, Start) {
+    let (server, store) = served();
     let stream = id("chat");
     let begun = start(IfActive::Error);
     store.start(&stream, &begun).await.unwrap();

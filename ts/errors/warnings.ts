@@ -1,5 +1,5 @@
 /** A line for the operator; it begins with the text that Node.js puts in front of a warning's code. */
-export type WarningCode = 'TIDEMARK_RIGHTS' | 'TIDEMARK_URL' | 'TIDEMARK_TLS' | 'TIDEMARK_LOG'
+type WarningCode = 'TIDEMARK_RIGHTS' | 'TIDEMARK_URL' | 'TIDEMARK_TLS' | 'TIDEMARK_LOG'
 
 const told = new Set<string>()
 

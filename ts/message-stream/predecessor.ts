@@ -3,7 +3,7 @@ import { StoreError } from '../errors/errors'
 import type { StreamMessage } from '../schema/message-events'
 
 /** `src/legacy/mod.rs`. */
-export interface OldEvents {
+interface OldEvents {
   events: string[]
   next: string
   more: boolean

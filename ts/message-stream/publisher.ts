@@ -15,7 +15,7 @@ export const STORED_AT = '_at'
 /** How often the stop flag of the previous backend is checked. */
 const FLAG_EVERY_MS = 1000
 
-export interface PublisherOptions {
+interface PublisherOptions {
   owner?: string | undefined
   metadata?: unknown
   ttlSeconds?: number | undefined

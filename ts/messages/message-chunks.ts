@@ -43,7 +43,7 @@ function* partOf(part: Part, id: string, version: AiVersion): Generator<object> 
 }
 
 /** Parts that are written as one chunk of the same name. */
-const AS_THEY_ARE: ReadonlyMap<string, readonly string[]> = new Map([
+export const AS_THEY_ARE: ReadonlyMap<string, readonly string[]> = new Map([
   ['file', ['url', 'mediaType', 'providerMetadata']],
   ['reasoning-file', ['url', 'mediaType', 'providerMetadata']],
   ['source-url', ['sourceId', 'url', 'title', 'providerMetadata']],

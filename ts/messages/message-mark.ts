@@ -3,6 +3,8 @@
  * so far, are the same when both have the same parts in the same states, of the same length.
  */
 
+import { AS_THEY_ARE } from './message-chunks.js'
+
 type Fields = Readonly<Record<string, unknown>>
 
 /** What counts of a part. */
@@ -53,7 +55,7 @@ export class MessageSketch {
       const part = this.#open.get(`${kind} ${id}`)
       if (part !== undefined) part.state = 'done'
       this.#open.delete(`${kind} ${id}`)
-    } else if (WHOLE.has(type)) this.#add(type)
+    } else if (AS_THEY_ARE.has(type)) this.#add(type)
   }
 
   #called(toolCallId: unknown, event: string, chunk: Fields): void {
@@ -79,16 +81,6 @@ export class MessageSketch {
     sketch.size = size
   }
 }
-
-/** Parts that are written as one chunk of the same name. */
-const WHOLE: ReadonlySet<string> = new Set([
-  'file',
-  'reasoning-file',
-  'source-url',
-  'source-document',
-  'custom',
-  'steering-message',
-])
 
 /** The state that a chunk brings a call into, where they have not one name. */
 const STATES: ReadonlyMap<string, string> = new Map([

@@ -7,7 +7,7 @@ const MOST_BYTES = 64 * 1024
 const NOTHING = new Uint8Array(1)
 
 /** A page, or an append with its chunks. */
-export interface Begun {
+interface Begun {
   readonly request: number
   readonly args: object
   readonly payload: Payload | null

@@ -1,4 +1,4 @@
-import type { Metrics } from '../../index'
+import type { Metrics, Outcome } from '../../index'
 import { platformError } from '../errors/platform'
 
 /**
@@ -149,13 +149,16 @@ export interface GroupStatus {
   behind: number | null
 }
 
-/** Items of a group; `done` is the end, when everything has been dealt with. */
-/** The counters of the native side (`src/engine/metrics.rs`). */
+/** The counters of the native side (`Snapshot` of src/engine/metrics/snapshot.rs). */
 export type Counted = Omit<Metrics, 'averageChunkBytes' | 'compressionRatio' | 'memory'>
 
+/** How a generation ended. */
+type End = { outcome: Outcome; reason: string }
+
+/** Items of a group; `done` is the end, when everything has been dealt with. */
 export interface Handed {
   items: HandedItem[]
-  done: { outcome: 'complete' | 'failed' | 'stopped' | 'interrupted'; reason: string } | null
+  done: End | null
 }
 
 export interface HandedItem {
@@ -169,7 +172,7 @@ export interface HandedItem {
   large?: number | Parcel
   /** A finished generation's. */
   streamId?: string
-  outcome?: 'complete' | 'failed' | 'stopped' | 'interrupted'
+  outcome?: Outcome
   reason?: string
 }
 
@@ -189,8 +192,6 @@ export interface ForkOrigin {
   /** Of the logs before it, the oldest first: up to there their cursors are the fork's too. */
   origins: string[]
 }
-
-type End = { outcome: 'complete' | 'failed' | 'stopped' | 'interrupted'; reason: string }
 
 /** The outcome of an append: `LogOutcome` of src/store/logs.rs. */
 export interface LogAnswer {
@@ -306,7 +307,8 @@ export const HEADER = 2
 /** {@link Native.begin}: a page. */
 export const PAGE = 0
 
-/** Flags of a drain. */
+// Flags of a drain.
+
 /** Not everything fitted: drain again. */
 export const MORE = 1
 /** There are byte chunks: call `takeBytes`. */
@@ -316,7 +318,8 @@ export const IDLE = 4
 /** There are large chunks: call `takeLarges`. */
 export const LARGES = 8
 
-/** Records of a drain; `units` counts UTF-16 code units of the drained text. */
+// Records of a drain; `units` counts UTF-16 code units of the drained text.
+
 /**
  * n, n subscriptions, seq low, seq high, count, then count × (length << 1 | isText): chunks for each of them; text in units, bytes in
  * bytes.

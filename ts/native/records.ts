@@ -1,12 +1,13 @@
 // The receivers of a drain's records, as the bridge sees them.
 
+import type { Outcome } from '../../index'
 import type { NativeError } from '../errors/errors'
 import type { DrainCursor } from './drain-cursor'
 import type { Large } from './large'
 
 /** How a subscription ended. */
 export interface End {
-  outcome?: 'complete' | 'failed' | 'stopped' | 'interrupted'
+  outcome?: Outcome
   reason?: string
   error?: NativeError
 }

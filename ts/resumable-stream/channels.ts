@@ -69,7 +69,7 @@ interface EventClient extends IoRedis {
 const adapters = new WeakMap<object, PubSub>()
 
 /** A client with the methods of both interfaces. */
-export type PubSub = Publisher & Subscriber
+type PubSub = Publisher & Subscriber
 
 /** A raw ioredis client as a publisher and subscriber; anything else as it is. */
 export function adapted<T extends Publisher | Subscriber>(client: T | IoRedis): T | PubSub {

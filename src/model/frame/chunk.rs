@@ -29,7 +29,11 @@ impl Kind {
 
     /// The data of such a chunk as text; `None` for bytes.
     pub fn text(self, data: &[u8]) -> Option<&str> {
-        std::str::from_utf8(data).ok().filter(|_| self == Self::Text)
+        if self == Self::Text {
+            std::str::from_utf8(data).ok()
+        } else {
+            None
+        }
     }
 }
 

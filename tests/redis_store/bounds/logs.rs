@@ -63,7 +63,7 @@ async fn g9_bounds_of_logs() {
                 close: true,
                 ..write(MAX_WRITERS, long.clone())
             };
-            write_log(&store, stream, &write).await.unwrap()
+            write_log(store, stream, &write).await.unwrap()
         },
     )
     .await;
@@ -118,7 +118,7 @@ async fn g9_bounds_of_logs() {
                 batch: 2,
                 ..write(0, chunk(1))
             };
-            write_log(&store, stream, &again).await.unwrap()
+            write_log(store, stream, &again).await.unwrap()
         },
     )
     .await;
