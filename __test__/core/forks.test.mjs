@@ -150,6 +150,7 @@ eachStore('a fork', (store) => {
     }
     assert.deepEqual(texts(await open().log('leaf').page()), ['a'])
     await engine.log('leaf').delete()
+    await engine.log('leaf').append(['of its own'])
     for (const name of ['root', 'middle']) {
       assert.equal((await open().log(name).append(['c'])).isNew, true)
       assert.deepEqual(texts(await open().log(name).page()), ['c'])

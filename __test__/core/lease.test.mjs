@@ -150,6 +150,26 @@ describe('lease of another process [redis]', () => {
     checkHistory({ written: numbered(texts(5)), readers: [reader] })
   })
 
+  test('G5 silent producers renew their leases before anybody has to look at them', async () => {
+    const engine = open({ keyPrefix, lease })
+    const leases = async () => {
+      const fields = await Promise.all(
+        ['one', 'two'].map((id) => store.redis.admin.cmd('HGETALL', `{${keyPrefix}:renewed ${id}}:meta`)),
+      )
+      return fields.map((/** @type {string[]} */ flat) => {
+        const producer = flat.findIndex((field) => field.startsWith('p:'))
+        return Number(flat[producer + 1]?.split(' ')[2])
+      })
+    }
+    await engine.produce('renewed one')
+    await engine.produce('renewed two')
+    const first = await leases()
+    await until(async () => {
+      const all = await leases()
+      return all.every((lease, index) => lease > Number(first[index]) + 2 * LEASE_MS)
+    })
+  })
+
   test('G5 a busy JavaScript thread does not lose its lease', async (t) => {
     const engine = open({ keyPrefix })
     const busy = await remote(t)

@@ -146,6 +146,17 @@ eachStore('share', (store) => {
     checkHistory({ written, readers: [reader] })
   })
 
+  test('G6 a stop by the engine of one of them reaches the others', async () => {
+    const engine = open()
+    const producers = [await engine.produce('own', share), await open().produce('own', share)]
+    assert.equal(await engine.stop('own', 'enough'), 'stopping')
+    await until(() => producers.every(({ signal }) => signal.aborted))
+    assert.deepEqual(await Promise.all(producers.map((producer) => producer.complete())), [
+      'stopped',
+      'stopped',
+    ])
+  })
+
   test('only those that were started to share do, and a takeover fences all of them', async () => {
     const engine = open()
     const alone = await engine.produce('modes')

@@ -357,3 +357,36 @@ async fn upload(context: &Arc<Context>, stream: &StreamId, generation: Ulid, lar
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::forks::Fork;
+
+    #[test]
+    fn a_fork_is_later_than_the_logs_before_it_whatever_the_clocks() {
+        let later = next_ulid().timestamp_ms() + 1_000_000;
+        let origins = [(later, u128::MAX), (1, 0)].map(|(time, random)| Cursor {
+            generation: Ulid::from_parts(time, random),
+            seq: 1,
+        });
+        let config = LogConfig {
+            content_type: "text/plain".to_owned(),
+            ttl_ms: None,
+            expires_at: None,
+            fork: Some(Fork {
+                stream_id: "source".to_owned(),
+                seq: 1,
+                part: 0,
+                origins: origins.to_vec(),
+            }),
+        };
+        assert!(
+            origins
+                .iter()
+                .all(|origin| generation_of(&config) > origin.generation)
+        );
+        let own = generation_of(&LogConfig { fork: None, ..config });
+        assert!(own < origins[0].generation && own > origins[1].generation);
+    }
+}
