@@ -43,7 +43,8 @@ export type Outcome = 'complete' | 'failed' | 'stopped' | 'interrupted'
 /**
  * The connection to the store: `idle` until the first use, `connecting`, `ready`; `reconnecting` once a connection is lost;
  * `degraded` when reconnecting has failed (live answers continue from memory, writes queue up); `closed`. There are two connections: while
- * only the one for live messages is away, calls that need no messages work all the same (`status`, `stop`, `delete`, appends, starts).
+ * only the one for live messages is away, calls that need no messages work all the same (`status`, `stop`, `delete`, appends, starts), once
+ * the server has answered one of them.
  */
 export type ConnectionState = 'idle' | 'connecting' | 'ready' | 'reconnecting' | 'degraded' | 'closed'
 

@@ -146,7 +146,7 @@ impl Context {
         let outage = self.store().outage(need).filter(|_| !is_patient)?;
         // Somebody has to try: the next one may find it again.
         let context = Arc::clone(self);
-        self.spawn(async move { context.store().connect().await });
+        self.spawn(async move { context.store().prove().await });
         Some(outage)
     }
 

@@ -83,6 +83,17 @@ impl Commands {
         self.link.connection(timeouts.connect).await.map(drop)
     }
 
+    /// Has the server prove that it answers.
+    pub async fn prove(&self, timeouts: Timeouts) -> Result<()> {
+        let ping = redis::cmd("PING");
+        self.send("ping", None, &ping, timeouts).await.map(drop)
+    }
+
+    /// Whether the server has answered since then, over a connection that there is now.
+    pub fn has_answered_since(&self, then: Instant) -> bool {
+        self.is_up() && self.pulse.last() > then
+    }
+
     /// Whether there is a connection now.
     pub fn is_up(&self) -> bool {
         self.link.is_up()

@@ -74,6 +74,8 @@ struct Inner {
     reason: String,
     /// There was a connection.
     has_worked: bool,
+    /// When the messages were found to be away.
+    deaf_since: Instant,
     observers: Vec<KnownObserver>,
     /// The rights that were refused, and when they were last refused.
     refused: BTreeMap<u32, Instant>,
@@ -88,6 +90,7 @@ impl ConnectionHealth {
                 state: ConnectionState::Idle,
                 reason: String::new(),
                 has_worked: false,
+                deaf_since: Instant::now(),
                 observers: Vec::new(),
                 refused: BTreeMap::new(),
             }),
@@ -108,6 +111,11 @@ impl ConnectionHealth {
     /// Whether there ever was a connection: if so, a refusal may be temporary.
     pub fn has_worked(&self) -> bool {
         self.lock().has_worked
+    }
+
+    /// When the messages were found to be away, if they are.
+    pub fn deaf_since(&self) -> Instant {
+        self.lock().deaf_since
     }
 
     /// The rights that the server is known to grant.
@@ -141,8 +149,13 @@ impl ConnectionHealth {
 
     /// Notes a change, and notifies the stores if the state changes.
     pub fn set(&self, part: Part, status: Status, reason: &str) {
-        if status == Status::Up {
-            self.lock().has_worked = true;
+        {
+            let mut inner = self.lock();
+            inner.has_worked |= status == Status::Up;
+            let is_known = inner.parts.get(&part) == Some(&Status::Failed);
+            if part == Part::Subscriber && status == Status::Failed && !is_known {
+                inner.deaf_since = Instant::now();
+            }
         }
         self.change(reason, |parts| {
             parts.insert(part, status);

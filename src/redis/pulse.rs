@@ -54,6 +54,11 @@ impl Pulse {
         *lock(&self.heard) = Instant::now();
     }
 
+    /// When something has arrived last.
+    pub fn last(&self) -> Instant {
+        *lock(&self.heard)
+    }
+
     /// Somebody wants something of it.
     pub fn used(&self) {
         self.used.store(true, Ordering::Relaxed);

@@ -9,7 +9,7 @@ use std::{
 };
 
 use redis::{Cmd, Value};
-use tokio::task::AbortHandle;
+use tokio::{task::AbortHandle, time::Instant};
 
 use super::{
     cluster::Cluster,
@@ -128,6 +128,14 @@ impl Servers {
         }
     }
 
+    /// Finds out whether commands are answered.
+    pub async fn prove(&self, timeouts: Timeouts) -> Result<()> {
+        match self {
+            Self::One { commands, .. } => commands.prove(timeouts).await,
+            Self::Cluster(cluster) => cluster.connect(timeouts).await,
+        }
+    }
+
     /// Waits until commands for a key can be sent.
     pub async fn connect_for(&self, key: &str, timeouts: Timeouts) -> Result<()> {
         match self {
@@ -160,11 +168,12 @@ impl Servers {
         }
     }
 
-    /// Whether there is something to be had while not everything is well: a server takes commands. Where it is the only one, what is not
-    /// well are its messages, without which whoever `hears` is not served.
-    pub fn are_of_use(&self, hears: bool) -> bool {
+    /// Whether there is something to be had while not everything is well: a server answers commands. Where it is the only one, what is not
+    /// well are its messages, since `then`: whoever `hears` is not served, and it has to have answered after that, since a connection that
+    /// nobody uses looks well when its server has gone.
+    pub fn are_of_use(&self, hears: bool, then: Instant) -> bool {
         match self {
-            Self::One { commands, .. } => commands.is_up() && !hears,
+            Self::One { commands, .. } => !hears && commands.has_answered_since(then),
             // It may be the one that has a key, even if others are down.
             Self::Cluster(cluster) => cluster.is_partly_up(),
         }

@@ -166,6 +166,10 @@ pub trait Listener: Send + Sync + 'static {
 pub trait Store: Send + Sync + 'static {
     /// Connects, if there is something to connect to. Every other operation does so by itself.
     fn connect(&self) -> Pending<'_, ()>;
+    /// Finds out whether the store can be reached, for [`Store::outage`].
+    fn prove(&self) -> Pending<'_, ()> {
+        self.connect()
+    }
     /// Begins or joins a generation, or continues it; the stream enters the index. Producers' control messages are listened to before.
     /// Errors: [`crate::Error::Active`], [`crate::Error::Forbidden`], [`crate::Error::Store`] for more than
     /// [`MAX_PRODUCERS`](super::MAX_PRODUCERS) producers.

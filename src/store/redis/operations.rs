@@ -46,6 +46,10 @@ impl Store for RedisStore {
         Box::pin(self.until_closed(async { self.endpoint()?.servers.connect(self.timeouts).await }))
     }
 
+    fn prove(&self) -> Pending<'_, ()> {
+        Box::pin(self.until_closed(async { self.endpoint()?.servers.prove(self.timeouts).await }))
+    }
+
     fn start<'a>(&'a self, stream: &'a StreamId, start: &'a Start) -> Pending<'a, Started> {
         Box::pin(async move {
             let Names { keys, are_old } = self.names(stream).await?;
@@ -467,7 +471,7 @@ impl Store for RedisStore {
         match &*self.endpoint_state() {
             EndpointState::Used(endpoint)
                 if endpoint.health.state() == ConnectionState::Degraded
-                    && !endpoint.servers.are_of_use(hears) =>
+                    && !endpoint.servers.are_of_use(hears, endpoint.health.deaf_since()) =>
             {
                 Some(endpoint.servers.error(endpoint.health.reason()))
             }
