@@ -230,9 +230,7 @@ impl Turn {
                 }
             }
             let Some(Cursor { generation, .. }) = self.known else {
-                return Err(Error::Internal {
-                    reason: "a log without its generation".to_owned(),
-                });
+                return Err(Error::internal("a log without its generation"));
             };
             let large = Large::new(*kind, data, self.ordinal);
             context.larges.know(&large);
@@ -271,9 +269,9 @@ impl Turn {
         large: Option<usize>,
     ) -> Result<LogWritten> {
         let mut written = self.send_all(context, stream, vec![write], large).await?;
-        written.pop().ok_or_else(|| Error::Internal {
-            reason: "a write to a log without an answer".to_owned(),
-        })
+        written
+            .pop()
+            .ok_or_else(|| Error::internal("a write to a log without an answer"))
     }
 
     async fn send_all(
