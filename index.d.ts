@@ -251,7 +251,8 @@ export interface SubscribeOptions {
   from?: 'start' | 'now' | (string & {}) | undefined
   /**
    * Ends the loop by throwing the signal's reason. The stream and its producer are not affected. If it is a request's, keep the
-   * request too until the loop ends: Node tells a request's signal of nothing once nobody holds the request (nodejs/node#55428).
+   * request itself, not a clone, until the loop ends: Node tells a request's signal of nothing once nobody holds the request
+   * (nodejs/node#55428).
    */
   signal?: AbortSignal | undefined
   /** Must equal the owner given at the start, if one was. */

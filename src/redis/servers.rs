@@ -168,9 +168,8 @@ impl Servers {
         }
     }
 
-    /// Whether there is something to be had while not everything is well: a server answers commands. Where it is the only one, what is not
-    /// well are its messages, since `then`: whoever `hears` is not served, and it has to have answered after that, since a connection that
-    /// nobody uses looks well when its server has gone.
+    /// Whether commands are answered although something is away. Of a single server, that something is its messages, since `then`: it is of no
+    /// use to who `hears`, and it must have answered since, for an unused connection proves nothing.
     pub fn are_of_use(&self, hears: bool, then: Instant) -> bool {
         match self {
             Self::One { commands, .. } => !hears && commands.has_answered_since(then),

@@ -133,7 +133,10 @@ impl Subscriber {
             self.health.set(Part::Subscriber, status, &reason);
             if status == Status::Failed {
                 let pause = self.backoff.next_delay();
-                self.meanwhile(tokio::time::sleep(pause)).await;
+                // Nobody dials for those who are gone: what they have met must not be held against who comes next.
+                if self.meanwhile(tokio::time::sleep(pause)).await.is_none() {
+                    self.health.set(Part::Subscriber, Status::Unused, "");
+                }
             }
         }
     }

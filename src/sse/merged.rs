@@ -8,7 +8,7 @@ use crate::{
     model::frame::{Frame, Kind},
 };
 
-/// So many chunks are taken at once, whatever comes of them: others may wait for it.
+/// So many chunks are taken at once, whatever comes of them: a turn of the engine's thread is short.
 const MOST_CHUNKS: u64 = 1024;
 
 /// The events that consecutive chunks of one frame become in a merged replay. They depend on what is joined and open before them, so a
@@ -46,6 +46,8 @@ impl Merged {
             chunks += 1;
             data += chunk.data.len() as u64;
         }
+        // They are kept, and counted by their length.
+        bytes.shrink_to_fit();
         (chunks > 0).then(|| Self {
             before: framing.clone(),
             at,

@@ -188,8 +188,8 @@ pub trait Store: Send + Sync + 'static {
         index: usize,
     ) -> Pending<'a, Option<Bytes>>;
     /// Writes to a log, and creates it first if requested; then it enters the index. See [`logs`](super::logs). Several writes are one after
-    /// the other, in one step: of one engine and one owner, they make the same log if they make one, and none of more than one has a
-    /// large chunk, a seal or a close. What becomes of one is told by what it would be alone; repeated, they have to be the same ones again.
+    /// the other, in one step: of one engine and one owner, they make the same log if they make one. If there are several, none has a large
+    /// chunk, a seal or a close. What becomes of one is told by what it would be alone; repeated, they have to be the same ones again.
     /// Errors: [`crate::Error::Forbidden`].
     fn log_all<'a>(&'a self, stream: &'a StreamId, writes: &'a [LogWrite]) -> Pending<'a, Vec<LogWritten>>;
     /// Puts down a part of what a fork is to begin with; nobody sees it before the fork is opened.

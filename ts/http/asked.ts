@@ -40,7 +40,7 @@ export function webHandler(answerer: Answerer): (request: Request) => Promise<Re
 
 /** What a handler was made of by {@link webHandler}; any other one is given the web request. */
 export function answererOf(handler: (request: Request) => Promise<Response>): Answerer {
-  return answerers.get(handler) ?? (async ({ request }) => holding(request, await handler(request)))
+  return answerers.get(handler) ?? (({ request }) => handler(request))
 }
 
 function askedOf(request: Request): Asked {

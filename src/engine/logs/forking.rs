@@ -158,7 +158,10 @@ fn inherit(config: &mut LogConfig, from: &LogConfig, fork: &LogFork, origin: For
 
 /// The part of the source that was asked for; `None` if it has no such position.
 fn extent<'a>(source: &StreamStatus, config: &LogConfig, fork: &'a LogFork) -> Result<Option<Extent<'a>>> {
-    let generation = source.generation.parse().map_err(|_| Error::internal("a log without its generation"))?;
+    let generation = source
+        .generation
+        .parse()
+        .map_err(|_| Error::internal("a log without its generation"))?;
     let base = source.first_seq - 1;
     let seq = match fork.at {
         None | Some(Position::Now) => Some(source.last_seq),
@@ -292,7 +295,10 @@ fn compare(status: &StreamStatus, asked: &LogFork, append: &LogAppend) -> Result
         reason: status.reason.clone().unwrap_or_default(),
     });
     let head = LogHead {
-        generation: status.generation.parse().map_err(|_| Error::internal("a stream without its generation"))?,
+        generation: status
+            .generation
+            .parse()
+            .map_err(|_| Error::internal("a stream without its generation"))?,
         ordinal: 0,
         base: status.first_seq - 1,
         seq: status.last_seq,

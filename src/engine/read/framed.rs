@@ -19,7 +19,7 @@ use crate::{
 const MOST: usize = 1 << 20;
 /// So much is framed at once: what a reader has credit for that has taken everything.
 const AT_ONCE: usize = 64 * 1024;
-/// Shorter frames, and those who have less credit, are not worth it: each event is framed for its reader.
+/// Shorter frames are not worth it, nor, of plain events, those who have less credit: each event is framed for its reader.
 const LEAST: usize = 4 * 1024;
 
 /// Whether a frame may be framed for all.

@@ -283,7 +283,7 @@ impl Subscription {
                     return Pulled::Dry;
                 }
                 Action::Fetch => {
-                    self.stalled.store(true, Ordering::Release);
+                    self.stall(state, sink);
                     return Pulled::Dry;
                 }
                 Action::End(end) => {
@@ -362,11 +362,7 @@ impl Subscription {
                 continue;
             }
             if !state.has_room() {
-                self.stalled.store(true, Ordering::Release);
-                // A joined delta must not be held back: the reader may have to acknowledge it before more can follow.
-                if let Some(framing) = &mut state.framing {
-                    sink.piece(self.handle, None, &mut |out| framing.flush(out));
-                }
+                self.stall(state, sink);
                 return Some(Action::Wait);
             }
             if sink.is_full() || state.passed >= MOST_PASSED {
@@ -392,11 +388,26 @@ impl Subscription {
             state.pay(cost);
             cursor.seq = seq;
             state.cursor = Some(cursor);
-            if state.tail.is_some() {
+            // What follows the chunks that the client has seen may be framed already.
+            let next = Cursor { seq: seq + 1, ..at };
+            let begins = !is_new
+                && state
+                    .framing
+                    .as_ref()
+                    .is_some_and(|framing| !framing.has_seen(next));
+            if state.tail.is_some() || begins {
                 return Some(Action::Continue);
             }
         }
         None
+    }
+
+    /// Waits for credit. A joined delta must not be held back: the reader may have to acknowledge it before more can follow.
+    fn stall(&self, state: &mut State, sink: &mut dyn Sink) {
+        self.stalled.store(true, Ordering::Release);
+        if let Some(framing) = &mut state.framing {
+            sink.piece(self.handle, None, &mut |out| framing.flush(out));
+        }
     }
 
     fn finish(&self, state: &mut State, terminal: Terminal) -> Action {

@@ -9,6 +9,8 @@
 --      | { 'taken', outcome | nil, reason | nil, cursor after which what was lost continues | nil, { item, ... } }
 -- An answer that tells of a loss has no items, and changes nothing before it is known to have arrived.
 local count, own = tonumber(ARGV[7]), ARGV[10]
+local told_generation, told_seq = string.match(ARGV[16], '^(%w+)%.(%d+)$')
+told_seq = tonumber(told_seq)
 
 local record = load()
 if not exists(record) then return false end
@@ -54,7 +56,7 @@ if not at or not todo or after(place(todo.last), at) or after(at, current) then
         at = { o = each.o, q = math.min(math.max(seen, each.b), each.q) }
         lost = nil
         -- A log that ends before the cursor has lost what was seen there, and goes on at the end that the consumer has been told.
-        local ending = tonumber(string.match(ARGV[16], '^' .. each.g .. '%.(%d+)$')) or each.q
+        local ending = told_generation == each.g and told_seq or each.q
         if record.m == 'l' and seen > ending then
           at.q = math.min(ending, each.q)
           lost = each.g .. '.' .. int(ending)
@@ -71,9 +73,8 @@ if at.o < oldest.o then
   at, todo = { o = oldest.o, q = oldest.b }, nil
 end
 
-local generation, seq = string.match(ARGV[16], '^(%w+)%.(%d+)$')
 for _, each in ipairs(kept) do
-  if each.g == generation and each.o == at.o then at.q = math.max(at.q, math.min(tonumber(seq), each.q)) end
+  if each.g == told_generation and each.o == at.o then at.q = math.max(at.q, math.min(told_seq, each.q)) end
 end
 
 local function is_unheard() return lost and lost ~= ARGV[16] end
