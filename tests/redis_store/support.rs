@@ -271,6 +271,7 @@ pub fn config(url: &str) -> Config {
         url: url.to_owned(),
         tls: None,
         credentials: None,
+        process: String::new(),
         key_prefix: "tm".to_owned(),
         ttl_active_ms: 3_600_000,
         ttl_done_ms: 3_600_000,

@@ -29,6 +29,7 @@ pub fn open(prefix: &str, node: Ulid, listener: Arc<dyn Listener>) -> SharedStor
         url: SERVER.url.clone(),
         tls: None,
         credentials: None,
+        process: String::new(),
         key_prefix: prefix.to_owned(),
         ttl_active_ms: 3_600_000,
         ttl_done_ms: 3_600_000,

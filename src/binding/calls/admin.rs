@@ -36,15 +36,7 @@ struct DeleteArgs {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct InspectArgs {
-    stream_ids: Vec<String>,
-    /// Whether metadata are left out.
-    is_brief: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct TailsArgs {
+struct StreamsArgs {
     stream_ids: Vec<String>,
 }
 
@@ -115,19 +107,9 @@ pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Resu
             let stream = StreamId::new(&args.stream_id)?;
             engine.request(request, target.stop(stream, args.reason, args.owner, keep));
         }
-        "inspect" => {
-            let args: InspectArgs = parse(args)?;
-            let streams = args.stream_ids.iter().map(|id| StreamId::new(id));
-            engine.request(
-                request,
-                target.inspect(streams.collect::<Result<_>>()?, args.is_brief),
-            );
-        }
-        "tails" => {
-            let args: TailsArgs = parse(args)?;
-            let streams = args.stream_ids.iter().map(|id| StreamId::new(id));
-            engine.request(request, target.tails(streams.collect::<Result<_>>()?));
-        }
+        "inspect" => engine.request(request, target.inspect(streams(args)?)),
+        "glance" => engine.request(request, target.glance(streams(args)?)),
+        "tails" => engine.request(request, target.tails(streams(args)?)),
         "status" => engine.request(request, target.status(stream(args)?)),
         "list" => {
             let args: ListArgs = parse(args)?;
@@ -164,6 +146,11 @@ pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Resu
         _ => return Ok(false),
     }
     Ok(true)
+}
+
+fn streams(args: &str) -> Result<Vec<StreamId>> {
+    let args: StreamsArgs = parse(args)?;
+    args.stream_ids.iter().map(|id| StreamId::new(id)).collect()
 }
 
 fn stream(args: &str) -> Result<StreamId> {
