@@ -19,6 +19,9 @@ pub struct Config {
     /// The number of the host's function for user and password, if it has one; engines with the same number share connections.
     #[serde(default)]
     pub credentials: Option<u64>,
+    /// What the process calls itself, for people who look at its producers; empty: nothing.
+    #[serde(default)]
+    pub process: String,
     /// Begins every key and channel.
     pub key_prefix: String,
     /// TTL of a live stream's keys, in milliseconds.

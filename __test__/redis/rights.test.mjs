@@ -5,6 +5,7 @@ import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
 import { createEngine } from '../../dist/index.js'
+import { inspector } from '../../dist/inspector.js'
 import { openRedis } from '../support/fault-scene.mjs'
 import { RIGHTS, userRules } from '../support/rights.mjs'
 import { readAll, texts } from '../support/streams.mjs'
@@ -21,7 +22,7 @@ const files = (/** @type {string} */ folder, /** @type {string} */ end) =>
 /** Words in capitals that are no commands: arguments, and what servers answer. */
 const NO_COMMANDS = new Set(
   [
-    ['CLIENT', 'SCRIPT', 'MEMORY', 'CLUSTER', 'SENTINEL', 'XGROUP', 'XINFO'],
+    ['CLIENT', 'SCRIPT', 'MEMORY', 'CLUSTER', 'SENTINEL', 'XGROUP', 'XINFO', 'PUBSUB'],
     ['COUNT', 'MATCH', 'WITHSCORES', 'EX', 'GROUP', 'PX'],
     [
       'NOSCRIPT',
@@ -94,10 +95,11 @@ describe('the list of rights', () => {
         .sort()
     const [, block = ''] = /```sh\nredis-cli (ACL SETUSER tidemark [^`]*)```/.exec(docs) ?? []
     assert.match(block, /resetchannels '~tidemark:\*' '~\{tidemark:\*' '&tidemark:\*' '&\{tidemark:\*'/)
-    assert.deepEqual(rights(block).sort(), of('always', 'groups', 'memory', 'doctor'))
+    assert.deepEqual(rights(block).sort(), of('always', 'groups', 'memory', 'inspector', 'doctor'))
     for (const need of [
       'groups',
       'memory',
+      'inspector',
       'doctor',
       'database',
       'sentinel',
@@ -259,6 +261,23 @@ describe('what can be done without is done without, and said once', { concurrenc
     for (let times = 0; times < 5; times++) await life()
     assert.equal(await refusals(), before, 'nothing is tried again')
     assert.equal(said().length, words.length)
+  })
+
+  test('pubsub|numsub: the readers of other processes in the inspector', async (t) => {
+    const { engine, warnings, refusals } = await lacking(t, ['pubsub|numsub'])
+    await (await engine.produce('chat')).append('x')
+    const inspect = inspector({ engine, authorize: () => true })
+    const look = async () =>
+      (await inspect(new Request('http://app.example/api/look?fresh=1'))).json().then(({ list }) => list.rows)
+    assert.deepEqual(
+      (await look()).map((/** @type {any} */ { readers }) => readers),
+      [{ here: 0, elsewhere: null }],
+    )
+    await until(() => warnings().length > 0, { message: 'it is said' })
+    assert.match(warnings()[0]?.message ?? '', /listeners.*other processes read/)
+    const before = await refusals()
+    for (let times = 0; times < 5; times++) await look()
+    assert.equal(await refusals(), before, 'nothing is tried again')
   })
 
   test('zrangebyscore: whoever waits at the queue of finished generations', async (t) => {

@@ -16,7 +16,7 @@ use crate::{
         ending::{End, Terminal},
         frame::Kind,
     },
-    store::{Found, ListCursor, groups::Subject},
+    store::{Found, Glance, ListCursor, groups::Subject},
 };
 
 /// A `NativeError`.
@@ -72,6 +72,7 @@ pub fn reply(reply: Reply, larges: &mut Vec<Arc<Large>>) -> String {
         Reply::Status(status) => text(&status),
         // Many of them, and often: they are written without a value of each field in between.
         Reply::Found(found) => text(&found.iter().map(Shown).collect::<Vec<_>>()),
+        Reply::Glanced(found) => text(&found.iter().map(Shown).collect::<Vec<_>>()),
         Reply::List(ids, next) => text(&listed(&ids, None, next)),
         Reply::Glances(ids, found, next) => text(&listed(&ids, Some(&found), next)),
         Reply::Log(written) => text(&logs::written(&written)),
@@ -98,11 +99,15 @@ pub fn reply(reply: Reply, larges: &mut Vec<Arc<Large>>) -> String {
 struct Listed<'a> {
     ids: Vec<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    found: Option<Vec<Shown<'a>>>,
+    found: Option<Vec<Shown<'a, Glance>>>,
     next: Option<Value>,
 }
 
-fn listed<'a>(ids: &'a [StreamId], found: Option<&'a [Found]>, next: Option<ListCursor>) -> Listed<'a> {
+fn listed<'a>(
+    ids: &'a [StreamId],
+    found: Option<&'a [Found<Glance>]>,
+    next: Option<ListCursor>,
+) -> Listed<'a> {
     let cursor =
         |ListCursor { shard, old, scan }| json!({ "shard": shard, "old": old, "scan": scan.to_string() });
     Listed {
@@ -161,13 +166,13 @@ fn loaded(Loaded { item, data }: Loaded, larges: &mut Vec<Arc<Large>>) -> Value 
 }
 
 /// What was found under a stream's name.
-struct Shown<'a>(&'a Found);
+struct Shown<'a, T>(&'a Found<T>);
 
-impl Serialize for Shown<'_> {
+impl<T: Serialize> Serialize for Shown<'_, T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0 {
             Found::Nothing => serializer.serialize_unit(),
-            Found::Stream(status) => status.serialize(serializer),
+            Found::Stream(found) => found.serialize(serializer),
             Found::Damaged(why) => json!({ "damaged": why }).serialize(serializer),
         }
     }

@@ -1,13 +1,14 @@
 //! Operations on the store as a whole, or on a stream by its name.
 
-use futures_util::future::join_all;
+use futures_util::future::{join_all, try_join};
 
 use super::{Engine, events::Reply};
 use crate::{
     Error, Result, StreamId,
     legacy::Ask,
     model::connection::Credentials,
-    store::{Found, ListCursor, MOST_LOOKS, OwnerCheck, Sweep},
+    store::{Found, Glance, ListCursor, MOST_LOOKS, OwnerCheck, Readers, Sweep},
+    util::sync::lock,
 };
 
 impl Engine {
@@ -20,19 +21,28 @@ impl Engine {
         Ok(Reply::Status(status.map(Box::new)))
     }
 
-    /// Looks at the names of streams, without their metadata if `is_brief`.
-    pub async fn inspect(self, streams: Vec<StreamId>, is_brief: bool) -> Result<Reply> {
-        Ok(Reply::Found(self.found(&streams, is_brief).await?))
+    /// Looks at the names of streams.
+    pub async fn inspect(self, streams: Vec<StreamId>) -> Result<Reply> {
+        let found = streams
+            .iter()
+            .map(|stream| self.context.ask_unless_away(move |store| store.inspect(stream)));
+        let found = join_all(found).await.into_iter().collect::<Result<_>>()?;
+        Ok(Reply::Found(found))
     }
 
-    /// A page of stream ids with what is found under each, without metadata.
+    /// A page of stream ids with a glance at each.
     pub async fn glances(self, from: ListCursor, count: usize) -> Result<Reply> {
         let (ids, next) = self
             .context
             .ask_unless_away(|store| store.list(from, count))
             .await?;
-        let found = self.found(&ids, true).await?;
+        let found = self.glance_at(&ids).await?;
         Ok(Reply::Glances(ids, found, next))
+    }
+
+    /// A glance at each of these streams.
+    pub async fn glance(self, streams: Vec<StreamId>) -> Result<Reply> {
+        Ok(Reply::Glanced(self.glance_at(&streams).await?))
     }
 
     /// Where streams end, no more than [`MOST_LOOKS`].
@@ -50,12 +60,40 @@ impl Engine {
         Ok(Reply::Tails(tails))
     }
 
-    async fn found(&self, streams: &[StreamId], is_brief: bool) -> Result<Vec<Found>> {
-        let found = streams.iter().map(|stream| {
-            self.context
-                .ask_unless_away(move |store| store.inspect(stream, is_brief))
-        });
-        join_all(found).await.into_iter().collect()
+    async fn glance_at(&self, streams: &[StreamId]) -> Result<Vec<Found<Glance>>> {
+        let (mut found, listeners) = try_join(
+            self.context.ask_unless_away(|store| store.glances(streams)),
+            self.context.ask_unless_away(|store| store.listeners(streams)),
+        )
+        .await?;
+        for (at, (stream, found)) in streams.iter().zip(&mut found).enumerate() {
+            if let Found::Stream(glance) = found {
+                let listeners = listeners.as_ref().and_then(|all| all.get(at).copied());
+                self.complete(stream, glance, listeners);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Adds what this process knows itself.
+    fn complete(&self, stream: &StreamId, glance: &mut Glance, listeners: Option<u64>) {
+        let hub = self.registry.hubs.find(stream);
+        let (here, listens) = hub.map_or((0, false), |hub| hub.readers());
+        let elsewhere = listeners.map(|all| all.saturating_sub(u64::from(listens)));
+        glance.readers = Readers { here, elsewhere };
+        if glance.producers > 0 && glance.process.is_none() && self.produces(stream, &glance.generation) {
+            let process = &self.context.config().process;
+            glance.process = Some(process.clone()).filter(|process| !process.is_empty());
+        }
+    }
+
+    /// Whether one of this engine's producers writes this generation.
+    fn produces(&self, stream: &StreamId, generation: &str) -> bool {
+        let producers = lock(&self.registry.producers);
+        let theirs = producers.of(stream);
+        theirs
+            .iter()
+            .any(|producer| producer.start.generation.to_string() == generation)
     }
 
     /// Reads or changes the keys that the predecessor has left behind.

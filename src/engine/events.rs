@@ -14,7 +14,7 @@ use crate::{
         frame::Kind,
     },
     store::{
-        Found, ListCursor, Rights, StopResult, StreamStatus, Swept, Tail,
+        Found, Glance, ListCursor, Rights, StopResult, StreamStatus, Swept, Tail,
         groups::{GroupStatus, Item},
         logs::{LogConfig, LogWritten},
         reminders::{Due, Recalled, Reminded},
@@ -76,8 +76,10 @@ pub enum Reply {
     Found(Vec<Found>),
     /// A page of stream ids.
     List(Vec<StreamId>, Option<ListCursor>),
-    /// The same, with what was found under each id.
-    Glances(Vec<StreamId>, Vec<Found>, Option<ListCursor>),
+    /// The same, with a glance at each.
+    Glances(Vec<StreamId>, Vec<Found<Glance>>, Option<ListCursor>),
+    /// To `Engine::glance`.
+    Glanced(Vec<Found<Glance>>),
     /// To a write to a log.
     Log(LogWritten),
     /// Whether the name of a log is kept for its forks.

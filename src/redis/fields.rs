@@ -72,6 +72,15 @@ impl Fields {
         Self::new(self.operation, value)
     }
 
+    /// An array that may be absent.
+    pub fn nested_option(&mut self) -> Result<Option<Self>> {
+        match self.values.next() {
+            Some(Value::Nil) => Ok(None),
+            Some(value) => Self::new(self.operation, value).map(Some),
+            None => Err(malformed(self.operation)),
+        }
+    }
+
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::try_join_all;
 use redis::{Cmd, Value};
 use tokio::{task::AbortHandle, time::Instant};
 
@@ -86,6 +87,29 @@ impl Servers {
         self.perform(job, timeouts).await
     }
 
+    /// Runs a command on every server.
+    pub async fn run_everywhere(
+        &self,
+        operation: &'static str,
+        command: &Cmd,
+        timeouts: Timeouts,
+    ) -> Result<Vec<Value>> {
+        let all = match self {
+            Self::One { commands, .. } => vec![commands.clone()],
+            Self::Cluster(cluster) => cluster.all(timeouts).await?,
+        };
+        let runs = all.iter().map(|commands| async move {
+            let job = Job::Command {
+                operation,
+                key: "",
+                command,
+            };
+            let reply = commands.perform(&job, false, timeouts).await?;
+            reply.map_err(|error| refused(operation, &error))
+        });
+        try_join_all(runs).await
+    }
+
     async fn perform(&self, job: Job<'_>, timeouts: Timeouts) -> Result<Value> {
         match self {
             Self::One {
@@ -117,7 +141,12 @@ impl Servers {
 
     /// Whether the reply to a `PUBLISH` counts all who receive the message: one of a cluster counts only its own.
     pub fn counts_receivers(&self) -> bool {
-        matches!(self, Self::One { hides_slots, .. } if !hides_slots.load(Ordering::Relaxed))
+        matches!(self, Self::One { .. }) && self.are_known()
+    }
+
+    /// Whether all servers can be asked: a proxy that hides a cluster hides its servers.
+    pub fn are_known(&self) -> bool {
+        !matches!(self, Self::One { hides_slots, .. } if hides_slots.load(Ordering::Relaxed))
     }
 
     /// Waits until commands can be sent.

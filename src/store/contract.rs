@@ -18,7 +18,7 @@
 //!
 //! Exactly one terminal entry ends a generation. It is appended by its producer ([`Append::terminal`]), by a takeover
 //! (`interrupted`, reason `superseded`), or by the caller of [`Store::read`], [`Store::take`], [`Store::start`],
-//! [`Store::stop`] or [`Store::status`] when its producers are dead: `stopped` when a stop was requested, else `interrupted`
+//! [`Store::stop`], [`Store::status`] or [`Store::glances`] when its producers are dead: `stopped` when a stop was requested, else `interrupted`
 //! with reason `lease`. The listeners are notified in the same step.
 //!
 //! # Dead producers
@@ -27,7 +27,7 @@
 //! look at a generation whose last lease has less than [`GRACE`](super::GRACE) left puts it under suspicion, and notifies its producers
 //! ([`ControlMessage::Suspected`]), who renew it at once. They are dead when every lease has expired, nothing was heard of them for
 //! [`GRACE`](super::GRACE), and during this time looks at the generation were noted in the store, with no pause longer than [`PAUSE`](super::PAUSE). A
-//! look that shows a suspicion says when the next one is due ([`Head::doubt`](super::Head::doubt)); [`Store::start`], [`Store::status`] and
+//! look that shows a suspicion says when the next one is due ([`Head::doubt`](super::Head::doubt)); [`Store::start`], [`Store::status`], [`Store::glances`] and
 //! [`Store::sweep`] do not answer before they are sure, and so may take as long as [`GRACE`](super::GRACE).
 
 use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
@@ -37,6 +37,7 @@ use ulid::Ulid;
 
 use super::{
     forks::{ForkList, Forks, Stage, Staged},
+    glances::Glance,
     groups::{
         Dead, Finished, GroupStatus, Item, OpenGeneration, Overdue, Repeat, Repeated, Resolve, Take, Taken,
         Work,
@@ -245,16 +246,22 @@ pub trait Store: Send + Sync + 'static {
     ) -> Pending<'a, Vec<bool>>;
     /// A consumer's cursor, whose generation may no longer be kept.
     fn cursor<'a>(&'a self, stream: &'a StreamId, consumer: &'a str) -> Pending<'a, Option<Cursor>>;
-    /// Looks up a stream's name, as part of a list: a damaged record is not an error here. Leaves out the metadata, which may be
-    /// large, if `is_brief`.
-    fn inspect<'a>(&'a self, stream: &'a StreamId, is_brief: bool) -> Pending<'a, Found>;
+    /// Looks up a stream's name, as part of a list: a damaged record is not an error here.
+    fn inspect<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, Found>;
+    /// Looks up the names of many streams in the same way, for less: in few steps, and without what may be large.
+    fn glances<'a>(&'a self, streams: &'a [StreamId]) -> Pending<'a, Vec<Found<Glance>>>;
+    /// How many processes this store sends each stream's messages to, this one among them; `None` where that is not known. A process
+    /// whose own producer is the only one of a stream listens to none for it.
+    fn listeners<'a>(&'a self, _streams: &'a [StreamId]) -> Pending<'a, Option<Vec<u64>>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
     /// Where streams end, no more than [`MOST_LOOKS`](super::MOST_LOOKS); `None` where there is none, or something else is in its place. This
     /// costs next to nothing, and ends no generation whose producers are dead.
     fn tails<'a>(&'a self, streams: &'a [StreamId]) -> Pending<'a, Vec<Option<Tail>>>;
     /// The status of a stream. Errors: [`crate::Error::Store`] for a damaged one.
     fn status<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, Option<StreamStatus>> {
         Box::pin(async move {
-            match self.inspect(stream, false).await? {
+            match self.inspect(stream).await? {
                 Found::Nothing => Ok(None),
                 Found::Stream(status) => Ok(Some(*status)),
                 Found::Damaged(why) => Err(Error::Store {

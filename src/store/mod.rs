@@ -6,6 +6,7 @@
 pub mod contract;
 mod doubt;
 pub mod forks;
+mod glances;
 pub mod groups;
 mod inflated;
 mod log_config;
@@ -25,6 +26,7 @@ pub use contract::{
     ControlMessage, FinishedNews, Listener, LiveMessage, MOST_LOOKS, Need, Pending, SharedStore, Store,
 };
 pub use doubt::{AGAIN, GRACE, PAUSE};
+pub use glances::{Glance, Readers};
 pub use open::{Opened, open};
 pub use quiet::{Known, Vouched};
 pub use restore::Restore;

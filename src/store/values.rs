@@ -414,11 +414,11 @@ pub enum Swept {
 
 /// The result of a look at a stream's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Found {
+pub enum Found<T = StreamStatus> {
     /// Nothing, or a kept stop.
     Nothing,
-    /// A stream, with its status at this moment.
-    Stream(Box<StreamStatus>),
+    /// A stream, at this moment.
+    Stream(Box<T>),
     /// A damaged record, or something that is not a record; says why.
     Damaged(String),
 }

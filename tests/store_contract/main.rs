@@ -17,6 +17,7 @@ mod continuing;
 mod ending;
 mod finished;
 mod forking;
+mod glancing;
 mod heard;
 mod keeping;
 mod logs;
@@ -208,6 +209,10 @@ macro_rules! suite {
             telling::a_closed_store_refuses_and_hears_nothing
             keeping::status_tells_what_is_known
             keeping::ends_of_many_streams_are_told_at_once
+            glancing::a_glance_tells_what_a_status_does
+            glancing::very_many_are_found_in_their_order
+            glancing::a_lapse_is_found_by_a_glance
+            glancing::the_lag_is_that_of_whoever_is_furthest_behind
             keeping::memory_is_measured
             keeping::a_deleted_stream_is_gone
             keeping::a_finished_stream_is_deleted

@@ -7,6 +7,7 @@ pub fn config_of(url: &str, prefix: &str) -> Config {
         url: url.to_owned(),
         tls: None,
         credentials: None,
+        process: String::new(),
         key_prefix: prefix.to_owned(),
         ttl_active_ms: 3_600_000,
         ttl_done_ms: 3_600_000,

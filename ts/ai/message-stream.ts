@@ -1,5 +1,5 @@
 import { type Follow, FollowError, type FollowedChunk } from '../client/follow.js'
-import { sure } from '../client/responses.js'
+import { read } from '../client/responses.js'
 import { generationOf } from '../util/cursor.js'
 import type { Activity } from './activity.js'
 
@@ -74,7 +74,7 @@ export function messageStream(
     },
   }
   function parsed(data: string): unknown {
-    const chunk = sure(() => JSON.parse(data), 'the server sent what cannot be read', 'ERR_HTTP')
+    const chunk = read(() => JSON.parse(data)) as unknown
     isStopped ||= typeOf(chunk) === 'abort'
     return chunk
   }

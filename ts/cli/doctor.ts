@@ -208,6 +208,7 @@ const RIGHTS = 'give the user the rights that docs/operations.md lists'
 const NEEDS: Record<string, readonly [status: Finding['status'], without: string]> = {
   groups: ['warning', 'consume, finished, deadLetters and onFinish do not work without'],
   memory: ['warning', 'sampleMemory does not work without'],
+  inspector: ['warning', 'the inspector does not tell which streams other processes read without'],
   doctor: ['warning', 'the server cannot be checked without'],
   sentinel: ['warning', 'a replica may be taken for the primary without'],
   sentinels: ['warning', 'a sentinel that has missed a failover is believed without'],

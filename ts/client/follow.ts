@@ -3,7 +3,7 @@ import { generationOf, seqOf } from '../util/cursor.js'
 import { type Event, EventParser } from '../util/sse-parser.js'
 import { type AckOptions, Acks } from './acks.js'
 import { type HeadersLike, type Send, sending } from './requests.js'
-import { FollowError, isEventStream, isPassing, refusal, retryAfter, sure, UI_MESSAGES } from './responses.js'
+import { FollowError, isEventStream, isPassing, read, refusal, retryAfter, UI_MESSAGES } from './responses.js'
 
 export { type AckOptions, FollowError, type HeadersLike }
 
@@ -65,7 +65,7 @@ export class Follow implements AsyncIterableIterator<FollowedChunk> {
   readonly #options: LoopOptions
   readonly #send: Send
   readonly #chunks: AsyncGenerator<FollowedChunk, undefined>
-  /** Aborted when the loop is left. */
+  /** Aborted when the loop is left; its `onabort` ends what the loop is waiting for. */
   readonly #left = new AbortController()
   readonly #acks: Acks | undefined
   #cursor: string | undefined
@@ -128,9 +128,10 @@ export class Follow implements AsyncIterableIterator<FollowedChunk> {
   async *#run(): AsyncGenerator<FollowedChunk, undefined> {
     const { signal } = this.#options
     const leave = () => this.#left.abort(signal?.reason)
-    const unwatch = watch(this.#onReturn)
+    const untilLeft = { signal: this.#left.signal }
+    watch(this.#onReturn, untilLeft)
     if (signal?.aborted) leave()
-    signal?.addEventListener('abort', leave)
+    signal?.addEventListener('abort', leave, untilLeft)
     try {
       while (!this.#isOver && !this.#left.signal.aborted) {
         yield* this.#connect()
@@ -138,8 +139,7 @@ export class Follow implements AsyncIterableIterator<FollowedChunk> {
       }
       if (signal?.aborted) throw signal.reason
     } finally {
-      unwatch()
-      signal?.removeEventListener('abort', leave)
+      leave()
       await this.#acks?.close()
     }
     return undefined
@@ -155,7 +155,7 @@ export class Follow implements AsyncIterableIterator<FollowedChunk> {
       reader?.cancel().catch(() => {})
     }
     this.#hurry = drop
-    this.#left.signal.addEventListener('abort', drop)
+    this.#left.signal.onabort = drop
     let silence: ReturnType<typeof setTimeout> | undefined
     const heard = () => {
       clearTimeout(silence)
@@ -191,7 +191,6 @@ export class Follow implements AsyncIterableIterator<FollowedChunk> {
       }
     } finally {
       clearTimeout(silence)
-      this.#left.signal.removeEventListener('abort', drop)
       this.#hurry = undefined
       drop()
     }
@@ -221,7 +220,7 @@ export class Follow implements AsyncIterableIterator<FollowedChunk> {
   /** The chunk of an event; undefined if the event is not a chunk, or was seen before. */
   #take({ type, data, id }: Event): FollowedChunk | undefined {
     if (type === 'reset') this.#isReset = true
-    const content = sure(() => contentOf(type, data), 'the server sent what cannot be read', 'ERR_HTTP')
+    const content = read(() => contentOf(type, data))
     if (type === 'end') this.#end(content ?? {})
     if (id === undefined) return undefined
     const seq = seqOf(id)
@@ -255,13 +254,12 @@ export class Follow implements AsyncIterableIterator<FollowedChunk> {
       const done = () => {
         clearTimeout(timer)
         this.#hurry = undefined
-        this.#left.signal.removeEventListener('abort', done)
         resolve()
       }
       const timer = setTimeout(done, Math.min(pause, MAX_PAUSE_MS))
       // A pause that the server has asked for is respected.
       if (least === 0) this.#hurry = done
-      this.#left.signal.addEventListener('abort', done)
+      this.#left.signal.onabort = done
       if (this.#left.signal.aborted) done()
     })
   }
@@ -288,18 +286,14 @@ function json<T>(data: string | Uint8Array): T {
   return JSON.parse(typeof data === 'string' ? data : new TextDecoder().decode(data)) as T
 }
 
-/** Calls back when the browser is online again, or the page is visible again. */
-function watch(callback: (isNewNetwork: boolean) => void): () => void {
+/** Calls back when the browser is online again, or the page is visible again, until the signal is aborted. */
+function watch(callback: (isNewNetwork: boolean) => void, untilLeft: { signal: AbortSignal }): void {
   const { document } = globalThis as { document?: EventTarget & { visibilityState: string } }
   const target = globalThis as Partial<EventTarget>
   const onOnline = () => callback(true)
   const onVisible = () => {
     if (document?.visibilityState === 'visible') callback(false)
   }
-  if (document !== undefined) target.addEventListener?.('online', onOnline)
-  document?.addEventListener('visibilitychange', onVisible)
-  return () => {
-    target.removeEventListener?.('online', onOnline)
-    document?.removeEventListener('visibilitychange', onVisible)
-  }
+  if (document !== undefined) target.addEventListener?.('online', onOnline, untilLeft)
+  document?.addEventListener('visibilitychange', onVisible, untilLeft)
 }

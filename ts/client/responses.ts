@@ -31,6 +31,11 @@ export function sure<T>(make: () => T, problem: string, code = 'ERR_INVALID_ARGU
   }
 }
 
+/** What a server has sent. */
+export function read<T>(make: () => T): T {
+  return sure(make, 'the server sent what cannot be read', 'ERR_HTTP')
+}
+
 /** The header of a response that is a UI message stream of the AI SDK. */
 export const UI_MESSAGES = 'x-vercel-ai-ui-message-stream'
 

@@ -18,6 +18,7 @@ import { ignore } from '../util/deferred'
 import { show } from '../util/shown'
 import { nextTick } from '../util/timers'
 import { cleanup } from './cleanup'
+import type { Glance } from './glance'
 import { consume, deadLetters, finished } from './group'
 import { Log } from './log'
 import { MemorySampler, sizeOf } from './memory'
@@ -29,7 +30,7 @@ import { produce } from './producer'
 import { Reminders } from './reminders'
 import { ended } from './result'
 import { closeOn } from './signals'
-import { type Found, type Glance, glance, glances, inspect, list, status } from './status'
+import { type Found, glance, glances, inspect, list, status } from './status'
 import { Subscription } from './subscription'
 
 export function createEngine(options?: api.EngineOptions): api.Engine {
@@ -196,7 +197,7 @@ export class Engine extends EventEmitter<api.EngineEvents> implements api.Engine
     return glances(this.#bridge, onDamaged)
   }
 
-  /** @internal At most 64 streams, in one request; null for a missing or damaged one. */
+  /** @internal In one request; null for a missing or damaged stream. */
   glance(streamIds: string[]): Promise<(Glance | null)[]> {
     return glance(this.#bridge, streamIds)
   }

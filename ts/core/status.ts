@@ -1,9 +1,12 @@
 import type * as api from '../../index'
 import type { Bridge } from '../native/bridge'
+import type { Glance } from './glance'
 import { FIRST, type ListCursor, type Page, pages } from './pages'
 
 /** The ids of one request, and the statuses of the next one: neither is to hold up others at the store. */
 const PAGE = 64
+/** The same of glances, which cost less than half. */
+const GLANCES = 128
 
 type NativeStatus = Omit<api.StreamStatus, 'metadata' | 'startedAt' | 'updatedAt'> & {
   metadata?: string
@@ -11,13 +14,12 @@ type NativeStatus = Omit<api.StreamStatus, 'metadata' | 'startedAt' | 'updatedAt
   updatedAt: number
 }
 
-/** A status as it comes, without its metadata, which may be large. */
-export type Glance = Omit<NativeStatus, 'metadata'>
+type Damaged = { damaged: string }
 
-export type Found = NativeStatus | { damaged: string } | null
+export type Found<T = NativeStatus> = T | Damaged | null
 
 interface Glances extends Page {
-  found: Found[]
+  found: Found<Glance>[]
 }
 
 export function status(bridge: Bridge, streamId: string): Promise<api.StreamStatus | null> {
@@ -37,11 +39,11 @@ export async function* list(
   return undefined
 }
 
-/** The same in pages, with less, and in half the requests. A page may repeat streams of an earlier one. */
+/** The same in pages, with less of each, and in few commands. A page may repeat streams of an earlier one. */
 export async function* glances(bridge: Bridge, onDamaged: OnDamaged): AsyncGenerator<Glance[], undefined> {
   let from: ListCursor | null = FIRST
   while (from !== null) {
-    const args = { ...from, count: PAGE }
+    const args = { ...from, count: GLANCES }
     const page: Glances = await bridge.request('glances', args, (answer: Glances) => answer)
     yield readable(page.ids, page.found, onDamaged)
     from = page.next
@@ -50,8 +52,12 @@ export async function* glances(bridge: Bridge, onDamaged: OnDamaged): AsyncGener
 }
 
 /** Those that are there and not damaged. */
-function readable(ids: readonly string[], found: readonly Found[], onDamaged?: OnDamaged): NativeStatus[] {
-  const page: NativeStatus[] = []
+function readable<T extends object>(
+  ids: readonly string[],
+  found: readonly Found<T>[],
+  onDamaged?: OnDamaged,
+): T[] {
+  const page: T[] = []
   for (const [index, each] of found.entries()) {
     if (each === null) continue
     if ('damaged' in each) onDamaged?.(ids[index] as string, each.damaged)
@@ -62,13 +68,12 @@ function readable(ids: readonly string[], found: readonly Found[], onDamaged?: O
 
 /** Of each stream, null if there is none, or it is damaged. */
 export async function glance(bridge: Bridge, streamIds: string[]): Promise<(Glance | null)[]> {
-  const found = await inspect(bridge, streamIds, true)
+  const found = await bridge.request('glance', { streamIds }, (answer: Found<Glance>[]) => answer)
   return found.map((each) => (each === null || 'damaged' in each ? null : each))
 }
 
-/** `isBrief` leaves out the metadata. */
-export function inspect(bridge: Bridge, streamIds: string[], isBrief = false): Promise<Found[]> {
-  return bridge.request('inspect', { streamIds, isBrief }, (answer: Found[]) => answer)
+export function inspect(bridge: Bridge, streamIds: string[]): Promise<Found[]> {
+  return bridge.request('inspect', { streamIds }, (answer: Found[]) => answer)
 }
 
 function shown(status: NativeStatus): api.StreamStatus {

@@ -48,6 +48,11 @@ export function isSeen({ owner }: Viewer, stream: { owner: string | null }): boo
   return owner === null || stream.owner === owner
 }
 
+/** What the viewer may know of it: the names of servers are not for an owner. */
+export function shownTo<T extends { process: string | null }>({ owner }: Viewer, stream: T): T {
+  return owner === null ? stream : { ...stream, process: null }
+}
+
 /** Whether the browser sent this request for a page of another site. No page can change this header. */
 export function isForeign({ headers }: Asked): boolean {
   const site = headers.get('sec-fetch-site')

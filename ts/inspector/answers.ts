@@ -1,6 +1,7 @@
 /** What the inspector answers its page, as the page reads it. */
 
 import type { DeadFinished, Metrics, StreamStatus } from '../../index'
+import type { Glance } from '../core/glance'
 
 /** A value that was sent as JSON. */
 type Sent<T> = T extends Date
@@ -34,14 +35,9 @@ export type Inside = Sent<Omit<Metrics, 'memory' | 'stopRequestSeconds' | 'stopS
   uptime: number
 }
 
-export type Row = Omit<StreamStatus, 'metadata' | 'startedAt' | 'updatedAt'> & {
-  /** Milliseconds since 1970, as is `updatedAt`. */
-  startedAt: number
-  updatedAt: number
+export type Row = Glance & {
   /** Chunks per second; null if it is not known yet. */
   rate: number | null
-  /** The lag of the consumer that is furthest behind; null without consumers. */
-  lag: number | null
 }
 
 export interface List {
@@ -64,7 +60,9 @@ export interface List {
 }
 
 export type Stream = Sent<StreamStatus> & {
-  rate: number | null
+  rate: Row['rate']
+  process: Row['process']
+  readers: Row['readers']
   groups: Group[]
   memoryBytes: number | null
   timeline: TimelineEvent[]

@@ -1,8 +1,8 @@
 import type { DeadChunk, DeadFinished, StreamStatus } from '../../index'
 import type { Engine } from '../core/engine'
 import { unlessRefused } from '../errors/refused'
-import { isSeen, type Viewer } from './access'
-import type { TimelineEvent } from './answers'
+import { isSeen, shownTo, type Viewer } from './access'
+import type { Row, TimelineEvent } from './answers'
 import { excerpt } from './excerpt'
 import { logged, reasoned } from './history'
 import type { Survey } from './survey'
@@ -31,15 +31,26 @@ export async function detail(
     unlessRefused(engine.memoryOf(streamId)),
   ])
   const { metadata, ...rest } = status
+  const { rate, process, readers } = glanced(viewer, now.get(streamId))
   return {
     ...rest,
     ...(viewer.showData ? { metadata } : {}),
-    rate: now.get(streamId)?.rate ?? null,
+    rate,
+    process,
+    readers,
     groups: groups ?? [],
     memoryBytes,
     timeline: timeline(status, noticed(survey, viewer, status)),
   }
 }
+
+/** What is shown of a survey's stream; it may be gone by then. */
+function glanced(viewer: Viewer, stream: Row | null | undefined): Part {
+  const nothing = { rate: null, process: null, readers: { here: 0, elsewhere: null } }
+  return stream ? shownTo(viewer, stream) : nothing
+}
+
+type Part = Pick<Row, 'rate' | 'process' | 'readers'>
 
 /** Events seen by the inspector. An owner gets those of the current generation only: others, and log entries, may concern another owner. */
 function noticed(survey: Survey, viewer: Viewer, { streamId, generation }: StreamStatus): TimelineEvent[] {

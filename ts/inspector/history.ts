@@ -1,6 +1,6 @@
 import { subscribe } from 'node:diagnostics_channel'
 import type { LogEntry } from '../../index'
-import type { Glance } from '../core/status'
+import type { Glance } from '../core/glance'
 import type { TimelineEvent } from './answers'
 
 const MOST = 1_000

@@ -1,9 +1,9 @@
 import type { Metrics } from '../../index'
 import type { Engine } from '../core/engine'
 import { now } from '../util/timers'
-import { isSeen, type Viewer } from './access'
-import type { List } from './answers'
-import type { Survey, SurveyedStream } from './survey'
+import { isSeen, shownTo, type Viewer } from './access'
+import type { List, Row } from './answers'
+import type { Survey } from './survey'
 
 const PER_PAGE = 50
 /** How soon a page asks again, */
@@ -15,13 +15,15 @@ const MANY_MS = 3_000
 const RSS_MS = 5_000
 const STATES = ['active', 'complete', 'stopped', 'failed', 'interrupted'] as const
 
-const KEYS: Readonly<Record<string, (each: SurveyedStream) => number | string>> = {
+const KEYS: Readonly<Record<string, (each: Row) => number | string>> = {
   rate: ({ rate }) => rate ?? -1,
   lastWrite: ({ updatedAt }) => updatedAt,
   started: ({ startedAt }) => startedAt,
   chunks: ({ firstSeq, lastSeq }) => lastSeq - firstSeq,
   size: ({ bytes }) => bytes,
   producers: ({ producers }) => producers,
+  // A process elsewhere has at least one reader.
+  readers: ({ readers }) => readers.here + (readers.elsewhere ?? 0),
   lag: ({ lag }) => lag ?? -1,
   // Within a state the newest come first: an order that does not change with each survey.
   state: ({ state, startedAt }) => -STATES.indexOf(state) * 1e15 + startedAt,
@@ -31,8 +33,8 @@ const KEYS: Readonly<Record<string, (each: SurveyedStream) => number | string>> 
 
 /** The streams that a query matches, sorted, and their totals. */
 interface Found {
-  of: readonly SurveyedStream[]
-  wanted: readonly SurveyedStream[]
+  of: readonly Row[]
+  wanted: readonly Row[]
   about: Totals
 }
 
@@ -64,7 +66,7 @@ export class Lists {
     return { ...survey.age, isCut: survey.isCut, damaged, ...about, page, pages, rows }
   }
 
-  #find(all: readonly SurveyedStream[], viewer: Viewer, query: URLSearchParams): Found {
+  #find(all: readonly Row[], viewer: Viewer, query: URLSearchParams): Found {
     const key = JSON.stringify([
       viewer.owner,
       ...['q', 'state', 'sort', 'order'].map((name) => query.get(name)),
@@ -78,7 +80,7 @@ export class Lists {
   }
 }
 
-function found(everything: readonly SurveyedStream[], viewer: Viewer, query: URLSearchParams): Found {
+function found(everything: readonly Row[], viewer: Viewer, query: URLSearchParams): Found {
   const all = viewer.owner === null ? everything : everything.filter((each) => isSeen(viewer, each))
   const words = (query.get('q') ?? '').toLowerCase()
   const state = query.get('state')
@@ -103,21 +105,17 @@ function found(everything: readonly SurveyedStream[], viewer: Viewer, query: URL
   return { of: everything, wanted, about }
 }
 
-function sum(list: readonly SurveyedStream[], of: (each: SurveyedStream) => number): number {
+function sum(list: readonly Row[], of: (each: Row) => number): number {
   return list.reduce((total, each) => total + of(each), 0)
 }
 
 /** The current state of the streams on a page, without those that are gone or another owner's by now. */
-async function renewed(
-  survey: Survey,
-  viewer: Viewer,
-  shown: readonly SurveyedStream[],
-): Promise<SurveyedStream[]> {
+async function renewed(survey: Survey, viewer: Viewer, shown: readonly Row[]): Promise<Row[]> {
   if (shown.length === 0) return []
   const latest = await survey.current(shown.map(({ streamId }) => streamId))
   return shown.flatMap(({ streamId }) => {
     const status = latest.get(streamId)
-    return status && isSeen(viewer, status) ? [status] : []
+    return status && isSeen(viewer, status) ? [shownTo(viewer, status)] : []
   })
 }
 
@@ -125,7 +123,7 @@ function within(text: string, words: string): boolean {
   return text.toLowerCase().includes(words)
 }
 
-function sorted(list: readonly SurveyedStream[], query: URLSearchParams): SurveyedStream[] {
+function sorted(list: readonly Row[], query: URLSearchParams): Row[] {
   const name = query.get('sort') ?? 'state'
   const keyOf = (Object.hasOwn(KEYS, name) ? KEYS[name] : undefined) ?? (() => 0)
   const direction = query.get('order') === 'up' ? -1 : 1

@@ -1,6 +1,7 @@
 import type { Engine } from '../core/engine'
-import type { Glance } from '../core/status'
+import type { Glance } from '../core/glance'
 import { now } from '../util/timers'
+import type { Row } from './answers'
 import { History } from './history'
 
 /** Surveys take at most this part of the CPU time of their process. */
@@ -27,16 +28,9 @@ const QUICK_MS = 100
 /** A status counts as current for so long. */
 const CURRENT_MS = 500
 
-export type SurveyedStream = Glance & {
-  /** Chunks per second since the last status; null if there was none. */
-  rate: number | null
-  /** The lag of the consumer that is furthest behind; null without consumers. */
-  lag: number | null
-}
-
 /** A stream that was looked at. It is kept from survey to survey, so that these leave little to collect. */
 interface Seen {
-  readonly status: SurveyedStream
+  readonly status: Row
   at: number
   /** The status from which the rate is measured. */
   sinceAt: number
@@ -58,7 +52,7 @@ export class Survey {
   readonly #leastShare: number
   #seen = new Map<string, Seen>()
   /** Another array after each survey. */
-  #list: readonly SurveyedStream[] = []
+  #list: readonly Row[] = []
   #running: Promise<void> | undefined
   /** What the running survey has found. */
   #found: Map<string, Seen> | undefined
@@ -86,7 +80,7 @@ export class Survey {
    * All streams. Waits for a survey if it is the first in a while, quick, or to be `fresh`, which one that already runs is not; otherwise
    * returns the last one while another runs.
    */
-  async all(fresh = false): Promise<readonly SurveyedStream[]> {
+  async all(fresh = false): Promise<readonly Row[]> {
     const isFirst = this.#isOld
     if (fresh) await this.#running?.catch(() => {})
     if (fresh || isFirst || now() - this.#endedAt > this.#pauseMs) {
@@ -101,8 +95,8 @@ export class Survey {
   }
 
   /** The status of these streams, at most half a second old; null for those that are gone. */
-  async current(streamIds: string[]): Promise<Map<string, SurveyedStream | null>> {
-    const known = new Map<string, SurveyedStream>()
+  async current(streamIds: string[]): Promise<Map<string, Row | null>> {
+    const known = new Map<string, Row>()
     for (const id of streamIds) {
       const seen = this.#seen.get(id)
       if (seen !== undefined && now() - seen.at < CURRENT_MS) known.set(id, seen.status)
@@ -112,8 +106,8 @@ export class Survey {
   }
 
   /** The status of these streams now. */
-  async renew(streamIds: string[]): Promise<Map<string, SurveyedStream | null>> {
-    const found = new Map<string, SurveyedStream | null>()
+  async renew(streamIds: string[]): Promise<Map<string, Row | null>> {
+    const found = new Map<string, Row | null>()
     const statuses = await this.#engine.glance(streamIds)
     for (const [index, status] of statuses.entries()) {
       const id = streamIds[index] as string
@@ -156,14 +150,13 @@ export class Survey {
     this.#endedAt = now()
   }
 
-  #note(into: Map<string, Seen>, found: Glance): SurveyedStream {
-    const { streamId, generation, lastSeq, state, consumers } = found
+  #note(into: Map<string, Seen>, found: Glance): Row {
+    const { streamId, generation, lastSeq, state } = found
     const [at, known] = [now(), this.#seen.get(streamId)]
-    const lag = consumers.length === 0 ? null : Math.max(...consumers.map((each) => each.lag))
     if (known !== undefined) this.history.compare(known.status, found, Date.now())
     let rate = state === 'active' ? (known?.status.rate ?? null) : 0
     if (known?.status.generation !== generation) {
-      const status = { ...found, rate, lag }
+      const status = { ...found, rate }
       into.set(streamId, { status, at, sinceAt: at, sinceSeq: lastSeq })
       return status
     }
@@ -175,7 +168,7 @@ export class Survey {
     }
     known.at = at
     into.set(streamId, known)
-    return Object.assign(known.status, found, { rate, lag })
+    return Object.assign(known.status, found, { rate })
   }
 
   get #isOld(): boolean {

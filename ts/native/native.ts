@@ -104,11 +104,13 @@ export type Operation =
   | 'stop'
   /** { streamId } → status | null; `metadata` is the JSON that `produce` was given, if any */
   | 'status'
-  /** { streamIds, isBrief } → for each: status (without `metadata`, if brief), { damaged: why } or null */
+  /** { streamIds } → for each: status, { damaged: why } or null */
   | 'inspect'
+  /** { streamIds } → for each: Glance, { damaged: why } or null */
+  | 'glance'
   /** { ...ListCursor, count } → { ids: string[], next: ListCursor | null }, see `pages.ts` */
   | 'list'
-  /** The same → { ids, found, next }, where `found` has for each what 'inspect' answers if brief */
+  /** The same → { ids, found, next }, where `found` has for each what 'glance' answers */
   | 'glances'
   /** { streamId } → bytes in the store's memory, about | null */
   | 'memory'

@@ -1,5 +1,6 @@
 // The configuration of an engine: the options of `createEngine`, and the environment.
 
+import { hostname } from 'node:os'
 import { invalidArgument } from '../errors/errors'
 import { callback, duration, integer, listOf, object, oneOf, refuse, text } from './checks'
 import type { Provider } from './credentials'
@@ -19,6 +20,8 @@ export interface Config {
   tls: Tls | null
   /** Crosses as a number. */
   credentials: Provider | null
+  /** What the process calls itself. */
+  process: string
   keyPrefix: string
   ttlActiveMs: number
   ttlDoneMs: number
@@ -84,6 +87,7 @@ export function engineConfig(given: unknown, environment: Environment): Config {
     url,
     tls: isSecure ? tlsConfig(options.tls ?? {}, 'options.tls', addressOf(url)) : null,
     credentials: options.credentials ?? null,
+    process: `${hostname().slice(0, 64)}:${process.pid}`,
     keyPrefix: options.keyPrefix ?? 'tidemark',
     ttlActiveMs: options.ttl?.active ?? ttlFrom(environment, 'TIDEMARK_TTL_ACTIVE_SECONDS'),
     ttlDoneMs: options.ttl?.done ?? ttlFrom(environment, 'TIDEMARK_TTL_DONE_SECONDS'),

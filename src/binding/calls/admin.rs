@@ -36,15 +36,7 @@ struct DeleteArgs {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct InspectArgs {
-    stream_ids: Vec<StreamId>,
-    /// Whether metadata are left out.
-    is_brief: bool,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct TailsArgs {
+struct StreamsArgs {
     stream_ids: Vec<StreamId>,
 }
 
@@ -118,14 +110,9 @@ pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Resu
                 target.stop(args.stream_id, args.reason, args.owner, keep),
             );
         }
-        "inspect" => {
-            let args: InspectArgs = parse(args)?;
-            engine.request(request, target.inspect(args.stream_ids, args.is_brief));
-        }
-        "tails" => {
-            let args: TailsArgs = parse(args)?;
-            engine.request(request, target.tails(args.stream_ids));
-        }
+        "inspect" => engine.request(request, target.inspect(streams(args)?)),
+        "glance" => engine.request(request, target.glance(streams(args)?)),
+        "tails" => engine.request(request, target.tails(streams(args)?)),
         "status" => engine.request(request, target.status(stream(args)?)),
         "list" => {
             let args: ListArgs = parse(args)?;
@@ -157,6 +144,10 @@ pub fn start(engine: &Engine, request: u32, operation: &str, args: &str) -> Resu
         _ => return Ok(false),
     }
     Ok(true)
+}
+
+fn streams(args: &str) -> Result<Vec<StreamId>> {
+    Ok(parse::<StreamsArgs>(args)?.stream_ids)
 }
 
 fn stream(args: &str) -> Result<StreamId> {

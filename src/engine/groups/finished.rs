@@ -114,7 +114,7 @@ async fn look(context: &Context, open: OpenGeneration) -> crate::Result<()> {
     let outcome = announce_end(context, &open).await;
     if let Err(error) = &outcome
         && !error.is_retryable()
-        && let Found::Damaged(_) = context.store().inspect(&open.0, true).await?
+        && let Found::Damaged(_) = context.store().inspect(&open.0).await?
     {
         return context.store().forget_open(&open).await;
     }

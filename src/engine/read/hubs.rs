@@ -121,6 +121,12 @@ impl Hubs {
 }
 
 impl Hub {
+    /// How many local readers there are, and whether the store's messages arrive for them.
+    pub fn readers(&self) -> (usize, bool) {
+        let state = lock(&self.state);
+        (state.followers.len(), state.hears)
+    }
+
     /// Called with the registry locked, when the last reader has left: stops listening unless a reader has come back
     /// (`None`), and returns whether the hub may leave the registry.
     fn retire(&self, context: &Context) -> Option<bool> {

@@ -48,6 +48,13 @@ impl Cursors {
         has_room
     }
 
+    /// How far each consumer is behind.
+    pub fn lags(&self, last_seq: u64) -> impl Iterator<Item = u64> {
+        self.of
+            .values()
+            .map(move |cursor| last_seq.saturating_sub(cursor.seq))
+    }
+
     pub fn show(&self, last_seq: u64) -> Vec<ConsumerStatus> {
         let shown = self.of.iter().take(SHOWN_CONSUMERS);
         shown

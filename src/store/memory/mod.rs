@@ -34,8 +34,8 @@ use self::{
     transaction::Transaction,
 };
 use super::{
-    AGAIN, Ack, Append, Appended, Found, ListCursor, Listener, OwnerCheck, Page, Pending, Piece, Read, Renew,
-    Restore, SharedStore, Start, Started, StopResult, Store, Sweep, Swept, Tail,
+    AGAIN, Ack, Append, Appended, Found, Glance, ListCursor, Listener, OwnerCheck, Page, Pending, Piece,
+    Read, Renew, Restore, SharedStore, Start, Started, StopResult, Store, Sweep, Swept, Tail,
     doubt::beyond_doubt,
     forks::{ForkList, Forks, Stage, Staged},
     groups::{Dead, Finished, GroupStatus, Item, OpenGeneration, Overdue, Resolve, Take, Taken, Work},
@@ -217,16 +217,29 @@ impl Store for MemoryStore {
         self.run(stream, move |entry, _| Ok(entry.cursor(consumer)))
     }
 
-    fn inspect<'a>(&'a self, stream: &'a StreamId, is_brief: bool) -> Pending<'a, Found> {
+    fn inspect<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, Found> {
         Box::pin(async move {
-            let look = || {
-                self.run(stream, move |entry, transaction| {
-                    Ok(entry.status(transaction, is_brief))
-                })
-            };
+            let look = || self.run(stream, |entry, transaction| Ok(entry.status(transaction)));
             let status = beyond_doubt(look).await?;
             Ok(status.map_or(Found::Nothing, |status| Found::Stream(Box::new(status))))
         })
+    }
+
+    fn glances<'a>(&'a self, streams: &'a [StreamId]) -> Pending<'a, Vec<Found<Glance>>> {
+        Box::pin(async move {
+            let looks = streams.iter().map(|stream| {
+                beyond_doubt(move || self.run(stream, |entry, transaction| Ok(entry.glance(transaction))))
+            });
+            let found = join_all(looks).await.into_iter();
+            let found = found
+                .map(|glance| Ok(glance?.map_or(Found::Nothing, |glance| Found::Stream(Box::new(glance)))));
+            found.collect()
+        })
+    }
+
+    /// All who read are in this process.
+    fn listeners<'a>(&'a self, streams: &'a [StreamId]) -> Pending<'a, Option<Vec<u64>>> {
+        Box::pin(ready(Ok(Some(vec![0; streams.len()]))))
     }
 
     fn tails<'a>(&'a self, streams: &'a [StreamId]) -> Pending<'a, Vec<Option<Tail>>> {

@@ -45,6 +45,8 @@ pub struct RedisStore {
     pub(super) target: Arc<Target>,
     pub(super) keys: KeyNames,
     pub(super) node: Ulid,
+    /// What the node calls itself, for people.
+    pub(super) process: String,
     /// Whether the node can vouch for its producers, see `nodes.rs`.
     pub(super) vouches: bool,
     pub(super) older: Arc<Older>,
@@ -88,6 +90,7 @@ impl RedisStore {
             target,
             keys: KeyNames::new(&config.key_prefix),
             node,
+            process: config.process.clone(),
             listener,
             timeouts: Timeouts {
                 connect: Duration::from_millis(config.connect_timeout_ms),

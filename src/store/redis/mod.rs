@@ -16,6 +16,7 @@ mod base;
 mod books;
 mod fast_append;
 mod follow_ups;
+mod glances;
 mod groups;
 mod inboxes;
 mod index;

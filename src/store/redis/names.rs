@@ -37,6 +37,14 @@ impl RedisStore {
         Ok(Names { keys, are_old: false })
     }
 
+    /// The key of its record alone, from which the names of the others follow.
+    pub(super) async fn meta_of(&self, stream: &StreamId) -> Result<String> {
+        if !self.keys.has_old() {
+            return Ok(self.keys.meta(stream));
+        }
+        Ok(Box::pin(self.names(stream)).await?.keys.meta)
+    }
+
     /// The old names, if there is a stream of this prefix under them.
     pub(super) async fn old_keys(&self, stream: &StreamId) -> Result<Option<StreamKeys>> {
         match self.keys.old_stream(stream) {

@@ -60,7 +60,8 @@ impl RedisStore {
         }
         let call = Call::new(&scripts::VOUCH)
             .key(self.keys.node(self.node))
-            .show(millis(lease));
+            .show(millis(lease))
+            .text(&self.process);
         self.call(call).await.map(drop)
     }
 

@@ -24,7 +24,7 @@ use crate::{
     legacy::left,
     model::{connection::ConnectionState, frame::Reference},
     store::{
-        Ack, Append, Appended, Found, IfEnded, Known, ListCursor, MAX_CONSUMERS, MAX_KEPT_STOPS,
+        Ack, Append, Appended, Found, Glance, IfEnded, Known, ListCursor, MAX_CONSUMERS, MAX_KEPT_STOPS,
         MAX_PAGE_FRAMES, Need, OwnerCheck, Page, Pending, Piece, Read, Renew, Restore, Rights,
         SHOWN_CONSUMERS, Start, Started, StopResult, Store, Sweep, Swept, Tail,
         doubt::beyond_doubt,
@@ -256,17 +256,21 @@ impl Store for RedisStore {
         }))
     }
 
-    fn inspect<'a>(&'a self, stream: &'a StreamId, is_brief: bool) -> Pending<'a, Found> {
+    fn inspect<'a>(&'a self, stream: &'a StreamId) -> Pending<'a, Found> {
         Box::pin(async move {
             let Names { keys, .. } = self.names(stream).await?;
-            let call = self
-                .on(&scripts::STATUS, &keys)
-                .show(SHOWN_CONSUMERS)
-                .show(u8::from(is_brief));
-            let call = &call;
+            let call = &self.on(&scripts::STATUS, &keys).show(SHOWN_CONSUMERS);
             let look = || async move { reply::found(stream, self.call_again(call).await?) };
             beyond_doubt(look).await
         })
+    }
+
+    fn glances<'a>(&'a self, streams: &'a [StreamId]) -> Pending<'a, Vec<Found<Glance>>> {
+        Box::pin(self.glance_at(streams))
+    }
+
+    fn listeners<'a>(&'a self, streams: &'a [StreamId]) -> Pending<'a, Option<Vec<u64>>> {
+        Box::pin(self.count_listeners(streams))
     }
 
     fn tails<'a>(&'a self, streams: &'a [StreamId]) -> Pending<'a, Vec<Option<Tail>>> {

@@ -46,6 +46,12 @@ pub(super) const BOOKS: OptionalRight = OptionalRight::of_user(
     "the beginning and the end of an answer cost two commands more each",
 );
 
+pub(super) const LISTENERS: OptionalRight = OptionalRight::of_user(
+    8,
+    "the number of a channel's listeners",
+    "the inspector does not tell which streams other processes read",
+);
+
 /// Notes something that can be done without, if it failed for a missing right.
 pub(super) fn note_refusal(endpoint: &Endpoint, right: OptionalRight, error: &Error) -> bool {
     match error {

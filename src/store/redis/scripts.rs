@@ -48,7 +48,8 @@ scripts! {
     RESOLVE_FINISHED "resolve" = "clock.lua" "queue.lua" "group.lua" "resolve.lua";
     DEAD_FINISHED "dead" = "clock.lua" "queue.lua" "group.lua" "dead.lua";
     REPEAT_FINISHED "repeat" = "clock.lua" "queue.lua" "group.lua" "repeat.lua";
-    GROUPS "groups" = "prelude.lua" "groups.lua";
+    GLANCES "glances" = "prelude.lua" "inspect.lua" "progress.lua" "glances.lua";
+    GROUPS "groups" = "prelude.lua" "progress.lua" "groups.lua";
     GROUPS_FINISHED "groups" = "clock.lua" "queue.lua" "groups_finished.lua";
     ANNOUNCE "announce" = "clock.lua" "queue.lua" "books.lua" "announce.lua";
     ENTER "enter" = "clock.lua" "queue.lua" "books.lua" "enter.lua";

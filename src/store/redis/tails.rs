@@ -11,8 +11,7 @@ use crate::{
 
 impl RedisStore {
     pub(super) async fn look_at_tails(&self, streams: &[StreamId]) -> Result<Vec<Option<Tail>>> {
-        let names = try_join_all(streams.iter().map(|stream| self.names(stream))).await?;
-        let keys: Vec<_> = names.into_iter().map(|names| names.keys.meta).collect();
+        let keys = try_join_all(streams.iter().map(|stream| self.meta_of(stream))).await?;
         match self.tails_of(&keys).await {
             // Only now it has turned out that the server hides slots.
             Err(error) if is_split(&error) => self.tails_of(&keys).await,
@@ -20,24 +19,27 @@ impl RedisStore {
         }
     }
 
+    /// The places of keys, in parts that can be in one script.
+    pub(super) fn by_slot<'a>(&self, keys: impl Iterator<Item = &'a str>) -> Result<Vec<Vec<usize>>> {
+        let servers = &self.endpoint()?.servers;
+        let places = keys.enumerate().map(|(place, key)| (servers.slot(key), place));
+        let mut places: Vec<_> = places.collect();
+        places.sort_unstable();
+        let parts = places.chunk_by(|(one, _), (other, _)| one == other);
+        let parts = parts.map(|part| part.iter().map(|(_, place)| *place).collect());
+        Ok(parts.collect())
+    }
+
     /// One command for all keys of a slot.
     async fn tails_of(&self, keys: &[String]) -> Result<Vec<Option<Tail>>> {
-        let servers = &self.endpoint()?.servers;
-        let mut places: Vec<_> = keys
-            .iter()
-            .enumerate()
-            .map(|(place, key)| (servers.slot(key), place))
-            .collect();
-        places.sort_unstable();
-        let looks = places
-            .chunk_by(|(one, _), (other, _)| one == other)
-            .map(|some| async move {
-                let call = Call::for_many(&scripts::TAILS, some.len(), 0);
-                let call = some.iter().fold(call, |call, (_, place)| call.key(&keys[*place]));
-                let mut fields = Fields::new("tails", self.call(call).await?)?;
-                let tails = some.iter().map(|(_, place)| Ok((*place, tail(&mut fields)?)));
-                tails.collect::<Result<Vec<_>>>()
-            });
+        let parts = self.by_slot(keys.iter().map(String::as_str))?;
+        let looks = parts.iter().map(|some| async move {
+            let call = Call::for_many(&scripts::TAILS, some.len(), 0);
+            let call = some.iter().fold(call, |call, place| call.key(&keys[*place]));
+            let mut fields = Fields::new("tails", self.call(call).await?)?;
+            let tails = some.iter().map(|place| Ok((*place, tail(&mut fields)?)));
+            tails.collect::<Result<Vec<_>>>()
+        });
         let found = try_join_all(looks).await?;
         let mut tails = vec![None; keys.len()];
         for (place, tail) in found.into_iter().flatten() {

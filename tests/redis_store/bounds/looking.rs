@@ -4,13 +4,14 @@ use redis::pipe;
 use tidemark::{
     StreamId,
     store::{
-        IfActive, Known, MAX_PRODUCERS, MOST_LOOKS, SharedStore, Start,
+        Found, IfActive, Known, MAX_CONSUMERS, MAX_PRODUCERS, MOST_LOOKS, SharedStore, Start,
         forks::{Fork, MAX_ORIGINS},
+        groups::MAX_GROUPS,
     },
 };
 use ulid::Ulid;
 
-use super::{MOST_BYTES, Scene, bounded, crowded, long};
+use super::{MOST_BYTES, Scene, acknowledged, bounded, crowded, long};
 use crate::support::*;
 
 #[tokio::test]
@@ -82,6 +83,60 @@ async fn g9_bounds_of_looks_at_many_streams() {
         "{} commands",
         cost.commands
     );
+    assert!(cost.bytes < MOST_BYTES, "{} bytes", cost.bytes);
+}
+
+/// Streams of as many producers, consumers and groups as there may be, which list first, and as many plain ones as a script takes.
+#[tokio::test]
+async fn g9_bounds_of_glances() {
+    let mut scene = Scene::new().await;
+    let names: Vec<_> = (0..64).map(|number| id(&long("stream", number))).collect();
+    let many = async |scene: &mut Scene| {
+        let crowd = crowded(scene).await;
+        acknowledged(scene, MAX_CONSUMERS, crowd.generation).await;
+        let mut pipeline = pipe();
+        let (crowded, plain) = names.split_at(4);
+        for group in (0..MAX_GROUPS).map(|number| long("group", number)) {
+            pipeline
+                .cmd("HSET")
+                .arg("{tm:chat}:groups")
+                .arg(&group)
+                .arg("1-0");
+            for name in crowded {
+                let work = format!("{{tm:{name}}}:work:{group}");
+                for half in ["g", "d"].map(|half| format!("{half} {group}")) {
+                    pipeline
+                        .cmd("XGROUP")
+                        .arg("CREATE")
+                        .arg(&work)
+                        .arg(half)
+                        .arg(0)
+                        .arg("MKSTREAM");
+                }
+            }
+        }
+        pipeline
+            .cmd("HSET")
+            .arg("{tm:chat}:meta")
+            .arg("d")
+            .arg("x".repeat(64 << 10));
+        for name in crowded {
+            for part in ["meta", "cursors", "groups"] {
+                let [from, to] = ["chat", name.as_str()].map(|stream| format!("{{tm:{stream}}}:{part}"));
+                pipeline.cmd("COPY").arg(from).arg(to);
+            }
+        }
+        scene.send(&pipeline).await;
+        for name in plain {
+            scene.store.start(name, &start(IfActive::Error)).await.unwrap();
+        }
+    };
+    let (found, cost) = bounded(&mut scene, "glances", many, async |store, _, ()| {
+        store.glances(&names).await.unwrap()
+    })
+    .await;
+    let found = found.iter().filter(|found| matches!(found, Found::Stream(_)));
+    assert_eq!(found.count(), names.len());
     assert!(cost.bytes < MOST_BYTES, "{} bytes", cost.bytes);
 }
 

@@ -4,6 +4,7 @@ import { Sparkline } from './charts.mjs'
 import { arrange, el, mark, write } from './dom.mjs'
 import { ago, bytes, moodOf, number, rate, since, visible } from './format.mjs'
 import { Series } from './series.mjs'
+import { readers, readersInWords, writer } from './who.mjs'
 
 /** @typedef {import('../answers').Row} Status */
 
@@ -19,7 +20,8 @@ const COLUMNS = [
   [undefined, 'Last minute', ''],
   ['chunks', 'Chunks', 'number'],
   ['size', 'Size', 'number'],
-  ['producers', 'Producers', 'number'],
+  ['producers', 'Producer', ''],
+  ['readers', 'Readers', 'number'],
   ['lag', 'Lag', 'number'],
   ['started', 'Age', 'number'],
   ['lastWrite', 'Last write', 'number'],
@@ -86,7 +88,8 @@ class Row {
   #rate = cell('Chunks/s')
   #chunks = cell('Chunks')
   #size = cell('Size')
-  #producers = cell('Producers', 'less')
+  #producer = el('td', { class: 'process less', 'data-of': 'Producer' })
+  #readers = cell('Readers', 'less')
   #lag = cell('Lag', 'less')
   #age = cell('Age')
   #write = cell('Last write', 'less')
@@ -110,7 +113,8 @@ class Row {
       el('td', { class: 'pulse' }, this.#spark.element),
       this.#chunks,
       this.#size,
-      this.#producers,
+      this.#producer,
+      this.#readers,
       this.#lag,
       this.#age,
       this.#write,
@@ -119,7 +123,7 @@ class Row {
 
   /** @param {Status} status @param {number} now */
   show(status, now) {
-    const { state, owner, firstSeq, lastSeq, producers, startedAt, updatedAt, lag } = status
+    const { state, owner, firstSeq, lastSeq, startedAt, updatedAt, lag } = status
     write(this.#state, status.stop !== null && state === 'active' ? 'stopping' : state)
     mark(this.#state, 'data-mood', moodOf(state))
     const shown = owner === null ? '–' : visible(owner)
@@ -128,7 +132,10 @@ class Row {
     write(this.#rate, rate(status.rate))
     write(this.#chunks, number(lastSeq - firstSeq + 1))
     write(this.#size, bytes(status.bytes))
-    write(this.#producers, number(producers))
+    write(this.#producer, writer(status))
+    mark(this.#producer, 'title', status.process === null ? undefined : writer(status))
+    write(this.#readers, readers(status))
+    mark(this.#readers, 'title', readersInWords(status))
     write(this.#lag, number(lag))
     write(this.#age, ago(startedAt, now))
     write(this.#write, since(updatedAt, now))

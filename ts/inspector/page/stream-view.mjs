@@ -10,9 +10,10 @@ import { metricsNowAndThen } from './history.mjs'
 import { Player } from './player.mjs'
 import { surveyNext } from './streams-view.mjs'
 import { Timeline } from './timeline.mjs'
+import { readers, readersInWords } from './who.mjs'
 
 const UNKNOWN =
-  'How many readers there are, and which process writes, is known inside each process alone: its metrics count its readers, and its log tells what it does.'
+  'Of another process it is only known that it reads: its own metrics say how many readers it has. One that reads what it alone writes does not show.'
 
 export class StreamView {
   name = 'streams'
@@ -194,8 +195,10 @@ const FACTS = [
     'producers',
     'Producers',
     ({ producers }) => number(producers),
-    ({ stop }) => (stop === null ? '' : stop ? `asked to stop: ${visible(stop)}` : 'asked to stop'),
+    ({ process, stop }) =>
+      [process === null ? '' : visible(process), stop === null ? '' : asked(stop)].filter(Boolean).join(', '),
   ],
+  ['readers', 'Readers', (stream) => readers(stream), (stream) => readersInWords(stream)],
   ['owner', 'Owner', ({ owner }) => (owner === null ? 'anybody' : visible(owner))],
   [
     'started',
@@ -210,6 +213,9 @@ const FACTS = [
     ({ ttlMs }) => `expires in ${span(ttlMs)}`,
   ],
 ]
+
+/** @param {string} reason */
+const asked = (reason) => (reason ? `asked to stop: ${visible(reason)}` : 'asked to stop')
 
 class Consumers {
   #body = el('tbody')

@@ -130,6 +130,13 @@ impl Groups {
         })
     }
 
+    /// How many items each group has not acknowledged; `last` is the last one that there is.
+    pub fn lags(&self, last: u64) -> impl Iterator<Item = u64> {
+        self.0
+            .values()
+            .map(move |group| group.held.len() as u64 + last.saturating_sub(group.at.1))
+    }
+
     /// `last` is the last item that there is.
     pub fn list(&self, last: u64) -> Vec<GroupStatus> {
         let listed = self.0.iter().map(|(name, group)| GroupStatus {

@@ -7,8 +7,8 @@ use super::{Producer, Stream};
 use crate::{
     Cursor,
     store::{
-        Head, MAX_PAGE_FRAMES, Page, Position, Read, StreamStatus, Sweep, Swept, Tail, forks::Fork,
-        logs::NOBODY, memory::transaction::Transaction, pages::RawPage,
+        Glance, Head, MAX_PAGE_FRAMES, Page, Position, Read, Readers, StreamStatus, Sweep, Swept, Tail,
+        forks::Fork, logs::NOBODY, memory::transaction::Transaction, pages::RawPage,
     },
     util::time::millis,
 };
@@ -128,10 +128,11 @@ impl Stream {
         }
     }
 
-    pub fn status(&self, transaction: &Transaction, is_brief: bool) -> StreamStatus {
+    /// Without its lag.
+    pub fn glance(&self, transaction: &Transaction) -> Glance {
         let terminal = self.current.terminal.as_ref();
         let live = self.live(transaction.now);
-        StreamStatus {
+        Glance {
             stream_id: transaction.stream.to_string(),
             state: terminal
                 .map_or("active", |terminal| terminal.outcome.as_str())
@@ -146,11 +147,33 @@ impl Stream {
             stored_bytes: self.current.stored as u64,
             producers: u32::try_from(live.filter(|producer| producer.id != NOBODY).count())
                 .unwrap_or(u32::MAX),
+            process: None,
             stop: self.stop.clone(),
             owner: self.owner.clone(),
-            metadata: self.metadata.as_ref().filter(|_| !is_brief).cloned(),
             started_at: self.started_at,
             updated_at: self.updated_at,
+            lag: None,
+            readers: Readers::default(),
+        }
+    }
+
+    pub fn status(&self, transaction: &Transaction) -> StreamStatus {
+        let glance = self.glance(transaction);
+        StreamStatus {
+            stream_id: glance.stream_id,
+            state: glance.state,
+            reason: glance.reason,
+            generation: glance.generation,
+            first_seq: glance.first_seq,
+            last_seq: glance.last_seq,
+            bytes: glance.bytes,
+            stored_bytes: glance.stored_bytes,
+            producers: glance.producers,
+            stop: glance.stop,
+            owner: glance.owner,
+            metadata: self.metadata.clone(),
+            started_at: glance.started_at,
+            updated_at: glance.updated_at,
             ttl_ms: millis(self.expires - transaction.now),
             consumers: Vec::new(),
             log: self.log_config().cloned(),

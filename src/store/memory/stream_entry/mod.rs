@@ -23,8 +23,8 @@ use crate::{
         frame::Reference,
     },
     store::{
-        Ack, Append, Appended, LiveMessage, OwnerCheck, Piece, Read, Renew, StopResult, StreamStatus, Sweep,
-        Swept, Tail,
+        Ack, Append, Appended, Glance, LiveMessage, OwnerCheck, Piece, Read, Renew, StopResult, StreamStatus,
+        Sweep, Swept, Tail,
         doubt::Look,
         forks::{ForkList, Forks},
         groups::{Dead, GroupStatus, Item, Resolve, Subject, Take, Taken},
@@ -232,16 +232,32 @@ impl StreamEntry {
         self.cursors.get(consumer)
     }
 
-    pub fn status(&mut self, transaction: &mut Transaction, is_brief: bool) -> Look<Option<StreamStatus>> {
+    pub fn status(&mut self, transaction: &mut Transaction) -> Look<Option<StreamStatus>> {
         let Some(stream) = &mut self.stream else {
             return Look::sure(None);
         };
         stream.lapse(transaction);
-        let status = stream.status(transaction, is_brief);
+        let status = stream.status(transaction);
         Look {
             answer: Some(StreamStatus {
                 consumers: self.cursors.show(status.last_seq),
                 ..status
+            }),
+            again: stream.again(transaction.now),
+        }
+    }
+
+    pub fn glance(&mut self, transaction: &mut Transaction) -> Look<Option<Glance>> {
+        let Some(stream) = &mut self.stream else {
+            return Look::sure(None);
+        };
+        stream.lapse(transaction);
+        let glance = stream.glance(transaction);
+        let last = glance.last_seq;
+        Look {
+            answer: Some(Glance {
+                lag: self.cursors.lags(last).chain(self.groups.lags(last)).max(),
+                ..glance
             }),
             again: stream.again(transaction.now),
         }

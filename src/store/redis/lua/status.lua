@@ -1,6 +1,6 @@
 -- The status of a stream.
 --
--- ARGV[4] how many consumers are shown   ARGV[5] 1 without the metadata, which may be large
+-- ARGV[4] how many consumers are shown
 -- Reply: nil | { 'damaged', why } | { state, reason, generation, base, seq, bytes, stored bytes, producers, stop | nil, owner | nil
 --              , metadata | nil, started, updated, ttl, { consumer, cursor, ... }
 --              , when to ask again | nil, content type | nil, TTL | nil, end | nil, origin | nil   (of a log)
@@ -17,6 +17,6 @@ local consumers = scanned.err and {} or scanned[2]
 for i = #consumers, shown + 1, -1 do consumers[i] = nil end
 return {
   record.s, record.r, record.g, record.b, record.q, record.n, int(record.n - record.z), int(alive), record.x or false,
-  record.w or false, ARGV[5] ~= '1' and record.d or false, record.c, record.u, int(math.max(0, redis.call('PTTL', META))), consumers,
+  record.w or false, record.d or false, record.c, record.u, int(math.max(0, redis.call('PTTL', META))), consumers,
   again(left, doubt), record.ct or false, record.lt or false, record.xa or false, record.ff or false,
 }
