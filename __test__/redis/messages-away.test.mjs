@@ -65,3 +65,25 @@ test('what needs no messages works while only they are away', async (t) => {
   await producer.complete()
   assert.equal((await readAll(engine, 'chat', { owner })).outcome, 'stopped')
 })
+
+test('readers that left while messages were away leave nothing behind for those who come later', async (t) => {
+  const redis = await openRedis(t)
+  const writer = openEngine(t, { url: redis.url, keyPrefix })
+  const engine = openEngine(t, { url: redis.url, keyPrefix })
+  const producer = await writer.produce('chat')
+  await producer.append('one')
+  const ask = () => engine.respond(new Request('http://localhost/'), 'chat', { onError: String })
+  const open = await ask()
+  assert.equal(open.status, 200)
+  const giveBack = await takeMessages(redis)
+  await until(() => engine.state === 'degraded')
+  await open.body?.cancel()
+  await giveBack()
+  const served = async () => {
+    const { status, body } = await ask()
+    await body?.cancel()
+    return status === 200
+  }
+  await until(served)
+  await producer.complete()
+})
