@@ -1,7 +1,7 @@
 // G6: the stop button. Wherever it is pressed, the producer hears of it, and readers get what there was.
 
 import assert from 'node:assert/strict'
-import { describe, test } from 'node:test'
+import { before, describe, test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
 import { checkHistory } from '../support/history.mjs'
 import { startRemote } from '../support/remote.mjs'
@@ -239,9 +239,9 @@ eachStore('stop', (store) => {
 describe('stop across processes [redis]', () => {
   const store = new TestStore('redis')
   const open = useEngines(store)
+  before(() => store.start())
 
   test('G6 a stop from another process reaches the signal, and one to another process too', async (t) => {
-    await store.start()
     // Nothing is written, and leases are renewed minutes later: what comes in time comes by the stop's own message.
     const options = { keyPrefix: store.prefix(), lease: '10m' }
     const engine = open(options)

@@ -173,6 +173,14 @@ test('G1: a page of a log says what is gone, and where it goes on', async (t) =>
     after.chunks.map((chunk) => chunk.text()),
     ['4', '5'],
   )
+
+  await redis.admin.cmd('XDEL', '{tidemark:holed}:log', '1-5')
+  const short = await log.page({ from: gap.resume })
+  assert.deepEqual([short.chunks.map((chunk) => chunk.text()), short.upToDate], [['4'], false])
+  const end = await log.page({ from: short.next }).catch((error) => error)
+  assert.deepEqual([end.code, end.resume], ['ERR_GAP', cursors[4]])
+  const nothing = await log.page({ from: end.resume })
+  assert.deepEqual([nothing.chunks.length, nothing.upToDate], [0, true])
 })
 
 /**
