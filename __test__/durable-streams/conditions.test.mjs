@@ -125,6 +125,8 @@ eachStore('conditions and encodings of Durable Streams', (store) => {
       ['POST', 'If-Match', '"one"', 412],
       ['DELETE', 'If-Match', '"one"', 412],
       ['PUT', 'If-Match', '*', 412],
+      ['POST', 'If-None-Match', '*', 412],
+      ['DELETE', 'If-None-Match', '*', 412],
       ['POST', 'Stream-Expected-Offset', offset, 501],
     ])) {
       const body = method === 'DELETE' ? undefined : 'two'
@@ -137,6 +139,15 @@ eachStore('conditions and encodings of Durable Streams', (store) => {
     }
     assert.equal((await send('GET')).text, 'one')
     assert.equal((await send('POST', { ...TEXT, 'If-Match': '*' }, 'two')).status, 204)
+    await engine.produce('produced')
+    const put = stream(engine, 'produced')
+    for (const [headers, status, code] of /** @type {const} */ ([
+      [onlyNew, 412, 'exists'],
+      [TEXT, 409, 'not_a_log'],
+    ])) {
+      const answer = await put('PUT', headers)
+      assert.deepEqual([answer.status, JSON.parse(answer.text).code], [status, code])
+    }
   })
 
   test('whoever comes out of order is told where the stream ends', async () => {

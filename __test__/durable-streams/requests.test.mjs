@@ -80,10 +80,14 @@ eachStore('durable streams', (store) => {
       code: 'ERR_INVALID_ARGUMENT',
       field: 'options.authorize',
     })
-    for (const prefix of ['x', '/a b/', '/ä/', '/a/../', '//host/', '/a?/']) {
+    for (const prefix of ['x', '/a b/', '/ä/', '/a/../', '//host/', '/a?/', `/${'x'.repeat(1024)}/`]) {
       assert.throws(() => durableStreams({ engine, authorize: () => true, prefix }), {
         field: 'options.prefix',
       })
+    }
+    for (const field of ['signal', 'onError', 'maxBodyBytes']) {
+      const options = /** @type {any} */ ({ engine, authorize: () => true, [field]: null })
+      assert.throws(() => durableStreams(options), { field: `options.${field}` })
     }
     assert.throws(() => durableStreams(/** @type {any} */ ({ engine, authorize: () => true, other: 1 })), {
       field: 'options.other',

@@ -113,9 +113,13 @@ eachStore('many subscriptions', (store) => {
     const { url, hooks } = await receiver(t, (hook) => {
       if (waiting.push(hook) === 1 && hooks.length > 1) pauses.push(performance.now() - answeredAt)
       if (waiting.length < atOnce) return
-      for (const each of waiting) each.answer()
-      waiting = []
       answeredAt = performance.now()
+      // What fails is due again after what has found no room. It fails a little later: then that waits already.
+      for (const [index, each] of waiting.entries()) {
+        if (index % 2 === 0) each.answer()
+        else sleep(index / 4).then(() => each.answer(500))
+      }
+      waiting = []
     })
     const count = rounds * atOnce
     const make = (/** @type {number} */ id) =>
@@ -123,9 +127,9 @@ eachStore('many subscriptions', (store) => {
     await Promise.all(Array.from({ length: count }, (_, id) => make(id)))
     await server.append('busy')
     await until(() => hooks.length >= count, { ...LONG, message: () => `${hooks.length} of ${count}` })
-    const least = Math.min(...pauses)
     t.diagnostic(`${pauses.map(Math.round)} ms between the rounds`)
-    assert.ok(pauses.length === rounds - 1 && least < 500, `at least ${least} ms between the rounds`)
+    const median = pauses.sort((a, b) => a - b)[rounds >> 1] ?? Number.POSITIVE_INFINITY
+    assert.ok(pauses.length === rounds - 1 && median < 500, `${median} ms between most rounds`)
   })
 
   test('G3 what is handed out is done, also if what others have made cannot be read', async (t) => {

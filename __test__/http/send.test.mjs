@@ -1,4 +1,5 @@
-// `engine.send`: event streams by the responses of node:http and node:http2, at the client's pace, until it leaves.
+// `engine.send`: event streams by the responses of node:http and node:http2, at the client's pace, until it leaves. And what
+// `toNodeListener` does by either.
 
 import assert from 'node:assert/strict'
 import { once } from 'node:events'
@@ -6,6 +7,7 @@ import { createServer, request as httpRequest } from 'node:http'
 import { connect, createServer as createHttp2Server } from 'node:http2'
 import { test } from 'node:test'
 import express from 'express'
+import { toNodeListener } from 'tidemark/durable-streams'
 import { EventParser } from '../../dist/util/sse-parser.js'
 import { listening } from '../support/listening.mjs'
 import { PATIENT } from '../support/patient.mjs'
@@ -186,6 +188,31 @@ for (const version of versions) {
     await producer.complete()
   })
 }
+
+test('HTTP/2: neither a refused address nor an unread body closes the connection', async (t) => {
+  /** @type {string[]} */
+  const warnings = []
+  const warned = (/** @type {Error} */ { message }) => warnings.push(message)
+  process.on('warning', warned)
+  t.after(() => process.off('warning', warned))
+  const session = await http2(
+    t,
+    toNodeListener(async () => new Response('unread')),
+  )
+  for (const [path, status] of /** @type {const} */ ([
+    ['/a/../b', 400],
+    ['/b', 200],
+  ])) {
+    const request = session.request({ ':method': 'POST', ':path': path })
+    request.write('a body that goes on')
+    const [answer] = await deadline(once(request, 'response'), 20_000, 'an answer')
+    assert.deepEqual([answer[':status'], answer.connection], [status, undefined])
+    // Warnings are told in a turn of their own.
+    await new Promise((resolve) => setImmediate(resolve))
+    assert.deepEqual(warnings, [], path)
+    request.close()
+  }
+})
 
 test('Express: one line, and what is no response, or has begun, is refused', async (t) => {
   const engine = open({ keyPrefix: store.prefix() })

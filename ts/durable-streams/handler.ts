@@ -59,8 +59,8 @@ const checkOptions = object({
   authorize: callback,
   prefix: text(1, 1024),
   signal: signalOf,
-  onError: callback,
-  subscriptions: (value) => value,
+  onError: callback<unknown>,
+  subscriptions: controlOptions,
   maxBodyBytes: integer(1, MAX_BODY, 'bytes'),
   ttl: duration('1s', '36500d'),
   longPollMs: integer(1, 3_600_000, 'milliseconds'),
@@ -72,36 +72,40 @@ const checkOptions = object({
  * ({@link PublicEngine.log}); streams of producers can be read.
  */
 export function durableStreams(options: DurableStreamsOptions): (request: Request) => Promise<Response> {
-  required(checkOptions(options, 'options'), 'options', 'engine', 'authorize')
-  const { authorize, ...rest } = options
-  return webHandler(answerer(rest, ({ request }, id, action) => authorize(request, id, action)))
+  const checked = checkOptions(options, 'options')
+  required(checked, 'options', 'engine', 'authorize')
+  const { authorize } = options
+  return webHandler(answering(checked, ({ request }, id, action) => authorize(request, id, action)))
 }
 
 /** What stands behind {@link durableStreams}. */
 export function answerer(options: Omit<DurableStreamsOptions, 'authorize'>, authorize: Authorize): Answerer {
-  const limits = checkOptions(options, 'options')
-  const { engine, prefix = '/v1/stream/', signal, onError, subscriptions } = options
+  return answering(checkOptions(options, 'options'), authorize)
+}
+
+function answering(options: ReturnType<typeof checkOptions>, authorize: Authorize): Answerer {
+  const { prefix = '/v1/stream/', signal, onError, subscriptions } = options
+  const engine = options.engine as Engine
   checkPrefix(prefix)
   const writing = {
-    maxBodyBytes: limits.maxBodyBytes ?? MAX_BODY,
-    keepMs: limits.ttl ?? 7 * 86_400_000,
+    maxBodyBytes: options.maxBodyBytes ?? MAX_BODY,
+    keepMs: options.ttl ?? 7 * 86_400_000,
   }
   const over = signal ?? new AbortController().signal
   const farewell = new Farewell(signal)
   const reading = {
     farewell,
     waiting: new Waiting(farewell),
-    longPollMs: limits.longPollMs ?? 20_000,
-    sseMs: limits.sseMs ?? 60_000,
+    longPollMs: options.longPollMs ?? 20_000,
+    sseMs: options.sseMs ?? 60_000,
   }
   const permit = permits(authorize)
   const permitted = async (asked: Asked, id: string, action: Action): Promise<Log | Response> => {
     const permission = await permit(asked, id, action)
     if (permission instanceof Response) return permission
-    return (engine as Engine).log(id, { owner: permission.owner ?? undefined })
+    return engine.log(id, { owner: permission.owner ?? undefined })
   }
-  const how = subscriptions === undefined ? undefined : controlOptions(subscriptions)
-  const control = how && new Control({ ...how, engine: engine as Engine, prefix, over, onError, permit })
+  const control = subscriptions && new Control({ ...subscriptions, engine, prefix, over, onError, permit })
   /** The source of a fork, if one is asked for: whoever creates the fork must be allowed to read it. */
   const fork = async (asked: Asked): Promise<Fork | Response | null> => {
     const forking = forkingOf(asked, prefix)

@@ -78,6 +78,9 @@ export function checkConditions({ method, headers }: Asked): void {
   if (tag !== null && (tag.trim() !== '*' || method === 'PUT')) {
     throw new Refusal(412, 'bad_condition', 'a stream has no tag; use Stream-Seq or Producer-Id')
   }
+  if (method !== 'PUT' && isForNew(headers)) {
+    throw new Refusal(412, 'bad_condition', 'whatever is appended to or deleted exists')
+  }
   if (headers.get('stream-expected-offset') !== null) {
     throw new Refusal(
       501,
@@ -85,6 +88,11 @@ export function checkConditions({ method, headers }: Asked): void {
       'Stream-Expected-Offset is not supported; use Stream-Seq or Producer-Id',
     )
   }
+}
+
+/** Whether it is only for a stream that there is not yet. */
+export function isForNew(headers: Headers): boolean {
+  return headers.get('if-none-match')?.trim() === '*'
 }
 
 export function isJson(contentType: string | undefined): boolean {

@@ -9,7 +9,16 @@ import type { AppendArgs } from '../options/args'
 import { BYTES, contentType as checkType, payload } from '../options/log-options'
 import { answer, Refusal } from './answers'
 import { offsetAt } from './offsets'
-import { bodyOf, chunksOf, type Forking, isClosing, lifetimeOf, orderOf, producerOf } from './requests'
+import {
+  bodyOf,
+  chunksOf,
+  type Forking,
+  isClosing,
+  isForNew,
+  lifetimeOf,
+  orderOf,
+  producerOf,
+} from './requests'
 
 export interface WriteLimits {
   maxBodyBytes: number
@@ -75,8 +84,7 @@ export async function create(
     hasType: given !== undefined,
   }
   const { outcome, head, isNew } = await write(log, { create: made, close, fork: from }, chunks)
-  const isOnlyNew = headers.get('if-none-match')?.trim() === '*'
-  if (isOnlyNew && (outcome === 'exists' || outcome === 'conflict')) {
+  if (isForNew(headers) && isThere(outcome)) {
     throw new Refusal(412, 'exists', 'there is a stream already')
   }
   if (head === null || (outcome !== 'written' && outcome !== 'exists')) throw notMade(outcome)
@@ -87,6 +95,10 @@ export async function create(
     'Stream-Next-Offset': next(head),
     'Stream-Closed': closedBy(head),
   })
+}
+
+function isThere(outcome: LogAnswer['outcome']): boolean {
+  return outcome === 'exists' || outcome === 'conflict' || outcome === 'other'
 }
 
 function notMade(outcome: LogAnswer['outcome']): Refusal {

@@ -21,18 +21,17 @@ export function toNodeListener(
 }
 
 async function serve(answerer: Answerer, incoming: IncomingMessage, response: ServerResponse): Promise<void> {
+  // HTTP/2 has a stream for each request, and no such header.
+  const closeAfter = () => incoming.httpVersionMajor === 1 && response.setHeader('connection', 'close')
   const asked = NodeAsked.of(incoming, response)
   if (asked === undefined) {
-    const head = {
-      connection: 'close',
-      'content-type': 'application/json',
-      'x-content-type-options': 'nosniff',
-    }
+    closeAfter()
+    const head = { 'content-type': 'application/json', 'x-content-type-options': 'nosniff' }
     response.writeHead(400, head).end(BAD_ADDRESS)
     return
   }
   const answer = await answerer(asked)
-  // A body that was not read to its end would be taken for the next request. HTTP/2 has a stream for each.
-  if (!incoming.complete && incoming.httpVersionMajor === 1) response.setHeader('connection', 'close')
+  // A body that was not read to its end would be taken for the next request.
+  if (!incoming.complete) closeAfter()
   await writeAnswer(response, answer, asked)
 }

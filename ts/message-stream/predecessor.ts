@@ -1,6 +1,7 @@
 import type { Engine } from '../core/engine'
 import { StoreError } from '../errors/errors'
 import type { StreamMessage } from '../schema/message-events'
+import { isRecord } from '../util/record'
 
 /** `src/legacy/mod.rs`. */
 interface OldEvents {
@@ -88,8 +89,8 @@ export function isComplete(event: Pick<StreamMessage, 'type'> | undefined): bool
 export function parseOld(text: string): StreamMessage | undefined {
   try {
     const value = JSON.parse(text)
-    const event = isObject(value) && isObject(value.json) ? revived(value.json, value.meta) : value
-    return isObject(event) && typeof event.type === 'string' ? (event as unknown as StreamMessage) : undefined
+    const event = isRecord(value) && isRecord(value.json) ? revived(value.json, value.meta) : value
+    return isRecord(event) && typeof event.type === 'string' ? (event as unknown as StreamMessage) : undefined
   } catch {
     return undefined
   }
@@ -97,16 +98,12 @@ export function parseOld(text: string): StreamMessage | undefined {
 
 type Json = Record<string, unknown>
 
-function isObject(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
 /**
  * Puts back what superjson took note of: a tree of fields whose leaves say what JSON could not. Dates and `undefined` are
  * all that messages hold of it.
  */
 function revived(json: Json, meta: unknown): Json {
-  if (isObject(meta) && isObject(meta.values)) revive(json, meta.values)
+  if (isRecord(meta) && isRecord(meta.values)) revive(json, meta.values)
   return json
 }
 
@@ -119,7 +116,7 @@ function revive(target: Json, tree: Json): void {
     const value = ownField(holder, last)
     if (value === undefined) continue
     const [kind, children] = Array.isArray(note) ? note : [undefined, note]
-    if (isObject(children) && typeof value === 'object' && value !== null) revive(value as Json, children)
+    if (isRecord(children) && typeof value === 'object' && value !== null) revive(value as Json, children)
     if (kind === 'Date') (holder as Json)[last] = new Date(value as string)
     else if (kind === 'undefined') (holder as Json)[last] = undefined
   }

@@ -1,5 +1,6 @@
 /** The frames of the AI SDK's `WebSocketChatTransport`, as its server reads and writes them. */
 import { invalidArgument } from '../errors/errors'
+import { isRecord } from '../util/record'
 
 /** What frames that ask for an answer have in common. */
 interface AskingFrame {
@@ -74,10 +75,6 @@ function isSequence(value: unknown): boolean {
 
 function isRequestId(value: unknown): value is string {
   return typeof value === 'string' && value !== '' && Buffer.byteLength(value) <= MAX_ID_BYTES
-}
-
-function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 /** Confirms that there is an answer to resume. */

@@ -67,9 +67,10 @@ export class Keeper {
   #underWay = 0
   /** Something may be due for which there was no room. */
   #isCrowded = false
-  /** When something is due of which the loop has not heard yet. */
-  #soon = Number.POSITIVE_INFINITY
-  #hurry: (at: number) => void = () => {}
+  /** When the loop looks next for what is due, … */
+  #wakeAt = Number.POSITIVE_INFINITY
+  /** … which it is told while it rests. */
+  #rearm: () => void = () => {}
   /** The last error that was reported. */
   #said = ''
 
@@ -80,11 +81,7 @@ export class Keeper {
     this.shelf = new Shelf(options.engine.reminders, (id, after, before, inMs) => {
       if (after === null) this.#growth.forget(id)
       else this.#growth.learn(id, after)
-      const at = now() + inMs
-      if (at < this.#soon) {
-        this.#soon = at
-        this.#hurry(at)
-      }
+      this.#hurry(now() + inMs)
       // What has grown while somebody worked was left to them.
       if (after?.wake === null && before?.wake !== null) this.#looks.ask(id, pathsOf(after))
     })
@@ -122,7 +119,7 @@ export class Keeper {
     const { over, engine } = this.#options
     while (!over.aborted) {
       let rest = POLL_MS
-      this.#soon = Number.POSITIVE_INFINITY
+      this.#wakeAt = Number.POSITIVE_INFINITY
       try {
         const room = AT_ONCE - this.#underWay
         this.#isCrowded = room <= 0
@@ -145,30 +142,35 @@ export class Keeper {
         if (isOver(error)) return
         this.#report(error)
       }
-      await this.#rest(Math.min(now() + rest, this.#soon))
+      this.#hurry(now() + rest)
+      await this.#rest()
     }
   }
 
-  /** Waits until then, or until something is due sooner. Does not hold the process. */
-  #rest(until: number): Promise<void> {
+  /** Looks for what is due then, unless it does so sooner. */
+  #hurry(at: number): void {
+    if (at >= this.#wakeAt) return
+    this.#wakeAt = at
+    this.#rearm()
+  }
+
+  /** Waits until the loop looks next. Does not hold the process. */
+  #rest(): Promise<void> {
     return new Promise((resolve) => {
       const { over } = this.#options
       let timer: NodeJS.Timeout | undefined
       const end = () => {
         clearTimeout(timer)
-        this.#hurry = () => {}
+        this.#rearm = () => {}
         over.removeEventListener('abort', end)
         resolve()
       }
-      const wait = (at: number) => {
+      this.#rearm = () => {
         clearTimeout(timer)
-        timer = setTimeout(end, Math.max(0, at - now()))
+        timer = setTimeout(end, Math.max(0, this.#wakeAt - now()))
         timer.unref()
       }
-      wait(until)
-      this.#hurry = (at) => {
-        if (at < until) wait(at)
-      }
+      this.#rearm()
       over.addEventListener('abort', end)
       if (over.aborted) end()
     })

@@ -32,7 +32,7 @@ const pem: Check<string> = (value, field) => {
 }
 
 /** Checks them. */
-export function controlOptions(given: SubscriptionOptions) {
-  const { keys, allowLocalhost = false, origin } = subscriptionOptions(given, 'options.subscriptions')
+export function controlOptions(given: unknown, field: string) {
+  const { keys, allowLocalhost = false, origin } = subscriptionOptions(given, field)
   return { keys, allowLocalhost, origin }
 }

@@ -2,6 +2,7 @@
 
 import type { Asked } from '../../http/asked'
 import { BrokenOffError, TooLargeError } from '../../http/body'
+import { isRecord } from '../../util/record'
 import { Refusal } from '../answers'
 import { isOffset } from '../offsets'
 import { checkId } from '../requests'
@@ -77,9 +78,7 @@ export async function jsonOf(asked: Asked): Promise<Record<string, unknown>> {
     if (error instanceof SyntaxError || error instanceof TypeError) throw invalid('the body is not JSON')
     throw error
   }
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
-    return value as Record<string, unknown>
-  }
+  if (isRecord(value)) return value
   throw invalid('the body is not a JSON object')
 }
 
