@@ -306,6 +306,43 @@ test('G1: a group whose log was set back is told, and goes on with what comes th
   assert.deepEqual(got, others)
 })
 
+test('G1: what a group was given and its log has lost resolves no other chunk', async (t) => {
+  /** @type {import('tidemark').Consumption | undefined} */
+  let consumption
+  const { reader, stranger, cursors, back } = await setBack(t, async (reader) => {
+    consumption = reader.consume('back', { group: 'workers', consumer: 'a' })
+    for (let i = 0; i < 3; i++) await (await consumption.next()).value?.ack()
+  })
+  assert.ok(consumption)
+  const witness = reader.log('back').read({ from: cursors[2] })[Symbol.asyncIterator]()
+  await witness.next()
+  await witness.next()
+  // The rest of its batch waits in the loop.
+  const { value: fourth } = await consumption.next()
+  assert.equal(fourth?.text(), '4')
+  const told = failure(witness.next(), 'a reader')
+  await back()
+  assert.equal((await told).code, 'ERR_GAP')
+  const others = ['another 4', 'another 5']
+  await stranger.log('back').append(others, { close: true })
+  const group = { group: 'workers', claimIdleMs: 1 }
+  const other = stranger.consume('back', { ...group, consumer: 'b' })
+  for (const text of others) assert.equal((await other.next()).value?.text(), text)
+  await fourth.ack()
+  const { value: fifth } = await consumption.next()
+  assert.equal(fifth?.text(), '5')
+  const { code, resume } = await failure(consumption.next(), 'the group')
+  assert.deepEqual([code, resume], ['ERR_GAP', cursors[2]])
+  await fifth.ack()
+  // The other one has done nothing with what it got, which comes again.
+  const got = []
+  for await (const item of stranger.consume('back', { ...group, consumer: 'c' })) {
+    got.push(item.text())
+    await item.ack()
+  }
+  assert.deepEqual(got, others)
+})
+
 test('G1: over HTTP, an offset that Redis has lost is 410, for those who wait as well; so is one of a log that began anew', async (t) => {
   const { redis, reader, stranger, back } = await setBack(t)
   const handle = durableStreams({ engine: reader, authorize: () => true, longPollMs: 60_000 })

@@ -104,6 +104,14 @@ impl Registry {
         }
     }
 
+    /// Forgets one that is over; until then it knows which items are lost.
+    pub(super) fn forget_consumption(&self, handle: Handle) {
+        let mut consumptions = lock(&self.consumptions);
+        if consumptions.get(&handle).is_some_and(|found| found.is_over()) {
+            consumptions.remove(&handle);
+        }
+    }
+
     /// Whether a producer of this process would let this owner follow and stop the stream.
     pub(super) fn owns(&self, stream: &StreamId, owner: Option<&String>) -> bool {
         let producers = lock(&self.producers);

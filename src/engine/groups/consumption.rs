@@ -1,7 +1,7 @@
 //! A consumer of a group: asks for the next items of its work and waits until there are any.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
@@ -83,6 +83,8 @@ pub(crate) struct State {
     pub(crate) told: Option<Cursor>,
     /// The items that it was given and has not resolved, and how often they had been delivered then.
     pub(crate) given: BTreeMap<ItemId, u64>,
+    /// Those of them that a log has lost: other chunks may get their ids.
+    pub(crate) gone: BTreeSet<ItemId>,
     /// The last chunk that it was given.
     pub(crate) seen: Option<(ItemId, Cursor)>,
     /// Items that are its own and wait for the next turn.
@@ -116,8 +118,15 @@ impl Follower for Consumption {
             };
             let end = ItemId(last.0, to.seq);
             state.seen = Some((end, to));
-            state.given.retain(|id, _| *id <= end);
-            state.spare.retain(|item| item.id <= end);
+            let mut gone = state.given.split_off(&ItemId(end.0, end.1 + 1));
+            state.spare.retain(|item| {
+                let is_kept = item.id <= end;
+                if !is_kept {
+                    gone.remove(&item.id);
+                }
+                is_kept
+            });
+            state.gone.extend(gone.into_keys());
         }
         self.fail(self.gap(to));
     }
@@ -151,6 +160,7 @@ impl Consumption {
                 lost: None,
                 told: None,
                 given: BTreeMap::new(),
+                gone: BTreeSet::new(),
                 seen: None,
                 spare: VecDeque::new(),
                 begun: false,
@@ -396,12 +406,24 @@ impl Consumption {
         lock(&self.state).spare.extend(items);
     }
 
-    /// These are its own no longer.
+    /// These are its own no longer. The chunk that got the id of a lost one may be its own as well.
     pub fn resolved(&self, items: impl Iterator<Item = ItemId>) {
         let mut state = lock(&self.state);
         for id in items {
-            state.given.remove(&id);
+            if !state.gone.remove(&id) {
+                state.given.remove(&id);
+            }
         }
+    }
+
+    /// Whether an item that its host resolves is lost: the store must not hear of that.
+    pub fn has_lost(&self, id: ItemId) -> bool {
+        lock(&self.state).gone.contains(&id)
+    }
+
+    /// Its host has left it, and every item that is lost has been resolved.
+    pub fn is_over(&self) -> bool {
+        self.left.load(Ordering::Acquire) && lock(&self.state).gone.is_empty()
     }
 
     pub async fn give_back(&self, context: &Context, items: Vec<ItemId>) {

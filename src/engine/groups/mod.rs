@@ -57,17 +57,20 @@ impl Engine {
 
     /// Ends a consumer: items that it got but has not begun are delivered to others.
     pub async fn leave(self, consumer: Handle, mut untouched: Vec<ItemId>) -> Result<Reply> {
-        let consumption = lock(&self.registry.consumptions).remove(&consumer);
+        let consumption = lock(&self.registry.consumptions).get(&consumer).cloned();
         if let Some(consumption) = consumption {
             consumption.leave(consumer);
             let spare = std::mem::take(&mut lock(&consumption.state).spare);
             untouched.extend(spare.into_iter().map(|item| item.id));
-            consumption.give_back(&self.context, untouched).await;
+            let (lost, rest): (Vec<_>, _) = untouched.into_iter().partition(|id| consumption.has_lost(*id));
+            consumption.resolved(lost.into_iter());
+            self.registry.forget_consumption(consumer);
+            consumption.give_back(&self.context, rest).await;
         }
         Ok(Reply::Unit)
     }
 
-    /// Resolves items of a group; `handle` is the consumer's that was given them, if it is here.
+    /// Resolves items of a group; `handle` is the consumer's that was given them, if it is here. What it knows to be lost is left out.
     pub async fn resolve(
         self,
         stream: Option<StreamId>,
@@ -77,7 +80,10 @@ impl Engine {
         self.context.check_open()?;
         let consumption = handle.and_then(|handle| lock(&self.registry.consumptions).get(&handle).cloned());
         let work = stream.as_ref().map_or(Work::Finished, Work::Stream);
-        for part in resolve.resolutions.chunks(AT_ONCE) {
+        let has_lost = |id| consumption.as_ref().is_some_and(|found| found.has_lost(id));
+        let (lost, rest): (Vec<_>, Vec<_>) =
+            resolve.resolutions.into_iter().partition(|(id, _)| has_lost(*id));
+        for part in rest.chunks(AT_ONCE) {
             let part = Resolve {
                 group: resolve.group.clone(),
                 consumer: resolve.consumer.clone(),
@@ -91,6 +97,10 @@ impl Engine {
             if let Some(consumption) = &consumption {
                 consumption.resolved(part.resolutions.iter().map(|(id, _)| *id));
             }
+        }
+        if let (Some(handle), Some(consumption)) = (handle, &consumption) {
+            consumption.resolved(lost.into_iter().map(|(id, _)| id));
+            self.registry.forget_consumption(handle);
         }
         Ok(Reply::Unit)
     }
