@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { before, describe, test } from 'node:test'
 import { setImmediate as turn } from 'node:timers/promises'
+import { openProxy } from '../support/fault-scene.mjs'
 import { checkHistory } from '../support/history.mjs'
 import { startRemote } from '../support/remote.mjs'
 import { eachStore, TestStore } from '../support/stores.mjs'
@@ -286,6 +287,19 @@ describe('stop across processes [redis]', () => {
     // What asks for the stop below sees to it that the subscription is gone before.
     await store.redis.admin.cmd('CLIENT', 'KILL', 'TYPE', 'pubsub')
     await engine.stop('not told', 'enough')
+    await producer.append('next')
+    await until(() => producer.signal.aborted, { timeout: 2_500 })
+    assert.equal(producer.signal.reason.reason, 'enough')
+    assert.equal(await producer.complete(), 'stopped')
+  })
+
+  test('G6 a write tells of a stop whose message is still on its way', async (t) => {
+    const proxy = await openProxy(t, store.url)
+    const keyPrefix = store.prefix()
+    const producer = await open({ keyPrefix, url: proxy.url }).produce('ahead')
+    // The connection for messages.
+    proxy.delayOne(1, 3_000)
+    assert.equal(await open({ keyPrefix }).stop('ahead', 'enough'), 'stopping')
     await producer.append('next')
     await until(() => producer.signal.aborted, { timeout: 2_500 })
     assert.equal(producer.signal.reason.reason, 'enough')
