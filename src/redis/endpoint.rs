@@ -22,7 +22,7 @@ use super::{
     subscriber::Subscriber,
     target::Target,
 };
-use crate::{Result, util::sync::lock};
+use crate::{Error, Result, model::connection::ConnectionState, util::sync::lock};
 
 /// By connection settings, and by the runtime that drives the connections.
 type Registry = HashMap<(String, Id), Weak<Endpoint>>;
@@ -91,6 +91,13 @@ impl Endpoint {
 
     pub fn unlisten(&self, channel: String, store: u64) {
         let _ = self.requests.send(Request::Unlisten { channel, store });
+    }
+
+    /// Why it is of no use, while that is known: to who `hears` messages, or to who needs answers alone.
+    pub fn outage(&self, hears: bool) -> Option<Error> {
+        let is_away = self.health.state() == ConnectionState::Degraded;
+        let is_useless = is_away && !self.servers.are_of_use(hears, self.health.deaf_since());
+        is_useless.then(|| self.servers.error(self.health.reason()))
     }
 
     /// Forgets a store.

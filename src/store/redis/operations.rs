@@ -473,13 +473,8 @@ impl Store for RedisStore {
             Need::Messages => true,
         };
         match &*self.endpoint_state() {
-            EndpointState::Used(endpoint)
-                if endpoint.health.state() == ConnectionState::Degraded
-                    && !endpoint.servers.are_of_use(hears, endpoint.health.deaf_since()) =>
-            {
-                Some(endpoint.servers.error(endpoint.health.reason()))
-            }
-            _ => None,
+            EndpointState::Used(endpoint) => endpoint.outage(hears),
+            EndpointState::Unused | EndpointState::Closed => None,
         }
     }
 
