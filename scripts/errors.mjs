@@ -78,6 +78,10 @@ const ENTRIES = {
         'correct them, percent-encoded in the URL, or use `credentials` for those that expire',
       ],
       [
+        '`no database of the number …`; never `retryable`',
+        'correct it at the end of the URL, or in `?db=`: a server has 16 databases unless configured otherwise, and a cluster has only 0',
+      ],
+      [
         '`NOAUTH`: the server needs a password; never `retryable`',
         'put it into the URL, `redis://:password@host`, or use `credentials`; for sentinels, `?sentinelPassword=`',
       ],
