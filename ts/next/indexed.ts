@@ -3,7 +3,7 @@ import type * as api from '../../index'
 import { cutError, FailedError, GapError, InterruptedError, invalidArgument } from '../errors/errors'
 import { wording as wordingOf } from '../errors/wording'
 import { uiMessage } from '../http/events'
-import { cursorAt, GENERATION } from '../util/cursor'
+import { cursorAt } from '../util/cursor'
 import { deferred, ignore } from '../util/deferred'
 import { answerResponse, isCutShort } from './answer-response'
 import type { Started } from './answer-start'
@@ -18,7 +18,7 @@ export interface Run {
   readonly hidden: number
 }
 
-const RUN = new RegExp(`^(${GENERATION})\\.(\\d{1,9})\\.(.+)$`, 's')
+const RUN = /^([0-7][0-9A-HJKMNP-TV-Z]{25})\.(\d{1,9})\.(.+)$/s
 
 /** The id with which `WorkflowChatTransport` asks for the rest of an answer. It is opaque to the client, and no secret. */
 export function runIdOf(run: { chatId: string; generation: string; hidden: number }): string {

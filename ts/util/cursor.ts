@@ -1,9 +1,5 @@
 /** The text of a cursor, `<generation>.<seq>`: `src/model/cursor.rs` writes and reads the same. */
 
-/** A generation's id, as a part of a pattern. */
-export const GENERATION = '[0-7][0-9A-HJKMNP-TV-Z]{25}'
-const CURSOR = new RegExp(`^${GENERATION}\\.(0|[1-9]\\d{0,15})$`)
-
 /** The seq of the last chunk seen; 0: before the first one. */
 export function cursorAt(generation: string, seq: number): string {
   return `${generation}.${seq}`
@@ -26,5 +22,9 @@ export function seqOf(cursor: string): number {
 
 /** As strict as the native side: one text for one cursor. */
 export function isCursor(value: unknown): value is string {
-  return typeof value === 'string' && CURSOR.test(value) && Number.isSafeInteger(seqOf(value))
+  return (
+    typeof value === 'string' &&
+    /^[0-7][0-9A-HJKMNP-TV-Z]{25}\.(0|[1-9]\d{0,15})$/.test(value) &&
+    Number.isSafeInteger(seqOf(value))
+  )
 }

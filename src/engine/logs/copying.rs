@@ -171,12 +171,12 @@ impl Copy<'_> {
         if is_full || self.builder.count() >= FRAME_CHUNKS {
             self.flush().await?;
         }
-        self.builder.push(Kind::of(kind == Kind::Text, data), data);
+        self.builder.push(kind_of(kind, data), data);
         Ok(())
     }
 
     async fn large(&mut self, kind: Kind, data: &Bytes) -> std::result::Result<(), Stop> {
-        let large = Large::new(Kind::of(kind == Kind::Text, data), data, self.ordinal);
+        let large = Large::new(kind_of(kind, data), data, self.ordinal);
         for index in 0..large.reference.pieces() {
             let data = large.piece(index);
             self.put(StagePart::Piece {
@@ -215,6 +215,15 @@ impl Copy<'_> {
         }
         self.step += 1;
         Ok(())
+    }
+}
+
+/// The kind of a chunk that may have been cut: a text that ends in the middle of a character is bytes. Other kinds stay.
+fn kind_of(kind: Kind, data: &[u8]) -> Kind {
+    if kind == Kind::Text && std::str::from_utf8(data).is_err() {
+        Kind::Bytes
+    } else {
+        kind
     }
 }
 
