@@ -76,14 +76,20 @@ test('readers that left while messages were away leave nothing behind for those 
   const redis = await openRedis(t)
   // It has no producer, so nobody else in the process listens.
   const engine = openEngine(t, { url: redis.url, keyPrefix })
-  await engine.log('log', { contentType: 'text/plain' }).append(['one'])
+  const log = engine.log('log', { contentType: 'text/plain' })
+  await log.append(['one'])
   const ask = () => engine.respond(new Request('http://localhost/'), 'log', { onError: String })
   const open = await ask()
   assert.equal(open.status, 200)
+  // What comes live shows that it listens.
+  const reader = /** @type {ReadableStream<Uint8Array>} */ (open.body).getReader()
+  await log.append(['two'])
+  for (let text = ''; !text.includes('two'); )
+    text += Buffer.from((await reader.read()).value ?? []).toString()
   const giveBack = await takeMessages(redis)
   // By then the connection spends its time in pauses between attempts.
   await until(async () => engine.state === 'degraded' && (await attempts(redis)) >= 6)
-  await open.body?.cancel()
+  await reader.cancel()
   await until(() => engine.state !== 'degraded')
   await giveBack()
   assert.equal((await ask()).status, 200)
