@@ -27,6 +27,23 @@ eachStore('lost requests', (store) => {
   const routesOf = (/** @type {any} */ generate, /** @type {object} */ options = {}) =>
     chatRoutes({ engine: open(), authorize: () => owner, generate, ...options })
 
+  /** A way to the routes on which every request arrives, and no POST gets its response. @param {import('tidemark/next').ChatRoutes} routes @returns {typeof fetch} */
+  function answerless(routes) {
+    const reach = fetchOf(routes)
+    return async (url, init) => {
+      const response = await reach(url, init)
+      if (init?.method === 'POST') throw NO_NETWORK
+      return response
+    }
+  }
+
+  /** Asks for the rest of a message. @param {string} chatId */
+  function continuing(chatId) {
+    const parts = [{ type: 'text', text: 'Before.', state: 'done' }]
+    const messages = [userMessage('one'), { id: 'a1', role: 'assistant', parts }]
+    return { chatId, messages, trigger: 'submit-message' }
+  }
+
   /** A way to the routes on which the requests get lost that `isLost` names. @param {import('tidemark/next').ChatRoutes} routes @param {(method: string) => boolean} isLost */
   function network(routes, isLost) {
     const requests = /** @type {string[]} */ ([])
@@ -283,14 +300,12 @@ eachStore('lost requests', (store) => {
 
   test('an earlier message is continued, and the request gets no response: its answer is found, without what the page has', async () => {
     const own = [{ type: 'start', messageId: 'a1' }, { type: 'start-step' }, { type: 'finish' }]
-    const reach = fetchOf(routesOf(() => ReadableStream.from(own)))
+    const reach = answerless(routesOf(() => ReadableStream.from(own)))
     const urls = /** @type {string[]} */ ([])
     const transport = new TidemarkChatTransport({
-      fetch: async (url, init) => {
+      fetch: (url, init) => {
         urls.push(String(url))
-        const response = await reach(url, init)
-        if (init?.method === 'POST') throw NO_NETWORK
-        return response
+        return reach(url, init)
       },
     })
     const message = (/** @type {string} */ id) => ({
@@ -309,43 +324,20 @@ eachStore('lost requests', (store) => {
   })
 
   test('a continuation that adds nothing, and whose request got no response, repeats nothing', async () => {
-    const reach = fetchOf(routesOf(() => ReadableStream.from([])))
     const transport = new TidemarkChatTransport({
-      fetch: async (url, init) => {
-        const response = await reach(url, init)
-        if (init?.method === 'POST') throw NO_NETWORK
-        return response
-      },
+      fetch: answerless(routesOf(() => ReadableStream.from([]))),
     })
-    const parts = [{ type: 'text', text: 'Before.', state: 'done' }]
-    const stream = await transport.sendMessages({
-      chatId: randomUUID(),
-      messages: [userMessage('one'), { id: 'a1', role: 'assistant', parts }],
-      trigger: 'submit-message',
-    })
+    const stream = await transport.sendMessages(continuing(randomUUID()))
     assert.deepEqual(await chunksOf(stream), [{ type: 'start' }])
   })
 
   test('G6 a continuation that is stopped before it begins, and whose request got no response, repeats nothing', async () => {
     const id = randomUUID()
-    const reach = fetchOf(
-      routesOf(async function* (/** @type {any} */ { signal }) {
-        await new Promise((resolve) => signal.addEventListener('abort', resolve))
-      }),
-    )
-    const transport = new TidemarkChatTransport({
-      fetch: async (url, init) => {
-        const response = await reach(url, init)
-        if (init?.method === 'POST') throw NO_NETWORK
-        return response
-      },
+    const routes = routesOf(async function* (/** @type {any} */ { signal }) {
+      await new Promise((resolve) => signal.addEventListener('abort', resolve))
     })
-    const parts = [{ type: 'text', text: 'Before.', state: 'done' }]
-    const stream = await transport.sendMessages({
-      chatId: id,
-      messages: [userMessage('one'), { id: 'a1', role: 'assistant', parts }],
-      trigger: 'submit-message',
-    })
+    const transport = new TidemarkChatTransport({ fetch: answerless(routes) })
+    const stream = await transport.sendMessages(continuing(id))
     const seen = /** @type {any[]} */ ([])
     const end = stream.pipeTo(new WritableStream({ write: (chunk) => void seen.push(chunk) }))
     assert.equal(await transport.stop(id), 'stopping')

@@ -100,6 +100,14 @@ impl Framing {
         self.bare.is_some_and(|skip| skip > 0) || self.merge.as_ref().is_some_and(|merge| merge.has_seen(at))
     }
 
+    /// The same of the chunk that follows.
+    pub fn has_seen_next(&self, Cursor { generation, seq }: Cursor) -> bool {
+        self.has_seen(Cursor {
+            generation,
+            seq: seq + 1,
+        })
+    }
+
     /// Whether what it writes depends on the chunks before. If not, and if there is nothing that the client [has seen](Self::has_seen), it
     /// writes what any other of the same format does: then [`Events`] do as well.
     pub fn is_merged(&self) -> bool {

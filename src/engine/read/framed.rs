@@ -43,11 +43,7 @@ struct Kept<T> {
 impl Framed {
     /// Events of the chunks after `at` for a stream that has so much credit; `None`: it has to frame the next chunk itself.
     pub(super) fn part(&self, framing: &Framing, at: Cursor, frame: &Frame, credit: usize) -> Option<Part> {
-        let next = Cursor {
-            seq: at.seq + 1,
-            ..at
-        };
-        if framing.has_seen(next) {
+        if framing.has_seen_next(at) {
             return None;
         }
         if framing.is_merged() {

@@ -326,8 +326,7 @@ impl Hub {
 
     /// Others go on here: whoever has seen more is told of a gap.
     fn tell_ahead(&self, to: Cursor) {
-        let followers: Vec<_> = lock(&self.state).followers.values().cloned().collect();
-        for follower in followers {
+        for follower in self.followers() {
             follower.retract(to);
         }
     }

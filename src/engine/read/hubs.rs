@@ -16,7 +16,7 @@ use super::{
     ring::News,
 };
 use crate::{
-    StreamId,
+    Cursor, StreamId,
     engine::{context::Context, events::Handle, outbox::Outbox},
     model::ending::InterruptReason,
     store::{OwnerCheck, Position, Read},
@@ -125,6 +125,18 @@ impl Hub {
     pub fn readers(&self) -> (usize, bool) {
         let state = lock(&self.state);
         (state.followers.len(), state.hears)
+    }
+
+    pub(super) fn followers(&self) -> Vec<Arc<dyn Follower>> {
+        lock(&self.state).followers.values().cloned().collect()
+    }
+
+    /// The store has lost the end of a log.
+    fn lose(&self, end: Cursor) {
+        self.retract(end);
+        for follower in self.followers() {
+            follower.lose(end);
+        }
     }
 
     /// Called with the registry locked, when the last reader has left: stops listening unless a reader has come back
@@ -271,11 +283,7 @@ async fn audit(hub: &Hub, context: &Context) -> bool {
             hub.observe(&page);
             if let Some(end) = page.set_back(position) {
                 tracing::warn!(stream = %hub.stream, generation = %end.generation, seq = end.seq, "the store has lost the end of the log");
-                hub.retract(end);
-                let followers: Vec<_> = lock(&hub.state).followers.values().cloned().collect();
-                for follower in followers {
-                    follower.lose(end);
-                }
+                hub.lose(end);
             }
         }
         Ok(None) => miss(hub, context.config().lease()),

@@ -389,12 +389,11 @@ impl Subscription {
             cursor.seq = seq;
             state.cursor = Some(cursor);
             // What follows the chunks that the client has seen may be framed already.
-            let next = Cursor { seq: seq + 1, ..at };
             let begins = !is_new
                 && state
                     .framing
                     .as_ref()
-                    .is_some_and(|framing| !framing.has_seen(next));
+                    .is_some_and(|framing| !framing.has_seen_next(at));
             if state.tail.is_some() || begins {
                 return Some(Action::Continue);
             }

@@ -11,10 +11,11 @@ use super::{
     keys::channel_of,
     optional_rights::{self, note_refusal},
     scripts,
+    tails::by_known_slots,
 };
 use crate::{
     Error, Result, StreamId,
-    redis::{failure::is_split, fields::Fields, script::Call},
+    redis::{fields::Fields, script::Call},
     store::{Found, Glance, Readers, SHOWN_CONSUMERS, Store as _},
 };
 
@@ -51,11 +52,7 @@ impl RedisStore {
 
     async fn look_at(&self, streams: &[StreamId]) -> Result<Vec<Seen>> {
         let places = self.places(streams).await?;
-        match self.look_by_slot(&places).await {
-            // Only now it has turned out that the server hides slots.
-            Err(error) if is_split(&error) => self.look_by_slot(&places).await,
-            done => done,
-        }
+        by_known_slots(|| self.look_by_slot(&places)).await
     }
 
     async fn places<'a>(&self, streams: &'a [StreamId]) -> Result<Vec<Place<'a>>> {

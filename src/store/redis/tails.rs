@@ -9,14 +9,18 @@ use crate::{
     store::{Tail, forks::Fork},
 };
 
+/// What is one command for each slot; once more, if only now it has turned out that the server hides slots.
+pub(super) async fn by_known_slots<T, F: Future<Output = Result<T>>>(look: impl Fn() -> F) -> Result<T> {
+    match look().await {
+        Err(error) if is_split(&error) => look().await,
+        done => done,
+    }
+}
+
 impl RedisStore {
     pub(super) async fn look_at_tails(&self, streams: &[StreamId]) -> Result<Vec<Option<Tail>>> {
         let keys = try_join_all(streams.iter().map(|stream| self.meta_of(stream))).await?;
-        match self.tails_of(&keys).await {
-            // Only now it has turned out that the server hides slots.
-            Err(error) if is_split(&error) => self.tails_of(&keys).await,
-            done => done,
-        }
+        by_known_slots(|| self.tails_of(&keys)).await
     }
 
     /// The places of keys, in parts that can be in one script.
